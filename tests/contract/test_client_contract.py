@@ -16,6 +16,7 @@ from tests.contract.document import CONTRACT, covers, shape
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import ANN, BEN, TEAM, message
+from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.drivers.base import RosterLoaded
@@ -182,6 +183,26 @@ async def test_success(start: Start, endpoint: JsonObject, method: str, multipar
     covers(answer.json, example)
     if isinstance(answer.json, dict) and "code" in answer.json:
         assert answer.json["code"] == 0
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+async def test_every_call_keeps_its_form_on_each_route(start: Start, route: Route) -> None:
+    client = start(WXCLIENT_DRIVER=route.name)
+    client.driver.capabilities = route.capabilities
+    await client.login()
+    client.driver.play([message("opens the reply window")])
+    apart = ("consult", "check_event", "stop_client", "get_avatar")  # they wait, or end it; or answer no JSON
+    called = [endpoint for endpoint in ENDPOINTS if name_of(endpoint) not in apart]
+    # What changes people comes last.
+    for endpoint in sorted(called, key=lambda each: name_of(each).startswith(("set_", "kick_"))):
+        name = name_of(endpoint)
+        answer = (await ask(client, name, parameters_of(endpoint), "POST")).json
+        if name in route.unsupported:
+            refused = obj(answer)
+            assert (refused["code"], route.name in text(refused["status"])) == (-10, True), refused
+            continue
+        covers(answer, endpoint["success_example"])
+        assert not isinstance(answer, dict) or answer.get("code", 0) == 0, (name, answer)
 
 
 PARAMETERS = [

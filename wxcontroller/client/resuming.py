@@ -11,7 +11,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.store.eventlog import Held
 from wxcontroller.client.store.media import media_from_json
 from wxcontroller.client.v1.media import url_of
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.model import Direction, Message
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
@@ -78,7 +78,8 @@ def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> J
 
     Where the report brings no content, ``media_url`` says where it is.
     """
-    known = {**report, **media.fields(facts, own=False), "content": media.content_of(facts)}
+    content = media.with_words(media.content_of(facts), text(report.get("media_text")))
+    known = {**report, **media.fields(facts, own=False), "content": content}
     if config.flag("plugin_openwx_post_media_data") and facts.size <= config.limits.report_media_bytes:
         return known
     return {**known, "media_url": url_of(config, facts.path)}

@@ -26,7 +26,9 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
     kind = message.kind
     if kind.is_media:
         found = facts or unfetched(message)
-        return Shape("media", media.content_of(found), media.fields(found, own=False))
+        said = message.text if kind is MessageKind.VOICE else ""
+        fields = {**media.fields(found, own=False), **({"media_text": said} if said else {})}
+        return Shape("media", media.with_words(media.content_of(found), said), fields)
     match kind:
         case MessageKind.TEXT | MessageKind.NOTICE:
             return Shape("text", message.text)

@@ -35,6 +35,8 @@ _EXTENSIONS = {
     "image/webp": "webp",
     "audio/mp3": "mp3",
     "audio/mpeg": "mp3",
+    "audio/silk": "silk",
+    "audio/amr": "amr",
     "video/mp4": "mp4",
 }
 _BY_KIND = {
@@ -100,6 +102,11 @@ def content_of(facts: MediaFacts) -> str:
     if facts.path == _EMPTY and facts.kind is MessageKind.EMOTICON:
         return f"{label}(获取数据为空，可能需要手机查看)"
     return f"{label}({facts.path})" if facts.path else label
+
+
+def with_words(content: str, said: str) -> str:
+    """Return the readable text of a voice message whose transcript is known, "" for none."""
+    return f"{content}\n{said}" if said else content
 
 
 def empty(facts: MediaFacts) -> bool:

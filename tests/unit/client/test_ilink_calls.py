@@ -12,6 +12,7 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.test_ilink_account import begin, enter
 from tests.unit.client.test_reply_window import until_sent
 from tests.unit.drivers.ilink_kit import Bench, bench
+from tests.unit.durability.routes import ILINK
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.sandbox.ilink import phone
 
@@ -57,6 +58,7 @@ async def call(client: RunningClient, wechat: Bench, name: str, given: dict[str,
 
 
 async def test_calls_that_the_route_does_not_have(client: RunningClient, wechat: Bench) -> None:
+    assert UNSUPPORTED.keys() == ILINK.unsupported
     before = len(wechat.sandbox.ilink.exchanges) - wechat.requests("getupdates")
     for name, given in UNSUPPORTED.items():
         answer = obj(await call(client, wechat, name, given))

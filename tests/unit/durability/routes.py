@@ -9,6 +9,9 @@ from tests.unit.drivers.kit import friend
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import obj, text
+from wxcontroller.drivers.base import Capabilities
+from wxcontroller.drivers.ilink.driver import ILinkDriver
+from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.sandbox.contents import Item
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import Media
@@ -21,9 +24,14 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 
 
 class Route(ABC):
-    """``latest`` are the latest visits at which an account is killed at a point."""
+    """``latest`` are the latest visits at which an account is killed at a point.
+
+    ``unsupported`` are the calls that are answered with the route's name and code -10.
+    """
 
     name: ClassVar[str]
+    capabilities: ClassVar[Capabilities]
+    unsupported: ClassVar[frozenset[str]] = frozenset()
     latest: ClassVar[Mapping[Point, int]]
 
     @abstractmethod
@@ -49,6 +57,7 @@ class Route(ABC):
 
 class Web(Route):
     name = "web"
+    capabilities = WebDriver.capabilities
     latest: ClassVar[Mapping[Point, int]] = {
         Point.EVENT_STORED: 20,
         Point.POSITION_STORED: 6,
@@ -81,6 +90,13 @@ class Web(Route):
 
 class ILink(Route):
     name = "ilink"
+    capabilities = ILinkDriver.capabilities
+    unsupported = frozenset(
+        {
+            *("create_group", "send_group_message", "invite_friend", "kick_group_member", "set_group_displayname"),
+            *("make_friend", "accept_friend_request", "stick", "revoke_message"),
+        }
+    )
     # At most one send a second goes out.
     latest: ClassVar[Mapping[Point, int]] = {
         Point.EVENT_STORED: 20,

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.sandbox import samples
+from wxcontroller.sandbox.ilink.items import KeyForm
 
 FRIEND, GROUP, PHONE, PHONE_GROUP = "friend", "group", "phone", "phone in a group"
 EVERYWHERE = (FRIEND, GROUP, PHONE, PHONE_GROUP)
@@ -306,4 +307,63 @@ OUTGOING = (
     Outgoing("received micro video", {}, "video", code=62, received="microvideo", by_reference=True),
     Outgoing("received file", {}, "file", title="报告 & 数据.txt", code=6, received="file", by_reference=True),
     Outgoing("received voice", {}, "file", title="voice.mp3", code=6, received="voice"),
+)
+
+
+@dataclass(frozen=True)
+class ILinkIncoming:
+    """A kind on the iLink route (ilink-bot-protocol 7.1). As Incoming; ``form`` is that of the content's key."""
+
+    name: str
+    format: str
+    content: str
+    media: str = ""
+    data: bytes = b""
+    file_name: str = ""
+    form: KeyForm = KeyForm.RAW
+    full_url: bool = True
+    transcript: str = ""
+    fields: JsonObject = field(default_factory=dict)
+
+
+def _typed(code: int, mime: str, extension: str) -> JsonObject:
+    return {"media_code": code, "media_mime": mime, "media_ext": extension}
+
+
+_PDF = b"%PDF" + bytes(70_000)
+_SILK = samples.silk()
+_PNG_TYPE, _MP4_TYPE, _SILK_TYPE = (
+    _typed(3, "image/png", "png"),
+    _typed(43, "video/mp4", "mp4"),
+    _typed(34, "audio/silk", "silk"),
+)
+# What differs from the web route: no groups, cards, locations, shares or notices arrive; voice comes as SILK and with
+# WeChat's own transcript; ids and names of people are the ids of the protocol.
+ILINK_INCOMING = (
+    ILinkIncoming("text", "text", TEXT),
+    ILinkIncoming("picture", "media", "[图片]({path})", "image", PNG, fields=_PNG_TYPE),
+    ILinkIncoming("picture, hex key", "media", "[图片]({path})", "image", PNG, form=KeyForm.HEX, fields=_PNG_TYPE),
+    ILinkIncoming("picture, no key", "media", "[图片]({path})", "image", PNG, form=KeyForm.NONE, fields=_PNG_TYPE),
+    ILinkIncoming("voice", "media", "[语音]({path})", "voice", _SILK, fields=_SILK_TYPE),
+    ILinkIncoming(
+        *("voice with a transcript", "media", "[语音]({path})\n你好", "voice", _SILK),
+        transcript="你好",
+        fields={**_SILK_TYPE, "media_text": "你好"},
+    ),
+    ILinkIncoming("video", "media", "[视频]({path})", "video", MP4, full_url=False, fields=_MP4_TYPE),
+    ILinkIncoming(
+        *("file", "media", "[文件]({path})", "file", _PDF, "报告 & 数据.pdf"),
+        fields=_typed(6, "application/pdf", "pdf"),
+    ),
+    ILinkIncoming("anything else", "other", "", fields={"raw_kind": "8"}),
+)
+# Sound goes as a file (voice bubbles are not shown), and a GIF as a picture (there are no emoticons).
+ILINK_OUTGOING = (
+    Outgoing("text", {"content": TEXT}, "text", gets=TEXT),
+    Outgoing("picture", {"media_name": "照片 & <x>.png"}, "image", PNG, code=3),
+    Outgoing("GIF", {"media_name": "动.gif"}, "image", GIF, code=3),
+    Outgoing("video", {"media_name": "film.mp4"}, "video", MP4, code=43),
+    Outgoing("sound", {"media_name": "voice.mp3"}, "file", MP3, title="voice.mp3", code=6),
+    Outgoing("file", {"media_name": "报告 & <数据>.pdf"}, "file", _PDF, title="报告 & <数据>.pdf", code=6),
+    Outgoing("picture as a file", {"media_name": "x.png", "media_type": "file"}, "file", PNG, title="x.png", code=6),
 )

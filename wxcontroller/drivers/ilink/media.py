@@ -221,11 +221,12 @@ class Contents:
         if not key:  # images without a key are not encrypted (11.1)
             got = await self.transport.fetch(request, sink.write)
             return Fetched(got.size, got.mime)
-        decryptor, written = Decryptor(key), 0
+        decryptor, written, head = Decryptor(key), 0, b""
 
         def take(piece: bytes) -> None:
-            nonlocal written
+            nonlocal written, head
             plain = decryptor.update(piece)
+            head = head or plain[:16]
             written += len(plain)
             sink.write(plain)
 
@@ -235,7 +236,7 @@ class Contents:
         except BadCiphertext as problem:
             raise Unreadable("download", reason_of(problem)) from None
         sink.write(rest)
-        return Fetched(written + len(rest), "")
+        return Fetched(written + len(rest), _voice_type(head or rest))
 
 
 def _kind_of(file: Upload) -> MessageKind:
@@ -246,6 +247,13 @@ def _kind_of(file: Upload) -> MessageKind:
         if file.mime.startswith("video/"):
             return MessageKind.VIDEO
     return MessageKind.FILE
+
+
+def _voice_type(head: bytes) -> str:
+    """Return the type of voice by its first bytes: the encoding that the message names is often wrong (7.1)."""
+    if head.removeprefix(b"\x02").startswith(b"#!SILK"):
+        return "audio/silk"
+    return "audio/amr" if head.startswith(b"#!AMR") else ""
 
 
 def _padded(size: int) -> int:

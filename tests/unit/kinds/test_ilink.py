@@ -1,0 +1,183 @@
+"""Every kind of message on the iLink route, both ways: the whole report, and what the person gets.
+
+The route has one person, no groups and no other device, so each kind has one case. Everything runs on one account.
+"""
+
+import base64
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from aiohttp import web
+
+from tests.unit.client.conftest import Webhook
+from tests.unit.client.test_ilink_account import quickly
+from tests.unit.drivers.ilink_kit import Bench, bench
+from tests.unit.kinds.stage import Life, free_port, until_running
+from tests.unit.kinds.table import ILINK_INCOMING, ILINK_OUTGOING, ILinkIncoming, Outgoing
+from tests.unit.sandbox.agent import waiting_code
+from wxcontroller.client.config import read_config
+from wxcontroller.client.service import Client
+from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.paths import Paths
+from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.items import KeyForm, Media, text_item
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+KEY = bytes(range(16))
+
+
+@dataclass
+class Stage:
+    """A logged-in account, and the hands of the person who scanned."""
+
+    wechat: Bench
+    webhook: Webhook
+    http: aiohttp.ClientSession
+    port: int
+    paths: Paths
+
+    async def send(self, data: bytes = b"", **parameters: str) -> JsonObject:
+        form = aiohttp.FormData({"id": self.wechat.peer, **parameters})
+        if data:
+            form.add_field("media_data", data, filename="x")
+        url = f"http://127.0.0.1:{self.port}/openwx/send_friend_message"
+        async with self.http.post(url, data=form) as answer:
+            return obj(await answer.json())
+
+    async def report(self, message_id: str) -> JsonObject:
+        got = await self.webhook.until(lambda reports: any(one.get("id") == message_id for one in reports))
+        return dict(next(one for one in got if one.get("id") == message_id))
+
+    def write(self, kind: ILinkIncoming) -> str:
+        """Write a message of a kind; return its id."""
+        account, sandbox = self.wechat.account, self.wechat.sandbox
+        if not kind.media:
+            item: JsonObject = {"type": 8} if kind.format == "other" else text_item(kind.content)
+            return text(phone.write(sandbox, account, self.wechat.bot, item, kind.content)["message_id"])
+        content = Item(kind.media, sandbox.contents.add(kind.data), len(kind.data), kind.file_name)
+        media = Media(content, KEY, kind.form, kind.full_url, 1500, 3, kind.transcript)
+        return text(phone.write_media(sandbox, account, media)["message_id"])
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
+    hook, paths, port = Webhook(), Paths(tmp_path_factory.mktemp("ilink")), free_port()
+    for place in (paths.runtime("alice"), paths.state("alice")):
+        place.mkdir(parents=True)
+    app = web.Application(client_max_size=1 << 26)
+    app.router.add_post("/in", hook.take)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    hook.port = runner.addresses[0][1]
+    async with bench() as wechat, aiohttp.ClientSession() as http:
+        environ = {
+            "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
+            "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": hook.address,
+            "MOJO_WEIXIN_SEND_INTERVAL": "0",
+            "WXCLIENT_BUDGET_PER_INBOUND": "0",
+            "WXCLIENT_DRIVER": "ilink",
+            "WXCLIENT_SERVER": wechat.url,
+        }
+        wechat.user.settings.budget = 0
+        config = read_config("alice", environ, paths)
+        life = Life(Client(config, lambda context: quickly(context, pace=0.0), paths=paths))
+        life.begin()
+        phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox, 20), wechat.account)
+        await until_running(paths)
+        phone.write_text(wechat.sandbox, wechat.account, "hello")
+        await hook.messages()
+        yield Stage(wechat, hook, http, port, paths)
+        await life.end()
+    await runner.cleanup()
+
+
+def person(side: str, name: str, shown: str, named: str = "") -> JsonObject:
+    return {
+        f"{side}_id": name,
+        side: shown,
+        f"{side}_account": "",
+        f"{side}_name": named,
+        f"{side}_markname": "",
+        f"{side}_uid": "",
+    }
+
+
+def media(stage: Stage, kind: ILinkIncoming, message_id: str, path: Path) -> JsonObject:
+    """The fields of media, from the content that was written."""
+    assert path.read_bytes() == kind.data
+    assert path.parent == stage.paths.media("alice")
+    return {
+        "media_type": kind.media,
+        "media_id": f"{message_id}:{kind.fields['media_code']}",
+        "media_path": str(path),
+        "media_size": len(kind.data),
+        "media_name": kind.file_name if kind.media == "file" else "",
+        "media_data": base64.encodebytes(kind.data).decode(),
+    }
+
+
+@pytest.mark.parametrize("kind", ILINK_INCOMING, ids=lambda kind: kind.name)
+async def test_the_whole_report(stage: Stage, kind: ILinkIncoming) -> None:
+    message_id = stage.write(kind)
+    report = await stage.report(message_id)
+    assert abs(int(str(report.pop("time"))) - time.time()) < 60
+    peer, bot = stage.wechat.peer, stage.wechat.bot.bot_id
+    path = Path(text(report.get("media_path")))
+    expected: JsonObject = {
+        "post_type": "receive_message",
+        "id": message_id,
+        "type": "friend_message",
+        "class": "recv",
+        "format": kind.format,
+        "content": kind.content.replace("{path}", str(path)),
+        **person("sender", peer, peer),
+        "sender_category": "好友",
+        **person("receiver", bot, bot, bot),
+        **kind.fields,
+    }
+    if kind.media:
+        assert abs(int(str(report.pop("media_mtime"))) - time.time()) < 60
+        expected |= media(stage, kind, message_id, path)
+    assert report == expected
+
+
+@pytest.mark.parametrize("kind", ILINK_OUTGOING, ids=lambda kind: kind.name)
+async def test_the_person_gets_what_was_sent(stage: Stage, kind: Outgoing) -> None:
+    answer = await stage.send(kind.data, **kind.parameters)
+    assert (answer["code"], answer["status"], answer["state"]) == (0, "success", "delivered"), answer
+    sent = stage.wechat.sent()[-1]
+    assert (sent.kind, sent.problem) == (kind.kind, "")
+    assert answer["id"] == f"{sent.message_id}:{stage.wechat.peer}"
+    report = await stage.report(text(answer["id"]))
+    assert (report["post_type"], report["type"], report["code"], report["state"]) == (
+        *("send_message", "friend_message", "", "delivered"),
+    )
+    if kind.kind == "text":
+        assert (sent.text, report["content"]) == (kind.gets, kind.gets)
+        return
+    assert sent.item is not None
+    assert (sent.item.md5, sent.item.size) == (hashlib.md5(kind.data).hexdigest(), len(kind.data))
+    assert not kind.title or sent.name == kind.title
+    assert (report["format"], report["media_code"]) == ("media", str(kind.code))
+    uploads = stage.wechat.requests("upload")
+    again = await stage.send(media_id=text(answer["media_id"]))
+    assert (again["code"], stage.wechat.requests("upload")) == (0, uploads)
+    copy = stage.wechat.sent()[-1].item
+    assert copy is not None and copy.md5 == sent.item.md5
+
+
+async def test_received_content_is_sent_on(stage: Stage) -> None:
+    kind = next(one for one in ILINK_INCOMING if one.media == "image" and one.form is KeyForm.RAW)
+    report = await stage.report(stage.write(kind))
+    answer = await stage.send(media_id=text(report["media_id"]))
+    assert answer["code"] == 0, answer
+    sent = stage.wechat.sent()[-1].item
+    assert sent is not None and sent.md5 == hashlib.md5(kind.data).hexdigest()
