@@ -30,12 +30,13 @@ def test_fields() -> None:
     told = {
         row[0]: re.findall(r"`((?:media|app|card|location|revoke|raw)_\w+)`", f"`{row[1]}`") for row in rows("Fields")
     }
-    real: dict[str, list[str]] = {}
+    real: dict[str, set[str]] = {}
     for kind in MessageKind:
-        message = Message("1", "@a", False, "@a", Direction.RECEIVED, kind, "", 1)
+        words = "a transcript" if kind is MessageKind.VOICE else ""
+        message = Message("1", "@a", False, "@a", Direction.RECEIVED, kind, words, 1)
         form = shape(message, unfetched(message, "an error") if kind.is_media else None)
-        real[form.format] = sorted(form.fields)
-    assert {name: sorted(fields) for name, fields in told.items()} == real
+        real.setdefault(form.format, set()).update(form.fields)
+    assert {name: set(fields) for name, fields in told.items()} == real
 
 
 def test_what_is_sent() -> None:
