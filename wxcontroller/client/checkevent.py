@@ -1,17 +1,23 @@
 """What check_event hands out: the newest reports, and waiters for the next one (openwx-api 3.7)."""
 
 import asyncio
+import time
 from collections import deque
 
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import DEFAULTS
+
+# Most accounts have a webhook, and nobody ever asks them for events: 32 MiB each would be kept for nothing. A
+# thumbnail or voice message is kept nevertheless, for the first who asks.
+_UNASKED_MEDIA_BYTES = 1 << 20
+_ASKED_SECONDS = 3600.0
 
 
 class EventRing:
     """The newest ``size`` reports not fetched yet. ``dropped`` counts those that fell out unread.
 
     Beyond ``most`` characters of texts and media those of older reports are let go, their path stays; then the
-    oldest go.
+    oldest go. Media are kept up to ``most`` while somebody asks for events at least once in an hour, else few.
     """
 
     def __init__(self, size: int, most: int = DEFAULTS.check_event_media_bytes) -> None:
@@ -20,6 +26,7 @@ class EventRing:
         self._held = 0
         self._size = size
         self._waiters: set[asyncio.Future[JsonObject]] = set()
+        self._asked = float("-inf")
         self.dropped = 0
 
     def put(self, report: JsonObject) -> None:
@@ -31,15 +38,15 @@ class EventRing:
             return
         self._queue.append(report)
         self._held += _weight(report)
-        if self._held > self._most:
-            self._lighten()
+        asked = time.monotonic() - self._asked < _ASKED_SECONDS
+        self._lighten(self._most if asked else min(self._most, _UNASKED_MEDIA_BYTES))
         while len(self._queue) > self._size or (self._held > self._most and len(self._queue) > 1):
             self._held -= _weight(self._queue.popleft())
             self.dropped += 1
 
-    def _lighten(self) -> None:
+    def _lighten(self, most: int) -> None:
         for at, report in enumerate(self._queue):
-            if self._held <= self._most or at == len(self._queue) - 1:
+            if self._held <= most or at == len(self._queue) - 1:
                 return
             if data := text(report.get("media_data")):
                 self._queue[at] = {**report, "media_data": ""}
@@ -50,6 +57,7 @@ class EventRing:
 
         A caller that goes away while waiting takes nothing with it.
         """
+        self._asked = time.monotonic()
         if self._queue:
             found = list(self._queue)
             self._queue.clear()

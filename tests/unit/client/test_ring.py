@@ -26,6 +26,16 @@ async def test_older_media_lose_their_content_and_keep_their_path() -> None:
     assert [len(str(one["media_data"])) for one in await kept(ring)] == [90, 0]
 
 
+async def test_media_are_kept_for_those_who_ask_for_events() -> None:
+    ring = EventRing(20)
+    for number in range(4):
+        ring.put(report(number, data="x" * 700_000))
+    assert [len(str(one["media_data"])) for one in await kept(ring)] == [0, 0, 0, 700_000]
+    for number in range(4):  # somebody does
+        ring.put(report(number, data="x" * 700_000))
+    assert [len(str(one["media_data"])) for one in await kept(ring)] == [700_000] * 4
+
+
 async def test_of_texts_too_long_to_be_kept_the_oldest_go_and_are_counted() -> None:
     ring = EventRing(20, most=100)
     for number in range(5):
