@@ -121,7 +121,11 @@ async def test_no_52_private_files_are_the_accounts_alone(start: Start) -> None:
     assert client.driver.context
     client.driver.context.store.save(b"session")
     paths = client.paths
-    assert mode(paths.cookie_file("alice")) == 0o600
+    log = paths.state("alice") / "events.db"
+    async with asyncio.timeout(30):
+        while not (writing := log.with_name("events.db-wal")).exists():
+            await asyncio.sleep(0.01)
+    assert mode(paths.cookie_file("alice")) == mode(log) == mode(writing) == 0o600
     # What the controller's group reads.
     assert mode(paths.state_file("alice")) == mode(paths.qrcode_file("alice")) == 0o640
 

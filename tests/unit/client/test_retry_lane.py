@@ -14,6 +14,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
+from tests.unit.client.test_send_disk import locked
 from tests.unit.client.test_v1_deliveries import call, until
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 
@@ -301,6 +302,23 @@ async def test_a_final_status_in_the_retry_lane_is_a_dead_letter(bot: Bot, start
     await call(client, "POST", "deliveries/replay", {"all": True})
     await bot.until_accepted("hard")
     await until(client, dead=0, pending=0)
+
+
+async def test_a_report_that_was_accepted_does_not_come_again_while_the_disk_is_slow(start: Start, bot: Bot) -> None:
+    """That it was accepted is not on disk yet, where the retry lane is read from."""
+    refused = {"a"}
+    bot.behave = lambda one: answer(500) if one.name in refused else OK
+    client = start(**{POST_API: bot.address})
+    await client.login()
+    client.driver.play([message("a"), message("b")])
+    await bot.until_accepted("b")
+    await until(client, retrying=1)
+    async with locked(client):
+        refused.clear()
+        await bot.until_accepted("a")
+        await asyncio.sleep(2)  # in which it could come again, many times
+    await until(client, retrying=0, pending=0)
+    assert bot.accepted.count("a") == 1
 
 
 async def test_reports_that_hang_in_the_retry_lane_leave_most_of_the_time_to_others(bot: Bot, start: Start) -> None:

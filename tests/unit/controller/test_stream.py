@@ -347,6 +347,20 @@ async def test_an_account_speaks_in_its_own_name_only(host: Machine) -> None:
         assert {one["account"] for one in reader.got} == {"alice"}
 
 
+async def test_an_event_in_the_name_of_another_account_is_dropped(host: Machine) -> None:
+    alice = await host.start("alice")
+
+    def frame(kind: str, **data: object) -> bytes:
+        return f"event: {kind}\ndata: {json.dumps(data)}\n\n".encode()
+
+    alice.events_sent = frame("open", account="alice", after="0a0b0c0d-1") + b"".join(
+        frame("friend_message", account=account, id=f"0a0b0c0d-{number}", report={"content": account})
+        for number, account in enumerate(("bob", "alice"), 2)
+    )
+    async with reading(host, Reader(), "?types=friend_message") as reader:
+        assert await reader.until(1) == ["alice"]
+
+
 @pytest.mark.parametrize("cursor", ["x", "-1", "1.!", "1.a=b-1", "9" * 30])
 async def test_a_cursor_that_is_none(host: Machine, cursor: str) -> None:
     status, answer = await host.v1("GET", f"events?cursor={cursor}")
