@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.controller.machine import FIRST_PORT, Machine, machine
+from tests.ports import FIRST_PORT
+from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.states import UnitState

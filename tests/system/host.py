@@ -130,7 +130,7 @@ class Host:
             for hierarchy in ("memory", "pids", "cpu", "cpuacct"):
                 self.run("mount", "-o", "remount,bind,rw,nosuid,nodev,noexec", "none", str(CGROUPS / hierarchy))
             self.run("systemctl", "daemon-reexec")
-        state = self.run("systemctl", "is-system-running", "--wait", check=False, timeout=60).stdout.decode().strip()
+        state = self.run("systemctl", "is-system-running", "--wait", check=False, timeout=180).stdout.decode().strip()
         if state not in ("running", "degraded"):
             raise HostError(f"the host {self.name} is {state!r} after boot")
 
@@ -297,7 +297,7 @@ class Host:
         (self._place / "leader").write_text(str(leader))
 
     def _await_leader(self, process: "subprocess.Popen[bytes]") -> int:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while time.monotonic() < deadline and process.poll() is None:
             with contextlib.suppress(OSError, IndexError, ValueError):
                 children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()

@@ -70,6 +70,6 @@ def test_a_port_of_the_host_is_reached_from_this_machine(bare_host: Host) -> Non
     bare_host.run("systemd-run", "-q", "--unit=pages", *serve)
     address = f"http://127.0.0.1:{port}/page"
     until(lambda: bare_host.run("curl", "-sf", "-o", "/dev/null", address, check=False).returncode == 0)
-    with forwarding(bare_host, port), urllib.request.urlopen(address, timeout=10) as answer:
+    with forwarding(bare_host, port), urllib.request.urlopen(address, timeout=60) as answer:
         assert len(answer.read()) == 3_000_000
     bare_host.run("systemctl", "stop", "pages")

@@ -19,8 +19,9 @@ VERBS += [
 
 
 @pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-def test_a_verbs_help_has_its_own_options_and_points_to_the_global_ones(wxctl: Wxctl, verb: tuple[str, ...]) -> None:
+def test_a_verbs_help_has_its_own_options_and_examples_to_paste(wxctl: Wxctl, verb: tuple[str, ...]) -> None:
     told = wxctl(*verb, "--help").stdout
+    _can_be_pasted(told, verb)
     options = told.partition("\nOptions:\n")[2].partition("\nExamples:")[0]
     described = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", options.partition("\n\n")[0], re.MULTILINE)
     assert "--help" in described
@@ -31,14 +32,13 @@ def test_a_verbs_help_has_its_own_options_and_points_to_the_global_ones(wxctl: W
 
 def test_the_global_options_are_described_once(wxctl: Wxctl) -> None:
     told = wxctl("--help").stdout
+    _can_be_pasted(told, ())
     for option in ("--url URL", "--json", "--token-file FILE", "--insecure"):
         assert f"\n  {option} " in told
 
 
-@pytest.mark.parametrize("verb", [(), *VERBS], ids=" ".join)
-def test_examples_can_be_pasted(wxctl: Wxctl, verb: tuple[str, ...]) -> None:
-    """Each is a line of its own that a shell takes, and a call of this verb."""
-    told = wxctl(*verb, "--help").stdout
+def _can_be_pasted(told: str, verb: tuple[str, ...]) -> None:
+    """Each example is a line of its own that a shell takes, and a call of this verb."""
     block = told.partition("\nExamples:\n")[2].partition("\n\n")[0]
     examples = block.splitlines()
     assert examples

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +11,7 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
@@ -163,9 +163,7 @@ async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[...
     paths.state("alice").mkdir(parents=True)
 
     def begin(backoff: BackoffPolicy = HURRY, make: DriverFactory | None = None, **environ: str) -> RunningClient:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = int(probe.getsockname()[1])
+        port = free_port()
         quick = {"MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2"}
         environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), **quick, **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()

@@ -7,7 +7,6 @@ import os
 import random
 import re
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -18,6 +17,7 @@ import aiohttp
 import pytest
 
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in
 from tests.unit.heads import REFUSED
@@ -356,9 +356,7 @@ def test_the_admins_own_value_wins_by_either_name(tmp_path: Path, name: str, by:
 
 def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: Path) -> None:
     """The library looks names up in threads, which nobody can interrupt."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     slow = (
         "import socket, sys, time\n"
         "def hang(*_, **__):\n    open(sys.argv.pop(), 'w').close()\n    time.sleep(3600)\n"

@@ -3,7 +3,6 @@
 import asyncio
 import email.utils
 import json
-import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from dataclasses import dataclass, field
 import pytest
 
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from tests.unit.client.test_send_disk import locked
@@ -108,12 +108,6 @@ class Bot:
         finally:
             self._open.discard(writer)
             writer.close()
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @asynccontextmanager

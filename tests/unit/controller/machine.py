@@ -22,6 +22,7 @@ from aiohttp import web
 from multidict import CIMultiDict
 
 from tests.patience import PATIENCE
+from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
 from wxcontroller.controller.account_port.client import AccountPorts
@@ -43,8 +44,6 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.openwx.credentials import PORT_HEADER
 
-# Test runs beside each other must not meet on a port: each process has a hundred of its own.
-FIRST_PORT = 20_000 + os.getpid() % 100 * 100
 # Root's, as the service makes one at each boot.
 ROOT_TOKEN = "wxc_00000000_" + "0" * 64
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import FIRST_PORT, Machine, machine
+from tests.ports import FIRST_PORT
+from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.statefiles import Unreadable
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.states import LoginState

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives import serialization
 
 from tests.certificates import self_signed
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.unit.controller.machine import machine
 from tests.unit.controller.processes import Host, started
 from wxcontroller.controller import server
@@ -81,8 +82,7 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
 
 
 async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free, socket.create_server(("0.0.0.0", 0)) as other:
-        port, outside = free.getsockname()[1], other.getsockname()[1]
+    port, outside = free_port(), free_port()
     host.settings(f'listen = [{{ host = "127.0.0.1", port = {port} }}, {{ host = "0.0.0.0", port = {outside} }}]')
     command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root)]
     environment = {"PATH": f"{host.bin}:/usr/bin", "NOTIFY_SOCKET": str(host.notifications.path)}

@@ -9,7 +9,8 @@ import pytest
 import yarl
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import FIRST_PORT, Machine, machine
+from tests.ports import FIRST_PORT
+from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.materialise import Registry

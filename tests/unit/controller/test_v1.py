@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import yarl
 
-from tests.unit.controller.machine import FIRST_PORT, Machine, machine
+from tests.ports import FIRST_PORT
+from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import field, items, obj

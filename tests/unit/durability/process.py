@@ -15,11 +15,11 @@ import aiohttp
 from aiohttp import web
 
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.unit.client.conftest import Webhook
 from tests.unit.drivers.kit import Wechat, wechat
 from tests.unit.durability.routes import WEB, Route
 from tests.unit.durability.tracing import traced
-from tests.unit.kinds.stage import free_port
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.sandbox.account import Account

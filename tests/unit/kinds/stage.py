@@ -12,6 +12,7 @@ import aiohttp
 from aiohttp import web
 
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.unit.client.conftest import Webhook
 from tests.unit.drivers.kit import Wechat, hurried, wechat
 from wxcontroller.client.config import read_config
@@ -177,12 +178,3 @@ async def until_running(paths: Paths) -> None:
                 return
         assert time.monotonic() < deadline, "not running"
         await asyncio.sleep(0.01)
-
-
-def free_port() -> int:
-    """Return a port that nothing listens on."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
