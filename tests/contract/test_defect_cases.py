@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, logged_in, message
 from tests.unit.controller.machine import Machine
@@ -122,7 +123,7 @@ async def test_no_52_private_files_are_the_accounts_alone(start: Start) -> None:
     client.driver.context.store.save(b"session")
     paths = client.paths
     log = paths.state("alice") / "events.db"
-    async with asyncio.timeout(30):
+    async with asyncio.timeout(PATIENCE):
         while not (writing := log.with_name("events.db-wal")).exists():
             await asyncio.sleep(0.01)
     assert mode(paths.cookie_file("alice")) == mode(log) == mode(writing) == 0o600

@@ -16,8 +16,6 @@ from tests.system.host import Host
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 PROGRAM = "/usr/local/lib/wxstuck.py"
 DROPIN = "/run/systemd/system/wxclient@.service.d/stuck.conf"
-# A watchdog that waits for a third of the time.
-CHANGE = f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM} %i\nWatchdogSec=30\n"
 # What hangs, and what the journal must name.
 PARTS = {"loop": "no sign of life", "send": "a send", "delivery": "posting a report", "disk": "writing the event log"}
 
@@ -53,7 +51,7 @@ class Hung:
 def world(host: Host) -> Iterator[World]:
     use_sandbox(host)
     host.write(PROGRAM, (Path(__file__).parent / "stuck.py").read_bytes())
-    host.write(DROPIN, CHANGE.encode())
+    host.write(DROPIN, f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM} %i\n".encode())
     host.run("systemctl", "daemon-reload")
     with Webhook(host) as hook:
         yield World(host, Caller(host), Phone(host), hook)
@@ -90,6 +88,7 @@ def hung(world: World) -> dict[str, Hung]:
 @pytest.mark.parametrize("part", ["stopped", *PARTS])
 def test_it_is_restarted_and_goes_on_without_a_scan(world: World, hung: dict[str, Hung], part: str) -> None:
     one = hung[part]
+    assert world.show(part, "WatchdogUSec") == "1min 30s"
     until(lambda: world.restarts(part) == 1 or None, f"{part} restarted", 200)
     print(f"{part}: restarted {time.monotonic() - one.since:.0f} s after it hung")
     world.caller.until_state(part, "running")
@@ -112,9 +111,6 @@ def test_the_journal_says_where_it_hung(world: World, hung: dict[str, Hung], par
 
 
 def test_the_controller_calls_none_of_them_running_for_longer_than_a_minute(world: World) -> None:
-    # The watchdog as it is shipped: it would have ended the process meanwhile.
-    world.host.write("/run/systemd/system/wxclient@lied.service.d/shipped.conf", b"[Service]\nWatchdogSec=90\n")
-    world.host.run("systemctl", "daemon-reload")
     uin = world.phone.account("lied")
     log_in(world.caller, world.phone, "lied", uin, post_api=world.hook.address)
     pid = world.caller.account("lied")["pid"]
@@ -141,11 +137,13 @@ def test_who_waits_for_a_wechat_that_never_answers_is_left_alone(world: World) -
         # The one is logged in, the other gets no QR code.
         assert world.caller.openwx("start_client", client="eager")["code"] == 0
         pids = {name: world.caller.account(name)["pid"] for name in ("patient", "eager")}
-        world.caller.until_state("patient", "updating", seconds=80)
+        world.caller.until_state("patient", "updating", seconds=100)
         print(f"called running for {time.monotonic() - began:.0f} s after WeChat fell silent")
-        # Longer than the watchdog waits; what was asked before may be answered yet, a poll is held for 25 s.
-        assert 30 < time.monotonic() - began < 45 + 25 + 15
-        assert {name: world.caller.account(name)["pid"] for name in pids} == pids
+        # What was asked before may be answered for another moment: a poll is held for 25 s.
+        assert time.monotonic() - began < 45 + 25 + 15
+        while time.monotonic() - began < 140:  # longer than the watchdog waits
+            assert {name: world.caller.account(name)["pid"] for name in pids} == pids
+            time.sleep(2)
     assert [world.restarts(name) for name in pids] == [0, 0]
     world.caller.until_state("patient", "running", seconds=90)
     world.caller.until_state("eager", "scaning", seconds=90)

@@ -328,7 +328,7 @@ async def test_who_follows_the_log_misses_nothing_that_comes_between_his_looks(
                 assert await log.settled(60)
 
     filling = asyncio.create_task(fill())
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(PATIENCE):
         while len(got) < number:
             news = log.news
             where = Selection((State.PENDING,), after=after, log=name)

@@ -9,6 +9,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.drivers.ilink_kit import QUICK, Bench, bench
 from tests.unit.sandbox.agent import waiting_code
@@ -105,7 +106,7 @@ async def test_a_session_that_another_stopped_account_has_is_not_used(
     book.parent.mkdir(parents=True)
     book.write_text(json.dumps({"bob": {"account": "bob", "marks": marks}}))
     client = begin(start, wechat, webhook)
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while client.state().get("ended") != "taken":
             await asyncio.sleep(0.01)
     state = client.state()

@@ -121,11 +121,11 @@ async def test_a_server_that_does_not_answer_holds_up_media_of_its_own_only(star
         assert (
             obj(await client.get("send_friend_message", id="@ann", media_path=hanging, **{"async": "1"}))["code"] == 0
         )
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while files.asked.count("/hang") < 2:
             await asyncio.sleep(0.01)
     # A third of the limit for one of them.
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         other = files.address("a.png").replace("127.0.0.1", "127.0.0.2")
         assert obj(await client.get("send_friend_message", id="@ann", media_path=other))["code"] == 0
         assert obj(await client.get("send_friend_message", id="@ann", content="text"))["code"] == 0

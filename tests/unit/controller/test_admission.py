@@ -140,10 +140,10 @@ async def test_a_token_leaves_an_accounts_long_polls_to_others(tmp_path: Path, p
             peer = await connected(host, get(path, bearer(greedy), stream))
             peers.append(peer)
             if expected and path.startswith("/v1/"):
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     assert b" 200 " in await peer.reader.readuntil(b"\r\n\r\n")
             elif expected:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(PATIENCE):
                     while len(host.process("alice").requests) <= number:
                         await asyncio.sleep(0.01)
             else:

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.patience import PATIENCE
 from tests.unit.drivers.kit import HURRY, Store
 from wxcontroller.core.errors import BadOption, WeChatError
 from wxcontroller.drivers.base import DriverContext
@@ -165,7 +166,7 @@ async def test_a_disk_that_takes_its_time_with_content_holds_up_nobody() -> None
 
     def take(_: bytes) -> None:
         loop.call_soon_threadsafe(served.set)
-        assert served.wait(10), "the event loop waits for the disk"
+        assert served.wait(PATIENCE), "the event loop waits for the disk"
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")

@@ -15,10 +15,11 @@ import pytest
 import pytest_asyncio
 from aiohttp import web
 
+from tests.ports import free_port
 from tests.unit.client.conftest import Webhook
 from tests.unit.client.test_ilink_account import quickly
 from tests.unit.drivers.ilink_kit import Bench, bench
-from tests.unit.kinds.stage import Life, free_port, until_running
+from tests.unit.kinds.stage import Life, until_running
 from tests.unit.kinds.table import ILINK_INCOMING, ILINK_OUTGOING, ILinkIncoming, Outgoing
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.client.config import read_config
