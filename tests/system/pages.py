@@ -20,7 +20,6 @@ PAGES = [
     "README.md",
     *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/howto").glob("*.md")),
 ]
-TRANSLATED = [*sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/zh").rglob("*.md")), "README.zh-CN.md"]
 _BLOCK = re.compile(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 NOT_RUN = "no-test: "
 
@@ -129,11 +128,6 @@ def until_told(command: str, told: str) -> str:
     return f"""{command} >/tmp/endless 2>&1 & endless=$!
 until grep -q -- '{told}' /tmp/endless; do kill -0 $endless; sleep 0.1; done
 kill $endless; wait $endless || true; cat /tmp/endless; rm /tmp/endless"""
-
-
-def original(page: str) -> str:
-    """Return the page that a page is the Chinese of."""
-    return "README.md" if page == "README.zh-CN.md" else page.replace("docs/zh/", "docs/")
 
 
 def main() -> None:

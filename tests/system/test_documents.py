@@ -13,8 +13,8 @@ import pytest
 
 from tests.system.actors import Caller, Phone, use_sandbox
 from tests.system.host import Host
-from tests.system.pages import PAGES, TRANSLATED, Block, Shell, blocks, original, until_told
-from tests.system.plays import ENDLESS, EXAMPLE_NAMES, PLAYS, TOLD, Act, Play, Stage
+from tests.system.pages import PAGES, Block, Shell, blocks, until_told
+from tests.system.plays import ENDLESS, EXAMPLE_NAMES, PLAYS, TOLD, Act, Stage
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
@@ -99,21 +99,8 @@ def clean(host: Host) -> None:
     host.run("systemctl", "start", "wxcontroller.service")
 
 
-@pytest.mark.parametrize("play", PLAYS, ids=lambda play: f"{play.page}: {play.text}")
-def test_each_play_belongs_to_one_block(play: Play) -> None:
-    assert len([block for block in blocks(play.page) if play.text in block.text and not block.reason]) == 1
-
-
-def test_what_is_to_be_told_belongs_to_a_block() -> None:
+def test_plays_and_what_is_to_be_told_belong_to_blocks() -> None:
+    for play in PLAYS:
+        assert len([one for one in blocks(play.page) if play.text in one.text and not one.reason]) == 1, play
     for page, text in TOLD:
-        assert [block for block in blocks(page) if text in block.text and not block.reason] != [], (page, text)
-
-
-@pytest.mark.parametrize("page", TRANSLATED)
-def test_a_translation_has_the_commands_of_its_original(page: str) -> None:
-    """So that they need not be run twice. Comments are translated."""
-    assert commands(page) == commands(original(page))
-
-
-def commands(page: str) -> list[str]:
-    return [re.sub(r"(^|\s+)#.*", "", block.text, flags=re.MULTILINE) for block in blocks(page) if block.done]
+        assert [one for one in blocks(page) if text in one.text and not one.reason] != [], (page, text)

@@ -19,7 +19,7 @@ from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import Event
 from wxcontroller.core.limits import LIMITS
-from wxcontroller.core.options import OPTIONS, SAME, Origin
+from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.settings import OBSOLETE, Settings
 from wxcontroller.core.states import LoginState
 
@@ -57,23 +57,6 @@ def test_the_page_has_no_setting_that_the_code_has_not() -> None:
 
 def test_the_page_has_no_option_that_the_code_has_not() -> None:
     assert set(re.findall(r"^\*(\w+)\* \(", source("wxclient.8"), re.MULTILINE)) <= set(OPTIONS)
-
-
-def test_options_said_to_do_nothing_are_those_that_no_code_asks_for() -> None:
-    """The page names what wxclient only hands on; the code that would use an option has its name as a string."""
-    sources = [path for part in ("client", "drivers") for path in (ROOT / "wxcontroller" / part).rglob("*.py")]
-    code = "\n".join(path.read_text(encoding="utf-8") for path in sources)
-    # Used under their other name, or written down for others only.
-    other = {**SAME, **{plugin: plain for plain, plugin in SAME.items()}}
-    elsewhere = {"post_api", "poll_api", *(name for name, same in other.items() if f'"{same}"' in code)}
-    unused = {
-        option.name
-        for option in OPTIONS.values()
-        if option.origin is not Origin.IGNORED and f'"{option.name}"' not in code and option.name not in elsewhere
-    }
-    paragraph = re.search(r"itself does nothing by them: (.*?)\n\n", source("wxclient.8"), re.DOTALL)
-    # No paragraph: all of them do something.
-    assert set(re.findall(r"\*(\w+)\*", paragraph[1] if paragraph else "")) == unused
 
 
 def test_states_and_events_are_in_the_page() -> None:

@@ -1,9 +1,7 @@
-"""The limits: each is sensible and enforced, can be set in the settings, and reaches those whom it concerns. Those
+"""The limits: each can be set in the settings, and reaches those whom it concerns. Those
 that can no longer be set do no harm in the files that set them.
 """
 
-import ast
-import importlib
 import re
 import tomllib
 from dataclasses import replace
@@ -28,16 +26,6 @@ PORT = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}
 EACH = pytest.mark.parametrize("limit", LIMITS.values(), ids=lambda limit: limit.name)
 
 
-def code(*parts: str) -> str:
-    files = [path for part in parts for path in (ROOT / "wxcontroller" / part).rglob("*.py")]
-    return "\n".join(path.read_text(encoding="utf-8") for path in files if path.name != "limits.py")
-
-
-SHARED = code("core", "openwx")
-CONTROLLER = SHARED + code("controller", "alert")
-ACCOUNT = SHARED + code("client", "drivers")
-
-
 def settings(tmp_path: Path, content: str, **dropins: str) -> Paths:
     paths = Paths(tmp_path)
     paths.settings_dropins.mkdir(parents=True)
@@ -46,24 +34,6 @@ def settings(tmp_path: Path, content: str, **dropins: str) -> Paths:
     for name, more in dropins.items():
         (paths.settings_dropins / f"{name}.toml").write_text(more)
     return paths
-
-
-@EACH
-def test_its_default_is_sensible_and_its_name_says_the_unit(limit: Limit) -> None:
-    assert limit.low <= limit.default <= limit.high
-    assert limit.meaning
-    units = {"bytes": "bytes ", "seconds": "seconds "}
-    if unit := units.get(limit.name.rpartition("_")[2]):
-        assert limit.meaning.startswith(unit)
-    assert limit.whole is (not limit.name.endswith("_seconds"))
-
-
-@EACH
-def test_it_is_read_by_those_whom_it_concerns(limit: Limit) -> None:
-    """A limit that nobody goes by would only be a promise."""
-    asked = re.compile(rf"(?<![A-Za-z])limits\.{limit.name}\b")
-    assert not limit.for_controller or asked.search(CONTROLLER)
-    assert not limit.for_accounts or asked.search(ACCOUNT)
 
 
 @EACH
@@ -168,29 +138,6 @@ def test_an_account_does_not_start_with_a_limit_that_can_not_be(tmp_path: Path) 
 
 
 # -- limits that could be set in 2.0.0
-
-
-def constants() -> dict[str, list[float]]:
-    """The numbers that are constants of the code and have the name of a removed limit, by that name."""
-    found: dict[str, list[float]] = {}
-    for path in (ROOT / "wxcontroller").rglob("*.py"):
-        names = [
-            target.id
-            for line in ast.parse(path.read_text(encoding="utf-8")).body
-            if isinstance(line, ast.Assign)
-            for target in line.targets
-            if isinstance(target, ast.Name) and target.id.lower() in REMOVED
-        ]
-        if names:
-            module = importlib.import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
-            for name in names:
-                if isinstance(value := getattr(module, name), int | float):
-                    found.setdefault(name.lower(), []).append(value)
-    return found
-
-
-def test_a_removed_limit_is_a_constant_of_that_value() -> None:
-    assert constants() == {name: [value] for name, value in REMOVED.items()}
 
 
 def shipped_with_2_0_0() -> dict[str, float]:
