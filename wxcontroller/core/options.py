@@ -241,7 +241,10 @@ OPTIONS: Mapping[str, Option] = {
         Option("event_keep_bytes", "268435456", integer(1048576, 1 << 39), "events kept, in bytes of reports"),
         Option("dead_keep_days", "30", integer(0, 36500), "dead letters are kept for so many days; 0: for ever"),
         Option(
-            "driver", "web", choice("web", "ilink", "filehelper"), "route to WeChat; ilink is the official bot API"
+            "driver",
+            "web",
+            choice("web", "ilink", "filehelper"),
+            "route to WeChat; ilink is the official bot API, filehelper (experimental) sends to oneself",
         ),
         Option(
             "desktop",

@@ -154,7 +154,7 @@ async def test_delivered_events_are_forgotten_but_a_thousand(online: Browser) ->
 async def test_without_resend_what_was_acknowledged_is_gone(online: Browser, acknowledge: str) -> None:
     old = online.sync_key
     answer = await online.api("POST", f"/accounts/{UIN}/settings", {"resend": False})
-    assert answer == {"group_operations": "working", "resend": False}
+    assert (answer["group_operations"], answer["resend"]) == ("working", False)
     await receive(online, "one")
     assert contents(await online.sync()) == ["one"]
     assert contents(await online.sync(old)) == ["one"], "no later key has come back yet"

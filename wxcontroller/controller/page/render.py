@@ -39,6 +39,11 @@ ROUTES = (
             "warns or restricts some that log in."
         ),
     ),
+    Route(
+        "filehelper",
+        N_("File Transfer (experimental)"),
+        N_("Sends to and receives from your own chat File Transfer only; no limit on replies."),
+    ),
 )
 
 
