@@ -29,7 +29,7 @@ import aiohttp
 
 from tests.torture.ledger import Arrival, Ledger
 from tests.unit.durability.process import Process, processed
-from tests.unit.durability.routes import ILINK, ROUTES, WEB, Route
+from tests.unit.durability.routes import ROUTES, WEB, Route
 from wxcontroller.core.faultpoints import VARIABLE, Point
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 
@@ -334,7 +334,7 @@ def main() -> int:
     print(f"seed {given.seed}: {given.runs} crashes on the {given.route} route", flush=True)
     logging.getLogger("aiohttp.server").disabled = True  # each kill breaks off some requests
     with tempfile.TemporaryDirectory() as directory:
-        route = ILINK if given.route == ILINK.name else WEB
+        route = next(one for one in ROUTES if one.name == given.route)
         result = asyncio.run(crash(given.runs, given.seed, Path(directory), route, pause=given.pause))
     print("\n".join([*result.faults[:50], str(result)]))
     return 0 if result.good else 1

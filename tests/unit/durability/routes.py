@@ -88,6 +88,20 @@ class Web(Route):
         return [sent.name or sent.text for sent in one.account.sent]
 
 
+class FileHelper(Web):
+    """The person who writes is the account's owner, on the phone."""
+
+    name = "filehelper"
+
+    def write(self, one: "Process", words: str) -> str:
+        return str(one.wechat.sandbox.deliver(one.account, "filehelper", one.account.wxid, words, "phone").msg_id)
+
+    async def show(self, one: "Process") -> str:
+        url = f"{one.wechat.url}/sandbox/accounts/{one.account.uin}/phone-send"
+        async with one.http.post(url, json={"kind": "image", "to": "filehelper"}) as answer:
+            return str(obj(await answer.json())["msg_id"])
+
+
 class ILink(Route):
     name = "ilink"
     capabilities = ILinkDriver.capabilities
@@ -128,5 +142,5 @@ class ILink(Route):
         return one.wechat.sandbox.ilink.users[one.account.uin]
 
 
-WEB, ILINK = Web(), ILink()
-ROUTES: tuple[Route, ...] = (WEB, ILINK)
+WEB, ILINK, FILEHELPER = Web(), ILink(), FileHelper()
+ROUTES: tuple[Route, ...] = (WEB, ILINK, FILEHELPER)
