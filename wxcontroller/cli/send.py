@@ -121,12 +121,21 @@ def send(
         )
     if not queued:
         _raise_for(api, answer, account, Text("{thing} to {text} was not sent", thing=thing, text=recipient.text))
+    state, reason = field(answer, "state"), one_line(field(answer, "reason"))
     if session.json:
         session.emit(answer)
+    elif state == "held":
+        tell("held: not sent to {recipient} yet, {status}", recipient=recipient.text, status=_status(answer))
+    elif state == "accepted":
+        tell("sent to {recipient}: {reason}", recipient=recipient.text, reason=reason)
     elif queued:
-        tell("not sent yet, but it will be: {status}", status=one_line(field(answer, "status")))
+        tell("not sent yet, but it will be: {status}", status=_status(answer))
     else:
         tell("sent to {recipient}", recipient=recipient.text)
+
+
+def _status(answer: JsonValue) -> str:
+    return one_line(field(answer, "status"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +244,8 @@ def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) ->
         )
     # An account says it, too.
     why = (one_line(field(answer, "reason")) or why or say("no reason given")).removeprefix("not sent: ")
-    state = one_line(field(answer, "state"))
+    # Of a send that is refused, the account says so already.
+    state = one_line(field(answer, "state")).removeprefix("refused")
     told = (
         Text("{why} (state {state}), code {code}", why=why, state=state, code=json_text(code))
         if state

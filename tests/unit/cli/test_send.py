@@ -103,6 +103,27 @@ def test_taken_but_not_sent_yet(wxctl: Wxctl, server: Controller) -> None:
     assert "it will be: still queued behind 40 sends" in done.stdout
 
 
+def test_what_became_of_it_on_a_route_with_a_reply_window(wxctl: Wxctl, server: Controller) -> None:
+    held: JsonObject = {"state": "held", "reason": "window", "held_until": 1, "position": 1}
+    server.send_answer = {
+        "id": "c1",
+        "code": -7,
+        "status": "held until the person writes: the window is closed",
+        **held,
+    }
+    done = wxctl("send", "小店", "@c", "x")
+    assert (done.returncode, done.stdout) == (
+        *(0, "held: not sent to friend 强哥 yet, held until the person writes: the window is closed\n"),
+    )
+    server.send_answer = {"id": "c2", "code": 0, "status": "success", "state": "accepted", "reason": "without an id"}
+    done = wxctl("send", "小店", "@c", "x")
+    assert (done.returncode, done.stdout) == (0, "sent to friend 强哥: without an id\n")
+    refused: JsonObject = {"state": "refused", "refusal": "not-wanted"}
+    server.send_answer = {"id": "c3", "code": -5, "status": "not sent: the window is closed", **refused}
+    done = wxctl("send", "小店", "@c", "x")
+    assert (done.returncode, "was not sent: the window is closed, code -5" in done.stderr) == (1, True)
+
+
 SILENT: tuple[int, JsonObject] = (502, {"code": 7, "status": "client 小店 broke off", "state": "loading"})
 KEYS_HEEDED: JsonObject = {"waiting": 0, "held": False}
 LOADING: tuple[int, JsonObject] = (200, {"code": -3, "status": "client not running: logging in", "id": None})

@@ -432,6 +432,22 @@ async def test_what_wechat_refuses_in_two_fresh_windows_ends(start: Start, wecha
     assert await until_sent(wechat, 1) == ["next"]
 
 
+async def test_a_text_goes_although_its_picture_does_not(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "a picture?")
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
+    picture = {"media_data": data, "media_name": "a.png", "id": wechat.peer}
+    # Three of four refused are tried again, and none of that uses up the budget.
+    wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 3, None)
+    assert obj(await client.post("send_friend_message", **picture))["state"] == "delivered"
+    wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 5, None)
+    answer = obj(await client.post("send_friend_message", content="look", **picture))
+    assert (answer["state"], answer["refusal"], answer["parts"]) == ("refused", "media-failed", [1, 2])
+    assert [one.text or one.kind for one in wechat.sent()] == ["image", "look"]
+    assert (await window_of(client))["sent"] == 2
+
+
 async def test_media_that_the_account_may_not_send_say_so(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook)
     await enter(client, wechat)

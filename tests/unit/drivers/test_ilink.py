@@ -4,6 +4,7 @@ import asyncio
 import io
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,10 @@ from wxcontroller.sandbox.ilink.model import Answer, SessionState, Tokens
 async def wechat() -> AsyncIterator[Bench]:
     async with bench() as found:
         yield found
+
+
+def revived(times: int, state: ServiceState) -> bool:
+    return state.revived == times
 
 
 # -- logins
@@ -256,6 +261,19 @@ async def test_a_sleeping_session_is_revived_without_a_scan(wechat: Bench) -> No
         await wechat.hear(drive, "woken")
         assert drive.count(SessionLost) == 0
         assert drive.count(QrReady) == 1
+
+
+async def test_a_session_that_must_be_revived_again_and_again_is_over(wechat: Bench) -> None:
+    """Two clients probably pull at one user: neither would get all messages."""
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        for count in range(1, 4):
+            wechat.bot.set_state(SessionState.ASLEEP)
+            await drive.until(ServiceState, partial(revived, count))
+        wechat.bot.set_state(SessionState.ASLEEP)
+        await drive.until(SessionLost)
+        assert drive.count(QrReady) == 1
+        await drive.until(QrReady)
 
 
 async def test_a_dead_session_shows_a_new_code(wechat: Bench) -> None:

@@ -232,7 +232,8 @@ class Poller:
             await asyncio.gather(polling, return_exceptions=True)
         failure = decode.verdict("getupdates", answer)
         if failure is not None and failure.ret == SESSION_TIMEOUT:
-            return False
+            # Of a poll that was held, it is another one, and confirmed as any.
+            return False if self.confirming else await self._alive()
         if self.confirming:
             await self._revive()
         if failure is None:
