@@ -52,11 +52,13 @@ class EndReason(StrEnum):
 class ReplyWindow:
     """A route on which a person must write first, and can then be sent to for ``seconds``.
 
-    ``pace``: the least pause between two sends of the account, in seconds.
+    ``pace``: the least pause between two sends of the account, in seconds; ``again``: the one before a send is made
+    again whose answer was lost.
     """
 
     seconds: float = 86400.0
     pace: float = 1.0
+    again: float = 2.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -254,7 +254,7 @@ class SendCalls:
                 before = known.get(send.part)
                 # Of the pieces of one text, the worst is the answer.
                 if not before or _worse(outcome or {}, before):
-                    known[send.part] = outcome or {}
+                    known[send.part] = send.at_present(outcome or {})
             except TimeoutError:
                 known[send.part] = {}
         text, content = known.get(Part.TEXT), known.get(Part.MEDIA)

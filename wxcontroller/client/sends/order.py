@@ -5,7 +5,7 @@ Each person has a first-come order of their own, and nobody's window holds up an
 - A send that may have arrived already goes first, while WeChat would know its repetition.
 - The answer to the message that opened a window overtakes what was held before, and the last send of the window is
   kept for it.
-- Finals go before interims.
+- Finals go before interims; after a silence of the bot, first those of the person whose message ended it.
 - A send behind a held one is held for the same reason, untried.
 
 Pure functions of the waiting sends and the windows: the queue acts on what they return.
@@ -47,12 +47,16 @@ def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send
         yield Held(send, why, places[send.target])
 
 
-def following(ready: Iterable[Send], windows: Windows, now: float) -> Send | None:
-    """Return which of the sends that are ready and not held goes next, None if there is none."""
+def following(ready: Iterable[Send], windows: Windows, now: float, writer: str = "") -> Send | None:
+    """Return which of the sends that are ready and not held goes next, None if there is none.
+
+    ``writer`` is whose message has ended a silence, "" for nobody.
+    """
     candidates = [send for send in ready if send.state is not SendState.HELD]
     ranks = (
         lambda send: send.unsure or send.marked,
         lambda send: not send.interim and _is_answer(send, windows, now),
+        lambda send: not send.interim and send.target == writer,
         lambda send: not send.interim,
         lambda send: True,
     )

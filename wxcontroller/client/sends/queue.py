@@ -100,6 +100,7 @@ class SendQueue:
     not_sent: int = 0  # those it did not, or nobody knows
     _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one that is being sent, in order
     _ending: set[Send] = field(default_factory=set)  # have ended, and that is not stored yet
+    _writer: str = ""  # whose message has ended a silence: theirs goes first
     _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
     _preparing: set[Media] = field(default_factory=set)
     _adding: int = 0
@@ -224,6 +225,8 @@ class SendQueue:
         if self.windows is None:
             return
         has_held = any(send.target == peer for send in self._held())
+        if has_held and self.is_silent:
+            self._writer = peer
         self.windows.heard(peer, time.time(), has_held)
         self.store.note_windows(self.windows.as_bytes())
         if has_held:
@@ -410,7 +413,12 @@ class SendQueue:
 
     def _next(self) -> Send | None:
         ready = (send for send in self._waiting if send.ready)
-        return next(ready, None) if self.windows is None else order.following(ready, self.windows, time.time())
+        if self.windows is None:
+            return next(ready, None)
+        found = order.following(ready, self.windows, time.time(), self._writer)
+        if found is not None and found.target != self._writer:
+            self._writer = ""
+        return found
 
     async def _look_at_windows(self) -> None:
         """Hold what can't go now, and let go what can."""
@@ -557,6 +565,8 @@ class SendQueue:
                 self._waiting.move_to_end(send)
                 self.store.put_back(send)
         rest = self.backoff.next_pause(problem.handling, max(1, self.tries - send.attempts_left))
+        if self.windows is not None and send.unsure:
+            rest = max(rest, self.windows.policy.again)
         if problem.handling is FailureHandling.WAIT:
             log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
         return rest
