@@ -201,9 +201,9 @@ def acknowledge(session: Session, name: str, ids: tuple[str, ...]) -> None:
 
 def _need(ids: tuple[str, ...], many: bool, remedy: str) -> None:
     if ids and many:
-        raise BadUsage(N_("IDs and a switch that stands for many exclude each other"), N_("give either"))
+        raise BadUsage(N_("IDs and a switch for many cannot be combined"), N_("use one of them"))
     if not ids and not many:
-        raise BadUsage(N_("give IDs, or a switch that stands for many"), remedy)
+        raise BadUsage(N_("IDs or a switch for many are needed"), remedy)
 
 
 def _do(

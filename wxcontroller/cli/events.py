@@ -77,7 +77,7 @@ def events(
     is waited for, and nothing is missed. Message texts are shown.
     """
     if sum(each is not None for each in (since, after, cursor_file)) > 1:
-        raise BadUsage(N_("--since, --after and --cursor-file exclude each other"), N_("give one of them"))
+        raise BadUsage(N_("--since, --after and --cursor-file cannot be combined"), N_("use one of them"))
     if unknown := [each for each in types if each not in EVENTS | MESSAGES]:
         raise BadUsage(
             N_("there is no event of type {type}"),
@@ -96,7 +96,7 @@ def events(
             cursor_file=cursor_file,
         )
     if cursor and not _CURSOR.fullmatch(cursor):
-        raise BadUsage(N_("the cursor is none that a stream has given"), N_("begin without one, or with --since"))
+        raise BadUsage(N_("invalid cursor"), N_("begin without one, or with --since"))
     if not cursor:
         cursor = str(began)  # from then on, also when the first connection is late
     for shown, event in enumerate(_following(api, accounts, types, cursor), 1):
@@ -192,5 +192,5 @@ def _moment(when: str) -> int:
         return max(0, int(datetime.fromisoformat(when).astimezone().timestamp() * 1e6))
     except (ValueError, OverflowError):
         raise BadUsage(
-            N_("--since {when} is no time"), N_("write it like 30s, 10m, 2h, 7d or 2026-01-31T08:00"), when=when
+            N_("invalid --since: {when}"), N_("write it like 30s, 10m, 2h, 7d or 2026-01-31T08:00"), when=when
         ) from None

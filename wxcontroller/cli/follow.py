@@ -74,7 +74,7 @@ def follow(
                 )
                 raise WxError(
                     _because(state, account.words),
-                    N_("it goes on by itself; see: {command}"),
+                    N_("it continues in the background; see: {command}"),
                     command=command("status", name.name),
                 )
         time.sleep(_PAUSE)

@@ -69,7 +69,7 @@ def _journalctl(session: Session, units: list[str], lines: int | None, follow: b
     when = _in_journalctls_words(since)
     if when is not None and not is_time(when):
         raise BadUsage(
-            N_("--since {since} is no time"),
+            N_("invalid --since: {since}"),
             N_("write it like 30s, 10m, 2h, 7d, today or '2026-01-31 08:00'"),
             since=since or "",
         )

@@ -60,7 +60,7 @@ def show(session: Session, name: str, all_: bool) -> None:
         options = obj(found.get("options"))
         now = ", ".join(f"{one}={text(field(options.get(one), 'in_force'))}" for one in waiting)
         tell(
-            "until its next start it runs by {now}: {command}",
+            "until its next start it runs with {now}: {command}",
             err=True,
             now=now,
             command=command("restart", account.name),

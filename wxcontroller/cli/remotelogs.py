@@ -112,7 +112,7 @@ def moment(when: str) -> int:
         return max(0, int(datetime.fromisoformat(given).timestamp()))
     except (ValueError, OverflowError):
         raise BadUsage(
-            N_("--since {when} is no time that another machine's journal can be asked for"),
+            N_("invalid --since for another machine's journal: {when}"),
             N_("write it like 30s, 10m, 2h, 7d, today, yesterday, 08:00 or '2026-01-31 08:00'"),
             when=when,
         ) from None

@@ -57,7 +57,7 @@ def deliveries_of(name: AccountName, states: Sequence[str], after: int, limit: i
             account=name.name,
         ) from None
     except (OSError, sqlite3.Error, TypeError, ValueError) as problem:
-        reason = reason_of(problem) if isinstance(problem, OSError) else Text(N_("it is no event log"))
+        reason = reason_of(problem) if isinstance(problem, OSError) else Text(N_("it is not an event log"))
         raise WxError(
             N_("account {account} is not running, and its event log cannot be read: {reason}"),
             N_("start the account"),

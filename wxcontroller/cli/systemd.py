@@ -26,7 +26,7 @@ _NOTES = {
     "stop": N_(
         "after a reboot it comes back if it was wanted or is enabled: stop it again when the controller answers"
     ),
-    "restart": N_("it runs by the options it has"),
+    "restart": N_("it runs with the options it has"),
 }
 
 

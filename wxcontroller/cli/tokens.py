@@ -226,8 +226,8 @@ def _expiry(given: str | None) -> int | None:
         moment = int(datetime.fromisoformat(given).astimezone().timestamp())
     except (ValueError, OverflowError):
         raise BadUsage(
-            N_("--expires {given} is no time"), N_("write it like 12h, 30d, 8w, 1y or 2030-01-31"), given=given
+            N_("invalid --expires: {given}"), N_("write it like 12h, 30d, 8w, 1y or 2030-01-31"), given=given
         ) from None
     if moment <= time.time():
-        raise BadUsage(N_("--expires {given} is over already"), N_("give a time to come"), given=given)
+        raise BadUsage(N_("--expires {given} is in the past"), N_("use a time in the future"), given=given)
     return moment

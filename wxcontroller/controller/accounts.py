@@ -323,7 +323,7 @@ class Accounts:
                 # A full disk or a broken template must not keep anybody from stopping an account.
                 notes.append(
                     Text(
-                        "that it shall stay stopped after a reboot could not be recorded: {problem}",
+                        "cannot record that it stays stopped after a reboot: {problem}",
                         problem=reason_of(problem),
                     )
                 )

@@ -144,7 +144,7 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
         "too-slow", N_("the request body did not arrive"), N_("send it without long pauses"), status=408
     ),
     web.RequestPayloadError: Refused(
-        "bad-request", N_("the request body is not what its head says"), N_("send it whole"), status=400
+        "bad-request", N_("the request body does not match its headers"), N_("send it whole"), status=400
     ),
 }
 

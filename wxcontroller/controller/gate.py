@@ -121,7 +121,7 @@ class Gate:
         if known is not None:
             what = f"with the expired token {known.name} ({known.id})"
             raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
-        raise self._refused(address, "bad-token", N_("the token is not valid (any more)"), _HOW, "with a wrong token")
+        raise self._refused(address, "bad-token", N_("the token is not valid"), _HOW, "with a wrong token")
 
     def still_good(self, caller: Caller) -> bool:
         """Say whether somebody who was let in would be again: for answers that take their time."""
@@ -144,7 +144,7 @@ class Gate:
 
     def revoked(self) -> Refused:
         """Return what to raise for a caller whose token has become worthless meanwhile."""
-        return Refused("bad-token", N_("the token is not valid any more"), _HOW, status=401)
+        return Refused("bad-token", N_("the token is no longer valid"), _HOW, status=401)
 
     def _is_local(self, presented: str) -> bool:
         return bool(self._local) and hmac.compare_digest(

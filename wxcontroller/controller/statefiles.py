@@ -78,7 +78,7 @@ class ClientState:
         silent = uptime - self.heard
         if self.login is not LoginState.RUNNING or not self.heard or silent <= BELIEVED_SECONDS:
             return self
-        login, status = LoginState.OFFLINE, Text("it tells nothing any more: its process may hang")
+        login, status = LoginState.OFFLINE, Text("it no longer reports its state; its process may hang")
         reason = Text(
             "no answer of WeChat was told for {silent} s; systemd starts a process again that hangs",
             silent=f"{silent:.0f}",
@@ -181,7 +181,7 @@ class StateFiles:
         except ValueError:
             return in_file(path, Text("is not JSON"))
         if not isinstance(content, dict):
-            return in_file(path, Text("holds no JSON object"))
+            return in_file(path, Text("is not a JSON object"))
         return state_of(content, stamp)
 
 

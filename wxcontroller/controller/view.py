@@ -100,7 +100,7 @@ class View:
         if self.starting:
             return Text("its unit is starting")
         if self.unit.has_process:
-            return Text("its unit runs, but tells no state")
+            return Text("its unit runs, but reports no state")
         if self.unit.sub.startswith("auto-restart"):
             return Text("its process ended, systemd will start it again")
         if self.unit.state is UnitState.FAILED:

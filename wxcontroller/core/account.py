@@ -104,7 +104,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
         if not variables.get(key):
             raise BadEnvironmentFile(
                 in_file(origin, Text("{key} is missing", key=key)),
-                N_("start the account again to write the file anew"),
+                N_("start the account again to rewrite the file"),
             )
     try:
         name = parse_name(variables[NAME])
@@ -112,7 +112,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
         desired = Desired(variables[DESIRED])
     except (WxError, ValueError) as problem:
         raise BadEnvironmentFile(
-            in_file(origin, reason_of(problem)), N_("start the account again to write the file anew")
+            in_file(origin, reason_of(problem)), N_("start the account again to rewrite the file")
         ) from None
     if variables[INSTANCE] != name.instance:
         raise BadEnvironmentFile(
@@ -129,7 +129,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
         )
     if not 1 <= port <= 65535:
         raise BadEnvironmentFile(
-            in_file(origin, Text("the port {port} is none", port=port)), N_("start the account again")
+            in_file(origin, Text("invalid port {port}", port=port)), N_("start the account again")
         )
     options = {
         option.name: variables[option.variable]

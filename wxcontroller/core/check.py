@@ -287,7 +287,7 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
     except PermissionError:
         return  # whoever may not read it has been told, or is somebody else
     except OSError as problem:
-        yield _unreadable(file, problem, Text("restore the file, or remove it and create tokens anew"))
+        yield _unreadable(file, problem, Text("restore the file, or remove it and create new tokens"))
         return
     known, now = set(Registry(paths).instances()), time.time()  # also those whose files cannot be read
     for token in tokens.by_id.values():
@@ -329,7 +329,7 @@ def _whose_tokens(paths: Paths) -> Iterator[Finding]:
             verbatim(f"{right}; wxctl token list"),
         )
     if mode & 0o007:
-        yield Finding(Level.FAIL, file, Text("everybody can read it (mode {mode})", mode=f"{mode:04o}"), right)
+        yield Finding(Level.FAIL, file, Text("everyone can read it (mode {mode})", mode=f"{mode:04o}"), right)
     if facts.st_gid != group or not mode & 0o040:
         yield Finding(
             Level.FAIL,
@@ -361,7 +361,7 @@ def _credentials(paths: Paths) -> Iterator[Finding]:
             yield Finding(
                 Level.WARN,
                 file,
-                Text("is none that an account's unit asks for"),
+                Text("is not a credential of accounts"),
                 Text("it is {names}", names=" or ".join(_CREDENTIALS)),
             )
             continue

@@ -456,7 +456,7 @@ def _variables(path: Path) -> dict[str, str] | None:
         return None
     except UnicodeDecodeError:
         raise BadEnvironmentFile(
-            N_("{file}: is not UTF-8 text"), N_("start the account again to write it anew"), file=path
+            N_("{file}: is not UTF-8 text"), N_("start the account again to rewrite it"), file=path
         ) from None
 
 

@@ -91,7 +91,7 @@ def port_book(paths: Paths) -> Watched[PortTokens]:
 
 def _parse(content: bytes) -> PortTokens:
     wrong = BadSettings(
-        N_("the accounts' file of tokens can't be read"), N_("systemctl restart wxcontroller writes it anew")
+        N_("the accounts' file of tokens can't be read"), N_("rewrite it: systemctl restart wxcontroller")
     )
     try:
         parsed = read_json(content)

@@ -372,7 +372,7 @@ def _read(path: Path) -> dict[str, object] | None:
         ) from None
     except (ValueError, RecursionError):
         raise BadSettings(
-            in_file(path, Text("holds a number or a nesting beyond all measure")), N_("take it out")
+            in_file(path, Text("holds a number that is too long, or nests too deeply")), N_("take it out")
         ) from None
     except OSError as problem:
         raise BadSettings(

@@ -125,7 +125,7 @@ def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | No
     """Make a new token; return its text, which is kept nowhere, and what is kept. Raises BadName."""
     if not _NAME.fullmatch(name):
         raise BadName(
-            N_("the token name {token} can't be one"),
+            N_("invalid token name: {token}"),
             N_("use 1 to 64 letters, digits, '_', '.', '@', '-', inner spaces"),
             token=f"{name[:64]!r}",
         )
@@ -161,14 +161,14 @@ def parse(content: bytes, origin: str) -> Tokens:
     try:
         listed = member(read_json(content), "tokens")
         if not isinstance(listed, list):
-            raise ValueError(Text("holds no list of tokens"))
+            raise ValueError(Text("has no list of tokens"))
         found = [_token(entry) for entry in items(listed)]
         by_id = {token.id: token for token in found}
         if len(by_id) != len(found):
             raise ValueError(Text("holds two tokens with one id"))
     except (ValueError, BadName) as problem:
         raise BadSettings(
-            in_file(origin, reason_of(problem)), N_("restore the file, or remove it and create tokens anew")
+            in_file(origin, reason_of(problem)), N_("restore the file, or remove it and create new tokens")
         ) from None
     return Tokens(by_id)
 
@@ -257,11 +257,11 @@ def _token(entry: JsonValue) -> Token:
     if not re.fullmatch(r"[0-9a-f]{8}", identity) or not re.fullmatch(r"[0-9a-f]{64}", sha256):
         raise ValueError(Text("holds a token without id or sha256"))
     if not _NAME.fullmatch(name):
-        raise ValueError(Text("token {identity} has a name that can't be one", identity=identity))
+        raise ValueError(Text("token {identity} has an invalid name", identity=identity))
     try:
         scope = Scope(text(member(entry, "scope")))
     except ValueError:
-        raise ValueError(Text("token {identity} has no scope of ours", identity=identity)) from None
+        raise ValueError(Text("token {identity} has an unknown scope", identity=identity)) from None
     listed = member(entry, "accounts")
     # Absent, it would be good for all accounts: what is misspelt must not widen anything.
     if not isinstance(listed, list) or not all(isinstance(account, str) for account in listed):
@@ -284,6 +284,6 @@ def _seconds(moment: JsonValue) -> int:
         found = datetime.fromisoformat(text(moment))
     except ValueError:
         raise ValueError(
-            Text("{moment} is no time like 2030-01-31T12:00:00Z", moment=f"{text(moment)[:40]!r}")
+            Text("{moment} is not a time like 2030-01-31T12:00:00Z", moment=f"{text(moment)[:40]!r}")
         ) from None
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())

@@ -17,10 +17,10 @@ from wxcontroller.core.messages import Text
 _CERTIFICATES = {
     9: Text("is not valid yet"),
     10: Text("has expired"),
-    18: Text("is signed by nobody but itself"),
-    19: Text("is signed by an authority that is not known here"),
-    20: Text("is signed by an authority that is not known here"),
-    21: Text("is signed by an authority that is not known here"),
+    18: Text("is self-signed"),
+    19: Text("is signed by an unknown authority"),
+    20: Text("is signed by an unknown authority"),
+    21: Text("is signed by an unknown authority"),
     62: Text("belongs to another host"),
     64: Text("belongs to another host"),
 }
@@ -35,29 +35,29 @@ def unreached(problem: Exception) -> Text:
         case WxError():
             return problem.full_text
         case aiohttp.ConnectionTimeoutError():
-            return Text("no connection comes about in time; a firewall may be in the way")
+            return Text("connection timed out; a firewall may be in the way")
         case TimeoutError():
-            return Text("it does not answer in time")
+            return Text("no response in time")
         case aiohttp.ClientConnectorCertificateError():
             return _distrusted(problem)
         case aiohttp.ClientConnectorSSLError():
-            return Text("no TLS comes about with {address}; see whether it speaks https", address=_where(problem))
+            return Text("TLS handshake with {address} failed; check that it serves https", address=_where(problem))
         case aiohttp.ClientConnectorDNSError():
             return _unresolved(problem)
         case aiohttp.ClientConnectorError():
             return _unconnected(problem)
         case aiohttp.TooManyRedirects():
-            return Text("it redirects round and round")
+            return Text("too many redirects")
         case aiohttp.RedirectClientError():
-            return Text("it redirects to something that is no address")
+            return Text("it redirects to an invalid URL")
         case aiohttp.ClientResponseError():
-            return Text("it answers no HTTP; see whether it speaks https")
+            return Text("not an HTTP response; check whether it serves https")
         case aiohttp.ClientPayloadError():
-            return Text("it broke off its answer")
+            return Text("its response ended early")
         case aiohttp.ServerDisconnectedError() | OSError():
-            return Text("it broke off the connection")
+            return Text("connection reset")
         case ValueError():
-            return Text("its address is none that can be asked")
+            return Text("invalid URL")
         case _:
             return Text("the connection broke")
 
@@ -83,8 +83,8 @@ def _distrusted(problem: aiohttp.ClientConnectorCertificateError) -> Text:
 
 def _unresolved(problem: aiohttp.ClientConnectorDNSError) -> Text:
     if problem.errno == socket.EAI_AGAIN:
-        return Text("no resolver answers that knows the name {host}; see: resolvectl status", host=problem.host)
-    return Text("the name {host} is not known to the resolver; see whether it is written right", host=problem.host)
+        return Text("no DNS server answers for {host}; see: resolvectl status", host=problem.host)
+    return Text("the name {host} cannot be resolved; check its spelling", host=problem.host)
 
 
 def _unconnected(problem: aiohttp.ClientConnectorError) -> Text:
@@ -92,17 +92,15 @@ def _unconnected(problem: aiohttp.ClientConnectorError) -> Text:
     forbidden = Text(
         "this machine forbids connections to {address}; see its firewall, and drop-ins of the unit", address=where
     )
-    no_network = Text("there is no way to the network of {address}; see this machine's network", address=where)
+    no_network = Text("no route to the network of {address}; check this machine's network", address=where)
     # A host with several addresses may fail in several ways: what tells the most comes first.
     known = {
         errno.ECONNREFUSED: Text("connection to {address} refused; check that it is running", address=where),
         errno.EPERM: forbidden,
         errno.EACCES: forbidden,
-        errno.ECONNRESET: Text(
-            "{address} breaks off each connection at once; a firewall may be in the way", address=where
-        ),
+        errno.ECONNRESET: Text("{address} resets every connection; a firewall may be in the way", address=where),
         errno.ETIMEDOUT: Text("{address} does not answer; a firewall may be in the way", address=where),
-        errno.EHOSTUNREACH: Text("there is no way to {address}; see this machine's network", address=where),
+        errno.EHOSTUNREACH: Text("no route to {address}; check this machine's network", address=where),
         errno.ENETUNREACH: no_network,
         errno.EADDRNOTAVAIL: no_network,
     }
@@ -110,7 +108,7 @@ def _unconnected(problem: aiohttp.ClientConnectorError) -> Text:
     numbers = {problem.errno, *map(int, _NUMBERS.findall(str(problem.os_error)))}
     return next(
         (words for number, words in known.items() if number in numbers),
-        Text("{address} takes no connection", address=where),
+        Text("{address} accepts no connection", address=where),
     )
 
 

@@ -121,7 +121,7 @@ def test_who_may_write_or_read_the_tokens(wxctl: Wxctl, paths: Paths) -> None:
     assert check(wxctl, paths, 0) == ["all that is configured is good"]
     for mode, words in (
         (0o660, "others can write it (mode 0660), and let in anybody"),
-        (0o644, "everybody can read it (mode 0644)"),
+        (0o644, "everyone can read it (mode 0644)"),
         (0o600, "the controller can't read it (mode 0600): nobody gets in"),
     ):
         file.chmod(mode)

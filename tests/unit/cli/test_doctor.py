@@ -158,7 +158,7 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
     assert told["deadly: 2 dead letters"] == ("fail", "reports", "deadly: 2 dead letters", "run: wxctl x")
     assert told["later: is late"][:2] == ("warn", "account")
     assert not any(words.startswith("well") for words in told)
-    assert told["the last one did not get through by mail: no mail program"][3] == "wxctl alert test"
+    assert told["the last alert by mail was not delivered: no mail program"][3] == "wxctl alert test"
 
 
 def test_without_the_controller_accounts_are_assessed_as_status_does(

@@ -118,7 +118,7 @@ def test_a_time_that_is_none_is_told_before_journalctl_is_called(
     wxctl.url = nobody
     done = wxctl("logs", "小店", "--since", "nonsense", "--json")
     assert done.returncode == 2
-    assert json.loads(done.stderr)["error"]["message"] == "--since nonsense is no time"
+    assert json.loads(done.stderr)["error"]["message"] == "invalid --since: nonsense"
     done = wxctl("logs", "小店", "--since", "2h", "--json")
     assert "--since=-2h" in done.stdout
     assert "--quiet" in done.stdout  # no hints for people among the objects

@@ -60,7 +60,7 @@ def test_what_waits_for_a_restart_is_told(wxctl: Wxctl, server: Controller) -> N
     server.waiting = ["send_interval"]
     done = wxctl("show", "alice")
     assert done.stdout.splitlines()[-1].split() == ["send_interval", "3", "default"]
-    assert "until its next start it runs by send_interval=9: wxctl restart alice" in done.stderr
+    assert "until its next start it runs with send_interval=9: wxctl restart alice" in done.stderr
 
 
 def test_options_are_stored_and_given_up(wxctl: Wxctl, server: Controller) -> None:

@@ -103,7 +103,7 @@ async def test_without_ca_file_it_is_told_what_is_wrong(
     client = start(**{POST_API: f"{secure[0]}/in"})
     await client.login()
     async with asyncio.timeout(PATIENCE):
-        while "signed by nobody but itself" not in str((await until(client))["last_error"]):
+        while "self-signed" not in str((await until(client))["last_error"]):
             await asyncio.sleep(0.01)
     assert webhook.reports == []
 

@@ -40,7 +40,7 @@ def conditions(patient: Patient) -> Iterator[Result]:
         number = len(accounts)
         yield ok(
             "account",
-            Text("{number} accounts, all as was asked for", number=number)
+            Text("{number} accounts, all as requested", number=number)
             if number
             else Text("there are none yet: wxctl start NAME"),
         )
@@ -87,12 +87,12 @@ def alerts(patient: Patient) -> Iterator[Result]:
     for name, error in broken.items():
         yield fail(
             "alerts",
-            Text("the last one did not get through by {account}: {error}", account=name, error=error),
+            Text("the last alert by {account} was not delivered: {error}", account=name, error=error),
             verbatim("wxctl alert test"),
         )
     if not broken:
         ways = " and ".join(channels)
         yield ok(
             "alerts",
-            Text("go by {ways}", ways=ways) if ways else Text("no alert channel is configured in [alerts]"),
+            Text("sent by {ways}", ways=ways) if ways else Text("no alert channel is configured in [alerts]"),
         )

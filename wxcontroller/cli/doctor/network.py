@@ -151,7 +151,7 @@ def _direct(way: _Way) -> Iterator[Result]:
     except ssl.SSLError as problem:
         yield fail(
             "WeChat",
-            Text("{way} can't be trusted: {problem}", way=str(way), problem=reason_of(problem)),
+            Text("{way} cannot be trusted: {problem}", way=str(way), problem=reason_of(problem)),
             Text("the clock may be off, or something between here and WeChat opens TLS; apt install ca-certificates"),
         )
         return
@@ -175,9 +175,7 @@ def _direct(way: _Way) -> Iterator[Result]:
     try:
         theirs = email.utils.parsedate_to_datetime(date).timestamp()
     except ValueError:
-        yield warn(
-            "clock", Text("{way} does not tell the time", way=str(way)), Text("compare it by hand: timedatectl")
-        )
+        yield warn("clock", Text("{way} reports no time", way=str(way)), Text("compare it by hand: timedatectl"))
         return
     off = middle - theirs
     words = (

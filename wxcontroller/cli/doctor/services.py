@@ -186,7 +186,7 @@ def enabled(patient: Patient) -> Iterator[Result]:
         instance = instance_of(link.name)
         if instance is None or instance in wanted:
             continue
-        stopped = N_("{unit} is enabled: its account is stopped and starts at the next boot all the same")
+        stopped = N_("{unit} is enabled: its account is stopped, but starts at the next boot")
         removed = N_("{unit} is enabled: there is no such account, and the next boot registers it")
         told = Text(stopped if instance in known else removed, unit=link.name)
         yield warn("boot", str(told), Text("systemctl disable {link}", link=link.name))
@@ -304,4 +304,4 @@ def credentials(patient: Patient) -> Iterator[Result]:
                 Text("chmod 700 {place}", place=place),
             )
     if good:
-        yield ok("credentials", Text("those that are named are there"))
+        yield ok("credentials", Text("all named credentials exist"))

@@ -37,7 +37,7 @@ def exported(session: Session, name: str, file: str, stop_it: bool, media: bool,
     before = look(account.name)
     if not before.quiet and not stop_it:
         raise WxError(
-            N_("{account} is {active}: a copy of a living account would lose messages, and its login"),
+            N_("{account} is {active}; a copy of a running account would lose messages and its login"),
             N_("add --stop to stop it first"),
             account=str(account.name),
             active=before.active,
@@ -74,7 +74,9 @@ def _registered(given: str) -> Account:
 
 def _refuse_odd_output(file: str) -> None:
     if file == "-" and sys.stdout.isatty():
-        raise BadUsage(N_("an exported account is no text for a terminal"), N_("name a file, or send it into a pipe"))
+        raise BadUsage(
+            N_("an exported account is binary data, not for a terminal"), N_("name a file, or redirect the output")
+        )
     if file != "-" and Path(file).exists():
         raise AccountExists(N_("{file} is there already"), N_("name another file, or remove it"), file=file)
 

@@ -20,12 +20,12 @@ def at_home(session: Session) -> Api:
     if not is_this_machines(api):  # also the beginning of a tunnel: accounts there would be stopped for those here
         raise BadUsage(
             N_("{url} is not this machine's controller"),
-            N_("an account moves out of its own: {here}"),
+            N_("export it from its own controller: {here}"),
             url=api.shown,
             here=Text(HERE),
         )
     if os.geteuid() != 0:
-        raise WxError(N_("what an account has stored can be read and written by root alone"), HERE)
+        raise WxError(N_("only root can read and write what an account has stored"), HERE)
     return api
 
 
@@ -33,7 +33,7 @@ def disk_problem(place: str, problem: OSError) -> WxError:
     """Return what to say of a file that can't be written."""
     return WxError(
         N_("{place}: {reason}"),
-        N_("see to the disk and whose it is; nothing was left there"),
+        N_("check the disk and the owner of the directory; nothing was left there"),
         place=place,
         reason=reason_of(problem),
     )

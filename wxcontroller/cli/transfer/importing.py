@@ -33,7 +33,7 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
     api = at_home(session)
     if file == "-" and passphrase_file == "-":  # noqa: S105 - a file's name
         raise BadUsage(
-            N_("both the account and the passphrase can't come from standard input"), N_("name a file for one")
+            N_("the account and the passphrase cannot both come from standard input"), N_("name a file for one")
         )
     api.health()  # it has to be there
     _take_back_what_was_left(api)
@@ -67,7 +67,7 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
         port=integer(account.get("port")),
         command=command("start", name),
     )
-    tell("  it must not run on its former machine any more, or both lose the login", err=True)
+    tell("  it must no longer run on its former machine, or both lose the login", err=True)
 
 
 @contextmanager
@@ -110,7 +110,7 @@ def _take_back_what_was_left(api: Api) -> None:
                     api.remove(begun.name)
                 _forget_drop_ins(begun.name, files)
                 tell(
-                    "wxctl: an import of {account} that was broken off is taken back",
+                    "wxctl: undid an interrupted import of {account}",
                     err=True,
                     account=str(begun.name),
                 )

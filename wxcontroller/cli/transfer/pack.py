@@ -241,7 +241,7 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
         raise _strange(member.name) from None
     if told.get("format") != _FORMAT:
         raise Locked(
-            N_("the account was exported by version {version}, in a form that this one does not know"),
+            N_("the account was exported by version {version}, in a format that this version does not know"),
             N_("upgrade wxcontroller here"),
             version=text(told.get("version")),
         )

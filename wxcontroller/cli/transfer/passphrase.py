@@ -23,8 +23,8 @@ def passphrase(file: str | None, anew: bool) -> bytes:
         found = click.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=anew, err=True)
     else:
         raise BadUsage(
-            N_("nobody is there to be asked for the passphrase"),
-            N_("give --passphrase-file FILE, - for standard input"),
+            N_("cannot ask for the passphrase: no terminal"),
+            N_("use --passphrase-file FILE, - for standard input"),
         )
     if anew and len(found) < _LEAST:
         raise BadUsage(

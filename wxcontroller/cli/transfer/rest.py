@@ -59,8 +59,8 @@ def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
         os.chown(file, before.st_uid, before.st_gid)  # the controller must be able to read it
     except OSError as problem:
         raise WxError(
-            N_("{account}: that it shall stay stopped can't be recorded: {reason}"),
-            N_("see to {file}"),
+            N_("{account}: cannot record that it stays stopped: {reason}"),
+            N_("check {file}"),
             account=str(name),
             reason=reason_of(problem),
             file=file,

@@ -81,10 +81,10 @@ class Opener:
 
         self._header = _whole(source, _HEADER.size)
         if len(self._header) < _HEADER.size or not self._header.startswith(MAGIC):
-            raise Locked(N_("this is no account that wxctl has exported"), N_("name a file made by: wxctl export"))
+            raise Locked(N_("this is not an account exported by wxctl"), N_("name a file made by: wxctl export"))
         _, cost, salt, self._prefix = _HEADER.unpack(self._header)
         if cost > _MOST_COST:
-            raise Locked(N_("the file asks for more memory than any that wxctl makes"), N_("get it anew"))
+            raise Locked(N_("the file needs more memory to open than any that wxctl writes"), N_("get another copy"))
         self._cipher = ChaCha20Poly1305(_key(passphrase(), salt, cost))
         self._source = source
         self._number = 0

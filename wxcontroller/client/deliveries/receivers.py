@@ -132,9 +132,9 @@ class Poster:
                             return await self._result(url, answer)
                         moved = _moved_to(url, location)
                     if moved is None:
-                        return Result(Outcome.FAILED, status, Text("it redirects to something that is no address"))
+                        return Result(Outcome.FAILED, status, Text("it redirects to an invalid URL"))
                     url, hops = moved, hops + 1
-            return Result(Outcome.FAILED, status, Text("it redirects round and round"))
+            return Result(Outcome.FAILED, status, Text("too many redirects"))
         except NotATarget as problem:
             # Of a redirect the receiver's answer is at fault; of the address itself nothing can be posted.
             return Result(Outcome.FAILED if hops else Outcome.UNREACHED, status, unreached(problem))

@@ -31,7 +31,7 @@ EXAMPLES: Mapping[str, Example] = {
     ),
     "patch_v1_accounts_name_options": Example(
         f'curl -X PATCH {_JSON} -d \'{{"send_interval": 5, "lang": null}}\' {_AT}/v1/accounts/alice/options',
-        '{"name": "alice", "note": "the options are stored and count from the next start", …}',
+        '{"name": "alice", "note": "the options are stored and apply from the next start", …}',
     ),
     "get_v1_events": Example(
         f"curl -N '{_AT}/v1/events?account=alice'",

@@ -55,7 +55,7 @@ async def add(request: web.Request) -> web.Response:
     hold_to_accounts(request, name.name)
     options = body.get("options", {})
     if not isinstance(options, dict):
-        raise BadRequest(N_("options is no object"), N_('send {"option": "value"}'))
+        raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
     given = texts(options)
     checked = check_options(given.items())
     view = await accounts.add(name, checked.given, given)
@@ -99,7 +99,7 @@ async def start(request: web.Request) -> web.Response:
     if checked.ignored:
         answer["ignored"] = list(checked.ignored)
     if started.already and checked.given:
-        answer |= text_fields(note=Text("the options are stored and count from the next start"))
+        answer |= text_fields(note=Text("the options are stored and apply from the next start"))
     return json_response(answer)
 
 

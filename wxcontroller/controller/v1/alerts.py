@@ -52,7 +52,7 @@ async def test(request: web.Request) -> web.Response:
     shared = context(request)
     if shared.alerts is None or not shared.settings.alerts.channels:
         raise NoAlerts(
-            N_("no way to tell anybody is set up"),
+            N_("no alert channel is configured"),
             N_("set webhook, mail or command in the table [alerts] of the settings; see wxcontroller.toml(5)"),
         )
     number, channels = await shared.alerts.test()

@@ -62,17 +62,17 @@ def question(request: web.Request, instance: str, most: int, follow: bool) -> st
     query, least = request.query, 0 if follow else 1
     wanted = query.get("lines", str(_DEFAULT_LINES))
     if not _is_number(wanted) or not least <= int(wanted[:9]) <= most:
-        raise BadRequest(N_("lines is no such number"), N_("give one from {least} to {most}"), least=least, most=most)
+        raise BadRequest(N_("invalid lines"), N_("give one from {least} to {most}"), least=least, most=most)
     where = ""
     after = (request.headers.get("Last-Event-ID") if follow else None) or query.get("after")
     since = query.get("since")
     if after:
         if not _CURSOR.fullmatch(after):
-            raise BadRequest(N_("the cursor is none that a line of a journal has"), N_("begin without one"))
+            raise BadRequest(N_("invalid cursor"), N_("begin without one"))
         where = f" after={after}"
     elif since:
         if not _is_number(since) or len(since) > 10:
-            raise BadRequest(N_("since is no such number"), N_("give seconds since 1970"))
+            raise BadRequest(N_("invalid since"), N_("use seconds since 1970"))
         where = f" since={since}"
     how = " follow" if follow else " once" if where else ""
     return f"{instance} {int(wanted)}{how}{where}\n"

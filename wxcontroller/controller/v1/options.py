@@ -52,7 +52,7 @@ async def change(request: web.Request) -> web.Response:
     if checked.ignored:
         answer["ignored"] = list(checked.ignored)
     if view.unit.has_process:
-        answer |= text_fields(note=Text("the options are stored and count from the next start"))
+        answer |= text_fields(note=Text("the options are stored and apply from the next start"))
     return json_response(answer)
 
 

@@ -22,9 +22,7 @@ async def qrcode(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}/qr[?format=svg|png|txt]: 404 with the reason when there is none."""
     wanted = request.query.get("format", "json")
     if wanted != "json" and wanted not in _TYPES:
-        raise BadRequest(
-            N_("the format {wanted} is none of ours"), N_("use json, svg, png or txt"), wanted=wanted[:32]
-        )
+        raise BadRequest(N_("unknown format {wanted}"), N_("use json, svg, png or txt"), wanted=wanted[:32])
     accounts = context(request).accounts
     view = await accounts.the(request.match_info["name"])
     if not view.has_qrcode:

@@ -20,9 +20,9 @@ _INTERCEPTED = N_(
 _NAMES = N_("see whether this machine can resolve names (resolvectl query HOST)")
 _BLOCKED = N_("a firewall or the network may be in the way")
 _CONNECTING = {
-    errno.ECONNREFUSED: (Text("nobody listens there"), _BLOCKED),
-    errno.ENETUNREACH: (Text("there is no way to that network"), N_("see this machine's network")),
-    errno.EHOSTUNREACH: (Text("there is no way to that host"), N_("see this machine's network")),
+    errno.ECONNREFUSED: (Text("connection refused"), _BLOCKED),
+    errno.ENETUNREACH: (Text("network unreachable"), N_("see this machine's network")),
+    errno.EHOSTUNREACH: (Text("no route to host"), N_("see this machine's network")),
     errno.ECONNRESET: (Text("the connection is reset at once"), _BLOCKED),
 }
 
@@ -41,7 +41,7 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
             return certificate(call, host, problem.certificate_error)
         case aiohttp.ClientConnectorSSLError():
             return NoAnswer(
-                call, Text("no TLS with {host} comes about", host=host), remedy=_INTERCEPTED, unsure=False
+                call, Text("TLS handshake with {host} failed", host=host), remedy=_INTERCEPTED, unsure=False
             )
         case aiohttp.ClientConnectorDNSError():
             what = Text("can't connect to {host}: its name is not known to the resolver", host=host)
@@ -55,7 +55,7 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
         case aiohttp.ClientResponseError():
             return NoAnswer(call, Text("the answer is not HTTP"), malformed=True)
         case aiohttp.ServerDisconnectedError() | aiohttp.ClientPayloadError():
-            return NoAnswer(call, Text("{host} broke off the connection", host=host))
+            return NoAnswer(call, Text("connection reset by {host}", host=host))
         case _:
             return NoAnswer(call, Text("the connection broke ({error})", error=type(problem).__name__))
 
