@@ -32,30 +32,30 @@ _WRAPPER = textwrap.TextWrapper(118, break_long_words=False, break_on_hyphens=Fa
 PLACE = ROOT / "docs/reference"
 # Codes that the page of errors explains in words.
 UNEXPECTED = frozenset({"failed", "internal"})
-MADE = "<!-- Made from the code by `make docs`: change it there. -->"
+MADE = "<!-- Generated from the code by `make docs`: change it there. -->"
 # What reports of events have in `params`, and when they come.
 EVENTS: Mapping[str, tuple[str, str]] = {
     "login": (
         "[1], [0], [-1, words]",
-        "logged in by the phone (1) or by what was stored (0); refused (-1)",
+        "logged in by the phone (1) or with the stored session (0); refused (-1)",
     ),
-    "stop": ("[]", "the account's program ends in an orderly way"),
-    "state_change": ("[old, new]", "the state is another one"),
-    "input_qrcode": ("[file, base64 of the JPEG]", "there is a QR code to scan"),
-    "new_friend": ("[FRIEND]", "somebody is a contact who was none"),
-    "lose_friend": ("[FRIEND]", "somebody is no contact any more"),
-    "new_group": ("[GROUP]", "a group is known that was not"),
-    "lose_group": ("[GROUP]", "a group was left, or is gone"),
-    "new_group_member": ("[MEMBER, GROUP]", "somebody is in a group"),
-    "lose_group_member": ("[MEMBER, GROUP]", "somebody is not in a group any more"),
-    "friend_request": ("[id, displayname, words, ticket]", "somebody asks to be a friend; for accept_friend_request"),
-    "friend_property_change": ("[FRIEND, property, old, new]", "something about a contact is different"),
-    "group_property_change": ("[GROUP, property, old, new]", "something about a group is different"),
-    "group_member_property_change": ("[MEMBER, property, old, new]", "something about a member is different"),
-    "user_property_change": ("[USER, property, old, new]", "something about the account itself is different"),
-    "update_user": ("[USER]", "the account itself was loaded, after a login"),
-    "update_friend": ("[FRIEND, …]", "the contacts were loaded, after a login"),
-    "update_group": ("[GROUP, …]", "the groups were loaded, after a login"),
+    "stop": ("[]", "the account's process stops"),
+    "state_change": ("[old, new]", "the state has changed"),
+    "input_qrcode": ("[file, base64 of the JPEG]", "a QR code is ready to scan"),
+    "new_friend": ("[FRIEND]", "a new contact"),
+    "lose_friend": ("[FRIEND]", "a contact was removed"),
+    "new_group": ("[GROUP]", "a new group"),
+    "lose_group": ("[GROUP]", "a group was left or dissolved"),
+    "new_group_member": ("[MEMBER, GROUP]", "a new member of a group"),
+    "lose_group_member": ("[MEMBER, GROUP]", "a member left a group"),
+    "friend_request": ("[id, displayname, words, ticket]", "a friend request; for accept_friend_request"),
+    "friend_property_change": ("[FRIEND, property, old, new]", "a property of a contact has changed"),
+    "group_property_change": ("[GROUP, property, old, new]", "a property of a group has changed"),
+    "group_member_property_change": ("[MEMBER, property, old, new]", "a property of a member has changed"),
+    "user_property_change": ("[USER, property, old, new]", "a property of the account has changed"),
+    "update_user": ("[USER]", "the account's data were loaded after a login"),
+    "update_friend": ("[FRIEND, …]", "the contacts were loaded after a login"),
+    "update_group": ("[GROUP, …]", "the groups were loaded after a login"),
 }
 
 
@@ -91,25 +91,24 @@ def settings() -> str:
 
     return document(
         "# Settings",
-        "Keys of `/etc/wxcontroller/wxcontroller.toml` and the files in `wxcontroller.toml.d` beside it, which "
-        "win. [wxcontroller.toml(5)](../man/wxcontroller.toml.5.scd) explains each at length. Durations are in "
-        "seconds.",
-        table(["key", "default", "what it is"], rows(Settings)),
-        "The table `[client]` has defaults of the accounts' [options](options.md), and `[limits]` has the "
-        "[limits](limits.md) of what comes from outside.",
+        "Keys of `/etc/wxcontroller/wxcontroller.toml` and of the files in `wxcontroller.toml.d`, which override it. "
+        "[wxcontroller.toml(5)](../man/wxcontroller.toml.5.scd) explains them in detail. Durations are in seconds.",
+        table(["key", "default", "meaning"], rows(Settings)),
+        "The table `[client]` sets defaults of the accounts' [options](options.md), and `[limits]` the "
+        "[limits](limits.md) on external input.",
         "## The table [alerts]",
-        table(["key", "default", "what it is"], rows(AlertSettings)),
-        "## Without effect",
-        "Options of the original controller that are accepted and said to do nothing:",
-        table(["key", "why"], [(code(name), why) for name, why in OBSOLETE.items()]),
+        table(["key", "default", "meaning"], rows(AlertSettings)),
+        "## Options without effect",
+        "Options of the original controller that are accepted, with a warning, and have no effect:",
+        table(["key", "reason"], [(code(name), why) for name, why in OBSOLETE.items()]),
     )
 
 
 def audiences() -> Iterable[tuple[str, str, list[Limit]]]:
     """Yield the limits by whom they bind: a title, from when on they do, and the limits."""
     for whom, title, since in (
-        ((True, True), "Both ports", "The controller applies them from a reload on, accounts from their next start."),
-        ((True, False), "The controller", "The controller applies them from a reload on."),
+        ((True, True), "Both ports", "The controller applies them after a reload, accounts from their next start."),
+        ((True, False), "The controller", "The controller applies them after a reload."),
         ((False, True), "Accounts", "Accounts apply them from their next start."),
     ):
         yield title, since, [one for one in LIMITS.values() if (one.for_controller, one.for_accounts) == whom]
@@ -122,11 +121,11 @@ def limits() -> str:
             (code(one.name), code(shown(one.default)), f"{shown(one.low)} to {shown(one.high)}", one.meaning)
             for one in listed
         ]
-        parts += [f"## {title}", since, table(["key", "default", "range", "what it limits"], rows)]
+        parts += [f"## {title}", since, table(["key", "default", "range", "limit"], rows)]
     return document(
         "# Limits",
         "Keys of the table `[limits]` of the [settings](settings.md). [Limits](../limits.md) explains how to set "
-        "them for one account alone, and lists all other limits.",
+        "them for a single account, and lists all other limits.",
         *parts,
         "## Removed keys",
         "Limits of 2.0.0 that can no longer be set. A file that sets one is still accepted, with a warning; the "
@@ -152,7 +151,7 @@ def manual() -> str:
     return "\n\n".join(parts)
 
 
-_TABLE = """sizes, numbers and times of what comes from outside. An unknown key, or a number out of its range, is
+_TABLE = """limits on the size, number and time of external input. An unknown key, or a number out of its range, is
 	refused. Keys of 2.0.0 that are not listed here have no effect; *wxctl config check* warns about each and names
 	the limit in force. The controller writes the limits of accounts into the accounts' files. To set one for a single
 	account, put a variable into _/etc/wxcontroller/clients/INSTANCE.env_: *WXCLIENT_LIMIT_* and the key in capitals,
@@ -255,7 +254,7 @@ def settings_page(page: str) -> str:
 def settings_file(page: str) -> str:
     for entries in of_settings("#{name} = {default}"):
         page = with_entries(page, entries)
-    return between(page, "\n\n#[limits]\n", "\n\n## Defaults of the accounts' own options", conffile())
+    return between(page, "\n\n#[limits]\n", "\n\n## Defaults of account options", conffile())
 
 
 ENDPOINTS = (access.CONTROLLER, access.ACCOUNT, access.OWN_PORT)
@@ -283,7 +282,7 @@ WITHIN: Mapping[str, Callable[[str], str]] = {
         settings_page(page), "*[limits]*\n\tA table: ", "\n\n# DEFAULTS FOR ACCOUNTS", manual()
     ),
     "docs/access.md": lambda page: with_tables(
-        page, ["method", "path", "scope", "what it is"], [map(row, listed) for listed in ENDPOINTS]
+        page, ["method", "path", "scope", "purpose"], [map(row, listed) for listed in ENDPOINTS]
     ),
     "docs/man/wxclient.8.scd": lambda page: wxclient(
         page,
@@ -321,20 +320,20 @@ def options() -> str:
         chosen = [option for option in OPTIONS.values() if option.origin is origin]
         return [(code(one.name), code(one.default), one.meaning, code(one.variable)) for one in chosen]
 
-    head = ["option", "default", "what it is", "variable"]
+    head = ["option", "default", "meaning", "variable"]
     ignored = [code(one.name) for one in OPTIONS.values() if one.origin is Origin.IGNORED]
     return document(
         "# Options of accounts",
         "Given at a start (`wxctl start alice --option send_interval=5`, parameters of `/openwx/start_client`), "
         "under `[client]` in the [settings](settings.md), or as variables in "
-        "`/etc/wxcontroller/clients/INSTANCE.env`. [wxclient(8)](../man/wxclient.8.scd) explains each at length.",
+        "`/etc/wxcontroller/clients/INSTANCE.env`. [wxclient(8)](../man/wxclient.8.scd) explains them in detail.",
         "## For requests and settings",
         table(head, rows(Origin.REQUEST)),
         "## For settings only",
         "No request can set these.",
         table(head, rows(Origin.SETTINGS)),
-        "## Without effect",
-        "The original's, accepted from old scripts: " + ", ".join(ignored) + ".",
+        "## Options without effect",
+        "Options of the original that are accepted from old scripts: " + ", ".join(ignored) + ".",
     )
 
 
@@ -343,28 +342,28 @@ def states() -> str:
     login = [(code(state), code(state.word), words[state.name]) for state in LoginState]
     return document(
         "# States",
-        "An account has three states: what is wanted, that of its unit, and that of its login.",
+        "An account has a desired state, the state of its unit, and the state of its login.",
         "## Login",
-        "`login_state` under `/v1` and in wxctl; `state` under `/openwx`, in reports and in the state file, where "
-        "words are the original's.",
-        table(["login_state", "state", "what it is"], login),
+        "`login_state` under `/v1` and in wxctl; `state` under `/openwx`, in reports and in the state file, with "
+        "the original's words.",
+        table(["login_state", "state", "meaning"], login),
         "## Unit",
-        "systemd's ActiveState; `absent`: it has not loaded the unit.",
+        "systemd's ActiveState; `absent`: the unit is not loaded.",
         table(
             ["unit_state", "has a process"],
             [(code(state), "yes" if state.has_process else "no") for state in UnitState],
         ),
         "## Condition",
-        "One assessment of unit, program, login and deliveries, in one word: `condition` under `/v1`, and what wxctl "
-        "and the dashboard show.",
-        table(["condition", "what it is"], conditions(comments(Condition))),
-        "## What can be wrong",
-        "`issues` under `/v1` lists what is wrong with an account, the worst first; `advice` is the first of them, "
-        "and `severity` how bad it is. From `warning` on the account is in trouble. Nothing is worse than a `notice` "
-        "with an account that is not wanted. Alerts are told by [kind](../howto/alerts.md).",
+        "One assessment of unit, process, login and deliveries: `condition` under `/v1`, and what wxctl and the "
+        "dashboard show.",
+        table(["condition", "meaning"], conditions(comments(Condition))),
+        "## Issues",
+        "`issues` under `/v1` lists the problems of an account, the worst first; `advice` is the first of them, and "
+        "`severity` its severity. From `warning` on, the account needs attention. Issues of an account whose desired "
+        "state is stopped are at most a `notice`. The last column is the kind of [alert](../howto/alerts.md).",
         table(["code", "severity", "when", "alert"], issues(comments(Code))),
-        "## Wanted",
-        "What somebody asked for; it outlasts reboots: " + ", ".join(code(each) for each in Desired) + ".",
+        "## Desired state",
+        "Set by the last start or stop; it survives reboots: " + ", ".join(code(each) for each in Desired) + ".",
     )
 
 
@@ -394,10 +393,10 @@ def events() -> str:
     ]
     return document(
         "# Events",
-        'Reports with `"post_type": "event"`: `event` is the name, `params` a list. Those without a "yes" under "by '
-        'default" are reported when the option `post_event_list` names them. The last column marks what '
-        "`check_event` hands out. `receive_message` and `send_message` are in [kinds of messages](../messages.md); "
-        "how all of them arrive is in [events and their delivery](../deliveries.md).",
+        'Reports with `"post_type": "event"`: `event` is the name, `params` a list. Events without a "yes" under "by '
+        'default" are reported if the option `post_event_list` names them. The last column marks events that '
+        "`check_event` returns. `receive_message` and `send_message` are described in [message "
+        "types](../messages.md), the delivery in [events and delivery](../deliveries.md).",
         table(["event", "params", "when", "by default", "check_event"], rows),
     )
 
@@ -413,9 +412,9 @@ def journal() -> str:
     ]
     return document(
         "# Journal",
-        "Lines that matter have the field `WX_EVENT`, with one of the words below: `journalctl WX_EVENT=parked`, "
-        "and with `-x` the explanation too. `WX_ACCOUNT` is the account, `WX_STATE` its state. Levels of "
-        "`log_level`, from the most to the least: " + ", ".join(LEVELS) + ".",
+        "Important lines have the field `WX_EVENT`, with one of the values below: `journalctl WX_EVENT=parked`; `-x` "
+        "adds the explanation. `WX_ACCOUNT` is the account, `WX_STATE` its state. Levels of `log_level`, from the "
+        "most to the least detailed: " + ", ".join(LEVELS) + ".",
         *parts,
     )
 
@@ -447,17 +446,16 @@ def errors() -> str:
     others = sorted(set(CODES) - set(known) - UNEXPECTED)
     return document(
         "# Errors of /v1",
-        'A failure is `{"error": {"code": …, "message": …, "remedy": …}}`: the word for programs, what failed and '
-        "what to do for people. Those of `/openwx` are in [compatibility](../compatibility.md) and "
+        'A failure is `{"error": {"code": …, "message": …, "remedy": …}}`: a code for programs, and the failure and '
+        "its remedy for people. Errors of `/openwx` are in [compatibility](../compatibility.md) and "
         "[sends](../sends.md).",
-        "`message_text` and `remedy_text` are the same as data, to be shown in another language: `template`, "
-        "the English text with the names of values in braces, and `values`. `error.values` has the values of both. "
-        "Wherever the API has a text for people it has such a `…_text` beside it; accounts that still run 2.0.0 have "
-        "none.",
-        table(["status", "code", "what it says"], sorted(rows)),
-        "There are others, which are told where they happen: " + ", ".join(code(word) for word in others) + ".",
-        "Anything else that is expected to fail is status 500, code `failed`. What is not expected is `internal`, "
-        "with a number that the journal has too.",
+        "`message_text` and `remedy_text` contain the same as data, for display in another language: `template`, the "
+        "English text with the names of values in braces, and `values`. `error.values` has the values of both. Every "
+        "text for people in the API has such a `…_text`; accounts that still run 2.0.0 have none.",
+        table(["status", "code", "meaning"], sorted(rows)),
+        "Other codes are described with their calls: " + ", ".join(code(word) for word in others) + ".",
+        "Other expected failures have status 500 and code `failed`. Unexpected ones have code `internal`, with a "
+        "number that is also in the journal.",
     )
 
 

@@ -156,10 +156,10 @@ def settings() -> str:
         "# 设置",
         "`/etc/wxcontroller/wxcontroller.toml` 以及旁边 `wxcontroller.toml.d` 中各文件的键，后者优先。详细说明见 "
         "[wxcontroller.toml(5)](../../man/zh_CN/wxcontroller.toml.5.scd)。时长以秒为单位。",
-        table(["键", "默认值", "是什么"], keys(Settings)),
+        table(["键", "默认值", "含义"], keys(Settings)),
         "表 `[client]` 里是帐号[选项](options.md)的默认值，`[limits]` 里是对外来内容的[限额](limits.md)。",
         "## 表 [alerts]",
-        table(["键", "默认值", "是什么"], keys(AlertSettings)),
+        table(["键", "默认值", "含义"], keys(AlertSettings)),
         "## 不起作用的",
         "原控制器的选项，可以写，会说明不起作用：",
         table(["键", "理由"], rows("wxcontroller.toml.5", [(name, _SAID) for name in OBSOLETE], OBSOLETE)),
@@ -178,7 +178,7 @@ def limits() -> str:
         parts += [
             f"## {title}",
             since,
-            table(["键", "默认值", "范围", "是什么"], rows("wxcontroller.toml.5", keys, english)),
+            table(["键", "默认值", "范围", "含义"], rows("wxcontroller.toml.5", keys, english)),
         ]
     return document(
         "# 限额",
@@ -197,7 +197,7 @@ def options() -> str:
         keys = [(one.name, code(one.default), _SAID, code(one.variable)) for one in chosen]
         return rows("wxclient.8", keys, {one.name: one.meaning for one in chosen})
 
-    head = ["选项", "默认值", "是什么", "变量"]
+    head = ["选项", "默认值", "含义", "变量"]
     ignored = [code(one.name) for one in OPTIONS.values() if one.origin is Origin.IGNORED]
     return document(
         "# 帐号的选项",
@@ -223,13 +223,13 @@ def states() -> str:
         "一个帐号有三种状态：期望状态，单元的状态，登录的状态。",
         "## 登录",
         "`login_state` 用于 `/v1` 和 wxctl；`state` 用于 `/openwx`、上报和状态文件，那里用的是原来的状态名。",
-        table(["login_state", "state", "是什么"], login),
+        table(["login_state", "state", "含义"], login),
         "## 单元",
         "systemd 的 ActiveState；`absent`：它没有载入该单元。",
         table(["unit_state", "有进程"], [(code(one), "是" if one.has_process else "否") for one in UnitState]),
         "## 状况",
         "对单元、程序、登录和投递的唯一判断，用一个词表示：`/v1` 的 `condition`，wxctl 和管理页面显示的也是它。",
-        table(["condition", "是什么"], reference.conditions({each.name: CONDITIONS[each] for each in Condition})),
+        table(["condition", "含义"], reference.conditions({each.name: CONDITIONS[each] for each in Condition})),
         "## 可能出的问题",
         "`/v1` 的 `issues` 列出帐号的问题，最严重的在前；`advice` 是其中第一个，`severity` 是它的严重程度。"
         "从 `warning` 起，帐号就算有问题。不期望运行的帐号最多只有 `notice`。告警按[种类](../howto/alerts.md)发出。",
@@ -320,7 +320,7 @@ def settings_page(content: str) -> str:
 
 def access_page(content: str) -> str:
     """Return docs/zh/access.md with a row for each endpoint; words that are there stay, new ones are in English."""
-    head = ["方法", "路径", "权限范围", "是什么"]
+    head = ["方法", "路径", "权限范围", "用途"]
     listed = re.findall(rf"{re.escape(table(head, ()))}\n((?:\|.*\n)*)", content)
 
     def of(endpoints: Iterable[Endpoint], there: str) -> Iterable[tuple[str, ...]]:

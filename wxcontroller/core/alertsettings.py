@@ -68,12 +68,16 @@ class AlertSettings:
 
     webhook: str = _setting("", web_address, "URL that alerts are posted to")
     mail: str = _setting("", _addresses, "mail addresses that alerts are sent to, by sendmail")
-    command: tuple[str, ...] = _setting((), _argv, "program that is run for each alert, with its arguments")
-    after: float = _setting(300, number(10, 86400), "how long an account may be offline, or not come up")
-    delivery_after: float = _setting(900, number(60, 604800), "how long a report may wait for its receiver")
-    disk_low: int = _setting(512 * 1024 * 1024, whole(0, 1 << 50), "bytes free on a disk below which it is low")
-    interval: float = _setting(3600, number(60, 604800), "least time between two alerts of one kind of an account")
-    per_hour: int = _setting(20, whole(1, 1000), "most alerts in an hour; what is more is told together")
+    command: tuple[str, ...] = _setting((), _argv, "program to run for each alert, with its arguments")
+    after: float = _setting(300, number(10, 86400), "how long an account may be offline or starting before an alert")
+    delivery_after: float = _setting(
+        900, number(60, 604800), "how long a report may wait for its receiver before an alert"
+    )
+    disk_low: int = _setting(
+        512 * 1024 * 1024, whole(0, 1 << 50), "free bytes on a disk below which an alert is sent"
+    )
+    interval: float = _setting(3600, number(60, 604800), "shortest time between two alerts of a kind for an account")
+    per_hour: int = _setting(20, whole(1, 1000), "most alerts per hour; further ones are combined")
     language: str = _setting("", _language, "language of alerts, en or zh-CN; empty: by the locale of the service")
 
     @property

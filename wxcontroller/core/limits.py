@@ -36,14 +36,14 @@ class Limits:
     """All limits that can be set."""
 
     request_line_bytes: int = _count(
-        8190, 1024, 1 << 20, "bytes of a request line or of one header, which long texts in a URL need", _BOTH
+        8190, 1024, 1 << 20, "bytes of a request line or of one header; long texts in a URL need more", _BOTH
     )
     token_failures: int = _count(
-        20, 1, 10_000, "failures with tokens of one address that are answered at once, then one each 3 s", _BOTH
+        20, 1, 10_000, "failures with tokens per address that are answered at once, then one each 3 s", _BOTH
     )
     account_answer_seconds: float = _seconds(10, 0.1, 60, "for an account's answer when all are asked", _CONTROLLER)
-    watchers: int = _count(64, 1, 4096, "dashboards that are told of changes at a time", _CONTROLLER)
-    journal_lines: int = _count(1000, 1000, 9999, "lines of the journal in one answer", _CONTROLLER)
+    watchers: int = _count(64, 1, 4096, "dashboards that receive updates at a time", _CONTROLLER)
+    journal_lines: int = _count(1000, 1000, 9999, "lines of the journal in one response", _CONTROLLER)
     stream_event_bytes: int = _count(
         16 << 20, 64 << 10, 1 << 30, "bytes of an event in a stream, with its media as base64", _CONTROLLER
     )
@@ -52,7 +52,7 @@ class Limits:
     check_event_seconds: float = _seconds(30, 0.05, 3600, "that check_event waits for an event", _ACCOUNTS)
     send_answer_seconds: float = _seconds(100, 0.1, 3600, "until a send is answered, media included", _ACCOUNTS)
     send_tries: int = _count(5, 1, 100, "attempts to send a message", _ACCOUNTS)
-    idempotency_keys: int = _count(50_000, 100, 10_000_000, "idempotency keys that are remembered", _ACCOUNTS)
+    idempotency_keys: int = _count(50_000, 100, 10_000_000, "idempotency keys that are stored", _ACCOUNTS)
     media_url_seconds: float = _seconds(60, 0.1, 600, "to download media to send from a URL", _ACCOUNTS)
     report_media_bytes: int = _count(
         10 << 20, 0, 256 << 20, "bytes of media in a report; larger ones are reported by their path", _ACCOUNTS

@@ -166,61 +166,57 @@ class Settings:
     )
     backend_start_port: int = _setting(3000, _whole(1024, 65000), "lowest port given to an account")
     backend_end_port: int = _setting(4999, _whole(1024, 65000), "highest port given to an account")
-    post_api: str = _setting("", _url, "report URL of accounts that have none of their own")
+    post_api: str = _setting("", _url, "default report URL of accounts")
     poll_api: str = _setting("", _url, "heartbeat URL of the controller itself")
     webhook_targets: Targets = _setting(
-        Targets(), _targets, "addresses below which post_api and poll_api of accounts may be; empty: anywhere"
+        Targets(), _targets, "address prefixes allowed for post_api and poll_api of accounts; empty: any"
     )
     poll_interval: float = _setting(5, _number(0.1, 86400), "pause between two heartbeats of the controller")
-    max_clients: int = _setting(100, _whole(1, 10000), "accounts that may be started at a time")
-    check_interval: float = _setting(5, _number(0.5, 3600), "pause between two looks at all units")
+    max_clients: int = _setting(100, _whole(1, 10000), "accounts that may run at a time")
+    check_interval: float = _setting(5, _number(0.5, 3600), "pause between two checks of all units")
     template_path: Path = _setting(Path("/etc/wxcontroller/client.env.j2"), _absolute, "account template (jinja2)")
-    log_level: str = _setting("info", _word(*LEVELS), "how much goes to the journal")
+    log_level: str = _setting("info", _word(*LEVELS), "level of detail in the journal")
     http_debug: bool = _setting(False, _switch, "log each request to the controller, without secrets")
     ua_connect_timeout: float = _setting(10, _number(0.1, 600), "connect timeout towards an account")
     ua_request_timeout: float = _setting(120, _number(1, 3600), "longest proxied request")
     ua_inactivity_timeout: float = _setting(120, _number(1, 3600), "longest silence of a proxied request")
-    start_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to come up")
-    stop_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to end")
-    drain_timeout: float = _setting(15, _number(0, 3600), "longest wait for requests under way at an end")
+    start_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to start")
+    stop_timeout: float = _setting(40, _number(1, 600), "longest wait for an account's unit to stop")
+    drain_timeout: float = _setting(15, _number(0, 3600), "longest wait for running requests at a stop")
     max_body: int = _setting(64 * 1024 * 1024, _whole(1024, 1 << 32), "largest request body in bytes")
-    max_bodies: int = _setting(256 << 20, _whole(1 << 20, 1 << 36), "bytes of request bodies that are held at a time")
+    max_bodies: int = _setting(
+        256 << 20, _whole(1 << 20, 1 << 36), "bytes of request bodies held in memory at a time"
+    )
     max_connections: int = _setting(4096, _whole(16, 65536), "callers' connections at a time")
     max_connections_per_peer: int = _setting(2048, _whole(8, 65536), "of them from one address")
-    max_requests: int = _setting(1024, _whole(8, 65536), "requests at work at a time, long polls aside")
+    max_requests: int = _setting(1024, _whole(8, 65536), "concurrent requests, except long polls")
     max_long_polls: int = _setting(1024, _whole(8, 65536), "check_event, consult and streams of events at a time")
     max_readers: int = _setting(32, _whole(1, 4096), "readers of events at a time")
     max_headers: int = _setting(100, _whole(20, 1000), "headers of a request")
     max_head: int = _setting(64 * 1024, _whole(8192, 1 << 20), "bytes of a request's head")
     idle_timeout: float = _setting(75, _number(1, 3600), "longest pause of a connection without a request")
     header_timeout: float = _setting(20, _number(0.1, 600), "longest time for the head of a request")
-    send_timeout: float = _setting(
-        60, _number(0.1, 3600), "longest time in which a caller takes nothing of an answer"
-    )
-    unknown_options: str = _setting(
-        "refuse", _word("refuse", "ignore"), "what to do with a start parameter that is no option"
-    )
-    allow_origins: tuple[str, ...] = _setting(
-        (), _origins, "web origins besides the controller's own whose pages may call the API"
-    )
+    send_timeout: float = _setting(60, _number(0.1, 3600), "longest time without progress while sending a response")
+    unknown_options: str = _setting("refuse", _word("refuse", "ignore"), "what to do with an unknown start parameter")
+    allow_origins: tuple[str, ...] = _setting((), _origins, "additional web origins whose pages may call the API")
     allow_hosts: tuple[str, ...] = _setting(
-        (), _hosts, "names besides loopback under which the API is called, as by a reverse proxy"
+        (), _hosts, "additional host names of the API, for example behind a reverse proxy"
     )
     trusted_proxies: tuple[Network, ...] = _setting(
-        (), _networks, "addresses of reverse proxies, whose X-Forwarded-For names the caller"
+        (), _networks, "addresses of reverse proxies whose X-Forwarded-For is trusted"
     )
-    alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: who is told when an account drops")
+    alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: alerts when an account goes offline")
     tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
     tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")
-    limits: Limits = _setting(DEFAULTS, parse_limits, "[limits]: how much is taken from outside")
+    limits: Limits = _setting(DEFAULTS, parse_limits, "[limits]: limits on external input")
     client: Mapping[str, str] = _table(_client, "[client]: defaults of account options")
 
 
 # The original's, and why nothing is to be set here.
 OBSOLETE: Mapping[str, str] = {
-    "auth": N_("a function can't stand in a settings file; make tokens: wxctl token create NAME"),
+    "auth": N_("a settings file cannot contain a function; create tokens: wxctl token create NAME"),
     "tmpdir": N_("files are under /run/wxclient and /var/lib/wxcontroller"),
-    "pid_path": N_("systemd keeps the process single"),
+    "pid_path": N_("systemd ensures a single process"),
     "backend_path": N_("the registry is /var/lib/wxcontroller/clients"),
     "cookie_path": N_("the controller keeps no cookies"),
     "keep_cookie": N_("the controller keeps no cookies; for accounts set it under [client]"),
