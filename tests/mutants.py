@@ -9,8 +9,8 @@ The named tests are first run in the copy as it is: a test that fails anyway cat
 - *survived* when all pass: the behavior can be lost without anybody noticing;
 - *invalid* when its text is not there once, its tests don't exist, or fail without it, or can't even be collected.
 
-The exit status is 1 when fewer are caught than ``mutants.toml`` demands, or when an entry is invalid. With ``--only``
-every selected mutant has to be caught.
+The exit status is 1 when more survive than ``mutants.toml`` allows, or when an entry is invalid. With ``--only`` none
+may survive.
 """
 
 import argparse
@@ -71,15 +71,15 @@ class Mutant:
 
 
 def listed(path: Path = LIST) -> tuple[list[Mutant], int]:
-    """Return the mutants, and how many of them have to be caught."""
+    """Return the mutants, and how many of them may survive."""
     found = tomllib.loads(path.read_text())
-    required = int(found.pop("required"))
+    survivors = int(found.pop("survivors"))
     mutants = [
         Mutant(area, one["behavior"], one["file"], one["text"], one["replacement"], tuple(one["tests"]))
         for area, entries in found.items()
         for one in entries
     ]
-    return mutants, required
+    return mutants, survivors
 
 
 def _copied(root: Path, where: Path) -> None:
@@ -185,11 +185,11 @@ def main() -> int:
     )
     parser.add_argument("--list", action="store_true", help="list them and run nothing")
     args = parser.parse_args()
-    mutants, required = listed()
+    mutants, survivors = listed()
     if args.only:
         wanted = f"*{args.only}*".lower()
         mutants = [one for one in mutants if fnmatch(str(one).lower(), wanted) or fnmatch(one.file, wanted)]
-        required = len(mutants)
+        survivors = 0
     if not mutants:
         parser.error("no mutant matches")
     if args.list:
@@ -199,14 +199,14 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="wxmutants.", ignore_cleanup_errors=True) as where:
         bench = Bench(Path(where))
         try:
-            return _all(bench, mutants, required)
+            return _all(bench, mutants, survivors)
         except KeyboardInterrupt:
             bench.stop()
             print("interrupted", flush=True)
             return 130
 
 
-def _all(bench: Bench, mutants: Sequence[Mutant], required: int) -> int:
+def _all(bench: Bench, mutants: Sequence[Mutant], survivors: int) -> int:
     _copied(ROOT, bench.root)
     tests = sorted({test for one in mutants for test in one.tests})
     print(f"{len(tests)} tests without a mutation …", flush=True)
@@ -227,7 +227,7 @@ def _all(bench: Bench, mutants: Sequence[Mutant], required: int) -> int:
     for area, counts in areas.items():
         print(f"{area:16}" + "".join(f"{counts[verdict]:10}" for verdict in Verdict))
     print(f"{'all':16}" + "".join(f"{found[verdict]:10}" for verdict in Verdict), *notable, sep="\n")
-    return int(found[Verdict.CAUGHT] < required or found[Verdict.INVALID] > 0)
+    return int(found[Verdict.SURVIVED] > survivors or found[Verdict.INVALID] > 0)
 
 
 if __name__ == "__main__":

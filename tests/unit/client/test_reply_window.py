@@ -497,7 +497,7 @@ def table(per_message: int = 10, per_day: int = 0) -> Windows:
     return Windows(ReplyWindow(), per_message, per_day)
 
 
-def test_a_window_opens_with_a_message_and_closes_after_a_day_but_for_one_attempt() -> None:
+def test_a_window_opens_with_a_message_and_closes_after_a_day_or_with_a_new_login() -> None:
     windows = table()
     assert windows.hold("a", False, 0.0) is Hold.NO_CONTEXT
     windows.heard("a", 0.0, has_held=False)
@@ -507,6 +507,10 @@ def test_a_window_opens_with_a_message_and_closes_after_a_day_but_for_one_attemp
     assert windows.hold("a", False, day + 1) is None
     windows.attempted("a", day + 1)
     assert windows.hold("a", False, day + 2) is Hold.WINDOW
+    windows.heard("a", day + 3, has_held=False)
+    assert windows.hold("a", False, day + 4) is None
+    windows.login_changed()
+    assert windows.hold("a", False, day + 4) is Hold.NO_CONTEXT
 
 
 def test_a_repetition_counts_twice_and_needs_room_for_that() -> None:
@@ -564,6 +568,28 @@ def test_each_refusal_doubles_the_silence_and_nobody_is_sent_to() -> None:
     assert windows.hold("a", False, 5000.0 + 7199) is Hold.THROTTLED
     windows.heard("a", 5001.0, has_held=True)
     assert windows.hold("a", False, 5002.0) is None
+
+
+def test_a_refusal_in_a_fresh_window_teaches_the_limit_of_a_day_for_a_week() -> None:
+    windows = table(per_message=0)
+    windows.heard("a", 1000.0, has_held=False)
+    for at in range(4):
+        windows.taken("a", True, 1000.0 + at)
+    windows.heard("a", 2000.0, has_held=False)
+    windows.throttle("a", 2001.0)
+    windows.heard("a", 3000.0, has_held=True)  # ends the silence
+    assert windows.hold("a", False, 3001.0) is Hold.BUDGET
+    day, week = 86400.0, 7 * 86400.0
+    windows.heard("a", 4 * day, has_held=True)
+    for at in range(4):
+        assert windows.hold("a", False, 4 * day + at) is None
+        windows.taken("a", True, 4 * day + at)
+    assert windows.hold("a", False, 4 * day + 5) is Hold.BUDGET
+    windows.heard("a", 2001.0 + week - 60, has_held=True)
+    for at in range(4):
+        windows.taken("a", True, 2001.0 + week - 60 + at)
+    assert windows.hold("a", False, 2001.0 + week - 1) is Hold.BUDGET
+    assert windows.hold("a", False, 2001.0 + week + 1) is None
 
 
 def test_the_stricter_budget_acts_and_one_of_them_outlives_messages() -> None:
