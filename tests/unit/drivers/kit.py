@@ -285,5 +285,18 @@ async def wechat(options: Options | None = None, port: int = 0) -> AsyncIterator
         yield Wechat(sandbox, f"http://{addresses[0]}")
 
 
+async def counted(world: Wechat, endpoint: str, seconds: float, least: int = 0) -> float:
+    """Count requests for so long, and until there are ``least``; return how many came in ``seconds``, on average.
+
+    On a busy machine a sleep is longer, and so is what happens meanwhile.
+    """
+    before, began = world.requests(endpoint), time.monotonic()
+    await asyncio.sleep(seconds)
+    async with asyncio.timeout(PATIENCE):
+        while world.requests(endpoint) - before < least:
+            await asyncio.sleep(0.01)
+    return (world.requests(endpoint) - before) * seconds / (time.monotonic() - began)
+
+
 def hurried(**changes: float) -> Timing:
     return replace(HURRY, **changes)  # type: ignore[arg-type]

@@ -264,9 +264,7 @@ async def test_a_server_that_is_away_is_waited_for() -> None:
         port = spare.getsockname()[1]
     async with Wechat(None, f"http://127.0.0.1:{port}").drive() as drive:  # type: ignore[arg-type]
         await drive.until(Loading)
-        await asyncio.sleep(0.4)  # some tries in vain
-        progress = drive.progress
-        assert progress > 0
+        await drive.progressed()  # some tries in vain
         async with wechat(port=port) as world:
             await world.enter(drive, world.sandbox.add_account())
             assert drive.task is not None

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from tests.unit.drivers.kit import Wechat, friend, wechat
+from tests.unit.drivers.kit import Wechat, counted, friend, wechat
 from wxcontroller.drivers.base import Checkpoint, MessageArrived
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox.account import Account
@@ -27,9 +27,7 @@ async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, ali
         await world.enter(drive, alice)
         take_back = world.fault("synccheck", FaultKind.GARBAGE, NEWS, count=None)
         await asyncio.sleep(0.3)
-        before = world.requests("webwxsync")
-        await asyncio.sleep(1.0)
-        assert world.requests("webwxsync") - before <= 5
+        assert await counted(world, "webwxsync", 1.0) <= 5
         take_back()
         world.hear(alice, "goes on")
         await drive.text("goes on")
@@ -43,12 +41,11 @@ async def test_the_guard_after_media(
         await world.enter(drive, alice)
         picture(world, alice)
         await drive.until(MessageArrived)
-        syncs, told = world.requests("webwxsync"), world.requests("webwxstatusnotify")
+        told = world.requests("webwxstatusnotify")
         world.fault("synccheck", FaultKind.GARBAGE, NEWS, count=None)
-        await asyncio.sleep(0.75)
         # 0: three and then ten a second, as this test's times are; else 0.3 s after the first, and 0.6 s after that.
         # 2: WeChat has news of the nudge.
-        assert least <= world.requests("webwxsync") - syncs <= most
+        assert await counted(world, "webwxsync", 0.75, least) <= most
         assert world.requests("webwxstatusnotify") - told == nudges
     assert world.violations() == []
 
