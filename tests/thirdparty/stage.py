@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeAlias
 
+from tests.patience import PATIENCE
 from tests.system.host import network_of
 from wxcontroller.sandbox.hosts import HOSTS
 
@@ -48,11 +49,11 @@ class Stage:
         assert response.status < 300, (method, path, response.status, content)
         return json.loads(content)
 
-    def until(self, condition: Callable[[], Json], seconds: float, what: str) -> Json:
-        """Ask again until the answer is true. Raises AssertionError after ``seconds``."""
-        deadline = time.monotonic() + seconds
+    def until(self, condition: Callable[[], Json], what: str) -> Json:
+        """Ask again until the answer is true. Raises AssertionError when it is not for long."""
+        deadline = time.monotonic() + PATIENCE
         while not (found := condition()):
-            assert time.monotonic() < deadline, f"{what} did not happen within {seconds} s"
+            assert time.monotonic() < deadline, f"{what} did not happen within {PATIENCE:g} s"
             time.sleep(0.05)
         return found
 

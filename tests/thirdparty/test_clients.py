@@ -145,7 +145,7 @@ def converse(world: Stage, uin: int) -> list[str]:
     uuid = waiting[-1]["uuid"]
     world.call("POST", f"/logins/{uuid}/scan", {"uin": uin})
     world.call("POST", f"/logins/{uuid}/confirm")
-    world.until(lambda: session(world, uin).get("polling"), 30, "the poll for messages")
+    world.until(lambda: session(world, uin).get("polling"), "the poll for messages")
     friend = next(c for c in world.call("GET", f"/accounts/{uin}")["contacts"] if c["kind"] == "friend")
     world.call("POST", f"/accounts/{uin}/receive", {"from": friend["wxid"], "text": TEXT})
 
@@ -153,7 +153,7 @@ def converse(world: Stage, uin: int) -> list[str]:
         sent = world.call("GET", f"/accounts/{uin}/sent")
         return [message["text"] for message in sent if message["to_wxid"] == friend["wxid"]]
 
-    messages: list[str] = world.until(received, 20, "the answer")
+    messages: list[str] = world.until(received, "the answer")
     return messages
 
 
@@ -185,9 +185,9 @@ def test_it_follows_a_redirect_and_enters_digits(world: Stage) -> None:
         [*_, login] = world.call("GET", "/logins?state=waiting&wait=20")
         path = f"/logins/{login['uuid']}"
         world.call("POST", f"{path}/scan", {"uin": uin, "verify": True, "redirect": True})
-        world.until(lambda: not this_login(world, login)["digits"], 20, "the entry of the digits")
+        world.until(lambda: not this_login(world, login)["digits"], "the entry of the digits")
         world.call("POST", f"{path}/confirm")
-        world.until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), 20, "the poll")
+        world.until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), "the poll")
     assert this_login(world, login)["wrong_codes"] == 1
     hosts = [
         one["host"] for one in world.call("GET", "/ilink/requests?endpoint=get_qrcode_status") if one["uin"] == uin
@@ -204,7 +204,7 @@ def converse_by_ilink(world: Stage, uin: int, media: bool) -> None:
     waiting = world.call("GET", "/logins?state=waiting&wait=20")
     assert waiting, "no login waits for a scan"
     world.call("POST", f"/logins/{waiting[-1]['uuid']}/confirm", {"uin": uin})
-    world.until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), 30, "the poll")
+    world.until(lambda: (world.call("GET", f"/accounts/{uin}/ilink")["bot"] or {}).get("polling"), "the poll")
     world.call("POST", f"/accounts/{uin}/phone-send", {"to": "clawbot", "text": TEXT})
     [answer] = world.call("GET", f"/accounts/{uin}/ilink/sent?wait=20")
     assert (answer["text"], answer["problem"]) == (f"echo: {TEXT}", "")

@@ -97,7 +97,7 @@ def pair(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pair]:
             [login] = world.call("GET", "/logins?state=waiting&wait=20")
             world.call("POST", f"/logins/{login['uuid']}/confirm", {"uin": uins[who]})
             at_work = partial(polls, world, uins[who])
-            world.until(at_work, 40, f"the login of the {who}")
+            world.until(at_work, f"the login of the {who}")
         made = Pair(world, uins)
         made.call(ORIGINAL, "check_event")  # of the file helper, as a new friend
         yield made
