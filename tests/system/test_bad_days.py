@@ -254,7 +254,7 @@ def test_the_controller_killed_while_proxying(world: World) -> None:
     time.sleep(0.5)  # until the request is on its way; nothing tells from outside
     pid = world.caller.account("proxied")["pid"]
     world.host.run("systemctl", "kill", "--signal=KILL", "wxcontroller")
-    waiting.join(timeout=20)
+    waiting.join(timeout=60)
     assert isinstance(outcome[0], Exception), outcome
     assert world.caller.account("proxied")["pid"] == pid
     world.caller.openwx("stop_client", client="proxied")

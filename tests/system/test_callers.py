@@ -40,13 +40,13 @@ class World:
         return f"http://127.0.0.1:{self.port}"
 
     def ask(self, way: str, call: str, **given: str) -> Json:
-        status, _, body = self.host.http("GET", self.url(way, call, **given), timeout=45)
+        status, _, body = self.host.http("GET", self.url(way, call, **given), timeout=60)
         assert status == 200, (call, status, body)
         return json.loads(body)
 
     def raw(self, **question: str) -> tuple[int, Json]:
         """Ask somebody through the controller, whatever comes of it."""
-        status, _, body = self.host.http("GET", self.url("controller", "consult", **question), timeout=45)
+        status, _, body = self.host.http("GET", self.url("controller", "consult", **question), timeout=60)
         return status, json.loads(body)
 
     def later(self, way: str, call: str, **given: str) -> "Future[Json]":
@@ -56,7 +56,7 @@ class World:
         """Ask, and leave the answer to be waited for: closing it is hanging up."""
         port = 2000 if way == "controller" else self.port
         with self.host.netns():
-            line = socket.create_connection(("127.0.0.1", port), timeout=10)
+            line = socket.create_connection(("127.0.0.1", port), timeout=60)
         target = self.url(way, call, **given).partition("://")[2].partition("/")[2]
         line.sendall(f"GET /{target} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         return line
@@ -104,7 +104,7 @@ def test_a_question_without_an_answer(world: World, way: str) -> None:
     waiting = world.later(way, "consult", id=asked["username"], content=f"well, {way}?", timeout="1.5")
     sent = world.arrived(f"well, {way}?")
     world.answer(other, "not from whom was asked")
-    answer = waiting.result(timeout=10)
+    answer = waiting.result(timeout=60)
     assert answer == {
         "code": 0,
         "status": "success",
@@ -124,10 +124,10 @@ def test_two_questions_at_once(world: World) -> None:
     for text in ("who, controller?", "who, direct?", "and you?"):
         world.arrived(text)
     world.answer(asked, "me")
-    answers = [one.result(timeout=10) for one in both]
+    answers = [one.result(timeout=60) for one in both]
     assert [one["reply"] for one in answers] == ["me", "me"]
     assert answers[0]["id"] == answers[1]["id"]
-    assert neither.result(timeout=10)["reply_status"] == "reply timeout"
+    assert neither.result(timeout=60)["reply_status"] == "reply timeout"
 
 
 @WAYS
@@ -138,7 +138,7 @@ def test_who_hangs_up_on_a_question_leaves_the_next_one_alone(world: World, way:
     waiting = world.later(way, "consult", id=asked["username"], content=f"second, {way}?")
     world.arrived(f"second, {way}?")
     world.answer(asked, f"to the second, {way}")
-    assert waiting.result(timeout=10)["reply"] == f"to the second, {way}"
+    assert waiting.result(timeout=60)["reply"] == f"to the second, {way}"
 
 
 @WAYS
@@ -158,7 +158,7 @@ def test_who_hangs_up_on_the_long_poll_takes_no_event(world: World, way: str) ->
 @WAYS
 def test_who_hangs_up_on_a_send_does_not_stop_it(world: World, way: str) -> None:
     with (
-        world.phone.fault("webwxsendmsg", "delay", 1, count=1),
+        world.phone.fault("webwxsendmsg", "delay", 3, count=1),
         world.hang(way, "send_friend_message", id="filehelper", content=f"all the same, {way}"),
     ):
         until(lambda: world.ask("direct", "get_client_info")["queued"] == 1, what="it is on its way")
@@ -259,7 +259,7 @@ def test_an_account_that_is_too_slow_and_one_that_dies_under_a_question(world: W
     waiting = world.pool.submit(world.raw, content="still there?", **question)
     world.arrived("still there?")
     world.host.run("systemctl", "kill", "--signal=KILL", f"wxclient@{NAME}")
-    status, answer = waiting.result(timeout=10)
+    status, answer = waiting.result(timeout=60)
     assert (status, answer["code"], answer["client"]) == (502, 7, NAME)
     world.caller.until_state(NAME, "running")
 

@@ -196,7 +196,7 @@ class Stream:
             self._ending.wait(0.1)
 
     def _read(self) -> None:
-        connection = self.host.connection(timeout=30)
+        connection = self.host.connection(timeout=60)
         headers = {"Last-Event-ID": self.cursor} if self.cursor else {}
         connection.request("GET", "/v1/events?types=friend_message", headers=headers)
         answer = connection.getresponse()

@@ -40,7 +40,7 @@ def asked(host: Host, question: str, user: str = "wxcontroller") -> str:
 @contextlib.contextmanager
 def followed(host: Host, query: str, headers: dict[str, str] | None = None) -> Iterator[Iterator[Json]]:
     """Follow alice's journal; yields its lines as they come."""
-    connection = host.connection(timeout=30)
+    connection = host.connection(timeout=60)
     accept = {"Accept": "text/event-stream", **(headers or {})}
     connection.request("GET", f"/v1/accounts/alice/journal{query}", headers=accept)
     answer = connection.getresponse()

@@ -154,7 +154,7 @@ def test_a_long_poll_in_flight_is_answered_when_the_controller_restarts(world: W
     waiting.start()
     time.sleep(0.5)  # until the request is on its way; nothing tells from outside
     world.host.run("systemctl", "restart", "wxcontroller")
-    waiting.join(timeout=10)
+    waiting.join(timeout=60)
     assert answers == [[]]
     world.caller.openwx("stop_client", client="poll")
 

@@ -114,7 +114,7 @@ def test_a_repeated_request_is_one_message_over_a_kill(world: World) -> None:
         first = pool.submit(world.send, "keyed", "key-1")
         until(lambda: world.sent("keyed"), "the message")
         world.kill()
-        assert first.result(timeout=30)[0] == 502
+        assert first.result(timeout=60)[0] == 502
     status, answer = world.send("keyed", "key-1")
     [one] = world.sent("keyed")
     assert (status, answer) == (200, {"id": f"{one['msg_id']}:filehelper", "code": 0, "status": "success"})

@@ -446,7 +446,7 @@ def test_events_are_followed_over_a_restart_of_everything(world: World) -> None:
     events = [json.loads(line)["event"] for line in host.read("/root/got").splitlines()]
     assert [event["report"]["content"] for event in events] == ["one", "two"]
     world.write("three")
-    host.run("bash", "-c", f"{follow} 1", timeout=30)
+    host.run("bash", "-c", f"{follow} 1", timeout=60)
     [event] = [json.loads(line)["event"] for line in host.read("/root/got").splitlines()]
     assert event["report"]["content"] == "three"
 
