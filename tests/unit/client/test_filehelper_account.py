@@ -180,6 +180,16 @@ async def test_an_echo_of_what_was_sent_is_not_received(
     assert received == ["written"]
 
 
+async def test_a_lost_answer_is_asked_for_again(
+    start: Start, world: Wechat, alice: Account, webhook: Webhook
+) -> None:
+    client = begin(start, world, webhook)
+    await enter(client, world, alice)
+    world.fault("webwxsendmsg", FaultKind.RESET, "after")
+    assert obj(await client.post("send_friend_message", id="filehelper", content="once"))["code"] == 0
+    assert [sent.text for sent in alice.sent] == ["once"]
+
+
 @pytest.mark.parametrize("page", ["filehelper.weixin.qq.com", "cmfilehelper.weixin.qq.com"])
 async def test_the_login_names_the_page(
     start: Start, world: Wechat, alice: Account, webhook: Webhook, page: str
