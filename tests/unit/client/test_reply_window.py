@@ -45,7 +45,7 @@ async def status_of(client: RunningClient) -> JsonObject:
 
 async def until_reason(client: RunningClient, reason: str) -> None:
     """Wait until the first send that waits is held for a reason."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(PATIENCE):
         while True:
             async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends") as answer:
                 found = items(obj(await answer.json())["sends"])
@@ -193,7 +193,7 @@ async def test_nothing_goes_while_it_is_checked_whether_the_session_is_over(
     start: Start, wechat: Bench, webhook: Webhook
 ) -> None:
     client = start(
-        make=lambda context: quickly(context, timing=quick(confirm_pause=1.0)),
+        make=lambda context: quickly(context, timing=quick(confirm_pause=8.0)),
         WXCLIENT_DRIVER="ilink",
         WXCLIENT_SERVER=wechat.url,
         MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
@@ -202,7 +202,7 @@ async def test_nothing_goes_while_it_is_checked_whether_the_session_is_over(
     await write(wechat, webhook, "hello")
     announced = wechat.requests("notifystart")
     wechat.bot.set_state(SessionState.ASLEEP)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while wechat.requests("notifystart") == announced:
             await wechat.sandbox.ilink.bell.wait(5)
     held = await send(client, wechat, "wait")

@@ -125,7 +125,7 @@ async def test_a_crash_loses_nothing_of_a_batch_while_something_else_is_stored(w
             return isinstance(event, MessageArrived) and event.message.text == "two"
 
         drive.hold, drive.disk = hold, asyncio.Event()
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await storing.wait()
             naming = asyncio.create_task(drive.driver.set_remark(wechat.peer, "Ann"))
             await asyncio.sleep(0.05)  # it is next
