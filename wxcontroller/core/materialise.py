@@ -15,9 +15,7 @@ import time
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-import jinja2
-import jinja2.sandbox
+from typing import TYPE_CHECKING
 
 from wxcontroller.core import account as fields_of
 from wxcontroller.core.account import Account, account_from, variables_of
@@ -44,6 +42,9 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
 from wxcontroller.core.targets import SETTING as TARGETS
 from wxcontroller.core.targets import Targets
+
+if TYPE_CHECKING:
+    import jinja2
 
 log = logging.getLogger(__name__)
 # Another account's files stay readable for the controller's group only; they hold webhook addresses.
@@ -380,7 +381,9 @@ def stay_on_route(known: Account, options: Mapping[str, str], named: Collection[
 
 
 @functools.lru_cache(maxsize=1)
-def _compiled(source: str) -> jinja2.Template:
+def _compiled(source: str) -> "jinja2.Template":
+    import jinja2.sandbox  # where a file is written: most starts find the account's, and wait for it
+
     environment = jinja2.sandbox.SandboxedEnvironment(
         undefined=jinja2.StrictUndefined,
         keep_trailing_newline=True,
@@ -398,6 +401,8 @@ def render_account(account: Account, paths: Paths, template: Path) -> str:
     Raises TemplateError, naming the template and what is wrong, when it can't be rendered or when what it gives is
     not this account any more, and BadOption for a value that no environment file can hold.
     """
+    import jinja2  # see _compiled
+
     variables = variables_of(account, paths)
     quoted = {key: quote(value) for key, value in variables.items()}
     try:

@@ -8,7 +8,6 @@ Records of aiohttp and asyncio are treated the same, with the beginning of their
 traceback per request, or per connection that can't be accepted.
 """
 
-import asyncio
 import logging
 import threading
 import time
@@ -70,6 +69,8 @@ class Summaries(logging.Filter):
             del self._windows[next(iter(self._windows))]
 
     def _end_later(self, name: str, seconds: float) -> None:
+        import asyncio  # programs without a loop log here, too, and it takes a tenth of a second
+
         try:
             loop = asyncio.get_running_loop()
         except RuntimeError:
