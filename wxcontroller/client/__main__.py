@@ -1,38 +1,10 @@
 """wxclient INSTANCE: what wxclient@INSTANCE.service runs."""
 
 import argparse
-import asyncio
-import faulthandler
-import logging
-import os
-import signal
 import sys
-from typing import NoReturn
 
 from wxcontroller import __version__
-from wxcontroller.client.config import ClientConfig, read_config
-from wxcontroller.client.service import Client
-from wxcontroller.core.dumps import forbid_dumps
-from wxcontroller.core.errors import WxError
-from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.paths import Paths
-from wxcontroller.drivers import factory_of
-
-log = logging.getLogger(__name__)
-
-
-async def serve(config: ClientConfig) -> NoReturn:
-    """Run the client until it ends or a signal asks it to, then end the process with its exit code."""
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-        loop.add_signal_handler(number, stopping.set)
-    code = await Client(config, factory_of(config.options["driver"])).run(stopping)
-    # Everything is closed and written. A look-up of a name that nobody answers would hold the interpreter's end up
-    # for as long as its thread waits.
-    logging.shutdown()
-    sys.stdout.flush()
-    os._exit(code)
+from wxcontroller.core import lean
 
 
 def main() -> int:
@@ -44,19 +16,10 @@ def main() -> int:
     parser.add_argument("--version", action="version", version=f"wxclient {__version__}")
     parser.add_argument("instance", help="instance id of the account, as in wxclient@INSTANCE.service")
     instance = parser.parse_args().instance
-    # A stalled loop is aborted by the watchdog; this puts the stalled line into the journal.
-    faulthandler.enable()
-    forbid_dumps()
-    setup_logging("wxclient", account=instance)
-    try:
-        config = read_config(instance, os.environ, Paths())
-        setup_logging("wxclient", config.options["log_level"], config.name.name)
-        asyncio.run(serve(config))
-    except WxError as problem:
-        log.error("%s", problem)
-        return problem.exit_code
-    except KeyboardInterrupt:
-        return 130
+    lean.prepare()
+    from wxcontroller.client.process import run  # as little as can be, now
+
+    return run(instance)
 
 
 if __name__ == "__main__":

@@ -41,6 +41,7 @@ class Process:
     log: Path
     route: Route = WEB
     process: "asyncio.subprocess.Process | None" = None
+    program: tuple[str, ...] = ("-m", "wxcontroller.client")  # what Python runs
     tracing: Path | None = None  # where strace writes what it does to its files
     _logs: list[Path] = field(default_factory=list)
 
@@ -55,7 +56,7 @@ class Process:
         """Start it."""
         with contextlib.suppress(FileNotFoundError):
             self.paths.state_file("alice").unlink()
-        command = [sys.executable, "-m", "wxcontroller.client", "alice"]
+        command = [sys.executable, *self.program, "alice"]
         with self.log.open("ab") as log:
             self.process = await asyncio.create_subprocess_exec(
                 *(command if self.tracing is None else traced(command, self.tracing)),

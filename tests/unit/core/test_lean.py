@@ -1,0 +1,73 @@
+"""A program that is prepared to be small trusts the same servers, and works the same."""
+
+import asyncio
+import os
+import ssl
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import self_signed
+
+ROOT = Path(__file__).parents[3]
+_ASKING = """
+import asyncio, os, sys
+from wxcontroller.core import lean
+lean.prepare()
+import aiohttp
+async def ask():
+    async with aiohttp.ClientSession() as web:
+        try:
+            async with web.get(sys.argv[1], timeout=aiohttp.ClientTimeout(30)) as answer:
+                print(answer.status, os.environ.get("SSL_CERT_FILE"))
+        except aiohttp.ClientConnectorCertificateError:
+            print("not trusted", os.environ.get("SSL_CERT_FILE"))
+asyncio.run(ask())
+"""
+
+
+async def _asked(url: str, authorities: Path) -> str:
+    """Return what a program hears whose machine has these authorities."""
+    inside = f"mount --bind {authorities} /etc/ssl/certs && exec {sys.executable} -c '{_ASKING}' {url}"
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("SSL_")}
+    process = await asyncio.create_subprocess_exec(
+        *("unshare", "--mount", "sh", "-c", inside),
+        env={**environ, "PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+    )
+    out, _ = await asyncio.wait_for(process.communicate(), 60)
+    return out.decode().strip()
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode != 0,
+    reason="needs mounts of its own",
+)
+async def test_the_authorities_of_the_system_are_trusted_and_no_others(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "localhost")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        writer.close()
+
+    known, other, whole = tmp_path / "known", tmp_path / "other", tmp_path / "whole"
+    for place, name in ((known, "localhost"), (other, "other"), (whole, "")):
+        place.mkdir()
+        if name:
+            (place / "one.pem").write_bytes(
+                certificate.read_bytes() if place == known else self_signed(place, name)[0].read_bytes()
+            )
+            subprocess.run(["openssl", "rehash", place], check=True)  # noqa: ASYNC221
+    # A system whose directory is only one file is read as OpenSSL does.
+    (whole / "ca-certificates.crt").write_bytes(certificate.read_bytes())
+    server = await asyncio.start_server(answer, "127.0.0.1", 0, ssl=context)
+    async with server:
+        url = f"https://localhost:{server.sockets[0].getsockname()[1]}/"
+        assert await _asked(url, known) == "200 /dev/null"
+        assert await _asked(url, other) == "not trusted /dev/null"
+        assert await _asked(url, whole) == "200 None"

@@ -1,0 +1,50 @@
+"""A client's process: reads its configuration, runs the client and ends with its exit code."""
+
+import asyncio
+import faulthandler
+import logging
+import os
+import signal
+import sys
+from typing import NoReturn
+
+from wxcontroller.client.config import ClientConfig, read_config
+from wxcontroller.client.service import Client
+from wxcontroller.core.dumps import forbid_dumps
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.paths import Paths
+from wxcontroller.drivers import factory_of
+
+log = logging.getLogger(__name__)
+
+
+def run(instance: str) -> int:
+    """Run an account; return the exit code, which tells systemd whether to start it again."""
+    # A stalled loop is aborted by the watchdog; this puts the stalled line into the journal.
+    faulthandler.enable()
+    forbid_dumps()
+    setup_logging("wxclient", account=instance)
+    try:
+        config = read_config(instance, os.environ, Paths())
+        setup_logging("wxclient", config.options["log_level"], config.name.name)
+        asyncio.run(_serve(config))
+    except WxError as problem:
+        log.error("%s", problem)
+        return problem.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+async def _serve(config: ClientConfig) -> NoReturn:
+    """Run the client until it ends or a signal asks it to, then end the process with its exit code."""
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        loop.add_signal_handler(number, stopping.set)
+    code = await Client(config, factory_of(config.options["driver"])).run(stopping)
+    # Everything is closed and written. A look-up of a name that nobody answers would hold the interpreter's end up
+    # for as long as its thread waits.
+    logging.shutdown()
+    sys.stdout.flush()
+    os._exit(code)
