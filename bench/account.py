@@ -33,6 +33,8 @@ SLOW_MESSAGES, FAST_MESSAGES = 12, 200
 BACKLOG = 1000
 FRIENDS = 5000
 _CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
+# As in a unit: a shell may name other certificates, or other places of modules.
+_INHERITED = {name: value for name, value in os.environ.items() if not name.startswith(("SSL_", "PYTHON"))}
 _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 
@@ -169,7 +171,7 @@ async def client(stage: Stage, wrapped: tuple[str, ...] = (), **more: str) -> As
         begun = time.monotonic()
         process = await asyncio.create_subprocess_exec(
             *(*wrapped, PYTHON, "-c", "from wxcontroller.client.__main__ import main; main()", "alice"),
-            env={**os.environ, **stage.environ, "NOTIFY_SOCKET": address},
+            env={**_INHERITED, **stage.environ, "NOTIFY_SOCKET": address},
             cwd=stage.code,
             stdout=log,
             stderr=log,
