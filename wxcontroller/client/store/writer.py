@@ -87,8 +87,9 @@ class _Damage:
 class Database:
     """``path`` with the tables of ``schema``: statements by version, each applied once and never changed.
 
-    ``after`` looks at what was committed, in the writer's thread; what it returns is called in the loop, before
-    anybody hears of the commit. ``known`` tells what the process knows of the file's content, should it be damaged.
+    ``after`` looks at what is about to be committed, in the writer's thread; what it returns is called in the loop
+    after the commit, before anybody hears of it. ``known`` tells what the process knows of the file's content, should
+    it be damaged.
     """
 
     def __init__(
@@ -349,6 +350,8 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 self._do(connection, job)
+            # Within the transaction: by itself each of its questions takes the file's locks and gives them back.
+            look = self._looked(connection)
             connection.execute("COMMIT")
         except sqlite3.DatabaseError:
             if connection.in_transaction:
@@ -358,7 +361,6 @@ class Database:
         for job in jobs:
             if job.point is not None:
                 faultpoints.reached(job.point)
-        look = self._looked(connection)
         if self.trouble:  # before anybody hears of the commit
             self.trouble = NOTHING
             log.warning("the event log can be written again")
