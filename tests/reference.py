@@ -288,7 +288,7 @@ WITHIN: Mapping[str, Callable[[str], str]] = {
         page,
         "empty",
         ("capitals; for these it is *WXCLIENT\\_* and the name in capitals:\n\n", "\n\nThe default is"),
-        ("No request can set these:\n\n", "\n\nWho may start"),
+        ("No request can set these:\n\n", "\n\nThis prevents"),
     ),
 }
 
