@@ -20,7 +20,7 @@ CATALOGS = ROOT / "systemd/wxcontroller.catalog", ROOT / "systemd/wxcontroller.z
 READMES = ROOT / "README.md", ROOT / "README.zh-CN.md"
 CHINESE = re.compile(r"[\u3000-\u303f\u4e00-\u9fff\uff00-\uffef]")
 # Bold, and yet said in other words in Chinese: heads of tables, references to sections, a warning.
-PROSE = {"meaning", "what is wrong", "SCRIPTING", "two machines with one login lose it"}
+PROSE = {"meaning", "problem", "SCRIPTING", "two machines with one login lose it"}
 # What stands in quotes for people to read, and comments.
 SPOKEN = re.compile(r"""(["'])(?=[^"'\n]*(?: |[^\x00-\x7f]))[\w ?？]+\1|[ \t]+# .*$""", re.MULTILINE)
 
