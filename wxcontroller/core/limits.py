@@ -41,7 +41,9 @@ class Limits:
     token_failures: int = _count(
         20, 1, 10_000, "failures with tokens per address that are answered at once, then one each 3 s", _BOTH
     )
-    account_answer_seconds: float = _seconds(10, 0.1, 60, "for an account's response when all are queried", _CONTROLLER)
+    account_answer_seconds: float = _seconds(
+        10, 0.1, 60, "for an account's response when all are queried", _CONTROLLER
+    )
     watchers: int = _count(64, 1, 4096, "dashboards that receive updates at a time", _CONTROLLER)
     journal_lines: int = _count(1000, 1000, 9999, "lines of the journal in one response", _CONTROLLER)
     stream_event_bytes: int = _count(
