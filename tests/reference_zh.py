@@ -26,7 +26,7 @@ _MAN = ROOT / "docs/man/zh_CN"
 # When reports of events come.
 WHEN: Mapping[str, str] = {
     "login": "用手机登录（1），或用保存的会话登录（0）；被拒绝（-1）",
-    "stop": "帐号的程序正常结束",
+    "stop": "账号的程序正常结束",
     "state_change": "状态变了",
     "input_qrcode": "有二维码待扫描",
     "new_friend": "有人成为联系人",
@@ -39,8 +39,8 @@ WHEN: Mapping[str, str] = {
     "friend_property_change": "联系人的某项资料变了",
     "group_property_change": "群的某项资料变了",
     "group_member_property_change": "群成员的某项资料变了",
-    "user_property_change": "帐号自己的某项资料变了",
-    "update_user": "登录之后，载入了帐号自己的资料",
+    "user_property_change": "账号自己的某项资料变了",
+    "update_user": "登录之后，载入了账号自己的资料",
     "update_friend": "登录之后，载入了联系人",
     "update_group": "登录之后，载入了群",
 }
@@ -88,26 +88,26 @@ ISSUES: Mapping[str, tuple[str, str]] = {
 }
 # What errors of /v1 say.
 ERRORS: Mapping[str, str] = {
-    "account-exists": "已经登记了同名帐号。",
-    "bad-account-file": "帐号的环境文件读不回来。",
+    "account-exists": "已经登记了同名账号。",
+    "bad-account-file": "账号的环境文件读不回来。",
     "disk": "本机的一个文件不能读取或写入。",
-    "bad-name": "不能用作帐号名的名称。",
+    "bad-name": "不能用作账号名的名称。",
     "bad-option": "启动选项不存在、类型不对，或不可由请求设置。",
     "bad-request": "查询字符串或正文不能作为参数读取。",
-    "max-clients": "已有 max_clients 个帐号在运行。",
+    "max-clients": "已有 max_clients 个账号在运行。",
     "no-alerts": "没有设置任何告警渠道。",
-    "no-journal": "读不到帐号的日志。",
-    "no-port": "帐号的端口范围里没有空余的端口。",
+    "no-journal": "读不到账号的日志。",
+    "no-port": "账号的端口范围里没有空余的端口。",
     "no-qrcode": "此刻没有二维码可扫。",
-    "not-answering": "帐号的程序没有给出可用的应答。请求可能已经执行。",
-    "not-running": "没有进程的帐号。没有向它的端口发送任何内容，该端口可能属于别的程序。",
-    "older-version": "帐号的程序比控制器旧，不认识某个调用。",
-    "other-route": "运行中的帐号不能换用另一条通往微信的路线。",
-    "template": "帐号的模板不能生成，或者结果里缺少帐号所需的内容。",
+    "not-answering": "账号的程序没有给出可用的应答。请求可能已经执行。",
+    "not-running": "没有进程的账号。没有向它的端口发送任何内容，该端口可能属于别的程序。",
+    "older-version": "账号的程序比控制器旧，不认识某个调用。",
+    "other-route": "运行中的账号不能换用另一条线路。",
+    "template": "账号的模板不能生成，或者结果里缺少账号所需的内容。",
     "too-many-readers": "事件的接收者超出同时服务的数目。",
     "too-many-tests": "一小时内的测试告警已达上限。",
     "unit-failed": "systemd 没有完成所要求的操作。",
-    "unknown-account": "没有登记这个名称的帐号。",
+    "unknown-account": "没有登记这个名称的账号。",
 }
 
 
@@ -157,7 +157,7 @@ def settings() -> str:
         "`/etc/wxcontroller/wxcontroller.toml` 以及旁边 `wxcontroller.toml.d` 中各文件的键，后者优先。详细说明见 "
         "[wxcontroller.toml(5)](../../man/zh_CN/wxcontroller.toml.5.scd)。时长以秒为单位。",
         table(["键", "默认值", "含义"], keys(Settings)),
-        "表 `[client]` 里是帐号[选项](options.md)的默认值，`[limits]` 里是对外来内容的[限额](limits.md)。",
+        "表 `[client]` 里是账号[选项](options.md)的默认值，`[limits]` 里是对外来内容的[限额](limits.md)。",
         "## 表 [alerts]",
         table(["键", "默认值", "含义"], keys(AlertSettings)),
         "## 不起作用的",
@@ -182,7 +182,7 @@ def limits() -> str:
         ]
     return document(
         "# 限额",
-        "[设置](settings.md)中表 `[limits]` 的键。怎样只为一个帐号设置，以及其他所有限额，"
+        "[设置](settings.md)中表 `[limits]` 的键。怎样只为一个账号设置，以及其他所有限额，"
         "见[限额](../limits.md)一页。",
         *parts,
         "## 已取消的键",
@@ -200,7 +200,7 @@ def options() -> str:
     head = ["选项", "默认值", "含义", "变量"]
     ignored = [code(one.name) for one in OPTIONS.values() if one.origin is Origin.IGNORED]
     return document(
-        "# 帐号的选项",
+        "# 账号的选项",
         "在启动时给出（`wxctl start alice --option send_interval=5`，或 `/openwx/start_client` 的参数），写在[设置]"
         "(settings.md)的 `[client]` 下，或作为变量写在 `/etc/wxcontroller/clients/INSTANCE.env` 里。详细说明见 "
         "[wxclient(8)](../../man/zh_CN/wxclient.8.scd)。",
@@ -220,7 +220,7 @@ def states() -> str:
     login = [(code(state), code(state.word), plain(words[state.value])) for state in LoginState]
     return document(
         "# 状态",
-        "一个帐号有三种状态：期望状态，单元的状态，登录的状态。",
+        "一个账号有三种状态：期望状态，单元的状态，登录的状态。",
         "## 登录",
         "`login_state` 用于 `/v1` 和 wxctl；`state` 用于 `/openwx`、上报和状态文件，那里用的是原来的状态名。",
         table(["login_state", "state", "含义"], login),
@@ -231,8 +231,8 @@ def states() -> str:
         "对单元、程序、登录和投递的唯一判断，用一个词表示：`/v1` 的 `condition`，wxctl 和管理页面显示的也是它。",
         table(["condition", "含义"], reference.conditions({each.name: CONDITIONS[each] for each in Condition})),
         "## 可能出的问题",
-        "`/v1` 的 `issues` 列出帐号的问题，最严重的在前；`advice` 是其中第一个，`severity` 是它的严重程度。"
-        "从 `warning` 起，帐号就算有问题。不期望运行的帐号最多只有 `notice`。告警按[种类](../howto/alerts.md)发出。",
+        "`/v1` 的 `issues` 列出账号的问题，最严重的在前；`advice` 是其中第一个，`severity` 是它的严重程度。"
+        "从 `warning` 起，账号就算有问题。不期望运行的账号最多只有 `notice`。告警按[种类](../howto/alerts.md)发出。",
         table(
             ["code", "severity", "何时", "告警"],
             reference.issues({each.name: ": ".join(ISSUES[each]) for each in Code}),
@@ -269,7 +269,7 @@ def journal() -> str:
     return document(
         "# 日志",
         "重要的行带有字段 `WX_EVENT`，值为下列之一：`journalctl WX_EVENT=parked`；加上 `-x` 还会显示说明。"
-        "`WX_ACCOUNT` 是帐号，`WX_STATE` 是它的状态。日志行本身是英文。`log_level` 的级别，从最详细到最简略："
+        "`WX_ACCOUNT` 是账号，`WX_STATE` 是它的状态。日志行本身是英文。`log_level` 的级别，从最详细到最简略："
         f"{'、'.join(LEVELS)}。",
         *parts,
     )
@@ -286,7 +286,7 @@ def errors() -> str:
         "后两者是英文。`/openwx` 的失败见[兼容性](../compatibility.md)和[发送](../sends.md)。",
         "`message_text` 和 `remedy_text` 是同样的内容，但以数据给出，供用其他语言显示：`template` 是英文原文，"
         "花括号里是值的名字，`values` 是这些值。`error.values` 有两者的值。API 中凡是给人看的文字，旁边都有这样一个 "
-        "`…_text`；还在运行 2.0.0 的帐号没有。",
+        "`…_text`；还在运行 2.0.0 的账号没有。",
         table(["状态码", "code", "含义"], told),
         "表外还有这些，在发生之处给出：" + "、".join(code(word) for word in others) + "。",
         "其他预料之中的失败，状态码为 500，code 为 `failed`。预料之外的是 `internal`，附有一个编号，日志里也有。",
@@ -340,7 +340,7 @@ WITHIN: Mapping[str, Callable[[str], str]] = {
         content,
         "空",
         ("以下选项则是 *WXCLIENT\\_* 加上大写的选项名：\n\n", "\n\n括号中为默认值"),
-        ("以下选项不能由请求设置：\n\n", "\n\n可以启动帐号的人"),
+        ("以下选项不能由请求设置：\n\n", "\n\n可以启动账号的人"),
         "、",
     ),
 }

@@ -118,7 +118,7 @@ def test_the_sandbox_is_there_but_waits_to_be_started(machine: Host, debs: list[
 def test_the_message_catalog_explains_journal_lines(machine: Host) -> None:
     assert "man:wxclient(8)" in machine.text("journalctl", "--dump-catalog", check=False)
     # In Chinese too; the host has no Chinese locale to have it shown.
-    machine.run("grep", "-q", "微信拒绝帐号", "/var/lib/systemd/catalog/database")
+    machine.run("grep", "-q", "微信拒绝账号", "/var/lib/systemd/catalog/database")
 
 
 def test_an_upgrade_keeps_socket_and_accounts(machine: Host, debs: list[Path], tmp_path: Path) -> None:
