@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.durability.process import PATIENCE, processed
+from tests.patience import PATIENCE
+from tests.unit.durability.process import processed
 
 ALLOWED = Path(__file__).with_name("idle_modules.txt")
 # Told apart by their packages; of our own ``core``, ``openwx`` and ``client`` each module counts.
