@@ -158,8 +158,8 @@ async def client(stage: Stage, wrapped: tuple[str, ...] = (), **more: str) -> As
         f"{prefix}MEDIA_DIR": f"{place}/media",
         "WXCLIENT_SERVER": stage.wechat,
         "WXCLIENT_DRIVER": "web",
-        "MALLOC_MMAP_THRESHOLD_": "262144",
-        "MALLOC_TRIM_THRESHOLD_": "262144",
+        "MALLOC_MMAP_THRESHOLD_": "300000",
+        "MALLOC_TRIM_THRESHOLD_": "600000",
         **more,
     }
     with (
