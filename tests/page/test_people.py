@@ -167,12 +167,12 @@ def test_with_the_keyboard_alone(browser: Browser) -> None:
 def test_switches_are_remembered(browser: Browser) -> None:
     browser.open()
     browser.click("#language", "中文")
-    browser.find("#list-title", "帐号")
+    browser.find("#list-title", "账号")
     browser.click("#theme")
     browser.click("#theme")
     assert browser.script("return document.documentElement.dataset.theme") == "dark"
     browser.open()
-    browser.find("#list-title", "帐号")
+    browser.find("#list-title", "账号")
     assert browser.script("return document.documentElement.dataset.theme") == "dark"
     browser.click("#language", "English")
     browser.find("#list-title", "Accounts")

@@ -26,8 +26,8 @@ def test_a_text_is_in_the_readers_language_and_its_values_are_not_translated(bro
         {"reason": ""},
     ]
     assert browser.driver.execute_async_script(SHOW, sent) == [
-        "没有帐号 running",
-        "没有帐号 running；running",
+        "没有账号 running",
+        "没有账号 running；running",
         "the moon is in the way",
         "there is no account bob",
         "",

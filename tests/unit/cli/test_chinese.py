@@ -81,7 +81,7 @@ def test_status_is_chinese_with_the_remedy(chinese: Wxctl, server: Controller) -
 
 def test_what_is_wrong_is_told_in_chinese(chinese: Wxctl, server: Controller, nobody: str) -> None:
     unknown = chinese("stop", "nobody")
-    assert (unknown.returncode, unknown.stderr) == (4, "wxctl: 没有帐号 nobody\n  wxctl list 可列出帐号\n")
+    assert (unknown.returncode, unknown.stderr) == (4, "wxctl: 没有账号 nobody\n  wxctl list 可列出账号\n")
     bad = chinese("add", "a/b")
     assert bad.returncode == 2
     assert left(bad.stderr) == []
@@ -128,14 +128,14 @@ def test_deliveries_alerts_and_doctor_are_chinese(chinese: Wxctl, server: Contro
     ]
     assert "死信" in found.stdout.splitlines()[2]
     assert chinese("deliveries", "list").stdout.split()[:8] == [
-        *("帐号", "等待", "死信", "丢失", "重试中", "最早的", "发往", "最近的错误")
+        *("账号", "等待", "死信", "丢失", "重试中", "最早的", "发往", "最近的错误")
     ]
     server.alerts = [{"channels": {"mail": {"waiting": 0, "last": None}}, "problems": []}]
     assert chinese("alert", "status").stdout == "mail: 还没有发送过\n"
     program(stand_in_program, "systemctl", "exit 1\n")
     doctor = chinese("doctor").stdout
-    assert "故障  帐号：bob：应在运行" in doctor
-    assert "正常  程序：1 个运行中的帐号有应答" in doctor
+    assert "故障  账号：bob：应在运行" in doctor
+    assert "正常  程序：1 个运行中的账号有应答" in doctor
 
 
 def test_json_is_english(chinese: Wxctl, server: Controller, nobody: str) -> None:

@@ -56,6 +56,6 @@ def test_others_read_english(chinese: Wxctl, language: str) -> None:
 
 
 def test_a_line_ends_at_a_chinese_character_and_not_before_a_comma() -> None:
-    assert wrapped("停止一个帐号，不问。", 12) == ["停止一个帐", "号，不问。"]
+    assert wrapped("停止一个账号，不问。", 12) == ["停止一个账", "号，不问。"]
     assert wrapped("用 wxctl start 启动（它）", 12) == ["用 wxctl", "start 启动", "（它）"]
     assert wrapped("\b\nas  it\nis", 3) == ["as  it", "is"]

@@ -95,7 +95,7 @@ async def test_alerts_are_in_the_language_of_the_settings_or_of_the_service(
     assert chinese.subject.endswith("小店：已经放弃")
     [item] = map(obj, items(chinese.to_json()["items"]))
     assert (item["code"], obj(item["values"])["account"]) == ("parked", "小店")
-    assert str(item["message"]).startswith("帐号 小店")
+    assert str(item["message"]).startswith("账号 小店")
     watched.set(language="en")
     await watched.running("小店")
     [english] = await watched.live(60)
