@@ -138,13 +138,13 @@ def _list_or_reply(name: str) -> Schema:
 
 # Name, meaning, answer, parameters: one line for each call.
 _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
-    ("get_user_info", "who the account is", either(ref("User"), ref("Reply")), ()),
+    ("get_user_info", "the account's own profile", either(ref("User"), ref("Reply")), ()),
     ("get_friend_info", "all friends", _list_or_reply("Friend"), ()),
     ("get_group_info", "all groups with their members", _list_or_reply("Group"), ()),
     ("get_group_basic_info", "all groups", _list_or_reply("GroupWithoutMembers"), ()),
     ("search_friend", "friends by what they are", _list_or_reply("Friend"), _search(FRIEND_ATTRIBUTES)),
     ("search_group", "groups by what they are", _list_or_reply("Group"), _search(GROUP_ATTRIBUTES)),
-    ("get_client_info", "how its program is", ref("ClientInfo"), ()),
+    ("get_client_info", "status of the account's process", ref("ClientInfo"), ()),
     (
         "check_event",
         "what has happened since it was asked last, or the next thing within 30 s",
@@ -226,7 +226,7 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
             Parameter(name, "as friend_request brought it", required=True) for name in ("id", "displayname", "ticket")
         ),
     ),
-    ("stop_client", "end its program", ref("Stopping"), ()),
+    ("stop_client", "stop the account's process", ref("Stopping"), ()),
 )
 # What every call may be answered: not UTF-8, refused callers, too slow, too large, packed, too many headers, trouble,
 # no space for a large body.

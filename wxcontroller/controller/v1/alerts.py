@@ -91,7 +91,7 @@ CALLS = (
         "POST",
         "alerts/test",
         test,
-        "tell them, as a test",
+        "send a test alert",
         record({"id": TEXT, "channels": listing(TEXT)}),
         (409, 429),
     ),

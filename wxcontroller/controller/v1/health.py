@@ -72,6 +72,6 @@ async def health(request: web.Request) -> web.Response:
 
 _MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
 CALLS = (
-    call("GET", "health", health, "how the controller is", ref("Health"), troubled=ref("Health")),
-    call("GET", "health/units", may_act, "whether systemd does what the controller asks", _MAY_ACT),
+    call("GET", "health", health, "status of the controller", ref("Health"), troubled=ref("Health")),
+    call("GET", "health/units", may_act, "whether systemd carries out the controller's requests", _MAY_ACT),
 )
