@@ -141,16 +141,18 @@ class Chapter:
             self.missed += 1
             print(f"{self.account.environ[VARIABLE]} not reached:", *self.account.log.read_text().splitlines()[-8:])
             await self.account.kill()
+            self._look_at_wechat(None)
         else:
             assert process.returncode == -9, self.account.log.read_text()
             self.killed[point] += 1
             self._look_at_wechat(point)
 
-    def _look_at_wechat(self, point: Point) -> None:
+    def _look_at_wechat(self, point: Point | None) -> None:
         """Count refused sends, and note what WeChat gave to a process that was killed meanwhile.
 
-        On the iLink route WeChat gives nothing again, and a poll is under way when a send's point is reached, or when
-        the account tells that it runs. An answer that the process had not read yet is lost, whatever it does.
+        ``point`` is None for a kill at any moment. On the iLink route WeChat gives nothing again, and a poll is under
+        way when a send's point is reached, or when the account tells that it runs. An answer that the process had not
+        read yet is lost, whatever it does.
         """
         ilink = self.account.wechat.sandbox.ilink
         brought: JsonObject = {}
@@ -161,7 +163,7 @@ class Chapter:
                 if exchange.endpoint == "getupdates" and exchange.answer.get("msgs"):
                     brought = exchange.answer
         self._looked = ilink.exchange_count
-        if point in (Point.SENT, Point.RESULT_STORED, Point.EVENT_STORED):
+        if point in (None, Point.SENT, Point.RESULT_STORED, Point.EVENT_STORED):
             self.books.in_flight.append({text(obj(one)["message_id"]) for one in items(brought.get("msgs"))})
 
     # -- what goes on around the account
