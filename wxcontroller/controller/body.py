@@ -11,7 +11,12 @@ _TAKEN = "body that was read"
 
 
 def has_body(request: web.Request) -> bool:
-    """Say whether there is a body that can be read, or has been taken."""
+    """Say whether there is a body that can be read, or has been taken.
+
+    Raises RequestPayloadError for one that is broken already.
+    """
+    if (problem := request.content.exception()) is not None:
+        raise problem
     return request.can_read_body or bool(request.get(_TAKEN))
 
 

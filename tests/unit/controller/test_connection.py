@@ -117,6 +117,14 @@ async def test_a_broken_chunk_is_refused_and_nothing_after_it_is_a_request(
     assert [record.message for record in caplog.records if record.exc_info] == []
 
 
+async def test_a_request_whose_body_is_broken_from_the_start_is_not_passed_on(host: Machine) -> None:
+    process = await host.start("alice")
+    head = b"POST /openwx/send_friend_message?client=alice HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked"
+    status, _ = await raw(host, head + b"\r\n\r\nzz\r\n")
+    assert status == 400
+    assert process.requests == []
+
+
 @pytest.mark.parametrize("sent", [b"", b"GET /openwx/check_client HTTP/1.1\r\nHost: local"])
 async def test_who_sends_no_request_is_hung_up_on(tmp_path: Path, sent: bytes) -> None:
     async with machine(tmp_path, idle_timeout=0.2, header_timeout=0.2) as host:
