@@ -37,6 +37,7 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.tokens import TokenFile, minted
 
 CHECKOUT = Path(__file__).parents[1]
+CORES = sorted(os.sched_getaffinity(0))
 _SYSTEMCTL = '#!/bin/sh\ncase "$*" in *list-units*) echo "[]";; esac\n'
 _SMALL, _LARGE = b'{"code":0,"status":"success"}', 1 << 20
 _FORM = b"client=bench&id=filehelper&content=" + b"hello%20" * 20
@@ -206,7 +207,7 @@ def free_port() -> int:
 @contextlib.contextmanager
 def running(*command: str, core: int, port: int, **more: object) -> Iterator["subprocess.Popen[bytes]"]:
     """Run a program on one core; the block begins when it listens on ``port``."""
-    pinned = ["taskset", "-c", str(core % (os.cpu_count() or 1)), *command]
+    pinned = ["taskset", "-c", str(CORES[core % len(CORES)]), *command]
     process = subprocess.Popen(pinned, **more)  # type: ignore[call-overload]
     try:
         for _ in range(600):
@@ -277,7 +278,7 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="one quick round without peers")
     given = parser.parse_args()
     cases = [case for case in CASES if given.only in case.name]
-    os.sched_setaffinity(0, {0})
+    os.sched_setaffinity(0, CORES[:1])
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wxbench-")))
         backend, (shown, token) = free_port(), _token()
