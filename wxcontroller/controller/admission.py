@@ -7,6 +7,7 @@ from wxcontroller.controller.gate import ANYBODY, ROOT, Caller
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.access import Scope, call_path
 from wxcontroller.core.addresses import is_loopback
+from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials
 from wxcontroller.openwx.admission import EVERYTHING, Claim, Resource, known, peer_of, unknown
 from wxcontroller.openwx.parameters import BadParameter
@@ -23,26 +24,34 @@ def recognized(request: web.Request) -> Caller | None:
 
 def claim_of(request: web.Request) -> Claim:
     """Return what a request may take, as far as its head tells."""
-    gate = context(request).gate
+    gate, address, settings = context(request).gate, address_of(request), context(request).settings
     if gate.is_open:
         request[_RECOGNIZED] = ANYBODY
-        # All who get here are on this machine, unless a reverse proxy lets others in.
-        return EVERYTHING if _is_local(request) else known("", peer_of(address_of(request)), reserve=False)
+        return claim_of_caller(ANYBODY, address, settings)
     try:
         token = credentials.from_head(request.headers, request.raw_path)
     except BadParameter:  # whoever reads the query next says so
         token = None
-    found = gate.recognize(token, address_of(request))
+    found = gate.recognize(token, address)
     request[_RECOGNIZED] = found
-    return unknown(peer_of(address_of(request))) if found is None else claim_for(request, found)
+    return unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
 
 
 def claim_for(request: web.Request, caller: Caller) -> Claim:
     """Return what a request of a caller may take that is let in."""
+    return claim_of_caller(caller, address_of(request), context(request).settings)
+
+
+def claim_of_caller(caller: Caller, address: object, settings: Settings) -> Claim:
+    """Return what a caller who is let in may take at an address."""
     if caller is ROOT:
         return EVERYTHING
-    peer = "" if _is_local(request) else peer_of(address_of(request))
-    return known(caller.token, peer, reserve=caller.scope is Scope.ADMIN)
+    # A proxy on this machine may call for anyone.
+    is_local = not settings.trusted_proxies and is_loopback(address)
+    if caller is ANYBODY:
+        # All who get here are on this machine, unless a reverse proxy lets others in.
+        return EVERYTHING if is_local else known("", peer_of(address), reserve=False)
+    return known(caller.token, "" if is_local else peer_of(address), reserve=caller.scope is Scope.ADMIN)
 
 
 def resource_of(request: web.Request) -> Resource:
@@ -58,8 +67,3 @@ def resource_of(request: web.Request) -> Resource:
         # A stream of one account's own is a long poll to it.
         return Resource.READERS if path.endswith("/journal") else Resource.LONG_POLLS
     return Resource.REQUESTS
-
-
-def _is_local(request: web.Request) -> bool:
-    """Say whether a request comes from this machine for certain: a proxy on it may call for anyone."""
-    return not context(request).settings.trusted_proxies and is_loopback(address_of(request))

@@ -21,6 +21,9 @@ from wxcontroller.core.tokens import Tokens, minted_for_root, token_book
 from wxcontroller.openwx.credentials import TOKEN_FORM_BYTES
 
 log = logging.getLogger(__name__)
+# A token that is revoked is good for so long where requests are too many to look at its file at each: less than the
+# 50 ms that are promised.
+LOOK_SECONDS = 0.02
 _HOW = Text(
     "send one as 'Authorization: Bearer TOKEN', 'X-Auth-Token: TOKEN' or the parameter token (query, or a form of "
     "up to {most} bytes); root on the controller's machine makes one: wxctl token create NAME",
@@ -55,7 +58,7 @@ class Gate:
     """Knows the tokens as they are at the moment.
 
     ``exposed``: others than this machine reach the controller, so that nobody passes without a token. ``local`` is
-    root's token, "" for none.
+    root's token, "" for none. ``look_seconds`` is how old what ``tokens_of_late`` says may be.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class Gate:
         exposed: bool = False,
         local: str = "",
         token_failures: int = DEFAULTS.token_failures,
+        look_seconds: float = LOOK_SECONDS,
     ) -> None:
         self.exposed = exposed
         self._local = local
@@ -71,6 +75,9 @@ class Gate:
         self._failures = FailureLimiter(token_failures=token_failures)
         self._denials = FailureLimiter(token_failures=token_failures)
         self._complaint = NOTHING
+        self._look_seconds = look_seconds
+        self._looked = float("-inf")
+        self._tokens = Tokens()
 
     def set_token_failures(self, number: int) -> None:
         """Answer so many failures of one address at once from now on."""
@@ -79,23 +86,33 @@ class Gate:
     @property
     def tokens(self) -> Tokens:
         """The tokens at this moment. When their file can't be used, that is logged once."""
-        tokens = self._book.current()
+        tokens = self._tokens = self._book.current()
         if tokens.broken != self._complaint:
             self._complaint = tokens.broken
             if tokens.broken:
                 log.error("the tokens file cannot be used, all requests except root's are refused: %s", tokens.broken)
         return tokens
 
+    def tokens_of_late(self, now: float) -> Tokens:
+        """Return the tokens as they are or were a moment ago. ``now`` is by the loop's clock."""
+        if not 0 <= now - self._looked < self._look_seconds:
+            self._looked = now
+            return self.tokens
+        return self._tokens
+
     @property
     def is_open(self) -> bool:
         """Whether everybody who reaches the controller may do everything."""
         return not self.exposed and not self.tokens.required
 
-    def recognize(self, presented: str | None, address: object) -> Caller | None:
-        """Return who shows a token that lets in, None for any other. Nothing is logged or counted."""
+    def recognize(self, presented: str | None, address: object, tokens: Tokens | None = None) -> Caller | None:
+        """Return who shows a token that lets in, None for any other. Nothing is logged or counted.
+
+        ``tokens`` are those that count, by default the ones of this moment.
+        """
         if presented is None:
             return None
-        known = self.tokens.find(presented)
+        known = (tokens or self.tokens).find(presented)
         if known is not None and not known.expired(time.time()):
             return Caller(f"token {known.name} ({known.id})", known.scope, known.instances, known.id)
         return ROOT if self._is_local(presented) and is_loopback(address) else None

@@ -3,6 +3,7 @@
 from aiohttp import web
 
 from wxcontroller.controller.context import context
+from wxcontroller.core.settings import Settings
 
 # An account's program could answer with a page and scripts; opened in a browser they would be the dashboard's origin.
 # In a sandbox they are nobody's, and run nothing.
@@ -12,6 +13,12 @@ _ALWAYS = {
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
 }
+
+
+def added(settings: Settings) -> dict[str, str]:
+    """Return the headers of an answer that has none of them, to who is no browser with a page from elsewhere."""
+    pages = {"Vary": "Origin"} if settings.allow_origins else {"Cross-Origin-Resource-Policy": "same-origin"}
+    return {**_ALWAYS, "Content-Security-Policy": _NO_PAGE, "Cache-Control": "no-store", **pages}
 
 
 async def harden(request: web.Request, response: web.StreamResponse) -> None:

@@ -138,16 +138,20 @@ class Registry:
         except OSError:
             return None
 
-    def port_headers(self, instance: str, scope: Scope) -> dict[str, str]:
-        """Return the headers that show a registered account that the controller calls, for a caller with this scope.
+    def secret(self, instance: str) -> str:
+        """Return the secret of a registered account's port.
 
-        Nothing where the program has made no secret: it is not ours, or just starting.
+        "" where the program has made none: it is not ours, or just starting.
         """
         entry = self._entries.get(instance) or self._new(instance)
         try:
-            secret = entry.secret.current()
+            return entry.secret.current() or ""
         except OSError:
-            secret = None
+            return ""
+
+    def port_headers(self, instance: str, scope: Scope) -> dict[str, str]:
+        """Return the headers that show an account that the controller calls, for a caller with this scope."""
+        secret = self.secret(instance)
         return {PORT_HEADER: f"{scope.value} {secret}"} if secret else {}
 
     def _new(self, instance: str) -> _Entry:

@@ -15,25 +15,31 @@ from collections.abc import Iterable
 from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
+from wxcontroller.controller.account_port.backends import SERVER
+from wxcontroller.controller.account_port.shortcut import Shortcut
 from wxcontroller.controller.context import CONTEXT, Context
+from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.openwx.accepting import Acceptor
 from wxcontroller.openwx.connection import PatientConnection, connections
 
 log = logging.getLogger(__name__)
-SERVER = "wxcontroller"
 # An idle connection gets this long for one more request.
 GRACE_SECONDS = 1.0
 _TICK = 0.02
 
 
 class Server:
-    """An application on sockets that listen already. ``start`` … ``drain``, once."""
+    """An application on sockets that listen already. ``start`` … ``drain``, once.
 
-    def __init__(self, app: web.Application, sockets: Iterable[socket.socket]) -> None:
+    ``short``: ordinary requests to accounts take the shortcut. Nobody can tell but by the time it takes.
+    """
+
+    def __init__(self, app: web.Application, sockets: Iterable[socket.socket], short: bool = True) -> None:
         self._shared: Context = app[CONTEXT]
         self._sockets = list(sockets)
         self._acceptor: Acceptor | None = None
+        self._shortcut = Shortcut(self._shared, app[FIGURES].requests) if short else None
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,
@@ -44,7 +50,7 @@ class Server:
     async def start(self) -> None:
         await self._runner.setup()
         assert self._runner.server is not None
-        protocols = connections(self._runner.server, SERVER, self._shared.admission)
+        protocols = connections(self._runner.server, SERVER, self._shared.admission, self._shortcut)
         self._acceptor = Acceptor(protocols, lambda: self._shared.settings.max_connections, self._tls)
         self._acceptor.start(self._sockets)
 
@@ -71,6 +77,8 @@ class Server:
         if connections:
             log.warning("%d requests were not done after %g s, they are broken off", len(connections), longest)
         await self._runner.cleanup()
+        if self._shortcut is not None:
+            self._shortcut.close()
         for listening in self._sockets:
             listening.close()
 

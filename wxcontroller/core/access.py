@@ -20,10 +20,10 @@ class Scope(StrEnum):
 
     def covers(self, other: "Scope") -> bool:
         """Say whether who has this scope may do what needs the other."""
-        return _ORDER.index(self) >= _ORDER.index(other)
+        return _ORDER[self] >= _ORDER[other]
 
 
-_ORDER = tuple(Scope)
+_ORDER = {scope: place for place, scope in enumerate(Scope)}
 MEANINGS: Mapping[Scope, str] = {
     Scope.READ: "look at accounts, people and groups, and take events",
     Scope.SEND: "act in WeChat in an account's name: messages, groups, friends, remarks",

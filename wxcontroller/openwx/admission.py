@@ -21,6 +21,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from enum import Enum
+from functools import lru_cache
 from types import TracebackType
 from typing import Protocol
 
@@ -50,6 +51,8 @@ _PLACE = "place of this request"
 
 class Resource(Enum):
     """What is counted, with the words for a caller who comes too late."""
+
+    __hash__ = object.__hash__  # by identity: the library's is slow
 
     REQUESTS = N_("{count} requests are in progress")
     LONG_POLLS = N_("{count} long polls are waiting")
@@ -120,6 +123,7 @@ class Claim:
 EVERYTHING = Claim(reserve=True)
 
 
+@lru_cache(maxsize=1024)
 def known(token: str, peer: str, reserve: bool) -> Claim:
     """Return the claim of a caller that is let in: by a token, "" for none, from a peer, "" for any."""
     holders = []
@@ -168,7 +172,7 @@ class _Pool:
                 del self._of[holder.name]
 
 
-class _Place:
+class Place:
     """What one request has taken, as a context."""
 
     def __init__(
@@ -277,6 +281,10 @@ class Admission:
 
     # -- requests
 
+    def place(self, resource: Resource, claim: Claim) -> Place:
+        """Return what is to be entered for a request; entering it raises Busy."""
+        return Place(self._pools, self._limits, resource, claim)
+
     def middleware(
         self, claim_of: Callable[[web.Request], Claim], resource_of: Callable[[web.Request], Resource]
     ) -> Middleware:
@@ -287,8 +295,7 @@ class Admission:
 
         @web.middleware
         async def admit(request: web.Request, handler: Handler) -> web.StreamResponse:
-            place = _Place(self._pools, self._limits, resource_of(request), claim_of(request))
-            request[_PLACE] = place
+            place = request[_PLACE] = self.place(resource_of(request), claim_of(request))
             with place:
                 return await handler(request)
 
@@ -296,12 +303,12 @@ class Admission:
 
     def hold(self, request: web.Request, size: int) -> None:
         """Count bytes of a body that are kept until the request is answered. Raises Busy beyond the limit."""
-        place: _Place = request[_PLACE]
+        place: Place = request[_PLACE]
         place.take(Resource.BODIES, size)
 
     def recognize(self, request: web.Request, claim: Claim) -> None:
         """Have a request count for others: its caller is known now, by its body. Raises Busy."""
-        place: _Place = request[_PLACE]
+        place: Place = request[_PLACE]
         place.change(claim)
 
 

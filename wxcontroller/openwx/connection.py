@@ -5,12 +5,17 @@ aiohttp's protocol handles a request once it is complete enough. What this class
 passes on (``framing``) and from aiohttp's public hooks: the access logger is called when a request has been answered,
 and ``set_parser`` when a WebSocket begins. A request is *at work* from its head until it is answered and its body has
 arrived. What arrives behind it is held back until then.
+
+A port may have a *shortcut*: code that sees each request before aiohttp does, and answers those that it knows how to.
+What it can't bring to an end it hands over, to be answered as if there were no shortcut.
 """
 
 import asyncio
 import logging
 import select
 from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
@@ -27,6 +32,11 @@ log = logging.getLogger(__name__)
 LINGER_SECONDS = 2.0
 # Requests that wait on one connection while another is answered. Browsers and HTTP libraries send none.
 PIPELINED_REQUESTS = 64
+# A shortcut waits for the rest of a small form for so long. Most come at once, a slow one takes the usual way.
+_REST_SECONDS = 0.5
+# aiohttp's own timer for idle connections never counts, as it does not see what a shortcut answers.
+_NEVER = 1e9
+_IDLE = -1.0
 # aiohttp's own limits never count: ours are the settings', and change with them.
 _ANY_LENGTH = 1 << 20
 _REASONS = {
@@ -39,6 +49,38 @@ _REASONS = {
 }
 
 
+class Exchange(Protocol):
+    """A request that a shortcut is answering."""
+
+    def hung_up(self) -> None:
+        """The caller is gone."""
+
+    def pause(self) -> None:
+        """The caller takes no more at the moment."""
+
+    def resume(self) -> None:
+        """It does again."""
+
+
+class Shortcut(Protocol):
+    """Answers some of a port's requests without aiohttp."""
+
+    def take(self, connection: "PatientConnection", data: bytes) -> int:
+        """Look at what has arrived on an idle connection, from the beginning of a request on.
+
+        Return 0 to leave it to aiohttp, a number of bytes to be asked again when so many are there, and -1 if the
+        request is taken: then ``connection.begin`` has been called.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class HandedOver:
+    """What a shortcut has done for a request already: when it began, by the loop's clock, and what came of it."""
+
+    began: float
+    problem: Exception
+
+
 class _Answered(AbstractAccessLogger):
     """Tells a connection that its request has been answered."""
 
@@ -47,7 +89,9 @@ class _Answered(AbstractAccessLogger):
             request.protocol.answered(response)
 
 
-def connections(server: web.Server, program: str, admission: Admission) -> "Callable[[], PatientConnection]":
+def connections(
+    server: web.Server, program: str, admission: Admission, shortcut: Shortcut | None = None
+) -> "Callable[[], PatientConnection]":
     """Return what makes the protocol of each connection to a port."""
     make_request = server.request_factory
 
@@ -64,19 +108,31 @@ def connections(server: web.Server, program: str, admission: Admission) -> "Call
 
     server.request_factory = watched
     loop = asyncio.get_running_loop()
-    return lambda: PatientConnection(server, loop, program, admission)
+    return lambda: PatientConnection(server, loop, program, admission, shortcut)
+
+
+def handed_over(request: web.Request) -> HandedOver | None:
+    """Return what the port's shortcut has done for a request, None for nothing."""
+    connection = request.protocol
+    return connection.handed_over if isinstance(connection, PatientConnection) else None
 
 
 class PatientConnection(web.RequestHandler):
     """The protocol of each accepted socket. ``program`` is sent as Server; ``admission`` is the port's."""
 
     __slots__ = (
-        *("_admission", "_answered", "_at_work", "_behind", "_body", "_heads", "_held", "_other", "_over"),
-        *("_program", "_reading", "_unread", "_waiting", "_wire", "heard"),
+        *("_admission", "_answered", "_at_work", "_behind", "_body", "_deadline", "_exchange", "_heads", "_held"),
+        *("_other", "_over", "_program", "_reading", "_rest", "_shortcut", "_since", "_unread", "_waiting", "_wire"),
+        *("handed_over", "heard", "peername"),
     )
 
     def __init__(
-        self, server: web.Server, loop: asyncio.AbstractEventLoop, program: str, admission: Admission
+        self,
+        server: web.Server,
+        loop: asyncio.AbstractEventLoop,
+        program: str,
+        admission: Admission,
+        shortcut: Shortcut | None,
     ) -> None:
         super().__init__(
             server,
@@ -85,7 +141,7 @@ class PatientConnection(web.RequestHandler):
             access_log_class=_Answered,
             # Bodies pass through, or are refused, as they came.
             auto_decompress=False,
-            keepalive_timeout=admission.limits.idle,
+            keepalive_timeout=_NEVER,
             lingering_time=LINGER_SECONDS,
             max_line_size=_ANY_LENGTH,
             max_field_size=_ANY_LENGTH,
@@ -102,9 +158,16 @@ class PatientConnection(web.RequestHandler):
         self._other = False  # another protocol is spoken: WebSocket
         self._over = False  # nothing that arrives matters
         self._wire: asyncio.Transport | None = None
-        self._waiting: asyncio.TimerHandle | None = None  # for a request
+        self._deadline = 0.0  # for a request to come, by the loop's clock; 0: there is one; _IDLE: see _since
+        self._since = 0.0  # when the connection began to be idle
+        self._waiting: asyncio.TimerHandle | None = None  # looks at the deadline, at it or before
         self._unread: asyncio.TimerHandle | None = None  # for the caller to take what it is sent
+        self._shortcut = shortcut
+        self._exchange: Exchange | None = None  # of the shortcut
+        self._rest = 0  # bytes that the shortcut waits for
+        self.handed_over: HandedOver | None = None  # by the shortcut, of the request at work
         self.heard = loop.time()
+        self.peername: object = None
 
     @property
     def limits(self) -> PortLimits:
@@ -113,7 +176,12 @@ class PatientConnection(web.RequestHandler):
     @property
     def idle(self) -> bool:
         """Whether the connection waits for its next request."""
-        return not self._at_work
+        return not self._at_work and not self._rest
+
+    @property
+    def congested(self) -> bool:
+        """Whether the caller does not take what it is sent, at the moment."""
+        return self._unread is not None
 
     @property
     def quiet(self) -> bool:
@@ -129,10 +197,10 @@ class PatientConnection(web.RequestHandler):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         super().connection_made(transport)
-        assert isinstance(transport, asyncio.Transport)
-        self._wire = transport
-        self._wait(self.limits.idle)
-        if not self._admission.enter(self, transport.get_extra_info("peername")):
+        self._wire = cast(asyncio.Transport, transport)  # not of this class in every event loop
+        self.peername = transport.get_extra_info("peername")
+        self._begin_idling()
+        if not self._admission.enter(self, self.peername):
             self._answer(503, reply(-1, "too many connections, try again in a moment"), "Retry-After: 1\r\n")
             self.force_close()
 
@@ -142,6 +210,9 @@ class PatientConnection(web.RequestHandler):
             if timer is not None:
                 timer.cancel()
         self._waiting = self._unread = self._wire = None
+        if self._exchange is not None:
+            self._exchange.hung_up()
+            self._exchange = None
         super().connection_lost(exc)
 
     def close(self) -> None:
@@ -157,7 +228,7 @@ class PatientConnection(web.RequestHandler):
     # -- receiving
 
     def data_received(self, data: bytes) -> None:
-        self.heard = asyncio.get_running_loop().time()
+        self.heard = self._loop.time()
         if self._over:
             return
         if self._other:
@@ -166,11 +237,72 @@ class PatientConnection(web.RequestHandler):
         if self._body is not None:
             data = self._pass_body(self._body, data)
         if data:
+            if self._shortcut is not None and not self._at_work and (self._rest or not self._held):
+                data = self._try_shortcut(self._shortcut, data)
+                if not data:
+                    return
             self._held += data
             if self._at_work:
                 self._hold_back(data)
             else:
                 self._pass_heads()
+
+    # -- the shortcut
+
+    def _try_shortcut(self, shortcut: Shortcut, data: bytes) -> bytes:
+        """Let the shortcut have the beginning of a request; return what it leaves."""
+        if self._rest:
+            self._held += data
+            if len(self._held) < self._rest:
+                return b""
+            self._rest = 0
+            data = bytes(self._held)
+            self._held.clear()
+        needs = shortcut.take(self, data)
+        if needs > 0:
+            self._held += data
+            self._rest = needs
+            self._wait(_REST_SECONDS)
+        return data if needs == 0 else b""
+
+    def begin(self, exchange: Exchange, behind: bytes) -> None:
+        """Have the shortcut answer the request that has arrived; ``behind`` is what came after it."""
+        self._deadline, self._at_work, self._exchange, self._behind = 0.0, True, exchange, 0
+        if behind:
+            self._held += behind
+            self._hold_back(behind)
+
+    def send(self, data: bytes) -> None:
+        """Send a part of the shortcut's answer."""
+        if self._wire is not None:
+            self._wire.write(data)
+
+    def end(self, keep: bool) -> None:
+        """End what the shortcut began: the whole answer is sent. ``keep`` the connection for the next request."""
+        self._exchange = None
+        if keep and not self._over:
+            self._go_on()
+        else:
+            self.force_close()
+
+    def hand_over(self, data: bytes, done: HandedOver) -> None:
+        """Have aiohttp answer the request that ``data`` is, instead of the shortcut."""
+        self._exchange, self._at_work = None, False
+        self.handed_over = done
+        self._held[:0] = data
+        self._pass_heads()
+
+    def break_off(self) -> None:
+        """End what the shortcut began: what was sent must not look complete."""
+        self._exchange = None
+        self.abort()
+
+    def abort(self) -> None:
+        """Break the connection."""
+        if self._wire is not None:
+            self._wire.abort()
+
+    # -- the usual way
 
     def _pass_heads(self) -> None:
         """Pass on the next request, and those after it for as long as each is answered at once."""
@@ -250,18 +382,45 @@ class PatientConnection(web.RequestHandler):
     def _next(self) -> None:
         """Go on with what was held back, if the request at work is done."""
         if self._answered and self._body is None and not self._over:
-            self._at_work = False
+            self.handed_over = None
+            self._go_on()
+
+    def _go_on(self) -> None:
+        """Go on with the next request, or wait for it."""
+        self._at_work = False
+        self._begin_idling()
+        if self._held:
             self._pass_heads()
+
+    def _begin_idling(self) -> None:
+        self._deadline, self._since = _IDLE, self._loop.time()
+        if self._waiting is None:
+            self._look_at_deadline()
 
     def _wait(self, seconds: float) -> None:
         """Wait for a request no longer than this; 0: there is one."""
-        if self._waiting is not None:
+        if not seconds:
+            self._deadline = 0.0
+            return
+        self._deadline = self._loop.time() + seconds
+        if self._waiting is not None and self._waiting.when() > self._deadline:
             self._waiting.cancel()
-        loop = asyncio.get_running_loop()
-        self._waiting = loop.call_later(seconds, self._nothing_came) if seconds else None
+            self._waiting = None
+        if self._waiting is None:
+            self._look_at_deadline()
 
-    def _nothing_came(self) -> None:
-        if self.idle:
+    def _look_at_deadline(self) -> None:
+        """Do what is due. A timer that is too early looks again: one for each request would cost more."""
+        self._waiting = None
+        if not self._deadline:
+            return
+        deadline = self._since + self.limits.idle if self._deadline == _IDLE else self._deadline
+        if self._loop.time() < deadline:
+            self._waiting = self._loop.call_at(deadline, self._look_at_deadline)
+        elif self._rest:
+            self._rest = 0
+            self._pass_heads()
+        elif self.idle:
             self.force_close()
 
     # -- sending
@@ -269,21 +428,21 @@ class PatientConnection(web.RequestHandler):
     def pause_writing(self) -> None:
         super().pause_writing()
         self._expect_taking()
+        if self._exchange is not None:
+            self._exchange.pause()
 
     def resume_writing(self) -> None:
         super().resume_writing()
         if self._unread is not None:
             self._unread.cancel()
             self._unread = None
+        if self._exchange is not None:
+            self._exchange.resume()
 
     def _expect_taking(self) -> None:
         """Break off when the caller takes nothing for too long: aiohttp and asyncio would wait for ever."""
         if self._unread is None and self._wire is not None:
-            self._unread = asyncio.get_running_loop().call_later(self.limits.unread, self._abort)
-
-    def _abort(self) -> None:
-        if self._wire is not None:
-            self._wire.abort()
+            self._unread = asyncio.get_running_loop().call_later(self.limits.unread, self.abort)
 
     # -- refusing
 

@@ -90,12 +90,14 @@ class Chunked:
         self._trailers = -1  # bytes of trailers, -1 before the last chunk
         self.done = False
 
-    def take(self, data: bytes) -> int:
-        """As of Sized. Raises BadChunk."""
+    def take(self, data: bytes, content: list[bytes] | None = None) -> int:
+        """As of Sized; ``content`` gets what the chunks hold. Raises BadChunk."""
         at = 0
         while at < len(data) and not self.done:
             if self._left > 2:
                 step = min(self._left - 2, len(data) - at)
+                if content is not None:
+                    content.append(data[at : at + step])
                 self._left -= step
                 at += step
             elif self._left:

@@ -23,7 +23,7 @@ from wxcontroller.openwx import jsonbody
 Pair: TypeAlias = tuple[str, str]
 # A body may be a mapped file, so that 20 MB of upload need not be in memory to find one small field.
 Body: TypeAlias = jsonbody.Body
-_URLENCODED, _MULTIPART_FORM, _JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
+URLENCODED, _MULTIPART_FORM, _JSON = "application/x-www-form-urlencoded", "multipart/form-data", "application/json"
 
 # Of a request. No call knows more than some twenty, and each costs memory before its caller is known.
 PARAMETERS = 2000
@@ -116,7 +116,7 @@ def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[P
     nested values, for text that is not UTF-8 and for too many fields.
     """
     kind, boundary = _form(content_type)
-    if kind == _URLENCODED:
+    if kind == URLENCODED:
         return list(urlencoded_pairs(body, only))
     if kind == _MULTIPART_FORM:
         return list(multipart_pairs(body, _usable(boundary), only))
@@ -128,7 +128,7 @@ def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[P
 def holds_parameters(path: str, content_type: str) -> bool:
     """Say whether the body of a request holds parameters: a form, or JSON to /openwx; /v1 reads JSON elsewhere."""
     kind = _form(content_type)[0]
-    return kind in (_URLENCODED, _MULTIPART_FORM) or (kind == _JSON and path.startswith("/openwx/"))
+    return kind in (URLENCODED, _MULTIPART_FORM) or (kind == _JSON and path.startswith("/openwx/"))
 
 
 def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tuple[str, Value]]:
@@ -138,7 +138,7 @@ def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tupl
     """
     found = list(_urlencoded(query.encode("utf-8", "surrogateescape"), None))
     kind, boundary = _form(content_type)
-    if kind == _URLENCODED:
+    if kind == URLENCODED:
         found += _urlencoded(body, None)
     elif kind == _MULTIPART_FORM:
         found += _multipart(body, _usable(boundary), None, files=True)
@@ -178,7 +178,7 @@ def spans_without(content_type: str, body: Body, name: str) -> list[tuple[int, i
     if kind == _JSON:
         with _readable_json():
             return jsonbody.spans_without(body, without)
-    elif kind == _URLENCODED:
+    elif kind == URLENCODED:
         for start, name_end, end in _urlencoded_spans(body):
             if _decoded(body[start:name_end]) == without:
                 gone.append((start, min(end + 1, len(body))))

@@ -20,9 +20,9 @@ from wxcontroller.client import service
 from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.service import Client
+from wxcontroller.controller.account_port.backends import SERVER
 from wxcontroller.controller.account_port.proxy import _ascii, _target
 from wxcontroller.controller.origin import _host_of_target
-from wxcontroller.controller.server import SERVER
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.admission import ADMISSION, Admission
 from wxcontroller.openwx.callers import foreign_origin, own_host

@@ -384,7 +384,7 @@ class Machine:
         self.accounts = await self.stack.enter_async_context(Accounts(self.paths, self.settings, self.units))
         ports = AccountPorts(self.accounts.registry, lambda: self.accounts.settings)
         await self.stack.enter_async_context(ports)
-        self.gate = Gate(self.paths, local=ROOT_TOKEN)
+        self.gate = Gate(self.paths, local=ROOT_TOKEN, look_seconds=0)
         self.shared = Context(self.accounts, ports, self.gate)
         listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = listening.getsockname()

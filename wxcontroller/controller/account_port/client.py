@@ -121,7 +121,7 @@ class AccountPorts:
             )
         except (aiohttp.ClientError, OSError) as problem:
             raise failure_of(account, problem) from None
-        if unusable := _unusable(response):
+        if unusable := unusable_because(response.status, response.headers.get("Content-Encoding", "")):
             response.close()
             raise NotAnswering(account, unusable)
         return response
@@ -157,18 +157,18 @@ def failure_of(account: Account, problem: Exception, seconds: float | None = Non
         return NotAnswering(
             account, Text(N_("no response within {seconds} s"), seconds=f"{seconds:g}"), timed_out=True
         )
-    if isinstance(problem, aiohttp.ClientConnectorError):
+    if isinstance(problem, aiohttp.ClientConnectorError | ConnectionRefusedError):
         return NotAnswering(account, Text(N_("nothing listens on its port {port}"), port=account.port))
     return NotAnswering(account, Text(N_("connection reset by its port {port}"), port=account.port))
 
 
-def _unusable(response: aiohttp.ClientResponse) -> Text | None:
-    status = response.status
+def unusable_because(status: int, encoding: str) -> Text | None:
+    """Say why a response with this status and Content-Encoding, "" for none, is not passed on; None if it is."""
     good = 200 <= status < 300 or status == 304 or 400 <= status < 600
     if not good or status in _NOT_PASSED_ON:
         return Text(N_("its program answered {status}, which is not passed on"), status=status)
     # None was asked for, and the header that names it is not passed on.
-    if response.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
+    if encoding.strip().lower() not in ("", "identity"):
         return Text(N_("its program sent an encoded body without being asked to"))
     return None
 

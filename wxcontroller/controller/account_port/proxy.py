@@ -15,6 +15,7 @@ from aiohttp import web
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
+from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.client import Body, NotRunning, PortFailure, failure_of
 from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.body import has_body
@@ -29,6 +30,7 @@ from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials, parameters, replies
 from wxcontroller.openwx.admission import Resource
+from wxcontroller.openwx.connection import handed_over
 from wxcontroller.openwx.replies import PROXY_FAILED, reply
 
 log = logging.getLogger(__name__)
@@ -39,21 +41,13 @@ log = logging.getLogger(__name__)
 # - the caller's token, and a browser's cookies for this machine's name;
 # - where a browser's call comes from: that was checked here, and the account would take the page for a foreign one;
 # - Accept-Encoding: a response passes without Content-Encoding.
-_NOT_SENT_ON = frozenset(
+NOT_SENT_ON = frozenset(
     {
         *("connection", "keep-alive", "proxy-connection", "proxy-authenticate", "proxy-authorization"),
         *("te", "trailer", "transfer-encoding", "upgrade", "expect", "host"),
         *("authorization", "x-auth-token", "cookie", "referer", credentials.PORT_HEADER.lower()),
         *("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
         *("sec-fetch-storage-access", "accept-encoding"),
-    }
-)
-# All that a caller gets of an account's headers: what describes the body. Others would act on the caller's browser or
-# on a cache in between. CORS, caching and security headers are the controller's own.
-_SENT_BACK = frozenset(
-    {
-        *("content-type", "content-length", "content-range", "accept-ranges", "content-disposition"),
-        *("etag", "last-modified", "retry-after", "date", "server"),
     }
 )
 # What the contract lets a browser keep (openwx-api 2.6), in seconds. An account has no say in it.
@@ -159,7 +153,7 @@ async def _passed_on(request: web.Request, account: Account, target: str, spool:
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
     async with response:
-        headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in _SENT_BACK)
+        headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in SENT_BACK)
         if request.method == "OPTIONS":
             headers.update(replies.PREFLIGHT_HEADERS)
         if response.status == 200 and (seconds := _KEPT_BY_BROWSERS.get(call_path(request.path))):
@@ -179,6 +173,8 @@ async def _sent(
     request: web.Request, account: Account, target: str, spool: Spool | None
 ) -> aiohttp.ClientResponse | None:
     """Send the request on; return the response when its head is there, None for a long poll that a restart ends."""
+    if done := handed_over(request):
+        raise done.problem
     shared = context(request)
     headers, body = _forwarded(request, shared.settings, spool)
     scope = caller(request).scope
@@ -278,7 +274,7 @@ class _Bounded:
 
 def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """Return a request's headers that are for the account, in their order."""
-    without = _NOT_SENT_ON
+    without = NOT_SENT_ON
     for named in headers.getall("Connection", ()):
         without = without | {word.strip().lower() for word in named.split(",")}
     return CIMultiDict((key, value) for key, value in headers.items() if key.lower() not in without)

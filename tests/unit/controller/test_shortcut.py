@@ -1,0 +1,287 @@
+"""Ordinary requests to accounts: what the shortcut does is what is done without it, and no more."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from aiohttp.http import SERVER_SOFTWARE
+
+from tests.unit.controller.differential import OK, Pair, run, shown
+from tests.unit.controller.machine import Machine
+from wxcontroller.controller.gate import LOOK_SECONDS, Gate
+from wxcontroller.core.access import Scope
+from wxcontroller.core.tokens import TokenFile, minted
+
+_HEAD = b"Host: 127.0.0.1:2000\r\nUser-Agent: x\r\n"
+GET = b"GET /openwx/get_user_info?client=bot HTTP/1.1\r\n" + _HEAD + b"\r\n"
+HEAD = b"HEAD" + GET[3:]
+_FORM = b"client=bot&id=filehelper&content=hello"
+_POST = b"POST /openwx/send_friend_message HTTP/1.1\r\n" + _HEAD
+POST = _POST + b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: %d\r\n\r\n" % len(_FORM) + _FORM
+SECONDS = 30.0  # for what happens at once: machines can be busy
+
+
+@contextlib.asynccontextmanager
+async def paired(root: Path, closed: bool = False, **settings: object) -> AsyncIterator[Pair]:
+    async with Machine(root, **settings) as host, Pair(host).running(closed) as pair:
+        yield pair
+
+
+async def ask(pair: Pair, raw: bytes = GET) -> tuple[int, object, bytes]:
+    """Ask with the shortcut and without it; both must get the same."""
+    found = [(await pair.ask(address, raw, 1, SECONDS))[0] for address in (pair.host.address, pair.plain)]
+    first, second = [(each.status, shown(each), each.body) for each in found]
+    assert first == second
+    return first
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.parametrize("closed", [True, False])
+async def test_no_request_is_passed_on_other_than_it_was_checked(tmp_path: Path, closed: bool) -> None:
+    found = await run(tmp_path, 1000, 20261127, closed)
+    assert min(found["passed on"], found["not passed on"], found["ambiguous"]) > 50, found
+
+
+_ENDS = b"\r\n\r\n"
+ANSWERS = {
+    "with headers of its own": OK[:-2] + b'Set-Cookie: a=b\r\nLocation: /x\r\nETag: "1"\r\nX-A: b\r\n\r\n{}',
+    "of a program with a name": OK[:-2] + b"Server: Mojolicious (Perl)\r\n\r\n{}",
+    "of the library": OK[:-2] + f"Server: {SERVER_SOFTWARE}\r\n\r\n{{}}".encode(),
+    "without a type": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nDate: now" + _ENDS + b"{}",
+    "empty": b"HTTP/1.1 404 Not Found\r\nContent-Type: a/b\r\nContent-Length: 0" + _ENDS,
+    "chunked": b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\nTransfer-Encoding: chunked"
+    + _ENDS
+    + b"1\r\na\r\n2;x=y\r\nbc\r\n0\r\n\r\n",
+    "after an interim one": b"HTTP/1.1 102 Processing\r\nX: y" + _ENDS + OK + b"{}",
+    "of another status": b"HTTP/1.1 418 Teapot\r\nContent-Type: a/b\r\nContent-Length: 1" + _ENDS + b"x",
+    "with a header as reason": b"HTTP/1.1 200 Content-Length: 9\r\nContent-Type: a/b\r\nContent-Length: 2"
+    + _ENDS
+    + b"{}",
+    "no content": b"HTTP/1.1 204 No Content" + _ENDS,
+    "not modified": b'HTTP/1.1 304 Not Modified\r\nETag: "1"' + _ENDS,
+    "a redirect": b"HTTP/1.1 302 Found\r\nLocation: http://evil.example/\r\nContent-Length: 0" + _ENDS,
+    "asking for a password": b"HTTP/1.1 401 No\r\nWWW-Authenticate: Basic\r\nContent-Length: 0" + _ENDS,
+    "packed": b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: 2" + _ENDS + b"{}",
+    "for another protocol": b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\nConnection: upgrade" + _ENDS,
+    "no HTTP": b"220 mail ESMTP\r\n\r\n",
+    "of two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3" + _ENDS + b"{}",
+    "of length and chunks": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked"
+    + _ENDS
+    + b"0\r\n\r\n",
+    "with a line break in it": b"HTTP/1.1 200 OK\r\nContent-Type: a\rSet-Cookie: b\r\nContent-Length: 2"
+    + _ENDS
+    + b"{}",
+}
+
+
+async def test_an_answer_is_passed_on_or_refused_as_ever(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        for case, answer in ANSWERS.items():
+            pair.account.answer = answer
+            for request in (GET, HEAD, POST):
+                status, _, body = await ask(pair, request)
+                assert status, (case, body)
+
+
+async def test_an_answer_that_ends_with_the_connection(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
+        assert (await ask(pair))[::2] == (200, b"all")
+
+
+async def test_nothing_behind_an_answer_reaches_the_next_caller(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        pair.account.answer = OK + b"{}" + OK + b"!!"
+        for _ in range(3):
+            assert (await ask(pair))[2] == b"{}"
+
+
+async def test_connections_to_an_account_are_used_again_while_they_are_good(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        for _ in range(5):
+            assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
+        assert pair.account.connections == 1
+        pair.account.hangs_up = True  # after each answer, without a word before
+        for _ in range(5):
+            pair.account.hung_up.clear()
+            assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
+            await asyncio.wait_for(pair.account.hung_up.wait(), SECONDS)
+            await asyncio.sleep(0)
+        assert len(pair.account.got) == 10
+
+
+@pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
+async def test_what_an_account_has_got_is_never_sent_again(tmp_path: Path, answer: bytes) -> None:
+    async with paired(tmp_path) as pair:
+        assert (await ask(pair, POST))[0] == 200
+        pair.account.got.clear()
+        pair.account.answer, pair.account.hangs_up = answer, True
+        assert (await ask(pair, POST))[0] == 502
+        assert len(pair.account.got) == 2  # one of each way
+
+
+async def test_an_answer_that_breaks_off_does_not_look_complete(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part", True
+        reader, writer = await asyncio.open_connection(*pair.host.address)
+        writer.write(GET)
+        async with asyncio.timeout(SECONDS):
+            with contextlib.suppress(ConnectionError):
+                assert b"Content-Length: 9\r\n" in await reader.read()
+        writer.close()
+
+
+async def test_an_account_that_is_silent(tmp_path: Path) -> None:
+    async with paired(tmp_path, ua_inactivity_timeout=1.0, ua_request_timeout=30.0) as pair:
+        pair.account.answer = b""
+        assert (await ask(pair))[0] == 504
+        pair.account.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part"
+        assert (await pair.ask(pair.host.address, GET, 1, SECONDS))[0].status == 0  # it broke off
+
+
+async def test_a_caller_who_hangs_up_ends_the_request_at_the_account(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        pair.account.answer = b""
+        _, writer = await asyncio.open_connection(*pair.host.address)
+        writer.write(POST)
+        await asyncio.wait_for(pair.account.arrived.wait(), SECONDS)
+        writer.close()
+        await asyncio.wait_for(pair.account.hung_up.wait(), SECONDS)
+
+
+async def test_a_slow_reader_slows_the_account_down(tmp_path: Path) -> None:
+    size = 32 << 20
+    async with paired(tmp_path) as pair:
+        pair.account.answer = OK.replace(b"Length: 2", b"Length: %d" % size) + b"s" * size
+        reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
+        writer.write(GET)
+        await asyncio.wait_for(pair.account.arrived.wait(), SECONDS)
+        await reader.readuntil(_ENDS)
+        held = [each for each in pair.host.server._open() if each.congested]
+        async with asyncio.timeout(SECONDS):
+            while not held:
+                await asyncio.sleep(0.01)
+                held = [each for each in pair.host.server._open() if each.congested]
+            assert held[0].transport is not None
+            assert held[0].transport.get_write_buffer_size() < 1 << 20
+            assert len(await reader.readexactly(size)) == size
+        writer.close()
+
+
+async def test_requests_come_in_any_pieces_and_one_behind_the_other(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
+            reader, writer = await asyncio.open_connection(*pair.host.address)
+            sent = POST + GET + HEAD + POST
+            for at in range(0, len(sent), step):
+                writer.write(sent[at : at + step])
+                await asyncio.sleep(0)
+            async with asyncio.timeout(SECONDS):
+                for _ in range(4):
+                    assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
+                    if _ != 2:
+                        assert await reader.readexactly(2) == b"{}"
+            writer.close()
+        assert len(pair.account.got) == 20
+
+
+async def test_the_rest_of_a_form_that_comes_late(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        reader, writer = await asyncio.open_connection(*pair.host.address)
+        writer.write(POST[:-5])
+        await asyncio.sleep(0.7)  # longer than the shortcut waits
+        assert pair.account.got == []
+        writer.write(POST[-5:])
+        async with asyncio.timeout(SECONDS):
+            assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+        assert pair.account.got[0].endswith(_FORM)
+
+
+async def test_requests_on_the_way_count_and_no_more_are_taken(tmp_path: Path) -> None:
+    async with paired(tmp_path, max_requests=8) as pair:
+        pair.account.answer = b""
+        writers = []
+        while len(pair.account.got) < 8:
+            pair.account.arrived.clear()
+            writers.append((await asyncio.open_connection(*pair.host.address))[1])
+            writers[-1].write(GET)
+            await asyncio.wait_for(pair.account.arrived.wait(), SECONDS)
+        assert (await ask(pair))[0] == 503
+        for writer in writers:
+            writer.close()
+        pair.account.answer = OK + b"{}"
+        async with asyncio.timeout(SECONDS):
+            while (await ask(pair))[0] != 200:
+                await asyncio.sleep(0.01)
+
+
+async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:
+    assert LOOK_SECONDS < 0.05
+    async with paired(tmp_path, closed=True) as pair:
+        pair.host.shared.gate = Gate(pair.host.paths)  # which looks as seldom as the service's
+        TokenFile(pair.host.paths.tokens_file).add(minted("other", Scope.READ, (), None)[1])
+        request = GET[:-2] + f"X-Auth-Token: {pair.token}\r\n\r\n".encode()
+        for _ in range(3):
+            assert (await ask(pair, request))[0] == 200
+        TokenFile(pair.host.paths.tokens_file).revoke("bot")
+        await asyncio.sleep(0.05)
+        assert (await ask(pair, request))[0] == 403
+
+
+async def test_tokens_are_held_to_their_scope_and_their_accounts(tmp_path: Path) -> None:
+    async with paired(tmp_path, closed=True) as pair:
+        tokens = {}
+        for name, scope, accounts in (
+            ("r", Scope.READ, ()),
+            ("own", Scope.SEND, ("bot",)),
+            ("no", Scope.SEND, ("x",)),
+        ):
+            tokens[name], made = minted(name, scope, accounts, None)
+            TokenFile(pair.host.paths.tokens_file).add(made)
+        got = {}
+        for name, token in tokens.items():
+            shown_token = f"X-Auth-Token: {token}\r\n".encode()
+            for kind, request in (("get", GET), ("post", POST)):
+                got[name, kind] = (await ask(pair, request.replace(b"Host:", shown_token + b"Host:")))[0]
+        allowed = {("r", "get"), ("own", "get"), ("own", "post")}
+        assert got == {case: 200 if case in allowed else 403 for case in got}
+
+
+async def test_requests_are_counted_whichever_way_they_go(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        for _ in range(3):
+            await pair.ask(pair.host.address, GET, 1, SECONDS)
+        pair.account.answer = ANSWERS["a redirect"]
+        await pair.ask(pair.host.address, GET, 1, SECONDS)
+        async with pair.host.http.get("/metrics") as answer:
+            lines = (await answer.text()).splitlines()
+        assert 'wxcontroller_requests_total{code="2xx",part="openwx"} 3.0' in lines
+        assert 'wxcontroller_requests_total{code="5xx",part="openwx"} 1.0' in lines
+        assert 'wxcontroller_request_seconds_count{part="openwx"} 4.0' in lines
+
+
+async def test_an_account_that_went_down_is_not_sent_to(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        assert (await ask(pair))[0] == 200
+        instance = pair.host.accounts.registry.resolve("bot")
+        pair.host.paths.port_secret(instance).unlink()
+        pair.host.paths.runtime(instance).rmdir()
+        pair.account.got.clear()
+        await asyncio.sleep(0.2)  # kept connections are trusted for a moment
+        assert (await ask(pair))[0] == 502
+        assert pair.account.got == []
+
+
+async def test_an_account_that_restarts_has_another_secret(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        assert (await ask(pair))[0] == 200
+        instance = pair.host.accounts.registry.resolve("bot")
+        pair.secret = b"5" * 64
+        pair.host.paths.port_secret(instance).write_bytes(pair.secret)
+        await asyncio.sleep(0.2)
+        pair.account.got.clear()
+        assert (await ask(pair))[0] == 200
+        assert all(pair.secret in each for each in pair.account.got)

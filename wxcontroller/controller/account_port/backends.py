@@ -1,0 +1,410 @@
+"""Kept connections to the accounts' ports, and the answers that come over them, for the shortcut (``shortcut``).
+
+A connection belongs to the process that accepted it: what was true of the account's unit and of its port's secret
+when it was opened is true for as long as it is open, as the process makes a new secret at each start. Both are looked
+at again when a connection was not used for a moment, and whenever one is opened.
+
+An account is not trusted. The head of its answer is read by a strict grammar, and what a caller gets is made of what
+was read: status, reason and the headers that are passed on. A body goes through as it comes, no more of it than the
+head says; chunks are taken apart and made again.
+"""
+
+import asyncio
+import re
+import select
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Protocol, cast
+
+from aiohttp.http import SERVER_SOFTWARE
+
+from wxcontroller.controller.account_port.client import unusable_because
+from wxcontroller.controller.registry import Registry
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.messages import Text
+from wxcontroller.openwx.credentials import PORT_HEADER
+from wxcontroller.openwx.framing import BadChunk, Chunked
+
+# All that a caller gets of an account's headers: what describes the body. Others would act on the caller's browser or
+# on a cache in between. CORS, caching and security headers are the controller's own.
+SENT_BACK = frozenset(
+    {
+        *("content-type", "content-length", "content-range", "accept-ranges", "content-disposition"),
+        *("etag", "last-modified", "retry-after", "date", "server"),
+    }
+)
+_STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*))?\r\n")
+_NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _NAME)
+_FIELD = re.compile(rb"(%b):[ \t]*+([^\r\n]*)\r\n" % _NAME)
+_HEAD_BYTES = 64 << 10
+# Heads that are remembered: an account's answers differ in their length and, each second, their date.
+_REMEMBERED, _REMEMBERED_BYTES = 512, 1024
+# Kept connections, of one account and of all, and for how long: shorter than an account keeps one.
+_KEPT, _KEPT_IN_ALL, _KEPT_SECONDS = 64, 1024, 30.0
+# After so long without use the account's unit and secret are looked at again.
+_TRUSTED_SECONDS = 0.1
+_UNTIL_END = -1
+SERVER = "wxcontroller"
+# What the library calls itself where a program has no name of its own.
+_ANY_SERVER = SERVER_SOFTWARE.encode()
+
+
+class BadAnswer(Exception):
+    """An answer that can't be read, or is not passed on: then ``why`` says the reason."""
+
+    def __init__(self, why: Text | None = None) -> None:
+        super().__init__()
+        self.why = why
+
+
+class Asker(Protocol):
+    """Who wants an answer. ``broken`` and ``finished`` are the last that it hears."""
+
+    is_head: bool
+
+    def latest(self) -> float:
+        """Return when the answer is too late, by the loop's clock."""
+
+    def answered(self, status: int, data: bytes) -> None:
+        """Take the head, as a caller gets it but for the empty line at its end."""
+
+    def more(self, data: bytes) -> None:
+        """Take a part of what follows, the empty line first."""
+
+    def finished(self) -> None:
+        """All has come."""
+
+    def broken(self, problem: Exception) -> None:
+        """The rest does not come."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The head of an answer. ``length`` of the body, _UNTIL_END for one that ends with the connection."""
+
+    status: int
+    sent: bytes  # as the caller gets it, but for the empty line
+    length: int
+    chunked: bool
+    keep: bool  # the connection
+    dated: bool
+
+
+def read_head(head: bytes, is_head: bool, own: bytes) -> Head:
+    """Read an answer's head. ``own`` are the headers that the controller adds. Raises BadAnswer."""
+    status_line = _STATUS.match(head)
+    if status_line is None or not _FIELDS.fullmatch(head, status_line.end()):
+        raise BadAnswer
+    minor, code, reason = status_line.groups()
+    status = int(code)
+    fields = [
+        (name, name.lower().decode(), value.rstrip(b" \t")) for name, value in _FIELD.findall(head, status_line.end())
+    ]
+    known: dict[str, bytes] = {}
+    for _, name, value in fields:
+        if known.setdefault(name, value) != value and name in ("content-length", "transfer-encoding"):
+            raise BadAnswer
+    if unusable := unusable_because(status, known.get("content-encoding", b"").decode("latin-1")):
+        raise BadAnswer(unusable)
+    bodiless = is_head or status in (204, 304)
+    length, chunked = _framing(known)
+    without = {"content-length"} if chunked or status in (204, 304) else set()
+    if known.get("server", _ANY_SERVER) == _ANY_SERVER:
+        without = without | {"server"}
+        own += f"Server: {SERVER}\r\n".encode()
+    sent = b"".join(b"%b: %b\r\n" % (name, value) for name, low, value in fields if low in SENT_BACK - without)
+    if not bodiless and length and "content-type" not in known:
+        sent += b"Content-Type: application/octet-stream\r\n"
+    if not bodiless and length == _UNTIL_END:
+        sent += b"Transfer-Encoding: chunked\r\n"
+    if "date" not in known:
+        sent += b"Date: %b\r\n" % formatdate(usegmt=True).encode()
+    line = b"HTTP/1.1 %d %b\r\n" % (status, reason or b"")
+    hangs_up = minor == b"0" or b"close" in known.get("connection", b"").lower()
+    keep = not hangs_up and (bodiless or chunked or length != _UNTIL_END)
+    return Head(status, line + sent + own, 0 if bodiless else length, chunked and not bodiless, keep, "date" in known)
+
+
+def _framing(known: Mapping[str, bytes]) -> tuple[int, bool]:
+    """Return the length of a body, _UNTIL_END if none is said, and whether it is chunked. Raises BadAnswer."""
+    coding, length = known.get("transfer-encoding"), known.get("content-length")
+    if coding is not None:
+        if coding.lower() != b"chunked" or length is not None:
+            raise BadAnswer
+        return _UNTIL_END, True
+    if length is None:
+        return _UNTIL_END, False
+    if not length.isdigit() or len(length) > 18:
+        raise BadAnswer
+    return int(length), False
+
+
+class Backend(asyncio.Protocol):
+    """A connection to an account's port, for one request at a time."""
+
+    __slots__ = (
+        *("_alarm", "_asker", "_backends", "_chunked", "_head", "_held", "_left", "_loop", "_paused", "_poll"),
+        *("_transport", "account", "begin", "open", "secret", "used"),
+    )
+
+    def __init__(self, backends: "Backends", account: Account, secret: str) -> None:
+        self._backends = backends
+        self.account = account
+        self.secret = secret
+        # By scope: what follows the request line.
+        host = f"Host: 127.0.0.1:{account.port}\r\n"
+        shown = {scope: f"{PORT_HEADER}: {scope.value} {secret}\r\n" if secret else "" for scope in Scope}
+        self.begin = {scope: (host + shown[scope]).encode() for scope in Scope}
+        self.open = False
+        self.used = 0.0
+        self._loop = asyncio.get_running_loop()
+        self._asker: Asker | None = None
+        self._head: Head | None = None
+        self._held = b""
+        self._left = 0
+        self._chunked: Chunked | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        self._paused = False
+
+    # -- asking
+
+    def ask(self, asker: Asker, request: bytes) -> None:
+        """Send a request; ``asker`` gets the answer."""
+        self._asker, self._head, self.used = asker, None, self._loop.time()
+        self._transport.write(request)
+        self.expect(asker.latest())
+
+    def let_go(self) -> None:
+        """Close the connection: nobody wants the answer any more."""
+        self._asker = None
+        self._transport.abort()
+
+    def pause(self) -> None:
+        """Read no more until ``resume``."""
+        if not self._paused and self.open:
+            self._paused = True
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        if self._paused and self.open:
+            self._paused = False
+            self.used = self._loop.time()
+            self._transport.resume_reading()
+            if self._asker is not None:
+                self.expect(self._asker.latest())
+
+    @property
+    def paused(self) -> bool:
+        return self._paused
+
+    @property
+    def is_good(self) -> bool:
+        """Whether a kept connection can be used: nothing has come over it, its end neither."""
+        return self.open and not self._poll.poll(0)
+
+    # -- as a protocol
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+        self.open, self.used = True, self._loop.time()
+        self._poll = select.poll()
+        self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.open = False
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._backends.forget(self)
+        asker, self._asker = self._asker, None
+        if asker is None:
+            return
+        if exc is None and self._head is not None and self._left == _UNTIL_END and self._chunked is None:
+            asker.more(b"0\r\n\r\n")
+            asker.finished()
+        else:
+            asker.broken(exc or ConnectionResetError())
+
+    def data_received(self, data: bytes) -> None:
+        asker = self._asker
+        if asker is None:  # nothing was asked
+            self._transport.abort()
+            return
+        self.used = self._loop.time()
+        try:
+            if self._head is None:
+                self._read_head(asker, data)
+            else:
+                self._read_body(asker, data, b"")
+        except BadAnswer as problem:
+            self._fail(problem)
+        except BadChunk:
+            self._fail(BadAnswer())
+
+    def _read_head(self, asker: Asker, data: bytes) -> None:
+        if self._held:
+            data, self._held = self._held + data, b""
+        while True:
+            end = data.find(b"\r\n\r\n") + 4
+            if end < 4 or end > _HEAD_BYTES:
+                if len(data) > _HEAD_BYTES:
+                    raise BadAnswer
+                self._held = data
+                return
+            if not data.startswith(b"HTTP/1.1 1") or data.startswith(b"HTTP/1.1 101"):
+                break
+            data = data[end:]
+        head = self._head = self._backends.head(data[:end], asker.is_head)
+        self._left = head.length
+        self._chunked = Chunked() if head.chunked else None
+        asker.answered(head.status, head.sent)
+        self._read_body(asker, data[end:], b"\r\n")
+
+    def _read_body(self, asker: Asker, data: bytes, before: bytes) -> None:
+        """Pass on a part of the body, behind what goes before it."""
+        keep = True
+        if self._chunked is not None:
+            pieces: list[bytes] = []
+            keep = self._chunked.take(data, pieces) == len(data)
+            data = _chunk(b"".join(pieces))
+            done = self._chunked.done
+            if done:
+                data += b"0\r\n\r\n"
+        elif self._left == _UNTIL_END:
+            data, done = _chunk(data), False
+        else:
+            if len(data) > self._left:
+                data, keep = data[: self._left], False
+            self._left -= len(data)
+            done = not self._left
+        if data or before:
+            asker.more(before + data)
+        if done and self._asker is asker:
+            self._finish(asker, keep)
+
+    def _finish(self, asker: Asker, keep: bool) -> None:
+        assert self._head is not None
+        self._asker = None
+        self.resume()
+        if keep and self._head.keep and self.open:
+            self._backends.keep(self)
+        else:
+            self._transport.abort()
+        asker.finished()
+
+    def _fail(self, problem: Exception) -> None:
+        asker, self._asker = self._asker, None
+        self._transport.abort()
+        if asker is not None:
+            asker.broken(problem)
+
+    # -- time
+
+    def expect(self, latest: float) -> None:
+        """Look at the time then, or before: a timer for each request would cost more."""
+        if self._alarm is not None:
+            if self._alarm.when() <= latest:
+                return
+            self._alarm.cancel()
+        self._alarm = self._loop.call_at(latest, self._look)
+
+    def _look(self) -> None:
+        self._alarm = None
+        latest = self._asker.latest() if self._asker is not None else self.used + _KEPT_SECONDS
+        if self._loop.time() < latest:
+            self.expect(latest)
+        else:
+            self._fail(TimeoutError())
+
+
+def _chunk(data: bytes) -> bytes:
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
+
+
+class Backends:
+    """The connections to all accounts. ``own`` are headers that each answer gets."""
+
+    def __init__(self, registry: Registry) -> None:
+        self._registry = registry
+        self._idle: dict[int, list[Backend]] = {}  # by port, the one used last at the end
+        self._kept = 0
+        self._heads: tuple[dict[bytes, Head], dict[bytes, Head]] = ({}, {})
+        self._own = b""
+
+    def set_own(self, own: bytes) -> None:
+        """Add other headers to answers from now on."""
+        self._own = own
+        for heads in self._heads:
+            heads.clear()
+
+    def head(self, head: bytes, is_head: bool) -> Head:
+        """Read an answer's head, or remember it. Raises BadAnswer."""
+        heads = self._heads[is_head]
+        found = heads.get(head)
+        if found is None:
+            found = read_head(head, is_head, self._own)
+            if len(head) <= _REMEMBERED_BYTES and found.dated:
+                if len(heads) >= _REMEMBERED:
+                    heads.clear()
+                heads[head] = found
+        return found
+
+    def kept(self, account: Account, now: float) -> Backend | None:
+        """Return a kept connection to an account, which is the caller's now, None when there is no good one."""
+        idle = self._idle.get(account.port)
+        while idle:
+            backend = idle.pop()
+            self._kept -= 1
+            if backend.is_good and self._is_same(backend, account, now):
+                return backend
+            backend.let_go()
+        return None
+
+    def can_open(self, account: Account) -> bool:
+        """Say whether the account's unit has a process: without one, its port may be somebody else's."""
+        return self._registry.is_up(account.name.instance)
+
+    async def opened(self, account: Account, seconds: float) -> Backend:
+        """Open a connection to an account that is up. Raises OSError, and TimeoutError after ``seconds``."""
+        secret = self._registry.secret(account.name.instance)
+        async with asyncio.timeout(seconds):
+            _, backend = await asyncio.get_running_loop().create_connection(
+                lambda: Backend(self, account, secret), "127.0.0.1", account.port
+            )
+        return backend
+
+    def keep(self, backend: Backend) -> None:
+        """Take back a connection whose request is answered."""
+        idle = self._idle.setdefault(backend.account.port, [])
+        # Without a secret the account was just starting: the next connection may have one.
+        if len(idle) >= _KEPT or self._kept >= _KEPT_IN_ALL or not backend.secret:
+            backend.let_go()
+            return
+        idle.append(backend)
+        self._kept += 1
+        backend.expect(backend.used + _KEPT_SECONDS)
+
+    def forget(self, backend: Backend) -> None:
+        """Forget a connection that has ended."""
+        idle = self._idle.get(backend.account.port, [])
+        if backend in idle:
+            idle.remove(backend)
+            self._kept -= 1
+        if not idle:
+            self._idle.pop(backend.account.port, None)
+
+    def close(self) -> None:
+        """Close all connections that are not in use."""
+        for idle in list(self._idle.values()):
+            for backend in list(idle):
+                backend.let_go()
+
+    def _is_same(self, backend: Backend, account: Account, now: float) -> bool:
+        if backend.account is not account and backend.account.name != account.name:
+            return False
+        if now - backend.used < _TRUSTED_SECONDS:
+            return True
+        instance = account.name.instance
+        return self._registry.is_up(instance) and self._registry.secret(instance) == backend.secret
