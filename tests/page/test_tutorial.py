@@ -65,6 +65,7 @@ def test_the_pictures_of_the_tutorial(browser: Browser, host: Host, caller: Call
 @pytest.fixture(scope="module")
 def several(host: Host, address: str, caller: Caller, phone: Phone) -> Iterator[None]:
     """Three desks, an agent on the iLink route, a code to scan, an account that is stopped."""
+    host.run("wxctl", "remove", "alice", "--yes", check=False)  # the tutorial's
     with Webhook(host) as hook:
         for name, person in (("shop-1", "网店一号"), ("shop-2", "网店二号"), ("support", "客服")):
             uin = phone.account(person)
