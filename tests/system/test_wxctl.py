@@ -264,7 +264,7 @@ def test_an_import_that_was_killed_leaves_nothing_to_the_next(world: World) -> N
         if "/var/lib/private/wxclient/other" not in world.leftovers():
             assert set(world.leftovers()) > set(before)
             told = world.wxctl("import", "/root/killed", "--passphrase-file", KEY)
-            assert "an import of other that was broken off is taken back" in told
+            assert "undid an interrupted import of other" in told
         assert host.read("/var/lib/private/wxclient/other/file") == b"x" * 300_000
         world.wxctl("remove", "other", "-y")
         host.run("rm", "/etc/wxcontroller/clients/other.env")

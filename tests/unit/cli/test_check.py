@@ -84,7 +84,7 @@ def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
         ("tokens", "", None, None, "is empty", "fail"),
         ("credentials/alice.proxy", "nonsense\n", None, None, "must be http://", "fail"),
         ("credentials/bob.proxy", "http://p:1\n", None, None, "there is no account bob", "warn"),
-        ("credentials/alice.key", "x", None, None, "none that an account's unit asks for", "warn"),
+        ("credentials/alice.key", "x", None, None, "not a credential of accounts", "warn"),
     ],
 )
 def test_each_fault_is_told_with_its_place(

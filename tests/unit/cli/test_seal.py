@@ -104,7 +104,7 @@ def test_a_file_can_not_ask_for_all_memory() -> None:
 
 def test_something_else_is_told_to_be_none() -> None:
     for content in (b"", b"PK\x03\x04", MAGIC, struct.pack("40s", b"wxaccount 2\n")):
-        with pytest.raises(Locked, match="no account that wxctl has exported"):
+        with pytest.raises(Locked, match="not an account exported by wxctl"):
             opened(content)
 
 

@@ -47,7 +47,7 @@ def calls(wxctl: Wxctl, stand_in_program: Path, nobody: str, tmp_path: Path) -> 
     [
         ("start", "systemd has started", "as it was asked for last"),
         ("stop", "systemd has stopped", "after a reboot it comes back if it was wanted"),
-        ("restart", "systemd has restarted", "by the options it has"),
+        ("restart", "systemd has restarted", "with the options it has"),
     ],
 )
 def test_systemd_does_it(wxctl: Wxctl, calls: Path, verb: str, words: str, note: str) -> None:

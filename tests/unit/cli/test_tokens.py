@@ -81,7 +81,7 @@ def test_expiry(wxctl: Wxctl, root: Path, given: str, seconds: int) -> None:
     ("arguments", "code", "words"),
     [
         (("create", "a", "--expires", "soon"), 2, "write it like"),
-        (("create", "a", "--expires", "2001-01-01"), 2, "over already"),
+        (("create", "a", "--expires", "2001-01-01"), 2, "in the past"),
         (("create", "a", "--scope", "all"), 2, "--scope"),
         (("create", "a/b"), 2, "token name"),
         (("create", "a", "--account", "../b"), 2, "account name"),
