@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
+from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import GONE, RUNNING, Controller
 from wxcontroller.cli import stoppedlog
@@ -219,7 +220,7 @@ def test_whoever_may_not_read_the_log_is_told_to_be_root(server: Controller, sto
         capture_output=True,
         text=True,
         user=65534,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1

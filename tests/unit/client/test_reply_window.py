@@ -204,7 +204,7 @@ async def test_nothing_goes_while_it_is_checked_whether_the_session_is_over(
     wechat.bot.set_state(SessionState.ASLEEP)
     async with asyncio.timeout(PATIENCE):
         while wechat.requests("notifystart") == announced:
-            await wechat.sandbox.ilink.bell.wait(5)
+            await wechat.sandbox.ilink.bell.wait(PATIENCE)
     held = await send(client, wechat, "wait")
     assert (held["code"], held["state"], held["reason"]) == (-7, "held", "confirming")
     assert await until_sent(wechat, 1) == ["wait"]
