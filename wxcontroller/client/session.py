@@ -101,7 +101,7 @@ class Session:
         match event:
             case base.Loading():
                 self.move(LoginState.LOADING, Text("logging in to WeChat"))
-            case base.Hindered():
+            case base.LoginStalled():
                 self._hindered(event)
             case base.QrReady():
                 self._show_qrcode(event)
@@ -271,7 +271,7 @@ class Session:
         status = Text("waiting for a scan of QR code {number} of {limit}", number=event.number, limit=event.limit)
         self.move(LoginState.SCANNING, status, self._refusal)
 
-    def _hindered(self, event: base.Hindered) -> None:
+    def _hindered(self, event: base.LoginStalled) -> None:
         """Say why the login does not get on, where people look; in the journal once per reason."""
         words = Text("logging in does not get on, trying again: {reason}", reason=event.reason)
         if words != self._status:

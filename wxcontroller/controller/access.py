@@ -52,7 +52,7 @@ def endpoint_of(request: web.Request) -> Endpoint:
 
 
 @web.middleware
-async def let_in(request: web.Request, handler: Handler) -> web.StreamResponse:
+async def authorize(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Pass a request on if its caller may do that; raises Refused if not."""
     endpoint = endpoint_of(request)
     if endpoint.scope is None:

@@ -151,7 +151,7 @@ class Accounts:
             self._confirm([found])
         return found
 
-    async def the(self, given: str) -> View:
+    async def require(self, given: str) -> View:
         """Return one account by name or id; raises BadName, UnknownAccount or UnitFailed."""
         name = self.registry.name_of(given)
         found = await self.view(name.name)
@@ -174,10 +174,10 @@ class Accounts:
 
     # What shall be
 
-    async def govern(self) -> None:
+    async def apply_settings(self) -> None:
         """Bring what the settings say for all accounts into their files. What can't be written is logged."""
         try:
-            changed = await asyncio.to_thread(self._materialiser.govern)
+            changed = await asyncio.to_thread(self._materialiser.apply_settings)
         except OSError as problem:
             log.error("the accounts' files can't be looked at: %s", problem)
             return
@@ -203,7 +203,7 @@ class Accounts:
         async with self._locks.held(name.instance):
             await asyncio.to_thread(self._materialiser.add, name, options, parameters)
             self.registry.forget(name.instance)
-        return await self.the(name.name)
+        return await self.require(name.name)
 
     async def change(self, given: str, set_: Mapping[str, str], unset: Collection[str]) -> View:
         """Store other options with an account, to count from its next start.
@@ -216,7 +216,7 @@ class Accounts:
             runs = (await record(self.units, name.instance, 0 if routed else MAX_AGE)).has_process
             await asyncio.to_thread(self._materialiser.change, name.instance, set_, unset, runs)
             self.registry.forget(name.instance)
-        return await self.the(name.name)
+        return await self.require(name.name)
 
     async def start_again(self, instance: str) -> bool:
         """Bring up the unit of an account that is wanted; its file stays as it is.

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from wxcontroller.controller import metrics, openwx, page, v1
-from wxcontroller.controller.access import let_in
+from wxcontroller.controller.access import authorize
 from wxcontroller.controller.account_port import proxy
 from wxcontroller.controller.admission import claim_of, resource_of
 from wxcontroller.controller.context import CONTEXT, Context
@@ -23,7 +23,7 @@ def application(shared: Context) -> web.Application:
             json_errors,
             shared.admission.middleware(claim_of, resource_of),
             no_foreign_pages,
-            let_in,
+            authorize,
         ]
     )
     app.on_response_prepare.append(mark_allowed)

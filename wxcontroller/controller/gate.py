@@ -140,7 +140,7 @@ class Gate:
             raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
         raise self._refused(address, "bad-token", N_("the token is not valid"), _HOW, "with a wrong token")
 
-    def still_good(self, caller: Caller) -> bool:
+    def is_still_valid(self, caller: Caller) -> bool:
         """Say whether somebody who was let in would be again: for answers that take their time."""
         if caller is ROOT:
             return True

@@ -101,7 +101,7 @@ class Service:
             ending, asked = asyncio.Event(), asyncio.Event()
             with _signals(ending.set, asked.set):
                 await server.start()
-                await accounts.govern()
+                await accounts.apply_settings()
                 self._notifier.ready()
                 log.info("serving on %s", ", ".join(shown(each) for each in self._sockets))
                 async with asyncio.TaskGroup() as group:
@@ -207,7 +207,7 @@ class Service:
             logging.getLogger().setLevel(LEVELS[loaded.settings.log_level])
             for notice in loaded.notices:
                 log.warning("%s", notice)
-            await shared.accounts.govern()
+            await shared.accounts.apply_settings()
             log.info("settings are reloaded", extra=fields(Event.SETTINGS))
         self._say("")
         self._notifier.ready()

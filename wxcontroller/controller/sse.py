@@ -80,7 +80,7 @@ async def _follow(
 ) -> None:
     gate, who = context(request).gate, caller(request)
     piece: T | None = source.heartbeat()
-    while piece is not None and gate.still_good(who) and may_go_on():
+    while piece is not None and gate.is_still_valid(who) and may_go_on():
         await write(send(piece))
         try:
             async with asyncio.timeout(HEARTBEAT_SECONDS):

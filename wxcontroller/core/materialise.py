@@ -248,7 +248,7 @@ class Materialiser:
             _aside(path).unlink(missing_ok=True)
             sync(path.parent)  # or the account would be back after a power cut
 
-    def govern(self) -> list[str]:
+    def apply_settings(self) -> list[str]:
         """Bring today's webhook_targets and limits into all accounts' files; return the ids of those that had others.
 
         A file that can't be read or written is logged and left as it is.

@@ -102,7 +102,7 @@ class Loading:
 
 
 @dataclass(frozen=True, slots=True)
-class Hindered:
+class LoginStalled:
     """A login, or loading the contacts after it, does not get on; the driver goes on trying. ``reason`` in words."""
 
     reason: Text
@@ -280,7 +280,7 @@ class SessionLost:
 
 DriverEvent: TypeAlias = (
     Loading
-    | Hindered
+    | LoginStalled
     | QrReady
     | PushOffered
     | Scanned

@@ -16,10 +16,10 @@ from wxcontroller.drivers.base import (
     Accepted,
     Ended,
     EndReason,
-    Hindered,
     InputKind,
     InputRequired,
     Loading,
+    LoginStalled,
     LoginWay,
     LossReason,
     Offline,
@@ -301,7 +301,7 @@ async def test_what_was_not_delivered_at_the_end_is_delivered_by_the_next_run(st
 
 async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
     client = start()
-    client.driver.play([Hindered(Text("jslogin: can't connect"))])
+    client.driver.play([LoginStalled(Text("jslogin: can't connect"))])
     async with asyncio.timeout(PATIENCE):
         while "can't connect" not in str(client.state().get("status")):
             await asyncio.sleep(0.01)

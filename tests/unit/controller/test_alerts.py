@@ -15,7 +15,7 @@ from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.alerts import disk
 from wxcontroller.controller.alerts.disk import disk_of
-from wxcontroller.controller.alerts.findings import Finding, Track, Well
+from wxcontroller.controller.alerts.findings import Healthy, Problem, Track
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.statefiles import uptime
@@ -550,7 +550,7 @@ async def test_a_systemd_that_can_not_be_asked_is_told_after_a_minute(watched: W
 
 
 @pytest.mark.parametrize(
-    ("free", "expected"), [(0.04, Finding), (0.099, Finding), (0.11, type(None)), (0.13, Well), (0.9, Well)]
+    ("free", "expected"), [(0.04, Problem), (0.099, Problem), (0.11, type(None)), (0.13, Healthy), (0.9, Healthy)]
 )
 def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, expected: type) -> None:
     real = disk._places
@@ -563,7 +563,7 @@ def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     paths = Machine(tmp_path).paths
     verdict = disk_of(paths, 1 << 50)
     assert isinstance(verdict, expected)
-    if isinstance(verdict, Finding):
+    if isinstance(verdict, Problem):
         assert str(paths.accounts) in str(verdict.message)
 
 
@@ -577,7 +577,7 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
     paths = Machine(tmp_path).paths
     shutil.rmtree(paths.alerts_state.parent)
     verdict = disk_of(paths, 1)
-    assert isinstance(verdict, Finding)
+    assert isinstance(verdict, Problem)
     assert verdict.code == "disk-unwritable"
 
 

@@ -4,18 +4,18 @@ from dataclasses import replace
 
 import pytest
 
-from wxcontroller.controller.alerts.findings import Closed, Finding, Track, Verdict, Well
+from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, Track, Verdict
 from wxcontroller.controller.alerts.ledger import SPACING, Key, Ledger
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.messages import NOTHING, Text
 
 ALICE, BOB = ("alice", Track.LOGIN), ("bob", Track.LOGIN)
-PARKED = Finding(Kind.PARKED, "alice", Text("alice has given up"), Text("start it"))
-OFFLINE = Finding(Kind.OFFLINE, "alice", Text("alice is offline"), Text("wait"), hold=300)
-SCAN = Finding(Kind.SCAN, "alice", Text("alice needs a scan"), Text("scan"), first=True)
-CONFIRM = Finding(Kind.CONFIRM, "alice", Text("alice asks its phone"), Text("tap"), first=True)
-WELL = Well("alice", Text("alice is running again"))
+PARKED = Problem(Kind.PARKED, "alice", Text("alice has given up"), Text("start it"))
+OFFLINE = Problem(Kind.OFFLINE, "alice", Text("alice is offline"), Text("wait"), hold=300)
+SCAN = Problem(Kind.SCAN, "alice", Text("alice needs a scan"), Text("scan"), first=True)
+CONFIRM = Problem(Kind.CONFIRM, "alice", Text("alice asks its phone"), Text("tap"), first=True)
+WELL = Healthy("alice", Text("alice is running again"))
 
 
 class World:
@@ -116,11 +116,11 @@ def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
     world = World()
     world.live(WELL)
     world.live(OFFLINE, 200)
-    world.live(Closed(), 7200)
+    world.live(Ignored(), 7200)
     assert world.lines == []
     world.live(WELL)
     world.live(PARKED)
-    world.live(Closed(), 60)
+    world.live(Ignored(), 60)
     world.live(WELL, 60)
     assert world.lines == ["parked alice has given up"]  # and no end is told, not even when it is started again
 
@@ -222,7 +222,7 @@ def test_more_of_the_same_is_news() -> None:
     track = ("alice", Track.DEAD)
 
     def dead(number: int) -> dict[Key, Verdict]:
-        return {track: Finding(Kind.DEAD, "alice", Text(f"{number} dead"), NOTHING, level=number)}
+        return {track: Problem(Kind.DEAD, "alice", Text(f"{number} dead"), NOTHING, level=number)}
 
     world.live(dead(5), 3600)
     world.live(dead(7), 3600)

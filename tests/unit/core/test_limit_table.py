@@ -99,11 +99,11 @@ def test_accounts_get_those_that_concern_them(tmp_path: Path) -> None:
     assert known.watchers == DEFAULTS.watchers
     # Other settings are in all files at once; the same ones change nothing.
     one.settings = replace(one.settings, limits=DEFAULTS.with_numbers({"send_tries": 6}))
-    assert one.govern() == ["a"]
-    assert one.govern() == []
+    assert one.apply_settings() == ["a"]
+    assert one.apply_settings() == []
     assert one.registry.load("a").limits == {"send_tries": "6"}
     one.settings = replace(one.settings, limits=DEFAULTS)
-    assert one.govern() == ["a"]
+    assert one.apply_settings() == ["a"]
     assert "LIMIT" not in paths.account_file("a").read_text()
 
 
@@ -128,7 +128,7 @@ def test_a_template_with_limits_of_its_own_is_left_alone(tmp_path: Path) -> None
     one = Materialiser(paths, Settings(template_path=paths.template))
     one.start(parse_name("a"), {}, {})
     assert one.registry.load("a").limits == {"send_tries": "4"}
-    assert one.govern() == []
+    assert one.apply_settings() == []
 
 
 def test_an_account_does_not_start_with_a_limit_that_can_not_be(tmp_path: Path) -> None:
@@ -205,9 +205,9 @@ def test_removed_limits_of_an_account_are_named_where_somebody_wrote_them(tmp_pa
         (Level.WARN, paths.override_file("a"), "WXCLIENT_LIMIT_COOKIES"),
     ]
     # The next controller leaves them out.
-    assert one.govern() == ["a"]
+    assert one.apply_settings() == ["a"]
     assert "LIMIT" not in paths.account_file("a").read_text()
-    assert one.govern() == []
+    assert one.apply_settings() == []
 
 
 async def test_an_account_with_all_of_them_starts_and_warns_of_each_that_is_removed_once(tmp_path: Path) -> None:

@@ -91,8 +91,8 @@ def test_where_reports_may_go_is_what_the_settings_say_today(paths: Paths) -> No
     one.start(parse_name("a"), {"post_api": "http://far/"}, {"post_api": "http://far/"})
     assert "WXCLIENT_WEBHOOK_TARGETS" not in paths.account_file("a").read_text()
     one.settings = replace(one.settings, webhook_targets=Targets.parse(["http://near/", "http://[::1]:8/"]))
-    assert one.govern() == ["a"]
-    assert one.govern() == []
+    assert one.apply_settings() == ["a"]
+    assert one.apply_settings() == []
     listed = parse(paths.account_file("a").read_text())["WXCLIENT_WEBHOOK_TARGETS"]
     assert listed == "http://near/ http://[::1]:8/"
     # What was asked for before is refused now, and so is another; nothing is written.
@@ -127,7 +127,7 @@ def test_one_unusable_file_does_not_keep_targets_from_the_others(
         one.start(parse_name(name), {}, {})
     paths.account_file("b").write_text("rubbish\n")
     one.settings = replace(one.settings, webhook_targets=Targets.parse(["http://near/"]))
-    assert one.govern() == ["a", "c"]
+    assert one.apply_settings() == ["a", "c"]
     assert paths.account_file("b").read_text() == "rubbish\n"
     assert "account b keeps" in caplog.text
 

@@ -22,8 +22,8 @@ from wxcontroller.drivers.base import (
     DriverEvent,
     Ended,
     EndReason,
-    Hindered,
     InputRequired,
+    LoginStalled,
     LoginWay,
     MessageArrived,
     Offline,
@@ -170,7 +170,7 @@ async def test_wrong_digits_three_times_end_the_code_and_a_new_one_follows(wecha
             await drive.driver.answer(DIGITS, "000000" if login.digits != "000000" else "111111")
         await drive.until(QrReady)
         assert newest_code(wechat.sandbox) is not login
-        assert drive.count(Hindered) == 0  # the phone is not too old
+        assert drive.count(LoginStalled) == 0  # the phone is not too old
         with pytest.raises(NotAsked):
             await drive.driver.answer(DIGITS, "123456")
         phone.confirm(wechat.sandbox, newest_code(wechat.sandbox), wechat.account)
@@ -205,7 +205,7 @@ async def test_expired_codes_end_in_words_about_the_phone(wechat: Bench) -> None
         ended = await drive.end()
     assert ended.reason is EndReason.QRCODES_USED_UP
     assert "8.0.69" in str(ended.words)
-    assert any("8.0.69" in str(event.reason) for event in drive.events if isinstance(event, Hindered))
+    assert any("8.0.69" in str(event.reason) for event in drive.events if isinstance(event, LoginStalled))
 
 
 # -- receiving

@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.unit.drivers.kit import HURRY, Store, Wechat, counted, hurried
-from wxcontroller.drivers.base import Hindered, Loading, Offline, Online, QrReady, SessionLost
+from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, SessionLost
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.transport import Request, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
@@ -174,7 +174,7 @@ async def test_the_reason_and_the_remedy_are_where_people_look(tmp_path: Path) -
     async with server(context) as port:
         world = Wechat(None, f"https://127.0.0.1:{port}")  # type: ignore[arg-type]
         async with world.drive(ca_file=str(tmp_path / "ca.pem")) as drive:
-            hindered = await drive.until(Hindered)
+            hindered = await drive.until(LoginStalled)
     assert "has expired" in str(hindered.reason)
     assert "clock" in str(hindered.reason)
 
@@ -261,5 +261,5 @@ async def test_a_stranger_is_not_followed(world: Wechat, alice: Account) -> None
         evil = Wechat(world.sandbox, f"http://127.0.0.1:{port}")
         async with evil.drive() as drive:
             await drive.until(Loading)
-            hindered = await drive.until(Hindered)
+            hindered = await drive.until(LoginStalled)
     assert "not WeChat's" in str(hindered.reason)

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.drivers.kit import Wechat, hurried
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.drivers.base import EndReason, Hindered, Online, RosterLoaded
+from wxcontroller.drivers.base import EndReason, LoginStalled, Online, RosterLoaded
 from wxcontroller.sandbox.account import Account
 from wxcontroller.sandbox.faults import FaultKind
 
@@ -62,4 +62,4 @@ async def test_a_poll_is_longer_than_any_silence(world: Wechat, alice: Account) 
         world.hear(alice, "x")
         await drive.text("x")
     assert drive.count(Online) == 1
-    assert drive.count(Hindered) == 0
+    assert drive.count(LoginStalled) == 0

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from tests.unit.drivers.kit import HURRY, Wechat, hurried
 from tests.unit.drivers.proxies import SmallProxy, certificate
 from tests.unit.drivers.test_media import arrived, draft, fetched, hold, written
-from wxcontroller.drivers.base import Hindered, Offline, Online, Upload
+from wxcontroller.drivers.base import LoginStalled, Offline, Online, Upload
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.transport import Request, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
@@ -255,7 +255,7 @@ async def test_a_proxy_that_comes_late_and_goes_for_a_while(world: Wechat) -> No
     async with proxy.running():
         pass  # it has a port, and is away
     async with world.drive(None, hurried(connect=1.0), proxy=proxy.url("u", "hidden")) as drive:
-        hindered = await drive.until(Hindered)
+        hindered = await drive.until(LoginStalled)
         assert f"the proxy http://127.0.0.1:{proxy.port} can't be reached" in str(hindered.reason)
         async with proxy.running():
             await world.enter(drive, alice)

@@ -14,7 +14,7 @@ from wxcontroller.drivers.base import (
     Checkpoint,
     EndReason,
     FriendAsked,
-    Hindered,
+    LoginStalled,
     LoginWay,
     LossReason,
     MessageArrived,
@@ -381,7 +381,7 @@ async def test_a_new_login_does_not_wait_for_a_database_that_can_not_be_read(wor
     store.state.broken = True
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
-        assert drive.count(Hindered) == 0
+        assert drive.count(LoginStalled) == 0
 
 
 async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: Wechat, alice: Account) -> None:
@@ -405,7 +405,7 @@ async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, a
     world.hear(alice, "meanwhile")
     store.state.broken = True
     async with world.drive(store) as drive:
-        await drive.until(Hindered)
+        await drive.until(LoginStalled)
         store.state.broken = False
         await drive.text("meanwhile")
 

@@ -11,7 +11,7 @@ from wxcontroller.drivers.base import (
     Accepted,
     Ended,
     EndReason,
-    Hindered,
+    LoginStalled,
     LoginWay,
     LossReason,
     MessageArrived,
@@ -203,7 +203,7 @@ async def test_an_address_book_that_hangs_does_not_keep_messages_waiting(world: 
         await confirmed(world, drive, alice)
         await drive.until(Profile)
         world.hear(alice, "is anybody there")
-        assert "webwxgetcontact" in str((await drive.until(Hindered)).reason)
+        assert "webwxgetcontact" in str((await drive.until(LoginStalled)).reason)
         await drive.until(MessageArrived)
     assert drive.count(Online) == 1
 
@@ -251,7 +251,7 @@ async def test_a_stored_session_is_kept_through_any_overload(world: Wechat, alic
         await world.enter(drive, alice)
     world.fault("webwxinit", FaultKind.STATUS, 503, count=12)
     async with world.drive(store, timing=hurried(login_tries=3)) as drive:
-        assert "503" in str((await drive.until(Hindered)).reason)
+        assert "503" in str((await drive.until(LoginStalled)).reason)
         assert (await drive.until(Accepted)).way is LoginWay.STORED
 
 

@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wxcontroller.client.store.values import raw, real, whole
+from wxcontroller.client.store.values import as_bytes, as_float, as_int
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import integer
 from wxcontroller.openwx.replies import to_bytes
@@ -267,7 +267,7 @@ def message(db: sqlite3.Connection, identifier: str) -> bytes:
             "AND instr(body, ?) ORDER BY seq DESC LIMIT 1",
             (handle,),
         ).fetchone()
-    return raw(found[0]) if found else b""
+    return as_bytes(found[0]) if found else b""
 
 
 def note_message(db: sqlite3.Connection, what: Moved) -> None:
@@ -336,7 +336,7 @@ def kinds_aside(db: sqlite3.Connection) -> frozenset[str]:
 def body_of(db: sqlite3.Connection, entry: Entry) -> bytes | None:
     """Return the body of an entry, None when it is not there any more."""
     found = db.execute(f"SELECT body FROM events WHERE {_THIS}", (entry.seq, entry.log)).fetchone()
-    return None if found is None else raw(found[0])
+    return None if found is None else as_bytes(found[0])
 
 
 def aim(db: sqlite3.Connection, receiver: str, strict: bool) -> None:
@@ -416,7 +416,7 @@ def last_shown(db: sqlite3.Connection) -> int:
 def last(db: sqlite3.Connection) -> int:
     """Return the last sequence that was given, 0 for none."""
     found = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'events'").fetchone()
-    return whole(found[0]) if found else 0
+    return as_int(found[0]) if found else 0
 
 
 def before(db: sqlite3.Connection, stamp: int) -> int:
@@ -436,7 +436,7 @@ def first(db: sqlite3.Connection) -> int:
 def held(db: sqlite3.Connection) -> list[tuple[int, bytes, str]]:
     """Return sequence, body and source of what is held."""
     return [
-        (whole(seq), raw(body), str(source))
+        (as_int(seq), as_bytes(body), str(source))
         for seq, body, source in db.execute("SELECT seq, body, source FROM events WHERE state = 'held' ORDER BY seq")
     ]
 
@@ -461,11 +461,11 @@ def counts(db: sqlite3.Connection) -> Counts:
     """Look at what the log holds."""
     tally = dict.fromkeys(State, (0, 0))
     for state, number, size in db.execute("SELECT state, number, bytes FROM tally"):
-        tally[state] = whole(number), whole(size)
+        tally[state] = as_int(number), as_int(size)
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
     unacknowledged, dead_at, dead_error = _unacknowledged(db, tally[State.DEAD][0])
     oldest = [
-        real(found[0])
+        as_float(found[0])
         for state in ("held", "pending")
         if (found := db.execute("SELECT time FROM events WHERE state = ? ORDER BY seq LIMIT 1", (state,)).fetchone())
     ]
@@ -473,7 +473,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         name=str(meta.get("name", "")),
         held=tally["held"][0],
         pending=tally["pending"][0],
-        retrying=whole(db.execute(f"SELECT COUNT(*) FROM events WHERE {_RETRYING}").fetchone()[0]),
+        retrying=as_int(db.execute(f"SELECT COUNT(*) FROM events WHERE {_RETRYING}").fetchone()[0]),
         dead=tally["dead"][0],
         unacknowledged=unacknowledged,
         dead_at=dead_at,
@@ -502,7 +502,7 @@ def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str]
     (number,) = db.execute(
         f"SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE {_UNACKNOWLEDGED} LIMIT {_COUNTED})"
     ).fetchone()
-    return dead if number >= _COUNTED else whole(number), min(real(latest[0]), float(_LATEST)), str(latest[1])
+    return dead if number >= _COUNTED else as_int(number), min(as_float(latest[0]), float(_LATEST)), str(latest[1])
 
 
 def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
@@ -522,7 +522,7 @@ def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
     dropped = 0
     if limits.most_bytes:
         (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
-        excess = int(real(size)) - limits.most_bytes
+        excess = int(as_float(size)) - limits.most_bytes
         # Nothing goes while there is something left that may go before it: at the next call, if not at this one.
         number, excess = _shrink(db, ("delivered", "kept", "purged"), excess)
         forgotten += number
@@ -566,7 +566,7 @@ def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which:
         if excess <= 0:
             break
         gone.append(seq)
-        excess -= max(0, whole(size))
+        excess -= max(0, as_int(size))
     db.executemany("DELETE FROM events WHERE seq = ?", ((seq,) for seq in gone))
     return len(gone), excess
 
@@ -577,19 +577,19 @@ def _entry(name: str, row: tuple[object, ...]) -> Entry:
     size, media, body = rest
     return Entry(
         id=f"{name}-{seq}",
-        seq=whole(seq),
-        stamp=whole(stamp),
-        time=real(when),
+        seq=as_int(seq),
+        stamp=as_int(stamp),
+        time=as_float(when),
         type=str(kind),
         state=_STATES.get(str(state), State.DEAD),
-        attempts=whole(attempts),
-        replayed=whole(replayed),
+        attempts=as_int(attempts),
+        replayed=as_int(replayed),
         aside=str(aside),
-        next_at=real(next_at),
+        next_at=as_float(next_at),
         error=str(error),
-        status=whole(status),
-        settled_at=real(settled_at),
-        size=whole(size),
+        status=as_int(status),
+        settled_at=as_float(settled_at),
+        size=as_int(size),
         media=str(media),
-        body=raw(body),
+        body=as_bytes(body),
     )

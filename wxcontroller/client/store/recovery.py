@@ -26,7 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from wxcontroller.client.store.values import text_of, whole
+from wxcontroller.client.store.values import as_int, text_of
 from wxcontroller.core.files import sync
 
 log = logging.getLogger(__name__)
@@ -109,7 +109,7 @@ def _fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
         old.text_factory = text_of
         expected = max(known.waiting, _expected(old))
         rows = sum(_copy(old, new, table, known.last) for table in _tables(new))
-        sequences = {str(name): whole(seq) for name, seq in _readable(old, "SELECT name, seq FROM sqlite_sequence")}
+        sequences = {str(name): as_int(seq) for name, seq in _readable(old, "SELECT name, seq FROM sqlite_sequence")}
     name = new.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
     if known.name:
         new.execute("INSERT OR REPLACE INTO meta VALUES ('name', ?)", (known.name,))
@@ -131,7 +131,7 @@ def _fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
 
 def _expected(old: sqlite3.Connection) -> int:
     """Return how many events were open by the old file's own tally, 0 when that can't be read."""
-    tally = {str(state): whole(number) for state, number in _readable(old, "SELECT state, number FROM tally")}
+    tally = {str(state): as_int(number) for state, number in _readable(old, "SELECT state, number FROM tally")}
     return sum(max(0, tally.get(state, 0)) for state in _OPEN)
 
 
@@ -140,7 +140,7 @@ def _continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Kno
     counted = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
     for (table,) in new.execute(counted).fetchall():
         (highest,) = new.execute(f"SELECT COALESCE(MAX(rowid), 0) FROM {table}").fetchone()  # noqa: S608
-        last = max(whole(highest), old.get(table, 0))
+        last = max(as_int(highest), old.get(table, 0))
         if table == "events":
             last = max(last, known.last, 0 if named else int(time.time()))
         new.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
@@ -176,7 +176,7 @@ def _by_rowid(old: sqlite3.Connection, table: str, names: str, last: int) -> Ite
     low = high = 0
     try:
         for rowid, *values in old.execute(f"SELECT rowid, {names} FROM {table} WHERE rowid > 0 ORDER BY rowid"):  # noqa: S608
-            low = whole(rowid)
+            low = as_int(rowid)
             yield tuple(values)
     except sqlite3.DatabaseError:
         pass
@@ -184,11 +184,11 @@ def _by_rowid(old: sqlite3.Connection, table: str, names: str, last: int) -> Ite
         return
     backwards = f"SELECT rowid, {names} FROM {table} WHERE rowid > ? ORDER BY rowid DESC"  # noqa: S608
     for rowid, *values in _readable(old, backwards, low):
-        high = whole(rowid)
+        high = as_int(rowid)
         yield tuple(values)
     if not high:
         sequence = _readable(old, "SELECT seq FROM sqlite_sequence WHERE name = ?", table)
-        high = max([last if table == "events" else 0, *(whole(seq) for (seq,) in sequence)]) + 1
+        high = max([last if table == "events" else 0, *(as_int(seq) for (seq,) in sequence)]) + 1
     for rowid in range(low + 1, min(high, low + _LOOK_UPS)):
         yield from _readable(old, f"SELECT {names} FROM {table} WHERE rowid = ?", rowid)  # noqa: S608
 

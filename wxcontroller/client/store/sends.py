@@ -20,7 +20,7 @@ from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
 from wxcontroller.client.store.state import note_windows, windows
-from wxcontroller.client.store.values import real, whole
+from wxcontroller.client.store.values import as_float, as_int
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind
@@ -63,7 +63,7 @@ class Left:
 
     def sends(self) -> list[Send]:
         """Return the sends, with their media. Those of another route can't go out any more."""
-        media = {whole(row[0]): _media_of(row) for row in self._media}
+        media = {as_int(row[0]): _media_of(row) for row in self._media}
         return [_send_of(row, media, self._route) for row in self._sends]
 
 
@@ -216,7 +216,7 @@ def _count(db: sqlite3.Connection, day: str, number: int = 1) -> None:
 
 def days(db: sqlite3.Connection) -> dict[str, int]:
     """Return how many sends were handed to WeChat, by day."""
-    return {str(day): whole(number) for day, number in db.execute("SELECT day, number FROM send_days")}
+    return {str(day): as_int(number) for day, number in db.execute("SELECT day, number FROM send_days")}
 
 
 def import_days(db: sqlite3.Connection, counts: JsonObject) -> None:
@@ -293,7 +293,9 @@ def left(db: sqlite3.Connection, route: str) -> Left:
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
-    return Left(days(db), max([real(alive), *(real(row[1]) for row in sends)]), windows(db), route, sends, media)
+    return Left(
+        days(db), max([as_float(alive), *(as_float(row[1]) for row in sends)]), windows(db), route, sends, media
+    )
 
 
 # -- requests with keys
@@ -315,7 +317,7 @@ def request_of(db: sqlite3.Connection, key: str) -> Request | None:
         answer=_ended(answer) or None,
         target=str(target),
         parts={part: _ended(answer) for part, answer in ended.items() if answer is not None},
-        event=whole(event),
+        event=as_int(event),
     )
 
 
@@ -371,26 +373,26 @@ def _send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
     request, interim, hold_until, strikes, struck, route = more
     # Of content that is not there any more, the file was damaged: it is told when its turn comes.
-    lost = Media(MediaFacts(MessageKind.FILE), id=whole(number))
+    lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
     return Send(
         target=str(target),
         is_group=bool(is_group),
         content=str(content),
-        media=media.get(whole(number), lost) if number else None,
+        media=media.get(as_int(number), lost) if number else None,
         origin=str(origin),
         login=str(login),
         client_id=str(client_id),
         request=str(request) if request else "",
-        seq=whole(seq),
-        queued_at=real(queued_at),
-        tried=real(tried),
-        attempts_left=whole(attempts_left),
-        unsure=real(tried) > 0,
+        seq=as_int(seq),
+        queued_at=as_float(queued_at),
+        tried=as_float(tried),
+        attempts_left=as_int(attempts_left),
+        unsure=as_float(tried) > 0,
         never="" if route == own_route else OTHER_ROUTE,
         interim=bool(interim),
-        hold_until=real(hold_until),
-        strikes=whole(strikes),
-        struck=real(struck),
+        hold_until=as_float(hold_until),
+        strikes=as_int(strikes),
+        struck=as_float(struck),
     )
 
 
@@ -412,7 +414,7 @@ def _media_of(row: _Row) -> Media:
         {name: text(value) for name, value in kept_json(given).items()},
         uploaded=upload_from_json(kept_json(uploaded)),
         kept=kept,
-        id=whole(number),
+        id=as_int(number),
     )
     if kept is not None and known.get("has_file") is True:
         forced = MessageKind.FILE if known.get("forced") is True else None

@@ -9,7 +9,7 @@ readable when the database is not.
 import sqlite3
 from collections.abc import Mapping, Sequence
 
-from wxcontroller.client.store.values import raw, whole
+from wxcontroller.client.store.values import as_bytes, as_int
 from wxcontroller.drivers.base import Restored
 
 SCHEMA = """
@@ -28,7 +28,7 @@ def restored(db: sqlite3.Connection, name: str) -> Restored:
     """Return what the last checkpoint of a route left; ``name`` is that of its position."""
     found = db.execute("SELECT value FROM driver WHERE name = ?", (name,)).fetchone()
     ids = db.execute("SELECT id FROM seen ORDER BY number").fetchall()
-    return Restored(raw(found[0]) if found else b"", tuple(str(one) for (one,) in ids))
+    return Restored(as_bytes(found[0]) if found else b"", tuple(str(one) for (one,) in ids))
 
 
 def advance(db: sqlite3.Connection, name: str, state: bytes | None, seen: Sequence[str]) -> None:
@@ -43,7 +43,7 @@ def advance(db: sqlite3.Connection, name: str, state: bytes | None, seen: Sequen
 def windows(db: sqlite3.Connection) -> bytes:
     """Return the state of the reply windows, b"" for none."""
     found = db.execute("SELECT value FROM driver WHERE name = 'windows'").fetchone()
-    return raw(found[0]) if found else b""
+    return as_bytes(found[0]) if found else b""
 
 
 def note_windows(db: sqlite3.Connection, kept: bytes) -> None:
@@ -55,7 +55,7 @@ def note_windows(db: sqlite3.Connection, kept: bytes) -> None:
 def identities(db: sqlite3.Connection) -> dict[int, int]:
     """Return numbers by mark, those learned first coming first."""
     rows = db.execute("SELECT mark, number FROM identities ORDER BY learned").fetchall()
-    return {whole(mark) + _SIGN: whole(number) for mark, number in rows}
+    return {as_int(mark) + _SIGN: as_int(number) for mark, number in rows}
 
 
 def learn(db: sqlite3.Connection, marks: Mapping[int, int], limit: int) -> None:

@@ -3,17 +3,17 @@
 import math
 
 
-def whole(value: object) -> int:
+def as_int(value: object) -> int:
     """Return a whole number, 0 for what is none."""
     return value if isinstance(value, int) else 0
 
 
-def real(value: object) -> float:
+def as_float(value: object) -> float:
     """Return a number, 0 for what is none."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
-def raw(value: object) -> bytes:
+def as_bytes(value: object) -> bytes:
     """Return bytes, of another value its text."""
     return value if isinstance(value, bytes) else str(value).encode("utf-8", "replace")
 

@@ -188,7 +188,7 @@ async def _sent(
             most = shared.settings.max_body
             raise web.HTTPRequestEntityTooLarge(most, most + 1) from None
         raise
-    if not shared.gate.still_good(caller(request)):
+    if not shared.gate.is_still_valid(caller(request)):
         if response is not None:
             response.close()
         raise shared.gate.revoked()

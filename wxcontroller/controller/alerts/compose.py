@@ -4,7 +4,7 @@ import secrets
 import socket
 from collections.abc import Callable, Mapping, Sequence
 
-from wxcontroller.controller.alerts.findings import Finding
+from wxcontroller.controller.alerts.findings import Problem
 from wxcontroller.controller.alerts.ledger import Due
 from wxcontroller.controller.qrdrawing import drawn
 from wxcontroller.controller.statefiles import StateFiles
@@ -35,7 +35,7 @@ class Composer:
         for due in dues[:ALERT_PROBLEMS]:
             what, instance = due.what, due.key[0]
             code: Picture | None = None
-            if isinstance(what, Finding):
+            if isinstance(what, Problem):
                 view = views.get(instance)
                 if what.kind is Kind.SCAN and view is not None and codes < ALERT_QRCODES:
                     code = self._code(view)

@@ -4,7 +4,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 
-from wxcontroller.controller.alerts.findings import Finding, Verdict, Well
+from wxcontroller.controller.alerts.findings import Healthy, Problem, Verdict
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.messages import N_, Text
@@ -26,7 +26,7 @@ def disk_of(paths: Paths, least: int) -> Verdict:
     if (problem := _written(paths)) is not None:
         message = Text(N_("Cannot write to {place}: {reason}."), place=paths.alerts_state.parent, reason=problem)
         remedy = Text(N_("logins and settings of accounts are not stored; see: df /var; dmesg"))
-        return Finding(Kind.DISK, "", message, remedy, code="disk-unwritable")
+        return Problem(Kind.DISK, "", message, remedy, code="disk-unwritable")
     between = False
     for path, status in _places(paths):
         wanted = min(least, int(status.f_blocks * status.f_frsize * _PART))
@@ -37,9 +37,9 @@ def disk_of(paths: Paths, least: int) -> Verdict:
             if free >= wanted:
                 left = Text("room for {n} file", "room for {n} files", n=files)
             message = Text(N_("The disk with {place} has only {left} left."), place=path, left=left)
-            return Finding(Kind.DISK, "", message, _REMEDY, code="disk-low")
+            return Problem(Kind.DISK, "", message, _REMEDY, code="disk-low")
         between = between or free < wanted * _MARGIN
-    return None if between else Well("", Text(N_("The disks have room again.")))
+    return None if between else Healthy("", Text(N_("The disks have room again.")))
 
 
 def _places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:

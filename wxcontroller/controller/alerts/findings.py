@@ -36,7 +36,7 @@ class Track(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class Problem:
     """Something is wrong. It is told when it has lasted ``hold`` seconds, and again when ``level`` rises.
 
     ``first``: it may be the beginning, and is told only where all was well before. ``pending``: it is no problem yet,
@@ -55,7 +55,7 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Well:
+class Healthy:
     """All is as it should be. ``message`` says so, to who was told otherwise."""
 
     account: str
@@ -63,12 +63,12 @@ class Well:
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
+class Ignored:
     """Nobody wants it to be well: nobody is told anything, and what was wrong is forgotten."""
 
 
 # None: it can't be said; what was so before stays so.
-Verdict: TypeAlias = Finding | Well | Closed | None
+Verdict: TypeAlias = Problem | Healthy | Ignored | None
 
 KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.DOWN: (Track.LOGIN, Kind.FAILED),
@@ -105,13 +105,13 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     ``booting``: the controller still brings accounts up after a boot, so one that is down was not stopped by hand.
     """
     if view.account.desired is not Desired.STARTED:
-        return dict.fromkeys((Track.LOGIN, Track.PERSON, *_OF_DELIVERIES), Closed())
+        return dict.fromkeys((Track.LOGIN, Track.PERSON, *_OF_DELIVERIES), Ignored())
     name, assessment = view.account.name.name, view.assessment(now)
     found: dict[Track, Verdict] = {Track.LOGIN: _without_issue(name, assessment, settings)}
     if view.deliveries is not None:
-        found |= {track: Well(name, Text(words, account=name)) for track, words in _OF_DELIVERIES.items()}
+        found |= {track: Healthy(name, Text(words, account=name)) for track, words in _OF_DELIVERIES.items()}
     if view.live is not None and view.live.client.restricted is not None:
-        found[Track.PERSON] = Well(
+        found[Track.PERSON] = Healthy(
             name, Text(N_("Account {account}: WeChat shows all of its messages again."), account=name)
         )
     for issue in assessment.issues:
@@ -122,12 +122,12 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     return found
 
 
-def _finding(view: View, issue: Issue, kind: Kind, hold: float) -> Finding:
+def _finding(view: View, issue: Issue, kind: Kind, hold: float) -> Problem:
     name = view.account.name.name
     # A process that has heard WeChat once had been let in: it is logged out now. Else somebody is logging it in.
     first = kind in (Kind.SCAN, Kind.CONFIRM) and (view.live is None or not view.live.heard)
     message = Text(N_("Account {account}: {what}."), account=name, what=issue.headline)
-    return Finding(kind, name, message, issue.remedy, hold, issue.level, first, code=issue.code)
+    return Problem(kind, name, message, issue.remedy, hold, issue.level, first, code=issue.code)
 
 
 def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> float:
@@ -148,18 +148,18 @@ def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> f
 def _without_issue(name: str, assessment: Assessment, settings: AlertSettings) -> Verdict:
     """Return the login's verdict while nothing is wrong with it: well when it runs, else on its way."""
     if assessment.condition is Condition.RUNNING:
-        return Well(name, Text(N_("Account {account} is running again."), account=name))
+        return Healthy(name, Text(N_("Account {account} is running again."), account=name))
     state = Text(assessment.condition.value)
     message = Text(N_("Account {account} is not running yet: {state}."), account=name, state=state)
     remedy = Text(N_("see: {command}"), command=command("status", name))
     # Kept for its age: an account that changes between such states for long does not come up either.
-    return Finding(Kind.OFFLINE, name, message, remedy, settings.after, pending=True, code="not-up")
+    return Problem(Kind.OFFLINE, name, message, remedy, settings.after, pending=True, code="not-up")
 
 
 def systemd_of(problem: str) -> Verdict:
     """Judge whether the accounts can be looked at; ``problem`` says why not."""
     if not problem:
-        return Well("", Text(N_("The controller sees its accounts again.")))
+        return Healthy("", Text(N_("The controller sees its accounts again.")))
     message = Text(N_("The controller cannot see its accounts: {reason}."), reason=plain(problem))
     remedy = Text(N_("accounts keep running; see: journalctl -u wxcontroller"))
-    return Finding(Kind.SYSTEMD, "", message, remedy, 60.0, code="systemd-unreachable")
+    return Problem(Kind.SYSTEMD, "", message, remedy, 60.0, code="systemd-unreachable")

@@ -8,7 +8,7 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from wxcontroller.controller.alerts.findings import Closed, Finding, Track, Verdict, Well
+from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, Track, Verdict
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
@@ -33,11 +33,11 @@ class Record:
     somebody began to want it.
     """
 
-    finding: Finding | None = None
+    finding: Problem | None = None
     age: float = 0.0
     told: dict[Kind, int] = field(default_factory=dict)
     sent: dict[Kind, float] = field(default_factory=dict)
-    recovered: Well | None = None
+    recovered: Healthy | None = None
     before: dict[Kind, int] = field(default_factory=dict)
     was_well: bool = False
 
@@ -52,7 +52,7 @@ class Due:
 
     key: Key
     kind: Kind
-    what: Finding | Well
+    what: Problem | Healthy
     age: float = 0.0
 
 
@@ -112,7 +112,7 @@ class Ledger:
         """Note that these were told, in one alert."""
         for due in dues:
             record = self.records.setdefault(due.key, Record())
-            if isinstance(due.what, Finding):
+            if isinstance(due.what, Problem):
                 record.told[due.what.kind] = due.what.level
                 record.sent[due.what.kind] = now
             else:
@@ -166,14 +166,14 @@ def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
     match verdict:
         case None:
             return
-        case Well():
+        case Healthy():
             if record.told:
                 record.recovered, record.before, record.told = verdict, record.told, {}
             record.finding, record.age, record.was_well = None, 0.0, True
-        case Closed():
+        case Ignored():
             record.finding, record.age, record.was_well = None, 0.0, False
             record.recovered, record.told = None, {}
-        case Finding():
+        case Problem():
             if record.recovered:  # it was well for a moment only, and nobody was told so
                 record.recovered, record.told = None, record.before
             same = record.finding is not None and record.finding.kind is verdict.kind
@@ -183,12 +183,12 @@ def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
                 record.told[verdict.kind] = verdict.level  # what comes on top of it is news
 
 
-def _begins(before: Finding | None, now: Finding) -> bool:
+def _begins(before: Problem | None, now: Problem) -> bool:
     """Whether it must last from now on: how long a unit was stopped by hand says nothing about a failed start."""
     return before is not None and before.hold == float("inf") and 0 < now.hold < float("inf")
 
 
-def _is_due(record: Record, finding: Finding, interval: float, now: float) -> bool:
+def _is_due(record: Record, finding: Problem, interval: float, now: float) -> bool:
     if finding.first and not record.was_well:
         return False  # whoever started it is there, with the phone
     if finding.kind is Kind.CONFIRM and Kind.SCAN in record.told:
@@ -220,7 +220,7 @@ def _record(given: JsonObject) -> tuple[Key, Record]:
     if kind := text(given.get("kind")):
         # Its words come with the next look.
         hold = float("inf") if given.get("never") is True else 0.0
-        record.finding = Finding(Kind(kind), "", NOTHING, NOTHING, hold)
+        record.finding = Problem(Kind(kind), "", NOTHING, NOTHING, hold)
         age = given.get("age")
         record.age = float(age) if isinstance(age, int | float) else 0.0
     record.told, record.before = (
@@ -232,5 +232,5 @@ def _record(given: JsonObject) -> tuple[Key, Record]:
     if recovered := items(given.get("recovered")):
         # 2.0.0 kept it in English.
         words = text_from(recovered[-1]) or verbatim(text(recovered[-1]))
-        record.recovered = Well(text(recovered[0]), words)
+        record.recovered = Healthy(text(recovered[0]), words)
     return (text(given.get("instance")), Track(text(given.get("track")))), record

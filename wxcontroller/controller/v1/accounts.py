@@ -40,7 +40,7 @@ async def all_accounts(request: web.Request) -> web.StreamResponse:
 async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
     shared = context(request)
-    view = await shared.accounts.the(request.match_info["name"])
+    view = await shared.accounts.require(request.match_info["name"])
     answer = await status.ask(shared.ports, view.account)
     return json_response({**account_json(view), **answer.as_json()})
 

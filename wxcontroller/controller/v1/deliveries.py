@@ -53,7 +53,7 @@ async def acknowledge(request: web.Request) -> web.StreamResponse:
     """POST /v1/accounts/{name}/deliveries/ack: passed on to its program, which in 2.0.0 knows no such call."""
     response = await pass_on_v1(request)
     if response.status == 404 and not response.prepared:
-        view = await context(request).accounts.the(request.match_info["name"])
+        view = await context(request).accounts.require(request.match_info["name"])
         if not view.publishes:
             name = view.account.name.name
             raise OlderVersion(

@@ -32,7 +32,7 @@ _CURSOR = re.compile(r"[a-z]=[0-9a-f]{1,32}(;[a-z]=[0-9a-f]{1,32}){0,6}")
 async def journal(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}/journal?lines=100: the newest lines, the oldest of them first. Raises NoJournal."""
     shared = context(request)
-    view = await shared.accounts.the(request.match_info["name"])
+    view = await shared.accounts.require(request.match_info["name"])
     asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=False)
     content = b""
     try:

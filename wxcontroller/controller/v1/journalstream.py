@@ -34,7 +34,7 @@ async def _stream(request: web.Request) -> web.StreamResponse:
     Raises BadRequest, NoJournal, UnknownAccount.
     """
     shared = context(request)
-    view = await shared.accounts.the(request.match_info["name"])
+    view = await shared.accounts.require(request.match_info["name"])
     asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=True)
     async with answering(shared.accounts.paths.journal_socket, asked, view) as lines:
         return await server_sent(

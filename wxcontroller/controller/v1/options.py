@@ -29,7 +29,7 @@ async def shown(request: web.Request) -> web.Response:
     program runs by, null where none tells; ``waiting`` are the options that a restart changes. A secret that alone is
     another one is not told.
     """
-    view = await context(request).accounts.the(request.match_info["name"])
+    view = await context(request).accounts.require(request.match_info["name"])
     return json_response(_options(view, await _running(request, view)))
 
 

@@ -24,7 +24,7 @@ async def qrcode(request: web.Request) -> web.Response:
     if wanted != "json" and wanted not in _TYPES:
         raise BadRequest(N_("unknown format {wanted}"), N_("use json, svg, png or txt"), wanted=wanted[:32])
     accounts = context(request).accounts
-    view = await accounts.the(request.match_info["name"])
+    view = await accounts.require(request.match_info["name"])
     if not view.has_qrcode:
         raise _none(view)
     if wanted == "json":

@@ -23,7 +23,7 @@ from wxcontroller.drivers.base import (
     Ended,
     EndReason,
     Fetched,
-    Hindered,
+    LoginStalled,
     LossReason,
     Profile,
     ReplyWindow,
@@ -186,7 +186,7 @@ class ILinkDriver:
                 if self._memory.credentials is None:
                     log.warning("%s", problem.message)
                     return
-                await pulse.emit(Hindered(problem.full_text))
+                await pulse.emit(LoginStalled(problem.full_text))
                 await pulse.pause(pause.next())
             else:
                 return
@@ -207,7 +207,7 @@ class ILinkDriver:
                 await asyncio.to_thread(self._memory.enter, credentials)
             except OSError as problem:
                 await pulse.emit(
-                    Hindered(
+                    LoginStalled(
                         Text("the session cannot be stored: {reason}; check free space", reason=reason_of(problem))
                     )
                 )

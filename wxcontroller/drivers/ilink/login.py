@@ -19,10 +19,10 @@ from wxcontroller.drivers.base import (
     Accepted,
     Ended,
     EndReason,
-    Hindered,
     InputKind,
     InputRequired,
     Loading,
+    LoginStalled,
     LoginWay,
     QrReady,
     ScanCancelled,
@@ -101,7 +101,7 @@ class Login:
                 if answer.status is QrStatus.EXPIRED:
                     expired += 1
                     if code.scanned or expired >= 2:
-                        await self.pulse.emit(Hindered(Text(OLD_PHONE)))
+                        await self.pulse.emit(LoginStalled(Text(OLD_PHONE)))
         finally:
             self._asked = None
             tasks = [code.task for code in codes if code.task is not None]
@@ -129,7 +129,7 @@ class Login:
                 answer = await self.pulse.wait(self.calls.qrcode([own.token] if own else []))
                 key, content = decode.qrcode(answer)
             except WeChatError as problem:
-                await self.pulse.emit(Hindered(problem.full_text))
+                await self.pulse.emit(LoginStalled(problem.full_text))
                 await self.pulse.pause(pause.next())
             else:
                 code = _Code(key, time.monotonic())
@@ -220,13 +220,13 @@ class Login:
             case QrStatus.CONFIRMED if answer.credentials is not None:
                 return answer.credentials
             case QrStatus.CONFIRMED:
-                await self.pulse.emit(Hindered(Text("WeChat confirmed the login without credentials")))
+                await self.pulse.emit(LoginStalled(Text("WeChat confirmed the login without credentials")))
                 self._drop(code, codes)
             case QrStatus.BOUND if self.memory.credentials is not None:
                 return self.memory.credentials
             case QrStatus.BOUND:
                 words = Text("this bot is bound to this installation already, but its credentials are not here")
-                await self.pulse.emit(Hindered(words))
+                await self.pulse.emit(LoginStalled(words))
                 self._drop(code, codes)
             case QrStatus.WAIT:
                 pass

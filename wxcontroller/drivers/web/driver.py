@@ -24,7 +24,7 @@ from wxcontroller.drivers.base import (
     Ended,
     EndReason,
     Fetched,
-    Hindered,
+    LoginStalled,
     LoginWay,
     Profile,
     Sent,
@@ -235,7 +235,7 @@ class WebDriver:
                 if self._saved.memory.session is None:
                     log.warning("%s; people and groups may get new numbers", problem.message)
                     return
-                await pulse.emit(Hindered(problem.full_text))
+                await pulse.emit(LoginStalled(problem.full_text))
                 await pulse.pause(pause.next())
             else:
                 return

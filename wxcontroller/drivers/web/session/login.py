@@ -14,8 +14,8 @@ from wxcontroller.drivers.base import (
     Accepted,
     Ended,
     EndReason,
-    Hindered,
     Loading,
+    LoginStalled,
     LoginWay,
     LossReason,
     PushOffered,
@@ -173,7 +173,7 @@ class Login:
                 failure = problem
             pause = frequent.next() if failure.ret == TOO_FREQUENT else backoff.next()
             if backoff.tries >= 2:  # once may happen
-                await self._pulse.emit(Hindered(failure.full_text))
+                await self._pulse.emit(LoginStalled(failure.full_text))
             log.debug("%s; next try in %.0f s", failure.message, pause)
             await self._pulse.pause(pause)
 

@@ -16,7 +16,7 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import Contact, ContactKind, Group
-from wxcontroller.drivers.base import Hindered, Profile, RosterChanged, RosterLoaded
+from wxcontroller.drivers.base import LoginStalled, Profile, RosterChanged, RosterLoaded
 from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.web.decode import contacts as people
 from wxcontroller.drivers.web.decode.answers import Init
@@ -177,7 +177,7 @@ class Roster:
                     self._inquiries.doubted = True
                     return None
                 if not self._told:
-                    await self._pulse.emit(Hindered(problem.full_text))
+                    await self._pulse.emit(LoginStalled(problem.full_text))
                 if time.monotonic() - began > self._timing.contacts:
                     return None  # messages are not to wait for ever
             else:
