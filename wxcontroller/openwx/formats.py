@@ -26,7 +26,8 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
     kind = message.kind
     if kind.is_media:
         found = facts or unfetched(message)
-        said = message.text if kind is MessageKind.VOICE else ""
+        # Without a transcript the web route has the kind's name as text.
+        said = message.text if kind is MessageKind.VOICE and message.text != media.LABELS[kind] else ""
         fields = {**media.fields(found, own=False), **({"media_text": said} if said else {})}
         return Shape("media", media.with_words(media.content_of(found), said), fields)
     match kind:

@@ -18,7 +18,7 @@ CODES = {
     MessageKind.MICROVIDEO: 62,
 }
 KINDS = {code: kind for kind, code in CODES.items()}
-_LABELS = {
+LABELS = {
     MessageKind.IMAGE: "[图片]",
     MessageKind.FILE: "[文件]",
     MessageKind.VOICE: "[语音]",
@@ -98,7 +98,7 @@ def kind_of(mime: str) -> MessageKind:
 
 def content_of(facts: MediaFacts) -> str:
     """The readable text of a media message."""
-    label = _LABELS[facts.kind]
+    label = LABELS[facts.kind]
     if facts.path == _EMPTY and facts.kind is MessageKind.EMOTICON:
         return f"{label}(获取数据为空，可能需要手机查看)"
     return f"{label}({facts.path})" if facts.path else label

@@ -35,6 +35,7 @@ OUTER = {"source", "code", "msg", "info"}
 MEDIA = {f"media_{name}" for name in ("type", "code", "id", "path", "mime", "ext", "size", "mtime", "name", "data")}
 EXTRA: dict[MessageKind, set[str]] = {
     **{kind: MEDIA for kind in MessageKind if kind.is_media},
+    MessageKind.VOICE: {*MEDIA, "media_text"},  # with a transcript, as here
     MessageKind.TEXT: set(),
     MessageKind.NOTICE: set(),
     MessageKind.PAYMENT: set(),
