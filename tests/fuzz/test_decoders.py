@@ -88,6 +88,8 @@ _OWN: dict[str, str] = {
     "wxcontroller.cli.credential": "root's own file, read as root alone",
     "wxcontroller.cli.transfer.staging": "root's own file, in a directory that root alone can enter",
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
+    "wxcontroller.client.v1.typing": "two fields of a small body, each checked for its type",
+    "wxcontroller.core.loginbook": "the controller's own file; accounts publish its entries in 'state files'",
     "wxcontroller.client.resuming": "names a file that was fetched just now",
     "wxcontroller.client.quotes": "rows of the log, read as in 'rows of the event log'",
     "wxcontroller.client.reporting": "the option post_message_filter, checked by 'options'",

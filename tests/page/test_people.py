@@ -80,7 +80,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
 def test_options_say_what_they_mean(browser: Browser, language: str) -> None:
     browser.open("#/a/runs")
     browser.click("#tab-options")
-    meaning = {"en": "Where reports are posted", "zh-CN": "上报推送到哪里"}[language]
+    meaning = {"en": "URL to which reports are posted", "zh-CN": "上报推送到哪里"}[language]
     assert meaning in browser.find("#options div", "post_api").text
     browser.click("#all-options")
     browser.find("#options div", "qrcode_count_max")

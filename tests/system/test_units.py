@@ -427,7 +427,7 @@ def test_the_target_holds_the_accounts_together(host: Host) -> None:
 
 
 def test_the_settings_of_one_account_come_last_and_win(host: Host) -> None:
-    told = howto("wxclient@.service", "is read last and wins")
+    told = howto("wxclient@.service", "overrides everything else")
     assert told == ['MOJO_WEIXIN_POST_API="http://127.0.0.1:8000/hook"']
     host.write("/etc/wxcontroller/clients/special.env", "\n".join(told).encode(), 0o640)
     with probe_in_account(host, "special") as inside:
@@ -486,7 +486,7 @@ def test_another_program_runs_under_the_unit_as_its_head_says(host: Host) -> Non
     sleep 1 while 1;
     """
     host.write("/usr/local/bin/my-client", program.encode(), 0o755)
-    change = "\n".join(howto("wxclient@.service", "Another program that honours"))
+    change = "\n".join(howto("wxclient@.service", "To run another program"))
     assert "[Service]" in change
     with dropin(host, "wxclient@perl.service", change):
         caller = Caller(host)

@@ -76,7 +76,7 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
     port = world.caller.account(NAME)["port"]
 
     refused = world.wxctl("export", NAME, BUNDLE, "--passphrase-file", KEY, code=1)
-    assert "is active: a copy of a living account" in refused
+    assert "is active; a copy of a running account" in refused
     with dropin(host, UNIT, "[Service]\nNice=1\n"):
         told = world.wxctl("export", NAME, BUNDLE, "--stop", "--passphrase-file", KEY)
     assert "it stays stopped here" in told
@@ -164,7 +164,7 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
     assert world.leftovers() == before
     assert world.caller.v1("GET", "/accounts/other")[0] == 404
     refused = host.run("wxctl", "export", NAME, "-", "--passphrase-file", KEY, user="nobody", check=False)
-    assert (refused.returncode, b"root alone" in refused.stderr) == (1, True)
+    assert (refused.returncode, b"root" in refused.stderr) == (1, True)
     # Through a pipe, as by ssh.
     piped = "wxctl export other - --passphrase-file /root/key | cat > /root/piped"
     world.wxctl("import", "/root/other", "--passphrase-file", KEY)

@@ -39,10 +39,16 @@ def peak(most: int) -> Iterator[None]:
 @contextlib.asynccontextmanager
 async def locked(client: RunningClient) -> AsyncIterator[None]:
     """Nothing can be written to the account's database, as on a disk that is busy; reading goes on."""
+    await until(lambda: _is_open(client))
     with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db", isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         yield
         db.execute("ROLLBACK")
+
+
+def _is_open(client: RunningClient) -> bool:
+    with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
+        return bool(db.execute("SELECT 1 FROM sqlite_master WHERE name = 'events'").fetchall())
 
 
 def events(client: RunningClient) -> list[tuple[str, int]]:
