@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from wxcontroller.client import __main__ as program
+from wxcontroller.client import process
 from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import Policy, Result
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
@@ -79,7 +80,7 @@ def hanging(route: str) -> DriverFactory:
     return lambda context: Hanging(factory_of(route)(context))
 
 
-program.factory_of = hanging  # type: ignore[attr-defined]  # the name that main looks up
+process.factory_of = hanging  # type: ignore[attr-defined]  # the name that it looks up
 Poster.post = post_or_hang  # type: ignore[method-assign, assignment]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
 # What each of them may take are minutes; the watchdog's own time is as it is shipped.
