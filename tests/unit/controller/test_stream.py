@@ -287,6 +287,46 @@ async def test_slow_and_fast_readers_get_everything_once_and_in_order(
             assert (await reader.until(301))[-1] == "last"
 
 
+async def test_what_a_line_gives_while_a_reader_still_catches_up_comes_once(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The line may begin where the reader is after the reader's own connection has begun: both have what follows."""
+    alice = await host.start("alice")
+    say(alice, "one")
+    assert await alice.log.settled(10)
+    reader = Reader(cursor=str(Cursor(0, {"alice": f"{alice.log.counts.name}-1"})))
+    read, began, given = hub.Hub._read, asyncio.Event(), asyncio.Event()
+
+    async def in_this_order(
+        self: hub.Hub, account: Account, place: str | None, since: int, begins: hub.Begins, give: hub.Give
+    ) -> None:
+        def catching_up_begins(after: str) -> None:
+            begins(after)
+            began.set()
+
+        async def line_gives(event: hub.Event) -> None:
+            await give(event)
+            given.set()
+
+        async def catching_up_gives(event: hub.Event) -> None:
+            await given.wait()
+            await give(event)
+
+        if place is None:
+            await began.wait()
+            await read(self, account, place, since, begins, line_gives)
+        else:
+            await read(self, account, place, since, catching_up_begins, catching_up_gives)
+
+    monkeypatch.setattr(hub.Hub, "_read", in_this_order)
+    async with reading(host, reader):
+        await asyncio.wait_for(began.wait(), PATIENCE)
+        say(alice, "two")
+        await reader.until(1)
+        say(alice, "three")
+        assert await reader.until(2) == ["two", "three"]
+
+
 async def test_an_event_that_takes_long_to_parse_holds_up_nobody(host: Machine) -> None:
     alice = await host.start("alice")
     opening = b'{"account":"alice","after":"0badcafe-0"}'
