@@ -41,6 +41,8 @@ RETRY_SECONDS = 1.0
 # Lazy jobs wait so long for company. A crash within it makes what was delivered meanwhile come twice, which receivers
 # of an at-least-once delivery handle; of a backlog it saves nine commits of ten.
 _LAZY_SECONDS = 0.01
+# A reader waits so long for a lazy change; a disk that takes longer is the reader's own trouble.
+_NOTED_SECONDS = 1.0
 _BUSY_SECONDS = 5.0
 # Neither reading nor one try to write takes longer, even on a slow disk, unless it hangs.
 _STUCK_SECONDS = 120.0
@@ -117,6 +119,7 @@ class Database:
         self._opened = threading.Event()
         self._lazy: list[_Job[object]] = []
         self._lazy_timer: asyncio.TimerHandle | None = None
+        self._noted: asyncio.Future[object] | None = None  # the last lazy change
         self._ended_jobs = 0  # written or given up
         self._queued_jobs = 0
         self._progress = asyncio.Event()  # set, and replaced, when jobs have ended
@@ -143,6 +146,8 @@ class Database:
         job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._queued_jobs += 1
         self._lazy.append(job)
+        if lazy:
+            self._noted = job.future
         if not lazy:
             self._hand_over()
         elif self._lazy_timer is None:
@@ -175,6 +180,10 @@ class Database:
 
     async def read(self, work: Work[T]) -> T:
         """Return what ``work`` reads from what is committed. Raises Unavailable."""
+        if self._noted is not None and not self._noted.done():
+            # Others have seen what it is about: counts are published at once.
+            self._hand_over()
+            await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:
             async with asyncio.timeout(self._read_seconds):
                 return await asyncio.to_thread(self._read, work)
