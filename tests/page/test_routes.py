@@ -47,6 +47,7 @@ def test_a_bot_is_added_and_its_digits_are_entered(
     browser: Browser, caller: Caller, phone: Phone, bot: tuple[str, str], language: str
 ) -> None:
     name, uin = f"digits-{language.lower()}", phone.account("小明", friends=2, groups=0)
+    caller.v1("DELETE", f"/accounts/{name}")  # of a try before
     browser.open()
     browser.click("#open-add")
     chosen = "return document.querySelector('#add [name=driver]:checked').value"

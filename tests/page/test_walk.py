@@ -28,6 +28,13 @@ def scanned(browser: Browser, selector: str, folder: Path) -> str:
     return read.stdout.strip()
 
 
+@pytest.fixture(autouse=True)
+def no_accounts(caller: Caller) -> None:
+    """Leave nothing of a test before, which may have failed half-way."""
+    for account in caller.v1("GET", "/accounts")[1]["accounts"]:
+        caller.v1("DELETE", f"/accounts/{account['name']}")
+
+
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_the_whole_way_by_clicks(
     browser: Browser, caller: Caller, phone: Phone, hook: Webhook, language: str, tmp_path: Path
