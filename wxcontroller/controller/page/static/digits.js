@@ -19,16 +19,17 @@ export function digitsForm(name) {
     event.preventDefault();
     const value = field.value.trim();
     const { id } = asked;
+    field.value = ""; // before the answer: the next question may be there first, and digits for it typed
     note.className = "faint";
     setHidden(note, false);
     setText(note, t("Sending…"));
     try {
       await call("POST", pathOf(name, "input"), { json: { id, value } });
-      field.value = "";
       setText(note, t("The digits are sent. If they are wrong, they are asked for again."));
     } catch (problem) {
       note.className = "bad";
       explain(note, problem);
+      field.value ||= value;
       field.focus();
     }
   });
