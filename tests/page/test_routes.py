@@ -73,8 +73,8 @@ def test_a_bot_is_added_and_its_digits_are_entered(
     browser.find("#add li[data-step=run].done")
     assert {"en": "It is stopped", "zh-CN": "已停止"}[language] not in browser.script(SPOKEN)
     browser.click("#add-login [data-close]")
-    caller.v1("DELETE", f"/accounts/{name}")
     assert browser.complaints() == []
+    caller.v1("DELETE", f"/accounts/{name}")
 
 
 @pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (360, "light")])
