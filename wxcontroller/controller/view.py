@@ -95,10 +95,10 @@ class View:
         """One line for people: what is going on."""
         if self.live:
             return self.live.status
-        if self.unreadable and self.unit.has_process:
-            return Text("its state can't be read")
         if self.starting:
             return Text("its unit is starting")
+        if self.unreadable and self.unit.has_process:
+            return Text("its state can't be read")
         if self.unit.has_process:
             return Text("its unit runs, but reports no state")
         if self.unit.sub.startswith("auto-restart"):
@@ -113,7 +113,8 @@ class View:
     def reason(self) -> Text:
         if self.live:
             return self.live.reason
-        if self.unreadable and self.unit.has_process:
+        # While it starts, systemd keeps an earlier run's directory to itself.
+        if self.unreadable and self.unit.has_process and not self.starting:
             return self.unreadable
         if self.account.desired is Desired.STARTED and not self.unit.has_process:
             return Text(

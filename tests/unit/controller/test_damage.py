@@ -13,8 +13,9 @@ from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.statefiles import Unreadable
+from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.jsontypes import obj
-from wxcontroller.core.states import LoginState
+from wxcontroller.core.states import LoginState, UnitState
 
 
 def damage(host: Machine, name: str, how: str) -> None:
@@ -174,6 +175,19 @@ async def test_an_administrators_file_that_cannot_be_read_hides_no_account(host:
     assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200
     status, answer = await host.v1("GET", "accounts/alice")
     assert (status, answer["desired"]) == (200, "stopped")
+
+
+async def test_a_start_is_no_trouble_while_systemd_keeps_the_state_file_to_itself(host: Machine) -> None:
+    process = await host.start("alice")
+    process.write(b"{of an earlier run, unreadable")
+    unreadable = (await host.v1("GET", "accounts/alice"))[1]
+    host.units.records["alice"] = UnitRecord("alice", UnitState.ACTIVATING, "start")
+    host.units.remember()
+    starting = (await host.v1("GET", "accounts/alice"))[1]
+    assert (unreadable["condition"], starting["condition"]) == ("unreadable", "starting")
+    assert unreadable["reason"]
+    assert starting["reason"] == ""
+    assert starting["status"] != unreadable["status"]
 
 
 async def test_an_unreadable_override_is_logged_once(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
