@@ -16,7 +16,7 @@ from aiohttp import web
 from aiohttp.http import SERVER_SOFTWARE
 
 from wxcontroller.controller.account_port.backends import SERVER
-from wxcontroller.controller.account_port.shortcut import Shortcut
+from wxcontroller.controller.account_port.shortcut import AccountShortcut
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.core.addresses import is_loopback
@@ -39,7 +39,7 @@ class Server:
         self._shared: Context = app[CONTEXT]
         self._sockets = list(sockets)
         self._acceptor: Acceptor | None = None
-        self._shortcut = Shortcut(self._shared, app[FIGURES].requests) if short else None
+        self._shortcut = AccountShortcut(self._shared, app[FIGURES].requests) if short else None
         app.on_response_prepare.append(self._mark)
         self._runner = web.AppRunner(
             app,

@@ -13,7 +13,7 @@ from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.loginbook import Login, marks_of
+from wxcontroller.core.loginbook import KnownLogin, marks_of
 from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.paths import Paths
@@ -182,13 +182,13 @@ def account_json(view: View) -> JsonObject:
     }
 
 
-def logins_of(views: Iterable[View]) -> dict[str, Login]:
+def logins_of(views: Iterable[View]) -> dict[str, KnownLogin]:
     """Return the logins that running accounts publish, by instance."""
-    found: dict[str, Login] = {}
+    found: dict[str, KnownLogin] = {}
     for view in views:
         marks = marks_of(view.live.assessed.get("login_marks")) if view.live else None
         if marks is not None:
-            found[view.instance] = Login(view.account.name.name, marks)
+            found[view.instance] = KnownLogin(view.account.name.name, marks)
     return found
 
 

@@ -28,7 +28,7 @@ _MOST_MARKS = 8
 
 
 @dataclass(frozen=True, slots=True)
-class Login:
+class KnownLogin:
     """The login of the account called ``account``: by ``marks`` others know it again."""
 
     account: str
@@ -40,16 +40,16 @@ class LoginBook:
     """The controller's side of the book, by instance."""
 
     paths: Paths
-    _logins: dict[str, Login] = field(default_factory=dict)
+    _logins: dict[str, KnownLogin] = field(default_factory=dict)
     _loaded: bool = False
     _complaint: str = ""
 
-    def look(self, live: Mapping[str, Login], registered: Set[str]) -> None:
+    def look(self, live: Mapping[str, KnownLogin], registered: Set[str]) -> None:
         """Take over the logins of accounts that run, and drop those of accounts that are gone. Raises nothing."""
         self._load()
         taken = {mark for login in live.values() for mark in login.marks}
         found = {
-            instance: Login(login.account, tuple(mark for mark in login.marks if mark not in taken))
+            instance: KnownLogin(login.account, tuple(mark for mark in login.marks if mark not in taken))
             for instance, login in self._logins.items()
             if instance in registered and instance not in live
         }
@@ -58,13 +58,13 @@ class LoginBook:
     def forget(self, instance: str) -> None:
         """Drop an account's login: it has logged out. Raises nothing."""
         self._load()
-        self._keep({**self._logins, instance: Login("", ())})
+        self._keep({**self._logins, instance: KnownLogin("", ())})
 
     def _load(self) -> None:
         if not self._loaded:
             self._logins, self._loaded = read(self.paths), True
 
-    def _keep(self, logins: dict[str, Login]) -> None:
+    def _keep(self, logins: dict[str, KnownLogin]) -> None:
         logins = {instance: login for instance, login in logins.items() if login.marks}
         if logins == self._logins:
             return
@@ -81,14 +81,14 @@ class LoginBook:
             self._logins, self._complaint = logins, ""
 
 
-def read(paths: Paths) -> dict[str, Login]:
+def read(paths: Paths) -> dict[str, KnownLogin]:
     """Return the book, by instance; a file that is missing or damaged is an empty one."""
     try:
         kept = kept_json(read_small(paths.logins, TOKENS_FILE_BYTES))
     except OSError:
         return {}
     return {
-        instance: Login(one_line(text(obj(entry).get("account"))), marks_of(obj(entry).get("marks")) or ())
+        instance: KnownLogin(one_line(text(obj(entry).get("account"))), marks_of(obj(entry).get("marks")) or ())
         for instance, entry in kept.items()
     }
 

@@ -52,7 +52,7 @@ SERVER = "wxcontroller"
 _ANY_SERVER = SERVER_SOFTWARE.encode()
 
 
-class BadAnswer(Exception):
+class BadResponse(Exception):
     """An answer that can't be read, or is not passed on: then ``why`` says the reason."""
 
     def __init__(self, why: Text | None = None) -> None:
@@ -60,7 +60,7 @@ class BadAnswer(Exception):
         self.why = why
 
 
-class Asker(Protocol):
+class ResponseSink(Protocol):
     """Who wants an answer. ``broken`` and ``finished`` are the last that it hears."""
 
     is_head: bool
@@ -82,7 +82,7 @@ class Asker(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class ResponseHead:
     """The head of an answer. ``length`` of the body, _UNTIL_END for one that ends with the connection."""
 
     status: int
@@ -93,11 +93,11 @@ class Head:
     dated: bool
 
 
-def read_head(head: bytes, is_head: bool, own: bytes) -> Head:
-    """Read an answer's head. ``own`` are the headers that the controller adds. Raises BadAnswer."""
+def read_head(head: bytes, is_head: bool, own: bytes) -> ResponseHead:
+    """Read an answer's head. ``own`` are the headers that the controller adds. Raises BadResponse."""
     status_line = _STATUS.match(head)
     if status_line is None or not _FIELDS.fullmatch(head, status_line.end()):
-        raise BadAnswer
+        raise BadResponse
     minor, code, reason = status_line.groups()
     status = int(code)
     fields = [
@@ -106,9 +106,9 @@ def read_head(head: bytes, is_head: bool, own: bytes) -> Head:
     known: dict[str, bytes] = {}
     for _, name, value in fields:
         if known.setdefault(name, value) != value and name in ("content-length", "transfer-encoding"):
-            raise BadAnswer
+            raise BadResponse
     if unusable := unusable_because(status, known.get("content-encoding", b"").decode("latin-1")):
-        raise BadAnswer(unusable)
+        raise BadResponse(unusable)
     bodiless = is_head or status in (204, 304)
     length, chunked = _framing(known)
     without = {"content-length"} if chunked or status in (204, 304) else set()
@@ -125,20 +125,22 @@ def read_head(head: bytes, is_head: bool, own: bytes) -> Head:
     line = b"HTTP/1.1 %d %b\r\n" % (status, reason or b"")
     hangs_up = minor == b"0" or b"close" in known.get("connection", b"").lower()
     keep = not hangs_up and (bodiless or chunked or length != _UNTIL_END)
-    return Head(status, line + sent + own, 0 if bodiless else length, chunked and not bodiless, keep, "date" in known)
+    return ResponseHead(
+        status, line + sent + own, 0 if bodiless else length, chunked and not bodiless, keep, "date" in known
+    )
 
 
 def _framing(known: Mapping[str, bytes]) -> tuple[int, bool]:
-    """Return the length of a body, _UNTIL_END if none is said, and whether it is chunked. Raises BadAnswer."""
+    """Return the length of a body, _UNTIL_END if none is said, and whether it is chunked. Raises BadResponse."""
     coding, length = known.get("transfer-encoding"), known.get("content-length")
     if coding is not None:
         if coding.lower() != b"chunked" or length is not None:
-            raise BadAnswer
+            raise BadResponse
         return _UNTIL_END, True
     if length is None:
         return _UNTIL_END, False
     if not length.isdigit() or len(length) > 18:
-        raise BadAnswer
+        raise BadResponse
     return int(length), False
 
 
@@ -146,7 +148,7 @@ class Backend(asyncio.Protocol):
     """A connection to an account's port, for one request at a time."""
 
     __slots__ = (
-        *("_alarm", "_asker", "_backends", "_chunked", "_head", "_held", "_left", "_loop", "_paused", "_poll"),
+        *("_alarm", "_sink", "_backends", "_chunked", "_head", "_held", "_left", "_loop", "_paused", "_poll"),
         *("_transport", "account", "begin", "open", "secret", "used"),
     )
 
@@ -161,8 +163,8 @@ class Backend(asyncio.Protocol):
         self.open = False
         self.used = 0.0
         self._loop = asyncio.get_running_loop()
-        self._asker: Asker | None = None
-        self._head: Head | None = None
+        self._sink: ResponseSink | None = None
+        self._head: ResponseHead | None = None
         self._held = b""
         self._left = 0
         self._chunked: Chunked | None = None
@@ -171,15 +173,15 @@ class Backend(asyncio.Protocol):
 
     # -- asking
 
-    def ask(self, asker: Asker, request: bytes) -> None:
-        """Send a request; ``asker`` gets the answer."""
-        self._asker, self._head, self.used = asker, None, self._loop.time()
+    def ask(self, sink: ResponseSink, request: bytes) -> None:
+        """Send a request; ``sink`` gets the answer."""
+        self._sink, self._head, self.used = sink, None, self._loop.time()
         self._transport.write(request)
-        self.expect(asker.latest())
+        self.expect(sink.latest())
 
     def let_go(self) -> None:
         """Close the connection: nobody wants the answer any more."""
-        self._asker = None
+        self._sink = None
         self._transport.abort()
 
     def pause(self) -> None:
@@ -193,8 +195,8 @@ class Backend(asyncio.Protocol):
             self._paused = False
             self.used = self._loop.time()
             self._transport.resume_reading()
-            if self._asker is not None:
-                self.expect(self._asker.latest())
+            if self._sink is not None:
+                self.expect(self._sink.latest())
 
     @property
     def paused(self) -> bool:
@@ -218,51 +220,51 @@ class Backend(asyncio.Protocol):
         if self._alarm is not None:
             self._alarm.cancel()
         self._backends.forget(self)
-        asker, self._asker = self._asker, None
-        if asker is None:
+        sink, self._sink = self._sink, None
+        if sink is None:
             return
         if exc is None and self._head is not None and self._left == _UNTIL_END and self._chunked is None:
-            asker.more(b"0\r\n\r\n")
-            asker.finished()
+            sink.more(b"0\r\n\r\n")
+            sink.finished()
         else:
-            asker.broken(exc or ConnectionResetError())
+            sink.broken(exc or ConnectionResetError())
 
     def data_received(self, data: bytes) -> None:
-        asker = self._asker
-        if asker is None:  # nothing was asked
+        sink = self._sink
+        if sink is None:  # nothing was asked
             self._transport.abort()
             return
         self.used = self._loop.time()
         try:
             if self._head is None:
-                self._read_head(asker, data)
+                self._read_head(sink, data)
             else:
-                self._read_body(asker, data, b"")
-        except BadAnswer as problem:
+                self._read_body(sink, data, b"")
+        except BadResponse as problem:
             self._fail(problem)
         except BadChunk:
-            self._fail(BadAnswer())
+            self._fail(BadResponse())
 
-    def _read_head(self, asker: Asker, data: bytes) -> None:
+    def _read_head(self, sink: ResponseSink, data: bytes) -> None:
         if self._held:
             data, self._held = self._held + data, b""
         while True:
             end = data.find(b"\r\n\r\n") + 4
             if end < 4 or end > _HEAD_BYTES:
                 if len(data) > _HEAD_BYTES:
-                    raise BadAnswer
+                    raise BadResponse
                 self._held = data
                 return
             if not data.startswith(b"HTTP/1.1 1") or data.startswith(b"HTTP/1.1 101"):
                 break
             data = data[end:]
-        head = self._head = self._backends.head(data[:end], asker.is_head)
+        head = self._head = self._backends.head(data[:end], sink.is_head)
         self._left = head.length
         self._chunked = Chunked() if head.chunked else None
-        asker.answered(head.status, head.sent)
-        self._read_body(asker, data[end:], b"\r\n")
+        sink.answered(head.status, head.sent)
+        self._read_body(sink, data[end:], b"\r\n")
 
-    def _read_body(self, asker: Asker, data: bytes, before: bytes) -> None:
+    def _read_body(self, sink: ResponseSink, data: bytes, before: bytes) -> None:
         """Pass on a part of the body, behind what goes before it."""
         keep = True
         if self._chunked is not None:
@@ -280,25 +282,25 @@ class Backend(asyncio.Protocol):
             self._left -= len(data)
             done = not self._left
         if data or before:
-            asker.more(before + data)
-        if done and self._asker is asker:
-            self._finish(asker, keep)
+            sink.more(before + data)
+        if done and self._sink is sink:
+            self._finish(sink, keep)
 
-    def _finish(self, asker: Asker, keep: bool) -> None:
+    def _finish(self, sink: ResponseSink, keep: bool) -> None:
         assert self._head is not None
-        self._asker = None
+        self._sink = None
         self.resume()
         if keep and self._head.keep and self.open:
             self._backends.keep(self)
         else:
             self._transport.abort()
-        asker.finished()
+        sink.finished()
 
     def _fail(self, problem: Exception) -> None:
-        asker, self._asker = self._asker, None
+        sink, self._sink = self._sink, None
         self._transport.abort()
-        if asker is not None:
-            asker.broken(problem)
+        if sink is not None:
+            sink.broken(problem)
 
     # -- time
 
@@ -312,7 +314,7 @@ class Backend(asyncio.Protocol):
 
     def _look(self) -> None:
         self._alarm = None
-        latest = self._asker.latest() if self._asker is not None else self.used + _KEPT_SECONDS
+        latest = self._sink.latest() if self._sink is not None else self.used + _KEPT_SECONDS
         if self._loop.time() < latest:
             self.expect(latest)
         else:
@@ -330,7 +332,7 @@ class Backends:
         self._registry = registry
         self._idle: dict[int, list[Backend]] = {}  # by port, the one used last at the end
         self._kept = 0
-        self._heads: tuple[dict[bytes, Head], dict[bytes, Head]] = ({}, {})
+        self._heads: tuple[dict[bytes, ResponseHead], dict[bytes, ResponseHead]] = ({}, {})
         self._own = b""
 
     def set_own(self, own: bytes) -> None:
@@ -339,8 +341,8 @@ class Backends:
         for heads in self._heads:
             heads.clear()
 
-    def head(self, head: bytes, is_head: bool) -> Head:
-        """Read an answer's head, or remember it. Raises BadAnswer."""
+    def head(self, head: bytes, is_head: bool) -> ResponseHead:
+        """Read an answer's head, or remember it. Raises BadResponse."""
         heads = self._heads[is_head]
         found = heads.get(head)
         if found is None:

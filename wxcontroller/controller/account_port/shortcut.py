@@ -17,7 +17,7 @@ import re
 import time
 from dataclasses import dataclass
 
-from wxcontroller.controller.account_port.backends import Backend, Backends, BadAnswer
+from wxcontroller.controller.account_port.backends import Backend, Backends, BadResponse
 from wxcontroller.controller.account_port.client import NotAnswering, failure_of
 from wxcontroller.controller.account_port.proxy import NOT_SENT_ON
 from wxcontroller.controller.admission import claim_of_caller
@@ -64,7 +64,7 @@ _HEAD_BYTES = 8190
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class RequestLine:
     """A request line that is taken. ``sent`` is the one that the account gets, without a token."""
 
     has_form: bool
@@ -76,7 +76,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Block:
+class HeaderBlock:
     """The headers of a request that is taken. ``sent`` are those that the account gets, without Content-Length.
 
     ``caller`` is whom its token shows, as long as ``tokens`` are the ones that count; ``expires`` as of the token.
@@ -93,7 +93,7 @@ class Block:
     expires: int | None = None
 
 
-def read_line(line: bytes) -> Line | None:
+def read_line(line: bytes) -> RequestLine | None:
     """Return a request line without its end as it is understood, None if it is not taken."""
     found = _LINE.fullmatch(line)
     if found is None:
@@ -110,10 +110,10 @@ def read_line(line: bytes) -> Line | None:
         return None
     target = path.decode() if query is None else f"{path.decode()}?{raw.decode()}"
     sent = b"%b %b HTTP/1.1\r\n" % (method, credentials.without_token(target).encode())
-    return Line(method == b"POST", method == b"HEAD", endpoint, client, token, sent)
+    return RequestLine(method == b"POST", method == b"HEAD", endpoint, client, token, sent)
 
 
-def read_block(block: bytes, settings: Settings) -> Block | None:
+def read_block(block: bytes, settings: Settings) -> HeaderBlock | None:
     """Return headers, each with its line end, as they are understood; None if they are not taken."""
     lines = block.split(b"\r\n")[:-1]
     if len(lines) > settings.max_headers:
@@ -141,10 +141,12 @@ def read_block(block: bytes, settings: Settings) -> Block | None:
     token = credentials.from_headers(once.get("authorization"), once.get("x-auth-token"))
     kind = once.get("content-type", "")
     holds = parameters.holds_parameters("/openwx/", kind)
-    return Block(b"".join(sent), token, -1 if length is None else int(length), kind, holds, kind.lower() in _PLAIN)
+    return HeaderBlock(
+        b"".join(sent), token, -1 if length is None else int(length), kind, holds, kind.lower() in _PLAIN
+    )
 
 
-class Shortcut:
+class AccountShortcut:
     """The shortcut of the controller's port (``openwx.connection.Shortcut``)."""
 
     def __init__(self, shared: Context, requests: Requests) -> None:
@@ -152,8 +154,8 @@ class Shortcut:
         self.backends = Backends(shared.accounts.registry)
         self.shared = shared
         self._settings: Settings | None = None
-        self._lines: dict[bytes, Line] = {}
-        self._blocks: dict[bytes, Block] = {}
+        self._lines: dict[bytes, RequestLine] = {}
+        self._blocks: dict[bytes, HeaderBlock] = {}
         self._claims: dict[tuple[str, Scope, object], Claim] = {}
         self._opening: set[asyncio.Task[None]] = set()
 
@@ -199,7 +201,7 @@ class Shortcut:
             if backend is not None:
                 self.backends.keep(backend)
             return 0
-        exchange = Exchange(self, connection, account, caller, place, data[:request_end])
+        exchange = ProxiedExchange(self, connection, account, caller, place, data[:request_end])
         exchange.set_request(line, block, content)
         connection.begin(exchange, data[request_end:])
         if backend is not None:
@@ -226,7 +228,7 @@ class Shortcut:
         self._claims.clear()
         self.backends.set_own(own_headers(settings))
 
-    def _line(self, line: bytes) -> Line | None:
+    def _line(self, line: bytes) -> RequestLine | None:
         found = self._lines.get(line)
         if found is None:
             found = read_line(line)
@@ -236,7 +238,7 @@ class Shortcut:
                 self._lines[line] = found
         return found
 
-    def _block(self, block: bytes, settings: Settings) -> Block | None:
+    def _block(self, block: bytes, settings: Settings) -> HeaderBlock | None:
         found = self._blocks.get(block)
         if found is None:
             found = read_block(block, settings)
@@ -246,7 +248,9 @@ class Shortcut:
                 self._blocks[block] = found
         return found
 
-    def _caller(self, line: Line, block: Block, connection: PatientConnection, now: float) -> Caller | None:
+    def _caller(
+        self, line: RequestLine, block: HeaderBlock, connection: PatientConnection, now: float
+    ) -> Caller | None:
         """Return who sends a request, None for who is not let in by its head."""
         gate = self.shared.gate
         tokens = gate.tokens_of_late(now)
@@ -262,7 +266,9 @@ class Shortcut:
             block.caller, block.expires, block.tokens = found, tokens.by_id[found.token].expires, tokens
         return found
 
-    def _parameters(self, line: Line, block: Block, content: bytes, now: float) -> tuple[str | None, bytes]:
+    def _parameters(
+        self, line: RequestLine, block: HeaderBlock, content: bytes, now: float
+    ) -> tuple[str | None, bytes]:
         """Return the client that a request names, and its form without the caller's token. Raises BadParameter."""
         if not content:
             return line.client, content
@@ -327,7 +333,7 @@ def _names_in(content: bytes) -> dict[bytes, bytes] | None:
     return found
 
 
-class Exchange:
+class ProxiedExchange:
     """A request on its way to an account, and the answer on its way back."""
 
     __slots__ = (
@@ -337,7 +343,7 @@ class Exchange:
 
     def __init__(
         self,
-        shortcut: Shortcut,
+        shortcut: AccountShortcut,
         connection: PatientConnection,
         account: Account,
         caller: Caller,
@@ -355,7 +361,7 @@ class Exchange:
         self._gone = False  # the caller is
         self.is_head = False
 
-    def set_request(self, line: Line, block: Block, content: bytes) -> None:
+    def set_request(self, line: RequestLine, block: HeaderBlock, content: bytes) -> None:
         """Set what the account gets."""
         self.is_head = line.is_head
         length = b"Content-Length: %d\r\n" % len(content) if line.has_form else b""
@@ -382,7 +388,7 @@ class Exchange:
             self.ask(backend)
 
     def latest(self) -> float:
-        """See Asker."""
+        """See ResponseSink."""
         settings, backend = self._shortcut.shared.settings, self._backend
         latest = self._began + settings.ua_request_timeout
         if backend is None or backend.paused:
@@ -392,7 +398,7 @@ class Exchange:
     # -- towards the caller
 
     def answered(self, status: int, data: bytes) -> None:
-        """See Asker."""
+        """See ResponseSink."""
         self._status = status
         if self._shortcut.shared.draining.is_set():
             self._keep = False
@@ -400,24 +406,24 @@ class Exchange:
         self._head = data
 
     def more(self, data: bytes) -> None:
-        """See Asker."""
+        """See ResponseSink."""
         if self._head:
             data, self._head = self._head + data, b""
         self._connection.send(data)
 
     def finished(self) -> None:
-        """See Asker."""
+        """See ResponseSink."""
         self._end(self._status)
         self._connection.end(self._keep)
 
     def broken(self, problem: Exception) -> None:
-        """See Asker."""
+        """See ResponseSink."""
         if self._status:
             name = type(problem).__name__
             log.warning("response of an account broke off: path=%s error=%s", self._path, name)
             self._end(self._status)
             self._connection.break_off()
-        elif isinstance(problem, BadAnswer) and problem.why is not None:
+        elif isinstance(problem, BadResponse) and problem.why is not None:
             self._hand_over(NotAnswering(self._account, problem.why))
         else:
             self._hand_over(failure_of(self._account, problem))
