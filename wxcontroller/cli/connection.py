@@ -222,7 +222,7 @@ class Connection:
         except (OSError, HTTPException) as problem:
             if connected:
                 raise Unanswered(
-                    N_("the controller at {url} broke off the connection"),
+                    N_("connection to the controller at {url} reset"),
                     self._see_to_it(),
                     exit_code=3,
                     url=self.shown,

@@ -49,7 +49,7 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 
 @click.command(
     cls=Verb,
-    short_help="Register an account, without a start.",
+    short_help="Register an account without starting it.",
     examples=(
         "wxctl add alice",
         "wxctl add alice --post-api http://127.0.0.1:8080/in",

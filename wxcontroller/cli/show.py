@@ -86,7 +86,7 @@ def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -
 
 @click.command(
     cls=Verb,
-    short_help="Show how an account or the controller is.",
+    short_help="Show the status of an account or of the controller.",
     examples=(
         "wxctl status alice",
         "wxctl status alice --json",
@@ -97,7 +97,7 @@ def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -
 @global_options
 @click.pass_obj
 def status(session: Session, name: str | None) -> None:
-    """Show how an account is, or without NAME how the controller and all accounts are.
+    """Show the status of an account, or without NAME of the controller and all accounts.
 
     The exit code tells too: 0 fine or stopped as wanted, 5 it should be up but is not, 6 it has given up and
     needs a human. When the controller does not answer, what systemd knows is shown, and the exit code is 3.

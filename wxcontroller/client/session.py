@@ -224,7 +224,7 @@ class Session:
             log.info("account %s: %s", self.config.name, reason)
         else:
             log.error(
-                "account %s needs you: %s%s",
+                "account %s needs attention: %s%s",
                 self.config.name,
                 reason,
                 f"; to answer, run: {command('answer', self.config.name.name)}" if asks else "",
@@ -273,7 +273,7 @@ class Session:
 
     def _hindered(self, event: base.LoginStalled) -> None:
         """Say why the login does not get on, where people look; in the journal once per reason."""
-        words = Text("logging in does not get on, trying again: {reason}", reason=event.reason)
+        words = Text("login is stuck, retrying: {reason}", reason=event.reason)
         if words != self._status:
             log.warning("account %s: %s", self.config.name, words)
         self._status = self.reason = words

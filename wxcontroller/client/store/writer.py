@@ -237,7 +237,9 @@ class Database:
                 if isinstance(problem, UnicodeDecodeError) or _is(problem, *_DAMAGED):
                     self._queue.put(_Damage(problem, self._generation))
                 raise Unavailable(
-                    N_("the event log can't be read: {problem}"), N_("see to the disk"), problem=reason_of(problem)
+                    N_("the event log can't be read: {problem}"),
+                    N_("check the disk of the state directory"),
+                    problem=reason_of(problem),
                 ) from None
 
     # -- the writer, in its thread
@@ -281,7 +283,9 @@ class Database:
         if waiting:
             log.error("%d changes of the event log could not be written: %s", len(waiting), self.trouble)
             for job in waiting:
-                job.problem = Unavailable(N_("not written: {trouble}"), N_("see to the disk"), trouble=self.trouble)
+                job.problem = Unavailable(
+                    N_("not written: {trouble}"), N_("check the disk of the state directory"), trouble=self.trouble
+                )
             self._tell(waiting)
 
     def _next(self) -> tuple[list[_Job[object]], _Damage | None, bool]:

@@ -47,7 +47,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
         except OSError as problem:
             why = Text("the session can't be deleted: {reason}", reason=reason_of(problem))
             raise Refused(
-                500, "disk", why, N_("see to the account's state directory, or remove the account")
+                500, "disk", why, N_("check the account's state directory, or remove the account")
             ) from None
         return json_answer({"account": parts.config.name.name, "logged_out": True})
 

@@ -243,5 +243,5 @@ class AlertWatch:
         except FileNotFoundError:
             return
         except (OSError, ValueError) as problem:
-            log.error("%s can't be read, alerts begin anew: %s", path, problem)
+            log.error("cannot read %s; alerts start from scratch: %s", path, problem)
             self.ledger = Ledger()

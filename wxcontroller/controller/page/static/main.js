@@ -18,7 +18,8 @@ let known = false;
 
 // "#/a/NAME" is an account's page, everything else the list.
 function route() {
-  const [, name] = location.hash.match(/^#\/a\/([^/]+)$/) ?? [];
+  // xgettext takes a bare slash in the class for the end of the expression, and finds no text after it.
+  const [, name] = location.hash.match(/^#\/a\/([^\/]+)$/) ?? [];
   closeAccount();
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   setHidden($("login"), !signingIn);
@@ -47,8 +48,8 @@ function connection(problem) {
   }
   if (!problem) cured("unreachable");
   setHidden($("connection"), !problem);
-  const text = problem ? `${inWords(problem)} ${t("What is shown may be old; trying again…")}` : "";
-  setText($("connection"), text.trim());
+  const note = t("The page may be out of date; retrying…");
+  setText($("connection"), problem ? `${inWords(problem)} ${note}` : "");
 }
 
 setUpConfirm();

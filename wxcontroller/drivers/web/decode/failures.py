@@ -9,9 +9,11 @@ _REMEDIES = {
     -1: N_("WeChat's own trouble; try again later"),
     -2: N_("check the target: ids change with every login"),
     1: N_("WeChat did not accept the request's form"),
-    1100: N_("the account is logged out; it logs in again by itself or by a scan"),
+    1100: N_("the account is logged out; it logs in again with its stored session or with a scan"),
     1101: N_("the session was ended by the phone or another login"),
-    1102: N_("the session is no longer accepted; it logs in again by itself or by a scan"),
+    1102: N_(
+        "WeChat no longer accepts the session; the account logs in again with a tap on the phone or with a scan"
+    ),
     1203: N_("WeChat does not let this account in by this kind of login"),
     1204: N_("the target is not a friend of the account, or has removed it"),
     1205: N_("too frequent: wait an hour and send more slowly (option send_interval)"),

@@ -113,14 +113,14 @@ class Saved:
                 return
             content = self._store.load()
         except OSError as problem:
-            log.warning("the stored session can't be read: %s; logging in anew", problem.strerror)
+            log.warning("cannot read the stored session: %s; logging in again", problem.strerror)
             return
         if content is None:
             return
         try:
             found = json.loads(content)
         except (ValueError, RecursionError):
-            log.warning("the stored session is damaged; logging in anew")
+            log.warning("the stored session is damaged; logging in again")
             return
         _restore(obj(found), self.memory)
 
@@ -240,7 +240,7 @@ def _stored(memory: Memory) -> JsonObject:
 def _restore(stored: JsonObject, memory: Memory) -> None:
     domain = text(stored.get("domain"))
     if stored.get("version") != _VERSION or not _known(domain):
-        log.warning("the stored session is of another version; logging in anew")
+        log.warning("the stored session has an unknown version; logging in again")
         return
     memory.domain = domain
     memory.uin = integer(stored.get("uin"))

@@ -392,7 +392,7 @@ class Listener:
     async def _reopen(self) -> int:
         """Open the session once more, as a page does that is loaded anew: it may have got stuck. Return the code that
         says it is over, 0 when it is not."""
-        log.info("WeChat gives codes and no news; opening the session anew")
+        log.info("WeChat returned selectors without news; reopening the session")
         try:
             init = answers.init_of(await self._pulse.wait(self._calls.init(self._session)))
         except WeChatError as problem:
