@@ -185,7 +185,7 @@ def test_failures_are_told_in_words(browser: Browser, host: Host) -> None:
     browser.type("#add [name=name]", "a/b")
     browser.click("#add-form .main")
     said = browser.text("#add-problem")
-    assert "This name can't be used." in said
+    assert "This name cannot be used." in said
     assert said.lower().count("letters") == 1
     browser.click("#add [data-close]")
     host.run("systemctl", "stop", "wxclient-journal.socket")
@@ -256,7 +256,7 @@ def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
         assert not browser.driver.find_element("css selector", "#list").is_displayed()
         browser.picture("login")
         browser.type("#login [name=token]", "wxc_00000000_" + "0" * 64 + Keys.ENTER)
-        browser.find("#login-problem", "not valid")
+        browser.find("#login-problem", "no longer valid")
         assert browser.complaints() == []  # to be asked for a token is no failure
         browser.type("#login [name=token]", tokens["read"] + Keys.ENTER)
         browser.find("#rows [data-account=runs] .state.good")
@@ -272,7 +272,7 @@ def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
         browser.click("#rows [data-account=goes] a")
         browser.click("#account-actions [data-action=remove]")
         browser.click("#confirm-yes")
-        browser.find("#notices .bad", "There are tokens that are good for the next account of this name.")
+        browser.find("#notices .bad", "Some tokens are also valid for the next account of this name.")
         browser.find("#notices .bad", "left")
         host.run("wxctl", "token", "revoke", "admin")
         browser.find("#login")

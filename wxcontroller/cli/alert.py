@@ -18,31 +18,31 @@ _LOOK = 0.3
 
 @click.group(
     cls=VerbGroup,
-    short_help="Test alerts, and show what is wrong.",
+    short_help="Test alerts and show current problems.",
     examples=(
         "wxctl alert test",
         "wxctl alert status",
     ),
 )
 def alert() -> None:
-    """See whether alerts get to somebody, and what they would tell now."""
+    """Test the alert channels and show current problems."""
 
 
-@alert.command(short_help="Send a test alert by all ways.", examples=("wxctl alert test --timeout 10",))
+@alert.command(short_help="Send a test alert.", examples=("wxctl alert test --timeout 10",))
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
     default=30.0,
     show_default=True,
     metavar="S",
-    help="Wait so long for it.",
+    help="How long to wait.",
 )
 @global_options
 @click.pass_obj
 def test(session: Session, timeout: float) -> None:
-    """Send a test alert by all ways that are set up, and say how each went.
+    """Send a test alert through every configured channel and report each result.
 
-    The exit code is 1 when one did not deliver it.
+    Exits with status 1 if any channel fails to deliver it.
     """
     api = session.api()
     sent = api.test_alert()
@@ -66,11 +66,11 @@ def test(session: Session, timeout: float) -> None:
         )
 
 
-@alert.command(short_help="Show the ways alerts go, and what is wrong now.", examples=("wxctl alert status",))
+@alert.command(short_help="Show alert channels and current problems.", examples=("wxctl alert status",))
 @global_options
 @click.pass_obj
 def status(session: Session) -> None:
-    """Show by which ways alerts go and how the last one went, and what is wrong now."""
+    """Show the alert channels, the outcome of the last alert on each, and current problems."""
     found = session.api().alerts()
     if session.json:
         session.emit(found)

@@ -52,7 +52,7 @@ def ask(name: AccountName, question: Question) -> str:
 
 @click.command(
     cls=Verb,
-    short_help="Answer what an account waits for.",
+    short_help="Answer an account's question.",
     examples=("wxctl answer alice", "wxctl answer alice yes", "wxctl answer alice 123456"),
 )
 @name_argument
@@ -60,11 +60,11 @@ def ask(name: AccountName, question: Question) -> str:
 @global_options
 @click.pass_obj
 def answer(session: Session, name: str, value: str | None) -> None:
-    """Answer what an account waits for: yes to a risk, or a code that a phone shows.
+    """Answer an account's question: accept a risk with "yes", or enter the digits that the phone shows.
 
-    wxctl status shows the question. Without VALUE it is asked here. An account that WeChat refused in normal mode
-    asks whether it may log in as WeChat's desktop client: WeChat may warn about the account's safety and bar it from
-    scanning any code for about two weeks.
+    wxctl status shows the question. Without VALUE, wxctl asks for the answer here. An account that WeChat refused
+    in normal mode asks whether it may log in as WeChat's desktop client: WeChat may warn about the account's
+    safety and bar it from scanning any code for about two weeks.
     """
     api = session.api()
     account = api.resolve(name)

@@ -12,31 +12,30 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 
 
-@click.group(
-    cls=VerbGroup, short_help="Check the settings and the accounts' files.", examples=("wxctl config check",)
-)
+@click.group(cls=VerbGroup, short_help="Validate the configuration.", examples=("wxctl config check",))
 def config() -> None:
-    """Look through what is configured on this machine. Needs no controller."""
+    """Validate the configuration of this machine. Needs no controller."""
 
 
 @config.command(
-    short_help="Find all that is wrong in settings and accounts' files.",
+    short_help="Find errors in the settings and account files.",
     examples=(
         "wxctl config check",
         "wxctl config check --strict --json",
     ),
 )
-@click.option("-q", "--quiet", is_flag=True, help="Say nothing when all is good.")
-@click.option("--strict", is_flag=True, help="End with 78 for warnings, too.")
+@click.option("-q", "--quiet", is_flag=True, help="Print nothing if everything is valid.")
+@click.option("--strict", is_flag=True, help="Exit with status 78 for warnings, too.")
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @json_option
 @click.pass_obj
 def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
-    """Check the settings with their drop-ins, the template, the accounts' files and overrides, tokens, credentials.
-
-    Each thing that is wrong is a line with file, line and key, and what to do. Ends with 78 when something could not
-    be used, 0 otherwise: fit for ExecStartPre=. Run it as root, or as the user wxcontroller, which can't see
+    """Validate the settings and their drop-ins, the template, account files and overrides, tokens and
     credentials.
+
+    Each problem is one line with file, line, key and remedy. Exits with status 78 if something cannot be used and
+    0 otherwise, so it is suitable for ExecStartPre=. Run it as root, or as the user wxcontroller, which cannot
+    read credentials.
     """
     from wxcontroller.core.check import Level, check_configuration  # much to import, for this verb alone
 

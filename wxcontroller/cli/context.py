@@ -121,7 +121,8 @@ def global_options(command: _F) -> _F:
             type=FILE,
             expose_value=False,
             callback=_remember_file,
-            help="File with the API's token, - for standard input [default: $WXCTL_TOKEN, or one that is found].",
+            help="File with the API token, - for standard input [default: $WXCTL_TOKEN, or a token file "
+            "that is found].",
         ),
         json_option,
         click.option(

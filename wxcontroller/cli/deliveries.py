@@ -31,7 +31,7 @@ _F = TypeVar("_F", bound=Callable[..., object])
 
 @click.group(
     cls=VerbGroup,
-    short_help="See reports that wait or failed; replay, purge, acknowledge.",
+    short_help="List, replay, purge and acknowledge webhook reports.",
     examples=(
         "wxctl deliveries list",
         "wxctl deliveries list alice --state dead",
@@ -41,17 +41,18 @@ _F = TypeVar("_F", bound=Callable[..., object])
     ),
 )
 def deliveries() -> None:
-    """Reports on their way to an account's webhook (post_api).
+    """Manage reports queued for an account's webhook (post_api).
 
-    A report is pending until the webhook takes it, and a dead letter when it says never or is down for days. One that
-    the webhook answers with an error moves to the retry lane, and later reports do not wait for it. Dead letters are
-    kept (dead_keep_days); replay sends them again, in the order in which they happened.
+    A report is pending until the webhook accepts it. It becomes a dead letter if the webhook rejects it
+    permanently or is down for days. If the webhook answers with an error, the report moves to the retry lane and
+    later reports do not wait for it. Dead letters are kept (dead_keep_days); replay sends them again in their
+    original order.
     """
 
 
 @deliveries.command(
     "list",
-    short_help="What waits and what is dead; of all accounts, the numbers.",
+    short_help="List waiting reports and dead letters.",
     examples=("wxctl deliveries list", "wxctl deliveries list alice --state dead"),
 )
 @optional_name_argument
@@ -60,15 +61,15 @@ def deliveries() -> None:
     "states",
     type=click.Choice(_STATES),
     multiple=True,
-    help="Only of this state, may be repeated [default: held, pending, dead].",
+    help="Only reports in this state; may be repeated [default: held, pending, dead].",
 )
-@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="At most so many.")
-@click.option("--after", type=click.IntRange(0), default=0, help="Go on after this number.")
-@click.option("--all", "all_", is_flag=True, help="Without NAME: accounts with nothing waiting or lost, too.")
+@click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Show at most this many.")
+@click.option("--after", type=click.IntRange(0), default=0, help="Show reports after this number.")
+@click.option("--all", "all_", is_flag=True, help="Without NAME: include accounts without waiting or lost reports.")
 @global_options
 @click.pass_obj
 def list_(session: Session, name: str | None, states: tuple[str, ...], limit: int, after: int, all_: bool) -> None:
-    """Show what waits for an account's webhook and what is dead; without NAME the numbers of all accounts."""
+    """List an account's waiting reports and dead letters; without NAME, show the counts of all accounts."""
     api = session.api()
     if name is None:
         _overview(session, api, all_)
@@ -104,7 +105,9 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
         tell("more: {command}", command=command("deliveries list", account.name, "--after", text(following)))
 
 
-@deliveries.command(short_help="Show one with its report.", examples=("wxctl deliveries show alice 5f3a9c01-17",))
+@deliveries.command(
+    short_help="Show a delivery and its report.", examples=("wxctl deliveries show alice 5f3a9c01-17",)
+)
 @name_argument
 @click.argument("delivery_id", metavar="ID")
 @global_options
@@ -139,18 +142,18 @@ def _choosing(verb: _F) -> _F:
 
 
 @deliveries.command(
-    short_help="Send reports again.",
+    short_help="Replay reports.",
     examples=("wxctl deliveries replay alice --dead", "wxctl deliveries replay alice 5f3a9c01-17 --delivered"),
 )
 @name_argument
 @_choosing
-@click.option("--delivered", is_flag=True, help="With IDs: also those that were delivered already.")
+@click.option("--delivered", is_flag=True, help="With IDs: also reports that were already delivered.")
 @global_options
 @click.pass_obj
 def replay(session: Session, name: str, ids: tuple[str, ...], dead: bool, delivered: bool) -> None:
-    """Send reports again: those with these IDs, or all dead letters.
+    """Send the reports with these IDs again, or all dead letters.
 
-    They go out before what waits, in the order in which they happened, with the ids they had.
+    They are sent before waiting reports, in their original order and with their original ids.
     """
     api = session.api()
     states = ["dead", "purged", *(["delivered", "kept"] if delivered else [])]
@@ -160,18 +163,18 @@ def replay(session: Session, name: str, ids: tuple[str, ...], dead: bool, delive
 
 
 @deliveries.command(
-    short_help="Give reports up.",
+    short_help="Purge reports.",
     examples=("wxctl deliveries purge alice --dead", "wxctl deliveries purge alice 5f3a9c01-17"),
 )
 @name_argument
 @_choosing
-@click.option("--pending", is_flag=True, help="All that wait.")
+@click.option("--pending", is_flag=True, help="All waiting reports.")
 @global_options
 @click.pass_obj
 def purge(session: Session, name: str, ids: tuple[str, ...], dead: bool, pending: bool) -> None:
-    """Give reports up: those with these IDs, all dead letters, or all that wait. They are not delivered then.
+    """Purge the reports with these IDs, all dead letters, or all waiting reports. They are not delivered.
 
-    They stay in the account's event log for its time (event_keep_days), and replay brings them back.
+    They stay in the account's event log (event_keep_days) and can be replayed from there.
     """
     api = session.api()
     states = [word for word, wanted in (("dead", dead), ("pending", pending)) if wanted]
@@ -190,7 +193,7 @@ def purge(session: Session, name: str, ids: tuple[str, ...], dead: bool, pending
 @global_options
 @click.pass_obj
 def acknowledge(session: Session, name: str, ids: tuple[str, ...]) -> None:
-    """Acknowledge dead letters: those with these IDs, or all.
+    """Acknowledge the dead letters with these IDs, or all.
 
     They are kept and can be replayed, but the account is no longer in trouble because of them, until new ones come.
     """

@@ -34,7 +34,7 @@ def _complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> li
 
 @click.command(
     cls=Verb,
-    short_help="Show what happens, as it happens.",
+    short_help="Follow events.",
     examples=(
         "wxctl events",
         "wxctl events alice --type friend_message",
@@ -49,17 +49,17 @@ def _complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> li
     multiple=True,
     metavar="TYPE",
     shell_complete=_complete_type,
-    help="Only of this type; may be repeated.",
+    help="Only events of this type; may be repeated.",
 )
-@click.option("--since", metavar="WHEN", help="Begin with what happened then: 30s, 10m, 2h, 7d ago, or a date.")
-@click.option("--after", metavar="CURSOR", help="Go on after this cursor, as --json shows it.")
+@click.option("--since", metavar="WHEN", help="Start with events from WHEN: 30s, 10m, 2h, 7d ago, or a date.")
+@click.option("--after", metavar="CURSOR", help="Resume after this cursor, as shown by --json.")
 @click.option(
     "--cursor-file",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Go on after the cursor in FILE, if there is one, and keep it there.",
+    help="Resume after the cursor in FILE, if there is one, and save the cursor there.",
 )
-@click.option("-n", "--count", type=click.IntRange(1), metavar="N", help="End after N events.")
+@click.option("-n", "--count", type=click.IntRange(1), metavar="N", help="Exit after N events.")
 @global_options
 @click.pass_obj
 def events(
@@ -71,10 +71,10 @@ def events(
     cursor_file: Path | None,
     count: int | None,
 ) -> None:
-    """Show events of all accounts or of those named, until Ctrl-C: messages, changes of state, and all else.
+    """Show events of all or of the named accounts until Ctrl-C: messages, changes of state and everything else.
 
-    With --json each is a line: an object with the event, and the cursor after it. When the controller goes away, it
-    is waited for, and nothing is missed. Message texts are shown.
+    With --json each event is one line: an object with the event and the cursor after it. If the connection to the
+    controller is lost, wxctl reconnects without missing events. Message texts are shown.
     """
     if sum(each is not None for each in (since, after, cursor_file)) > 1:
         raise BadUsage(N_("--since, --after and --cursor-file cannot be combined"), N_("use one of them"))

@@ -27,9 +27,9 @@ _TIMEOUT = click.option(
     default=600,
     show_default=True,
     metavar="S",
-    help="Stop waiting after S seconds; the account goes on.",
+    help="Stop waiting after S seconds; the account keeps running.",
 )
-_NO_WAIT = click.option("--no-wait", is_flag=True, help="Return when the unit is up; don't follow the login.")
+_NO_WAIT = click.option("--no-wait", is_flag=True, help="Return when the unit is up, without following the login.")
 
 
 _OPTIONS = click.option(
@@ -62,7 +62,7 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 @global_options
 @click.pass_obj
 def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
-    """Register an account with its options, without starting it. Refused (8) when there is one of that name."""
+    """Register an account with its options, without starting it. Refused (8) if an account of that name exists."""
     added = session.api().add(parse_name(name), _given(pairs, post_api, driver))
     for note in notes(added):
         tell(note, err=True)
@@ -105,8 +105,8 @@ def start(
 ) -> None:
     """Start accounts and follow them until they are running. A NAME like 'shop-*' matches accounts.
 
-    The QR code of a single account is shown here. Options given are kept with the account for the starts to come.
-    Ctrl-C ends the following, not the account.
+    For a single account, its QR code is shown here. Options are stored with the account and apply to later
+    starts. Ctrl-C stops following; the account keeps running.
     """
     options = _given(pairs, post_api, driver)
     following = 0 if no_wait else timeout
@@ -167,7 +167,7 @@ def stop(session: Session, names: tuple[str, ...]) -> None:
 @global_options
 @click.pass_obj
 def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: float) -> None:
-    """Restart accounts, for instance onto new code, and follow them until they are running.
+    """Restart accounts, for instance after an upgrade, and follow them until they are running.
 
     A NAME like 'shop-*' matches accounts that are not stopped.
     """
@@ -185,7 +185,7 @@ def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: fl
 
 @click.command(
     cls=Verb,
-    short_help="End an account's WeChat session for good, and stop it.",
+    short_help="Log an account out of WeChat and stop it.",
     examples=("wxctl logout alice --yes",),
 )
 @name_argument
@@ -195,13 +195,13 @@ def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: fl
 def logout(session: Session, name: str, yes: bool) -> None:
     """Log an account out at WeChat and stop it. Its options and reports are kept; the next start needs a scan.
 
-    A stop alone keeps the login. The account must run, since only its own program can reach its session.
+    wxctl stop keeps the login. The account must be running, because only its own process can reach its session.
     """
     api = session.api()
     account = api.resolve(name)
     if not yes:
         kept = Text(N_("{account} is not logged out"), account=account.name)
-        confirm(api, [account], Text("Log {account} out? It needs a scan then.", account=account.name), kept)
+        confirm(api, [account], Text("Log {account} out? The next login needs a scan.", account=account.name), kept)
     ended = api.logout(account)
     if session.json:
         session.emit(ended.raw)

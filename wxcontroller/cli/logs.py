@@ -32,7 +32,7 @@ _JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
     ),
 )
 @name_argument
-@click.option("-f", "--follow", is_flag=True, help="Go on with new lines as they come.")
+@click.option("-f", "--follow", is_flag=True, help="Follow new lines.")
 @click.option(
     "-n", "--lines", type=click.IntRange(min=0), metavar="N", help="The newest N lines [default: all, with -f 10]."
 )
@@ -42,8 +42,8 @@ _JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 def logs(session: Session, name: str, follow: bool, lines: int | None, since: str | None) -> None:
     """Show the journal of an account, until Ctrl-C with --follow.
 
-    On the accounts' machine journalctl(1) shows it, and no controller is needed. Of another machine (--url), and to
-    who may not read the journal, the controller tells it: the newest 1000 lines at most.
+    On the accounts' machine this uses journalctl(1) and needs no controller. For another machine (--url), and for
+    users who may not read the journal, the controller returns at most the newest 1000 lines.
 
     With --json each entry is a line, an object of the journal's own fields.
     """

@@ -23,11 +23,11 @@ from wxcontroller.core.options import OPTIONS
     ),
 )
 @name_argument
-@click.option("--all", "all_", is_flag=True, help="Those with their default value, too.")
+@click.option("--all", "all_", is_flag=True, help="Show options with their default value, too.")
 @global_options
 @click.pass_obj
 def show(session: Session, name: str, all_: bool) -> None:
-    """Show the options and limits that an account starts with, and where each comes from.
+    """Show the options and limits that an account starts with, and the source of each.
 
     request: stored with the account, by start, add or set. settings: from [client] and [limits] of the settings, the
     template or /etc/wxcontroller/clients. Passwords and queries of addresses are not shown.
@@ -70,7 +70,7 @@ def show(session: Session, name: str, all_: bool) -> None:
 @click.command(
     "set",
     cls=Verb,
-    short_help="Store options with an account.",
+    short_help="Set options of an account.",
     examples=(
         "wxctl set alice send_interval=5",
         "wxctl set alice post_api=@url.txt",
@@ -84,15 +84,14 @@ def show(session: Session, name: str, all_: bool) -> None:
     multiple=True,
     metavar="KEY",
     shell_complete=complete_key,
-    help="Give this option its default again; may be repeated.",
+    help="Reset this option to its default; may be repeated.",
 )
 @global_options
 @click.pass_obj
 def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, ...]) -> None:
-    """Store options with an account; those that are not named stay as they are. They count from its next start.
+    """Set options of an account; other options keep their values. Changes apply from its next start.
 
-    KEY=@FILE takes the value from a file, KEY=@- from standard input: what holds a password should not be seen in
-    ps(1).
+    KEY=@FILE takes the value from a file, KEY=@- from standard input, so that passwords do not show in ps(1).
     """
     changes: dict[str, str | None] = {**option_pairs(pairs), **dict.fromkeys(unset)}
     if not changes:

@@ -35,7 +35,7 @@ _KINDS = ("svg", "png")
 @global_options
 @click.pass_obj
 def qr(session: Session, name: str, output: Path | None) -> None:
-    """Show the QR code that an account waits to be scanned with.
+    """Show the QR code that logs an account in.
 
     It is valid for a few minutes; the account then shows another one. Whoever sees it can begin a login: FILE is
     readable by you alone.

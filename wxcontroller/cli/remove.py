@@ -32,11 +32,11 @@ _PATHS = Paths()
 )
 @names_argument
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@click.option("--keep-tokens", is_flag=True, help="Do not change tokens that are bound to the accounts.")
+@click.option("--keep-tokens", is_flag=True, help="Keep tokens that are bound to the accounts.")
 @global_options
 @click.pass_obj
 def remove(session: Session, names: tuple[str, ...], yes: bool, keep_tokens: bool) -> None:
-    """Stop accounts and delete them: their options, their logins, all they have stored.
+    """Stop accounts and delete their options, logins and stored data.
 
     A NAME like 'shop-*' matches accounts. As root on the controller's machine, the command also removes the account
     from API tokens, so that they cannot access a later account of that name: a token bound to this account alone
@@ -48,7 +48,7 @@ def remove(session: Session, names: tuple[str, ...], yes: bool, keep_tokens: boo
         if not yes:
             listed = ", ".join(account.name for account in accounts)
             question = Text(
-                "Remove {names} with its login and all it has stored?",
+                "Remove {names} with its login and all stored data?",
                 "Remove {n} accounts with their logins and all they have stored: {names}?",
                 n=len(accounts),
                 names=listed,

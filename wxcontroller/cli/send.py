@@ -66,17 +66,20 @@ class Recipient:
     "file",
     type=click.Path(exists=True, dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Send this file in place of a text: an image or video as such, by its name's ending.",
+    help="Send this file instead of a text; the file name extension decides whether it is sent as "
+    "an image, a video or a file.",
 )
 @click.option("--group", is_flag=True, help="TO is a group; without it friends and groups are looked through.")
-@click.option("--key", metavar="KEY", help="A send that is repeated with its key is one message. Default: a new one.")
+@click.option(
+    "--key", metavar="KEY", help="Repeating a send with the same key sends one message. Default: a new key."
+)
 @click.option(
     "--timeout",
     type=click.FloatRange(0, 3600),
     default=60.0,
     show_default=True,
     metavar="S",
-    help="When no answer comes it is asked for again, for so many seconds.",
+    help="Retry for this many seconds if the controller does not answer.",
 )
 @global_options
 @click.pass_obj

@@ -30,7 +30,7 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
 @click.command(
     "list",
     cls=Verb,
-    short_help="Show accounts in a table.",
+    short_help="List accounts.",
     examples=(
         "wxctl list",
         "wxctl list --trouble",
@@ -38,7 +38,7 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
         "wxctl list --json | jq -r '.[].name'",
     ),
 )
-@click.option("--trouble", is_flag=True, help="Only accounts in trouble.")
+@click.option("--trouble", is_flag=True, help="Only accounts with problems.")
 @click.option(
     "--state",
     "states",
@@ -52,12 +52,12 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
     type=click.Choice(list(_SORTING)),
     default="name",
     show_default=True,
-    help="By name, by state, or those first whose state changed last.",
+    help="Sort by name, by state, or by the latest change of state.",
 )
 @global_options
 @click.pass_obj
 def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -> None:
-    """Show accounts in a table: state, since when, port, user, status in words."""
+    """List accounts with their state and since when, port, user and status text."""
     api = session.api()
     try:
         api.probe()
@@ -99,8 +99,9 @@ def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -
 def status(session: Session, name: str | None) -> None:
     """Show the status of an account, or without NAME of the controller and all accounts.
 
-    The exit code tells too: 0 fine or stopped as wanted, 5 it should be up but is not, 6 it has given up and
-    needs a human. When the controller does not answer, what systemd knows is shown, and the exit code is 3.
+    Exit status: 0 running or stopped as requested, 5 not running although it should be, 6 given up and waiting
+    for someone to act. If the controller does not answer, the status shown comes from systemd and the exit status
+    is 3.
     """
     if name is None:
         _overview(session)

@@ -32,20 +32,20 @@ _ROOT = click.option("--root", type=click.Path(path_type=Path), default=Path("/"
 
 @click.group(
     cls=VerbGroup,
-    short_help="Make, show and revoke tokens for the API.",
+    short_help="Create, list and revoke API tokens.",
     examples=("wxctl token create bot --scope send --account alice", "wxctl token list"),
 )
 def token() -> None:
-    """Make, show and revoke tokens for the API, as root on the controller's machine.
+    """Create, list and revoke API tokens, as root on the controller's machine.
 
-    While there are none, every program on that machine may call the API. As soon as there is one, every caller needs
-    one. Changes count at once, also for a controller that runs.
+    Without any token, every program on that machine may call the API. As soon as one exists, every caller needs a
+    token. Changes take effect immediately, without restarting the controller.
     """
 
 
 @token.command(
     "create",
-    short_help="Make a token, and print it this once.",
+    short_help="Create a token and print it.",
     examples=(
         "wxctl token create bot --scope send --account alice",
         "wxctl token create panel --scope control --expires 90d",
@@ -65,7 +65,7 @@ def token() -> None:
     multiple=True,
     metavar="NAME",
     shell_complete=complete_name,
-    help="Bind it to this account; may be repeated.",
+    help="Bind the token to this account; may be repeated.",
 )
 @click.option("--expires", metavar="WHEN", help="After a time (12h, 30d, 8w, 1y), or at a date (2030-01-31).")
 @_ROOT
@@ -74,7 +74,7 @@ def token() -> None:
 def create(
     session: Session, name: str, scope: str, accounts: tuple[str, ...], expires: str | None, root: Path
 ) -> None:
-    """Make a token and print it on standard output. It is kept as a hash only, and can't be shown again."""
+    """Create a token and print it on standard output. Only its hash is stored, so it cannot be shown again."""
     shown, made = minted(name, Scope(scope), accounts, _expiry(expires))
     tokens = _changed(lambda file: file.add(made), root)
     if session.json:
@@ -98,12 +98,12 @@ def create(
     _publish(tokens, root)
 
 
-@token.command("list", short_help="Show all tokens.", examples=("wxctl token list --json",))
+@token.command("list", short_help="List tokens.", examples=("wxctl token list --json",))
 @_ROOT
 @json_option
 @click.pass_obj
 def list_(session: Session, root: Path) -> None:
-    """Show all tokens: id, name, scope, the accounts each is bound to, when it was made and when it expires."""
+    """List tokens with id, name, scope, bound accounts, creation time and expiry."""
     tokens = _changed(lambda file: file.read(), root)
     _publish(tokens, root)
     if session.json:
@@ -119,7 +119,7 @@ def list_(session: Session, root: Path) -> None:
 
 @token.command(
     "revoke",
-    short_help="Make a token worthless.",
+    short_help="Revoke a token.",
     examples=(
         "wxctl token revoke bot",
         "wxctl token revoke 1f3c09aa",
@@ -130,7 +130,7 @@ def list_(session: Session, root: Path) -> None:
 @json_option
 @click.pass_obj
 def revoke(session: Session, which: str, root: Path) -> None:
-    """Make a token worthless, at once, by its id or name."""
+    """Revoke a token by its id or name, effective immediately."""
     gone: list[Token] = []
 
     def take_out(file: TokenFile) -> Tokens:

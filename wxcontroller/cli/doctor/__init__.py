@@ -11,22 +11,22 @@ from wxcontroller.cli.verbs import Verb
 
 @click.command(
     cls=Verb,
-    short_help="Look for common faults, and say what to do.",
+    short_help="Diagnose common problems.",
     examples=(
         "wxctl doctor",
         "wxctl doctor --json | jq '.[] | select(.level != \"ok\")'",
     ),
 )
-@click.option("-q", "--quiet", is_flag=True, help="Only what is not ok.")
+@click.option("-q", "--quiet", is_flag=True, help="Only checks that are not ok.")
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @global_options
 @click.pass_obj
 def doctor(session: Session, quiet: bool, root: Path) -> None:
-    """Look for the common faults of this machine, and say of each thing: ok, warn or fail, and what to do.
+    """Diagnose common problems of this machine. Each check reports ok, warn or fail, and a remedy.
 
-    Looked at are the settings, the services, polkit, changed units, the boot, credentials, disks, ports, the clock
-    and the way to WeChat, and every account. Run it as root to see all of it. With a --url of another machine only
-    what its controller tells is looked at. Ends with 1 when something is fail.
+    Checks the settings, services, polkit, modified units, boot, credentials, disks, ports, clock, the connection
+    to WeChat, and every account. Run it as root for complete results. With the --url of another machine it checks
+    only what that controller reports. Exits with status 1 if any check fails.
     """
     from wxcontroller.cli.doctor.examine import results  # much to import, for this verb alone
     from wxcontroller.core.check import Level

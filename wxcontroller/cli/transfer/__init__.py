@@ -9,13 +9,13 @@ _PASSPHRASE = click.option(
     "--passphrase-file",
     metavar="FILE",
     type=FILE,
-    help="Read the passphrase from the first line of FILE, - for standard input, in place of asking.",
+    help="Read the passphrase from the first line of FILE, - for standard input, instead of asking for it.",
 )
 
 
 @click.command(
     cls=Verb,
-    short_help="Write an account into an encrypted file, to move it.",
+    short_help="Export an account to an encrypted file.",
     examples=(
         "wxctl export alice alice.wxaccount --stop",
         "wxctl export alice - --stop --passphrase-file key >alice.wxaccount",
@@ -24,18 +24,19 @@ _PASSPHRASE = click.option(
 @name_argument
 @click.argument("file", metavar="FILE", type=FILE)
 @click.option("--stop", "stop_it", is_flag=True, help="Stop the account first, if it runs.")
-@click.option("--no-media", is_flag=True, help="Leave out received pictures and the like.")
+@click.option("--no-media", is_flag=True, help="Leave out received media.")
 @_PASSPHRASE
 @global_options
 @click.pass_obj
 def export(
     session: Session, name: str, file: str, stop_it: bool, no_media: bool, passphrase_file: str | None
 ) -> None:
-    """Write an account with its options, login, events and media into FILE (- for standard output), encrypted.
+    """Export an account with its options, login, events and media to the encrypted file FILE (- for standard
+    output).
 
-    Its override file and credentials in /etc/wxcontroller go with it, and the drop-ins of its unit. Encrypted
-    credentials can't: each is named. It must not run, and stays stopped: two machines with one login lose it. Run it
-    as root. FILE is never overwritten.
+    The export includes the account's override file and credentials in /etc/wxcontroller and the drop-ins of its
+    unit. Encrypted credentials cannot be exported; wxctl lists them. The account must be stopped and stays
+    stopped: running it on two machines would lose its login. Run this as root. FILE is never overwritten.
     """
     from wxcontroller.cli.transfer.exporting import exported  # much to import, for this verb alone
 
@@ -45,7 +46,7 @@ def export(
 @click.command(
     "import",
     cls=Verb,
-    short_help="Take an exported account in.",
+    short_help="Import an exported account.",
     examples=(
         "wxctl import alice.wxaccount",
         "wxctl import alice.wxaccount --passphrase-file key",
@@ -55,17 +56,17 @@ def export(
 @click.option(
     "--drop-ins/--no-drop-ins",
     default=None,
-    help="Put the drop-ins of its unit in place, or not; one is needed when there are any.",
+    help="Install the drop-ins of its unit, or leave them out; required when the export contains any.",
 )
 @_PASSPHRASE
 @global_options
 @click.pass_obj
 def import_(session: Session, file: str, drop_ins: bool | None, passphrase_file: str | None) -> None:
-    """Take in an account from FILE (- for standard input), as wxctl export wrote it. It is not started.
+    """Import an account from FILE (- for standard input) written by wxctl export. The account is not started.
 
-    Nothing is overwritten: it is refused (8) when an account of that name, or anything of one, is here. All of it is
-    taken in or nothing. Drop-ins of its unit, which systemd obeys as root, are put in place only with --drop-ins.
-    Run it as root, with the controller running.
+    Nothing is overwritten: the import is refused (8) if an account of that name, or any of its files, exists
+    here. The import is all or nothing. Drop-ins of its unit, which systemd applies as root, are installed only
+    with --drop-ins. Run this as root while the controller is running.
     """
     from wxcontroller.cli.transfer.importing import imported
 

@@ -44,7 +44,7 @@ const ACTIONS = {
     ask: (name) => ({
       title: t("Log out {name}?", { name }),
       text: t(
-        "Its WeChat session is ended for good and the account is stopped. The next start needs a scan. Settings and messages stay.",
+        "This logs the account out of WeChat and stops it. The next start needs a scan. Settings and messages are kept.",
       ),
       yes: t("Log out"),
     }),
@@ -55,7 +55,7 @@ const ACTIONS = {
     done: (name) => t("{name} is removed.", { name }),
     ask: (name) => ({
       title: t("Remove {name}?", { name }),
-      text: t("It is stopped, and its session, messages and media are deleted. There is no way back."),
+      text: t("This stops the account and deletes its session, messages and media. It cannot be undone."),
       yes: t("Remove"),
     }),
   },

@@ -56,7 +56,7 @@ export function eventsTab(name) {
 
   $("events").replaceChildren();
   const up = isUp(accounts.get(name) ?? DOWN);
-  setText($("events-note"), up ? t("Loading…") : t("What was before is told once the account runs."));
+  setText($("events-note"), up ? t("Loading…") : t("Earlier events are shown once the account runs."));
   $("show-texts").checked = false;
   const toggle = () => $("events").classList.toggle("open", $("show-texts").checked);
   toggle();

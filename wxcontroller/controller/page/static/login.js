@@ -11,7 +11,7 @@ export function setUpLogin(shown) {
     shown(true);
     const form = $("login-form");
     const problem = $("login-problem");
-    problem.textContent = refused ? t("This token is not valid, or not any more.") : "";
+    problem.textContent = refused ? t("This token is invalid or no longer valid.") : "";
     setHidden(problem, !refused);
     form.elements.token.focus();
     await new Promise((sent) => form.addEventListener("submit", sent, { once: true }));

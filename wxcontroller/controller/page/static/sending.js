@@ -15,7 +15,7 @@ export function sendForm(name, signal) {
   function choose(entry, kind) {
     const other = entry?.id !== chosen?.id;
     chosen = entry;
-    const nobody = t("Choose somebody from the list.");
+    const nobody = t("Choose a recipient from the list.");
     setText($("send-to"), entry ? t("To {who} ({kind})", { who: entry.label, kind }) : nobody);
     if (other && !sending) explain(result, null);
     enable();
