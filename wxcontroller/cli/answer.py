@@ -95,9 +95,9 @@ def answer(session: Session, name: str, value: str | None) -> None:
 
 
 def answer_on_terminal(session: Session, api: Api, name: AccountName) -> bool:
-    """Ask what the account asks, and send the answer. Returns False if it asks nothing, or nobody is there to ask.
+    """Prompt for the account's question and send the answer. Return False without a question or a terminal.
 
-    An answer of the wrong form is reported: the account asks again. Raises Declined, and WxError if it is not sent.
+    A malformed answer is reported and the account asks again. Raises Declined, and WxError if it is not sent.
     """
     question = question_of(api.account(name)) if can_ask(session) else None
     if question is None:

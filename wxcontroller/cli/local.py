@@ -185,7 +185,7 @@ def act(verb: str, unit: str) -> None:
 
 
 def reload_units() -> None:
-    """Have systemd read its units anew. Raises WxError."""
+    """Have systemd reload its units. Raises WxError."""
     _systemctl("daemon-reload")
 
 

@@ -12,28 +12,29 @@ from wxcontroller.sandbox.remote import DEFAULT_URL
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
-@click.option(
-    "--url", default=DEFAULT_URL, show_default=True, envvar="WXSANDBOX_URL", help="Where the sandbox answers."
-)
+@click.option("--url", default=DEFAULT_URL, show_default=True, envvar="WXSANDBOX_URL", help="The sandbox's address.")
 @click.version_option(__version__, prog_name="wxsandbox")
 @click.pass_context
 def cli(context: click.Context, url: str) -> None:
-    """WeChat servers of your own, for trying out and testing.
+    """Local WeChat servers for trying out and testing clients.
 
-    "serve" runs them; the other commands do what a phone does, or make trouble.
+    "serve" runs the servers; the other commands act as a phone or inject faults.
     """
     context.obj = url
 
 
 @cli.command()
-@click.option("--listen", default="127.0.0.1:2100", show_default=True, metavar="IP:PORT", help="Where to serve HTTP.")
-@click.option("--tls-listen", metavar="IP:PORT", help="Serve TLS for the real host names here too.")
-@click.option("--tls-dir", type=click.Path(path_type=Path), help="Certificates for --tls-listen; made when missing.")
+@click.option("--listen", default="127.0.0.1:2100", show_default=True, metavar="IP:PORT", help="Address for HTTP.")
+@click.option("--tls-listen", metavar="IP:PORT", help="Address for TLS under the real host names.")
+@click.option("--tls-dir", type=click.Path(path_type=Path), help="Certificates for --tls-listen; created if missing.")
 @click.option(
-    "--accounts", default=3, show_default=True, type=click.IntRange(0, 10_000), help="Have at least so many."
+    "--accounts", default=3, show_default=True, type=click.IntRange(0, 10_000), help="Create at least this many."
 )
 @click.option(
-    "--state", type=click.Path(path_type=Path), envvar="WXSANDBOX_STATE", help="Keep accounts and logins here."
+    "--state",
+    type=click.Path(path_type=Path),
+    envvar="WXSANDBOX_STATE",
+    help="Store accounts and logins in this file.",
 )
 @click.option(
     "--poll-hold", default=25.0, show_default=True, type=click.FloatRange(0), help="Seconds a login poll waits."
@@ -42,10 +43,10 @@ def cli(context: click.Context, url: str) -> None:
     "--sync-hold", default=25.0, show_default=True, type=click.FloatRange(0), help="Seconds synccheck waits."
 )
 @click.option(
-    "--uuid-life", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds a code is good."
+    "--uuid-life", default=300.0, show_default=True, type=click.FloatRange(1), help="Seconds a code is valid."
 )
 @click.option(
-    "--code-life", default=120.0, show_default=True, type=click.FloatRange(1), help="Seconds an iLink code is good."
+    "--code-life", default=120.0, show_default=True, type=click.FloatRange(1), help="Seconds an iLink code is valid."
 )
 @click.option(
     "--updates-hold", default=35.0, show_default=True, type=click.FloatRange(0), help="Seconds getupdates waits."
@@ -66,10 +67,10 @@ def cli(context: click.Context, url: str) -> None:
     default=1.0,
     show_default=True,
     type=click.FloatRange(0),
-    help="webwxbatchgetcontact a second that are tolerated for long; 0 = any.",
+    help="Sustained webwxbatchgetcontact requests per second; 0 = any.",
 )
-@click.option("--strict", is_flag=True, help="Refuse every breach of the protocol, not only what WeChat refuses.")
-@click.option("--no-resend", is_flag=True, help="Never send again what a client has acknowledged.")
+@click.option("--strict", is_flag=True, help="Refuse every protocol violation, not only those that WeChat refuses.")
+@click.option("--no-resend", is_flag=True, help="Never resend events that a client has acknowledged.")
 @click.option("--i-know-this-is-public", is_flag=True, help="Allow addresses that others can reach.")
 def serve(
     listen: str,
@@ -146,7 +147,7 @@ def serve(
 @cli.command("make-ca")
 @click.argument("directory", type=click.Path(path_type=Path, file_okay=False))
 def make_ca(directory: Path) -> None:
-    """Make a CA and a certificate for all real host names in DIRECTORY, unless they are there."""
+    """Create a CA and a certificate for all real host names in DIRECTORY, unless they exist."""
     from wxcontroller.sandbox import tls
 
     made = tls.make_ca(directory)

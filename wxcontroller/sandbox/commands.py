@@ -26,12 +26,12 @@ def accounts(url: str, as_json: bool) -> None:
 
 
 @click.command("add-account")
-@click.option("--nickname", default="", help="Made up when left out.")
-@click.option("--domain", default="wx.qq.com", show_default=True, help="Where the account is at home.")
+@click.option("--nickname", default="", help="Default: generated.")
+@click.option("--domain", default="wx.qq.com", show_default=True, help="WeChat host of the account.")
 @click.option("--friends", default=30, show_default=True)
 @click.option("--groups", default=4, show_default=True)
 @click.option("--members", default=12, show_default=True, help="Members of each group.")
-@click.option("--seed", type=int, help="The same seed grows the same people.")
+@click.option("--seed", type=int, help="The same seed creates the same people.")
 @click.option(
     "--web-login", default="both", show_default=True, type=click.Choice(["both", "desktop", "normal", "refused"])
 )
@@ -57,12 +57,12 @@ def add_account(
 @click.argument("uin")
 @click.pass_obj
 def account(url: str, uin: str) -> None:
-    """Show an account, whom it knows and where it is logged in, as JSON."""
+    """Show an account, its contacts and its logins, as JSON."""
     show(Remote(url).ask("GET", "accounts", uin))
 
 
 @click.command()
-@click.option("--state", help="Only those in this state, e.g. waiting.")
+@click.option("--state", help="Only logins in this state, for example waiting.")
 @click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is one.")
 @json_flag
 @click.pass_obj
@@ -77,7 +77,7 @@ def logins(url: str, state: str | None, wait: float, as_json: bool) -> None:
 
 
 _uuid = click.argument("uuid", required=False)
-_wait = click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for a login when there is none.")
+_wait = click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for a login if there is none.")
 
 
 def _find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait: float) -> str:
@@ -100,13 +100,13 @@ def _move(url: str, uuid: str, verb: str, body: JsonValue = None) -> None:
 
 @click.command()
 @_uuid
-@click.option("--as", "uin", required=True, type=int, metavar="UIN", help="Whose phone scans.")
-@click.option("--verify", is_flag=True, help="iLink: show digits that the client must send.")
-@click.option("--redirect", is_flag=True, help="iLink: let the client go on at another host name.")
+@click.option("--as", "uin", required=True, type=int, metavar="UIN", help="Scan with this account's phone.")
+@click.option("--verify", is_flag=True, help="iLink: show digits that the client must enter.")
+@click.option("--redirect", is_flag=True, help="iLink: redirect the client to another host name.")
 @_wait
 @click.pass_obj
 def scan(url: str, uuid: str | None, uin: int, verify: bool, redirect: bool, wait: float) -> None:
-    """Scan a code (the newest waiting one when UUID is left out)."""
+    """Scan a code (default: the newest waiting one)."""
     body: JsonObject = {
         "uin": uin,
         **({"verify": True} if verify else {}),
@@ -121,7 +121,7 @@ def scan(url: str, uuid: str | None, uin: int, verify: bool, redirect: bool, wai
 @_wait
 @click.pass_obj
 def confirm(url: str, uuid: str | None, uin: int | None, wait: float) -> None:
-    """Press "Log in" (for the newest scanned or waiting login when UUID is left out)."""
+    """Press "Log in" (default: for the newest scanned or waiting login)."""
     states = ("scanned", "waiting")
     _move(url, _find_login(Remote(url), uuid, states, wait), "confirm", None if uin is None else {"uin": uin})
 
@@ -131,7 +131,7 @@ def confirm(url: str, uuid: str | None, uin: int | None, wait: float) -> None:
 @_wait
 @click.pass_obj
 def cancel(url: str, uuid: str | None, wait: float) -> None:
-    """Say no on the phone."""
+    """Decline a login on the phone."""
     _move(url, _find_login(Remote(url), uuid, ("scanned", "waiting"), wait), "cancel")
 
 
@@ -140,14 +140,14 @@ def cancel(url: str, uuid: str | None, wait: float) -> None:
 @_wait
 @click.pass_obj
 def expire(url: str, uuid: str | None, wait: float) -> None:
-    """Make a code too old."""
+    """Let a code expire."""
     _move(url, _find_login(Remote(url), uuid, ("waiting", "scanned"), wait), "expire")
 
 
 _kind = click.option("--kind", default="text", show_default=True, help="image, file, link, … (see wxsandbox(1)).")
 _existing = click.Path(path_type=Path, exists=True, dir_okay=False)
-_file = click.option("--file", "path", type=_existing, help="Its content.")
-_set = click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", help="What else its kind has.")
+_file = click.option("--file", "path", type=_existing, help="File with the content.")
+_set = click.option("--set", "fields", multiple=True, metavar="FIELD=VALUE", help="Another field of this kind.")
 _NOT_TEXT = frozenset(
     {"size", "length", "app_type", "latitude", "longitude", "msg_type", "scene", "store", "fields", "full_url"}
 )
@@ -172,7 +172,7 @@ def _message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -
 @click.argument("uin")
 @click.argument("sender")
 @click.argument("said", metavar="[TEXT]", required=False, default="")
-@click.option("--group", default="", help="The group that SENDER writes in.")
+@click.option("--group", default="", help="Let SENDER write in this group.")
 @_kind
 @_file
 @_set
@@ -180,7 +180,7 @@ def _message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -
 def receive(
     url: str, uin: str, sender: str, said: str, group: str, kind: str, path: Path | None, fields: tuple[str, ...]
 ) -> None:
-    """Let SENDER send something to account UIN; prints the message's id."""
+    """Send a message from SENDER to account UIN and print its id."""
     body: JsonObject = {"from": sender, **_message(said, kind, path, fields), **({"group": group} if group else {})}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "receive", body=body), "msg_id")))
 
@@ -194,7 +194,7 @@ def receive(
 @_set
 @click.pass_obj
 def phone_send(url: str, uin: str, to: str, said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> None:
-    """Send something from the phone of account UIN; prints the message's id."""
+    """Send a message from the phone of account UIN and print its id."""
     body: JsonObject = {"to": to, **_message(said, kind, path, fields)}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "phone-send", body=body), "msg_id")))
 
@@ -206,7 +206,7 @@ def phone_send(url: str, uin: str, to: str, said: str, kind: str, path: Path | N
 @click.option("--by", help="The member who invites; without it WHO scans a code.")
 @click.pass_obj
 def join(url: str, uin: str, group: str, who: str, by: str | None) -> None:
-    """Let WHO (somebody new when nobody is called so) join GROUP."""
+    """Let WHO join GROUP; an unknown name creates a person."""
     _member(url, uin, "join", group, who, by)
 
 
@@ -217,7 +217,7 @@ def join(url: str, uin: str, group: str, who: str, by: str | None) -> None:
 @click.option("--by", help="The member who removes WHO.")
 @click.pass_obj
 def leave(url: str, uin: str, group: str, who: str, by: str | None) -> None:
-    """Let WHO leave GROUP."""
+    """Remove WHO from GROUP."""
     _member(url, uin, "leave", group, who, by)
 
 
@@ -231,7 +231,7 @@ def _member(url: str, uin: str, verb: str, group: str, who: str, by: str | None)
 @click.argument("who")
 @click.pass_obj
 def befriend(url: str, uin: str, who: str) -> None:
-    """Let WHO become a friend."""
+    """Make WHO a friend."""
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "befriend", body={"who": who}), "wxid")))
 
 
@@ -240,7 +240,7 @@ def befriend(url: str, uin: str, who: str) -> None:
 @click.argument("value", type=click.Choice(["working", "removed", "pretend"]))
 @click.pass_obj
 def group_operations(url: str, uin: str, value: str) -> None:
-    """Say what becomes of what the web client of account UIN does to groups."""
+    """Choose the outcome of group operations by the web client of account UIN."""
     body: JsonObject = {"group_operations": value}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "settings", body=body), "group_operations")))
 
@@ -260,12 +260,12 @@ def save(url: str, uin: str, seq: str, file: Path) -> None:
 @click.command()
 @click.argument("uin")
 @click.argument("who")
-@click.option("--name", help="What they call themselves, or what the group is called.")
-@click.option("--remark", help="What the account calls them.")
-@click.option("--by", help="The member who gives the group its name.")
+@click.option("--name", help="New name of the person or group.")
+@click.option("--remark", help="New remark of the account for the person.")
+@click.option("--by", help="The member who renames the group.")
 @click.pass_obj
 def change(url: str, uin: str, who: str, name: str | None, remark: str | None, by: str | None) -> None:
-    """Give a person or a group another name or remark."""
+    """Change the name or remark of a person or group."""
     given = {"name": name, "remark": remark, "by": by}
     body: JsonObject = {"who": who, **{key: value for key, value in given.items() if value is not None}}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "change", body=body), "wxid")))
@@ -282,8 +282,8 @@ def remove(url: str, uin: str, who: str) -> None:
 
 @click.command()
 @click.argument("uin")
-@click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
-@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
+@click.option("--after", default=0, metavar="SEQ", help="Only entries after this number.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for an entry.")
 @json_flag
 @click.pass_obj
 def sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
@@ -297,8 +297,10 @@ def sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
 
 @click.command()
 @click.argument("uin")
-@click.option("--retcode", default=1101, show_default=True, type=click.IntRange(1100, 1102), help="What it is told.")
-@click.option("--forget", is_flag=True, help="Take away push login too.")
+@click.option(
+    "--retcode", default=1101, show_default=True, type=click.IntRange(1100, 1102), help="Return code for the client."
+)
+@click.option("--forget", is_flag=True, help="Also end push login.")
 @click.pass_obj
 def logout(url: str, uin: str, retcode: int, forget: bool) -> None:
     """End the web login of account UIN."""

@@ -12,7 +12,7 @@ from wxcontroller.sandbox.remote import Remote
 @click.command()
 @click.argument("uin")
 @click.option(
-    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting, session, throttle, window_open."
+    "--set", "changes", multiple=True, metavar="NAME=VALUE", help="A setting, session, throttle or window_open."
 )
 @click.pass_obj
 def ilink(url: str, uin: str, changes: tuple[str, ...]) -> None:
@@ -37,12 +37,12 @@ def _value(word: str) -> JsonValue:
 
 @click.command("ilink-sent")
 @click.argument("uin")
-@click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
-@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
+@click.option("--after", default=0, metavar="SEQ", help="Only entries after this number.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for an entry.")
 @json_flag
 @click.pass_obj
 def ilink_sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> None:
-    """Show what bots sent to account UIN, and why the phone does not show it."""
+    """Show what bots sent to account UIN, and why the phone hides it."""
     query = {"after": str(after), "wait": str(wait)}
     rows = items(Remote(url).ask("GET", "accounts", uin, "ilink", "sent", query=query))
     if as_json:
@@ -52,10 +52,10 @@ def ilink_sent(url: str, uin: str, after: int, wait: float, as_json: bool) -> No
 
 
 @click.command("ilink-requests")
-@click.option("--uin", help="Only those of this account.")
-@click.option("--endpoint", help="Only those of this endpoint, e.g. sendmessage.")
-@click.option("--after", default=0, metavar="SEQ", help="Only what came after this one.")
-@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait until there is something.")
+@click.option("--uin", help="Only requests of this account.")
+@click.option("--endpoint", help="Only requests to this endpoint, for example sendmessage.")
+@click.option("--after", default=0, metavar="SEQ", help="Only entries after this number.")
+@click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for an entry.")
 @click.pass_obj
 def ilink_requests(url: str, uin: str | None, endpoint: str | None, after: int, wait: float) -> None:
     """Show the requests of iLink clients with headers, bodies and answers, as JSON."""
@@ -65,10 +65,10 @@ def ilink_requests(url: str, uin: str | None, endpoint: str | None, after: int, 
 
 
 @click.command()
-@click.option("--forward", type=click.FloatRange(0), metavar="SECONDS", help="Move it.")
+@click.option("--forward", type=click.FloatRange(0), metavar="SECONDS", help="Advance the time.")
 @click.pass_obj
 def clock(url: str, forward: float | None) -> None:
-    """Show the sandbox's time and how far it is ahead; with --forward let time pass."""
+    """Show the sandbox's time and its offset; --forward advances it."""
     remote = Remote(url)
     answer = remote.ask("GET", "clock") if forward is None else remote.ask("POST", "clock", body={"forward": forward})
     click.echo(f"{field(answer, 'time')} ahead by {field(answer, 'offset')} s")

@@ -11,12 +11,12 @@ from wxcontroller.sandbox.remote import Remote
 @click.argument("endpoint")
 @click.argument("kind")
 @click.argument("value", required=False)
-@click.option("--count", default=1, show_default=True, help="How many requests it strikes.")
-@click.option("--forever", is_flag=True, help="Until it is cleared.")
+@click.option("--count", default=1, show_default=True, help="Number of requests that fail.")
+@click.option("--forever", is_flag=True, help="Fail until the fault is cleared.")
 @click.option("--uin", type=int, help="Only requests of this account.")
 @click.pass_obj
 def fault(url: str, endpoint: str, kind: str, value: str | None, count: int, forever: bool, uin: int | None) -> None:
-    """Order a fault; ENDPOINT may be *.
+    """Inject a fault into requests to ENDPOINT, or * for all.
 
     KIND: delay, status, reset, truncate, short, anew, headless, garbage, retcode, moved, drop.
     """
@@ -36,11 +36,11 @@ def _number(value: str) -> JsonValue:
 
 
 @click.command()
-@click.option("--clear", is_flag=True, help="Take all back.")
+@click.option("--clear", is_flag=True, help="Clear all faults.")
 @json_flag
 @click.pass_obj
 def faults(url: str, clear: bool, as_json: bool) -> None:
-    """List the faults that are still to strike, or clear them."""
+    """List pending faults, or clear them."""
     if clear:
         click.echo(f"cleared {cell(field(Remote(url).ask('DELETE', 'faults'), 'cleared'))}")
         return
@@ -52,10 +52,10 @@ def faults(url: str, clear: bool, as_json: bool) -> None:
 
 
 @click.command()
-@click.option("--uin", help="Only those of this account.")
+@click.option("--uin", help="Only requests of this account.")
 @click.pass_obj
 def requests(url: str, uin: str | None) -> None:
-    """Show how often each endpoint was used and how the protocol was broken, as JSON."""
+    """Show requests per endpoint and protocol violations, as JSON."""
     show(Remote(url).ask("GET", "requests", query={"uin": uin} if uin else None))
 
 

@@ -56,9 +56,9 @@ def load(sandbox: Sandbox, path: Path) -> None:
     except FileNotFoundError:
         return
     except (OSError, ValueError) as error:
-        raise BadState(f"can't read {path}: {error}", "remove it to begin anew") from error
+        raise BadState(f"can't read {path}: {error}", "remove it to start over") from error
     if integer(field(value, "version")) != VERSION:
-        raise BadState(f"{path} is not a state file of this version", "remove it to begin anew")
+        raise BadState(f"{path} is not a state file of this version", "remove it to start over")
     try:
         for entry in items(field(value, "accounts")):
             _account_in(sandbox, obj(entry))
@@ -66,7 +66,7 @@ def load(sandbox: Sandbox, path: Path) -> None:
         offset = field(value, "clock")
         sandbox.clock.offset = float(offset) if isinstance(offset, int | float) else 0.0
     except (ValueError, KeyError, TypeError) as error:
-        raise BadState(f"{path} makes no sense: {error!r}", "remove it to begin anew") from error
+        raise BadState(f"{path} makes no sense: {error!r}", "remove it to start over") from error
 
 
 def _account_out(account: Account) -> JsonObject:
