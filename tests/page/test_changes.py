@@ -121,7 +121,7 @@ def test_people_come_and_go_without_a_reload(
     assert browser.text("#send-to") == chosen
     assert browser.script("return document.querySelector('#send textarea').value") == "half a sen"
     caller.v1("POST", f"/accounts/{alice}/stop")
-    browser.find("#people-note", "known once the account runs")
+    browser.find("#people-note", "shown once the account runs")
     browser.gone("#people li")
     assert not browser.find("#send .main").is_enabled()
     caller.v1("POST", f"/accounts/{alice}/start")

@@ -92,7 +92,7 @@ def test_another_rule_forbids(world: World) -> None:
     world.host.run("systemctl", "restart", "polkit")
     try:
         remedy = world.finds("fail", "polkit", "the controller may not start and stop accounts")
-        assert "is another rule before" in remedy
+        assert "no other rule precedes" in remedy
     finally:
         world.host.run("rm", rule)
         world.host.run("systemctl", "restart", "polkit")
@@ -222,7 +222,7 @@ def test_an_account_is_flagged_down_or_behind(world: World) -> None:
 def test_settings_and_files_are_wrong_in_many_places(world: World) -> None:
     """All of it is told at once, with file, line and key; and it is fit for ExecStartPre=."""
     host = world.host
-    assert host.text("wxctl", "config", "check") == "all that is configured is good\n"
+    assert host.text("wxctl", "config", "check") == "the configuration is valid\n"
     assert host.text("wxctl", "config", "check", "--quiet") == ""
     wrong, client = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml", "/etc/wxcontroller/clients/alice.env"
     host.write(wrong, b'max_clients = 5\nmax_client = 7\n\npoll_interval = "soon"\n')
@@ -249,8 +249,8 @@ def test_settings_and_files_are_wrong_in_many_places(world: World) -> None:
             host.run("mv", "/root/alice.env", client)
         as_controller = host.run("wxctl", "config", "check", user="wxcontroller", check=False)
         assert as_controller.returncode == 78
-        assert f"fail: {client}: the controller can't read it" in told
+        assert f"fail: {client}: the controller cannot read it" in told
         host.run("chgrp", "wxcontroller", client)
-        assert "can't read it" not in host.run("wxctl", "config", "check", check=False).stdout.decode()
+        assert "cannot read it" not in host.run("wxctl", "config", "check", check=False).stdout.decode()
     finally:
         host.run("rm", wrong, client)

@@ -115,7 +115,7 @@ def test_a_stop_sends_what_is_queued_beyond_the_units_time_limit(world: World) -
     assert world.arrived(*texts) == texts
     assert "timed out" not in world.host.journal(f"wxclient@{NAME}.service")
     told = world.host.journal(f"wxclient@{NAME}.service")
-    assert re.search(r"stopping: \d queued sends go out first, 15 s at most", told)
+    assert re.search(r"stopping: sending \d queued messages first, for at most 15 s", told)
 
 
 def test_a_client_that_hangs_while_it_stops_is_ended(world: World) -> None:
@@ -182,7 +182,7 @@ def test_a_reload_that_failed_is_seen(world: World) -> None:
     world.host.write(EXTRA, b"max_clients = 0\n", 0o644)
     world.host.run("systemctl", "reload", "wxcontroller", check=False)
     assert "max_clients" in until(lambda: settings()["error"], "the error")
-    assert "not reloaded, the ones before are in use" in world.host.text("wxctl", "status")
+    assert "the previous settings remain in use" in world.host.text("wxctl", "status")
     world.host.run("rm", EXTRA)
     world.host.run("systemctl", "reload", "wxcontroller")
     until(lambda: settings()["error"] is None, "no error")

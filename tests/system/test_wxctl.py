@@ -87,7 +87,7 @@ def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World
     content = host.read(BUNDLE)
     for secret in (b"first secret text", b"s3cret-of-mover", b"wxsid", b"SQLite", b"mover"):
         assert secret not in content
-    assert "is there already" in world.wxctl("export", NAME, BUNDLE, "--passphrase-file", KEY, code=8)
+    assert "exists already" in world.wxctl("export", NAME, BUNDLE, "--passphrase-file", KEY, code=8)
     assert host.read(BUNDLE) == content
 
     world.wxctl("remove", NAME, "--yes")
@@ -192,7 +192,7 @@ def test_drop_ins_move_and_what_cannot_is_named(world: World) -> None:
         assert "2 drop-ins of its unit" in told
         assert f"THE ENCRYPTED CREDENTIAL {cred} IS NOT IN IT" in told
         assert "names /etc/other-other.env, which is not in it" in told
-        assert "30-link.conf is no plain drop-in" in told
+        assert "30-link.conf is not a regular file" in told
         world.wxctl("remove", "other", "-y")
         host.run("rm", "-r", place, cred)
         host.run("systemctl", "daemon-reload")
@@ -210,7 +210,7 @@ def test_drop_ins_move_and_what_cannot_is_named(world: World) -> None:
         assert host.text("stat", "-c", "%a %U:%G", f"{place}/10-nice.conf").strip() == "644 root:root"
         world.wxctl("remove", "other", "-y")
         # What is there is not overwritten.
-        assert "10-nice.conf is there already" in world.wxctl(
+        assert "10-nice.conf exists already" in world.wxctl(
             "import", "/root/dropped", "--drop-ins", "--passphrase-file", KEY, code=8
         )
     finally:
@@ -373,8 +373,8 @@ def test_no_token_is_good_for_the_next_account_of_a_removed_ones_name(world: Wor
         host.write("/etc/wxcontroller/clients/other.env", b"", 0o644)
         told = world.wxctl("remove", "other", "-y")
         assert "the token own" in told
-        assert "was for other alone, and has ended" in told
-        assert f"is for {NAME} only now" in told
+        assert "was for other only and is revoked" in told
+        assert f"is now for {NAME} only" in told
         assert "/etc/wxcontroller/clients/other.env is left" in told
         world.wxctl("add", "other")
         assert [sees(own, "other"), sees(both, "other"), sees(both, NAME)] == [7, 7, 0]
@@ -387,8 +387,8 @@ def test_no_token_is_good_for_the_next_account_of_a_removed_ones_name(world: Wor
         admin = host.run("wxctl", "token", "create", "admin", "--scope", "admin").stdout.decode().strip()
         elsewhere = ("env", f"WXCTL_TOKEN={admin}", "wxctl", "remove", "other", "-y")
         told = host.run(*elsewhere, user="nobody").stderr.decode()
-        assert "the token own is still good for the next account other" in told
-        assert "for the account other, which is not there" in world.wxctl("config", "check")
+        assert "the token own is still valid for the next account other" in told
+        assert "bound to the account other, which does not exist" in world.wxctl("config", "check")
     finally:
         host.run("rm", "-f", "/etc/wxcontroller/clients/other.env")
         for name in ("own", "both", "admin"):
@@ -401,13 +401,13 @@ def test_who_may_write_the_tokens_is_looked_at(world: World) -> None:
     file = "/etc/wxcontroller/tokens"
     try:
         assert host.text("stat", "-c", "%a %U:%G", file).strip() == "640 root:wxcontroller"
-        assert "all that is configured is good" in world.wxctl("config", "check")
+        assert "the configuration is valid" in world.wxctl("config", "check")
         host.run("chgrp", "root", file)
         assert f"chown root:wxcontroller {file}; chmod 640 {file}" in world.wxctl("config", "check", code=78)
         host.run("chown", "wxcontroller:wxcontroller", file)
         told = world.wxctl("doctor", "--quiet", code=1)
         assert f"{file}: user " in told
-        assert "can write it" in told
+        assert "can write to it" in told
     finally:
         host.run("chown", "root:wxcontroller", file)
         host.run("wxctl", "token", "revoke", "looked")

@@ -81,7 +81,7 @@ def status(session: Session) -> None:
     for name, channel in channels.items():
         click.echo(f"{name}: {_words(obj(channel))}")
     for problem in map(obj, items(found.get("problems"))):
-        told = "" if problem.get("told") or not channels else say(" (not told yet)")
+        told = "" if problem.get("told") or not channels else say(" (not reported yet)")
         click.echo(say(text_in(problem, "message")) + told)
 
 

@@ -168,7 +168,7 @@ class Api:
         link = text(field(answer, "link"))
         if not link and field(answer, "jpeg"):
             raise WxError(
-                N_("{account} runs a program that shows its QR code as a picture only"),
+                N_("{account} runs a program that provides its QR code only as a picture"),
                 N_("get it: curl -f -o qr.jpg '{url}/openwx/get_qrcode?{urlencode}'"),
                 account=name.name,
                 url=self.shown,

@@ -44,7 +44,7 @@ def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
         found = check_configuration(paths)
     except PermissionError as problem:
         raise WxError(
-            N_("{file} can't be looked at: {reason}"),
+            N_("{file} cannot be checked: {reason}"),
             N_("run it as root, where wxcontroller is installed"),
             file=problem.filename,
             reason=reason_of(problem),
@@ -56,6 +56,6 @@ def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
         if one.remedy:
             click.echo(f"    {say(one.remedy)}")
     if not found and not quiet and not session.json:
-        tell("all that is configured is good")
+        tell("the configuration is valid")
     if any(one.level is Level.FAIL or strict for one in found):
         raise click.exceptions.Exit(BadSettings.exit_code)

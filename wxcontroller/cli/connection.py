@@ -101,7 +101,7 @@ class Connection:
 
     def _exposed(self, what: Text) -> BadUsage:
         return BadUsage(
-            N_("{what} would go to {host} without encryption, for everybody on the way to read"),
+            N_("{what} would be sent to {host} without encryption"),
             N_("use https://, or a tunnel: ssh -NL 2000:127.0.0.1:2000 HOST; --insecure sends it all the same"),
             what=what,
             host=self._host,
@@ -112,11 +112,11 @@ class Connection:
         kind: type[ControllerUnreachable] = WrongUrl if isinstance(problem, ssl.SSLError) else ControllerUnreachable
         words, remedy = reason_of(problem), N_("check --url or WXCTL_URL, and the way there")
         if isinstance(problem, ssl.SSLCertVerificationError):
-            words = Text("its certificate is not good: {verify_message}", verify_message=problem.verify_message)
+            words = Text("its certificate is not valid: {verify_message}", verify_message=problem.verify_message)
             remedy = N_("if it is its own, name the file of who signed it: SSL_CERT_FILE=ca.pem wxctl …")
         elif isinstance(problem, ssl.SSLError):
             words = Text("it speaks no TLS ({reason})", reason=problem.reason)
-            remedy = N_("give --url http://…, if that is meant")
+            remedy = N_("use --url http://… if the controller has no TLS")
         elif self.is_local:
             remedy = N_("start it with 'systemctl start wxcontroller.socket', or give another --url")
         return kind(N_("the controller at {url} can't be reached: {words}"), remedy, url=self.shown, words=words)
@@ -180,8 +180,8 @@ class Connection:
         if self.is_local:
             return here
         return Text(
-            "on {host}: systemctl status wxcontroller.socket wxcontroller; it must listen to "
-            "others, and no firewall be in the way; or give another --url",
+            "on {host}, check: systemctl status wxcontroller.socket wxcontroller; it must listen on "
+            "an address that others reach, and no firewall may block it; or use another --url",
             host=self._host,
         )
 
@@ -274,7 +274,7 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
     old = one_line(field(answer, "reason")) or one_line(field(answer, "status"))
     message = text_in(error, "message") or (verbatim(old) if old else Text("HTTP status {status}", status=status))
     if status == 401 or code == "no-token":
-        return NotAllowed(N_("the controller lets nobody in without a token: {message}"), _HOW, message=message)
+        return NotAllowed(N_("the controller refuses requests without a token: {message}"), _HOW, message=message)
     if status in (403, 429) and (code in ("not-allowed", "too-many-failures") or field(answer, "code") == REFUSED):
         return NotAllowed(message, remedy)
     if about is not None and about.name not in str(message) and about.instance not in str(message):

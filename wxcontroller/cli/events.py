@@ -91,7 +91,7 @@ def events(
     cursor = _cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
     if cursor_file and not os.access(cursor_file.parent, os.W_OK):
         raise BadUsage(
-            N_("no cursor can be kept in {cursor_file}"),
+            N_("cannot store a cursor in {cursor_file}"),
             N_("name a file in a directory of your own"),
             cursor_file=cursor_file,
         )

@@ -170,9 +170,9 @@ def act(verb: str, unit: str) -> None:
     try:
         done = _run(verb, "--", unit, wait=_ACT)
     except subprocess.TimeoutExpired:
-        raise WxError(N_("systemctl can't be asked either: it does not answer")) from None
+        raise WxError(N_("systemctl does not answer either")) from None
     except OSError as problem:
-        raise WxError(N_("systemctl can't be asked either: {reason}"), reason=reason_of(problem)) from None
+        raise WxError(N_("systemctl failed, too: {reason}"), reason=reason_of(problem)) from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UnitFailed(
@@ -302,12 +302,12 @@ def _systemctl(*arguments: str) -> str:
     try:
         done = _run(*arguments)
     except subprocess.TimeoutExpired:
-        raise WxError(N_("systemctl can't be asked either: it does not answer")) from None
+        raise WxError(N_("systemctl does not answer either")) from None
     except OSError as problem:
-        raise WxError(N_("systemctl can't be asked either: {reason}"), reason=reason_of(problem)) from None
+        raise WxError(N_("systemctl failed, too: {reason}"), reason=reason_of(problem)) from None
     if done.returncode:
         reason = done.stderr.strip().splitlines()
-        raise WxError(N_("systemctl can't be asked either: {value}"), value=reason[-1] if reason else done.returncode)
+        raise WxError(N_("systemctl failed, too: {value}"), value=reason[-1] if reason else done.returncode)
     return done.stdout
 
 

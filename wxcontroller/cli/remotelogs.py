@@ -28,7 +28,7 @@ def show(session: Session, api: Api, name: AccountName, lines: int | None, follo
     """Show the lines; raises WxError."""
     if lines is not None and lines > MOST:
         raise BadUsage(
-            N_("--lines {lines}: a controller tells the newest {most} lines at most"),
+            N_("--lines {lines}: a controller returns at most the newest {most} lines"),
             N_("on its own machine journalctl(1) shows all: {command}"),
             lines=lines,
             most=MOST,

@@ -79,7 +79,7 @@ def remove(session: Session, names: tuple[str, ...], yes: bool, keep_tokens: boo
 def _unbound(account: AccountName) -> Unbound:
     """Take the account from its tokens. Raises WxError: it is removed all the same."""
     again = Text(
-        "{account} is removed; wxctl token list shows who is let in to the next account of that name",
+        "{account} is removed; wxctl token list shows the tokens that are valid for the next account of that name",
         account=account.name,
     )
     try:
@@ -106,8 +106,8 @@ def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> Non
     if unbound is None:
         for each in kept:
             tell(
-                "wxctl: the token {item} is still good for the next account {account}\n"
-                "  on the controller's machine: wxctl token revoke {item}",
+                "wxctl: the token {item} is still valid for the next account {account}\n  on the "
+                "controller's machine: wxctl token revoke {item}",
                 err=True,
                 item=each,
                 account=account.name,
@@ -115,7 +115,7 @@ def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> Non
         return
     for token in unbound.ended:
         tell(
-            "wxctl: the token {token} ({id}) was for {account} alone, and has ended",
+            "wxctl: the token {token} ({id}) was for {account} only and is revoked",
             err=True,
             token=token.name,
             id=token.id,
@@ -124,7 +124,7 @@ def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> Non
     for token in unbound.narrowed:
         others = ", ".join(each for each in token.accounts if each != account.name)
         tell(
-            "wxctl: the token {token} ({id}) is for {others} only now",
+            "wxctl: the token {token} ({id}) is now for {others} only",
             err=True,
             token=token.name,
             id=token.id,

@@ -118,7 +118,7 @@ def send(
         words = json_text(field(answer, "reason"))
         raise WxError(
             N_("{what} may have been sent or not: {words}"),
-            N_("look on the phone before you send it again"),
+            N_("check on the phone before you send it again"),
             what=what,
             words=words,
         )
@@ -226,7 +226,7 @@ def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...]
             if matches:
                 return matches
         elif integer(field(answer, "code")) != _NOT_FOUND:
-            _raise_for(api, answer, account, Text("its contacts can't be searched"))
+            _raise_for(api, answer, account, Text("its contacts cannot be searched"))
     return []
 
 

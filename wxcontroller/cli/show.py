@@ -139,7 +139,7 @@ def _overview(session: Session) -> None:
     told = items(field(health, "notices_text"))
     notices = [*map(text_from, told)] if told else [*map(verbatim, map(one_line, items(field(health, "notices"))))]
     if error := text_in(field(health, "settings"), "error"):
-        notices.append(Text("not reloaded, the ones before are in use: {error}", error=error))
+        notices.append(Text("not reloaded; the previous settings remain in use: {error}", error=error))
     counts = Counter(account.condition.value for account in accounts)
     several = say(", ").join(f"{count} {say(word)}" for word, count in counts.most_common())
     for title, words in (
@@ -228,5 +228,5 @@ def _without_controller(session: Session, api: Api, unit: str | None, why: Contr
         for issue in one.assessment.issues:
             click.echo(f"    {say(str(issue.severity))}: {say(issue.full_text)}")
     if not units:
-        tell("  no account is up")
+        tell("  no account is running")
     raise click.exceptions.Exit(why.exit_code)

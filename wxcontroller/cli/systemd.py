@@ -23,9 +23,7 @@ _DONE = {
 }
 _NOTES = {
     "start": N_("whether it comes back after a reboot is as it was asked for last"),
-    "stop": N_(
-        "after a reboot it comes back if it was wanted or is enabled: stop it again when the controller answers"
-    ),
+    "stop": N_("it may start again after a reboot; stop it again when the controller answers"),
     "restart": N_("it runs with the options it has"),
 }
 
@@ -92,7 +90,7 @@ def without_controller(
 def new_account(name: str) -> Text:
     """Say that a start has made an account: its name may have been meant otherwise."""
     return Text(
-        N_("wxctl: {account} is a new account; if that was a slip: {command}"),
+        N_("wxctl: {account} is a new account; if the name is a typo: {command}"),
         account=name,
         command=command("remove", name),
     )

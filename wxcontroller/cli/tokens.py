@@ -92,7 +92,7 @@ def create(
         tell("wxctl: there is no account {account} yet", err=True, account=account)
     if len(tokens.by_id) == 1:
         tell(
-            "wxctl: it is the first one: from now on every caller needs a token, programs on this machine too",
+            "wxctl: this is the first token: from now on every caller needs one, including programs on this machine",
             err=True,
         )
     _publish(tokens, root)
@@ -146,8 +146,8 @@ def revoke(session: Session, which: str, root: Path) -> None:
         tell("token {token} ({id}) is revoked", token=gone[0].name, id=gone[0].id)
     if not tokens.by_id:
         tell(
-            "wxctl: it was the last one: every program on this machine may call the API now, and a controller that "
-            "others reach lets nobody in",
+            "wxctl: this was the last token: every program on this machine may call the API now; a "
+            "controller that other machines reach refuses all requests",
             err=True,
         )
 
@@ -158,11 +158,13 @@ def _changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
     try:
         return change(TokenFile(path, _group(root)))
     except PermissionError:
-        raise WxError(N_("{file} is root's"), N_("run it as root, on the controller's machine"), file=path) from None
+        raise WxError(
+            N_("{file} belongs to root"), N_("run it as root, on the controller's machine"), file=path
+        ) from None
     except OSError as problem:
         raise WxError(
             N_("{file}: {reason}"),
-            N_("is wxcontroller installed here, and the disk not full?"),
+            N_("check that wxcontroller is installed here and the disk is not full"),
             file=path,
             reason=reason_of(problem),
         ) from None
@@ -181,7 +183,7 @@ def _publish(tokens: Tokens, root: Path) -> None:
         publish(paths, tokens, _group(root))
     except OSError as problem:
         raise WxError(
-            N_("the accounts' own ports don't know of that yet: {port_tokens}: {reason}"),
+            N_("the accounts' own ports do not use this yet: {port_tokens}: {reason}"),
             N_("systemd-tmpfiles --create wxcontroller.conf makes the directory; then: wxctl token list"),
             port_tokens=paths.port_tokens,
             reason=reason_of(problem),

@@ -125,7 +125,7 @@ class Guard:
                 429,
                 "too-many-failures",
                 N_("too many calls without a valid token"),
-                N_("wait {seconds} s, or use a valid token: that is let in at once"),
+                N_("wait {seconds} s, or use a valid token, which is accepted immediately"),
                 seconds=failure.retry_after,
             )
         if request.path.startswith("/v1/"):

@@ -140,7 +140,9 @@ class Session:
                 self._maybe_running()
             case base.Offline():
                 self._heard = False
-                self.move(LoginState.OFFLINE, Text("no news from WeChat, trying on: {reason}", reason=event.reason))
+                self.move(
+                    LoginState.OFFLINE, Text("no response from WeChat, retrying: {reason}", reason=event.reason)
+                )
             case base.Progress():
                 if event.heard:
                     self._note_answer()

@@ -404,7 +404,7 @@ class Accounts:
         taken = {each for each, unit in units.items() if unit.has_process} | self._starting
         if len(taken - {instance}) >= self.settings.max_clients:
             raise TooManyAccounts(
-                N_("{max_clients} accounts run, more are not allowed"),
+                N_("{max_clients} accounts are running, which is the limit"),
                 N_("stop one, or raise max_clients in the settings"),
                 max_clients=self.settings.max_clients,
             )
@@ -426,7 +426,7 @@ class Accounts:
         account = self.registry.get(instance)
         if account is None:
             raise UnknownAccount(
-                N_("account {instance}: its file went away meanwhile"), N_("start it again"), instance=instance
+                N_("account {instance}: its file disappeared meanwhile"), N_("start it again"), instance=instance
             )
         return self._view(account, unit)
 

@@ -232,7 +232,7 @@ def _wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> we
     response = error_response(
         Refused(
             "wrong-method",
-            N_("{method} is not for {path}"),
+            N_("{path} does not accept {method}"),
             N_("use {allowed}"),
             status=405,
             method=request.method,

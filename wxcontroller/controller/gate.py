@@ -128,7 +128,7 @@ class Gate:
         if self.tokens.broken:  # before anything is said about the caller's token: no other would help
             raise Refused(
                 "tokens-unusable",
-                N_("all requests except root's are refused: the tokens file cannot be used"),
+                N_("the tokens file cannot be used; all requests except root's are refused"),
                 N_("see on its machine: journalctl -u wxcontroller"),
                 status=503,
             )
@@ -184,7 +184,7 @@ class Gate:
             return Refused(
                 "too-many-failures",
                 N_("too many calls without a valid token"),
-                N_("wait {seconds} s, or use a valid token: that is let in at once"),
+                N_("wait {seconds} s, or use a valid token, which is accepted immediately"),
                 status=429,
                 retry_after=failure.retry_after,
                 seconds=failure.retry_after,

@@ -62,7 +62,7 @@ def own_sockets(settings: Settings) -> list[socket.socket]:
             for each in bound:
                 each.close()
             raise WxError(
-                N_("the address {host} port {port} can't be listened on: {reason}"),
+                N_("cannot listen on {host} port {port}: {reason}"),
                 N_("another program may have it (ss -ltnp); or change `listen` in the settings"),
                 host=listen.host,
                 port=listen.port,
@@ -133,7 +133,7 @@ class Service:
         gate = Gate(self._paths, bool(others), local, self._loaded.settings.limits.token_failures)
         if others and not gate.tokens.required:
             raise BadSettings(
-                N_("{others}: others than this machine reach that, and there is no token"),
+                N_("{others}: other machines reach this address, and there is no token"),
                 N_(
                     "make one: wxctl token create NAME --scope admin; or listen on 127.0.0.1 and ::1 "
                     "only: see the head of wxcontroller.socket"

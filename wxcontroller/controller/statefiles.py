@@ -80,7 +80,7 @@ class ClientState:
             return self
         login, status = LoginState.OFFLINE, Text("it no longer reports its state; its process may hang")
         reason = Text(
-            "no answer of WeChat was told for {silent} s; systemd starts a process again that hangs",
+            "no answer from WeChat reported for {silent} s; systemd restarts a hanging process",
             silent=f"{silent:.0f}",
         )
         told: dict[str, JsonValue] = {

@@ -185,7 +185,7 @@ class Systemd:
             if any(each in words for each in _FORBIDDEN):
                 raise UnitFailed(
                     N_("{unit}: polkit does not let the controller {verb} it: {words}"),
-                    N_("is {rule} there, and no other rule before it? wxctl doctor says what is wrong"),
+                    N_("check that {rule} exists and no other rule precedes it: wxctl doctor"),
                     unit=unit,
                     verb=verb,
                     words=words,
@@ -236,7 +236,7 @@ class Systemd:
             unit = arguments[-1]
             raise UnitFailed(
                 N_("{unit}: {arguments} was not done after {timeout} s"),
-                N_("systemd may still be at it; see: systemctl status {unit}"),
+                N_("systemd may still be working on it; see: systemctl status {unit}"),
                 unit=unit,
                 arguments=arguments[0],
                 timeout=f"{timeout:g}",

@@ -100,9 +100,9 @@ class View:
         if self.unreadable and self.unit.has_process:
             return Text("its state can't be read")
         if self.unit.has_process:
-            return Text("its unit runs, but reports no state")
+            return Text("its unit is running, but reports no state")
         if self.unit.sub.startswith("auto-restart"):
-            return Text("its process ended, systemd will start it again")
+            return Text("its process ended; systemd will restart it")
         if self.unit.state is UnitState.FAILED:
             return Text("its unit failed")
         if self.account.desired is Desired.STARTED:

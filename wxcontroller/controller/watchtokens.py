@@ -42,15 +42,15 @@ def warnings_of(gate: Gate, settings: Settings, tls: ssl.SSLContext | None) -> t
     if gate.exposed and tls is None:
         found.append(
             Text(
-                "others than this machine reach the API without TLS: tokens and messages can be read "
-                "on their way; set tls_certificate and tls_key, or put a reverse proxy in front"
+                "other machines reach the API without TLS, so tokens and messages can be read in "
+                "transit; set tls_certificate and tls_key, or use a reverse proxy"
             )
         )
     if settings.allow_hosts and gate.is_open:
         found.append(
             Text(
-                "allow_hosts names another way to the API and there is no token: who passes the "
-                "reverse proxy may do everything; make a token: wxctl token create NAME"
+                "allow_hosts opens the API by another name and there is no token: everyone who passes "
+                "the reverse proxy has full access; create a token: wxctl token create NAME"
             )
         )
     return tuple(found)

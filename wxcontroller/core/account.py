@@ -142,7 +142,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                 options[name_of] = without_client(variables[merged])
             except ValueError:
                 raise BadEnvironmentFile(
-                    in_file(origin, Text("{key} is no URL", key=merged)), N_("correct it, or start again")
+                    in_file(origin, Text("{key} is not a URL", key=merged)), N_("correct it, or start over")
                 ) from None
     limits = {name: variables[key] for name in (*LIMITS, *REMOVED) if (key := variable_of(name)) in variables}
     return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")), limits)

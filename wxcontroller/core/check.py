@@ -186,7 +186,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                     yield Finding(
                         Level.FAIL,
                         file,
-                        Text("its name is no account's id, it is never read"),
+                        Text("its name is not an account id; it is never read"),
                         Text("wxctl list --json tells ids"),
                     )
                 elif (yield from _variables(file)) is not None:
@@ -268,7 +268,7 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
             yield Finding(
                 Level.WARN,
                 file,
-                Text("the line has no = and is passed over"),
+                Text("the line has no = and is ignored"),
                 Text("write it as NAME=value"),
                 "",
                 number,
@@ -297,12 +297,12 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
                     Level.WARN,
                     file,
                     Text(
-                        "the token {token} is for the account {account}, which is not there: it is good for "
-                        "the next one of that name",
+                        "the token {token} is bound to the account {account}, which does not exist; it is valid "
+                        "for the next account of that name",
                         token=token.name,
                         account=name,
                     ),
-                    Text("wxctl token revoke {id}, unless that is to come", id=token.id),
+                    Text("wxctl token revoke {id}, unless that account is to be added", id=token.id),
                 )
 
 
@@ -325,7 +325,7 @@ def _whose_tokens(paths: Paths) -> Iterator[Finding]:
         yield Finding(
             Level.FAIL,
             file,
-            Text("{who} can write it (mode {mode}), and let in anybody", who=who, mode=f"{mode:04o}"),
+            Text("{who} can write to it (mode {mode}) and grant anyone access", who=who, mode=f"{mode:04o}"),
             verbatim(f"{right}; wxctl token list"),
         )
     if mode & 0o007:
@@ -334,12 +334,12 @@ def _whose_tokens(paths: Paths) -> Iterator[Finding]:
         yield Finding(
             Level.FAIL,
             file,
-            Text("the controller can't read it (mode {mode}): nobody gets in", mode=f"{mode:04o}"),
+            Text("the controller cannot read it (mode {mode}): all requests are refused", mode=f"{mode:04o}"),
             right,
         )
     if place.st_mode & 0o022:
         words = Text(
-            "others can write it (mode {mode}), and put a file of theirs there", mode=f"{place.st_mode & 0o777:04o}"
+            "others can write to it (mode {mode}) and place files there", mode=f"{place.st_mode & 0o777:04o}"
         )
         yield Finding(
             Level.FAIL, file.parent, words, verbatim(f"chown root:root {file.parent}; chmod 755 {file.parent}")

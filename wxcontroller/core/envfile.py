@@ -108,7 +108,7 @@ class _Reader:
         if at in (_At.SINGLE, _At.DOUBLE):
             raise BadEnvironmentFile(
                 in_file(self.origin, Text("the value of {key} has an unclosed quote", key=self.key)),
-                N_("close it on the same line"),
+                N_("add the closing quote on the same line"),
             )
         if at in (_At.BEFORE_VALUE, _At.VALUE):
             self._store()

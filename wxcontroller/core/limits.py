@@ -39,7 +39,7 @@ class Limits:
         8190, 1024, 1 << 20, "bytes of a request line or of one header; long texts in a URL need more", _BOTH
     )
     token_failures: int = _count(
-        20, 1, 10_000, "failures with tokens per address that are answered at once, then one each 3 s", _BOTH
+        20, 1, 10_000, "failed token checks per address that are answered immediately; later ones every 3 s", _BOTH
     )
     account_answer_seconds: float = _seconds(
         10, 0.1, 60, "for an account's response when all are queried", _CONTROLLER

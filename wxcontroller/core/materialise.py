@@ -441,7 +441,7 @@ def render_account(account: Account, paths: Paths, template: Path) -> str:
     for key in fields_of.REQUIRED:
         if back.get(key) != variables[key]:
             raise TemplateError(
-                N_("account {account}: the template {template} does not pass on {key}"),
+                N_("account {account}: the template {template} omits {key}"),
                 N_("keep the loop over `variables` in the template"),
                 account=str(account.name),
                 template=template,

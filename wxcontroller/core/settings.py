@@ -75,7 +75,11 @@ def _listen(value: object) -> object:
             raise ValueError(Text("needs a host in quotes and a port from 0 to 65535"))
         if host != "localhost" and parse_ip(host) is None:
             raise ValueError(
-                Text("names {host}, which is no IP address; 0.0.0.0 and :: are all of this machine", host=host[:64])
+                Text(
+                    "contains {host}, which is not an IP address; 0.0.0.0 and :: stand for all addresses of "
+                    "this machine",
+                    host=host[:64],
+                )
             )
         found.append(Listen("127.0.0.1" if host == "localhost" else host, port))
     if not found:
@@ -291,7 +295,7 @@ def read_settings(files: Iterable[Path]) -> Loaded:
                     start=settings.backend_start_port,
                 ),
             ),
-            N_("make the range hold at least one port, and allow it in wxclient.slice (SocketBindAllow=)"),
+            N_("choose a range of at least one port, and allow it in wxclient.slice (SocketBindAllow=)"),
         )
     for option, address in (
         ("post_api", settings.post_api),
@@ -302,7 +306,7 @@ def read_settings(files: Iterable[Path]) -> Loaded:
                 in_file(
                     origin[TARGETS],
                     Text(
-                        "{option} of the settings is not among {setting}", option=option, setting=TARGETS, key=TARGETS
+                        "{option} in the settings is not among {setting}", option=option, setting=TARGETS, key=TARGETS
                     ),
                 ),
                 N_("add its address to {setting}, or use another one"),

@@ -41,12 +41,12 @@ class Target:
         if url.user is not None or url.password is not None or "?" in word or "#" in word:
             raise ValueError(
                 Text(
-                    "names {url} with more than scheme, host, port and path",
+                    "contains {url}; only scheme, host, port and path are allowed",
                     url=f"{str(url.with_user(None))!r}",
                 )
             )
         if _is_winding(url):
-            raise ValueError(Text("names {word}, whose path has a . or .. in it", word=f"{word!r}"))
+            raise ValueError(Text("contains {word}, whose path contains . or ..", word=f"{word!r}"))
         return cls(url)
 
     def covers(self, url: URL) -> bool:

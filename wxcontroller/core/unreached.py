@@ -70,11 +70,9 @@ def certificate_fault(problem: Exception) -> tuple[Text, bool]:
 
 def _distrusted(problem: aiohttp.ClientConnectorCertificateError) -> Text:
     fault, by_the_clock = certificate_fault(problem.certificate_error)
-    remedy = (
-        Text("see whether this machine's clock is right") if by_the_clock else Text("see update-ca-certificates(8)")
-    )
+    remedy = Text("check this machine's clock") if by_the_clock else Text("see update-ca-certificates(8)")
     return Text(
-        "the certificate of {address} is not to be trusted: it {fault}; {hint}",
+        "the certificate of {address} is not trusted: it {fault}; {hint}",
         address=_where(problem),
         fault=fault,
         hint=remedy,
@@ -83,7 +81,7 @@ def _distrusted(problem: aiohttp.ClientConnectorCertificateError) -> Text:
 
 def _unresolved(problem: aiohttp.ClientConnectorDNSError) -> Text:
     if problem.errno == socket.EAI_AGAIN:
-        return Text("no DNS server answers for {host}; see: resolvectl status", host=problem.host)
+        return Text("no DNS server answered for {host}; see: resolvectl status", host=problem.host)
     return Text("the name {host} cannot be resolved; check its spelling", host=problem.host)
 
 

@@ -58,7 +58,7 @@ class Resource(Enum):
     LONG_POLLS = N_("{count} long polls are waiting")
     READERS = N_("{count} readers of events and journals are connected")
     WATCHERS = N_("{count} readers watch the accounts")
-    BODIES = N_("the bodies of other requests take all the room there is")
+    BODIES = N_("the memory for request bodies is in use")
 
 
 @dataclass(frozen=True, slots=True)

@@ -194,7 +194,7 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
         "stick",
         "put a chat on top",
         ref("Reply"),
-        (Parameter("id", "id of a friend or group", required=True), Parameter("op", "0: not any more", _SWITCH)),
+        (Parameter("id", "id of a friend or group", required=True), Parameter("op", "0: no longer", _SWITCH)),
     ),
     (
         "set_markname",
@@ -233,7 +233,9 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
 _FAILURES = (400, 403, 408, 413, 415, 431, 500, 503, 505, 507)
 # Those that a key makes safe to repeat.
 _KEYED = frozenset({"send_friend_message", "send_group_message", "consult", "upload_media"})
-_KEY = Parameter("Idempotency-Key", "a name for this request: repeated with it, it is done once", place="header")
+_KEY = Parameter(
+    "Idempotency-Key", "a key for this request; repeating the request with it has no further effect", place="header"
+)
 _KEY_PARAMETER = Parameter("idempotency_key", "the same, for scripts that can't set headers")
 
 

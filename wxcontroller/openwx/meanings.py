@@ -13,7 +13,7 @@ _PERSON: Mapping[str, str] = {
     "markname": "remark; of a member the nickname in the group",
     "name": "name that the person has chosen",
     "province": "province, as written in the profile",
-    "sex": "empty where it is not told",
+    "sex": "empty if unknown",
     "signature": "line under the name",
     "uid": "number that outlasts logins, where WeChat tells one",
 }
@@ -79,7 +79,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
     "User": _PERSON,
     "Friend": {**_PERSON, "category": "what it is: friend, official account or WeChat's own, in Chinese"},
     "Member": _PERSON,
-    "Group": {**_GROUP, "member": "everybody in it"},
+    "Group": {**_GROUP, "member": "all members"},
     "GroupWithoutMembers": _GROUP,
     "Sent": {**_DONE, "id": "of the message", "media_id": "to send the same again", "reason": "more about why not"},
     "Answered": {

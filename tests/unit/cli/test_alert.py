@@ -57,7 +57,10 @@ def test_the_status_tells_the_ways_and_what_is_wrong(server: Controller, wxctl: 
     assert lines[0].startswith("webhook: last ")
     assert lines[0].endswith("it answers 500")
     assert lines[1].endswith("delivered")
-    assert lines[2:] == ["Account alice has given up: flagged.", "Account bob does not hear WeChat. (not told yet)"]
+    assert lines[2:] == [
+        "Account alice has given up: flagged.",
+        "Account bob does not hear WeChat. (not reported yet)",
+    ]
     assert json.loads(wxctl("alert", "status", "--json").stdout) == answer
 
 

@@ -38,7 +38,7 @@ def check(wxctl: Wxctl, paths: Paths, code: int, *more: str) -> list[str]:
 
 
 def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
-    assert check(wxctl, paths, 0) == ["all that is configured is good"]
+    assert check(wxctl, paths, 0) == ["the configuration is valid"]
     assert check(wxctl, paths, 0, "--quiet") == []
     assert check(wxctl, paths, 0, "--strict", "--json") == ["[]"]
     assert check(wxctl, Paths(paths.root / "empty"), 78)  # without a template there are no accounts
@@ -79,7 +79,7 @@ def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
         ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "no variable of ours", "warn"),
         ("clients/alice.env", "PATH=/bin\nsome words\n", 2, None, "has no =", "warn"),
         ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
-        ("clients/a b.env", "", None, None, "no account's id", "fail"),
+        ("clients/a b.env", "", None, None, "not an account id", "fail"),
         ("tokens", "\n{", 2, None, "Expecting property name", "fail"),
         ("tokens", "", None, None, "is empty", "fail"),
         ("credentials/alice.proxy", "nonsense\n", None, None, "must be http://", "fail"),
@@ -118,11 +118,11 @@ def test_accounts_with_one_port_and_files_that_are_no_accounts(wxctl: Wxctl, pat
 def test_who_may_write_or_read_the_tokens(wxctl: Wxctl, paths: Paths) -> None:
     file = paths.tokens_file
     TokenFile(file).add(minted("bot", Scope.READ, ("alice",), None)[1])
-    assert check(wxctl, paths, 0) == ["all that is configured is good"]
+    assert check(wxctl, paths, 0) == ["the configuration is valid"]
     for mode, words in (
-        (0o660, "others can write it (mode 0660), and let in anybody"),
+        (0o660, "others can write to it (mode 0660) and grant anyone access"),
         (0o644, "everyone can read it (mode 0644)"),
-        (0o600, "the controller can't read it (mode 0600): nobody gets in"),
+        (0o600, "the controller cannot read it (mode 0600): all requests are refused"),
     ):
         file.chmod(mode)
         [line] = check(wxctl, paths, 78)
@@ -132,19 +132,19 @@ def test_who_may_write_or_read_the_tokens(wxctl: Wxctl, paths: Paths) -> None:
     file.chmod(0o640)
     file.parent.chmod(0o777)
     [line] = check(wxctl, paths, 78)
-    assert "others can write it (mode 0777)" in line
+    assert "others can write to it (mode 0777)" in line
     file.parent.chmod(0o755)
     if os.geteuid() == 0:
         os.chown(file, 1234, -1)
         [line] = check(wxctl, paths, 78)
-        assert "user 1234 can write it" in line
+        assert "user 1234 can write to it" in line
 
 
 def test_an_account_whose_file_is_unusable_is_there(wxctl: Wxctl, paths: Paths) -> None:
     TokenFile(paths.tokens_file).add(minted("one", Scope.READ, ("小店",), None)[1])
     paths.account_file(parse_name("小店").instance).write_bytes(b"\xff")
     lines = check(wxctl, paths, 78)
-    assert not [line for line in lines if "not there" in line]
+    assert not [line for line in lines if "does not exist" in line]
     assert any("UTF-8" in line for line in lines)
 
 
@@ -153,7 +153,7 @@ def test_tokens_for_accounts_that_are_not_there(wxctl: Wxctl, paths: Paths) -> N
     file.add(minted("old", Scope.SEND, ("gone", "alice"), None)[1])
     file.add(minted("over", Scope.SEND, ("gone",), 1)[1])
     [line] = check(wxctl, paths, 0)
-    assert "the token old is for the account gone, which is not there" in line
+    assert "the token old is bound to the account gone, which does not exist" in line
     check(wxctl, paths, 78, "--strict")
 
 
@@ -161,7 +161,7 @@ def test_an_encrypted_credential_is_the_admins(wxctl: Wxctl, paths: Paths) -> No
     place = paths.root / "etc/wxcontroller/credentials"
     place.mkdir()
     (place / "alice.proxy.cred").write_bytes(b"\xff\x00")
-    assert check(wxctl, paths, 0, "--strict") == ["all that is configured is good"]
+    assert check(wxctl, paths, 0, "--strict") == ["the configuration is valid"]
 
 
 def test_all_is_found_at_once(wxctl: Wxctl, paths: Paths) -> None:

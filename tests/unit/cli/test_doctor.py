@@ -77,7 +77,7 @@ def test_wechat_is_broken_or_not_there(nobody: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as plain:
         threading.Thread(target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 no\r\n\r\n"), daemon=True).start()
         [found] = network.wechat(patient(server=f"https://127.0.0.1:{plain.getsockname()[1]}"))
-    assert (found.level, "cannot be trusted" in str(found.message)) == (Level.FAIL, True)
+    assert (found.level, "is not trusted" in str(found.message)) == (Level.FAIL, True)
 
 
 def test_a_proxy_is_what_must_answer(nobody: str) -> None:

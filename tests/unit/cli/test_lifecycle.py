@@ -228,7 +228,7 @@ def test_tokens_of_a_removed_account_are_named(wxctl: Wxctl, server: Controller)
     server.notes = {"tokens": ["panel"]}
     done = wxctl("remove", "alice", "--yes")
     assert (done.returncode, done.stdout) == (0, "alice is removed\n")
-    assert "the token panel is still good for the next account alice" in done.stderr
+    assert "the token panel is still valid for the next account alice" in done.stderr
     assert "wxctl token revoke panel" in done.stderr
 
 
@@ -277,7 +277,7 @@ def test_start_says_that_an_account_is_new(wxctl: Wxctl, server: Controller) -> 
     server.add("alice", **GONE)
     assert "new account" not in wxctl("start", "alice", "--no-wait").stderr
     assert (
-        "alcie is a new account; if that was a slip: wxctl remove alcie"
+        "alcie is a new account; if the name is a typo: wxctl remove alcie"
         in wxctl("start", "alcie", "--no-wait").stderr
     )
 

@@ -179,7 +179,9 @@ def test_status_of_all(wxctl: Wxctl, server: Controller) -> None:
     assert "pid_path has no effect" in done.stdout
     assert "not reloaded" not in done.stdout
     server.settings_error = "wxcontroller.toml: max_clients must be at least 1"
-    assert "not reloaded, the ones before are in use: wxcontroller.toml: max_clients" in wxctl("status").stdout
+    assert (
+        "not reloaded; the previous settings remain in use: wxcontroller.toml: max_clients" in wxctl("status").stdout
+    )
 
 
 def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:

@@ -147,7 +147,7 @@ def archive(*members: tuple[str, bytes | str | None]) -> bytes:
     ],
 )
 def test_what_an_archive_must_not_hold(tmp_path: Path, member: tuple[str, bytes | str | None]) -> None:
-    with pytest.raises(Locked, match="strange"):
+    with pytest.raises(Locked, match="unexpected"):
         unpacked(archive(("state/good", b"1"), member), tmp_path)
     outside = [file for file in tmp_path.rglob("*") if file.is_file() and file.name != "good"]
     assert outside == []

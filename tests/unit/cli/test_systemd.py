@@ -46,7 +46,7 @@ def calls(wxctl: Wxctl, stand_in_program: Path, nobody: str, tmp_path: Path) -> 
     ("verb", "words", "note"),
     [
         ("start", "systemd has started", "as it was asked for last"),
-        ("stop", "systemd has stopped", "after a reboot it comes back if it was wanted"),
+        ("stop", "systemd has stopped", "it may start again after a reboot"),
         ("restart", "systemd has restarted", "with the options it has"),
     ],
 )

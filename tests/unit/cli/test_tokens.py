@@ -43,7 +43,7 @@ def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, ro
     assert (token.name, token.scope, token.accounts, token.expires) == ("bot", Scope.SEND, ("小店",), None)
     assert shown not in made.stderr
     assert "scope send, for 小店 only" in made.stderr
-    assert "from now on every caller needs a token" in made.stderr
+    assert "from now on every caller needs one" in made.stderr
     assert stat.S_IMODE(kept(root).path.stat().st_mode) == 0o640
     assert port_book(Paths(root)).current().closed  # the accounts' ports know at once
     listed = wxctl("token", "list", "--root", str(root))
@@ -52,7 +52,7 @@ def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, ro
     assert shown.rpartition("_")[2] not in listed.stdout
     revoked = wxctl("token", "revoke", "bot", "--root", str(root))
     assert (revoked.returncode, revoked.stdout) == (0, f"token bot ({token.id}) is revoked\n")
-    assert "it was the last one" in revoked.stderr
+    assert "this was the last token" in revoked.stderr
     assert not kept(root).read().required
     assert not port_book(Paths(root)).current().closed
     assert "no tokens" in wxctl("token", "list", "--root", str(root)).stderr
@@ -100,7 +100,7 @@ def test_what_can_not_be(wxctl: Wxctl, root: Path, arguments: tuple[str, ...], c
 
 def test_a_system_without_it_and_one_that_is_damaged(wxctl: Wxctl, root: Path, tmp_path: Path) -> None:
     refused = wxctl("token", "create", "a", "--root", str(tmp_path / "nowhere"))
-    assert (refused.returncode, "is wxcontroller installed here" in refused.stderr) == (1, True)
+    assert (refused.returncode, "that wxcontroller is installed here" in refused.stderr) == (1, True)
     Paths(root).port_tokens.parent.rmdir()
     made = wxctl("token", "create", "a", "--root", str(root))
     assert (made.returncode, "systemd-tmpfiles" in made.stderr) == (1, True)

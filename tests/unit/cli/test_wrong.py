@@ -48,7 +48,7 @@ def test_another_machines_controller_is_not_started_here(wxctl: Wxctl) -> None:
         connection.is_local = False  # as an address of another machine
         with pytest.raises(Unanswered) as told:
             connection.call("GET", "/v1/health", wait=0.2)
-    assert told.value.remedy.startswith("on 127.0.0.2: systemctl status wxcontroller.socket")
+    assert told.value.remedy.startswith("on 127.0.0.2, check: systemctl status wxcontroller.socket")
 
 
 def test_events_of_nobody_are_not_waited_for(wxctl: Wxctl, server: Controller) -> None:
@@ -57,7 +57,7 @@ def test_events_of_nobody_are_not_waited_for(wxctl: Wxctl, server: Controller) -
     assert done.returncode == 4
     assert "no account nobody" in done.stderr
     done = wxctl("events", "--cursor-file", "/nonexistent/cursor")
-    assert (done.returncode, "no cursor can be kept in /nonexistent/cursor" in done.stderr) == (2, True)
+    assert (done.returncode, "cannot store a cursor in /nonexistent/cursor" in done.stderr) == (2, True)
 
 
 def test_options_that_are_almost_right(wxctl: Wxctl, server: Controller) -> None:

@@ -71,7 +71,7 @@ async def test_while_it_stops_an_account_takes_nothing_new_and_says_so(start: St
     await send(client, 3)
     stopping = asyncio.create_task(client.stop())
     await until(lambda: str(client.state().get("status", "")).startswith("stopping: "))
-    assert client.state()["status"] == "stopping: 2 queued sends go out first, 15 s at most"
+    assert client.state()["status"] == "stopping: sending 2 queued messages first, for at most 15 s"
     answer = obj(await client.get("send_friend_message", id="@ann", content="one more"))
     assert (answer["code"], answer["status"]) == (-1, "the account is stopping, nothing more is sent")
     assert await stopping == 0

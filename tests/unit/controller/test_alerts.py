@@ -243,7 +243,7 @@ async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_bet
     watched.host.units.restarted["alice"] = 3
     process.say(LoginState.RUNNING, pid=next(pids))
     [alert] = await watched.live(60)
-    assert "again and again" in alert.text
+    assert "keeps ending" in alert.text
     # Ten quiet minutes later it is well.
     assert kinds(await watched.live(700)) == ["recovery alice failed"]
 

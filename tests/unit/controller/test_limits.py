@@ -269,7 +269,7 @@ async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
                 await asyncio.sleep(0.01)
         status, answer = await (await connected(host)).ask(form(30_000))
         assert status == 503
-        assert "take all the room" in str(answer["status"])
+        assert "memory for request bodies" in str(answer["status"])
         assert (await (await connected(host)).ask(form(1000)))[0] == 200
         assert (await held.ask(b"x"))[0] == 200
         assert host.shared.admission.taken(Resource.BODIES) == 0

@@ -68,7 +68,7 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
     async with asyncio.timeout(PATIENCE):
         _, said = await process.communicate()
     assert process.returncode == 78
-    assert f"port {host.address[1]}: others than this machine reach that, and there is no token".encode() in said
+    assert f"port {host.address[1]}: other machines reach this address, and there is no token".encode() in said
     assert b"wxctl token create NAME --scope admin" in said
     assert b"READY=1" not in "".join(host.notifications.lines).encode()
     shown = token(host, Scope.READ)
@@ -89,7 +89,7 @@ async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
     refused = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
     _, said = await refused.communicate()
     assert refused.returncode == 78, said.decode()
-    assert f"0.0.0.0 port {outside}: others".encode() in said
+    assert f"0.0.0.0 port {outside}: other machines".encode() in said
     assert f"127.0.0.1 port {port}".encode() not in said
     checked = await asyncio.create_subprocess_exec(
         *command, "--check-config", env=environment, stdout=asyncio.subprocess.PIPE

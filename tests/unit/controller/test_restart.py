@@ -306,7 +306,7 @@ async def test_without_socket_activation_the_settings_say_where_to_listen(host: 
     taken = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
     _, said = await taken.communicate()
     assert taken.returncode == 1
-    assert f"127.0.0.1 port {port} can't be listened on".encode() in said
+    assert f"cannot listen on 127.0.0.1 port {port}".encode() in said
     host.listening.close()
     process = await asyncio.create_subprocess_exec(*command, env=environment)
     await host.notifications.wait("READY=1")

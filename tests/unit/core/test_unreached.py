@@ -86,7 +86,7 @@ async def test_nobody_listens() -> None:
     ("number", "words"),
     [
         (socket.EAI_NONAME, "the name bot.example cannot be resolved; check its spelling"),
-        (socket.EAI_AGAIN, "no DNS server answers for bot.example; see: resolvectl status"),
+        (socket.EAI_AGAIN, "no DNS server answered for bot.example; see: resolvectl status"),
     ],
 )
 async def test_its_name_leads_nowhere(number: int, words: str) -> None:
@@ -115,7 +115,7 @@ async def test_its_certificate_is_not_to_be_trusted(tmp_path: Path) -> None:
     async with server(HTTP, context) as port:
         said = await said_of(f"https://127.0.0.1:{port}")
     assert said == (
-        f"the certificate of 127.0.0.1:{port} is not to be trusted: it is self-signed; see update-ca-certificates(8)"
+        f"the certificate of 127.0.0.1:{port} is not trusted: it is self-signed; see update-ca-certificates(8)"
     )
 
 
@@ -125,7 +125,7 @@ async def test_its_certificate_has_expired(tmp_path: Path) -> None:
     trusted.check_hostname = False
     async with server(HTTP, context) as port:
         said = await said_of(f"https://127.0.0.1:{port}", TCPConnector(ssl=trusted))
-    assert said.endswith("it has expired; see whether this machine's clock is right")
+    assert said.endswith("it has expired; check this machine's clock")
 
 
 async def test_it_speaks_no_tls() -> None:

@@ -284,7 +284,7 @@ async def test_over_tls_only_with_a_certificate_that_is_trusted(
             await drive.until(Loading)
             await asyncio.sleep(0.3)
             assert drive.count(QrReady) == 0
-            assert "not to be trusted" in caplog.text
+            assert "is not trusted" in caplog.text
         async with world.drive(ca_file=str(tmp_path / "ca.crt")) as drive:
             await world.enter(drive, sandbox.add_account(domain="wx2.qq.com"))
     assert world.violations() == []

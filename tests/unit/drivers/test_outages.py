@@ -93,7 +93,7 @@ async def test_what_is_wrong_with_a_certificate(
     context = certificate(tmp_path, name, NOW + begins * DAY, NOW + ends * DAY)
     async with server(context) as port:
         failed = await failure(port, str(tmp_path / "ca.pem") if trusted else "")
-    assert failed.message == f"synccheck: the certificate of wx.qq.com is not to be trusted: it {reason}"
+    assert failed.message == f"synccheck: the certificate of wx.qq.com is not trusted: it {reason}"
     assert remedy in failed.remedy
 
 

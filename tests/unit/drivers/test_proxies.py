@@ -176,8 +176,8 @@ async def test_wrong_and_missing_passwords(real: Real, scheme: str) -> None:
         ("https", 504, "can't connect to wx.qq.com:443 (HTTP 504)"),
         ("socks5", 2, "does not allow connections to wx.qq.com:443"),
         ("socks5", 4, "can't connect to wx.qq.com:443: Host unreachable"),
-        ("http", -1, "gives no connection to wx.qq.com:443 in time"),
-        ("socks5", -1, "gives no connection to wx.qq.com:443 in time"),
+        ("http", -1, "did not connect to wx.qq.com:443 in time"),
+        ("socks5", -1, "did not connect to wx.qq.com:443 in time"),
     ],
 )
 async def test_refusals_name_proxy_target_and_remedy(real: Real, scheme: str, refuse: int, said: str) -> None:
@@ -242,7 +242,7 @@ def test_any_answer_is_no_answer(start: str, known: bytes, more: bytes) -> None:
 async def test_certificates_that_are_not_to_be_trusted(real: Real) -> None:
     async with real.proxy("https").running() as proxy:
         words = await failure(proxy.url("somebody", "hidden"))
-        assert f"the certificate of the proxy https://127.0.0.1:{proxy.port} is not to be trusted" in words
+        assert f"the certificate of the proxy https://127.0.0.1:{proxy.port} is not trusted" in words
         assert "ca_file" in words
     async with real.proxy("http").running() as proxy:
         words = await failure(proxy.url("somebody", "hidden"))

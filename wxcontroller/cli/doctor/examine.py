@@ -25,7 +25,7 @@ def configuration(patient: Patient) -> Iterator[Result]:
     except PermissionError as problem:
         yield warn(
             "configuration",
-            Text("{file} can't be looked at: {reason}", file=problem.filename, reason=reason_of(problem)),
+            Text("{file} cannot be checked: {reason}", file=problem.filename, reason=reason_of(problem)),
             Text("run it as root"),
         )
         return

@@ -31,7 +31,7 @@ def disks(patient: Patient) -> Iterator[Result]:
             yield warn(
                 "disk",
                 Text(
-                    "{directory}, for {what}, can't be looked at: {reason}",
+                    "{directory}, for {what}, cannot be checked: {reason}",
                     directory=directory,
                     what=what,
                     reason=reason_of(problem),
@@ -59,7 +59,7 @@ def disks(patient: Patient) -> Iterator[Result]:
         elif found.f_files and found.f_favail < _FEW:
             yield fail(
                 "disk",
-                Text("{words}, but no more files can be made", words=words),
+                Text("{words}, but no more files can be created", words=words),
                 Text("remove files; df -i shows how many there are"),
             )
         # A small one, as /run, is not full because it is small.
@@ -67,10 +67,10 @@ def disks(patient: Patient) -> Iterator[Result]:
             yield fail(
                 "disk",
                 Text("{words}: messages wait at WeChat, sends are refused", words=words),
-                Text("free some: du -xsh {directory}/*", directory=directory),
+                Text("free some space: du -xsh {directory}/*", directory=directory),
             )
         elif free < min(_TIGHT, total // 10):
-            yield warn("disk", words, Text("free some before it is full: du -xsh {directory}/*", directory=directory))
+            yield warn("disk", words, Text("free some space: du -xsh {directory}/*", directory=directory))
         else:
             yield ok("disk", words)
 

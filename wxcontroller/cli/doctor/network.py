@@ -40,7 +40,7 @@ def ports(patient: Patient) -> Iterator[Result]:
                 good = False
                 yield fail(
                     "ports",
-                    Text("the controller's port {port} is taken by {who}", port=port, who=_who(port)),
+                    Text("the controller's port {port} is in use by {who}", port=port, who=_who(port)),
                     Text("end that, or give it another: systemctl edit wxcontroller.socket"),
                 )
     instances = {unit_of(account.name.instance): account for account in patient.registered}
@@ -56,7 +56,7 @@ def ports(patient: Patient) -> Iterator[Result]:
             yield fail(
                 "ports",
                 Text(
-                    "port {port} of {account} is taken by {who}",
+                    "port {port} of {account} is in use by {who}",
                     port=account.port,
                     account=str(account.name),
                     who=_who(account.port),
@@ -64,7 +64,7 @@ def ports(patient: Patient) -> Iterator[Result]:
                 remedy,
             )
     if good:
-        yield ok("ports", Text("no port is taken by another program"))
+        yield ok("ports", Text("no port is in use by another program"))
 
 
 def _listens(port: int) -> bool:
@@ -140,7 +140,7 @@ def _through(way: _Way) -> Result:
         return fail(
             "WeChat",
             Text("the proxy {proxy} can't be reached: {reason}", proxy=str(proxy), reason=reason_of(problem)),
-            Text("is it up? wxctl set NAME proxy=…"),
+            Text("check that it is running; to use another one: wxctl set NAME proxy=…"),
         )
     return ok("WeChat", Text("the proxy {proxy} answers", proxy=str(proxy)))
 
@@ -151,8 +151,11 @@ def _direct(way: _Way) -> Iterator[Result]:
     except ssl.SSLError as problem:
         yield fail(
             "WeChat",
-            Text("{way} cannot be trusted: {problem}", way=str(way), problem=reason_of(problem)),
-            Text("the clock may be off, or something between here and WeChat opens TLS; apt install ca-certificates"),
+            Text("{way} is not trusted: {problem}", way=str(way), problem=reason_of(problem)),
+            Text(
+                "the clock may be wrong, or something between here and WeChat intercepts TLS; apt "
+                "install ca-certificates"
+            ),
         )
         return
     except (OSError, HTTPException) as problem:
@@ -168,7 +171,7 @@ def _direct(way: _Way) -> Iterator[Result]:
         yield warn(
             "WeChat",
             Text("{way} answers {status}", way=str(way), status=status),
-            Text("it is busy or broken; accounts try on"),
+            Text("it is busy or broken; accounts keep retrying"),
         )
     else:
         yield ok("WeChat", Text("{way} answers", way=str(way)))
@@ -183,7 +186,7 @@ def _direct(way: _Way) -> Iterator[Result]:
         if off > 0
         else Text("the clock is {off} s behind {way}", off=f"{-off:.0f}", way=str(way))
     )
-    remedy = Text("let it be set by the network: timedatectl set-ntp true")
+    remedy = Text("enable time synchronization: timedatectl set-ntp true")
     if abs(off) > _HARMFUL:
         yield fail("clock", words, remedy)
     elif abs(off) > _NOTICED:

@@ -135,7 +135,9 @@ def polkit(patient: Patient) -> Iterator[Result]:
         yield ok("polkit", Text("the controller may start and stop accounts"))
     else:
         words = Text("the controller may not start and stop accounts: {text_in}", text_in=text_in(told, "reason"))
-        yield fail("polkit", words, Text("is another rule before {rule}? {remedy}", rule=_RULE, remedy=remedy))
+        yield fail(
+            "polkit", words, Text("check that no other rule precedes {rule}; {remedy}", rule=_RULE, remedy=remedy)
+        )
 
 
 def _is_there(path: Path) -> bool:
@@ -211,9 +213,7 @@ def boot(patient: Patient) -> Iterator[Result]:
     elif age > _BOOT_SECONDS:
         yield warn(
             "boot",
-            Text(
-                "the start of the wanted accounts after the boot is not done after {age} min", age=f"{age / 60:.0f}"
-            ),
+            Text("accounts are still being started {age} min after the boot", age=f"{age / 60:.0f}"),
             Text("journalctl -b -u wxcontroller says which fail; systemctl restart wxcontroller tries again at once"),
         )
     else:

@@ -78,7 +78,7 @@ def _refuse_odd_output(file: str) -> None:
             N_("an exported account is binary data, not for a terminal"), N_("name a file, or redirect the output")
         )
     if file != "-" and Path(file).exists():
-        raise AccountExists(N_("{file} is there already"), N_("name another file, or remove it"), file=file)
+        raise AccountExists(N_("{file} exists already"), N_("name another file, or remove it"), file=file)
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def _new_file(file: str) -> Iterator[IO[bytes]]:
     except WxError:  # some are OSErrors besides
         raise
     except FileExistsError:
-        raise AccountExists(N_("{file} is there already"), N_("name another file, or remove it"), file=file) from None
+        raise AccountExists(N_("{file} exists already"), N_("name another file, or remove it"), file=file) from None
     except OSError as problem:
         raise disk_problem(file, problem) from None
     finally:
@@ -153,11 +153,11 @@ def _tell_exported(session: Session, unit: UnitFiles, file: str, packed: Packed,
     for each in packed.left_out:
         warn(N_("{item} is no plain file of the account's own, and is left out"), item=each)
     for each in unit.odd:
-        warn(N_("{item} is no plain drop-in, and is left out"), item=each)
+        warn(N_("{item} is not a regular file and is left out"), item=each)
     for each in other_drop_ins(name, place_of(PATHS, name)):
         warn(N_("its unit's {item} is not in it"), item=each)
     for each in named:
-        warn(N_("a drop-in of its unit names {item}, which is not in it: take it along"), item=each)
+        warn(N_("a drop-in of its unit refers to {item}, which is not included; copy it, too"), item=each)
     for each in encrypted:
         warn(
             N_(

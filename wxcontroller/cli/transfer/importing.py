@@ -171,7 +171,7 @@ def _refuse_existing(api: Api, name: AccountName) -> None:
     else:
         raise AccountExists(
             N_("there is an account {account} already"),
-            N_("remove it before: {command}"),
+            N_("remove it first: {command}"),
             account=str(name),
             command=command("remove", name.name),
         )
@@ -182,8 +182,8 @@ def _refuse_files(name: AccountName, files: Iterable[Path]) -> None:
     for file in files:
         if file.exists() or file.is_symlink():
             raise AccountExists(
-                N_("{file} is there already, of an earlier {account}"),
-                N_("move it away; or: systemctl start wxclient-purge@{instance}"),
+                N_("{file} of an earlier account {account} exists already"),
+                N_("move it away, or run: systemctl start wxclient-purge@{instance}"),
                 file=file,
                 account=str(name),
                 instance=name.instance,
@@ -237,7 +237,7 @@ def _options(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the options among what an account was started with; scripts also say other things, as client=NAME."""
     kept = {key: value for key, value in parameters.items() if key in OPTIONS}
     if lost := sorted(parameters.keys() - kept.keys() - {"client"}):
-        tell("wxctl: without effect, as they are no options here: {lost}", err=True, lost=", ".join(lost))
+        tell("wxctl: ignored, because this version has no such options: {lost}", err=True, lost=", ".join(lost))
     return kept
 
 

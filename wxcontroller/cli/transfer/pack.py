@@ -269,5 +269,7 @@ def _pieces(content: IO[bytes]) -> Iterator[bytes]:
 
 def _strange(what: str) -> Locked:
     return Locked(
-        N_("the exported account holds something strange: {what}"), N_("nothing was imported"), what=f"{what[:100]!r}"
+        N_("the exported account contains unexpected data: {what}"),
+        N_("nothing was imported"),
+        what=f"{what[:100]!r}",
     )

@@ -32,7 +32,7 @@ class Drain:
             return
         self.notifier.stopping()
         words = Text(
-            "stopping: {count} queued sends go out first, {seconds} s at most",
+            "stopping: sending {count} queued messages first, for at most {seconds} s",
             count=len(self.sends),
             seconds=f"{self.seconds:g}",
         )

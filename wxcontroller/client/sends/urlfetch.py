@@ -164,7 +164,7 @@ def redirected(url: URL, location: str, private: bool) -> URL:
     try:
         joined = str(url.join(url_of(location)))
     except ValueError:
-        raise BadSource(N_("the server redirects to something that is no address")) from None
+        raise BadSource(N_("the server redirects to an invalid URL")) from None
     return target(joined, private)
 
 

@@ -83,9 +83,9 @@ _WORDS = {
 }
 # It must not name a scan or a code: people act on the word, and a new login changes nothing (19.5).
 RESTRICTED_WORDS = N_(
-    "WeChat takes messages for {peer} but does not show them. WeChat restricts this user, not this program, this bot "
-    "or this machine; logging in again does not change it. It ends by itself, after days or weeks. Another WeChat "
-    "user is the way meanwhile."
+    "WeChat accepts messages for {peer} but does not show them. The restriction applies to "
+    "this WeChat user, not to this program, bot or machine. Logging in again does not lift "
+    "it; it ends after days or weeks. Use another WeChat user until then."
 )
 
 

@@ -189,7 +189,7 @@ class Database:
                 return await asyncio.to_thread(self._read, work)
         except TimeoutError:
             raise Unavailable(
-                N_("the event log does not answer"), N_("look at the disk of the state directory")
+                N_("the event log does not answer"), N_("check the disk of the state directory")
             ) from None
 
     async def close(self, seconds: float) -> None:

@@ -43,7 +43,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
             async with asyncio.timeout(LOGOUT_SECONDS):
                 await parts.driver.logout()
         except TimeoutError:
-            raise Refused(504, "too-slow", N_("the logout was not done in time"), N_("try it again")) from None
+            raise Refused(504, "too-slow", N_("the logout did not finish in time"), N_("try it again")) from None
         except OSError as problem:
             why = Text("the session can't be deleted: {reason}", reason=reason_of(problem))
             raise Refused(
@@ -85,7 +85,10 @@ def _told(handler: _Handler) -> _Handler:
         except web.RequestPayloadError:
             return refusal(
                 Refused(
-                    400, "bad-request", N_("the request's body can't be read"), N_("send it whole and as it says")
+                    400,
+                    "bad-request",
+                    N_("the request's body can't be read"),
+                    N_("send the complete body, as its headers describe it"),
                 )
             )
         except TimeoutError:

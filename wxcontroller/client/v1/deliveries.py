@@ -39,7 +39,7 @@ class Deliveries:
                 404,
                 "no-such-event",
                 N_("there is no event {id}"),
-                N_("it may be too old (event_keep_days), or of another account"),
+                N_("it may be too old (event_keep_days), or belong to another account"),
                 id=f"{request.match_info['id'][:64]!r}",
             )
         return json_answer({**_shown(entry), "report": report_of(entry.type, entry.body)})

@@ -34,7 +34,9 @@ class Inputs:
         except BadAnswer as problem:
             raise Refused(400, "bad-request", problem.text, problem.remedy_text) from None
         except TimeoutError:
-            raise Refused(504, "too-slow", N_("the answer was not taken in time"), N_("try it again")) from None
+            raise Refused(
+                504, "too-slow", N_("the client did not read the answer in time"), N_("try it again")
+            ) from None
         except OSError as problem:
             failed = file_failed(problem)
             raise Refused(

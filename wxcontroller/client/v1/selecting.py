@@ -22,14 +22,16 @@ def states_of(words: str) -> tuple[State, ...]:
     try:
         return tuple(State(word) for word in words.split(",") if word)
     except ValueError:
-        raise bad(N_("{words} is no state"), N_("use some of: {states}"), words=words[:64], states=_STATES) from None
+        raise bad(
+            N_("{words} is not a state"), N_("use some of: {states}"), words=words[:64], states=_STATES
+        ) from None
 
 
 def number_of(query: Mapping[str, str], name: str, default: int, most: int) -> int:
     """Return a whole number of a query. Raises Refused."""
     given = query.get(name, str(default))
     if not given.isascii() or not given.isdecimal() or len(given) > 18:
-        raise bad(N_("{key} is no whole number"), N_("give one up to {most}"), key=name, most=most)
+        raise bad(N_("{key} is not a whole number"), N_("give one up to {most}"), key=name, most=most)
     return min(int(given), most)
 
 

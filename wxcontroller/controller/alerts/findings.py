@@ -92,9 +92,9 @@ KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.RESTRICTED: (Track.PERSON, Kind.RESTRICTED),
 }
 _OF_DELIVERIES = {
-    Track.WAITING: N_("Account {account}: its reports are delivered again."),
-    Track.DEAD: N_("Account {account}: it has no unacknowledged dead letters any more."),
-    Track.LOST: N_("Account {account}: no report was lost for a day."),
+    Track.WAITING: N_("Account {account}: reports are delivered again."),
+    Track.DEAD: N_("Account {account}: no unacknowledged dead letters are left."),
+    Track.LOST: N_("Account {account}: no report has been lost for a day."),
     Track.STORE: N_("Account {account}: incoming messages can be stored again."),
 }
 

@@ -78,7 +78,7 @@ async def answer_input(request: web.Request) -> web.StreamResponse:
     response = await pass_on_v1(request)
     if response.status == 404 and not response.prepared:
         raise OlderVersion(
-            N_("account {account} runs an older version, which takes no answers"),
+            N_("account {account} runs an older version, which does not accept answers"),
             N_("restart it: wxctl restart {account}"),
             account=request.match_info["name"],
         )

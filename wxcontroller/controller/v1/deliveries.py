@@ -57,7 +57,7 @@ async def acknowledge(request: web.Request) -> web.StreamResponse:
         if not view.publishes:
             name = view.account.name.name
             raise OlderVersion(
-                N_("account {account} runs an older version, which acknowledges no dead letters"),
+                N_("account {account} runs an older version, which cannot acknowledge dead letters"),
                 N_("restart it: {restart}"),
                 account=name,
                 restart=command("restart", name),

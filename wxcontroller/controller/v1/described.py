@@ -155,13 +155,16 @@ SCHEMAS: Mapping[str, Schema] = {
     "Capabilities": record(
         {
             "sends": {**listing(TEXT), "description": "kinds of messages that it sends"},
-            "contacts": {**SWITCH, "description": "it lists all people; else those who have written are known"},
+            "contacts": {**SWITCH, "description": "it lists all people; other routes list those who have written"},
             "groups": {**SWITCH, "description": "whether it has groups"},
             "recall": {**SWITCH, "description": "whether it takes messages back"},
             "avatars": {**SWITCH, "description": "whether it fetches pictures of people"},
             "lasting_ids": {**SWITCH, "description": "ids of people stay the same after another login"},
             "text_length": {**WHOLE, "description": "characters of a message; a longer text is split; 0: any number"},
-            "reply_window": {**SWITCH, "description": "it sends only for some time after a person has written"},
+            "reply_window": {
+                **SWITCH,
+                "description": "it can send only within a window after a message from the person",
+            },
         },
         meaning="what an account's route can do; calls for the rest are refused",
     ),

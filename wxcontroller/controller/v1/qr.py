@@ -35,7 +35,7 @@ async def qrcode(request: web.Request) -> web.Response:
         return response
     if not view.qrcode_link:
         raise NoQrcode(
-            N_("account {account} shows a code, but its program tells no link"),
+            N_("account {account} shows a code, but its program does not report the link"),
             N_("use /openwx/get_qrcode for the picture"),
             account=str(view.account.name),
         )

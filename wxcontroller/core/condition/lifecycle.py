@@ -61,7 +61,7 @@ def crash_loop(facts: Facts, _: Condition) -> Issue | None:
     """Its process ends again and again; in between it may even be running."""
     if not facts.loops:
         return None
-    headline = Text(N_("its process ends and is restarted again and again"))
+    headline = Text(N_("its process keeps ending and being restarted"))
     return _issue(facts, Code.CRASH_LOOP, Severity.ERROR, headline, _look_at_log(facts))
 
 
@@ -192,7 +192,7 @@ def old_code(facts: Facts, _: Condition) -> Issue | None:
     if client.version == facts.installed or not facts.installed:
         return None
     headline = Text(
-        N_("runs old code: version {running}, while {installed} is installed"),
+        N_("runs old code: version {running}; installed is {installed}"),
         running=client.version,
         installed=facts.installed,
     )

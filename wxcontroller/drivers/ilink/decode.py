@@ -135,7 +135,7 @@ def send_failure(failure: Failure) -> WeChatError:
                 handling=FailureHandling.WAIT,
             )
         case _:
-            return WeChatError(what, N_("WeChat gives no reason"), ret=failure.ret, handling=FailureHandling.NEVER)
+            return WeChatError(what, N_("WeChat gave no reason"), ret=failure.ret, handling=FailureHandling.NEVER)
 
 
 def qrcode(answer: JsonObject) -> tuple[str, str]:

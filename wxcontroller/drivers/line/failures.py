@@ -53,5 +53,5 @@ class TooLong(Unreadable):
     """More came than anybody wants."""
 
     def __init__(self, call: str, most: int) -> None:
-        remedy = N_("it is not taken; of media a larger limit can be set")
+        remedy = N_("it is not stored; the limit for media can be raised")
         super().__init__(call, Text("the content is longer than {most} bytes", most=most), remedy)

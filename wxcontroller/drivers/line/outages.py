@@ -12,12 +12,12 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.unreached import certificate_fault
 from wxcontroller.drivers.line.failures import NoAnswer
 
-_CLOCK = N_("see whether this machine's clock is right (timedatectl)")
+_CLOCK = N_("check this machine's clock (timedatectl)")
 _INTERCEPTED = N_(
-    "something in between may answer in WeChat's place: see the network and its proxies, install ca-certificates or "
-    "name your own authority with the option ca_file"
+    "something on the network may answer in WeChat's place: check the network and its "
+    "proxies, install ca-certificates, or set the option ca_file to your own CA"
 )
-_NAMES = N_("see whether this machine can resolve names (resolvectl query HOST)")
+_NAMES = N_("check that this machine can resolve names (resolvectl query HOST)")
 _BLOCKED = N_("a firewall or the network may be in the way")
 _CONNECTING = {
     errno.ECONNREFUSED: (Text("connection refused"), _BLOCKED),
@@ -63,5 +63,5 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
 def certificate(call: str, host: str, problem: Exception) -> NoAnswer:
     """Return what to tell of a certificate that was refused."""
     fault, by_the_clock = certificate_fault(problem)
-    what = Text("the certificate of {host} is not to be trusted: it {fault}", host=host, fault=fault)
+    what = Text("the certificate of {host} is not trusted: it {fault}", host=host, fault=fault)
     return NoAnswer(call, what, remedy=_CLOCK if by_the_clock else _INTERCEPTED, unsure=False)

@@ -117,7 +117,7 @@ class _Attempt:
         if self._asked:
             return TunnelFailed(
                 Text(
-                    "the proxy {proxy} gives no connection to {target} in time",
+                    "the proxy {proxy} did not connect to {target} in time",
                     proxy=str(self._proxy),
                     target=self._target,
                 ),
@@ -146,12 +146,13 @@ class _Attempt:
             reader, writer = await asyncio.open_connection(address, proxy.port, ssl=self._tls, server_hostname=name)
         except ssl.SSLCertVerificationError:
             raise TunnelFailed(
-                Text("the certificate of the proxy {proxy} is not to be trusted", proxy=str(proxy)),
-                Text("use the name it is made for, or name its CA by the option ca_file"),
+                Text("the certificate of the proxy {proxy} is not trusted", proxy=str(proxy)),
+                Text("use the name it was issued for, or set the option ca_file to its CA"),
             ) from None
         except ssl.SSLError:
             raise TunnelFailed(
-                Text("the proxy {proxy} speaks no TLS", proxy=str(proxy)), Text("see whether it is an http:// one")
+                Text("the proxy {proxy} does not support TLS", proxy=str(proxy)),
+                Text("check whether it is an http:// proxy"),
             ) from None
         except OSError as problem:
             raise _NotConnected(problem) from None
@@ -218,7 +219,7 @@ class _Attempt:
             if isinstance(problem, ProxyTimeoutError):
                 raise
             raise TunnelFailed(
-                Text("the proxy {proxy} breaks off", proxy=str(proxy)),
+                Text("the proxy {proxy} closes the connection", proxy=str(proxy)),
                 Text("check that it is a SOCKS5 one, and user and password"),
             ) from None
         writer: asyncio.StreamWriter = stream.writer
@@ -255,16 +256,16 @@ async def _tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLCon
     except ssl.SSLCertVerificationError:
         raise TunnelFailed(
             Text(
-                "the certificate of {host}, seen through the proxy {proxy}, is not to be trusted",
+                "the certificate of {host}, seen through the proxy {proxy}, is not trusted",
                 host=host,
                 proxy=str(proxy),
             ),
-            Text("see whether this machine's clock is right and whether the proxy opens TLS"),
+            Text("check this machine's clock, and whether the proxy intercepts TLS"),
         ) from None
     except (ssl.SSLError, OSError):
         raise TunnelFailed(
-            Text("the proxy {proxy} lets no TLS with {host} through", proxy=str(proxy), host=host),
-            Text("see whether it may"),
+            Text("the proxy {proxy} does not pass TLS to {host}", proxy=str(proxy), host=host),
+            Text("check that it is allowed to"),
         ) from None
 
 

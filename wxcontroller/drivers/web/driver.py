@@ -172,7 +172,7 @@ class WebDriver:
         except WeChatError as problem:
             log.warning("WeChat may not have heard of the logout: %s; end the session on the phone", problem.message)
         self._forget()
-        return Ended(EndReason.LOGGED_OUT, Text("as was asked for; start the account to log in again"))
+        return Ended(EndReason.LOGGED_OUT, Text("as requested; start the account to log in again"))
 
     def _forget(self) -> None:
         try:

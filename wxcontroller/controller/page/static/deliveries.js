@@ -88,7 +88,7 @@ export function deliveriesTab(name) {
 
   $("deliveries").replaceChildren();
   hideButtons();
-  setText($("deliveries-note"), t("Its deliveries are told once the account runs."));
+  setText($("deliveries-note"), t("Deliveries are shown once the account runs."));
   $("replay-dead").addEventListener("click", () => replay({ state: "dead" }, $("replay-dead")), { signal });
   $("ack-dead").addEventListener(
     "click",

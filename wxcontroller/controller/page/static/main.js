@@ -48,7 +48,7 @@ function connection(problem) {
   }
   if (!problem) cured("unreachable");
   setHidden($("connection"), !problem);
-  const note = t("The page may be out of date; retrying…");
+  const note = t("This page may be out of date; retrying…");
   setText($("connection"), problem ? `${inWords(problem)} ${note}` : "");
 }
 

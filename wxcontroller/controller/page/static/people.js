@@ -50,7 +50,7 @@ export function peopleTab(name) {
   function forget() {
     [entries, chosen, known] = [[], null, undefined];
     $("people").replaceChildren();
-    setText($("people-note"), t("People and groups are known once the account runs."));
+    setText($("people-note"), t("People and groups are shown once the account runs."));
     form.choose(null);
   }
 
@@ -93,7 +93,7 @@ export function peopleTab(name) {
     const n = found.length;
     const few = n <= MOST;
     const count = few ? t("{n} found", { n }) : t("{n} found, the first {most} are shown.", { n, most: MOST });
-    const limits = can(accounts.get(name), "contacts") ? "" : t("This route knows people once they have written.");
+    const limits = can(accounts.get(name), "contacts") ? "" : t("On this route, people appear after their first message.");
     setText($("people-note"), [count, limits].filter(Boolean).join(" · "));
     const focused = document.activeElement?.closest("#people button")?.dataset.id;
     $("people").replaceChildren(...found.slice(0, MOST).map(item));

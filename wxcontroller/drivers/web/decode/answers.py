@@ -128,7 +128,7 @@ def picture_of(answer: Answer) -> bytes:
     if answer.status != 200:
         raise Unreadable(answer.call, Text("HTTP status {status}", status=answer.status))
     if not answer.body.startswith(b"\xff\xd8"):
-        raise Unreadable(answer.call, Text("the answer is no JPEG"))
+        raise Unreadable(answer.call, Text("the answer is not a JPEG"))
     return answer.body
 
 
@@ -144,7 +144,7 @@ def poll_of(answer: Answer) -> Poll:
     if code == 200:
         redirect = _REDIRECT.search(script)
         if not redirect:
-            raise Unreadable(answer.call, Text("confirmed, but without an address to go on to"))
+            raise Unreadable(answer.call, Text("confirmed, but without a redirect address"))
         return Poll(code, redirect=redirect_of(answer.call, redirect[1]))
     return Poll(code)
 
@@ -274,7 +274,7 @@ def sent_of(answer: Answer) -> str:
     """Return the server's id of a sent message. Raises WeChatError with Ret ≠ 0."""
     message_id = text(_json_with_ret(answer).get("MsgID"))
     if not message_id:
-        raise Unreadable(answer.call, Text("taken, but without an id"))
+        raise Unreadable(answer.call, Text("accepted, but without an id"))
     return message_id
 
 
@@ -282,7 +282,7 @@ def uploaded_of(answer: Answer, last: bool) -> str:
     """Return the MediaId after a piece of a file, "" before the ``last`` one. Raises WeChatError with Ret ≠ 0."""
     media_id = text(_json_with_ret(answer).get("MediaId"))
     if last and not media_id:
-        raise Unreadable(answer.call, Text("taken, but without a MediaId"))
+        raise Unreadable(answer.call, Text("accepted, but without a MediaId"))
     return media_id if last else ""
 
 
@@ -296,7 +296,7 @@ def group_made_of(answer: Answer) -> str:
     """Return the id of a group that was made (5.15). Raises WeChatError with Ret ≠ 0 or without an id."""
     name = text(_json_with_ret(answer).get("ChatRoomName"))
     if not 0 < len(name) <= 256:
-        raise Unreadable(answer.call, Text("taken, but without a group"))
+        raise Unreadable(answer.call, Text("accepted, but without a group"))
     return name
 
 
@@ -341,7 +341,7 @@ def _json(answer: Answer) -> JsonObject:
     except (ValueError, RecursionError):
         raise Unreadable(answer.call, Text("the answer is not JSON")) from None
     if not isinstance(found, dict):
-        raise Unreadable(answer.call, Text("the answer is no JSON object"))
+        raise Unreadable(answer.call, Text("the answer is not a JSON object"))
     try:
         return obj(without_halves(found, content, 0, len(content)))
     except RecursionError:

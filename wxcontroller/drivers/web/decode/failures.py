@@ -6,7 +6,7 @@ from wxcontroller.drivers.line.failures import Unreadable
 
 # weixin-web-protocol 10.1: what a reader can do about a code.
 _REMEDIES = {
-    -1: N_("WeChat's own trouble; try again later"),
+    -1: N_("temporary failure at WeChat; try again later"),
     -2: N_("check the target: ids change with every login"),
     1: N_("WeChat did not accept the request's form"),
     1100: N_("the account is logged out; it logs in again with its stored session or with a scan"),
@@ -14,7 +14,7 @@ _REMEDIES = {
     1102: N_(
         "WeChat no longer accepts the session; the account logs in again with a tap on the phone or with a scan"
     ),
-    1203: N_("WeChat does not let this account in by this kind of login"),
+    1203: N_("WeChat does not accept this kind of login for this account"),
     1204: N_("the target is not a friend of the account, or has removed it"),
     1205: N_("too frequent: wait an hour and send more slowly (option send_interval)"),
 }
@@ -45,7 +45,7 @@ def tried_again(what: Text) -> Text:
 
 def refusal(call: str, ret: int) -> WeChatError:
     """Return the error for WeChat's code ``ret`` to ``call``."""
-    remedy = _REMEDIES.get(ret, N_("WeChat gives no reason"))
+    remedy = _REMEDIES.get(ret, N_("WeChat gave no reason"))
     return WeChatError(
         N_("{call}: WeChat answered {number}"), remedy, ret=ret, handling=_HANDLING.get(ret), call=call, number=ret
     )

@@ -77,7 +77,7 @@ class Intake:
         # An answer that kept its promise and was too short all the same may be followed by a longer one.
         longer = promised > self._promised and self.got >= self._promised
         if self._passing and self._promised and promised not in (0, self._promised) and not longer:
-            raise Unreadable(self._call, Text("the content has become another one meanwhile"))
+            raise Unreadable(self._call, Text("the content changed meanwhile"))
         self._promised = promised or self._promised
         self._total = max(self._total, answer.total)
         self._skip = self.got - answer.start  # the server began anew
@@ -107,7 +107,7 @@ class Intake:
 
     def _pass(self) -> None:
         if not self._anything and _REFUSAL.match(self._head):
-            raise Unreadable(self._call, Text("words came in place of content"))
+            raise Unreadable(self._call, Text("received text instead of content"))
         self._passing = True
         self._sink.write(self._head)
 

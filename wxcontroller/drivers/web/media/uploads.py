@@ -63,7 +63,9 @@ class Uploads:
     async def upload(self, file: Upload) -> Uploaded:
         """See Driver.upload."""
         if file.size <= 0:
-            raise Unsupported(N_("{file} is empty"), N_("WeChat takes no empty files"), file=file.name or "the file")
+            raise Unsupported(
+                N_("{file} is empty"), N_("WeChat does not accept empty files"), file=file.name or "the file"
+            )
         if not self._data_ticket():
             words = N_("webwxuploadmedia: the session has no ticket for files")
             raise self._failed(WeChatError(words, N_("log in again to be able to send files")), file)

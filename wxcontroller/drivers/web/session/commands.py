@@ -19,7 +19,7 @@ _REMARK, _PIN = 2, 3  # commands of webwxoplog
 _ASK, _ACCEPT = 2, 3  # of webwxverifyuser
 _SCENE = 33
 _REFUSED = N_("WeChat refuses this on the web, for this account or for everybody; do it on the phone")
-_TOO_LATE = N_("a message can be taken back for two minutes, and only by who sent it")
+_TOO_LATE = N_("a message can be recalled within two minutes, only by its sender")
 
 
 class Commands:
@@ -77,7 +77,9 @@ class Commands:
         remark = self._roster.remark(chat)
         if remark is None:  # without it, the request would erase it (5.14)
             raise WeChatError(
-                N_("webwxoplog: nobody known has this id"), N_("ask for the contacts again: ids change"), unsure=False
+                N_("webwxoplog: no known person has this id"),
+                N_("ask for the contacts again: ids change"),
+                unsure=False,
             )
         body: JsonObject = {"CmdId": _PIN, "OP": int(on), "UserName": chat, "RemarkName": sendable(remark)}
         await self._accepted("webwxoplog", "", body)

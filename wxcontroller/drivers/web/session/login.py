@@ -246,13 +246,13 @@ class Login:
                     raise _Over(
                         EndReason.RETRIES_USED_UP,
                         Text(
-                            "{in_vain} confirmed logins came to nothing; start the account again later",
+                            "{in_vain} confirmed logins failed; start the account again later",
                             in_vain=in_vain,
                         ),
                     ) from None
         raise _Over(
             EndReason.QRCODES_USED_UP,
-            Text("none of {limit} QR codes led to a login; start the account again to get new ones", limit=limit),
+            Text("none of {limit} QR codes was used to log in; start the account again to get new ones", limit=limit),
         )
 
     async def _uuid(self, desktop: bool) -> str:
@@ -272,7 +272,7 @@ class Login:
             raise _Over(
                 EndReason.RETRIES_USED_UP,
                 Text(
-                    "WeChat gives no QR code ({problem}); it may block this address: start the account later",
+                    "WeChat returned no QR code ({problem}); it may block this IP address: start the account later",
                     problem=problem.text,
                 ),
             ) from None
