@@ -1,12 +1,15 @@
 """wxctl deliveries: what is shown, what is asked for, what is refused."""
 
 import asyncio
+import contextlib
 import json
 import os
 import re
 import shutil
+import sqlite3
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -168,6 +171,7 @@ def test_a_stopped_accounts_deliveries_are_read_from_its_log(
     else:
         asyncio.run(write_log(stopped))
     before = sorted(stopped.iterdir())
+    os.utime(stopped, (0, 0))
     done = listed(server)
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)
@@ -182,8 +186,9 @@ def test_a_stopped_accounts_deliveries_are_read_from_its_log(
     assert "not running" in words.output
     assert "alice → http://127.0.0.1:8080/in: 2 wait, 1 dead, 0 lost\n" in words.output
     assert words.output.endswith("more: wxctl deliveries list alice --after 1\n")
-    # A file of root's next to the log would keep the account from opening it.
+    # A file of root's next to the log would keep the account from opening it, also one that a kill leaves there.
     assert sorted(stopped.iterdir()) == before
+    assert stopped.stat().st_mtime == 0
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no log", b"SQLite format 3\0" + bytes(9000)])
@@ -199,6 +204,47 @@ def test_only_a_file_of_the_accounts_own_is_read(server: Controller, stopped: Pa
     asyncio.run(write_log(tmp_path))
     (stopped / "events.db").symlink_to(tmp_path / "events.db")
     assert isinstance(listed(server).exception, WxError)
+
+
+@pytest.mark.parametrize("name", ["events.db", "events.db-wal"])
+def test_a_link_put_in_place_of_a_file_while_it_is_read_is_not_followed(
+    server: Controller, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    stopped.rmdir()
+    (tmp_path / "running").mkdir()
+    asyncio.run(write_log(tmp_path / "running", killed=stopped))
+    made = tempfile.TemporaryDirectory
+
+    def swapped(**where: str) -> "tempfile.TemporaryDirectory[str]":
+        """The account has waited for the copy to begin."""
+        (stopped / name).rename(tmp_path / name)
+        (stopped / name).symlink_to(tmp_path / name)
+        return made(**where)
+
+    monkeypatch.setattr(tempfile, "TemporaryDirectory", swapped)
+    assert "cannot be read" in str(listed(server).exception)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "(WITH RECURSIVE n(seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM n) SELECT seq FROM n)",
+        "(SELECT seq FROM pragma_database_list)",
+    ],
+    ids=["endless", "asking SQLite itself"],
+)
+def test_a_log_that_an_account_made_to_do_harm(
+    server: Controller, stopped: Path, monkeypatch: pytest.MonkeyPatch, source: str
+) -> None:
+    monkeypatch.setattr(stoppedlog, "_SECONDS", 0.1)
+    columns = ("1 AS time", "'x' AS type", "'dead' AS state", *(f"0 AS {name}" for name in ("attempts", "next_at")))
+    more = ("'' AS error", "0 AS status", "0 AS settled_at", "0 AS size")
+    with contextlib.closing(sqlite3.connect(stopped / "events.db")) as db:
+        db.executescript(
+            "CREATE TABLE meta(name, value); INSERT INTO meta VALUES ('name', 'x');"
+            f"CREATE TABLE tally(state, number); CREATE VIEW events AS SELECT seq, {', '.join((*columns, *more))} FROM {source}"
+        )
+    assert "cannot be read" in str(listed(server).exception)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")

@@ -346,6 +346,19 @@ async def test_who_follows_the_log_misses_nothing_that_comes_between_his_looks(
     assert (log.writing, log.counts.waiting) == (False, 0)
 
 
+async def test_a_reader_sees_what_was_delivered_just_before(opened: "Callable[..., EventLog]") -> None:
+    """Counts are published at once, and whoever sees them asks for the list."""
+    log = opened()
+    for number in range(2):
+        log.append(report(number), deliver=True)
+    assert await log.settled(PATIENCE)
+    first, second = await log.shown(PENDING, 10)
+    log.delivered(first, 200)
+    assert await log.shown(PENDING, 10) == [second]
+    log.delivered(second, 200)
+    assert await log.shown(PENDING, 10) == []
+
+
 async def test_a_commit_that_looked_before_the_follower_went_on_is_not_believed(
     opened: "Callable[..., EventLog]",
 ) -> None:
