@@ -237,12 +237,13 @@ def test_a_log_that_an_account_made_to_do_harm(
     server: Controller, stopped: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.setattr(stoppedlog, "_SECONDS", 0.1)
-    columns = ("1 AS time", "'x' AS type", "'dead' AS state", *(f"0 AS {name}" for name in ("attempts", "next_at")))
-    more = ("'' AS error", "0 AS status", "0 AS settled_at", "0 AS size")
+    numbers = ("time", "attempts", "next_at", "status", "settled_at", "size")
+    others = ", ".join(f"0 AS {name}" for name in numbers)
     with contextlib.closing(sqlite3.connect(stopped / "events.db")) as db:
         db.executescript(
             "CREATE TABLE meta(name, value); INSERT INTO meta VALUES ('name', 'x');"
-            f"CREATE TABLE tally(state, number); CREATE VIEW events AS SELECT seq, {', '.join((*columns, *more))} FROM {source}"
+            "CREATE TABLE tally(state, number);"
+            f"CREATE VIEW events AS SELECT seq, {others}, 'x' AS type, 'dead' AS state, '' AS error FROM {source}"
         )
     assert "cannot be read" in str(listed(server).exception)
 

@@ -160,6 +160,16 @@ async def test_a_token_leaves_an_accounts_long_polls_to_others(tmp_path: Path, p
             peer.writer.close()
 
 
+async def test_a_long_poll_that_is_answered_counts_no_more(tmp_path: Path) -> None:
+    async with machine(tmp_path, client={"api_long_polls_max": "8"}) as host:
+        (await host.start("alice")).events.set()
+        poll = get("/openwx/check_event?client=alice", bearer(token(host, Scope.READ)))
+        peer = await connected(host, b"")
+        for _ in range(3):  # two at a time are the token's share
+            assert (await peer.ask(poll))[0] == 200
+        peer.writer.close()
+
+
 async def test_a_token_leaves_requests_to_others(tmp_path: Path) -> None:
     async with machine(tmp_path, max_requests=16) as host:
         await host.start("alice")
