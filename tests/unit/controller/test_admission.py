@@ -198,6 +198,10 @@ async def test_without_tokens_programs_of_this_machine_have_everything(tmp_path:
         readers = [get("/v1/events")] * Settings().max_readers
         async with streams(host, readers) as open_ones:
             assert open_ones == [200] * len(readers)
+    async with machine(tmp_path / "other", client={"api_long_polls_max": "8"}) as host:
+        await host.start("alice")
+        async with waiting(host, [get("/openwx/check_event?client=alice")] * 3) as polls:
+            assert len(polls) == 3
 
 
 # -- behind a reverse proxy

@@ -1,8 +1,10 @@
 """The book of logins: which account of the host has which WeChat user, also while it is stopped."""
 
+import json
+
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.view import logins_of
-from wxcontroller.core.jsontypes import JsonValue, obj
+from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.loginbook import LoginBook, holder
 from wxcontroller.core.states import LoginState
 
@@ -47,6 +49,11 @@ async def test_a_login_stays_in_the_book_until_it_is_given_up(host: Machine) -> 
     await look(host)
     await host.v1("DELETE", "accounts/bob")
     assert has(OTHER) == ""
+    # So does one that no controller saw.
+    host.paths.logins.write_text(json.dumps({"gone": {"account": "gone", "marks": [BOT]}}))
+    assert has(BOT) == "gone"
+    await look(host, LoginBook(host.paths))
+    assert has(BOT) == ""
 
 
 async def test_what_an_account_publishes_is_not_trusted(host: Machine) -> None:
@@ -56,7 +63,7 @@ async def test_what_an_account_publishes_is_not_trusted(host: Machine) -> None:
     for marks in published:
         process.say(LoginState.RUNNING, login_marks=marks)
         await look(host)
-        assert not host.paths.logins.exists() or obj(host.paths.logins.read_text()) == {}
+        assert not host.paths.logins.exists() or json.loads(host.paths.logins.read_text()) == {}
     for content in (b"", b"{", b"[]", b'{"bob": 7}', b'{"bob": {"marks": "x"}}'):
         host.paths.logins.write_bytes(content)
         assert holder(host.paths, "alice")(USER) == ""

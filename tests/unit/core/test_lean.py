@@ -28,13 +28,13 @@ asyncio.run(ask())
 """
 
 
-async def _asked(url: str, authorities: Path) -> str:
-    """Return what a program hears whose machine has these authorities."""
+async def _asked(url: str, authorities: Path, **more: str) -> str:
+    """Return what a program hears whose machine has these authorities, and whose environment has ``more``."""
     inside = f"mount --bind {authorities} /etc/ssl/certs && exec {sys.executable} -c '{_ASKING}' {url}"
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SSL_")}
     process = await asyncio.create_subprocess_exec(
         *("unshare", "--mount", "sh", "-c", inside),
-        env={**environ, "PYTHONPATH": str(ROOT)},
+        env={**environ, "PYTHONPATH": str(ROOT), **more},
         stdout=subprocess.PIPE,
     )
     out, _ = await asyncio.wait_for(process.communicate(), 60)
@@ -71,3 +71,5 @@ async def test_the_authorities_of_the_system_are_trusted_and_no_others(tmp_path:
         assert await _asked(url, known) == "200 /dev/null"
         assert await _asked(url, other) == "not trusted /dev/null"
         assert await _asked(url, whole) == "200 None"
+        # What the administrator has set stays.
+        assert await _asked(url, other, SSL_CERT_FILE=str(certificate)) == f"200 {certificate}"
