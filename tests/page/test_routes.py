@@ -19,6 +19,16 @@ new MutationObserver(() => window.spoken.push(place.innerText)).observe(
   place, { subtree: true, childList: true, characterData: true, attributes: true });
 """
 SPOKEN = "return window.spoken.join('\\n')"
+# The answer to digits is on its way until the page is told to have it.
+HOLD_ANSWER = """
+window.atOnce = window.fetch;
+window.fetch = async (url, ...more) => {
+  const answer = await window.atOnce(url, ...more);
+  if (String(url).endsWith("/input")) await new Promise((go) => { window.letAnswer = go; });
+  return answer;
+};
+"""
+NOTED = "return /sent|提交/.test(document.querySelector('#add .digits [role=status]').textContent)"
 
 
 def scan(caller: Caller, phone: Phone, name: str, uin: str, **how: bool) -> str:
@@ -64,9 +74,15 @@ def test_a_bot_is_added_and_its_digits_are_entered(
     [digits] = [one["digits"] for one in phone.call("GET", "/logins") if one["uuid"] == uuid]
     asked = browser.text("#add .hint")
     browser.type("#add .digits input", f"{(int(digits) + 1) % 10**6:06d}")
+    browser.script(HOLD_ANSWER)
     browser.press(Keys.ENTER)
     browser.until(lambda: browser.text("#add .hint") != asked, "another question")
     browser.type("#add .digits input", digits)
+    browser.until(lambda: browser.script("return Boolean(window.letAnswer)"), "an answer")
+    browser.script("window.letAnswer()")
+    browser.until(lambda: browser.script(NOTED), "a word about the answer")
+    assert browser.script("return document.querySelector('#add .digits input').value") == digits
+    browser.script("window.fetch = window.atOnce")
     browser.click("#add .digits button")
     browser.gone("#add .digits")
     phone.confirm(uuid)

@@ -11,6 +11,7 @@ from tests.unit.drivers.kit import HURRY, Wechat, wechat
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
+from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox import compose, samples
 from wxcontroller.sandbox.account import Account, WebLogin
 from wxcontroller.sandbox.compose import Draft
@@ -124,7 +125,11 @@ async def test_what_the_page_cannot_do_is_said(start: Start, world: Wechat, alic
     assert await code("revoke_message", id="1") == -10
     assert await code("make_friend", id="x") == -10
     assert await code("set_markname", id="filehelper", new="x") != 0
-    assert alice.sent_count == 0
+    assert (await send(client, bytes(LARGE + 1), "a.zip"))["code"] != 0
+    assert (alice.sent_count, world.requests("webwxuploadmedia")) == (0, 0)
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
+        able = obj(obj(json.loads(await answer.read()))["capabilities"])
+    assert [able[what] for what in ("contacts", "groups", "recall", "avatars")] == [False] * 4
 
 
 async def test_a_restart_needs_no_scan_and_loses_nothing(
