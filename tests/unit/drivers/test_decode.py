@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import ContactKind, Direction, Message, Sex
+from wxcontroller.drivers.filehelper import decode as filehelper
 from wxcontroller.drivers.line.transport import Answer
 from wxcontroller.drivers.web.decode import answers, contacts, messages
 from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
@@ -405,6 +406,21 @@ def test_a_message_without_an_id_gets_one_that_stays() -> None:
     assert messages.id_of(raw) != messages.id_of({**raw, "Content": "y"})
     assert messages.id_of({**raw, "NewMsgId": 6423456789012345679}) == "6423456789012345679"
     assert messages.id_of({**raw, "MsgId": "7", "NewMsgId": 8}) == "7"
+
+
+def test_file_transfer_is_one_conversation_and_all_of_it_is_received() -> None:
+    def read(sender: str, receiver: str, **more: JsonValue) -> Message | None:
+        raw: JsonObject = {"MsgId": "1", "FromUserName": sender, "ToUserName": receiver, "MsgType": 1, **more}
+        return filehelper.message_of(raw, "@me", False)
+
+    found = read("@me", "filehelper", MsgType=3, Content="<msg><img/></msg>")
+    assert found is not None
+    assert (found.chat, found.sender, found.direction) == ("filehelper", "filehelper", Direction.RECEIVED)
+    # What came can't be sent again by reference on this page.
+    assert found.media is not None
+    assert found.media.reference == ""
+    assert read("@a", "@me") is None
+    assert read("@me", "@a") is None
 
 
 def test_status_notifications_name_chats() -> None:
