@@ -125,7 +125,7 @@ class Subscription:
         return True
 
     async def put(self, event: Event) -> None:
-        """Take an event, waiting for room, unless it has come by another way in the meantime."""
+        """Take an event, waiting for room, unless the account's line has given it in the meantime."""
         while not _reaches(self.queued.get(event.instance), event.id) and not self.offer(event):
             self._taken.clear()
             await self._taken.wait()
@@ -297,7 +297,6 @@ class Hub:
             check()
 
         async def give(event: Event) -> None:
-            check()  # the line may serve the reader since it began, and have given it this
             await reader.put(event)
             check()
 
