@@ -78,7 +78,8 @@ class Process:
         # What a program that was taken over answers to any call: status and headers.
         self.hostile: tuple[int, Mapping[str, str]] | None = None
         self.hostile_body = b"<script>"
-        self.events_sent = b""  # all that the stream of its events ever sends
+        self.events_sent = b""  # all that the stream of its events ever sends, until ``stream_ends``
+        self.stream_ends = asyncio.Event()
         self._runner: web.AppRunner | None = None
         # A real one: it is there again when the account is started again.
         state = paths.state(instance)
@@ -177,7 +178,8 @@ class Process:
             response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
             await response.prepare(request)
             await response.write(self.events_sent)
-            await asyncio.Event().wait()
+            await self.stream_ends.wait()
+            return response
         try:
             return await Events(self.log, self.account.name.name).get(request)
         except ConnectionError:  # the reader is gone

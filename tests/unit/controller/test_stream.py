@@ -23,6 +23,7 @@ from wxcontroller.controller.account_port import hub
 from wxcontroller.controller.v1.cursor import CURSOR_LENGTH, BadCursor, Cursor, cursor_length, parse
 from wxcontroller.controller.v1.events import STREAM_NAMES
 from wxcontroller.core.account import Account
+from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import parse_name
@@ -373,6 +374,35 @@ async def test_an_account_that_refuses_is_asked_less_and_less_until_it_is_anothe
         assert (await host.v1("POST", "accounts/alice/restart"))[0] == 200
         say(host.process("alice"), "again")
         assert (await reader.until(4))[-1] == "again"
+
+
+async def test_pauses_grow_with_each_refusal_and_begin_again_after_a_stream_that_opened(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alice, refused = await host.start("alice"), list[int]()
+
+    class Pauses(Backoff):
+        def next(self) -> float:
+            super().next()
+            refused.append(self.tries)
+            if len(refused) == 1:
+                alice.hostile = None
+            return 0.0
+
+    async def until_streams(number: int) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while len(alice.streams) < number:
+                await asyncio.sleep(0.01)
+
+    monkeypatch.setattr(hub, "Backoff", Pauses)
+    alice.hostile = 403, {}
+    alice.events_sent = b'event: open\ndata: {"account":"alice","after":"0badcafe-0"}\n\n'
+    alice.stream_ends.set()
+    async with reading(host, Reader()):
+        await until_streams(3)  # refused, opened, opened again
+        alice.hostile = 403, {}
+        await until_streams(len(alice.streams) + 4)
+    assert refused[:3] == [1, 1, 2]
 
 
 async def test_an_account_speaks_in_its_own_name_only(host: Machine) -> None:
