@@ -1,5 +1,6 @@
 """When something that is wrong is told: the rules, by a clock of the test's own."""
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -199,6 +200,20 @@ def test_a_recovery_outlives_a_restart() -> None:
     world.restart()
     world.live(None)
     assert world.lines[1:] == ["parked alice is running again"]
+
+
+def test_a_recovery_that_2_0_0_noted_is_told_in_its_words() -> None:
+    world, words = World(), "Account alice is running again."
+    world.live(PARKED)
+    world.live(WELL)
+    kept = json.loads(world.ledger.dump())
+    [record] = kept["records"]
+    record["recovered"] = ["alice", words]
+    again = Ledger()
+    again.load(json.dumps(kept).encode())
+    _, [recovery] = again.due(AlertSettings(), 2e9)
+    assert isinstance(recovery.what, Healthy)
+    assert (recovery.what.account, str(recovery.what.message)) == ("alice", words)
 
 
 @pytest.mark.parametrize("jump", [-10 * 86400.0, 10 * 86400.0])

@@ -53,7 +53,9 @@ def test_an_alert_of_2_0_0_is_read() -> None:
     for given in map(obj, items(written["items"])):
         for key in ("code", "values", "message_text", "remedy_text"):
             del given[key]
-    [item] = alert_from(written).items
+    found = alert_from(written)
+    assert found.language == "en"
+    [item] = found.items
     assert (item.message, item.remedy) == (verbatim("小店 needs a scan."), verbatim("wxctl qr 小店"))
 
 
