@@ -167,8 +167,18 @@ async def test_a_restricted_person_is_told_once_and_without_a_word_about_codes(w
     await watched.live(60)
     process.say(LoginState.RUNNING, restricted=1)
     assert await watched.live(60) == []
+    watched.set(interval=60.0)
+    assert await watched.live(120) == []
+    process.say(LoginState.RUNNING, restricted=2)  # one more
+    assert kinds(await watched.live(120)) == ["problem alice restricted"]
     process.say(LoginState.RUNNING, restricted=0)
     assert kinds(await watched.live(60)) == ["recovery alice restricted"]
+    process.say(LoginState.RUNNING, restricted=1)
+    assert kinds(await watched.live(120)) == ["problem alice restricted"]
+    await watched.host.get("stop_client", client="alice")  # whoever stops it needs no word of the end
+    assert await watched.live(60) == []
+    (await watched.host.start("alice")).say(LoginState.RUNNING, restricted=0)
+    assert await watched.live(120) == []
 
 
 async def test_an_account_whose_wechat_user_is_taken_is_not_just_started_again(watched: Watched) -> None:
