@@ -1,6 +1,7 @@
 """The event log on real disks: full ones, damaged ones, ones that are pulled out."""
 
 import asyncio
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
+from wxcontroller.client.store import writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Limits, Selection, State
 from wxcontroller.core.jsontypes import JsonObject
@@ -357,6 +359,25 @@ async def test_a_reader_sees_what_was_delivered_just_before(opened: "Callable[..
     assert await log.shown(PENDING, 10) == [second]
     log.delivered(second, 200)
     assert await log.shown(PENDING, 10) == []
+
+
+async def test_notes_that_cannot_be_written_hold_up_no_delivery(
+    opened: "Callable[..., EventLog]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_NOTED_SECONDS", 10 * PATIENCE)
+    log = opened()
+    for number in range(2):
+        log.append(report(number), deliver=True)
+    assert await log.settled(PATIENCE)
+    [first] = await log.upcoming(PENDING, 1, 1000)
+    with contextlib.closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        log.delivered(first, 200)
+        after = Selection((State.PENDING,), after=first.seq, log=first.log)
+        [second] = await asyncio.wait_for(log.upcoming(after, 1, 1000), PATIENCE)
+        assert await asyncio.wait_for(log.body(second), PATIENCE) == second.body
+        other.execute("ROLLBACK")
+    assert second.seq == first.seq + 1
 
 
 async def test_a_commit_that_looked_before_the_follower_went_on_is_not_believed(

@@ -252,7 +252,7 @@ class EventLog:
             found = ahead.found
         else:
             self._ahead = asked  # a commit during the read finds the same
-            found = await self.shown(where, most, most_body)
+            found = await self._database.read(lambda db: tables.shown(db, where, most, most_body), noted=False)
             if self._ahead is not asked:
                 return found  # it did
         if len(found) == most:
@@ -278,7 +278,7 @@ class EventLog:
 
     async def body(self, entry: Entry) -> bytes | None:
         """Return the body of an entry that came without, None when it is not in the log any more."""
-        return await self._database.read(lambda db: tables.body_of(db, entry))
+        return await self._database.read(lambda db: tables.body_of(db, entry), noted=False)
 
     async def get(self, entry_id: str) -> Entry | None:
         """Return one entry by its id."""

@@ -178,9 +178,12 @@ class Database:
             self._queue.put(job)
         self._lazy.clear()
 
-    async def read(self, work: Work[T]) -> T:
-        """Return what ``work`` reads from what is committed. Raises Unavailable."""
-        if self._noted is not None and not self._noted.done():
+    async def read(self, work: Work[T], *, noted: bool = True) -> T:
+        """Return what ``work`` reads from what is committed. Raises Unavailable.
+
+        ``noted``: lazy changes so far are to be seen. Who makes them knows of them.
+        """
+        if noted and self._noted is not None and not self._noted.done():
             # Others have seen what it is about: counts are published at once.
             self._hand_over()
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
