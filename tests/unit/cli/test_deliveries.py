@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
@@ -215,7 +216,7 @@ def test_a_link_put_in_place_of_a_file_while_it_is_read_is_not_followed(
     asyncio.run(write_log(tmp_path / "running", killed=stopped))
     made = tempfile.TemporaryDirectory
 
-    def swapped(**where: str) -> "tempfile.TemporaryDirectory[str]":
+    def swapped(**where: Any) -> "tempfile.TemporaryDirectory[str]":
         """The account has waited for the copy to begin."""
         (stopped / name).rename(tmp_path / name)
         (stopped / name).symlink_to(tmp_path / name)

@@ -93,7 +93,9 @@ export function peopleTab(name) {
     const n = found.length;
     const few = n <= MOST;
     const count = few ? t("{n} found", { n }) : t("{n} found, the first {most} are shown.", { n, most: MOST });
-    const limits = can(accounts.get(name), "contacts") ? "" : t("On this route, people appear after their first message.");
+    const limits = can(accounts.get(name), "contacts")
+      ? ""
+      : t("On this route, people appear after their first message.");
     setText($("people-note"), [count, limits].filter(Boolean).join(" · "));
     const focused = document.activeElement?.closest("#people button")?.dataset.id;
     $("people").replaceChildren(...found.slice(0, MOST).map(item));

@@ -63,7 +63,9 @@ export function sendsTab(name) {
     const error = queue ? textOf(queue, "last_error") : "";
     const throttled = sending?.throttled_until;
     const notes = [
-      sends.length ? t("{n} message waits.", { n: sends.length }, "{n} messages wait.") : t("No messages are waiting."),
+      sends.length
+        ? t("{n} message waits.", { n: sends.length }, "{n} messages wait.")
+        : t("No messages are waiting."),
       throttled && t("WeChat limits the bot; nothing is sent before {when}.", { when: moment(throttled) }),
       sending?.limit_24h &&
         t("{sent} of {limit} sends in 24 hours.", { sent: sending.sent_24h, limit: sending.limit_24h }),
