@@ -21,7 +21,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
-from wxcontroller.core.tokens import Token, TokenFile, Tokens, minted
+from wxcontroller.core.tokens import KEPT_SCOPES, Token, TokenFile, Tokens, minted
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _GROUP = "wxcontroller"
@@ -54,10 +54,10 @@ def token() -> None:
 @click.argument("name")
 @click.option(
     "--scope",
-    type=click.Choice([scope.value for scope in Scope]),
+    type=click.Choice([scope.value for scope in KEPT_SCOPES]),
     default=Scope.READ.value,
     show_default=True,
-    help="What it is good for: " + "; ".join(f"{scope}: {words}" for scope, words in MEANINGS.items()) + ".",
+    help="What it is good for: " + "; ".join(f"{scope}: {MEANINGS[scope]}" for scope in KEPT_SCOPES) + ".",
 )
 @click.option(
     "--account",
@@ -75,6 +75,12 @@ def create(
     session: Session, name: str, scope: str, accounts: tuple[str, ...], expires: str | None, root: Path
 ) -> None:
     """Create a token and print it on standard output. Only its hash is stored, so it cannot be shown again."""
+    if not Scope(scope).in_ladder and len(set(accounts)) != 1:
+        raise BadUsage(
+            N_("a token of scope {scope} is for one account"),
+            N_("add one --account NAME"),
+            scope=scope,
+        )
     shown, made = minted(name, Scope(scope), accounts, _expiry(expires))
     tokens = _changed(lambda file: file.add(made), root)
     if session.json:
@@ -90,7 +96,7 @@ def create(
         )
     for account in _unknown(made, root):
         tell("wxctl: there is no account {account} yet", err=True, account=account)
-    if len(tokens.by_id) == 1:
+    if made.scope.in_ladder and sum(each.scope.in_ladder for each in tokens.by_id.values()) == 1:
         tell(
             "wxctl: this is the first token: from now on every caller needs one, including programs on this machine",
             err=True,
@@ -144,7 +150,7 @@ def revoke(session: Session, which: str, root: Path) -> None:
         session.emit(_public(gone[0]))
     else:
         tell("token {token} ({id}) is revoked", token=gone[0].name, id=gone[0].id)
-    if not tokens.by_id:
+    if gone[0].scope.in_ladder and not tokens.required:
         tell(
             "wxctl: this was the last token: every program on this machine may call the API now; a "
             "controller that other machines reach refuses all requests",

@@ -8,7 +8,7 @@ from wxcontroller.controller.admission import claim_for, recognized
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Handler
-from wxcontroller.controller.gate import NOBODY, Caller
+from wxcontroller.controller.gate import ANYBODY, NOBODY, Caller
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core import access
 from wxcontroller.core.access import About, Endpoint, Scope
@@ -58,8 +58,10 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     if endpoint.scope is None:
         return await handler(request)
     gate = context(request).gate
-    found = recognized(request) or await _recognized_by_body(request)
-    if not found.scope.covers(endpoint.scope):
+    found = recognized(request)
+    if found is None or (found is ANYBODY and not endpoint.scope.in_ladder):
+        found = await _recognized_by_token(request)
+    if endpoint is not _ANY_TOKEN and not found.scope.covers(endpoint.scope):
         raise gate.denied(
             found,
             N_("{method} {request} needs the scope {scope}"),
@@ -126,8 +128,8 @@ async def presented(request: web.Request) -> str | None:
     return token
 
 
-async def _recognized_by_body(request: web.Request) -> Caller:
-    """Return who sent a request whose head shows no token; raises Refused for nobody, and Busy."""
+async def _recognized_by_token(request: web.Request) -> Caller:
+    """Return who sent a request whose caller the head did not show; raises Refused for nobody, and Busy."""
     shared = context(request)
     found = shared.gate.caller(await presented(request), address_of(request))
     shared.admission.recognize(request, claim_for(request, found))

@@ -149,6 +149,10 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
 }
 
 
+# The integrations are younger than /v1. A protocol that has a form of its own for failures answers in it before.
+_LIKE_V1 = ("/v1/", "/ilink/", "/notify/", "/mcp")
+
+
 @web.middleware
 async def json_errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Turn whatever a handler raises into an answer of the right shape for its path."""
@@ -197,8 +201,8 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def is_v1(request: web.Request) -> bool:
-    """Say whether a request is for /v1, which tells failures in its own form."""
-    return request.path.startswith("/v1/") or request.path == "/v1"
+    """Return whether failures of a request are reported in the form of /v1, and not in that of the original."""
+    return request.path == "/v1" or request.path.startswith(_LIKE_V1)
 
 
 def _answer(request: web.Request, problem: WxError) -> web.Response:

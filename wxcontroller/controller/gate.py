@@ -118,9 +118,9 @@ class Gate:
         return ROOT if self._is_local(presented) and is_loopback(address) else None
 
     def caller(self, presented: str | None, address: object) -> Caller:
-        """Return who shows this token, where one is needed. ``address`` is the caller's as its socket gives it.
+        """Return who shows this token, where one is needed, as it is on some paths even while the API is open.
 
-        Raises Refused.
+        ``address`` is the caller's as its socket gives it. Raises Refused.
         """
         found = self.recognize(presented, address)
         if found is not None:

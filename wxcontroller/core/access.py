@@ -2,6 +2,11 @@
 
 The controller and the accounts' ports check by this table, and the documents are held to it. A path that is missing
 from it needs the highest scope.
+
+Most scopes form a ladder: read < send < control < admin. The others are for programs that speak another protocol to
+one account. They are outside the ladder, because such a token is handed to somebody else's software: it opens the
+endpoints of its protocol and nothing else, and no other token opens these endpoints, not even with scope admin. They
+require their token even while the rest of the API is open.
 """
 
 import re
@@ -11,24 +16,35 @@ from enum import Enum, StrEnum
 
 
 class Scope(StrEnum):
-    """What a token is good for. Each scope includes those before it."""
+    """What a token allows. Each scope of the ladder includes those before it; those outside it include nothing."""
 
     READ = "read"
     SEND = "send"
     CONTROL = "control"
     ADMIN = "admin"
+    ILINK = "ilink"
+    NOTIFY = "notify"
+
+    @property
+    def in_ladder(self) -> bool:
+        return self in _ORDER
 
     def covers(self, other: "Scope") -> bool:
-        """Say whether who has this scope may do what needs the other."""
-        return _ORDER[self] >= _ORDER[other]
+        """Return whether a token of this scope may do what needs the other."""
+        if self.in_ladder and other.in_ladder:
+            return _ORDER[self] >= _ORDER[other]
+        return self is other
 
 
-_ORDER = {scope: place for place, scope in enumerate(Scope)}
+LADDER = (Scope.READ, Scope.SEND, Scope.CONTROL, Scope.ADMIN)
+_ORDER = {scope: place for place, scope in enumerate(LADDER)}
 MEANINGS: Mapping[Scope, str] = {
     Scope.READ: "look at accounts, people and groups, and take events",
     Scope.SEND: "act in WeChat in an account's name: messages, groups, friends, remarks",
     Scope.CONTROL: "start, stop and restart accounts, set their options, see QR codes",
     Scope.ADMIN: "remove accounts, and what is none of the above",
+    Scope.ILINK: "drive one account by the iLink API, and nothing else",
+    Scope.NOTIFY: "send notifications to one target, and nothing else",
 }
 
 
@@ -38,6 +54,7 @@ class About(Enum):
     NOTHING = "no account"
     NAME = "the account in the path"
     CLIENT = "the account that client names"
+    BEARER = "the account that the token is bound to"
     OWN = "all accounts; a bound token sees its own"
     MACHINE = "all accounts; not for bound tokens"
 

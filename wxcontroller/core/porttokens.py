@@ -3,7 +3,8 @@
 All accounts read one file, and any of them may have been taken over. So it holds no token's hash: each token that is
 bound to one account alone is there as a mark that only this account recognises, and only when the token is shown to
 it. A token that is good for more is not there, and is not taken at an account's port: whoever listens there would
-have it.
+have it. Tokens of scopes outside the ladder open nothing at these ports; accounts that still run 2.0.0's code could
+not read a file that names these scopes.
 """
 
 import hashlib
@@ -60,7 +61,7 @@ def rendered(tokens: Tokens) -> bytes:
     listed: list[JsonValue] = []
     for token in tokens.by_id.values():
         instances = token.instances
-        if instances is not None and len(instances) == 1:
+        if token.scope.in_ladder and instances is not None and len(instances) == 1:
             [instance] = instances
             own: JsonObject = {
                 "mark": mark(instance, token.sha256),

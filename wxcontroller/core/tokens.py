@@ -2,6 +2,9 @@
 
 A token is 256 random bits behind its id, ``wxc_ID_SECRET``; its SHA-256 is all that is kept. Nobody can guess it or
 find it from the hash, so no slow password hash is needed.
+
+Tokens of scopes outside the ladder (core/access.py) do not close the API: they open endpoints that are closed without
+them. The file holds those of scope ilink, each bound to one account.
 """
 
 import contextlib
@@ -18,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access import LADDER, Scope
 from wxcontroller.core.errors import BadName, BadSettings, WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, read_json, text
@@ -31,6 +34,7 @@ _SHAPE = re.compile(r"wxc_([0-9a-f]{8})_[0-9a-f]{64}")
 _NAME = re.compile(r"[\w.@-][\w.@ -]{0,62}[\w.@-]|[\w.@-]")
 _NOTHING = hashlib.sha256().hexdigest()
 _MODE = 0o640
+KEPT_SCOPES = (*LADDER, Scope.ILINK)
 # The id of the token that the controller makes for root (controller/gate.py); no other has it.
 _ROOTS = "00000000"
 
@@ -85,7 +89,7 @@ class Tokens:
     @property
     def required(self) -> bool:
         """Whether a caller needs one. One that has expired counts: time must not open what was closed."""
-        return bool(self.by_id or self.broken)
+        return any(token.scope.in_ladder for token in self.by_id.values()) or bool(self.broken)
 
     def find(self, presented: str) -> Token | None:
         """Return the token that was presented, also an expired one. Takes as long for a wrong as for a right one."""
@@ -122,7 +126,10 @@ def digest(token: str) -> str:
 
 
 def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | None) -> tuple[str, Token]:
-    """Make a new token; return its text, which is kept nowhere, and what is kept. Raises BadName."""
+    """Make a new token; return its text, which is kept nowhere, and what is kept.
+
+    Raises BadName, and ValueError for a scope that the file does not hold or that does not go with the accounts.
+    """
     if not _NAME.fullmatch(name):
         raise BadName(
             N_("invalid token name: {token}"),
@@ -130,6 +137,8 @@ def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | No
             token=f"{name[:64]!r}",
         )
     bound = tuple(dict.fromkeys(parse_name(account).name for account in accounts))
+    if scope not in KEPT_SCOPES or (not scope.in_ladder and len(bound) != 1):
+        raise ValueError(Text("a token of scope {scope} is bound to one account", scope=scope))
     identity = _ROOTS
     while identity == _ROOTS:
         identity = secrets.token_hex(4)
@@ -258,16 +267,18 @@ def _token(entry: JsonValue) -> Token:
         raise ValueError(Text("holds a token without id or sha256"))
     if not _NAME.fullmatch(name):
         raise ValueError(Text("token {identity} has an invalid name", identity=identity))
-    try:
-        scope = Scope(text(member(entry, "scope")))
-    except ValueError:
-        raise ValueError(Text("token {identity} has an unknown scope", identity=identity)) from None
+    word = text(member(entry, "scope"))
+    if word not in KEPT_SCOPES:
+        raise ValueError(Text("token {identity} has an unknown scope", identity=identity))
+    scope = Scope(word)
     listed = member(entry, "accounts")
     # Absent, it would be good for all accounts: what is misspelt must not widen anything.
     if not isinstance(listed, list) or not all(isinstance(account, str) for account in listed):
         raise ValueError(Text("token {identity} has no list of accounts", identity=identity))
     for account in listed:
         parse_name(text(account))
+    if not scope.in_ladder and len(listed) != 1:
+        raise ValueError(Text("token {identity} is not bound to one account", identity=identity))
     if not isinstance(entry, dict) or "expires" not in entry:
         raise ValueError(Text("token {identity} does not say when it expires; null for never", identity=identity))
     expires = None if entry["expires"] is None else _seconds(entry["expires"])

@@ -13,13 +13,15 @@ from pathlib import Path
 import aiohttp
 import pytest
 import yarl
+from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine, raw
 from wxcontroller.controller import sse
-from wxcontroller.controller.access import PASSED_ON
+from wxcontroller.controller.access import PASSED_ON, caller
 from wxcontroller.controller.account_port import hub
 from wxcontroller.controller.app import application
+from wxcontroller.controller.context import Context
 from wxcontroller.controller.page.assets import Bundle
 from wxcontroller.controller.watchtokens import warnings_of
 from wxcontroller.core import access
@@ -27,7 +29,7 @@ from wxcontroller.core.access import About, Endpoint, Scope
 from wxcontroller.core.catalog import LANGUAGES
 from wxcontroller.core.jsontypes import field
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.core.tokens import KEPT_SCOPES, TokenFile, minted
 
 
 def token(host: Machine, scope: Scope, *accounts: str, expires: int | None = None) -> str:
@@ -36,6 +38,11 @@ def token(host: Machine, scope: Scope, *accounts: str, expires: int | None = Non
     shown, made = minted(f"{scope}-{number}", scope, accounts, expires)
     TokenFile(host.paths.tokens_file).add(made)
     return shown
+
+
+def token_of_each_scope(host: Machine) -> dict[Scope, str]:
+    """Make a token of each scope of the file; those outside the ladder are alice's."""
+    return {scope: token(host, scope, *(() if scope.in_ladder else ("alice",))) for scope in KEPT_SCOPES}
 
 
 def bearer(shown: str) -> dict[str, str]:
@@ -133,7 +140,7 @@ def target(endpoint: Endpoint, account: str) -> str:
 async def test_the_scope_of_each_endpoint(host: Machine, method: str, endpoint: Endpoint) -> None:
     await host.start("alice")
     await host.start("bob")
-    shown = {scope: token(host, scope) for scope in Scope}
+    shown = token_of_each_scope(host)
     bound = token(host, Scope.ADMIN, "alice")
     nobody = await ask(host, method, target(endpoint, "alice"))
     wrong = await ask(host, method, target(endpoint, "alice"), bearer("wxc_12345678_" + "0" * 64))
@@ -143,7 +150,7 @@ async def test_the_scope_of_each_endpoint(host: Machine, method: str, endpoint: 
     expected = (401, "no-token", "bad-token") if endpoint.path.startswith("/v1") else (403, -6, -6)
     assert (nobody.status, nobody.code, wrong.code) == expected
     assert nobody.headers["WWW-Authenticate"].startswith("Bearer")
-    for scope in Scope:
+    for scope in shown:
         if not scope.covers(endpoint.scope):
             answer = await ask(host, method, target(endpoint, "alice"), bearer(shown[scope]))
             assert (answer.status, answer.refused) == (403, True), scope
@@ -162,9 +169,48 @@ async def test_the_scope_of_each_endpoint(host: Machine, method: str, endpoint: 
     of_the_machine = endpoint.about is About.MACHINE
     assert (await ask(host, method, target(endpoint, "alice"), bearer(bound))).refused == of_the_machine
     if endpoint.path != "/v1/accounts/{name}":
-        for scope in Scope:
+        for scope in shown:
             if scope.covers(endpoint.scope):
                 assert not (await ask(host, method, target(endpoint, "alice"), bearer(shown[scope]))).refused
+
+
+async def test_an_endpoint_outside_the_ladder_takes_its_own_tokens_only_also_while_the_api_is_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def bound_to(request: web.Request) -> web.Response:
+        return web.json_response(sorted(caller(request).instances or ()))
+
+    def with_it(shared: Context) -> web.Application:
+        app = application(shared)
+        app.router.add_post("/ilink/outside", bound_to)
+        return app
+
+    line = Endpoint(("POST",), "/ilink/outside", Scope.ILINK, About.BEARER, "")
+    monkeypatch.setitem(access._CONTROLLER, ("POST", line.path), line)
+    monkeypatch.setattr("tests.unit.controller.machine.application", with_it)
+    async with Machine(tmp_path) as host:
+        agent = token(host, Scope.ILINK, "alice")
+
+        async def outside(headers: Mapping[str, str]) -> tuple[int, object]:
+            answer = await ask(host, "POST", line.path, headers)
+            return answer.status, answer.code
+
+        assert (await ask(host, "GET", "/v1/accounts")).status == 200  # open to programs on this machine
+        assert json.loads((await ask(host, "GET", "/v1/access")).body)["needed"] is False
+        assert await outside({}) == (401, "no-token")
+        assert await outside(bearer("wxc_12345678_" + "0" * 64)) == (401, "bad-token")
+        assert await outside(bearer(ROOT_TOKEN)) == (403, "not-allowed")
+        answer = await ask(host, "POST", line.path, bearer(agent))
+        assert (answer.status, json.loads(answer.body)) == (200, ["alice"])
+        shown = token_of_each_scope(host)
+        assert (await ask(host, "GET", "/v1/accounts")).code == "no-token"
+        for scope, each in shown.items():
+            expected = (200, None) if scope is Scope.ILINK else (403, "not-allowed")
+            assert await outside(bearer(each)) == expected
+        refused = {"needed": True, "accepted": False, "scope": None}
+        assert json.loads((await ask(host, "GET", "/v1/access", bearer(agent))).body) == refused
+        TokenFile(host.paths.tokens_file).revoke(agent.split("_")[1])
+        assert await outside(bearer(agent)) == (401, "bad-token")
 
 
 async def test_a_bound_token_sees_its_accounts_only(host: Machine) -> None:

@@ -27,8 +27,9 @@ async def test_foreign_pages_are_refused(host: Machine, headers: dict[str, str])
             assert answer.status == 403
             assert "Access-Control-Allow-Origin" not in answer.headers
             assert "allow_origins" in await answer.text()
-    async with host.http.post("/v1/accounts/alice/stop", headers=headers) as answer:
-        assert answer.status == 403
+    for path in ("/v1/accounts/alice/stop", "/ilink/bot/getupdates", "/notify/ops", "/mcp"):
+        async with host.http.post(path, headers=headers) as answer:
+            assert "foreign-origin" in await answer.text()
     assert "alice" in host.units.processes
     assert process.requests == []
     async with host.http.get("/", headers=headers) as answer:

@@ -18,6 +18,13 @@ def test_each_scope_includes_those_before_it() -> None:
     order = [Scope.READ, Scope.SEND, Scope.CONTROL, Scope.ADMIN]
     for (low, a), (high, b) in itertools.product(enumerate(order), repeat=2):
         assert b.covers(a) == (low <= high)
+    assert tuple(order) == access.LADDER
+
+
+@pytest.mark.parametrize("outside", [Scope.ILINK, Scope.NOTIFY])
+def test_a_scope_outside_the_ladder_covers_itself_only_and_no_other_covers_it(outside: Scope) -> None:
+    assert [scope for scope in Scope if outside.covers(scope)] == [outside]
+    assert [scope for scope in Scope if scope.covers(outside)] == [outside]
 
 
 def test_what_is_not_in_the_table_needs_the_highest() -> None:

@@ -92,6 +92,33 @@ def test_every_token_is_compared_in_constant_time(monkeypatch: pytest.MonkeyPatc
     assert compared == [digest(each) for each in (shown, wrong_secret, wrong_id, "none")]
 
 
+def test_a_token_outside_the_ladder_is_for_one_account_and_leaves_the_api_open(tmp_path: Path) -> None:
+    """Its own endpoints are closed without it, and programs that call the rest without a token go on."""
+    file = TokenFile(tmp_path / "tokens")
+    shown, agent = made("agent", "alice", scope=Scope.ILINK)
+    tokens = file.add(agent)
+    assert tokens.find(shown) == agent
+    assert not tokens.required
+    for accounts in ((), ("alice", "bob")):
+        with pytest.raises(ValueError, match="one account"):
+            made("wide", *accounts, scope=Scope.ILINK)
+    with pytest.raises(ValueError, match="one account"):
+        made("target", "alice", scope=Scope.NOTIFY)  # kept with its target, not here
+    assert file.add(made("panel")[1]).required
+
+
+def test_accounts_are_not_shown_a_scope_that_2_0_0_cannot_read(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.port_tokens.parent.mkdir(parents=True)
+    shown, agent = made("agent", "alice", scope=Scope.ILINK)
+    own, bot = made("bot", "alice")
+    porttokens.publish(paths, Tokens({agent.id: agent, bot.id: bot}))
+    assert b"ilink" not in paths.port_tokens.read_bytes()
+    book = porttokens.port_book(paths).current()
+    assert book.find("alice", shown, 0.0) is None
+    assert book.find("alice", own, 0.0) is not None
+
+
 def test_finding_and_revoking(tmp_path: Path) -> None:
     file = TokenFile(tmp_path / "tokens")
     shown, bot = made("bot")
@@ -171,6 +198,8 @@ def damaged() -> list[bytes]:
     without = {key: {k: v for k, v in entry.items() if k != key} for key in entry}
     changed = [
         {**entry, "scope": "all"},
+        {**entry, "scope": "notify"},
+        {**entry, "scope": "ilink", "accounts": []},
         {**entry, "accounts": "alice"},
         {**entry, "accounts": ["../etc"]},
         {**entry, "expires": "soon"},

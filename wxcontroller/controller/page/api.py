@@ -9,7 +9,7 @@ from wxcontroller import __version__
 from wxcontroller.controller.page.examples import EXAMPLES, Example
 from wxcontroller.controller.page.render import environment
 from wxcontroller.controller.v1.described import openapi
-from wxcontroller.core.access import MEANINGS
+from wxcontroller.core.access import LADDER, MEANINGS
 from wxcontroller.core.catalog import translations
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 
@@ -113,7 +113,7 @@ def rendered(language: str, theme: str, root: str) -> bytes:
             version=__version__,
             groups={part: [call for call in calls if _part(call.path) == part] for part in _ORDER},
             schemas=_shapes(),
-            scopes=MEANINGS,
+            scopes={scope: MEANINGS[scope] for scope in LADDER},
             say=say,
         )
         .encode()

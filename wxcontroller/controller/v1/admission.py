@@ -8,14 +8,15 @@ from wxcontroller.controller.errors import Refused, json_response
 from wxcontroller.controller.gate import ANYBODY
 from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.v1.calls import call
-from wxcontroller.core.access import Scope
+from wxcontroller.core.access import LADDER
 from wxcontroller.openwx.describing import SWITCH, maybe, record, word
 
 
 async def admission(request: web.Request) -> web.Response:
     """Say whether a token is ``needed``, whether the caller is ``accepted``, and with which ``scope``.
 
-    A wrong token counts as everywhere. Raises Refused where too many were, or, but for root, when the tokens file
+    A wrong token counts as everywhere. One whose scope is outside the ladder is not accepted: it opens none of these
+    calls. Raises Refused where too many were, or, but for root, when the tokens file
     cannot be used: no token would be accepted.
     """
     gate = context(request).gate
@@ -31,6 +32,8 @@ async def admission(request: web.Request) -> web.Response:
         if problem.status != 401:
             raise
         return refused
+    if not found.scope.in_ladder:
+        return refused
     return json_response({"needed": True, "accepted": True, "scope": found.scope.value})
 
 
@@ -40,7 +43,7 @@ CALLS = (
         "access",
         admission,
         "whether a token is needed, and whether the one that is shown is good",
-        record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*Scope))}),
+        record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*LADDER))}),
         (429, 503),
     ),
 )

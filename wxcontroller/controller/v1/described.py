@@ -10,7 +10,7 @@ from wxcontroller.controller.errors import FAILURES
 from wxcontroller.controller.v1.calls import ALWAYS
 from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.core import access
-from wxcontroller.core.access import MEANINGS, Scope
+from wxcontroller.core.access import LADDER, MEANINGS, Scope
 from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
@@ -42,7 +42,7 @@ _ABOUT = (
     "Runs many WeChat accounts, each a unit of systemd, behind one HTTP API. /v1 tells failures as {error}, with a "
     "remedy; /openwx is the API of the original controller, which tells most of them with status 200 and a code "
     "other than 0. HEAD is answered wherever GET is. Once there are tokens each call needs one, of the scope that it "
-    "names or a wider one: " + "; ".join(f"{scope}: {meaning}" for scope, meaning in MEANINGS.items()) + "."
+    "names or a wider one: " + "; ".join(f"{scope}: {MEANINGS[scope]}" for scope in LADDER) + "."
 )
 _SEVERITY = word(*(severity.value for severity in Severity))
 _STATES = maybe(word(*(state.value for state in LoginState)))
