@@ -55,7 +55,7 @@ def test_every_link_leads_somewhere(browser: Browser) -> None:
 def test_by_keyboard_and_back(browser: Browser) -> None:
     browser.open()
     browser.find("#list")
-    browser.click("footer a", "API documentation")
+    browser.click("#side a", "API")
     browser.find("h1", "The API")
     browser.press(Keys.TAB)
     browser.find("a.skip:focus")

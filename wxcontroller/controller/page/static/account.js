@@ -51,16 +51,19 @@ export function setUpAccount() {
   setInterval(() => name !== null && show(), 15_000);
 }
 
-export function openAccount(which) {
-  closeAccount();
+// The view of an account: what main.js shows.
+export const accountView = { open: openAccount, close: closeAccount };
+
+function openAccount(which) {
   name = which;
   setText($("account-name"), which);
   show();
   chooseTab("events");
   $("account-name").focus();
+  return which;
 }
 
-export function closeAccount() {
+function closeAccount() {
   name = null;
   endTab();
   endTab = () => {};

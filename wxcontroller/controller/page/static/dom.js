@@ -15,6 +15,18 @@ export function h(tag, properties = {}, ...children) {
   return made;
 }
 
+// The same for parts of a drawing; all of them are attributes.
+export function drawn(tag, attributes = {}, ...children) {
+  const made = document.createElementNS($("icons").namespaceURI, tag);
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...children);
+  return made;
+}
+
+// One of the drawings of icons.html.j2.
+export const icon = (name) =>
+  drawn("svg", { class: "icon", "aria-hidden": "true" }, drawn("use", { href: `#i_${name}` }));
+
 // Writes only what is different: the browser then lays out only what changed.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;

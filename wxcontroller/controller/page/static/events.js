@@ -68,7 +68,7 @@ export function eventsTab(name) {
   };
 }
 
-function line({ seq, time, report }) {
+export function line({ seq, time, report }) {
   const isEvent = report.post_type === "event";
   const content = isEvent ? [h("span", { className: "what" }, happening(report))] : message(report);
   const item = h("li", {}, h("time", { title: exactly(time) }, moment(time)), ...content);

@@ -1,43 +1,68 @@
 // The dashboard: puts the parts together and shows one of its views, as the address says.
 
-import { closeAccount, openAccount, setUpAccount } from "./account.js";
+import { accessView } from "./access.js";
+import { accountView, setUpAccount } from "./account.js";
 import { setUpConfirm } from "./actions.js";
 import { openAdd, setUpAdd } from "./add.js";
 import { signedIn } from "./api.js";
-import { $, setHidden, setText } from "./dom.js";
-import { inWords } from "./failures.js";
-import { t } from "./i18n.js";
+import { conversationsView } from "./conversations.js";
+import { $, setHidden } from "./dom.js";
+import { eventsView } from "./allevents.js";
+import { deliveriesView } from "./alldeliveries.js";
+import { markView, setUpFrame, showConnection, titled } from "./frame.js";
+import { healthView } from "./health.js";
 import { setUpList } from "./list.js";
 import { setUpLogin } from "./login.js";
 import { bringBack, cured } from "./notices.js";
 import { follow } from "./store.js";
 import { setUpSwitches } from "./switches.js";
 
+// A view is shown in its section ("list" and "account" have that id, others "view-NAME"). open(), with the rest of
+// the address, begins it and returns its title, "" for none; close() ends what it has begun.
+const NOTHING = { open: () => "", close: () => {} };
+const VIEWS = {
+  list: NOTHING,
+  account: accountView,
+  conversations: conversationsView,
+  events: eventsView,
+  deliveries: deliveriesView,
+  health: healthView,
+  access: accessView,
+};
+const sectionOf = (name) => $(`view-${name}`) ?? $(name);
 let signingIn = false;
 let known = false;
+let shown = NOTHING;
 
-// "#/a/NAME" is an account's page, everything else the list.
+// "#/a/NAME/…" is an account's page, "#/VIEW/…" one of the others, everything else the list.
+function addressed() {
+  const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
+  if (view === "a" && rest[0]) return ["account", rest];
+  return view in VIEWS && view !== "account" ? [view, rest] : ["list", []];
+}
+
 function route() {
-  // xgettext takes a bare slash in the class for the end of the expression, and finds no text after it.
-  const [, name] = location.hash.match(/^#\/a\/([^\/]+)$/) ?? [];
-  closeAccount();
+  const [name, rest] = addressed();
+  shown.close();
+  shown = NOTHING;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
   setHidden($("login"), !signingIn);
+  document.body.classList.toggle("signing-in", signingIn);
   setHidden($("leave"), signingIn || !signedIn());
-  setHidden($("list"), signingIn || !known || name !== undefined);
-  setHidden($("account"), signingIn || !known || name === undefined);
+  // Before anything is known the list stands there with empty rows; other views have nothing to show yet.
+  for (const each of Object.keys(VIEWS)) setHidden(sectionOf(each), signingIn || each !== (known ? name : "list"));
   if (signingIn || !known) return;
-  const wanted = name === undefined ? "" : nameOf(name);
-  document.title = wanted ? `${wanted} – wxcontroller` : "wxcontroller";
-  if (wanted) openAccount(wanted);
+  markView(name);
+  shown = VIEWS[name];
+  titled(shown.open(...rest));
   window.scrollTo(0, 0);
 }
 
-function nameOf(encoded) {
+function decoded(part) {
   try {
-    return decodeURIComponent(encoded);
+    return decodeURIComponent(part);
   } catch {
-    return encoded;
+    return part;
   }
 }
 
@@ -47,24 +72,18 @@ function connection(problem) {
     route();
   }
   if (!problem) cured("unreachable");
-  setHidden($("connection"), !problem);
-  const note = t("This page may be out of date; retrying…");
-  setText($("connection"), problem ? `${inWords(problem)} ${note}` : "");
+  showConnection(problem);
 }
 
 setUpConfirm();
+setUpFrame();
 setUpList(openAdd);
 setUpAccount();
 setUpAdd();
 setUpSwitches();
-setUpLogin((shown) => {
-  signingIn = shown;
-  if (shown) setText($("summary"), t("A token is needed."));
+setUpLogin((asked) => {
+  signingIn = asked;
   route();
-});
-$("skip").addEventListener("click", (event) => {
-  event.preventDefault(); // the address says which view is shown
-  $("main").focus();
 });
 for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", bringBack);
 for (const button of document.querySelectorAll("dialog [data-close]")) {

@@ -10,7 +10,12 @@ const day = new Intl.DateTimeFormat(language, { ...hours, dateStyle: "medium", t
 export function ago(since) {
   if (!since) return "–";
   const seconds = Math.max(0, Date.now() / 1000 - since);
-  if (seconds < 60) return t("now");
+  return seconds < 5 ? t("now") : lasted(seconds);
+}
+
+// "5 min": some seconds in words.
+export function lasted(seconds) {
+  if (seconds < 60) return t("{n} s", { n: Math.floor(seconds) });
   if (seconds < 3600) return t("{n} min", { n: Math.floor(seconds / 60) });
   if (seconds < 86400) return t("{n} h", { n: Math.floor(seconds / 3600) });
   return t("{n} d", { n: Math.floor(seconds / 86400) });

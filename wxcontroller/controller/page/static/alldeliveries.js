@@ -1,0 +1,97 @@
+// Reports of all accounts that wait for their webhooks or were refused by them.
+
+import { call, may, pathOf } from "./api.js";
+import { $, h, icon, setHidden, setText } from "./dom.js";
+import { inWords } from "./failures.js";
+import { t, textOf } from "./i18n.js";
+import { complain, tell } from "./notices.js";
+import { accounts, listen } from "./store.js";
+import { ago } from "./words.js";
+
+let ending = null;
+let stop = () => {};
+let counts = "";
+
+async function load() {
+  const { signal } = ending;
+  try {
+    const { accounts: rows } = await call("GET", "v1/deliveries", { signal });
+    show(rows);
+  } catch (problem) {
+    if (problem.name !== "AbortError") setText($("all-deliveries-note"), inWords(problem));
+  }
+}
+
+function show(rows) {
+  const told = rows.filter(({ to, pending, held, dead }) => to && pending + held + dead > 0);
+  told.sort((one, other) => other.dead - one.dead || other.pending - one.pending);
+  $("all-deliveries").replaceChildren(...told.map(row));
+  const fine = rows.filter(({ to }) => to).length - told.length;
+  const words = told.length ? t("Other webhooks, with nothing waiting: {n}", { n: fine }) : t("Nothing is waiting.");
+  setText($("all-deliveries-note"), words);
+  setHidden($("all-deliveries-table"), !told.length);
+}
+
+function row(one) {
+  const { account, to, pending, held, dead, unacknowledged, oldest_since: oldest } = one;
+  const error = textOf(one, "last_error");
+  const buttons = [
+    dead && button("restart", t("Send dead letters again"), () => change(account, "replay")),
+    unacknowledged && button("check", t("Acknowledge"), () => change(account, "ack")),
+  ];
+  return h(
+    "tr",
+    {},
+    h("th", { scope: "row" }, h("a", { href: `#/a/${encodeURIComponent(account)}/deliveries` }, account)),
+    h("td", {}, to, error && h("small", { className: "bad" }, error)),
+    h("td", { className: "number" }, pending + held ? String(pending + held) : ""),
+    h("td", { className: "number bad" }, dead ? String(dead) : ""),
+    h("td", { className: "number" }, oldest ? ago(oldest) : ""),
+    h("td", { className: "number" }, ...(may("control") ? buttons.filter(Boolean) : [])),
+  );
+}
+
+function button(drawing, text, work) {
+  const made = h("button", { type: "button" }, icon(drawing), text);
+  made.addEventListener("click", () => {
+    made.disabled = true;
+    work();
+  });
+  return made;
+}
+
+async function change(name, verb) {
+  try {
+    const path = pathOf(name, `deliveries/${verb}`);
+    const { replayed, acknowledged } = await call("POST", path, { json: { state: "dead" } });
+    tell(
+      verb === "replay"
+        ? t("{n} are sent again.", { n: replayed })
+        : t("{n} dead letters are acknowledged.", { n: acknowledged }),
+    );
+  } catch (problem) {
+    complain(problem);
+  }
+  await load();
+}
+
+// The stream of accounts tells that there is something new; what it is is asked for.
+function news() {
+  const now = [...accounts.values()].map(({ activity }) => `${activity?.undelivered} ${activity?.dead}`).join();
+  if (now !== counts) load();
+  counts = now;
+}
+
+export const deliveriesView = {
+  open() {
+    ending = new AbortController();
+    counts = "";
+    stop = listen(news);
+    news();
+    return t("Deliveries");
+  },
+  close() {
+    ending.abort();
+    stop();
+  },
+};

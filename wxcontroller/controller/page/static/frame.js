@@ -1,0 +1,79 @@
+// What stands around the views: navigation with its numbers, the document's title, and how old what is shown is.
+
+import { may } from "./api.js";
+import { $, setHidden, setText } from "./dom.js";
+import { inWords } from "./failures.js";
+import { t } from "./i18n.js";
+import { groupsOf } from "./states.js";
+import { accounts, listen } from "./store.js";
+import { lasted } from "./words.js";
+
+// What a view needs beyond the scope read.
+const SCOPES = { access: "admin" };
+const AGE_SECONDS = 5;
+let title = "";
+let trouble = 0;
+let broken = null;
+let heard = Date.now();
+
+export function setUpFrame() {
+  listen(count);
+  $("skip").addEventListener("click", (event) => {
+    event.preventDefault(); // the address says which view is shown
+    $("main").focus();
+  });
+  $("more").addEventListener("click", () => unfold(!$("side").classList.contains("open")));
+  $("side").addEventListener("click", (event) => event.target.closest("a") && unfold(false));
+  document.addEventListener("click", (event) => $("side").contains(event.target) || unfold(false));
+  $("side").addEventListener("keydown", (event) => {
+    if (event.key !== "Escape" || !$("side").classList.contains("open")) return;
+    unfold(false);
+    $("more").focus();
+  });
+  setInterval(() => broken && showConnection(broken), AGE_SECONDS * 1000);
+}
+
+// The rest of the navigation, where the screen has room for some of it only.
+function unfold(open) {
+  $("side").classList.toggle("open", open);
+  $("more").setAttribute("aria-expanded", String(open));
+}
+
+export function markView(name) {
+  for (const place of $("side").querySelectorAll("[data-view]")) {
+    const { view } = place.dataset;
+    setHidden(place, !may(SCOPES[view] ?? "read"));
+    if (view === name || (view === "list" && name === "account")) place.setAttribute("aria-current", "page");
+    else place.removeAttribute("aria-current");
+  }
+}
+
+// The document's title, with the number of accounts in trouble before it.
+export function titled(text) {
+  title = text;
+  const whole = title ? `${title} – wxcontroller` : "wxcontroller";
+  document.title = trouble ? `(${trouble}) ${whole}` : whole;
+}
+
+function count() {
+  const rows = [...accounts.values()];
+  trouble = rows.filter((account) => groupsOf(account).has("attention")).length;
+  const undelivered = rows.reduce((sum, { activity }) => sum + (activity?.undelivered ?? 0), 0);
+  for (const [view, number] of Object.entries({ list: rows.length, deliveries: undelivered, health: trouble })) {
+    setText($(`${view}-count`), String(number));
+    setHidden($(`${view}-count`), !number);
+  }
+  titled(title);
+}
+
+// Says that what is shown is no longer up to date, and how old it is; null when it is.
+export function showConnection(problem) {
+  if (!problem) heard = Date.now();
+  broken = problem;
+  setHidden($("connection"), !problem);
+  document.body.classList.toggle("stale", Boolean(problem));
+  if (!problem) return;
+  const known = accounts.size > 0;
+  const age = t("Showing what was known {age} ago; retrying…", { age: lasted((Date.now() - heard) / 1000) });
+  setText($("connection"), [inWords(problem), known ? age : t("Retrying…")].filter(Boolean).join(" "));
+}

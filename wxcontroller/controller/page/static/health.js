@@ -1,0 +1,82 @@
+// Health: what is wrong with accounts, as the controller assesses it, and what it can check of itself.
+
+import { adviceOf } from "./advice.js";
+import { call } from "./api.js";
+import { $, h, setText } from "./dom.js";
+import { inWords } from "./failures.js";
+import { sentence, t, textOf } from "./i18n.js";
+import { badge, groupsOf } from "./states.js";
+import { accounts, listen } from "./store.js";
+import { lasted } from "./words.js";
+
+let ending = null;
+let stop = () => {};
+
+// One line: a tone, what was checked, what was found, and below it what to do.
+function check(tone, what, found, remedy = "") {
+  const more = remedy && h("small", {}, remedy);
+  return h("li", {}, h("span", { className: `state ${tone}` }, what), h("span", {}, found, more));
+}
+
+const noticed = (text) => check("attention", t("Notice"), sentence(text));
+
+async function controller(signal) {
+  const [health, units, alerts] = await Promise.all(
+    ["health", "health/units", "alerts"].map((path) => call("GET", `v1/${path}`, { signal })),
+  );
+  const version = t("version {version}, running for {time}", { ...health, time: lasted(health.uptime) });
+  const wrong = textOf(health.settings, "error");
+  const asked = units.may_act ? t("It starts and stops accounts for the controller.") : units.reason;
+  const channels = alerts.channels?.length ?? 0;
+  return [
+    check("good", t("Controller"), version),
+    check(wrong ? "bad" : "good", t("Settings"), sentence(wrong) || t("All of them are in force.")),
+    check(units.may_act ? "good" : "bad", t("systemd"), asked),
+    channels
+      ? check("good", t("Alerts"), t("Alert channels: {n}", { n: channels }))
+      : check("attention", t("Alerts"), t("No alert channel is configured."), "man wxcontroller"),
+    ...health.notices_text.map((text) => textOf({ notice_text: text }, "notice")).map(noticed),
+  ];
+}
+
+async function load() {
+  let lines;
+  try {
+    lines = await controller(ending.signal);
+  } catch (problem) {
+    if (problem.name === "AbortError") return;
+    lines = [check("bad", t("Controller"), inWords(problem))];
+  }
+  $("health-controller").replaceChildren(...lines);
+}
+
+function show() {
+  const rows = [...accounts.values()];
+  const troubled = rows.filter((account) => groupsOf(account).has("attention"));
+  $("health-accounts").replaceChildren(...troubled.map(trouble));
+  const fine = rows.length - troubled.length;
+  const words = troubled.length ? t("Other accounts: {n}", { n: fine }) : t("No account needs attention.");
+  setText($("health-note"), rows.length ? words : t("No account yet"));
+}
+
+function trouble(account) {
+  const { text, remedy } = adviceOf(account);
+  const [className, word] = badge(account);
+  const link = h("a", { href: `#/a/${encodeURIComponent(account.name)}` }, account.name);
+  const more = remedy && h("small", {}, remedy);
+  return h("li", {}, h("span", { className }, word), h("span", {}, link, text && ` · ${text}`, more));
+}
+
+export const healthView = {
+  open() {
+    ending = new AbortController();
+    stop = listen(show);
+    show();
+    load();
+    return t("Health");
+  },
+  close() {
+    ending.abort();
+    stop();
+  },
+};
