@@ -20,7 +20,7 @@ from tests.unit.kinds.table import INCOMING, OUTGOING, SILENT
 from tests.unit.kinds.test_incoming import deliver
 from wxcontroller.core.jsontypes import JsonValue, field, items, text
 from wxcontroller.drivers.base import Scanned
-from wxcontroller.drivers.line.transport import Answer, Request, Transport
+from wxcontroller.drivers.line.transport import LineRequest, LineResponse, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
 
 _LONGEST_LIST = 3
@@ -49,7 +49,7 @@ class Recorder:
         """Take note of everything that a driver of this process gets."""
         send, take = Transport.send, Jar.take
 
-        async def recorded(transport: Transport, request: Request) -> Answer:
+        async def recorded(transport: Transport, request: LineRequest) -> LineResponse:
             answer = await send(transport, request)
             if answer.body.startswith(b"\xff\xd8"):
                 return answer

@@ -29,7 +29,7 @@ from wxcontroller.core import access
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import UnitState
 from wxcontroller.sandbox import samples
-from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.account import ServerAccount, WebLogin
 from wxcontroller.sandbox.faults import FaultKind
 
 # The controller answers these itself, after it has asked the account's port.
@@ -45,7 +45,7 @@ class Caller:
     made: World
     web: aiohttp.ClientSession
     judge: Judge
-    alice: Account
+    alice: ServerAccount
     friend: str = ""
     group: str = ""
     member: str = ""

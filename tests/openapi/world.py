@@ -26,8 +26,8 @@ from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import UnitState
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.logins import Login
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.logins import WebLoginCode
 
 
 @dataclass
@@ -114,7 +114,7 @@ class World(Machine):
             await self.units.kill(instance)
         await super().__aexit__(*details)
 
-    async def account(self, name: str) -> Account:
+    async def account(self, name: str) -> ServerAccount:
         """Start an account and log it in as somebody new."""
         person = self.wechat.sandbox.add_account(name)
         await self.get("start_client", client=name)
@@ -124,7 +124,7 @@ class World(Machine):
                 await asyncio.sleep(0.02)
         return person
 
-    async def scan(self, name: str, person: Account) -> Login:
+    async def scan(self, name: str, person: ServerAccount) -> WebLoginCode:
         """Scan and confirm the code that an account shows, or will show."""
         async with asyncio.timeout(PATIENCE):
             while not (link := (await self.v1("GET", f"accounts/{name}/qr"))[1].get("link")):

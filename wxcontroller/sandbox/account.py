@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox import world as worlds
 from wxcontroller.sandbox.bell import Bell
-from wxcontroller.sandbox.contents import Incoming, Item
+from wxcontroller.sandbox.contents import ContentItem, PartialContent
 from wxcontroller.sandbox.hosts import FILE_PAGES
-from wxcontroller.sandbox.session import KEPT, Session
+from wxcontroller.sandbox.session import KEPT, ServerSession
 
 KEPT_SENT = 20_000
 KEPT_LINES = 200  # of a conversation
@@ -46,7 +46,7 @@ class Heard:
     peer: str
     sender: str
     msg_type: int
-    item: Item | None = None
+    item: ContentItem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +64,7 @@ class Stranger:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class SentFriendRequest:
     """A friend request that the web client made."""
 
     wxid: str
@@ -78,16 +78,16 @@ class Asked:
 
 
 @dataclass(slots=True)
-class Upload:
+class ChunkedUpload:
     """A file that comes in chunks."""
 
-    incoming: Incoming
+    incoming: PartialContent
     chunks: int
     next: int = 0
 
 
 @dataclass(slots=True)
-class Sent:
+class WebSend:
     """A message that the web client sent. ``kind`` is text, location, image, emoticon, video, file or app."""
 
     seq: int
@@ -100,7 +100,7 @@ class Sent:
     time: float
     kind: str = "text"
     name: str = ""
-    item: Item | None = None
+    item: ContentItem | None = None
     revoked: bool = False
 
     def as_json(self) -> JsonObject:
@@ -131,7 +131,7 @@ class Line:
     sender: str
     text: str
     time: float
-    item: Item | None = None
+    item: ContentItem | None = None
     url: str = ""
 
     def as_json(self) -> JsonObject:
@@ -153,7 +153,7 @@ class Line:
 
 
 @dataclass(slots=True)
-class Account:
+class ServerAccount:
     """A WeChat account: who it is, how it may log in, what it said and heard."""
 
     uin: int
@@ -168,20 +168,20 @@ class Account:
     file_page: str = next(iter(FILE_PAGES))  # where its login to the File Transfer page leads
     echo: bool = False  # a session gets the texts that it sent itself, too, and before the answers
     resend: bool = True  # an old SyncKey gets acknowledged events again
-    session: Session | None = None
-    dead: deque[Session] = field(default_factory=deque)
+    session: ServerSession | None = None
+    dead: deque[ServerSession] = field(default_factory=deque)
     tickets: dict[str, str] = field(default_factory=dict)  # webwxuvid → webwx_auth_ticket, for push logins
-    sent: deque[Sent] = field(default_factory=lambda: deque(maxlen=KEPT_SENT))
+    sent: deque[WebSend] = field(default_factory=lambda: deque(maxlen=KEPT_SENT))
     sent_count: int = 0
     lines: int = 0
     chats: dict[str, deque[Line]] = field(default_factory=dict)
     bell: Bell = field(default_factory=Bell)
     heard: dict[int, Heard] = field(default_factory=dict)  # by MsgId
-    media: dict[str, Item] = field(default_factory=dict)  # by MediaId, received and uploaded
-    uploads: dict[str, Upload] = field(default_factory=dict)  # by ClientMediaId
+    media: dict[str, ContentItem] = field(default_factory=dict)  # by MediaId, received and uploaded
+    uploads: dict[str, ChunkedUpload] = field(default_factory=dict)  # by ClientMediaId
     signatures: dict[str, tuple[str, str]] = field(default_factory=dict)  # MD5 → AESKey, Signature (5.9)
     strangers: dict[str, Stranger] = field(default_factory=dict)  # by ticket
-    asked: deque[Asked] = field(default_factory=lambda: deque(maxlen=1000))
+    asked: deque[SentFriendRequest] = field(default_factory=lambda: deque(maxlen=1000))
     _world: worlds.World | None = None
 
     def home(self, file_page: bool) -> str:
@@ -234,14 +234,21 @@ class Account:
         if len(self.heard) > KEPT_HEARD:
             del self.heard[next(iter(self.heard))]
 
-    def hold(self, media_id: str, item: Item) -> None:
+    def hold(self, media_id: str, item: ContentItem) -> None:
         """Remember what a MediaId stands for, for a while."""
         self.media[media_id] = item
         if len(self.media) > KEPT_HEARD:
             del self.media[next(iter(self.media))]
 
     def record(
-        self, peer: str, origin: str, sender: str, text: str, when: float, item: Item | None = None, url: str = ""
+        self,
+        peer: str,
+        origin: str,
+        sender: str,
+        text: str,
+        when: float,
+        item: ContentItem | None = None,
+        url: str = "",
     ) -> None:
         """Add a line to a conversation."""
         self.lines += 1

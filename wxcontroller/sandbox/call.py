@@ -10,11 +10,11 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
 from wxcontroller.sandbox import markup
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.hosts import FILE_PAGES, Host, Role, serves
 from wxcontroller.sandbox.ledger import Violation
 from wxcontroller.sandbox.sandbox import Sandbox
-from wxcontroller.sandbox.session import Session
+from wxcontroller.sandbox.session import ServerSession
 
 MARK = "mmweb_appid"
 _DEVICE_ID = re.compile(r"e\d{15}")
@@ -26,7 +26,7 @@ NO_SESSION, SESSION_INVALID, COOKIE_INVALID = 1100, 1101, 1102
 UNREADABLE, REFUSED_LOGIN, REFUSED_SEND, TOO_OFTEN = 1200, 1203, 1204, 1205
 
 
-class Refused(Exception):
+class WebRefusal(Exception):
     """The server says no: ``ret`` is its code (10.1), ``why`` what the ledger says about it (no secrets)."""
 
     def __init__(self, ret: int, why: str) -> None:
@@ -36,24 +36,24 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class WebEndpoint:
     """One thing a client may ask for. ``refusal`` words a code the way this endpoint does."""
 
     name: str
     roles: frozenset[Role]
-    handler: "Callable[[Call], Awaitable[web.StreamResponse]]"
+    handler: "Callable[[WebCall], Awaitable[web.StreamResponse]]"
     refusal: Callable[[int], web.Response]
     methods: frozenset[str] = frozenset({HTTPMethod.GET})
 
 
 @dataclass(slots=True)
-class Call:
+class WebCall:
     """A request to a WeChat host. Cookies are read literally, as the server does: quotes would be part of a value."""
 
     sandbox: Sandbox
     request: web.Request
     host: Host
-    endpoint: Endpoint
+    endpoint: WebEndpoint
     cookies: dict[str, str]
     body: bytes = b""
     _json: JsonObject | None = field(default=None)
@@ -80,7 +80,7 @@ class Call:
         the request cannot be carried out.
         """
         if self.sandbox.options.strict:
-            raise Refused(ret, what)
+            raise WebRefusal(ret, what)
         self.note(what)
 
     def json(self) -> JsonObject:
@@ -91,13 +91,13 @@ class Call:
             try:
                 value = markup.load(self.body)
             except ValueError:
-                raise Refused(UNREADABLE, "the body is not UTF-8 JSON") from None
+                raise WebRefusal(UNREADABLE, "the body is not UTF-8 JSON") from None
             if not isinstance(value, dict):
-                raise Refused(UNREADABLE, "the body is not a JSON object")
+                raise WebRefusal(UNREADABLE, "the body is not a JSON object")
             self._json = value
         return self._json
 
-    def session(self, need_skey: bool = True) -> tuple[Account, Session]:
+    def session(self, need_skey: bool = True) -> tuple[ServerAccount, ServerSession]:
         """Return who calls, once everything that proves it holds together (1.5, 4, 9.3).
 
         ``need_skey`` False lets a missing skey pass unnoted, as for init and sync; a wrong one never passes. Refuses
@@ -113,28 +113,28 @@ class Call:
         session.learn(account.world)
         return account, session
 
-    def uploader(self, base_request: JsonValue) -> tuple[Account, Session]:
+    def uploader(self, base_request: JsonValue) -> tuple[ServerAccount, ServerSession]:
         """Return who uploads: BaseRequest is in a part of the form there (5.8)."""
         account, session = self._by_cookies()
         self.check_base_request(session, base_request, True)
         session.learn(account.world)
         return account, session
 
-    def _by_cookies(self) -> tuple[Account, Session]:
+    def _by_cookies(self) -> tuple[ServerAccount, ServerSession]:
         sid, uin = self.cookies.get("wxsid", ""), self.cookies.get("wxuin", "")
         if not sid or not uin:
-            raise Refused(COOKIE_INVALID, "cookie wxsid or wxuin is missing")
+            raise WebRefusal(COOKIE_INVALID, "cookie wxsid or wxuin is missing")
         if sid.startswith('"'):
             self.note("cookie values are sent in quotes")
         session = self.sandbox.sessions.get(sid)
         if session is None:
-            raise Refused(NO_SESSION, "cookie wxsid is of no session here")
+            raise WebRefusal(NO_SESSION, "cookie wxsid is of no session here")
         if integer(uin) != session.uin:
-            raise Refused(SESSION_INVALID, "cookie wxuin does not belong to wxsid")
+            raise WebRefusal(SESSION_INVALID, "cookie wxuin does not belong to wxsid")
         if session.dead:
-            raise Refused(session.dead, f"the session ended with {session.dead}")
+            raise WebRefusal(session.dead, f"the session ended with {session.dead}")
         if not serves(self.host, session.domain):
-            raise Refused(NO_SESSION, "the session is at home on another domain")
+            raise WebRefusal(NO_SESSION, "the session is at home on another domain")
         if session.domain in FILE_PAGES:
             self.check_mark()
         return self.sandbox.accounts[session.uin], session
@@ -144,20 +144,20 @@ class Call:
         if MARK not in self.request.query and MARK not in self.request.headers:
             self.note(f"{MARK} is missing")
 
-    def _check_query(self, session: Session) -> None:
+    def _check_query(self, session: ServerSession) -> None:
         query = self.request.query
         if (sid := query.get("sid") or session.sid) != session.sid:
             if sid.replace(" ", "+") != session.sid:
-                raise Refused(SESSION_INVALID, "sid is wrong in the query")
+                raise WebRefusal(SESSION_INVALID, "sid is wrong in the query")
             self.breach(SESSION_INVALID, "sid holds a space in the query: encode + as %2B")
         if integer(query.get("uin") or session.uin) != session.uin:
-            raise Refused(SESSION_INVALID, "uin is wrong in the query")
+            raise WebRefusal(SESSION_INVALID, "uin is wrong in the query")
         if query.get("skey") and query["skey"] not in session.skeys:
-            raise Refused(SESSION_INVALID, "skey is wrong in the query")
+            raise WebRefusal(SESSION_INVALID, "skey is wrong in the query")
         if query.get("pass_ticket") and not session.takes_pass_ticket(query["pass_ticket"]):
             self.breach(PARAMETER, "pass_ticket is wrong")
 
-    def check_base_request(self, session: Session, base_request: JsonValue, need_skey: bool) -> None:
+    def check_base_request(self, session: ServerSession, base_request: JsonValue, need_skey: bool) -> None:
         """Refuse a BaseRequest that is not this session's."""
         base = obj(base_request)
         if not base:
@@ -168,16 +168,16 @@ class Call:
             self.breach(SESSION_INVALID, "BaseRequest.Sid holds a backslash: do not escape / in JSON")
             sid = sid.replace("\\/", "/")
         if integer(base.get("Uin")) != session.uin or sid != session.sid:
-            raise Refused(SESSION_INVALID, "BaseRequest.Uin or Sid is wrong")
+            raise WebRefusal(SESSION_INVALID, "BaseRequest.Uin or Sid is wrong")
         self.check_skey(session, text(base.get("Skey")), "BaseRequest.Skey", need_skey)
         if not _DEVICE_ID.fullmatch(text(base.get("DeviceID"))):
             self.note("BaseRequest.DeviceID is not e and 15 digits")
 
-    def check_skey(self, session: Session, skey: str, where: str, needed: bool = True) -> None:
+    def check_skey(self, session: ServerSession, skey: str, where: str, needed: bool = True) -> None:
         """Refuse a wrong skey; a missing one is a breach where one is ``needed``: after a login by cookies alone a
         client has none (3.6)."""
         if skey and skey not in session.skeys:
-            raise Refused(SESSION_INVALID, f"{where} is wrong")
+            raise WebRefusal(SESSION_INVALID, f"{where} is wrong")
         if not skey and needed:
             self.breach(SESSION_INVALID, f"{where} is missing")
 

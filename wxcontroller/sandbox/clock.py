@@ -3,7 +3,7 @@
 import time
 
 
-class Clock:
+class ServerClock:
     """The machine's time plus an offset.
 
     Tests that need 25 hours to pass move the clock instead of waiting. Login codes and the whole iLink route use it;

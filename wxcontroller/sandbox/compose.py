@@ -8,10 +8,10 @@ from urllib.parse import quote
 from xml.sax.saxutils import escape, quoteattr
 
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.sandbox.account import Account, Stranger
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.account import ServerAccount, Stranger
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.markup import encode
-from wxcontroller.sandbox.session import Message
+from wxcontroller.sandbox.session import ServerMessage
 from wxcontroller.sandbox.world import Person
 
 TEXT, IMAGE, VOICE, FRIEND_REQUEST, CARD, VIDEO, EMOTICON, LOCATION = 1, 3, 34, 37, 42, 43, 47, 48
@@ -28,15 +28,15 @@ class Draft:
     sender: str
 
     def message(
-        self, msg_type: int, content: str, fields: JsonObject | None = None, item: Item | None = None
-    ) -> Message:
+        self, msg_type: int, content: str, fields: JsonObject | None = None, item: ContentItem | None = None
+    ) -> ServerMessage:
         """Finish it. ``content`` is as delivered: an HTML fragment."""
-        return Message(
+        return ServerMessage(
             self.msg_id, int(time.time()), self.peer, self.sender, content, msg_type, fields=fields or {}, item=item
         )
 
 
-def image(draft: Draft, item: Item) -> Message:
+def image(draft: Draft, item: ContentItem) -> ServerMessage:
     """Return a picture."""
     xml = (
         f'<?xml version="1.0"?>\n<msg>\n\t<img length="{item.size}" hdlength="0" md5="{item.md5}" />\n'
@@ -45,7 +45,7 @@ def image(draft: Draft, item: Item) -> Message:
     return draft.message(IMAGE, encode(xml), {"ImgStatus": 2, "ImgWidth": 90, "ImgHeight": 120}, item)
 
 
-def emoticon(draft: Draft, item: Item) -> Message:
+def emoticon(draft: Draft, item: ContentItem) -> ServerMessage:
     """Return an emoticon of somebody's own, which can be fetched."""
     xml = (
         f'<msg><emoji fromusername="{draft.sender}" tousername="{draft.peer}" type="2" md5="{item.md5}"'
@@ -55,12 +55,12 @@ def emoticon(draft: Draft, item: Item) -> Message:
     return draft.message(EMOTICON, encode(xml), {"ImgStatus": 2, "ImgWidth": 120, "ImgHeight": 120}, item)
 
 
-def store_emoticon(draft: Draft) -> Message:
+def store_emoticon(draft: Draft) -> ServerMessage:
     """Return an emoticon that was bought, which the web never shows."""
     return draft.message(EMOTICON, "", {"HasProductId": 1})
 
 
-def shared(draft: Draft, item: Item) -> Message:
+def shared(draft: Draft, item: ContentItem) -> ServerMessage:
     """Return a picture or an emoticon that an app shared: an app message that is nothing but media (7.4)."""
     app_type = 8 if item.kind == "emoticon" else 2
     xml = (
@@ -71,7 +71,7 @@ def shared(draft: Draft, item: Item) -> Message:
     return draft.message(APP, encode(xml), {"AppMsgType": app_type, "ImgStatus": 2}, item)
 
 
-def voice(draft: Draft, item: Item, milliseconds: int) -> Message:
+def voice(draft: Draft, item: ContentItem, milliseconds: int) -> ServerMessage:
     """Return a voice message."""
     xml = (
         f'<msg><voicemsg endflag="1" cancelflag="0" voiceformat="4" voicelength="{milliseconds}"'
@@ -80,7 +80,7 @@ def voice(draft: Draft, item: Item, milliseconds: int) -> Message:
     return draft.message(VOICE, encode(xml), {"VoiceLength": milliseconds}, item)
 
 
-def video(draft: Draft, item: Item, seconds: int, micro: bool) -> Message:
+def video(draft: Draft, item: ContentItem, seconds: int, micro: bool) -> ServerMessage:
     """Return a video or micro video."""
     xml = (
         f'<?xml version="1.0"?>\n<msg>\n\t<videomsg length="{item.size}" playlength="{seconds}" md5="{item.md5}"'
@@ -90,7 +90,7 @@ def video(draft: Draft, item: Item, seconds: int, micro: bool) -> Message:
     return draft.message(MICRO_VIDEO if micro else VIDEO, encode(xml), fields, item)
 
 
-def file(draft: Draft, item: Item) -> Message:
+def file(draft: Draft, item: ContentItem) -> ServerMessage:
     """Return a file."""
     _, dot, extension = item.name.rpartition(".")
     xml = (
@@ -110,7 +110,7 @@ def file(draft: Draft, item: Item) -> Message:
     return draft.message(APP, encode(xml), fields, item)
 
 
-def link(draft: Draft, app_type: int, title: str, url: str, description: str, app_name: str) -> Message:
+def link(draft: Draft, app_type: int, title: str, url: str, description: str, app_name: str) -> ServerMessage:
     """Return a link, or another app message that looks like one."""
     # addresses are escaped once more than the rest
     twice = escape(escape(url))
@@ -125,7 +125,7 @@ def link(draft: Draft, app_type: int, title: str, url: str, description: str, ap
 
 
 @dataclass(frozen=True, slots=True)
-class Article:
+class PushArticle:
     """One article of a push."""
 
     title: str
@@ -134,7 +134,7 @@ class Article:
     cover: str
 
 
-def articles(draft: Draft, name: str, pushed: Sequence[Article]) -> Message:
+def articles(draft: Draft, name: str, pushed: Sequence[PushArticle]) -> ServerMessage:
     """Return what an official account pushes: several articles in one message (7.4)."""
     items = "".join(
         f"<item><itemshowtype>4</itemshowtype><title><![CDATA[{_cdata(one.title)}]]></title>"
@@ -155,7 +155,7 @@ def articles(draft: Draft, name: str, pushed: Sequence[Article]) -> Message:
     return draft.message(APP, encode(xml), fields)
 
 
-def template(draft: Draft, words: str, people: Mapping[str, Sequence[str]]) -> Message:
+def template(draft: Draft, words: str, people: Mapping[str, Sequence[str]]) -> ServerMessage:
     """Return a notice whose ``words`` name places that ``people`` fill, as ``$names$`` (7.7)."""
     links = "".join(
         f'<link name={quoteattr(name)} type="link_profile"><memberlist>'
@@ -171,7 +171,7 @@ def template(draft: Draft, words: str, people: Mapping[str, Sequence[str]]) -> M
     return draft.message(SYSTEM, encode(xml))
 
 
-def transfer(draft: Draft, amount: str, memo: str) -> Message:
+def transfer(draft: Draft, amount: str, memo: str) -> ServerMessage:
     """Return a transfer of money."""
     des = f"收到转账{amount}元。如需收钱，请点此升级至最新版本"
     xml = (
@@ -183,7 +183,7 @@ def transfer(draft: Draft, amount: str, memo: str) -> Message:
     return draft.message(APP, encode(xml), {"AppMsgType": TRANSFER, "FileName": "微信转账"})
 
 
-def card(draft: Draft, person: Person) -> Message:
+def card(draft: Draft, person: Person) -> ServerMessage:
     """Return somebody's card."""
     attributes = {
         "username": person.wxid,
@@ -210,7 +210,7 @@ def card(draft: Draft, person: Person) -> Message:
     return draft.message(CARD, encode(xml), {"RecommendInfo": info})
 
 
-def location(draft: Draft, name: str, label: str, latitude: float, longitude: float) -> Message:
+def location(draft: Draft, name: str, label: str, latitude: float, longitude: float) -> ServerMessage:
     """Return a place: a text with a map for the web, and the XML of it beside."""
     x, y = f"{latitude:.6f}", f"{longitude:.6f}"
     path = f"/cgi-bin/mmwebwx-bin/webwxgetpubliclinkimg?url=xxx&msgid={draft.msg_id}&pictype=location"
@@ -223,12 +223,12 @@ def location(draft: Draft, name: str, label: str, latitude: float, longitude: fl
     return draft.message(TEXT, f"{encode(name)}:<br/>{path}", fields)
 
 
-def voip(draft: Draft) -> Message:
+def voip(draft: Draft) -> ServerMessage:
     """Return a call that only the phone can take."""
     return draft.message(VOIP, encode("<voipinvitemsg><roomid>0</roomid><status>1</status></voipinvitemsg>"))
 
 
-def revoke(draft: Draft, msg_id: int, words: str, session: str) -> Message:
+def revoke(draft: Draft, msg_id: int, words: str, session: str) -> ServerMessage:
     """Take a message back (7.7)."""
     xml = (
         f'<sysmsg type="revokemsg"><revokemsg><session>{session}</session><oldmsgid>{msg_id % 2**31}</oldmsgid>'
@@ -237,7 +237,7 @@ def revoke(draft: Draft, msg_id: int, words: str, session: str) -> Message:
     return draft.message(SYSTEM, encode(xml))
 
 
-def friend_request(msg_id: int, stranger: Stranger, greeting: str, scene: int) -> Message:
+def friend_request(msg_id: int, stranger: Stranger, greeting: str, scene: int) -> ServerMessage:
     """Return somebody's wish to be a friend (7.6)."""
     info: JsonObject = {
         "UserName": stranger.alias_id,
@@ -259,7 +259,7 @@ def friend_request(msg_id: int, stranger: Stranger, greeting: str, scene: int) -
     return draft.message(FRIEND_REQUEST, encode(xml), {"RecommendInfo": info})
 
 
-def new_stranger(account: Account, name: str) -> Stranger:
+def new_stranger(account: ServerAccount, name: str) -> Stranger:
     """Make up somebody who asks to be a friend."""
     stranger = Stranger("wxid_" + secrets.token_hex(7), name, f"v2_{secrets.token_hex(24)}@stranger")
     account.strangers[stranger.ticket] = stranger

@@ -13,7 +13,7 @@ _PART = ".part"
 
 
 @dataclass(frozen=True, slots=True)
-class Item:
+class ContentItem:
     """Content of a message: ``kind`` is image, emoticon, voice, video or file; ``md5`` finds the bytes."""
 
     kind: str
@@ -31,7 +31,7 @@ class Download(web.FileResponse):
         self.path = path
 
 
-class Contents:
+class ServerContents:
     """All content. Without a ``directory`` it lives in a temporary one, until ``close``."""
 
     def __init__(self, directory: Path | None = None, most: int = MOST) -> None:
@@ -79,12 +79,12 @@ class Contents:
         incoming.append(data)
         return self.finish(incoming)
 
-    def begin(self) -> "Incoming":
+    def begin(self) -> "PartialContent":
         """Begin to take content piece by piece."""
         self._serial += 1
-        return Incoming(self._place() / f"{self._serial}{_PART}")
+        return PartialContent(self._place() / f"{self._serial}{_PART}")
 
-    def finish(self, incoming: "Incoming") -> str:
+    def finish(self, incoming: "PartialContent") -> str:
         """Keep what came; return its MD5."""
         incoming.file.close()
         md5 = incoming.md5
@@ -114,7 +114,7 @@ class Contents:
         return self._sizes.get(md5, 0)
 
 
-class Incoming:
+class PartialContent:
     """Content that comes in pieces."""
 
     def __init__(self, path: Path) -> None:

@@ -5,13 +5,13 @@ alone and are let in as desktop clients."""
 
 import hashlib
 
-from wxcontroller.sandbox.call import Call
+from wxcontroller.sandbox.call import WebCall
 
 # SHA-256 of the extspam constant, which is long and of no meaning to us
 _EXTSPAM = "11e2f840f98652979f09996c2c9bcdfef4e19c0e042dfcb00804818a369795e0"
 
 
-def is_desktop(call: Call) -> bool:
+def is_desktop(call: WebCall) -> bool:
     """True when the headers are those of the desktop client, and in strict mode the query too."""
     headers = call.request.headers
     spam = hashlib.sha256(headers.get("extspam", "").encode("utf-8", "surrogateescape")).hexdigest()
@@ -20,16 +20,16 @@ def is_desktop(call: Call) -> bool:
     return _has_mode(call) or not call.sandbox.options.strict
 
 
-def is_complete(call: Call) -> bool:
+def is_complete(call: WebCall) -> bool:
     """True when query and headers agree: all parts of the desktop client are there, or none is."""
     return is_desktop(call) == tries_to_be_desktop(call) == _has_mode(call)
 
 
-def tries_to_be_desktop(call: Call) -> bool:
+def tries_to_be_desktop(call: WebCall) -> bool:
     """True when anything in the request is the desktop client's."""
     headers = call.request.headers
     return _has_mode(call) or "extspam" in headers or "client-version" in headers
 
 
-def _has_mode(call: Call) -> bool:
+def _has_mode(call: WebCall) -> bool:
     return call.request.query.get("mod") == "desktop"

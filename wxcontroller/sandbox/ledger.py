@@ -35,7 +35,7 @@ class Violation:
 
 
 @dataclass(slots=True)
-class Ledger:
+class CallLedger:
     """Counters per account and endpoint, and the latest violations. Holds no secrets."""
 
     counts: dict[int | None, Counter[str]] = field(default_factory=dict)

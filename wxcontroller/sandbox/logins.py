@@ -9,13 +9,13 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox.bell import Bell
-from wxcontroller.sandbox.clock import Clock
-from wxcontroller.sandbox.session import Session
+from wxcontroller.sandbox.clock import ServerClock
+from wxcontroller.sandbox.session import ServerSession
 
 KEPT = 2000
 
 
-class State(enum.Enum):
+class LoginStage(enum.Enum):
     """Where a login stands."""
 
     WAITING = "waiting"
@@ -27,7 +27,7 @@ class State(enum.Enum):
     DONE = "done"
 
 
-OPEN = frozenset({State.WAITING, State.SCANNED, State.CONFIRMED})
+OPEN = frozenset({LoginStage.WAITING, LoginStage.SCANNED, LoginStage.CONFIRMED})
 
 
 class WrongState(Exception):
@@ -35,7 +35,7 @@ class WrongState(Exception):
 
 
 @dataclass(slots=True)
-class Login:
+class WebLoginCode:
     """One uuid. ``desktop`` and ``file_page`` are what the phone shows.
 
     ``uin`` is known from the scan on, for a push from the start.
@@ -48,10 +48,10 @@ class Login:
     push: bool = False
     file_page: bool = False
     uin: int | None = None
-    state: State = State.WAITING
+    state: LoginStage = LoginStage.WAITING
     ticket: str = ""
     scan: int = 0
-    session: Session | None = None
+    session: ServerSession | None = None
     bell: Bell = field(default_factory=Bell)
 
     @property
@@ -85,73 +85,73 @@ def link(uuid: str) -> str:
     return f"https://login.weixin.qq.com/l/{uuid}"
 
 
-class Logins:
+class WebLoginCodes:
     """All codes, oldest first. Expiry is looked at when somebody asks, so waiting ones need no timer."""
 
-    def __init__(self, life: float, clock: Clock) -> None:
+    def __init__(self, life: float, clock: ServerClock) -> None:
         self.life = life
         self.clock = clock
-        self.all: dict[str, Login] = {}
+        self.all: dict[str, WebLoginCode] = {}
         self.bell = Bell()
 
-    def new(self, desktop: bool, push_for: int | None = None, file_page: bool = False) -> Login:
+    def new(self, desktop: bool, push_for: int | None = None, file_page: bool = False) -> WebLoginCode:
         """Hand out a uuid; ``push_for`` is the account that a push login asks."""
         now = self.clock.now()
         uuid = secrets.token_urlsafe(8)[:10] + "=="
-        login = Login(
+        login = WebLoginCode(
             uuid, now, now + self.life, desktop, push=push_for is not None, file_page=file_page, uin=push_for
         )
         self.add(login)
         return login
 
-    def add(self, login: Login) -> None:
+    def add(self, login: WebLoginCode) -> None:
         """Keep a login that was handed out."""
         self.all[login.uuid] = login
         while len(self.all) > KEPT:
             del self.all[next(iter(self.all))]
         self.bell.ring()
 
-    def get(self, uuid: str) -> Login | None:
+    def get(self, uuid: str) -> WebLoginCode | None:
         """Return a login as it stands now, or None."""
         login = self.all.get(uuid)
         if login is not None and login.state in OPEN and self.clock.now() >= login.expires:
-            self.move(login, State.EXPIRED)
+            self.move(login, LoginStage.EXPIRED)
         return login
 
-    def newest_first(self) -> list[Login]:
+    def newest_first(self) -> list[WebLoginCode]:
         """Return all logins as they stand now."""
         return [login for uuid in reversed(self.all) if (login := self.get(uuid)) is not None]
 
-    def move(self, login: Login, state: State) -> None:
+    def move(self, login: WebLoginCode, state: LoginStage) -> None:
         """Change a login's state and tell everybody who waits for that."""
         login.state = state
         login.bell.ring()
         self.bell.ring()
 
-    def scan(self, login: Login, uin: int) -> None:
+    def scan(self, login: WebLoginCode, uin: int) -> None:
         """The phone of ``uin`` has read the code."""
-        if login.state is not State.WAITING or (login.push and login.uin != uin):
+        if login.state is not LoginStage.WAITING or (login.push and login.uin != uin):
             raise WrongState(
                 f"login {login.uuid} is {login.state.value}: only a waiting one of this account can be scanned"
             )
         login.uin = uin
-        self.move(login, State.SCANNED)
+        self.move(login, LoginStage.SCANNED)
 
-    def confirm(self, login: Login) -> None:
+    def confirm(self, login: WebLoginCode) -> None:
         """The owner has pressed "Log in"."""
-        if login.state is not State.SCANNED and not (login.push and login.state is State.WAITING):
+        if login.state is not LoginStage.SCANNED and not (login.push and login.state is LoginStage.WAITING):
             raise WrongState(f"login {login.uuid} is {login.state.value}: scan it first, confirm it once")
         login.confirmed(self.clock.now(), self.life)
-        self.move(login, State.CONFIRMED)
+        self.move(login, LoginStage.CONFIRMED)
 
-    def cancel(self, login: Login) -> None:
+    def cancel(self, login: WebLoginCode) -> None:
         """The owner has said no."""
         if login.state not in OPEN:
             raise WrongState(f"login {login.uuid} is {login.state.value}: nothing left to cancel")
-        self.move(login, State.CANCELLED)
+        self.move(login, LoginStage.CANCELLED)
 
-    def expire(self, login: Login) -> None:
+    def expire(self, login: WebLoginCode) -> None:
         """Make a uuid too old now."""
         if login.state not in OPEN:
             raise WrongState(f"login {login.uuid} is {login.state.value}: nothing left to expire")
-        self.move(login, State.EXPIRED)
+        self.move(login, LoginStage.EXPIRED)

@@ -3,10 +3,10 @@
 import time
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj, text
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.markup import encode
-from wxcontroller.sandbox.session import ContactChanged, ContactGone, Message, Session
-from wxcontroller.sandbox.world import Group, Kind, Member, Person
+from wxcontroller.sandbox.session import ContactChanged, ContactGone, ServerMessage, ServerSession
+from wxcontroller.sandbox.world import Person, Relation, ServerGroup, ServerMember
 
 _CGI = "/cgi-bin/mmwebwx-bin"
 
@@ -16,17 +16,17 @@ def base(ret: int = 0) -> JsonObject:
     return {"BaseResponse": {"Ret": ret, "ErrMsg": "操作太频繁，请稍后再试。" if ret == 1205 else ""}}
 
 
-def person_head(session: Session, person: Person, skey: str = "") -> str:
+def person_head(session: ServerSession, person: Person, skey: str = "") -> str:
     """Return a person's HeadImgUrl."""
     username = session.username(person.wxid)
     return f"{_CGI}/webwxgeticon?seq={person.head_seq}&username={username}&skey={skey}"
 
 
-def contact(session: Session, person: Person) -> JsonObject:
+def contact(session: ServerSession, person: Person) -> JsonObject:
     """Return somebody as the address book and batch-get have them."""
-    special = person.kind is Kind.SPECIAL
+    special = person.kind is Relation.SPECIAL
     return {
-        "Uin": session.uin if person.kind is Kind.SELF else 0,
+        "Uin": session.uin if person.kind is Relation.SELF else 0,
         "UserName": session.username(person.wxid),
         "NickName": encode(person.name),
         "HeadImgUrl": person_head(session, person, session.skey),
@@ -54,13 +54,13 @@ def contact(session: Session, person: Person) -> JsonObject:
         "UniFriend": 0,
         "DisplayName": "",
         "ChatRoomId": 0,
-        "KeyWord": person.wxid[:3] if special or person.kind is Kind.OFFICIAL else person.alias[:3],
+        "KeyWord": person.wxid[:3] if special or person.kind is Relation.OFFICIAL else person.alias[:3],
         "EncryChatRoomId": "",
         "IsOwner": 0,
     }
 
 
-def group(session: Session, account: Account, room: Group, members: bool) -> JsonObject:
+def group(session: ServerSession, account: ServerAccount, room: ServerGroup, members: bool) -> JsonObject:
     """Return a group; ``members`` False for the address book, where lists are empty."""
     username = session.username(room.wxid)
     listed: list[JsonValue] = [member(session, account, m) for m in room.members] if members else []
@@ -99,7 +99,7 @@ def group(session: Session, account: Account, room: Group, members: bool) -> Jso
     }
 
 
-def group_at_init(session: Session, account: Account, room: Group) -> JsonObject:
+def group_at_init(session: ServerSession, account: ServerAccount, room: ServerGroup) -> JsonObject:
     """Return a group as webwxinit has it: members without names, which are of no use (5.1)."""
     shape = group(session, account, room, members=True)
     shape["MemberList"] = [
@@ -110,7 +110,7 @@ def group_at_init(session: Session, account: Account, room: Group) -> JsonObject
     return shape
 
 
-def member(session: Session, account: Account, place: Member) -> JsonObject:
+def member(session: ServerSession, account: ServerAccount, place: ServerMember) -> JsonObject:
     """Return an entry of a group's MemberList."""
     person = account.world.people[place.wxid]
     return {
@@ -128,7 +128,7 @@ def member(session: Session, account: Account, place: Member) -> JsonObject:
     }
 
 
-def myself(session: Session, me: Person) -> JsonObject:
+def myself(session: ServerSession, me: Person) -> JsonObject:
     """Return ``User`` of webwxinit: no Alias, Province or City in it."""
     return {
         "Uin": session.uin,
@@ -161,7 +161,7 @@ def nobody() -> JsonObject:
     return blank | dict.fromkeys((*numbers.split(), "WebWxPluginSwitch", "HeadImgFlag"), 0)
 
 
-def message(session: Session, account: Account, event: Message) -> JsonObject:
+def message(session: ServerSession, account: ServerAccount, event: ServerMessage) -> JsonObject:
     """Return an entry of AddMsgList."""
     me = account.wxid
     outgoing = event.sender == me
@@ -210,7 +210,7 @@ def no_recommendation() -> JsonObject:
     return blank | dict.fromkeys("QQNum Scene VerifyFlag AttrStatus Sex OpCode".split(), 0)
 
 
-def changed(session: Session, account: Account, event: ContactChanged) -> JsonObject | None:
+def changed(session: ServerSession, account: ServerAccount, event: ContactChanged) -> JsonObject | None:
     """Return an entry of ModContactList, a partial object; None for somebody who is gone meanwhile."""
     room = account.world.groups.get(event.wxid)
     person = account.world.people.get(event.wxid)
@@ -226,12 +226,12 @@ def changed(session: Session, account: Account, event: ContactChanged) -> JsonOb
     return full | {"HeadImgUpdateFlag": 1, "ContactType": 0}
 
 
-def gone(session: Session, event: ContactGone) -> JsonObject:
+def gone(session: ServerSession, event: ContactGone) -> JsonObject:
     """Return an entry of DelContactList."""
     return {"UserName": session.username(event.wxid), "ContactFlag": 0}
 
 
-def init(account: Account | None, session: Session | None, ret: int = 0) -> JsonObject:
+def init(account: ServerAccount | None, session: ServerSession | None, ret: int = 0) -> JsonObject:
     """Return webwxinit's answer; without a session all fields are there with zero values (11.2)."""
     answer: JsonObject = {
         **base(ret),
@@ -275,7 +275,7 @@ def init(account: Account | None, session: Session | None, ret: int = 0) -> Json
         "InviteStartCount": 40,
         "ClickReportInterval": 600000,
     }
-    official = next((p for p in world.people.values() if p.kind is Kind.OFFICIAL), None)
+    official = next((p for p in world.people.values() if p.kind is Relation.OFFICIAL), None)
     if official is not None:
         article: JsonObject = {
             "Title": "标题 &amp; 副标题",
@@ -335,7 +335,7 @@ def sync(ret: int = 0) -> JsonObject:
     }
 
 
-def conversation_list(account: Account) -> tuple[str, tuple[str, ...]]:
+def conversation_list(account: ServerAccount) -> tuple[str, tuple[str, ...]]:
     """Return Content and people of the status notify that lists the conversations (7.8)."""
     listed = tuple(account.world.recent)
     lines = ("<msg>", "<op id='4'>", f"<username>{','.join(listed)}</username>", "<unreadchatlist>")

@@ -8,8 +8,8 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
 from wxcontroller.sandbox import markup
-from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.logins import Login
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.logins import WebLoginCode
 from wxcontroller.sandbox.sandbox import Sandbox
 
 LONGEST_WAIT = 300.0
@@ -100,7 +100,7 @@ async def when(
     return found
 
 
-def account_by(request: web.Request, uin: JsonValue) -> Account:
+def account_by(request: web.Request, uin: JsonValue) -> ServerAccount:
     """Return the account of a uin from a path or body."""
     number = int(uin) if isinstance(uin, str) and uin.isascii() and uin.isdigit() else uin
     account = request.app[SANDBOX].accounts.get(number) if isinstance(number, int) else None
@@ -109,12 +109,12 @@ def account_by(request: web.Request, uin: JsonValue) -> Account:
     return account
 
 
-def its_account(request: web.Request) -> Account:
+def its_account(request: web.Request) -> ServerAccount:
     """Return the account that the path names."""
     return account_by(request, request.match_info["uin"])
 
 
-def its_login(request: web.Request) -> Login:
+def its_login(request: web.Request) -> WebLoginCode:
     """Return the login that the path names."""
     uuid = request.match_info["uuid"]
     login = request.app[SANDBOX].logins.get(uuid)
@@ -123,7 +123,7 @@ def its_login(request: web.Request) -> Login:
     return login
 
 
-def one_of(account: Account, name: str, what: str) -> str:
+def one_of(account: ServerAccount, name: str, what: str) -> str:
     """Return the one real id that a name stands for."""
     found = account.find(name)
     if not found:
@@ -133,7 +133,7 @@ def one_of(account: Account, name: str, what: str) -> str:
     return found[0]
 
 
-def member_of(account: Account, group: str, name: str, what: str = "from") -> str:
+def member_of(account: ServerAccount, group: str, name: str, what: str = "from") -> str:
     """Return the member of a group that a name or display name stands for."""
     places = account.world.groups[group].members
     inside = {place.wxid for place in places}

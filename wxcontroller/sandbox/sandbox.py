@@ -5,18 +5,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wxcontroller.sandbox import world as worlds
-from wxcontroller.sandbox.account import KEPT_DEAD, Account, Heard, Sent, WebLogin
+from wxcontroller.sandbox.account import KEPT_DEAD, Heard, ServerAccount, WebLogin, WebSend
 from wxcontroller.sandbox.bell import Bell
-from wxcontroller.sandbox.clock import Clock
-from wxcontroller.sandbox.contents import Contents, Item
+from wxcontroller.sandbox.clock import ServerClock
+from wxcontroller.sandbox.contents import ContentItem, ServerContents
 from wxcontroller.sandbox.faults import Faults
 from wxcontroller.sandbox.hosts import DOMAINS
 from wxcontroller.sandbox.ilink.model import ILink
-from wxcontroller.sandbox.ledger import Ledger
-from wxcontroller.sandbox.logins import Login, Logins, State
+from wxcontroller.sandbox.ledger import CallLedger
+from wxcontroller.sandbox.logins import LoginStage, WebLoginCode, WebLoginCodes
 from wxcontroller.sandbox.markup import encode
-from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, Message, Session
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, ServerMessage, ServerSession
+from wxcontroller.sandbox.world import Relation
 
 _TYPES = {"text": 1, "location": 1, "image": 3, "video": 43, "emoticon": 47}  # MsgType of what the client sends
 KICKED = 1101  # what the older session hears when the account logs in again (9.3)
@@ -49,14 +49,14 @@ class Sandbox:
 
     def __init__(self, options: Options | None = None) -> None:
         self.options = options or Options()
-        self.accounts: dict[int, Account] = {}
-        self.sessions: dict[str, Session] = {}
-        self.clock = Clock()
-        self.logins = Logins(self.options.uuid_life, self.clock)
+        self.accounts: dict[int, ServerAccount] = {}
+        self.sessions: dict[str, ServerSession] = {}
+        self.clock = ServerClock()
+        self.logins = WebLoginCodes(self.options.uuid_life, self.clock)
         self.ilink = ILink()
         self.faults = Faults()
-        self.ledger = Ledger()
-        self.contents = Contents(self.options.contents)
+        self.ledger = CallLedger()
+        self.contents = ServerContents(self.options.contents)
         self.confirmed_polls = 0
         self.changes = 0  # counts what the phone page shows
         self.changed = Bell()
@@ -72,12 +72,12 @@ class Sandbox:
         web_login: WebLogin = WebLogin.BOTH,
         push_login: bool = True,
         avatar: bool = True,
-    ) -> Account:
+    ) -> ServerAccount:
         """Add an account. Without a ``plan`` it gets a world of its own, of the usual size."""
         number = len(self.accounts) + 1
         plan = plan or worlds.Plan(seed=number)
         uin = 1_234_567_000 + number
-        account = Account(
+        account = ServerAccount(
             uin=uin,
             nickname=nickname or worlds.nickname(plan.seed),
             wxid=f"wxid_sandbox{number:06d}",
@@ -92,7 +92,7 @@ class Sandbox:
         self.touch()
         return account
 
-    def enter(self, account: Account) -> None:
+    def enter(self, account: ServerAccount) -> None:
         """Make an account known on both routes."""
         self.accounts[account.uin] = account
         self.ilink.add_user(account.uin, account.wxid)
@@ -114,16 +114,16 @@ class Sandbox:
 
     # -- sessions
 
-    def open_session(self, account: Account, desktop: bool, file_page: bool = False) -> Session:
+    def open_session(self, account: ServerAccount, desktop: bool, file_page: bool = False) -> ServerSession:
         """Open a web login; an older one of the account ends, on whichever page (whether it does is unknown)."""
         self.close_session(account, KICKED)
-        session = Session(account.uin, account.home(file_page), desktop)
+        session = ServerSession(account.uin, account.home(file_page), desktop)
         account.session = session
         self.sessions[session.sid] = session
         self.touch()
         return session
 
-    def close_session(self, account: Account, retcode: int) -> bool:
+    def close_session(self, account: ServerAccount, retcode: int) -> bool:
         """End the account's web login with a code; False when there is none."""
         session, account.session = account.session, None
         if session is None:
@@ -138,11 +138,11 @@ class Sandbox:
         self.touch()
         return True
 
-    def take_ticket(self, login: Login, account: Account, desktop: bool) -> Session:
+    def take_ticket(self, login: WebLoginCode, account: ServerAccount, desktop: bool) -> ServerSession:
         """Turn a confirmed login into a session; the same again while a client repeats the request (3.5)."""
         if login.session is None or login.session.dead:
             login.session = self.open_session(account, desktop, login.file_page)
-            self.logins.move(login, State.DONE)
+            self.logins.move(login, LoginStage.DONE)
         return login.session
 
     # -- messages
@@ -152,12 +152,14 @@ class Sandbox:
         self._last_msg_id += 1
         return self._last_msg_id
 
-    def deliver(self, account: Account, peer: str, sender: str, text: str, origin: str) -> Message:
+    def deliver(self, account: ServerAccount, peer: str, sender: str, text: str, origin: str) -> ServerMessage:
         """Let a text arrive in one of the account's conversations."""
-        message = Message(self.next_msg_id(), int(time.time()), peer, sender, encode(text))
+        message = ServerMessage(self.next_msg_id(), int(time.time()), peer, sender, encode(text))
         return self.bring(account, message, origin, text)
 
-    def bring(self, account: Account, message: Message, origin: str, text: str, url: str = "") -> Message:
+    def bring(
+        self, account: ServerAccount, message: ServerMessage, origin: str, text: str, url: str = ""
+    ) -> ServerMessage:
         """Let a message arrive in one of the account's conversations; a web session sees it at its next sync.
 
         ``text`` and ``url`` are what the phone page shows of it.
@@ -168,12 +170,12 @@ class Sandbox:
         self.tell(account, message)
         return message
 
-    def notice(self, account: Account, peer: str, text: str) -> Message:
+    def notice(self, account: ServerAccount, peer: str, text: str) -> ServerMessage:
         """Let WeChat itself say something in a conversation (7.7)."""
-        message = Message(self.next_msg_id(), int(time.time()), peer, peer, encode(text), msg_type=10000)
+        message = ServerMessage(self.next_msg_id(), int(time.time()), peer, peer, encode(text), msg_type=10000)
         return self.bring(account, message, "notice", text)
 
-    def change(self, account: Account, wxid: str, name: str | None, remark: str | None) -> None:
+    def change(self, account: ServerAccount, wxid: str, name: str | None, remark: str | None) -> None:
         """Give a person or group another name, a person another remark; a web session hears of it."""
         group = account.world.groups.get(wxid)
         if group is not None:
@@ -184,16 +186,16 @@ class Sandbox:
             person.remark = person.remark if remark is None else remark
         self.tell(account, ContactChanged(wxid))
 
-    def remove(self, account: Account, wxid: str) -> None:
+    def remove(self, account: ServerAccount, wxid: str) -> None:
         """Let a friend be none any more, or leave a group; a web session hears of it."""
         world = account.world
         world.recent = [other for other in world.recent if other != wxid]
         if world.groups.pop(wxid, None) is None:
             person = world.people[wxid]
-            person.kind, person.contact_flag, person.remark = Kind.STRANGER, 0, ""
+            person.kind, person.contact_flag, person.remark = Relation.STRANGER, 0, ""
         self.tell(account, ContactGone(wxid))
 
-    def tell(self, account: Account, event: Event) -> None:
+    def tell(self, account: ServerAccount, event: Event) -> None:
         """Let the account's web session know, when there is one."""
         if account.session is not None:
             account.session.push(event)
@@ -201,19 +203,19 @@ class Sandbox:
 
     def sent_by_web(
         self,
-        account: Account,
-        session: Session,
+        account: ServerAccount,
+        session: ServerSession,
         peer: str,
         text: str,
         client_msg_id: str,
         kind: str = "text",
-        item: Item | None = None,
+        item: ContentItem | None = None,
         name: str = "",
-    ) -> Sent:
+    ) -> WebSend:
         """Take a message from the web client. It is echoed to the session only if the account says so (7.2)."""
         now = time.time()
         account.sent_count += 1
-        sent = Sent(
+        sent = WebSend(
             seq=account.sent_count,
             to=account.name_of(peer),
             to_username=session.username(peer),
@@ -231,6 +233,6 @@ class Sandbox:
         account.record(peer, "web", account.nickname, text if kind == "text" else f"[{name or kind}]", now, item)
         session.remember_send(client_msg_id, sent.msg_id)
         if account.echo:
-            session.push(Message(int(sent.msg_id), int(now), peer, account.wxid, text))
+            session.push(ServerMessage(int(sent.msg_id), int(now), peer, account.wxid, text))
         self.touch()
         return sent

@@ -10,14 +10,14 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.sandbox import scripting_messages, scripting_people, wire
-from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.account import ServerAccount, WebLogin
 from wxcontroller.sandbox.faults import ANY, FaultKind
 from wxcontroller.sandbox.hosts import DOMAINS
 from wxcontroller.sandbox.ilink import scripting as ilink
 from wxcontroller.sandbox.ilink import wire as ilink_wire
-from wxcontroller.sandbox.ilink.codes import Code
+from wxcontroller.sandbox.ilink.codes import ILinkCode
 from wxcontroller.sandbox.ilink.model import BOT_CONTACT
-from wxcontroller.sandbox.logins import Login, State, WrongState
+from wxcontroller.sandbox.logins import LoginStage, WebLoginCode, WrongState
 from wxcontroller.sandbox.reading import (
     LONGEST_WAIT,
     SANDBOX,
@@ -35,7 +35,7 @@ from wxcontroller.sandbox.reading import (
     when,
 )
 from wxcontroller.sandbox.sandbox import Sandbox
-from wxcontroller.sandbox.world import Group, Kind, Person, Plan
+from wxcontroller.sandbox.world import Person, Plan, Relation, ServerGroup
 
 _END_CODES = (1100, 1101, 1102)
 _ENDPOINTS = wire.NAMES | ilink_wire.NAMES
@@ -90,7 +90,7 @@ async def health(request: web.Request) -> web.Response:
     return reply({"status": "ok", "accounts": len(sandbox.accounts), "online": online})
 
 
-def _summary(sandbox: Sandbox, account: Account) -> JsonObject:
+def _summary(sandbox: Sandbox, account: ServerAccount) -> JsonObject:
     session = account.session
     user = sandbox.ilink.users[account.uin]
     bot = user.bot
@@ -171,7 +171,7 @@ async def account_details(request: web.Request) -> web.Response:
             "pinned": bool(one.contact_flag & 0x800),
         }
 
-    def group(one: Group) -> JsonObject:
+    def group(one: ServerGroup) -> JsonObject:
         return {
             "wxid": one.wxid,
             "username": session.username(one.wxid) if session is not None else "",
@@ -182,7 +182,7 @@ async def account_details(request: web.Request) -> web.Response:
             "members": [person(world.people[m.wxid]) | {"display": m.display} for m in one.members],
         }
 
-    shown["contacts"] = [person(p) for p in world.people.values() if p.kind not in (Kind.SELF, Kind.STRANGER)]
+    shown["contacts"] = [person(p) for p in world.people.values() if p.kind not in (Relation.SELF, Relation.STRANGER)]
     shown["groups"] = [group(g) for g in world.groups.values()]
     shown["sessions"] = (
         []
@@ -205,8 +205,8 @@ async def logins(request: web.Request) -> web.Response:
     """List logins, oldest first; with ``wait`` not before there is one in the wanted state."""
     sandbox = request.app[SANDBOX]
     wanted = request.query.get("state")
-    if wanted is not None and wanted not in {state.value for state in State}:
-        raise BadInput(f"'state' must be one of {', '.join(state.value for state in State)}")
+    if wanted is not None and wanted not in {state.value for state in LoginStage}:
+        raise BadInput(f"'state' must be one of {', '.join(state.value for state in LoginStage)}")
     uin = request.query.get("uin")
 
     def matching() -> list[JsonValue]:
@@ -222,9 +222,9 @@ async def logins(request: web.Request) -> web.Response:
 async def scan(request: web.Request) -> web.Response:
     """Scan a code with an account's phone."""
     login = its_login(request)
-    body = await body_of(request, ilink.SCAN_FIELDS if isinstance(login, Code) else ("uin",))
+    body = await body_of(request, ilink.SCAN_FIELDS if isinstance(login, ILinkCode) else ("uin",))
     account = account_by(request, body.get("uin"))
-    if isinstance(login, Code):
+    if isinstance(login, ILinkCode):
         ilink.scan(request.app[SANDBOX], login, account, body)
     else:
         request.app[SANDBOX].logins.scan(login, account.uin)
@@ -234,12 +234,12 @@ async def scan(request: web.Request) -> web.Response:
 async def confirm(request: web.Request) -> web.Response:
     """Confirm a login; with ``uin`` scan it first, if that is still to do."""
     login = its_login(request)
-    body = await body_of(request, ilink.CONFIRM_FIELDS if isinstance(login, Code) else ("uin",))
-    if isinstance(login, Code):
+    body = await body_of(request, ilink.CONFIRM_FIELDS if isinstance(login, ILinkCode) else ("uin",))
+    if isinstance(login, ILinkCode):
         ilink.confirm(request.app[SANDBOX], login, account_by(request, body["uin"]) if "uin" in body else None, body)
         return _moved(request, login)
     book = request.app[SANDBOX].logins
-    if "uin" in body and login.state is State.WAITING and not login.push:
+    if "uin" in body and login.state is LoginStage.WAITING and not login.push:
         book.scan(login, account_by(request, body["uin"]).uin)
     book.confirm(login)
     return _moved(request, login)
@@ -259,7 +259,7 @@ async def expire(request: web.Request) -> web.Response:
     return _moved(request, login)
 
 
-def _moved(request: web.Request, login: Login) -> web.Response:
+def _moved(request: web.Request, login: WebLoginCode) -> web.Response:
     request.app[SANDBOX].touch()
     return reply(login.as_json())
 

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox import samples
-from wxcontroller.sandbox.contents import Contents, Item, kind_of
+from wxcontroller.sandbox.contents import ContentItem, ServerContents, kind_of
 from wxcontroller.sandbox.reading import BadInput, number, string
 
 LARGEST = 20 * 1024 * 1024  # bytes of content that a script can give in one request
@@ -26,7 +26,9 @@ MAKERS: Makers = {
 }
 
 
-def content_of(contents: Contents, kind: str, seed: str, body: JsonObject, makers: Makers = MAKERS) -> Item:
+def content_of(
+    contents: ServerContents, kind: str, seed: str, body: JsonObject, makers: Makers = MAKERS
+) -> ContentItem:
     """Keep the content of a message and return it. Raises BadInput."""
     make, usual = makers[kind]
     name = string(body, "name", usual)
@@ -51,4 +53,4 @@ def content_of(contents: Contents, kind: str, seed: str, body: JsonObject, maker
         missing -= 2**20
     size, mime = incoming.size, kind_of(data[:16])
     base = {"microvideo": "video"}.get(kind, kind)
-    return Item(base, contents.finish(incoming), size, name, mime)
+    return ContentItem(base, contents.finish(incoming), size, name, mime)

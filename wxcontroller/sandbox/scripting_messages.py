@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
 from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.account import Account, Heard, Sent
+from wxcontroller.sandbox.account import Heard, ServerAccount, WebSend
 from wxcontroller.sandbox.compose import Draft
 from wxcontroller.sandbox.ilink import scripting as ilink
 from wxcontroller.sandbox.markup import encode
@@ -25,8 +25,8 @@ from wxcontroller.sandbox.reading import (
 from wxcontroller.sandbox.reading import reply as answer
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.scripting_content import MEDIA_FIELDS, content_of
-from wxcontroller.sandbox.session import Message
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.session import ServerMessage
+from wxcontroller.sandbox.world import Relation
 
 _SPREAD = ("image/png", "image/jpeg", "image/gif", "audio/mpeg", "video/mp4")  # shown by browsers without harm
 
@@ -87,7 +87,7 @@ async def receive(request: web.Request) -> web.Response:
     return _bring(sandbox, account, kind, draft, body, "notice" if kind in _FROM_WECHAT else "peer")
 
 
-def _who(account: Account, sender: str, group: str) -> tuple[str, str]:
+def _who(account: ServerAccount, sender: str, group: str) -> tuple[str, str]:
     """Return the conversation and the sender."""
     if group:
         peer = one_of(account, group, "group")
@@ -98,7 +98,7 @@ def _who(account: Account, sender: str, group: str) -> tuple[str, str]:
         wxid = peer = one_of(account, sender, "from")
         if peer in account.world.groups:
             raise BadInput("'from' is a group: name it in 'group' and a member in 'from'")
-        if account.world.people[wxid].kind is Kind.STRANGER:
+        if account.world.people[wxid].kind is Relation.STRANGER:
             raise BadInput(f"'from' {sender!r} is no friend; name the group they write in")
     if wxid == account.wxid:
         raise BadInput("an account receives nothing from itself; use phone-send for its own phone")
@@ -123,19 +123,19 @@ async def phone_send(request: web.Request) -> web.Response:
         return _bring(sandbox, account, kind, draft, body, "phone")
     peer = one_of(account, string(body, "to"), "to")
     person = account.world.people.get(peer)
-    if person is not None and person.kind in (Kind.SELF, Kind.STRANGER):
+    if person is not None and person.kind in (Relation.SELF, Relation.STRANGER):
         raise BadInput("'to' must be a friend, a group or filehelper")
     return _bring(sandbox, account, kind, Draft(sandbox.next_msg_id(), peer, account.wxid), body, "phone")
 
 
-def mark_revoked(account: Account, msg_id: str) -> None:
+def mark_revoked(account: ServerAccount, msg_id: str) -> None:
     """Show in ``sent`` that a message was taken back."""
     for sent in account.sent:
         if sent.msg_id == msg_id:
             sent.revoked = True
 
 
-def _heard(account: Account, body: JsonObject) -> Heard:
+def _heard(account: ServerAccount, body: JsonObject) -> Heard:
     heard = account.heard.get(integer(body.get("msg_id"), -1))
     if heard is None:
         raise BadInput("'msg_id' must be that of an earlier message")
@@ -143,7 +143,7 @@ def _heard(account: Account, body: JsonObject) -> Heard:
 
 
 def _bring(
-    sandbox: Sandbox, account: Account, kind: str, draft: Draft, body: JsonObject, origin: str
+    sandbox: Sandbox, account: ServerAccount, kind: str, draft: Draft, body: JsonObject, origin: str
 ) -> web.Response:
     message, shown = _compose(sandbox, account, kind, draft, body)
     if message.item is not None and (media_id := text(message.fields.get("MediaId"))):
@@ -155,7 +155,9 @@ def _bring(
     return answer(result)
 
 
-def _compose(sandbox: Sandbox, account: Account, kind: str, draft: Draft, body: JsonObject) -> tuple[Message, str]:
+def _compose(
+    sandbox: Sandbox, account: ServerAccount, kind: str, draft: Draft, body: JsonObject
+) -> tuple[ServerMessage, str]:
     """Return the message and what the phone page shows of it."""
     match kind:
         case "text" | "notice":
@@ -204,12 +206,14 @@ def _compose(sandbox: Sandbox, account: Account, kind: str, draft: Draft, body: 
             return draft.message(number(body, "msg_type", 1, 0, 2**31), said, obj(body.get("fields"))), said
 
 
-def _article(value: JsonValue) -> compose.Article:
+def _article(value: JsonValue) -> compose.PushArticle:
     one = obj(value)
-    return compose.Article(string(one, "title"), *(string(one, name, "") for name in ("url", "description", "cover")))
+    return compose.PushArticle(
+        string(one, "title"), *(string(one, name, "") for name in ("url", "description", "cover"))
+    )
 
 
-def _media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple[Message, str]:
+def _media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple[ServerMessage, str]:
     item = content_of(sandbox.contents, kind, str(draft.msg_id), body)
     shown = f"[{item.name}]" if kind == "file" else f"[{kind}]"
     match kind:
@@ -227,7 +231,7 @@ def _media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple
             return compose.video(draft, item, number(body, "length", 2, 1, 3600), kind == "microvideo"), shown
 
 
-def _friend_request(sandbox: Sandbox, account: Account, body: JsonObject) -> web.Response:
+def _friend_request(sandbox: Sandbox, account: ServerAccount, body: JsonObject) -> web.Response:
     stranger = compose.new_stranger(account, string(body, "from", "新朋友") or "新朋友")
     greeting = string(body, "text", f"我是{stranger.name}")
     message = compose.friend_request(sandbox.next_msg_id(), stranger, greeting, number(body, "scene", 30, 0, 99))
@@ -249,7 +253,7 @@ async def sent_content(request: web.Request) -> web.StreamResponse:
     account = its_account(request)
     seq = integer(request.match_info["seq"], -1)
     start = len(account.sent) - (account.sent_count - seq + 1)
-    found: Sent | None = next(islice(account.sent, start, None), None) if 0 <= start < len(account.sent) else None
+    found: WebSend | None = next(islice(account.sent, start, None), None) if 0 <= start < len(account.sent) else None
     if found is None or found.item is None:
         raise BadInput("no message of that seq has content", 404)
     return _content(request, found.item.md5)

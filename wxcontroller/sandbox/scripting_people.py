@@ -4,7 +4,7 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.sandbox import society
-from wxcontroller.sandbox.account import Account, GroupOperations
+from wxcontroller.sandbox.account import GroupOperations, ServerAccount
 from wxcontroller.sandbox.hosts import FILE_PAGES
 from wxcontroller.sandbox.reading import (
     SANDBOX,
@@ -19,7 +19,7 @@ from wxcontroller.sandbox.reading import (
     string,
     when,
 )
-from wxcontroller.sandbox.world import Group, Kind
+from wxcontroller.sandbox.world import Relation, ServerGroup
 
 
 async def change(request: web.Request) -> web.Response:
@@ -49,13 +49,13 @@ async def remove(request: web.Request) -> web.Response:
     body = await body_of(request, ("who",))
     wxid = one_of(account, string(body, "who"), "who")
     person = account.world.people.get(wxid)
-    if person is not None and person.kind not in (Kind.FRIEND, Kind.OFFICIAL):
+    if person is not None and person.kind not in (Relation.FRIEND, Relation.OFFICIAL):
         raise BadInput("'who' must be a friend, an official account or a group")
     request.app[SANDBOX].remove(account, wxid)
     return reply({"wxid": wxid})
 
 
-def _group(account: Account, body: JsonObject) -> Group:
+def _group(account: ServerAccount, body: JsonObject) -> ServerGroup:
     group = account.world.groups.get(one_of(account, string(body, "group"), "group"))
     if group is None:
         raise BadInput("'group' is a person")
@@ -92,7 +92,7 @@ async def befriend(request: web.Request) -> web.Response:
     body = await body_of(request, ("who",))
     name = string(body, "who")
     person = account.world.people[one_of(account, name, "who")] if account.find(name) else society.meet(account, name)
-    if person.kind is not Kind.STRANGER:
+    if person.kind is not Relation.STRANGER:
         raise BadInput(f"'who' {name!r} is known already")
     society.befriend(request.app[SANDBOX], account, person)
     return reply({"wxid": person.wxid, "name": person.name})

@@ -12,9 +12,9 @@ from urllib.parse import quote, unquote
 from wxcontroller.core import jsontypes
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items
 from wxcontroller.sandbox.bell import Bell
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.hosts import FILE_PAGES
-from wxcontroller.sandbox.world import Kind, World
+from wxcontroller.sandbox.world import Relation, World
 
 KEPT = 1000  # delivered events that stay, so that an old SyncKey can have them again
 REMEMBERED_SENDS = 5000  # ClientMsgIds that are known when they come again (7.9)
@@ -23,7 +23,7 @@ SELECTOR_MESSAGE, SELECTOR_CONTACT, SELECTOR_CHAT_ENTERED = "2", "4", "7"
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class ServerMessage:
     """A message as the server keeps it: real ids, Content as delivered but without the group prefix.
 
     ``fields`` are further fields of AddMsgList; RecommendInfo.UserName in it is a real id. Notices of WeChat itself
@@ -39,7 +39,7 @@ class Message:
     notify_code: int = 0
     notify: tuple[str, ...] = ()
     fields: JsonObject = field(default_factory=dict)
-    item: Item | None = None
+    item: ContentItem | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +56,14 @@ class ContactGone:
     wxid: str
 
 
-Event = Message | ContactChanged | ContactGone
+Event = ServerMessage | ContactChanged | ContactGone
 
 
 class BadSyncKey(ValueError):
     """A SyncKey that this session never issued."""
 
 
-class Session:
+class ServerSession:
     """A web login. Alive while ``dead`` is 0; afterwards ``dead`` is the code that every call is refused with."""
 
     def __init__(self, uin: int, domain: str, desktop: bool) -> None:
@@ -119,7 +119,9 @@ class Session:
         if self._names:
             return
         for person in world.people.values():
-            self._learn(person.wxid, person.wxid if person.kind is Kind.SPECIAL else "@" + self._hash(person.wxid))
+            self._learn(
+                person.wxid, person.wxid if person.kind is Relation.SPECIAL else "@" + self._hash(person.wxid)
+            )
         for wxid in world.groups:
             self.meet(wxid)
 
@@ -169,9 +171,9 @@ class Session:
             return "0"
         event = self.queue[self.issued - self.first + 1]
         match event:
-            case Message(notify_code=2 | 5):
+            case ServerMessage(notify_code=2 | 5):
                 return SELECTOR_CHAT_ENTERED
-            case Message():
+            case ServerMessage():
                 return SELECTOR_MESSAGE
             case _:
                 return SELECTOR_CONTACT
@@ -238,7 +240,7 @@ class Session:
 
 
 def _of_file_page(event: Event) -> bool:
-    return isinstance(event, Message) and event.peer == "filehelper"
+    return isinstance(event, ServerMessage) and event.peer == "filehelper"
 
 
 def new_skey() -> str:

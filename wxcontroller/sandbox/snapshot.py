@@ -11,11 +11,11 @@ from pathlib import Path
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
-from wxcontroller.sandbox.account import Account, GroupOperations, Heard, WebLogin
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.account import GroupOperations, Heard, ServerAccount, WebLogin
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import snapshot as ilink_snapshot
 from wxcontroller.sandbox.sandbox import Sandbox
-from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, Message, Session
+from wxcontroller.sandbox.session import ContactChanged, ContactGone, Event, ServerMessage, ServerSession
 from wxcontroller.sandbox.world import Plan
 
 VERSION = 1
@@ -69,7 +69,7 @@ def load(sandbox: Sandbox, path: Path) -> None:
         raise BadState(f"{path} makes no sense: {error!r}", "remove it to start over") from error
 
 
-def _account_out(account: Account) -> JsonObject:
+def _account_out(account: ServerAccount) -> JsonObject:
     plan = account.plan
     return {
         "uin": account.uin,
@@ -89,7 +89,7 @@ def _account_out(account: Account) -> JsonObject:
 
 def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
     seed, friends, groups, members = (integer(number) for number in items(entry["plan"]))
-    account = Account(
+    account = ServerAccount(
         uin=integer(entry["uin"]),
         nickname=text(entry["nickname"]),
         wxid=text(entry["wxid"]),
@@ -115,24 +115,26 @@ def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
             _hear(account, session)
 
 
-def _hear(account: Account, session: Session) -> None:
+def _hear(account: ServerAccount, session: ServerSession) -> None:
     """Remember again what the messages in the queue are about."""
     for event in session.queue:
-        if isinstance(event, Message):
+        if isinstance(event, ServerMessage):
             account.hear(event.msg_id, Heard(event.peer, event.sender, event.msg_type, event.item))
             if event.item is not None and (media_id := text(event.fields.get("MediaId"))):
                 account.hold(media_id, event.item)
 
 
-def _item_out(item: Item) -> JsonObject:
+def _item_out(item: ContentItem) -> JsonObject:
     return {"kind": item.kind, "md5": item.md5, "size": item.size, "name": item.name, "mime": item.mime}
 
 
-def _item_in(kept: JsonObject) -> Item:
-    return Item(text(kept["kind"]), text(kept["md5"]), integer(kept["size"]), text(kept["name"]), text(kept["mime"]))
+def _item_in(kept: JsonObject) -> ContentItem:
+    return ContentItem(
+        text(kept["kind"]), text(kept["md5"]), integer(kept["size"]), text(kept["name"]), text(kept["mime"])
+    )
 
 
-def _session_out(session: Session) -> JsonObject:
+def _session_out(session: ServerSession) -> JsonObject:
     return {
         "sid": session.sid,
         "domain": session.domain,
@@ -155,8 +157,8 @@ def _session_out(session: Session) -> JsonObject:
     }
 
 
-def _session_in(account: Account, kept: JsonObject) -> Session:
-    session = Session(account.uin, text(kept.get("domain")) or account.domain, kept["desktop"] is True)
+def _session_in(account: ServerAccount, kept: JsonObject) -> ServerSession:
+    session = ServerSession(account.uin, text(kept.get("domain")) or account.domain, kept["desktop"] is True)
     session.sid = text(kept["sid"])
     session.opened = integer(kept["opened"])
     session.initialised = kept["initialised"] is True
@@ -179,7 +181,7 @@ def _session_in(account: Account, kept: JsonObject) -> Session:
 
 def _event_out(event: Event) -> JsonObject:
     match event:
-        case Message():
+        case ServerMessage():
             return {
                 "kind": "message",
                 "msg_id": event.msg_id,
@@ -202,7 +204,7 @@ def _event_out(event: Event) -> JsonObject:
 def _event_in(kept: JsonObject) -> Event:
     match kept["kind"]:
         case "message":
-            return Message(
+            return ServerMessage(
                 msg_id=integer(kept["msg_id"]),
                 time=integer(kept["time"]),
                 peer=text(kept["peer"]),

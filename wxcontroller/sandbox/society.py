@@ -3,15 +3,15 @@
 import secrets
 from collections.abc import Sequence
 
-from wxcontroller.sandbox.account import Account, Stranger
+from wxcontroller.sandbox.account import ServerAccount, Stranger
 from wxcontroller.sandbox.sandbox import Sandbox
 from wxcontroller.sandbox.session import ContactChanged
-from wxcontroller.sandbox.world import Group, Kind, Member, Person, Seen
+from wxcontroller.sandbox.world import GroupVisibility, Person, Relation, ServerGroup, ServerMember
 
 
-def meet(account: Account, name: str, wxid: str = "") -> Person:
+def meet(account: ServerAccount, name: str, wxid: str = "") -> Person:
     """Add a stranger to the account's world."""
-    person = Person(wxid or f"wxid_{secrets.token_hex(7)}", name, Kind.STRANGER, contact_flag=0)
+    person = Person(wxid or f"wxid_{secrets.token_hex(7)}", name, Relation.STRANGER, contact_flag=0)
     account.world.people[person.wxid] = person
     if account.session is not None:
         account.session.learn(account.world)
@@ -19,11 +19,11 @@ def meet(account: Account, name: str, wxid: str = "") -> Person:
     return person
 
 
-def create(sandbox: Sandbox, account: Account, people: Sequence[str], topic: str) -> Group:
+def create(sandbox: Sandbox, account: ServerAccount, people: Sequence[str], topic: str) -> ServerGroup:
     """Make a group of the account's own."""
     wxid = f"{8_000_000_000 + secrets.randbelow(10**9)}@chatroom"
-    members = [Member(account.wxid), *(Member(person) for person in people)]
-    group = Group(wxid, topic, account.wxid, members, Seen.NOTIFY)
+    members = [ServerMember(account.wxid), *(ServerMember(person) for person in people)]
+    group = ServerGroup(wxid, topic, account.wxid, members, GroupVisibility.NOTIFY)
     account.world.groups[wxid] = group
     account.world.recent.insert(1, wxid)
     if account.session is not None:
@@ -34,9 +34,9 @@ def create(sandbox: Sandbox, account: Account, people: Sequence[str], topic: str
     return group
 
 
-def join(sandbox: Sandbox, account: Account, group: Group, people: Sequence[str], by: str = "") -> None:
+def join(sandbox: Sandbox, account: ServerAccount, group: ServerGroup, people: Sequence[str], by: str = "") -> None:
     """Let people into a group, invited by ``by``, or by a QR code of the owner's."""
-    group.members.extend(Member(person) for person in people)
+    group.members.extend(ServerMember(person) for person in people)
     sandbox.tell(account, ContactChanged(group.wxid))
     names = _names(account, people)
     if not by:
@@ -46,7 +46,7 @@ def join(sandbox: Sandbox, account: Account, group: Group, people: Sequence[str]
     sandbox.notice(account, group.wxid, words)
 
 
-def leave(sandbox: Sandbox, account: Account, group: Group, people: Sequence[str], by: str = "") -> None:
+def leave(sandbox: Sandbox, account: ServerAccount, group: ServerGroup, people: Sequence[str], by: str = "") -> None:
     """Let people leave a group, removed by ``by`` or by themselves; without the account itself the group is gone."""
     if account.wxid in people:
         if by:
@@ -59,28 +59,28 @@ def leave(sandbox: Sandbox, account: Account, group: Group, people: Sequence[str
     sandbox.notice(account, group.wxid, f"{_name(account, by)}将{names}移出了群聊" if by else f"{names}退出了群聊")
 
 
-def rename(sandbox: Sandbox, account: Account, group: Group, name: str, by: str) -> None:
+def rename(sandbox: Sandbox, account: ServerAccount, group: ServerGroup, name: str, by: str) -> None:
     """Give a group another name."""
     sandbox.change(account, group.wxid, name, None)
     sandbox.notice(account, group.wxid, f"{_name(account, by)}修改群名为“{name}”")
 
 
-def befriend(sandbox: Sandbox, account: Account, person: Person) -> None:
+def befriend(sandbox: Sandbox, account: ServerAccount, person: Person) -> None:
     """Make somebody a friend."""
-    person.kind, person.contact_flag = Kind.FRIEND, 3
+    person.kind, person.contact_flag = Relation.FRIEND, 3
     sandbox.tell(account, ContactChanged(person.wxid))
     sandbox.notice(account, person.wxid, f"你已添加了{person.name}，现在可以开始聊天了。")
 
 
-def accept(sandbox: Sandbox, account: Account, stranger: Stranger) -> None:
+def accept(sandbox: Sandbox, account: ServerAccount, stranger: Stranger) -> None:
     """Make a friend of somebody who asked; their UserName is another one from now on (5.16)."""
     del account.strangers[stranger.ticket]
     befriend(sandbox, account, meet(account, stranger.name, stranger.wxid))
 
 
-def _name(account: Account, wxid: str) -> str:
+def _name(account: ServerAccount, wxid: str) -> str:
     return "你" if wxid == account.wxid else f'"{account.name_of(wxid)}"'
 
 
-def _names(account: Account, people: Sequence[str]) -> str:
+def _names(account: ServerAccount, people: Sequence[str]) -> str:
     return f'"{"、".join(account.name_of(wxid) for wxid in people)}"'

@@ -6,23 +6,33 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, text
 from wxcontroller.sandbox import payloads
-from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.call import ERR_LOGIC, ERR_SYS, PAGES, PARAMETER, TOO_OFTEN, Call, Endpoint, Refused, answer
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.call import (
+    ERR_LOGIC,
+    ERR_SYS,
+    PAGES,
+    PARAMETER,
+    TOO_OFTEN,
+    WebCall,
+    WebEndpoint,
+    WebRefusal,
+    answer,
+)
 from wxcontroller.sandbox.hosts import Role
-from wxcontroller.sandbox.session import Message, Session
+from wxcontroller.sandbox.session import ServerMessage, ServerSession
 
 BATCH_LIMIT = 50
 _SEQ_BASE = 684_000_000  # Seq of a page is opaque to clients; ours counts from here
 
 
-async def webwxinit(call: Call) -> web.Response:
+async def webwxinit(call: WebCall) -> web.Response:
     """Give the first state of everything (5.1)."""
     account, session = call.session(need_skey=False)
     session.initialised = True
     return answer(payloads.init(account, session))
 
 
-async def webwxstatusnotify(call: Call) -> web.Response:
+async def webwxstatusnotify(call: WebCall) -> web.Response:
     """Hear that the client is there (code 3), or that a conversation was read (code 1) (5.2)."""
     account, session = call.session()
     body = call.json()
@@ -38,18 +48,20 @@ async def webwxstatusnotify(call: Call) -> web.Response:
     if code == 3:
         content, listed = payloads.conversation_list(account)
         me = account.wxid
-        session.push(Message(msg_id, session.opened, me, me, content, msg_type=51, notify_code=4, notify=listed))
+        session.push(
+            ServerMessage(msg_id, session.opened, me, me, content, msg_type=51, notify_code=4, notify=listed)
+        )
         msg_id = call.sandbox.next_msg_id()
     return answer({**payloads.base(), "MsgID": str(msg_id)})
 
 
-async def webwxstatreport(call: Call) -> web.Response:
+async def webwxstatreport(call: WebCall) -> web.Response:
     """Take the statistics that the page sends, whatever they say (5.18)."""
     call.session()
     return answer(payloads.base())
 
 
-async def webwxgetcontact(call: Call) -> web.Response:
+async def webwxgetcontact(call: WebCall) -> web.Response:
     """Give one page of the address book (5.3)."""
     account, session = call.session()
     world = account.world
@@ -82,7 +94,7 @@ def getcontact_refusal(ret: int) -> web.Response:
     return answer({**payloads.base(ret), "MemberCount": 0, "MemberList": [], "Seq": 0})
 
 
-async def webwxbatchgetcontact(call: Call) -> web.Response:
+async def webwxbatchgetcontact(call: WebCall) -> web.Response:
     """Give details of up to 50 people or groups (5.4). The order is not the client's; unknown ones are left out."""
     account, session = call.session()
     body = call.json()
@@ -90,11 +102,11 @@ async def webwxbatchgetcontact(call: Call) -> web.Response:
     if integer(body.get("Count"), -1) != len(wanted):
         call.breach(PARAMETER, "Count is not the length of List")
     if len(wanted) > BATCH_LIMIT:
-        raise Refused(ERR_SYS, f"more than {BATCH_LIMIT} at once")
+        raise WebRefusal(ERR_SYS, f"more than {BATCH_LIMIT} at once")
     if call.request.query.get("type") != "ex":
         call.note("type is not ex")
     if not session.batch_allowance(call.sandbox.options.batch_rate, call.sandbox.options.batch_burst):
-        raise Refused(TOO_OFTEN, "too many batch-gets a second")
+        raise WebRefusal(TOO_OFTEN, "too many batch-gets a second")
     found: list[JsonValue] = []
     for entry in reversed(wanted):
         shape = _details(
@@ -105,7 +117,9 @@ async def webwxbatchgetcontact(call: Call) -> web.Response:
     return answer({**payloads.base(), "Count": len(found), "ContactList": found})
 
 
-def _details(call: Call, account: Account, session: Session, username: str, room: str) -> JsonObject | None:
+def _details(
+    call: WebCall, account: ServerAccount, session: ServerSession, username: str, room: str
+) -> JsonObject | None:
     wxid = session.wxid(username)
     if wxid is None:
         return None
@@ -136,13 +150,13 @@ def batchgetcontact_refusal(ret: int) -> web.Response:
 _BASE = frozenset({Role.BASE})
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("webwxinit", PAGES, webwxinit, lambda ret: answer(payloads.init(None, None, ret)), _POST),
-    Endpoint(
+    WebEndpoint("webwxinit", PAGES, webwxinit, lambda ret: answer(payloads.init(None, None, ret)), _POST),
+    WebEndpoint(
         "webwxstatusnotify", _BASE, webwxstatusnotify, lambda ret: answer({**payloads.base(ret), "MsgID": ""}), _POST
     ),
-    Endpoint("webwxstatreport", _BASE, webwxstatreport, lambda ret: answer(payloads.base(ret)), _POST),
-    Endpoint(
+    WebEndpoint("webwxstatreport", _BASE, webwxstatreport, lambda ret: answer(payloads.base(ret)), _POST),
+    WebEndpoint(
         "webwxgetcontact", _BASE, webwxgetcontact, getcontact_refusal, frozenset({HTTPMethod.GET, HTTPMethod.POST})
     ),
-    Endpoint("webwxbatchgetcontact", _BASE, webwxbatchgetcontact, batchgetcontact_refusal, _POST),
+    WebEndpoint("webwxbatchgetcontact", _BASE, webwxbatchgetcontact, batchgetcontact_refusal, _POST),
 )

@@ -9,30 +9,30 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonValue, integer
 from wxcontroller.sandbox import jpeg
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.call import (
     NO_SESSION,
     PAGES,
     PARAMETER,
     REFUSED_LOGIN,
-    Call,
-    Endpoint,
-    Refused,
+    WebCall,
+    WebEndpoint,
+    WebRefusal,
     answer,
     page,
     script,
 )
 from wxcontroller.sandbox.desktop import is_complete, is_desktop, tries_to_be_desktop
 from wxcontroller.sandbox.hosts import DOMAINS, FILE_PAGES, Role, parent_domain
-from wxcontroller.sandbox.logins import Login, State, link
-from wxcontroller.sandbox.session import Session
+from wxcontroller.sandbox.logins import LoginStage, WebLoginCode, link
+from wxcontroller.sandbox.session import ServerSession
 
 APP_ID = "wx782c26e4c19acffb"
 FILE_APP_ID = "wx_webfilehelper"
 LOGIN_PAGE = "/cgi-bin/mmwebwx-bin/webwxnewloginpage"
 
 
-async def jslogin(call: Call) -> web.Response:
+async def jslogin(call: WebCall) -> web.Response:
     """Hand out a uuid (3.1), for the web page or the File Transfer page (15.2)."""
     query = call.request.query
     file_page = query.get("appid") == FILE_APP_ID
@@ -56,16 +56,16 @@ def jslogin_refusal(ret: int) -> web.Response:
     return script(f'window.QRLogin.code = {ret}; window.QRLogin.uuid = "";')
 
 
-async def qrcode(call: Call) -> web.Response:
+async def qrcode(call: WebCall) -> web.Response:
     """Draw the code of a uuid (3.2)."""
     uuid = call.request.path.removeprefix("/qrcode/")
     login = call.sandbox.logins.get(uuid)
-    if login is None or login.state is State.EXPIRED:
-        raise Refused(PARAMETER, "the uuid is unknown or expired")
+    if login is None or login.state is LoginStage.EXPIRED:
+        raise WebRefusal(PARAMETER, "the uuid is unknown or expired")
     return web.Response(body=jpeg.qr_code(link(uuid)), content_type="image/jpeg")
 
 
-async def scan_link(call: Call) -> web.Response:
+async def scan_link(call: WebCall) -> web.Response:
     """What a browser shows that opens the code's link; the phone is in the sandbox's own page."""
     return page("Scan this code with the sandbox's phone page, or by wxsandbox scan.")
 
@@ -75,7 +75,7 @@ def not_found(ret: int) -> web.Response:
     return page(f"Not found ({ret})", status=404)
 
 
-async def login(call: Call) -> web.Response:
+async def login(call: WebCall) -> web.Response:
     """Hold the poll until the phone does something (3.3)."""
     query = call.request.query
     logins = call.sandbox.logins
@@ -87,13 +87,13 @@ async def login(call: Call) -> web.Response:
         if found.file_page and query.get("appid") != FILE_APP_ID:
             call.note("appid of the File Transfer page is missing")
         match found.state:
-            case State.SCANNED if query.get("tip") != "0":
+            case LoginStage.SCANNED if query.get("tip") != "0":
                 return script("window.code=201;" + _avatar(call, found))
-            case State.CONFIRMED:
+            case LoginStage.CONFIRMED:
                 return _redirect(call, found)
-            case State.CANCELLED:
+            case LoginStage.CANCELLED:
                 return login_refusal(202)
-            case State.EXPIRED | State.REFUSED | State.DONE:
+            case LoginStage.EXPIRED | LoginStage.REFUSED | LoginStage.DONE:
                 return login_refusal(400)
             case _:
                 pass
@@ -108,7 +108,7 @@ def login_refusal(ret: int) -> web.Response:
     return script(f"window.code={ret};")
 
 
-def _avatar(call: Call, found: Login) -> str:
+def _avatar(call: WebCall, found: WebLoginCode) -> str:
     account = call.sandbox.accounts.get(found.uin or 0)
     if account is None or not account.avatar:
         return ""
@@ -116,28 +116,28 @@ def _avatar(call: Call, found: Login) -> str:
     return f"window.userAvatar = 'data:img/jpg;base64,{picture}';"
 
 
-def _redirect(call: Call, found: Login) -> web.Response:
+def _redirect(call: WebCall, found: WebLoginCode) -> web.Response:
     account = call.sandbox.accounts[found.uin or 0]
     call.sandbox.confirmed_polls += 1
     separator = ";\n" if call.sandbox.confirmed_polls % 2 else ";"
     return script(f'window.code=200{separator}window.redirect_uri="{_login_page(account, found)}";')
 
 
-def _login_page(account: Account, found: Login) -> str:
+def _login_page(account: ServerAccount, found: WebLoginCode) -> str:
     ticket, uuid = quote(found.ticket, safe="@"), found.uuid
     return f"https://{account.home(found.file_page)}{LOGIN_PAGE}?ticket={ticket}&uuid={uuid}&lang=zh_CN&scan={found.scan}"
 
 
-async def webwxnewloginpage(call: Call) -> web.Response:
+async def webwxnewloginpage(call: WebCall) -> web.Response:
     """Trade the ticket for a session (3.5)."""
     query, sandbox = call.request.query, call.sandbox
     found = sandbox.logins.get(query.get("uuid", ""))
     account = sandbox.accounts.get(found.uin or 0) if found is not None else None
     if found is None or account is None or not found.ticket or query.get("ticket") != found.ticket:
-        raise Refused(PARAMETER, "uuid or ticket is wrong")
-    reusable = found.state is State.DONE and found.session is not None and not found.session.initialised
-    if found.state is not State.CONFIRMED and not reusable:
-        raise Refused(PARAMETER, f"the login is {found.state.value}")
+        raise WebRefusal(PARAMETER, "uuid or ticket is wrong")
+    reusable = found.state is LoginStage.DONE and found.session is not None and not found.session.initialised
+    if found.state is not LoginStage.CONFIRMED and not reusable:
+        raise WebRefusal(PARAMETER, f"the login is {found.state.value}")
     if call.host.domain != account.home(found.file_page):
         call.note("the login page was asked for on another domain than redirect_uri says")
         moved = _login_page(account, found).replace("&", "&amp;")
@@ -152,8 +152,8 @@ async def webwxnewloginpage(call: Call) -> web.Response:
         if desktop or tries_to_be_desktop(call):
             call.note("the File Transfer page has no desktop mode")
     elif not account.web_login.lets_in(desktop):
-        sandbox.logins.move(found, State.REFUSED)
-        raise Refused(REFUSED_LOGIN, f"the account may not log in by {'desktop' if desktop else 'normal'} mode")
+        sandbox.logins.move(found, LoginStage.REFUSED)
+        raise WebRefusal(REFUSED_LOGIN, f"the account may not log in by {'desktop' if desktop else 'normal'} mode")
     session = sandbox.take_ticket(found, account, desktop)
     body = (
         f"<skey>{session.skey}</skey><wxsid>{session.sid}</wxsid><wxuin>{session.uin}</wxuin>"
@@ -180,7 +180,7 @@ def _error_page(ret: int, body: str, message: str = "") -> web.Response:
     return script(f"<error><ret>{ret}</ret><message>{message}</message>{body}</error>")
 
 
-def _set_cookies(call: Call, account: Account, session: Session, response: web.Response) -> None:
+def _set_cookies(call: WebCall, account: ServerAccount, session: ServerSession, response: web.Response) -> None:
     device, auth_ticket = account.new_ticket()
     # Which domain the File Transfer page's have is unknown; they are needed on its file host, too.
     home, on_page = session.domain, session.domain in FILE_PAGES
@@ -198,22 +198,22 @@ def _set_cookies(call: Call, account: Account, session: Session, response: web.R
         response.headers.add("Set-Cookie", f"{name}={value}; Domain={domain}; Path=/{secure}")
 
 
-async def webwxpushloginurl(call: Call) -> web.Response:
+async def webwxpushloginurl(call: WebCall) -> web.Response:
     """Ask the phone of an account that was here before (3.4)."""
     cookies = call.cookies
     uin = integer(call.request.query.get("uin", ""))
     account = call.sandbox.accounts.get(uin)
     if account is None or integer(cookies.get("wxuin", "")) != uin:
-        raise Refused(PARAMETER, "uin is unknown or not the cookie's")
+        raise WebRefusal(PARAMETER, "uin is unknown or not the cookie's")
     if call.host.role is not Role.BASE:
         call.breach(NO_SESSION, f"asked for on a {call.host.role.value} host")
     elif account.domain != call.host.domain:
-        raise Refused(NO_SESSION, "the account is at home on another domain")
+        raise WebRefusal(NO_SESSION, "the account is at home on another domain")
     ticket = account.tickets.get(cookies.get("webwxuvid", ""))
     if ticket is None or cookies.get("webwx_auth_ticket") != ticket:
-        raise Refused(PARAMETER, "cookies webwxuvid and webwx_auth_ticket are missing or old")
+        raise WebRefusal(PARAMETER, "cookies webwxuvid and webwx_auth_ticket are missing or old")
     if not account.push_login:
-        raise Refused(PARAMETER, "the account is offered no push login")
+        raise WebRefusal(PARAMETER, "the account is offered no push login")
     found = call.sandbox.logins.new(call.request.query.get("mod") == "desktop", push_for=uin)
     call.sandbox.touch()
     return answer({"ret": "0", "msg": "all ok", "uuid": found.uuid})
@@ -225,7 +225,7 @@ def pushlogin_refusal(ret: int) -> web.Response:
     return answer(refused)
 
 
-async def webwxlogout(call: Call) -> web.Response:
+async def webwxlogout(call: WebCall) -> web.Response:
     """End the session for all who hold its cookies (5.17)."""
     account, _ = call.session()
     call.sandbox.close_session(account, NO_SESSION)
@@ -241,7 +241,7 @@ def _to_start(domain: str) -> web.Response:
     return web.Response(status=301, headers={"Location": f"https://{domain}/"}, content_type="text/html")
 
 
-async def front_page(call: Call) -> web.Response:
+async def front_page(call: WebCall) -> web.Response:
     """The page itself, which tells whether the cookies are good (3.6)."""
     sid = call.cookies.get("wxsid", "")
     session = call.sandbox.sessions.get(sid) if sid else None
@@ -252,12 +252,12 @@ async def front_page(call: Call) -> web.Response:
 _LOGIN = frozenset({Role.LOGIN, Role.QR})
 _BOTH = frozenset({HTTPMethod.GET, HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("jslogin", _LOGIN, jslogin, jslogin_refusal, _BOTH),
-    Endpoint("login", _LOGIN, login, login_refusal),
-    Endpoint("webwxnewloginpage", PAGES, webwxnewloginpage, newloginpage_refusal),
-    Endpoint("webwxpushloginurl", _LOGIN | {Role.BASE}, webwxpushloginurl, pushlogin_refusal),
-    Endpoint("webwxlogout", PAGES, webwxlogout, logout_refusal, _BOTH),
+    WebEndpoint("jslogin", _LOGIN, jslogin, jslogin_refusal, _BOTH),
+    WebEndpoint("login", _LOGIN, login, login_refusal),
+    WebEndpoint("webwxnewloginpage", PAGES, webwxnewloginpage, newloginpage_refusal),
+    WebEndpoint("webwxpushloginurl", _LOGIN | {Role.BASE}, webwxpushloginurl, pushlogin_refusal),
+    WebEndpoint("webwxlogout", PAGES, webwxlogout, logout_refusal, _BOTH),
 )
-QRCODE = Endpoint("qrcode", frozenset({Role.QR}), qrcode, not_found)
-SCAN_LINK = Endpoint("l", frozenset({Role.QR}), scan_link, not_found)
-FRONT_PAGE = Endpoint("page", PAGES, front_page, not_found)
+QRCODE = WebEndpoint("qrcode", frozenset({Role.QR}), qrcode, not_found)
+SCAN_LINK = WebEndpoint("l", frozenset({Role.QR}), scan_link, not_found)
+FRONT_PAGE = WebEndpoint("page", PAGES, front_page, not_found)

@@ -4,11 +4,11 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import integer
 from wxcontroller.sandbox import jpeg
-from wxcontroller.sandbox.call import PAGES, PARAMETER, Call, Endpoint, Refused
+from wxcontroller.sandbox.call import PAGES, PARAMETER, WebCall, WebEndpoint, WebRefusal
 from wxcontroller.sandbox.compose import APP, EMOTICON, IMAGE, MICRO_VIDEO, VIDEO, VOICE
-from wxcontroller.sandbox.contents import Download, Item
+from wxcontroller.sandbox.contents import ContentItem, Download
 from wxcontroller.sandbox.hosts import Role
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.world import Relation
 
 
 def empty(_ret: int = 0) -> web.Response:
@@ -16,27 +16,27 @@ def empty(_ret: int = 0) -> web.Response:
     return web.Response(body=b"", content_type="text/plain")
 
 
-def _item(call: Call, parameter: str, *types: int) -> Item:
+def _item(call: WebCall, parameter: str, *types: int) -> ContentItem:
     """Return the content of the message that the query names. Refuses when it has none of these types."""
     account, _ = call.session()
     other = "msgid" if parameter == "MsgID" else "MsgID"
     query = call.request.query
     value = query.get(parameter) or query.get(other)
     if not value:
-        raise Refused(PARAMETER, f"{parameter} is missing")
+        raise WebRefusal(PARAMETER, f"{parameter} is missing")
     if parameter not in query:
         call.note(f"the message's id is sent as {other}, not as {parameter}")
     heard = account.heard.get(integer(value, -1))
     if heard is None:
-        raise Refused(PARAMETER, "no message has this id, or it is too old")
+        raise WebRefusal(PARAMETER, "no message has this id, or it is too old")
     if heard.msg_type not in types:
-        raise Refused(PARAMETER, f"a message of type {heard.msg_type} has no such content")
+        raise WebRefusal(PARAMETER, f"a message of type {heard.msg_type} has no such content")
     if heard.item is None:
-        raise Refused(PARAMETER, "an emoticon from the store can't be fetched")
+        raise WebRefusal(PARAMETER, "an emoticon from the store can't be fetched")
     return heard.item
 
 
-def _content(call: Call, item: Item, mime: str) -> web.StreamResponse:
+def _content(call: WebCall, item: ContentItem, mime: str) -> web.StreamResponse:
     path = call.sandbox.contents.path(item.md5)
     if path is None:
         call.note("the content is not kept any more")
@@ -44,11 +44,11 @@ def _content(call: Call, item: Item, mime: str) -> web.StreamResponse:
     return Download(path, mime)
 
 
-async def webwxgetmsgimg(call: Call) -> web.StreamResponse:
+async def webwxgetmsgimg(call: WebCall) -> web.StreamResponse:
     """Give a picture or an emoticon; always declared as JPEG, whatever it is."""
     item = _item(call, "MsgID", IMAGE, EMOTICON, APP)
     if item.kind not in ("image", "emoticon"):
-        raise Refused(PARAMETER, f"a {item.kind} is no picture")
+        raise WebRefusal(PARAMETER, f"a {item.kind} is no picture")
     size = call.request.query.get("type", "")
     if size not in ("", "slave", "big"):
         call.note("type is neither slave nor big")
@@ -57,12 +57,12 @@ async def webwxgetmsgimg(call: Call) -> web.StreamResponse:
     return _content(call, item, "image/jpeg")
 
 
-async def webwxgetvoice(call: Call) -> web.StreamResponse:
+async def webwxgetvoice(call: WebCall) -> web.StreamResponse:
     """Give a voice message as MP3."""
     return _content(call, _item(call, "msgid", VOICE), "audio/mp3")
 
 
-async def webwxgetvideo(call: Call) -> web.StreamResponse:
+async def webwxgetvideo(call: WebCall) -> web.StreamResponse:
     """Give a video, and nothing without Range."""
     item = _item(call, "msgid", VIDEO, MICRO_VIDEO)
     if "Range" not in call.request.headers:
@@ -71,15 +71,15 @@ async def webwxgetvideo(call: Call) -> web.StreamResponse:
     return _content(call, item, "video/mp4")
 
 
-async def webwxgetmedia(call: Call) -> web.StreamResponse:
+async def webwxgetmedia(call: WebCall) -> web.StreamResponse:
     """Give a file."""
     account, session = call.session(need_skey=False)
     query = call.request.query
     if query.get("webwx_data_ticket") != session.data_ticket:
-        raise Refused(PARAMETER, "webwx_data_ticket is missing or wrong in the query")
+        raise WebRefusal(PARAMETER, "webwx_data_ticket is missing or wrong in the query")
     item = account.media.get(query.get("mediaid", ""))
     if item is None:
-        raise Refused(PARAMETER, "mediaid is of nothing here")
+        raise WebRefusal(PARAMETER, "mediaid is of nothing here")
     if session.wxid(query.get("sender", "")) is None:
         call.breach(PARAMETER, "sender is nobody of this login")
     if integer(query.get("fromuser", "")) != session.uin and session.wxid(query.get("fromuser", "")) != account.wxid:
@@ -91,36 +91,36 @@ async def webwxgetmedia(call: Call) -> web.StreamResponse:
     return _content(call, item, "application/octet-stream")
 
 
-async def webwxgeticon(call: Call) -> web.StreamResponse:
+async def webwxgeticon(call: WebCall) -> web.StreamResponse:
     """Give the picture of a person: friends by their id alone, others with a group or a message."""
     account, session = call.session(need_skey=False)
     query = call.request.query
     wxid = session.wxid(_username(call))
     world = account.world
     if wxid is None:
-        raise Refused(PARAMETER, "username is nobody of this login")
+        raise WebRefusal(PARAMETER, "username is nobody of this login")
     person = world.people.get(wxid)
-    if person is None or person.kind is Kind.STRANGER:
+    if person is None or person.kind is Relation.STRANGER:
         room = query.get("chatroomid", "")
         inside = any(
             room in (session.room_id(g.wxid), session.username(g.wxid)) and any(m.wxid == wxid for m in g.members)
             for g in world.groups.values()
         )
         if not inside and integer(query.get("msgid"), -1) not in account.heard:
-            raise Refused(PARAMETER, "username is no friend, and no member of chatroomid")
+            raise WebRefusal(PARAMETER, "username is no friend, and no member of chatroomid")
     return _head(call, wxid)
 
 
-async def webwxgetheadimg(call: Call) -> web.StreamResponse:
+async def webwxgetheadimg(call: WebCall) -> web.StreamResponse:
     """Give the picture of a group."""
     account, session = call.session(need_skey=False)
     wxid = session.wxid(_username(call))
     if wxid not in account.world.groups:
-        raise Refused(PARAMETER, "username is no group of this login")
+        raise WebRefusal(PARAMETER, "username is no group of this login")
     return _head(call, wxid)
 
 
-def _username(call: Call) -> str:
+def _username(call: WebCall) -> str:
     query = call.request.query
     if "username" not in query and "userName" in query:
         call.breach(PARAMETER, "username is sent as userName")
@@ -128,17 +128,17 @@ def _username(call: Call) -> str:
     return query.get("username", "")
 
 
-def _head(call: Call, wxid: str) -> web.Response:
+def _head(call: WebCall, wxid: str) -> web.Response:
     scale = 4 if call.request.query.get("type") == "big" else 1
     return web.Response(body=jpeg.avatar(wxid, scale), content_type="image/jpeg")
 
 
 _BASE = frozenset({Role.BASE})
 ENDPOINTS = (
-    Endpoint("webwxgetmsgimg", PAGES, webwxgetmsgimg, empty),
-    Endpoint("webwxgetvoice", PAGES, webwxgetvoice, empty),
-    Endpoint("webwxgetvideo", PAGES, webwxgetvideo, empty),
-    Endpoint("webwxgetmedia", frozenset({Role.FILE}), webwxgetmedia, empty),
-    Endpoint("webwxgeticon", _BASE, webwxgeticon, empty),
-    Endpoint("webwxgetheadimg", _BASE, webwxgetheadimg, empty),
+    WebEndpoint("webwxgetmsgimg", PAGES, webwxgetmsgimg, empty),
+    WebEndpoint("webwxgetvoice", PAGES, webwxgetvoice, empty),
+    WebEndpoint("webwxgetvideo", PAGES, webwxgetvideo, empty),
+    WebEndpoint("webwxgetmedia", frozenset({Role.FILE}), webwxgetmedia, empty),
+    WebEndpoint("webwxgeticon", _BASE, webwxgeticon, empty),
+    WebEndpoint("webwxgetheadimg", _BASE, webwxgetheadimg, empty),
 )

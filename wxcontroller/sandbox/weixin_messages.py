@@ -9,28 +9,35 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, obj, text
 from wxcontroller.sandbox import payloads
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.call import (
     ERR_LOGIC,
     PAGES,
     PARAMETER,
     REFUSED_SEND,
-    Call,
-    Endpoint,
-    Refused,
+    WebCall,
+    WebEndpoint,
+    WebRefusal,
     answer,
     script,
 )
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.hosts import FILE_PAGES, Role
-from wxcontroller.sandbox.session import BadSyncKey, ContactChanged, ContactGone, Message, Session, sync_key_flaw
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.session import (
+    BadSyncKey,
+    ContactChanged,
+    ContactGone,
+    ServerMessage,
+    ServerSession,
+    sync_key_flaw,
+)
+from wxcontroller.sandbox.world import Relation
 
 LONG_TEXT = 2000  # characters; longer ones were cut or refused in reality
 _TEXT, _LOCATION = 1, 48
 
 
-async def synccheck(call: Call) -> web.Response:
+async def synccheck(call: WebCall) -> web.Response:
     """Hold the poll until there is something to sync (5.5)."""
     account, session = call.session()
     query = call.request.query
@@ -50,7 +57,7 @@ async def synccheck(call: Call) -> web.Response:
     try:
         while True:
             if session.dead:
-                raise Refused(session.dead, f"the session ended with {session.dead}")
+                raise WebRefusal(session.dead, f"the session ended with {session.dead}")
             if (selector := session.selector()) != "0":
                 return _synccheck(0, selector)
             if not await session.bell.wait(deadline - time.monotonic()):
@@ -63,7 +70,7 @@ def _synccheck(retcode: int, selector: str) -> web.Response:
     return script(f'window.synccheck={{retcode:"{retcode}",selector:"{selector}"}}')
 
 
-async def webwxsync(call: Call) -> web.Response:
+async def webwxsync(call: WebCall) -> web.Response:
     """Give what happened since the SyncKey (5.6); an old key gets it again."""
     account, session = call.session(need_skey=False)
     sync_key = call.json().get("SyncKey")
@@ -72,7 +79,7 @@ async def webwxsync(call: Call) -> web.Response:
     try:
         position = session.position(sync_key)
     except BadSyncKey as error:
-        raise Refused(PARAMETER, str(error)) from None
+        raise WebRefusal(PARAMETER, str(error)) from None
     session.acknowledge(position, account.kept)
     events = session.after(position, call.sandbox.options.sync_page)
     reached = max(position, session.first - 1) + len(events)
@@ -81,7 +88,7 @@ async def webwxsync(call: Call) -> web.Response:
     gone: list[JsonValue] = []
     for event in events:
         match event:
-            case Message():
+            case ServerMessage():
                 messages.append(payloads.message(session, account, event))
             case ContactChanged():
                 if (shape := payloads.changed(session, account, event)) is not None:
@@ -106,18 +113,18 @@ async def webwxsync(call: Call) -> web.Response:
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class SubmittedMessage:
     """A message of whatever kind that the web client sends, its addresses checked."""
 
-    call: Call
-    account: Account
-    session: Session
+    call: WebCall
+    account: ServerAccount
+    session: ServerSession
     message: JsonObject
     peer: str
     client_msg_id: str
 
     @classmethod
-    def read(cls, call: Call) -> "Outgoing":
+    def read(cls, call: WebCall) -> "SubmittedMessage":
         """Read the body of a send endpoint; refuses what no kind of message gets away with."""
         account, session = call.session()
         body = call.json()
@@ -132,7 +139,7 @@ class Outgoing:
             call.breach(REFUSED_SEND, "Scene is missing")
         return cls(call, account, session, message, peer, client_msg_id)
 
-    def take(self, content: str, kind: str = "text", item: Item | None = None, name: str = "") -> web.Response:
+    def take(self, content: str, kind: str = "text", item: ContentItem | None = None, name: str = "") -> web.Response:
         """Take the message, unless it was taken before, and answer."""
         msg_id = self.session.sends.get(self.client_msg_id)
         if msg_id is None:
@@ -143,9 +150,9 @@ class Outgoing:
         return answer({**payloads.base(), "MsgID": msg_id, "LocalID": self.client_msg_id})
 
 
-async def webwxsendmsg(call: Call) -> web.Response:
+async def webwxsendmsg(call: WebCall) -> web.Response:
     """Take a text, or forward a location (5.7). Content is kept as the client wrote it, wrong escapes and all."""
-    outgoing = Outgoing.read(call)
+    outgoing = SubmittedMessage.read(call)
     kind = integer(outgoing.message.get("Type"), -1)
     if kind not in (_TEXT, _LOCATION):
         call.breach(PARAMETER, "Type is neither 1 nor 48")
@@ -162,7 +169,7 @@ async def webwxsendmsg(call: Call) -> web.Response:
     return taken
 
 
-async def _let_overtake(session: Session) -> None:
+async def _let_overtake(session: ServerSession) -> None:
     """Wait until the client has the echo of what it sent, and is likely to have read it, before it has the answer."""
     deadline, echo = time.monotonic() + 2, session.head
     while session.issued < echo and await session.bell.wait(deadline - time.monotonic()):
@@ -170,18 +177,18 @@ async def _let_overtake(session: Session) -> None:
     await asyncio.sleep(0.1)
 
 
-def _target(account: Account, session: Session, username: str) -> str:
+def _target(account: ServerAccount, session: ServerSession, username: str) -> str:
     wxid, world = session.wxid(username), account.world
     if wxid is None or (wxid not in world.people and wxid not in world.groups):
-        raise Refused(ERR_LOGIC, "ToUserName is nobody of this login, or a group that was left")
+        raise WebRefusal(ERR_LOGIC, "ToUserName is nobody of this login, or a group that was left")
     if wxid == "filehelper":
         return wxid
     if session.domain in FILE_PAGES:
-        raise Refused(PARAMETER, "the File Transfer page has one conversation, filehelper")
+        raise WebRefusal(PARAMETER, "the File Transfer page has one conversation, filehelper")
     if wxid in world.groups:
         return wxid
-    if world.people[wxid].kind not in (Kind.FRIEND, Kind.OFFICIAL):
-        raise Refused(REFUSED_SEND, "ToUserName is not a friend")
+    if world.people[wxid].kind not in (Relation.FRIEND, Relation.OFFICIAL):
+        raise WebRefusal(REFUSED_SEND, "ToUserName is not a friend")
     return wxid
 
 
@@ -192,7 +199,7 @@ def sendmsg_refusal(ret: int) -> web.Response:
 
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("synccheck", frozenset({Role.PUSH, Role.FILE_PAGE}), synccheck, lambda ret: _synccheck(ret, "0")),
-    Endpoint("webwxsync", PAGES, webwxsync, lambda ret: answer(payloads.sync(ret)), _POST),
-    Endpoint("webwxsendmsg", PAGES, webwxsendmsg, sendmsg_refusal, _POST),
+    WebEndpoint("synccheck", frozenset({Role.PUSH, Role.FILE_PAGE}), synccheck, lambda ret: _synccheck(ret, "0")),
+    WebEndpoint("webwxsync", PAGES, webwxsync, lambda ret: answer(payloads.sync(ret)), _POST),
+    WebEndpoint("webwxsendmsg", PAGES, webwxsendmsg, sendmsg_refusal, _POST),
 )

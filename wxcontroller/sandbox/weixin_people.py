@@ -7,11 +7,11 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, text
 from wxcontroller.sandbox import payloads, society
-from wxcontroller.sandbox.account import Account, Asked, GroupOperations
-from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, SESSION_INVALID, Call, Endpoint, Refused, answer
+from wxcontroller.sandbox.account import GroupOperations, SentFriendRequest, ServerAccount
+from wxcontroller.sandbox.call import ERR_LOGIC, PARAMETER, SESSION_INVALID, WebCall, WebEndpoint, WebRefusal, answer
 from wxcontroller.sandbox.hosts import Role
-from wxcontroller.sandbox.session import ContactChanged, Session
-from wxcontroller.sandbox.world import Group, Kind, Member
+from wxcontroller.sandbox.session import ContactChanged, ServerSession
+from wxcontroller.sandbox.world import Relation, ServerGroup, ServerMember
 
 TICKET = -14
 INVITE_FROM = 40  # members; a group that is to have as many has to be joined by invitation
@@ -20,7 +20,7 @@ _REMARK_LENGTH = 18
 _SCENE = 33
 
 
-async def webwxrevokemsg(call: Call) -> web.Response:
+async def webwxrevokemsg(call: WebCall) -> web.Response:
     """Take back a message that this account sent from the web not long ago."""
     account, session = call.session()
     body = call.json()
@@ -29,11 +29,11 @@ async def webwxrevokemsg(call: Call) -> web.Response:
     msg_id = text(body.get("SvrMsgId"))
     sent = next((one for one in reversed(account.sent) if one.msg_id == msg_id), None)
     if sent is None:
-        raise Refused(ERR_LOGIC, "SvrMsgId is of no message that was sent")
+        raise WebRefusal(ERR_LOGIC, "SvrMsgId is of no message that was sent")
     if session.wxid(text(body.get("ToUserName"))) != sent.wxid:
-        raise Refused(ERR_LOGIC, "ToUserName is not the conversation of the message")
+        raise WebRefusal(ERR_LOGIC, "ToUserName is not the conversation of the message")
     if time.time() - sent.time > call.sandbox.options.revoke_window:
-        raise Refused(ERR_LOGIC, "it is too late to revoke the message")
+        raise WebRefusal(ERR_LOGIC, "it is too late to revoke the message")
     sent.revoked = True
     account.record(sent.wxid, "notice", "", "你撤回了一条消息", time.time())
     call.sandbox.touch()
@@ -45,7 +45,7 @@ def revoke_refusal(ret: int) -> web.Response:
     return answer({**payloads.base(ret), "Introduction": "", "SysWording": ""})
 
 
-async def webwxoplog(call: Call) -> web.Response:
+async def webwxoplog(call: WebCall) -> web.Response:
     """Set a remark, pin or unpin a conversation."""
     account, session = call.session()
     body = call.json()
@@ -54,15 +54,15 @@ async def webwxoplog(call: Call) -> web.Response:
     person, group = world.people.get(wxid or ""), world.groups.get(wxid or "")
     command, remark = integer(body.get("CmdId"), -1), body.get("RemarkName")
     if command not in (2, 3) or (command == 3 and integer(body.get("OP"), -1) not in (0, 1)):
-        raise Refused(PARAMETER, "CmdId is neither 2 nor 3, or OP neither 0 nor 1")
+        raise WebRefusal(PARAMETER, "CmdId is neither 2 nor 3, or OP neither 0 nor 1")
     if command == 2 and not isinstance(remark, str):
-        raise Refused(PARAMETER, "RemarkName is missing")
+        raise WebRefusal(PARAMETER, "RemarkName is missing")
     if group is not None and command == 3:
         group.pinned = integer(body.get("OP")) == 1
         call.sandbox.tell(account, ContactChanged(group.wxid))
         return answer(payloads.base())
-    if person is None or person.kind not in (Kind.FRIEND, Kind.OFFICIAL):
-        raise Refused(ERR_LOGIC, "UserName is no friend")
+    if person is None or person.kind not in (Relation.FRIEND, Relation.OFFICIAL):
+        raise WebRefusal(ERR_LOGIC, "UserName is no friend")
     if not isinstance(remark, str):
         call.note("RemarkName is not sent along with OP: that erases the remark")
         remark = ""
@@ -75,13 +75,13 @@ async def webwxoplog(call: Call) -> web.Response:
     return answer(payloads.base())
 
 
-async def webwxcreatechatroom(call: Call) -> web.Response:
+async def webwxcreatechatroom(call: WebCall) -> web.Response:
     """Make a group."""
     account, session = call.session()
     body = call.json()
     wanted = items(body.get("MemberList"))
     if not wanted:
-        raise Refused(PARAMETER, "MemberList is empty")
+        raise WebRefusal(PARAMETER, "MemberList is empty")
     if integer(body.get("MemberCount"), -1) != len(wanted):
         call.breach(PARAMETER, "MemberCount is not the length of MemberList")
     people = [session.wxid(text(field(entry, "UserName"))) or "" for entry in wanted]
@@ -96,7 +96,7 @@ async def webwxcreatechatroom(call: Call) -> web.Response:
     if account.group_operations is GroupOperations.PRETEND:
         return answer({**empty, "MemberCount": 0, "MemberList": [], "ChatRoomName": ""})
     group = society.create(call.sandbox, account, friends, topic)
-    members: list[JsonValue] = [payloads.member(session, account, Member(wxid)) for wxid in friends]
+    members: list[JsonValue] = [payloads.member(session, account, ServerMember(wxid)) for wxid in friends]
     return answer(
         {
             **empty,
@@ -113,13 +113,13 @@ def create_refusal(ret: int) -> web.Response:
     return answer({**payloads.base(ret), "MemberCount": 0, "MemberList": [], "ChatRoomName": ""})
 
 
-async def webwxupdatechatroom(call: Call) -> web.Response:
+async def webwxupdatechatroom(call: WebCall) -> web.Response:
     """Add, invite, remove members; rename or leave a group."""
     account, session = call.session()
     body = call.json()
     group = account.world.groups.get(session.wxid(text(body.get("ChatRoomName"))) or "")
     if group is None:
-        raise Refused(ERR_LOGIC, "ChatRoomName is no group of this login")
+        raise WebRefusal(ERR_LOGIC, "ChatRoomName is no group of this login")
     work = {
         "addmember": _add,
         "invitemember": _invite,
@@ -128,74 +128,82 @@ async def webwxupdatechatroom(call: Call) -> web.Response:
         "quitchatroom": _quit,
     }.get(call.request.query.get("fun", ""))
     if work is None:
-        raise Refused(PARAMETER, "fun is missing or unknown")
+        raise WebRefusal(PARAMETER, "fun is missing or unknown")
     _check_switch(account)
     work(call, account, session, group, body)
     return answer({**payloads.base(), "MemberCount": 0, "MemberList": []})
 
 
-def _add(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+def _add(call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject) -> None:
     friends = _friends(account, _listed(session, body, "AddMemberList"))
     if len(group.members) + len(friends) >= INVITE_FROM:
-        raise Refused(PARAMETER, f"a group of {INVITE_FROM} takes members by invitation only: invitemember")
+        raise WebRefusal(PARAMETER, f"a group of {INVITE_FROM} takes members by invitation only: invitemember")
     _join(call, account, group, friends)
 
 
-def _invite(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+def _invite(
+    call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject
+) -> None:
     _join(call, account, group, _friends(account, _listed(session, body, "InviteMemberList")))
 
 
-def _join(call: Call, account: Account, group: Group, friends: list[str]) -> None:
+def _join(call: WebCall, account: ServerAccount, group: ServerGroup, friends: list[str]) -> None:
     inside = {member.wxid for member in group.members}
     if inside.intersection(friends):
-        raise Refused(ERR_LOGIC, "somebody is in the group already")
+        raise WebRefusal(ERR_LOGIC, "somebody is in the group already")
     if account.group_operations is GroupOperations.WORKING:
         society.join(call.sandbox, account, group, friends, by=account.wxid)
 
 
-def _delete(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+def _delete(
+    call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject
+) -> None:
     people = _listed(session, body, "DelMemberList")
     if group.owner != account.wxid:
-        raise Refused(ERR_LOGIC, "only the owner removes members")
+        raise WebRefusal(ERR_LOGIC, "only the owner removes members")
     if account.wxid in people or not {member.wxid for member in group.members}.issuperset(people):
-        raise Refused(ERR_LOGIC, "somebody is no other member of the group")
+        raise WebRefusal(ERR_LOGIC, "somebody is no other member of the group")
     if account.group_operations is GroupOperations.WORKING:
         society.leave(call.sandbox, account, group, people, by=account.wxid)
 
 
-def _rename(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+def _rename(
+    call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject
+) -> None:
     topic = body.get("NewTopic")
     if not isinstance(topic, str) or not topic:
-        raise Refused(PARAMETER, "NewTopic is missing")
+        raise WebRefusal(PARAMETER, "NewTopic is missing")
     if account.group_operations is GroupOperations.WORKING:
         society.rename(call.sandbox, account, group, topic, by=account.wxid)
 
 
-def _quit(call: Call, account: Account, session: Session, group: Group, body: JsonObject) -> None:
+def _quit(
+    call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject
+) -> None:
     if account.group_operations is GroupOperations.WORKING:
         call.sandbox.remove(account, group.wxid)
 
 
-def _listed(session: Session, body: JsonObject, name: str) -> list[str]:
+def _listed(session: ServerSession, body: JsonObject, name: str) -> list[str]:
     value = body.get(name)
     if not isinstance(value, str) or not value:
-        raise Refused(PARAMETER, f"{name} is missing or no text")
+        raise WebRefusal(PARAMETER, f"{name} is missing or no text")
     return [session.wxid(username) or "" for username in value.split(",")]
 
 
-def _friends(account: Account, people: list[str]) -> list[str]:
+def _friends(account: ServerAccount, people: list[str]) -> list[str]:
     for wxid in people:
         person = account.world.people.get(wxid)
-        if person is None or person.kind is not Kind.FRIEND:
-            raise Refused(ERR_LOGIC, "somebody is no friend")
+        if person is None or person.kind is not Relation.FRIEND:
+            raise WebRefusal(ERR_LOGIC, "somebody is no friend")
     if len(set(people)) != len(people):
-        raise Refused(PARAMETER, "somebody is named twice")
+        raise WebRefusal(PARAMETER, "somebody is named twice")
     return people
 
 
-def _check_switch(account: Account) -> None:
+def _check_switch(account: ServerAccount) -> None:
     if account.group_operations is GroupOperations.REMOVED:
-        raise Refused(SESSION_INVALID, "group operations are removed (group_operations)")
+        raise WebRefusal(SESSION_INVALID, "group operations are removed (group_operations)")
 
 
 def update_refusal(ret: int) -> web.Response:
@@ -203,13 +211,13 @@ def update_refusal(ret: int) -> web.Response:
     return answer({**payloads.base(ret), "MemberCount": 0, "MemberList": []})
 
 
-async def webwxverifyuser(call: Call) -> web.Response:
+async def webwxverifyuser(call: WebCall) -> web.Response:
     """Ask somebody to be a friend, or accept somebody who asks."""
     account, session = call.session()
     body = call.json()
     users = items(body.get("VerifyUserList"))
     if len(users) != 1:
-        raise Refused(PARAMETER, "VerifyUserList has not one entry")
+        raise WebRefusal(PARAMETER, "VerifyUserList has not one entry")
     if integer(body.get("VerifyUserListSize"), -1) != len(users):
         call.breach(PARAMETER, "VerifyUserListSize is not the length of VerifyUserList")
     scenes = body.get("SceneList")
@@ -220,22 +228,22 @@ async def webwxverifyuser(call: Call) -> web.Response:
     match integer(body.get("Opcode"), -1):
         case 2:
             person = account.world.people.get(session.wxid(who) or "")
-            if person is None or person.kind not in (Kind.STRANGER, Kind.FRIEND):
-                raise Refused(ERR_LOGIC, "Value is nobody who could be a friend")
+            if person is None or person.kind not in (Relation.STRANGER, Relation.FRIEND):
+                raise WebRefusal(ERR_LOGIC, "Value is nobody who could be a friend")
             greeting = text(body.get("VerifyContent"))
-            account.asked.append(Asked(person.wxid, person.name, greeting, time.time()))
+            account.asked.append(SentFriendRequest(person.wxid, person.name, greeting, time.time()))
             account.bell.ring()
             call.sandbox.touch()
         case 3:
             alias_id = session.wxid(who)
             stranger = next((one for one in account.strangers.values() if one.alias_id == alias_id), None)
             if stranger is None or ticket not in ("", stranger.ticket):
-                raise Refused(TICKET, "Value and VerifyUserTicket are not those of a friend request")
+                raise WebRefusal(TICKET, "Value and VerifyUserTicket are not those of a friend request")
             if not ticket:  # itchat never sends it
                 call.breach(TICKET, "VerifyUserTicket is missing")
             society.accept(call.sandbox, account, stranger)
         case _:
-            raise Refused(PARAMETER, "Opcode is neither 2 nor 3")
+            raise WebRefusal(PARAMETER, "Opcode is neither 2 nor 3")
     return answer(payloads.base())
 
 
@@ -247,9 +255,9 @@ def refusal(ret: int) -> web.Response:
 _BASE = frozenset({Role.BASE})
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("webwxrevokemsg", _BASE, webwxrevokemsg, revoke_refusal, _POST),
-    Endpoint("webwxoplog", _BASE, webwxoplog, refusal, _POST),
-    Endpoint("webwxcreatechatroom", _BASE, webwxcreatechatroom, create_refusal, _POST),
-    Endpoint("webwxupdatechatroom", _BASE, webwxupdatechatroom, update_refusal, _POST),
-    Endpoint("webwxverifyuser", _BASE, webwxverifyuser, refusal, _POST),
+    WebEndpoint("webwxrevokemsg", _BASE, webwxrevokemsg, revoke_refusal, _POST),
+    WebEndpoint("webwxoplog", _BASE, webwxoplog, refusal, _POST),
+    WebEndpoint("webwxcreatechatroom", _BASE, webwxcreatechatroom, create_refusal, _POST),
+    WebEndpoint("webwxupdatechatroom", _BASE, webwxupdatechatroom, update_refusal, _POST),
+    WebEndpoint("webwxverifyuser", _BASE, webwxverifyuser, refusal, _POST),
 )

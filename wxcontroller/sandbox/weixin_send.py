@@ -5,29 +5,29 @@ from http import HTTPMethod
 from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, integer, text
-from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.call import PAGES, PARAMETER, Call, Endpoint, Refused
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.call import PAGES, PARAMETER, WebCall, WebEndpoint, WebRefusal
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.hosts import Role
-from wxcontroller.sandbox.weixin_messages import Outgoing, sendmsg_refusal
+from wxcontroller.sandbox.weixin_messages import SubmittedMessage, sendmsg_refusal
 from wxcontroller.sandbox.weixin_upload import LARGE
 from wxcontroller.sandbox.xmlread import BadXml, Element
 
 _FILE = 6
 
 
-async def webwxsendmsgimg(call: Call) -> web.Response:
+async def webwxsendmsgimg(call: WebCall) -> web.Response:
     """Take a picture."""
     return _media(call, "image", (3,), "img")
 
 
-async def webwxsendvideomsg(call: Call) -> web.Response:
+async def webwxsendvideomsg(call: WebCall) -> web.Response:
     """Take a video."""
     return _media(call, "video", (43, 62), "videomsg")
 
 
-def _media(call: Call, kind: str, types: tuple[int, ...], element: str) -> web.Response:
-    outgoing = Outgoing.read(call)
+def _media(call: WebCall, kind: str, types: tuple[int, ...], element: str) -> web.Response:
+    outgoing = SubmittedMessage.read(call)
     message = outgoing.message
     if integer(message.get("Type"), -1) not in types:
         call.breach(PARAMETER, f"Type is not {types[0]}")
@@ -46,9 +46,9 @@ def _media(call: Call, kind: str, types: tuple[int, ...], element: str) -> web.R
     return outgoing.take(content, kind, item, item.name)
 
 
-async def webwxsendemoticon(call: Call) -> web.Response:
+async def webwxsendemoticon(call: WebCall) -> web.Response:
     """Take an emoticon: uploaded, or known by its MD5."""
-    outgoing = Outgoing.read(call)
+    outgoing = SubmittedMessage.read(call)
     message = outgoing.message
     kind = integer(message.get("Type"), -1)
     if kind == 1:
@@ -59,7 +59,7 @@ async def webwxsendemoticon(call: Call) -> web.Response:
         call.breach(PARAMETER, "EmojiFlag is not 2")
     media_id, md5 = text(message.get("MediaId")), text(message.get("EMoticonMd5"))
     if not media_id and not md5:
-        raise Refused(PARAMETER, "MediaId and EMoticonMd5 are missing")
+        raise WebRefusal(PARAMETER, "MediaId and EMoticonMd5 are missing")
     if media_id and md5:
         call.breach(PARAMETER, "MediaId and EMoticonMd5 are both there")
     item = _uploaded(outgoing.account, media_id) if media_id else _by_md5(call, md5, "emoticon")
@@ -68,15 +68,15 @@ async def webwxsendemoticon(call: Call) -> web.Response:
     return outgoing.take("", "emoticon", item, item.name)
 
 
-async def webwxsendappmsg(call: Call) -> web.Response:
+async def webwxsendappmsg(call: WebCall) -> web.Response:
     """Take a file, or forward another app message."""
-    outgoing = Outgoing.read(call)
+    outgoing = SubmittedMessage.read(call)
     message = outgoing.message
     content = text(message.get("Content"))
     xml = _parse(content)
     prefix = "appmsg/" if xml.root == "msg" else ""
     if xml.root not in ("appmsg", "msg"):
-        raise Refused(PARAMETER, "Content is no appmsg")
+        raise WebRefusal(PARAMETER, "Content is no appmsg")
     app_type, title = integer(xml.text(prefix + "type"), -1), xml.text(prefix + "title")
     if integer(message.get("Type"), -1) != app_type:
         call.breach(PARAMETER, "Type is not the type in Content")
@@ -89,7 +89,7 @@ async def webwxsendappmsg(call: Call) -> web.Response:
     if integer(xml.text(prefix + "appattach/totallen"), -1) != item.size:
         call.breach(PARAMETER, "totallen is not the size of the file")
     if item.size > LARGE and not _signed(outgoing.account, item, message):
-        raise Refused(PARAMETER, "Signature of a large file is missing or wrong")
+        raise WebRefusal(PARAMETER, "Signature of a large file is missing or wrong")
     extension = xml.text(prefix + "appattach/fileext")
     wanted = title.rpartition(".")[2].lower() if "." in title else "undefined"
     if extension != wanted:
@@ -97,33 +97,33 @@ async def webwxsendappmsg(call: Call) -> web.Response:
     return outgoing.take(content, "file", item, title)
 
 
-def _signed(account: Account, item: Item, message: JsonObject) -> bool:
+def _signed(account: ServerAccount, item: ContentItem, message: JsonObject) -> bool:
     given = text(message.get("Signature"))
     return bool(given) and account.signatures.get(item.md5, ("", ""))[1] == given
 
 
-def _uploaded(account: Account, media_id: str) -> Item:
+def _uploaded(account: ServerAccount, media_id: str) -> ContentItem:
     item = account.media.get(media_id)
     if item is None:
-        raise Refused(PARAMETER, "MediaId is of nothing that was uploaded or received")
+        raise WebRefusal(PARAMETER, "MediaId is of nothing that was uploaded or received")
     return item
 
 
-def _by_md5(call: Call, md5: str, kind: str) -> Item:
+def _by_md5(call: WebCall, md5: str, kind: str) -> ContentItem:
     contents = call.sandbox.contents
     if contents.path(md5) is None:
-        raise Refused(PARAMETER, "what is to be forwarded is not known here")
-    return Item(kind, md5, contents.size(md5), "", contents.mime(md5))
+        raise WebRefusal(PARAMETER, "what is to be forwarded is not known here")
+    return ContentItem(kind, md5, contents.size(md5), "", contents.mime(md5))
 
 
 def _parse(content: str) -> Element:
     try:
         return Element(content)
     except BadXml as error:
-        raise Refused(PARAMETER, f"Content is no XML: {error}") from None
+        raise WebRefusal(PARAMETER, f"Content is no XML: {error}") from None
 
 
-def _check_forwarded(call: Call) -> None:
+def _check_forwarded(call: WebCall) -> None:
     if integer(call.json().get("Scene"), -1) != 2:
         call.note("Scene is not 2, and the message is forwarded")
 
@@ -131,8 +131,8 @@ def _check_forwarded(call: Call) -> None:
 _BASE = frozenset({Role.BASE})
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("webwxsendmsgimg", PAGES, webwxsendmsgimg, sendmsg_refusal, _POST),
-    Endpoint("webwxsendvideomsg", _BASE, webwxsendvideomsg, sendmsg_refusal, _POST),
-    Endpoint("webwxsendemoticon", _BASE, webwxsendemoticon, sendmsg_refusal, _POST),
-    Endpoint("webwxsendappmsg", PAGES, webwxsendappmsg, sendmsg_refusal, _POST),
+    WebEndpoint("webwxsendmsgimg", PAGES, webwxsendmsgimg, sendmsg_refusal, _POST),
+    WebEndpoint("webwxsendvideomsg", _BASE, webwxsendvideomsg, sendmsg_refusal, _POST),
+    WebEndpoint("webwxsendemoticon", _BASE, webwxsendemoticon, sendmsg_refusal, _POST),
+    WebEndpoint("webwxsendappmsg", PAGES, webwxsendappmsg, sendmsg_refusal, _POST),
 )

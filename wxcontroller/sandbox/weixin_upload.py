@@ -7,12 +7,12 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
 from wxcontroller.sandbox import forms, markup, payloads
-from wxcontroller.sandbox.account import Account, Upload
-from wxcontroller.sandbox.call import PARAMETER, Call, Endpoint, Refused, answer
+from wxcontroller.sandbox.account import ChunkedUpload, ServerAccount
+from wxcontroller.sandbox.call import PARAMETER, WebCall, WebEndpoint, WebRefusal, answer
 from wxcontroller.sandbox.compose import encrypted_name, new_media_id
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.hosts import FILE_PAGES, Role
-from wxcontroller.sandbox.session import Session
+from wxcontroller.sandbox.session import ServerSession
 
 CHUNK = 524_288
 LARGE = 26_214_400  # above it, a file needs a Signature
@@ -26,32 +26,32 @@ _KINDS = {"pic": "image", "video": "video", "doc": "file"}
 _PICTURES = frozenset({"image/png", "image/jpeg", "image/gif", "image/bmp"})
 
 
-async def webwxuploadmedia(call: Call) -> web.Response:
+async def webwxuploadmedia(call: WebCall) -> web.Response:
     """Take a file, or a chunk of one; the last answer has its MediaId."""
     try:
         form = forms.read(call.request.headers.get("Content-Type", ""), call.body)
     except forms.BadForm as error:
-        raise Refused(PARAMETER, str(error)) from None
+        raise WebRefusal(PARAMETER, str(error)) from None
     if call.request.query.get("f") != "json":
         call.note("f is not json")
     try:
         asked = obj(markup.load(form.fields.get("uploadmediarequest", "").encode()))
     except ValueError:
-        raise Refused(PARAMETER, "uploadmediarequest is not JSON") from None
+        raise WebRefusal(PARAMETER, "uploadmediarequest is not JSON") from None
     account, session = call.uploader(asked.get("BaseRequest"))
     _check_form(call, session, form)
     size = _check_request(call, account, session, form, asked)
     return _take(call, account, form, asked, size)
 
 
-def _check_form(call: Call, session: Session, form: forms.Form) -> None:
+def _check_form(call: WebCall, session: ServerSession, form: forms.Form) -> None:
     fields = form.fields
     if form.extended:
-        raise Refused(PARAMETER, "a part's header is in RFC 2231 form (filename*=), which is not understood")
+        raise WebRefusal(PARAMETER, "a part's header is in RFC 2231 form (filename*=), which is not understood")
     if not fields.get("webwx_data_ticket"):
-        raise Refused(PARAMETER, "part webwx_data_ticket is missing")
+        raise WebRefusal(PARAMETER, "part webwx_data_ticket is missing")
     if fields["webwx_data_ticket"] != session.data_ticket:
-        raise Refused(PARAMETER, "part webwx_data_ticket is wrong")
+        raise WebRefusal(PARAMETER, "part webwx_data_ticket is wrong")
     if fields.get("pass_ticket") and not session.takes_pass_ticket(fields["pass_ticket"]):
         call.breach(PARAMETER, "part pass_ticket is wrong")
     if not fields.get("pass_ticket"):
@@ -66,11 +66,13 @@ def _check_form(call: Call, session: Session, form: forms.Form) -> None:
         call.breach(PARAMETER, "part mediatype is none of pic, video and doc")
 
 
-def _check_request(call: Call, account: Account, session: Session, form: forms.Form, asked: JsonObject) -> int:
+def _check_request(
+    call: WebCall, account: ServerAccount, session: ServerSession, form: forms.Form, asked: JsonObject
+) -> int:
     """Check uploadmediarequest; return the size of the file in bytes."""
     size = integer(form.fields.get("size"), -1)
     if size <= 0:
-        raise Refused(PARAMETER, "the file is empty, or part size is missing")
+        raise WebRefusal(PARAMETER, "the file is empty, or part size is missing")
     if integer(asked.get("TotalLen"), -1) != size or integer(asked.get("DataLen"), -1) != size:
         call.breach(PARAMETER, "size, TotalLen and DataLen differ")
     if integer(asked.get("UploadType"), -1) != 2 or integer(asked.get("MediaType"), -1) != 4:
@@ -83,31 +85,31 @@ def _check_request(call: Call, account: Account, session: Session, form: forms.F
     if not text(asked.get("FileMd5")):
         call.note("FileMd5 is missing")
     if size > LARGE and session.domain in FILE_PAGES:
-        raise Refused(PARAMETER, f"the File Transfer page takes at most {LARGE} bytes this way")
+        raise WebRefusal(PARAMETER, f"the File Transfer page takes at most {LARGE} bytes this way")
     if size > LARGE and account.signatures.get(text(asked.get("FileMd5"))) != (
         text(asked.get("AESKey")),
         text(asked.get("Signature")),
     ):
-        raise Refused(PARAMETER, f"more than {LARGE} bytes need AESKey and Signature of webwxcheckupload")
+        raise WebRefusal(PARAMETER, f"more than {LARGE} bytes need AESKey and Signature of webwxcheckupload")
     return size
 
 
-def _check_addresses(call: Call, account: Account, session: Session, asked: JsonObject) -> None:
+def _check_addresses(call: WebCall, account: ServerAccount, session: ServerSession, asked: JsonObject) -> None:
     if session.wxid(text(asked.get("FromUserName"))) != account.wxid:
         call.breach(PARAMETER, "FromUserName is not the account itself")
     if session.wxid(text(asked.get("ToUserName"))) is None:
         call.breach(PARAMETER, "ToUserName is nobody of this login")
 
 
-def _take(call: Call, account: Account, form: forms.Form, asked: JsonObject, size: int) -> web.Response:
+def _take(call: WebCall, account: ServerAccount, form: forms.Form, asked: JsonObject, size: int) -> web.Response:
     chunks, chunk = integer(form.fields.get("chunks"), 1), integer(form.fields.get("chunk"), 0)
     key = text(asked.get("ClientMediaId"))
     if ("chunks" in form.fields) != ("chunk" in form.fields):
         call.breach(PARAMETER, "of chunk and chunks only one is there")
     if len(form.content) > _UNCHUNKED:
-        raise Refused(PARAMETER, f"one request has more than {_UNCHUNKED} bytes of a file")
+        raise WebRefusal(PARAMETER, f"one request has more than {_UNCHUNKED} bytes of a file")
     if not 0 <= chunk < chunks:
-        raise Refused(PARAMETER, "chunk is not below chunks")
+        raise WebRefusal(PARAMETER, "chunk is not below chunks")
     if chunks > 1 and chunk < chunks - 1 and len(form.content) != CHUNK:
         call.note(f"a chunk has not {CHUNK} bytes")
     upload = account.uploads.pop(key, None)
@@ -116,13 +118,13 @@ def _take(call: Call, account: Account, form: forms.Form, asked: JsonObject, siz
             upload.incoming.drop()
         while len(account.uploads) >= _OPEN_UPLOADS:
             account.uploads.pop(next(iter(account.uploads))).incoming.drop()
-        upload = Upload(call.sandbox.contents.begin(), chunks)
+        upload = ChunkedUpload(call.sandbox.contents.begin(), chunks)
     if upload is None:
         call.note("ClientMediaId is another one than that of the chunks before")
         return _answer(form, "", chunk * CHUNK + len(form.content))
     if chunk != upload.next or chunks != upload.chunks:
         upload.incoming.drop()
-        raise Refused(PARAMETER, "the chunks come out of order")
+        raise WebRefusal(PARAMETER, "the chunks come out of order")
     upload.incoming.append(form.content)
     upload.next += 1
     if upload.next < chunks:
@@ -132,20 +134,20 @@ def _take(call: Call, account: Account, form: forms.Form, asked: JsonObject, siz
     if upload.incoming.size != size or (md5 and upload.incoming.md5 != md5):
         try:
             call.breach(PARAMETER, "what came is not of the size or FileMd5 announced")
-        except Refused:
+        except WebRefusal:
             upload.incoming.drop()
             raise
     return _finish(call, account, form, upload)
 
 
-def _finish(call: Call, account: Account, form: forms.Form, upload: Upload) -> web.Response:
+def _finish(call: WebCall, account: ServerAccount, form: forms.Form, upload: ChunkedUpload) -> web.Response:
     md5 = call.sandbox.contents.finish(upload.incoming)
     mime, mediatype = call.sandbox.contents.mime(md5), form.fields.get("mediatype", "")
     if mediatype == "pic" and mime not in _PICTURES:
-        raise Refused(PARAMETER, "mediatype is pic, and the file is no picture that WeChat knows")
+        raise WebRefusal(PARAMETER, "mediatype is pic, and the file is no picture that WeChat knows")
     if mediatype == "video" and mime != "video/mp4":
         call.breach(PARAMETER, "mediatype is video, and the file is no MP4")
-    item = Item(_KINDS.get(mediatype, "file"), md5, upload.incoming.size, form.fields.get("name", ""), mime)
+    item = ContentItem(_KINDS.get(mediatype, "file"), md5, upload.incoming.size, form.fields.get("name", ""), mime)
     media_id = new_media_id()
     account.hold(media_id, item)
     return _answer(form, media_id, item.size)
@@ -165,17 +167,17 @@ def _answer(form: forms.Form, media_id: str, position: int) -> web.Response:
     )
 
 
-async def webwxcheckupload(call: Call) -> web.Response:
+async def webwxcheckupload(call: WebCall) -> web.Response:
     """Say whether a file is here already; if not, how to upload a large one."""
     account, session = call.session()
     body = call.json()
     md5, size, name = text(body.get("FileMd5")), integer(body.get("FileSize")), text(body.get("FileName"))
     if size <= 0 or len(md5) != 32 or not name:
-        raise Refused(PARAMETER, "FileMd5, FileSize or FileName is missing or wrong")
+        raise WebRefusal(PARAMETER, "FileMd5, FileSize or FileName is missing or wrong")
     if not isinstance(body.get("FileSize"), int):
         call.breach(PARAMETER, "FileSize is not a number")
     if integer(body.get("FileType"), -1) != 7:
-        raise Refused(PARAMETER, "FileType is not 7")
+        raise WebRefusal(PARAMETER, "FileType is not 7")
     _check_addresses(call, account, session, body)
     aes_key, signature = account.signatures.setdefault(md5, (secrets.token_hex(16), secrets.token_urlsafe(64)))
     media_id = ""
@@ -183,7 +185,7 @@ async def webwxcheckupload(call: Call) -> web.Response:
         media_id = new_media_id()
         mime = call.sandbox.contents.mime(md5)
         kind = "image" if mime in _PICTURES else "video" if mime == "video/mp4" else "file"
-        account.hold(media_id, Item(kind, md5, size, name, mime))
+        account.hold(media_id, ContentItem(kind, md5, size, name, mime))
     return answer(
         {
             **payloads.base(),
@@ -207,6 +209,6 @@ def check_refusal(ret: int) -> web.Response:
 
 _POST = frozenset({HTTPMethod.POST})
 ENDPOINTS = (
-    Endpoint("webwxuploadmedia", frozenset({Role.FILE}), webwxuploadmedia, upload_refusal, _POST),
-    Endpoint("webwxcheckupload", frozenset({Role.BASE}), webwxcheckupload, check_refusal, _POST),
+    WebEndpoint("webwxuploadmedia", frozenset({Role.FILE}), webwxuploadmedia, upload_refusal, _POST),
+    WebEndpoint("webwxcheckupload", frozenset({Role.BASE}), webwxcheckupload, check_refusal, _POST),
 )

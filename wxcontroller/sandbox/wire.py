@@ -14,14 +14,14 @@ from wxcontroller.sandbox import (
     weixin_send,
     weixin_upload,
 )
-from wxcontroller.sandbox.call import NO_SESSION, Call, Endpoint, Refused, page, read_cookies
+from wxcontroller.sandbox.call import NO_SESSION, WebCall, WebEndpoint, WebRefusal, page, read_cookies
 from wxcontroller.sandbox.hosts import Host
 from wxcontroller.sandbox.sandbox import Sandbox
 
 log = logging.getLogger(__name__)
 
 CGI = "/cgi-bin/mmwebwx-bin/"
-ENDPOINTS: dict[str, Endpoint] = {
+ENDPOINTS: dict[str, WebEndpoint] = {
     ("/jslogin" if endpoint.name == "jslogin" else CGI + endpoint.name): endpoint
     for endpoint in (
         *weixin_login.ENDPOINTS,
@@ -36,7 +36,7 @@ ENDPOINTS: dict[str, Endpoint] = {
 NAMES = frozenset({*(endpoint.name for endpoint in ENDPOINTS.values()), "qrcode", "page", "l"})
 
 
-def find(path: str) -> Endpoint | None:
+def find(path: str) -> WebEndpoint | None:
     """Return the endpoint behind a path."""
     if path.startswith("/qrcode/"):
         return weixin_login.QRCODE
@@ -51,7 +51,7 @@ async def serve(sandbox: Sandbox, request: web.Request, host: Host) -> web.Strea
     if endpoint is None:
         sandbox.ledger.count(None, "unknown")
         return page("Not Found", status=404)
-    call = Call(sandbox, request, host, endpoint, read_cookies(request.headers.get("Cookie", "")))
+    call = WebCall(sandbox, request, host, endpoint, read_cookies(request.headers.get("Cookie", "")))
     uin = call.who()
     sandbox.ledger.count(uin, endpoint.name)
     agent = request.headers.get("User-Agent", "")
@@ -69,7 +69,7 @@ async def serve(sandbox: Sandbox, request: web.Request, host: Host) -> web.Strea
     return response
 
 
-async def _answer(call: Call) -> web.StreamResponse:
+async def _answer(call: WebCall) -> web.StreamResponse:
     endpoint = call.endpoint
     if call.host.role not in endpoint.roles:
         call.note(f"asked for on a {call.host.role.value} host")
@@ -79,6 +79,6 @@ async def _answer(call: Call) -> web.StreamResponse:
         return page("Method Not Allowed", status=405)
     try:
         return await endpoint.handler(call)
-    except Refused as refusal:
+    except WebRefusal as refusal:
         call.note(refusal.why, refused=refusal.ret)
         return endpoint.refusal(refusal.ret)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from wxcontroller.sandbox import words
 
 
-class Kind(enum.Enum):
+class Relation(enum.Enum):
     """What somebody is to the account."""
 
     SELF = "self"
@@ -18,7 +18,7 @@ class Kind(enum.Enum):
     STRANGER = "stranger"
 
 
-class Seen(enum.Enum):
+class GroupVisibility(enum.Enum):
     """Where a web client can learn of a group: unsaved ones are in no address book (5.1, 7.8)."""
 
     SAVED = "saved"
@@ -33,7 +33,7 @@ class Person:
 
     wxid: str
     name: str
-    kind: Kind
+    kind: Relation
     remark: str = ""
     pinyin: str = ""
     remark_pinyin: str = ""
@@ -51,7 +51,7 @@ class Person:
 
 
 @dataclass(slots=True)
-class Member:
+class ServerMember:
     """Somebody's place in a group: ``display`` is the name chosen for this group, mostly empty."""
 
     wxid: str
@@ -59,14 +59,14 @@ class Member:
 
 
 @dataclass(slots=True)
-class Group:
+class ServerGroup:
     """A group the account is in."""
 
     wxid: str
     name: str
     owner: str
-    members: list[Member]
-    seen: Seen
+    members: list[ServerMember]
+    seen: GroupVisibility
     muted: bool = False
     pinned: bool = False
     head_seq: int = 0
@@ -74,7 +74,7 @@ class Group:
     @property
     def saved(self) -> bool:
         """True when the group is in the address book."""
-        return self.seen is Seen.SAVED
+        return self.seen is GroupVisibility.SAVED
 
 
 @dataclass(slots=True)
@@ -83,16 +83,16 @@ class World:
 
     me: Person
     people: dict[str, Person]
-    groups: dict[str, Group]
+    groups: dict[str, ServerGroup]
     recent: list[str] = field(default_factory=list)
 
     def contacts(self) -> Iterator[Person]:
         """Yield who is in the address book: friends, official and special accounts, and the account itself."""
         for person in self.people.values():
-            if person.kind is not Kind.STRANGER and person.wxid != "filehelper":
+            if person.kind is not Relation.STRANGER and person.wxid != "filehelper":
                 yield person
 
-    def group_title(self, group: Group) -> str:
+    def group_title(self, group: ServerGroup) -> str:
         """Return the group's name, or the first members' names when it has none (6.6)."""
         return (
             group.name
@@ -117,13 +117,15 @@ def build(plan: Plan, nickname: str, wxid: str) -> World:
     rng = random.Random(f"world {plan.seed}")  # noqa: S311 - a population, not a secret
     names = _Names(rng)
     names.taken |= {nickname, *(name for name, _, _ in words.AWKWARD_FRIENDS)}
-    me = _person(rng, wxid, nickname, "", Kind.SELF)
+    me = _person(rng, wxid, nickname, "", Relation.SELF)
     me.contact_flag, me.attr = 0, 33656871
     people = {wxid: me}
-    filehelper = Person("filehelper", "文件传输助手", Kind.SPECIAL, pinyin="wenjianchuanshuzhushou", contact_flag=2)
+    filehelper = Person(
+        "filehelper", "文件传输助手", Relation.SPECIAL, pinyin="wenjianchuanshuzhushou", contact_flag=2
+    )
     people[filehelper.wxid] = filehelper
     for special, name, verify in words.SPECIAL:
-        people[special] = Person(special, name, Kind.SPECIAL, pinyin=special, verify=verify, contact_flag=1)
+        people[special] = Person(special, name, Relation.SPECIAL, pinyin=special, verify=verify, contact_flag=1)
     friends = []
     for index in range(plan.friends):
         if index < len(words.AWKWARD_FRIENDS):
@@ -131,7 +133,7 @@ def build(plan: Plan, nickname: str, wxid: str) -> World:
         else:
             name, pinyin = names.next()
             remark = rng.choice(words.REMARKS).format(name) if rng.random() < 0.3 else ""
-        friend = _person(rng, _wxid(rng), name, pinyin, Kind.FRIEND)
+        friend = _person(rng, _wxid(rng), name, pinyin, Relation.FRIEND)
         friend.remark, friend.remark_pinyin = remark, "bz" + friend.pinyin if remark else ""
         friend.star = int(rng.random() < 0.05)
         friend.contact_flag = 2051 if rng.random() < 0.05 else 3
@@ -139,14 +141,16 @@ def build(plan: Plan, nickname: str, wxid: str) -> World:
         friends.append(friend.wxid)
     for index in range(min(len(words.OFFICIAL), max(2, plan.friends // 5)) if plan.friends else 0):
         name, pinyin, verify = words.OFFICIAL[index]
-        official = Person(f"gh_{rng.getrandbits(48):012x}", name, Kind.OFFICIAL, pinyin=pinyin, verify=verify)
+        official = Person(f"gh_{rng.getrandbits(48):012x}", name, Relation.OFFICIAL, pinyin=pinyin, verify=verify)
         official.head_seq = rng.randrange(600_000_000, 700_000_000)
         people[official.wxid] = official
     groups = {}
     for index in range(plan.groups):
         group = _group(rng, index, plan, me, friends, people, names)
         groups[group.wxid] = group
-    recent = ["filehelper", *groups, *friends[:6], *(p.wxid for p in people.values() if p.kind is Kind.OFFICIAL)][:16]
+    recent = ["filehelper", *groups, *friends[:6], *(p.wxid for p in people.values() if p.kind is Relation.OFFICIAL)][
+        :16
+    ]
     return World(me, people, groups, recent)
 
 
@@ -189,7 +193,7 @@ def _wxid(rng: random.Random) -> str:
     return "wxid_" + "".join(rng.choices("abcdefghijklmnopqrstuvwxyz0123456789", k=14))
 
 
-def _person(rng: random.Random, wxid: str, name: str, pinyin: str, kind: Kind) -> Person:
+def _person(rng: random.Random, wxid: str, name: str, pinyin: str, kind: Relation) -> Person:
     province, city = rng.choice(words.PLACES)
     return Person(
         wxid,
@@ -215,27 +219,34 @@ def _group(
     friends: list[str],
     people: dict[str, Person],
     names: _Names,
-) -> Group:
+) -> ServerGroup:
     others = max(0, plan.members - 1)
     inside = rng.sample(friends, min(len(friends), (others + 1) // 2))
     while len(inside) < others:
         name, pinyin = names.next()
-        stranger = _person(rng, _wxid(rng), name, pinyin, Kind.STRANGER)
+        stranger = _person(rng, _wxid(rng), name, pinyin, Relation.STRANGER)
         stranger.contact_flag = 0
         people[stranger.wxid] = stranger
         inside.append(stranger.wxid)
-    members = [Member(me.wxid, "领队" if index == 0 else "")]
+    members = [ServerMember(me.wxid, "领队" if index == 0 else "")]
     for position, wxid in enumerate(inside):
         named = position % 5 == 1
-        members.append(Member(wxid, rng.choice(words.DISPLAYS).format(people[wxid].name) if named else ""))
+        members.append(ServerMember(wxid, rng.choice(words.DISPLAYS).format(people[wxid].name) if named else ""))
     rounds, place = divmod(index, len(words.GROUPS))
     name = words.GROUPS[place]
-    return Group(
+    return ServerGroup(
         wxid=f"{7_000_000_000 + rng.randrange(10**9)}@chatroom",
         name=f"{name} {rounds + 1}" if rounds and name else name,
         owner=me.wxid if index == 0 or not inside else rng.choice(inside),
         members=members,
-        seen=(Seen.SAVED, Seen.INIT, Seen.SAVED, Seen.CHATSET, Seen.SAVED, Seen.NOTIFY)[index % 6],
+        seen=(
+            GroupVisibility.SAVED,
+            GroupVisibility.INIT,
+            GroupVisibility.SAVED,
+            GroupVisibility.CHATSET,
+            GroupVisibility.SAVED,
+            GroupVisibility.NOTIFY,
+        )[index % 6],
         muted=rng.random() < 0.3,
         head_seq=rng.randrange(600_000_000, 700_000_000),
     )

@@ -16,8 +16,8 @@ from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.aes import Decryptor, encrypted, read_key
 from wxcontroller.drivers.ilink.decode import MediaKey
 from wxcontroller.drivers.ilink.media import item_of
-from wxcontroller.drivers.ilink.memory import Memory
-from wxcontroller.drivers.ilink.wire import Hosts, read_answer
+from wxcontroller.drivers.ilink.memory import ILinkMemory
+from wxcontroller.drivers.ilink.wire import ILinkHosts, read_answer
 
 _ILINK = "wxcontroller.drivers.ilink"
 _MEDIA: JsonObject = {"encrypt_query_param": "Ab+/=", "aes_key": "ABEiM0RVZneImaq7zN3u/w==", "encrypt_type": 1}
@@ -65,9 +65,9 @@ def _updates(data: bytes) -> None:
     found = decode.updates(answer)
     fit([found.cursor, found.hint])
     # As it is kept on disk until it is reported.
-    batch = Memory(Store())
+    batch = ILinkMemory(Store())
     batch.cursor, batch.batch = found.cursor, found.batch
-    again = Memory(Store())
+    again = ILinkMemory(Store())
     again.resume(Restored(batch.checkpoint().state or b""))
     assert list(again.batch) == list(found.batch)
     for message in decode.messages(found.batch):
@@ -97,7 +97,7 @@ def _refusals(*reads: Callable[[JsonObject], object]) -> Callable[[bytes], None]
 
 def _hosts(data: bytes) -> None:
     server, url = texts(data, 2)
-    for hosts in (Hosts(""), Hosts(f"http://127.0.0.1/{server[:5]}")):
+    for hosts in (ILinkHosts(""), ILinkHosts(f"http://127.0.0.1/{server[:5]}")):
         if (place := hosts.place(url)) is not None:
             assert hosts.allowed(place.host)
         if (content := hosts.content(url)) is not None:
@@ -117,7 +117,7 @@ def _content(data: bytes) -> None:
 
 def _kept(data: bytes) -> None:
     session, state = parts(data, 2)
-    memory = Memory(Store(session))
+    memory = ILinkMemory(Store(session))
     memory.load()
     memory.resume(Restored(state, ("1", "2")))
     decode.messages(memory.batch)

@@ -16,7 +16,7 @@ from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import kept_json, obj
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, Group, Member, Message
-from wxcontroller.drivers.line.transport import Answer, Received
+from wxcontroller.drivers.line.transport import LineResponse, ReceivedFile
 from wxcontroller.drivers.web.decode import answers, contacts, contents, markup, messages, text
 from wxcontroller.drivers.web.decode.emoji import character_of, name_of
 from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
@@ -40,16 +40,16 @@ _GROUP = Group("@@team", "", (Member("@me", "我"), _MEMBER))
 _WEB = "wxcontroller.drivers.web"
 
 
-def _answer(data: bytes) -> Answer:
+def _answer(data: bytes) -> LineResponse:
     """Return an answer of WeChat; now and then with another status."""
     if data[:1] == b"\x01":
-        return Answer("call", 301, data[1:], data[1:].decode("utf-8", "replace"))
+        return LineResponse("call", 301, data[1:], data[1:].decode("utf-8", "replace"))
     if data[:1] == b"\x02":
-        return Answer("call", 503, data[1:])
-    return Answer("call", 200, data)
+        return LineResponse("call", 503, data[1:])
+    return LineResponse("call", 200, data)
 
 
-def _of_answer(read: Callable[[Answer], object]) -> Callable[[bytes], None]:
+def _of_answer(read: Callable[[LineResponse], object]) -> Callable[[bytes], None]:
     def decoded(data: bytes) -> None:
         fit(read(_answer(data)))
 
@@ -80,7 +80,7 @@ def _message(data: bytes) -> None:
         found = messages.message_of(whole, "@me", emoji_names)
         if isinstance(found, Message):
             report(found)
-        elif isinstance(found, messages.Asked):
+        elif isinstance(found, messages.IncomingFriendRequest):
             fit(found)
             to_bytes(reports.friend_request(found.request))
         else:
@@ -233,7 +233,7 @@ def _content(data: bytes) -> None:
         head, _, body = part.partition(b"\x1d")
         numbers = [int(n) % (1 << 20) for n in head[:60].split(b",") if n.isdigit() and len(n) < 20]
         size, start, total = [*numbers, 0, 0, 0][:3]
-        intake.begin(Received(size, head[:20].decode("latin-1").lower(), start, total))
+        intake.begin(ReceivedFile(size, head[:20].decode("latin-1").lower(), start, total))
         intake.take(body)
         assert intake.got <= 1 << 16
         assert intake.whole in (True, False)

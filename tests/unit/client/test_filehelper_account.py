@@ -13,11 +13,11 @@ from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
 from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox import compose, samples
-from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.account import ServerAccount, WebLogin
 from wxcontroller.sandbox.compose import Draft
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.session import Message
+from wxcontroller.sandbox.session import ServerMessage
 
 Start = Callable[..., RunningClient]
 
@@ -29,7 +29,7 @@ async def world() -> AsyncIterator[Wechat]:
 
 
 @pytest.fixture
-def alice(world: Wechat) -> Account:
+def alice(world: Wechat) -> ServerAccount:
     """An account that web login refuses."""
     return world.sandbox.add_account("Alice", web_login=WebLogin.REFUSED)
 
@@ -50,24 +50,24 @@ def begin(start: Start, world: Wechat, webhook: Webhook, **environ: str) -> Runn
     )
 
 
-async def scan(client: RunningClient, world: Wechat, alice: Account) -> None:
+async def scan(client: RunningClient, world: Wechat, alice: ServerAccount) -> None:
     await client.until_state("scaning")
     login = world.sandbox.logins.newest_first()[0]
     world.sandbox.logins.scan(login, alice.uin)
     world.sandbox.logins.confirm(login)
 
 
-async def enter(client: RunningClient, world: Wechat, alice: Account) -> None:
+async def enter(client: RunningClient, world: Wechat, alice: ServerAccount) -> None:
     await scan(client, world, alice)
     await client.until_state("running")
 
 
-def write(world: Wechat, alice: Account, words: str) -> Message:
+def write(world: Wechat, alice: ServerAccount, words: str) -> ServerMessage:
     """Be the owner, who writes to File Transfer on the phone."""
     return world.sandbox.deliver(alice, "filehelper", alice.wxid, words, "phone")
 
 
-def put(world: Wechat, alice: Account, message: Callable[[Draft], Message]) -> None:
+def put(world: Wechat, alice: ServerAccount, message: Callable[[Draft], ServerMessage]) -> None:
     """Be the owner, who puts something into File Transfer on the phone."""
     made = message(Draft(world.sandbox.next_msg_id(), "filehelper", alice.wxid))
     if made.item is not None and (media_id := text(made.fields.get("MediaId"))):
@@ -75,8 +75,8 @@ def put(world: Wechat, alice: Account, message: Callable[[Draft], Message]) -> N
     world.sandbox.bring(alice, made, "phone", "")
 
 
-def item(world: Wechat, kind: str, content: bytes, name: str) -> Item:
-    return Item(kind, world.sandbox.contents.add(content), len(content), name)
+def item(world: Wechat, kind: str, content: bytes, name: str) -> ContentItem:
+    return ContentItem(kind, world.sandbox.contents.add(content), len(content), name)
 
 
 async def send(client: RunningClient, content: bytes, name: str) -> JsonObject:
@@ -86,7 +86,7 @@ async def send(client: RunningClient, content: bytes, name: str) -> JsonObject:
         return obj(json.loads(await answer.read()))
 
 
-async def test_login_report_and_reply(start: Start, world: Wechat, alice: Account, webhook: Webhook) -> None:
+async def test_login_report_and_reply(start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook) -> None:
     client = begin(start, world, webhook)
     await enter(client, world, alice)
     assert obj(await client.get("get_user_info"))["name"] == "Alice"
@@ -113,7 +113,9 @@ async def test_login_report_and_reply(start: Start, world: Wechat, alice: Accoun
     assert world.violations() == []
 
 
-async def test_what_the_page_cannot_do_is_said(start: Start, world: Wechat, alice: Account, webhook: Webhook) -> None:
+async def test_what_the_page_cannot_do_is_said(
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
+) -> None:
     client = begin(start, world, webhook)
     await enter(client, world, alice)
 
@@ -133,7 +135,7 @@ async def test_what_the_page_cannot_do_is_said(start: Start, world: Wechat, alic
 
 
 async def test_a_restart_needs_no_scan_and_loses_nothing(
-    start: Start, world: Wechat, alice: Account, webhook: Webhook
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     client = begin(start, world, webhook)
     cookies = client.paths.cookie_file("alice")
@@ -148,7 +150,7 @@ async def test_a_restart_needs_no_scan_and_loses_nothing(
     assert report["content"] == "meanwhile"
 
 
-async def test_content_both_ways(start: Start, world: Wechat, alice: Account, webhook: Webhook) -> None:
+async def test_content_both_ways(start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook) -> None:
     client = begin(start, world, webhook)
     await enter(client, world, alice)
     picture, paper = samples.png("x"), bytes(range(256)) * 2400  # two pieces
@@ -172,7 +174,7 @@ async def test_content_both_ways(start: Start, world: Wechat, alice: Account, we
 
 
 async def test_an_echo_of_what_was_sent_is_not_received(
-    start: Start, world: Wechat, alice: Account, webhook: Webhook
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     alice.echo = True
     client = begin(start, world, webhook)
@@ -186,7 +188,7 @@ async def test_an_echo_of_what_was_sent_is_not_received(
 
 
 async def test_a_lost_answer_is_asked_for_again(
-    start: Start, world: Wechat, alice: Account, webhook: Webhook
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     client = begin(start, world, webhook)
     await enter(client, world, alice)
@@ -197,7 +199,7 @@ async def test_a_lost_answer_is_asked_for_again(
 
 @pytest.mark.parametrize("page", ["filehelper.weixin.qq.com", "cmfilehelper.weixin.qq.com"])
 async def test_the_login_names_the_page(
-    start: Start, world: Wechat, alice: Account, webhook: Webhook, page: str
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook, page: str
 ) -> None:
     alice.file_page = page
     client = begin(start, world, webhook)
@@ -209,7 +211,7 @@ async def test_the_login_names_the_page(
 
 
 async def test_queued_sends_wait_for_the_next_login(
-    start: Start, world: Wechat, alice: Account, webhook: Webhook
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     client = begin(start, world, webhook, MOJO_WEIXIN_SEND_INTERVAL="3")
     await enter(client, world, alice)
@@ -222,7 +224,9 @@ async def test_queued_sends_wait_for_the_next_login(
     assert not any(login.push for login in world.sandbox.logins.newest_first())
 
 
-async def test_a_refusal_names_the_way_out(start: Start, world: Wechat, alice: Account, webhook: Webhook) -> None:
+async def test_a_refusal_names_the_way_out(
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
+) -> None:
     world.fault("webwxnewloginpage", FaultKind.RETCODE, 1203)
     client = begin(start, world, webhook)
     await scan(client, world, alice)

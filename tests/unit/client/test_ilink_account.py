@@ -16,10 +16,10 @@ from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext, ReplyWindow
 from wxcontroller.drivers.ilink.driver import ILinkDriver
-from wxcontroller.drivers.ilink.timing import Timing
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.drivers.ilink.timing import ILinkTiming
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import Media, QuoteForm, quote_of, text_item
+from wxcontroller.sandbox.ilink.items import ItemMedia, QuoteForm, quote_of, text_item
 
 Start = Callable[..., RunningClient]
 
@@ -30,7 +30,7 @@ async def wechat() -> AsyncIterator[Bench]:
         yield found
 
 
-def quickly(context: DriverContext, pace: float = 1.0, timing: Timing = QUICK) -> Driver:
+def quickly(context: DriverContext, pace: float = 1.0, timing: ILinkTiming = QUICK) -> Driver:
     driver = ILinkDriver(context, timing)
     driver.capabilities = replace(driver.capabilities, window=ReplyWindow(pace=pace))
     return driver
@@ -122,8 +122,8 @@ async def test_a_picture_arrives_decrypted(start: Start, wechat: Bench, webhook:
     client = begin(start, wechat, webhook)
     await enter(client, wechat)
     content = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
-    item = Item("image", wechat.sandbox.contents.add(content), len(content), "a.png")
-    phone.write_media(wechat.sandbox, wechat.account, Media(item, bytes(range(16))))
+    item = ContentItem("image", wechat.sandbox.contents.add(content), len(content), "a.png")
+    phone.write_media(wechat.sandbox, wechat.account, ItemMedia(item, bytes(range(16))))
     [report] = await webhook.messages()
     assert (report["format"], report["media_mime"], report["media_size"]) == ("media", "image/png", len(content))
 

@@ -19,7 +19,7 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.drivers.base import ReplyWindow
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import Answer, SessionState
+from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
 
 Start = Callable[..., RunningClient]
 
@@ -323,7 +323,7 @@ async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
     client = begin(start, wechat, webhook)
     await enter(client, wechat)
     await write(wechat, webhook, "hello")
-    wechat.user.settings.answer = Answer.NO_ID
+    wechat.user.settings.answer = SendVerdict.NO_ID
     for number in range(3):
         answer = await send(client, wechat, str(number))
         assert answer["code"] == 0 and "without an id" in str(answer["reason"])
@@ -333,7 +333,7 @@ async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
     client = begin(start, wechat, webhook)
     await client.until_state("running")
     assert client.state()["restricted"] == 1
-    wechat.user.settings.answer = Answer.ID
+    wechat.user.settings.answer = SendVerdict.ID
     await send(client, wechat, "seen")
     assert (await window_of(client))["restricted"] is False
     assert client.state()["restricted"] == 0
@@ -349,7 +349,7 @@ async def test_an_hour_without_ids_is_told_once(
         MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
     )
     await enter(client, wechat)
-    wechat.user.settings.answer = Answer.NO_ID
+    wechat.user.settings.answer = SendVerdict.NO_ID
     caplog.set_level("INFO")
     for hour in range(6):
         await write(wechat, webhook, f"are you there? {hour}")
@@ -360,7 +360,7 @@ async def test_an_hour_without_ids_is_told_once(
     told = [record.getMessage() for record in caplog.records if "does not show them" in record.getMessage()]
     assert len(told) == 1
     assert not any(word in told[0].lower() for word in ("scan", "qr", "扫"))
-    wechat.user.settings.answer = Answer.ID
+    wechat.user.settings.answer = SendVerdict.ID
     assert (await send(client, wechat, "seen"))["code"] == 0
     assert any("shows messages for" in record.getMessage() for record in caplog.records)
     assert (await window_of(client))["restricted"] is False

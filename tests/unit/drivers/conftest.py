@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.unit.drivers.kit import Wechat, wechat
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 
 
 @pytest.fixture
@@ -15,5 +15,5 @@ async def world() -> AsyncIterator[Wechat]:
 
 
 @pytest.fixture
-def alice(world: Wechat) -> Account:
+def alice(world: Wechat) -> ServerAccount:
     return world.sandbox.add_account("Alice")

@@ -9,14 +9,14 @@ from tests.unit.drivers.kit import Checkpoints, Drive, Store
 from tests.unit.sandbox.agent import HURRY, UIN, ilink_sandbox, waiting_code
 from wxcontroller.drivers.base import Accepted, DriverContext, Online, QrReady
 from wxcontroller.drivers.ilink.driver import ILinkDriver
-from wxcontroller.drivers.ilink.timing import Timing
-from wxcontroller.sandbox.account import Account
+from wxcontroller.drivers.ilink.timing import ILinkTiming
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import Bot, Sent, User
+from wxcontroller.sandbox.ilink.model import Bot, ILinkSend, User
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 
 # A day of WeChat in a second.
-QUICK = Timing(
+QUICK = ILinkTiming(
     call=3.0,
     brief=2.0,
     code_poll=2.0,
@@ -48,7 +48,7 @@ class Bench:
     state: Checkpoints = field(default_factory=Checkpoints)
 
     @property
-    def account(self) -> Account:
+    def account(self) -> ServerAccount:
         return self.sandbox.accounts[UIN]
 
     @property
@@ -67,7 +67,7 @@ class Bench:
 
     @contextlib.asynccontextmanager
     async def drive(
-        self, account: str = "alice", kept: "Bench | None" = None, timing: Timing = QUICK, **options: str
+        self, account: str = "alice", kept: "Bench | None" = None, timing: ILinkTiming = QUICK, **options: str
     ) -> AsyncIterator[Drive]:
         """Run a driver; it is stopped at the end of the block if it still runs. ``kept``: of another account."""
         kept = kept or self
@@ -93,7 +93,7 @@ class Bench:
         phone.write_text(self.sandbox, self.account, words)
         await drive.text(words)
 
-    def sent(self) -> list[Sent]:
+    def sent(self) -> list[ILinkSend]:
         """Return what the service took from the bot."""
         return list(self.user.sent)
 
@@ -109,5 +109,5 @@ async def bench(options: Options = HURRY) -> AsyncIterator[Bench]:
         yield Bench(sandbox, agent.url)
 
 
-def quick(**changes: float) -> Timing:
+def quick(**changes: float) -> ILinkTiming:
     return replace(QUICK, **changes)  # type: ignore[arg-type]

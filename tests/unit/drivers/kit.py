@@ -26,18 +26,18 @@ from wxcontroller.drivers.base import (
     Restored,
 )
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.drivers.web.wire.timing import Timing
-from wxcontroller.sandbox.account import Account
+from wxcontroller.drivers.web.wire.timing import WebTiming
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.logins import Login
+from wxcontroller.sandbox.logins import WebLoginCode
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, running
-from wxcontroller.sandbox.session import Message
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.session import ServerMessage
+from wxcontroller.sandbox.world import Relation
 
 E = TypeVar("E", bound=DriverEvent)
 # A day of WeChat in a second.
-HURRY = Timing(
+HURRY = WebTiming(
     poll=5.0,
     call=3.0,
     silence=3.0,
@@ -209,7 +209,7 @@ class Wechat:
 
     @contextlib.asynccontextmanager
     async def drive(
-        self, store: Store | None = None, timing: Timing | None = None, **options: str
+        self, store: Store | None = None, timing: WebTiming | None = None, **options: str
     ) -> AsyncIterator[Drive]:
         """Run a driver; it is stopped at the end of the block if it still runs."""
         given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
@@ -224,14 +224,14 @@ class Wechat:
             if not drive.task.done():
                 await drive.stop()
 
-    async def login_of(self, drive: Drive) -> Login:
+    async def login_of(self, drive: Drive) -> WebLoginCode:
         """Wait for the next QR code and return its login."""
         event = await drive.until(QrReady)
         login = self.sandbox.logins.get(event.link.rpartition("/")[2])
         assert login is not None
         return login
 
-    async def enter(self, drive: Drive, account: Account) -> Accepted:
+    async def enter(self, drive: Drive, account: ServerAccount) -> Accepted:
         """Scan and confirm the next QR code; wait until the account is online."""
         login = await self.login_of(drive)
         self.sandbox.logins.scan(login, account.uin)
@@ -240,14 +240,14 @@ class Wechat:
         await drive.until(Online)
         return accepted
 
-    async def refused(self, drive: Drive, account: Account) -> Refused:
+    async def refused(self, drive: Drive, account: ServerAccount) -> Refused:
         """Scan and confirm the next QR code; return how WeChat refused the login."""
         login = await self.login_of(drive)
         self.sandbox.logins.scan(login, account.uin)
         self.sandbox.logins.confirm(login)
         return await drive.until(Refused)
 
-    async def consent(self, drive: Drive) -> Login:
+    async def consent(self, drive: Drive) -> WebLoginCode:
         """Wait for a push login and return it."""
         await drive.until(PushOffered)
         return next(login for login in self.sandbox.logins.newest_first() if login.push)
@@ -259,7 +259,9 @@ class Wechat:
         number = self.sandbox.faults.add(endpoint, kind, value, count, None).id
         return lambda: self.sandbox.faults.all.pop(number, None)
 
-    def hear(self, account: Account, text: str, chat: str | None = None, sender: str | None = None) -> Message:
+    def hear(
+        self, account: ServerAccount, text: str, chat: str | None = None, sender: str | None = None
+    ) -> ServerMessage:
         """Let a text arrive from a friend (by default the first), or in a chat."""
         peer = chat or friend(account)
         return self.sandbox.deliver(account, peer, sender or peer, text, "peer")
@@ -271,9 +273,9 @@ class Wechat:
         return sum(counter[endpoint] for counter in self.sandbox.ledger.counts.values())
 
 
-def friend(account: Account, number: int = 0) -> str:
+def friend(account: ServerAccount, number: int = 0) -> str:
     """Return the real id of one of an account's friends."""
-    return [person.wxid for person in account.world.people.values() if person.kind is Kind.FRIEND][number]
+    return [person.wxid for person in account.world.people.values() if person.kind is Relation.FRIEND][number]
 
 
 @contextlib.asynccontextmanager
@@ -298,5 +300,5 @@ async def counted(world: Wechat, endpoint: str, seconds: float, least: int = 0) 
     return (world.requests(endpoint) - before) * seconds / (time.monotonic() - began)
 
 
-def hurried(**changes: float) -> Timing:
+def hurried(**changes: float) -> WebTiming:
     return replace(HURRY, **changes)  # type: ignore[arg-type]

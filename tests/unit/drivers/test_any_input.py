@@ -12,10 +12,10 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Contact, Message
 from wxcontroller.drivers.base import Restored
-from wxcontroller.drivers.line.transport import Request, _part
+from wxcontroller.drivers.line.transport import LineRequest, _part
 from wxcontroller.drivers.web.decode import contacts, contents, messages
 from wxcontroller.drivers.web.session.saved import Saved
-from wxcontroller.drivers.web.wire.calls import Session
+from wxcontroller.drivers.web.wire.calls import WebSession
 from wxcontroller.drivers.web.wire.cookies import when
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.replies import to_bytes
@@ -55,7 +55,7 @@ async def test_any_stored_session_is_taken_or_left(stored: Any) -> None:
 async def test_any_stored_bytes_are_taken_or_left(content: bytes) -> None:
     Saved(Store(content), "wx.qq.com", keep=True).load()
     saved = Saved(Store(), "wx.qq.com", keep=True)
-    saved.memory.session = Session("wx.qq.com", 1, "s", "k", "p")
+    saved.memory.session = WebSession("wx.qq.com", 1, "s", "k", "p")
     saved.resume(Restored(content))
 
 
@@ -79,7 +79,7 @@ def test_any_key_of_a_file_is_one_or_none(key: str) -> None:
 def test_any_content_range_is_a_part_or_an_error(content_range: str, asked: str) -> None:
     for given_range in (content_range, f"bytes {content_range}", f"bytes 5-9/{content_range}"):
         try:
-            start, total = _part(Request("x", "h", "/", headers={"Range": asked}), given_range)
+            start, total = _part(LineRequest("x", "h", "/", headers={"Range": asked}), given_range)
         except WeChatError as problem:
             assert problem.message
         else:

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.drivers.kit import Store, Wechat
 from wxcontroller.drivers.base import QrReady, SessionLost
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 MESSAGES = 250
@@ -40,7 +40,7 @@ def trouble(chance: random.Random) -> tuple[FaultKind, str | float | None]:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-async def test_nothing_is_lost_and_nothing_told_twice(world: Wechat, alice: Account, seed: int) -> None:
+async def test_nothing_is_lost_and_nothing_told_twice(world: Wechat, alice: ServerAccount, seed: int) -> None:
     chance, store, number = random.Random(seed), Store(), 0
     async with world.drive(store) as drive:
         await world.enter(drive, alice)

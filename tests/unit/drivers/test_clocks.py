@@ -8,7 +8,7 @@ import pytest
 from tests.unit.drivers.kit import Store, Wechat, hurried
 from wxcontroller.drivers.base import Accepted, LoginWay, Offline, Online, QrReady, RosterChanged, SessionLost
 from wxcontroller.drivers.web.wire.cookies import Jar
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 YEAR = 365.25 * 86400
@@ -29,7 +29,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
 
 
 @pytest.mark.parametrize("off", [-20 * YEAR, -3600.0, 3600.0, 20 * YEAR])
-async def test_a_jump_while_listening(world: Wechat, alice: Account, wall: Wall, off: float) -> None:
+async def test_a_jump_while_listening(world: Wechat, alice: ServerAccount, wall: Wall, off: float) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -54,7 +54,9 @@ async def test_a_jump_while_listening(world: Wechat, alice: Account, wall: Wall,
 
 
 @pytest.mark.parametrize("off", [-20 * YEAR, 20 * YEAR])
-async def test_a_login_with_a_clock_that_is_wrong(world: Wechat, alice: Account, wall: Wall, off: float) -> None:
+async def test_a_login_with_a_clock_that_is_wrong(
+    world: Wechat, alice: ServerAccount, wall: Wall, off: float
+) -> None:
     wall.off = off
     store = Store()
     async with world.drive(store) as drive:
@@ -67,7 +69,7 @@ async def test_a_login_with_a_clock_that_is_wrong(world: Wechat, alice: Account,
         await drive.until(Online)
 
 
-async def test_pauses_are_not_a_matter_of_the_wall_clock(world: Wechat, alice: Account, wall: Wall) -> None:
+async def test_pauses_are_not_a_matter_of_the_wall_clock(world: Wechat, alice: ServerAccount, wall: Wall) -> None:
     world.fault("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1)
     async with world.drive(timing=hurried(roster_patience=0.1)) as drive:
         await world.enter(drive, alice)

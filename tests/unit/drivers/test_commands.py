@@ -14,27 +14,27 @@ from wxcontroller.drivers.base import (
     SessionLost,
 )
 from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.account import Account, GroupOperations, Stranger
+from wxcontroller.sandbox.account import GroupOperations, ServerAccount, Stranger
 from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.world import Group, Kind, Plan
+from wxcontroller.sandbox.world import Plan, Relation, ServerGroup
 
 
-def own_group(account: Account) -> Group:
+def own_group(account: ServerAccount) -> ServerGroup:
     return next(group for group in account.world.groups.values() if group.owner == account.wxid and group.saved)
 
 
-def username(account: Account, wxid: str) -> str:
+def username(account: ServerAccount, wxid: str) -> str:
     assert account.session is not None
     return account.session.username(wxid)
 
 
-async def still_there(world: Wechat, drive: Drive, account: Account) -> None:
+async def still_there(world: Wechat, drive: Drive, account: ServerAccount) -> None:
     world.hear(account, "still here")
     await drive.text("still here")
     assert drive.count(SessionLost) == 0
 
 
-async def test_taking_a_message_back(world: Wechat, alice: Account) -> None:
+async def test_taking_a_message_back(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         chat = username(alice, friend(alice))
@@ -48,7 +48,7 @@ async def test_taking_a_message_back(world: Wechat, alice: Account) -> None:
         await still_there(world, drive, alice)
 
 
-async def test_groups(world: Wechat, alice: Account) -> None:
+async def test_groups(world: Wechat, alice: ServerAccount) -> None:
     people = [friend(alice, number) for number in range(5)]
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -75,7 +75,7 @@ async def test_large_groups_are_invited_to(world: Wechat, members: int) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=5, friends=80, groups=2, members=members))
     group = next(group for group in alice.world.groups.values() if group.saved)
     inside = {member.wxid for member in group.members}
-    people = [p.wxid for p in alice.world.people.values() if p.kind is Kind.FRIEND and p.wxid not in inside][:2]
+    people = [p.wxid for p in alice.world.people.values() if p.kind is Relation.FRIEND and p.wxid not in inside][:2]
     async with world.drive() as drive:
         await world.enter(drive, alice)
         await drive.driver.invite(username(alice, group.wxid), [username(alice, person) for person in people])
@@ -83,7 +83,7 @@ async def test_large_groups_are_invited_to(world: Wechat, members: int) -> None:
     assert world.violations() == []
 
 
-async def test_remarks_and_pins(world: Wechat, alice: Account) -> None:
+async def test_remarks_and_pins(world: Wechat, alice: ServerAccount) -> None:
     person = alice.world.people[friend(alice)]
     group = next(group for group in alice.world.groups.values() if group.saved)
     async with world.drive() as drive:
@@ -104,7 +104,7 @@ async def test_remarks_and_pins(world: Wechat, alice: Account) -> None:
 
 
 @pytest.mark.parametrize("names", ["0", "1"])
-async def test_a_pin_keeps_the_remark(world: Wechat, alice: Account, names: str) -> None:
+async def test_a_pin_keeps_the_remark(world: Wechat, alice: ServerAccount, names: str) -> None:
     person = alice.world.people[friend(alice)]
     person.remark = "同事 & 😄"
     async with world.drive(emoji_to_text=names) as drive:
@@ -116,8 +116,8 @@ async def test_a_pin_keeps_the_remark(world: Wechat, alice: Account, names: str)
     assert world.violations() == []
 
 
-async def test_asking_and_accepting(world: Wechat, alice: Account) -> None:
-    stranger = next(person for person in alice.world.people.values() if person.kind is Kind.STRANGER)
+async def test_asking_and_accepting(world: Wechat, alice: ServerAccount) -> None:
+    stranger = next(person for person in alice.world.people.values() if person.kind is Relation.STRANGER)
     async with world.drive() as drive:
         await world.enter(drive, alice)
         await drive.driver.ask_friend(username(alice, stranger.wxid), "你好 & <hello>")
@@ -139,7 +139,7 @@ async def test_asking_and_accepting(world: Wechat, alice: Account) -> None:
         await still_there(world, drive, alice)
 
 
-async def every_command(driver: Driver, account: Account) -> list[WeChatError]:
+async def every_command(driver: Driver, account: ServerAccount) -> list[WeChatError]:
     person, group = username(account, friend(account)), username(account, own_group(account).wxid)
     failures = []
     for command in (
@@ -167,7 +167,9 @@ async def every_command(driver: Driver, account: Account) -> list[WeChatError]:
         (FaultKind.STATUS, 503),
     ],
 )
-async def test_no_refusal_ends_the_session(world: Wechat, alice: Account, kind: FaultKind, value: int | str) -> None:
+async def test_no_refusal_ends_the_session(
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: int | str
+) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         for call in (
@@ -185,7 +187,7 @@ async def test_no_refusal_ends_the_session(world: Wechat, alice: Account, kind: 
         assert drive.count(Online) == 1
 
 
-async def test_groups_that_wechat_has_removed(world: Wechat, alice: Account) -> None:
+async def test_groups_that_wechat_has_removed(world: Wechat, alice: ServerAccount) -> None:
     person = friend(alice)
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -199,7 +201,7 @@ async def test_groups_that_wechat_has_removed(world: Wechat, alice: Account) -> 
         await still_there(world, drive, alice)
 
 
-async def test_nothing_before_the_login(world: Wechat, alice: Account) -> None:
+async def test_nothing_before_the_login(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.login_of(drive)
         for command in (drive.driver.revoke("1", "@a"), drive.driver.pin("@a", True)):

@@ -13,7 +13,7 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import ContactKind, Direction, Message, Sex
 from wxcontroller.drivers.filehelper import decode as filehelper
-from wxcontroller.drivers.line.transport import Answer
+from wxcontroller.drivers.line.transport import LineResponse
 from wxcontroller.drivers.web.decode import answers, contacts, messages
 from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
 from wxcontroller.drivers.web.session.identity import uid_of
@@ -115,10 +115,10 @@ json_values = st.recursive(
 )
 
 
-def answer(body: bytes | str | JsonObject, status: int = 200) -> Answer:
+def answer(body: bytes | str | JsonObject, status: int = 200) -> LineResponse:
     if isinstance(body, dict):
         body = json.dumps(body)
-    return Answer("call", status, body.encode() if isinstance(body, str) else body)
+    return LineResponse("call", status, body.encode() if isinstance(body, str) else body)
 
 
 def whole(value: object) -> None:
@@ -141,7 +141,7 @@ def whole(value: object) -> None:
 def test_any_bytes_give_a_value_or_a_wechat_error(decoder: object, body: bytes, status: int) -> None:
     assert callable(decoder)
     try:
-        decoder(Answer("call", status, body))
+        decoder(LineResponse("call", status, body))
     except WeChatError as problem:
         assert problem.message
         assert problem.remedy
@@ -204,7 +204,7 @@ def test_any_contact_gives_a_contact_or_nothing(value: JsonValue) -> None:
 def test_numbers_without_end_are_no_trouble() -> None:
     for body in (b"9" * 10_000, b'{"BaseResponse":{"Ret":' + b"9" * 5000 + b"}}", b"[" * 100_000):
         with pytest.raises(WeChatError):
-            answers.news_of(Answer("call", 200, body))
+            answers.news_of(LineResponse("call", 200, body))
 
 
 # -- login
@@ -267,7 +267,7 @@ def test_the_login_page() -> None:
     moved = answers.login_page_of(
         answer("<error><ret>0</ret><redirecturl>https://wx8.qq.com/x?a=1&amp;b=2</redirecturl></error>")
     )
-    assert moved.moved == answers.Redirect("wx8.qq.com", "/x", "a=1&b=2")
+    assert moved.moved == answers.WebRedirect("wx8.qq.com", "/x", "a=1&b=2")
     for bad in ("<html></html>", "", "<error><ret>x</ret></error>"):
         with pytest.raises(WeChatError):
             answers.login_page_of(answer(bad))
@@ -315,7 +315,7 @@ def test_half_a_character_is_replaced() -> None:
     assert first["NickName"] == "x\ufffd"
     assert second["NickName"] == "😀"
     cut = b'{"BaseResponse":{"Ret":0},"ContactList":[{"UserName":"@a","NickName":"\xe4\xbd"}]}'
-    assert next(iter(batch_of(Answer("call", 200, cut))))["NickName"] == "\ufffd"
+    assert next(iter(batch_of(LineResponse("call", 200, cut))))["NickName"] == "\ufffd"
 
 
 def test_a_refusal_has_its_code_and_a_remedy() -> None:
@@ -454,4 +454,4 @@ def test_real_ids_are_believed_only_if_they_fit() -> None:
 def test_an_answer_nested_too_deeply_is_a_typed_error() -> None:
     body = b'{"a":' * 2000 + b'"\\ud800"' + b"}" * 2000
     with pytest.raises(WeChatError):
-        answers.news_of(Answer("webwxsync", 200, body))
+        answers.news_of(LineResponse("webwxsync", 200, body))

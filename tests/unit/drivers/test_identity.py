@@ -8,8 +8,8 @@ from tests.unit.drivers.kit import Checkpoints, Drive, Wechat, friend
 from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
 from wxcontroller.drivers.base import MessageArrived, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web.session.identity import Identities, Recognition, uid_of
-from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.world import Relation
 
 ANNA = Contact("@1", "Anna", account="anna88", sex=Sex.FEMALE, city="Basel", avatar="/icon?seq=71&username=@1")
 BEN = Contact("@2", "Ben", markname="Ben (plumber)", signature="drip", avatar="/icon?seq=72&username=@2")
@@ -149,7 +149,7 @@ async def test_groups_that_look_alike_have_no_number(turned_up: bool) -> None:
 # -- an account
 
 
-async def test_a_group_that_speaks_keeps_its_number_over_a_new_scan(world: Wechat, alice: Account) -> None:
+async def test_a_group_that_speaks_keeps_its_number_over_a_new_scan(world: Wechat, alice: ServerAccount) -> None:
     world.state = Checkpoints()
     group = next(group for group in alice.world.groups.values() if group.saved)
     alice.world.recent = ["filehelper"]  # the phone names no other
@@ -167,7 +167,7 @@ async def test_a_group_that_speaks_keeps_its_number_over_a_new_scan(world: Wecha
     assert numbers[0] == numbers[1]
 
 
-def uids(drive: Drive, account: Account) -> dict[str, int]:
+def uids(drive: Drive, account: ServerAccount) -> dict[str, int]:
     assert account.session is not None
     loaded = next(event for event in reversed(drive.events) if isinstance(event, RosterLoaded))
     everybody: list[Contact | Group] = [*loaded.contacts, *loaded.groups]
@@ -176,7 +176,7 @@ def uids(drive: Drive, account: Account) -> dict[str, int]:
     return {wxid: found[name] for wxid in known if (name := account.session.username(wxid)) in found}
 
 
-async def test_friends_and_groups_after_a_new_scan(world: Wechat, alice: Account) -> None:
+async def test_friends_and_groups_after_a_new_scan(world: Wechat, alice: ServerAccount) -> None:
     identities = world.state = Checkpoints()
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -190,7 +190,7 @@ async def test_friends_and_groups_after_a_new_scan(world: Wechat, alice: Account
     async with world.drive() as drive:
         await world.enter(drive, alice)
         after = uids(drive, alice)
-    friends = [wxid for wxid, person in alice.world.people.items() if person.kind is Kind.FRIEND]
+    friends = [wxid for wxid, person in alice.world.people.items() if person.kind is Relation.FRIEND]
     numbered = [wxid for wxid in friends if before[wxid]]
     assert len(numbered) > len(friends) // 2
     assert {wxid: after[wxid] for wxid in numbered} == {wxid: before[wxid] for wxid in numbered}

@@ -38,13 +38,13 @@ from wxcontroller.drivers.base import (
 )
 from wxcontroller.drivers.ilink.decode import quoted_part
 from wxcontroller.drivers.ilink.login import DIGITS
-from wxcontroller.drivers.ilink.wire import ApiBase, Hosts
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.drivers.ilink.wire import ApiBase, ILinkHosts
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.codes import Redirect
-from wxcontroller.sandbox.ilink.items import Media
-from wxcontroller.sandbox.ilink.model import Answer, SessionState, Tokens
+from wxcontroller.sandbox.ilink.codes import HostChange
+from wxcontroller.sandbox.ilink.items import ItemMedia
+from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState, TokenPolicy
 
 
 @pytest.fixture
@@ -181,7 +181,7 @@ async def test_a_redirect_is_followed(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await drive.until(QrReady)
         login = await waiting_code(wechat.sandbox)
-        phone.scan(wechat.sandbox, login, wechat.account, redirect=Redirect.OTHER_NAME)
+        phone.scan(wechat.sandbox, login, wechat.account, redirect=HostChange.OTHER_NAME)
         await drive.until(Scanned)
         phone.confirm(wechat.sandbox, login)
         await drive.until(Online)
@@ -300,9 +300,9 @@ async def test_what_an_answer_to_a_send_means(wechat: Bench) -> None:
     async with wechat.drive() as drive:
         await wechat.enter(drive)
         await wechat.hear(drive, "hello")
-        wechat.user.settings.answer = Answer.EMPTY
+        wechat.user.settings.answer = SendVerdict.EMPTY
         assert (await drive.driver.send_text(wechat.peer, "shown to nobody", "c1")).id == ""
-        wechat.user.settings.answer = Answer.ID
+        wechat.user.settings.answer = SendVerdict.ID
         window = wechat.bot.windows[wechat.peer]
         window.closed = True
         with pytest.raises(WeChatError) as closed:
@@ -319,14 +319,14 @@ async def test_what_an_answer_to_a_send_means(wechat: Bench) -> None:
 
 
 async def test_a_closed_window_is_tried_once_without_a_token_where_that_is_wanted(wechat: Bench) -> None:
-    wechat.user.settings.tokens = Tokens.IGNORED
+    wechat.user.settings.tokens = TokenPolicy.IGNORED
     async with wechat.drive(tokenless_retry="1") as drive:
         await wechat.enter(drive)
         await wechat.hear(drive, "hello")
         wechat.bot.windows[wechat.peer].closed = True
         await drive.driver.send_text(wechat.peer, "late", "c1")
         assert [(one.text, one.context_token) for one in wechat.sent()] == [("late", "")]
-        wechat.user.settings.tokens = Tokens.NEEDED
+        wechat.user.settings.tokens = TokenPolicy.NEEDED
         with pytest.raises(WeChatError) as refused:
             await drive.driver.send_text(wechat.peer, "later", "c2")
         assert (refused.value.ret, refused.value.handling) == (-14, FailureHandling.WAIT_FOR_PEER)
@@ -402,8 +402,8 @@ async def test_received_content_is_fetched_and_decrypted(wechat: Bench, kind: st
     content = bytes(range(256)) * 40
     async with wechat.drive() as drive:
         await wechat.enter(drive)
-        item = Item(kind, wechat.sandbox.contents.add(content), len(content), "x.bin")
-        phone.write_media(wechat.sandbox, wechat.account, Media(item, bytes(range(16))))
+        item = ContentItem(kind, wechat.sandbox.contents.add(content), len(content), "x.bin")
+        phone.write_media(wechat.sandbox, wechat.account, ItemMedia(item, bytes(range(16))))
         arrived = await drive.until(MessageArrived)
         assert arrived.message.kind.value == kind and arrived.message.media is not None
         sink = io.BytesIO()
@@ -474,7 +474,7 @@ _FOREIGN = [
 
 @pytest.mark.parametrize("host", _FOREIGN)
 def test_nothing_goes_to_a_host_that_is_not_wechats(host: str) -> None:
-    for hosts in (Hosts(""), Hosts("http://127.0.0.1:2100")):
+    for hosts in (ILinkHosts(""), ILinkHosts("http://127.0.0.1:2100")):
         assert not hosts.allowed(host)
         for url in (f"https://{host}/c2c?x=1", f"https://{host}"):
             assert hosts.place(url) is None
@@ -483,7 +483,7 @@ def test_nothing_goes_to_a_host_that_is_not_wechats(host: str) -> None:
 
 @pytest.mark.parametrize("host", ["ilinkai.weixin.qq.com", "ilinkai.wechat.com", "novac2c.cdn.weixin.qq.com"])
 def test_wechats_hosts_are_reached_by_https_only(host: str) -> None:
-    hosts = Hosts("")
+    hosts = ILinkHosts("")
     assert hosts.place(f"https://{host}/base/") == ApiBase(host, "/base")
     assert hosts.content(f"https://{host}/c2c?a=%2B+/=") == (host, "/c2c", "a=%2B+/=")
     assert hosts.place(f"http://{host}") is None and hosts.content(f"http://{host}/c2c") is None
@@ -495,7 +495,11 @@ async def test_a_redirect_to_a_foreign_host_is_not_followed(wechat: Bench) -> No
         login = await waiting_code(wechat.sandbox)
         # The real service has not been seen to do so; whoever answers in its place could.
         phone.scan(
-            wechat.sandbox, login, wechat.account, redirect=Redirect.OTHER_NAME, redirect_host="evil.example#.qq.com"
+            wechat.sandbox,
+            login,
+            wechat.account,
+            redirect=HostChange.OTHER_NAME,
+            redirect_host="evil.example#.qq.com",
         )
         await drive.until(Scanned)
         polls = [one.host for one in wechat.sandbox.ilink.exchanges if one.endpoint == "get_qrcode_status"]

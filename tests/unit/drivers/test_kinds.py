@@ -325,14 +325,14 @@ def test_a_friend_request() -> None:
     who: JsonObject = {"UserName": "@ffff", "NickName": name, "Content": "我是&lt;新", "Ticket": "v2_0@stranger"}
     raw: JsonObject = {"MsgId": "5", "MsgType": 37, "FromUserName": "fmessage", "ToUserName": "@me"}
     by_json = messages.message_of({**raw, "RecommendInfo": who}, "@me", False)
-    assert isinstance(by_json, messages.Asked)
+    assert isinstance(by_json, messages.IncomingFriendRequest)
     assert by_json.request == FriendRequest("@ffff", "新朋友", "我是<新", "v2_0@stranger")
     again = messages.message_of({**raw, "RecommendInfo": who, "MsgId": "6"}, "@me", False)
-    assert isinstance(again, messages.Asked)
+    assert isinstance(again, messages.IncomingFriendRequest)
     assert again.id == by_json.id
     assert "v2_0" not in repr(again)
     by_xml = messages.message_of({**raw, "Content": escaped(xml)}, "@me", False)
-    assert isinstance(by_xml, messages.Asked)
+    assert isinstance(by_xml, messages.IncomingFriendRequest)
     assert by_xml.request == FriendRequest("v1_x", "新", "我是新", "v2_1@stranger")
     assert by_xml.id != by_json.id
     assert messages.message_of({**raw, "RecommendInfo": {"UserName": "@me"}}, "@me", False) is None

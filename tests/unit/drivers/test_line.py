@@ -13,8 +13,8 @@ from tests.patience import PATIENCE
 from tests.unit.drivers.kit import HURRY, Store
 from wxcontroller.core.errors import BadOption, WeChatError
 from wxcontroller.drivers.base import DriverContext
-from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
-from wxcontroller.drivers.line.transport import Request, Transport
+from wxcontroller.drivers.line.failures import NoAnswer, UnreadableResponse
+from wxcontroller.drivers.line.transport import LineRequest, Transport
 from wxcontroller.drivers.web.driver import make_driver
 from wxcontroller.drivers.web.wire.calls import minimal_json
 from wxcontroller.drivers.web.wire.cookies import COOKIE_LENGTH, COOKIES, Jar, parse
@@ -151,7 +151,7 @@ async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
     port = server.sockets[0].getsockname()[1]
     try:
         async with Transport(Jar(), HURRY, f"http://127.0.0.1:{port}") as transport:
-            request = Request("call", "wx.qq.com", "/x", "skey=secret", limit=limit, timeout=timeout)
+            request = LineRequest("call", "wx.qq.com", "/x", "skey=secret", limit=limit, timeout=timeout)
             return (await transport.send(request)).body
     finally:
         server.close()
@@ -175,7 +175,7 @@ async def test_a_disk_that_takes_its_time_with_content_holds_up_nobody() -> None
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with server, Transport(Jar(), HURRY, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as transport:
-        got = await transport.fetch(Request("call", "wx.qq.com", "/x", timeout=60.0), take)
+        got = await transport.fetch(LineRequest("call", "wx.qq.com", "/x", timeout=60.0), take)
     assert got.size == 3
 
 
@@ -210,19 +210,19 @@ async def test_the_push_servers_quirk_is_told_apart() -> None:
 async def test_a_long_answer_is_not_read_to_its_end() -> None:
     body = b"x" * 1000
     assert await fetch(OK + b"Content-Length: 1000\r\n\r\n" + body) == body
-    with pytest.raises(Unreadable, match="longer"):
+    with pytest.raises(UnreadableResponse, match="longer"):
         await fetch(OK + b"Content-Length: 1001\r\n\r\n" + body + b"y")
-    with pytest.raises(Unreadable, match="longer"):
+    with pytest.raises(UnreadableResponse, match="longer"):
         await fetch(OK + b"\r\n" + b"z" * 10_000_000)
 
 
 async def test_nothing_goes_out_before_and_after() -> None:
     transport = Transport(Jar(), HURRY, "http://127.0.0.1:1")
     with pytest.raises(WeChatError):
-        await transport.send(Request("call", "wx.qq.com", "/"))
+        await transport.send(LineRequest("call", "wx.qq.com", "/"))
     async with transport:
         with pytest.raises(NoAnswer, match="can't connect"):
-            await transport.send(Request("call", "wx.qq.com", "/"))
+            await transport.send(LineRequest("call", "wx.qq.com", "/"))
 
 
 async def test_a_ca_file_that_is_none(tmp_path: Path) -> None:

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonValue
-from wxcontroller.drivers.line.failures import Unreadable
-from wxcontroller.drivers.line.transport import Answer
+from wxcontroller.drivers.line.failures import UnreadableResponse
+from wxcontroller.drivers.line.transport import LineResponse
 from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
 
 OK = '"BaseResponse":{"Ret":0,"ErrMsg":""}'
@@ -20,8 +20,8 @@ VALUES: st.SearchStrategy[JsonValue] = st.recursive(
 )
 
 
-def answer(content: str) -> Answer:
-    return Answer("call", 200, content.encode("utf-8", "surrogatepass"))
+def answer(content: str) -> LineResponse:
+    return LineResponse("call", 200, content.encode("utf-8", "surrogatepass"))
 
 
 @given(
@@ -86,10 +86,10 @@ def test_a_refusal_is_told_before_its_entries() -> None:
     ],
 )
 def test_what_is_damaged_is_unreadable(content: str) -> None:
-    with pytest.raises(Unreadable):
+    with pytest.raises(UnreadableResponse):
         list(batch_of(answer(content)))
 
 
 def test_an_error_status_is_no_answer() -> None:
-    with pytest.raises(Unreadable, match="503"):
-        list(batch_of(Answer("call", 503, b"")))
+    with pytest.raises(UnreadableResponse, match="503"):
+        list(batch_of(LineResponse("call", 503, b"")))

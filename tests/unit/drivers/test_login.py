@@ -23,14 +23,14 @@ from wxcontroller.drivers.base import (
     Scanned,
     SessionLost,
 )
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, running
 from wxcontroller.sandbox.tls import make_ca, server_context
 
 
-async def test_scan_and_confirm(world: Wechat, alice: Account) -> None:
+async def test_scan_and_confirm(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         login = await world.login_of(drive)
         assert not login.desktop
@@ -63,7 +63,7 @@ async def test_the_account_decides_its_home(world: Wechat, domain: str) -> None:
     assert world.violations() == []
 
 
-async def test_an_expired_code_is_replaced(world: Wechat, alice: Account) -> None:
+async def test_an_expired_code_is_replaced(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         world.sandbox.logins.expire(await world.login_of(drive))
         await world.enter(drive, alice)
@@ -86,7 +86,7 @@ async def test_codes_run_out(world: Wechat) -> None:
     assert drive.count(QrReady) == 2
 
 
-async def test_the_count_starts_over_after_a_login(world: Wechat, alice: Account) -> None:
+async def test_the_count_starts_over_after_a_login(world: Wechat, alice: ServerAccount) -> None:
     alice.push_login = False
     async with world.drive(qrcode_count_max="2") as drive:
         for _ in range(3):
@@ -96,7 +96,7 @@ async def test_the_count_starts_over_after_a_login(world: Wechat, alice: Account
             await drive.until(SessionLost)
 
 
-async def test_cancelled_on_the_phone(world: Wechat, alice: Account) -> None:
+async def test_cancelled_on_the_phone(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         login = await world.login_of(drive)
         world.sandbox.logins.scan(login, alice.uin)
@@ -108,7 +108,7 @@ async def test_cancelled_on_the_phone(world: Wechat, alice: Account) -> None:
 
 @pytest.mark.parametrize(("ret", "logins"), [(-1, 2), (1101, 2), (1205, 1), (7, 1)])
 async def test_other_refusals_are_tried_once_more_at_most(
-    world: Wechat, alice: Account, ret: int, logins: int
+    world: Wechat, alice: ServerAccount, ret: int, logins: int
 ) -> None:
     world.fault("webwxnewloginpage", FaultKind.RETCODE, ret, count=None)
     async with world.drive() as drive:
@@ -121,7 +121,7 @@ async def test_other_refusals_are_tried_once_more_at_most(
     assert world.requests("jslogin") == logins
 
 
-async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat, alice: Account) -> None:
+async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -143,7 +143,7 @@ async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat,
     [(FaultKind.RETCODE, 1205), (FaultKind.RETCODE, -1), (FaultKind.STATUS, 502), (FaultKind.RESET, 0)],
 )
 async def test_a_stored_session_is_not_given_up_lightly(
-    world: Wechat, alice: Account, kind: FaultKind, value: int
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: int
 ) -> None:
     store = Store()
     async with world.drive(store) as drive:
@@ -154,7 +154,7 @@ async def test_a_stored_session_is_not_given_up_lightly(
         await drive.until(Online)
 
 
-async def test_without_keep_cookie_nothing_is_stored(world: Wechat, alice: Account) -> None:
+async def test_without_keep_cookie_nothing_is_stored(world: Wechat, alice: ServerAccount) -> None:
     store = Store(b"something old")
     async with world.drive(store, keep_cookie="0") as drive:
         await world.enter(drive, alice)
@@ -169,7 +169,7 @@ async def test_a_damaged_stored_session_means_a_scan(world: Wechat, content: byt
         await world.login_of(drive)
 
 
-async def test_a_session_that_ended_meanwhile_asks_the_phone(world: Wechat, alice: Account) -> None:
+async def test_a_session_that_ended_meanwhile_asks_the_phone(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -182,7 +182,7 @@ async def test_a_session_that_ended_meanwhile_asks_the_phone(world: Wechat, alic
     assert drive.count(QrReady) == 0
 
 
-async def test_no_consent_on_the_phone_means_a_scan(world: Wechat, alice: Account) -> None:
+async def test_no_consent_on_the_phone_means_a_scan(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -218,7 +218,7 @@ async def test_where_consent_is_not_offered_a_scan_follows(world: Wechat) -> Non
     ],
 )
 async def test_a_bad_login_page_is_asked_again(
-    world: Wechat, alice: Account, kind: FaultKind, value: str | int | None, count: int
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None, count: int
 ) -> None:
     world.fault("webwxnewloginpage", kind, value, count)
     async with world.drive() as drive:
@@ -240,7 +240,7 @@ async def test_a_bad_login_page_is_asked_again(
     ],
 )
 async def test_faults_on_the_way_in_are_survived(
-    world: Wechat, alice: Account, endpoint: str, kind: FaultKind, value: str | int | None
+    world: Wechat, alice: ServerAccount, endpoint: str, kind: FaultKind, value: str | int | None
 ) -> None:
     world.fault(endpoint, kind, value, 2)
     async with world.drive() as drive:
@@ -252,7 +252,7 @@ async def test_faults_on_the_way_in_are_survived(
 
 
 @pytest.mark.parametrize("code", [400, 500, 0])
-async def test_a_code_that_wechat_drops_is_replaced(world: Wechat, alice: Account, code: int) -> None:
+async def test_a_code_that_wechat_drops_is_replaced(world: Wechat, alice: ServerAccount, code: int) -> None:
     world.fault("login", FaultKind.RETCODE, code)
     async with world.drive() as drive:
         await world.login_of(drive)
@@ -299,7 +299,7 @@ async def test_a_server_that_never_makes_sense_is_given_up(world: Wechat) -> Non
 
 
 @pytest.mark.parametrize("ret", [1100, 1102])
-async def test_a_new_session_that_ends_at_once_is_flagged(world: Wechat, alice: Account, ret: int) -> None:
+async def test_a_new_session_that_ends_at_once_is_flagged(world: Wechat, alice: ServerAccount, ret: int) -> None:
     async with world.drive(timing=hurried(flagged_within=60.0)) as drive:
         await world.enter(drive, alice)
         world.sandbox.close_session(alice, ret)
@@ -309,7 +309,7 @@ async def test_a_new_session_that_ends_at_once_is_flagged(world: Wechat, alice: 
     assert world.requests("jslogin") == 1  # no loop
 
 
-async def test_a_login_that_can_not_be_opened_is_flagged(world: Wechat, alice: Account) -> None:
+async def test_a_login_that_can_not_be_opened_is_flagged(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxinit", FaultKind.RETCODE, 1102, count=None)
     async with world.drive() as drive:
         login = await world.login_of(drive)
@@ -320,7 +320,7 @@ async def test_a_login_that_can_not_be_opened_is_flagged(world: Wechat, alice: A
     assert drive.count(SessionLost) == 1
 
 
-async def test_it_stops_at_once_in_every_state(world: Wechat, alice: Account) -> None:
+async def test_it_stops_at_once_in_every_state(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await drive.until(Loading)
@@ -349,7 +349,7 @@ async def test_it_stops_at_once_in_every_state(world: Wechat, alice: Account) ->
         assert (await drive.until(Accepted)).way is LoginWay.STORED
 
 
-async def test_a_full_disk_is_survived(world: Wechat, alice: Account, caplog: pytest.LogCaptureFixture) -> None:
+async def test_a_full_disk_is_survived(world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(full=True)
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -363,7 +363,7 @@ async def test_a_full_disk_is_survived(world: Wechat, alice: Account, caplog: py
     assert b'"sid"' in store.content
 
 
-async def test_no_secret_is_logged(world: Wechat, alice: Account, caplog: pytest.LogCaptureFixture) -> None:
+async def test_no_secret_is_logged(world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG", logger="wxcontroller.drivers")
     store = Store()
     async with world.drive(store, http_debug="1") as drive:

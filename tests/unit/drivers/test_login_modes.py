@@ -17,14 +17,14 @@ from wxcontroller.drivers.base import (
     Refused,
     SessionLost,
 )
-from wxcontroller.sandbox.account import Account, WebLogin
+from wxcontroller.sandbox.account import ServerAccount, WebLogin
 
 ASKED = "allow-desktop"
 RISK = "bar it from scanning any code for about two weeks"
 
 
 @pytest.fixture
-def refused(world: Wechat) -> Account:
+def refused(world: Wechat) -> ServerAccount:
     """An account that WeChat lets in by desktop mode only."""
     return world.sandbox.add_account(web_login=WebLogin.DESKTOP, push_login=False)
 
@@ -57,7 +57,7 @@ def age(decisions: Store, seconds: float) -> None:
 
 
 async def test_a_fresh_account_is_no_desktop_client_before_a_refusal_and_consent(
-    world: Wechat, refused: Account
+    world: Wechat, refused: ServerAccount
 ) -> None:
     async with world.drive() as drive:
         told = await world.refused(drive, refused)
@@ -75,7 +75,7 @@ async def test_a_fresh_account_is_no_desktop_client_before_a_refusal_and_consent
         assert refused.session.desktop
 
 
-async def test_consent_outlives_the_session_and_its_cookies(world: Wechat, refused: Account) -> None:
+async def test_consent_outlives_the_session_and_its_cookies(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive(keep_cookie="0") as drive:
         await world.refused(drive, refused)
         await agree(drive)
@@ -87,7 +87,7 @@ async def test_consent_outlives_the_session_and_its_cookies(world: Wechat, refus
     assert drive.count(InputRequired) == 0
 
 
-async def test_a_mode_that_works_again_counts_as_never_refused(world: Wechat, refused: Account) -> None:
+async def test_a_mode_that_works_again_counts_as_never_refused(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
         await agree(drive)
@@ -101,7 +101,7 @@ async def test_a_mode_that_works_again_counts_as_never_refused(world: Wechat, re
     assert modes(world) == [False, True, False, False]
 
 
-async def test_a_refusal_with_desktop_off_holds_for_an_hour_too(world: Wechat, refused: Account) -> None:
+async def test_a_refusal_with_desktop_off_holds_for_an_hour_too(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive(desktop="off") as drive:
         await world.refused(drive, refused)
         assert (await drive.end()).reason is EndReason.REFUSED
@@ -114,7 +114,7 @@ async def test_a_refusal_with_desktop_off_holds_for_an_hour_too(world: Wechat, r
         await world.login_of(drive)
 
 
-async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: Wechat, refused: Account) -> None:
+async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
         await asked(drive)
@@ -128,7 +128,7 @@ async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: We
     assert modes(world) == [False, False]
 
 
-async def test_three_refusals_a_day_are_enough(world: Wechat, refused: Account) -> None:
+async def test_three_refusals_a_day_are_enough(world: Wechat, refused: ServerAccount) -> None:
     for _ in range(3):
         async with world.drive() as drive:
             await world.refused(drive, refused)
@@ -141,7 +141,7 @@ async def test_three_refusals_a_day_are_enough(world: Wechat, refused: Account) 
         await world.login_of(drive)
 
 
-async def test_what_is_not_asked_for_can_not_be_answered(world: Wechat, refused: Account) -> None:
+async def test_what_is_not_asked_for_can_not_be_answered(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.login_of(drive)
         with pytest.raises(NotAsked):
@@ -157,7 +157,7 @@ async def test_what_is_not_asked_for_can_not_be_answered(world: Wechat, refused:
         await asked(drive)
 
 
-async def test_a_logout_ends_the_wait(world: Wechat, refused: Account) -> None:
+async def test_a_logout_ends_the_wait(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
         await asked(drive)
@@ -167,7 +167,7 @@ async def test_a_logout_ends_the_wait(world: Wechat, refused: Account) -> None:
             await drive.driver.answer(ASKED, "yes")
 
 
-async def test_a_consent_that_can_not_be_stored_does_not_count(world: Wechat, refused: Account) -> None:
+async def test_a_consent_that_can_not_be_stored_does_not_count(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
         await asked(drive)
@@ -200,7 +200,9 @@ async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None
     assert modes(world) == [False, True, False]
 
 
-async def test_a_refusal_in_desktop_mode_is_final_however_old_the_consent_is(world: Wechat, refused: Account) -> None:
+async def test_a_refusal_in_desktop_mode_is_final_however_old_the_consent_is(
+    world: Wechat, refused: ServerAccount
+) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
         await agree(drive)
@@ -259,7 +261,7 @@ async def test_a_mode_that_was_refused_is_not_offered_to_the_phone_either(world:
 
 @pytest.mark.parametrize("ret", [1100, 1102])
 async def test_a_desktop_login_that_is_ended_at_once_is_not_repeated(
-    world: Wechat, refused: Account, ret: int
+    world: Wechat, refused: ServerAccount, ret: int
 ) -> None:
     async with world.drive(timing=hurried(flagged_within=60.0)) as drive:
         await world.refused(drive, refused)
@@ -282,7 +284,9 @@ async def test_a_desktop_login_that_is_ended_at_once_is_not_repeated(
         b"9",
     ],
 )
-async def test_a_damaged_file_of_decisions_allows_nothing(world: Wechat, refused: Account, content: bytes) -> None:
+async def test_a_damaged_file_of_decisions_allows_nothing(
+    world: Wechat, refused: ServerAccount, content: bytes
+) -> None:
     world.decisions.content = content
     async with world.drive() as drive:
         await world.refused(drive, refused)

@@ -4,11 +4,11 @@ import pytest
 
 from tests.unit.drivers.kit import Store, Wechat
 from wxcontroller.drivers.base import Accepted, EndReason, LoginWay, PushOffered, SessionLost
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 
-async def test_the_session_is_over_for_all_who_hold_it(world: Wechat, alice: Account) -> None:
+async def test_the_session_is_over_for_all_who_hold_it(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -24,7 +24,7 @@ async def test_the_session_is_over_for_all_who_hold_it(world: Wechat, alice: Acc
         assert drive.count(Accepted) == 0
 
 
-async def test_a_login_that_waits_for_a_scan_is_given_up(world: Wechat, alice: Account) -> None:
+async def test_a_login_that_waits_for_a_scan_is_given_up(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -37,7 +37,7 @@ async def test_a_login_that_waits_for_a_scan_is_given_up(world: Wechat, alice: A
     assert store.content is None
 
 
-async def test_what_is_parked_forgets_its_session_too(world: Wechat, alice: Account) -> None:
+async def test_what_is_parked_forgets_its_session_too(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store, stop_with_mobile="1") as drive:
         await world.enter(drive, alice)
@@ -49,7 +49,7 @@ async def test_what_is_parked_forgets_its_session_too(world: Wechat, alice: Acco
 
 
 @pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.STATUS])
-async def test_wechat_need_not_hear_of_it(world: Wechat, alice: Account, kind: FaultKind) -> None:
+async def test_wechat_need_not_hear_of_it(world: Wechat, alice: ServerAccount, kind: FaultKind) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -59,7 +59,7 @@ async def test_wechat_need_not_hear_of_it(world: Wechat, alice: Account, kind: F
     assert store.content is None
 
 
-async def test_a_disk_that_keeps_the_session_is_told(world: Wechat, alice: Account) -> None:
+async def test_a_disk_that_keeps_the_session_is_told(world: Wechat, alice: ServerAccount) -> None:
     class Stuck(Store):
         def clear(self) -> None:
             raise OSError(30, "Read-only file system")

@@ -13,19 +13,19 @@ from wxcontroller.core.model import Media, Message, MessageKind
 from wxcontroller.drivers.base import MessageArrived, SessionLost, Upload, Uploaded
 from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox import compose, samples
-from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.contents import Item, kind_of
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.contents import ContentItem, kind_of
 from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.session import Message as Delivered
+from wxcontroller.sandbox.session import ServerMessage as Delivered
 
 MOST = 1 << 24
 
 
-def hold(world: Wechat, kind: str, data: bytes, name: str = "") -> Item:
-    return Item(kind, world.sandbox.contents.add(data), len(data), name, kind_of(data[:16]))
+def hold(world: Wechat, kind: str, data: bytes, name: str = "") -> ContentItem:
+    return ContentItem(kind, world.sandbox.contents.add(data), len(data), name, kind_of(data[:16]))
 
 
-async def arrived(world: Wechat, drive: Drive, account: Account, delivered: Delivered) -> Message:
+async def arrived(world: Wechat, drive: Drive, account: ServerAccount, delivered: Delivered) -> Message:
     if media_id := delivered.fields.get("MediaId"):
         assert delivered.item is not None
         account.hold(str(media_id), delivered.item)
@@ -33,7 +33,7 @@ async def arrived(world: Wechat, drive: Drive, account: Account, delivered: Deli
     return (await drive.until(MessageArrived)).message
 
 
-def draft(world: Wechat, account: Account, chat: str = "", sender: str = "") -> compose.Draft:
+def draft(world: Wechat, account: ServerAccount, chat: str = "", sender: str = "") -> compose.Draft:
     peer = chat or friend(account)
     return compose.Draft(world.sandbox.next_msg_id(), peer, sender or peer)
 
@@ -46,7 +46,7 @@ async def fetched(drive: Drive, message: Message, most: int = MOST) -> tuple[byt
     return sink.getvalue(), got.mime
 
 
-async def test_everything_that_can_be_fetched(world: Wechat, alice: Account) -> None:
+async def test_everything_that_can_be_fetched(world: Wechat, alice: ServerAccount) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     member = next(member.wxid for member in group.members if member.wxid != alice.wxid)
     png, gif, mp3, mp4 = samples.png("x"), samples.gif("x"), samples.mp3(1500), samples.mp4("x")
@@ -78,7 +78,7 @@ async def test_everything_that_can_be_fetched(world: Wechat, alice: Account) -> 
     assert world.violations() == []
 
 
-async def test_too_much_is_not_taken(world: Wechat, alice: Account) -> None:
+async def test_too_much_is_not_taken(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         paper = hold(world, "file", b"x" * 300_000, "x")
@@ -90,7 +90,7 @@ async def test_too_much_is_not_taken(world: Wechat, alice: Account) -> None:
         assert len(sink.getvalue()) <= 1000
 
 
-async def test_what_is_gone_comes_empty(world: Wechat, alice: Account) -> None:
+async def test_what_is_gone_comes_empty(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         for kind in (MessageKind.IMAGE, MessageKind.VIDEO, MessageKind.VOICE):
@@ -113,7 +113,7 @@ async def test_what_is_gone_comes_empty(world: Wechat, alice: Account) -> None:
     ],
 )
 async def test_a_bad_answer_is_no_content(
-    world: Wechat, alice: Account, kind: FaultKind, value: str | int | None
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -130,7 +130,7 @@ async def test_a_bad_answer_is_no_content(
 
 @pytest.mark.parametrize(("kind", "value"), [(FaultKind.STATUS, 503), (FaultKind.RESET, None)])
 async def test_a_passing_failure_is_not_noticed(
-    world: Wechat, alice: Account, kind: FaultKind, value: int | None
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: int | None
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -140,7 +140,7 @@ async def test_a_passing_failure_is_not_noticed(
         assert await fetched(drive, message) == (samples.png("x"), "image/png")
 
 
-async def test_a_full_disk_is_not_wechats_fault(world: Wechat, alice: Account) -> None:
+async def test_a_full_disk_is_not_wechats_fault(world: Wechat, alice: ServerAccount) -> None:
     class Full:
         def write(self, _piece: bytes, /) -> int:
             raise OSError(28, "No space left on device")
@@ -154,7 +154,7 @@ async def test_a_full_disk_is_not_wechats_fault(world: Wechat, alice: Account) -
             await drive.driver.fetch(message.media, Full(), MOST)
 
 
-async def test_pictures_of_people(world: Wechat, alice: Account) -> None:
+async def test_pictures_of_people(world: Wechat, alice: ServerAccount) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -200,7 +200,7 @@ def written(directory: Path, name: str, data: bytes, mime: str = "", kind: Messa
     ],
 )
 async def test_files_as_what_they_are(
-    world: Wechat, alice: Account, tmp_path: Path, name: str, data: bytes, mime: str, kind: str
+    world: Wechat, alice: ServerAccount, tmp_path: Path, name: str, data: bytes, mime: str, kind: str
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -219,7 +219,7 @@ async def test_files_as_what_they_are(
     assert world.violations() == []
 
 
-async def test_a_picture_as_a_file(world: Wechat, alice: Account, tmp_path: Path) -> None:
+async def test_a_picture_as_a_file(world: Wechat, alice: ServerAccount, tmp_path: Path) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         file = written(tmp_path, "x.png", samples.png("x"), "image/png", MessageKind.FILE)
@@ -229,7 +229,7 @@ async def test_a_picture_as_a_file(world: Wechat, alice: Account, tmp_path: Path
     assert world.violations() == []
 
 
-async def test_large_files_need_and_get_a_signature(world: Wechat, alice: Account, tmp_path: Path) -> None:
+async def test_large_files_need_and_get_a_signature(world: Wechat, alice: ServerAccount, tmp_path: Path) -> None:
     file = written(tmp_path, "big.zip", bytes(LARGE + 1), "application/zip")
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -245,7 +245,9 @@ async def test_large_files_need_and_get_a_signature(world: Wechat, alice: Accoun
     assert world.violations() == []
 
 
-async def test_one_upload_at_a_time_and_messages_meanwhile(world: Wechat, alice: Account, tmp_path: Path) -> None:
+async def test_one_upload_at_a_time_and_messages_meanwhile(
+    world: Wechat, alice: ServerAccount, tmp_path: Path
+) -> None:
     files = [written(tmp_path, f"{number}.bin", bytes([number]) * 1_300_000) for number in range(4)]
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -261,7 +263,7 @@ async def test_one_upload_at_a_time_and_messages_meanwhile(world: Wechat, alice:
 
 @pytest.mark.parametrize(("kind", "value"), [(FaultKind.RESET, "after"), (FaultKind.RESET, None)])
 async def test_a_broken_line_in_the_middle_of_an_upload(
-    world: Wechat, alice: Account, tmp_path: Path, kind: FaultKind, value: str | None
+    world: Wechat, alice: ServerAccount, tmp_path: Path, kind: FaultKind, value: str | None
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -275,7 +277,7 @@ async def test_a_broken_line_in_the_middle_of_an_upload(
 
 
 @pytest.mark.parametrize("endpoint", ["webwxuploadmedia", "webwxsendappmsg", "webwxcheckupload"])
-async def test_a_refused_file(world: Wechat, alice: Account, tmp_path: Path, endpoint: str) -> None:
+async def test_a_refused_file(world: Wechat, alice: ServerAccount, tmp_path: Path, endpoint: str) -> None:
     size = LARGE + 1 if endpoint == "webwxcheckupload" else 10
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -288,7 +290,7 @@ async def test_a_refused_file(world: Wechat, alice: Account, tmp_path: Path, end
         assert drive.count(SessionLost) == 0
 
 
-async def test_a_file_refused_in_the_middle_says_where(world: Wechat, alice: Account, tmp_path: Path) -> None:
+async def test_a_file_refused_in_the_middle_says_where(world: Wechat, alice: ServerAccount, tmp_path: Path) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         file = written(tmp_path, "x.bin", bytes(1_200_000))
@@ -299,7 +301,7 @@ async def test_a_file_refused_in_the_middle_says_where(world: Wechat, alice: Acc
         assert (refused.value.piece, refused.value.pieces, refused.value.ret) == (2, 3, 1)
 
 
-async def test_what_is_no_file(world: Wechat, alice: Account, tmp_path: Path) -> None:
+async def test_what_is_no_file(world: Wechat, alice: ServerAccount, tmp_path: Path) -> None:
     async with world.drive() as drive:
         await world.login_of(drive)
         with pytest.raises(WeChatError, match="not logged in"):
@@ -320,7 +322,7 @@ async def test_what_is_no_file(world: Wechat, alice: Account, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("desktop", ["on", "off"])
-async def test_the_form_of_a_file_message(world: Wechat, alice: Account, tmp_path: Path, desktop: str) -> None:
+async def test_the_form_of_a_file_message(world: Wechat, alice: ServerAccount, tmp_path: Path, desktop: str) -> None:
     async with world.drive(desktop=desktop) as drive:
         await world.enter(drive, alice)
         uploaded = await drive.driver.upload(written(tmp_path, "x.txt", b"x"))

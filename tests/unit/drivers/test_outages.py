@@ -17,9 +17,9 @@ from cryptography.x509.oid import NameOID
 from tests.unit.drivers.kit import HURRY, Store, Wechat, counted, hurried
 from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, SessionLost
 from wxcontroller.drivers.line.failures import NoAnswer
-from wxcontroller.drivers.line.transport import Request, Transport
+from wxcontroller.drivers.line.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 DAY = datetime.timedelta(days=1)
@@ -73,7 +73,7 @@ async def server(context: ssl.SSLContext | None, answer: bytes | None = b"") -> 
 async def failure(port: int, ca_file: str = "", scheme: str = "https", host: str = "127.0.0.1") -> NoAnswer:
     async with Transport(Jar(), HURRY, f"{scheme}://{host}:{port}", ca_file) as transport:
         with pytest.raises(NoAnswer) as failed:
-            await transport.send(Request("synccheck", "wx.qq.com", "/x", "skey=secret", timeout=2.0))
+            await transport.send(LineRequest("synccheck", "wx.qq.com", "/x", "skey=secret", timeout=2.0))
     assert "secret" not in f"{failed.value!r} {failed.value} {failed.value.__cause__!r} {failed.value.__context__!r}"
     return failed.value
 
@@ -142,7 +142,7 @@ async def test_a_connection_that_does_not_come_about_is_no_quiet_poll() -> None:
                 other.connect(("127.0.0.1", port))
         async with Transport(Jar(), hurried(connect=0.2), f"http://127.0.0.1:{port}") as transport:
             with pytest.raises(NoAnswer, match=r"can't connect to wx\.qq\.com: no answer in time") as failed:
-                await transport.send(Request("synccheck", "wx.qq.com", "/", timeout=2.0))
+                await transport.send(LineRequest("synccheck", "wx.qq.com", "/", timeout=2.0))
     assert not failed.value.timed_out
 
 
@@ -150,16 +150,18 @@ async def test_silence_has_a_limit_where_there_is_no_reason_for_it(world: Wechat
     async with Transport(Jar(), hurried(silence=0.2), world.url) as transport:
         world.fault("jslogin", FaultKind.DELAY, 0.6, 2)
         with pytest.raises(NoAnswer) as failed:
-            await transport.send(Request("jslogin", "login.wx.qq.com", "/jslogin", timeout=3.0))
+            await transport.send(LineRequest("jslogin", "login.wx.qq.com", "/jslogin", timeout=3.0))
         assert failed.value.timed_out
-        answer = await transport.send(Request("jslogin", "login.wx.qq.com", "/jslogin", timeout=3.0, patient=True))
+        answer = await transport.send(
+            LineRequest("jslogin", "login.wx.qq.com", "/jslogin", timeout=3.0, patient=True)
+        )
         assert answer.status == 200
 
 
 # -- an account
 
 
-async def test_very_slow_answers_are_waited_for(world: Wechat, alice: Account) -> None:
+async def test_very_slow_answers_are_waited_for(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(timing=hurried(silence=0.3, poll=3.0)) as drive:
         for endpoint in ("login", "webwxgetcontact", "webwxbatchgetcontact", "synccheck"):
             world.fault(endpoint, FaultKind.DELAY, 0.8)
@@ -179,7 +181,7 @@ async def test_the_reason_and_the_remedy_are_where_people_look(tmp_path: Path) -
     assert "clock" in str(hindered.reason)
 
 
-async def test_an_outage_says_why(world: Wechat, alice: Account) -> None:
+async def test_an_outage_says_why(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         take_back = world.fault("*", FaultKind.STATUS, 503, count=None)
@@ -191,7 +193,7 @@ async def test_an_outage_says_why(world: Wechat, alice: Account) -> None:
     assert drive.count(SessionLost) == 0
 
 
-async def test_pauses_grow_in_an_outage(world: Wechat, alice: Account) -> None:
+async def test_pauses_grow_in_an_outage(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(timing=hurried(retry_longest=2.0), synccheck_delay="0.1") as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.STATUS, 502, count=None)
@@ -202,7 +204,7 @@ async def test_pauses_grow_in_an_outage(world: Wechat, alice: Account) -> None:
 # -- another host
 
 
-def move(world: Wechat, account: Account, domain: str) -> None:
+def move(world: Wechat, account: ServerAccount, domain: str) -> None:
     world.fault("*", FaultKind.MOVED, domain, count=None)
     account.domain = domain
     if account.session is not None:
@@ -210,7 +212,7 @@ def move(world: Wechat, account: Account, domain: str) -> None:
 
 
 @pytest.mark.parametrize("domain", ["wx2.qq.com", "web.wechat.com"])
-async def test_an_account_that_is_moved_while_it_listens(world: Wechat, alice: Account, domain: str) -> None:
+async def test_an_account_that_is_moved_while_it_listens(world: Wechat, alice: ServerAccount, domain: str) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -225,7 +227,7 @@ async def test_an_account_that_is_moved_while_it_listens(world: Wechat, alice: A
         assert drive.count(QrReady) == 0
 
 
-async def test_an_account_that_was_moved_while_it_was_stopped(world: Wechat, alice: Account) -> None:
+async def test_an_account_that_was_moved_while_it_was_stopped(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -236,14 +238,14 @@ async def test_an_account_that_was_moved_while_it_was_stopped(world: Wechat, ali
     assert drive.count(QrReady) == 0
 
 
-async def test_a_login_that_is_sent_on_from_its_first_question(world: Wechat, alice: Account) -> None:
+async def test_a_login_that_is_sent_on_from_its_first_question(world: Wechat, alice: ServerAccount) -> None:
     move(world, alice, "wx2.qq.com")
     async with world.drive() as drive:
         await world.enter(drive, alice)
     assert world.violations() == []
 
 
-async def test_hosts_that_send_each_other_on_end_in_an_outage(world: Wechat, alice: Account) -> None:
+async def test_hosts_that_send_each_other_on_end_in_an_outage(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         asked = world.requests("synccheck")
@@ -255,7 +257,7 @@ async def test_hosts_that_send_each_other_on_end_in_an_outage(world: Wechat, ali
     assert drive.count(SessionLost) == 0
 
 
-async def test_a_stranger_is_not_followed(world: Wechat, alice: Account) -> None:
+async def test_a_stranger_is_not_followed(world: Wechat, alice: ServerAccount) -> None:
     raw = b"HTTP/1.1 302 Found\r\nLocation: https://wx.qq.com.evil.example/\r\nContent-Length: 0\r\n\r\n"
     async with server(None, raw) as port:
         evil = Wechat(world.sandbox, f"http://127.0.0.1:{port}")

@@ -8,21 +8,23 @@ import pytest
 from tests.unit.drivers.kit import Wechat, counted, friend, wechat
 from wxcontroller.drivers.base import Checkpoint, MessageArrived
 from wxcontroller.sandbox import session as sandbox_session
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options
 
 NEWS = 'window.synccheck={retcode:"0",selector:"3"}'
 
 
-def picture(world: Wechat, alice: Account) -> None:
+def picture(world: Wechat, alice: ServerAccount) -> None:
     assert alice.session is not None
     content = "&lt;msg&gt;&lt;img/&gt;&lt;/msg&gt;"
     peer = friend(alice)
-    alice.session.push(sandbox_session.Message(world.sandbox.next_msg_id(), 1_700_000_000, peer, peer, content, 3))
+    alice.session.push(
+        sandbox_session.ServerMessage(world.sandbox.next_msg_id(), 1_700_000_000, peer, peer, content, 3)
+    )
 
 
-async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, alice: Account) -> None:
+async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         take_back = world.fault("synccheck", FaultKind.GARBAGE, NEWS, count=None)
@@ -35,7 +37,7 @@ async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, ali
 
 @pytest.mark.parametrize(("mode", "least", "most", "nudges"), [("0", 4, 12, 0), ("1", 1, 3, 0), ("2", 1, 5, 1)])
 async def test_the_guard_after_media(
-    world: Wechat, alice: Account, mode: str, least: int, most: int, nudges: int
+    world: Wechat, alice: ServerAccount, mode: str, least: int, most: int, nudges: int
 ) -> None:
     async with world.drive(fix_media_loop=mode) as drive:
         await world.enter(drive, alice)
@@ -50,7 +52,7 @@ async def test_the_guard_after_media(
     assert world.violations() == []
 
 
-async def test_a_stream_of_messages_is_heard_soon_with_few_checks(world: Wechat, alice: Account) -> None:
+async def test_a_stream_of_messages_is_heard_soon_with_few_checks(world: Wechat, alice: ServerAccount) -> None:
     late: list[float] = []
     sent: dict[str, float] = {}
     async with world.drive(synccheck_interval="1") as drive:

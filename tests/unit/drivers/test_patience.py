@@ -7,12 +7,12 @@ import pytest
 from tests.unit.drivers.kit import Wechat, hurried
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.drivers.base import EndReason, LoginStalled, Online, RosterLoaded
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 
 @pytest.mark.parametrize(("times", "asked"), [("0", 1), ("2", 3), ("7", 8)])
-async def test_a_question_is_asked_so_often(world: Wechat, alice: Account, times: str, asked: int) -> None:
+async def test_a_question_is_asked_so_often(world: Wechat, alice: ServerAccount, times: str, asked: int) -> None:
     world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
     async with world.drive(ua_retry_times=times) as drive:
         await world.enter(drive, alice)
@@ -21,7 +21,9 @@ async def test_a_question_is_asked_so_often(world: Wechat, alice: Account, times
 
 
 @pytest.mark.parametrize(("times", "asked"), [("0", 1), ("1", 2), ("50", 3)])
-async def test_the_login_page_three_times_at_most(world: Wechat, alice: Account, times: str, asked: int) -> None:
+async def test_the_login_page_three_times_at_most(
+    world: Wechat, alice: ServerAccount, times: str, asked: int
+) -> None:
     world.fault("webwxnewloginpage", FaultKind.STATUS, 502, count=None)
     async with world.drive(ua_retry_times=times, qrcode_count_max="1") as drive:
         for number in range(4):  # scans in vain
@@ -33,7 +35,7 @@ async def test_the_login_page_three_times_at_most(world: Wechat, alice: Account,
     assert world.requests("webwxnewloginpage") == 4 * asked
 
 
-async def test_a_send_is_made_once(world: Wechat, alice: Account) -> None:
+async def test_a_send_is_made_once(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(ua_retry_times="9") as drive:
         await world.enter(drive, alice)
         world.fault("webwxsendmsg", FaultKind.RESET, "after")
@@ -43,7 +45,7 @@ async def test_a_send_is_made_once(world: Wechat, alice: Account) -> None:
 
 
 @pytest.mark.parametrize(("longest", "silence"), [("1", "600"), ("600", "1")])
-async def test_how_long_an_answer_may_take(world: Wechat, alice: Account, longest: str, silence: str) -> None:
+async def test_how_long_an_answer_may_take(world: Wechat, alice: ServerAccount, longest: str, silence: str) -> None:
     async with world.drive(ua_request_timeout=longest, ua_inactivity_timeout=silence) as drive:
         await world.enter(drive, alice)
         world.fault("webwxsendmsg", FaultKind.DELAY, 3600)
@@ -53,7 +55,7 @@ async def test_how_long_an_answer_may_take(world: Wechat, alice: Account, longes
         assert time.monotonic() - began > 0.9
 
 
-async def test_a_poll_is_longer_than_any_silence(world: Wechat, alice: Account) -> None:
+async def test_a_poll_is_longer_than_any_silence(world: Wechat, alice: ServerAccount) -> None:
     slow = hurried(offline_after=5.0)
     async with world.drive(timing=slow, ua_inactivity_timeout="1", ua_request_timeout="1") as drive:
         world.fault("login", FaultKind.DELAY, 1.5)

@@ -18,7 +18,7 @@ from tests.unit.drivers.proxies import SmallProxy, certificate
 from tests.unit.drivers.test_media import arrived, draft, fetched, hold, written
 from wxcontroller.drivers.base import LoginStalled, Offline, Online, Upload
 from wxcontroller.drivers.line.failures import NoAnswer
-from wxcontroller.drivers.line.transport import Request, Transport
+from wxcontroller.drivers.line.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox import compose, samples
 from wxcontroller.sandbox.sandbox import Options, Sandbox
@@ -118,7 +118,7 @@ async def test_a_password_in_any_script(real: Real) -> None:
     async with real.proxy("http", user="用户", password="密码").running() as proxy:
         url = proxy.url("%E7%94%A8%E6%88%B7", "%E5%AF%86%E7%A0%81")
         async with Transport(None, HURRY, ca_file=str(real.ca_file), proxy=url) as transport:
-            answer = await transport.send(Request("jslogin", "login.wx.qq.com", "/jslogin"))
+            answer = await transport.send(LineRequest("jslogin", "login.wx.qq.com", "/jslogin"))
     assert answer.status == 200
     assert proxy.turned_away == 0
 
@@ -144,7 +144,7 @@ async def failure(proxy: str, ca_file: str = "", connect: float = 2.0, host: str
     timing = replace(HURRY, connect=connect)
     async with Transport(Jar(), timing, ca_file=ca_file, proxy=proxy) as transport:
         with pytest.raises(NoAnswer) as failed:
-            await transport.send(Request("jslogin", host, "/jslogin", "skey=secret"))
+            await transport.send(LineRequest("jslogin", host, "/jslogin", "skey=secret"))
     problem = failed.value
     assert not problem.unsure  # WeChat was not asked
     said = str(problem)

@@ -13,13 +13,13 @@ from tests.unit.drivers.kit import HURRY, Drive, Wechat, friend
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.model import Media
 from wxcontroller.drivers.base import Fetched, MessageArrived
-from wxcontroller.drivers.line.failures import TooLong, Unreadable
-from wxcontroller.drivers.line.transport import Received, Request, Transport
+from wxcontroller.drivers.line.failures import TooLong, UnreadableResponse
+from wxcontroller.drivers.line.transport import LineRequest, ReceivedFile, Transport
 from wxcontroller.drivers.web.media.intake import Intake
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.faults import FaultKind
 
 PAPER = bytes(range(256)) * 4000
@@ -48,8 +48,8 @@ class Paper:
 
 
 @pytest.fixture
-async def paper(world: Wechat, alice: Account) -> AsyncIterator[Paper]:
-    item = Item("file", world.sandbox.contents.add(PAPER), len(PAPER), "a.bin")
+async def paper(world: Wechat, alice: ServerAccount) -> AsyncIterator[Paper]:
+    item = ContentItem("file", world.sandbox.contents.add(PAPER), len(PAPER), "a.bin")
     async with world.drive() as drive:
         await world.enter(drive, alice)
         peer = friend(alice)
@@ -114,12 +114,12 @@ async def test_a_limit_holds_over_all_parts(paper: Paper) -> None:
         await paper.fetch(most=len(PAPER) - 1)
 
 
-async def test_a_video_that_comes_in_parts(world: Wechat, alice: Account) -> None:
+async def test_a_video_that_comes_in_parts(world: Wechat, alice: ServerAccount) -> None:
     """A server may give less than was asked for, as 206 says."""
     sink = io.BytesIO()
     intake = Intake(sink, "webwxgetvideo", 1000)
     for start in (0, 40, 80):
-        intake.begin(Received(40, "video/mp4", start, 120))
+        intake.begin(ReceivedFile(40, "video/mp4", start, 120))
         assert not intake.whole or start == 0
         intake.take(bytes([start]) * 40)
     assert intake.whole
@@ -127,10 +127,10 @@ async def test_a_video_that_comes_in_parts(world: Wechat, alice: Account) -> Non
     assert sink.getvalue() == bytes(40) + b"(" * 40 + b"P" * 40
 
 
-async def test_what_is_gone_meanwhile_is_not_whole(world: Wechat, alice: Account) -> None:
+async def test_what_is_gone_meanwhile_is_not_whole(world: Wechat, alice: ServerAccount) -> None:
     """Of a picture nobody knows the size: the first answer broke off, the next ones are empty."""
     picture = bytes.fromhex("89504e470d0a1a0a") + bytes(1000)
-    item = Item("image", world.sandbox.contents.add(picture), len(picture), "", "image/png")
+    item = ContentItem("image", world.sandbox.contents.add(picture), len(picture), "", "image/png")
     async with world.drive() as drive:
         await world.enter(drive, alice)
         draft = compose.Draft(world.sandbox.next_msg_id(), friend(alice), friend(alice))
@@ -145,9 +145,9 @@ async def test_what_is_gone_meanwhile_is_not_whole(world: Wechat, alice: Account
 
 def test_an_answer_without_a_length_that_broke_off() -> None:
     intake = Intake(io.BytesIO(), "x", 1000)
-    intake.begin(Received(0, "", 0, 0))
+    intake.begin(ReceivedFile(0, "", 0, 0))
     intake.take(b"a" * 50)  # and then the line broke
-    intake.begin(Received(0, "", 0, 0))
+    intake.begin(ReceivedFile(0, "", 0, 0))
     whole = [intake.whole]
     for piece in (49, 1, 1):
         intake.take(b"a" * piece)
@@ -176,12 +176,12 @@ async def test_which_part_an_answer_is(asked: str, said: str, part: tuple[int, i
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    request = Request("webwxgetvideo", "wx.qq.com", "/x", headers={"Range": asked})
-    heard: list[Received] = []
+    request = LineRequest("webwxgetvideo", "wx.qq.com", "/x", headers={"Range": asked})
+    heard: list[ReceivedFile] = []
     try:
         async with Transport(Jar(), HURRY, server=server) as transport:
             if part is None:
-                with pytest.raises(Unreadable, match="which part"):
+                with pytest.raises(UnreadableResponse, match="which part"):
                     await transport.fetch(request, lambda _: None, heard.append)
                 return
             await transport.fetch(request, lambda _: None, heard.append)
@@ -192,15 +192,15 @@ async def test_which_part_an_answer_is(asked: str, said: str, part: tuple[int, i
 
 def test_answers_that_do_not_fit() -> None:
     intake = Intake(io.BytesIO(), "x", 1000)
-    with pytest.raises(Unreadable, match="later part"):
-        intake.begin(Received(5, "", 5, 10))
-    intake.begin(Received(100, "", 0, 0))
+    with pytest.raises(UnreadableResponse, match="later part"):
+        intake.begin(ReceivedFile(5, "", 5, 10))
+    intake.begin(ReceivedFile(100, "", 0, 0))
     intake.take(b"a" * 50)
-    with pytest.raises(Unreadable, match="later part"):
-        intake.begin(Received(5, "", 60, 100))
-    with pytest.raises(Unreadable, match="changed"):
-        intake.begin(Received(101, "", 0, 0))
-    intake.begin(Received(60, "", 40, 100))
+    with pytest.raises(UnreadableResponse, match="later part"):
+        intake.begin(ReceivedFile(5, "", 60, 100))
+    with pytest.raises(UnreadableResponse, match="changed"):
+        intake.begin(ReceivedFile(101, "", 0, 0))
+    intake.begin(ReceivedFile(60, "", 40, 100))
     intake.take(b"b" * 60)
     assert intake.end().size == 100
 
@@ -208,11 +208,11 @@ def test_answers_that_do_not_fit() -> None:
 def test_too_little_to_be_told_apart_is_asked_for_again() -> None:
     sink = io.BytesIO()
     intake = Intake(sink, "x", 1000)
-    intake.begin(Received(100, "", 0, 0))
+    intake.begin(ReceivedFile(100, "", 0, 0))
     intake.take(b'{"BaseResp')
     assert intake.resume_at == 0
-    intake.begin(Received(100, "", 0, 0))
-    with pytest.raises(Unreadable, match="words"):
+    intake.begin(ReceivedFile(100, "", 0, 0))
+    with pytest.raises(UnreadableResponse, match="words"):
         intake.take(b'{"BaseResponse":{"Ret":1101}}')
     assert sink.getvalue() == b""
 
@@ -227,7 +227,7 @@ def test_any_answers_give_the_content_or_a_typed_error(content: bytes, cuts: lis
     intake = Intake(sink, "x", 1000, anything=True, announced=len(content))
     for length, anew, size in [*cuts, (400, True, 7)]:
         start = 0 if anew else intake.resume_at
-        intake.begin(Received(0 if start else len(content), "", start, len(content) if start else 0))
+        intake.begin(ReceivedFile(0 if start else len(content), "", start, len(content) if start else 0))
         part = content[start : start + length]
         for at in range(0, len(part), size):
             intake.take(part[at : at + size])

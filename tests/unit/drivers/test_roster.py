@@ -14,10 +14,10 @@ from wxcontroller.drivers.web.decode.contacts import split
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox import society
 from wxcontroller.sandbox import world as sandbox_world
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options
-from wxcontroller.sandbox.world import Kind, Plan, Seen
+from wxcontroller.sandbox.world import GroupVisibility, Plan, Relation
 
 
 async def test_pages_and_many_groups() -> None:
@@ -27,9 +27,9 @@ async def test_pages_and_many_groups() -> None:
             await world.enter(drive, alice)
             loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
             assert alice.session is not None
-            expected = {alice.session.username(p.wxid) for p in alice.world.contacts() if p.kind is not Kind.SELF}
+            expected = {alice.session.username(p.wxid) for p in alice.world.contacts() if p.kind is not Relation.SELF}
             assert {contact.id for contact in loaded.contacts} >= expected | {"filehelper"}
-            saved = [group for group in alice.world.groups.values() if group.seen is Seen.SAVED]
+            saved = [group for group in alice.world.groups.values() if group.seen is GroupVisibility.SAVED]
             found = {group.id: group for group in loaded.groups}
             for group in saved:
                 got = found[alice.session.username(group.wxid)]
@@ -41,13 +41,13 @@ async def test_pages_and_many_groups() -> None:
 
 
 async def test_contacts_are_in_the_order_of_the_address_book_and_the_file_helper_is_last(
-    world: Wechat, alice: Account
+    world: Wechat, alice: ServerAccount
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
         assert alice.session is not None
-        listed = [alice.session.username(one.wxid) for one in alice.world.contacts() if one.kind is not Kind.SELF]
+        listed = [alice.session.username(one.wxid) for one in alice.world.contacts() if one.kind is not Relation.SELF]
     expected = [name for name in listed if name != "filehelper"]
     assert [contact.id for contact in loaded.contacts][: len(expected)] == expected
     assert loaded.contacts[-1].id == "filehelper"
@@ -99,7 +99,7 @@ BAD = [(FaultKind.STATUS, 503), (FaultKind.RESET, None), (FaultKind.TRUNCATE, 50
     ],
 )
 async def test_a_bad_answer_is_asked_for_again(
-    world: Wechat, alice: Account, endpoint: str, kind: FaultKind, value: str | int | None
+    world: Wechat, alice: ServerAccount, endpoint: str, kind: FaultKind, value: str | int | None
 ) -> None:
     world.fault(endpoint, kind, value, 2)
     async with world.drive() as drive:
@@ -109,7 +109,9 @@ async def test_a_bad_answer_is_asked_for_again(
     assert any(group.members for group in loaded.groups)
 
 
-async def test_an_account_goes_on_without_its_contacts_and_gets_them_later(world: Wechat, alice: Account) -> None:
+async def test_an_account_goes_on_without_its_contacts_and_gets_them_later(
+    world: Wechat, alice: ServerAccount
+) -> None:
     take_back = world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -130,7 +132,7 @@ async def test_a_batch_that_is_refused_is_cut_up(world: Wechat) -> None:
     assert sum(bool(group.members) for group in loaded.groups) >= len(saved)
 
 
-async def test_an_id_that_is_refused_alone_is_left_in_peace(world: Wechat, alice: Account) -> None:
+async def test_an_id_that_is_refused_alone_is_left_in_peace(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -143,7 +145,7 @@ async def test_an_id_that_is_refused_alone_is_left_in_peace(world: Wechat, alice
         assert world.requests("webwxbatchgetcontact") == asked
 
 
-async def test_too_frequent_is_waited_out(world: Wechat, alice: Account) -> None:
+async def test_too_frequent_is_waited_out(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1)
     async with world.drive(timing=hurried(roster_patience=0.1)) as drive:
         await world.enter(drive, alice)
@@ -169,8 +171,8 @@ def detailed(group: Group, member_id: str) -> Member:
 async def test_details_of_members_at_login_when_asked_for(world: Wechat, wanted: bool) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=30))
     group = next(group for group in alice.world.groups.values() if group.saved)
-    stranger = next(m.wxid for m in group.members if alice.world.people[m.wxid].kind is Kind.STRANGER)
-    known = next(m.wxid for m in group.members if alice.world.people[m.wxid].kind is Kind.FRIEND)
+    stranger = next(m.wxid for m in group.members if alice.world.people[m.wxid].kind is Relation.STRANGER)
+    known = next(m.wxid for m in group.members if alice.world.people[m.wxid].kind is Relation.FRIEND)
     for wxid in (stranger, known):
         alice.world.people[wxid].city = "深圳"
     async with world.drive(is_init_group_member="1" if wanted else "0") as drive:
@@ -191,10 +193,10 @@ async def test_details_of_members_at_login_when_asked_for(world: Wechat, wanted:
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-async def test_details_of_who_joins_later(world: Wechat, alice: Account, wanted: bool) -> None:
+async def test_details_of_who_joins_later(world: Wechat, alice: ServerAccount, wanted: bool) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     inside = {member.wxid for member in group.members}
-    newcomer = next(p for p in alice.world.people.values() if p.kind is Kind.STRANGER and p.wxid not in inside)
+    newcomer = next(p for p in alice.world.people.values() if p.kind is Relation.STRANGER and p.wxid not in inside)
     newcomer.city = "深圳"
     async with world.drive(is_update_group_member="1" if wanted else "0") as drive:
         await world.enter(drive, alice)
@@ -216,7 +218,7 @@ async def test_details_of_who_joins_later(world: Wechat, alice: Account, wanted:
     assert world.violations() == []
 
 
-async def test_details_that_are_refused_are_no_harm(world: Wechat, alice: Account) -> None:
+async def test_details_that_are_refused_are_no_harm(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(is_init_group_member="1") as drive:
         world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
         await world.enter(drive, alice)
@@ -225,7 +227,7 @@ async def test_details_that_are_refused_are_no_harm(world: Wechat, alice: Accoun
     assert drive.count(Online) == 1
 
 
-async def uids(world: Wechat, drive: Drive, account: Account) -> dict[str, int]:
+async def uids(world: Wechat, drive: Drive, account: ServerAccount) -> dict[str, int]:
     """Log in; return numbers of some of the people and groups by real id."""
     await world.enter(drive, account)
     assert account.session is not None
@@ -241,7 +243,7 @@ async def uids(world: Wechat, drive: Drive, account: Account) -> dict[str, int]:
     return found
 
 
-async def test_numbers_outlast_a_login(world: Wechat, alice: Account) -> None:
+async def test_numbers_outlast_a_login(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         before = await uids(world, drive, alice)
         assert alice.session is not None
@@ -259,11 +261,11 @@ async def test_numbers_outlast_a_login(world: Wechat, alice: Account) -> None:
 # -- what is true later
 
 
-def saved_group(account: Account) -> sandbox_world.Group:
+def saved_group(account: ServerAccount) -> sandbox_world.ServerGroup:
     return next(group for group in account.world.groups.values() if group.saved and len(group.members) > 3)
 
 
-async def test_who_is_not_among_the_members_is_out_of_the_group(world: Wechat, alice: Account) -> None:
+async def test_who_is_not_among_the_members_is_out_of_the_group(world: Wechat, alice: ServerAccount) -> None:
     group = saved_group(alice)
     me = next(member for member in group.members if member.wxid == alice.wxid)
     async with world.drive() as drive:
@@ -285,7 +287,7 @@ async def test_who_is_not_among_the_members_is_out_of_the_group(world: Wechat, a
     assert sum(len(event.gone) for event in drive.events if isinstance(event, RosterChanged)) == 1
 
 
-async def test_a_list_that_is_cut_short_throws_nobody_out(world: Wechat, alice: Account) -> None:
+async def test_a_list_that_is_cut_short_throws_nobody_out(world: Wechat, alice: ServerAccount) -> None:
     group = saved_group(alice)
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -306,7 +308,7 @@ async def test_a_list_that_is_cut_short_throws_nobody_out(world: Wechat, alice: 
 
 
 async def test_a_name_in_a_group_that_changes_silently_is_found_out_when_its_owner_speaks(
-    world: Wechat, alice: Account
+    world: Wechat, alice: ServerAccount
 ) -> None:
     group = saved_group(alice)
     member = next(one for one in group.members if one.wxid != alice.wxid)
@@ -334,7 +336,7 @@ async def test_a_name_in_a_group_that_changes_silently_is_found_out_when_its_own
 
 
 async def test_a_notice_makes_a_group_be_looked_at_when_its_list_did_not_come_along(
-    world: Wechat, alice: Account
+    world: Wechat, alice: ServerAccount
 ) -> None:
     group = saved_group(alice)
     gone = next(one for one in group.members if one.wxid != alice.wxid)

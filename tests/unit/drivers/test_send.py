@@ -6,15 +6,15 @@ from tests.unit.drivers.kit import Wechat, friend
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import LossReason, SessionLost, Uploaded
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.world import Relation
 
 
 @pytest.mark.parametrize(
     "text", ['a/b \\ "c" <d> & &amp; 你好 😀', "two\nlines\tand a tab", "x" * 2000, "\u2028\x7f"]
 )
-async def test_a_text_arrives_as_it_was_written(world: Wechat, alice: Account, text: str) -> None:
+async def test_a_text_arrives_as_it_was_written(world: Wechat, alice: ServerAccount, text: str) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         assert alice.session is not None
@@ -26,15 +26,15 @@ async def test_a_text_arrives_as_it_was_written(world: Wechat, alice: Account, t
     assert world.violations() == []
 
 
-async def test_what_can_not_be_sent_is_left_out(world: Wechat, alice: Account) -> None:
+async def test_what_can_not_be_sent_is_left_out(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         await drive.driver.send_text("filehelper", "a\r\nb\x00\x1bc\ud800", drive.driver.new_client_id())
     assert alice.sent[-1].text == "a\nbc?"
 
 
-async def test_a_refusal_has_wechats_code(world: Wechat, alice: Account) -> None:
-    stranger = next(person.wxid for person in alice.world.people.values() if person.kind is Kind.STRANGER)
+async def test_a_refusal_has_wechats_code(world: Wechat, alice: ServerAccount) -> None:
+    stranger = next(person.wxid for person in alice.world.people.values() if person.kind is Relation.STRANGER)
     async with world.drive() as drive:
         await world.enter(drive, alice)
         assert alice.session is not None
@@ -50,7 +50,7 @@ async def test_a_refusal_has_wechats_code(world: Wechat, alice: Account) -> None
     [(-1, FailureHandling.RETRY_SAME_ID), (1205, FailureHandling.WAIT), (1204, FailureHandling.NEVER)],
 )
 async def test_a_refusal_says_how_it_is_handled(
-    world: Wechat, alice: Account, ret: int, handling: FailureHandling
+    world: Wechat, alice: ServerAccount, ret: int, handling: FailureHandling
 ) -> None:
     image = Uploaded(MessageKind.IMAGE, "@x", reference="<msg/>")
     async with world.drive() as drive:
@@ -78,7 +78,7 @@ async def test_a_refusal_says_how_it_is_handled(
     ],
 )
 async def test_an_unreadable_answer_allows_a_second_try_with_the_same_id(
-    world: Wechat, alice: Account, kind: FaultKind, value: str | int | None
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -109,7 +109,7 @@ async def test_before_the_login_nothing_is_sent(world: Wechat) -> None:
             await drive.driver.send_text("filehelper", "x", "1")
 
 
-async def test_one_1101_of_a_send_is_not_the_end(world: Wechat, alice: Account) -> None:
+async def test_one_1101_of_a_send_is_not_the_end(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         for number in range(3):
@@ -122,7 +122,7 @@ async def test_one_1101_of_a_send_is_not_the_end(world: Wechat, alice: Account) 
     assert drive.count(SessionLost) == 0
 
 
-async def test_1101_again_and_again_ends_the_session(world: Wechat, alice: Account) -> None:
+async def test_1101_again_and_again_ends_the_session(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         world.fault("webwxsendmsg", FaultKind.RETCODE, 1101, count=3)
@@ -133,7 +133,7 @@ async def test_1101_again_and_again_ends_the_session(world: Wechat, alice: Accou
     assert (lost.reason, lost.ret) == (LossReason.KICKED, 1101)
 
 
-async def test_a_send_learns_of_the_end_before_the_poll(world: Wechat, alice: Account) -> None:
+async def test_a_send_learns_of_the_end_before_the_poll(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.GARBAGE, 'window.synccheck={retcode:"0",selector:"0"}', count=None)

@@ -27,10 +27,10 @@ from wxcontroller.drivers.base import (
     SessionLost,
 )
 from wxcontroller.sandbox import session as sandbox_session
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.sandbox import Options
-from wxcontroller.sandbox.world import Seen
+from wxcontroller.sandbox.world import GroupVisibility
 
 
 def contact_names(drive: Drive) -> dict[str, str]:
@@ -38,7 +38,7 @@ def contact_names(drive: Drive) -> dict[str, str]:
     return {contact.id: contact.name for contact in loaded.contacts}
 
 
-async def test_a_friends_text(world: Wechat, alice: Account) -> None:
+async def test_a_friends_text(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         sent = world.hear(alice, 'a < b &amp; "c" <br/> 你好 😀\nsecond line')
@@ -52,7 +52,7 @@ async def test_a_friends_text(world: Wechat, alice: Account) -> None:
         assert message.time == sent.time
 
 
-async def test_a_text_in_a_group(world: Wechat, alice: Account) -> None:
+async def test_a_text_in_a_group(world: Wechat, alice: ServerAccount) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     member = next(member.wxid for member in group.members if member.wxid != alice.wxid)
     async with world.drive() as drive:
@@ -69,7 +69,7 @@ async def test_a_text_in_a_group(world: Wechat, alice: Account) -> None:
 
 
 async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
-    world: Wechat, alice: Account, caplog: pytest.LogCaptureFixture
+    world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Asked for again they would be as many: they are given up, aloud, and what comes after them is heard."""
     world.limits = Limits(wechat_answer_bytes=200_000)
@@ -88,7 +88,7 @@ async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
     assert world.violations() == []
 
 
-async def test_what_the_own_phone_sends(world: Wechat, alice: Account) -> None:
+async def test_what_the_own_phone_sends(world: Wechat, alice: ServerAccount) -> None:
     group = next(iter(alice.world.groups.values()))
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -103,14 +103,14 @@ async def test_what_the_own_phone_sends(world: Wechat, alice: Account) -> None:
             assert message.sender == alice.session.username(alice.wxid)
 
 
-def deliver_raw(world: Wechat, alice: Account, peer: str, sender: str, content: str, kind: int) -> None:
+def deliver_raw(world: Wechat, alice: ServerAccount, peer: str, sender: str, content: str, kind: int) -> None:
     assert alice.session is not None
     alice.session.push(
-        sandbox_session.Message(world.sandbox.next_msg_id(), 1_700_000_000, peer, sender, content, kind)
+        sandbox_session.ServerMessage(world.sandbox.next_msg_id(), 1_700_000_000, peer, sender, content, kind)
     )
 
 
-async def test_notices_and_kinds_that_are_not_decoded_are_told(world: Wechat, alice: Account) -> None:
+async def test_notices_and_kinds_that_are_not_decoded_are_told(world: Wechat, alice: ServerAccount) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     peer = friend(alice)
     link = (
@@ -135,7 +135,7 @@ async def test_notices_and_kinds_that_are_not_decoded_are_told(world: Wechat, al
     assert (unknown.kind, unknown.raw_kind) == (MessageKind.OTHER, "4711")
 
 
-async def test_a_friend_request_is_told_once(world: Wechat, alice: Account) -> None:
+async def test_a_friend_request_is_told_once(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     asked = "&lt;msg encryptusername='v1_x' fromnickname='N' content='hello' ticket='v2_{}@stranger'/&gt;"
     async with world.drive(store) as drive:
@@ -152,7 +152,7 @@ async def test_a_friend_request_is_told_once(world: Wechat, alice: Account) -> N
         assert drive.texts() == []
 
 
-async def test_a_recall_without_an_id_means_ones_own_last_message(world: Wechat, alice: Account) -> None:
+async def test_a_recall_without_an_id_means_ones_own_last_message(world: Wechat, alice: ServerAccount) -> None:
     recall = (
         '&lt;sysmsg type="revokemsg"&gt;&lt;revokemsg&gt;&lt;msgid&gt;0&lt;/msgid&gt;&lt;replacemsg&gt;'
         "你撤回了一条消息&lt;/replacemsg&gt;&lt;/revokemsg&gt;&lt;/sysmsg&gt;"
@@ -171,7 +171,7 @@ async def test_a_recall_without_an_id_means_ones_own_last_message(world: Wechat,
             assert message.direction is Direction.SENT_ELSEWHERE
 
 
-async def test_a_burst_arrives_once_and_in_order(world: Wechat, alice: Account) -> None:
+async def test_a_burst_arrives_once_and_in_order(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         for number in range(400):
@@ -186,7 +186,7 @@ async def test_a_burst_arrives_once_and_in_order(world: Wechat, alice: Account) 
     assert world.violations() == []
 
 
-async def test_a_repeated_message_is_told_once(world: Wechat, alice: Account) -> None:
+async def test_a_repeated_message_is_told_once(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -217,7 +217,7 @@ async def test_a_repeated_message_is_told_once(world: Wechat, alice: Account) ->
     ],
 )
 async def test_a_lost_answer_loses_and_repeats_nothing(
-    world: Wechat, alice: Account, kind: FaultKind, value: str | int
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -243,7 +243,7 @@ async def test_a_lost_answer_loses_and_repeats_nothing(
     ],
 )
 async def test_a_bad_poll_does_not_matter(
-    world: Wechat, alice: Account, kind: FaultKind, value: str | int | None
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -255,7 +255,7 @@ async def test_a_bad_poll_does_not_matter(
     assert drive.count(SessionLost) == 0
 
 
-async def test_the_push_servers_quirk_is_taken_as_news(world: Wechat, alice: Account) -> None:
+async def test_the_push_servers_quirk_is_taken_as_news(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         syncs = world.requests("webwxsync")
@@ -267,7 +267,7 @@ async def test_the_push_servers_quirk_is_taken_as_news(world: Wechat, alice: Acc
         assert not drive.texts()
 
 
-async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: Account) -> None:
+async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         take_back = world.fault("*", FaultKind.RESET, count=None)
@@ -307,7 +307,7 @@ async def test_a_proxy_that_allows_no_long_polls_makes_nobody_offline() -> None:
             await drive.text("through")
 
 
-async def test_news_that_can_not_be_fetched_count_as_an_outage(world: Wechat, alice: Account) -> None:
+async def test_news_that_can_not_be_fetched_count_as_an_outage(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         take_back = world.fault("webwxsync", FaultKind.GARBAGE, count=None)
@@ -327,7 +327,7 @@ async def test_a_poll_that_hangs_still_shows_progress() -> None:
             await drive.text("here")
 
 
-async def test_a_message_is_taken_before_wechat_is_told(world: Wechat, alice: Account) -> None:
+async def test_a_message_is_taken_before_wechat_is_told(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -345,7 +345,7 @@ async def test_a_message_is_taken_before_wechat_is_told(world: Wechat, alice: Ac
         await drive.text("not taken")
 
 
-async def test_without_a_checkpoint_messages_come_again_under_their_ids(world: Wechat, alice: Account) -> None:
+async def test_without_a_checkpoint_messages_come_again_under_their_ids(world: Wechat, alice: ServerAccount) -> None:
     """Nothing but a checkpoint says that a message is done; by its id the event log knows it again."""
     store = Store()
     async with world.drive(store) as drive:
@@ -360,7 +360,9 @@ async def test_without_a_checkpoint_messages_come_again_under_their_ids(world: W
         await drive.text("second")
 
 
-async def test_what_a_checkpoint_covers_is_not_told_again_after_a_restart(world: Wechat, alice: Account) -> None:
+async def test_what_a_checkpoint_covers_is_not_told_again_after_a_restart(
+    world: Wechat, alice: ServerAccount
+) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -375,7 +377,9 @@ async def test_what_a_checkpoint_covers_is_not_told_again_after_a_restart(world:
     assert drive.texts() == ["second"]
 
 
-async def test_a_new_login_does_not_wait_for_a_database_that_can_not_be_read(world: Wechat, alice: Account) -> None:
+async def test_a_new_login_does_not_wait_for_a_database_that_can_not_be_read(
+    world: Wechat, alice: ServerAccount
+) -> None:
     """It has no position yet that could be lost."""
     store = Store()
     store.state.broken = True
@@ -384,7 +388,7 @@ async def test_a_new_login_does_not_wait_for_a_database_that_can_not_be_read(wor
         assert drive.count(LoginStalled) == 0
 
 
-async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: Wechat, alice: Account) -> None:
+async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         drive.disk = asyncio.Event()
@@ -397,7 +401,7 @@ async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: We
         assert drive.count(Offline) == 0
 
 
-async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, alice: Account) -> None:
+async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -410,7 +414,7 @@ async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, a
         await drive.text("meanwhile")
 
 
-async def test_what_emit_raises_comes_out(world: Wechat, alice: Account) -> None:
+async def test_what_emit_raises_comes_out(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
 
@@ -429,7 +433,7 @@ async def test_what_emit_raises_comes_out(world: Wechat, alice: Account) -> None
     ("ret", "reason"), [(1100, LossReason.LOGGED_OUT), (1101, LossReason.KICKED), (1102, LossReason.COOKIE)]
 )
 async def test_a_lost_session_is_followed_by_a_new_login(
-    world: Wechat, alice: Account, ret: int, reason: LossReason
+    world: Wechat, alice: ServerAccount, ret: int, reason: LossReason
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -443,7 +447,7 @@ async def test_a_lost_session_is_followed_by_a_new_login(
         await drive.text("again")
 
 
-async def test_a_single_1102_is_asked_again(world: Wechat, alice: Account) -> None:
+async def test_a_single_1102_is_asked_again(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.RETCODE, 1102)
@@ -453,7 +457,7 @@ async def test_a_single_1102_is_asked_again(world: Wechat, alice: Account) -> No
     assert drive.count(SessionLost) == 0
 
 
-async def test_stop_with_mobile(world: Wechat, alice: Account) -> None:
+async def test_stop_with_mobile(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(stop_with_mobile="1") as drive:
         await world.enter(drive, alice)
         world.sandbox.close_session(alice, 1101)
@@ -462,7 +466,7 @@ async def test_stop_with_mobile(world: Wechat, alice: Account) -> None:
     assert drive.count(SessionLost) == 1
 
 
-async def test_1101_from_a_sync_stops(world: Wechat, alice: Account) -> None:
+async def test_1101_from_a_sync_stops(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         world.fault("webwxsync", FaultKind.RETCODE, 1101, count=None)
@@ -471,7 +475,7 @@ async def test_1101_from_a_sync_stops(world: Wechat, alice: Account) -> None:
     assert ended.reason is EndReason.PHONE
 
 
-async def test_a_stored_session_that_dies_at_once_is_logged_in_anew(world: Wechat, alice: Account) -> None:
+async def test_a_stored_session_that_dies_at_once_is_logged_in_anew(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -482,7 +486,7 @@ async def test_a_stored_session_that_dies_at_once_is_logged_in_anew(world: Wecha
         await world.consent(drive)
 
 
-async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat, alice: Account) -> None:
+async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(timing=hurried(relogins=2)) as drive:
         await world.enter(drive, alice)
         for _ in range(2):
@@ -495,7 +499,7 @@ async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat
 
 
 @pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
-async def test_codes_without_a_meaning_end_in_a_new_login(world: Wechat, alice: Account, endpoint: str) -> None:
+async def test_codes_without_a_meaning_end_in_a_new_login(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
     async with world.drive(timing=hurried(unknown_codes=4)) as drive:
         await world.enter(drive, alice)
         world.fault(endpoint, FaultKind.RETCODE, 7, count=8)  # after four the session is opened anew
@@ -504,7 +508,7 @@ async def test_codes_without_a_meaning_end_in_a_new_login(world: Wechat, alice: 
         assert (lost.reason, lost.ret) == (LossReason.ERRORS, 7)
 
 
-async def test_too_frequent_pauses_and_goes_on(world: Wechat, alice: Account) -> None:
+async def test_too_frequent_pauses_and_goes_on(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.RETCODE, 1205, count=3)
@@ -520,7 +524,7 @@ async def test_too_frequent_pauses_and_goes_on(world: Wechat, alice: Account) ->
     assert drive.count(SessionLost) == 0
 
 
-async def test_changes_of_contacts(world: Wechat, alice: Account) -> None:
+async def test_changes_of_contacts(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         session = alice.session
@@ -534,11 +538,11 @@ async def test_changes_of_contacts(world: Wechat, alice: Account) -> None:
         assert (await drive.until(RosterChanged)).gone == (session.username(person.wxid),)
 
 
-async def test_an_unsaved_group_is_known_by_the_time_it_speaks(world: Wechat, alice: Account) -> None:
-    hidden = next(group for group in alice.world.groups.values() if group.seen is Seen.INIT)
+async def test_an_unsaved_group_is_known_by_the_time_it_speaks(world: Wechat, alice: ServerAccount) -> None:
+    hidden = next(group for group in alice.world.groups.values() if group.seen is GroupVisibility.INIT)
     async with world.drive() as drive:
         await world.enter(drive, alice)
-        hidden.seen = Seen.NOTIFY
+        hidden.seen = GroupVisibility.NOTIFY
         member = next(member.wxid for member in hidden.members if member.wxid != alice.wxid)
         world.hear(alice, "hello from nowhere", hidden.wxid, member)
         message = (await drive.text("hello from nowhere")).message
@@ -551,7 +555,7 @@ async def test_an_unsaved_group_is_known_by_the_time_it_speaks(world: Wechat, al
     assert message.sender in {person.id for person in known[message.chat].members}
 
 
-async def test_oneself(world: Wechat, alice: Account) -> None:
+async def test_oneself(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         assert alice.session is not None

@@ -24,13 +24,13 @@ from wxcontroller.drivers.base import (
     SessionLost,
 )
 from wxcontroller.sandbox import session as sandbox_session
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 NEWS = 'window.synccheck={retcode:"0",selector:"%s"}'
 
 
-async def confirmed(world: Wechat, drive: Drive, account: Account) -> None:
+async def confirmed(world: Wechat, drive: Drive, account: ServerAccount) -> None:
     login = await world.login_of(drive)
     world.sandbox.logins.scan(login, account.uin)
     world.sandbox.logins.confirm(login)
@@ -45,7 +45,7 @@ async def confirmed(world: Wechat, drive: Drive, account: Account) -> None:
     ("ret", "reason"), [(1100, LossReason.LOGGED_OUT), (1101, LossReason.KICKED), (1102, LossReason.COOKIE)]
 )
 async def test_what_ends_a_session_at_the_check_and_at_the_sync(
-    world: Wechat, alice: Account, endpoint: str, ret: int, reason: LossReason
+    world: Wechat, alice: ServerAccount, endpoint: str, ret: int, reason: LossReason
 ) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -61,7 +61,7 @@ async def test_what_ends_a_session_at_the_check_and_at_the_sync(
 
 @pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
 @pytest.mark.parametrize("ret", [-1, 1, 2, 1205])
-async def test_what_ends_no_session(world: Wechat, alice: Account, endpoint: str, ret: int) -> None:
+async def test_what_ends_no_session(world: Wechat, alice: ServerAccount, endpoint: str, ret: int) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         world.fault(endpoint, FaultKind.RETCODE, ret, count=4)
@@ -71,7 +71,9 @@ async def test_what_ends_no_session(world: Wechat, alice: Account, endpoint: str
 
 
 @pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
-async def test_an_hour_of_too_frequent_ends_in_a_new_login(world: Wechat, alice: Account, endpoint: str) -> None:
+async def test_an_hour_of_too_frequent_ends_in_a_new_login(
+    world: Wechat, alice: ServerAccount, endpoint: str
+) -> None:
     async with world.drive(timing=hurried(frequent_limit=0.5)) as drive:
         await world.enter(drive, alice)
         world.fault(endpoint, FaultKind.RETCODE, 1205, count=None)
@@ -81,7 +83,7 @@ async def test_an_hour_of_too_frequent_ends_in_a_new_login(world: Wechat, alice:
         assert (lost.ret, lost.reason) == (1205, LossReason.TOO_FREQUENT)
 
 
-async def test_a_session_that_gets_stuck_is_opened_anew_without_a_phone(world: Wechat, alice: Account) -> None:
+async def test_a_session_that_gets_stuck_is_opened_anew_without_a_phone(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(timing=hurried(unknown_codes=4)) as drive:
         await world.enter(drive, alice)
         opened = world.requests("webwxinit")
@@ -96,7 +98,7 @@ async def test_a_session_that_gets_stuck_is_opened_anew_without_a_phone(world: W
     assert world.violations() == []
 
 
-async def test_a_stuck_session_that_turns_out_to_be_over_is_lost(world: Wechat, alice: Account) -> None:
+async def test_a_stuck_session_that_turns_out_to_be_over_is_lost(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(timing=hurried(unknown_codes=3)) as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.RETCODE, -1, count=None)
@@ -109,7 +111,7 @@ async def test_a_stuck_session_that_turns_out_to_be_over_is_lost(world: Wechat, 
 
 
 @pytest.mark.parametrize("selector", ["2", "3", "4", "6", "7", "1001"])
-async def test_a_selector_without_news_is_no_busy_loop(world: Wechat, alice: Account, selector: str) -> None:
+async def test_a_selector_without_news_is_no_busy_loop(world: Wechat, alice: ServerAccount, selector: str) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         take_back = world.fault("synccheck", FaultKind.GARBAGE, NEWS % selector, count=None)
@@ -124,7 +126,7 @@ async def test_a_selector_without_news_is_no_busy_loop(world: Wechat, alice: Acc
 
 
 @pytest.mark.parametrize("what", ["message", "contact", "notify"])
-async def test_news_that_are_none_are_no_busy_loop_either(world: Wechat, alice: Account, what: str) -> None:
+async def test_news_that_are_none_are_no_busy_loop_either(world: Wechat, alice: ServerAccount, what: str) -> None:
     """A server that does not take the key, and tells the same again and again."""
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -135,7 +137,7 @@ async def test_news_that_are_none_are_no_busy_loop_either(world: Wechat, alice: 
         told: dict[str, sandbox_session.Event] = {
             "message": old,
             "contact": sandbox_session.ContactChanged(peer),
-            "notify": sandbox_session.Message(
+            "notify": sandbox_session.ServerMessage(
                 world.sandbox.next_msg_id(), 1_700_000_000, alice.wxid, peer, "", 51, notify_code=5
             ),
         }
@@ -161,7 +163,7 @@ async def test_news_that_are_none_are_no_busy_loop_either(world: Wechat, alice: 
 
 @pytest.mark.parametrize("ret", [1100, 1102])
 async def test_a_session_that_never_gave_news_is_flagged_however_long_contacts_took(
-    world: Wechat, alice: Account, ret: int
+    world: Wechat, alice: ServerAccount, ret: int
 ) -> None:
     world.fault("webwxgetcontact", FaultKind.DELAY, 0.4)
     for endpoint in ("synccheck", "webwxsync"):
@@ -175,7 +177,7 @@ async def test_a_session_that_never_gave_news_is_flagged_however_long_contacts_t
 
 
 async def test_a_session_that_ends_while_contacts_are_loaded_is_noticed_at_once(
-    world: Wechat, alice: Account
+    world: Wechat, alice: ServerAccount
 ) -> None:
     for endpoint in ("synccheck", "webwxsync", "webwxgetcontact", "webwxbatchgetcontact"):
         world.fault(endpoint, FaultKind.RETCODE, 1102, count=None)
@@ -185,7 +187,7 @@ async def test_a_session_that_ends_while_contacts_are_loaded_is_noticed_at_once(
     assert ended.reason is EndReason.FLAGGED
 
 
-async def test_an_outage_before_the_first_news_is_told(world: Wechat, alice: Account) -> None:
+async def test_an_outage_before_the_first_news_is_told(world: Wechat, alice: ServerAccount) -> None:
     take_back = world.fault("webwxsync", FaultKind.STATUS, 503, count=None)
     async with world.drive() as drive:
         await confirmed(world, drive, alice)
@@ -197,7 +199,7 @@ async def test_an_outage_before_the_first_news_is_told(world: Wechat, alice: Acc
     assert drive.count(Offline) == 1
 
 
-async def test_an_address_book_that_hangs_does_not_keep_messages_waiting(world: Wechat, alice: Account) -> None:
+async def test_an_address_book_that_hangs_does_not_keep_messages_waiting(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxgetcontact", FaultKind.DROP, 600, count=None)
     async with world.drive(timing=hurried(contacts=0.6)) as drive:
         await confirmed(world, drive, alice)
@@ -208,7 +210,9 @@ async def test_an_address_book_that_hangs_does_not_keep_messages_waiting(world: 
     assert drive.count(Online) == 1
 
 
-async def test_an_address_book_that_is_refused_is_asked_for_less_and_less(world: Wechat, alice: Account) -> None:
+async def test_an_address_book_that_is_refused_is_asked_for_less_and_less(
+    world: Wechat, alice: ServerAccount
+) -> None:
     world.fault("webwxgetcontact", FaultKind.RETCODE, 1, count=None)
     async with world.drive(timing=hurried(roster_again=0.1, retries=0)) as drive:
         await world.enter(drive, alice)
@@ -216,7 +220,7 @@ async def test_an_address_book_that_is_refused_is_asked_for_less_and_less(world:
         assert await counted(world, "webwxgetcontact", 1.6, least=2) <= 5
 
 
-async def test_codes_that_die_young_do_not_use_up_the_bound_at_once(world: Wechat, alice: Account) -> None:
+async def test_codes_that_die_young_do_not_use_up_the_bound_at_once(world: Wechat, alice: ServerAccount) -> None:
     take_back = world.fault("login", FaultKind.RETCODE, 500, count=None)
     async with world.drive(timing=hurried(retry_first=0.2, retry_longest=5.0)) as drive:
         began = time.monotonic()
@@ -229,7 +233,7 @@ async def test_codes_that_die_young_do_not_use_up_the_bound_at_once(world: Wecha
         await world.enter(drive, alice)
 
 
-async def test_a_stored_session_outlives_a_bad_hour_of_everything(world: Wechat, alice: Account) -> None:
+async def test_a_stored_session_outlives_a_bad_hour_of_everything(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -245,7 +249,7 @@ async def test_a_stored_session_outlives_a_bad_hour_of_everything(world: Wechat,
         await drive.until(Online)
 
 
-async def test_a_stored_session_is_kept_through_any_overload(world: Wechat, alice: Account) -> None:
+async def test_a_stored_session_is_kept_through_any_overload(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
         await world.enter(drive, alice)
@@ -257,7 +261,7 @@ async def test_a_stored_session_is_kept_through_any_overload(world: Wechat, alic
 
 @pytest.mark.parametrize(("kind", "value", "times"), [(FaultKind.STATUS, 503, 14), (FaultKind.SHORT, 40, 4)])
 async def test_groups_are_not_given_up_for_an_overload(
-    world: Wechat, alice: Account, kind: FaultKind, value: int, times: int
+    world: Wechat, alice: ServerAccount, kind: FaultKind, value: int, times: int
 ) -> None:
     saved = [group for group in alice.world.groups.values() if group.saved]
     world.fault("webwxbatchgetcontact", kind, value, count=times)
@@ -271,7 +275,9 @@ async def test_groups_are_not_given_up_for_an_overload(
     assert world.requests("webwxbatchgetcontact") <= times + 4
 
 
-async def test_an_outage_is_told_on_time_whatever_the_pauses_between_tries_are(world: Wechat, alice: Account) -> None:
+async def test_an_outage_is_told_on_time_whatever_the_pauses_between_tries_are(
+    world: Wechat, alice: ServerAccount
+) -> None:
     async with world.drive(timing=hurried(retry_first=3600.0, retry_longest=3600.0)) as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.STATUS, 503, count=None)

@@ -22,7 +22,7 @@ from tests.unit.durability.routes import WEB, Route
 from tests.unit.durability.tracing import traced
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.paths import Paths
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 
 ROOT = Path(__file__).parents[3]
 
@@ -33,7 +33,7 @@ class Process:
 
     paths: Paths
     wechat: Wechat
-    account: Account
+    account: ServerAccount
     webhook: Webhook
     http: aiohttp.ClientSession
     port: int

@@ -12,9 +12,9 @@ from wxcontroller.core.jsontypes import obj, text
 from wxcontroller.drivers.base import Capabilities
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import Media
+from wxcontroller.sandbox.ilink.items import ItemMedia
 from wxcontroller.sandbox.ilink.model import User
 
 if TYPE_CHECKING:
@@ -127,8 +127,10 @@ class ILink(Route):
         return text(phone.write_text(one.wechat.sandbox, one.account, words)["message_id"])
 
     async def show(self, one: "Process") -> str:
-        item = Item("image", one.wechat.sandbox.contents.add(PICTURE), len(PICTURE), "a.png")
-        return text(phone.write_media(one.wechat.sandbox, one.account, Media(item, bytes(range(16))))["message_id"])
+        item = ContentItem("image", one.wechat.sandbox.contents.add(PICTURE), len(PICTURE), "a.png")
+        return text(
+            phone.write_media(one.wechat.sandbox, one.account, ItemMedia(item, bytes(range(16))))["message_id"]
+        )
 
     def recipient(self, one: "Process") -> str:
         return self._user(one).user_id

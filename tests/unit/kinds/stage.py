@@ -20,8 +20,8 @@ from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.web.driver import WebDriver
-from wxcontroller.sandbox.account import Account, Sent
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.account import ServerAccount, WebSend
+from wxcontroller.sandbox.world import Relation
 
 
 @dataclass
@@ -29,7 +29,7 @@ class Stage:
     """``friend``, ``member`` and ``group`` are real ids of people that messages come from and go to."""
 
     wechat: Wechat
-    account: Account
+    account: ServerAccount
     webhook: Webhook
     http: aiohttp.ClientSession
     port: int
@@ -75,7 +75,7 @@ class Stage:
             found: JsonValue = json.loads(await answer.read())
             return found
 
-    async def sent(self, answer: JsonValue) -> Sent:
+    async def sent(self, answer: JsonValue) -> WebSend:
         """What the recipient of a send got."""
         message_id = text(obj(answer).get("id")).partition(":")[0]
         return next(one for one in self.account.sent if one.msg_id == message_id)
@@ -141,7 +141,7 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
         await _log_in(world, account, paths)
         people = account.world.people.values()
         room = next(room for room in account.world.groups.values() if room.saved and len(room.members) > 3)
-        stranger = next(m.wxid for m in room.members if account.world.people[m.wxid].kind is Kind.STRANGER)
+        stranger = next(m.wxid for m in room.members if account.world.people[m.wxid].kind is Relation.STRANGER)
         stage = Stage(
             world,
             account,
@@ -149,8 +149,8 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
             http,
             port,
             paths,
-            friend=next(one.wxid for one in people if one.kind is Kind.FRIEND),
-            official=next(one.wxid for one in people if one.kind is Kind.OFFICIAL),
+            friend=next(one.wxid for one in people if one.kind is Relation.FRIEND),
+            official=next(one.wxid for one in people if one.kind is Relation.OFFICIAL),
             group=room.wxid,
             member=stranger,
             life=life,
@@ -159,7 +159,7 @@ async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
         yield stage
 
 
-async def _log_in(world: Wechat, account: Account, paths: Paths) -> None:
+async def _log_in(world: Wechat, account: ServerAccount, paths: Paths) -> None:
     logins, deadline = world.sandbox.logins, time.monotonic() + PATIENCE
     while not (waiting := [one for one in logins.newest_first() if one.uin is None]):
         assert time.monotonic() < deadline, "no login"

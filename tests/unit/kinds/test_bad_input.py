@@ -13,10 +13,10 @@ import pytest_asyncio
 from tests.unit.kinds.stage import Stage, staged
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.session import ContactChanged
-from wxcontroller.sandbox.world import Kind
+from wxcontroller.sandbox.world import Relation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -123,7 +123,7 @@ async def test_who_is_in_no_list_of_members_is_reported_all_the_same(stage: Stag
     group = stage.account.world.groups[stage.group]
     inside = {member.wxid for member in group.members}
     outsider = next(
-        p.wxid for p in stage.account.world.people.values() if p.wxid not in inside and p.kind is Kind.FRIEND
+        p.wxid for p in stage.account.world.people.values() if p.wxid not in inside and p.kind is Relation.FRIEND
     )
     sent = stage.wechat.sandbox.deliver(stage.account, stage.group, outsider, "who am I?", "peer")
     report = await stage.report(str(sent.msg_id))
@@ -141,7 +141,9 @@ async def test_the_account_itself_missing_from_a_group(stage: Stage) -> None:
 
 
 async def test_empty_names(stage: Stage) -> None:
-    person = next(p for p in stage.account.world.people.values() if p.kind is Kind.FRIEND and p.wxid != stage.friend)
+    person = next(
+        p for p in stage.account.world.people.values() if p.kind is Relation.FRIEND and p.wxid != stage.friend
+    )
     stage.wechat.sandbox.change(stage.account, person.wxid, "", "")
     sent = stage.wechat.sandbox.deliver(stage.account, person.wxid, person.wxid, "nobody", "peer")
     report = await stage.report(str(sent.msg_id))
@@ -192,7 +194,7 @@ async def test_names_of_files(stage: Stage, name: str, shown: str, suffix: str) 
 
 async def test_a_full_disk_costs_the_content_and_nothing_else(stage: Stage) -> None:
     """The kernel lets no file grow beyond a limit: what a full disk does, for this process alone."""
-    item = Item("file", stage.wechat.sandbox.contents.add(bytes(9_000_000)), 9_000_000, "big.bin")
+    item = ContentItem("file", stage.wechat.sandbox.contents.add(bytes(9_000_000)), 9_000_000, "big.bin")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (6_000_000, hard))  # more than the write-ahead log ever has
     try:

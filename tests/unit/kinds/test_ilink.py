@@ -26,9 +26,9 @@ from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.core.paths import Paths
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import KeyForm, Media, text_item
+from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm, text_item
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 KEY = bytes(range(16))
@@ -62,8 +62,8 @@ class Stage:
         if not kind.media:
             item: JsonObject = {"type": 8} if kind.format == "other" else text_item(kind.content)
             return text(phone.write(sandbox, account, self.wechat.bot, item, kind.content)["message_id"])
-        content = Item(kind.media, sandbox.contents.add(kind.data), len(kind.data), kind.file_name)
-        media = Media(content, KEY, kind.form, kind.full_url, 1500, 3, kind.transcript)
+        content = ContentItem(kind.media, sandbox.contents.add(kind.data), len(kind.data), kind.file_name)
+        media = ItemMedia(content, KEY, kind.form, kind.full_url, 1500, 3, kind.transcript)
         return text(phone.write_media(sandbox, account, media)["message_id"])
 
 

@@ -29,9 +29,9 @@ from yarl import URL
 
 from tests.patience import PATIENCE
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.codes import Code
-from wxcontroller.sandbox.ilink.model import Bot, Exchange
-from wxcontroller.sandbox.logins import State
+from wxcontroller.sandbox.ilink.codes import ILinkCode
+from wxcontroller.sandbox.ilink.model import Bot, RecordedCall
+from wxcontroller.sandbox.logins import LoginStage
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, running
 
@@ -147,22 +147,22 @@ class Agent:
             return value
 
 
-def newest_code(sandbox: Sandbox) -> Code:
+def newest_code(sandbox: Sandbox) -> ILinkCode:
     """Return the code that was handed out last."""
-    return next(login for login in reversed(sandbox.logins.all.values()) if isinstance(login, Code))
+    return next(login for login in reversed(sandbox.logins.all.values()) if isinstance(login, ILinkCode))
 
 
-async def waiting_code(sandbox: Sandbox, seconds: float = PATIENCE) -> Code:
+async def waiting_code(sandbox: Sandbox, seconds: float = PATIENCE) -> ILinkCode:
     """Wait for a code that nobody has scanned, and return it."""
     async with asyncio.timeout(seconds):
         while True:
             for login in sandbox.logins.newest_first():
-                if isinstance(login, Code) and login.state is State.WAITING:
+                if isinstance(login, ILinkCode) and login.state is LoginStage.WAITING:
                     return login
             await sandbox.logins.bell.wait(seconds)
 
 
-def requests(sandbox: Sandbox, endpoint: str) -> list[Exchange]:
+def requests(sandbox: Sandbox, endpoint: str) -> list[RecordedCall]:
     """Return the requests of an endpoint, oldest first."""
     return [one for one in sandbox.ilink.exchanges if one.endpoint == endpoint]
 

@@ -9,7 +9,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.sandbox.agent import HURRY, UIN, Agent, ilink_sandbox, newest_code, notes, requests, waiting_code
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.codes import Redirect
+from wxcontroller.sandbox.ilink.codes import HostChange
 from wxcontroller.sandbox.logins import WrongState
 from wxcontroller.sandbox.sandbox import Sandbox
 
@@ -85,7 +85,7 @@ async def test_digits_are_tried_and_the_third_wrong_ones_block(pair: tuple[Sandb
 async def test_a_redirect_is_repeated_until_the_client_follows_it(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     code = await agent.code()
-    phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN], redirect=Redirect.OTHER_NAME)
+    phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN], redirect=HostChange.OTHER_NAME)
     told = await agent.status(code)
     port = agent.url.rpartition(":")[2]
     assert told == {"ret": 0, "status": "scaned_but_redirect", "redirect_host": f"localhost:{port}"}
@@ -96,7 +96,7 @@ async def test_a_redirect_is_repeated_until_the_client_follows_it(pair: tuple[Sa
     assert (confirmed["status"], confirmed["baseurl"]) == ("confirmed", "")
 
     code = await agent.code()
-    phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN], redirect=Redirect.HERE)
+    phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN], redirect=HostChange.HERE)
     assert await agent.status(code) == {"ret": 0, "status": "scaned_but_redirect"}
     assert (await agent.status(code))["status"] == "scaned"
 

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
 from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox, notes
-from wxcontroller.sandbox.contents import Contents
+from wxcontroller.sandbox.contents import ServerContents
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import crypt, phone
 from wxcontroller.sandbox.ilink.items import partial_text
@@ -78,7 +78,7 @@ def item(kind: str, number: int, parameter: str, key: str = crypt.hex_form(_KEY)
     ],
 )
 def test_vectors(tmp_path: Path, plain: bytes, ciphertext: str) -> None:
-    contents = Contents(tmp_path)
+    contents = ServerContents(tmp_path)
     (tmp_path / "plain").write_bytes(plain)
     incoming = contents.begin()
     crypt.encrypt(tmp_path / "plain", _KEY, incoming)

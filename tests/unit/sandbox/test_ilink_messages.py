@@ -10,7 +10,7 @@ import pytest
 from tests.unit.sandbox.agent import HURRY, OTHER_UIN, UIN, Agent, Json, ilink_sandbox, notes, requests
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import Answer, Bot, SessionState, Settings, Tokens
+from wxcontroller.sandbox.ilink.model import Bot, ILinkBehavior, SendVerdict, SessionState, TokenPolicy
 from wxcontroller.sandbox.sandbox import Sandbox
 
 _SHUT = {"ret": -14, "errmsg": "session timeout"}
@@ -35,7 +35,7 @@ async def write(sandbox: Sandbox, agent: Agent, said: str) -> Json:
     return message
 
 
-def settings(sandbox: Sandbox) -> Settings:
+def settings(sandbox: Sandbox) -> ILinkBehavior:
     return sandbox.ilink.users[UIN].settings
 
 
@@ -222,10 +222,10 @@ async def test_context_tokens_as_the_setting_says(pair: tuple[Sandbox, Agent]) -
     sandbox, agent = pair
     assert await agent.send_text("no token", context_token="") == _INVALID
     assert (await agent.send_text("forged", context_token="forged"))["ret"] == 0
-    settings(sandbox).tokens = Tokens.CHECKED
+    settings(sandbox).tokens = TokenPolicy.CHECKED
     assert await agent.send_text("forged", context_token="forged") == {"ret": -2, "errmsg": "prepare failed"}
     assert (await agent.send_text("real"))["ret"] == 0
-    settings(sandbox).tokens = Tokens.IGNORED
+    settings(sandbox).tokens = TokenPolicy.IGNORED
     sandbox.forward(48 * _HOUR)
     assert (await agent.send_text("no token", context_token=""))["ret"] == 0
     assert await agent.send_text("real") == _SHUT
@@ -233,17 +233,17 @@ async def test_context_tokens_as_the_setting_says(pair: tuple[Sandbox, Agent]) -
 
 @pytest.mark.parametrize(
     ("answer", "body"),
-    [(Answer.NO_ID, {"ret": 0}), (Answer.OBJECT, {}), (Answer.EMPTY, {})],
+    [(SendVerdict.NO_ID, {"ret": 0}), (SendVerdict.OBJECT, {}), (SendVerdict.EMPTY, {})],
     ids=str,
 )
-async def test_a_restricted_user_sees_nothing(pair: tuple[Sandbox, Agent], answer: Answer, body: Json) -> None:
+async def test_a_restricted_user_sees_nothing(pair: tuple[Sandbox, Agent], answer: SendVerdict, body: Json) -> None:
     sandbox, agent = pair
     settings(sandbox).answer = answer
     assert await agent.send_text("hello?") == body
     assert sandbox.ilink.users[UIN].sent[-1].problem == "the user is restricted"
     assert [line.text for line in sandbox.accounts[UIN].chats["clawbot"]] == ["hello"]
     assert bot_of(sandbox).windows[agent.user_id].sent == 1
-    settings(sandbox).answer = Answer.ID
+    settings(sandbox).answer = SendVerdict.ID
     assert "message_id" in await agent.send_text("again")
 
 

@@ -21,7 +21,7 @@ from wxcontroller.sandbox.contents import kind_of
 from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST, Role, place
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, parse_address, running
-from wxcontroller.sandbox.world import Plan, Seen, build
+from wxcontroller.sandbox.world import GroupVisibility, Plan, build
 
 
 async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_big_world_has_unique_names_and_all_kinds_of_groups() -> None:
     world = build(Plan(seed=5, friends=3000, groups=8, members=40), "me", "wxid_me")
     friends = [p.name for p in world.contacts() if p.kind.value == "friend"]
     assert len(friends) == len(set(friends)) == 3000
-    assert {g.seen for g in world.groups.values()} == set(Seen)
+    assert {g.seen for g in world.groups.values()} == set(GroupVisibility)
     assert {len(g.members) for g in world.groups.values()} == {40}
     assert build(Plan(seed=5, friends=0, groups=1, members=1), "me", "wxid_me").groups
 

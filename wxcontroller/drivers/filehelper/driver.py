@@ -15,9 +15,9 @@ from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.drivers.web.media.uploads import LARGE, kind_of
 from wxcontroller.drivers.web.session.login import Entered
-from wxcontroller.drivers.web.wire.calls import Session
-from wxcontroller.drivers.web.wire.outgoing import Outgoing
-from wxcontroller.drivers.web.wire.timing import DEFAULT, Timing
+from wxcontroller.drivers.web.wire.calls import WebSession
+from wxcontroller.drivers.web.wire.outgoing import OutgoingMessage
+from wxcontroller.drivers.web.wire.timing import DEFAULT, WebTiming
 
 
 class FileHelperDriver(WebDriver):
@@ -37,7 +37,7 @@ class FileHelperDriver(WebDriver):
     calls_of = FileCalls
     route = "filehelper"
 
-    def __init__(self, context: DriverContext, timing: Timing = DEFAULT) -> None:
+    def __init__(self, context: DriverContext, timing: WebTiming = DEFAULT) -> None:
         """Raises BadOption for a ``ca_file`` that can't be used."""
         agent = context.options.get("http_agent") or AGENT
         super().__init__(replace(context, options={**context.options, "http_agent": agent}), timing)
@@ -49,7 +49,7 @@ class FileHelperDriver(WebDriver):
     def _consent_of(self, context: DriverContext) -> OneMode:
         return OneMode(context.account)
 
-    def _roster(self, session: Session, pulse: Pulse) -> OnePeer:
+    def _roster(self, session: WebSession, pulse: Pulse) -> OnePeer:
         return OnePeer(pulse, session.uin, self._emoji_names, self._sending)
 
     def _read(self, raw: JsonObject, me: str, emoji_names: bool) -> Message | None:
@@ -58,7 +58,7 @@ class FileHelperDriver(WebDriver):
     async def _notify(self, entered: Entered, pulse: Pulse) -> None:
         """Do nothing: the page does not tell the phone (15.2)."""
 
-    async def _send(self, outgoing: Outgoing, to: str, client_id: str) -> Sent:
+    async def _send(self, outgoing: OutgoingMessage, to: str, client_id: str) -> Sent:
         if to != PEER:
             raise Unsupported(N_("the filehelper route sends to oneself only"), N_("send to {peer}"), peer=PEER)
         async with self._sending:

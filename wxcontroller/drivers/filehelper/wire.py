@@ -5,9 +5,9 @@ from dataclasses import replace
 from urllib.parse import quote
 
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.line.failures import Unreadable
-from wxcontroller.drivers.line.transport import Answer, Request
-from wxcontroller.drivers.web.wire.calls import CGI, Calls, now_ms, query_of
+from wxcontroller.drivers.line.failures import UnreadableResponse
+from wxcontroller.drivers.line.transport import LineRequest, LineResponse
+from wxcontroller.drivers.web.wire.calls import CGI, WebCalls, now_ms, query_of
 from wxcontroller.drivers.web.wire.hosts import FILE_PAGES, hosts_of
 
 HOME = "szfilehelper.weixin.qq.com"  # the page to begin with; the login names the account's own
@@ -18,22 +18,24 @@ _MARK = "mmweb_appid"
 _MARKED = frozenset({"synccheck", "webwxgetmsgimg", "webwxgetvideo", "webwxgetvoice", "webwxgetmedia"})
 
 
-class FileCalls(Calls):
+class FileCalls(WebCalls):
     """The web protocol's calls, dressed for this page."""
 
-    async def jslogin(self, domain: str, desktop: bool) -> Answer:
+    async def jslogin(self, domain: str, desktop: bool) -> LineResponse:
         """Ask for a uuid. The address is percent-encoded twice, as by the page itself."""
         page = quote(f"https://{domain}{CGI}webwxnewloginpage", safe="")
         query = query_of(appid=APPID, redirect_uri=page, fun="new", lang=self._lang, _=now_ms())
         return await self.get("jslogin", hosts_of(domain).login, "/jslogin", query)
 
-    async def login_page(self, host: str, path: str, query: str, desktop: bool) -> Answer:
+    async def login_page(self, host: str, path: str, query: str, desktop: bool) -> LineResponse:
         """Turn a confirmed login into a session. Raises Unreadable for a host that is not the page's."""
         if host not in FILE_PAGES:
-            raise Unreadable("webwxnewloginpage", Text("sent on to a host that is not the File Transfer page's"))
+            raise UnreadableResponse(
+                "webwxnewloginpage", Text("sent on to a host that is not the File Transfer page's")
+            )
         return await super().login_page(host, path, query, desktop=False)
 
-    def dressed(self, request: Request) -> Request:
+    def dressed(self, request: LineRequest) -> LineRequest:
         """Return a request with the page's mark, as header everywhere and in the query where it belongs."""
         more = ""
         if request.call == "login":

@@ -49,7 +49,7 @@ class QrAnswer:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
+class ILinkFailure:
     """A failure code, and the server's own text, which is often empty."""
 
     call: str
@@ -84,16 +84,16 @@ class Updates:
     hint: float
 
 
-Verdict: TypeAlias = Failure | None
+Verdict: TypeAlias = ILinkFailure | None
 
 
 def verdict(call: str, answer: JsonObject) -> Verdict:
     """Return the failure that an answer states, None for success. Either field may be missing or zero (4)."""
     ret = integer(answer.get("ret")) or integer(answer.get("errcode"))
-    return Failure(call, ret, text(answer.get("errmsg"))[:200]) if ret else None
+    return ILinkFailure(call, ret, text(answer.get("errmsg"))[:200]) if ret else None
 
 
-def failure_error(failure: Failure) -> WeChatError:
+def failure_error(failure: ILinkFailure) -> WeChatError:
     """Return the error for a call that is no send: it fails, and says nothing about the login (4)."""
     return WeChatError(
         Text(N_("{call}: WeChat returned {ret} {said}"), call=failure.call, ret=failure.ret, said=failure.said),
@@ -103,7 +103,7 @@ def failure_error(failure: Failure) -> WeChatError:
     )
 
 
-def send_failure(failure: Failure) -> WeChatError:
+def send_failure(failure: ILinkFailure) -> WeChatError:
     """Return the error for a send that was answered with a failure code (4).
 
     The same number means different things for different calls: ``-14`` is a closed window here, not a logout.

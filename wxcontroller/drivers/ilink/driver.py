@@ -39,12 +39,12 @@ from wxcontroller.drivers.base import (
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.claim import Claimed, claimed, marks
 from wxcontroller.drivers.ilink.decode import SESSION_TIMEOUT
-from wxcontroller.drivers.ilink.login import Login, accepted
-from wxcontroller.drivers.ilink.media import Contents, item_of
-from wxcontroller.drivers.ilink.memory import Memory
+from wxcontroller.drivers.ilink.login import ILinkLogin, accepted
+from wxcontroller.drivers.ilink.media import ILinkMedia, item_of
+from wxcontroller.drivers.ilink.memory import ILinkMemory
 from wxcontroller.drivers.ilink.polling import Poller
-from wxcontroller.drivers.ilink.timing import DEFAULT, Timing
-from wxcontroller.drivers.ilink.wire import Calls, Credentials, Hosts
+from wxcontroller.drivers.ilink.timing import DEFAULT, ILinkTiming
+from wxcontroller.drivers.ilink.wire import Credentials, ILinkCalls, ILinkHosts
 from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.line.transport import Transport
 
@@ -69,7 +69,7 @@ class ILinkDriver:
         window=ReplyWindow(),
     )
 
-    def __init__(self, context: DriverContext, timing: Timing = DEFAULT) -> None:
+    def __init__(self, context: DriverContext, timing: ILinkTiming = DEFAULT) -> None:
         """Raises BadOption for a ``ca_file`` or proxy that can't be used."""
         options = context.options
 
@@ -78,13 +78,13 @@ class ILinkDriver:
 
         self._account, self._world = context.account, option("server")
         self._timing = timing
-        self._memory = Memory(context.store)
+        self._memory = ILinkMemory(context.store)
         self._holder = context.holder
         self._state = context.state
         self._vitals = context.vitals
         self._limit = int(option("qrcode_count_max"))
         self._tokenless = option("tokenless_retry") == "1"
-        self._hosts = Hosts(option("server"))
+        self._hosts = ILinkHosts(option("server"))
         self._transport = Transport(
             None,
             timing,
@@ -95,10 +95,10 @@ class ILinkDriver:
             proxy=option("proxy"),
             vitals=context.vitals,
         )
-        self._calls = Calls(self._transport, timing, self._hosts, context.limits.wechat_answer_bytes)
-        self._contents = Contents(self._calls, self._transport, self._memory, timing, self._media_changed)
+        self._calls = ILinkCalls(self._transport, timing, self._hosts, context.limits.wechat_answer_bytes)
+        self._contents = ILinkMedia(self._calls, self._transport, self._memory, timing, self._media_changed)
         self._pulse: Pulse | None = None
-        self._login: Login | None = None
+        self._login: ILinkLogin | None = None
         self._poller: Poller | None = None
         self._leave, self._left = asyncio.Event(), asyncio.Event()
         self._runs = False
@@ -193,7 +193,7 @@ class ILinkDriver:
 
     async def _enter(self, pulse: Pulse) -> Credentials | Ended:
         """Log in by a QR code."""
-        self._login = Login(self._calls, self._memory, self._hosts, pulse, self._timing, self._limit)
+        self._login = ILinkLogin(self._calls, self._memory, self._hosts, pulse, self._timing, self._limit)
         try:
             return await self._login.enter()
         finally:

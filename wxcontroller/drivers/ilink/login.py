@@ -30,9 +30,9 @@ from wxcontroller.drivers.base import (
 )
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.decode import QrAnswer, QrStatus
-from wxcontroller.drivers.ilink.memory import Memory
-from wxcontroller.drivers.ilink.timing import Timing
-from wxcontroller.drivers.ilink.wire import LOGIN_HOST, Calls, Credentials, Hosts
+from wxcontroller.drivers.ilink.memory import ILinkMemory
+from wxcontroller.drivers.ilink.timing import ILinkTiming
+from wxcontroller.drivers.ilink.wire import LOGIN_HOST, Credentials, ILinkCalls, ILinkHosts
 from wxcontroller.drivers.line.pulse import Pulse
 
 log = logging.getLogger(__name__)
@@ -59,14 +59,14 @@ class _Code:
 
 
 @dataclass(slots=True)
-class Login:
+class ILinkLogin:
     """Gets an account in by QR codes. ``limit``: codes shown before giving up."""
 
-    calls: Calls
-    memory: Memory
-    hosts: Hosts
+    calls: ILinkCalls
+    memory: ILinkMemory
+    hosts: ILinkHosts
     pulse: Pulse
-    timing: Timing
+    timing: ILinkTiming
     limit: int
     _answers: "asyncio.Queue[tuple[_Code, QrAnswer]]" = field(default_factory=asyncio.Queue)
     _asked: "asyncio.Future[str] | None" = None

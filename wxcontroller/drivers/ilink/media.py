@@ -29,11 +29,11 @@ from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink, Upload, Uploaded
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.decode import REFUSED, MediaKey
-from wxcontroller.drivers.ilink.memory import Memory
-from wxcontroller.drivers.ilink.timing import Timing
-from wxcontroller.drivers.ilink.wire import Calls, Credentials
-from wxcontroller.drivers.line.failures import Unreadable
-from wxcontroller.drivers.line.transport import Request, Transport
+from wxcontroller.drivers.ilink.memory import ILinkMemory
+from wxcontroller.drivers.ilink.timing import ILinkTiming
+from wxcontroller.drivers.ilink.wire import Credentials, ILinkCalls
+from wxcontroller.drivers.line.failures import UnreadableResponse
+from wxcontroller.drivers.line.transport import LineRequest, Transport
 
 log = logging.getLogger(__name__)
 # getuploadurl counts kinds otherwise than items do (11.2).
@@ -87,13 +87,13 @@ def item_of(content: Uploaded) -> JsonObject:
 
 
 @dataclass(slots=True)
-class Contents:
+class ILinkMedia:
     """Uploads and downloads of one account. ``changed`` is awaited when WeChat begins or ceases to refuse media."""
 
-    calls: Calls
+    calls: ILinkCalls
     transport: Transport
-    memory: Memory
-    timing: Timing
+    memory: ILinkMemory
+    timing: ILinkTiming
     changed: Callable[[], Awaitable[None]]
     _refused_at: float = 0.0  # monotonic: when a permit was refused last
 
@@ -104,14 +104,14 @@ class Contents:
         self._refuse_early()
         kind = _kind_of(file)
         key, digest = secrets.token_bytes(16), await asyncio.to_thread(_md5, file.path)
-        problem = Unreadable("upload", Text("no permit"))
+        problem = UnreadableResponse("upload", Text("no permit"))
         for pauses in (self.timing.upload_pauses, self.timing.permit_pauses):
             permit = await self._permit(credentials, file, kind, key, digest)
             for pause in pauses:
                 await asyncio.sleep(pause)
                 try:
                     parameter = await self._put(permit, file, key)
-                except Unreadable as failure:
+                except UnreadableResponse as failure:
                     problem = failure
                     if failure.handling is FailureHandling.NEVER:
                         raise UploadFailed(failure, 1, 1) from None
@@ -175,7 +175,7 @@ class Contents:
         size = _padded(file.size)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         seconds = self.timing.transfer_base + size / _BYTES_PER_SECOND
-        sent = Request(
+        sent = LineRequest(
             request.call,
             request.host,
             request.path,
@@ -189,18 +189,18 @@ class Contents:
         )
         try:
             answer = await self.transport.send(sent)
-        except Unreadable:
+        except UnreadableResponse:
             raise
         except WeChatError as problem:
-            raise Unreadable(request.call, problem.text) from None
+            raise UnreadableResponse(request.call, problem.text) from None
         found = answer.headers.get("x-encrypted-param", "")
         if answer.status == 200 and found:
             return found
         what = Text("HTTP status {status}", status=answer.status)
-        failure = Unreadable(request.call, what)
+        failure = UnreadableResponse(request.call, what)
         if 400 <= answer.status < 500:
             said = answer.headers.get("x-error-message")
-            failure = Unreadable(request.call, verbatim(said) if said else what)
+            failure = UnreadableResponse(request.call, verbatim(said) if said else what)
             failure.handling = FailureHandling.NEVER
         raise failure
 
@@ -214,9 +214,9 @@ class Contents:
             where = MediaKey.from_text(media.key)
             key = read_key(where.aes_key, where.hex_key)
         except ValueError as problem:
-            raise Unreadable("download", reason_of(problem)) from None
+            raise UnreadableResponse("download", reason_of(problem)) from None
         if not key and media.kind is not MessageKind.IMAGE:
-            raise Unreadable("download", Text("the message names no key for its content"))
+            raise UnreadableResponse("download", Text("the message names no key for its content"))
         request = self.calls.download(where.url, where.parameter, _padded(most))
         if not key:  # images without a key are not encrypted (11.1)
             got = await self.transport.fetch(request, sink.write)
@@ -234,7 +234,7 @@ class Contents:
         try:
             rest = decryptor.finish()
         except BadCiphertext as problem:
-            raise Unreadable("download", reason_of(problem)) from None
+            raise UnreadableResponse("download", reason_of(problem)) from None
         sink.write(rest)
         return Fetched(written + len(rest), _voice_type(head or rest))
 

@@ -32,7 +32,7 @@ class KnownPeer:
 
 
 @dataclass(slots=True)
-class Memory:
+class ILinkMemory:
     """Everything that outlasts the process. ``media_refused``: since when uploads are refused, 0 if they are not."""
 
     store: SessionStore

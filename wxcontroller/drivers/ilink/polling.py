@@ -25,9 +25,9 @@ from wxcontroller.core.model import Contact
 from wxcontroller.drivers.base import MessageArrived, Offline, Online, RosterChanged
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.decode import SESSION_TIMEOUT, Arrived, Updates
-from wxcontroller.drivers.ilink.memory import Memory
-from wxcontroller.drivers.ilink.timing import Timing
-from wxcontroller.drivers.ilink.wire import Calls, Credentials, HttpError
+from wxcontroller.drivers.ilink.memory import ILinkMemory
+from wxcontroller.drivers.ilink.timing import ILinkTiming
+from wxcontroller.drivers.ilink.wire import Credentials, HttpError, ILinkCalls
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.pulse import Pulse
 
@@ -42,11 +42,11 @@ class Poller:
     ``tell`` reports both ``confirming`` and ``revived`` to the account.
     """
 
-    calls: Calls
+    calls: ILinkCalls
     credentials: Credentials
-    memory: Memory
+    memory: ILinkMemory
     pulse: Pulse
-    timing: Timing
+    timing: ILinkTiming
     tell: Callable[[], Awaitable[None]]
     confirming: bool = False
     revived: int = 0

@@ -6,7 +6,7 @@ from wxcontroller.drivers.line.timing import LineTiming
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Timing(LineTiming):
+class ILinkTiming(LineTiming):
     """Seconds. Section numbers are those of ilink-bot-protocol."""
 
     call: float = 15.0  # sendmessage and getuploadurl (17)
@@ -52,4 +52,4 @@ class Timing(LineTiming):
         return max(self.call, self.code, self.code_poll, self.hint_max + self.hint_extra) + self.overtime
 
 
-DEFAULT = Timing()
+DEFAULT = ILinkTiming()

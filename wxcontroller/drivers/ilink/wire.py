@@ -16,9 +16,9 @@ from urllib.parse import quote, urlencode, urlsplit
 from wxcontroller.core.errors import FailureHandling
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.ilink.timing import Timing
-from wxcontroller.drivers.line.failures import Unreadable
-from wxcontroller.drivers.line.transport import Answer, Request, Transport
+from wxcontroller.drivers.ilink.timing import ILinkTiming
+from wxcontroller.drivers.line.failures import UnreadableResponse
+from wxcontroller.drivers.line.transport import LineRequest, LineResponse, Transport
 
 LOGIN_HOST = "ilinkai.weixin.qq.com"
 # QR codes are requested here even if the account has another base (2).
@@ -58,7 +58,7 @@ def read_answer(body: bytes) -> JsonObject:
     return obj(value)
 
 
-class HttpError(Unreadable):
+class HttpError(UnreadableResponse):
     """An answer with an HTTP status that is not 200: an edge or gateway answered, not the API."""
 
     def __init__(self, call: str, status: int) -> None:
@@ -87,7 +87,7 @@ class ApiBase:
     prefix: str = ""
 
 
-class Hosts:
+class ILinkHosts:
     """Which hosts are WeChat's. ``server``: a stand-in whose own name is allowed, too (option ``server``)."""
 
     def __init__(self, server: str) -> None:
@@ -130,10 +130,10 @@ class Hosts:
         return scheme == "https" or (bool(self._server) and scheme == "http")
 
 
-class Calls:
+class ILinkCalls:
     """The nine calls of the API, and the two of its CDN."""
 
-    def __init__(self, transport: Transport, timing: Timing, hosts: Hosts, answer_bytes: int) -> None:
+    def __init__(self, transport: Transport, timing: ILinkTiming, hosts: ILinkHosts, answer_bytes: int) -> None:
         self._transport = transport
         self._timing = timing
         self._hosts = hosts
@@ -150,7 +150,7 @@ class Calls:
         """Ask what became of a login code. The server holds the request while nothing happens (5.2)."""
         query = {"qrcode": qrcode, **({"verify_code": digits} if digits else {})}
         return await self._ask(
-            Request(
+            LineRequest(
                 "get_qrcode_status",
                 host,
                 "/ilink/bot/get_qrcode_status",
@@ -193,21 +193,21 @@ class Calls:
 
     # -- content
 
-    def download(self, url: str, parameter: str, limit: int) -> Request:
+    def download(self, url: str, parameter: str, limit: int) -> LineRequest:
         """Return the request for received content. Raises Unreadable if its host is not WeChat's."""
         return self._content("download", url, f"encrypted_query_param={quote(parameter, safe='')}", limit)
 
-    def upload(self, url: str, parameter: str, filekey: str) -> Request:
+    def upload(self, url: str, parameter: str, filekey: str) -> LineRequest:
         """Return the request that uploads ciphertext, without its body. Raises Unreadable as ``download``."""
         query = f"encrypted_query_param={quote(parameter, safe='')}&filekey={quote(filekey, safe='')}"
         return self._content("upload", url, query, _ANSWER_BYTES)
 
-    def _content(self, call: str, url: str, query: str, limit: int) -> Request:
+    def _content(self, call: str, url: str, query: str, limit: int) -> LineRequest:
         found = self._hosts.content(url) if url else (_CDN_HOST, f"{_CDN_PATH}/{call}", query)
         if found is None:
-            raise Unreadable(call, Text("the content is not on one of WeChat's hosts"))
+            raise UnreadableResponse(call, Text("the content is not on one of WeChat's hosts"))
         host, path, query = found
-        return Request(f"CDN {call}", host, path, query, limit=limit, timeout=self._timing.transfer_base)
+        return LineRequest(f"CDN {call}", host, path, query, limit=limit, timeout=self._timing.transfer_base)
 
     # -- one request
 
@@ -216,7 +216,7 @@ class Calls:
     ) -> JsonObject:
         place = self._hosts.place(credentials.base) if credentials.base else ApiBase(LOGIN_HOST)
         if place is None:
-            raise Unreadable(call, Text("the account's API base is not one of WeChat's hosts"))
+            raise UnreadableResponse(call, Text("the account's API base is not one of WeChat's hosts"))
         described: JsonObject = {**body, "base_info": {"channel_version": CHANNEL_VERSION, "bot_agent": _AGENT}}
         return await self._post(call, place, described, seconds, credentials.token, patient=patient)
 
@@ -241,17 +241,17 @@ class Calls:
         path = f"{place.prefix}/ilink/bot/{call}"
         content = json.dumps(body, ensure_ascii=False).encode("utf-8", "replace")
         return await self._ask(
-            Request(call, place.host, path, query, "POST", content, headers, seconds, limit, patient)
+            LineRequest(call, place.host, path, query, "POST", content, headers, seconds, limit, patient)
         )
 
-    async def _ask(self, request: Request) -> JsonObject:
-        answer: Answer = await self._transport.send(request)
+    async def _ask(self, request: LineRequest) -> JsonObject:
+        answer: LineResponse = await self._transport.send(request)
         if answer.status != 200:
             raise HttpError(request.call, answer.status)
         try:
             return read_answer(answer.body)
         except ValueError:
-            raise Unreadable(request.call, Text("the answer is not JSON")) from None
+            raise UnreadableResponse(request.call, Text("the answer is not JSON")) from None
 
     @staticmethod
     def _app_headers() -> dict[str, str]:

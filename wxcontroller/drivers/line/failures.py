@@ -41,7 +41,7 @@ class TunnelFailed(Exception):
         self.remedy = remedy
 
 
-class Unreadable(WeChatError):
+class UnreadableResponse(WeChatError):
     """An answer came, but with an error status or with content that is not what the call gives."""
 
     def __init__(self, call: str, what: Text, remedy: str | Text = _WAIT) -> None:
@@ -49,7 +49,7 @@ class Unreadable(WeChatError):
         self.what = what
 
 
-class TooLong(Unreadable):
+class TooLong(UnreadableResponse):
     """More came than anybody wants."""
 
     def __init__(self, call: str, most: int) -> None:

@@ -25,7 +25,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals
-from wxcontroller.drivers.line.failures import NoAnswer, TooLong, TunnelFailed, Unreadable
+from wxcontroller.drivers.line.failures import NoAnswer, TooLong, TunnelFailed, UnreadableResponse
 from wxcontroller.drivers.line.outages import no_answer
 from wxcontroller.drivers.line.timing import LineTiming
 
@@ -50,7 +50,7 @@ class CookieJar(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Request:
+class LineRequest:
     """One request. ``call`` names it in errors and logs, where its URL never appears."""
 
     call: str
@@ -66,7 +66,7 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class LineResponse:
     """What came back, undecoded."""
 
     call: str
@@ -77,7 +77,7 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedFile:
     """How much content was handed on, and its type as the server said it, in lower case.
 
     ``start`` and ``total`` are what the answer says of itself when it is a part (206): where it begins, and the
@@ -151,7 +151,7 @@ class Transport:
         if session is not None:
             await session.close()
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: LineRequest) -> LineResponse:
         """Carry one request. Raises NoAnswer, and TooLong for an answer above ``limit``."""
         body = bytearray()
         silence = None if request.patient else self._timing.silence
@@ -163,14 +163,14 @@ class Transport:
                     raise TooLong(request.call, request.limit)
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, len(body))
             location = response.headers.get("Location", "")
-            return Answer(request.call, response.status, bytes(body), location, response.headers)
+            return LineResponse(request.call, response.status, bytes(body), location, response.headers)
 
     async def fetch(
         self,
-        request: Request,
+        request: LineRequest,
         take: Callable[[bytes], object],
-        begin: Callable[[Received], object] = lambda _: None,
-    ) -> Received:
+        begin: Callable[[ReceivedFile], object] = lambda _: None,
+    ) -> ReceivedFile:
         """Carry one request and hand the content of its answer to ``take``, piece by piece, in a thread.
 
         ``begin`` is told before the first piece what the answer says of itself (size: as announced, 0 when it is
@@ -181,7 +181,7 @@ class Transport:
         size = 0
         async with self._exchange(request, self._timing.transfer, silence=request.timeout) as response:
             if response.status not in (200, 206):
-                raise Unreadable(request.call, Text("HTTP status {status}", status=response.status))
+                raise UnreadableResponse(request.call, Text("HTTP status {status}", status=response.status))
             if (response.content_length or 0) > request.limit:
                 response.close()
                 raise TooLong(request.call, request.limit)
@@ -190,7 +190,7 @@ class Transport:
             if response.status == 206:
                 start, total = _part(request, response.headers.get("Content-Range", ""))
             packed = "Content-Encoding" in response.headers  # then the length is another one's
-            begin(Received(0 if packed else response.content_length or 0, mime, start, total))
+            begin(ReceivedFile(0 if packed else response.content_length or 0, mime, start, total))
             async for piece in response.content.iter_any():
                 size += len(piece)
                 if size > request.limit:
@@ -201,11 +201,11 @@ class Transport:
                 except OSError as problem:
                     raise _Taker(problem) from problem
             log.log(self._level, "%s: HTTP %d, %d bytes", request.call, response.status, size)
-            return Received(size, mime, start, total)
+            return ReceivedFile(size, mime, start, total)
 
     @asynccontextmanager
     async def _exchange(
-        self, request: Request, total: float, silence: float | None = None
+        self, request: LineRequest, total: float, silence: float | None = None
     ) -> AsyncIterator[aiohttp.ClientResponse]:
         session = self._session
         if session is None:
@@ -243,13 +243,13 @@ class Transport:
         raise failure
 
 
-def _part(request: Request, content_range: str) -> tuple[int, int]:
+def _part(request: LineRequest, content_range: str) -> tuple[int, int]:
     """Return where a part begins and the bytes of the whole, 0 when they are not said. Raises Unreadable."""
     found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
     if found is None and request.headers.get("Range") == "bytes=0-":
         return 0, 0  # everything was asked for
     if found is None:
-        raise Unreadable(request.call, Text("the answer does not say which part of the content it is"))
+        raise UnreadableResponse(request.call, Text("the answer does not say which part of the content it is"))
     return int(found[1]), int(found[2]) if found[2] != "*" else 0
 
 

@@ -44,13 +44,13 @@ from wxcontroller.drivers.web.session.commands import Commands
 from wxcontroller.drivers.web.session.consent import Consent
 from wxcontroller.drivers.web.session.guard import MediaLoop
 from wxcontroller.drivers.web.session.identity import Identities
-from wxcontroller.drivers.web.session.login import FLAGGED, Entered, Login, LoginOptions
-from wxcontroller.drivers.web.session.roster import Roster, RosterOptions
+from wxcontroller.drivers.web.session.login import FLAGGED, Entered, LoginOptions, QrLogin
+from wxcontroller.drivers.web.session.roster import RosterOptions, WebRoster
 from wxcontroller.drivers.web.session.saved import Saved
 from wxcontroller.drivers.web.session.sync import Entry, Listener, Lost, People
-from wxcontroller.drivers.web.wire.calls import Calls, Session
-from wxcontroller.drivers.web.wire.outgoing import SENDABLE, Outgoing, media_message, text_message
-from wxcontroller.drivers.web.wire.timing import DEFAULT, Timing
+from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
+from wxcontroller.drivers.web.wire.outgoing import SENDABLE, OutgoingMessage, media_message, text_message
+from wxcontroller.drivers.web.wire.timing import DEFAULT, WebTiming
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class WebDriver:
     web page alone".
     """
 
-    calls_of: ClassVar[type[Calls]] = Calls
+    calls_of: ClassVar[type[WebCalls]] = WebCalls
     route: ClassVar[str] = "web"
 
     capabilities = Capabilities(
@@ -87,7 +87,7 @@ class WebDriver:
         repeat_seconds=300.0,  # WeChat knows the ClientMsgId of recent messages (9.5)
     )
 
-    def __init__(self, context: DriverContext, timing: Timing = DEFAULT) -> None:
+    def __init__(self, context: DriverContext, timing: WebTiming = DEFAULT) -> None:
         """Raises BadOption for a ``ca_file`` that can't be used."""
         option, self._limits = _Options(context), context.limits
         self._timing = replace(
@@ -164,7 +164,7 @@ class WebDriver:
                 await asyncio.gather(working, leaving, return_exceptions=True)
                 self._left.set()
 
-    async def _logged_out(self, session: Session | None) -> Ended:
+    async def _logged_out(self, session: WebSession | None) -> Ended:
         """Tell WeChat, and forget the session in any case."""
         try:
             if session is not None:
@@ -197,7 +197,7 @@ class WebDriver:
     async def _work(self, emit: Emit) -> Ended:
         """Log in and listen, again and again."""
         pulse = Pulse(emit, self._timing, self._vitals)
-        login = Login(self._calls, self._saved, pulse, self._timing, self._login_options, self._consent)
+        login = QrLogin(self._calls, self._saved, pulse, self._timing, self._login_options, self._consent)
         losses: deque[float] = deque(maxlen=self._timing.relogins)
         pause = Backoff(self._timing.retry_first, self._timing.retry_longest)
         try:
@@ -268,7 +268,7 @@ class WebDriver:
         finally:
             self._session = None
 
-    def _put_to_work(self, session: Session, roster: "Acquaintances", listener: Listener) -> "_Live":
+    def _put_to_work(self, session: WebSession, roster: "Acquaintances", listener: Listener) -> "_Live":
         def ticket() -> str:
             return self._saved.memory.jar.value("webwx_data_ticket")
 
@@ -290,8 +290,8 @@ class WebDriver:
         desktop = {"on": True, "off": False}.get(_Options(context).text("desktop"))
         return Consent(context.account, desktop, context.decisions)
 
-    def _roster(self, session: Session, pulse: Pulse) -> "Acquaintances":
-        return Roster(
+    def _roster(self, session: WebSession, pulse: Pulse) -> "Acquaintances":
+        return WebRoster(
             self._calls,
             session,
             pulse,
@@ -306,9 +306,9 @@ class WebDriver:
         """Read an entry of AddMsgList."""
         return messages.message_of(raw, me, emoji_names)
 
-    def _commands_of(self, session: Session, roster: "Acquaintances") -> Commands | None:
+    def _commands_of(self, session: WebSession, roster: "Acquaintances") -> Commands | None:
         """Return what changes messages, people and groups; None where nothing can."""
-        return Commands(self._calls, session, roster) if isinstance(roster, Roster) else None
+        return Commands(self._calls, session, roster) if isinstance(roster, WebRoster) else None
 
     async def _notify(self, entered: Entered, pulse: Pulse) -> None:
         """Make the phone show the session; it answers with its list of chats. Not fatal (5.2)."""
@@ -371,7 +371,7 @@ class WebDriver:
         self._files_as_web = True
         return sent
 
-    async def _send(self, outgoing: Outgoing, to: str, client_id: str) -> Sent:
+    async def _send(self, outgoing: OutgoingMessage, to: str, client_id: str) -> Sent:
         live = self._live(outgoing.call)
         if live.listener.paused:
             raise refusal(outgoing.call, TOO_FREQUENT)
@@ -467,7 +467,7 @@ class WebDriver:
 class _Live:
     """A session that is listened to, and everything that works on it."""
 
-    session: Session
+    session: WebSession
     listener: Listener
     uploads: Uploads
     downloads: Downloads

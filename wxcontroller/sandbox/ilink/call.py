@@ -11,15 +11,15 @@ from aiohttp import hdrs, web
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
 from wxcontroller.sandbox import markup
-from wxcontroller.sandbox.ilink.codes import Code
+from wxcontroller.sandbox.ilink.codes import ILinkCode
 from wxcontroller.sandbox.ilink.model import (
     INVALID,
     LOGGED_OUT,
     NO_TICKET,
     THROTTLED,
     Bot,
+    ILinkBehavior,
     SessionState,
-    Settings,
     User,
 )
 from wxcontroller.sandbox.ledger import Violation
@@ -31,7 +31,7 @@ _AGENT = re.compile(rf"{_PRODUCT}(?: {_PRODUCT})*")
 _DEFAULT_AGENT = "OpenClaw"  # the official client's, though it has no version
 
 
-class Refused(Exception):
+class ILinkRefusal(Exception):
     """The service says no: ``ret`` is its code, ``words`` its errmsg (None: what usually goes with the code).
 
     ``why`` is what the ledger says about it, if it is a departure from the protocol.
@@ -45,12 +45,12 @@ class Refused(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Endpoint:
+class ILinkEndpoint:
     """One thing a client may ask for. ``streams``: the handler reads the body, as the CDN's upload does."""
 
     name: str
     path: str
-    handler: "Callable[[Call], Awaitable[web.StreamResponse]]"
+    handler: "Callable[[ILinkCall], Awaitable[web.StreamResponse]]"
     methods: frozenset[str]
     error_key: str = "ret"  # where a refusal has its code; empty: it is HTTP 400 with x-error-message
     needs_token: bool = True
@@ -58,12 +58,12 @@ class Endpoint:
 
 
 @dataclass(slots=True)
-class Call:
+class ILinkCall:
     """A request, and its answer for the record."""
 
     sandbox: Sandbox
     request: web.Request
-    endpoint: Endpoint
+    endpoint: ILinkEndpoint
     body: JsonObject = field(default_factory=dict)
     answer: JsonObject = field(default_factory=dict)
 
@@ -90,26 +90,26 @@ class Call:
         """Return the bot whose token this call carries. Refuses with -14 unless it is alive."""
         bot = self.sandbox.ilink.bots.get(self.token)
         if bot is None:
-            raise Refused(LOGGED_OUT, why="no Authorization, or a token of no login")
+            raise ILinkRefusal(LOGGED_OUT, why="no Authorization, or a token of no login")
         if bot.state_at(self.now) is not SessionState.ALIVE:
-            raise Refused(LOGGED_OUT)
+            raise ILinkRefusal(LOGGED_OUT)
         bot.origin = self.origin
         return bot
 
-    def code(self) -> Code | None:
+    def code(self) -> ILinkCode | None:
         """Return the login code that the query names, as it stands now."""
         found = self.sandbox.logins.get(self.request.query.get("qrcode", ""))
-        return found if isinstance(found, Code) else None
+        return found if isinstance(found, ILinkCode) else None
 
     def owner(self, bot: Bot) -> User:
         """Return the user to whom a bot belongs."""
         return self.sandbox.ilink.users[bot.uin]
 
     @property
-    def settings(self) -> Settings:
+    def settings(self) -> ILinkBehavior:
         """How the service treats whoever calls."""
         uin = self.who()
-        return Settings() if uin is None else self.sandbox.ilink.users[uin].settings
+        return ILinkBehavior() if uin is None else self.sandbox.ilink.users[uin].settings
 
     # -- what it carries
 
@@ -148,7 +148,7 @@ class Call:
     def breach(self, what: str, ret: int = INVALID) -> None:
         """Note a departure that the real service is not known to refuse; in strict mode refuse it with ``ret``."""
         if self.sandbox.options.strict:
-            raise Refused(ret, why=what)
+            raise ILinkRefusal(ret, why=what)
         self.note(what)
 
     def check_headers(self) -> None:

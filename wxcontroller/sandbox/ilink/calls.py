@@ -6,29 +6,29 @@ import time
 from aiohttp import hdrs, web
 
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import crypt, phone
-from wxcontroller.sandbox.ilink.call import Call, Endpoint, Refused
+from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint, ILinkRefusal
 from wxcontroller.sandbox.ilink.cdn import upload_url
-from wxcontroller.sandbox.ilink.codes import MOST_WRONG, Code, Redirect
+from wxcontroller.sandbox.ilink.codes import MOST_WRONG, HostChange, ILinkCode
 from wxcontroller.sandbox.ilink.items import FILE, KINDS, TEXT, VOICE
 from wxcontroller.sandbox.ilink.model import (
     INVALID,
     LOGGED_OUT,
     NO_TICKET,
     THROTTLED,
-    Answer,
     Bot,
+    ILinkSend,
     Permit,
-    Sent,
+    SendVerdict,
     SessionState,
-    Tokens,
+    TokenPolicy,
     UploadAnswer,
     User,
     Window,
     opaque,
 )
-from wxcontroller.sandbox.logins import State
+from wxcontroller.sandbox.logins import LoginStage
 
 _LONGEST_TEXT = 16 * 1024  # bytes of UTF-8
 _BATCH = 50  # messages in one answer to getupdates
@@ -40,12 +40,12 @@ _LASTING = frozenset({"scaned", "need_verifycode", "scaned_but_redirect"})
 # -- login
 
 
-async def get_bot_qrcode(call: Call) -> web.StreamResponse:
+async def get_bot_qrcode(call: ILinkCall) -> web.StreamResponse:
     """Hand out a login code (5.1)."""
     if call.request.query.get("bot_type") != "3":
         call.breach("bot_type is not 3")
     now, life = call.now, call.sandbox.options.code_life
-    code = Code(
+    code = ILinkCode(
         uuid=secrets.token_hex(16),
         created=now,
         expires=now + life,
@@ -59,7 +59,7 @@ async def get_bot_qrcode(call: Call) -> web.StreamResponse:
     return call.reply({"ret": 0, "qrcode": code.uuid, "qrcode_img_content": code.link})
 
 
-async def get_qrcode_status(call: Call) -> web.StreamResponse:
+async def get_qrcode_status(call: ILinkCall) -> web.StreamResponse:
     """Hold the poll until the status is news to the client (5.2)."""
     deadline = time.monotonic() + call.sandbox.options.poll_hold
     entered = call.request.query.get("verify_code", "")
@@ -67,7 +67,7 @@ async def get_qrcode_status(call: Call) -> web.StreamResponse:
         code = call.code()
         if code is None:
             return call.reply({"ret": 0, "status": "expired"})
-        if entered and code.digits and code.state is State.SCANNED:
+        if entered and code.digits and code.state is LoginStage.SCANNED:
             _try_digits(call, code, entered)
             return _status(call, code)
         left = deadline - time.monotonic()
@@ -77,27 +77,27 @@ async def get_qrcode_status(call: Call) -> web.StreamResponse:
         await code.bell.wait(min(left, max(0.01, code.expires - call.now)))
 
 
-def _try_digits(call: Call, code: Code, entered: str) -> None:
+def _try_digits(call: ILinkCall, code: ILinkCode, entered: str) -> None:
     if entered == code.digits:
         code.digits = ""
     else:
         code.wrong += 1
         if code.wrong >= MOST_WRONG:
-            call.sandbox.logins.move(code, State.REFUSED)
+            call.sandbox.logins.move(code, LoginStage.REFUSED)
     call.sandbox.touch()
 
 
-def _status(call: Call, code: Code) -> web.Response:
+def _status(call: ILinkCall, code: ILinkCode) -> web.Response:
     status = code.status_at(call.host)
     if status != code.told:
         code.told = status
         call.sandbox.touch()
     answer: JsonObject = {"ret": 0, "status": status}
-    if status == "scaned_but_redirect" and code.redirect is Redirect.OTHER_NAME:
+    if status == "scaned_but_redirect" and code.redirect is HostChange.OTHER_NAME:
         answer["redirect_host"] = code.redirect_host or _other_name(call.host)
     if status in ("confirmed", "binded_redirect"):
         answer |= code.credentials
-        call.sandbox.logins.move(code, State.DONE)
+        call.sandbox.logins.move(code, LoginStage.DONE)
     return call.reply(answer)
 
 
@@ -111,7 +111,7 @@ def _other_name(host: str) -> str:
 # -- receiving
 
 
-async def getupdates(call: Call) -> web.StreamResponse:
+async def getupdates(call: ILinkCall) -> web.StreamResponse:
     """Hold the poll until there are messages; an answer takes them off the queue for good (6)."""
     bot = call.bot()
     settings = call.owner(bot).settings
@@ -152,7 +152,7 @@ async def getupdates(call: Call) -> web.StreamResponse:
 # -- sending
 
 
-async def sendmessage(call: Call) -> web.StreamResponse:
+async def sendmessage(call: ILinkCall) -> web.StreamResponse:
     """Take a message, or refuse it (8, 9)."""
     bot = call.bot()
     settings = call.owner(bot).settings
@@ -169,35 +169,35 @@ async def sendmessage(call: Call) -> web.StreamResponse:
     sent = _take(call, bot, peer, message, item)
     answer: JsonObject = {}
     match call.sandbox.ilink.users[peer.uin].settings.answer:
-        case Answer.ID:
+        case SendVerdict.ID:
             answer = {"ret": 0, "message_id": int(sent.message_id)}
-        case Answer.NO_ID:
+        case SendVerdict.NO_ID:
             answer = {"ret": 0}
-        case Answer.EMPTY:
+        case SendVerdict.EMPTY:
             bot.remember(client_id, answer)
             return web.Response(body=b"", content_type="application/json")
-        case Answer.OBJECT:
+        case SendVerdict.OBJECT:
             pass
     bot.remember(client_id, answer)
     return call.reply(answer)
 
 
-def _arguments(call: Call, message: JsonObject) -> tuple[User, JsonObject]:
+def _arguments(call: ILinkCall, message: JsonObject) -> tuple[User, JsonObject]:
     """Return the peer and the item of a message. Refuses what the service is reported to refuse in any state."""
     to, listed = text(message.get("to_user_id")), items(message.get("item_list"))
     item = obj(listed[0]) if listed else {}
     said = text(obj(item.get("text_item")).get("text"))
     if not to:
-        raise Refused(THROTTLED, _ARGUMENTS, "to_user_id is empty")
+        raise ILinkRefusal(THROTTLED, _ARGUMENTS, "to_user_id is empty")
     if len(listed) > 1:
-        raise Refused(THROTTLED, _ARGUMENTS, "a message has several items")
+        raise ILinkRefusal(THROTTLED, _ARGUMENTS, "a message has several items")
     if message.get("message_state") == 1:
-        raise Refused(THROTTLED, _ARGUMENTS, "message_state is 1: there is no streaming")
+        raise ILinkRefusal(THROTTLED, _ARGUMENTS, "message_state is 1: there is no streaming")
     if len(said.encode("utf-8", "replace")) > _LONGEST_TEXT:
-        raise Refused(THROTTLED, _ARGUMENTS, "the text has more than 16 KiB")
+        raise ILinkRefusal(THROTTLED, _ARGUMENTS, "the text has more than 16 KiB")
     peer = call.sandbox.ilink.users_by_id.get(to)
     if peer is None:
-        raise Refused(INVALID, why="to_user_id is nobody's id: was it altered?")
+        raise ILinkRefusal(INVALID, why="to_user_id is nobody's id: was it altered?")
     if message.get("message_type") != 2 or message.get("message_state") != 2:
         call.breach("message_type or message_state is not 2")
     if not text(message.get("client_id")):
@@ -207,40 +207,40 @@ def _arguments(call: Call, message: JsonObject) -> tuple[User, JsonObject]:
     return peer, item
 
 
-def _check_window(call: Call, bot: Bot, window: Window, token: str) -> None:
+def _check_window(call: ILinkCall, bot: Bot, window: Window, token: str) -> None:
     """Refuse a send that may not go now (9). Attempts during a penalty lengthen it."""
     now, settings = call.now, call.owner(bot).settings
-    if not token and settings.tokens is Tokens.IGNORED:
+    if not token and settings.tokens is TokenPolicy.IGNORED:
         return
     if not token:
-        raise Refused(INVALID, why="context_token is missing")
+        raise ILinkRefusal(INVALID, why="context_token is missing")
     if now < bot.throttled_until:
         bot.throttle(now)
-        raise Refused(THROTTLED)
-    if settings.tokens is Tokens.CHECKED and token not in window.tokens:
-        raise Refused(THROTTLED, "prepare failed")
+        raise ILinkRefusal(THROTTLED)
+    if settings.tokens is TokenPolicy.CHECKED and token not in window.tokens:
+        raise ILinkRefusal(THROTTLED, "prepare failed")
     if not window.is_open(now, settings.window):
-        raise Refused(LOGGED_OUT)
+        raise ILinkRefusal(LOGGED_OUT)
     spent = bool(settings.budget and window.sent >= settings.budget)
     spent = spent or bool(settings.budget_24h and bot.sent_24h(now) >= settings.budget_24h)
     hasty = bool(settings.burst and sum(1 for sent in bot.sends if sent > now - 1) >= settings.burst)
     if spent or hasty:
         bot.throttle(now)
-        raise Refused(THROTTLED)
+        raise ILinkRefusal(THROTTLED)
 
 
-def _take(call: Call, bot: Bot, peer: User, message: JsonObject, item: JsonObject) -> Sent:
+def _take(call: ILinkCall, bot: Bot, peer: User, message: JsonObject, item: JsonObject) -> ILinkSend:
     ilink, kind = call.sandbox.ilink, KINDS.get(integer(item.get("type")), "other")
     details = obj(item.get(f"{kind}_item"))
     said = text(details.get("text"))
     content, problem = (None, "") if kind in ("text", "other") else _fetch(call, kind, details)
-    if peer.settings.answer is not Answer.ID:
+    if peer.settings.answer is not SendVerdict.ID:
         problem = "the user is restricted"
     elif item.get("type") == VOICE:
         problem = "voice that a bot sends is not shown"
     identifier = text(message.get("message_id")) or str(call.sandbox.next_msg_id())
     peer.sent_count += 1
-    sent = Sent(
+    sent = ILinkSend(
         seq=peer.sent_count,
         uin=peer.uin,
         peer=peer.user_id,
@@ -265,7 +265,7 @@ def _take(call: Call, bot: Bot, peer: User, message: JsonObject, item: JsonObjec
     return sent
 
 
-def _fetch(call: Call, kind: str, details: JsonObject) -> tuple[Item | None, str]:
+def _fetch(call: ILinkCall, kind: str, details: JsonObject) -> tuple[ContentItem | None, str]:
     """Return the content that an item refers to, or why the phone can't show it."""
     sandbox, media = call.sandbox, obj(details.get("media"))
     stored = sandbox.ilink.files.get(text(media.get("encrypt_query_param")))
@@ -283,23 +283,23 @@ def _fetch(call: Call, kind: str, details: JsonObject) -> tuple[Item | None, str
         return None, "the file does not decrypt with that key"
     size, md5 = incoming.size, sandbox.contents.finish(incoming)
     name = text(details.get("file_name")) if kind == KINDS[FILE] else ""
-    return Item(kind, md5, size, name, sandbox.contents.mime(md5)), ""
+    return ContentItem(kind, md5, size, name, sandbox.contents.mime(md5)), ""
 
 
 # -- typing, notices, permits
 
 
-async def getconfig(call: Call) -> web.StreamResponse:
+async def getconfig(call: ILinkCall) -> web.StreamResponse:
     """Give the typing ticket of a user who has written (10)."""
     bot = call.bot()
     window = bot.windows.get(text(call.body.get("ilink_user_id")))
     if window is None or window.opened is None:
-        raise Refused(NO_TICKET)
+        raise ILinkRefusal(NO_TICKET)
     window.ticket = window.ticket or opaque(48)
     return call.reply({"ret": 0, "typing_ticket": window.ticket})
 
 
-async def sendtyping(call: Call) -> web.StreamResponse:
+async def sendtyping(call: ILinkCall) -> web.StreamResponse:
     """Show or end the typing indicator."""
     bot = call.bot()
     window = bot.windows.get(text(call.body.get("ilink_user_id")))
@@ -311,7 +311,7 @@ async def sendtyping(call: Call) -> web.StreamResponse:
     return call.reply({"ret": 0})
 
 
-async def notifystart(call: Call) -> web.StreamResponse:
+async def notifystart(call: ILinkCall) -> web.StreamResponse:
     """Note that the client is up; this revives a session that was dropped for being idle (issue 155)."""
     bot = call.sandbox.ilink.bots.get(call.token)
     if bot is not None and bot.state_at(call.now) is SessionState.ASLEEP:
@@ -321,19 +321,19 @@ async def notifystart(call: Call) -> web.StreamResponse:
     return call.reply({"ret": 0})
 
 
-async def notifystop(call: Call) -> web.StreamResponse:
+async def notifystop(call: ILinkCall) -> web.StreamResponse:
     """Note that the client goes down."""
     call.bot().started = False
     call.sandbox.touch()
     return call.reply({"ret": 0})
 
 
-async def getuploadurl(call: Call) -> web.StreamResponse:
+async def getuploadurl(call: ILinkCall) -> web.StreamResponse:
     """Permit an upload (11.2)."""
     bot = call.bot()
     user, body = call.owner(bot), call.body
     if user.settings.media_refused:
-        raise Refused(THROTTLED)
+        raise ILinkRefusal(THROTTLED)
     size = integer(body.get("rawsize"), -1)
     if integer(body.get("filesize"), -1) != (size // 16 + 1) * 16:
         call.breach("filesize is not the size of rawsize bytes with padding")
@@ -356,13 +356,13 @@ _POST = frozenset({hdrs.METH_POST})
 _GET = frozenset({hdrs.METH_GET})
 _BOT = "/ilink/bot/"
 ENDPOINTS = (
-    Endpoint("get_bot_qrcode", _BOT + "get_bot_qrcode", get_bot_qrcode, _POST | _GET, needs_token=False),
-    Endpoint("get_qrcode_status", _BOT + "get_qrcode_status", get_qrcode_status, _GET, needs_token=False),
-    Endpoint("getupdates", _BOT + "getupdates", getupdates, _POST, error_key="errcode"),
-    Endpoint("sendmessage", _BOT + "sendmessage", sendmessage, _POST),
-    Endpoint("getconfig", _BOT + "getconfig", getconfig, _POST),
-    Endpoint("sendtyping", _BOT + "sendtyping", sendtyping, _POST),
-    Endpoint("getuploadurl", _BOT + "getuploadurl", getuploadurl, _POST),
-    Endpoint("notifystart", _BOT + "msg/notifystart", notifystart, _POST),
-    Endpoint("notifystop", _BOT + "msg/notifystop", notifystop, _POST),
+    ILinkEndpoint("get_bot_qrcode", _BOT + "get_bot_qrcode", get_bot_qrcode, _POST | _GET, needs_token=False),
+    ILinkEndpoint("get_qrcode_status", _BOT + "get_qrcode_status", get_qrcode_status, _GET, needs_token=False),
+    ILinkEndpoint("getupdates", _BOT + "getupdates", getupdates, _POST, error_key="errcode"),
+    ILinkEndpoint("sendmessage", _BOT + "sendmessage", sendmessage, _POST),
+    ILinkEndpoint("getconfig", _BOT + "getconfig", getconfig, _POST),
+    ILinkEndpoint("sendtyping", _BOT + "sendtyping", sendtyping, _POST),
+    ILinkEndpoint("getuploadurl", _BOT + "getuploadurl", getuploadurl, _POST),
+    ILinkEndpoint("notifystart", _BOT + "msg/notifystart", notifystart, _POST),
+    ILinkEndpoint("notifystop", _BOT + "msg/notifystop", notifystop, _POST),
 )

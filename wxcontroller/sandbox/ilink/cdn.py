@@ -5,7 +5,7 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 
 from wxcontroller.sandbox.contents import Download
-from wxcontroller.sandbox.ilink.call import Call, Endpoint
+from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint
 from wxcontroller.sandbox.ilink.model import CdnFile
 
 _PIECE = 2**18
@@ -17,7 +17,7 @@ def upload_url(cdn: str, parameter: str, filekey: str) -> str:
     return f"{cdn}/upload?encrypted_query_param={quote(parameter, safe='')}&filekey={quote(filekey, safe='')}"
 
 
-async def upload(call: Call) -> web.StreamResponse:
+async def upload(call: ILinkCall) -> web.StreamResponse:
     """Keep a file; its download parameter is in a header of the answer. The same permit can be used again."""
     permit = call.sandbox.ilink.permits.get(call.request.query.get("encrypted_query_param", ""))
     _check(call)
@@ -41,7 +41,7 @@ async def upload(call: Call) -> web.StreamResponse:
     return web.Response(headers={"x-encrypted-param": parameter}, content_type=_OCTETS)
 
 
-async def download(call: Call) -> web.StreamResponse:
+async def download(call: ILinkCall) -> web.StreamResponse:
     """Hand out a file."""
     _check(call)
     stored = call.sandbox.ilink.files.get(call.request.query.get("encrypted_query_param", ""))
@@ -51,7 +51,7 @@ async def download(call: Call) -> web.StreamResponse:
     return Download(path, _OCTETS)
 
 
-def _check(call: Call) -> None:
+def _check(call: ILinkCall) -> None:
     if hdrs.AUTHORIZATION in call.request.headers:
         call.breach("Authorization went to the CDN")
 
@@ -61,6 +61,6 @@ def _no(status: int, words: str) -> web.Response:
 
 
 ENDPOINTS = (
-    Endpoint("upload", "/c2c/upload", upload, frozenset({hdrs.METH_POST}), "", needs_token=False, streams=True),
-    Endpoint("download", "/c2c/download", download, frozenset({hdrs.METH_GET}), "", needs_token=False),
+    ILinkEndpoint("upload", "/c2c/upload", upload, frozenset({hdrs.METH_POST}), "", needs_token=False, streams=True),
+    ILinkEndpoint("download", "/c2c/download", download, frozenset({hdrs.METH_GET}), "", needs_token=False),
 )

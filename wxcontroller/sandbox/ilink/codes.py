@@ -11,12 +11,12 @@ from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox.ilink.model import Bot
-from wxcontroller.sandbox.logins import Login, State
+from wxcontroller.sandbox.logins import LoginStage, WebLoginCode
 
 MOST_WRONG = 3  # verify codes
 
 
-class Redirect(enum.Enum):
+class HostChange(enum.Enum):
     """Where a scanned code goes on."""
 
     NONE = "none"
@@ -25,7 +25,7 @@ class Redirect(enum.Enum):
 
 
 @dataclass(slots=True)
-class Code(Login):
+class ILinkCode(WebLoginCode):
     """One QR code. ``origin`` is the scheme, host and path prefix at which the client asked for it."""
 
     origin: str = ""
@@ -33,7 +33,7 @@ class Code(Login):
     tokens: tuple[str, ...] = ()  # local_token_list
     digits: str = ""  # to be entered in the client; empty: none, or entered
     wrong: int = 0
-    redirect: Redirect = Redirect.NONE
+    redirect: HostChange = HostChange.NONE
     redirect_host: str = ""  # overrides the name that ``redirect`` would choose
     status: str = ""  # overrides everything, for statuses of the future
     told: str = ""  # the status of the last answer
@@ -59,27 +59,27 @@ class Code(Login):
         if self.status:
             return self.status
         match self.state:
-            case State.WAITING:
+            case LoginStage.WAITING:
                 return "wait"
-            case State.SCANNED | State.CONFIRMED if self._is_elsewhere(host):
+            case LoginStage.SCANNED | LoginStage.CONFIRMED if self._is_elsewhere(host):
                 return "scaned_but_redirect"
-            case State.SCANNED:
+            case LoginStage.SCANNED:
                 return "need_verifycode" if self.digits else "scaned"
-            case State.CONFIRMED | State.DONE:
+            case LoginStage.CONFIRMED | LoginStage.DONE:
                 return "binded_redirect" if self.bound else "confirmed"
-            case State.REFUSED:
+            case LoginStage.REFUSED:
                 return "verify_code_blocked"
             case _:
                 return "expired"
 
     def _is_elsewhere(self, host: str) -> bool:
-        if self.redirect is Redirect.HERE:
+        if self.redirect is HostChange.HERE:
             return self.told in ("", "wait")
-        return self.redirect is Redirect.OTHER_NAME and host == self.host
+        return self.redirect is HostChange.OTHER_NAME and host == self.host
 
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
-        return Login.as_json(self) | {
+        return WebLoginCode.as_json(self) | {
             "route": "ilink",
             "status": self.told,
             "digits": self.digits,

@@ -8,7 +8,7 @@ from pathlib import Path
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from wxcontroller.sandbox.contents import Incoming
+from wxcontroller.sandbox.contents import PartialContent
 
 _HEX_KEY = re.compile("[0-9a-fA-F]{32}")
 _PIECE = 2**20
@@ -38,7 +38,7 @@ def read_hex_form(text: str) -> bytes | None:
     return bytes.fromhex(decoded) if is_hex(decoded) else None
 
 
-def encrypt(source: Path, key: bytes, target: Incoming) -> None:
+def encrypt(source: Path, key: bytes, target: PartialContent) -> None:
     """Encrypt a file piece by piece."""
     pad, cipher = PKCS7(128).padder(), Cipher(algorithms.AES(key), modes.ECB()).encryptor()  # noqa: S305
     with source.open("rb") as file:
@@ -47,7 +47,7 @@ def encrypt(source: Path, key: bytes, target: Incoming) -> None:
     target.append(cipher.update(pad.finalize()) + cipher.finalize())
 
 
-def decrypt(source: Path, key: bytes, target: Incoming) -> None:
+def decrypt(source: Path, key: bytes, target: PartialContent) -> None:
     """Decrypt a file piece by piece. Raises ValueError when the padding is wrong: the key is, or the bytes are."""
     unpad, cipher = PKCS7(128).unpadder(), Cipher(algorithms.AES(key), modes.ECB()).decryptor()  # noqa: S305
     with source.open("rb") as file:

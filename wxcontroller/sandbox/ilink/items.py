@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject, field, integer, items, obj, text
-from wxcontroller.sandbox.contents import Contents, Item
+from wxcontroller.sandbox.contents import ContentItem, ServerContents
 from wxcontroller.sandbox.ilink import crypt
 from wxcontroller.sandbox.ilink.model import CdnFile, ILink
 
@@ -33,10 +33,10 @@ class QuoteForm(enum.Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class ItemMedia:
     """Content to be written, and how its item describes it."""
 
-    content: Item
+    content: ContentItem
     key: bytes
     form: KeyForm = KeyForm.RAW
     full_url: bool = True
@@ -50,7 +50,7 @@ def text_item(said: str) -> JsonObject:
     return {"type": TEXT, "text_item": {"text": said}}
 
 
-def media_item(ilink: ILink, contents: Contents, uin: int, cdn: str, media: Media) -> JsonObject:
+def media_item(ilink: ILink, contents: ServerContents, uin: int, cdn: str, media: ItemMedia) -> JsonObject:
     """Put content on the CDN, whose base address is ``cdn``, and return the item that refers to it."""
     content = media.content
     plain = contents.path(content.md5)
@@ -74,7 +74,7 @@ def media_item(ilink: ILink, contents: Contents, uin: int, cdn: str, media: Medi
     }
 
 
-def _details(media: Media, stored_size: int) -> JsonObject:
+def _details(media: ItemMedia, stored_size: int) -> JsonObject:
     content = media.content
     match content.kind:
         case "image":

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox.bell import Bell
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.contents import ContentItem
 
 BOT_CONTACT = "clawbot"  # what the phone calls its own bot in conversations
 KEPT_MESSAGES = 5000  # messages that a quote can name
@@ -31,7 +31,7 @@ NO_TICKET = -4
 T = TypeVar("T")
 
 
-class Answer(enum.Enum):
+class SendVerdict(enum.Enum):
     """What an accepted send is answered with. All but ``ID`` mean that WeChat shows the message to nobody."""
 
     ID = "id"
@@ -40,7 +40,7 @@ class Answer(enum.Enum):
     EMPTY = "empty"  # no body
 
 
-class Tokens(enum.Enum):
+class TokenPolicy(enum.Enum):
     """What is expected of the context token of a send. Reports contradict each other."""
 
     IGNORED = "ignored"  # a send without one is delivered, even outside the window
@@ -58,11 +58,11 @@ class UploadAnswer(enum.Enum):
 
 
 @dataclass(slots=True)
-class Settings:
+class ILinkBehavior:
     """How the service treats one WeChat user."""
 
-    answer: Answer = Answer.ID
-    tokens: Tokens = Tokens.NEEDED
+    answer: SendVerdict = SendVerdict.ID
+    tokens: TokenPolicy = TokenPolicy.NEEDED
     upload_answer: UploadAnswer = UploadAnswer.BOTH
     media_refused: bool = False  # getuploadurl answers -2
     budget: int = 10  # sends after each message of the peer; 0: any number
@@ -80,7 +80,7 @@ class Settings:
         return {name: value.value if isinstance(value, enum.Enum) else value for name, value in values.items()}
 
     @classmethod
-    def from_json(cls, kept: JsonObject) -> "Settings":
+    def from_json(cls, kept: JsonObject) -> "ILinkBehavior":
         """Read what ``as_json`` wrote. Raises ValueError."""
         settings = cls()
         for one in fields(cls):
@@ -181,7 +181,7 @@ class Bot:
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class ILinkSend:
     """A message that the service took from a bot. ``problem`` says why the phone does not show it, if so."""
 
     seq: int
@@ -196,7 +196,7 @@ class Sent:
     context_token: str
     time: float
     problem: str
-    item: Item | None = None
+    item: ContentItem | None = None
 
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
@@ -225,9 +225,9 @@ class User:
 
     uin: int
     user_id: str
-    settings: Settings = field(default_factory=Settings)
+    settings: ILinkBehavior = field(default_factory=ILinkBehavior)
     bot: Bot | None = None
-    sent: deque[Sent] = field(default_factory=lambda: deque(maxlen=KEPT_SENT))
+    sent: deque[ILinkSend] = field(default_factory=lambda: deque(maxlen=KEPT_SENT))
     sent_count: int = 0
     messages: dict[str, JsonObject] = field(default_factory=dict)  # by message_id, both directions
 
@@ -251,7 +251,7 @@ class CdnFile:
 
 
 @dataclass(slots=True)
-class Exchange:
+class RecordedCall:
     """One request of a client and its answer, for tests to look into."""
 
     seq: int
@@ -292,7 +292,7 @@ class ILink:
         self.bots: dict[str, Bot] = {}  # by token, dead ones too
         self.permits: dict[str, Permit] = {}  # by upload parameter
         self.files: dict[str, CdnFile] = {}  # by download parameter
-        self.exchanges: deque[Exchange] = deque(maxlen=5000)
+        self.exchanges: deque[RecordedCall] = deque(maxlen=5000)
         self.exchange_count = 0
         self.bell = Bell()  # rings for each exchange and each send
 

@@ -5,11 +5,11 @@ import secrets
 from urllib.parse import urlsplit
 
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.sandbox.account import Account
-from wxcontroller.sandbox.contents import Item
+from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.hosts import ILINK_CDN_HOST, ILINK_HOSTS
-from wxcontroller.sandbox.ilink.codes import Code, Redirect
-from wxcontroller.sandbox.ilink.items import Media, media_item, text_item
+from wxcontroller.sandbox.ilink.codes import HostChange, ILinkCode
+from wxcontroller.sandbox.ilink.items import ItemMedia, media_item, text_item
 from wxcontroller.sandbox.ilink.model import (
     BOT_CONTACT,
     KEPT_MESSAGES,
@@ -20,17 +20,17 @@ from wxcontroller.sandbox.ilink.model import (
     new_bot_id,
     opaque,
 )
-from wxcontroller.sandbox.logins import State, WrongState
+from wxcontroller.sandbox.logins import LoginStage, WrongState
 from wxcontroller.sandbox.sandbox import Sandbox
 
 
 def scan(
     sandbox: Sandbox,
-    code: Code,
-    account: Account,
+    code: ILinkCode,
+    account: ServerAccount,
     *,
     verify: bool = False,
-    redirect: Redirect = Redirect.NONE,
+    redirect: HostChange = HostChange.NONE,
     redirect_host: str = "",
 ) -> None:
     """Scan a code. ``verify`` shows digits that the client must send; ``redirect`` lets it go on at another host.
@@ -46,8 +46,8 @@ def scan(
 
 def confirm(
     sandbox: Sandbox,
-    code: Code,
-    account: Account | None = None,
+    code: ILinkCode,
+    account: ServerAccount | None = None,
     *,
     base_url: str | None = None,
     same_bot: bool = False,
@@ -57,7 +57,7 @@ def confirm(
     ``base_url`` is the ``baseurl`` of the answer: by default where the code was asked for, empty for none.
     ``same_bot`` keeps the bot's id, though not its token. Raises WrongState.
     """
-    if account is not None and code.state is State.WAITING:
+    if account is not None and code.state is LoginStage.WAITING:
         scan(sandbox, code, account)
     if code.digits:
         raise WrongState(f"login {code.uuid} waits for the digits on the phone: the client must send them first")
@@ -93,11 +93,11 @@ def bind(sandbox: Sandbox, user: User, same_bot: bool = False) -> Bot:
 
 def write(
     sandbox: Sandbox,
-    account: Account,
+    account: ServerAccount,
     bot: Bot,
     item: JsonObject,
     shown: str,
-    content: Item | None = None,
+    content: ContentItem | None = None,
     changes: JsonObject | None = None,
 ) -> JsonObject:
     """Let an account's phone write to a bot; return the message that the bot gets.
@@ -136,15 +136,15 @@ def write(
     return message
 
 
-def write_text(sandbox: Sandbox, account: Account, said: str, bot: Bot | None = None) -> JsonObject:
+def write_text(sandbox: Sandbox, account: ServerAccount, said: str, bot: Bot | None = None) -> JsonObject:
     """Let an account's phone write a text to a bot, its own by default; return the message that the bot gets."""
     return write(sandbox, account, bot or own_bot(sandbox, account), text_item(said), said)
 
 
 def write_media(
     sandbox: Sandbox,
-    account: Account,
-    media: Media,
+    account: ServerAccount,
+    media: ItemMedia,
     bot: Bot | None = None,
     *,
     extra: JsonObject | None = None,
@@ -176,7 +176,7 @@ def repeat(sandbox: Sandbox, bot: Bot, message: JsonObject, fresh: bool) -> Json
     return again
 
 
-def own_bot(sandbox: Sandbox, account: Account) -> Bot:
+def own_bot(sandbox: Sandbox, account: ServerAccount) -> Bot:
     """Return the bot of an account. Raises WrongState when it has none."""
     bot = sandbox.ilink.users[account.uin].bot
     if bot is None:
@@ -191,7 +191,7 @@ def remember(user: User, identifier: str, message: JsonObject) -> None:
         del user.messages[next(iter(user.messages))]
 
 
-def show(sandbox: Sandbox, bot: Bot, peer: User, said: str, item: Item | None) -> None:
+def show(sandbox: Sandbox, bot: Bot, peer: User, said: str, item: ContentItem | None) -> None:
     """Show on the phone of ``peer`` what a bot sent."""
     account = sandbox.accounts[peer.uin]
     account.record(_contact(account, bot), "bot", "", said, sandbox.clock.now(), item)
@@ -205,5 +205,5 @@ def cdn_base(origin: str) -> str:
     return f"{parts.scheme}://{place}/c2c"
 
 
-def _contact(account: Account, bot: Bot) -> str:
+def _contact(account: ServerAccount, bot: Bot) -> str:
     return BOT_CONTACT if bot.uin == account.uin else bot.bot_id

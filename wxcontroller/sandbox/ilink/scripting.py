@@ -10,11 +10,11 @@ from aiohttp import web
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, text
 from wxcontroller.sandbox import samples
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.codes import Code, Redirect
-from wxcontroller.sandbox.ilink.items import KeyForm, Media, QuoteForm, quote_of, text_item
-from wxcontroller.sandbox.ilink.model import BOT_CONTACT, Bot, SessionState, Settings, User
+from wxcontroller.sandbox.ilink.codes import HostChange, ILinkCode
+from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm, QuoteForm, quote_of, text_item
+from wxcontroller.sandbox.ilink.model import BOT_CONTACT, Bot, ILinkBehavior, SessionState, User
 from wxcontroller.sandbox.reading import (
     SANDBOX,
     BadInput,
@@ -34,7 +34,7 @@ from wxcontroller.sandbox.scripting_content import MAKERS, MEDIA_FIELDS, content
 
 SCAN_FIELDS = ("uin", "verify", "redirect")
 CONFIRM_FIELDS = ("uin", "baseurl", "same_bot")
-_SETTINGS = tuple(one.name for one in fields(Settings))
+_SETTINGS = tuple(one.name for one in fields(ILinkBehavior))
 _STATE_FIELDS = ("session", "window_open", "peer", "throttle")
 _QUOTE_FIELDS = ("quote", "quote_form", "quote_part")
 _KINDS: dict[str, tuple[str, ...]] = {
@@ -52,22 +52,22 @@ _LONGEST = 10 * 365 * 86400  # seconds that the clock can be moved, or a throttl
 # -- logins
 
 
-def scan(sandbox: Sandbox, code: Code, account: Account, body: JsonObject) -> None:
+def scan(sandbox: Sandbox, code: ILinkCode, account: ServerAccount, body: JsonObject) -> None:
     """Scan a code as a script says. Raises BadInput and WrongState."""
-    redirect, host = Redirect.NONE, ""
+    redirect, host = HostChange.NONE, ""
     match body.get("redirect", False):
         case False:
             pass
         case True:
-            redirect = Redirect.OTHER_NAME
+            redirect = HostChange.OTHER_NAME
         case "":
-            redirect = Redirect.HERE
+            redirect = HostChange.HERE
         case _:
-            redirect, host = Redirect.OTHER_NAME, string(body, "redirect")
+            redirect, host = HostChange.OTHER_NAME, string(body, "redirect")
     phone.scan(sandbox, code, account, verify=flag(body, "verify", False), redirect=redirect, redirect_host=host)
 
 
-def confirm(sandbox: Sandbox, code: Code, account: Account | None, body: JsonObject) -> None:
+def confirm(sandbox: Sandbox, code: ILinkCode, account: ServerAccount | None, body: JsonObject) -> None:
     """Confirm a code as a script says. Raises BadInput and WrongState."""
     base_url = string(body, "baseurl", "") if "baseurl" in body else None
     phone.confirm(sandbox, code, account, base_url=base_url, same_bot=flag(body, "same_bot", False))
@@ -77,7 +77,7 @@ async def set_status(request: web.Request) -> web.Response:
     """Let polls of a code get any status; an empty one lets it be what it is again."""
     body = await body_of(request, ("status",))
     login = its_login(request)
-    if not isinstance(login, Code):
+    if not isinstance(login, ILinkCode):
         raise BadInput("only iLink's codes can have another status")
     login.status = string(body, "status", "")
     login.bell.ring()
@@ -147,7 +147,7 @@ async def change(request: web.Request) -> web.Response:
     return reply(_out(sandbox, user))
 
 
-def _setting(settings: Settings, name: str, body: JsonObject) -> object:
+def _setting(settings: ILinkBehavior, name: str, body: JsonObject) -> object:
     """Read a setting by the type of its present value."""
     match getattr(settings, name):
         case enum.Enum() as present:
@@ -215,7 +215,7 @@ def _message(user: User, body: JsonObject, key: str) -> JsonObject:
 # -- what the phone writes
 
 
-async def addressed_bot(request: web.Request, account: Account) -> Bot | None:
+async def addressed_bot(request: web.Request, account: ServerAccount) -> Bot | None:
     """Return the bot that a body's ``to`` names: ``clawbot`` is the account's own, others go by their ids."""
     try:
         to = text(field(json.loads(await request.read()), "to"))
@@ -227,7 +227,7 @@ async def addressed_bot(request: web.Request, account: Account) -> Bot | None:
     return sandbox.ilink.bot_by_id(to) if to.endswith("@im.bot") else None
 
 
-async def phone_send(request: web.Request, account: Account, bot: Bot) -> web.Response:
+async def phone_send(request: web.Request, account: ServerAccount, bot: Bot) -> web.Response:
     """Let an account's phone write to a bot."""
     known = dict.fromkeys(name for names in _KINDS.values() for name in names)
     body = await body_of(request, ("to", "kind", "fields", *_QUOTE_FIELDS, *known))
@@ -247,12 +247,12 @@ async def phone_send(request: web.Request, account: Account, bot: Bot) -> web.Re
     return reply({"msg_id": text(message.get("message_id")), "message": message, "polling": bot.polls > 0})
 
 
-def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> Media:
+def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> ItemMedia:
     usual = KeyForm.HEX if kind in ("file", "video") else KeyForm.RAW
     form = string(body, "key_form", usual.value)
     if form not in {one.value for one in KeyForm} or (form == KeyForm.NONE.value and kind != "image"):
         raise BadInput("'key_form' must be raw or hex, or none for an image")
-    return Media(
+    return ItemMedia(
         content=content_of(sandbox.contents, kind, secrets.token_hex(4), body, _MAKERS),
         key=secrets.token_bytes(16),
         form=KeyForm(form),

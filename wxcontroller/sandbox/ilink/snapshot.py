@@ -7,7 +7,7 @@ were delivered are not kept, so that they can't be quoted or repeated afterwards
 from collections import deque
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
-from wxcontroller.sandbox.ilink.model import Bot, CdnFile, ILink, SessionState, Settings, User, Window
+from wxcontroller.sandbox.ilink.model import Bot, CdnFile, ILink, ILinkBehavior, SessionState, User, Window
 
 
 def user_out(user: User) -> JsonObject:
@@ -18,7 +18,7 @@ def user_out(user: User) -> JsonObject:
 
 def user_in(ilink: ILink, user: User, kept: JsonObject) -> None:
     """Take back what was kept of a user. Raises ValueError, KeyError and TypeError."""
-    user.settings = Settings.from_json(obj(kept.get("settings")))
+    user.settings = ILinkBehavior.from_json(obj(kept.get("settings")))
     user.sent_count = integer(kept.get("sent_count"))
     if kept.get("bot") is not None:
         user.bot = _bot_in(user.uin, obj(kept["bot"]))

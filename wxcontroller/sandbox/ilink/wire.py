@@ -5,15 +5,15 @@ from aiohttp import web
 from wxcontroller.sandbox import trouble
 from wxcontroller.sandbox.hosts import Host, Role
 from wxcontroller.sandbox.ilink import calls, cdn
-from wxcontroller.sandbox.ilink.call import Call, Endpoint, Refused
-from wxcontroller.sandbox.ilink.model import Exchange
+from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint, ILinkRefusal
+from wxcontroller.sandbox.ilink.model import RecordedCall
 from wxcontroller.sandbox.sandbox import Sandbox
 
-ENDPOINTS: tuple[Endpoint, ...] = (*calls.ENDPOINTS, *cdn.ENDPOINTS)
+ENDPOINTS: tuple[ILinkEndpoint, ...] = (*calls.ENDPOINTS, *cdn.ENDPOINTS)
 NAMES = frozenset(endpoint.name for endpoint in ENDPOINTS)
 
 
-def find(path: str, host: Host | None) -> Endpoint | None:
+def find(path: str, host: Host | None) -> ILinkEndpoint | None:
     """Return the endpoint behind a path, which may have a prefix, at a real host or (None) at any other name."""
     for endpoint in ENDPOINTS:
         if path.endswith(endpoint.path) and host_serves(host, endpoint):
@@ -21,14 +21,14 @@ def find(path: str, host: Host | None) -> Endpoint | None:
     return None
 
 
-def host_serves(host: Host | None, endpoint: Endpoint) -> bool:
+def host_serves(host: Host | None, endpoint: ILinkEndpoint) -> bool:
     """Return whether a host is one for this endpoint."""
     return host is None or host.role is (Role.ILINK_CDN if endpoint in cdn.ENDPOINTS else Role.ILINK)
 
 
-async def serve(sandbox: Sandbox, request: web.Request, endpoint: Endpoint) -> web.StreamResponse:
+async def serve(sandbox: Sandbox, request: web.Request, endpoint: ILinkEndpoint) -> web.StreamResponse:
     """Answer one request, faults included."""
-    call = Call(sandbox, request, endpoint)
+    call = ILinkCall(sandbox, request, endpoint)
     if not endpoint.streams:
         await call.read()
     uin = call.who()
@@ -48,7 +48,7 @@ async def serve(sandbox: Sandbox, request: web.Request, endpoint: Endpoint) -> w
     return response
 
 
-async def _answer(call: Call) -> web.StreamResponse:
+async def _answer(call: ILinkCall) -> web.StreamResponse:
     endpoint = call.endpoint
     if call.request.method not in endpoint.methods:
         call.note(f"method is {call.request.method}")
@@ -57,16 +57,16 @@ async def _answer(call: Call) -> web.StreamResponse:
         if endpoint not in cdn.ENDPOINTS:
             call.check_headers()
         return await endpoint.handler(call)
-    except Refused as refusal:
+    except ILinkRefusal as refusal:
         if refusal.why:
             call.note(refusal.why, refused=refusal.ret)
         return call.refuse(refusal.ret, refusal.words)
 
 
-def _record(call: Call, uin: int | None) -> Exchange:
+def _record(call: ILinkCall, uin: int | None) -> RecordedCall:
     ilink, request = call.sandbox.ilink, call.request
     ilink.exchange_count += 1
-    exchange = Exchange(
+    exchange = RecordedCall(
         seq=ilink.exchange_count,
         time=call.now,
         uin=uin,

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.line.failures import Unreadable
-from wxcontroller.drivers.line.transport import Answer
-from wxcontroller.drivers.web.decode.failures import Moved, Overloaded, refusal
+from wxcontroller.drivers.line.failures import UnreadableResponse
+from wxcontroller.drivers.line.transport import LineResponse
+from wxcontroller.drivers.web.decode.failures import HostMoved, Overloaded, refusal
 from wxcontroller.drivers.web.decode.text import plain
 from wxcontroller.drivers.web.wire.calls import SyncKey
 from wxcontroller.drivers.web.wire.hosts import home_of, hosts_of
@@ -38,11 +38,11 @@ class Poll:
 
     code: int
     avatar: bytes = field(default=b"", repr=False)
-    redirect: "Redirect | None" = None
+    redirect: "WebRedirect | None" = None
 
 
 @dataclass(frozen=True, slots=True)
-class Redirect:
+class WebRedirect:
     """An address at one of WeChat's own hosts."""
 
     host: str
@@ -60,7 +60,7 @@ class LoginPage:
     sid: str = field(default="", repr=False)
     uin: int = 0
     pass_ticket: str = field(default="", repr=False)
-    moved: Redirect | None = None
+    moved: WebRedirect | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Init:
 
 
 @dataclass(frozen=True, slots=True)
-class Checked:
+class UploadCheck:
     """What WeChat says before a large file: ``media_id`` is there when it has the file already."""
 
     media_id: str
@@ -110,55 +110,55 @@ class News:
         return not (self.messages or self.changed or self.gone)
 
 
-def uuid_of(answer: Answer) -> str:
+def uuid_of(answer: LineResponse) -> str:
     """Read jslogin's answer. Raises WeChatError with its code when it is not 200."""
     script = text_of(answer)
     code, uuid = _LOGIN_CODE.search(script), _LOGIN_UUID.search(script)
     if not code:
-        raise Unreadable(answer.call, Text("the answer holds no code"))
+        raise UnreadableResponse(answer.call, Text("the answer holds no code"))
     if int(code[1]) != 200:
         raise refusal(answer.call, int(code[1]))
     if not uuid or not _UUID.fullmatch(uuid[1]):
-        raise Unreadable(answer.call, Text("the answer holds no uuid"))
+        raise UnreadableResponse(answer.call, Text("the answer holds no uuid"))
     return uuid[1]
 
 
-def picture_of(answer: Answer) -> bytes:
+def picture_of(answer: LineResponse) -> bytes:
     """Return the JPEG of a QR code."""
     if answer.status != 200:
-        raise Unreadable(answer.call, Text("HTTP status {status}", status=answer.status))
+        raise UnreadableResponse(answer.call, Text("HTTP status {status}", status=answer.status))
     if not answer.body.startswith(b"\xff\xd8"):
-        raise Unreadable(answer.call, Text("the answer is not a JPEG"))
+        raise UnreadableResponse(answer.call, Text("the answer is not a JPEG"))
     return answer.body
 
 
-def poll_of(answer: Answer) -> Poll:
+def poll_of(answer: LineResponse) -> Poll:
     """Read an answer to the login poll (3.3)."""
     script = text_of(answer)
     found = _CODE.search(script)
     if not found:
-        raise Unreadable(answer.call, Text("the answer holds no code"))
+        raise UnreadableResponse(answer.call, Text("the answer holds no code"))
     code = int(found[1])
     if code == 201:
         return Poll(code, avatar=_avatar(script))
     if code == 200:
         redirect = _REDIRECT.search(script)
         if not redirect:
-            raise Unreadable(answer.call, Text("confirmed, but without a redirect address"))
+            raise UnreadableResponse(answer.call, Text("confirmed, but without a redirect address"))
         return Poll(code, redirect=redirect_of(answer.call, redirect[1]))
     return Poll(code)
 
 
-def redirect_of(call: str, url: str) -> Redirect:
+def redirect_of(call: str, url: str) -> WebRedirect:
     """Split an address, provided that it is one of WeChat's hosts: cookies go there."""
     found = _URL.fullmatch(url)
     host = found[1].lower() if found else ""
     try:
         hosts_of(host)
     except ValueError:
-        raise Unreadable(call, Text("sent on to a host that is not WeChat's")) from None
+        raise UnreadableResponse(call, Text("sent on to a host that is not WeChat's")) from None
     assert found is not None
-    return Redirect(host, found[2] or "/", found[3] or "")
+    return WebRedirect(host, found[2] or "/", found[3] or "")
 
 
 def _avatar(script: str) -> bytes:
@@ -171,21 +171,21 @@ def _avatar(script: str) -> bytes:
         return b""  # for show only
 
 
-def push_uuid_of(answer: Answer) -> str:
+def push_uuid_of(answer: LineResponse) -> str:
     """Read the answer to a push login (3.4). Raises WeChatError when it is not offered."""
     found = _json(answer)
     ret, uuid = integer(found.get("ret"), -1), text(found.get("uuid"))
     if ret != 0:
         raise refusal(answer.call, ret)
     if not _UUID.fullmatch(uuid):
-        raise Unreadable(answer.call, Text("the answer holds no uuid"))
+        raise UnreadableResponse(answer.call, Text("the answer holds no uuid"))
     return uuid
 
 
-def login_page_of(answer: Answer) -> LoginPage:
+def login_page_of(answer: LineResponse) -> LoginPage:
     """Read webwxnewloginpage's answer, 200 and 301 alike (3.5); values by element, the rest may be anything."""
     if not (answer.status == 200 or 300 <= answer.status < 400):
-        raise Unreadable(answer.call, Text("HTTP status {status}", status=answer.status))
+        raise UnreadableResponse(answer.call, Text("HTTP status {status}", status=answer.status))
     page = answer.body[: 1 << 16].decode("utf-8", "replace")
     moved = _element(page, "redirecturl")
     if moved:
@@ -193,7 +193,7 @@ def login_page_of(answer: Answer) -> LoginPage:
         return LoginPage(integer(_element(page, "ret")), "", moved=redirect)
     ret = _element(page, "ret")
     if not re.fullmatch(r"-?\d{1,6}", ret):
-        raise Unreadable(answer.call, Text("the answer is not the login page's XML"))
+        raise UnreadableResponse(answer.call, Text("the answer is not the login page's XML"))
     uin = _element(page, "wxuin")
     values = [_element(page, name) for name in ("skey", "wxsid", "pass_ticket")]
     skey, sid, ticket = (value if re.fullmatch(r"[!-~]{0,1000}", value) else "" for value in values)
@@ -224,12 +224,12 @@ def _words(message: str) -> str:
     return " ".join("".join(c if c.isprintable() else " " for c in message).split())[:200]
 
 
-def init_of(answer: Answer) -> Init:
+def init_of(answer: LineResponse) -> Init:
     """Read webwxinit. Raises WeChatError with Ret ≠ 0."""
     found = _json_with_ret(answer)
     user = obj(found.get("User"))
     if not text(user.get("UserName")):
-        raise Unreadable(answer.call, Text("the answer does not say who logged in"))
+        raise UnreadableResponse(answer.call, Text("the answer does not say who logged in"))
     return Init(
         user=user,
         contacts=_objects(found.get("ContactList")),
@@ -240,21 +240,21 @@ def init_of(answer: Answer) -> Init:
     )
 
 
-def accepted(answer: Answer) -> None:
+def accepted(answer: LineResponse) -> None:
     """Look only whether Ret is 0. Raises WeChatError if not."""
     _json_with_ret(answer)
 
 
-def check_of(answer: Answer) -> Check:
+def check_of(answer: LineResponse) -> Check:
     """Read synccheck's answer (5.5)."""
     script = text_of(answer)
     retcode, selector = _RETCODE.search(script), _SELECTOR.search(script)
     if not retcode:
-        raise Unreadable(answer.call, Text("the answer holds no retcode"))
+        raise UnreadableResponse(answer.call, Text("the answer holds no retcode"))
     return Check(int(retcode[1]), int(selector[1]) if selector else 0)
 
 
-def news_of(answer: Answer) -> News:
+def news_of(answer: LineResponse) -> News:
     """Read webwxsync. Raises WeChatError with Ret ≠ 0."""
     found = _json_with_ret(answer)
     gone = (text(entry.get("UserName")) for entry in _objects(found.get("DelContactList")))
@@ -270,33 +270,33 @@ def news_of(answer: Answer) -> News:
     )
 
 
-def sent_of(answer: Answer) -> str:
+def sent_of(answer: LineResponse) -> str:
     """Return the server's id of a sent message. Raises WeChatError with Ret ≠ 0."""
     message_id = text(_json_with_ret(answer).get("MsgID"))
     if not message_id:
-        raise Unreadable(answer.call, Text("accepted, but without an id"))
+        raise UnreadableResponse(answer.call, Text("accepted, but without an id"))
     return message_id
 
 
-def uploaded_of(answer: Answer, last: bool) -> str:
+def uploaded_of(answer: LineResponse, last: bool) -> str:
     """Return the MediaId after a piece of a file, "" before the ``last`` one. Raises WeChatError with Ret ≠ 0."""
     media_id = text(_json_with_ret(answer).get("MediaId"))
     if last and not media_id:
-        raise Unreadable(answer.call, Text("accepted, but without a MediaId"))
+        raise UnreadableResponse(answer.call, Text("accepted, but without a MediaId"))
     return media_id if last else ""
 
 
-def checked_of(answer: Answer) -> Checked:
+def checked_of(answer: LineResponse) -> UploadCheck:
     """Read webwxcheckupload (5.9). Raises WeChatError with Ret ≠ 0."""
     found = _json_with_ret(answer)
-    return Checked(*(text(found.get(name)) for name in ("MediaId", "AESKey", "Signature")))
+    return UploadCheck(*(text(found.get(name)) for name in ("MediaId", "AESKey", "Signature")))
 
 
-def group_made_of(answer: Answer) -> str:
+def group_made_of(answer: LineResponse) -> str:
     """Return the id of a group that was made (5.15). Raises WeChatError with Ret ≠ 0 or without an id."""
     name = text(_json_with_ret(answer).get("ChatRoomName"))
     if not 0 < len(name) <= 256:
-        raise Unreadable(answer.call, Text("accepted, but without a group"))
+        raise UnreadableResponse(answer.call, Text("accepted, but without a group"))
     return name
 
 
@@ -324,28 +324,28 @@ def _objects(value: JsonValue) -> tuple[JsonObject, ...]:
     return tuple(entry for entry in items(value) if isinstance(entry, dict))
 
 
-def text_of(answer: Answer) -> str:
+def text_of(answer: LineResponse) -> str:
     """Return an answer as text, bytes that are no UTF-8 replaced. Raises Unreadable for an error status."""
     if answer.status != 200:
         if 300 <= answer.status < 400 and answer.location:
-            raise Moved(answer.call, home_of(redirect_of(answer.call, answer.location).host))
-        kind = Overloaded if answer.status >= 500 else Unreadable
+            raise HostMoved(answer.call, home_of(redirect_of(answer.call, answer.location).host))
+        kind = Overloaded if answer.status >= 500 else UnreadableResponse
         raise kind(answer.call, Text("HTTP status {status}", status=answer.status))
     return answer.body.decode("utf-8", "replace")
 
 
-def _json(answer: Answer) -> JsonObject:
+def _json(answer: LineResponse) -> JsonObject:
     content = text_of(answer)
     try:
         found: JsonValue = json.loads(content)
     except (ValueError, RecursionError):
-        raise Unreadable(answer.call, Text("the answer is not JSON")) from None
+        raise UnreadableResponse(answer.call, Text("the answer is not JSON")) from None
     if not isinstance(found, dict):
-        raise Unreadable(answer.call, Text("the answer is not a JSON object"))
+        raise UnreadableResponse(answer.call, Text("the answer is not a JSON object"))
     try:
         return obj(without_halves(found, content, 0, len(content)))
     except RecursionError:
-        raise Unreadable(answer.call, Text("the answer is nested too deeply")) from None
+        raise UnreadableResponse(answer.call, Text("the answer is nested too deeply")) from None
 
 
 def without_halves(value: JsonValue, content: str, start: int, end: int) -> JsonValue:
@@ -366,7 +366,7 @@ def _whole(value: JsonValue) -> JsonValue:
     return value
 
 
-def _json_with_ret(answer: Answer) -> JsonObject:
+def _json_with_ret(answer: LineResponse) -> JsonObject:
     found = _json(answer)
     accept(answer.call, found)
     return found
@@ -377,6 +377,6 @@ def accept(call: str, found: JsonObject) -> None:
     base = found.get("BaseResponse")
     ret = integer(obj(base).get("Ret"), 1 << 30)
     if not isinstance(base, dict) or ret == 1 << 30:
-        raise Unreadable(call, Text("the answer has no return code"))
+        raise UnreadableResponse(call, Text("the answer has no return code"))
     if ret != 0:
         raise refusal(call, ret)

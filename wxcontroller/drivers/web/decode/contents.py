@@ -54,7 +54,7 @@ _LARGE = 26_214_400  # bytes above which a file can be sent by its content only 
 
 
 @dataclass(frozen=True, slots=True)
-class Content:
+class DecodedContent:
     """A message without its envelope. Fields as in model.Message; ``own``: it is one's own although it came as the
     peer's (7.7). ``revoked`` is "0" when the last message of one's own in the chat is meant."""
 
@@ -75,7 +75,7 @@ def content_of(
     message_id: str,
     content: str,
     emoji_names: bool,
-) -> Content:
+) -> DecodedContent:
     """Read an entry of AddMsgList whose Content, rid of a group's prefix, is ``content``; ``kind`` is its MsgType."""
     if kind == TEXT:
         if integer(raw.get("SubMsgType")) == PLACE or _shown_as_place(raw, content):
@@ -85,11 +85,11 @@ def content_of(
         words = plain(content, emoji_names)
         if not words and integer(raw.get("AppMsgType")) == _APP_RED_PACKET:
             words = _RED_PACKET
-        return Content(MessageKind.TEXT, words, "1")
+        return DecodedContent(MessageKind.TEXT, words, "1")
     if kind == NOTICE:
-        return Content(MessageKind.NOTICE, plain(content, emoji_names), "10000")
+        return DecodedContent(MessageKind.NOTICE, plain(content, emoji_names), "10000")
     if kind in (50, 53):
-        return Content(MessageKind.OTHER, _CALL, str(kind))
+        return DecodedContent(MessageKind.OTHER, _CALL, str(kind))
     if kind == PLACE:
         return _place(raw, "", emoji_names, content)
     if kind == CARD:
@@ -100,17 +100,17 @@ def content_of(
         return _sysmsg(markup.read(content, emoji_names))
     if kind in _MEDIA:
         return _media(raw, markup.read(content, emoji_names), _MEDIA[kind], message_id, str(kind))
-    return Content(MessageKind.OTHER, _UNSUPPORTED, str(kind))
+    return DecodedContent(MessageKind.OTHER, _UNSUPPORTED, str(kind))
 
 
 # -- media
 
 
-def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str) -> Content:
+def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw_kind: str) -> DecodedContent:
     words = _WORDS[kind]
     if kind is MessageKind.EMOTICON and integer(raw.get("HasProductId")) != 0:
         # From WeChat's store: the web gets nothing but that there was one (7.5).
-        return Content(kind, words + _ON_THE_PHONE, raw_kind)
+        return DecodedContent(kind, words + _ON_THE_PHONE, raw_kind)
     place, sizes = {
         MessageKind.IMAGE: ("img", ("hdlength", "length")),
         MessageKind.VOICE: ("voicemsg", ("length",)),
@@ -128,7 +128,9 @@ def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw
         reference = md5 if _MD5.fullmatch(md5) else ""
     elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice can't be sent
         reference = _reference(xml.source, REFERENCE_LENGTH)
-    return Content(kind, words, raw_kind, media=Media(kind, message_id, "", size, seconds, reference=reference))
+    return DecodedContent(
+        kind, words, raw_kind, media=Media(kind, message_id, "", size, seconds, reference=reference)
+    )
 
 
 def _reference(xml: str, most: int) -> str:
@@ -156,14 +158,14 @@ def file_key(key: str) -> FileKey | None:
     return None
 
 
-def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Content:
+def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> DecodedContent:
     name = plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title")
     media_id = text(raw.get("MediaId")) or xml.text("appattach/attachid")
     parts = [text(raw.get("FromUserName")), media_id, text(raw.get("EncryFileName")), name]
     size = _count(raw.get("FileSize")) or _count(xml.text("appattach/totallen"))
     words = _WORDS[MessageKind.FILE]
     if not media_id:
-        return Content(MessageKind.FILE, words, raw_kind)
+        return DecodedContent(MessageKind.FILE, words, raw_kind)
     reference = ""
     if xml.whole and 0 < size <= _LARGE and xml.attribute("appmsg", "appid", "sdkver"):
         # The sender's own handle is no use to anybody else (5.11).
@@ -171,13 +173,13 @@ def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Con
         reference = _reference(replaced, REFERENCE_LENGTH) if number == 1 else ""
     key = json.dumps(parts, ensure_ascii=False)
     media = Media(MessageKind.FILE, key, name, size, public=media_id, reference=reference)
-    return Content(MessageKind.FILE, words, raw_kind, media=media)
+    return DecodedContent(MessageKind.FILE, words, raw_kind, media=media)
 
 
 # -- shared things
 
 
-def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> Content:
+def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> DecodedContent:
     # The XML's type is newer than the JSON's (7.4).
     app_type = _count(xml.text("appmsg/type")) or _count(raw.get("AppMsgType"))
     raw_kind = f"{APP}/{app_type}"
@@ -189,7 +191,7 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> Co
         return _media(raw, xml, MessageKind.EMOTICON, message_id, raw_kind)
     description = xml.text("appmsg/des")
     if app_type == _APP_TRANSFER:
-        return Content(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)
+        return DecodedContent(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)
     if app_type == _APP_QUOTE and not description:
         # What is answered; it is escaped once more (8.2).
         quoted = unescape(xml.text("refermsg/content"))[:NOTICE_LENGTH]
@@ -208,7 +210,9 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> Co
         type=app_type,
         articles=articles,
     )
-    return Content(MessageKind.APP, _shared(app, app_type == _APP_LINK and bool(xml.source)), raw_kind, app=app)
+    return DecodedContent(
+        MessageKind.APP, _shared(app, app_type == _APP_LINK and bool(xml.source)), raw_kind, app=app
+    )
 
 
 def _shared(app: AppShare, in_full: bool) -> str:
@@ -230,17 +234,17 @@ def _articles(xml: Markup, most: int) -> tuple[Article, ...]:
     )
 
 
-def _news(xml: Markup) -> Content:
+def _news(xml: Markup) -> DecodedContent:
     """Read what WeChat's own news account sends: a text that is XML."""
     articles = _articles(xml, PUSH_ARTICLES)
     if not articles:
-        return Content(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")
+        return DecodedContent(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")
     first = articles[0]
     app = AppShare(first.title, first.url, first.digest, xml.text("category/name"), "", _APP_LINK, articles)
-    return Content(MessageKind.APP, _shared(app, in_full=True), "1/newsapp", app=app)
+    return DecodedContent(MessageKind.APP, _shared(app, in_full=True), "1/newsapp", app=app)
 
 
-def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> Content:
+def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> DecodedContent:
     who = obj(raw.get("RecommendInfo"))
 
     def known(attribute: str, key: str) -> str:
@@ -262,7 +266,7 @@ def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> Content:
         "头像": card.avatar or _NOT_KNOWN,
     }
     words = "\n".join(f"[名片]{name}：{value}" for name, value in lines.items())
-    return Content(MessageKind.CARD, words, str(CARD), card=card)
+    return DecodedContent(MessageKind.CARD, words, str(CARD), card=card)
 
 
 def _shown_as_place(raw: JsonObject, content: str) -> bool:
@@ -270,7 +274,7 @@ def _shown_as_place(raw: JsonObject, content: str) -> bool:
     return "pictype=location" in content and bool(text(raw.get("Url")) or text(raw.get("OriContent")))
 
 
-def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> Content:
+def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> DecodedContent:
     # OriContent is the XML itself; in Content it is escaped like everything there.
     xml = markup.read(text(raw.get("OriContent")) or content, emoji_names)
     url = unescape(plain(text(raw.get("Url")), emoji_names))
@@ -281,18 +285,18 @@ def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> 
     label = xml.attribute("location", "label", "poiname") or plain(name, emoji_names)
     shown = plain(name, emoji_names) or xml.attribute("location", "poiname") or label
     place = Place(latitude, longitude, label, url)
-    return Content(MessageKind.LOCATION, f"[位置]{shown}", str(PLACE), place=place)
+    return DecodedContent(MessageKind.LOCATION, f"[位置]{shown}", str(PLACE), place=place)
 
 
 # -- WeChat's own words
 
 
-def _sysmsg(xml: Markup) -> Content:
+def _sysmsg(xml: Markup) -> DecodedContent:
     kind = xml.attribute("sysmsg", "type")
     words = xml.text("revokemsg/replacemsg")
     if kind == "revokemsg" or words:
         revoked = xml.text("revokemsg/msgid") or xml.text("revokemsg/newmsgid")
-        return Content(
+        return DecodedContent(
             MessageKind.REVOKE,
             f"[撤回消息]({words})" if words else "[撤回消息]",
             str(SYSMSG),
@@ -302,7 +306,7 @@ def _sysmsg(xml: Markup) -> Content:
     words = next((found for name in ("template", "plain", "content", "text") if (found := xml.text(name))), "")
     words = _filled(words, xml, NOTICE_LENGTH)
     raw_kind = f"{SYSMSG}/{kind[:40]}" if kind else str(SYSMSG)
-    return Content(MessageKind.NOTICE if words else MessageKind.OTHER, words or _UNSUPPORTED, raw_kind)
+    return DecodedContent(MessageKind.NOTICE if words else MessageKind.OTHER, words or _UNSUPPORTED, raw_kind)
 
 
 def _filled(template: str, xml: Markup, most: int) -> str:

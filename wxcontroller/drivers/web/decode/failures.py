@@ -2,7 +2,7 @@
 
 from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatError
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.drivers.line.failures import Unreadable
+from wxcontroller.drivers.line.failures import UnreadableResponse
 
 # weixin-web-protocol 10.1: what a reader can do about a code.
 _REMEDIES = {
@@ -26,11 +26,11 @@ _HANDLING = {-1: FailureHandling.RETRY_SAME_ID, TOO_FREQUENT: FailureHandling.WA
 ABOUT_CONTENT = frozenset({-1, -2, 1, 1200})
 
 
-class Overloaded(Unreadable):
+class Overloaded(UnreadableResponse):
     """The server is there and can't: it says nothing about who asked (9.2)."""
 
 
-class Moved(Unreadable):
+class HostMoved(UnreadableResponse):
     """The server sends on to another of WeChat's hosts (1.2); ``domain`` is the base host there."""
 
     def __init__(self, call: str, domain: str) -> None:

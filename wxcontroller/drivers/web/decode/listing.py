@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.line.failures import Unreadable
-from wxcontroller.drivers.line.transport import Answer
+from wxcontroller.drivers.line.failures import UnreadableResponse
+from wxcontroller.drivers.line.transport import LineResponse
 from wxcontroller.drivers.web.decode.answers import accept, text_of, without_halves
 
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -25,7 +25,7 @@ class Listing:
     answer that turns out to be damaged. ``seq`` and ``count`` are complete after the last entry.
     """
 
-    def __init__(self, answer: Answer, key: str) -> None:
+    def __init__(self, answer: LineResponse, key: str) -> None:
         self._answer = answer
         self._key = key
         self._content = ""
@@ -43,7 +43,7 @@ class Listing:
         try:
             yield from self._object()
         except (ValueError, RecursionError):
-            raise Unreadable(self._answer.call, Text("the answer is not JSON")) from None
+            raise UnreadableResponse(self._answer.call, Text("the answer is not JSON")) from None
         finally:
             self._content = ""
         accept(self._answer.call, self._rest)
@@ -105,11 +105,11 @@ class Listing:
         return without_halves(value, self._content, start, self._at)
 
 
-def contact_page_of(answer: Answer) -> Listing:
+def contact_page_of(answer: LineResponse) -> Listing:
     """Read webwxgetcontact."""
     return Listing(answer, "MemberList")
 
 
-def batch_of(answer: Answer) -> Listing:
+def batch_of(answer: LineResponse) -> Listing:
     """Read webwxbatchgetcontact."""
     return Listing(answer, "ContactList")

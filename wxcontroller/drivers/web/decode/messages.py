@@ -25,7 +25,7 @@ class Notify:
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class IncomingFriendRequest:
     """Somebody asks to be a friend; ``id`` is the same however often it is told, ``message_id`` is this time's."""
 
     id: str
@@ -42,7 +42,7 @@ def id_of(raw: JsonObject) -> str:
     return "x" + hashlib.sha256(parts.encode("utf-8", "replace")).hexdigest()[:24]
 
 
-def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify | Asked | None:
+def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify | IncomingFriendRequest | None:
     """Read one entry; None for what is not for people.
 
     ``me`` is the account's own UserName; ``emoji_names`` as in ``text.plain``. A message that revokes "0" revokes
@@ -104,7 +104,7 @@ def _notify(raw: JsonObject) -> Notify:
     return Notify(names_in(joined), found if believed else ())
 
 
-def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> Asked | None:
+def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> IncomingFriendRequest | None:
     """Read a request to be a friend (7.6); None for one's own."""
     who, xml = obj(raw.get("RecommendInfo")), markup.read(content, emoji_names)
     request = FriendRequest(
@@ -116,4 +116,8 @@ def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> Asked |
     # It may come again with every login (7.6). The ticket itself must not lie around.
     known = "t" + hashlib.sha256(request.ticket.encode("utf-8", "replace")).hexdigest()[:24]
     message_id = id_of(raw)
-    return None if request.id == me else Asked(known if request.ticket else message_id, request, message_id)
+    return (
+        None
+        if request.id == me
+        else IncomingFriendRequest(known if request.ticket else message_id, request, message_id)
+    )

@@ -10,11 +10,11 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Media, MessageKind
 from wxcontroller.drivers.base import Fetched, Sink
-from wxcontroller.drivers.line.failures import NoAnswer, TooLong, Unreadable
+from wxcontroller.drivers.line.failures import NoAnswer, TooLong, UnreadableResponse
 from wxcontroller.drivers.web.decode.contents import file_key
 from wxcontroller.drivers.web.decode.text import is_group
 from wxcontroller.drivers.web.media.intake import Intake
-from wxcontroller.drivers.web.wire.calls import CGI, Calls, Session, query_of
+from wxcontroller.drivers.web.wire.calls import CGI, WebCalls, WebSession, query_of
 from wxcontroller.drivers.web.wire.hosts import hosts_of
 
 # A server that gives a file in crumbs is not asked for ever.
@@ -42,8 +42,8 @@ class Downloads:
 
     def __init__(
         self,
-        calls: Calls,
-        session: Session,
+        calls: WebCalls,
+        session: WebSession,
         roster: Pictured,
         data_ticket: Callable[[], str],
         pause: float,
@@ -99,7 +99,7 @@ class Downloads:
                 why, tries = Text("the content is incomplete"), _TRIES
             except TooLong:
                 raise
-            except (NoAnswer, Unreadable) as problem:
+            except (NoAnswer, UnreadableResponse) as problem:
                 failed += 1
                 why = problem.what
                 tries = _LINE_TRIES if isinstance(problem, NoAnswer) else _TRIES
@@ -135,7 +135,7 @@ class Downloads:
             )
             if received.size:
                 return intake.end()
-        raise Unreadable(call, Text("WeChat has no picture"))
+        raise UnreadableResponse(call, Text("WeChat has no picture"))
 
     def _picture(self, person: str, group: str) -> str:
         """Return path and query of a picture."""

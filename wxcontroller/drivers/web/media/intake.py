@@ -4,8 +4,8 @@ import re
 
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import Fetched, Sink
-from wxcontroller.drivers.line.failures import NoAnswer, TooLong, Unreadable
-from wxcontroller.drivers.line.transport import Received
+from wxcontroller.drivers.line.failures import NoAnswer, TooLong, UnreadableResponse
+from wxcontroller.drivers.line.transport import ReceivedFile
 
 # Beginnings of content, for its declared type is often wrong: every picture is a JPEG to WeChat.
 _SIGNS = (
@@ -65,19 +65,19 @@ class Intake:
             )
         return NoAnswer(self._call, Text("{why}; {got} bytes came", why=why, got=self.got))
 
-    def begin(self, answer: Received) -> None:
+    def begin(self, answer: ReceivedFile) -> None:
         """Take note of what the next answer says of itself. Raises Unreadable for one that does not fit."""
         if answer.start > self.got:
-            raise Unreadable(self._call, Text("a later part of the content came than was asked for"))
+            raise UnreadableResponse(self._call, Text("a later part of the content came than was asked for"))
         if not self._passing:
             self._head, self.got = b"", 0  # too little to have been passed on: it comes again
             if answer.start:
-                raise Unreadable(self._call, Text("a later part of the content came than was asked for"))
+                raise UnreadableResponse(self._call, Text("a later part of the content came than was asked for"))
         promised = answer.total or (answer.start + answer.size if answer.size else 0)
         # An answer that kept its promise and was too short all the same may be followed by a longer one.
         longer = promised > self._promised and self.got >= self._promised
         if self._passing and self._promised and promised not in (0, self._promised) and not longer:
-            raise Unreadable(self._call, Text("the content changed meanwhile"))
+            raise UnreadableResponse(self._call, Text("the content changed meanwhile"))
         self._promised = promised or self._promised
         self._total = max(self._total, answer.total)
         self._skip = self.got - answer.start  # the server began anew
@@ -107,7 +107,7 @@ class Intake:
 
     def _pass(self) -> None:
         if not self._anything and _REFUSAL.match(self._head):
-            raise Unreadable(self._call, Text("received text instead of content"))
+            raise UnreadableResponse(self._call, Text("received text instead of content"))
         self._passing = True
         self._sink.write(self._head)
 

@@ -15,10 +15,10 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
 from wxcontroller.drivers.line.failures import NoAnswer
-from wxcontroller.drivers.line.transport import Answer
+from wxcontroller.drivers.line.transport import LineResponse
 from wxcontroller.drivers.web.decode import answers
-from wxcontroller.drivers.web.decode.answers import Checked
-from wxcontroller.drivers.web.wire.calls import Calls, Session, base_request, minimal_json, now_ms
+from wxcontroller.drivers.web.decode.answers import UploadCheck
+from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession, base_request, minimal_json, now_ms
 
 LARGE = 26_214_400  # bytes above which a file needs a signature
 _MOST_SHOWN = 20 << 20  # bytes of a picture or video; what is larger goes as a file
@@ -49,7 +49,7 @@ class Uploads:
     """Uploads for one session."""
 
     def __init__(
-        self, calls: Calls, session: Session, data_ticket: Callable[[], str], chunk: int, numbered: bool = True
+        self, calls: WebCalls, session: WebSession, data_ticket: Callable[[], str], chunk: int, numbered: bool = True
     ) -> None:
         """``chunk``: bytes of a piece. ``numbered``: with a number of the upload, as the web page sends it."""
         self._calls = calls
@@ -72,7 +72,7 @@ class Uploads:
         kind, mime = kind_of(file)
         async with self._turn:
             md5 = await asyncio.to_thread(_md5, file.path, file.size)
-            checked = Checked("", "", "")
+            checked = UploadCheck("", "", "")
             if file.size > LARGE:
                 try:
                     checked = answers.checked_of(await self._check(file, md5))
@@ -81,7 +81,7 @@ class Uploads:
             media_id = checked.media_id or await self._send(file, kind, mime, md5, checked)
         return Uploaded(kind, media_id, file.name, file.size, checked.signature)
 
-    async def _check(self, file: Upload, md5: str) -> Answer:
+    async def _check(self, file: Upload, md5: str) -> LineResponse:
         body: JsonObject = {
             "FromUserName": self._session.me,
             "ToUserName": _OWN,
@@ -92,7 +92,7 @@ class Uploads:
         }
         return await self._calls.post("webwxcheckupload", self._session, "", body)
 
-    async def _send(self, file: Upload, kind: MessageKind, mime: str, md5: str, checked: Checked) -> str:
+    async def _send(self, file: Upload, kind: MessageKind, mime: str, md5: str, checked: UploadCheck) -> str:
         """Send all pieces; from the first again, as another upload, when the line breaks."""
         for left in reversed(range(_TRIES)):
             try:
@@ -102,7 +102,7 @@ class Uploads:
                     raise
         raise AssertionError("unreachable")
 
-    async def _send_once(self, file: Upload, kind: MessageKind, mime: str, md5: str, checked: Checked) -> str:
+    async def _send_once(self, file: Upload, kind: MessageKind, mime: str, md5: str, checked: UploadCheck) -> str:
         request: JsonObject = {
             "UploadType": 2,
             "BaseRequest": base_request(self._session),

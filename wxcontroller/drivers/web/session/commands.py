@@ -12,8 +12,8 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.drivers.web.decode import answers
 from wxcontroller.drivers.web.decode.failures import TOO_FREQUENT
-from wxcontroller.drivers.web.session.roster import Roster
-from wxcontroller.drivers.web.wire.calls import Calls, Session, now_ms, query_of, sendable
+from wxcontroller.drivers.web.session.roster import WebRoster
+from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession, now_ms, query_of, sendable
 
 _REMARK, _PIN = 2, 3  # commands of webwxoplog
 _ASK, _ACCEPT = 2, 3  # of webwxverifyuser
@@ -25,7 +25,7 @@ _TOO_LATE = N_("a message can be recalled within two minutes, only by its sender
 class Commands:
     """Commands of one session. All raise WeChatError when WeChat refuses."""
 
-    def __init__(self, calls: Calls, session: Session, roster: Roster) -> None:
+    def __init__(self, calls: WebCalls, session: WebSession, roster: WebRoster) -> None:
         self._calls = calls
         self._session = session
         self._roster = roster

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.drivers.web.wire.timing import Timing
+from wxcontroller.drivers.web.wire.timing import WebTiming
 
 
 class MediaLoop(IntEnum):
@@ -20,11 +20,11 @@ class MediaLoop(IntEnum):
 
 
 @dataclass(slots=True)
-class Guard:
+class SyncGuard:
     """Counts syncs in vain and says how long to wait."""
 
     mode: MediaLoop
-    timing: Timing
+    timing: WebTiming
     _backoff: Backoff = field(init=False)
     _in_vain: int = 0
     _empty: bool = True  # the last of them brought nothing at all, not even what was known

@@ -13,12 +13,12 @@ from typing import Protocol
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
+from wxcontroller.drivers.line.failures import NoAnswer, UnreadableResponse
 from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, Overloaded
 from wxcontroller.drivers.web.decode.listing import batch_of
 from wxcontroller.drivers.web.decode.text import is_group
-from wxcontroller.drivers.web.wire.calls import Calls, Session
-from wxcontroller.drivers.web.wire.timing import Timing
+from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
+from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
 _BATCH = 50
@@ -50,9 +50,9 @@ class Asker(Protocol):
 class Inquiries:
     """The queue of one session. ``work`` empties it."""
 
-    calls: Calls
-    session: Session
-    timing: Timing
+    calls: WebCalls
+    session: WebSession
+    timing: WebTiming
     asker: Asker
     # To be done when nothing else is: from when on (monotonic), and what.
     errand: tuple[float, Callable[[], Awaitable[None]]] | None = None
@@ -165,7 +165,7 @@ class Inquiries:
             self._put_back(ids)
             await asyncio.sleep(backoff.next())
         except WeChatError as problem:
-            self._unreadable = self._unreadable + 1 if isinstance(problem, Unreadable) else 0
+            self._unreadable = self._unreadable + 1 if isinstance(problem, UnreadableResponse) else 0
             if 0 < self._unreadable <= self.timing.retries:  # it may be anybody's fault
                 self._put_back(ids)
                 await asyncio.sleep(backoff.next())

@@ -25,17 +25,17 @@ from wxcontroller.drivers.base import (
     Scanned,
     SessionLost,
 )
-from wxcontroller.drivers.line.failures import NoAnswer, Unreadable
+from wxcontroller.drivers.line.failures import NoAnswer, UnreadableResponse
 from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.web.decode import answers
-from wxcontroller.drivers.web.decode.answers import Init, LoginPage, Redirect
-from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, Moved, Overloaded
+from wxcontroller.drivers.web.decode.answers import Init, LoginPage, WebRedirect
+from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, HostMoved, Overloaded
 from wxcontroller.drivers.web.session.consent import SWITCH, Consent, Step
 from wxcontroller.drivers.web.session.saved import Saved
-from wxcontroller.drivers.web.wire.calls import Calls, Session
+from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
 from wxcontroller.drivers.web.wire.cookies import Cookie
 from wxcontroller.drivers.web.wire.hosts import hosts_of
-from wxcontroller.drivers.web.wire.timing import Timing
+from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
 # From host to host in a row that are believed: an account has one host, and WeChat names it.
@@ -61,7 +61,7 @@ class LoginOptions:
 class Entered:
     """Logged in."""
 
-    session: Session
+    session: WebSession
     way: LoginWay
     init: Init
 
@@ -90,11 +90,11 @@ class _Over(Exception):
         self.ended = Ended(reason, words)
 
 
-class Login:
+class QrLogin:
     """The ladder of ways in. ``consent`` decides by which mode."""
 
     def __init__(
-        self, calls: Calls, saved: Saved, pulse: Pulse, timing: Timing, options: LoginOptions, consent: Consent
+        self, calls: WebCalls, saved: Saved, pulse: Pulse, timing: WebTiming, options: LoginOptions, consent: Consent
     ) -> None:
         self._calls = calls
         self._saved = saved
@@ -130,7 +130,7 @@ class Login:
         await self._pulse.emit(Accepted(LoginWay.STORED))
         return Entered(session, LoginWay.STORED, init)
 
-    async def _init(self, session: Session, keep_keys: bool) -> Init:
+    async def _init(self, session: WebSession, keep_keys: bool) -> Init:
         """Open a session. ``keep_keys``: news since the stored sync key are still to come."""
 
         async def once() -> Init:
@@ -165,9 +165,13 @@ class Login:
             except WeChatError as problem:
                 if tries or not isinstance(problem, Overloaded):
                     in_vain += 1
-                if isinstance(problem, Moved) and in_vain <= HOST_MOVES and self._saved.memory.move(problem.domain):
+                if (
+                    isinstance(problem, HostMoved)
+                    and in_vain <= HOST_MOVES
+                    and self._saved.memory.move(problem.domain)
+                ):
                     continue
-                transient = isinstance(problem, Unreadable) or problem.ret in (-1, waits_for)
+                transient = isinstance(problem, UnreadableResponse) or problem.ret in (-1, waits_for)
                 if not transient or in_vain >= (tries or self._timing.login_tries):
                     raise
                 failure = problem
@@ -261,10 +265,12 @@ class Login:
         async def once() -> str:
             try:
                 return answers.uuid_of(await self._calls.jslogin(memory.domain, desktop))
-            except (NoAnswer, Unreadable):
+            except (NoAnswer, UnreadableResponse):
                 raise
             except WeChatError as problem:
-                raise Unreadable("jslogin", Text("WeChat answered {number}", number=problem.ret or 0)) from None
+                raise UnreadableResponse(
+                    "jslogin", Text("WeChat answered {number}", number=problem.ret or 0)
+                ) from None
 
         try:
             return await self._persist(once)
@@ -290,7 +296,7 @@ class Login:
 
     # -- waiting for the phone
 
-    async def _watch(self, uuid: str) -> Redirect | _Outcome:
+    async def _watch(self, uuid: str) -> WebRedirect | _Outcome:
         """Poll until the phone has said yes or no, or the code is too old."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
         since = time.monotonic()
@@ -311,7 +317,7 @@ class Login:
             except WeChatError as problem:
                 in_vain += 1
                 log.debug("%s", problem.message)
-                if isinstance(problem, Moved):
+                if isinstance(problem, HostMoved):
                     self._saved.memory.move(problem.domain)
                 if in_vain >= self._timing.poll_tries:
                     return _Outcome.FAILED
@@ -344,7 +350,7 @@ class Login:
 
     # -- after the yes
 
-    async def _redeem(self, redirect: Redirect, desktop: bool, way: LoginWay) -> Entered:
+    async def _redeem(self, redirect: WebRedirect, desktop: bool, way: LoginWay) -> Entered:
         """Turn the consent into a session. Raises _Again or _Over."""
         page = await self._page(redirect, desktop)
         if page.ret != 0:
@@ -361,12 +367,12 @@ class Login:
             await self._not_opened(problem)
         return Entered(session, way, init)
 
-    async def _page(self, redirect: Redirect, desktop: bool) -> LoginPage:
+    async def _page(self, redirect: WebRedirect, desktop: bool) -> LoginPage:
         memory = self._saved.memory
         for _ in range(HOST_MOVES):  # from host to host
             memory.domain = hosts_of(redirect.host).base
 
-            async def once(at: Redirect = redirect) -> LoginPage:
+            async def once(at: WebRedirect = redirect) -> LoginPage:
                 return answers.login_page_of(await self._calls.login_page(at.host, at.path, at.query, desktop))
 
             page = await self._thrice(once)
@@ -389,10 +395,10 @@ class Login:
                     await self._pulse.pause(self._timing.retry_first)
         raise _Again
 
-    def _session(self, page: LoginPage, desktop: bool) -> Session:
+    def _session(self, page: LoginPage, desktop: bool) -> WebSession:
         memory = self._saved.memory
         uin = memory.jar.value("wxuin")
-        session = Session(
+        session = WebSession(
             domain=memory.domain,
             uin=page.uin or (int(uin) if uin.isascii() and uin.isdigit() and len(uin) < 19 else 0),
             sid=page.sid or memory.jar.value("wxsid"),

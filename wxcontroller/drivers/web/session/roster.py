@@ -25,8 +25,8 @@ from wxcontroller.drivers.web.decode.listing import contact_page_of
 from wxcontroller.drivers.web.decode.text import is_group
 from wxcontroller.drivers.web.session.identity import Identities, Recognition
 from wxcontroller.drivers.web.session.inquiries import Inquiries
-from wxcontroller.drivers.web.wire.calls import Calls, Session
-from wxcontroller.drivers.web.wire.timing import Timing
+from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
+from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
 # People outside the address book that are remembered, the latest: senders in groups that were never listed.
@@ -47,15 +47,15 @@ class RosterOptions:
 FILE_HELPER = Contact("filehelper", "文件传输助手", kind=ContactKind.SYSTEM)
 
 
-class Roster:
+class WebRoster:
     """The people and groups of one session: ids are valid for that only."""
 
     def __init__(
         self,
-        calls: Calls,
-        session: Session,
+        calls: WebCalls,
+        session: WebSession,
         pulse: Pulse,
-        timing: Timing,
+        timing: WebTiming,
         emoji_names: bool,
         options: RosterOptions,
         identities: Identities,

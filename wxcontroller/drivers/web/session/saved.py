@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, kept_json, obj, text
 from wxcontroller.drivers.base import Checkpoint, Restored, SessionStore
-from wxcontroller.drivers.web.wire.calls import Session, SyncKey
+from wxcontroller.drivers.web.wire.calls import SyncKey, WebSession
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.drivers.web.wire.hosts import hosts_of
 
@@ -28,7 +28,7 @@ MESSAGE_IDS = 10_000
 _VERSION = 1
 
 
-class Seen:
+class ReportedIds:
     """Ids of messages that were reported already (7.10), the latest ``most`` of them."""
 
     def __init__(self, most: int = MESSAGE_IDS) -> None:
@@ -69,15 +69,15 @@ class Seen:
 
 
 @dataclass(slots=True)
-class Memory:
+class WebMemory:
     """All of it. ``session`` None: there is none that could still be good; the cookies may serve a push login."""
 
     domain: str
     jar: Jar = field(default_factory=Jar)
     uin: int = 0
     desktop: bool | None = None  # the mode that worked last
-    session: Session | None = None
-    seen: Seen = field(default_factory=Seen)
+    session: WebSession | None = None
+    seen: ReportedIds = field(default_factory=ReportedIds)
     last_sent: dict[str, str] = field(default_factory=dict)  # chat → message id of the account's last, not stored
 
     def move(self, domain: str) -> bool:
@@ -103,7 +103,7 @@ class Saved:
         self._writing = threading.Lock()
         self._number = 0  # of the latest content
         self._written = 0
-        self.memory = Memory(domain, Jar(), seen=Seen())
+        self.memory = WebMemory(domain, Jar(), seen=ReportedIds())
 
     def load(self) -> None:
         """Take over what was stored; what can't be read is left aside."""
@@ -213,7 +213,7 @@ class Saved:
             log.warning("the session can be stored again")
 
 
-def _stored(memory: Memory) -> JsonObject:
+def _stored(memory: WebMemory) -> JsonObject:
     session = memory.session
     values: JsonObject = {}
     if session is not None:
@@ -237,7 +237,7 @@ def _stored(memory: Memory) -> JsonObject:
     }
 
 
-def _restore(stored: JsonObject, memory: Memory) -> None:
+def _restore(stored: JsonObject, memory: WebMemory) -> None:
     domain = text(stored.get("domain"))
     if stored.get("version") != _VERSION or not _known(domain):
         log.warning("the stored session has an unknown version; logging in again")
@@ -252,17 +252,17 @@ def _restore(stored: JsonObject, memory: Memory) -> None:
     memory.session = _session(obj(stored.get("session")))
 
 
-def _name_of(session: Session) -> str:
+def _name_of(session: WebSession) -> str:
     """Return what tells a session from others, and can't open it."""
     return hashlib.sha256(f"{session.uin} {session.sid}".encode()).hexdigest()[:16]
 
 
-def _session(values: JsonObject) -> Session | None:
+def _session(values: JsonObject) -> WebSession | None:
     domain, sid, uin = text(values.get("domain")), text(values.get("sid")), integer(values.get("uin"))
     if not _known(domain) or not sid or uin <= 0:
         return None
     opened = values.get("opened")
-    return Session(
+    return WebSession(
         domain=domain,
         uin=uin,
         sid=sid,

@@ -20,16 +20,16 @@ from wxcontroller.core.model import Direction, Message, MessageKind
 from wxcontroller.drivers.base import FriendAsked, LossReason, MessageArrived, Offline, Online
 from wxcontroller.drivers.line.failures import NoAnswer, TooLong
 from wxcontroller.drivers.line.pulse import Pulse, beside
-from wxcontroller.drivers.line.transport import Answer
+from wxcontroller.drivers.line.transport import LineResponse
 from wxcontroller.drivers.web.decode import answers, messages
 from wxcontroller.drivers.web.decode.answers import News
-from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, Moved, tried_again
-from wxcontroller.drivers.web.session.guard import Guard, MediaLoop
+from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, HostMoved, tried_again
+from wxcontroller.drivers.web.session.guard import MediaLoop, SyncGuard
 from wxcontroller.drivers.web.session.login import HOST_MOVES
-from wxcontroller.drivers.web.session.saved import Saved, Seen
+from wxcontroller.drivers.web.session.saved import ReportedIds, Saved
 from wxcontroller.drivers.web.session.tempo import Tempo
-from wxcontroller.drivers.web.wire.calls import Calls, Session
-from wxcontroller.drivers.web.wire.timing import Timing
+from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
+from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
 # Pages of news in a row: a server that never stops is not believed, and asked again after the pause of any failure.
@@ -50,7 +50,7 @@ class Lost:
     heard: bool = True
 
 
-Entry: TypeAlias = Message | messages.Notify | messages.Asked
+Entry: TypeAlias = Message | messages.Notify | messages.IncomingFriendRequest
 # As messages.message_of.
 Reader: TypeAlias = Callable[[JsonObject, str, bool], Entry | None]
 
@@ -74,12 +74,12 @@ class Listener:
 
     def __init__(
         self,
-        calls: Calls,
-        session: Session,
+        calls: WebCalls,
+        session: WebSession,
         saved: Saved,
         roster: People,
         pulse: Pulse,
-        timing: Timing,
+        timing: WebTiming,
         emoji_names: bool,
         media_loop: MediaLoop = MediaLoop.WAIT,
         read: Reader = messages.message_of,
@@ -104,9 +104,9 @@ class Listener:
         self._odd = 0  # codes in a row that say neither yes nor no
         self._unknown = 0  # those of them that mean nothing to us
         self._reopened = False  # what the keys stand for is to be asked first
-        self._notified = Seen()  # the phone's own signals: they have ids too
+        self._notified = ReportedIds()  # the phone's own signals: they have ids too
         self._doubled = False  # the one repeat that a 1102 gets is used
-        self._guard = Guard(media_loop, timing)
+        self._guard = SyncGuard(media_loop, timing)
         self._brought = False  # the last round had news
         self._moves = 0
         self._tempo = Tempo(timing.check_spacing, timing.check_burst)
@@ -188,7 +188,7 @@ class Listener:
         self._guard.quiet()
         return None
 
-    async def _poll(self) -> Answer:
+    async def _poll(self) -> LineResponse:
         """Wait for synccheck's answer. Raises _Doubt as soon as a send was refused for the session's sake."""
         if self._doubt.is_set():
             self._doubt.clear()
@@ -272,11 +272,11 @@ class Listener:
             await self._tell(entry)
         return fresh or bool(found)
 
-    async def _tell(self, entry: Message | messages.Asked) -> None:
+    async def _tell(self, entry: Message | messages.IncomingFriendRequest) -> None:
         memory = self._saved.memory
         if entry.id in memory.seen:  # twice in one answer
             return
-        if isinstance(entry, messages.Asked):
+        if isinstance(entry, messages.IncomingFriendRequest):
             self._roster.meet(entry.request.id, entry.message_id)
             await self._pulse.emit(FriendAsked(entry.request))
         else:
@@ -345,7 +345,7 @@ class Listener:
     async def _silence(self, problem: WeChatError, pause: bool = True) -> None:
         """Note that nothing useful came, and wait before the next try."""
         log.debug("%s", problem.message)
-        if isinstance(problem, Moved) and self._moves < HOST_MOVES and self._saved.memory.move(problem.domain):
+        if isinstance(problem, HostMoved) and self._moves < HOST_MOVES and self._saved.memory.move(problem.domain):
             self._moves += 1
             return
         self._trouble = problem.full_text

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.drivers.line.transport import Answer, Received, Request, Transport
+from wxcontroller.drivers.line.transport import LineRequest, LineResponse, ReceivedFile, Transport
 from wxcontroller.drivers.web.wire.extspam import EXTSPAM
 from wxcontroller.drivers.web.wire.hosts import QR_HOST, hosts_of
-from wxcontroller.drivers.web.wire.timing import Timing
+from wxcontroller.drivers.web.wire.timing import WebTiming
 
 # Of an answer of WeChat without people, messages or media.
 WECHAT_SHORT_ANSWER_BYTES = 1 << 20
@@ -25,7 +25,7 @@ SyncKey = tuple[tuple[int, int], ...]
 
 
 @dataclass(slots=True)
-class Session:
+class WebSession:
     """The values of one login (4). ``me`` is the account's own UserName, ``opened`` seconds since 1970."""
 
     domain: str
@@ -41,11 +41,15 @@ class Session:
     invite_from: int = 40  # members of a group from which people are invited, not added (5.15); not stored
 
 
-class Calls:
+class WebCalls:
     """The protocol's requests over one transport."""
 
     def __init__(
-        self, transport: Transport, timing: Timing, lang: str, wechat_answer_bytes: int = DEFAULTS.wechat_answer_bytes
+        self,
+        transport: Transport,
+        timing: WebTiming,
+        lang: str,
+        wechat_answer_bytes: int = DEFAULTS.wechat_answer_bytes,
     ) -> None:
         self._many = wechat_answer_bytes
         self._transport = transport
@@ -54,29 +58,29 @@ class Calls:
 
     # -- login
 
-    async def jslogin(self, domain: str, desktop: bool) -> Answer:
+    async def jslogin(self, domain: str, desktop: bool) -> LineResponse:
         """Ask for a uuid (3.1)."""
         page = f"https://{domain}{CGI}webwxnewloginpage" + ("?mod=desktop" if desktop else "")
         query = query_of(appid=_APPID, redirect_uri=page, fun="new", lang=self._lang, _=now_ms())
         return await self.get("jslogin", hosts_of(domain).login, "/jslogin", query)
 
-    async def qrcode(self, uuid: str) -> Answer:
+    async def qrcode(self, uuid: str) -> LineResponse:
         """Fetch the JPEG of a QR code (3.2)."""
         return await self.get("qrcode", QR_HOST, f"/qrcode/{_uuid(uuid)}", "")
 
-    async def login_poll(self, domain: str, uuid: str, tip: int) -> Answer:
+    async def login_poll(self, domain: str, uuid: str, tip: int) -> LineResponse:
         """Wait for something to happen to a uuid (3.3)."""
         query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=_not_now(), _=now_ms())
         host = hosts_of(domain).login
         timeout = self._timing.poll
         return await self.get("login", host, CGI + "login", query, timeout=timeout, patient=True)
 
-    async def push_login(self, domain: str, uin: int, desktop: bool) -> Answer:
+    async def push_login(self, domain: str, uin: int, desktop: bool) -> LineResponse:
         """Ask the phone of a former session for its consent (3.4)."""
         query = query_of(uin=uin) + ("&mod=desktop" if desktop else "")
         return await self.get("webwxpushloginurl", domain, CGI + "webwxpushloginurl", query, domain)
 
-    async def login_page(self, host: str, path: str, query: str, desktop: bool) -> Answer:
+    async def login_page(self, host: str, path: str, query: str, desktop: bool) -> LineResponse:
         """Turn a confirmed login into a session (3.5): ``query`` is the redirect's own."""
         more = "fun=new&version=v2" + ("" if "lang=" in query else f"&lang={self._lang}")
         headers = {"Referer": f"https://{host}/"}
@@ -87,7 +91,7 @@ class Calls:
                 "client-version": "2.0.0",
                 "extspam": EXTSPAM,
             }
-        request = Request(
+        request = LineRequest(
             "webwxnewloginpage",
             host,
             path,
@@ -98,19 +102,19 @@ class Calls:
         )
         return await self._send(request)
 
-    async def init(self, session: Session) -> Answer:
+    async def init(self, session: WebSession) -> LineResponse:
         """Open or reopen the session (5.1)."""
         return await self.post("webwxinit", session, query_of(r=_not_now()), {}, limit=self._many)
 
-    async def status_notify(self, session: Session, code: int, to: str) -> Answer:
+    async def status_notify(self, session: WebSession, code: int, to: str) -> LineResponse:
         """Tell the phone that the session is there (code 3) or that a chat was read (1) (5.2)."""
         body: JsonObject = {"Code": code, "FromUserName": session.me, "ToUserName": to, "ClientMsgId": now_ms()}
         return await self.post("webwxstatusnotify", session, "", body)
 
-    async def logout(self, session: Session) -> Answer:
+    async def logout(self, session: WebSession) -> LineResponse:
         """End the session for all who hold its cookies (5.17)."""
         query = query_of(redirect=1, type=0, skey=session.skey)
-        request = Request(
+        request = LineRequest(
             "webwxlogout",
             session.domain,
             CGI + "webwxlogout",
@@ -128,7 +132,7 @@ class Calls:
 
     # -- contacts
 
-    async def contacts(self, session: Session, seq: int) -> Answer:
+    async def contacts(self, session: WebSession, seq: int) -> LineResponse:
         """Fetch a page of the address book (5.3)."""
         query = query_of(r=now_ms(), seq=seq, skey=session.skey, pass_ticket=session.pass_ticket, lang=self._lang)
         timeout = self._timing.contacts
@@ -143,7 +147,7 @@ class Calls:
             True,
         )
 
-    async def batch_contacts(self, session: Session, ids: Iterable[tuple[str, str]]) -> Answer:
+    async def batch_contacts(self, session: WebSession, ids: Iterable[tuple[str, str]]) -> LineResponse:
         """Fetch up to 50 people or groups with members by UserName, members with the key of their group (5.4)."""
         entries: list[JsonValue] = [{"UserName": name, "EncryChatRoomId": key} for name, key in ids]
         body: JsonObject = {"Count": len(entries), "List": entries}
@@ -153,7 +157,7 @@ class Calls:
 
     # -- messages
 
-    async def sync_check(self, session: Session) -> Answer:
+    async def sync_check(self, session: WebSession) -> LineResponse:
         """Wait for news (5.5)."""
         keys = session.check_key or session.sync_key
         query = query_of(
@@ -169,7 +173,7 @@ class Calls:
         timeout, limit = self._timing.poll, 1 << 16
         return await self.get("synccheck", host, CGI + "synccheck", query, session.domain, timeout, limit, True)
 
-    async def sync(self, session: Session) -> Answer:
+    async def sync(self, session: WebSession) -> LineResponse:
         """Fetch news (5.6)."""
         pairs: list[JsonValue] = [{"Key": key, "Val": value} for key, value in session.sync_key]
         body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": _not_now()}
@@ -178,14 +182,14 @@ class Calls:
 
     async def send(
         self,
-        session: Session,
+        session: WebSession,
         call: str,
         query: str,
         to: str,
         client_id: str,
         message: JsonObject,
         scene: int = 0,
-    ) -> Answer:
+    ) -> LineResponse:
         """Send a message; ``message`` are the fields of Msg that make its kind (5.7, 5.10, 5.11)."""
         envelope: JsonObject = {
             "FromUserName": session.me,
@@ -197,11 +201,11 @@ class Calls:
 
     # -- common parts
 
-    def dressed(self, request: Request) -> Request:
+    def dressed(self, request: LineRequest) -> LineRequest:
         """Return a request with what the page adds to all of its calls: the web page, nothing."""
         return request
 
-    async def _send(self, request: Request) -> Answer:
+    async def _send(self, request: LineRequest) -> LineResponse:
         return await self._transport.send(self.dressed(request))
 
     async def get(
@@ -214,11 +218,11 @@ class Calls:
         timeout: float = 0.0,
         limit: int = 0,
         patient: bool = False,
-    ) -> Answer:
+    ) -> LineResponse:
         """Carry a GET; ``timeout`` and ``limit`` 0 are the usual ones. ``patient``: the server needs its time."""
         headers = {"Referer": f"https://{referer}/"} if referer else {}
         timeout = timeout or self._timing.call
-        request = Request(
+        request = LineRequest(
             call, host, path, query, "GET", None, headers, timeout, limit or WECHAT_SHORT_ANSWER_BYTES, patient
         )
         return await self._send(request)
@@ -226,16 +230,16 @@ class Calls:
     async def post(
         self,
         call: str,
-        session: Session,
+        session: WebSession,
         query: str,
         body: JsonObject,
         timeout: float = 0.0,
         limit: int = 0,
         patient: bool = False,
-    ) -> Answer:
+    ) -> LineResponse:
         """Carry a POST of JSON to the session's own host, with what every such request has (4)."""
         common = query_of(pass_ticket=session.pass_ticket, lang=self._lang)
-        request = Request(
+        request = LineRequest(
             call,
             session.domain,
             CGI + call,
@@ -252,21 +256,21 @@ class Calls:
     async def download(
         self,
         call: str,
-        session: Session,
+        session: WebSession,
         host: str,
         path_and_query: str,
         take: Callable[[bytes], object],
         most: int,
         part: str = "",
-        begin: Callable[[Received], object] = lambda _: None,
-    ) -> Received:
+        begin: Callable[[ReceivedFile], object] = lambda _: None,
+    ) -> ReceivedFile:
         """Carry a GET whose answer is content of at most ``most`` bytes; ``part`` is a Range. See Transport.fetch."""
         path, _, query = path_and_query.partition("?")
         headers = {"Referer": f"https://{session.domain}/"} | ({"Range": part} if part else {})
-        request = Request(call, host, path, query, headers=headers, timeout=self._timing.silence, limit=most)
+        request = LineRequest(call, host, path, query, headers=headers, timeout=self._timing.silence, limit=most)
         return await self._transport.fetch(self.dressed(request), take, begin)
 
-    async def upload(self, session: Session, body: bytes, boundary: str) -> Answer:
+    async def upload(self, session: WebSession, body: bytes, boundary: str) -> LineResponse:
         """Carry a form with a piece of a file (5.8)."""
         headers = {
             "Content-Type": f"multipart/form-data; boundary={boundary}",
@@ -274,13 +278,13 @@ class Calls:
         }
         host, path = hosts_of(session.domain).file, CGI + "webwxuploadmedia"
         timeout = self._timing.upload
-        request = Request(
+        request = LineRequest(
             "webwxuploadmedia", host, path, "f=json", "POST", body, headers, timeout, WECHAT_SHORT_ANSWER_BYTES, True
         )
         return await self._send(request)
 
 
-def base_request(session: Session) -> JsonObject:
+def base_request(session: WebSession) -> JsonObject:
     """Return BaseRequest, which every JSON body has (4)."""
     return {"Uin": session.uin, "Sid": session.sid, "Skey": session.skey, "DeviceID": _device()}
 

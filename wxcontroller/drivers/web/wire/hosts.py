@@ -22,7 +22,7 @@ _FAMILIES = (
 
 
 @dataclass(frozen=True, slots=True)
-class Hosts:
+class WebHosts:
     """The hosts of an account whose home is ``base``."""
 
     base: str
@@ -31,13 +31,13 @@ class Hosts:
     file: str
 
 
-def hosts_of(domain: str) -> Hosts:
+def hosts_of(domain: str) -> WebHosts:
     """Return the hosts that belong to a base host such as ``wx2.qq.com``. Raises ValueError for a foreign one."""
     if page := FILE_PAGES.get(domain):
-        return Hosts(domain, f"login.{page}", domain, f"file.{page}")
+        return WebHosts(domain, f"login.{page}", domain, f"file.{page}")
     for suffix, family in _FAMILIES if _NAME.fullmatch(domain) else ():
         if within(domain, suffix):
-            return Hosts(domain, f"login.{family}", f"webpush.{family}", f"file.{family}")
+            return WebHosts(domain, f"login.{family}", f"webpush.{family}", f"file.{family}")
     raise ValueError("not a WeChat host")
 
 

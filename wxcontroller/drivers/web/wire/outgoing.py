@@ -16,7 +16,7 @@ _FORWARDED = 2  # Scene of what was received before
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
+class OutgoingMessage:
     """A message to send: the call, its query and the fields of Msg that make its kind. ``scene`` 2: forwarded."""
 
     call: str
@@ -25,9 +25,9 @@ class Outgoing:
     scene: int = 0
 
 
-def text_message(content: str) -> Outgoing:
+def text_message(content: str) -> OutgoingMessage:
     """Return a text."""
-    return Outgoing("webwxsendmsg", "", {"Type": 1, "Content": sendable(content)})
+    return OutgoingMessage("webwxsendmsg", "", {"Type": 1, "Content": sendable(content)})
 
 
 # Kinds that ``text_message`` and ``media_message`` make. Voice goes out as a file (5.10).
@@ -39,7 +39,7 @@ SENDABLE = frozenset(
 )
 
 
-def media_message(content: Uploaded, desktop: bool) -> Outgoing:
+def media_message(content: Uploaded, desktop: bool) -> OutgoingMessage:
     """Return uploaded content as a message. ``desktop``: a file as the desktop page sends it (2.2).
 
     Raises Unsupported for what is no media.
@@ -49,41 +49,45 @@ def media_message(content: Uploaded, desktop: bool) -> Outgoing:
     match content.kind:
         case MessageKind.IMAGE:
             fields: JsonObject = {"Type": 3, "MediaId": content.key, "Content": ""}
-            return Outgoing("webwxsendmsgimg", "fun=async&f=json", fields)
+            return OutgoingMessage("webwxsendmsgimg", "fun=async&f=json", fields)
         case MessageKind.EMOTICON:
             # Uploaded ones have an @ in front; others are known by their MD5.
             name = "MediaId" if content.key.startswith("@") else "EMoticonMd5"
-            return Outgoing("webwxsendemoticon", "fun=sys", {"Type": 47, "EmojiFlag": 2, name: content.key})
+            return OutgoingMessage("webwxsendemoticon", "fun=sys", {"Type": 47, "EmojiFlag": 2, name: content.key})
         case MessageKind.VIDEO | MessageKind.MICROVIDEO:
             fields = {"Type": 43, "MediaId": content.key, "Content": ""}
-            return Outgoing("webwxsendvideomsg", "fun=async&f=json", fields)
+            return OutgoingMessage("webwxsendvideomsg", "fun=async&f=json", fields)
         case MessageKind.FILE | MessageKind.VOICE:  # the web can't send voice (5.10)
             fields = {"Type": _FILE, "Content": _file(content, desktop)}
             if content.signature:
                 fields["Signature"] = content.signature
-            return Outgoing("webwxsendappmsg", "fun=async&f=json" + ("&mod=desktop" if desktop else ""), fields)
+            return OutgoingMessage(
+                "webwxsendappmsg", "fun=async&f=json" + ("&mod=desktop" if desktop else ""), fields
+            )
         case _:
             raise Unsupported(
                 N_("a {kind} can't be sent by the web"), N_("send a picture, a video or a file"), kind=content.kind
             )
 
 
-def _forwarded(content: Uploaded, desktop: bool) -> Outgoing:
+def _forwarded(content: Uploaded, desktop: bool) -> OutgoingMessage:
     """Return received content as a message: the server copies what the reference names (5.11)."""
     query, reference = "fun=async&f=json", content.reference
     match content.kind:
         case MessageKind.EMOTICON:
             fields: JsonObject = {"Type": 47, "EmojiFlag": 2, "EMoticonMd5": reference}
-            return Outgoing("webwxsendemoticon", "fun=sys", fields)
+            return OutgoingMessage("webwxsendemoticon", "fun=sys", fields)
         case MessageKind.IMAGE:
-            return Outgoing("webwxsendmsgimg", query, {"Type": 3, "MediaId": "", "Content": reference}, _FORWARDED)
+            return OutgoingMessage(
+                "webwxsendmsgimg", query, {"Type": 3, "MediaId": "", "Content": reference}, _FORWARDED
+            )
         case MessageKind.VIDEO | MessageKind.MICROVIDEO:
             kind = 43 if content.kind is MessageKind.VIDEO else 62
             fields = {"Type": kind, "MediaId": "", "Content": reference}
-            return Outgoing("webwxsendvideomsg", query, fields, _FORWARDED)
+            return OutgoingMessage("webwxsendvideomsg", query, fields, _FORWARDED)
         case MessageKind.FILE:
             query += "&mod=desktop" if desktop else ""
-            return Outgoing("webwxsendappmsg", query, {"Type": _FILE, "Content": reference}, _FORWARDED)
+            return OutgoingMessage("webwxsendappmsg", query, {"Type": _FILE, "Content": reference}, _FORWARDED)
         case _:
             raise Unsupported(
                 N_("a {kind} can't be forwarded by the web"), N_("send it by its content"), kind=content.kind

@@ -6,7 +6,7 @@ from wxcontroller.drivers.line.timing import LineTiming
 
 
 @dataclass(frozen=True, slots=True)
-class Timing(LineTiming):
+class WebTiming(LineTiming):
     """Seconds unless said otherwise. Section numbers are weixin-web-protocol's."""
 
     retries: int = 5  # of a question that changes nothing at WeChat
@@ -57,4 +57,4 @@ class Timing(LineTiming):
         return max(self.call, self.poll, self.contacts, self.upload) + self.overtime
 
 
-DEFAULT = Timing()
+DEFAULT = WebTiming()
