@@ -98,7 +98,7 @@ async def test_remarks_and_pins(world: Wechat, alice: ServerAccount) -> None:
         for on in (True, False):
             await drive.driver.pin(username(alice, group.wxid), on)
             assert group.pinned is on
-        with pytest.raises(WeChatError, match="nobody"):
+        with pytest.raises(WeChatError, match="no known person"):
             await drive.driver.pin("@nobody", True)
     assert world.violations() == []
 

@@ -212,7 +212,7 @@ def test_too_little_to_be_told_apart_is_asked_for_again() -> None:
     intake.take(b'{"BaseResp')
     assert intake.resume_at == 0
     intake.begin(ReceivedFile(100, "", 0, 0))
-    with pytest.raises(UnreadableResponse, match="words"):
+    with pytest.raises(UnreadableResponse, match="received text instead of content"):
         intake.take(b'{"BaseResponse":{"Ret":1101}}')
     assert sink.getvalue() == b""
 
