@@ -85,11 +85,12 @@ async def test_one_who_hangs_up_does_not_end_the_look_of_others(script: Script) 
 async def test_after_an_action_nobody_sees_how_it_was_before(script: Script, tmp_path: Path) -> None:
     after = json.dumps(LIST[:1])
     body = f"""cd {tmp_path}; case "$*" in
-        *list-units*) cat units 2>/dev/null || echo '[]'; sleep 0.1;;
+        *list-units*) cat units 2>/dev/null || echo '[]'; while [ -e held ] && ! [ -e units ]; do sleep 0.01; done;;
         *start*) echo '{after}' >units;;
     esac"""
     async with Systemd(script.does(body)) as units:
         assert await units.snapshot() == {}
+        (tmp_path / "held").touch()
         looking = asyncio.create_task(units.snapshot(max_age=0))
         async with asyncio.timeout(PATIENCE):
             while len(script.calls) < 2:
