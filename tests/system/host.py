@@ -46,7 +46,7 @@ PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,"
     "lintian,python3,python3-aiohttp,python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,caddy,exim4-daemon-light,"
     "bash-completion,zsh,fish,"
-    "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography"
+    "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography,python3-uvloop"
 )
 # A base tree that nobody has booted for so long goes when another is made.
 _KEPT_SECONDS = 86_400

@@ -8,6 +8,7 @@ import asyncio
 import contextlib
 import logging
 import os
+import time
 from collections.abc import AsyncIterator, Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -136,12 +137,12 @@ class Systemd:
                 await self._look
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
-        loop = asyncio.get_running_loop()
-        if loop.time() - self._seen_at <= max_age:
+        # uvloop's clock counts milliseconds: with ``max_age`` 0 a look of this millisecond would do.
+        if time.monotonic() - self._seen_at <= max_age:
             return self._seen
         # Everybody who asks meanwhile waits for one look; one of them hanging up must not end it.
         if self._look is None or self._look.done():
-            self._look = loop.create_task(self._list(), name="list-units")
+            self._look = asyncio.create_task(self._list(), name="list-units")
         return await asyncio.shield(self._look)
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
@@ -206,10 +207,9 @@ class Systemd:
         self._actions += 1
 
     async def _list(self) -> Mapping[str, UnitRecord]:
-        loop = asyncio.get_running_loop()
         found: Mapping[str, UnitRecord] = {}
         for _ in range(_MOST_LOOKS):
-            began, actions = loop.time(), self._actions
+            began, actions = time.monotonic(), self._actions
             code, output, complaint = await self._run(
                 ["list-units", "--all", "--full", "--no-pager", "--output=json", "wxclient@*.service"],
                 SYSTEMD_LOOK_SECONDS,

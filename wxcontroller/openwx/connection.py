@@ -13,6 +13,7 @@ What it can't bring to an end it hands over, to be answered as if there were no 
 import asyncio
 import logging
 import select
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Protocol, cast
@@ -122,8 +123,8 @@ class PatientConnection(web.RequestHandler):
 
     __slots__ = (
         *("_admission", "_answered", "_at_work", "_behind", "_body", "_deadline", "_exchange", "_heads", "_held"),
-        *("_other", "_over", "_program", "_reading", "_rest", "_shortcut", "_since", "_unread", "_waiting", "_wire"),
-        *("handed_over", "heard", "peername"),
+        *("_other", "_over", "_program", "_reading", "_rest", "_shortcut", "_since", "_unread", "_waiting"),
+        *("_waiting_until", "_wire", "handed_over", "heard", "peername"),
     )
 
     def __init__(
@@ -160,13 +161,14 @@ class PatientConnection(web.RequestHandler):
         self._wire: asyncio.Transport | None = None
         self._deadline = 0.0  # for a request to come, by the loop's clock; 0: there is one; _IDLE: see _since
         self._since = 0.0  # when the connection began to be idle
-        self._waiting: asyncio.TimerHandle | None = None  # looks at the deadline, at it or before
+        self._waiting: asyncio.Handle | None = None  # looks at the deadline, at it or before: at _waiting_until
+        self._waiting_until = 0.0  # uvloop's handles do not tell
         self._unread: asyncio.TimerHandle | None = None  # for the caller to take what it is sent
         self._shortcut = shortcut
         self._exchange: Exchange | None = None  # of the shortcut
         self._rest = 0  # bytes that the shortcut waits for
         self.handed_over: HandedOver | None = None  # by the shortcut, of the request at work
-        self.heard = loop.time()
+        self.heard = time.monotonic()  # the loop's clock; uvloop's counts milliseconds, too coarse for the histogram
         self.peername: object = None
 
     @property
@@ -228,7 +230,7 @@ class PatientConnection(web.RequestHandler):
     # -- receiving
 
     def data_received(self, data: bytes) -> None:
-        self.heard = self._loop.time()
+        self.heard = time.monotonic()
         if self._over:
             return
         if self._other:
@@ -403,7 +405,7 @@ class PatientConnection(web.RequestHandler):
             self._deadline = 0.0
             return
         self._deadline = self._loop.time() + seconds
-        if self._waiting is not None and self._waiting.when() > self._deadline:
+        if self._waiting is not None and self._waiting_until > self._deadline:
             self._waiting.cancel()
             self._waiting = None
         if self._waiting is None:
@@ -416,7 +418,7 @@ class PatientConnection(web.RequestHandler):
             return
         deadline = self._since + self.limits.idle if self._deadline == _IDLE else self._deadline
         if self._loop.time() < deadline:
-            self._waiting = self._loop.call_at(deadline, self._look_at_deadline)
+            self._waiting, self._waiting_until = self._loop.call_at(deadline, self._look_at_deadline), deadline
         elif self._rest:
             self._rest = 0
             self._pass_heads()

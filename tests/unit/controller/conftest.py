@@ -1,9 +1,18 @@
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import pytest
 import pytest_asyncio
+import uvloop
 
 from tests.unit.controller.machine import Machine
+
+
+@pytest.fixture(scope="session")
+def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
+    """Run the tests on the controller's event loop."""
+    return uvloop.EventLoopPolicy()
 
 
 @pytest_asyncio.fixture

@@ -10,6 +10,7 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from tests.unit.controller.differential import OK, Pair, run, shown
 from tests.unit.controller.machine import Machine
+from wxcontroller.controller.account_port.backends import Backends
 from wxcontroller.controller.gate import LOOK_SECONDS, Gate
 from wxcontroller.core.access import Scope
 from wxcontroller.core.tokens import TokenFile, minted
@@ -285,3 +286,20 @@ async def test_an_account_that_restarts_has_another_secret(tmp_path: Path) -> No
         pair.account.got.clear()
         assert (await ask(pair))[0] == 200
         assert all(pair.secret in each for each in pair.account.got)
+
+
+async def test_a_deadline_can_be_moved_when_it_is_due(tmp_path: Path) -> None:
+    """uvloop makes no timer of what is due within half a millisecond, but a call that knows no time."""
+    loop = asyncio.get_running_loop()
+    async with paired(tmp_path) as pair:
+        registry = pair.host.accounts.registry
+        account = registry.find("bot")
+        assert account is not None
+        connections = Backends(registry)
+        backend = await connections.opened(account, SECONDS)
+        backend.expect(loop.time())
+        backend.expect(loop.time())
+        connections.keep(backend)
+        await asyncio.sleep(0)
+        assert connections.kept(account, loop.time()) is backend
+        backend.let_go()

@@ -148,8 +148,8 @@ class Backend(asyncio.Protocol):
     """A connection to an account's port, for one request at a time."""
 
     __slots__ = (
-        *("_alarm", "_sink", "_backends", "_chunked", "_head", "_held", "_left", "_loop", "_paused", "_poll"),
-        *("_transport", "account", "begin", "open", "secret", "used"),
+        *("_alarm", "_alarm_at", "_sink", "_backends", "_chunked", "_head", "_held", "_left", "_loop", "_paused"),
+        *("_poll", "_transport", "account", "begin", "open", "secret", "used"),
     )
 
     def __init__(self, backends: "Backends", account: Account, secret: str) -> None:
@@ -168,7 +168,8 @@ class Backend(asyncio.Protocol):
         self._held = b""
         self._left = 0
         self._chunked: Chunked | None = None
-        self._alarm: asyncio.TimerHandle | None = None
+        self._alarm: asyncio.Handle | None = None
+        self._alarm_at = 0.0  # uvloop's handles do not tell
         self._paused = False
 
     # -- asking
@@ -182,7 +183,7 @@ class Backend(asyncio.Protocol):
     def let_go(self) -> None:
         """Close the connection: nobody wants the answer any more."""
         self._sink = None
-        self._transport.abort()
+        self._abort()
 
     def pause(self) -> None:
         """Read no more until ``resume``."""
@@ -232,7 +233,7 @@ class Backend(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         sink = self._sink
         if sink is None:  # nothing was asked
-            self._transport.abort()
+            self._abort()
             return
         self.used = self._loop.time()
         try:
@@ -293,12 +294,17 @@ class Backend(asyncio.Protocol):
         if keep and self._head.keep and self.open:
             self._backends.keep(self)
         else:
-            self._transport.abort()
+            self._abort()
         sink.finished()
+
+    def _abort(self) -> None:
+        # The descriptor may be another connection's before ``connection_lost`` is called.
+        self.open = False
+        self._transport.abort()
 
     def _fail(self, problem: Exception) -> None:
         sink, self._sink = self._sink, None
-        self._transport.abort()
+        self._abort()
         if sink is not None:
             sink.broken(problem)
 
@@ -307,10 +313,10 @@ class Backend(asyncio.Protocol):
     def expect(self, latest: float) -> None:
         """Look at the time then, or before: a timer for each request would cost more."""
         if self._alarm is not None:
-            if self._alarm.when() <= latest:
+            if self._alarm_at <= latest:
                 return
             self._alarm.cancel()
-        self._alarm = self._loop.call_at(latest, self._look)
+        self._alarm, self._alarm_at = self._loop.call_at(latest, self._look), latest
 
     def _look(self) -> None:
         self._alarm = None

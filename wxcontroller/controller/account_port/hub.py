@@ -308,7 +308,6 @@ class Hub:
         begin = {"since": str(since)} if place is None else {"after": place}
         headers = {"Accept": "text/event-stream"}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
-        loop = asyncio.get_running_loop()
         parsing = 0.0
         process, opened = self._registry.process(account.name.instance), False
         try:
@@ -318,12 +317,12 @@ class Hub:
                 if response.status != 200 or response.content_type != "text/event-stream":
                     raise ValueError("it has no stream of events")
                 async for kind, data in lines_of(response.content, self._event_bytes()):
-                    began = loop.time()
+                    began = time.perf_counter()
                     if kind == "open":
                         if place := opening_of(account, data):
                             begins(place)
                     elif kind != "here" and (event := await event_of(account, kind, data)):
-                        parsing += loop.time() - began
+                        parsing += time.perf_counter() - began
                         await give(event)
                     opened = True
                     if parsing > _PARSED_SECONDS:
