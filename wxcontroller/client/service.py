@@ -25,6 +25,7 @@ from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.incoming import Incoming
 from wxcontroller.client.logins import Logins
+from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.port import listening
 from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.client.quotes import Quotes
@@ -182,6 +183,7 @@ class Client:
             vitals,
             tls,
         )
+        minutes = Minutes(config.name.instance, events, session.running.is_set)
         files.write(config.pid_path, f"{os.getpid()}\n".encode())
         await asyncio.to_thread(remove_unfinished, private)
         async with listening(application(parts, send_calls, inbox, guard), config, guard):
@@ -197,7 +199,10 @@ class Client:
                         sends.count_imported(migration.done),
                         heartbeat.run(),
                         Keeping(config, events, inbox, store).run(),
-                        Publisher(config.state_path.with_name(DELIVERIES_FILE), events, delivery).run(),
+                        minutes.run(),
+                        Publisher(
+                            config.state_path.with_name(DELIVERIES_FILE), events, delivery, lambda: minutes.recent
+                        ).run(),
                         resuming.run(held),
                         migration.run(),
                         watchdog.watch(),

@@ -6,6 +6,7 @@ Nothing is remembered about what was done: files say what is wanted, systemd say
 import asyncio
 import contextlib
 import logging
+import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
@@ -165,12 +166,15 @@ class Accounts:
             state = self.state_files.get(instance)
         except Unreadable as problem:
             unreadable = problem.words
-        deliveries = self.state_files.deliveries(instance) if unit.has_process else None
-        publishes = deliveries is not None
-        if not publishes and unit.has_process:
+        deliveries = recent = None
+        published = self.state_files.published(instance) if unit.has_process else None
+        if published is not None:
+            deliveries = published.deliveries
+            recent = published.heartbeats.at(time.time()) if published.heartbeats else None
+        elif unit.has_process:
             deliveries = self.asked_deliveries.get(instance)
         loops, patience = instance in self.crash_loops, self.settings.alerts.after
-        return View(account, unit, state, unreadable, deliveries, publishes, loops, patience)
+        return View(account, unit, state, unreadable, deliveries, published is not None, loops, patience, recent)
 
     # What shall be
 

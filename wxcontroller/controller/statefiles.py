@@ -17,6 +17,7 @@ from wxcontroller.core.condition.model import Client, client_of
 from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.files import read_foreign
+from wxcontroller.core.heartbeats import Heartbeats, heartbeats_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, read_json, text
 from wxcontroller.core.messages import Text, in_file, text_in
 from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
@@ -103,6 +104,14 @@ class ClientState:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Published:
+    """What an account publishes beside its state; ``heartbeats`` is None of older programs."""
+
+    deliveries: DeliveryState
+    heartbeats: Heartbeats | None
+
+
 class Unreadable(Exception):
     """A state file is there, but not to be read as one. ``words`` say why."""
 
@@ -118,7 +127,7 @@ class StateFiles:
         self._paths = paths
         self._files: dict[str, Cached[ClientState | Text]] = {}  # a text says why it is unreadable
         self._rendered: dict[str, tuple[Stamp, int, bytes]] = {}
-        self._deliveries: dict[str, Cached[DeliveryState | None]] = {}
+        self._published: dict[str, Cached[Published | None]] = {}
 
     def get(self, instance: str) -> ClientState | None:
         """Return an account's state, None when it has no file. Raises Unreadable."""
@@ -146,12 +155,12 @@ class StateFiles:
             self._rendered[instance] = cached
         return cached[2]
 
-    def deliveries(self, instance: str) -> DeliveryState | None:
-        """Return what an account publishes about its deliveries; None when it does not, or not readably."""
-        file = self._deliveries.get(instance)
+    def published(self, instance: str) -> Published | None:
+        """Return what an account publishes beside its state; None when it does not, or not readably."""
+        file = self._published.get(instance)
         if file is None:
             path = self._paths.deliveries_file(instance)
-            file = self._deliveries[instance] = Cached(lambda _: _deliveries(path), path, follow=False)
+            file = self._published[instance] = Cached(lambda _: _published(path), path, follow=False)
         try:
             return file.current()
         except OSError:
@@ -167,7 +176,7 @@ class StateFiles:
     def forget(self, instance: str) -> None:
         self._files.pop(instance, None)
         self._rendered.pop(instance, None)
-        self._deliveries.pop(instance, None)
+        self._published.pop(instance, None)
 
     def _read(self, path: Path, stamp: Stamp) -> ClientState | Text:
         try:
@@ -185,12 +194,14 @@ class StateFiles:
         return state_of(content, stamp)
 
 
-def _deliveries(path: Path) -> DeliveryState | None:
+def _published(path: Path) -> Published | None:
     try:
         content = read_json(read_foreign(path, STATE_FILE_BYTES), values=_STATE_VALUES)
     except (OSError, ValueError):
         return None
-    return delivery_state_of(content) if isinstance(content, dict) else None
+    if not isinstance(content, dict):
+        return None
+    return Published(delivery_state_of(content), heartbeats_of(content.get("heartbeats")))
 
 
 def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from urllib.parse import urlencode
 
 from wxcontroller import __version__
 from wxcontroller.controller.statefiles import ClientState
@@ -12,7 +13,8 @@ from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts
 from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.heartbeats import Recent
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.loginbook import KnownLogin, marks_of
 from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.options import OPTIONS
@@ -27,7 +29,8 @@ class View:
     """One account at one moment. ``state`` is its client's own word; ``unreadable`` says why there is none.
 
     ``deliveries`` is what it ``publishes`` about them, or what an older program said when it was asked. ``loops``:
-    its process has ended again and again. ``patience`` is for how long it may log in.
+    its process has ended again and again. ``patience`` is for how long it may log in. ``recent`` are its last
+    minutes and hours, while it has a process that publishes them.
     """
 
     account: Account
@@ -38,6 +41,7 @@ class View:
     publishes: bool = False
     loops: bool = False
     patience: float = LOGIN_SECONDS
+    recent: Recent | None = None
 
     @property
     def instance(self) -> str:
@@ -156,7 +160,7 @@ class View:
 def account_json(view: View) -> JsonObject:
     """Return the ACCOUNT object of /v1."""
     live, account = view.live, view.account
-    user: JsonValue = dict(live.user) if live and live.user else None
+    user: JsonObject | None = dict(live.user) if live and live.user else None
     return {
         "name": account.name.name,
         "instance": view.instance,
@@ -177,9 +181,16 @@ def account_json(view: View) -> JsonObject:
         "qrcode": view.has_qrcode,
         "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
         "user": user,
+        "avatar": _avatar(account.name.name, text(user.get("id"))) if user else None,
         "start_time": live.start_time or None if live else None,
+        **(view.recent.as_json() if view.recent else {"heartbeats": None, "hourly_messages": None}),
         **view.assessment().as_json(),
     }
+
+
+def _avatar(name: str, user: str) -> str:
+    """Return where the picture of the account's user is, on a route that has pictures."""
+    return f"/openwx/get_avatar?{urlencode({'client': name, 'id': user})}"
 
 
 def logins_of(views: Iterable[View]) -> dict[str, KnownLogin]:

@@ -1,5 +1,7 @@
 """What an account publishes about its deliveries next to its state file, for whoever lists accounts.
 
+Its last minutes are in the same file (core/heartbeats.py).
+
 The account writes the file when one of these values changes, not for each report: a short queue is normal and is
 published as empty. The controller reads it like the state file, without trusting it.
 """

@@ -56,6 +56,12 @@ _ACCOUNT: Mapping[str, str] = {
     "qrcode": "whether a QR code waits to be scanned",
     "qrcode_number": "which one it is since the process began",
     "user": "who is logged in",
+    "avatar": "path of the user's picture, on a route that has pictures",
+    "heartbeats": (
+        "a letter for each of the last 50 minutes, this one last: r running, o not running, n no process; "
+        "null without a process"
+    ),
+    "hourly_messages": "messages received and sent in each of the last 24 hours, this one last",
     "start_time": "when its process began, in seconds since 1970",
     "condition": "how it is, in one word",
     "severity": "how bad that is; from warning on it is in trouble",

@@ -10,6 +10,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
+from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import Media, MessageKind
@@ -101,6 +102,7 @@ async def test_deliveries_are_published_next_to_the_state_file(
     monkeypatch.setattr(published, "_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(published, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(published, "_WAITING_SECONDS", 1.5)
+    monkeypatch.setattr(minutes, "_until", lambda *_: 3600.0)  # a minute is a change, too
     client = await with_dead(start, webhook, "one", "two")
     path = client.paths.deliveries_file("alice")
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import base64
+import json
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import field, items, obj
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.heartbeats import Heartbeats
+from wxcontroller.core.jsontypes import JsonValue, field, items, obj
 from wxcontroller.core.materialise import Registry
 from wxcontroller.core.messages import NOTHING, Text, text_fields, text_from
 from wxcontroller.core.states import LoginState, UnitState
@@ -53,6 +58,9 @@ async def test_an_account_in_full(host: Machine) -> None:
         "qrcode": False,
         "qrcode_number": None,
         "user": {"id": "@abc", "name": "小明"},
+        "avatar": "/openwx/get_avatar?client=%E5%B0%8F%E5%BA%97&id=%40abc",
+        "heartbeats": None,
+        "hourly_messages": None,
         "start_time": 1_600_000_000,
         "condition": "running",
         "severity": "ok",
@@ -65,6 +73,23 @@ async def test_an_account_in_full(host: Machine) -> None:
     assert await host.v1("GET", f"accounts/{process.instance}") == (200, account)
     row = {**listed, **{key: account[key] for key in texts}}
     assert await host.v1("GET", "accounts") == (200, {"accounts": [row]})
+
+
+async def test_minutes_are_those_that_a_process_publishes(host: Machine) -> None:
+    async def shown() -> tuple[JsonValue, JsonValue]:
+        [account] = items((await host.v1("GET", "accounts"))[1]["accounts"])
+        return field(account, "heartbeats"), field(account, "hourly_messages")
+
+    path = (await host.start("alice")).paths.deliveries_file("alice")
+    told = Heartbeats(int(time.time() // 60) + 1, "nor", (1, 2))  # the next minute is still this one
+    replace_file(path, json.dumps({**DeliveryState().as_json(), "heartbeats": told.as_json()}).encode())
+    assert await shown() == ("n" * 48 + "or", [*[0] * 22, 1, 2])
+    replace_file(path, json.dumps(DeliveryState().as_json()).encode())  # a program of before
+    assert await shown() == (None, None)
+    replace_file(path, b'{"heartbeats": {"beats": "\\u0000"}}')
+    assert await shown() == (None, None)
+    await host.v1("POST", "accounts/alice/stop")
+    assert await shown() == (None, None)
 
 
 async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:

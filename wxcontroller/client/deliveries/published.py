@@ -1,8 +1,8 @@
-"""Publishes what lists of accounts show about deliveries, in a small file next to the state file.
+"""Publishes what lists of accounts show about deliveries and minutes, in a small file next to the state file.
 
 A report that is delivered at once changes nothing here: a queue is published once its oldest report has been waiting
 for a while. The file is written when a value has changed, at most once in a few seconds, so a busy account costs no
-more than an idle one.
+more than an idle one. Minutes are news once a minute.
 """
 
 import asyncio
@@ -10,13 +10,15 @@ import contextlib
 import json
 import logging
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import one_line
+from wxcontroller.core.heartbeats import Heartbeats
+from wxcontroller.core.jsontypes import JsonObject, one_line
 from wxcontroller.core.messages import NOTHING
 
 log = logging.getLogger(__name__)
@@ -33,11 +35,14 @@ _PUBLIC = 0o640
 class Publisher:
     """Writes ``path`` for as long as it runs."""
 
-    def __init__(self, path: Path, events: EventLog, delivery: Delivery) -> None:
+    def __init__(
+        self, path: Path, events: EventLog, delivery: Delivery, heartbeats: Callable[[], Heartbeats | None]
+    ) -> None:
         self._path = path
         self._log = events
         self._delivery = delivery
-        self._written: DeliveryState | None = None
+        self._heartbeats = heartbeats
+        self._written: tuple[DeliveryState, Heartbeats | None] | None = None
 
     async def run(self) -> None:
         """Publish every change, until cancelled."""
@@ -52,15 +57,16 @@ class Publisher:
     def _publish(self) -> None:
         if not self._log.counts.name and not self._log.trouble:
             return  # not opened yet: nothing known is not the same as nothing wrong
-        state = self._state()
-        if state == self._written:
+        state, heartbeats = now = self._state(), self._heartbeats()
+        if now == self._written:
             return
+        content: JsonObject = {**state.as_json(), "heartbeats": heartbeats.as_json() if heartbeats else None}
         try:
-            replace_file(self._path, json.dumps(state.as_json()).encode(), _PUBLIC)
+            replace_file(self._path, json.dumps(content).encode(), _PUBLIC)
         except OSError as problem:
             log.debug("%s cannot be written: %s", self._path, problem)  # the state file's failure is logged
         else:
-            self._written = state
+            self._written = now
 
     def _state(self) -> DeliveryState:
         counts = self._log.counts

@@ -313,9 +313,11 @@ class EventLog:
 
     # -- what else is kept in the same file
 
-    def write(self, work: Callable[[sqlite3.Connection], T], point: Point | None = None) -> "asyncio.Future[T]":
+    def write(
+        self, work: Callable[[sqlite3.Connection], T], point: Point | None = None, *, lazy: bool = False
+    ) -> "asyncio.Future[T]":
         """Change something, after everything that was written before; see Database.write."""
-        return self._database.write(work, point)
+        return self._database.write(work, point, lazy=lazy)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Return what ``work`` reads from what is committed. Raises Unavailable."""

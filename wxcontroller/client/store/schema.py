@@ -4,7 +4,7 @@ A version only adds tables, columns and indexes: an earlier version of the progr
 recovery copies rows from any version by name. So the media of sends are in the table ``parcels``, as 2.0.0 named it.
 """
 
-from wxcontroller.client.store import events, state
+from wxcontroller.client.store import events, minutes, state
 
 _SENDS = """
     CREATE TABLE sends (
@@ -81,4 +81,5 @@ SCHEMA = (
     _HOLDS,
     _ROUTES,
     events.ACKNOWLEDGED,
+    minutes.SCHEMA,
 )

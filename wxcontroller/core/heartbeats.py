@@ -1,0 +1,84 @@
+"""An account's last minutes and hours: whether it was running in each minute, and how many messages it had per hour.
+
+The account records them in its store and publishes them next to its state file, in the file about its deliveries. The
+controller keeps none of it and reads the file without trusting it.
+
+What is published ends with the minute in which it was written. ``at`` shifts that to the time of whoever looks, so
+that an account whose minutes are all alike looks the same from one minute to the next.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+
+MINUTES = 50
+HOURS = 24
+RUNNING, IDLE, ABSENT = "r", "o", "n"
+_BEATS = re.compile(f"[{RUNNING}{IDLE}{ABSENT}]{{0,{MINUTES}}}")
+# The account writes at its own second of each minute, so that hundreds of them do not write at once: the present
+# minute may not be there yet, and the one before may be on its way.
+_LATE_MINUTES = 2
+_MOST = 1 << 40
+
+
+@dataclass(frozen=True, slots=True)
+class Recent:
+    """What is shown. ``beats``: a letter per minute, the last one is now: r running, o not running, n no process.
+
+    ``messages``: received and sent, per hour, the last one is this hour.
+    """
+
+    beats: str
+    messages: tuple[int, ...]
+
+    def as_json(self) -> JsonObject:
+        return {"heartbeats": self.beats, "hourly_messages": [*self.messages]}
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeats:
+    """What an account publishes: ``beats`` up to ``minute``, and ``messages`` up to the hour of that minute.
+
+    ``minute`` counts since 1970.
+    """
+
+    minute: int
+    beats: str
+    messages: tuple[int, ...]
+
+    @classmethod
+    def of(cls, minute: int, running: Mapping[int, bool], messages: Mapping[int, int]) -> "Heartbeats":
+        """Make it of what is stored, by minute and by hour since 1970. There was no process where nothing is."""
+        letters = {True: RUNNING, False: IDLE, None: ABSENT}
+        hour = minute // 60
+        return cls(
+            minute,
+            "".join(letters[running.get(one)] for one in range(minute - MINUTES + 1, minute + 1)),
+            tuple(messages.get(one, 0) for one in range(hour - HOURS + 1, hour + 1)),
+        )
+
+    def as_json(self) -> JsonObject:
+        return {"minute": self.minute, "beats": self.beats, "messages": [*self.messages]}
+
+    def at(self, now: float) -> Recent:
+        """Return it as of ``now``, in seconds since 1970: minutes that should be there and are not, nobody ran in."""
+        minute = int(now // 60)
+        missing = minute - self.minute
+        silent = IDLE * min(missing - 1, MINUTES) if missing >= _LATE_MINUTES else ""
+        hours = max(0, min(minute // 60 - self.minute // 60, HOURS))
+        return Recent(
+            (ABSENT * MINUTES + self.beats + silent)[-MINUTES:],
+            ((0,) * HOURS + self.messages + (0,) * hours)[-HOURS:],
+        )
+
+
+def heartbeats_of(content: JsonValue) -> Heartbeats | None:
+    """Read what was published, whatever it is; None when it is nothing of the kind."""
+    told = obj(content)
+    beats = text(told.get("beats"))
+    if not beats or not _BEATS.fullmatch(beats):
+        return None
+    messages = tuple(max(0, min(integer(one), _MOST)) for one in items(told.get("messages"))[-HOURS:])
+    return Heartbeats(max(0, min(integer(told.get("minute")), _MOST)), beats, messages)
