@@ -78,8 +78,8 @@ export function possible(account) {
   };
 }
 
-// Returns whether it was done.
-export async function act(name, action) {
+// Returns whether it was done. silent: the caller tells that it was.
+export async function act(name, action, { silent = false } = {}) {
   const { method, rest, json, done, ask } = ACTIONS[action];
   if (busy.has(name) || (ask && !(await confirmed(ask(name))))) return false;
   const starts = action === "start" || action === "restart";
@@ -89,7 +89,7 @@ export async function act(name, action) {
   try {
     const { tokens = [], note = "" } = await call(method, pathOf(name, rest), { json });
     if (starts) expectSoon(name, () => announce(name));
-    tell(done(name));
+    if (!silent) tell(done(name));
     if (note) complain(new Problem("note", note));
     // Only root can write their file; wxctl remove does it where it is root's.
     if (tokens.length) complain(new Problem("tokens-left", tokens.join(", ")));

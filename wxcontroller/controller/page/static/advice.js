@@ -30,8 +30,8 @@ export function adviceOf(account) {
   return { text: said(advice, "message"), tab: TABS[advice.code] ?? "", remedy: said(advice, "remedy") };
 }
 
-// In few words, for the list.
-export const reasonOf = (account) => (account.severity === "notice" ? "" : adviceOf(account).text);
+// In one line, for the list: why it is in trouble, or how far a login is.
+export const lineOf = (account) => adviceOf(account).text || said(account, "status");
 
 // What there is to do while it logs in; `bad` when it gets no further.
 export function hintOf(account) {

@@ -1,51 +1,135 @@
-// The list of all accounts: rows come, change and go one by one; nothing is drawn anew as a whole.
+// The list of all accounts, those in trouble first: rows come, change and go one by one.
 
 import { onBusy } from "./actions.js";
 import { may } from "./api.js";
+import { select, selected, setUpBulk, showBulk } from "./bulk.js";
 import { $, setHidden, setText } from "./dom.js";
-import { language, t } from "./i18n.js";
+import { t } from "./i18n.js";
+import { setUpMenu } from "./menu.js";
+import { comparing, keepSorted, orderOf, setUpSorting } from "./order.js";
 import { rowOf } from "./row.js";
 import { accounts, listen } from "./store.js";
 
 const TICK_SECONDS = 15;
+const SECTIONS = ["attention", "running", "off"];
 const rows = new Map();
-const { compare } = new Intl.Collator(language, { numeric: true });
+const bodyOf = (section) => $(`rows-${section}`);
 let shown = "all";
+let picked = null; // the last row whose box was clicked: with Shift all between are
 
 export function setUpList(openAdd) {
   listen(({ names, gone, all }) => {
-    for (const name of gone) drop(name);
-    for (const name of names) rows.get(name)?.update(accounts.get(name));
-    insert([...names].filter((name) => !rows.has(name)));
+    const moved = new Set(gone.map(drop));
+    for (const name of names) for (const section of change(name)) moved.add(section);
+    moved.forEach(arrange);
     if (all || gone.length || names.size) refresh();
   });
   onBusy((name) => rows.get(name)?.touch());
-  setInterval(() => rows.forEach((row) => row.tick()), TICK_SECONDS * 1000);
+  setInterval(tick, TICK_SECONDS * 1000);
   $("search").addEventListener("input", refresh);
-  $("chips").addEventListener("click", (event) => {
-    const chip = event.target.closest("[data-show]");
-    if (!chip) return;
-    shown = chip.dataset.show;
-    for (const each of $("chips").children) each.setAttribute("aria-pressed", String(each === chip));
-    refresh();
+  $("chips").addEventListener("click", ({ target }) => {
+    const chip = target.closest("[data-show]");
+    if (chip) show(chip);
   });
-  $("open-add").addEventListener("click", openAdd);
-  $("empty-add").addEventListener("click", openAdd);
+  $("rows").addEventListener("pointerover", ({ target }) => rowAround(target)?.point());
+  $("rows").addEventListener("focusin", ({ target }) => rowAround(target)?.point());
+  $("rows").addEventListener("click", ({ target, shiftKey }) => target.type === "checkbox" && pick(target, shiftKey));
+  document.addEventListener("keydown", hotKey);
+  for (const id of ["open-add", "empty-add"]) $(id).addEventListener("click", openAdd);
+  setUpMenu();
+  setUpBulk(showPicked);
+  setUpSorting(() => SECTIONS.forEach(arrange));
+}
+
+const rowAround = (element) => rows.get(element.closest("[data-account]")?.dataset.account);
+
+function show(chip) {
+  shown = chip.dataset.show;
+  for (const each of $("chips").children) each.setAttribute("aria-pressed", String(each === chip));
+  refresh();
+}
+
+// "/" searches, as on many pages.
+function hotKey(event) {
+  const writing = event.target.closest("input, textarea, select, dialog");
+  if (event.key === "Escape" && event.target === $("search")) {
+    $("search").value = "";
+    refresh();
+  } else if (event.key === "/" && !writing && !event.ctrlKey && !event.metaKey && !$("list").hidden) {
+    event.preventDefault();
+    $("search").focus();
+  }
 }
 
 function drop(name) {
-  rows.get(name)?.element.remove();
+  const row = rows.get(name);
+  row?.element.remove();
   rows.delete(name);
+  return row?.section ?? "off";
 }
 
-// New rows where they belong; the list is in the order of names.
-function insert(names) {
-  const fresh = names.sort(compare).map((name) => rowOf(accounts.get(name)));
-  let next = $("rows").firstElementChild;
-  for (const row of fresh) {
-    while (next && compare(next.dataset.account, row.account.name) < 0) next = next.nextElementSibling;
-    $("rows").insertBefore(row.element, next);
-    rows.set(row.account.name, row);
+// Brings a row up to date, or makes it; returns the sections whose order that changes.
+function change(name) {
+  const row = rows.get(name);
+  if (!row) {
+    const made = rowOf(accounts.get(name));
+    rows.set(name, made);
+    return [made.section];
+  }
+  const [section, order] = [row.section, orderOf(row)];
+  row.update(accounts.get(name));
+  if (section !== row.section) return [section, row.section];
+  return section === "attention" && order !== orderOf(row) ? [section] : [];
+}
+
+// Puts the rows of a section where they belong; what stands right stays.
+function arrange(section) {
+  const body = bodyOf(section);
+  const wanted = [...rows.values()].filter((row) => row.section === section).sort(comparing(section));
+  let next = body.firstElementChild;
+  for (const { element } of wanted) {
+    if (element === next) {
+      next = next.nextElementSibling;
+      continue;
+    }
+    const focused = element.contains(document.activeElement) ? document.activeElement : null;
+    body.insertBefore(element, next);
+    focused?.focus({ preventScroll: true }); // moving it takes it away
+  }
+}
+
+function tick() {
+  for (const row of rows.values()) row.tick();
+  if (keepSorted() && !$("rows").matches(":hover, :focus-within")) SECTIONS.forEach(arrange);
+}
+
+function pick(box, shift) {
+  if (box.dataset.all) {
+    const names = visible(box.dataset.all).map(({ account }) => account.name);
+    const others = [...selected].filter((name) => !names.includes(name));
+    picked = null;
+    return select(box.checked ? [...others, ...names] : others);
+  }
+  const { name } = rowAround(box).account;
+  const names = SECTIONS.flatMap(visible).map(({ account }) => account.name);
+  const [one, other] = [names.indexOf(picked), names.indexOf(name)];
+  const range = shift && one >= 0 ? names.slice(Math.min(one, other), Math.max(one, other) + 1) : [name];
+  const rest = [...selected].filter((each) => !range.includes(each));
+  picked = name;
+  return select(box.checked ? [...rest, ...range] : rest);
+}
+
+// The rows of a section as they stand there, without those that are filtered out.
+const visible = (section) => [...bodyOf(section).children].filter((each) => !each.hidden).map(rowAround);
+
+function showPicked() {
+  for (const [name, { pick: box }] of rows) if (box.checked !== selected.has(name)) box.checked = selected.has(name);
+  for (const section of SECTIONS) {
+    const names = visible(section).map(({ account }) => account.name);
+    const some = names.filter((name) => selected.has(name)).length;
+    const box = document.querySelector(`#rows [data-all=${section}]`);
+    box.checked = some > 0 && some === names.length;
+    box.indeterminate = some > 0 && some < names.length;
   }
 }
 
@@ -53,24 +137,39 @@ function insert(names) {
 function refresh() {
   const wanted = $("search").value.trim().toLowerCase();
   const counts = { all: 0, good: 0, attention: 0, off: 0, busy: 0 };
-  let visible = 0;
+  const inSection = { attention: 0, running: 0, off: 0 };
+  const routes = new Set();
+  let some = false;
   for (const row of rows.values()) {
     counts.all++;
     for (const group of row.groups) counts[group]++;
+    routes.add(row.account.driver);
     const fits = (shown === "all" || row.groups.has(shown)) && row.key.includes(wanted);
     setHidden(row.element, !fits);
-    if (fits) visible++;
+    if (fits) inSection[row.section]++;
+    some ||= fits;
+  }
+  for (const section of SECTIONS) {
+    setHidden($(`section-${section}`), !inSection[section]);
+    setText($(`number-${section}`), String(inSection[section]));
   }
   for (const chip of $("chips").children) setText(chip.querySelector("b"), String(counts[chip.dataset.show]));
-  setHidden($("empty"), counts.all > 0);
-  setHidden($("table"), counts.all === 0);
-  setHidden($("filters"), counts.all === 0);
-  setHidden($("open-add"), counts.all === 0 || !may("control"));
-  setHidden($("empty-add"), !may("control"));
-  setHidden($("no-match"), counts.all === 0 || visible > 0);
-  const { all, good, attention } = counts;
-  let summary = t("{good} of {all} running", { good, all });
-  if (attention) summary += ` · ${t("{n} waiting for you", { n: attention })}`;
+  outline(counts, routes);
+  setHidden($("no-match"), counts.all === 0 || some);
+  if (selected.size) showBulk();
   if (!performance.getEntriesByName("accounts").length) performance.mark("accounts");
-  setText($("summary"), all ? summary : t("No account yet"));
+}
+
+// What the list as a whole looks like.
+function outline({ all, good, attention }, routes) {
+  setHidden($("loading"), true);
+  setHidden($("empty"), all > 0);
+  setHidden($("filters"), all === 0);
+  setHidden($("open-add"), all === 0 || !may("control"));
+  setHidden($("empty-add"), !may("control"));
+  $("rows").classList.toggle("one-route", routes.size < 2);
+  $("rows").classList.toggle("read-only", !may("control"));
+  const needs = t("{n} needs attention", { n: attention }, "{n} need attention");
+  const parts = [t("{n} running", { n: good }), attention && needs].filter(Boolean);
+  setText($("summary"), all ? parts.join(" · ") : "");
 }

@@ -1,110 +1,155 @@
-// One account's line in the list: made once, then changed where it differs.
+// One account's line in the list: made once, then changed where it differs. A row in trouble shows why, and what to
+// do; the others their last minutes, their messages, and what is not as it usually is.
 
-import { act, isBusy, possible } from "./actions.js";
-import { reasonOf } from "./advice.js";
-import { h, setClass, setHidden, setText } from "./dom.js";
+import { isBusy, possible } from "./actions.js";
+import { lineOf } from "./advice.js";
+import { may } from "./api.js";
+import { detailOf, fixOf } from "./detail.js";
+import { h, icon, setClass, setHidden, setText } from "./dom.js";
+import { faceOf } from "./face.js";
+import { beatsBar, sparkLine } from "./graphics.js";
 import { t } from "./i18n.js";
-import { openScan } from "./login-view.js";
-import { badge, desiredWord, groupsOf, unitWord, webhookFails } from "./states.js";
-import { ago, count, exactly, size } from "./words.js";
+import { iconOf, openMenu, perform, wordOf } from "./menu.js";
+import { routeShort } from "./routes.js";
+import { groupsOf, noteOf, sectionOf, shownState } from "./states.js";
+import { ago, exactly } from "./words.js";
+
+// Those of a row that is pointed at, beside the menu with all of them.
+const QUICK = ["start", "restart", "stop"];
+
+const cell = (className, ...children) => h("td", { role: "cell", className }, ...children);
 
 export function rowOf(account) {
-  const link = h("a", { href: `#/a/${encodeURIComponent(account.name)}` });
+  const { name } = account;
+  const face = faceOf();
+  const link = h("a", { href: `#/a/${encodeURIComponent(name)}` }, name);
   const user = h("small");
   const state = h("span");
-  const reason = h("small");
-  const since = h("span");
-  const unit = h("span");
-  const desired = h("small");
-  const last = h("span");
-  const queued = h("span");
-  const undelivered = h("span");
-  const dead = h("small", { className: "bad" });
-  const memory = h("span");
-  const buttons = {
-    scan: button("scan", t("Scan"), "main"),
-    digits: button("digits", t("Enter digits"), "main"),
-    start: button("start", t("Start")),
-    stop: button("stop", t("Stop")),
-    restart: button("restart", t("Restart")),
-  };
-  const cell = (label, className, ...children) =>
-    h("td", { role: "cell", className, "data-label": label }, ...children);
-  const element = h(
-    "tr",
-    { role: "row" },
-    h("th", { scope: "row", role: "rowheader" }, link, user),
-    cell(t("State"), "wide", state, reason),
-    cell(t("Since"), "short", since),
-    cell(t("Unit"), "short", unit, desired),
-    cell(t("Last message"), "short", last),
-    cell(t("To send"), "number", queued),
-    cell(t("Undelivered"), "number", undelivered, dead),
-    cell(t("Memory"), "number", memory),
-    h("td", { role: "cell", className: "actions" }, ...Object.values(buttons)),
-  );
-  element.dataset.account = account.name;
-  const row = { element, account, key: searchKey(account), groups: new Set(), update, tick, touch };
-
-  function button(action, text, className = "") {
-    const made = h("button", { type: "button", className, textContent: text, "data-action": action });
-    made.setAttribute("aria-label", `${text}: ${account.name}`);
-    const opens = action === "scan" || action === "digits";
-    made.addEventListener("click", () => (opens ? openScan(account.name) : act(account.name, action)));
-    return made;
-  }
+  const pick = h("input", { type: "checkbox", "aria-label": t("Select {name}", { name }) });
+  const more = h("button", { type: "button", className: "plain more" }, icon("more"));
+  more.setAttribute("aria-label", t("Actions: {name}", { name }));
+  more.setAttribute("aria-haspopup", "menu");
+  more.addEventListener("click", () => openMenu(more, name));
+  const actions = cell("actions", more);
+  const who = h("th", { scope: "row", role: "rowheader" }, face.element, h("span", {}, link, user));
+  const ends = [cell("pick", pick), who, cell("", state)];
+  const element = h("tr", { role: "row", "data-account": name }, ...ends, actions);
+  const row = { element, account, pick, key: "", section: "", groups: new Set(), update, tick, touch, point };
+  let quick = null;
+  let middle = null; // the cells that depend on whether it is in trouble
 
   function update(now) {
     row.account = now;
-    row.key = searchKey(now);
+    row.key = `${now.name}\n${now.instance}\n${now.user?.name ?? ""}`.toLowerCase();
     row.groups = groupsOf(now);
-    setText(link, now.name);
+    const section = sectionOf(now);
+    if (section !== row.section) {
+      const before = row.section === "attention";
+      row.section = section;
+      if (!middle || before !== (section === "attention")) change(section === "attention" ? trouble() : plain());
+    }
+    face.show(now);
     setText(user, now.user?.name ?? (now.instance === now.name ? "" : now.instance));
-    const [className, word] = badge(now);
-    setClass(state, className);
+    const { tone, word } = shownState(now);
+    setClass(state, `state ${tone}`);
     setText(state, word);
-    setText(reason, reasonOf(now));
-    setText(unit, unitWord(now));
-    setText(desired, desiredWord(now));
-    const { queued: waiting, undelivered: late, dead: lost, memory: bytes } = now.activity ?? {};
-    setText(queued, count(waiting));
-    setText(undelivered, count(late));
-    setText(dead, lost ? t("{n} dead", { n: lost }) : "");
-    setText(memory, size(bytes));
-    setClass(queued.parentElement, waiting ? "number" : "number none");
-    setClass(undelivered, webhookFails(now) ? "attention" : "");
-    setClass(undelivered.parentElement, late || lost ? "number" : "number none");
-    setClass(memory.parentElement, bytes ? "number" : "number none");
+    middle.update(now);
     tick();
     touch();
   }
 
-  // Times go by without any news.
-  function tick() {
-    const { since: began, activity } = row.account;
-    setText(since, ago(began));
-    since.title = exactly(began);
-    setText(last, ago(activity?.last_message));
-    setClass(since.parentElement, began ? "short" : "short none");
-    setClass(last.parentElement, activity?.last_message ? "short" : "short none");
-    last.title = exactly(activity?.last_message);
+  function change(to) {
+    for (const each of middle?.cells ?? []) each.remove();
+    middle = to;
+    actions.before(...to.cells);
+    for (const each of to.after ?? []) element.append(each);
+    for (const each of element.querySelectorAll(".detail")) if (!to.after?.includes(each)) each.remove();
   }
 
-  // A button that goes away under the keyboard hands the focus to its neighbour.
+  function trouble() {
+    const text = h("span");
+    const why = h("button", { type: "button", className: "why plain", "aria-expanded": "false" }, icon("open"), text);
+    const since = h("span");
+    const fix = cell("fix");
+    const detail = cell("detail");
+    detail.hidden = true;
+    why.addEventListener("click", () => {
+      detail.hidden = !detail.hidden;
+      why.setAttribute("aria-expanded", String(!detail.hidden));
+      if (!detail.hidden) detail.replaceChildren(...detailOf(row.account));
+    });
+    return {
+      cells: [cell("why", why), cell("number", since), fix],
+      after: [detail],
+      update(now) {
+        setText(text, lineOf(now));
+        setHidden(why, !lineOf(now));
+        fixOf(now, fix);
+        if (!detail.hidden) detail.replaceChildren(...detailOf(now));
+      },
+      tick(now) {
+        const began = now.advice?.since ?? now.since;
+        setText(since, began ? ago(began) : "");
+        since.title = exactly(began);
+      },
+    };
+  }
+
+  function plain() {
+    const [route, last, note] = [h("span"), h("span"), h("span")];
+    const [beats, spark] = [beatsBar(), sparkLine()];
+    const cells = [cell("route", route), cell("minutes", beats.element), cell("hours", spark.element)];
+    return {
+      cells: [...cells, cell("number", last), cell("note", note)],
+      update(now) {
+        setText(route, routeShort(now.driver));
+        beats.show(now.heartbeats ?? "");
+        spark.show(now.hourly_messages);
+        setText(note, noteOf(now));
+        note.title = note.textContent;
+      },
+      tick({ activity }) {
+        setText(last, activity?.last_message ? ago(activity.last_message) : "");
+        last.title = exactly(activity?.last_message);
+      },
+    };
+  }
+
+  // Times go by without any news.
+  function tick() {
+    middle.tick(row.account);
+  }
+
+  // What can be done has changed, or is being done.
   function touch() {
     const can = possible(row.account);
-    const focused = Object.values(buttons).find((each) => each === document.activeElement);
-    for (const [action, each] of Object.entries(buttons)) {
-      setHidden(each, !can[action]);
-      if (each.disabled !== isBusy(account.name)) each.disabled = isBusy(account.name);
+    const busy = isBusy(name);
+    setClass(element, busy ? "busy" : "");
+    for (const each of element.querySelectorAll("[data-action]")) {
+      const lost = each === document.activeElement && (busy || !can[each.dataset.action]);
+      setHidden(each, !can[each.dataset.action]);
+      if (each.disabled !== busy) each.disabled = busy;
+      if (lost) link.focus();
     }
-    if (focused && (focused.hidden || focused.disabled)) {
-      (Object.values(buttons).find((each) => !each.hidden && !each.disabled) ?? link).focus();
-    }
+    setHidden(more, !may("read"));
+  }
+
+  // Buttons for a row that is pointed at: made when it is the first time.
+  function point() {
+    if (quick) return;
+    quick = h("span", { className: "quick" }, ...QUICK.map(quickButton));
+    actions.prepend(quick);
+    touch();
+  }
+
+  function quickButton(action) {
+    const made = h("button", { type: "button", className: "plain", "data-action": action }, iconOf(action));
+    made.setAttribute("aria-label", `${wordOf(action)}: ${name}`);
+    made.title = wordOf(action);
+    made.addEventListener("click", () => perform(name, action));
+    return made;
   }
 
   update(account);
   return row;
 }
-
-const searchKey = ({ name, instance, user }) => `${name}\n${instance}\n${user?.name ?? ""}`.toLowerCase();

@@ -57,8 +57,25 @@ export function stateOf(account) {
   return { tone, word: stateWord(condition) };
 }
 
-// Whether its webhook takes no reports.
-export const webhookFails = ({ issues }) => issues.some(({ code }) => code === "webhook-failing");
+// What is wrong with an account that has a process, where its login is not: in the place of the login's state.
+const WRONG = {
+  "webhook-failing": () => t("Webhook failing"),
+  "dead-letters": () => t("Dead letters"),
+  "reports-late": () => t("Deliveries late"),
+  "reports-lost": () => t("Reports lost"),
+  "cannot-store": () => t("Cannot store"),
+  "log-damaged": () => t("Log damaged"),
+  "person-restricted": () => t("Messages hidden"),
+  "crash-loop": () => t("Keeps failing"),
+  "login-stuck": () => t("Login stuck"),
+};
+
+// The same for a list, where the worst that is wrong stands in its place.
+export function shownState(account) {
+  const { advice, severity } = account;
+  const word = WRONG[advice?.code];
+  return word && severity in TROUBLE && isUp(account) ? { tone: TROUBLE[severity], word: word() } : stateOf(account);
+}
 
 // The filter's groups: an account that runs may need somebody all the same.
 export function groupsOf(account) {
@@ -66,6 +83,27 @@ export function groupsOf(account) {
   const groups = new Set([tone === "bad" ? "attention" : tone]);
   if (account.severity in TROUBLE && !isExpected(account)) groups.add("attention");
   return groups;
+}
+
+// Where it stands in the list.
+export function sectionOf(account) {
+  const groups = groupsOf(account);
+  if (groups.has("attention")) return "attention";
+  return groups.has("off") ? "off" : "running";
+}
+
+// What is not as it usually is, in few words: nothing that is zero, and unit and wish only where they differ.
+export function noteOf(account) {
+  const { held, undelivered, queued, dead } = account.activity ?? {};
+  const differs = isUp(account) ? account.desired !== "started" : account.desired === "started";
+  const parts = [
+    held && t("{n} held", { n: held }),
+    !held && queued && t("{n} to send", { n: queued }),
+    undelivered && t("{n} undelivered", { n: undelivered }),
+    dead && t("{n} dead", { n: dead }),
+    differs && !isExpected(account) && desiredWord(account),
+  ];
+  return parts.filter(Boolean).join(" · ");
 }
 
 export function badge(account) {

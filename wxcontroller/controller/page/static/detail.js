@@ -1,0 +1,65 @@
+// What to do about an account in trouble: the button in its row, and headline and remedy below it.
+
+import { isBusy, possible } from "./actions.js";
+import { adviceOf, lineOf } from "./advice.js";
+import { h, setText } from "./dom.js";
+import { beatsBar } from "./graphics.js";
+import { t } from "./i18n.js";
+import { iconOf, perform, wordOf } from "./menu.js";
+
+// What can be done at once, the first that fits; else where more is shown.
+const AT_ONCE = ["scan", "digits", "allow", "start"];
+const WORDS = { allow: () => t("Allow…") };
+const PLACES = {
+  deliveries: () => t("Deliveries…"),
+  journal: () => t("Journal…"),
+};
+
+function wayOf(account) {
+  const can = possible(account);
+  const action = AT_ONCE.find((each) => can[each]);
+  if (action) return { action, word: (WORDS[action] ?? (() => wordOf(action)))() };
+  const { tab } = adviceOf(account);
+  const word = (PLACES[tab] ?? (() => t("Details")))();
+  return { href: `#/a/${encodeURIComponent(account.name)}${tab && `/${tab}`}`, word };
+}
+
+// Brings the cell with that button up to date.
+export function fixOf(account, place) {
+  const { action, href, word } = wayOf(account);
+  const key = action ?? href;
+  if (place.dataset.way === key) return setText(place.firstElementChild, word);
+  place.dataset.way = key;
+  const had = place.contains(document.activeElement);
+  const made = action
+    ? h("button", { type: "button", "data-action": action }, word)
+    : h("a", { className: "button", href }, word);
+  made.setAttribute("aria-label", `${word}: ${account.name}`);
+  if (action) {
+    made.disabled = isBusy(account.name);
+    made.addEventListener("click", () => perform(account.name, action));
+  }
+  place.replaceChildren(made);
+  if (had) made.focus();
+}
+
+// Its headline, remedy and last minutes.
+export function detailOf(account) {
+  const { text, remedy } = adviceOf(account);
+  const bar = beatsBar();
+  bar.show(account.heartbeats ?? "");
+  const way = possible(account).restart ? [again(account.name)] : [];
+  const href = `#/a/${encodeURIComponent(account.name)}`;
+  return [
+    h("p", {}, text || lineOf(account)),
+    remedy && h("p", { className: "faint" }, remedy),
+    account.heartbeats && h("p", { className: "recent" }, h("small", {}, t("Last 50 minutes")), bar.element),
+    h("p", {}, ...way, h("a", { className: "button", href }, t("Details"))),
+  ].filter(Boolean);
+}
+
+function again(name) {
+  const made = h("button", { type: "button" }, iconOf("restart"), wordOf("restart"));
+  made.addEventListener("click", () => perform(name, "restart"));
+  return made;
+}

@@ -1,0 +1,76 @@
+// The face of an account: the first letter of its user's name at once, the user's picture once somebody looks at it.
+
+import { picture } from "./api.js";
+import { h } from "./dom.js";
+import { can } from "./routes.js";
+
+const HUES = 7;
+// Each picture is fetched by the account's program from WeChat: a few at a time, and each once.
+const AT_ONCE = 2;
+const pictures = new Map(); // by path: a promise of an address, "" for none
+const waiting = [];
+let fetching = 0;
+
+const seen = new IntersectionObserver((entries) => {
+  for (const { isIntersecting, target } of entries) {
+    if (!isIntersecting) continue;
+    seen.unobserve(target);
+    wanted.get(target)?.();
+  }
+});
+const wanted = new WeakMap();
+
+// An element that show(account) brings up to date.
+export function faceOf(size = "") {
+  const element = h("span", { className: `face ${size}`.trim(), "aria-hidden": "true" });
+  let shown = "";
+  let path = "";
+
+  function show(account) {
+    const name = account.user?.name || account.name;
+    const letter = [...name][0].toUpperCase();
+    const now = (account.activity && can(account, "avatars") && account.avatar) || "";
+    if (letter !== shown && !element.querySelector("img")) {
+      element.textContent = letter;
+      element.dataset.hue = hueOf(account.name);
+      shown = letter;
+    }
+    if (now === path || !now) return;
+    path = now;
+    wanted.set(element, async () => {
+      const image = h("img", { src: await pictureOf(now), alt: "" });
+      // What is no picture leaves the letter where it is.
+      if (image.src && (await image.decode().then(() => path === now, () => false))) element.replaceChildren(image);
+    });
+    seen.observe(element);
+  }
+
+  return { element, show };
+}
+
+function hueOf(name) {
+  let sum = 0;
+  for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 1_000_003;
+  return sum % HUES;
+}
+
+function pictureOf(path) {
+  if (!pictures.has(path)) {
+    pictures.set(path, new Promise((done) => waiting.push({ path, done })));
+    next();
+  }
+  return pictures.get(path);
+}
+
+async function next() {
+  if (fetching >= AT_ONCE || !waiting.length) return;
+  const { path, done } = waiting.shift();
+  fetching++;
+  try {
+    done(URL.createObjectURL(await picture(path.replace(/^\//, ""))));
+  } catch {
+    done(""); // the letter stays
+  }
+  fetching--;
+  next();
+}

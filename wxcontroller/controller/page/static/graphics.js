@@ -1,0 +1,70 @@
+// Small drawings: whether an account was running in each of the last minutes, and its messages per hour.
+
+import { drawn } from "./dom.js";
+import { t } from "./i18n.js";
+
+const STEP = 3;
+const HEIGHT = 14;
+const CLASSES = { r: "up", o: "off", n: "none" };
+const SPARK = { width: 84, height: 20 };
+// Most accounts look the same: running all the time.
+const paths = new Map();
+const MOST_PATHS = 500;
+
+function pathsOf(beats) {
+  let made = paths.get(beats);
+  if (made) return made;
+  made = { r: "", o: "", n: "" };
+  [...beats].forEach((beat, index) => (made[beat] += `M${index * STEP + 1} 0v${HEIGHT}`));
+  if (paths.size > MOST_PATHS) paths.clear();
+  paths.set(beats, made);
+  return made;
+}
+
+// A drawing that show(beats) brings up to date; "" hides it.
+export function beatsBar() {
+  const strokes = Object.entries(CLASSES).map(([beat, name]) => [beat, drawn("path", { class: name })]);
+  const lines = strokes.map(([, line]) => line);
+  const size = { height: HEIGHT, preserveAspectRatio: "none" };
+  const element = drawn("svg", { class: "beats", role: "img", ...size }, ...lines);
+  let shown = null;
+  function show(beats) {
+    if (beats === shown) return;
+    shown = beats;
+    element.toggleAttribute("hidden", !beats);
+    if (!beats) return;
+    const found = pathsOf(beats);
+    for (const [beat, line] of strokes) line.setAttribute("d", found[beat]);
+    element.setAttribute("viewBox", `0 0 ${beats.length * STEP} ${HEIGHT}`);
+    element.setAttribute("width", String(beats.length * STEP));
+    element.setAttribute("aria-label", beatsWords(beats));
+  }
+  return { element, show };
+}
+
+export function beatsWords(beats) {
+  const running = beats.split("r").length - 1;
+  return t("Running in {n} of the last {all} minutes", { n: running, all: beats.length });
+}
+
+// The same for messages per hour; nothing is drawn where there were none.
+export function sparkLine() {
+  const line = drawn("path");
+  const element = drawn("svg", { class: "spark", role: "img", ...SPARK, viewBox: "0 0 84 20" }, line);
+  let shown = null;
+  function show(hours) {
+    const now = hours?.join() ?? "";
+    if (now === shown) return;
+    shown = now;
+    const sum = (hours ?? []).reduce((one, other) => one + other, 0);
+    element.toggleAttribute("hidden", !sum);
+    if (!sum) return;
+    const most = Math.max(...hours);
+    const step = SPARK.width / (hours.length - 1);
+    const points = hours.map((n, index) => `${(index * step).toFixed(1)} ${(18 - (n / most) * 16).toFixed(1)}`);
+    line.setAttribute("d", `M${points.join("L")}`);
+    const label = t("{n} messages in 24 hours, {hour} in this one", { n: sum, hour: hours.at(-1) });
+    element.setAttribute("aria-label", label);
+  }
+  return { element, show };
+}

@@ -1,0 +1,83 @@
+// The menu behind "⋯": one for all rows, filled when it is opened.
+
+import { act, isBusy, possible } from "./actions.js";
+import { $, h, icon } from "./dom.js";
+import { t } from "./i18n.js";
+import { openScan } from "./login-view.js";
+import { accounts } from "./store.js";
+
+const ENTRIES = {
+  scan: ["code", () => t("Show code")],
+  digits: ["code", () => t("Enter digits")],
+  start: ["start", () => t("Start")],
+  stop: ["stop", () => t("Stop")],
+  restart: ["restart", () => t("Restart")],
+  logout: ["out", () => t("Log out")],
+  remove: ["remove", () => t("Remove")],
+};
+const MARGIN = 4;
+let opener = null;
+
+// Does what an entry or a button of a row is for.
+export function perform(name, action) {
+  if (action === "scan" || action === "digits") openScan(name);
+  else act(name, action);
+}
+
+export const wordOf = (action) => ENTRIES[action][1]();
+export const iconOf = (action) => icon(ENTRIES[action][0]);
+
+export function openMenu(button, name) {
+  const menu = $("menu");
+  const account = accounts.get(name);
+  if (!account || menu.matches(":popover-open")) return;
+  opener = button;
+  const can = possible(account);
+  const offered = Object.keys(ENTRIES).filter((action) => can[action] && !isBusy(name));
+  const href = `#/a/${encodeURIComponent(name)}`;
+  const open = h("a", { role: "menuitem", tabIndex: -1, href }, icon("open"), t("Open"));
+  menu.replaceChildren(open, ...offered.map((action) => entry(name, action)));
+  menu.setAttribute("aria-label", name);
+  menu.showPopover();
+  place(menu, button.getBoundingClientRect());
+  menu.firstElementChild.focus();
+}
+
+function entry(name, action) {
+  const className = action === "remove" ? "danger" : "";
+  const made = h("button", { type: "button", role: "menuitem", tabIndex: -1, className, "data-action": action });
+  made.append(iconOf(action), wordOf(action));
+  made.addEventListener("click", () => {
+    close();
+    perform(name, action);
+  });
+  return made;
+}
+
+// Beside its button, where there is room for it; on a phone the style sheet puts it at the bottom.
+function place(menu, { right, top, bottom }) {
+  const { offsetWidth: width, offsetHeight: height } = menu;
+  const below = bottom + MARGIN + height < window.innerHeight;
+  menu.style.left = `${Math.max(MARGIN, right - width)}px`;
+  menu.style.top = `${below ? bottom + MARGIN : Math.max(MARGIN, top - MARGIN - height)}px`;
+}
+
+function close() {
+  $("menu").hidePopover();
+  opener?.focus({ preventScroll: true });
+}
+
+export function setUpMenu() {
+  $("menu").addEventListener("keydown", (event) => {
+    const entries = [...$("menu").children];
+    const at = entries.indexOf(document.activeElement);
+    const last = entries.length - 1;
+    const to = { ArrowDown: at + 1, ArrowUp: at - 1 + entries.length, Home: 0, End: last }[event.key];
+    if (to !== undefined) entries[to % entries.length].focus();
+    else if (event.key === "Tab" || event.key === "Escape") close();
+    else return;
+    event.preventDefault();
+  });
+  $("menu").addEventListener("click", (event) => event.target.closest("a") && close());
+  window.addEventListener("scroll", () => $("menu").matches(":popover-open") && $("menu").hidePopover(), true);
+}
