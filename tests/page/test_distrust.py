@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
 STATIC = Path(page.__file__).parent / "static"
 _CALL = """
 const [path, done] = arguments;
-import("/page/api.js").then(async ({ call, onTokenNeeded }) => {
+import("/page/any/api.js").then(async ({ call, onTokenNeeded }) => {
   onTokenNeeded(async () => "wxc_secret");
   await call("GET", path).then(() => done("answered"), (problem) => done(String(problem)));
 });
@@ -44,8 +44,8 @@ class Server:
 
     async def _run(self) -> None:
         app = web.Application()
-        app.router.add_get("/page/messages-.js", _messages)
-        app.router.add_static("/page/", STATIC)
+        app.router.add_get("/page/any/messages-.js", _messages)
+        app.router.add_static("/page/any/", STATIC)
         app.router.add_get("/{path:.*}", self._answer)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await runner.setup()
@@ -88,11 +88,11 @@ def browser(server: Server) -> Iterator[Browser]:
 
 
 def test_the_token_follows_no_redirect(server: Server, browser: Browser) -> None:
-    assert browser.driver.execute_async_script(_CALL, "/openwx/away") != "answered"
+    assert browser.driver.execute_async_script(_CALL, "openwx/away") != "answered"
     assert server.calls["openwx/away"] == 1
     assert server.calls["openwx/start_client"] == 0
 
 
 def test_a_token_that_is_accepted_and_then_refused_is_no_loop(server: Server, browser: Browser) -> None:
-    assert browser.driver.execute_async_script(_CALL, "/openwx/refused") != "answered"
+    assert browser.driver.execute_async_script(_CALL, "openwx/refused") != "answered"
     assert server.calls["openwx/refused"] <= 2

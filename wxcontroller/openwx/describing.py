@@ -11,6 +11,7 @@ from typing import TypeAlias
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items
 from wxcontroller.openwx.meanings import explained
+from wxcontroller.openwx.samples import sampled, sampled_fields
 
 Schema: TypeAlias = JsonObject
 JSON = "application/json"
@@ -171,14 +172,14 @@ def _operation(route: Route, scope: Scope | None) -> JsonObject:
         "security": [] if scope is None else _shown_tokens(scope),
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": False, "content": {JSON: {"schema": route.body}}}
+        operation["requestBody"] = {"required": False, "content": {JSON: {"schema": sampled_fields(route.body)}}}
     if route.form:
         schema = record({each.name: {**each.schema, "description": each.meaning} for each in route.form})
         schema["required"] = [each.name for each in route.form if each.required]
         # All calls take JSON and both kinds of forms. One is described: code generators can't choose.
         kind = _MULTIPART if any(each.schema is BINARY for each in route.form) else JSON
         required = any(each.required for each in route.form)
-        operation["requestBody"] = {"required": required, "content": {kind: {"schema": schema}}}
+        operation["requestBody"] = {"required": required, "content": {kind: {"schema": sampled_fields(schema)}}}
     return operation
 
 
@@ -194,7 +195,7 @@ def _parameter(one: Parameter) -> JsonObject:
         "in": one.place,
         "description": one.meaning,
         "required": required,
-        "schema": one.schema,
+        "schema": sampled(one.name, one.schema),
     }
 
 

@@ -1,4 +1,8 @@
-"""The API as a page to read: the OpenAPI document in words and tables, in both languages, without any script."""
+"""The API reference: the OpenAPI document in words and tables, in both languages.
+
+It can be read without scripts. With them (``static/reference*.js``) it has a search, and at each operation a form to
+call it and snippets of the same call; they take parameters and schemas from /v1/openapi.json.
+"""
 
 import re
 from collections.abc import Iterator
@@ -27,6 +31,8 @@ _PARTS = (
 )
 # What a sentence may begin with in a capital; not the name of a parameter.
 _COMMON_WORD = re.compile(r"^[a-z](?=[a-z']*([ ;,:]|$))")
+# What a form asks about before it is sent, besides every DELETE: it ends, takes back or discards something.
+_DESTRUCTIVE = ("logout", "stop", "restart", "purge", "ack", "stop_client", "revoke_message", "kick_group_member")
 _ORDER = ("accounts", "happened", "alerts", "itself", "original")
 
 
@@ -75,6 +81,10 @@ class Call:
     parameters: tuple[Named, ...]
     body: Kind | None
     answers: tuple[Answers, ...]
+
+    @property
+    def destructive(self) -> bool:
+        return "DELETE" in self.methods or self.path.rpartition("/")[2] in _DESTRUCTIVE
 
     @property
     def example(self) -> Example | None:

@@ -52,7 +52,9 @@ class Bundle:
 
     @property
     def scripts(self) -> list[str]:
-        return [name for name in self.files if name.endswith(".js") and not name.startswith("messages-")]
+        """Return the dashboard's scripts: not those of the API reference alone, which loads its own."""
+        others = ("messages-", "reference")
+        return [name for name in self.files if name.endswith(".js") and not name.startswith(others)]
 
 
 def _messages(language: str) -> bytes:

@@ -94,6 +94,7 @@ SCHEMAS: Mapping[str, Schema] = {
         "type": "object",
         "properties": _SETTABLE,
         "description": "options of an account, as wxclient(8) lists them; others are refused",
+        "examples": [{"post_api": "http://127.0.0.1:8000/hook", "send_interval": 5}],
     },
     "Account": record(
         {

@@ -133,6 +133,6 @@ CALLS = (
         "store other options, null gives one its default again; they count from the next start",
         both(ref("Account"), record({"options": _OBJECT, **text_schemas("note")}, ("note", "note_text")), IGNORED),
         (409,),
-        body=_OBJECT,
+        body={**_OBJECT, "examples": [{"send_interval": 5, "lang": None}]},
     ),
 )

@@ -1,7 +1,7 @@
 // What can be done to an account, with a question before what can't be undone.
 
 import { call, may, pathOf, Problem } from "./api.js";
-import { $ } from "./dom.js";
+import { confirmed } from "./confirm.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 import { expectNothing, expectSoon, expectStart } from "./starting.js";
@@ -108,22 +108,4 @@ function mark(name, on) {
   if (on) busy.add(name);
   else busy.delete(name);
   for (const watcher of watchers) watcher(name);
-}
-
-// The focus is on Cancel: Enter by mistake does no harm. Closing gives it back to where it was.
-function confirmed({ title, text, yes }) {
-  const dialog = $("confirm");
-  $("confirm-title").textContent = title;
-  $("confirm-text").textContent = text;
-  $("confirm-yes").textContent = yes;
-  dialog.returnValue = "no";
-  dialog.showModal();
-  return new Promise((answer) => {
-    dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
-  });
-}
-
-export function setUpConfirm() {
-  $("confirm-no").addEventListener("click", () => $("confirm").close("no"));
-  $("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
 }

@@ -5,6 +5,8 @@ import { t, textOf } from "./i18n.js";
 // In this tab's storage and not in a cookie: cookies go to every port of a host, and behind another one may be a
 // program that should not have it. Never in an address.
 const TOKEN = "wxcontroller-token";
+// The controller's own address, also where a proxy serves it under a path: this file is page/DIGEST/api.js.
+export const root = new URL("../../", import.meta.url);
 let token = sessionStorage.getItem(TOKEN);
 let askForToken = null;
 let admitted = false;
@@ -43,7 +45,7 @@ export function signOut() {
 
 export const pathOf = (name, rest = "") => `v1/accounts/${encodeURIComponent(name)}${rest && "/" + rest}`;
 
-// options: json or form (an object) as the body, headers, signal.
+// options: json or form (an object) as the body, or a body as fetch takes it; headers, signal.
 export async function call(method, path, options = {}) {
   const response = await request(method, path, options);
   return response.json().catch(() => ({}));
@@ -78,19 +80,25 @@ export async function* stream(path, { signal, lastId } = {}) {
   }
 }
 
-async function request(method, path, { json, form, headers = {}, signal } = {}) {
+async function request(method, path, options) {
+  const response = await exchange(method, path, options);
+  if (!response.ok) throw await problemOf(response);
+  return response;
+}
+
+// Returns the response, whatever its status.
+export async function exchange(method, path, { headers = {}, ...options } = {}) {
   for (let refused = null; ; ) {
     // Several calls may find out at once: one of them asks.
     if (!admitted) await (entering ??= enter().finally(() => (entering = null)));
     const sent = token;
-    const response = await send(method, path, { json, form, headers, signal }, sent);
+    const response = await send(method, path, { headers, ...options }, sent);
     // It may have been revoked since; but one that is accepted there and refused here is not worth a third call.
     if (response.status === 401 && askForToken && refused !== (sent ?? "")) {
       refused = sent ?? "";
       if (sent === token) admitted = false;
       continue;
     }
-    if (!response.ok) throw await problemOf(response);
     return response;
   }
 }
@@ -107,14 +115,15 @@ async function enter() {
   }
 }
 
-async function send(method, path, { json, form, headers, signal }, sent) {
-  const body = json ? JSON.stringify(json) : form ? new URLSearchParams(form) : undefined;
+async function send(method, path, { json, form, body: plain, headers, signal }, sent) {
+  const body = json ? JSON.stringify(json) : form ? new URLSearchParams(form) : plain;
   const kind = json ? { "Content-Type": "application/json" } : {};
   const who = sent ? { "X-Auth-Token": sent } : {}; // Authorization may be a reverse proxy's
   try {
     const all = { ...kind, ...headers, ...who };
     // The controller redirects nobody; whoever does, in between or behind it, does not get the token.
-    return await fetch(path, { method, body, signal, cache: "no-store", redirect: "error", headers: all });
+    const address = new URL(path, root);
+    return await fetch(address, { method, body, signal, cache: "no-store", redirect: "error", headers: all });
   } catch (problem) {
     if (problem.name === "AbortError") throw problem;
     const remedy = t("Is it running? systemctl status wxcontroller");

@@ -2,9 +2,9 @@
 
 import { accessView } from "./access.js";
 import { accountView, setUpAccount } from "./account.js";
-import { setUpConfirm } from "./actions.js";
 import { openAdd, setUpAdd } from "./add.js";
 import { signedIn } from "./api.js";
+import { setUpConfirm } from "./confirm.js";
 import { conversationsView } from "./conversations.js";
 import { $, setHidden } from "./dom.js";
 import { eventsView } from "./allevents.js";

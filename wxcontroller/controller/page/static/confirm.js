@@ -1,0 +1,21 @@
+// A question before something that cannot be undone.
+
+import { $ } from "./dom.js";
+
+// The focus is on Cancel: Enter by mistake does no harm. Closing gives it back to where it was.
+export function confirmed({ title, text, yes }) {
+  const dialog = $("confirm");
+  $("confirm-title").textContent = title;
+  $("confirm-text").textContent = text;
+  $("confirm-yes").textContent = yes;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((answer) => {
+    dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+export function setUpConfirm() {
+  $("confirm-no").addEventListener("click", () => $("confirm").close("no"));
+  $("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
+}

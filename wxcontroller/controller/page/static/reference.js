@@ -1,0 +1,142 @@
+// The API page: a form to call each operation with the reader's token, snippets of the same call, and a search.
+// Without scripts the page is there to be read.
+
+import { exchange, onTokenNeeded, Problem, signedIn, signOut } from "./api.js";
+import { confirmed, setUpConfirm } from "./confirm.js";
+import { $, h, setHidden, setText } from "./dom.js";
+import { inWords } from "./failures.js";
+import { t } from "./i18n.js";
+import { showAnswer } from "./reference-answer.js";
+import { formOf } from "./reference-form.js";
+import { operations } from "./reference-operations.js";
+import { setUpSearch } from "./reference-search.js";
+import { SNIPPETS } from "./reference-snippets.js";
+
+let chosen = "curl";
+
+// Its form is made when it is opened: there are a hundred of them.
+function addForm(card) {
+  const details = h("details", { className: "try" }, h("summary", {}, t("Try it")));
+  details.addEventListener("toggle", () => fill(details, card), { once: true });
+  card.append(details);
+}
+
+async function fill(details, card) {
+  try {
+    const all = await operations();
+    const ids = card.dataset.operations.split(" ");
+    const place = h("div");
+    if (ids.length > 1) {
+      const methods = ids.map((id) => h("option", { value: id }, all.get(id).method));
+      const choice = h("select", {}, ...methods);
+      choice.addEventListener("change", () => place.replaceChildren(callable(all.get(choice.value), card)));
+      details.append(h("label", { className: "method-choice" }, t("Method"), choice));
+    }
+    place.append(callable(all.get(ids[0]), card));
+    details.append(place);
+  } catch (problem) {
+    details.append(h("p", { className: "bad" }, String(problem.message)));
+  }
+}
+
+function callable(operation, card) {
+  const { element, request } = formOf(operation);
+  const send = h("button", { className: "main" }, t("Send"));
+  const stop = h("button", { type: "button", hidden: true }, t("Stop"));
+  const answer = h("div", { className: "answer" });
+  const buttons = h("p", { className: "buttons" }, send, stop);
+  const form = h("form", { autocomplete: "off" }, element, buttons);
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (card.dataset.asks === undefined || (await agreed(card, request()))) await run(request(), answer, send, stop);
+  });
+  return h("div", {}, form, answer, snippetsOf(form, request));
+}
+
+const agreed = ({ dataset }, { method, path }) =>
+  confirmed({
+    title: t("Send this request?"),
+    text: t("{method} {path}: {meaning}. This may not be undone.", { method, path, meaning: dataset.asks }),
+    yes: t("Send"),
+  });
+
+async function run({ method, path, headers, json, form }, answer, send, stop) {
+  const ending = new AbortController();
+  const end = () => ending.abort();
+  stop.addEventListener("click", end);
+  send.disabled = true;
+  setHidden(stop, false);
+  answer.replaceChildren(h("p", { className: "faint", role: "status" }, t("Waiting for the answer…")));
+  const kind = json ? { "Content-Type": "application/json" } : {};
+  const began = performance.now();
+  try {
+    const body = json ?? (form && formData(form));
+    const options = { body, headers: { ...kind, ...headers }, signal: ending.signal };
+    await showAnswer(answer, await exchange(method, path, options), began);
+  } catch (problem) {
+    const said = problem.name === "AbortError" ? [] : [h("p", { className: "bad", role: "alert" }, words(problem))];
+    if (said.length || !answer.querySelector(".outcome")) answer.replaceChildren(...said);
+  } finally {
+    stop.removeEventListener("click", end);
+    setHidden(stop, true);
+    send.disabled = false;
+    setHidden($("leave"), !signedIn());
+  }
+}
+
+const words = (problem) => (problem instanceof Problem ? inWords(problem) : String(problem.message));
+
+function formData(parts) {
+  const data = new FormData();
+  for (const [name, value] of parts) data.append(name, value);
+  return data;
+}
+
+// The request as the form has it now, in the language that was chosen last.
+function snippetsOf(form, request) {
+  const code = h("code");
+  const choice = h("select", { "aria-label": t("Language of the snippet") });
+  choice.append(...Object.keys(SNIPPETS).map((name) => h("option", { selected: name === chosen }, name)));
+  const show = () => setText(code, SNIPPETS[choice.value](request()));
+  choice.addEventListener("change", () => {
+    chosen = choice.value;
+    show();
+  });
+  form.addEventListener("input", show);
+  show();
+  return h("div", { className: "snippet" }, choice, h("pre", { tabIndex: 0 }, code));
+}
+
+// Asks for a token where one is needed; closing the dialog gives the request up.
+function setUpSignIn() {
+  const dialog = $("sign-in");
+  $("sign-in-no").addEventListener("click", () => dialog.close());
+  $("leave").addEventListener("click", signOut);
+  setHidden($("leave"), !signedIn());
+  onTokenNeeded(async (refused) => {
+    setText($("sign-in-problem"), refused ? t("This token is invalid or no longer valid.") : "");
+    const form = dialog.querySelector("form");
+    const ending = new AbortController();
+    const sent = new Promise((done, failed) => {
+      const { signal } = ending;
+      form.addEventListener("submit", (event) => (event.preventDefault(), done()), { signal });
+      dialog.addEventListener("close", () => failed(new Problem("", t("A token is needed."))), { signal });
+    });
+    dialog.showModal();
+    try {
+      await sent;
+    } finally {
+      ending.abort();
+      dialog.close();
+    }
+    const token = form.elements.token.value.trim();
+    form.reset();
+    return token;
+  });
+}
+
+const cards = [...document.querySelectorAll("section[data-operations]")];
+setUpConfirm();
+setUpSignIn();
+setUpSearch(cards);
+cards.forEach(addForm);
