@@ -8,12 +8,12 @@ from tests.fuzz.target import NotJson, Target, fit, joined, parts, texts
 from tests.fuzz.targets.wechat import DISK, PEER, WECHAT, report
 from tests.unit.drivers.kit import Store
 from wxcontroller.client.sends.window import Windows
+from wxcontroller.core.aes import Decryptor, encrypted, read_key
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import ReplyWindow, Restored, Uploaded
 from wxcontroller.drivers.ilink import decode
-from wxcontroller.drivers.ilink.aes import Decryptor, encrypted, read_key
 from wxcontroller.drivers.ilink.decode import MediaKey
 from wxcontroller.drivers.ilink.media import item_of
 from wxcontroller.drivers.ilink.memory import ILinkMemory

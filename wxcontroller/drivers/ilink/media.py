@@ -63,7 +63,7 @@ class Handle:
 
 def item_of(content: Uploaded) -> JsonObject:
     """Return the item of ``sendmessage`` for uploaded content (11.2). Raises ReferenceRefused for another route's."""
-    from wxcontroller.drivers.ilink.aes import outbound_form
+    from wxcontroller.core.aes import outbound_form
 
     try:
         handle = Handle.from_text(content.signature)
@@ -208,7 +208,7 @@ class ILinkMedia:
 
     async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
         """Download and decrypt received content into ``sink``. Raises WeChatError."""
-        from wxcontroller.drivers.ilink.aes import BadCiphertext, Decryptor, read_key
+        from wxcontroller.core.aes import BadCiphertext, Decryptor, read_key
 
         try:
             where = MediaKey.from_text(media.key)
@@ -266,7 +266,7 @@ def _md5(path: Path) -> str:
 
 
 async def _ciphertext(path: Path, key: bytes) -> AsyncIterator[bytes]:
-    from wxcontroller.drivers.ilink.aes import encrypted
+    from wxcontroller.core.aes import encrypted
 
     with await asyncio.to_thread(path.open, "rb") as stream:
         pieces = encrypted(stream, key)
