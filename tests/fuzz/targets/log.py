@@ -92,9 +92,9 @@ def _filled(rows: Sequence[Sequence[object]]) -> sqlite3.Connection:
     events.insert(db, "friend_message", "1", _REPORT, State.PENDING, "/a/b", "{}")
     events.insert(db, "friend_message", "2", _REPORT, State.HELD, source='{"kind": "image", "id": "7"}')
     request = Request("key", "f", "send_friend_message", None, "@ann", {Part.TEXT: {}})
-    one = (1.0, 0.0, "@me", "@ann", 0, "hi", "17", 5, "api", '{"receiver": "Ann"}', "key", 0, 0.0, "web", True)
+    one = (1.0, 0.0, "@me", "@ann", 0, "hi", "17", 5, "api", '{"receiver": "Ann"}', "key", 0, 0.0, "web", 0)
     content = ('{"media_path": "/a"}', "/a", '{"kind": "image", "has_file": true}', "")
-    sends.add(db, [one, one], content, request, 0, "2026-05-04")
+    sends.add(db, [one, one], [content], request, 0, "2026-05-04")
     for way in Way:
         remember(db, way, "7", {"kind": "image", "key": "7", "path": "/a"}, 5)
     for row in rows[:50]:
@@ -126,7 +126,7 @@ def _look(db: sqlite3.Connection) -> None:
     pacer = Pacer(0, daily=5)
     pacer.restore(sends.days(db))
     for send in _LOOP.run_until_complete(_sends_of(left)):
-        sends._send_row(send, "", "web")
+        sends._send_row(send, "", "web", None)
         sends._media_row(send.media or Media(MediaFacts(MessageKind.FILE)))
         kept_json(sends.sides_of(db, send.seq))
     sends.files(db)

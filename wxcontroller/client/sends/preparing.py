@@ -105,6 +105,13 @@ class MediaPreparer:
                 media.kept = path
         return media
 
+    async def copy_of(self, path: Path, kind: MessageKind, name: str) -> Media:
+        """Return media for a copy of a file of the account's own. Raises OSError."""
+        given = {"media_type": kind.value, "media_name": name}
+        media = described({key: value for key, value in given.items() if value})
+        media.kept = await asyncio.to_thread(_duplicate, path, self.config.media_dir)
+        return media
+
     async def prepare(self, media: Media) -> None:
         """Find the content of described media, and what WeChat is to make of it. Raises BadMedia."""
         given, label = media.given, media.given.get("media_path", "")

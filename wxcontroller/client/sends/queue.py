@@ -335,15 +335,15 @@ class SendQueue:
     def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[Added]") -> None:
         self._adding -= len(sends)
         added = Added() if stored.cancelled() or stored.exception() else stored.result()
-        media = next((send.media for send in sends if send.media is not None), None)
         if not added.seqs:
-            if media is not None:
-                media.discard()
+            for send in sends:
+                if send.media is not None:
+                    send.media.discard()
             return
-        if media is not None:
-            media.id = added.media
-        for send, seq in zip(sends, added.seqs, strict=True):
+        for send, seq, number in zip(sends, added.seqs, added.media, strict=True):
             send.seq = seq
+            if send.media is not None:
+                send.media.id = number
             if self._closed:
                 send.tell(None)
         if not self._closed:

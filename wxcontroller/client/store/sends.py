@@ -40,13 +40,13 @@ _Row = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What was stored: the sequences of the sends, in order, and the number of their media.
+    """What was stored: the sequences of the sends, in order, and the numbers of their media likewise, 0 for none.
 
     Nothing was when ``seqs`` is empty: the key is ``known``, or the event was replied to before.
     """
 
     seqs: Sequence[int] = ()
-    media: int = 0
+    media: Sequence[int] = ()
     known: Request | None = None
 
 
@@ -91,13 +91,16 @@ class SendStore:
         self, sends: Sequence[Send], sides: Sequence[str], request: Request | None, reply_to: int, day: str
     ) -> "Future[Added]":
         """Store sends, all or none, with all that belongs to them; see ``add``."""
-        rows = [_send_row(one, of, self._route) for one, of in zip(sends, sides, strict=True)]
-        media = next((one.media for one in sends if one.media is not None), None)
-        content = _media_row(media) if media is not None else None
-        stored = self._log.write(lambda db: add(db, rows, content, request, reply_to, day))
-        if media is not None and (kept := media.kept) is not None:
-            self._adding.add(kept)
-            stored.add_done_callback(lambda _: self._adding.discard(kept))
+        contents = list(dict.fromkeys(one.media for one in sends if one.media is not None))
+        rows = [
+            _send_row(one, of, self._route, contents.index(one.media) if one.media is not None else None)
+            for one, of in zip(sends, sides, strict=True)
+        ]
+        media = [_media_row(one) for one in contents]
+        stored = self._log.write(lambda db: add(db, rows, media, request, reply_to, day))
+        if kept := {one.kept for one in contents if one.kept is not None}:
+            self._adding |= kept
+            stored.add_done_callback(lambda _: self._adding.difference_update(kept))
         return stored
 
     def handed(self, send: Send, day: str, windows: bytes = b"") -> "Future[None]":
@@ -154,13 +157,14 @@ class SendStore:
 def add(
     db: sqlite3.Connection,
     sends: Sequence[_Row],
-    media: _Row | None,
+    media: Sequence[_Row],
     request: Request | None,
     reply_to: int,
     day: str,
 ) -> Added:
     """Store sends with all that belongs to them; of two requests with one key, and of two replies, only the first.
 
+    The last column of a send is the place of its content in ``media``, None for a text.
     With a ``day`` the first one is handed to WeChat as soon as it is stored, and counted.
     """
     if reply_to:
@@ -173,21 +177,22 @@ def add(
         keep(db, request)
     if day:
         _count(db, day)
-    number = 0
-    if media is not None:
-        done = db.execute("INSERT INTO parcels (given, file, facts, uploaded) VALUES (?, ?, ?, ?)", media)
-        number = done.lastrowid or 0
-    return Added([_insert(db, row, number) for row in sends], number)
+    stored = [
+        db.execute("INSERT INTO parcels (given, file, facts, uploaded) VALUES (?, ?, ?, ?)", row).lastrowid or 0
+        for row in media
+    ]
+    numbers = [None if row[-1] is None else stored[as_int(row[-1])] for row in sends]
+    seqs = [_insert(db, row, number) for row, number in zip(sends, numbers, strict=True)]
+    return Added(seqs, [number or 0 for number in numbers])
 
 
-def _insert(db: sqlite3.Connection, row: _Row, media: int) -> int:
-    """``media`` is what was stored just now; it is for every send that is not a text."""
-    *values, has_media = row
+def _insert(db: sqlite3.Connection, row: _Row, media: int | None) -> int:
+    values = row[:-1]
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
         "sides, request, interim, hold_until, route, parcel) "
         f"VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (*values, media if has_media else None),
+        (*values, media),
     )
     return done.lastrowid or 0
 
@@ -359,13 +364,13 @@ def _ended(kept: object) -> JsonObject:
     return found if isinstance(found.get("code"), int) else {}
 
 
-def _send_row(send: Send, sides: str, route: str) -> _Row:
-    """Return the columns of a send, then whether it is media."""
+def _send_row(send: Send, sides: str, route: str, media: int | None) -> _Row:
+    """Return the columns of a send, then ``media`` as it is."""
     return (
         *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
         *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
         route,
-        send.media is not None,
+        media,
     )
 
 
