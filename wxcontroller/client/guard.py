@@ -33,6 +33,8 @@ from wxcontroller.openwx.admission import ADMISSION, EVERYTHING, UNKNOWN_BODY_SE
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 _SCOPE = "scope of the caller"
+_BY_CONTROLLER = "the controller calls"
+AGENTS = "/ilink/"  # paths of the iLink API
 _FOREIGN = N_("web pages may not call an account's own port; use the controller's port, 2000")
 _HOW = N_(
     "a token that is bound to this account alone is needed here; use the controller's port, 2000, with any other"
@@ -65,6 +67,11 @@ class Guard:
         """Serve a request, or refuse it. To be wrapped as a middleware."""
         if _is_foreign(request):
             return json_answer(replies.reply(replies.REFUSED, _FOREIGN), 403)
+        if request.path.startswith(AGENTS):
+            # These calls always need a token, also while others need none. It is the controller that checks it.
+            if request.get(_BY_CONTROLLER) is None:
+                return json_answer({"ret": -1, "errmsg": "agents call the controller's port, with their token"}, 403)
+            return await handler(request)
         needed = _scope_for(request)
         if needed is None:
             return await handler(request)
@@ -77,6 +84,9 @@ class Guard:
         """Return what a request may take of the port, as far as its head tells; remember whose it is."""
         word, _, shown = request.headers.get(credentials.PORT_HEADER, "").partition(" ")
         same = hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._secret.encode())
+        if same and request.path.startswith(AGENTS):
+            request[_BY_CONTROLLER] = True
+            return EVERYTHING
         if same and word in set(Scope):
             request[_SCOPE] = Scope(word)
             return EVERYTHING

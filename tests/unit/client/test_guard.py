@@ -29,7 +29,7 @@ from wxcontroller.openwx.credentials import PORT_HEADER, TOKEN_FORM_BYTES
 
 __all__ = ["commander"]
 # Where nothing is, and what answers preflights.
-CATCH_ALLS = ("/v1/{rest}", "/{path}", "/openwx/{name}.{format}")
+CATCH_ALLS = ("/v1/{rest}", "/ilink/{call}", "/{path}", "/openwx/{name}.{format}")
 Start = Callable[..., RunningClient]
 
 

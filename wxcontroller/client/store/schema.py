@@ -71,6 +71,18 @@ _HOLDS = """
 _ROUTES = """
     ALTER TABLE sends ADD COLUMN route TEXT NOT NULL DEFAULT 'web';
 """
+# The iLink API's (see ``consumers``, which is loaded with the first request for it).
+_CONSUMERS = """
+    CREATE TABLE consumers (
+        name TEXT PRIMARY KEY,
+        bot_id TEXT NOT NULL,
+        options TEXT NOT NULL,
+        log TEXT NOT NULL,
+        position INTEGER NOT NULL,
+        facts TEXT NOT NULL
+    ) WITHOUT ROWID;
+    CREATE TABLE peer_ids (number INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL UNIQUE, id TEXT NOT NULL);
+"""
 SCHEMA = (
     *events.SCHEMA,
     _SENDS,
@@ -82,4 +94,5 @@ SCHEMA = (
     _ROUTES,
     events.ACKNOWLEDGED,
     minutes.SCHEMA,
+    _CONSUMERS,
 )

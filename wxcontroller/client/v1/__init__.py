@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.ilink.door import Door
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.answers import Refused, refusal
@@ -68,6 +69,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_delete("/v1/sends/{id}", _told(sends.cancel))
     app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
     app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
+    Door(parts).add_routes(app)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)
 

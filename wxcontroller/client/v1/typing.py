@@ -36,9 +36,10 @@ class Typing:
         peer, on = given.get("peer"), given.get("on", True)
         if not isinstance(peer, str) or not peer or not isinstance(on, bool):
             raise bad(N_("peer must be a text, and on true or false"), _REMEDY)
-        return json_answer({"peer": peer, "on": on, "shown": await self._is_shown(peer, on)})
+        return json_answer({"peer": peer, "on": on, "shown": await self.is_shown(peer, on)})
 
-    async def _is_shown(self, peer: str, on: bool) -> bool:
+    async def is_shown(self, peer: str, on: bool) -> bool:
+        """Show it to a person, or end that; return whether it is shown."""
         driver, now = self._parts.driver, time.monotonic()
         # While WeChat throttles the bot, each request would lengthen that (ilink-bot-protocol 19.3).
         if not isinstance(driver, ShowsTyping) or self._parts.sends.is_silent:

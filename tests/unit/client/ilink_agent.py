@@ -1,0 +1,213 @@
+"""An agent that uses an account's iLink API at its own port, as the controller passes it on, and accounts for it."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.patience import PATIENCE
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.test_ilink_account import quickly as ilink_driver
+from tests.unit.drivers.ilink_kit import Bench, bench
+from tests.unit.drivers.kit import HURRY, Wechat, friend, wechat
+from wxcontroller.drivers.base import Driver, DriverContext
+from wxcontroller.drivers.web.driver import WebDriver
+from wxcontroller.openwx import credentials
+from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.items import Media
+
+ORIGIN = "http://gate.example:2000"
+# JSON of answers, looked into by tests only
+Json = Any
+Start = Callable[..., RunningClient]
+
+
+@dataclass
+class Agent:
+    """A consumer. Its cursor and the last context token of each conversation are as a client keeps them."""
+
+    client: RunningClient
+    name: str = "agent"
+    cursor: str = ""
+    contexts: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def headers(self) -> dict[str, str]:
+        secret = self.client.paths.port_secret("alice").read_text().strip()
+        return {credentials.PORT_HEADER: f"ilink {secret}", "X-Wx-Consumer": self.name, "X-Wx-Origin": ORIGIN}
+
+    def url(self, path: str) -> str:
+        return f"http://127.0.0.1:{self.client.port}{path}"
+
+    async def call(self, name: str, status: int = 200, **body: Json) -> Json:
+        """POST a call; return its answer."""
+        body = {**body, "base_info": {"channel_version": "2.4.9", "bot_agent": "Test/1.0"}}
+        async with (
+            asyncio.timeout(PATIENCE),
+            self.client.http.post(self.url(f"/ilink/bot/{name}"), json=body, headers=self.headers) as answer,
+        ):
+            assert answer.status == status, await answer.text()
+            return await answer.json()
+
+    async def updates(self, cursor: str | None = None) -> list[Json]:
+        """Poll once, with the last cursor; return the messages."""
+        answer = await self.call("getupdates", get_updates_buf=self.cursor if cursor is None else cursor)
+        assert answer["ret"] == 0, answer
+        self.cursor = answer["get_updates_buf"] or self.cursor
+        for message in answer["msgs"]:
+            self.contexts[message["group_id"] or message["from_user_id"]] = message["context_token"]
+        return list(answer["msgs"])
+
+    async def until(self, number: int = 1) -> list[Json]:
+        """Poll until there were so many messages."""
+        found: list[Json] = []
+        while len(found) < number:
+            found += await self.updates()
+        return found
+
+    async def attend(self) -> None:
+        """Poll for the first time ever, which says from where on it gets messages."""
+        poll = asyncio.ensure_future(self.updates())
+        shown = None
+        async with asyncio.timeout(PATIENCE):
+            while shown is None or shown["behind"] != 0:
+                shown = next((one for one in await self.consumers() if one["name"] == self.name), None)
+        poll.cancel()
+        await asyncio.wait({poll})
+
+    async def send(self, to: str, *texts: str, context: str | None = None, **fields: Json) -> Json:
+        """Send texts as one message; ``context`` is by default that of the conversation."""
+        items = [{"type": 1, "text_item": {"text": each}} for each in texts]
+        return await self.send_items(to, items, context, **fields)
+
+    async def send_items(self, to: str, items: list[Json], context: str | None = None, **fields: Json) -> Json:
+        token = self.contexts.get(to, "") if context is None else context
+        message = {
+            "from_user_id": "",
+            "to_user_id": to,
+            "message_type": 2,
+            "message_state": 2,
+            "context_token": token,
+            "item_list": items,
+            **fields,
+        }
+        return await self.call("sendmessage", msg=message)
+
+    # -- as an administrator
+
+    async def manage(self, method: str, path: str, body: Json = None) -> tuple[int, Json]:
+        async with self.client.http.request(method, self.url(path), json=body) as answer:
+            return answer.status, await answer.json()
+
+    async def consumers(self) -> list[Json]:
+        status, found = await self.manage("GET", "/v1/consumers")
+        assert status == 200
+        return list(found["consumers"])
+
+    async def set(self, **options: Json) -> Json:
+        status, found = await self.manage("PUT", f"/v1/consumers/{self.name}", options)
+        assert status in (200, 201), found
+        return found
+
+    async def shown(self) -> Json:
+        return next(one for one in await self.consumers() if one["name"] == self.name)
+
+
+@dataclass
+class Stage:
+    """An account of one route on the sandbox. ``hear`` lets a person write to it, ``sent`` is what WeChat took."""
+
+    route: str
+    start: Start
+    webhook: Webhook
+    ilink: Bench | None = None
+    web: Wechat | None = None
+
+    @property
+    def account(self) -> Account:
+        if self.ilink is not None:
+            return self.ilink.account
+        assert self.web is not None
+        return next(iter(self.web.sandbox.accounts.values()))
+
+    def begin(self, **environ: str) -> RunningClient:
+        """Start a process of the account."""
+        driver = _ilink_driver if self.ilink is not None else _web_driver
+        if self.ilink is None:
+            environ = {"MOJO_WEIXIN_SYNCCHECK_INTERVAL": "0", "MOJO_WEIXIN_SYNCCHECK_DELAY": "0", **environ}
+        url = self.ilink.url if self.ilink is not None else self.web.url if self.web is not None else ""
+        return self.start(
+            make=driver,
+            WXCLIENT_DRIVER=self.route,
+            WXCLIENT_SERVER=url,
+            MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=self.webhook.address,
+            **environ,
+        )
+
+    async def enter(self, **environ: str) -> RunningClient:
+        """Start a process and log it in."""
+        client = self.begin(**environ)
+        await self.scan(client)
+        return client
+
+    async def scan(self, client: RunningClient) -> None:
+        await client.until_state("scaning")
+        sandbox = self.ilink.sandbox if self.ilink is not None else self.web.sandbox if self.web is not None else None
+        assert sandbox is not None
+        if self.ilink is not None:
+            from tests.unit.sandbox.agent import waiting_code
+
+            phone.confirm(sandbox, await waiting_code(sandbox), self.account)
+        else:
+            login = sandbox.logins.newest_first()[0]
+            sandbox.logins.scan(login, self.account.uin)
+            sandbox.logins.confirm(login)
+        await client.until_state("running")
+
+    def hear(self, words: str, chat: str | None = None, sender: str | None = None) -> None:
+        """Let a person write: on the web route by default the first friend."""
+        if self.ilink is not None:
+            phone.write_text(self.ilink.sandbox, self.account, words)
+        elif self.web is not None:
+            self.web.hear(self.account, words, chat, sender)
+
+    def hear_media(self, media: Media) -> None:
+        assert self.ilink is not None
+        phone.write_media(self.ilink.sandbox, self.account, media)
+
+    @property
+    def friend(self) -> str:
+        return friend(self.account)
+
+    def sent(self) -> list[str]:
+        if self.ilink is not None:
+            return [one.text for one in self.ilink.sent()]
+        return [one.text for one in self.account.sent]
+
+    async def until_sent(self, number: int) -> list[str]:
+        async with asyncio.timeout(PATIENCE):
+            while len(self.sent()) < number:
+                await asyncio.sleep(0.01)
+        return self.sent()
+
+
+def _ilink_driver(context: DriverContext) -> Driver:
+    return ilink_driver(context, pace=0.0)
+
+
+def _web_driver(context: DriverContext) -> Driver:
+    return WebDriver(context, HURRY)
+
+
+@contextlib.asynccontextmanager
+async def stage_of(route: str, start: Start, webhook: Webhook) -> AsyncIterator[Stage]:
+    """Run a sandbox with one account for a route."""
+    if route == "ilink":
+        async with bench() as found:
+            yield Stage(route, start, webhook, ilink=found)
+    else:
+        async with wechat() as world:
+            world.sandbox.add_account("Alice")
+            yield Stage(route, start, webhook, web=world)

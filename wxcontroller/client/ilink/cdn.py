@@ -1,0 +1,267 @@
+"""A CDN as agents know it (ilink-bot-protocol 20.7): content travels as ciphertext under an agent's own key.
+
+Nothing is stored about links and permits. A parameter is ``INSTANCE.CONSUMER.SECRET``: by its beginning the
+controller finds the account, which alone can open the secret. So the URL is all that is needed, it is worthless with
+its consumer, and links live as long as the file that they lead to.
+
+Content that an agent uploads is kept like received media, by age and size, and copied for each send.
+"""
+
+import asyncio
+import hashlib
+import json
+import re
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Protocol
+from urllib.parse import quote
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.ilink.consumers import Consumer, Consumers
+from wxcontroller.client.ilink.sealing import Seals
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Entry
+from wxcontroller.core.aes import BLOCK, BadCiphertext, Decryptor, encrypted, outbound_form, padded_size
+from wxcontroller.core.files import sync
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.model import MessageKind
+from wxcontroller.openwx.media import sniff
+
+PERMIT_SECONDS = 600
+_IDLE_SECONDS = 60.0  # without a byte of an upload
+_PIECE = 256 << 10
+# As received media are named, so that what tidies these up does so with uploads, too (Inbox.sweep).
+_RECEIVED = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
+# getuploadurl counts kinds otherwise than items do (11.2). Voice can't be sent on any route.
+_KINDS = {1: MessageKind.IMAGE, 2: MessageKind.VIDEO, 3: MessageKind.FILE}
+_HEX = re.compile("[0-9a-fA-F]{32}")
+
+
+class Pieces(Protocol):
+    """A body that arrives."""
+
+    def iter_chunked(self, n: int) -> AsyncIterator[bytes]: ...
+
+
+class NotTaken(Exception):
+    """An upload or download that is refused. ``status`` is HTTP's; the words are for ``x-error-message``."""
+
+    def __init__(self, status: int, words: str) -> None:
+        super().__init__(words)
+        self.status = status
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """Received content as an agent can fetch it: ``media`` is the item's reference, ``key`` its key in hex."""
+
+    media: JsonObject
+    key: str
+    size: int
+
+    @property
+    def cipher_size(self) -> int:
+        return padded_size(self.size)
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Content that an agent uploaded, or received before: a file of the account's."""
+
+    path: Path
+    kind: MessageKind
+
+
+@dataclass(frozen=True, slots=True)
+class Ciphertext:
+    """Content that is downloaded."""
+
+    path: Path
+    key: bytes
+    size: int
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Yield the ciphertext. Raises OSError."""
+        with await asyncio.to_thread(self.path.open, "rb") as stream:
+            pieces = encrypted(stream, self.key)
+            while (piece := await asyncio.to_thread(next, pieces, None)) is not None:
+                yield piece
+
+
+@dataclass(frozen=True, slots=True)
+class Cdn:
+    """Makes links and permits, and honours them."""
+
+    config: ClientConfig
+    log: EventLog
+    consumers: Consumers
+    seals: Seals
+
+    # -- down
+
+    def offered(self, entry: Entry, report: JsonObject, consumer: Consumer, origin: str) -> Offered | None:
+        """Return the link to the content of a message, None when the account does not have it."""
+        size = integer(report.get("media_size"))
+        if not size or not _RECEIVED.fullmatch(text(report.get("media_path")).rpartition("/")[2]):
+            return None
+        content = consumer.bot + entry.id.encode()
+        key, parameter = self._key(content), self._parameter(consumer, "download", content)
+        media: JsonObject = {
+            "encrypt_query_param": parameter,
+            "aes_key": outbound_form(key),
+            "encrypt_type": 1,
+            "full_url": f"{origin}/ilink/c2c/download?encrypted_query_param={quote(parameter, safe='')}",
+        }
+        return Offered(media, key.hex(), size)
+
+    async def download(self, parameter: str) -> Ciphertext:
+        """Return what a link leads to. Raises NotTaken and Unavailable."""
+        _, content = self._opened("download", parameter)
+        if content is None:
+            raise NotTaken(404, "no such content")
+        path = await self._received(content)
+        try:
+            status = await asyncio.to_thread(path.stat) if path is not None else None
+        except OSError:
+            status = None
+        if path is None or status is None:
+            raise NotTaken(404, "the content is no longer here")
+        return Ciphertext(path, self._key(content), status.st_size)
+
+    def _key(self, content: bytes) -> bytes:
+        return self.seals.derived("download", content, BLOCK)
+
+    async def _received(self, content: bytes) -> Path | None:
+        entry = await self.log.get(content[6:].decode("ascii", "replace"))
+        return self._own(text(kept_json(entry.body).get("media_path"))) if entry is not None else None
+
+    def _own(self, name: str) -> Path | None:
+        name = name.rpartition("/")[2]
+        return self.config.media_dir / name if _RECEIVED.fullmatch(name) else None
+
+    # -- up
+
+    def permit(self, consumer: Consumer, given: JsonObject, origin: str) -> JsonObject:
+        """Return where an announced file is to be uploaded to. Raises NotTaken with the reason."""
+        kind, size = _KINDS.get(integer(given.get("media_type"))), integer(given.get("rawsize"), -1)
+        key, digest = text(given.get("aeskey")), text(given.get("rawfilemd5"))
+        if kind is None:
+            raise NotTaken(400, "voice and other kinds of media cannot be sent; send audio as a file")
+        if size > self.config.number("media_size_max"):
+            raise NotTaken(400, f"the file is larger than {self.config.number('media_size_max')} bytes")
+        if size < 0 or not _HEX.fullmatch(key) or not _HEX.fullmatch(digest):
+            raise NotTaken(400, "invalid arguments")
+        parameter = self._permit(consumer, kind, size, key, digest)
+        where = f"{origin}/ilink/c2c/upload?encrypted_query_param={quote(parameter, safe='')}"
+        filekey = quote(text(given.get("filekey"))[:128], safe="")
+        answer: JsonObject = {"ret": 0, "upload_param": parameter, "upload_full_url": f"{where}&filekey={filekey}"}
+        thumb = integer(given.get("thumb_rawsize"), -1), text(given.get("thumb_rawfilemd5"))
+        if 0 <= thumb[0] <= self.config.number("media_size_max") and _HEX.fullmatch(thumb[1]):
+            answer["thumb_upload_param"] = self._permit(consumer, MessageKind.IMAGE, thumb[0], key, thumb[1])
+        return answer
+
+    def _permit(self, consumer: Consumer, kind: MessageKind, size: int, key: str, digest: str) -> str:
+        facts = [kind.value, size, key.lower(), digest.lower(), int(time.time()) + PERMIT_SECONDS]
+        return self._parameter(consumer, "upload", consumer.bot + json.dumps(facts).encode())
+
+    async def upload(self, parameter: str, body: Pieces) -> str:
+        """Take the ciphertext of an announced file; return the parameter by which it is sent.
+
+        Raises NotTaken, and OSError when it can't be stored.
+        """
+        consumer, content = self._opened("upload", parameter)
+        if consumer is None or content is None:
+            raise NotTaken(403, "no such permit")
+        word, size, key, digest, until = json.loads(content[6:])
+        if not 0 <= until - time.time() <= PERMIT_SECONDS:
+            raise NotTaken(403, "the permit has expired; ask for a new one")
+        kind = MessageKind(str(word))
+        token = secrets.token_hex(8)
+        part = self.config.media_dir / f".in.{token}"
+        try:
+            with await asyncio.to_thread(_created, part) as stream:
+                start = await _decrypt(body, stream, bytes.fromhex(str(key)), int(size), str(digest))
+            name = f"mojo_weixin_media_{time.strftime('%Y%m%d%H%M%S')}_{token}.{_extension(kind, start)}"
+            await asyncio.to_thread(_keep, part, part.with_name(name))
+        finally:
+            await asyncio.to_thread(part.unlink, missing_ok=True)
+        return self._parameter(consumer, "uploaded", consumer.bot + json.dumps([name, kind.value]).encode())
+
+    async def uploaded(self, consumer: Consumer, media: JsonObject, kind: MessageKind) -> Uploaded | None:
+        """Return what the reference in a send means: what the agent uploaded, or received. None for neither.
+
+        The key in it is not looked at, as it is known in whatever form it comes. Raises Unavailable.
+        """
+        parameter = text(media.get("encrypt_query_param"))
+        owner, content = self._opened("uploaded", parameter)
+        if owner is consumer and content is not None:
+            name, word = json.loads(content[6:])
+            path = self._own(str(name))
+            return Uploaded(path, MessageKind(str(word))) if path is not None else None
+        owner, content = self._opened("download", parameter)
+        path = await self._received(content) if owner is consumer and content is not None else None
+        return Uploaded(path, kind) if path is not None else None
+
+    # -- parameters
+
+    def _parameter(self, consumer: Consumer, purpose: str, content: bytes) -> str:
+        return f"{self.config.name.instance}.{consumer.name}.{self.seals.seal(purpose, content)}"
+
+    def _opened(self, purpose: str, parameter: str) -> tuple[Consumer | None, bytes | None]:
+        """Return whose a parameter is and what it means; None for what is not ours, or of a deleted consumer."""
+        content = self.seals.open(purpose, parameter.rpartition(".")[2])
+        consumer = self.consumers.by_bot(content[:6]) if content is not None else None
+        return (consumer, content) if consumer is not None else (None, None)
+
+
+def _created(path: Path) -> BinaryIO:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return path.open("xb")
+
+
+def _keep(part: Path, path: Path) -> None:
+    sync(part)
+    part.rename(path)
+    sync(path.parent)
+
+
+def _extension(kind: MessageKind, start: bytes) -> str:
+    found = sniff(start).rpartition("/")[2].replace("jpeg", "jpg")
+    return found or {MessageKind.IMAGE: "jpg", MessageKind.VIDEO: "mp4"}.get(kind, "dat")
+
+
+async def _decrypt(body: Pieces, stream: BinaryIO, key: bytes, size: int, digest: str) -> bytes:
+    """Write the content of a body and compare it with what was announced; return its first bytes."""
+    decryptor, taken, start = Decryptor(key), 0, b""
+    found = hashlib.md5(usedforsecurity=False)
+
+    def take(piece: bytes) -> None:
+        nonlocal start
+        start = start or piece[:64]
+        found.update(piece)
+        stream.write(piece)
+
+    pieces = aiter(body.iter_chunked(_PIECE))
+    while True:
+        try:
+            async with asyncio.timeout(_IDLE_SECONDS):
+                piece = await anext(pieces, None)
+        except TimeoutError:
+            raise NotTaken(408, "the content did not arrive") from None
+        if piece is None:
+            break
+        taken += len(piece)
+        if taken > padded_size(size):
+            raise NotTaken(400, "the content is larger than announced")
+        await asyncio.to_thread(take, decryptor.update(piece))
+    try:
+        rest = decryptor.finish()
+    except BadCiphertext as problem:
+        raise NotTaken(400, str(problem)) from None
+    await asyncio.to_thread(take, rest)
+    if taken != padded_size(size) or found.hexdigest() != digest:
+        raise NotTaken(400, "the content is not what was announced (size or MD5)")
+    return start

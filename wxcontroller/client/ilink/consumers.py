@@ -1,0 +1,223 @@
+"""Consumers: who takes an account's messages by the iLink API, with what options, and how far each has come.
+
+They are few and are kept in memory as a whole; every change is stored in the account's database. A change of position
+or of counters is written without waiting: should it be lost, messages come once more, as the protocol allows.
+"""
+
+import asyncio
+import re
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from wxcontroller.client.store import consumers as tables
+from wxcontroller.client.store.consumers import Row
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, text
+
+NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
+MOST_BACKLOG = 525_600  # minutes: a year
+# Agents name themselves; WeChat takes no longer descriptions (ilink-bot-protocol 3).
+_DESCRIPTION = 256
+
+
+class Groups(StrEnum):
+    """Which messages of groups a consumer gets."""
+
+    OFF = "off"
+    ON = "on"
+    AT = "at"  # those that mention the account
+
+
+class WhenHeld(StrEnum):
+    """What a consumer is answered when its message has to wait for the person to write (20.6)."""
+
+    REFUSE = "refuse"  # with an error; the message stays in the queue
+    ACCEPT = "accept"
+    DROP = "drop"  # with an error, and nothing stays
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """What a consumer gets, and how its sends are answered.
+
+    ``peers`` are the ids in the iLink API of those it may talk to, None for everybody. ``owner`` is the id of whose
+    agent it is, "" for the default. ``backlog`` is in minutes: older messages are skipped.
+    """
+
+    owner: str = ""
+    peers: tuple[str, ...] | None = None
+    groups: Groups = Groups.OFF
+    own: bool = False
+    backlog: int = 1440
+    when_held: WhenHeld = WhenHeld.REFUSE
+    interim: bool = False
+    public: bool = False
+
+    def as_json(self) -> JsonObject:
+        return {
+            "owner": self.owner,
+            "peers": "all" if self.peers is None else list[JsonValue](self.peers),
+            "groups": self.groups.value,
+            "own": self.own,
+            "backlog": self.backlog,
+            "when_held": self.when_held.value,
+            "interim": self.interim,
+            "public": self.public,
+        }
+
+    def changed(self, given: JsonObject) -> "Options":
+        """Return the options with those that ``given`` names changed.
+
+        Raises ValueError with the name of the option that is unknown or has a wrong value.
+        """
+        found = self
+        for name, value in given.items():
+            match name, value:
+                case "owner", str():
+                    found = replace(found, owner=value)
+                case "peers", "all":
+                    found = replace(found, peers=None)
+                case "peers", list() if all(isinstance(one, str) and one for one in value):
+                    found = replace(found, peers=tuple(text(one) for one in value))
+                case "groups", str() if value in set(Groups):
+                    found = replace(found, groups=Groups(value))
+                case "when_held", str() if value in set(WhenHeld):
+                    found = replace(found, when_held=WhenHeld(value))
+                case "backlog", int() if not isinstance(value, bool) and 0 <= value <= MOST_BACKLOG:
+                    found = replace(found, backlog=value)
+                case "own", bool():
+                    found = replace(found, own=value)
+                case "interim", bool():
+                    found = replace(found, interim=value)
+                case "public", bool():
+                    found = replace(found, public=value)
+                case _:
+                    raise ValueError(name)
+        return found
+
+    def allows(self, peer: str) -> bool:
+        """Whether the consumer may talk to a person."""
+        return self.peers is None or peer in self.peers
+
+    def allows_group(self, group: str) -> bool:
+        """Whether the consumer may talk to a group. A list of people alone does not restrict groups."""
+        listed = [one for one in self.peers or () if one.endswith("@chatroom")]
+        return self.groups is not Groups.OFF and (not listed or group in listed)
+
+
+@dataclass(slots=True, eq=False)
+class Consumer:
+    """One consumer. ``position`` is the last acknowledged sequence in ``log``, -1 before the first poll.
+
+    ``skipped_to`` is the last sequence that was counted as skipped.
+    """
+
+    name: str
+    bot_id: str
+    options: Options = Options()
+    log: str = ""
+    position: int = -1
+    bot_agent: str = ""
+    channel_version: str = ""
+    user_id: str = ""
+    online: bool = False
+    last_poll: int = 0
+    sent: int = 0
+    skipped: int = 0
+    skipped_to: int = 0
+    is_deleted: bool = False
+
+    @property
+    def bot(self) -> bytes:
+        """Its id as bytes: what is sealed for it names it so."""
+        return bytes.fromhex(self.bot_id.partition("@")[0])
+
+    def row(self) -> Row:
+        """Return what is stored of it."""
+        facts: JsonObject = {
+            "bot_agent": self.bot_agent,
+            "channel_version": self.channel_version,
+            "user_id": self.user_id,
+            "online": self.online,
+            "last_poll": self.last_poll,
+            "sent": self.sent,
+            "skipped": self.skipped,
+            "skipped_to": self.skipped_to,
+        }
+        return Row(self.name, self.bot_id, self.options.as_json(), self.log, self.position, facts)
+
+    def describe(self, base_info: JsonObject) -> bool:
+        """Take over what an agent says of itself; return whether that is something new."""
+        agent, version = (text(base_info.get(name))[:_DESCRIPTION] for name in ("bot_agent", "channel_version"))
+        new = (agent or self.bot_agent, version or self.channel_version)
+        if new == (self.bot_agent, self.channel_version):
+            return False
+        self.bot_agent, self.channel_version = new
+        return True
+
+
+class Consumers:
+    """The account's consumers."""
+
+    def __init__(self, log: EventLog, rows: Sequence[Row]) -> None:
+        self._log = log
+        self._found = {row.name: _consumer_of(row) for row in rows}
+
+    def all(self) -> list[Consumer]:
+        return [self._found[name] for name in sorted(self._found)]
+
+    def get(self, name: str) -> Consumer | None:
+        return self._found.get(name)
+
+    def by_bot(self, bot: bytes) -> Consumer | None:
+        """Return the consumer with an id."""
+        return next((one for one in self._found.values() if one.bot == bot), None)
+
+    async def take(self, name: str) -> Consumer:
+        """Return a consumer; one that is new is created with the default options. Raises Unavailable."""
+        found = self._found.get(name)
+        if found is None:
+            found = self._found[name] = Consumer(name, f"{secrets.token_hex(6)}@im.bot")
+            await self.stored(found)
+        return found
+
+    def keep(self, consumer: Consumer) -> "asyncio.Future[None]":
+        """Store a consumer as it is now; nobody has to wait for it. Await ``stored`` where that matters."""
+        row = consumer.row()
+        if consumer.is_deleted:
+            return self._log.write(lambda _: None)
+        return self._log.write(lambda db: tables.keep_consumer(db, row))
+
+    async def stored(self, consumer: Consumer) -> None:
+        """Store a consumer, also when the caller goes meanwhile. Raises Unavailable."""
+        await asyncio.shield(self.keep(consumer))
+
+    async def delete(self, consumer: Consumer) -> None:
+        """Delete a consumer, and with it the validity of all that was sealed for it."""
+        self._found.pop(consumer.name, None)
+        consumer.is_deleted = True
+        await asyncio.shield(self._log.write(lambda db: tables.delete_consumer(db, consumer.name)))
+
+
+def _consumer_of(row: Row) -> Consumer:
+    try:
+        options = Options().changed(row.options)
+    except ValueError:  # damaged, or of a later version
+        options = Options(peers=tuple(text(one) for one in items(row.options.get("peers"))))
+    return Consumer(
+        row.name,
+        row.bot_id,
+        options,
+        row.log,
+        row.position,
+        bot_agent=text(row.facts.get("bot_agent")),
+        channel_version=text(row.facts.get("channel_version")),
+        user_id=text(row.facts.get("user_id")),
+        online=row.facts.get("online") is True,
+        last_poll=integer(row.facts.get("last_poll")),
+        sent=integer(row.facts.get("sent")),
+        skipped=integer(row.facts.get("skipped")),
+        skipped_to=integer(row.facts.get("skipped_to")),
+    )

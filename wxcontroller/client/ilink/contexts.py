@@ -1,0 +1,57 @@
+"""Context tokens: each names the conversation that it came from (ilink-bot-protocol 20.5).
+
+A send goes where its token came from: into the group for a group's message, to the person for a private one. So an
+agent that ignores groups and answers the sender answers in the group, and never writes to a member in private.
+WeChat's own tokens never leave the account.
+"""
+
+import hashlib
+import struct
+import time
+from dataclasses import dataclass
+
+from wxcontroller.client.ilink.consumers import Consumer
+from wxcontroller.client.ilink.sealing import Seals
+
+LIFE_SECONDS = 7 * 86400
+# 136 characters, as WeChat's own.
+_SIZE = 102
+_FORM = struct.Struct(">6sQQ16s16s")
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a token says: whose message it was, ``group`` where it was written ("" for a private one), and when."""
+
+    sender: bytes
+    group: str
+    time: float
+
+    @property
+    def is_over(self) -> bool:
+        return not -LIFE_SECONDS < time.time() - self.time < LIFE_SECONDS
+
+    def is_from(self, peer: str) -> bool:
+        """Whether a person wrote the message."""
+        return self.sender == _hash(peer)
+
+
+def token_for(seals: Seals, consumer: Consumer, seq: int, when: float, sender: str, group: str) -> str:
+    """Return the token of a message for a consumer. ``group`` is an id of ours, "" for a private message."""
+    number = bytes.fromhex(group[1:21]).rjust(16, b"\1") if group else bytes(16)
+    return seals.seal("context", _FORM.pack(consumer.bot, seq, max(0, int(when)), _hash(sender), number), _SIZE)
+
+
+def context_of(seals: Seals, consumer: Consumer, token: str) -> Context | None:
+    """Return what a token says, None for one that was never issued to this consumer."""
+    content = seals.open("context", token)
+    if content is None or len(content) != _FORM.size:
+        return None
+    bot, _, when, sender, number = _FORM.unpack(content)
+    if bot != consumer.bot:
+        return None
+    return Context(sender, f"g{number[6:].hex()}@chatroom" if any(number) else "", float(when))
+
+
+def _hash(peer: str) -> bytes:
+    return hashlib.sha256(peer.encode("utf-8", "surrogatepass")).digest()[:16]

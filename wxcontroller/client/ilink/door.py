@@ -1,0 +1,47 @@
+"""The routes of the iLink API at an account's port. Everything behind them is loaded by the first request."""
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from aiohttp import web
+
+from wxcontroller.client.calls import Parts
+
+if TYPE_CHECKING:
+    from wxcontroller.client.ilink.serving import Serving
+
+POLL = "/ilink/bot/getupdates"
+
+
+class Door:
+    """Forwards requests to what serves them. ``parts`` are the running account's."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._loading: asyncio.Task[Serving] | None = None
+
+    def add_routes(self, app: web.Application) -> None:
+        """Route ``/ilink/…`` and the account's calls that manage consumers."""
+        app.router.add_route("*", "/ilink/{call:.+}", self._call)
+        app.router.add_get("/v1/consumers", self._listed)
+        app.router.add_put("/v1/consumers/{name}", self._put)
+        app.router.add_delete("/v1/consumers/{name}", self._delete)
+
+    async def _serving(self) -> "Serving":
+        from wxcontroller.client.ilink.serving import load
+
+        if self._loading is None or (self._loading.done() and self._loading.exception() is not None):
+            self._loading = asyncio.create_task(load(self._parts))
+        return await asyncio.shield(self._loading)
+
+    async def _call(self, request: web.Request) -> web.StreamResponse:
+        return await (await self._serving()).call(request)
+
+    async def _listed(self, request: web.Request) -> web.StreamResponse:
+        return await (await self._serving()).management.listed(request)
+
+    async def _put(self, request: web.Request) -> web.StreamResponse:
+        return await (await self._serving()).management.put(request)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        return await (await self._serving()).management.delete(request)

@@ -1,0 +1,108 @@
+"""Ids of people and groups in the iLink API.
+
+On the iLink route they are WeChat's, byte for byte. On the others an id of WeChat's is good for one login, while
+agents keep theirs for ever: each person gets one of our own at first sight, ``w`` and 20 hex digits, and each group
+one with ``g``. They are recognized by their number, which outlasts logins (``drivers.web.session.identity``), and
+within one login by WeChat's id, too. Whoever has no number and can't be recognized after a login is new.
+"""
+
+import asyncio
+import re
+import secrets
+
+from wxcontroller.client.roster import Roster
+from wxcontroller.client.store import consumers as tables
+from wxcontroller.client.store.eventlog import EventLog
+
+_HELPER = "filehelper"
+HELPER_ID = f"{_HELPER}@im.wechat"
+_OURS = re.compile(r"(w[0-9a-f]{20}@im\.wechat|g[0-9a-f]{20}@chatroom)")
+_PERSON_END = "@im.wechat"
+
+
+class Ids:
+    """The ids that were given. ``known`` are those in the database, by mark."""
+
+    def __init__(self, log: EventLog, roster: Roster, known: dict[str, str]) -> None:
+        self._log = log
+        self._roster = roster
+        self._known = known
+        self._marks: dict[str, list[str]] = {}
+        for mark, one in known.items():
+            self._marks.setdefault(one, []).append(mark)
+        self._unstored: dict[str, str] = {}
+
+    def of(self, own: str, number: object, is_group: bool = False) -> str:
+        """Return the id of a person or group: ``own`` is the route's, ``number`` the lasting one if there is one.
+
+        ``stored`` is to be awaited before it is given to anybody.
+        """
+        if own == _HELPER:
+            return HELPER_ID
+        if own.endswith(_PERSON_END):
+            return own
+        by_name, by_number = f"n {own}", f"u {number}" if isinstance(number, int) and number else ""
+        found = self._known.get(by_number) or self._known.get(by_name)
+        if found is None:
+            found = f"g{secrets.token_hex(10)}@chatroom" if is_group else f"w{secrets.token_hex(10)}{_PERSON_END}"
+        for mark in (by_name, by_number):
+            if mark and self._known.get(mark) != found:
+                self._known[mark] = self._unstored[mark] = found
+                self._marks.setdefault(found, []).append(mark)
+        return found
+
+    async def stored(self) -> None:
+        """Wait until all ids that were given are on disk. Raises Unavailable."""
+        if self._unstored:
+            learned, self._unstored = self._unstored, {}
+            try:
+                await asyncio.shield(self._log.write(lambda db: tables.keep_peer_ids(db, learned)))
+            except BaseException:
+                self._unstored = {**learned, **self._unstored}
+                raise
+
+    def is_given(self, one: str) -> bool:
+        """Whether an id is one that a consumer may have from us."""
+        return one in self._marks or one == HELPER_ID or (one in self._roster.contacts and not _OURS.fullmatch(one))
+
+    def target(self, one: str) -> str:
+        """Return the route's present id of a person or group, "" for one that is not in the account's lists now."""
+        roster = self._roster
+        if one in roster.contacts:
+            return one
+        if one == HELPER_ID:
+            return _HELPER if _HELPER in roster.contacts else ""
+        for mark in reversed(self._marks.get(one, [])):
+            kind, _, value = mark.partition(" ")
+            if self._known.get(mark) != one:
+                continue
+            if kind == "n" and (value in roster.contacts or value in roster.groups):
+                return value
+            if kind == "u":
+                numbers = [(each.id, each.uid) for each in roster.groups.values()]
+                numbers += [(each.id, each.uid) for each in roster.contacts.values()]
+                if named := next((name for name, number in numbers if str(number) == value), ""):
+                    return named
+        return ""
+
+    def is_member(self, group: str, one: str) -> bool:
+        """Whether a person is known to be in a group; ``group`` is the route's id."""
+        found = self._roster.groups.get(group)
+        marks = set(self._marks.get(one, []))
+        return found is not None and any(
+            f"n {each.id}" in marks or (each.uid and f"u {each.uid}" in marks) for each in found.members
+        )
+
+    def from_account(self, one: str) -> str:
+        """Return the id in the iLink API of what an administrator names, "" if that is nobody.
+
+        They may name either id.
+        """
+        roster = self._roster
+        if self.is_given(one):
+            return one
+        if (person := roster.contacts.get(one)) is not None:
+            return self.of(person.id, person.uid)
+        if (group := roster.groups.get(one)) is not None:
+            return self.of(group.id, group.uid, is_group=True)
+        return ""

@@ -1,0 +1,155 @@
+"""The consumers of an account, as its port's /v1 shows and changes them."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from aiohttp import web
+
+from wxcontroller.client.bodies import BODIES
+from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.ilink.consumers import NAME, Consumer, Consumers, Options
+from wxcontroller.client.ilink.ids import HELPER_ID, Ids
+from wxcontroller.client.ilink.polling import Polling
+from wxcontroller.client.ilink.sending import Sending
+from wxcontroller.client.store import consumers as tables
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.client.v1.answers import Refused, refusal
+from wxcontroller.client.v1.selecting import bad
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
+from wxcontroller.core.messages import N_
+
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+_REMEDY = N_("wxctl(1) lists the options of a consumer")
+
+
+@dataclass(slots=True)
+class Management:
+    """The calls."""
+
+    parts: Parts
+    consumers: Consumers
+    ids: Ids
+    polling: Polling
+    sending: Sending
+
+    async def listed(self, _: web.Request) -> web.StreamResponse:
+        """GET: all of them."""
+        return await self._answered(self._listed())
+
+    async def put(self, request: web.Request) -> web.StreamResponse:
+        """PUT a JSON object of options: change a consumer, or create it."""
+        return await self._answered(self._put(request))
+
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """DELETE one: its poll ends, and its links to media."""
+        return await self._answered(self._delete(request))
+
+    def user_of(self, consumer: Consumer) -> str:
+        """Return whose agent a consumer is, as agents know it: ``ilink_user_id``.
+
+        On a route with reply windows it is whoever scanned, else whom the administrator named, else oneself.
+        """
+        if self.parts.sends.windows is not None:
+            return self.parts.roster.login or consumer.user_id
+        return consumer.options.owner or HELPER_ID
+
+    async def shown(self, consumer: Consumer) -> JsonObject:
+        """Return a consumer as it is shown. Raises Unavailable."""
+        position, with_groups = consumer.position, consumer.options.groups.value != "off"
+        behind: int | None = None  # it has not polled yet
+        if position >= 0:
+            behind = await self.parts.log.read(lambda db: tables.behind(db, position, with_groups))
+        return {
+            "name": consumer.name,
+            "ilink_bot_id": consumer.bot_id,
+            "ilink_user_id": self.user_of(consumer),
+            "options": consumer.options.as_json(),
+            "online": consumer.online,
+            "polling": self.polling.is_polling(consumer),
+            "last_poll": consumer.last_poll or None,
+            "bot_agent": consumer.bot_agent,
+            "channel_version": consumer.channel_version,
+            "sent": consumer.sent,
+            "held": self.sending.held(consumer),
+            "behind": behind,
+            "skipped": consumer.skipped,
+        }
+
+    async def _listed(self) -> web.Response:
+        shown: list[JsonValue] = [await self.shown(one) for one in self.consumers.all()]
+        return json_answer({"consumers": shown})
+
+    async def _put(self, request: web.Request) -> web.Response:
+        name = request.match_info["name"]
+        if not NAME.fullmatch(name):
+            raise bad(
+                N_("a consumer's name has 1 to 64 letters a to z, digits, dots, hyphens and underscores"),
+                N_("begin it with a letter or digit"),
+            )
+        try:
+            given = read_json(await request.app[BODIES].small(request) or b"{}")
+        except ValueError:
+            raise bad(N_("the body is not JSON"), _REMEDY) from None
+        if not isinstance(given, dict):
+            raise bad(N_("the body is not a JSON object"), _REMEDY)
+        known = self.consumers.get(name)
+        options = self._options(known.options if known else Options(), obj(given))
+        await self.ids.stored()
+        consumer = known or await self.consumers.take(name)
+        consumer.options = options
+        await self.consumers.stored(consumer)
+        return json_answer(await self.shown(consumer), 200 if known else 201)
+
+    def _options(self, known: Options, given: JsonObject) -> Options:
+        """Return options with those changed that are given. Raises Refused."""
+        people = {"owner": [text(given.get("owner"))]}
+        if isinstance(given.get("peers"), list):
+            people["peers"] = [text(one) for one in items(given.get("peers"))]
+        found: dict[str, list[str]] = {}
+        for option, names in people.items():
+            found[option] = [self.ids.from_account(one) if one else "" for one in names]
+            for name, one in zip(names, found[option], strict=True):
+                if name and not one:
+                    raise bad(
+                        N_("option {option}: {peer} is not known to this account"),
+                        N_("name a person or group by its id; the account must be logged in"),
+                        option=option,
+                        peer=name[:64],
+                    )
+        wanted = dict(given)
+        if "peers" in found:
+            wanted["peers"] = list[JsonValue](found["peers"])
+        if "owner" in given and isinstance(given["owner"], str):
+            wanted["owner"] = found["owner"][0]
+        try:
+            return known.changed(wanted)
+        except ValueError as problem:
+            raise bad(
+                N_("option {option} is unknown or has a wrong value"), _REMEDY, option=str(problem)[:64]
+            ) from None
+
+    async def _delete(self, request: web.Request) -> web.Response:
+        consumer = self.consumers.get(request.match_info["name"])
+        if consumer is None:
+            raise Refused(
+                404, "no-such-consumer", N_("there is no such consumer"), N_("GET /v1/consumers lists them")
+            )
+        await self.consumers.delete(consumer)
+        self.polling.end(consumer)
+        return json_answer({"name": consumer.name, "deleted": True})
+
+    async def _answered(self, work: Awaitable[web.Response]) -> web.StreamResponse:
+        """Answer failures in the form of /v1."""
+        try:
+            return await work
+        except Refused as problem:
+            return refusal(problem)
+        except Unavailable as problem:
+            return refusal(Refused(503, "unavailable", problem.text, problem.remedy_text))
+        except web.RequestPayloadError:
+            remedy = N_("send the complete body, as its headers describe it")
+            return refusal(Refused(400, "bad-request", N_("the request's body can't be read"), remedy))
+        except TimeoutError:
+            return refusal(
+                Refused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
+            )

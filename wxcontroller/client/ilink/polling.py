@@ -1,0 +1,133 @@
+"""getupdates: each consumer reads the event log with a cursor of its own (ilink-bot-protocol 20.3).
+
+A cursor is opaque text that names consumer, log and position. Answering with one acknowledges nothing; receiving it
+back does. So what was delivered and not acknowledged is delivered again, also after a crash of the account, of the
+controller or of the agent. A cursor from before the acknowledged position, as an agent has that was restored from a
+backup, means the acknowledged position: last week's messages must not be answered again.
+"""
+
+import asyncio
+import struct
+import time
+from dataclasses import dataclass, field
+
+from wxcontroller.client.ilink.consumers import Consumer, Consumers
+from wxcontroller.client.ilink.messages import TYPES, Mapping
+from wxcontroller.client.ilink.sealing import Seals
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.events import Entry, Selection, last_shown, name_of
+from wxcontroller.client.tasks import either
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.openwx.replies import to_bytes
+
+HOLD_SECONDS = 35.0
+MOST_MESSAGES = 50
+_MOST_BYTES = 1 << 20  # of an answer; the largest single message may be above
+_READ_AT_ONCE = 100
+_FORM = struct.Struct(">6sQ")
+SESSION_OVER: JsonObject = {"ret": -14, "errcode": -14, "errmsg": "session timeout"}
+
+
+@dataclass(slots=True)
+class Polling:
+    """Answers polls, one at a time for each consumer."""
+
+    log: EventLog
+    consumers: Consumers
+    mapping: Mapping
+    seals: Seals
+    _polls: dict[str, asyncio.Event] = field(default_factory=dict)  # set: another poll of this consumer has come
+
+    def is_polling(self, consumer: Consumer) -> bool:
+        return consumer.name in self._polls
+
+    def end(self, consumer: Consumer) -> None:
+        """End the poll of a consumer, if it has one."""
+        if (running := self._polls.get(consumer.name)) is not None:
+            running.set()
+
+    async def poll(self, consumer: Consumer, cursor: str, origin: str) -> JsonObject:
+        """Return the messages after ``cursor``; wait for one if there is none. Raises Unavailable."""
+        over = asyncio.Event()
+        self.end(consumer)
+        self._polls[consumer.name] = over
+        consumer.last_poll = int(time.time())  # stored with what changes next
+        try:
+            await self._acknowledge(consumer, cursor)
+            return await self._answer(consumer, origin, over)
+        finally:
+            if self._polls.get(consumer.name) is over:
+                del self._polls[consumer.name]
+
+    async def _acknowledge(self, consumer: Consumer, cursor: str) -> None:
+        if consumer.position < 0:  # its first poll ever: from now on
+            consumer.log, consumer.position = await self.log.read(lambda db: (name_of(db), last_shown(db)))
+            await self.consumers.stored(consumer)
+            return
+        log, position = self._read(consumer, cursor)
+        if log and (log != consumer.log or position > consumer.position) and log == self.log.counts.name:
+            consumer.log, consumer.position = log, position
+            _ = self.consumers.keep(consumer)
+
+    async def _answer(self, consumer: Consumer, origin: str, over: asyncio.Event) -> JsonObject:
+        log, after = consumer.log, consumer.position
+        loop = asyncio.get_running_loop()
+        until = loop.time() + HOLD_SECONDS
+        while True:
+            news = self.log.news
+            found = await self.log.shown(Selection(after=after, log=log, types=TYPES), _READ_AT_ONCE)
+            messages, last = self._messages(found, consumer, origin)
+            if consumer.is_deleted:
+                return SESSION_OVER
+            if over.is_set():
+                return self._answered([], consumer, consumer.log, consumer.position)
+            if last is not None:
+                log, after = last.log, last.seq
+            if messages:
+                await self.mapping.ids.stored()
+                return self._answered(messages, consumer, log, after)
+            if len(found) == _READ_AT_ONCE:
+                continue
+            left = until - loop.time()
+            if self.log.ended or left <= 0 or not await either(news, over, left):
+                return self._answered([], consumer, log, after)
+
+    def _messages(self, found: list[Entry], consumer: Consumer, origin: str) -> tuple[list[JsonValue], Entry | None]:
+        """Return what of some entries is for a consumer, and the last entry that was looked at."""
+        messages, size, last = list[JsonValue](), 0, None
+        oldest = time.time() - consumer.options.backlog * 60
+        for entry in found:
+            message = self.mapping.message(entry, consumer, origin)
+            if message is not None and entry.time < oldest:
+                message = None
+                if entry.seq > consumer.skipped_to:  # it may be looked at again
+                    consumer.skipped, consumer.skipped_to = consumer.skipped + 1, entry.seq
+            if message is not None:
+                size += len(to_bytes(message))
+                if messages and size > _MOST_BYTES:
+                    break
+                messages.append(message)
+            last = entry
+            if len(messages) == MOST_MESSAGES:
+                break
+        return messages, last
+
+    def _answered(self, messages: list[JsonValue], consumer: Consumer, log: str, position: int) -> JsonObject:
+        return {
+            "ret": 0,
+            "msgs": messages,
+            "get_updates_buf": self.cursor(consumer, log, position),
+            "longpolling_timeout_ms": int(HOLD_SECONDS * 1000),
+        }
+
+    def cursor(self, consumer: Consumer, log: str, position: int) -> str:
+        """Return the text for a position."""
+        return self.seals.seal("cursor", _FORM.pack(consumer.bot, position) + log.encode(), 72)
+
+    def _read(self, consumer: Consumer, cursor: str) -> tuple[str, int]:
+        """Return log and position of a cursor, "" and 0 for one that is not this consumer's."""
+        content = self.seals.open("cursor", cursor)
+        if content is None or len(content) < _FORM.size:
+            return "", 0
+        bot, position = _FORM.unpack(content[: _FORM.size])
+        return (content[_FORM.size :].decode("ascii", "replace"), position) if bot == consumer.bot else ("", 0)

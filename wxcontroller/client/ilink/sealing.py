@@ -1,0 +1,47 @@
+"""Sealed texts: what a consumer is given to bring back, unreadable and unforgeable, without a table of them.
+
+Cursors, context tokens, typing tickets and the parameters of the CDN are made so. Each is encrypted and authenticated
+with a key of the account, for one purpose: nothing that was made for one can be used for another. The nonce is made
+of the content, so that the same content is the same text: a message that is delivered again has the same token.
+"""
+
+import base64
+import binascii
+import hashlib
+import hmac
+
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+_NONCE = 12
+_OVERHEAD = _NONCE + 16
+
+
+class Seals:
+    """Seals and opens. ``key`` has 32 bytes."""
+
+    def __init__(self, key: bytes) -> None:
+        self._cipher = AESGCM(hmac.digest(key, b"seal", "sha256"))
+        self._nonces = hmac.digest(key, b"nonce", "sha256")
+        self._derived = hmac.digest(key, b"derive", "sha256")
+
+    def seal(self, purpose: str, content: bytes, size: int = 0) -> str:
+        """Return ``content`` as text for URLs and JSON; ``size`` bytes long before base64, at least."""
+        label = purpose.encode()
+        framed = len(content).to_bytes(2) + content
+        framed += bytes(max(0, size - _OVERHEAD - len(framed)))
+        nonce = hmac.digest(self._nonces, len(label).to_bytes(1) + label + framed, "sha256")[:_NONCE]
+        return base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, framed, label)).decode()
+
+    def open(self, purpose: str, sealed: str) -> bytes | None:
+        """Return what was sealed for a purpose; None for any other text."""
+        try:
+            raw = base64.b64decode(sealed.encode("ascii"), altchars=b"-_", validate=True)
+            framed = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())
+        except (ValueError, InvalidTag, binascii.Error):
+            return None
+        return framed[2 : 2 + int.from_bytes(framed[:2])]
+
+    def derived(self, purpose: str, content: bytes, size: int) -> bytes:
+        """Return ``size`` bytes, at most 32, that are always the same for a purpose and content."""
+        return hmac.digest(self._derived, hashlib.sha256(purpose.encode()).digest() + content, "sha256")[:size]

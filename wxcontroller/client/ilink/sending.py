@@ -1,0 +1,344 @@
+"""sendmessage: an agent's message goes through the account's queue, and is answered in WeChat's way (20.5, 20.6).
+
+The queue's promises hold: nothing that was taken is lost or sent twice, and the budget of a reply window is shared by
+all consumers and by the account's own API. An agent that repeats a message, because it was told that it is held or
+because it lost the answer, does not send it again: a repeat is recognized by its ``client_id`` and content, and while
+the first one is held or was so within ten minutes also by content and receiver alone.
+"""
+
+import asyncio
+import contextlib
+import hashlib
+import json
+import secrets
+import time
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from wxcontroller.client.calls import Parts
+from wxcontroller.client.ilink.cdn import Cdn, Uploaded
+from wxcontroller.client.ilink.consumers import Consumer, Consumers, WhenHeld
+from wxcontroller.client.ilink.contexts import context_of
+from wxcontroller.client.ilink.ids import Ids
+from wxcontroller.client.ilink.messages import number_of
+from wxcontroller.client.ilink.sealing import Seals
+from wxcontroller.client.sends.model import UNKNOWN_WORD, Media, Part, Refusal, Request, Send, SendState
+from wxcontroller.client.sends.preparing import BadMedia
+from wxcontroller.client.sends.splitting import pieces
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.model import MessageKind
+
+# Agents wait 15 s for an answer (17).
+ANSWER_SECONDS = 14.0
+MOST_TEXT = 16 << 10  # bytes, as at WeChat
+MOST_ITEMS = 20
+_STORE_SECONDS = 5.0
+# A repeat of a held message within this time is the same message.
+_FOLD_SECONDS = 600.0
+_MOST_FOLDED = 500
+# No Idempotency-Key of a request begins so.
+_PREFIX = "\x01ilink\x01"
+_INVALID = "invalid arguments"
+_MEDIA_ITEMS = {
+    2: ("image_item", MessageKind.IMAGE),
+    4: ("file_item", MessageKind.FILE),
+    5: ("video_item", MessageKind.VIDEO),
+}
+_RECIPIENT = (Refusal.BAD_RECIPIENT.value, Refusal.NO_PEER.value)
+# The worst state of its parts is a message's.
+_WORST_FIRST = (
+    SendState.REFUSED,
+    SendState.UNKNOWN,
+    SendState.HELD,
+    SendState.WAITING,
+    SendState.ACCEPTED,
+    SendState.DELIVERED,
+)
+
+
+class Refused(Exception):
+    """A message that is not taken. ``ret`` is the protocol's code."""
+
+    def __init__(self, ret: int, words: str) -> None:
+        super().__init__(words)
+        self.ret = ret
+
+    @property
+    def answer(self) -> JsonObject:
+        return {"ret": self.ret, "errmsg": str(self)}
+
+
+@dataclass(frozen=True, slots=True)
+class _Content:
+    """One item of a message: a text, or a file."""
+
+    words: str = ""
+    file: Uploaded | None = None
+    name: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """How a part of a message stands: its state, the words for it, WeChat's id and the reason of a refusal."""
+
+    state: SendState
+    words: str = ""
+    message_id: str = ""
+    refusal: str = ""
+    own_id: str = ""
+
+
+@dataclass(slots=True)
+class Sending:
+    """Answers sendmessage."""
+
+    parts: Parts
+    consumers: Consumers
+    ids: Ids
+    seals: Seals
+    cdn: Cdn
+    # By consumer, receiver and content, messages that were answered as held: their request, and when.
+    _told_held: OrderedDict[tuple[str, str, str], tuple[str, float]] = field(default_factory=OrderedDict)
+
+    async def send(self, consumer: Consumer, message: JsonObject) -> JsonObject:
+        """Queue a message and return how it stands. Raises Unavailable."""
+        try:
+            contents = await self._contents(consumer, message)
+            target, is_group = self._target(consumer, message)
+            if refusal := self.parts.sends.refusal(len(contents)) or self._trouble():
+                raise Refused(-2, f"not sent: {refusal}")
+        except Refused as problem:
+            return problem.answer
+        content = _fingerprint(target, contents)
+        key = self._key(consumer, target, content, text(message.get("client_id")))
+        request = Request(key, content, "ilink", target=target)
+        interim = consumer.options.interim and bool(message.get("interim"))
+        verdict = await self.parts.requests.once(
+            request,
+            lambda: self._work(consumer, request, is_group, contents, interim),
+            self._again,
+        )
+        return self._answer(consumer, target, content, key, verdict)
+
+    def held(self, consumer: Consumer) -> int:
+        """Return how many messages of a consumer are held."""
+        return sum(
+            send.state is SendState.HELD and send.request.startswith(_prefix(consumer))
+            for send in self.parts.sends.waiting()
+        )
+
+    # -- what is to be sent, and to whom
+
+    async def _contents(self, consumer: Consumer, message: JsonObject) -> list[_Content]:
+        """Return a message's items. Raises Refused and Unavailable."""
+        if integer(message.get("message_type"), 2) != 2 or integer(message.get("message_state"), 2) != 2:
+            raise Refused(-2, _INVALID)
+        given = [obj(item) for item in items(message.get("item_list"))]
+        if not 0 < len(given) <= MOST_ITEMS:
+            raise Refused(-2, _INVALID)
+        return [await self._content(consumer, item) for item in given]
+
+    async def _content(self, consumer: Consumer, item: JsonObject) -> _Content:
+        kind = integer(item.get("type"))
+        if kind == 1:
+            words = text(obj(item.get("text_item")).get("text"))
+            if not words:
+                raise Refused(-2, _INVALID)
+            if len(words.encode("utf-8", "replace")) > MOST_TEXT:
+                raise Refused(-2, f"not sent: the text is longer than {MOST_TEXT} bytes")
+            return _Content(words)
+        if kind not in _MEDIA_ITEMS:
+            raise Refused(-2, _INVALID)
+        member, wanted = _MEDIA_ITEMS[kind]
+        found = obj(item.get(member))
+        file = await self.cdn.uploaded(consumer, obj(found.get("media")), wanted)
+        if file is None:
+            raise Refused(-2, "not sent: this content was not uploaded here, or is no longer kept")
+        return _Content(file=replace(file, kind=wanted), name=text(found.get("file_name")))
+
+    def _target(self, consumer: Consumer, message: JsonObject) -> tuple[str, bool]:
+        """Return the route's id of whom a message is for, and whether that is a group. Raises Refused."""
+        to, token = text(message.get("to_user_id")), text(message.get("context_token"))
+        context = context_of(self.seals, consumer, token) if token else None
+        if token and context is None:  # forged, another consumer's, or WeChat's own
+            raise Refused(-3, _INVALID)
+        options, group = consumer.options, ""
+        if context is not None and not context.is_over:
+            group = context.group
+            if not group and not context.is_from(to):
+                raise Refused(-3, _INVALID)
+        elif to.endswith("@chatroom"):
+            group = to
+        peer = group or to
+        if not self.ids.is_given(peer) or not (options.allows_group(group) if group else options.allows(to)):
+            raise Refused(-3, _INVALID)
+        if not (self.parts.at_work or self.parts.holds_for_login):
+            raise Refused(-2, f"not sent: the account is not running: {self.parts.session.status}")
+        target = self.ids.target(peer)
+        if not target:
+            raise Refused(-3, "not sent: the recipient is not known in this login of the account")
+        belongs = not group or to == group or (context is not None and context.is_from(to))
+        if not belongs and not self.ids.is_member(target, to):
+            raise Refused(-3, _INVALID)
+        return target, bool(group)
+
+    def _trouble(self) -> str:
+        trouble = self.parts.log.trouble
+        return f"it cannot be stored: {trouble}" if trouble else ""
+
+    # -- through the queue
+
+    def _key(self, consumer: Consumer, target: str, content: str, client_id: str) -> str:
+        """Return the key of a message: that of the held one that it repeats, or one by its client id and content."""
+        now = time.time()
+        known = self._told_held.get((consumer.name, target, content))
+        if known is not None and now - known[1] < _FOLD_SECONDS:
+            return known[0]
+        for send in self.parts.sends.waiting():
+            # Of an earlier process; messages of one part are enough, longer ones are repeated less often.
+            same = send.target == target and _fingerprint(target, [_Content(send.content)]) == content
+            fresh = now - send.queued_at < _FOLD_SECONDS
+            if same and fresh and send.state is SendState.HELD and send.request.startswith(_prefix(consumer)):
+                return send.request
+        unique = hashlib.sha256(f"{client_id or secrets.token_hex(16)} {content}".encode("utf-8", "replace"))
+        return f"{_prefix(consumer)}{unique.hexdigest()}"
+
+    async def _work(
+        self, consumer: Consumer, request: Request, is_group: bool, contents: Sequence[_Content], interim: bool
+    ) -> JsonObject:
+        latest = _now() + ANSWER_SECONDS
+        sends: list[Send] = []
+        try:
+            for content in contents:
+                sends += await self._sends(content, request.target, is_group)
+        except (OSError, BadMedia) as problem:
+            _discard(sends)
+            return _as_json(_Verdict(SendState.REFUSED, f"not sent: {problem}"))
+        for send in sends:
+            send.interim, send.hold = interim, 0.0 if consumer.options.when_held is WhenHeld.DROP else None
+        stored = self.parts.sends.place(sends, replace(request, parts={send.part: {} for send in sends}))
+        try:
+            async with asyncio.timeout_at(latest):
+                added = await asyncio.shield(stored)
+        except TimeoutError:
+            return _as_json(_Verdict(SendState.WAITING, own_id=sends[-1].client_id))
+        except Unavailable as problem:
+            return _as_json(_Verdict(SendState.REFUSED, f"not sent: {problem}"))
+        if added.known is not None:  # the same message was on its way to the disk
+            return await self._again(added.known)
+        consumer.sent += len(sends)
+        _ = self.consumers.keep(consumer)
+        return _as_json(await self._verdict(sends, {}, latest))
+
+    async def _sends(self, content: _Content, target: str, is_group: bool) -> list[Send]:
+        if content.file is None:
+            longest = self.parts.driver.capabilities.text_length
+            return [Send(target, is_group, words) for words in pieces(content.words, longest)]
+        media: Media = await self.parts.media.copy_of(content.file.path, content.file.kind, content.name)
+        return [Send(target, is_group, media=media)]
+
+    async def _again(self, known: Request) -> JsonObject:
+        """Return how a message stands that came before."""
+        latest = _now() + ANSWER_SECONDS
+        # A process that has just begun does not have at once what the last one left.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STORE_SECONDS):
+                await self.parts.sends.until_taken_up()
+        sends = self.parts.sends.of(known.key)
+        found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
+        return _as_json(await self._verdict(sends, found.parts if found else {}, latest))
+
+    async def _verdict(self, sends: Sequence[Send], ended: Mapping[Part, JsonObject], latest: float) -> _Verdict:
+        """Wait until it is known how the parts of a message stand; return the worst."""
+        if sends:
+            await asyncio.wait({send.answer for send in sends}, timeout=max(0.0, latest - _now()))
+        found = [_ended(answer) for answer in ended.values() if answer]
+        for send in sends:
+            told = send.answer.result() if send.answer.done() else None
+            waits = _Verdict(SendState.WAITING, own_id=send.client_id)
+            found.append(waits if told is None else replace(_ended(send.at_present(told)), own_id=send.client_id))
+        if not found:
+            return _Verdict(SendState.UNKNOWN)
+        # Of equal ones the last: a quote names what was sent last.
+        return min(reversed(found), key=lambda one: _WORST_FIRST.index(one.state))
+
+    # -- how it is answered
+
+    def _answer(self, consumer: Consumer, target: str, content: str, key: str, kept: JsonObject) -> JsonObject:
+        verdict = _from_json(kept)
+        ours: JsonObject = {"ret": 0, "message_id": number_of(verdict.own_id or key)}
+        marks = consumer.name, target, content
+        if verdict.state is not SendState.HELD:
+            self._told_held.pop(marks, None)
+        match verdict.state:
+            case SendState.DELIVERED:
+                return {"ret": 0, "message_id": number_of(verdict.message_id)}
+            case SendState.ACCEPTED:
+                return {"ret": 0}
+            case SendState.HELD if consumer.options.when_held is WhenHeld.ACCEPT:
+                return ours
+            case SendState.HELD:
+                self._told_held.setdefault(marks, (key, time.time()))
+                while len(self._told_held) > _MOST_FOLDED:
+                    self._told_held.popitem(last=False)
+                return {"ret": -2, "errmsg": f"held: {verdict.words}"}
+            case SendState.REFUSED:
+                return {"ret": -3 if verdict.refusal in _RECIPIENT else -2, "errmsg": verdict.words}
+            case SendState.UNKNOWN:
+                return {"ret": -2, "errmsg": "unknown: it may have arrived"}
+            case _:
+                return ours
+
+
+def _ended(answer: JsonObject) -> _Verdict:
+    """Return what the queue says of a part: on routes with reply windows in words, else by the contract's code."""
+    identifier, _, receiver = text(answer.get("id")).partition(":")
+    words = text(answer.get("reason")) or text(answer.get("status"))
+    if text(answer.get("state")) in set(SendState):
+        state = SendState(text(answer.get("state")))
+        if state is SendState.HELD:
+            words = text(answer.get("status"))
+        if state is SendState.SENDING:
+            state = SendState.WAITING
+    elif answer.get("code") == 0:
+        state = SendState.DELIVERED if receiver else SendState.ACCEPTED
+    else:
+        state = SendState.UNKNOWN if answer.get("status") == UNKNOWN_WORD else SendState.REFUSED
+    is_delivered = state is SendState.DELIVERED and bool(receiver)
+    return _Verdict(state, words, identifier if is_delivered else "", text(answer.get("refusal")))
+
+
+def _as_json(verdict: _Verdict) -> JsonObject:
+    return {
+        "state": verdict.state.value,
+        "words": verdict.words,
+        "message_id": verdict.message_id,
+        "refusal": verdict.refusal,
+        "own_id": verdict.own_id,
+    }
+
+
+def _from_json(kept: JsonObject) -> _Verdict:
+    names = ("words", "message_id", "refusal", "own_id")
+    return _Verdict(SendState(text(kept.get("state"))), *(text(kept.get(name)) for name in names))
+
+
+def _prefix(consumer: Consumer) -> str:
+    return f"{_PREFIX}{consumer.name}\x01"
+
+
+def _fingerprint(target: str, contents: Sequence[_Content]) -> str:
+    parts = [[one.words, one.file.path.name if one.file else "", one.name] for one in contents]
+    return hashlib.sha256(json.dumps([target, parts]).encode("utf-8", "replace")).hexdigest()
+
+
+def _discard(sends: Sequence[Send]) -> None:
+    for send in sends:
+        if send.media is not None:
+            send.media.discard()
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()

@@ -1,0 +1,202 @@
+"""The calls of the iLink API (ilink-bot-protocol 20.7), and what they share. Loaded by the first request for it."""
+
+import asyncio
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from wxcontroller.client.bodies import BODIES
+from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.ilink.cdn import Cdn, NotTaken
+from wxcontroller.client.ilink.consumers import NAME, Consumer, Consumers
+from wxcontroller.client.ilink.ids import Ids
+from wxcontroller.client.ilink.management import Management
+from wxcontroller.client.ilink.messages import Mapping
+from wxcontroller.client.ilink.polling import SESSION_OVER, Polling
+from wxcontroller.client.ilink.sealing import Seals
+from wxcontroller.client.ilink.sending import Sending
+from wxcontroller.client.store import consumers as tables
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.client.v1.typing import Typing
+from wxcontroller.core.aes import padded_size
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
+
+CONSUMER_HEADER = "X-Wx-Consumer"
+ORIGIN_HEADER = "X-Wx-Origin"
+# Messages that a consumer may put into the queue.
+SENDS_PER_SECOND = 10
+_UNAVAILABLE_SECONDS = 1.0
+_PARAMETER = "encrypted_query_param"
+_Call = Callable[[Consumer, JsonObject, str], Awaitable[JsonObject]]
+
+
+@dataclass(slots=True)
+class Serving:
+    """Answers requests under ``/ilink/``; ``management`` is what administrators call."""
+
+    parts: Parts
+    consumers: Consumers
+    ids: Ids
+    seals: Seals
+    cdn: Cdn
+    polling: Polling
+    sending: Sending
+    management: Management
+    typing: Typing
+    _sent: dict[str, deque[float]] = field(default_factory=dict)  # when, by consumer
+
+    async def call(self, request: web.Request) -> web.StreamResponse:
+        """Answer a request. The guard has checked that it comes from the controller."""
+        call = request.match_info["call"]
+        if call == "c2c/upload" and request.method == "POST":
+            return await self._upload(request)
+        if call == "c2c/download" and request.method in ("GET", "HEAD"):
+            return await self._download(request)
+        found = self._calls.get(call) if request.method in ("GET", "POST") else None
+        if found is None:
+            return json_answer({"ret": -1, "errmsg": "no such call"}, 404)
+        name = request.headers.get(CONSUMER_HEADER, "")
+        if not NAME.fullmatch(name):
+            return json_answer({"ret": -1, "errmsg": "the controller names no consumer"}, 403)
+        try:
+            body = obj(read_json(await request.app[BODIES].small(request) or b"{}"))
+        except ValueError:
+            return json_answer({"ret": -2, "errmsg": "invalid arguments"})
+        except (TimeoutError, web.RequestPayloadError):
+            return json_answer({"ret": -1, "errmsg": "the request's body did not arrive"}, 408)
+        try:
+            consumer = await self._consumer(name, obj(body.get("base_info")))
+            if call == "bot/sendmessage" and (seconds := self._too_fast(consumer)):
+                answer = json_answer({"ret": -2, "errmsg": f"more than {SENDS_PER_SECOND} sends a second"}, 429)
+                answer.headers["Retry-After"] = str(seconds)
+                return answer
+            return json_answer(await found(consumer, body, request.headers.get(ORIGIN_HEADER, "")))
+        except Unavailable as problem:
+            if call == "bot/getupdates":  # nothing is wrong with the agent: it asks again
+                await asyncio.sleep(_UNAVAILABLE_SECONDS)
+                return json_answer({"ret": 0, "msgs": [], "get_updates_buf": text(body.get("get_updates_buf"))})
+            return json_answer({"ret": -2, "errmsg": f"not done: {problem}"})
+
+    @property
+    def _calls(self) -> dict[str, _Call]:
+        return {
+            "bot/getupdates": self._get_updates,
+            "bot/sendmessage": self._send_message,
+            "bot/getconfig": self._get_config,
+            "bot/sendtyping": self._send_typing,
+            "bot/getuploadurl": self._get_upload_url,
+            "bot/msg/notifystart": self._notify_start,
+            "bot/msg/notifystop": self._notify_stop,
+        }
+
+    async def _consumer(self, name: str, base_info: JsonObject) -> Consumer:
+        consumer = await self.consumers.take(name)
+        user = self.management.user_of(consumer)
+        if consumer.describe(base_info) or user != consumer.user_id:
+            consumer.user_id = user
+            _ = self.consumers.keep(consumer)
+        return consumer
+
+    def _too_fast(self, consumer: Consumer) -> int:
+        """Return for how many seconds a consumer may send nothing, 0 when it may."""
+        now, times = time.monotonic(), self._sent.setdefault(consumer.name, deque(maxlen=SENDS_PER_SECOND))
+        if len(times) == SENDS_PER_SECOND and now - times[0] < 1.0:
+            return 1
+        times.append(now)
+        return 0
+
+    # -- messages
+
+    async def _get_updates(self, consumer: Consumer, body: JsonObject, origin: str) -> JsonObject:
+        return await self.polling.poll(consumer, text(body.get("get_updates_buf")), origin)
+
+    async def _send_message(self, consumer: Consumer, body: JsonObject, _: str) -> JsonObject:
+        return await self.sending.send(consumer, obj(body.get("msg")))
+
+    # -- around them
+
+    async def _get_config(self, consumer: Consumer, body: JsonObject, _: str) -> JsonObject:
+        peer = text(body.get("ilink_user_id"))
+        if not self._has_written(peer) or not consumer.options.allows(peer):
+            return {"ret": -4, "errmsg": "this person has not written yet"}
+        return {"ret": 0, "typing_ticket": self.seals.seal("typing", consumer.bot + peer.encode())}
+
+    def _has_written(self, peer: str) -> bool:
+        windows = self.parts.sends.windows
+        return self.ids.is_given(peer) if windows is None else peer in windows.peers
+
+    async def _send_typing(self, consumer: Consumer, body: JsonObject, _: str) -> JsonObject:
+        peer = text(body.get("ilink_user_id"))
+        if self.seals.open("typing", text(body.get("typing_ticket"))) != consumer.bot + peer.encode():
+            return {"ret": -2, "errmsg": "invalid arguments"}
+        if target := self.ids.target(peer):
+            await self.typing.is_shown(target, integer(body.get("status"), 1) == 1)
+        return {"ret": 0}
+
+    async def _notify_start(self, consumer: Consumer, _: JsonObject, __: str) -> JsonObject:
+        return await self._note(consumer, online=True)
+
+    async def _notify_stop(self, consumer: Consumer, _: JsonObject, __: str) -> JsonObject:
+        return await self._note(consumer, online=False)
+
+    async def _note(self, consumer: Consumer, online: bool) -> JsonObject:
+        if consumer.online != online:
+            consumer.online = online
+            await self.consumers.stored(consumer)
+        return {"ret": 0} if not consumer.is_deleted else SESSION_OVER
+
+    # -- content
+
+    async def _get_upload_url(self, consumer: Consumer, body: JsonObject, origin: str) -> JsonObject:
+        sending = obj(self.parts.sends.gauge().get("sending"))
+        if sending.get("media") == "refused":
+            return {"ret": -2, "errmsg": "media-refused: WeChat does not let this account send media at present"}
+        try:
+            return self.cdn.permit(consumer, body, origin)
+        except NotTaken as problem:
+            return {"ret": -2, "errmsg": str(problem)}
+
+    async def _upload(self, request: web.Request) -> web.StreamResponse:
+        try:
+            parameter = await self.cdn.upload(request.query.get(_PARAMETER, ""), request.content)
+        except NotTaken as problem:
+            return _refused(problem.status, str(problem))
+        except (web.RequestPayloadError, Unavailable) as problem:
+            return _refused(500, str(problem))
+        except OSError as problem:
+            return _refused(500, f"the content cannot be stored: {problem.strerror}")
+        return web.Response(headers={"x-encrypted-param": parameter})
+
+    async def _download(self, request: web.Request) -> web.StreamResponse:
+        try:
+            found = await self.cdn.download(request.query.get(_PARAMETER, ""))
+        except NotTaken as problem:
+            return _refused(problem.status, str(problem))
+        except Unavailable as problem:
+            return _refused(500, str(problem))
+        response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        response.content_length = padded_size(found.size)
+        await response.prepare(request)
+        if request.method != "HEAD":
+            async for piece in found.pieces():
+                await response.write(piece)
+        await response.write_eof()
+        return response
+
+
+def _refused(status: int, words: str) -> web.Response:
+    return web.Response(status=status, headers={"x-error-message": words.encode("ascii", "replace").decode()})
+
+
+async def load(parts: Parts) -> Serving:
+    """Return what serves the iLink API of an account, with what earlier processes stored. Raises Unavailable."""
+    rows, key, known = await parts.log.write(lambda db: (tables.consumers(db), tables.key(db), tables.peer_ids(db)))
+    consumers, seals = Consumers(parts.log, rows), Seals(key)
+    ids, cdn = Ids(parts.log, parts.roster, known), Cdn(parts.config, parts.log, consumers, seals)
+    polling = Polling(parts.log, consumers, Mapping(parts.config.name.name, ids, seals, cdn), seals)
+    sending = Sending(parts, consumers, ids, seals, cdn)
+    management = Management(parts, consumers, ids, polling, sending)
+    return Serving(parts, consumers, ids, seals, cdn, polling, sending, management, Typing(parts))

@@ -1,0 +1,86 @@
+"""The tables of the iLink API: consumers with their positions, the ids that people and groups have in it, and a key.
+
+Imported with the first request for that API.
+"""
+
+import json
+import secrets
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wxcontroller.client.store.values import as_int
+from wxcontroller.core.jsontypes import JsonObject, kept_json
+
+_KEY = "ilink_key"  # in meta
+# Of ids that are good for one login there are more with each; those learned first go.
+MOST_NAMES = 50_000
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A consumer as it is stored. ``position`` is the acknowledged sequence in ``log``, -1 before its first poll."""
+
+    name: str
+    bot_id: str
+    options: JsonObject
+    log: str
+    position: int
+    facts: JsonObject
+
+
+def consumers(db: sqlite3.Connection) -> list[Row]:
+    """Return all consumers by name."""
+    rows = db.execute("SELECT name, bot_id, options, log, position, facts FROM consumers ORDER BY name").fetchall()
+    return [
+        Row(str(name), str(bot_id), kept_json(options), str(log), as_int(position), kept_json(facts))
+        for name, bot_id, options, log, position, facts in rows
+    ]
+
+
+def keep_consumer(db: sqlite3.Connection, row: Row) -> None:
+    """Store a consumer, whether it is there or not."""
+    values = (row.name, row.bot_id, json.dumps(row.options), row.log, row.position, json.dumps(row.facts))
+    db.execute(
+        "INSERT OR REPLACE INTO consumers (name, bot_id, options, log, position, facts) VALUES (?, ?, ?, ?, ?, ?)",
+        values,
+    )
+
+
+def delete_consumer(db: sqlite3.Connection, name: str) -> None:
+    db.execute("DELETE FROM consumers WHERE name = ?", (name,))
+
+
+def key(db: sqlite3.Connection) -> bytes:
+    """Return the account's key for what is sealed; it is made at the first call."""
+    db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_KEY, secrets.token_hex(32)))
+    (found,) = db.execute("SELECT value FROM meta WHERE name = ?", (_KEY,)).fetchone()
+    try:
+        made = bytes.fromhex(str(found))
+    except ValueError:
+        made = b""
+    if len(made) != 32:  # damaged: what it sealed is worthless now
+        made = secrets.token_bytes(32)
+        db.execute("UPDATE meta SET value = ? WHERE name = ?", (made.hex(), _KEY))
+    return made
+
+
+def peer_ids(db: sqlite3.Connection) -> dict[str, str]:
+    """Return the ids that people and groups have in the iLink API, by what they are recognized by."""
+    return {str(mark): str(one) for mark, one in db.execute("SELECT mark, id FROM peer_ids ORDER BY number")}
+
+
+def keep_peer_ids(db: sqlite3.Connection, learned: Mapping[str, str]) -> None:
+    """Store ids by mark."""
+    db.executemany("INSERT OR REPLACE INTO peer_ids (mark, id) VALUES (?, ?)", learned.items())
+    db.execute("DELETE FROM peer_ids WHERE number <= (SELECT MAX(number) FROM peer_ids) - ?", (MOST_NAMES,))
+
+
+def behind(db: sqlite3.Connection, after: int, with_groups: bool) -> int:
+    """Return how many messages of people are in the log after a sequence."""
+    types = "('friend_message', 'group_message')" if with_groups else "('friend_message')"
+    (found,) = db.execute(
+        f"SELECT COUNT(*) FROM events WHERE seq > ? AND key IS NOT NULL AND type IN {types}",  # noqa: S608 - a constant
+        (after,),
+    ).fetchone()
+    return as_int(found)
