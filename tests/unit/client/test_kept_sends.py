@@ -102,6 +102,19 @@ async def test_what_a_stop_leaves_is_sent_after_the_next_start_in_order(start: S
     assert again.driver.sends[0][2] == "1001"  # the id it was given when it was queued
 
 
+async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, DRAIN: "0", **SLOW})
+    await first_of(client, "1", "2")
+    for content in ("urgent 1", "urgent 2"):
+        await client.get("send_friend_message", id="@ben", content=content, urgent="1", **{"async": "1"})
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends") as answer:
+        assert [one["urgent"] for one in (await answer.json())["sends"]] == [False, False, True, True]
+    assert await client.stop() == 0
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    assert [r["content"] for r in await webhook.messages(5)] == ["first", "urgent 1", "urgent 2", "1", "2"]
+
+
 async def test_who_waits_at_a_stop_hears_that_it_stays(start: Start) -> None:
     client = start(**SLOW)
     await first_of(client)

@@ -651,6 +651,23 @@ async def test_what_is_held_for_whoever_ends_a_silence_goes_first() -> None:
     assert order.following(waiting, windows, 101.0, writer="b") is own
 
 
+async def test_an_urgent_send_overtakes_but_not_an_answer_nor_one_that_may_have_arrived() -> None:
+    windows = table()
+    for peer in ("a", "b"):
+        windows.heard(peer, 100.0, has_held=peer == "b")
+    plain, urgent = Send("a", False, "1"), Send("a", False, "2", urgent=True)
+    answer, lost = Send("b", False, "3", queued_at=101.0), Send("a", False, "4", unsure=True)
+    assert order.following([plain, urgent], windows, 102.0, writer="b") is urgent
+    assert order.following([plain, urgent, answer], windows, 102.0) is answer
+    assert order.following([plain, urgent, answer, lost], windows, 102.0) is lost
+    # Windows count for it as for others, and what is held ahead of it stays ahead of it in the count.
+    shut, held = Send("c", False, "5"), Send("c", False, "6", urgent=True)
+    found = [*order.held([shut, held], windows, 102.0)]
+    assert found == [order.Held(shut, Hold.NO_CONTEXT, 1), order.Held(held, Hold.NO_CONTEXT, 2)]
+    assert order.first([plain, urgent]) is urgent
+    assert order.first([plain, urgent, lost]) is lost
+
+
 def test_the_state_is_the_same_after_a_restart() -> None:
     windows = table()
     windows.heard("O9Cq", 100.0, has_held=True)

@@ -194,12 +194,12 @@ class SendCalls:
             hold = _hold_of(call)
         except ValueError:
             return _unsent(f"hold is not a number of seconds from 0 to {_MOST_HOLD}")
-        interim = call.flag("interim")
+        interim, urgent = call.flag("interim"), call.flag("urgent")
         texts = [*pieces(content, self.parts.driver.capabilities.text_length)] if content else []
         sends = [Send(target, is_group, text) for target in targets for text in texts]
         sends += [Send(target, is_group, media=media) for target in targets if media is not None]
         for send in sends:
-            send.interim, send.hold = interim, hold
+            send.interim, send.urgent, send.hold = interim, urgent, hold
         keyed = replace(request, answer=at_once) if request else None
         refused = await self._stored(sends, keyed, call, latest)
         return refused or at_once or self._with_parts(sends, await self._outcome(sends, {}, latest))

@@ -227,6 +227,7 @@ class Send:
     unsure: bool = False  # a try got no answer: it may have arrived
     never: str = ""  # why it can't go out any more, "" while it may
     interim: bool = False  # progress, not an answer: it may be dropped
+    urgent: bool = False  # it goes before others that wait (order.py)
     reminder: bool = False  # it asks the person to write
     hold: float | None = None  # seconds that its caller asks for, None for the account's
     hold_until: float = 0.0  # it is held no longer, seconds since 1970; 0: not at all

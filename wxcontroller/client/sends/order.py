@@ -1,18 +1,24 @@
-"""The order of sends on a route with reply windows: which goes next, and which are held.
+"""The order of sends: which goes next and, on a route with reply windows, which are held.
 
-Each person has a first-come order of their own, and nobody's window holds up anybody else. Within it:
+An urgent send goes before all that wait, whoever gets them, but never before one that may have arrived already, nor
+before the answer to the message that opened a window. Urgent sends keep their order. One may come between the pieces of
+a long text that is not urgent. What is held stays held: windows and their limits count for urgent sends as for others.
+
+On a route with reply windows each person has a first-come order of their own, and nobody's window holds up anybody
+else. Within it:
 
 - A send that may have arrived already goes first, while WeChat would know its repetition.
 - The answer to the message that opened a window overtakes what was held before, and the last send of the window is
   kept for it.
-- Finals go before interims; after a silence of the bot, first those of the person whose message ended it.
+- Urgent finals go before other finals, and finals before interims; after a silence of the bot, first those of the
+  person whose message ended it.
 - A send behind a held one is held for the same reason, untried.
 
 Pure functions of the waiting sends and the windows: the queue acts on what they return.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
 from wxcontroller.client.sends.model import Send, SendState
@@ -47,15 +53,27 @@ def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send
         yield Held(send, why, places[send.target])
 
 
+def first(ready: Iterable[Send]) -> Send | None:
+    """Return which of the sends that are ready goes next on a route without windows, None if there is none."""
+    head = None
+    for send in ready:
+        if send.unsure or send.marked:
+            return send
+        if head is None or (send.urgent and not head.urgent):
+            head = send
+    return head
+
+
 def following(ready: Iterable[Send], windows: Windows, now: float, writer: str = "") -> Send | None:
     """Return which of the sends that are ready and not held goes next, None if there is none.
 
     ``writer`` is whose message has ended a silence, "" for nobody.
     """
     candidates = [send for send in ready if send.state is not SendState.HELD]
-    ranks = (
+    ranks: tuple[Callable[[Send], bool], ...] = (
         lambda send: send.unsure or send.marked,
         lambda send: not send.interim and _is_answer(send, windows, now),
+        lambda send: send.urgent and not send.interim,
         lambda send: not send.interim and send.target == writer,
         lambda send: not send.interim,
         lambda send: True,

@@ -4,7 +4,7 @@ A message is in the store before it is queued, and marked there before it is han
 together with its report. So nothing that was queued is lost, and a retry, also that of the next process, has the same
 client id: WeChat drops it if the first try had arrived after all.
 
-- Order: messages go out as they were queued. One whose media are still being found (a slow web server) is passed by
+- Order: messages go out as they were queued, urgent ones first (order.py). One whose media are still being found (a slow web server) is passed by
   others and keeps its place. One that WeChat did not take goes behind all others; one whose answer was lost is tried
   again first, while WeChat would still know its client id.
 - What can't be sent for ``keep_seconds``, because the account is stopped or not logged in, is reported as not sent.
@@ -99,6 +99,7 @@ class SendQueue:
     sent: Counter[MessageKind] = field(default_factory=Counter)  # messages that WeChat took since the process began
     not_sent: int = 0  # those it did not, or nobody knows
     _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one that is being sent, in order
+    _urgent: int = 0  # how many of them are urgent
     _ending: set[Send] = field(default_factory=set)  # have ended, and that is not stored yet
     _writer: str = ""  # whose message has ended a silence: theirs goes first
     _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
@@ -353,6 +354,7 @@ class SendQueue:
         """Take stored messages into the queue; media that are not ready are prepared meanwhile."""
         for send in sends:
             self._waiting[send] = None
+            self._urgent += send.urgent
             self._look = self._look or send.login != self._login
             if (media := send.media) is not None:
                 media.hold()
@@ -414,7 +416,8 @@ class SendQueue:
     def _next(self) -> Send | None:
         ready = (send for send in self._waiting if send.ready)
         if self.windows is None:
-            return next(ready, None)
+            # Of thousands that wait mostly none is urgent.
+            return order.first(ready) if self._urgent else next(ready, None)
         found = order.following(ready, self.windows, time.time(), self._writer)
         if found is not None and found.target != self._writer:
             self._writer = ""
@@ -613,6 +616,7 @@ class SendQueue:
         result = send.result(outcome, facts, self.windows is not None)
         answer = answer_of(result, reason)
         del self._waiting[send]
+        self._urgent -= send.urgent
         self._ending.add(send)
         if not self._waiting:
             self._empty.set()

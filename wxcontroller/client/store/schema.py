@@ -83,6 +83,9 @@ _CONSUMERS = """
     ) WITHOUT ROWID;
     CREATE TABLE peer_ids (number INTEGER PRIMARY KEY AUTOINCREMENT, mark TEXT NOT NULL UNIQUE, id TEXT NOT NULL);
 """
+_URGENT = """
+    ALTER TABLE sends ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
+"""
 SCHEMA = (
     *events.SCHEMA,
     _SENDS,
@@ -95,4 +98,5 @@ SCHEMA = (
     events.ACKNOWLEDGED,
     minutes.SCHEMA,
     _CONSUMERS,
+    _URGENT,
 )

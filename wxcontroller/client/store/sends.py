@@ -31,7 +31,7 @@ _DAYS_KEPT = 7
 # Without who they are between: that is read when it is needed, which is seldom.
 _SENDS = (
     "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request, "
-    "interim, hold_until, strikes, struck, route"
+    "interim, hold_until, strikes, struck, route, urgent"
 )
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
@@ -190,8 +190,8 @@ def _insert(db: sqlite3.Connection, row: _Row, media: int | None) -> int:
     values = row[:-1]
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
-        "sides, request, interim, hold_until, route, parcel) "
-        f"VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "sides, request, interim, hold_until, route, urgent, parcel) "
+        f"VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*values, media),
     )
     return done.lastrowid or 0
@@ -370,13 +370,14 @@ def _send_row(send: Send, sides: str, route: str, media: int | None) -> _Row:
         *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
         *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
         route,
+        send.urgent,
         media,
     )
 
 
 def _send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
-    request, interim, hold_until, strikes, struck, route = more
+    request, interim, hold_until, strikes, struck, route, urgent = more
     # Of content that is not there any more, the file was damaged: it is told when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
     return Send(
@@ -395,6 +396,7 @@ def _send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
         unsure=as_float(tried) > 0,
         never="" if route == own_route else OTHER_ROUTE,
         interim=bool(interim),
+        urgent=bool(urgent),
         hold_until=as_float(hold_until),
         strikes=as_int(strikes),
         struck=as_float(struck),

@@ -59,6 +59,7 @@ class Sends:
             "is_group": send.is_group,
             "kind": send.kind.value,
             "interim": send.interim,
+            "urgent": send.urgent,
             "queued_at": int(send.queued_at),
             "held_until": int(send.hold_until) or None,
             "attempts_left": send.attempts_left,
