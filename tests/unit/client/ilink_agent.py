@@ -14,9 +14,9 @@ from tests.unit.drivers.kit import HURRY, Wechat, friend, wechat
 from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.openwx import credentials
-from wxcontroller.sandbox.account import Account
+from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import Media
+from wxcontroller.sandbox.ilink.items import ItemMedia
 
 ORIGIN = "http://gate.example:2000"
 # JSON of answers, looked into by tests only
@@ -126,7 +126,7 @@ class Stage:
     web: Wechat | None = None
 
     @property
-    def account(self) -> Account:
+    def account(self) -> ServerAccount:
         if self.ilink is not None:
             return self.ilink.account
         assert self.web is not None
@@ -173,7 +173,7 @@ class Stage:
         elif self.web is not None:
             self.web.hear(self.account, words, chat, sender)
 
-    def hear_media(self, media: Media) -> None:
+    def hear_media(self, media: ItemMedia) -> None:
         assert self.ilink is not None
         phone.write_media(self.ilink.sandbox, self.account, media)
 

@@ -4,9 +4,9 @@ A message is in the store before it is queued, and marked there before it is han
 together with its report. So nothing that was queued is lost, and a retry, also that of the next process, has the same
 client id: WeChat drops it if the first try had arrived after all.
 
-- Order: messages go out as they were queued, urgent ones first (order.py). One whose media are still being found (a slow web server) is passed by
-  others and keeps its place. One that WeChat did not take goes behind all others; one whose answer was lost is tried
-  again first, while WeChat would still know its client id.
+- Order: messages go out as they were queued, urgent ones first (order.py). One whose media are still being found (a
+  slow web server) is passed by others and keeps its place. One that WeChat did not take goes behind all others; one
+  whose answer was lost is tried again first, while WeChat would still know its client id.
 - What can't be sent for ``keep_seconds``, because the account is stopped or not logged in, is reported as not sent.
 - Ids of people are those of one login: what was queued in another is reported as not sent.
 - On a route with a reply window (``windows``) a send that can't go now is held in its place until the person writes;
