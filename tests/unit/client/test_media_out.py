@@ -208,7 +208,7 @@ def test_what_a_public_address_is(address: str, public: bool) -> None:
     ("address", "words"),
     [
         ("http://u:secret@127.0.0.1:9/a?key=secret", "connection to 127.0.0.1:9 refused; check that it is running"),
-        ("http://nowhere.invalid/a", "the name nowhere.invalid cannot be resolved|no DNS server answers"),
+        ("http://nowhere.invalid/a", "the name nowhere.invalid cannot be resolved|no DNS server answered"),
     ],
 )
 async def test_why_an_address_can_not_be_fetched_is_told_in_words(address: str, words: str) -> None:
