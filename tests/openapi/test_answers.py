@@ -38,6 +38,9 @@ ANSWERED_BY_THE_CONTROLLER = {"/v1/accounts/{name}/options", "/v1/accounts/{name
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 
+JSON_TYPE = {"Content-Type": "application/json"}
+
+
 @dataclass
 class Caller:
     """Calls by method and path as they are described, and has the answers judged."""
@@ -263,6 +266,40 @@ async def test_typing_is_shown_where_a_route_has_that(caller: Caller) -> None:
     assert (await caller.call("POST", path, body=wrong, name="alice"))[0] == 400
     assert (await caller.call("POST", "/v1/typing", body=typing, own_port=True))[0] == 200
     assert (await caller.call("POST", "/v1/typing", body=[], own_port=True))[0] == 400
+
+
+async def test_messages_are_sent_read_and_recalled_through_the_controller(caller: Caller) -> None:
+    root, alice = "/v1/accounts/{name}", "alice"
+    assert (await caller.call("GET", f"{root}/contacts", name=alice))[0] == 200
+    status, answer = await caller.call("GET", f"{root}/groups", name=alice)
+    group = text(obj(items(obj(answer)["groups"])[0])["id"])
+    assert (await caller.call("GET", f"{root}/groups/{{id}}/members", id=group, name=alice))[0] == 200
+    message: JsonObject = {"to": group, "text": "hello"}
+    key = {"Content-Type": "application/json", "Idempotency-Key": "messages-1"}
+    status, sent = await caller.call("POST", f"{root}/messages", body=message, headers=key, name=alice)
+    assert (status, obj(sent)["state"]) == (200, "delivered"), sent
+    assert (await caller.call("POST", f"{root}/messages", body=message, headers=key, name=alice))[1] == sent
+    other: JsonObject = {"to": group, "text": "hello again"}
+    assert (await caller.call("POST", f"{root}/messages", body=other, headers=key, name=alice))[0] == 422
+    later: JsonObject = {"to": "filehelper", "text": "later", "wait": 0}
+    status, waiting = await caller.call("POST", f"{root}/messages", body=later, headers=JSON_TYPE, name=alice)
+    assert status in (200, 202), waiting
+    # More than other calls of /v1 take: an upload streams through.
+    form = aiohttp.FormData({"to": "filehelper"})
+    form.add_field("file", bytes(3 << 20), filename="zeros.bin")
+    async with caller.web.post(f"{caller.made.url}/v1/accounts/alice/messages", data=form) as uploading:
+        assert (uploading.status, (await uploading.json())["state"]) == (200, "delivered")
+    identifier = text(obj(sent)["id"])
+    status, found = await caller.call("GET", f"{root}/messages/{{id}}", id=identifier, name=alice)
+    assert (status, obj(found)["text"]) == (200, "hello")
+    status, page = await caller.call("GET", f"{root}/messages", {"chat": group, "limit": "1"}, name=alice)
+    assert [obj(one)["id"] for one in items(obj(page)["messages"])] == [identifier]
+    assert (await caller.call("GET", f"{root}/chats", name=alice))[0] == 200
+    for status in (200, 200):  # a repetition changes nothing
+        assert (await caller.call("DELETE", f"{root}/messages/{{id}}", id=identifier, name=alice))[0] == status
+    wrong: JsonObject = {"to": "nobody", "text": "x"}
+    assert (await caller.call("POST", f"{root}/messages", body=wrong, headers=JSON_TYPE, name=alice))[0] == 404
+    assert (await caller.call("POST", f"{root}/messages", body=b"to=x", name=alice))[0] == 415
 
 
 async def test_sends_that_wait_are_listed_and_given_up(caller: Caller) -> None:

@@ -14,11 +14,13 @@ from wxcontroller.client.checkevent import EventRing
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
+from wxcontroller.client.directory import Directory
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.idempotency import KEY_HEADER, KEY_PARAMETER, Requests, key_of
 from wxcontroller.client.sends.preparing import MediaPreparer
 from wxcontroller.client.sends.queue import SendQueue
+from wxcontroller.client.sends.sending import Sending
 from wxcontroller.client.session import Session
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.tasks import Tasks
@@ -102,6 +104,8 @@ class Parts:
     request_stop: Callable[[], None]
     requests: Requests
     tasks: Tasks
+    sending: Sending
+    directory: Directory
     consults: Consults = field(default_factory=Consults)
 
     def not_running(self) -> JsonObject:

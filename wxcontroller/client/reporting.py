@@ -78,13 +78,15 @@ class Reporter:
         """Whether a report is for the webhook."""
         return self.webhook and self._passes(report)
 
-    def sent(self, report: JsonObject, within: Within, media: str = "") -> "asyncio.Future[object]":
+    def sent(
+        self, report: JsonObject, within: Within, media: str = "", verdict: str = ""
+    ) -> "asyncio.Future[object]":
         """Report how a send ended; see EventLog.append_within. ``media``: the file of its content, "" for none.
 
         The content itself is never stored.
         """
         bare = {**report, "media_data": ""} if "media_data" in report else report
-        stored = self.log.append_within(bare, self.delivers(report), within, media)
+        stored = self.log.append_within(bare, self.delivers(report), within, media, verdict)
         self._ring(report)
         return stored
 

@@ -20,6 +20,7 @@ from wxcontroller.client.consult import Consults
 from wxcontroller.client.deliveries.delivery import Delivery
 from wxcontroller.client.deliveries.lanes import QUICK_RETRIES
 from wxcontroller.client.deliveries.published import Publisher
+from wxcontroller.client.directory import Directory
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
@@ -40,7 +41,9 @@ from wxcontroller.client.sends.preparing import MediaPreparer
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.sends.replies import Replies, Reply
 from wxcontroller.client.sends.sender import Sender
+from wxcontroller.client.sends.sending import Sending
 from wxcontroller.client.session import Session
+from wxcontroller.client.store import history
 from wxcontroller.client.store.driverstate import DriverState
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.files import FileStore
@@ -168,6 +171,8 @@ class Client:
             request_stop=stopping.set,
             requests=Requests(store, tasks),
             tasks=tasks,
+            sending=Sending(sends, driver),
+            directory=Directory(roster),
             consults=consults,
         )
         send_calls = SendCalls(parts)
@@ -191,6 +196,7 @@ class Client:
             events.open()
             # What an earlier process left, before anything is written by this one.
             left, held = store.left(), asyncio.ensure_future(events.held())
+            older = events.write(history.look_for_older)
             try:
                 async with asyncio.TaskGroup() as group:
                     posting = group.create_task(delivery.run())
@@ -205,6 +211,7 @@ class Client:
                         ).run(),
                         resuming.run(held),
                         migration.run(),
+                        history.index_all(events, older),
                         watchdog.watch(),
                     )
                     helpers = [group.create_task(work) for work in works]

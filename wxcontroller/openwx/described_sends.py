@@ -16,8 +16,8 @@ from wxcontroller.openwx.describing import (
 
 # What a request is refused with, besides what every request may be.
 CODES = ("no-such-send", "being-sent")
-_HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline")
-_REFUSALS = (
+HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline")
+REFUSALS = (
     *("bad-recipient", "no-peer", "too-large", "media-refused", "media-failed", "expired", "overtaken"),
     *("cancelled", "other-user", "other-route", "not-wanted", "refused-twice"),
 )
@@ -32,7 +32,7 @@ _STATES = word("waiting", "held", "delivered", "accepted", "refused", "unknown")
 # What answers of sends have besides, on routes with a reply window.
 VERDICT: dict[str, Schema] = {
     "state": _said(_STATES, "how it ended, or held; on routes with a reply window"),
-    "refusal": _said(word(*_REFUSALS), "why it was refused, for programs"),
+    "refusal": _said(word(*REFUSALS), "why it was refused, for programs"),
     "held_until": _said(WHOLE, "when it is refused if it is still held, in seconds since 1970"),
     "position": _said(WHOLE, "its place among the messages that are held for the person"),
     "parts": _said(listing(WHOLE), "pieces that went out, and all of them"),
@@ -49,7 +49,7 @@ SCHEMAS: dict[str, Schema] = {
             "queued_at": _said(WHOLE, "when it was queued, in seconds since 1970"),
             "attempts_left": _said(WHOLE, "attempts that are left"),
             "state": _said(word("waiting", "sending", "held"), "where it is"),
-            "reason": _said(maybe(word(*_HOLDS)), "why it is held; null: it is not"),
+            "reason": _said(maybe(word(*HOLDS)), "why it is held; null: it is not"),
             "held_until": _said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
         },
         ("urgent",),

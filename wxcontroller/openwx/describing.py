@@ -105,7 +105,8 @@ class Route:
     """One route, as its callers see it.
 
     ``answers`` are by status. ``failures`` are statuses whose answer is ``failure``, a schema. ``body`` is the schema
-    of a JSON body; ``form`` are parameters of the original's API that stand in the body.
+    of a JSON body, ``upload`` that of a form which can stand in its place; ``form`` are parameters of the original's
+    API that stand in the body.
     """
 
     method: str
@@ -118,6 +119,7 @@ class Route:
     failures: tuple[int, ...] = ()
     failure: str = "Error"
     tag: str = ""
+    upload: Schema | None = None
 
 
 # Where a token may stand. The last one: while there are no tokens, programs on the machine need none.
@@ -172,7 +174,9 @@ def _operation(route: Route, scope: Scope | None) -> JsonObject:
         "security": [] if scope is None else _shown_tokens(scope),
     }
     if route.body is not None:
-        operation["requestBody"] = {"required": False, "content": {JSON: {"schema": sampled_fields(route.body)}}}
+        kinds = {JSON: route.body, **({_MULTIPART: route.upload} if route.upload else {})}
+        content: JsonObject = {kind: {"schema": sampled_fields(schema)} for kind, schema in kinds.items()}
+        operation["requestBody"] = {"required": False, "content": content}
     if route.form:
         schema = record({each.name: {**each.schema, "description": each.meaning} for each in route.form})
         schema["required"] = [each.name for each in route.form if each.required]

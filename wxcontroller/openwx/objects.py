@@ -35,6 +35,14 @@ GROUP_ATTRIBUTES = frozenset(["id", "uid", "owner_uid", "name", "displayname"])
 Uid: TypeAlias = int | str
 
 
+def lasting_id(identifier: str, uid: object) -> str:
+    """Return the id by which somebody or a group is known over logins.
+
+    Ids that begin with @ are of one login of the web route: there it is the number, where one is known.
+    """
+    return str(uid) if uid and identifier.startswith("@") else identifier
+
+
 def uid_of(uid: int) -> Uid:
     """The contract's form of an unknown uid is the empty string."""
     return uid or ""

@@ -147,6 +147,17 @@ def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tupl
     return found
 
 
+def file_name_of(content_type: str, body: Body, field: str) -> str:
+    """Return what an uploaded file is called, "" for nothing. Raises BadParameter as ``form_pairs``."""
+    for _, _, head, _ in _multipart_spans(body, _usable(_form(content_type)[1])):
+        if _field_name(head, files=True) == field:
+            if extended := re.search(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", head, re.IGNORECASE):
+                return _text(unquote_to_bytes(extended[1]), "a file's name")
+            found = re.search(rb';\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', head, re.IGNORECASE)
+            return _text(found[1] or found[2] or b"", "a file's name") if found else ""
+    return ""
+
+
 def text_of(name: str, value: Value) -> str:
     """Return a value as text. Raises BadParameter for what is not UTF-8."""
     return _text(value.read(), f"parameter {name[:64]}")

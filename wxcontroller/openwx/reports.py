@@ -63,6 +63,7 @@ class SendResult:
 
     ``code`` is WeChat's code, 0 for success, -5 when it never went out. ``status`` is the contract's word for it,
     ``info`` says what is known. ``verdict`` is what the report says of it besides: ``state`` and ``refusal``.
+    ``quote`` is what it says of the message that is answered to.
     """
 
     message_id: str
@@ -78,6 +79,7 @@ class SendResult:
     media: MediaFacts | None = None
     origin: str = "api"  # "code": a webhook's reply
     verdict: JsonObject = field(default_factory=dict)
+    quote: JsonObject = field(default_factory=dict)
 
     @property
     def handle(self) -> str:
@@ -124,6 +126,7 @@ def sent(result: SendResult, chat: Chat) -> JsonObject:
         "info": result.info,
         "ttl": result.attempts_left or "",
         **result.verdict,
+        **result.quote,
     }
     if result.media:
         body.update(media.fields(result.media, own=True))

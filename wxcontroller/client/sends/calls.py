@@ -1,7 +1,6 @@
 """Calls that send: texts, media, consult, upload, revoke (openwx-api 2.4)."""
 
 import asyncio
-import contextlib
 import math
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -23,7 +22,7 @@ from wxcontroller.client.sends.model import (
 )
 from wxcontroller.client.sends.preparing import BadMedia, described
 from wxcontroller.client.sends.replies import Reply
-from wxcontroller.client.sends.splitting import pieces
+from wxcontroller.client.sends.sending import MOST_HOLD, RECALL_ANSWER_SECONDS, Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
@@ -33,8 +32,6 @@ from wxcontroller.core.model import Message
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
 
-# Until a recall is answered: one request to WeChat, which may be tried again.
-RECALL_ANSWER_SECONDS = 60.0
 # How long consult waits for a reply when it is not told: the original's.
 _CONSULT_SECONDS = 30.0
 # What is only looked up, or kept for a repeated request, is not waited for longer.
@@ -45,7 +42,6 @@ _ACCEPTED: JsonObject = {"code": 0, "status": "request already in execution"}
 _ALL_ACCEPTED: JsonObject = {"id": 0, "code": 0, "status": "request already executed"}
 # A send has the worst state of its parts.
 _WORST_FIRST = ("refused", "unknown", "held", "accepted", "delivered")
-_MOST_HOLD = 604_800
 _UPLOAD_FIELDS = ("code", "ext", "id", "mime", "mtime", "name", "path", "size", "type")
 
 _Work = Callable[[Call, Request | None], Awaitable[JsonObject]]
@@ -145,8 +141,7 @@ class SendCalls:
         reason = "the id is not one that a send has answered"
         if message_id.isdecimal() and target:
             try:
-                async with asyncio.timeout(RECALL_ANSWER_SECONDS):
-                    await self.parts.driver.revoke(message_id, target)
+                await self.parts.sending.recall(message_id, target)
                 return {"id": handle, "code": 0, "status": "revoke success"}
             except TimeoutError:
                 reason = f"it may be revoked: WeChat did not answer within {RECALL_ANSWER_SECONDS:g} s"
@@ -158,11 +153,8 @@ class SendCalls:
 
     def reply(self, reply: Reply, event: int) -> None:
         """Send what a webhook answered to an event, once: text, then media from its URL only."""
-        texts = [*pieces(reply.content, self.parts.driver.capabilities.text_length)] if reply.content else []
-        sends = [Send(reply.target, reply.is_group, text, origin="code") for text in texts]
-        if reply.media:
-            media = described({"media_path": reply.media})
-            sends.append(Send(reply.target, reply.is_group, media=media, origin="code"))
+        media = described({"media_path": reply.media}) if reply.media else None
+        sends = self.parts.sending.sends(Order((reply.target,), reply.is_group, reply.content, media, origin="code"))
         if refusal := self.parts.sends.no_room(len(sends)):
             self.parts.sends.refuse(sends, refusal, reply.login)
         else:
@@ -193,13 +185,9 @@ class SendCalls:
         try:
             hold = _hold_of(call)
         except ValueError:
-            return _unsent(f"hold is not a number of seconds from 0 to {_MOST_HOLD}")
-        interim, urgent = call.flag("interim"), call.flag("urgent")
-        texts = [*pieces(content, self.parts.driver.capabilities.text_length)] if content else []
-        sends = [Send(target, is_group, text) for target in targets for text in texts]
-        sends += [Send(target, is_group, media=media) for target in targets if media is not None]
-        for send in sends:
-            send.interim, send.urgent, send.hold = interim, urgent, hold
+            return _unsent(f"hold is not a number of seconds from 0 to {MOST_HOLD}")
+        order = Order(targets, is_group, content, media, call.flag("interim"), call.flag("urgent"), hold)
+        sends = self.parts.sending.sends(order)
         keyed = replace(request, answer=at_once) if request else None
         refused = await self._stored(sends, keyed, call, latest)
         return refused or at_once or self._with_parts(sends, await self._outcome(sends, {}, latest))
@@ -219,10 +207,8 @@ class SendCalls:
         """
         if request is not None:
             request = replace(request, target=sends[0].target, parts={send.part: {} for send in sends})
-        stored = self.parts.sends.place(sends, request)
         try:
-            async with asyncio.timeout_at(latest):
-                added = await asyncio.shield(stored)
+            added = await self.parts.sending.store(sends, request, latest)
         except TimeoutError:
             why = self.parts.log.trouble or Text("the disk is slow")
             words = (
@@ -340,11 +326,7 @@ class SendCalls:
 
     async def _parts_of(self, known: Request) -> tuple[list[Send], Mapping[Part, JsonObject]]:
         """Return what of a request has not ended, and how the rest has."""
-        # A process that has just begun does not have what the last one left at once.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STORE_SECONDS):
-                await self.parts.sends.until_taken_up()
-        sends = self.parts.sends.of(known.key)
+        sends = [send for send in await self.parts.sending.unsettled() if send.request == known.key]
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
         return sends, found.parts if found else {}
 
@@ -383,7 +365,7 @@ def _hold_of(call: Call) -> float | None:
     if not given:
         return None
     seconds = float(given)
-    if not 0 <= seconds <= _MOST_HOLD:
+    if not 0 <= seconds <= MOST_HOLD:
         raise ValueError(given)
     return seconds
 

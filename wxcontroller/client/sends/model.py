@@ -15,7 +15,7 @@ from pathlib import Path
 from wxcontroller.client.sends.window import Hold
 from wxcontroller.client.store.files import delete
 from wxcontroller.core.errors import FailureHandling, MediaRefused, UploadFailed, WeChatError
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Upload, Uploaded
@@ -34,6 +34,7 @@ OTHER_REQUEST = -9  # the Idempotency-Key came before with another request; HTTP
 _UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
 _WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
 OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
+_QUOTED = 100  # characters of a quoted message that are sent along
 _REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
 
 
@@ -201,6 +202,43 @@ class Media:
             _ = asyncio.get_running_loop().run_in_executor(None, delete, kept)
 
 
+@dataclass(frozen=True, slots=True)
+class Quoted:
+    """The message that a send answers to: its id, who wrote it, and what it says.
+
+    No route lets a client send a quote of WeChat's own kind, so people get it in the words that WeChat itself used
+    before it had one.
+    """
+
+    id: str
+    sender_id: str = ""
+    sender: str = ""
+    content: str = ""
+
+    @property
+    def head(self) -> str:
+        """The lines that come before an answer."""
+        said = " ".join(self.content.split())
+        said = f"{said[: _QUOTED - 1]}…" if len(said) > _QUOTED else said
+        return f"「{self.sender}：{said}」\n- - - - - - - - - - - - - - -\n"
+
+    def as_json(self) -> JsonObject:
+        """Return what ``quoted_from`` makes the same of, which is also what reports have."""
+        return {
+            "quote_id": self.id,
+            "quote_content": self.content,
+            "quote_sender_id": self.sender_id,
+            "quote_sender": self.sender,
+        }
+
+
+def quoted_from(kept: object) -> Quoted | None:
+    """Return a quote as it was kept, None for none."""
+    found = kept_json(kept)
+    names = ("quote_id", "quote_sender_id", "quote_sender", "quote_content")
+    return Quoted(*(text(found.get(name)) for name in names)) if found else None
+
+
 @dataclass(slots=True, eq=False)
 class Send:
     """One message to one receiver: a text, or media.
@@ -234,6 +272,8 @@ class Send:
     held: str = ""  # why it is held, as window.Hold
     strikes: int = 0  # refusals in windows that were fresh
     struck: float = 0.0  # when the last such window was opened
+    quoted: Quoted | None = None  # what a text answers to
+    outcome: Outcome | None = None  # how it ended
     # What an answer says of how it ended. It never fails; None: it has not ended, and stays for the next start.
     answer: "asyncio.Future[JsonObject | None]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
@@ -251,6 +291,16 @@ class Send:
     def ready(self) -> bool:
         """Whether what is to be sent is here."""
         return self.media is None or self.media.ready
+
+    @property
+    def words(self) -> str:
+        """What WeChat gets of a text."""
+        return self.content if self.quoted is None else self.quoted.head + self.content
+
+    @property
+    def verdict(self) -> str:
+        """How it ended, as the index of messages has it."""
+        return "" if self.outcome is None else f"{self.outcome.state.value} {self.outcome.refusal}".strip()
 
     @property
     def handed_over(self) -> bool:
@@ -292,6 +342,7 @@ class Send:
             media=media,
             origin=self.origin,
             verdict=words if verdict else {},
+            quote=self.quoted.as_json() if self.quoted else {},
         )
 
 

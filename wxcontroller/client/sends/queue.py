@@ -176,9 +176,9 @@ class SendQueue:
             return math.inf
         return 0.0 if self.in_flight else max(0.0, self.pacer.pause())
 
-    def of(self, request: str) -> list[Send]:
-        """Return the messages of a keyed request whose end is not stored."""
-        return [send for send in (*self._waiting, *self._ending) if send.request == request]
+    def unsettled(self) -> list[Send]:
+        """Return the sends whose end is not stored, those that wait in order."""
+        return [*self._waiting, *self._ending]
 
     async def drain(self, seconds: float) -> None:
         """Wait until nothing is queued any more, at most ``seconds``."""
@@ -219,7 +219,8 @@ class SendQueue:
         """Report messages that are not queued at all as sends that failed."""
         self._assign_ids(sends, None, login)
         for send in sends:
-            _ = self.sender.report(send, send.result(refused(FAILED, info)), "", lambda _, add: add())
+            send.outcome = refused(FAILED, info)
+            _ = self.sender.report(send, send.result(send.outcome), "", lambda _, add: add())
 
     def heard(self, peer: str) -> None:
         """A person wrote: what is held for them goes out, in its order."""
@@ -302,7 +303,7 @@ class SendQueue:
     def _assign_ids(self, sends: Sequence[Send], request: Request | None, login: str) -> None:
         for send in sends:
             send.login = login or self.sender.roster.login
-            send.client_id = self.sender.driver.new_client_id()
+            send.client_id = send.client_id or self.sender.driver.new_client_id()
             send.request = request.key if request else ""
             send.attempts_left = self.tries
             if self.windows is not None:
@@ -608,7 +609,7 @@ class SendQueue:
             return
         if send.unsure and outcome.state is SendState.REFUSED:
             outcome = unknown(outcome.info)
-        send.state = outcome.state
+        send.state, send.outcome = outcome.state, outcome
         if self.windows is not None and outcome.state in TAKEN:
             self._count_taken(self.windows, send, outcome)
         facts = await self.sender.facts(send, outcome)

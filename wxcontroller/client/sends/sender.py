@@ -61,7 +61,7 @@ class Sender:
         media = send.media
         if media is None:
             with self.vitals.within(STUCK_SECONDS, "a send"):
-                return (await self.driver.send_text(send.target, send.content, send.client_id)).id
+                return (await self.driver.send_text(send.target, send.words, send.client_id)).id
         await self.upload(media)
         try:
             return await self._send_media(send, media)
@@ -115,7 +115,7 @@ class Sender:
         file, media = "", send.media
         if media is not None and media.kept is not None and body.get("media_data") and self.reporter.delivers(body):
             media.reported, file = True, str(media.kept)
-        return self.reporter.sent(body, within, file)
+        return self.reporter.sent(body, within, file, send.verdict)
 
 
 def _longest(media: Media) -> float:

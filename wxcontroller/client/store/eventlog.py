@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from wxcontroller.client.store import events as tables
+from wxcontroller.client.store import history
 from wxcontroller.client.store.events import Counts, Entry, Limits, Moved, Selection, State, Swept
 from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import Known
@@ -53,6 +54,7 @@ class Place:
     kind: str = ""
     key: str = ""
     body: bytes = b""
+    indexed: history.Indexed | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,34 +123,43 @@ class EventLog:
         """
         state = State.PENDING if deliver else State.KEPT
         kind, body, received = type_of(report), to_bytes(report), _is_received(report)
+        indexed = history.indexed(report)
 
         def work(db: sqlite3.Connection) -> None:
-            if tables.insert(db, kind, key, body, state, media) and received:
+            seq = tables.insert(db, kind, key, body, state, media)
+            history.add(db, seq, indexed)
+            if seq and received:
                 tables.note_message(db, Moved.RECEIVED)
 
         self._leave(work, Point.EVENT_STORED)
 
     def append_within(
-        self, report: JsonObject, deliver: bool, within: Within, media: str = ""
+        self, report: JsonObject, deliver: bool, within: Within, media: str = "", verdict: str = ""
     ) -> "asyncio.Future[object]":
         """Add an event together with something else, in one transaction; done when that is on disk.
 
         ``media`` as in ``append``. ``within`` decides whether it is added: by calling what it is given, which returns
-        the event's sequence.
+        the event's sequence. ``verdict``: how a send of ours ended, as ``history.Indexed`` has it.
         """
         state = State.PENDING if deliver else State.KEPT
-        kind, body = type_of(report), to_bytes(report)
-        return self.write(
-            lambda db: within(db, lambda: tables.insert(db, kind, "", body, state, media)), Point.RESULT_STORED
-        )
+        kind, body, indexed = type_of(report), to_bytes(report), history.indexed(report, verdict)
+
+        def insert(db: sqlite3.Connection) -> int:
+            seq = tables.insert(db, kind, "", body, state, media)
+            history.add(db, seq, indexed)
+            return seq
+
+        return self.write(lambda db: within(db, lambda: insert(db)), Point.RESULT_STORED)
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> Place:
         """Add a message whose media are still to come: ``report`` is what is told should they never come."""
-        place, wanted = Place(0, type_of(report), key, to_bytes(report)), json.dumps(source)
+        place = Place(0, type_of(report), key, to_bytes(report), history.indexed(report))
+        wanted = json.dumps(source)
         received = _is_received(report)
 
         def work(db: sqlite3.Connection) -> None:
             place.seq = tables.insert(db, place.kind, key, place.body, State.HELD, source=wanted)
+            history.add(db, place.seq, place.indexed)
             if place.seq and received:
                 tables.note_message(db, Moved.RECEIVED)
 
@@ -162,7 +173,8 @@ class EventLog:
 
         def work(db: sqlite3.Connection) -> None:
             if place.seq and not tables.fill(db, place.seq, body, state, media) and place.body:
-                tables.insert(db, place.kind, place.key, body or place.body, state, media)
+                seq = tables.insert(db, place.kind, place.key, body or place.body, state, media)
+                history.add(db, seq, place.indexed)
 
         self._leave(work)
 

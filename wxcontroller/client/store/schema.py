@@ -4,7 +4,7 @@ A version only adds tables, columns and indexes: an earlier version of the progr
 recovery copies rows from any version by name. So the media of sends are in the table ``parcels``, as 2.0.0 named it.
 """
 
-from wxcontroller.client.store import events, minutes, state
+from wxcontroller.client.store import events, history, minutes, state
 
 _SENDS = """
     CREATE TABLE sends (
@@ -99,4 +99,5 @@ SCHEMA = (
     minutes.SCHEMA,
     _CONSUMERS,
     _URGENT,
+    history.SCHEMA,
 )

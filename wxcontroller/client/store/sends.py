@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.client.sends.model import OTHER_ROUTE, Media, Part, Request, Send
+from wxcontroller.client.sends.model import OTHER_ROUTE, Media, Part, Request, Send, quoted_from
 from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
@@ -31,7 +31,7 @@ _DAYS_KEPT = 7
 # Without who they are between: that is read when it is needed, which is seldom.
 _SENDS = (
     "seq, time, tried, login, target, is_group, content, client_id, attempts_left, origin, parcel, request, "
-    "interim, hold_until, strikes, struck, route, urgent"
+    "interim, hold_until, strikes, struck, route, urgent, quote"
 )
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
@@ -190,8 +190,8 @@ def _insert(db: sqlite3.Connection, row: _Row, media: int | None) -> int:
     values = row[:-1]
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
-        "sides, request, interim, hold_until, route, urgent, parcel) "
-        f"VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        "sides, request, interim, hold_until, route, urgent, quote, parcel) "
+        f"VALUES ({_LAST}, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (*values, media),
     )
     return done.lastrowid or 0
@@ -319,7 +319,7 @@ def request_of(db: sqlite3.Connection, key: str) -> Request | None:
         key=key,
         fingerprint=str(fingerprint),
         call=str(call),
-        answer=_ended(answer) or None,
+        answer=kept_json(answer) or None,
         target=str(target),
         parts={part: _ended(answer) for part, answer in ended.items() if answer is not None},
         event=as_int(event),
@@ -371,13 +371,14 @@ def _send_row(send: Send, sides: str, route: str, media: int | None) -> _Row:
         *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
         route,
         send.urgent,
+        _text(send.quoted.as_json()) if send.quoted else "",
         media,
     )
 
 
 def _send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
-    request, interim, hold_until, strikes, struck, route, urgent = more
+    request, interim, hold_until, strikes, struck, route, urgent, quote = more
     # Of content that is not there any more, the file was damaged: it is told when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
     return Send(
@@ -400,6 +401,7 @@ def _send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
         hold_until=as_float(hold_until),
         strikes=as_int(strikes),
         struck=as_float(struck),
+        quoted=quoted_from(quote),
     )
 
 

@@ -17,7 +17,9 @@ from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import Inputs
 from wxcontroller.client.v1.media import MediaFiles
+from wxcontroller.client.v1.messages import Messages
 from wxcontroller.client.v1.options import options_of
+from wxcontroller.client.v1.people import People
 from wxcontroller.client.v1.sends import Sends
 from wxcontroller.client.v1.status import status_of
 from wxcontroller.client.v1.typing import Typing
@@ -62,6 +64,15 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
     app.router.add_post("/v1/deliveries/ack", _told(deliveries.acknowledge))
     app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", _told(deliveries.one))
+    messages, people = Messages(parts), People(parts)
+    app.router.add_post("/v1/messages", _told(messages.post))
+    app.router.add_get("/v1/messages", _told(messages.listed))
+    app.router.add_get("/v1/messages/{id}", _told(messages.one))
+    app.router.add_delete("/v1/messages/{id}", _told(messages.recall))
+    app.router.add_get("/v1/chats", _told(messages.chats))
+    app.router.add_get("/v1/contacts", _told(people.contacts))
+    app.router.add_get("/v1/groups", _told(people.groups))
+    app.router.add_get("/v1/groups/{id}/members", _told(people.members))
     sends = Sends(parts)
     app.router.add_post("/v1/typing", _told(Typing(parts).show))
     app.router.add_get("/v1/sends", sends.listed)

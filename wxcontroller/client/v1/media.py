@@ -15,12 +15,14 @@ _NAME = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
 
 def url_of(config: ClientConfig, path: str) -> str:
     """Return where the controller hands out a received file, "" for what is none."""
+    target = target_of(config, path)
+    return config.options["public_url"].rstrip("/") + target if target else ""
+
+
+def target_of(config: ClientConfig, path: str) -> str:
+    """Return the path at the controller alone, for who has reached it already."""
     name = path.rpartition("/")[2]
-    if not _NAME.fullmatch(name):
-        return ""
-    account = quote(config.name.name, safe="")
-    root = config.options["public_url"].rstrip("/")
-    return f"{root}/v1/accounts/{account}/media/{name}"
+    return f"/v1/accounts/{quote(config.name.name, safe='')}/media/{name}" if _NAME.fullmatch(name) else ""
 
 
 class MediaFiles:

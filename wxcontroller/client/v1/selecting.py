@@ -6,13 +6,13 @@ from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Selection, State
 from wxcontroller.client.v1.answers import Refused
 from wxcontroller.core.jsontypes import obj, read_json
-from wxcontroller.core.messages import N_, Value
+from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.openwx.described_log import SELECTED_IDS
 
 _STATES = ", ".join(state.value for state in State)
 
 
-def bad(message: str, remedy: str, /, **values: Value) -> Refused:
+def bad(message: str | Text, remedy: str | Text, /, **values: Value) -> Refused:
     """A request that says something wrong."""
     return Refused(400, "bad-request", message, remedy, **values)
 

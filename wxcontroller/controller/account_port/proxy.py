@@ -89,13 +89,13 @@ async def proxy(request: web.Request) -> web.StreamResponse:
         return await _to_account(request, shared, client, spool)
 
 
-async def pass_on_v1(request: web.Request) -> web.StreamResponse:
+async def pass_on_v1(request: web.Request, most_body: int = PASSED_BODY_BYTES) -> web.StreamResponse:
     """Pass /v1/accounts/{name}/REST on as /v1/REST of its port. Raises as ``pass_on``, and UnknownAccount."""
     account = context(request).accounts.account(request.match_info["name"])
     url = request.rel_url
     rest = url.raw_path.split("/", 4)[4]
     query = f"?{url.raw_query_string}" if url.raw_query_string else ""
-    async with _form(request, PASSED_BODY_BYTES, False) if has_body(request) else _NOTHING as spool:
+    async with _form(request, most_body, False) if has_body(request) else _NOTHING as spool:
         return await pass_on(request, account, credentials.without_token(f"/v1/{rest}{query}"), spool)
 
 

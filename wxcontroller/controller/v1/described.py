@@ -15,7 +15,7 @@ from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
 from wxcontroller.core.states import Desired, LoginState, UnitState
-from wxcontroller.openwx import described, described_input, described_log, described_sends
+from wxcontroller.openwx import described, described_input, described_log, described_messages, described_sends
 from wxcontroller.openwx.describing import (
     ANYTHING,
     AS_DATA,
@@ -77,13 +77,19 @@ CODES = (
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
     *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures", "tokens-unusable"),
-    *(*described_log.CODES, *described_input.CODES, *described_sends.CODES),  # as the account's own program says them
+    *(
+        *described_log.CODES,
+        *described_input.CODES,
+        *described_sends.CODES,
+        *described_messages.CODES,
+    ),  # as the account's own program says them
 )
 
 SCHEMAS: Mapping[str, Schema] = {
     **described.SCHEMAS,
     **described_log.SCHEMAS,
     **described_sends.SCHEMAS,
+    **described_messages.SCHEMAS,
     "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: of what can't be read as HTTP
     "Refusal": record({"error": ref("Reason")}),
     "Reason": record(

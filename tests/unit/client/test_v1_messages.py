@@ -1,0 +1,284 @@
+"""/v1/messages and its like at the account's port, on an account with friends, groups and recall."""
+
+import asyncio
+import json
+import sqlite3
+import time
+from collections.abc import Callable
+from contextlib import closing
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.patience import PATIENCE
+from tests.unit.client.conftest import RunningClient
+from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
+from wxcontroller.client.store import history as index
+from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.model import Contact, Direction, Group, Media, Member, MessageKind
+from wxcontroller.core.paths import Paths
+from wxcontroller.drivers.base import Accepted, LoginWay, Online, Profile, RosterLoaded
+
+Start = Callable[..., RunningClient]
+ANN_NUMBER, TEAM_NUMBER = "140737488355327", "7000000001"
+PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
+
+
+async def enter(client: RunningClient, number: int = 1) -> None:
+    """Log in as the same people always, by the ids of a login of its own."""
+    ann = Contact(id=f"@ann{number}", name="Ann", markname="安", uid=int(ANN_NUMBER))
+    members = (Member("@me", "我"), Member(ann.id, "Ann", display="A", uid=ann.uid))
+    team = Group(id=f"@@team{number}", name="team", members=members, uid=int(TEAM_NUMBER))
+    people = RosterLoaded((ann, BEN, HELPER), (team, TEAM))
+    client.driver.play([Accepted(LoginWay.SCAN), Profile(ME), people, Online()])
+    await client.until_state("running")
+
+
+async def call(
+    client: RunningClient, method: str, path: str, body: object = None, key: str = ""
+) -> tuple[int, JsonObject]:
+    data = body if isinstance(body, aiohttp.FormData) else None
+    headers = {"Idempotency-Key": key} if key else {}
+    given = None if data is not None else body
+    url = f"http://127.0.0.1:{client.port}/v1/{path}"
+    async with client.http.request(method, url, json=given, data=data, headers=headers) as answer:
+        return answer.status, obj(json.loads(await answer.read()))
+
+
+async def history(client: RunningClient, query: str = "") -> list[JsonObject]:
+    status, page = await call(client, "GET", f"messages{query}")
+    assert status == 200, page
+    return [obj(one) for one in items(page["messages"])]
+
+
+async def until_history(client: RunningClient, number: int, query: str = "?limit=200") -> list[JsonObject]:
+    async with asyncio.timeout(PATIENCE):
+        while len(found := await history(client, query)) < number:
+            await asyncio.sleep(0.01)
+    return found
+
+
+async def test_a_text_is_sent_answered_and_in_the_history_by_one_id(start: Start) -> None:
+    client = start()
+    await enter(client)
+    status, sent = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1")
+    assert (status, sent["state"], sent["reason"], sent["chat"]) == (200, "delivered", None, ANN_NUMBER)
+    assert await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1") == (status, sent)
+    status, refused = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "ho"}, "k1")
+    assert (status, obj(refused["error"])["code"]) == (422, "key-reused")
+    assert [one[:2] for one in client.driver.sends] == [("@ann1", "hi")]
+    [shown] = await history(client, f"?chat={ANN_NUMBER}")
+    assert (shown["id"], shown["direction"], shown["text"], shown["state"]) == (sent["id"], "out", "hi", "delivered")
+    assert obj(shown["sender"])["id"] == str(ME.uid)
+    assert await call(client, "GET", f"messages/{sent['id']}") == (200, shown)
+    # The same person by the id of the login.
+    assert (await history(client, "?chat=@ann1"))[0] == shown
+
+
+async def test_media_are_uploaded_fetched_and_sent_again(start: Start) -> None:
+    client = start()
+    await enter(client)
+    form = aiohttp.FormData({"to": TEAM_NUMBER, "text": "look"}, quote_fields=False)
+    form.add_field("file", PNG, filename="图 b.png", content_type="image/png")
+    status, sent = await call(client, "POST", "messages", form)
+    assert (status, sent["state"], len(items(sent["parts"]))) == (200, "delivered", 2)
+    words, picture = await history(client)
+    assert (words["text"], picture["kind"], picture["is_group"]) == ("look", "image", True)
+    media = obj(picture["media"])
+    assert (media["name"], media["mime"], media["size"]) == ("图 b.png", "image/png", len(PNG))
+    status, again = await call(client, "POST", "messages", {"to": BEN.id, "media_id": media["id"]})
+    assert (status, again["state"]) == (200, "delivered")
+    assert [target for target, _ in client.driver.media_sends] == ["@@team1", BEN.id]
+    client.driver.contents["m1"] = PNG
+    client.driver.play([message("", id="m1", chat="@ann1", sender="@ann1", kind=MessageKind.IMAGE,
+                                media=Media(MessageKind.IMAGE, "m1"))])  # fmt: skip
+    got = obj((await until_history(client, 4))[-1]["media"])
+    url = text(got["url"]).replace("/v1/accounts/alice/", f"http://127.0.0.1:{client.port}/v1/")
+    async with client.http.get(url) as answer:
+        assert await answer.read() == PNG
+
+
+async def test_a_reply_quotes_the_message_in_words_and_names_it_in_the_history(start: Start) -> None:
+    client = start()
+    await enter(client)
+    client.driver.play([message("one\ntwo", id="m7", chat="@ann1", sender="@ann1")])
+    await until_history(client, 1)
+    status, sent = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "yes", "reply_to": "m7"})
+    assert (status, sent["state"]) == (200, "delivered")
+    [(_, words, _)] = client.driver.sends
+    assert words == "「安：one two」\n- - - - - - - - - - - - - - -\nyes"
+    shown = (await history(client))[-1]
+    assert (shown["text"], obj(shown["quote"])["id"], obj(shown["quote"])["text"]) == ("yes", "m7", "one\ntwo")
+    assert obj(obj(shown["quote"])["sender"]) == {"id": ANN_NUMBER, "name": "安"}
+    for wrong in ({"to": BEN.id, "text": "x", "reply_to": "m7"}, {"to": ANN_NUMBER, "text": "x", "reply_to": "no"}):
+        assert (await call(client, "POST", "messages", wrong))[0] in (400, 404)
+    assert len(client.driver.sends) == 1
+
+
+async def test_pages_go_both_ways_and_over_a_restart_and_a_new_login(start: Start) -> None:
+    client = start()
+    await enter(client)
+    for number in range(25):
+        other = number % 5 == 4
+        chat = ("@ben", "@ben") if other else ("@ann1", "@ann1")
+        client.driver.play([message(f"{number}", id=f"m{number}", chat=chat[0], sender=chat[1])])
+    await until_history(client, 25)
+    await client.stop()
+    again = start()
+    await enter(again, 2)  # everybody has another id
+    again.driver.play([message("25", id="m25", chat="@ann2", sender="@ann2")])
+    await until_history(again, 26)
+    wanted = [str(number) for number in range(26) if number % 5 != 4]
+    newest = await history(again, f"?chat={ANN_NUMBER}&limit=8")
+    assert [one["text"] for one in newest] == wanted[-8:]
+    seen = newest
+    while older := await history(again, f"?chat={ANN_NUMBER}&limit=8&before={seen[0]['cursor']}"):
+        seen = older + seen
+    assert [one["text"] for one in seen] == wanted
+    forward = await history(again, f"?chat={ANN_NUMBER}&limit=3&after={seen[4]['cursor']}")
+    assert [one["text"] for one in forward] == wanted[5:8]
+    assert await history(again, "?before=00000000-5") == []
+    assert len(await history(again, "?after=00000000-5&limit=200")) == 26
+    _, chats = await call(again, "GET", "chats")
+    shown = [obj(one) for one in items(chats["chats"])]
+    assert [(one["id"], one["name"], obj(one["last"])["text"]) for one in shown] == [
+        (ANN_NUMBER, "安", "25"),
+        ("@ben", "Ben", "24"),
+    ]
+    _, rest = await call(again, "GET", f"chats?before={obj(shown[0]['last'])['cursor']}")
+    assert [obj(one)["id"] for one in items(rest["chats"])] == ["@ben"]
+
+
+def left_by_2_0_0(state: Path, number: int) -> None:
+    """Write an event log of 2.0.0 with messages of Ann's, a send to her before the last one, and other events."""
+    with closing(sqlite3.connect(state / "events.db")) as db, db:
+        for version, statements in enumerate(SCHEMA[:3], 1):
+            db.executescript(f"{statements}; PRAGMA user_version={version}")
+        columns, now = "stamp, time, type, key, body, size, state", time.time()
+        insert = f"INSERT INTO events ({columns}) VALUES (?, {now}, ?, ?, ?, 9, 'kept')"
+        ann: JsonObject = {"sender_id": "@old", "sender_uid": int(ANN_NUMBER), "sender": "安", "format": "text"}
+        common: JsonObject = {"type": "friend_message", "time": 1700000000}
+        for place in range(number):
+            body: JsonObject = {
+                **common,
+                **ann,
+                "post_type": "receive_message",
+                "id": f"m{place}",
+                "content": f"{place}",
+            }
+            db.execute(insert, (place, "friend_message", f"m{place}", json.dumps(body).encode()))
+            db.execute(insert, (place, "state_change", None, b'{"post_type":"event","event":"state_change"}'))
+        to: JsonObject = {"receiver_id": "@old", "receiver_uid": int(ANN_NUMBER), "source": "local", "from": "api"}
+        sent: JsonObject = {"post_type": "send_message", "id": "77:@old", "uid": "1000", "code": "", "content": "hi"}
+        db.execute(insert, (number, "friend_message", None, json.dumps({**common, **to, **sent}).encode()))
+
+
+async def test_a_log_of_2_0_0_is_indexed_while_the_account_serves(
+    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(index, "_AT_ONCE", 50)
+    monkeypatch.setattr(index, "_PAUSE_SECONDS", 0.01)
+    left_by_2_0_0(Paths(tmp_path).state("alice"), 300)
+    client = start()
+    await enter(client)
+    client.driver.play([message("new", id="new", chat="@ann1", sender="@ann1")])
+    async with asyncio.timeout(PATIENCE):
+        while not (page := (await call(client, "GET", f"messages?chat={ANN_NUMBER}&limit=200"))[1])["complete"]:
+            await asyncio.sleep(0.01)
+    newest = [obj(one) for one in items(page["messages"])]
+    assert [(one["text"], one["state"]) for one in newest[-3:]] == [("299", None), ("hi", "delivered"), ("new", None)]
+    oldest = await history(client, f"?chat={ANN_NUMBER}&limit=200&before={newest[0]['cursor']}")
+    assert [one["text"] for one in oldest + newest[:-2]] == [str(number) for number in range(300)]
+    assert (await call(client, "GET", "messages/1000"))[1]["text"] == "hi"
+
+
+async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
+    client = start(MOJO_WEIXIN_SEND_INTERVAL="60")
+    await enter(client)
+    first = (await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
+    status, waiting = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "two", "wait": 0})
+    assert (status, waiting["state"]) == (202, "waiting")
+    _, page = await call(client, "GET", f"messages?chat={ANN_NUMBER}")
+    [pending] = [obj(one) for one in items(page["pending"])]
+    assert (pending["id"], pending["text"], pending["state"], pending["cursor"]) == (
+        waiting["id"], "two", "waiting", None,
+    )  # fmt: skip
+    assert (await call(client, "DELETE", f"messages/{waiting['id']}"))[1]["result"] == "cancelled"
+    assert (await call(client, "DELETE", f"messages/{first['id']}"))[1]["result"] == "recalled"
+    assert client.driver.commands[-1][0] == "revoke"
+    one, two = await until_history(client, 2)
+    assert (one["state"], one["recalled"], two["state"], two["reason"]) == ("delivered", True, "refused", "cancelled")
+    client.driver.play([message("x", id="m1", chat="@ann1", sender="@ann1")])
+    await until_history(client, 3)
+    for identifier, code in (
+        ("m1", "not-recallable"),
+        (text(two["id"]), "not-recallable"),
+        ("no", "no-such-message"),
+    ):
+        status, refused = await call(client, "DELETE", f"messages/{identifier}")
+        assert (status // 100, obj(refused["error"])["code"]) == (4, code)
+
+
+async def test_wrong_arguments_change_nothing(start: Start) -> None:
+    client = start()
+    await client.until_state("loading")
+    status, refused = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k")
+    assert (status, obj(refused["error"])["code"]) == (409, "not-logged-in")
+    await enter(client)
+    form = aiohttp.FormData({"to": ANN_NUMBER, "media_url": "http://127.0.0.1:1/x"})
+    form.add_field("file", PNG, filename="x")
+    wrong: list[tuple[object, int, str]] = [
+        ({"text": "hi"}, 400, "bad-request"),
+        ({"to": ANN_NUMBER}, 400, "bad-request"),
+        ({"to": ANN_NUMBER, "text": "hi", "color": "red"}, 400, "bad-request"),
+        ({"to": 5, "text": "hi"}, 400, "bad-request"),
+        ({"to": ANN_NUMBER, "text": "hi", "hold": -1}, 400, "bad-request"),
+        ({"to": ANN_NUMBER, "text": "hi", "interim": "yes"}, 400, "bad-request"),
+        ({"to": ANN_NUMBER, "media_url": "/etc/passwd"}, 400, "bad-request"),
+        ({"to": ANN_NUMBER, "media_id": "a", "media_type": "hologram"}, 400, "bad-request"),
+        ({"to": ANN_NUMBER, "media_id": "a", "media_type": "card"}, 409, "unsupported"),
+        ({"to": "nobody", "text": "hi"}, 404, "no-such-peer"),
+        (["hi"], 400, "bad-request"),
+        (form, 400, "bad-request"),
+    ]
+    for body, wanted, code in wrong:
+        status, answer = await call(client, "POST", "messages", body)
+        assert (status, obj(answer["error"])["code"]) == (wanted, code), body
+    for query in ("?before=x", "?after=1-x", "?before=1&after=2", "?limit=x"):
+        assert (await call(client, "GET", f"messages{query}"))[0] == 400, query
+    assert (client.driver.sends, client.driver.media_sends, await history(client)) == ([], [], [])
+    # The key of the refused request is free.
+    assert (await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k"))[1]["state"] == "delivered"
+    client.driver.outcomes.append(WeChatError("no", ret=1101))
+    status, sent = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "ho"})
+    assert (status, sent["state"], sent["reason"]) == (200, "refused", "bad-recipient")
+
+
+async def test_contacts_groups_and_members(start: Start) -> None:
+    client = start()
+    await enter(client)
+    _, answer = await call(client, "GET", "contacts?limit=2")
+    assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([ANN_NUMBER, BEN.id], True)
+    _, answer = await call(client, "GET", f"contacts?after={BEN.id}")
+    assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([HELPER.id], False)
+    _, answer = await call(client, "GET", "contacts?q=安")
+    assert [obj(one)["nickname"] for one in items(answer["contacts"])] == ["Ann"]
+    _, answer = await call(client, "GET", "groups?q=TEA")
+    assert [obj(one)["id"] for one in items(answer["groups"])] == [TEAM_NUMBER, TEAM.id]
+    _, answer = await call(client, "GET", f"groups/{TEAM_NUMBER}/members")
+    assert [(obj(one)["id"], obj(one)["name"]) for one in items(answer["members"])] == [
+        ("@me", "我"),
+        (ANN_NUMBER, "A"),
+    ]
+    assert (await call(client, "GET", f"groups/{ANN_NUMBER}/members"))[0] == 404
+
+
+async def test_what_another_device_sent_is_the_accounts_own(start: Start) -> None:
+    client = start()
+    await enter(client)
+    client.driver.play([message("x", id="m1", chat="@ann1", sender="@me", direction=Direction.SENT_ELSEWHERE)])
+    [shown] = await until_history(client, 1, f"?chat={ANN_NUMBER}")
+    assert (shown["direction"], shown["origin"], shown["state"]) == ("out", "device", None)

@@ -1,0 +1,96 @@
+"""The one way to make sends, whichever API they are ordered by.
+
+An order becomes sends, which are stored with the request's key and queued; then its caller may wait until they have
+ended or are held. What a caller is answered is a projection of the sends: ``calls`` has the original's words,
+``v1.messages`` those of /v1.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from wxcontroller.client.sends.model import Media, Quoted, Request, Send
+from wxcontroller.client.sends.queue import SendQueue
+from wxcontroller.client.sends.splitting import pieces
+from wxcontroller.client.store.sends import Added
+from wxcontroller.drivers.base import Driver
+
+# Until a recall is answered: one request to WeChat, which may be tried again.
+RECALL_ANSWER_SECONDS = 60.0
+# Seconds that a caller may have a send held.
+MOST_HOLD = 604_800
+# Until what an earlier process left is in the queue.
+_TAKE_UP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Order:
+    """What to send, to whom. ``hold``: seconds that it may be held, None for the account's setting."""
+
+    targets: Sequence[str]
+    is_group: bool
+    text: str = ""
+    media: Media | None = None
+    interim: bool = False
+    urgent: bool = False
+    hold: float | None = None
+    quoted: Quoted | None = None
+    origin: str = "api"
+
+
+@dataclass(slots=True)
+class Sending:
+    """Makes sends for ``queue``."""
+
+    queue: SendQueue
+    driver: Driver
+
+    def sends(self, order: Order) -> list[Send]:
+        """Return the messages that an order is: the pieces of its text, then its media, for each receiver."""
+        most, quoted = self.driver.capabilities.text_length, order.quoted
+        room = max(1, most - len(quoted.head)) if most and quoted else most
+        texts = [*pieces(order.text, room)] if order.text else []
+        found = [
+            Send(target, order.is_group, text, origin=order.origin) for target in order.targets for text in texts
+        ]
+        if quoted is not None:
+            found[0].quoted = quoted
+        if order.media is not None:
+            found += [
+                Send(target, order.is_group, media=order.media, origin=order.origin) for target in order.targets
+            ]
+        for send in found:
+            send.interim, send.urgent, send.hold = order.interim, order.urgent, order.hold
+            send.client_id = self.driver.new_client_id()
+        return found
+
+    async def store(self, sends: Sequence[Send], request: Request | None, latest: float) -> Added:
+        """Queue messages, and wait until they are on disk.
+
+        Raises Unavailable when they can't be stored, and TimeoutError at ``latest`` (the loop's time): on a slow disk
+        it takes its time, and what is not stored may be stored yet.
+        """
+        stored = self.queue.place(sends, request)
+        async with asyncio.timeout_at(latest):
+            return await asyncio.shield(stored)
+
+    async def wait(self, sends: Sequence[Send], latest: float) -> None:
+        """Wait until all have ended or are held, or until ``latest``. They go out even when the caller hangs up."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout_at(latest):
+                for send in sends:
+                    await asyncio.shield(send.answer)
+
+    async def unsettled(self) -> list[Send]:
+        """Return the sends whose end is not stored, with those that an earlier process left."""
+        # A process that has just begun does not have these at once.
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_TAKE_UP_SECONDS):
+                await self.queue.until_taken_up()
+        return self.queue.unsettled()
+
+    async def recall(self, message_id: str, target: str) -> None:
+        """Take a message back. Raises Unsupported, WeChatError, and TimeoutError: then it may be taken back."""
+        async with asyncio.timeout(RECALL_ANSWER_SECONDS):
+            await self.driver.revoke(message_id, target)

@@ -1,0 +1,238 @@
+"""The index of messages: which events are messages, of which chat, and which send each of our own was.
+
+The event log is the history; this table says where in it to look, so that a page of a chat is a few look-ups however
+long the log is. A row is written in the transaction that adds its event and goes with it. Rows hold no content: what
+a message says is read from its report.
+
+Logs that an earlier version wrote are indexed from the newest event down, in portions between other writes: the
+account serves meanwhile, and only old pages are missing until then.
+
+Chats are named by lasting ids (``openwx.objects.lasting_id``) where the report has one. Somebody who was recognised
+later has earlier messages under an id of one login; readers ask for both.
+"""
+
+# ruff: noqa: S608 - what is put together here are columns and placeholders, never values
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol, TypeVar
+
+from wxcontroller.client.store.values import as_bytes, as_float, as_int
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.openwx.objects import lasting_id
+
+SCHEMA = """
+    CREATE TABLE messages (
+        seq INTEGER PRIMARY KEY,
+        chat TEXT NOT NULL,
+        send TEXT NOT NULL DEFAULT '',
+        verdict TEXT NOT NULL DEFAULT ''
+    );
+    CREATE INDEX messages_chat ON messages (chat, seq);
+    CREATE INDEX messages_send ON messages (send) WHERE send != '';
+    CREATE TRIGGER events_forgotten AFTER DELETE ON events BEGIN DELETE FROM messages WHERE seq = old.seq; END;
+    ALTER TABLE sends ADD COLUMN quote TEXT NOT NULL DEFAULT '';
+    INSERT OR REPLACE INTO meta VALUES ('unindexed', (SELECT COALESCE(MAX(seq), 0) FROM events))
+"""
+_TYPES = ("friend_message", "group_message", "group_notice")
+_MARKS = ", ".join("?" * len(_TYPES))
+# Earlier versions kept content in reports: up to 10 MB, which is taken out row by row.
+_BODY = (
+    "CASE WHEN length(e.body) <= 65536 THEN e.body "
+    "WHEN json_valid(CAST(e.body AS TEXT)) THEN CAST(json_remove(CAST(e.body AS TEXT), '$.media_data') AS BLOB) "
+    "ELSE x'' END"
+)
+_COLUMNS = f"m.seq, m.chat, m.send, m.verdict, e.time, e.type, {_BODY}"
+_FROM = "FROM messages m JOIN events e ON e.seq = m.seq"
+_MOST = (1 << 63) - 1
+# Events that are indexed in one transaction: it holds other writes up for some milliseconds, and a commit.
+_AT_ONCE = 200
+_PAUSE_SECONDS = 0.02
+RECALLED = "recalled"
+T = TypeVar("T")
+
+
+class Log(Protocol):
+    """The database's writer."""
+
+    def write(self, work: Callable[[sqlite3.Connection], T], /) -> "asyncio.Future[T]": ...
+
+
+@dataclass(frozen=True, slots=True)
+class Indexed:
+    """What the index has of an event. ``send`` is the id of a send of ours, "" for other messages.
+
+    ``verdict`` is how that ended: a SendState, and a Refusal or ``recalled`` after a space, "" when it is not known.
+    """
+
+    chat: str
+    send: str = ""
+    verdict: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A message: its place in the index, and its report. ``time`` is when it came into the log."""
+
+    seq: int
+    indexed: Indexed
+    time: float
+    type: str
+    report: JsonObject
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Messages in order; whether there are more in the direction of reading; whether all of the log is indexed."""
+
+    found: Sequence[Found]
+    more: bool
+    complete: bool
+
+
+def indexed(report: JsonObject, verdict: str = "") -> Indexed | None:
+    """Return what the index has of a report, None for one of no message."""
+    kind, own = report.get("type"), report.get("post_type") == "send_message"
+    if report.get("post_type") == "event" or kind not in _TYPES:
+        return None
+    role = "group" if kind != "friend_message" else "receiver" if own else "sender"
+    chat = lasting_id(text(report.get(f"{role}_id")), report.get(f"{role}_uid"))
+    if not chat:
+        return None
+    if report.get("source") != "local":
+        return Indexed(chat)
+    return Indexed(chat, text(report.get("uid")), verdict or _verdict_of(report))
+
+
+def _verdict_of(report: JsonObject) -> str:
+    """Return how a send of ours ended, as far as a report of an earlier version tells."""
+    if state := text(report.get("state")):
+        return f"{state} {text(report.get('refusal'))}".strip()
+    code = integer(report.get("code"))
+    if code == 0:
+        return "delivered" if ":" in text(report.get("id")) else "accepted"
+    # That code is both a refusal's and a lost answer's: who is in doubt looks at the phone.
+    return "unknown" if code == -1 else "refused"
+
+
+def add(db: sqlite3.Connection, seq: int, found: Indexed | None) -> None:
+    """Index the event that was added as ``seq``, 0 for none."""
+    if seq and found is not None:
+        values = (seq, found.chat, found.send, found.verdict)
+        db.execute("INSERT OR IGNORE INTO messages (seq, chat, send, verdict) VALUES (?, ?, ?, ?)", values)
+
+
+def note_recall(db: sqlite3.Connection, seq: int) -> None:
+    """Note that a message was taken back."""
+    db.execute("UPDATE messages SET verdict = ? WHERE seq = ?", (f"delivered {RECALLED}", seq))
+
+
+def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int | None, most: int) -> Page:
+    """Return the ``most`` messages next to a sequence, of all chats or of one by its ids.
+
+    They are those before ``before`` (0: the newest), or with ``after`` those after that.
+    """
+    least, below = (after, _shown(db)) if after is not None else (0, min(before or _MOST, _shown(db)))
+    order = "ASC" if after is not None else "DESC"
+    found: list[Found] = []
+    for which, value in [("m.chat = ?", chat) for chat in chats] or [("? = ''", "")]:
+        rows = db.execute(
+            f"SELECT {_COLUMNS} {_FROM} WHERE {which} AND m.seq > ? AND m.seq < ? ORDER BY m.seq {order} LIMIT ?",
+            (value, least, below, most + 1),
+        )
+        found += [_found(row) for row in rows]
+    found.sort(key=lambda one: one.seq, reverse=after is None)
+    wanted = found[:most]
+    wanted.sort(key=lambda one: one.seq)
+    return Page(wanted, len(found) > most, _unindexed(db) == 0)
+
+
+def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
+    """Return each chat with the sequence of its last message. It is one look-up a chat, however many messages."""
+    found = db.execute(
+        "WITH RECURSIVE each(chat) AS (SELECT MIN(chat) FROM messages UNION ALL "
+        "SELECT (SELECT MIN(chat) FROM messages WHERE chat > each.chat) FROM each WHERE each.chat IS NOT NULL) "
+        "SELECT chat, (SELECT MAX(seq) FROM messages m WHERE m.chat = each.chat AND m.seq < ?) FROM each "
+        "WHERE chat IS NOT NULL",
+        (_shown(db),),
+    )
+    return [(str(chat), as_int(last)) for chat, last in found if last is not None]
+
+
+def at(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Found]:
+    """Return the messages of these sequences that are there, in any order."""
+    found: list[Found] = []
+    for seq in seqs:
+        found += [_found(row) for row in db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE m.seq = ?", (seq,))]
+    return found
+
+
+def by_id(db: sqlite3.Connection, identifier: str) -> Found | None:
+    """Return a message by its id: that of a send of ours, else WeChat's."""
+    for which in ("m.send = ? AND m.send != ''", "e.key = ?"):
+        row = db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE {which} LIMIT 1", (identifier,)).fetchone()
+        if row is not None:
+            return _found(row)
+    return None
+
+
+def index_older(db: sqlite3.Connection) -> bool:
+    """Index some more of what an earlier version wrote; return whether there may be still more."""
+    most = _unindexed(db)
+    rows = db.execute(
+        f"SELECT seq, {_BODY} FROM events e WHERE seq <= ? AND type IN ({_MARKS}) ORDER BY seq DESC LIMIT ?",
+        (most, *_TYPES, _AT_ONCE),
+    ).fetchall()
+    for seq, body in rows:
+        add(db, as_int(seq), indexed(kept_json(as_bytes(body))))
+    left = as_int(rows[-1][0]) - 1 if len(rows) == _AT_ONCE else 0
+    _set_unindexed(db, left)
+    return left > 0
+
+
+def look_for_older(db: sqlite3.Connection) -> bool:
+    """Return whether an earlier version has written what is not indexed; also after this one had run before.
+
+    To be asked before anything is written.
+    """
+    (newest,) = db.execute("SELECT COALESCE(MAX(seq), 0) FROM messages").fetchone()
+    found = db.execute(
+        f"SELECT MAX(seq) FROM events WHERE seq > ? AND type IN ({_MARKS})", (newest, *_TYPES)
+    ).fetchone()[0]
+    if found is not None:
+        _set_unindexed(db, max(as_int(found), _unindexed(db)))
+    return _unindexed(db) > 0
+
+
+async def index_all(log: Log, looked: "asyncio.Future[bool]") -> None:
+    """Index what an earlier version wrote, between other writes, where ``look_for_older`` has found some."""
+    more = await looked
+    while more:
+        more = await log.write(index_older)
+        await asyncio.sleep(_PAUSE_SECONDS)
+
+
+def _unindexed(db: sqlite3.Connection) -> int:
+    """Return the sequence up to which events are not indexed. A rescued file of an earlier version does not say."""
+    found = db.execute("SELECT value FROM meta WHERE name = 'unindexed'").fetchone()
+    if found is not None:
+        return integer(found[0])
+    return as_int(db.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
+
+
+def _set_unindexed(db: sqlite3.Connection, seq: int) -> None:
+    db.execute("INSERT OR REPLACE INTO meta VALUES ('unindexed', ?)", (str(seq),))
+
+
+def _shown(db: sqlite3.Connection) -> int:
+    """Return the sequence below which readers see: that of the first event that is held."""
+    (held,) = db.execute("SELECT MIN(seq) FROM events WHERE state = 'held'").fetchone()
+    return _MOST if held is None else as_int(held)
+
+
+def _found(row: tuple[object, ...]) -> Found:
+    seq, chat, send, verdict, time, kind, body = row
+    place = Indexed(str(chat), str(send), str(verdict))
+    return Found(as_int(seq), place, as_float(time), str(kind), kept_json(as_bytes(body)))

@@ -1,0 +1,198 @@
+"""Messages and sends as /v1 shows them, made from the reports in the log and from the sends in the queue.
+
+A message has one id for good. That of a send of ours is the id that its call answered, from the moment it is queued;
+every other message has WeChat's.
+"""
+
+from collections.abc import Iterable
+
+from wxcontroller.client.config import ClientConfig
+from wxcontroller.client.directory import Directory
+from wxcontroller.client.sends.model import Send, SendState
+from wxcontroller.client.sends.window import Hold
+from wxcontroller.client.store.history import RECALLED, Found
+from wxcontroller.client.v1.media import target_of
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, text
+from wxcontroller.core.model import MessageKind
+from wxcontroller.openwx.media import LABELS
+from wxcontroller.openwx.objects import lasting_id
+
+# The worst one first: a request has the worst state of its messages.
+_WORST_FIRST = (
+    SendState.REFUSED,
+    SendState.UNKNOWN,
+    SendState.HELD,
+    SendState.WAITING,
+    SendState.SENDING,
+    SendState.ACCEPTED,
+    SendState.DELIVERED,
+)
+_KINDS = {kind.value: kind for kind in MessageKind}
+# Of a send whose report is not kept any more.
+GONE: JsonObject = {"state": SendState.UNKNOWN.value, "reason": None, "detail": "its report is not kept any more"}
+
+
+class Conversations:
+    """Shows messages of an account, whose people are in ``directory``."""
+
+    def __init__(self, config: ClientConfig, directory: Directory) -> None:
+        self._config = config
+        self._directory = directory
+
+    def logged(self, found: Found, log: str) -> JsonObject:
+        """Return a message of the ``log``."""
+        report, place = found.report, found.indexed
+        own = report.get("post_type") == "send_message"
+        chat, is_group = self._directory.canonical(place.chat), found.type != "friend_message"
+        return {
+            "id": place.send or text(report.get("id")),
+            "cursor": f"{log}-{found.seq}",
+            "chat": chat,
+            "is_group": is_group,
+            "direction": "out" if own else "in",
+            "sender": self._sender(report) if report.get("sender_id") else None,
+            "time": integer(report.get("time")) or int(found.time),
+            "kind": kind_of(found).value,
+            "text": text_of(found),
+            "media": self._media(report) if report.get("format") == "media" else None,
+            "quote": _quote(report),
+            "origin": _origin(report) if own else None,
+            **(state_of_logged(found) if place.send else NO_STATE),
+        }
+
+    def queued(self, send: Send) -> JsonObject:
+        """Return a send that has not ended, as a message."""
+        directory, media, quoted = self._directory, send.media, send.quoted
+        return {
+            "id": send.client_id,
+            "cursor": None,
+            "chat": directory.canonical(send.target),
+            "is_group": send.is_group,
+            "direction": "out",
+            "sender": {"id": directory.own_id, "name": directory.own_name},
+            "time": int(send.queued_at),
+            "kind": send.kind.value,
+            "text": send.content,
+            "media": _described(send.kind, media.facts.name, media.facts.mime, media.facts.size) if media else None,
+            "quote": None
+            if quoted is None
+            else {
+                "id": quoted.id,
+                "sender": {"id": quoted.sender_id, "name": quoted.sender},
+                "text": quoted.content,
+            },
+            "origin": send.origin,
+            **state_of_send(send),
+            "recalled": False,
+        }
+
+    def _sender(self, report: JsonObject) -> JsonObject:
+        return {
+            "id": lasting_id(text(report.get("sender_id")), report.get("sender_uid")),
+            "name": text(report.get("sender")),
+        }
+
+    def _media(self, report: JsonObject) -> JsonObject:
+        kind = _KINDS.get(text(report.get("media_type")), MessageKind.FILE)
+        name, mime = text(report.get("media_name")), text(report.get("media_mime"))
+        shown = _described(kind, name, mime, integer(report.get("media_size")))
+        path = text(report.get("media_path"))
+        link = target_of(self._config, path) if report.get("source") != "local" else ""
+        return {
+            **shown,
+            "id": text(report.get("media_id")) or None,
+            "url": link or None,
+            "error": text(report.get("media_error")) or None,
+        }
+
+
+def kind_of(found: Found) -> MessageKind:
+    """Return what a message is."""
+    report = found.report
+    form = text(report.get("format"))
+    if form == "media":
+        return _KINDS.get(text(report.get("media_type")), MessageKind.FILE)
+    if found.type == "group_notice":
+        return MessageKind.NOTICE
+    return _KINDS.get(form, MessageKind.OTHER)
+
+
+def text_of(found: Found) -> str:
+    """Return what a person reads of a message; of media the words that came with them."""
+    media = found.report.get("format") == "media"
+    return text(found.report.get("media_text" if media else "content"))
+
+
+def summary_of(found: Found) -> str:
+    """Return what stands for a message that is quoted."""
+    return text_of(found) or LABELS.get(kind_of(found), "")
+
+
+NO_STATE: JsonObject = {
+    **dict.fromkeys(("state", "reason", "detail", "held_until")),
+    "recalled": False,
+}
+
+
+def state_of_logged(found: Found) -> JsonObject:
+    """Return how a send of ours has ended, from the log."""
+    state, _, reason = found.indexed.verdict.partition(" ")
+    recalled = reason == RECALLED
+    return {
+        "state": state or SendState.UNKNOWN.value,
+        "reason": reason if reason and not recalled else None,
+        "detail": None if state == SendState.DELIVERED.value else text(found.report.get("info")) or None,
+        "held_until": None,
+        "recalled": recalled,
+    }
+
+
+def state_of_send(send: Send) -> JsonObject:
+    """Return where a send is, or how it has ended."""
+    held, outcome = send.state is SendState.HELD and send.held, send.outcome
+    detail: str | None = Hold(send.held).words if held else None
+    if outcome is not None and outcome.state is not SendState.DELIVERED:
+        detail = outcome.info
+    return {
+        "state": send.state.value,
+        "reason": send.held if held else (outcome.refusal or None) if outcome is not None else None,
+        "detail": detail,
+        "held_until": int(send.hold_until) or None if held else None,
+    }
+
+
+def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tuple[JsonObject, int]:
+    """Return what the caller of a send is answered, and the status: 200 when all is over, else 202."""
+    keys = ("state", "reason", "detail", "held_until")
+    parts = [{"id": one, **{key: state.get(key) for key in keys}} for one, state in zip(ids, states, strict=True)]
+    worst = min(parts, key=lambda one: _WORST_FIRST.index(SendState(text(one["state"]))))
+    over = all(SendState(text(one["state"])).is_final for one in parts)
+    shown: list[JsonValue] = [*parts]
+    return {**worst, "id": parts[0]["id"], "chat": chat, "parts": shown}, 200 if over else 202
+
+
+def _described(kind: MessageKind, name: str, mime: str, size: int) -> JsonObject:
+    return {
+        "type": kind.value,
+        "name": name or None,
+        "mime": mime or None,
+        "size": size or None,
+        "id": None,
+        "url": None,
+        "error": None,
+    }
+
+
+def _quote(report: JsonObject) -> JsonObject | None:
+    if "quote_id" not in report:
+        return None
+    sender = text(report.get("quote_sender_id"))
+    return {
+        "id": text(report.get("quote_id")),
+        "sender": {"id": sender, "name": text(report.get("quote_sender"))} if sender else None,
+        "text": text(report.get("quote_content")),
+    }
+
+
+def _origin(report: JsonObject) -> str:
+    return text(report.get("from")) or "api" if report.get("source") == "local" else "device"

@@ -1,0 +1,557 @@
+"""/v1/messages and /v1/chats at the account's port: sending, the history, and taking messages back.
+
+The history is read from the event log by its index of messages. What is still in the queue is shown with the newest
+page, so that a reader has a whole conversation.
+"""
+
+import asyncio
+import math
+import sqlite3
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from wxcontroller.client.bodies import BODIES, Attached
+from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.directory import id_of
+from wxcontroller.client.sends.idempotency import KEY_HEADER, OtherRequest, fingerprint_of, key_of
+from wxcontroller.client.sends.model import Quoted, Request, Send
+from wxcontroller.client.sends.preparing import BadMedia
+from wxcontroller.client.sends.sending import MOST_HOLD, Order
+from wxcontroller.client.store import events, history
+from wxcontroller.client.store.history import Found
+from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.conversations import (
+    GONE,
+    Conversations,
+    answer_of,
+    state_of_logged,
+    state_of_send,
+    summary_of,
+)
+from wxcontroller.client.v1.selecting import bad, number_of
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.model import Contact, Group, MessageKind
+from wxcontroller.core.urls import is_web_address
+from wxcontroller.openwx import parameters
+from wxcontroller.openwx.described_messages import FIELDS, FILE_FIELD, PAGE_CHATS, PAGE_MESSAGES
+
+_CALL = "messages"
+_REMEDY = N_('send {"to": "an id of GET …/contacts or …/groups", "text": "…"}')
+_MEDIA_FIELDS = ("media_url", "media_id")
+_DEFAULT_PAGE = 50
+# What has just ended is on its way to the disk.
+_SETTLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a request asks for. ``upload`` is content that came with it."""
+
+    fields: Mapping[str, str]
+    upload: Attached = field(default_factory=Attached)
+
+    def get(self, name: str) -> str:
+        return self.fields.get(name, "")
+
+
+class Messages:
+    """The calls. ``parts`` are the running account's."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._shown = Conversations(parts.config, parts.directory)
+
+    # -- reading
+
+    async def listed(self, request: web.Request) -> web.StreamResponse:
+        """GET: a page of messages, of all chats or of ``chat``, the oldest first.
+
+        The newest ``limit``, or those next to ``before`` or ``after``: cursors of messages, as in /v1/events.
+        """
+        query = request.query
+        most = max(1, number_of(query, "limit", _DEFAULT_PAGE, PAGE_MESSAGES))
+        if "before" in query and "after" in query:
+            raise bad(N_("before and after exclude each other"), N_("give one of them"))
+        chats = self._parts.directory.aliases(query["chat"]) if query.get("chat") else ()
+        before, after = query.get("before"), query.get("after")
+        log = self._parts.log
+
+        def read(db: sqlite3.Connection) -> tuple[str, history.Page]:
+            name = events.name_of(db)
+            below = _seq(name, before, "before") if before is not None else 0
+            if before is not None and not below:
+                return name, history.Page((), False, True)  # nothing is before the beginning of this log
+            above = _seq(name, after, "after") if after is not None else None
+            return name, history.page(db, chats, below, above, most)
+
+        name, page = await log.read(read)
+        pending: list[JsonValue] = []
+        if before is None and not (after is not None and page.more):
+            wanted = set(chats)
+            queued = self._parts.sends.waiting()
+            pending = [self._shown.queued(send) for send in queued if not chats or send.target in wanted]
+        messages: list[JsonValue] = [self._shown.logged(found, name) for found in page.found]
+        return json_answer(
+            {
+                "account": self._parts.config.name.name,
+                "log": name,
+                "messages": messages,
+                "pending": pending[:PAGE_MESSAGES],
+                "more": page.more,
+                "complete": page.complete,
+            }
+        )
+
+    async def chats(self, request: web.Request) -> web.StreamResponse:
+        """GET: chats with their last messages, the latest first; ``before`` as of messages."""
+        query = request.query
+        most = max(1, number_of(query, "limit", _DEFAULT_PAGE, PAGE_CHATS))
+        before, directory = query.get("before"), self._parts.directory
+
+        def read(db: sqlite3.Connection) -> tuple[str, list[Found], bool]:
+            name = events.name_of(db)
+            latest: dict[str, int] = {}
+            for chat, seq in history.chats(db):
+                chat = directory.canonical(chat)
+                latest[chat] = max(seq, latest.get(chat, 0))
+            below = math.inf if before is None else _seq(name, before, "before")
+            seqs = sorted((seq for seq in latest.values() if seq < below), reverse=True)
+            return name, history.at(db, seqs[:most]), len(seqs) > most
+
+        name, found, more = await self._parts.log.read(read)
+        shown: list[JsonValue] = [self._chat(one, name) for one in found]
+        return json_answer({"account": self._parts.config.name.name, "log": name, "chats": shown, "more": more})
+
+    def _chat(self, found: Found, log: str) -> JsonObject:
+        last, known = self._shown.logged(found, log), self._parts.directory.find(found.indexed.chat)
+        report = found.report
+        own, is_group = last["direction"] == "out", last["is_group"]
+        named = text(report.get("group" if is_group else "receiver" if own else "sender"))
+        return {
+            "id": last["chat"],
+            "name": self._parts.directory.name_of(known) if known is not None else named,
+            "is_group": is_group,
+            "known": known is not None,
+            "last": last,
+        }
+
+    async def one(self, request: web.Request) -> web.StreamResponse:
+        """GET one by its id."""
+        send, found, log = await self._look_up(request.match_info["id"])
+        if send is not None:
+            return json_answer(self._shown.queued(send))
+        if found is None:
+            raise _no_such_message(request.match_info["id"])
+        return json_answer(self._shown.logged(found, log))
+
+    # -- sending
+
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """POST: send a text, media or both to somebody or to a group."""
+        asked = await self._read(request)
+        try:
+            key = key_of(request.headers.getall(KEY_HEADER, ()), "")
+        except parameters.BadParameter as problem:
+            raise bad(problem.text, problem.remedy_text) from None
+        latest = asyncio.get_running_loop().time() + self._wait_of(asked)
+        if not key:
+            return await self._answered(await self._begin(asked, None), latest)
+        content = await asyncio.to_thread(asked.upload.digest) if asked.upload else b""
+        fields = {name: value for name, value in asked.fields.items() if name != "wait"}
+        keyed = Request(key, fingerprint_of(_CALL, fields, content), _CALL)
+
+        async def again(known: Request) -> JsonObject:
+            return known.answer or {}
+
+        try:
+            begun = await self._parts.requests.once(keyed, lambda: self._begin_or_refuse(asked, keyed), again)
+        except OtherRequest:
+            raise Refused(
+                422,
+                "key-reused",
+                N_("this {key_header} came with another request before"),
+                N_("a new request needs a new key"),
+                key_header=KEY_HEADER,
+            ) from None
+        return await self._answered(begun, latest)
+
+    async def _begin_or_refuse(self, asked: Asked, keyed: Request) -> JsonObject:
+        """Begin, with a refusal as an answer: everybody who waits for this request gets it."""
+        try:
+            return await self._begin(asked, keyed)
+        except Refused as problem:
+            return {"error": problem.as_json(), "status": problem.status}
+
+    async def _begin(self, asked: Asked, keyed: Request | None) -> JsonObject:
+        """Store what is asked for; return its receiver and the ids of its messages. Raises Refused, OtherRequest."""
+        parts = self._parts
+        order, chat = await self._order(asked)
+        sends = parts.sending.sends(order)
+        ids: list[JsonValue] = [send.client_id for send in sends]
+        begun: JsonObject = {"chat": chat, "messages": ids}
+        if keyed is not None:
+            keyed = Request(
+                keyed.key,
+                keyed.fingerprint,
+                keyed.call,
+                begun,
+                sends[0].target,
+                {send.part: {} for send in sends},
+            )
+        latest = asyncio.get_running_loop().time() + parts.config.limits.send_answer_seconds
+        try:
+            added = await parts.sending.store(sends, keyed, latest)
+        except TimeoutError:
+            raise Refused(
+                503,
+                "unavailable",
+                Text("the message can't be stored for now: {why}", why=parts.log.trouble or Text("the disk is slow")),
+                N_("it may be sent yet; repeat the request with the same Idempotency-Key"),
+            ) from None
+        if added.known is not None:  # the same key was on its way to the disk
+            if keyed is None or added.known.fingerprint != keyed.fingerprint:
+                raise OtherRequest
+            return added.known.answer or begun
+        return begun
+
+    async def _answered(self, begun: JsonObject, latest: float) -> web.Response:
+        """Answer how messages have ended, or where they are at ``latest``."""
+        if "error" in begun:
+            return json_answer({"error": begun["error"]}, integer(begun.get("status")))
+        ids = [text(one) for one in items(begun.get("messages"))]
+        queued = {send.client_id: send for send in await self._parts.sending.unsettled()}
+        sends = {one: queued[one] for one in ids if one in queued}
+        await self._parts.sending.wait([*sends.values()], latest)
+        states: list[JsonObject] = []
+        for one in ids:
+            if one in sends:
+                states.append(state_of_send(sends[one]))
+            else:
+                found = await self._logged(one)
+                states.append(state_of_logged(found) if found is not None else GONE)
+        answer, status = answer_of(ids, states, text(begun.get("chat")))
+        return json_answer(answer, status)
+
+    async def _order(self, asked: Asked) -> tuple[Order, str]:
+        """Return what to send, and the chat's id. Nothing is changed before all of it is checked. Raises Refused."""
+        parts, to = self._parts, asked.get("to")
+        if not to:
+            raise bad(N_("to is missing"), _REMEDY)
+        sources = [name for name in _MEDIA_FIELDS if asked.get(name)] + ([FILE_FIELD] if asked.upload else [])
+        if not asked.get("text") and not sources:
+            raise bad(N_("there is nothing to send"), N_("give text, media_url, media_id or a file"))
+        if len(sources) > 1:
+            raise bad(
+                N_("{names} exclude each other"), N_("send each in a request of its own"), names=" and ".join(sources)
+            )
+        if asked.get("media_url") and not is_web_address(asked.get("media_url")):
+            raise bad(N_("media_url is not an http or https URL"), N_("upload the content as file instead"))
+        if asked.get("reply_to") and not asked.get("text"):
+            raise bad(N_("reply_to needs a text"), N_("media can't quote a message; add text"))
+        hold = _seconds(asked, "hold", MOST_HOLD)
+        interim, urgent = _flag(asked, "interim"), _flag(asked, "urgent")
+        self._check_capabilities(asked, bool(sources))
+        self._check_state(1 + bool(asked.get("text") and sources))
+        target = parts.directory.find(to)
+        if target is None:
+            raise Refused(
+                404,
+                "no-such-peer",
+                N_("the account knows nobody and no group with the id {id}"),
+                N_("take an id of GET …/contacts, …/groups or …/chats"),
+                id=f"{to[:64]!r}",
+            )
+        quoted = await self._quoted(asked.get("reply_to"), target) if asked.get("reply_to") else None
+        media = None
+        if sources:
+            given = {name: value for name in ("media_id", "media_name", "media_type") if (value := asked.get(name))}
+            if asked.get("media_url"):
+                given["media_path"] = asked.get("media_url")
+            try:
+                media = await parts.media.describe(given, asked.upload)
+            except BadMedia as problem:
+                raise Refused(
+                    500,
+                    "disk",
+                    Text("the content can't be stored: {reason}", reason=problem.reason or problem.message),
+                    N_("check the account's state directory"),
+                ) from None
+            if media.fault is not None:
+                most = parts.config.number("media_size_max")
+                raise Refused(
+                    413,
+                    "too-large",
+                    N_("the content is larger than {most} bytes"),
+                    N_("see media_size_max in wxclient(8)"),
+                    most=most,
+                )
+        order = Order(
+            (target.id,), isinstance(target, Group), asked.get("text"), media, interim, urgent, hold, quoted
+        )
+        return order, id_of(target)
+
+    def _check_capabilities(self, asked: Asked, has_media: bool) -> None:
+        able, wanted = self._parts.driver.capabilities.sends, asked.get("media_type")
+        if wanted and wanted not in set(MessageKind):
+            raise bad(
+                N_("{word} is no type of media"),
+                N_("leave media_type out, or see the API reference"),
+                word=wanted[:64],
+            )
+        missing = MessageKind(wanted) if wanted and MessageKind(wanted) not in able else None
+        if asked.get("text") and MessageKind.TEXT not in able:
+            missing = MessageKind.TEXT
+        if has_media and not any(kind.is_media for kind in able):
+            missing = missing or MessageKind.FILE
+        if missing is not None:
+            raise self._unsupported(Text("messages of the kind {kind}", kind=missing.value))
+
+    def _check_state(self, number: int) -> None:
+        """Raise Refused while nothing can be sent or queued."""
+        parts = self._parts
+        if parts.sends.closing:
+            raise Refused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
+        if parts.sends.no_room(number):
+            raise Refused(
+                429,
+                "queue-full",
+                N_("{number} sends wait already"),
+                N_("send again when the queue is shorter"),
+                number=len(parts.sends),
+            )
+        if parts.log.trouble:
+            raise Refused(
+                503,
+                "unavailable",
+                Text("the message can't be stored: {why}", why=parts.log.trouble),
+                N_("check the disk of the state directory"),
+            )
+        if not parts.at_work and not parts.holds_for_login:
+            name = parts.config.name.name
+            raise Refused(
+                409,
+                "not-logged-in",
+                Text("{account} is not logged in: {status}", account=name, status=parts.session.status),
+                N_("log in: wxctl start {account}"),
+                account=name,
+            )
+
+    def _unsupported(self, what: Text) -> Refused:
+        return Refused(
+            409,
+            "unsupported",
+            Text("the {route} route does not have {what}", route=self._parts.config.options["driver"], what=what),
+            N_("use an account on a route that does: docs/routes.md"),
+        )
+
+    async def _quoted(self, identifier: str, target: Contact | Group) -> Quoted:
+        directory, found = self._parts.directory, await self._logged(identifier)
+        if found is None:
+            raise _no_such_message(identifier)
+        shown = self._shown.logged(found, "")
+        if shown["chat"] != id_of(target):
+            raise bad(N_("reply_to is a message of another chat"), N_("quote a message of the same chat"))
+        sender = obj(shown["sender"])
+        own = shown["direction"] == "out"
+        return Quoted(
+            identifier,
+            text(sender.get("id")),
+            directory.own_name if own else text(sender.get("name")),
+            summary_of(found),
+        )
+
+    def _wait_of(self, asked: Asked) -> float:
+        most = self._parts.config.limits.send_answer_seconds
+        found = _seconds(asked, "wait", most)
+        return most if found is None else found
+
+    async def _read(self, request: web.Request) -> Asked:
+        """Read a JSON object or a form. Raises Refused, and as Bodies.read."""
+        kind = request.content_type
+        if kind == "application/json":
+            return Asked(_texts(await request.app[BODIES].small(request)))
+        if kind != "multipart/form-data":
+            raise Refused(
+                415,
+                "bad-type",
+                N_("the body is neither JSON nor a form"),
+                N_("send application/json, or multipart/form-data with a file"),
+            )
+        try:
+            body = await request.app[BODIES].read(request)
+        except OSError as problem:
+            raise Refused(
+                500,
+                "disk",
+                Text("the body can't be stored: {reason}", reason=problem.strerror or ""),
+                N_("check the account's state directory"),
+            ) from None
+        return await asyncio.to_thread(_form, request.headers["Content-Type"], body)
+
+    # -- taking back
+
+    async def recall(self, request: web.Request) -> web.StreamResponse:
+        """DELETE: take back a message of ours: give up one that waits, recall one that was delivered."""
+        identifier = request.match_info["id"]
+        send, found, _ = await self._look_up(identifier)
+        if send is not None and await self._parts.sends.cancel(send.client_id):
+            return json_answer({"id": identifier, "result": "cancelled"})
+        if not self._parts.driver.capabilities.recall:
+            raise self._unsupported(Text("a recall of messages"))
+        if send is not None:
+            raise Refused(409, "being-sent", N_("the message is being sent"), N_("recall it when it is delivered"))
+        if found is None:
+            raise _no_such_message(identifier)
+        message_id, _, target = text(found.report.get("id")).partition(":")
+        state, _, word = found.indexed.verdict.partition(" ")
+        if not found.indexed.send or state != "delivered" or not target:
+            raise Refused(
+                409,
+                "not-recallable",
+                N_("only messages that were sent with this API and delivered can be recalled"),
+                N_("recall it on the phone"),
+            )
+        if word != history.RECALLED:
+            await self._recalled(message_id, target)
+            seq = found.seq
+            await self._parts.log.write(lambda db: history.note_recall(db, seq))
+        return json_answer({"id": identifier, "result": "recalled"})
+
+    async def _recalled(self, message_id: str, target: str) -> None:
+        if not self._parts.at_work:
+            self._check_state(0)
+        try:
+            await self._parts.sending.recall(message_id, target)
+        except TimeoutError:
+            raise Refused(
+                504, "too-slow", N_("WeChat did not answer in time"), N_("check on the phone whether it is recalled")
+            ) from None
+        except WeChatError as problem:
+            if problem.unsure:
+                raise Refused(
+                    504,
+                    "too-slow",
+                    Text("the message may be recalled: {reason}", reason=problem.full_text),
+                    N_("check on the phone whether it is recalled"),
+                ) from None
+            raise Refused(
+                409,
+                "recall-refused",
+                Text("WeChat does not recall it: {reason}", reason=problem.full_text),
+                N_("WeChat recalls messages for two minutes only"),
+            ) from None
+        except Unsupported as problem:
+            raise Refused(409, "unsupported", problem.text, problem.remedy_text) from None
+
+    # -- looking up
+
+    async def _look_up(self, identifier: str) -> tuple[Send | None, Found | None, str]:
+        """Return a message by its id: from the queue, else from the log; and the log's name."""
+        for send in await self._parts.sending.unsettled():
+            if send.client_id == identifier and not send.state.is_final:
+                return send, None, ""
+        log = self._parts.log
+        await log.settled(_SETTLE_SECONDS)
+        return None, *await log.read(lambda db: (history.by_id(db, identifier), events.name_of(db)))
+
+    async def _logged(self, identifier: str) -> Found | None:
+        return (await self._look_up(identifier))[1]
+
+
+def _no_such_message(identifier: str) -> Refused:
+    return Refused(
+        404,
+        "no-such-message",
+        N_("there is no message {id}"),
+        N_("it may be too old (event_keep_days), or belong to another account"),
+        id=f"{identifier[:64]!r}",
+    )
+
+
+def _seq(log: str, cursor: str, name: str) -> int:
+    """Return the sequence in a cursor; of another log, which came before this one, 0. Raises Refused."""
+    of, dash, number = cursor.rpartition("-")
+    if not number.isascii() or not number.isdecimal() or len(number) > 18:
+        raise bad(N_("{key} is not a cursor"), N_("take the cursor of a message"), key=name)
+    return int(number) if not dash or of == log else 0
+
+
+def _texts(body: bytes) -> dict[str, str]:
+    """Return a JSON object's members as texts. Raises Refused."""
+    try:
+        given = read_json(body or b"null")
+    except ValueError:
+        raise bad(N_("the body is not JSON"), _REMEDY) from None
+    if not isinstance(given, dict):
+        raise bad(N_("the body is not a JSON object"), _REMEDY)
+    found: dict[str, str] = {}
+    for name, value in given.items():
+        kind = _known(name)
+        if value is None:
+            continue
+        right = isinstance(value, bool) if kind is bool else isinstance(value, kind) and not isinstance(value, bool)
+        if not right:
+            raise bad(
+                N_("{name} must be {type}"),
+                _REMEDY,
+                name=name,
+                type=Text("true or false") if kind is bool else Text("a text") if kind is str else Text("a number"),
+            )
+        found[name] = str(int(value)) if isinstance(value, bool) else text(value)
+    return found
+
+
+def _known(name: str) -> "type | tuple[type, ...]":
+    kind = FIELDS.get(name)
+    if kind is None:
+        raise bad(
+            N_("unknown field {name}"),
+            N_("known are: {names}"),
+            name=name[:64],
+            names=", ".join([*FIELDS, FILE_FIELD]),
+        )
+    return (int, float) if kind is float else kind
+
+
+def _form(content_type: str, body: parameters.Body) -> Asked:
+    found: dict[str, str] = {}
+    upload = Attached()
+    try:
+        for name, value in parameters.values_of("", content_type, body):
+            if name == FILE_FIELD:
+                upload = Attached(value)
+                if not upload:
+                    raise bad(N_("the file is empty"), N_("nothing is sent then"))
+            elif name != "token":  # who calls was checked
+                _known(name)
+                found[name] = parameters.text_of(name, value)
+        if upload and not found.get("media_name"):
+            found["media_name"] = parameters.file_name_of(content_type, body, FILE_FIELD)
+    except parameters.BadParameter as problem:
+        raise bad(problem.text, problem.remedy_text) from None
+    return Asked(found, upload)
+
+
+def _seconds(asked: Asked, name: str, most: float) -> float | None:
+    """Return a number of seconds, None when it is not given. Raises Refused."""
+    given = asked.get(name)
+    if not given:
+        return None
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= MOST_HOLD:
+        raise bad(N_("{name} is not a number of seconds"), N_("give one from 0 to {most}"), name=name, most=int(most))
+    return min(seconds, most)
+
+
+def _flag(asked: Asked, name: str) -> bool:
+    given = asked.get(name)
+    if given not in ("", "0", "1", "true", "false"):
+        raise bad(N_("{name} must be {type}"), _REMEDY, name=name, type=Text("true or false"))
+    return given in ("1", "true")

@@ -1,0 +1,279 @@
+"""Messages, chats and people of an account over HTTP, described.
+
+They are answered at the account's own port, and by the controller for the account that its path names.
+"""
+
+from collections.abc import Mapping
+
+from wxcontroller.openwx.described_sends import HOLDS, REFUSALS
+from wxcontroller.openwx.describing import (
+    BINARY,
+    NUMBER,
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Parameter,
+    Route,
+    Schema,
+    listing,
+    maybe,
+    record,
+    ref,
+    word,
+)
+
+# Of one answer: what a person reads, or a program walks through, at a time.
+PAGE_MESSAGES = 200
+PAGE_CHATS = 200
+PAGE_PEOPLE = 1000
+# What a send may say, in JSON or a form; a form may have a file besides.
+FIELDS: Mapping[str, type] = {
+    "to": str,
+    "text": str,
+    "reply_to": str,
+    "media_url": str,
+    "media_id": str,
+    "media_name": str,
+    "media_type": str,
+    "interim": bool,
+    "urgent": bool,
+    "hold": float,
+    "wait": float,
+}
+FILE_FIELD = "file"
+# What a request is refused with, besides what every request may be.
+CODES = (
+    *("no-such-message", "no-such-peer", "key-reused", "queue-full", "stopping", "not-logged-in", "unsupported"),
+    *("not-recallable", "recall-refused", "bad-type"),
+)
+STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unknown")
+_MEDIA_TYPES = ("image", "video", "file", "emoticon")
+
+
+def _said(kind: Schema, meaning: str) -> Schema:
+    return {**kind, "description": meaning}
+
+
+_MEANINGS = {
+    "to": "a lasting id of a person or group, as contacts, groups and chats have it",
+    "text": "the text; long ones are split where the route needs it",
+    "reply_to": "the id of a message of the same chat that the text answers to",
+    "media_url": "an http or https URL of content to send",
+    "media_id": "the id of media that were received or sent before",
+    "media_name": "the file's name",
+    "media_type": "what to send it as; by default the content decides",
+    "interim": "progress, which may be dropped when an answer goes out first",
+    "urgent": "it goes before messages that are not",
+    "hold": "seconds for which it may be held; by default the account's setting",
+    "wait": "seconds to wait for the outcome; 0 answers as soon as it is stored",
+}
+_TYPES: Mapping[type, Schema] = {str: TEXT, bool: SWITCH, float: NUMBER}
+_FIELD_SCHEMAS: Mapping[str, Schema] = {
+    name: _said(word(*_MEDIA_TYPES) if name == "media_type" else _TYPES[kind], _MEANINGS[name])
+    for name, kind in FIELDS.items()
+}
+_OPTIONAL = tuple(name for name in (*FIELDS, FILE_FIELD) if name != "to")
+_PERSON = record({"id": TEXT, "name": TEXT})
+_OUTCOME: Mapping[str, Schema] = {
+    "state": _said(word(*STATES), "where it is, or how it has ended"),
+    "reason": _said(maybe(word(*HOLDS, *REFUSALS)), "why it is held or refused, for programs"),
+    "detail": _said(maybe(TEXT), "the same in words"),
+    "held_until": _said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+}
+SCHEMAS: Mapping[str, Schema] = {
+    "NewMessage": record(_FIELD_SCHEMAS, _OPTIONAL, "a message to send: text, media or both"),
+    "NewMessageForm": record(
+        {**_FIELD_SCHEMAS, FILE_FIELD: _said(BINARY, "content to send")}, _OPTIONAL, "the same as a form, with a file"
+    ),
+    "SentPart": record(
+        {"id": _said(TEXT, "the id of this message"), **_OUTCOME},
+        meaning="one of the messages that a send consists of",
+    ),
+    "SentMessage": record(
+        {
+            "id": _said(TEXT, "the id of the message, of the first of its parts"),
+            "chat": _said(TEXT, "the lasting id of the chat"),
+            **_OUTCOME,
+            "parts": _said(listing(ref("SentPart")), "its messages: pieces of a long text, then media"),
+        },
+        meaning="what has become of a send; the worst state of its parts",
+    ),
+    "MessageMedia": record(
+        {
+            "type": _said(TEXT, "image, voice, video, file and so on"),
+            "name": _said(maybe(TEXT), "the file's name"),
+            "mime": _said(maybe(TEXT), "its media type"),
+            "size": _said(maybe(WHOLE), "bytes"),
+            "id": _said(maybe(TEXT), "good for sending the same again, as media_id"),
+            "url": _said(maybe(TEXT), "the path of the content at this controller, if the account has it"),
+            "error": _said(maybe(TEXT), "why the content is not there"),
+        },
+        meaning="media of a message",
+    ),
+    "Message": record(
+        {
+            "id": _said(TEXT, "its id, for good"),
+            "cursor": _said(maybe(TEXT), "its place in the history, for before and after; null: it is still queued"),
+            "chat": _said(TEXT, "the lasting id of the person or group"),
+            "is_group": _said(SWITCH, "whether the chat is a group"),
+            "direction": _said(word("in", "out"), "received, or sent by the account"),
+            "sender": _said(maybe(_PERSON), "who wrote it; null: WeChat itself"),
+            "time": _said(WHOLE, "in seconds since 1970"),
+            "kind": _said(TEXT, "text, image, voice, video, file, app, card, location, revoke, notice and so on"),
+            "text": _said(TEXT, "what a person reads; of media the words that came with them"),
+            "media": _said(maybe(ref("MessageMedia")), "its content; null: it has none"),
+            "quote": _said(
+                maybe(record({"id": TEXT, "sender": maybe(_PERSON), "text": TEXT})), "the message that it answers to"
+            ),
+            "origin": _said(
+                maybe(TEXT), "api, code (a webhook's reply), reminder or device (another device); null: received"
+            ),
+            **_OUTCOME,
+            "state": _said(maybe(word(*STATES)), "of a send: where it is, or how it has ended"),
+            "recalled": _said(SWITCH, "whether it was recalled with this API"),
+        },
+        meaning="a message; state and the like are those of sends with this API",
+    ),
+    "Chat": record(
+        {
+            "id": _said(TEXT, "the lasting id of the person or group"),
+            "name": _said(TEXT, "the name to show"),
+            "is_group": _said(SWITCH, "whether it is a group"),
+            "known": _said(SWITCH, "whether messages can be sent to it at present"),
+            "last": _said(ref("Message"), "its last message"),
+        },
+        meaning="a chat with its last message",
+    ),
+    "ContactEntry": record(
+        {
+            "id": _said(TEXT, "the lasting id"),
+            "name": _said(TEXT, "the name to show"),
+            "kind": _said(word("friend", "official", "system"), "what kind of contact it is"),
+            "remark": _said(TEXT, "the name that the account has given"),
+            "nickname": _said(TEXT, "the name that the person has chosen"),
+            "wechat_id": _said(TEXT, "the account name, where WeChat tells one"),
+            "province": _said(TEXT, "province, as written in the profile"),
+            "city": _said(TEXT, "city, as written in the profile"),
+            "signature": _said(TEXT, "line under the name"),
+            "sex": _said(TEXT, "male or female; empty if unknown"),
+        },
+        meaning="somebody whom the account knows",
+    ),
+    "GroupEntry": record(
+        {
+            "id": _said(TEXT, "the lasting id"),
+            "name": _said(TEXT, "its name, or names of members"),
+            "members": _said(WHOLE, "how many are known"),
+            "owner": _said(maybe(TEXT), "the lasting id of the owner"),
+        },
+        meaning="a group that the account knows",
+    ),
+    "GroupMember": record(
+        {
+            "id": _said(TEXT, "the lasting id"),
+            "name": _said(TEXT, "the name to show"),
+            "display": _said(TEXT, "the name in this group, if one was chosen"),
+            "nickname": _said(TEXT, "the name that the person has chosen"),
+        },
+        meaning="a member of a group",
+    ),
+}
+_ID = Parameter("id", "the message's id", place="path")
+_BEFORE = Parameter("before", "the cursor of a message: those before it")
+_Q = Parameter("q", "a part of a name or id")
+_AFTER_ID = Parameter("after", "the id of the last that is known")
+
+
+def _limit(most: int) -> Parameter:
+    return Parameter("limit", f"at most so many, up to {most}", WHOLE)
+
+
+def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[Route, ...]:
+    """Return the calls below ``path`` (an account's in /v1); ``first`` are the path's own parameters."""
+
+    def page(name: str, schema: str, *more: str) -> Schema:
+        fields: dict[str, Schema] = {"account": TEXT, name: listing(ref(schema)), "more": SWITCH}
+        return record({**fields, **dict.fromkeys(more, TEXT)})
+
+    def failed(*statuses: int) -> tuple[int, ...]:
+        return tuple(sorted({*failures, *statuses}))
+
+    messages = {
+        "account": TEXT,
+        "log": _said(TEXT, "the name of the log, which begins each cursor"),
+        "messages": _said(listing(ref("Message")), "the oldest first"),
+        "pending": _said(listing(ref("Message")), "sends that have not ended, with the newest messages"),
+        "more": _said(SWITCH, "whether there are more in this direction"),
+        "complete": _said(SWITCH, "false while the log of an earlier version is being indexed"),
+    }
+    key = Parameter("Idempotency-Key", "repeating a send with the same key sends one message", place="header")
+    return (
+        Route(
+            *("POST", f"{path}/messages", "send a text, media or both; 202: it is not over yet"),
+            {200: ref("SentMessage"), 202: ref("SentMessage")},
+            (*first, key),
+            ref("NewMessage"),
+            failures=failed(404, 409, 415, 422, 429, 504),
+            tag="v1",
+            upload=ref("NewMessageForm"),
+        ),
+        Route(
+            *(
+                "GET",
+                f"{path}/messages",
+                "the history, of all chats or one: the newest messages, or next to a cursor",
+            ),
+            {200: record(messages)},
+            (
+                *first,
+                Parameter("chat", "only messages of this chat"),
+                _BEFORE,
+                Parameter("after", "the cursor of a message: those after it"),
+                _limit(PAGE_MESSAGES),
+            ),
+            failures=failures,
+            tag="v1",
+        ),
+        Route(
+            *("GET", f"{path}/messages/{{id}}", "one message"),
+            {200: ref("Message")},
+            (*first, _ID),
+            failures=failed(404),
+            tag="v1",
+        ),
+        Route(
+            *("DELETE", f"{path}/messages/{{id}}", "recall a message that was sent, or cancel it while it waits"),
+            {200: record({"id": TEXT, "result": word("recalled", "cancelled")})},
+            (*first, _ID),
+            failures=failed(404, 409, 504),
+            tag="v1",
+        ),
+        Route(
+            *("GET", f"{path}/chats", "chats with their last messages, the latest first"),
+            {200: page("chats", "Chat", "log")},
+            (*first, _BEFORE, _limit(PAGE_CHATS)),
+            failures=failures,
+            tag="v1",
+        ),
+        Route(
+            *("GET", f"{path}/contacts", "whom the account knows"),
+            {200: page("contacts", "ContactEntry")},
+            (*first, _Q, _AFTER_ID, _limit(PAGE_PEOPLE)),
+            failures=failures,
+            tag="v1",
+        ),
+        Route(
+            *("GET", f"{path}/groups", "groups that the account knows"),
+            {200: page("groups", "GroupEntry")},
+            (*first, _Q, _AFTER_ID, _limit(PAGE_PEOPLE)),
+            failures=failures,
+            tag="v1",
+        ),
+        Route(
+            *("GET", f"{path}/groups/{{id}}/members", "the members of a group"),
+            {200: record({"account": TEXT, "group": TEXT, "members": listing(ref("GroupMember"))})},
+            (*first, Parameter("id", "the group's id", place="path")),
+            failures=failed(404),
+            tag="v1",
+        ),
+    )
