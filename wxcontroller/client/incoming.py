@@ -17,7 +17,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.resuming import with_media
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.store.media import MediaIndex, media_to_json
-from wxcontroller.core.model import Direction, Media
+from wxcontroller.core.model import Direction, Media, MessageKind
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.media import MediaFacts
@@ -53,7 +53,7 @@ class Incoming:
             log.exception("message %s can't be reported", message.id)
             return
         if not message.kind.is_media:
-            self.reporter.message(report, message.id)
+            self.reporter.message(report, message.id, is_notice=message.kind is MessageKind.NOTICE)
             return
         source = media_to_json(message.media) if message.media else {}
         slot = self.reporter.hold(report, message.id, source)

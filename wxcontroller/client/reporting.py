@@ -69,9 +69,12 @@ class Reporter:
         for report in reports:
             self.event(report)
 
-    def message(self, report: JsonObject, key: str = "", media: str = "") -> None:
-        """Report a message, received or sent. ``media``: the file that holds what is in ``media_data``."""
-        self.log.append(_without(report, media), self.delivers(report), key, media)
+    def message(self, report: JsonObject, key: str = "", media: str = "", is_notice: bool = False) -> None:
+        """Report a message, received or sent. ``media``: the file that holds what is in ``media_data``.
+
+        ``is_notice``: nobody wrote it.
+        """
+        self.log.append(_without(report, media), self.delivers(report), key, media, is_notice)
         self._ring(report)
 
     def delivers(self, report: JsonObject) -> bool:

@@ -75,7 +75,7 @@ class Polling:
         until = loop.time() + HOLD_SECONDS
         while True:
             news = self.log.news
-            found = await self.log.shown(Selection(after=after, log=log, types=TYPES), _READ_AT_ONCE)
+            found = await self.log.shown(Selection(after=after, log=log, types=TYPES, spoken=True), _READ_AT_ONCE)
             messages, last = self._messages(found, consumer, origin)
             if consumer.is_deleted:
                 return SESSION_OVER

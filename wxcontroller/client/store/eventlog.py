@@ -116,17 +116,20 @@ class EventLog:
 
     # -- writing
 
-    def append(self, report: JsonObject, deliver: bool, key: str = "", media: str = "") -> None:
+    def append(
+        self, report: JsonObject, deliver: bool, key: str = "", media: str = "", is_notice: bool = False
+    ) -> None:
         """Add an event. ``key`` tells one that may come twice, as a message's id does; the second is left out.
 
-        ``media`` is the file whose content belongs into the report.
+        ``media`` is the file whose content belongs into the report. ``is_notice``: nobody wrote it.
         """
+        source = tables.NOTICE if is_notice else ""
         state = State.PENDING if deliver else State.KEPT
         kind, body, received = type_of(report), to_bytes(report), _is_received(report)
         indexed = history.indexed(report)
 
         def work(db: sqlite3.Connection) -> None:
-            seq = tables.insert(db, kind, key, body, state, media)
+            seq = tables.insert(db, kind, key, body, state, media, source)
             history.add(db, seq, indexed)
             if seq and received:
                 tables.note_message(db, Moved.RECEIVED)

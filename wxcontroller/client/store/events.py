@@ -74,6 +74,8 @@ _COLUMNS = (
     "CASE WHEN length(body) <= ? THEN body ELSE x'' END"
 )
 ANY_SIZE = 1 << 40
+# The source of an entry that nobody wrote: joined, removed, red packet. In a private chat its report does not tell.
+NOTICE = "notice"
 # Readers see what is before the first entry that is held.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
 # An entry of this log: sequences count anew in the one that replaces a damaged log.
@@ -181,7 +183,7 @@ class Selection:
 
     A cursor is a log's name and a sequence: with ``log``, ``after`` counts in the log of this name only. In any other
     log, as begins when a damaged one can't be read at all, everything comes after it. ``queue``: without what is in
-    the retry lane.
+    the retry lane. ``spoken``: without WeChat's own words in a chat.
     """
 
     states: tuple[State, ...] = ()
@@ -190,6 +192,7 @@ class Selection:
     types: tuple[str, ...] = ()
     log: str = ""
     queue: bool = False
+    spoken: bool = False
 
     def where(self) -> tuple[str, list[object]]:
         """Return a condition in SQL and its values."""
@@ -203,6 +206,8 @@ class Selection:
                 values.extend(str(one) if isinstance(one, State) else one for one in wanted)
         if self.queue:
             clauses.append("aside = ''")
+        if self.spoken:
+            clauses.append(f"source != '{NOTICE}'")
         return " AND ".join(clauses), values
 
 
