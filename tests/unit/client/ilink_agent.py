@@ -2,21 +2,32 @@
 
 import asyncio
 import contextlib
+import hashlib
+import io
+import secrets
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+from yarl import URL
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.test_ilink_account import quickly as ilink_driver
 from tests.unit.drivers.ilink_kit import Bench, bench
 from tests.unit.drivers.kit import HURRY, Wechat, friend, wechat
+from wxcontroller.core.aes import encrypted, padded_size
+from wxcontroller.core.jsontypes import text
 from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.openwx import credentials
+from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.account import ServerAccount
+from wxcontroller.sandbox.compose import Draft
+from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import ItemMedia
+from wxcontroller.sandbox.ilink.items import KeyForm, ItemMedia
 
 ORIGIN = "http://gate.example:2000"
 # JSON of answers, looked into by tests only
@@ -41,14 +52,14 @@ class Agent:
     def url(self, path: str) -> str:
         return f"http://127.0.0.1:{self.client.port}{path}"
 
-    async def call(self, name: str, status: int = 200, **body: Json) -> Json:
+    async def call(self, name: str, expected: int = 200, **body: Json) -> Json:
         """POST a call; return its answer."""
         body = {**body, "base_info": {"channel_version": "2.4.9", "bot_agent": "Test/1.0"}}
         async with (
             asyncio.timeout(PATIENCE),
             self.client.http.post(self.url(f"/ilink/bot/{name}"), json=body, headers=self.headers) as answer,
         ):
-            assert answer.status == status, await answer.text()
+            assert answer.status == expected, await answer.text()
             return await answer.json()
 
     async def updates(self, cursor: str | None = None) -> list[Json]:
@@ -94,6 +105,49 @@ class Agent:
             **fields,
         }
         return await self.call("sendmessage", msg=message)
+
+    # -- content
+
+    async def permit(self, kind: int, content: bytes, key: bytes, **changes: Json) -> Json:
+        facts = {
+            "filekey": secrets.token_hex(16),
+            "media_type": kind,
+            "to_user_id": "",
+            "rawsize": len(content),
+            "rawfilemd5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+            "filesize": padded_size(len(content)),
+            "aeskey": key.hex(),
+            "no_need_thumb": True,
+        }
+        return await self.call("getuploadurl", **{**facts, **changes})
+
+    async def put(self, url: str, ciphertext: bytes) -> tuple[int, str]:
+        """Upload as an agent does, without any header; return the status and the parameter, or why not."""
+        async with self.client.http.post(self.local(url), data=ciphertext, headers=self.passing) as answer:
+            found = answer.headers.get("x-encrypted-param") or answer.headers.get("x-error-message") or ""
+            return answer.status, found
+
+    async def uploaded(self, kind: int, content: bytes, key: bytes) -> str:
+        answer = await self.permit(kind, content, key)
+        assert answer["ret"] == 0, answer
+        status, parameter = await self.put(answer["upload_full_url"], b"".join(encrypted(io.BytesIO(content), key)))
+        assert status == 200, parameter
+        return parameter
+
+    async def get(self, url: str) -> tuple[int, bytes]:
+        """Download what is at a link."""
+        async with self.client.http.get(self.local(url), headers=self.passing) as answer:
+            return answer.status, await answer.read()
+
+    def local(self, url: str) -> URL:
+        """Return where the controller passes on a link to; by its parameter alone it finds the account."""
+        assert url.startswith(f"{ORIGIN}/ilink/c2c/")
+        assert parse_qs(urlsplit(url).query)["encrypted_query_param"][0].startswith(f"alice.{self.name}.")
+        return URL(self.url(url.removeprefix(ORIGIN)), encoded=True)
+
+    @property
+    def passing(self) -> dict[str, str]:
+        return {credentials.PORT_HEADER: self.headers[credentials.PORT_HEADER]}
 
     # -- as an administrator
 
@@ -173,9 +227,28 @@ class Stage:
         elif self.web is not None:
             self.web.hear(self.account, words, chat, sender)
 
-    def hear_media(self, media: ItemMedia) -> None:
-        assert self.ilink is not None
-        phone.write_media(self.ilink.sandbox, self.account, media)
+    def show(self, kind: str, content: bytes, name: str, form: KeyForm = KeyForm.RAW) -> None:
+        """Let a person send a picture, video or file; ``form`` is that of its key on the iLink route."""
+        if self.ilink is not None:
+            item = ContentItem(kind, self.ilink.sandbox.contents.add(content), len(content), name)
+            phone.write_media(self.ilink.sandbox, self.account, ItemMedia(item, bytes(range(16)), form))
+            return
+        assert self.web is not None
+        item = ContentItem(kind, self.web.sandbox.contents.add(content), len(content), name)
+        draft = Draft(self.web.sandbox.next_msg_id(), self.friend, self.friend)
+        if kind == "video":
+            made = compose.video(draft, item, 3, False)
+        else:
+            made = compose.image(draft, item) if kind == "image" else compose.file(draft, item)
+        if media_id := text(made.fields.get("MediaId")):
+            self.account.hold(media_id, item)
+        self.web.sandbox.bring(self.account, made, "peer", "")
+
+    def contents(self) -> list[tuple[str, int]]:
+        """Return kind and size of the content that WeChat took."""
+        if self.ilink is not None:
+            return [(one.kind, one.item.size) for one in self.ilink.sent() if one.item is not None]
+        return [(one.kind, one.item.size) for one in self.account.sent if one.item is not None]
 
     @property
     def friend(self) -> str:

@@ -1,6 +1,8 @@
 """The iLink API of an account: messages to agents and from them, on the iLink and on the web route."""
 
 import asyncio
+import base64
+import io
 from collections.abc import AsyncIterator
 
 import pytest
@@ -8,7 +10,9 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Webhook
 from tests.unit.client.ilink_agent import Agent, Stage, Start, stage_of
-from wxcontroller.client.ilink import polling
+from wxcontroller.client.ilink import polling, serving
+from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
+from wxcontroller.sandbox.ilink.model import SessionState
 
 
 @pytest.fixture(params=["ilink", "web"])
@@ -116,4 +120,231 @@ async def test_only_the_controller_gets_in(stage: Stage) -> None:
     for headers in ({}, {"X-Wx-Consumer": "agent"}, {**agent.headers, "X-Wx-Consumer": "Not A Name"}):
         async with agent.client.http.post(agent.url("/ilink/bot/getupdates"), json={}, headers=headers) as answer:
             assert answer.status == 403
-    assert await agent.call("getcontacts", status=404) == {"ret": -1, "errmsg": "no such call"}
+    assert await agent.call("getcontacts", 404) == {"ret": -1, "errmsg": "no such call"}
+
+
+async def meet(agent: Agent, stage: Stage, words: str = "hello", **where: str) -> str:
+    """Let a person write and the agent hear it; return the person's id."""
+    stage.hear(words, **where)
+    [message] = await agent.until()
+    assert texts([message]) == [words]
+    return str(message["from_user_id"])
+
+
+async def test_a_held_message_is_refused_kept_and_sent_once(ilink: Stage) -> None:
+    agent = Agent(await ilink.enter(WXCLIENT_BUDGET_PER_INBOUND="2"))
+    await agent.attend()
+    peer = await meet(agent, ilink)
+    for words in ("one", "two"):
+        assert (await agent.send(peer, words))["ret"] == 0
+    for fields in ({"client_id": "a"}, {"client_id": "a"}, {"client_id": "b"}, {}):
+        answer = await agent.send(peer, "three", **fields)
+        assert (answer["ret"], answer["errmsg"][:6]) == (-2, "held: ")
+    assert ((await agent.shown())["held"], (await agent.shown())["sent"]) == (1, 3)
+    await meet(agent, ilink, "go on")
+    assert await ilink.until_sent(3) == ["one", "two", "three"]
+    answer = await agent.send(peer, "three", client_id="a")  # it retries once more
+    assert answer["ret"] == 0, answer
+    assert str(answer["message_id"]) == ilink.ilink.sent()[-1].message_id if ilink.ilink else ""
+    assert len(ilink.sent()) == 3
+
+
+@pytest.mark.parametrize(("mode", "ret", "held"), [("accept", 0, 1), ("drop", -2, 0)])
+async def test_what_is_said_of_a_held_message_is_an_option(ilink: Stage, mode: str, ret: int, held: int) -> None:
+    agent = Agent(await ilink.enter(WXCLIENT_BUDGET_PER_INBOUND="1"))
+    await agent.set(when_held=mode)
+    await agent.attend()
+    peer = await meet(agent, ilink)
+    assert (await agent.send(peer, "one"))["ret"] == 0
+    answer = await agent.send(peer, "two", client_id="x")
+    assert (answer["ret"], answer.get("errmsg", "not sent: ")[:10]) == (ret, "not sent: ")
+    assert answer == await agent.send(peer, "two", client_id="x")
+    assert (await agent.shown())["held"] == held
+    assert ilink.sent() == ["one"]
+
+
+async def test_several_items_are_several_messages_in_order(stage: Stage) -> None:
+    agent = Agent(await stage.enter())
+    await agent.attend()
+    peer = await meet(agent, stage)
+    assert (await agent.send(peer, "one", "two", "three"))["ret"] == 0
+    assert stage.sent() == ["one", "two", "three"]
+
+
+async def test_altered_ids_and_foreign_tokens_send_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serving, "SENDS_PER_SECOND", 1000)
+    client = await stage.enter()
+    agent, other = Agent(client), Agent(client, "other")
+    await agent.attend()
+    await other.attend()
+    peer = await meet(agent, stage)
+    await other.until()
+    own = agent.contexts[peer]
+    forged = own[:-4] + ("AAAA" if own[-4:] != "AAAA" else "BBBB")
+    tokens = [other.contexts[peer], forged, "x", agent.cursor]
+    if stage.ilink is not None:
+        tokens += [one for window in stage.ilink.bot.windows.values() for one in window.tokens][:1]
+    for token in tokens:
+        assert (await agent.send(peer, "no", context=token))["ret"] == -3
+    swapped = peer.swapcase() if stage.ilink is not None else peer.upper()
+    for wrong in (swapped, f"user:{peer}", peer.removesuffix("@im.wechat"), "", "filehelper@chatroom"):
+        assert (await agent.send(wrong, "no", context=own))["ret"] == -3
+        assert (await agent.send(wrong, "no", context=""))["ret"] == -3
+    assert (await agent.send(peer, "no", message_state=1))["ret"] == -2
+    assert (await agent.send(peer, "no", message_type=1))["ret"] == -2
+    assert (await agent.send(peer, ""))["ret"] == -2
+    assert (await agent.send(peer, "x" * 20_000))["ret"] == -2
+    assert stage.sent() == []
+    assert (await agent.send(peer, "of its own accord", context=""))["ret"] == 0
+    await agent.set(peers=["filehelper@im.wechat"] if stage.web else [])
+    assert (await agent.send(peer, "no"))["ret"] == -3
+    assert stage.sent() == ["of its own accord"]
+
+
+async def test_an_answer_to_the_sender_in_a_group_goes_to_the_group(web: Stage) -> None:
+    client = await web.enter()
+    agent, private, named = Agent(client), Agent(client, "private"), Agent(client, "named")
+    await agent.set(groups="on")
+    await named.set(groups="at")
+    for one in (agent, private, named):
+        await one.attend()
+    world = web.account.world
+    group = next(one for one in world.groups.values() if len(one.members) > 3)
+    [writer, *_] = [one.wxid for one in group.members if one.wxid != world.me.wxid]
+    web.hear("who is in?", chat=group.wxid, sender=writer)
+    web.hear("@Alice\u2005and you?", chat=group.wxid, sender=writer)
+    assert web.web is not None
+    web.web.sandbox.notice(web.account, group.wxid, "somebody joined")
+    web.web.sandbox.notice(web.account, web.friend, "you are friends now")
+    web.hear("in private")
+    first, second, third = await agent.until(3)
+    assert texts([first, second, third]) == ["who is in?", "@Alice and you?", "in private"]
+    chat, member = first["group_id"], first["from_user_id"]
+    assert (chat[-9:], second["group_id"], third["group_id"]) == ("@chatroom", chat, "")
+    assert (first["openwx"]["at_me"], second["openwx"]["at_me"]) == (False, True)
+    assert texts(await private.until()) == ["in private"]
+    assert texts(await named.until(2)) == ["@Alice and you?", "in private"]
+    token = first["context_token"]
+    assert (await agent.send(member, "to the sender", context=token))["ret"] == 0
+    assert (await agent.send(chat, "to the group", context=token))["ret"] == 0
+    assert (await agent.send(third["from_user_id"], "x", context=token))["ret"] == (
+        0 if any(one.wxid == web.friend for one in group.members) else -3
+    )
+    assert [one.wxid for one in web.account.sent][:2] == [group.wxid] * 2
+    await agent.set(groups="off")
+    assert (await agent.send(chat, "no", context=token))["ret"] == -3
+
+
+async def test_people_keep_their_ids_over_logins(web: Stage) -> None:
+    client = await web.enter()
+    agent = Agent(client)
+    await agent.attend()
+    peer = await meet(agent, web)
+    assert peer.startswith("w") and len(peer) == len("w@im.wechat") + 20
+    await client.stop()
+    client.paths.cookie_file("alice").unlink()
+    agent.client = await web.enter()
+    assert (await agent.send(peer, "still there?"))["ret"] == 0  # with the token of the old login
+    assert [one.wxid for one in web.account.sent] == [web.friend]
+    assert await meet(agent, web, "yes") == peer
+
+
+async def test_a_logout_at_wechat_is_not_the_agents(ilink: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent = Agent(await ilink.enter())
+    await agent.attend()
+    peer = await meet(agent, ilink)
+    assert ilink.ilink is not None
+    ilink.ilink.bot.set_state(SessionState.DEAD)
+    ilink.ilink.bot.bell.ring()
+    await agent.client.until_state("scaning")
+    monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
+    assert await agent.updates() == []
+    answer = await agent.send(peer, "later")
+    assert (answer["ret"], answer["errmsg"][:6]) == (-2, "held: ")
+    assert (await agent.call("msg/notifystart"))["ret"] == 0
+    assert (await agent.shown())["online"]
+
+
+PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
+
+
+async def test_content_that_arrives_is_offered_as_ciphertext(stage: Stage) -> None:
+    agent = Agent(await stage.enter())
+    await agent.attend()
+    paper = bytes(range(256)) * 4000  # some pieces
+    stage.show("image", PICTURE, "a.png")
+    stage.show("file", paper, "報告.pdf")
+    image, file = [message["item_list"][0] for message in await agent.until(2)]
+    assert (image["type"], file["type"], file["file_item"]["file_name"]) == (2, 4, "報告.pdf")
+    assert (file["file_item"]["len"], image["image_item"]["mid_size"]) == (str(len(paper)), 272)
+    for found, content in ((image["image_item"], PICTURE), (file["file_item"], paper)):
+        status, ciphertext = await agent.get(found["media"]["full_url"])
+        key = read_key(found["media"]["aes_key"])
+        decryptor = Decryptor(key)
+        assert (status, len(ciphertext)) == (200, len(content) // 16 * 16 + 16)
+        assert decryptor.update(ciphertext) + decryptor.finish() == content
+        assert content not in ciphertext
+    assert read_key("", image["image_item"]["aeskey"]) == read_key(image["image_item"]["media"]["aes_key"])
+    url = image["image_item"]["media"]["full_url"]
+    assert (await agent.get(url[:-3] + ("AAA" if url[-3:] != "AAA" else "BBB")))[0] == 404
+    assert (await agent.manage("DELETE", "/v1/consumers/agent"))[0] == 200
+    assert (await agent.get(url))[0] == 404
+
+
+async def test_content_that_an_agent_uploads_is_sent(stage: Stage) -> None:
+    client = await stage.enter()
+    agent, other = Agent(client), Agent(client, "other")
+    await agent.attend()
+    peer = await meet(agent, stage)
+    key = bytes(range(16))
+    picture = await agent.uploaded(1, PICTURE, key)
+    paper = await agent.uploaded(3, bytes(16), key)
+    image = {"type": 2, "image_item": {"media": {"encrypt_query_param": picture, "aes_key": outbound_form(key)}}}
+    raw = base64.b64encode(key).decode()  # in this form, too
+    file_item = {"media": {"encrypt_query_param": paper, "aes_key": raw}, "file_name": "a.pdf", "len": "16"}
+    items = [{"type": 1, "text_item": {"text": "both"}}, image, {"type": 4, "file_item": file_item}]
+    answer = await agent.send_items(peer, items, client_id="1")
+    assert answer["ret"] == 0, answer
+    assert await agent.send_items(peer, items, client_id="1") == answer
+    assert stage.contents() == [("image", len(PICTURE)), ("file", 16)]
+    assert [text for text in stage.sent() if text == "both"] == ["both"]
+    # Received content goes on without an upload of its own.
+    stage.show("image", PICTURE, "b.png")
+    [message] = await agent.until()
+    assert (await agent.send_items(peer, message["item_list"], client_id="2"))["ret"] == 0
+    assert stage.contents()[2:] == [("image", len(PICTURE))]
+    assert (await other.send_items(peer, [image], client_id="3", context=""))["ret"] in (-2, -3)
+    assert len(stage.contents()) == 3
+
+
+async def test_an_upload_must_be_what_was_announced(ilink: Stage) -> None:
+    agent = Agent(await ilink.enter())
+    key = bytes(range(16))
+    ciphertext = b"".join(encrypted(io.BytesIO(PICTURE), key))
+    url = (await agent.permit(1, PICTURE, key))["upload_full_url"]
+    other = b"".join(encrypted(io.BytesIO(bytes(len(PICTURE))), key))
+    for wrong in (other, ciphertext[:-16], ciphertext + bytes(16), bytes(len(ciphertext)), b"", b"x"):
+        status, why = await agent.put(url, wrong)
+        assert (status, bool(why)) == (400, True)
+    assert (await agent.put(url, ciphertext))[0] == 200
+    assert await agent.uploaded(3, b"", key)
+    assert (await agent.permit(4, PICTURE, key))["ret"] == -2  # voice
+    assert (await agent.permit(3, b"", key, rawsize=1 << 40))["ret"] == -2
+    forged = url.replace("alice.agent.", "alice.agent.A")
+    assert (await agent.put(forged, ciphertext))[0] == 403
+
+
+async def test_typing_is_shown_to_whom_has_written(stage: Stage) -> None:
+    agent = Agent(await stage.enter())
+    await agent.attend()
+    assert (await agent.call("getconfig", ilink_user_id="x@im.wechat"))["ret"] == -4
+    peer = await meet(agent, stage)
+    answer = await agent.call("getconfig", ilink_user_id=peer, context_token=agent.contexts[peer])
+    ticket = answer["typing_ticket"]
+    assert answer["ret"] == 0
+    for _ in range(2):
+        typing = {"ilink_user_id": peer, "typing_ticket": ticket, "status": 1}
+        assert (await agent.call("sendtyping", **typing))["ret"] == 0
+    assert (await agent.call("sendtyping", ilink_user_id=peer, typing_ticket="x", status=1))["ret"] == -2
+    if stage.ilink is not None:
+        assert stage.ilink.requests("sendtyping") == 1

@@ -1,11 +1,14 @@
 """The routes of the iLink API at an account's port. Everything behind them is loaded by the first request."""
 
 import asyncio
+import sqlite3
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts
+from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.core.jsontypes import JsonValue
 
 if TYPE_CHECKING:
     from wxcontroller.client.ilink.serving import Serving
@@ -19,6 +22,7 @@ class Door:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._loading: asyncio.Task[Serving] | None = None
+        self._has_consumers: bool | None = None  # None: nobody has looked yet
 
     def add_routes(self, app: web.Application) -> None:
         """Route ``/ilink/…`` and the account's calls that manage consumers."""
@@ -26,6 +30,17 @@ class Door:
         app.router.add_get("/v1/consumers", self._listed)
         app.router.add_put("/v1/consumers/{name}", self._put)
         app.router.add_delete("/v1/consumers/{name}", self._delete)
+
+    async def shown(self) -> JsonValue:
+        """Return the account's consumers for its status, None while they can't be read."""
+        try:
+            if self._loading is None and self._has_consumers is None:
+                self._has_consumers = await self._parts.log.read(_has_consumers)
+            if self._loading is None and not self._has_consumers:
+                return []
+            return await (await self._serving()).management.briefly()
+        except Unavailable:
+            return None
 
     async def _serving(self) -> "Serving":
         from wxcontroller.client.ilink.serving import load
@@ -45,3 +60,7 @@ class Door:
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         return await (await self._serving()).management.delete(request)
+
+
+def _has_consumers(db: sqlite3.Connection) -> bool:
+    return db.execute("SELECT 1 FROM consumers LIMIT 1").fetchone() is not None

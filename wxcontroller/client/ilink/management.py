@@ -75,9 +75,21 @@ class Management:
             "skipped": consumer.skipped,
         }
 
+    async def briefly(self) -> list[JsonValue]:
+        """Return all consumers for the account's status: without their options, which may be long.
+
+        Raises Unavailable.
+        """
+        shown = [await self.shown(one) for one in self.consumers.all()]
+        return [{name: value for name, value in one.items() if name != "options"} for one in shown]
+
     async def _listed(self) -> web.Response:
         shown: list[JsonValue] = [await self.shown(one) for one in self.consumers.all()]
-        return json_answer({"consumers": shown})
+        return json_answer({"account": self._account, "consumers": shown})
+
+    @property
+    def _account(self) -> str:
+        return self.parts.config.name.name
 
     async def _put(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -98,7 +110,7 @@ class Management:
         consumer = known or await self.consumers.take(name)
         consumer.options = options
         await self.consumers.stored(consumer)
-        return json_answer(await self.shown(consumer), 200 if known else 201)
+        return json_answer({"account": self._account, **await self.shown(consumer)}, 200 if known else 201)
 
     def _options(self, known: Options, given: JsonObject) -> Options:
         """Return options with those changed that are given. Raises Refused."""
@@ -136,7 +148,7 @@ class Management:
             )
         await self.consumers.delete(consumer)
         self.polling.end(consumer)
-        return json_answer({"name": consumer.name, "deleted": True})
+        return json_answer({"account": self._account, "name": consumer.name, "deleted": True})
 
     async def _answered(self, work: Awaitable[web.Response]) -> web.StreamResponse:
         """Answer failures in the form of /v1."""

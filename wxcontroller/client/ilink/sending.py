@@ -246,7 +246,9 @@ class Sending:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STORE_SECONDS):
                 await self.parts.sends.until_taken_up()
-        sends = self.parts.sends.of(known.key)
+        if any(send.state.is_final for send in self.parts.sends.of(known.key)):
+            await self.parts.log.settled(_STORE_SECONDS)  # it has just ended: the database tells how
+        sends = [send for send in self.parts.sends.of(known.key) if not send.state.is_final]
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
         return _as_json(await self._verdict(sends, found.parts if found else {}, latest))
 

@@ -32,10 +32,11 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
-    """Route all of /v1."""
+    """Route all of /v1, and the iLink API."""
+    door = Door(parts)
 
     async def status(_: web.Request) -> web.StreamResponse:
-        return json_answer(status_of(parts, inbox))
+        return json_answer({**status_of(parts, inbox), "consumers": await door.shown()})
 
     async def options(_: web.Request) -> web.StreamResponse:
         return json_answer(options_of(parts.config))
@@ -80,7 +81,7 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_delete("/v1/sends/{id}", _told(sends.cancel))
     app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
     app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
-    Door(parts).add_routes(app)
+    door.add_routes(app)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)
 
