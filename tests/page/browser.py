@@ -99,6 +99,11 @@ class Browser:
 
         self.until(clicked, f"a click on {selector!r}")
 
+    def choose(self, account: str, action: str) -> None:
+        """Open the menu of an account's row in the list, and click on an action."""
+        self.click(f"#rows [data-account='{account}'] .more")
+        self.click(f"#menu [data-action={action}]")
+
     def type(self, selector: str, text: str) -> None:
         element = self.find(selector)
         element.clear()

@@ -48,11 +48,11 @@ def test_no_alarm_while_an_account_begins(browser: Browser, caller: Caller) -> N
         assert browser.script("return window.alarms") == []
         assert "QR code 1 of 10" in browser.text("#add .hint")
         browser.click("#add-login [data-close]")
-    browser.click("#rows [data-account=begins-0] [data-action=stop]")
+    browser.choose("begins-0", "stop")
     browser.find("#rows [data-account=begins-0] .state.off")
-    browser.click("#rows [data-account=begins-0] [data-action=start]")
+    browser.choose("begins-0", "start")
     browser.find("#rows [data-account=begins-0] .state.attention")
-    browser.click("#rows [data-account=begins-0] [data-action=restart]")
+    browser.choose("begins-0", "restart")
     browser.find("#notices .good")
     browser.find("#rows [data-account=begins-0] .state.attention")
     assert browser.script("return window.alarms") == []
@@ -136,16 +136,17 @@ def test_a_webhook_where_nobody_listens(
     name = f"hookless-{language.lower()}"
     other = phone.account("小李", friends=3, groups=0)
     log_in(caller, phone, name, other, post_api="http://127.0.0.1:9/hook")
+    failing = {"en": "Webhook failing", "zh-CN": "Webhook 故障"}[language]
     words = {
         "en": ("http://127.0.0.1:9/hook", "Deliveries", "next try:", "Tries:"),
         "zh-CN": ("http://127.0.0.1:9/hook", "推送", "下次尝试：", "次数"),
     }[language]
     browser.open()
     row = f"#rows [data-account={name}]"
-    browser.until(lambda: browser.driver.find_elements("css selector", f"{row} span.attention"), "a mark", seconds=60)
-    browser.find(f"{row} .state.good")
+    browser.find(f"{row} .state.attention", failing)
     browser.click("#chips [data-show=attention]")
-    browser.find(f"{row} small", "9")
+    browser.click(f"{row} .why button", "9")
+    browser.find(f"{row} .detail", words[0])
     browser.picture(f"{language.lower()}-webhook-list")
     browser.click(f"{row} a")
     browser.find("#account-advice", words[0])
@@ -231,7 +232,7 @@ def test_what_cures_itself_is_not_told_any_longer(browser: Browser, host: Host, 
     browser.open()
     browser.find(f"#rows [data-account={alice}] .state.good")
     host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
-    browser.click(f"#rows [data-account={alice}] [data-action=restart]")
+    browser.choose(alice, "restart")
     browser.find("#notices .bad", "The controller does not answer.")
     host.run("systemctl", "start", "wxcontroller.socket")
     browser.gone("#notices .bad")

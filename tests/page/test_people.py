@@ -54,9 +54,8 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
         browser.picture(f"{tag}-{what}")
 
     browser.open()
-    browser.find("#rows [data-account=runs] .state.good")
     browser.find("#rows [data-account=waits] .state.attention")
-    browser.until(lambda: "MB" in browser.text("#rows [data-account=runs]"), "memory")
+    browser.find("#rows [data-account=runs] .fix a")
     looked_at("list")
     browser.click("#open-add")
     looked_at("add")
@@ -100,17 +99,6 @@ def test_advice_leads_to_the_tab_it_speaks_of(browser: Browser) -> None:
     assert browser.complaints() == []
 
 
-def test_on_a_phone_numbers_stand_under_their_labels(browser: Browser) -> None:
-    browser.size(360)
-    browser.open()
-    browser.until(lambda: "MB" in browser.text("#rows [data-account=runs]"), "memory")
-    sides = browser.script(
-        "return [...document.querySelectorAll('#rows [data-account=runs] td[data-label]')]"
-        ".filter((cell) => cell.checkVisibility()).map((cell) => getComputedStyle(cell).textAlign)"
-    )
-    assert set(sides) == {"left"}
-
-
 def focused(browser: Browser) -> str:
     """The id of what has the focus, else its action or what it says."""
     return str(
@@ -129,7 +117,7 @@ def tab_to(browser: Browser, wanted: str) -> None:
 
 def test_with_the_keyboard_alone(browser: Browser) -> None:
     browser.open()
-    browser.find("#rows [data-account=runs] .state.good")
+    browser.find("#rows [data-account=runs] .fix a")
     tab_to(browser, "open-add")
     browser.press(Keys.ENTER)
     browser.find("#add")
@@ -198,7 +186,7 @@ def test_failures_are_told_in_words(browser: Browser, host: Host) -> None:
 
 def test_a_cut_line_is_told_and_mends_itself(browser: Browser, host: Host, caller: Caller) -> None:
     browser.open()
-    browser.find("#rows [data-account=runs] .state.good")
+    browser.find("#rows [data-account=runs] .fix a")
     host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
     browser.find("#connection", "systemctl status wxcontroller")
     host.run("systemctl", "start", "wxcontroller.socket")
@@ -212,7 +200,7 @@ def test_a_cut_line_is_told_and_mends_itself(browser: Browser, host: Host, calle
 @pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_that_systemd_can_not_be_asked_is_told_with_why(browser: Browser, host: Host, language: str) -> None:
     browser.open()
-    browser.find("#rows [data-account=runs] .state.good")
+    browser.find("#rows [data-account=runs] .fix a")
     why = {
         "en": "systemctl can't be run: Permission denied. Install",
         "zh-CN": "无法运行 systemctl：权限不够。请安装",
@@ -229,7 +217,7 @@ def test_that_systemd_can_not_be_asked_is_told_with_why(browser: Browser, host: 
 
 def test_a_restart_of_the_controller_is_not_noticed(browser: Browser, host: Host, caller: Caller) -> None:
     browser.open()
-    browser.find("#rows [data-account=runs] .state.good")
+    browser.find("#rows [data-account=runs] .fix a")
     browser.script(
         "new MutationObserver(() => { window.shown ||= !document.getElementById('connection').hidden })"
         ".observe(document.getElementById('connection'), { attributes: true })"
@@ -259,10 +247,10 @@ def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
         browser.find("#login-problem", "no longer valid")
         assert browser.complaints() == []  # to be asked for a token is no failure
         browser.type("#login [name=token]", tokens["read"] + Keys.ENTER)
-        browser.find("#rows [data-account=runs] .state.good")
-        browser.gone("#rows button")
+        browser.find("#rows [data-account=runs] .fix a")
+        browser.gone("#rows [data-action], #rows input")
         browser.driver.refresh()
-        browser.find("#rows [data-account=runs] .state.good")
+        browser.find("#rows [data-account=runs] .fix a")
         browser.click("#leave")
         browser.find("#login")
         browser.type("#login [name=token]", tokens["admin"] + Keys.ENTER)

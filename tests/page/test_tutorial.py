@@ -91,7 +91,7 @@ def test_dashboard_of_readme_shows_several_accounts(browser: Browser, language: 
     browser.open()
     for name in ("agent", "notifier", "sales", "shop-1", "shop-2", "support"):
         browser.find(f"#rows [data-account='{name}']")
-    browser.find("#rows [data-account='shop-1']", "MB")
+    browser.find("#rows [data-account='shop-1'] .minutes svg[aria-label]")
     browser.picture(DASHBOARDS[language])
 
 

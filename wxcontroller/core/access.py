@@ -116,6 +116,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     Endpoint(("GET",), "/metrics", Scope.READ, About.OWN, "figures for Prometheus"),
     _v1("GET", "alerts", Scope.READ, About.OWN, "current problems and alert channels"),
     _v1("POST", "alerts/test", Scope.ADMIN, About.MACHINE, "send a test alert"),
+    _v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens, without their secrets"),
     _v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
     _v1("GET", "deliveries", Scope.READ, About.OWN, "numbers of waiting and dead reports"),
     _v1("POST", "accounts/{name}/messages", Scope.SEND, About.NAME, "send a message"),

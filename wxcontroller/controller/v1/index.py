@@ -13,6 +13,7 @@ from wxcontroller.controller.v1 import (
     options,
     qr,
     sends,
+    tokens,
 )
 
 CALLS = (
@@ -28,4 +29,5 @@ CALLS = (
     *sends.CALLS,
     *deliveries.CALLS,
     *alerts.CALLS,
+    *tokens.CALLS,
 )

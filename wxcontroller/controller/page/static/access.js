@@ -1,5 +1,136 @@
-// Access: who may call, and what reaches them.
+// Access: who may call, and what reaches accounts from outside. Each part is shown where this controller has it and
+// the token of the reader may see it.
 
-import { t } from "./i18n.js";
+import { call, may, pathOf } from "./api.js";
+import { $, h, icon, setHidden, setText } from "./dom.js";
+import { inWords } from "./failures.js";
+import { t, textOf } from "./i18n.js";
+import { complain, tell } from "./notices.js";
+import { accounts } from "./store.js";
+import { ago, exactly } from "./words.js";
 
-export const accessView = { open: () => t("Access"), close: () => {} };
+const all = (list) => (list.length ? list.join(", ") : t("all accounts"));
+const when = (seconds) => (seconds ? exactly(seconds) : t("never"));
+const ILINK = "ilink";
+
+// Of each part: what it needs, its heads, and its rows: cells, and what ends it.
+const PARTS = {
+  tokens: {
+    path: "/v1/tokens",
+    scope: "admin",
+    heads: () => [t("Name"), t("Scope"), t("Accounts"), t("Created"), t("Expires")],
+    async rows(signal) {
+      const answer = await call("GET", "v1/tokens", { signal });
+      setText($("tokens-note"), textOf(answer, "reason"));
+      return answer.tokens.map(({ name, scope, accounts: bound, created_at: created, expires_at: end, expired }) => ({
+        cells: [name, scope, all(bound), ago(created), expired ? t("expired") : when(end)],
+        command: `wxctl token revoke ${name}`,
+      }));
+    },
+  },
+  consumers: {
+    path: "/v1/accounts/{name}/consumers",
+    scope: "admin",
+    heads: () => [t("Account"), t("Agent"), t("Token"), t("Created"), t("Expires")],
+    async rows(signal) {
+      const names = [...accounts.values()].filter(({ driver }) => driver === ILINK).map(({ name }) => name);
+      const answers = await Promise.all(names.map((name) => call("GET", pathOf(name, "consumers"), { signal })));
+      return answers.flatMap(({ account, consumers }) =>
+        consumers.map(({ name, access }) => ({
+          cells: [account, name, access?.id ?? t("none"), ago(access?.created_at), when(access?.expires_at)],
+          end: pathOf(account, `consumers/${encodeURIComponent(name)}`),
+        })),
+      );
+    },
+  },
+  targets: {
+    path: "/v1/targets",
+    scope: "admin",
+    heads: () => [t("Name"), t("Account"), t("To"), t("Token"), t("Created")],
+    async rows(signal) {
+      const { targets } = await call("GET", "v1/targets", { signal });
+      return targets.map(({ name, account, peer, id, created }) => ({
+        cells: [name, account, peer, id, ago(Date.parse(created) / 1000)],
+        end: `v1/targets/${encodeURIComponent(name)}`,
+      }));
+    },
+  },
+  links: {
+    path: "/v1/login-links",
+    scope: "control",
+    heads: () => [t("Account"), t("Created"), t("Expires")],
+    async rows(signal) {
+      const { links = [] } = await call("GET", "v1/login-links", { signal });
+      return links.map(({ account, id, created, expires: end }) => ({
+        cells: [account, ago(created), when(end)],
+        end: pathOf(account, `login-links/${id}`),
+      }));
+    },
+  },
+};
+let ending = null;
+
+async function open(signal) {
+  const { paths } = await call("GET", "v1/openapi.json", { signal });
+  for (const [id, part] of Object.entries(PARTS)) {
+    const shown = part.path in paths && may(part.scope);
+    setHidden($(`access-${id}`), !shown);
+    if (shown) load(id, part, signal);
+  }
+}
+
+async function load(id, part, signal) {
+  const [table, note] = [$(`${id}-table`), $(`${id}-note`)];
+  try {
+    const rows = await part.rows(signal);
+    setHidden(table, !rows.length);
+    if (!rows.length && !note.textContent) setText(note, t("None"));
+    const heads = part.heads().map((head) => h("th", { scope: "col" }, head));
+    const last = h("th", { scope: "col" }, h("span", { className: "unseen" }, t("Actions")));
+    const body = h("tbody", {}, ...rows.map((each) => row(each, () => load(id, part, signal))));
+    table.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, ...heads, last)), body));
+  } catch (problem) {
+    if (problem.name !== "AbortError") setText(note, inWords(problem));
+  }
+}
+
+function row({ cells: [first, ...rest], end, command }, again) {
+  const action = command ? copying(command) : revoking(first, end, again);
+  const cells = rest.map((each) => h("td", {}, each));
+  return h("tr", {}, h("th", { scope: "row" }, first), ...cells, h("td", { className: "number" }, action));
+}
+
+// What only root can do is a command to take along.
+function copying(command) {
+  const made = h("button", { type: "button", title: command }, icon("copy"), t("Command to revoke"));
+  made.addEventListener("click", async () => {
+    await navigator.clipboard?.writeText(command).catch(() => {});
+    tell(t("Run as root on the controller's machine: {command}", { command }));
+  });
+  return made;
+}
+
+function revoking(name, path, again) {
+  const made = h("button", { type: "button" }, icon("remove"), t("Revoke"));
+  made.setAttribute("aria-label", `${t("Revoke")}: ${name}`);
+  made.addEventListener("click", async () => {
+    made.disabled = true;
+    try {
+      await call("DELETE", path);
+      tell(t("{name} is revoked.", { name }));
+    } catch (problem) {
+      complain(problem);
+    }
+    await again();
+  });
+  return made;
+}
+
+export const accessView = {
+  open() {
+    ending = new AbortController();
+    open(ending.signal).catch((problem) => problem.name === "AbortError" || complain(problem));
+    return t("Access");
+  },
+  close: () => ending.abort(),
+};

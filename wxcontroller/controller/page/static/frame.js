@@ -9,7 +9,7 @@ import { accounts, listen } from "./store.js";
 import { lasted } from "./words.js";
 
 // What a view needs beyond the scope read.
-const SCOPES = { access: "admin" };
+const SCOPES = { access: "control" };
 const AGE_SECONDS = 5;
 let title = "";
 let trouble = 0;

@@ -1,11 +1,11 @@
 // Health: what is wrong with accounts, as the controller assesses it, and what it can check of itself.
 
-import { adviceOf } from "./advice.js";
+import { adviceOf, lineOf } from "./advice.js";
 import { call } from "./api.js";
 import { $, h, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { sentence, t, textOf } from "./i18n.js";
-import { badge, groupsOf } from "./states.js";
+import { groupsOf, shownState } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { lasted } from "./words.js";
 
@@ -27,7 +27,7 @@ async function controller(signal) {
   const version = t("version {version}, running for {time}", { ...health, time: lasted(health.uptime) });
   const wrong = textOf(health.settings, "error");
   const asked = units.may_act ? t("It starts and stops accounts for the controller.") : units.reason;
-  const channels = alerts.channels?.length ?? 0;
+  const channels = Object.keys(alerts.channels).length;
   return [
     check("good", t("Controller"), version),
     check(wrong ? "bad" : "good", t("Settings"), sentence(wrong) || t("All of them are in force.")),
@@ -61,10 +61,12 @@ function show() {
 
 function trouble(account) {
   const { text, remedy } = adviceOf(account);
-  const [className, word] = badge(account);
+  const { tone, word } = shownState(account);
+  const className = `state ${tone}`;
   const link = h("a", { href: `#/a/${encodeURIComponent(account.name)}` }, account.name);
   const more = remedy && h("small", {}, remedy);
-  return h("li", {}, h("span", { className }, word), h("span", {}, link, text && ` · ${text}`, more));
+  const found = h("span", {}, text || lineOf(account), more);
+  return h("li", { className: "of-account" }, h("span", {}, link), h("span", { className }, word), found);
 }
 
 export const healthView = {

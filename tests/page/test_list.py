@@ -1,0 +1,273 @@
+"""The list of accounts and the views beside it, in Chromium on a controller with real files and sockets.
+
+Only systemd is a stand-in (tests/unit/controller/machine.py): what an account looks like is then said in a line, and
+no host has to boot.
+"""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import pytest
+from selenium.webdriver.common.action_chains import ActionChains
+from selenium.webdriver.common.keys import Keys
+
+from tests.i18n import compiled
+from tests.page.browser import Browser, browsing
+from tests.patience import PATIENCE
+from tests.unit.controller.machine import Machine
+from wxcontroller.core.access import Scope
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.heartbeats import Heartbeats
+from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.states import LoginState
+from wxcontroller.core.tokens import TokenFile, minted
+
+pytestmark = pytest.mark.timeout(300)
+HERE = Path(__file__).parent
+UNNAMED, PALE, SPILT = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js", "spilt.js"))
+AXE = HERE.parents[1] / ".cache/thirdparty/axe-core/node_modules/axe-core/axe.min.js"
+SERIOUS = """
+const done = arguments[0];
+const told = ({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 150)} ${node.failureSummary}`);
+axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
+  done(violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(told)));
+"""
+SMALL = """
+return [...document.querySelectorAll("button, #list a, input, #side a")]
+  .filter((each) => each.checkVisibility() && each.closest("#list, #side, #menu"))
+  .map((each) => {
+    const { width, height } = each.getBoundingClientRect();
+    const after = parseFloat(getComputedStyle(each, "::after").height) || 0;
+    return [Math.max(height, after, each.closest("label")?.offsetHeight ?? 0), width, each.outerHTML.slice(0, 120)];
+  })
+  .filter(([height]) => height < 44);
+"""
+HEIGHTS = "return [...document.querySelectorAll('#rows tbody tr')].map((one) => one.offsetHeight)"
+NAMES = "return [...document.querySelectorAll('#tokens-table tbody th')].map((one) => one.textContent)"
+VIEWS = ("", "#/events", "#/deliveries", "#/health", "#/access")
+ROWS = "return [...document.querySelectorAll('#rows tbody > :not([hidden])')].map((one) => one.dataset.account)"
+T = TypeVar("T")
+
+
+@dataclass
+class Served:
+    """A controller in a thread of its own."""
+
+    machine: Machine
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+    def account(self, name: str, state: LoginState | None, beats: str = "r" * 50, **more: JsonValue) -> None:
+        """Have an account that says ``state``; None: one that is stopped. ``beats`` are its last minutes."""
+        _, added = self.run(self.machine.v1("POST", "accounts", {"name": name, "options": {"driver": "ilink"}}))
+        assert added["name"] == name
+        if state is None:
+            return
+        process = self.run(self.machine.start(name))
+        process.say(state, **{"user": {"id": f"u-{name}", "name": f"小{name}"}, **more})
+        # A minute ahead, so that it is still the present one at the end of the test.
+        told = Heartbeats(int(time.time() // 60) + 30, beats, tuple(range(24)))
+        content = {**DeliveryState().as_json(), "heartbeats": told.as_json()}
+        replace_file(self.machine.paths.deliveries_file(process.instance), json.dumps(content).encode())
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    """Six accounts: two run, one is offline, one shows a code, one has given up, one is stopped."""
+    compiled()
+    ready, ending = threading.Event(), asyncio.Event()
+    made: list[Served] = []
+
+    async def serve() -> None:
+        async with Machine(tmp_path) as machine:
+            made.append(Served(machine, asyncio.get_running_loop()))
+            ready.set()
+            await ending.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(PATIENCE)
+    [one] = made
+    try:
+        now = int(time.time())
+        one.account("alice", LoginState.RUNNING, "n" * 10 + "r" * 35 + "o" * 5)
+        one.account("bob", LoginState.RUNNING)
+        one.account("offline", LoginState.OFFLINE, reason="WeChat is not responding", state_since=now - 300)
+        code = {"qrcode_link": "https://login.weixin.qq.com/l/AbC", "status": "waiting for a phone", "user": None}
+        one.account("scans", LoginState.SCANNING, state_since=now - 100, qrcode_number=1, **code)
+        one.account("parked", LoginState.PARKED, reason="the session ended", state_since=now - 60)
+        one.account("stopped", None)
+        yield one
+    finally:
+        one.loop.call_soon_threadsafe(ending.set)
+        thread.join(PATIENCE)
+
+
+@pytest.fixture
+def browser(served: Served, language: str) -> Iterator[Browser]:
+    with browsing(served.machine.url, language) as started:
+        started.size(1280)
+        started.open()
+        started.find("#rows [data-account=bob]")
+        yield started
+
+
+@pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-CN", "dark")])
+def test_every_view_on_every_screen(browser: Browser, theme: str, language: str) -> None:
+    """Nothing overlaps, is pale or nameless, and axe-core, where it is there, has no serious finding."""
+    browser.colours(theme)
+    for width in (1280, 768, 360):
+        browser.size(width)
+        for view in VIEWS:
+            browser.open(view)
+            browser.find("h1")
+            what = f"{view or 'list'} at {width}"
+            assert browser.script("return document.scrollingElement.scrollWidth") <= width, what
+            for look in (PALE, UNNAMED, SPILT):
+                assert browser.script(look) == [], what
+            if AXE.is_file() and width != 768:
+                browser.script(f"if (!window.axe) {{ {AXE.read_text(encoding='utf-8')} }}")
+                assert browser.driver.execute_async_script(SERIOUS) == [], what
+            browser.picture(f"views-{language.lower()}-{width}-{theme}-{view.rpartition('/')[2] or 'list'}")
+        browser.open()
+        browser.find("#rows [data-account=bob]")
+        heights = set(browser.script(HEIGHTS))
+        assert heights <= ({56, 57} if width == 360 else {40, 41}), what
+    assert browser.script(SMALL) == []
+    assert browser.complaints() == []
+
+
+def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Served) -> None:
+    browser.until(
+        lambda: browser.script(ROWS) == ["parked", "offline", "scans", "alice", "bob", "stopped"], "the order"
+    )
+    assert browser.script("return document.title") == "(3) wxcontroller"
+    assert browser.text("#summary") == "2 running · 3 need attention"
+    bar = browser.find("#rows [data-account=alice] .beats")
+    assert bar.get_attribute("aria-label") == "Running in 35 of the last 50 minutes"
+    # Opened by the keyboard: headline, remedy and minutes.
+    row = "#rows [data-account=offline]"
+    browser.script("document.querySelector(arguments[0]).focus()", f"{row} .why button")
+    browser.press(Keys.ENTER)
+    assert "wxctl logs offline" in browser.text(f"{row} .detail")
+    browser.find(f"{row} .detail .beats")
+    browser.picture("list-open")
+    # The button of one that has given up starts it; it is then no trouble any more.
+    browser.click("#rows [data-account=parked] .fix button", "Start")
+    browser.find("#notices .good", "parked")
+    served.machine.process("parked").say(LoginState.RUNNING)
+    browser.find("#rows-running [data-account=parked] .state.good")
+    assert browser.script("return document.title") == "(2) wxcontroller"
+    browser.click("#rows [data-account=scans] .fix button")
+    browser.find("#scan .code img")
+    assert browser.complaints() == []
+
+
+def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
+    browser.click("#rows [data-account=alice] .pick input")
+    stopped = browser.find("#rows [data-account=bob] .pick input")
+    ActionChains(browser.driver).key_down(Keys.SHIFT).click(stopped).key_up(Keys.SHIFT).perform()
+    assert browser.text("#bulk-count") == "2 selected"
+    browser.picture("list-bulk")
+    browser.click("#bulk [data-action=webhook]")
+    browser.type("#bulk-webhook input", "http://127.0.0.1:9/hook")
+    browser.press(Keys.ENTER)
+    browser.find("#notices .good", "2 accounts")
+    for name in ("alice", "bob"):
+        _, found = served.run(served.machine.v1("GET", f"accounts/{name}"))
+        assert found["post_api"] == "http://127.0.0.1:9/hook"
+    browser.click("#bulk [data-action=stop]")
+    browser.gone("#bulk")
+    browser.find("#rows-off [data-account=alice]")
+    browser.find("#rows-off [data-account=bob]")
+    browser.click("#rows [data-all=off]")
+    assert browser.text("#bulk-count") == "3 selected"
+    browser.click("#bulk [data-action=clear]")
+    browser.gone("#bulk")
+    assert browser.script("return document.querySelectorAll('#rows input:checked').length") == 0
+    assert browser.complaints() == []
+
+
+def test_rows_by_the_keyboard_alone(browser: Browser, served: Served) -> None:
+    browser.press("/")
+    browser.press("bob")
+    browser.until(lambda: browser.script(ROWS) == ["bob"], "the one that fits")
+    browser.press(Keys.ESCAPE)
+    browser.until(lambda: len(browser.script(ROWS)) == 6, "all of them")
+    browser.script("document.querySelector('#rows [data-account=bob] .more').focus()")
+    browser.press(Keys.ENTER)
+    browser.find("#menu")
+    browser.press(Keys.ESCAPE)
+    browser.gone("#menu")
+    assert browser.script("return document.activeElement.closest('[data-account]').dataset.account") == "bob"
+    browser.press(Keys.ENTER)
+    words = "return document.activeElement.dataset.action"
+    for _ in range(10):
+        if browser.script(words) == "restart":
+            break
+        browser.press(Keys.ARROW_DOWN)
+    browser.press(Keys.ENTER)
+    browser.find("#notices .good", "bob")
+    assert served.machine.units.calls[-1] == "restart wxclient@bob.service"
+    # Sorted by messages, then by name again and the other way round.
+    served.machine.process("bob").say(LoginState.RUNNING)
+    browser.find("#rows-running [data-account=bob]")
+    browser.script("document.querySelector('#rows [data-sort=name] button').focus()")
+    browser.press(Keys.ENTER)
+    browser.until(lambda: browser.script(ROWS)[3:5] == ["bob", "alice"], "the other way round")
+    assert browser.find("#rows [data-sort=name]").get_attribute("aria-sort") == "descending"
+
+
+def test_what_was_known_stays_while_the_line_is_down(browser: Browser, served: Served) -> None:
+    served.run(served.machine.server.drain())
+    banner = browser.find("#connection", "ago")
+    assert "systemctl status wxcontroller" in banner.text
+    assert len(browser.script(ROWS)) == 6
+    browser.picture("list-stale")
+
+
+def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served) -> None:
+    tokens = {}
+    for scope in (Scope.READ, Scope.ADMIN):
+        tokens[scope], kept = minted(str(scope), scope, (), None)
+        TokenFile(served.machine.paths.tokens_file).add(kept)
+    browser.open()
+    browser.driver.refresh()
+    browser.type("#login [name=token]", tokens[Scope.READ] + Keys.ENTER)
+    browser.find("#rows [data-account=bob]")
+    browser.gone("#rows input, #rows [data-action], #side [data-view=access], #open-add")
+    browser.click("#rows [data-account=bob] .more")
+    assert browser.text("#menu") == "Open"
+    browser.press(Keys.ESCAPE)
+    browser.click("#leave")
+    browser.type("#login [name=token]", tokens[Scope.ADMIN] + Keys.ENTER)
+    browser.click("#side [data-view=access]")
+    browser.find("#tokens-table td")
+    assert browser.script(NAMES) == ["read", "admin"]
+    assert not any(secret in browser.driver.page_source for secret in tokens.values())
+    browser.picture("access")
+
+
+def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
+    browser.click("#side [data-view=health]")
+    browser.find("#health-accounts li", "offline")
+    browser.find("#health-controller li", "systemd")
+    browser.click("#side [data-view=events]")
+    browser.find("#all-events-note", "New events")
+    for name in ("alice", "bob"):
+        report: dict[str, JsonValue] = {"post_type": "event", "event": "input_qrcode", "params": []}
+        served.loop.call_soon_threadsafe(served.machine.process(name).log.append, report, False)
+        browser.find("#all-events li", name)
+    browser.type("#all-events-search", "alice")
+    browser.gone("#all-events li", "bob")
+    browser.find("#all-events li", "alice")
+    assert browser.complaints() == []

@@ -1,0 +1,53 @@
+"""/v1/tokens: who may call, without what opens anything.
+
+The file of tokens is root's: a controller that was taken over can neither add to it nor take from it. So they are only
+listed here, and revoked by ``wxctl token revoke`` on the controller's machine.
+"""
+
+import time
+
+from aiohttp import web
+
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.v1.calls import call
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import text_fields
+from wxcontroller.core.tokens import Token
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, maybe, record, texts, word
+
+
+async def tokens(request: web.Request) -> web.Response:
+    """GET /v1/tokens: all of them; ``reason`` is why their file can't be used, "" while it can."""
+    known = context(request).gate.tokens
+    now = time.time()
+    listed: list[JsonValue] = [_row(token, now) for token in known.by_id.values()]
+    return json_response({"required": known.required, "tokens": listed, **text_fields(reason=known.broken)})
+
+
+def _row(token: Token, now: float) -> JsonObject:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "scope": token.scope.value,
+        "accounts": [*token.accounts],
+        "created_at": token.created,
+        "expires_at": token.expires,
+        "expired": token.expired(now),
+    }
+
+
+_TOKEN = record(
+    {
+        **dict.fromkeys(("id", "name"), TEXT),
+        "scope": word(*(scope.value for scope in Scope)),
+        "accounts": {**listing(TEXT), "description": "the accounts that it is bound to; none: all"},
+        "created_at": WHOLE,
+        "expires_at": maybe(WHOLE),
+        "expired": SWITCH,
+    },
+    meaning="an API token, without its secret",
+)
+_ANSWER = record({"required": SWITCH, "tokens": listing(_TOKEN), **texts("reason")})
+CALLS = (call("GET", "tokens", tokens, "API tokens, without their secrets", _ANSWER),)
