@@ -3,17 +3,28 @@
 import gzip
 import re
 from collections.abc import Mapping
+from urllib.parse import urljoin
 
 import pytest
 
 from tests.i18n import compiled
 from tests.unit.controller.machine import Machine
+from wxcontroller.core.jsontypes import field, items, obj, text
 
 
 @pytest.fixture(autouse=True, scope="module")
 def catalogs() -> None:
     """As the package's build does, before the page is rendered."""
     compiled()
+
+
+KINDS = {
+    "js": "text/javascript",
+    "css": "text/css",
+    "svg": "image/svg+xml",
+    "png": "image/png",
+    "webmanifest": "application/manifest+json",
+}
 
 
 async def page(host: Machine, headers: Mapping[str, str] | None = None) -> str:
@@ -37,16 +48,25 @@ async def test_nothing_is_inline_and_nothing_from_elsewhere(host: Machine) -> No
 
 async def test_every_asset_that_the_page_names_is_there_for_good(host: Machine) -> None:
     named = re.findall(r'"(page/[0-9a-f]{16}/[\w.-]+)"', await page(host))
-    assert {each.rpartition(".")[2] for each in named} == {"js", "css", "svg"}
+    assert {each.rpartition(".")[2] for each in named} == {"js", "css", "svg", "png", "webmanifest"}
     for address in named:
         async with host.http.get(f"/{address}") as answer:
             assert answer.status == 200
             assert "immutable" in answer.headers["Cache-Control"]
-            kind = {"js": "text/javascript", "css": "text/css", "svg": "image/svg+xml"}[address.rpartition(".")[2]]
-            assert answer.headers["Content-Type"].startswith(kind)
-            content = await answer.text()
+            assert answer.headers["Content-Type"].startswith(KINDS[address.rpartition(".")[2]])
+            content = (await answer.read()).decode(errors="replace")
         for imported in re.findall(r'from "\./([\w.-]+)"', content):
             assert f"{address.rpartition('/')[0]}/{imported}" in named, f"{address} imports {imported}: not preloaded"
+
+
+async def test_a_home_screen_finds_icons_and_the_page(host: Machine) -> None:
+    [address] = re.findall(r'rel="manifest" href="(page/[0-9a-f]{16}/[\w.-]+)"', await page(host))
+    async with host.http.get(f"/{address}") as answer:
+        content = obj(await answer.json(content_type="application/manifest+json"))
+    assert urljoin(f"/{address}", text(content["start_url"])) == "/"
+    for icon in items(content["icons"]):
+        async with host.http.get(urljoin(f"/{address}", text(field(icon, "src")))) as answer:
+            assert (answer.status, answer.content_type) == (200, field(icon, "type"))
 
 
 async def test_an_asset_of_another_version_is_not_mistaken_for_this_one(host: Machine) -> None:
