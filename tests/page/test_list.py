@@ -25,7 +25,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.heartbeats import Heartbeats
-from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 
@@ -66,16 +66,17 @@ class Served:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
 
-    def account(self, name: str, state: LoginState | None, beats: str = "r" * 50, **more: JsonValue) -> None:
+    def account(self, name: str, state: LoginState | None, beats: str = "", **more: JsonValue) -> None:
         """Have an account that says ``state``; None: one that is stopped. ``beats`` are its last minutes."""
         _, added = self.run(self.machine.v1("POST", "accounts", {"name": name, "options": {"driver": "ilink"}}))
         assert added["name"] == name
         if state is None:
             return
         process = self.run(self.machine.start(name))
-        process.say(state, **{"user": {"id": f"u-{name}", "name": f"小{name}"}, **more})
+        words: JsonObject = {"user": {"id": f"u-{name}", "name": f"小{name}"}, **more}
+        process.say(state, **words)
         # A minute ahead, so that it is still the present one at the end of the test.
-        told = Heartbeats(int(time.time() // 60) + 30, beats, tuple(range(24)))
+        told = Heartbeats(int(time.time() // 60) + 30, beats or "r" * 50, tuple(range(24)))
         content = {**DeliveryState().as_json(), "heartbeats": told.as_json()}
         replace_file(self.machine.paths.deliveries_file(process.instance), json.dumps(content).encode())
 
@@ -102,8 +103,12 @@ def served(tmp_path: Path) -> Iterator[Served]:
         one.account("alice", LoginState.RUNNING, "n" * 10 + "r" * 35 + "o" * 5)
         one.account("bob", LoginState.RUNNING)
         one.account("offline", LoginState.OFFLINE, reason="WeChat is not responding", state_since=now - 300)
-        code = {"qrcode_link": "https://login.weixin.qq.com/l/AbC", "status": "waiting for a phone", "user": None}
-        one.account("scans", LoginState.SCANNING, state_since=now - 100, qrcode_number=1, **code)
+        code: JsonObject = {
+            "qrcode_link": "https://login.weixin.qq.com/l/AbC",
+            "status": "waiting for a phone",
+            "user": None,
+        }
+        one.account("scans", LoginState.SCANNING, "", **code, state_since=now - 100, qrcode_number=1)
         one.account("parked", LoginState.PARKED, reason="the session ended", state_since=now - 60)
         one.account("stopped", None)
         yield one
@@ -141,7 +146,7 @@ def test_every_view_on_every_screen(browser: Browser, theme: str, language: str)
         browser.open()
         browser.find("#rows [data-account=bob]")
         heights = set(browser.script(HEIGHTS))
-        assert heights <= ({56, 57} if width == 360 else {40, 41}), what
+        assert heights <= ({56, 57} if width == 360 else {40, 41})
     assert browser.script(SMALL) == []
     assert browser.complaints() == []
 

@@ -27,7 +27,7 @@ from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.compose import Draft
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import KeyForm, ItemMedia
+from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm
 
 ORIGIN = "http://gate.example:2000"
 # JSON of answers, looked into by tests only

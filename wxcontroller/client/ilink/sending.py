@@ -246,11 +246,14 @@ class Sending:
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(_STORE_SECONDS):
                 await self.parts.sends.until_taken_up()
-        if any(send.state.is_final for send in self.parts.sends.of(known.key)):
+        if any(send.state.is_final for send in self._unsettled(known.key)):
             await self.parts.log.settled(_STORE_SECONDS)  # it has just ended: the database tells how
-        sends = [send for send in self.parts.sends.of(known.key) if not send.state.is_final]
+        sends = [send for send in self._unsettled(known.key) if not send.state.is_final]
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
         return _as_json(await self._verdict(sends, found.parts if found else {}, latest))
+
+    def _unsettled(self, key: str) -> list[Send]:
+        return [send for send in self.parts.sends.unsettled() if send.request == key]
 
     async def _verdict(self, sends: Sequence[Send], ended: Mapping[Part, JsonObject], latest: float) -> _Verdict:
         """Wait until it is known how the parts of a message stand; return the worst."""

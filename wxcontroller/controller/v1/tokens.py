@@ -1,7 +1,7 @@
 """/v1/tokens: who may call, without what opens anything.
 
-The file of tokens is root's: a controller that was taken over can neither add to it nor take from it. So they are only
-listed here, and revoked by ``wxctl token revoke`` on the controller's machine.
+The file of tokens is root's: a controller that was taken over can neither add to it nor take from it. So they are
+only listed here, and revoked by ``wxctl token revoke`` on the controller's machine.
 """
 
 import time
