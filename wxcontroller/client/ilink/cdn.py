@@ -55,7 +55,7 @@ class NotTaken(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Offered:
+class OfferedContent:
     """Received content as an agent can fetch it: ``media`` is the item's reference, ``key`` its key in hex."""
 
     media: JsonObject
@@ -68,7 +68,7 @@ class Offered:
 
 
 @dataclass(frozen=True, slots=True)
-class Uploaded:
+class AgentFile:
     """Content that an agent uploaded, or received before: a file of the account's."""
 
     path: Path
@@ -102,7 +102,7 @@ class Cdn:
 
     # -- down
 
-    def offered(self, entry: Entry, report: JsonObject, consumer: Consumer, origin: str) -> Offered | None:
+    def offered(self, entry: Entry, report: JsonObject, consumer: Consumer, origin: str) -> OfferedContent | None:
         """Return the link to the content of a message, None when the account does not have it."""
         size = integer(report.get("media_size"))
         if not size or not _RECEIVED.fullmatch(text(report.get("media_path")).rpartition("/")[2]):
@@ -115,7 +115,7 @@ class Cdn:
             "encrypt_type": 1,
             "full_url": f"{origin}/ilink/c2c/download?encrypted_query_param={quote(parameter, safe='')}",
         }
-        return Offered(media, key.hex(), size)
+        return OfferedContent(media, key.hex(), size)
 
     async def download(self, parameter: str) -> Ciphertext:
         """Return what a link leads to. Raises NotTaken and Unavailable."""
@@ -190,7 +190,7 @@ class Cdn:
             await asyncio.to_thread(part.unlink, missing_ok=True)
         return self._parameter(consumer, "uploaded", consumer.bot + json.dumps([name, kind.value]).encode())
 
-    async def uploaded(self, consumer: Consumer, media: JsonObject, kind: MessageKind) -> Uploaded | None:
+    async def uploaded(self, consumer: Consumer, media: JsonObject, kind: MessageKind) -> AgentFile | None:
         """Return what the reference in a send means: what the agent uploaded, or received. None for neither.
 
         The key in it is not looked at, as it is known in whatever form it comes. Raises Unavailable.
@@ -200,10 +200,10 @@ class Cdn:
         if owner is consumer and content is not None:
             name, word = json.loads(content[6:])
             path = self._own(str(name))
-            return Uploaded(path, MessageKind(str(word))) if path is not None else None
+            return AgentFile(path, MessageKind(str(word))) if path is not None else None
         owner, content = self._opened("download", parameter)
         path = await self._received(content) if owner is consumer and content is not None else None
-        return Uploaded(path, kind) if path is not None else None
+        return AgentFile(path, kind) if path is not None else None
 
     # -- parameters
 

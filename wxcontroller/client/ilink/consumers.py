@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from wxcontroller.client.store import consumers as tables
-from wxcontroller.client.store.consumers import Row
+from wxcontroller.client.store.consumers import ConsumerRow
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, text
 
@@ -22,7 +22,7 @@ MOST_BACKLOG = 525_600  # minutes: a year
 _DESCRIPTION = 256
 
 
-class Groups(StrEnum):
+class GroupMessages(StrEnum):
     """Which messages of groups a consumer gets."""
 
     OFF = "off"
@@ -39,7 +39,7 @@ class WhenHeld(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Options:
+class ConsumerOptions:
     """What a consumer gets, and how its sends are answered.
 
     ``peers`` are the ids in the iLink API of those it may talk to, None for everybody. ``owner`` is the id of whose
@@ -48,7 +48,7 @@ class Options:
 
     owner: str = ""
     peers: tuple[str, ...] | None = None
-    groups: Groups = Groups.OFF
+    groups: GroupMessages = GroupMessages.OFF
     own: bool = False
     backlog: int = 1440
     when_held: WhenHeld = WhenHeld.REFUSE
@@ -67,7 +67,7 @@ class Options:
             "public": self.public,
         }
 
-    def changed(self, given: JsonObject) -> "Options":
+    def changed(self, given: JsonObject) -> "ConsumerOptions":
         """Return the options with those that ``given`` names changed.
 
         Raises ValueError with the name of the option that is unknown or has a wrong value.
@@ -81,8 +81,8 @@ class Options:
                     found = replace(found, peers=None)
                 case "peers", list() if all(isinstance(one, str) and one for one in value):
                     found = replace(found, peers=tuple(text(one) for one in value))
-                case "groups", str() if value in set(Groups):
-                    found = replace(found, groups=Groups(value))
+                case "groups", str() if value in set(GroupMessages):
+                    found = replace(found, groups=GroupMessages(value))
                 case "when_held", str() if value in set(WhenHeld):
                     found = replace(found, when_held=WhenHeld(value))
                 case "backlog", int() if not isinstance(value, bool) and 0 <= value <= MOST_BACKLOG:
@@ -104,7 +104,7 @@ class Options:
     def allows_group(self, group: str) -> bool:
         """Whether the consumer may talk to a group. A list of people alone does not restrict groups."""
         listed = [one for one in self.peers or () if one.endswith("@chatroom")]
-        return self.groups is not Groups.OFF and (not listed or group in listed)
+        return self.groups is not GroupMessages.OFF and (not listed or group in listed)
 
 
 @dataclass(slots=True, eq=False)
@@ -116,7 +116,7 @@ class Consumer:
 
     name: str
     bot_id: str
-    options: Options = Options()
+    options: ConsumerOptions = ConsumerOptions()
     log: str = ""
     position: int = -1
     bot_agent: str = ""
@@ -134,7 +134,7 @@ class Consumer:
         """Its id as bytes: what is sealed for it names it so."""
         return bytes.fromhex(self.bot_id.partition("@")[0])
 
-    def row(self) -> Row:
+    def row(self) -> ConsumerRow:
         """Return what is stored of it."""
         facts: JsonObject = {
             "bot_agent": self.bot_agent,
@@ -146,7 +146,7 @@ class Consumer:
             "skipped": self.skipped,
             "skipped_to": self.skipped_to,
         }
-        return Row(self.name, self.bot_id, self.options.as_json(), self.log, self.position, facts)
+        return ConsumerRow(self.name, self.bot_id, self.options.as_json(), self.log, self.position, facts)
 
     def describe(self, base_info: JsonObject) -> bool:
         """Take over what an agent says of itself; return whether that is something new."""
@@ -161,7 +161,7 @@ class Consumer:
 class Consumers:
     """The account's consumers."""
 
-    def __init__(self, log: EventLog, rows: Sequence[Row]) -> None:
+    def __init__(self, log: EventLog, rows: Sequence[ConsumerRow]) -> None:
         self._log = log
         self._found = {row.name: _consumer_of(row) for row in rows}
 
@@ -201,11 +201,11 @@ class Consumers:
         await asyncio.shield(self._log.write(lambda db: tables.delete_consumer(db, consumer.name)))
 
 
-def _consumer_of(row: Row) -> Consumer:
+def _consumer_of(row: ConsumerRow) -> Consumer:
     try:
-        options = Options().changed(row.options)
+        options = ConsumerOptions().changed(row.options)
     except ValueError:  # damaged, or of a later version
-        options = Options(peers=tuple(text(one) for one in items(row.options.get("peers"))))
+        options = ConsumerOptions(peers=tuple(text(one) for one in items(row.options.get("peers"))))
     return Consumer(
         row.name,
         row.bot_id,

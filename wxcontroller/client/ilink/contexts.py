@@ -20,7 +20,7 @@ _FORM = struct.Struct(">6sQQ16s16s")
 
 
 @dataclass(frozen=True, slots=True)
-class Context:
+class MessageContext:
     """What a token says: whose message it was, ``group`` where it was written ("" for a private one), and when."""
 
     sender: bytes
@@ -42,7 +42,7 @@ def token_for(seals: Seals, consumer: Consumer, seq: int, when: float, sender: s
     return seals.seal("context", _FORM.pack(consumer.bot, seq, max(0, int(when)), _hash(sender), number), _SIZE)
 
 
-def context_of(seals: Seals, consumer: Consumer, token: str) -> Context | None:
+def context_of(seals: Seals, consumer: Consumer, token: str) -> MessageContext | None:
     """Return what a token says, None for one that was never issued to this consumer."""
     content = seals.open("context", token)
     if content is None or len(content) != _FORM.size:
@@ -50,7 +50,7 @@ def context_of(seals: Seals, consumer: Consumer, token: str) -> Context | None:
     bot, _, when, sender, number = _FORM.unpack(content)
     if bot != consumer.bot:
         return None
-    return Context(sender, f"g{number[6:].hex()}@chatroom" if any(number) else "", float(when))
+    return MessageContext(sender, f"g{number[6:].hex()}@chatroom" if any(number) else "", float(when))
 
 
 def _hash(peer: str) -> bytes:

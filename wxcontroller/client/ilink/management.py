@@ -7,7 +7,7 @@ from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.ilink.consumers import NAME, Consumer, Consumers, Options
+from wxcontroller.client.ilink.consumers import NAME, Consumer, ConsumerOptions, Consumers
 from wxcontroller.client.ilink.ids import HELPER_ID, Ids
 from wxcontroller.client.ilink.polling import Polling
 from wxcontroller.client.ilink.sending import Sending
@@ -105,14 +105,14 @@ class Management:
         if not isinstance(given, dict):
             raise bad(N_("the body is not a JSON object"), _REMEDY)
         known = self.consumers.get(name)
-        options = self._options(known.options if known else Options(), obj(given))
+        options = self._options(known.options if known else ConsumerOptions(), obj(given))
         await self.ids.stored()
         consumer = known or await self.consumers.take(name)
         consumer.options = options
         await self.consumers.stored(consumer)
         return json_answer({"account": self._account, **await self.shown(consumer)}, 200 if known else 201)
 
-    def _options(self, known: Options, given: JsonObject) -> Options:
+    def _options(self, known: ConsumerOptions, given: JsonObject) -> ConsumerOptions:
         """Return options with those changed that are given. Raises Refused."""
         people = {"owner": [text(given.get("owner"))]}
         if isinstance(given.get("peers"), list):

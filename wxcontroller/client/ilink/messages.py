@@ -7,8 +7,8 @@ ones, and paths of content, which ``cdn`` replaces by links.
 import hashlib
 from dataclasses import dataclass
 
-from wxcontroller.client.ilink.cdn import Cdn, Offered
-from wxcontroller.client.ilink.consumers import Consumer, Groups
+from wxcontroller.client.ilink.cdn import Cdn, OfferedContent
+from wxcontroller.client.ilink.consumers import Consumer, GroupMessages
 from wxcontroller.client.ilink.contexts import token_for
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.sealing import Seals
@@ -36,7 +36,7 @@ _KINDS = {kind.value: kind for kind in _ITEMS}
 
 
 @dataclass(frozen=True, slots=True)
-class Mapping:
+class MessageMapping:
     """Makes messages for consumers."""
 
     account: str
@@ -61,7 +61,7 @@ class Mapping:
         peer, group = self._sides(report, own, is_group)
         mentioned = is_group and _mentions(report)
         if is_group:
-            if not options.allows_group(group) or (options.groups is Groups.AT and not mentioned):
+            if not options.allows_group(group) or (options.groups is GroupMessages.AT and not mentioned):
                 return None
         elif not options.allows(peer):
             return None
@@ -150,7 +150,7 @@ def _missing(kind: MessageKind, report: JsonObject) -> str:
     return f"{LABELS[kind]}{f' {name}' if name else ''} (content not available)"
 
 
-def _media(kind: MessageKind, report: JsonObject, offered: Offered) -> JsonObject:
+def _media(kind: MessageKind, report: JsonObject, offered: OfferedContent) -> JsonObject:
     """Return the item of content that is offered (7.1)."""
     match _ITEMS[kind]:
         case "image":

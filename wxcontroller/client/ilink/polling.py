@@ -12,7 +12,7 @@ import time
 from dataclasses import dataclass, field
 
 from wxcontroller.client.ilink.consumers import Consumer, Consumers
-from wxcontroller.client.ilink.messages import TYPES, Mapping
+from wxcontroller.client.ilink.messages import TYPES, MessageMapping
 from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Selection, last_shown, name_of
@@ -34,7 +34,7 @@ class Polling:
 
     log: EventLog
     consumers: Consumers
-    mapping: Mapping
+    mapping: MessageMapping
     seals: Seals
     _polls: dict[str, asyncio.Event] = field(default_factory=dict)  # set: another poll of this consumer has come
 

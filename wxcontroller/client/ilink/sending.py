@@ -17,7 +17,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from wxcontroller.client.calls import Parts
-from wxcontroller.client.ilink.cdn import Cdn, Uploaded
+from wxcontroller.client.ilink.cdn import AgentFile, Cdn
 from wxcontroller.client.ilink.consumers import Consumer, Consumers, WhenHeld
 from wxcontroller.client.ilink.contexts import context_of
 from wxcontroller.client.ilink.ids import Ids
@@ -58,7 +58,7 @@ _WORST_FIRST = (
 )
 
 
-class Refused(Exception):
+class NotAccepted(Exception):
     """A message that is not taken. ``ret`` is the protocol's code."""
 
     def __init__(self, ret: int, words: str) -> None:
@@ -75,7 +75,7 @@ class _Content:
     """One item of a message: a text, or a file."""
 
     words: str = ""
-    file: Uploaded | None = None
+    file: AgentFile | None = None
     name: str = ""
 
 
@@ -108,8 +108,8 @@ class Sending:
             contents = await self._contents(consumer, message)
             target, is_group = self._target(consumer, message)
             if refusal := self.parts.sends.refusal(len(contents)) or self._trouble():
-                raise Refused(-2, f"not sent: {refusal}")
-        except Refused as problem:
+                raise NotAccepted(-2, f"not sent: {refusal}")
+        except NotAccepted as problem:
             return problem.answer
         content = _fingerprint(target, contents)
         key = self._key(consumer, target, content, text(message.get("client_id")))
@@ -132,12 +132,12 @@ class Sending:
     # -- what is to be sent, and to whom
 
     async def _contents(self, consumer: Consumer, message: JsonObject) -> list[_Content]:
-        """Return a message's items. Raises Refused and Unavailable."""
+        """Return a message's items. Raises NotAccepted and Unavailable."""
         if integer(message.get("message_type"), 2) != 2 or integer(message.get("message_state"), 2) != 2:
-            raise Refused(-2, _INVALID)
+            raise NotAccepted(-2, _INVALID)
         given = [obj(item) for item in items(message.get("item_list"))]
         if not 0 < len(given) <= MOST_ITEMS:
-            raise Refused(-2, _INVALID)
+            raise NotAccepted(-2, _INVALID)
         return [await self._content(consumer, item) for item in given]
 
     async def _content(self, consumer: Consumer, item: JsonObject) -> _Content:
@@ -145,43 +145,43 @@ class Sending:
         if kind == 1:
             words = text(obj(item.get("text_item")).get("text"))
             if not words:
-                raise Refused(-2, _INVALID)
+                raise NotAccepted(-2, _INVALID)
             if len(words.encode("utf-8", "replace")) > MOST_TEXT:
-                raise Refused(-2, f"not sent: the text is longer than {MOST_TEXT} bytes")
+                raise NotAccepted(-2, f"not sent: the text is longer than {MOST_TEXT} bytes")
             return _Content(words)
         if kind not in _MEDIA_ITEMS:
-            raise Refused(-2, _INVALID)
+            raise NotAccepted(-2, _INVALID)
         member, wanted = _MEDIA_ITEMS[kind]
         found = obj(item.get(member))
         file = await self.cdn.uploaded(consumer, obj(found.get("media")), wanted)
         if file is None:
-            raise Refused(-2, "not sent: this content was not uploaded here, or is no longer kept")
+            raise NotAccepted(-2, "not sent: this content was not uploaded here, or is no longer kept")
         return _Content(file=replace(file, kind=wanted), name=text(found.get("file_name")))
 
     def _target(self, consumer: Consumer, message: JsonObject) -> tuple[str, bool]:
-        """Return the route's id of whom a message is for, and whether that is a group. Raises Refused."""
+        """Return the route's id of whom a message is for, and whether that is a group. Raises NotAccepted."""
         to, token = text(message.get("to_user_id")), text(message.get("context_token"))
         context = context_of(self.seals, consumer, token) if token else None
         if token and context is None:  # forged, another consumer's, or WeChat's own
-            raise Refused(-3, _INVALID)
+            raise NotAccepted(-3, _INVALID)
         options, group = consumer.options, ""
         if context is not None and not context.is_over:
             group = context.group
             if not group and not context.is_from(to):
-                raise Refused(-3, _INVALID)
+                raise NotAccepted(-3, _INVALID)
         elif to.endswith("@chatroom"):
             group = to
         peer = group or to
         if not self.ids.is_given(peer) or not (options.allows_group(group) if group else options.allows(to)):
-            raise Refused(-3, _INVALID)
+            raise NotAccepted(-3, _INVALID)
         if not (self.parts.at_work or self.parts.holds_for_login):
-            raise Refused(-2, f"not sent: the account is not running: {self.parts.session.status}")
+            raise NotAccepted(-2, f"not sent: the account is not running: {self.parts.session.status}")
         target = self.ids.target(peer)
         if not target:
-            raise Refused(-3, "not sent: the recipient is not known in this login of the account")
+            raise NotAccepted(-3, "not sent: the recipient is not known in this login of the account")
         belongs = not group or to == group or (context is not None and context.is_from(to))
         if not belongs and not self.ids.is_member(target, to):
-            raise Refused(-3, _INVALID)
+            raise NotAccepted(-3, _INVALID)
         return target, bool(group)
 
     def _trouble(self) -> str:

@@ -14,7 +14,7 @@ from wxcontroller.client.ilink.cdn import Cdn, NotTaken
 from wxcontroller.client.ilink.consumers import NAME, Consumer, Consumers
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.management import Management
-from wxcontroller.client.ilink.messages import Mapping
+from wxcontroller.client.ilink.messages import MessageMapping
 from wxcontroller.client.ilink.polling import SESSION_OVER, Polling
 from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.ilink.sending import Sending
@@ -196,7 +196,7 @@ async def load(parts: Parts) -> Serving:
     rows, key, known = await parts.log.write(lambda db: (tables.consumers(db), tables.key(db), tables.peer_ids(db)))
     consumers, seals = Consumers(parts.log, rows), Seals(key)
     ids, cdn = Ids(parts.log, parts.roster, known), Cdn(parts.config, parts.log, consumers, seals)
-    polling = Polling(parts.log, consumers, Mapping(parts.config.name.name, ids, seals, cdn), seals)
+    polling = Polling(parts.log, consumers, MessageMapping(parts.config.name.name, ids, seals, cdn), seals)
     sending = Sending(parts, consumers, ids, seals, cdn)
     management = Management(parts, consumers, ids, polling, sending)
     return Serving(parts, consumers, ids, seals, cdn, polling, sending, management, Typing(parts))

@@ -18,7 +18,7 @@ MOST_NAMES = 50_000
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class ConsumerRow:
     """A consumer as it is stored. ``position`` is the acknowledged sequence in ``log``, -1 before its first poll."""
 
     name: str
@@ -29,16 +29,16 @@ class Row:
     facts: JsonObject
 
 
-def consumers(db: sqlite3.Connection) -> list[Row]:
+def consumers(db: sqlite3.Connection) -> list[ConsumerRow]:
     """Return all consumers by name."""
     rows = db.execute("SELECT name, bot_id, options, log, position, facts FROM consumers ORDER BY name").fetchall()
     return [
-        Row(str(name), str(bot_id), kept_json(options), str(log), as_int(position), kept_json(facts))
+        ConsumerRow(str(name), str(bot_id), kept_json(options), str(log), as_int(position), kept_json(facts))
         for name, bot_id, options, log, position, facts in rows
     ]
 
 
-def keep_consumer(db: sqlite3.Connection, row: Row) -> None:
+def keep_consumer(db: sqlite3.Connection, row: ConsumerRow) -> None:
     """Store a consumer, whether it is there or not."""
     values = (row.name, row.bot_id, json.dumps(row.options), row.log, row.position, json.dumps(row.facts))
     db.execute(
