@@ -85,7 +85,7 @@ class ConsumerOptions:
                     found = replace(found, groups=GroupMessages(value))
                 case "when_held", str() if value in set(WhenHeld):
                     found = replace(found, when_held=WhenHeld(value))
-                case "backlog", int() if not isinstance(value, bool) and 0 <= value <= MOST_BACKLOG:
+                case "backlog", int() if not isinstance(value, bool) and 1 <= value <= MOST_BACKLOG:
                     found = replace(found, backlog=value)
                 case "own", bool():
                     found = replace(found, own=value)

@@ -7,7 +7,6 @@ within one login by WeChat's id, too. Whoever has no number and can't be recogni
 """
 
 import asyncio
-import re
 import secrets
 
 from wxcontroller.client.roster import Roster
@@ -16,7 +15,6 @@ from wxcontroller.client.store.eventlog import EventLog
 
 _HELPER = "filehelper"
 HELPER_ID = f"{_HELPER}@im.wechat"
-_OURS = re.compile(r"(w[0-9a-f]{20}@im\.wechat|g[0-9a-f]{20}@chatroom)")
 _PERSON_END = "@im.wechat"
 
 
@@ -63,7 +61,8 @@ class Ids:
 
     def is_given(self, one: str) -> bool:
         """Whether an id is one that a consumer may have from us."""
-        return one in self._marks or one == HELPER_ID or (one in self._roster.contacts and not _OURS.fullmatch(one))
+        known = one in self._marks or one == HELPER_ID
+        return known or (one.endswith(_PERSON_END) and one in self._roster.contacts)
 
     def target(self, one: str) -> str:
         """Return the route's present id of a person or group, "" for one that is not in the account's lists now."""

@@ -24,6 +24,9 @@ _USER, _BOT, _FINISHED = 1, 2, 2
 # Encodings of voice (7.1): the web route has MP3, WeChat's own are known by their type.
 _ENCODINGS = {"audio/silk": 6, "audio/amr": 5}
 _MP3 = 7
+# WeChat's own words in forms that nobody decodes (weixin-web-protocol 7.7).
+_SYSTEM = "10002"
+_UNKNOWN = "[不支持的消息，请在手机上查看]"
 _ITEMS = {
     MessageKind.IMAGE: "image",
     MessageKind.EMOTICON: "image",
@@ -50,7 +53,7 @@ class MessageMapping:
         The ids in it may be new: see ``Ids.stored``.
         """
         report, options = kept_json(entry.body), consumer.options
-        if text(report.get("format")) == "revoke":
+        if report.get("format") == "revoke" or text(report.get("raw_kind")).startswith(_SYSTEM):
             return None
         own = report.get("post_type") == "send_message"
         if own and not (options.own and report.get("source") == "outer"):
@@ -136,7 +139,7 @@ def _words(report: JsonObject) -> str:
     if report.get("format") == "app" and (title := text(report.get("app_title"))):
         url = text(report.get("app_url"))
         return f"{title}\n{url}" if url else title
-    return text(report.get("content"))
+    return text(report.get("content")) or _UNKNOWN
 
 
 def _missing(kind: MessageKind, report: JsonObject) -> str:
