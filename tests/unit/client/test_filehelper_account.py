@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.ilink_agent import Agent
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext
@@ -232,3 +233,19 @@ async def test_a_refusal_names_the_way_out(
     await scan(client, world, alice)
     found = await client.until_state("stop")
     assert "driver=ilink" in str(found)
+
+
+async def test_an_agent_talks_to_the_accounts_owner(
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
+) -> None:
+    client = begin(start, world, webhook)
+    await enter(client, world, alice)
+    agent = Agent(client)
+    await agent.attend()
+    write(world, alice, "what is for lunch?")
+    [message] = await agent.until()
+    peer = message["from_user_id"]
+    assert (peer, (await agent.shown())["ilink_user_id"]) == ("filehelper@im.wechat",) * 2
+    answer = await agent.send(peer, "noodles")
+    assert (answer["ret"], isinstance(answer["message_id"], int)) == (0, True)
+    assert [(sent.wxid, sent.text) for sent in alice.sent] == [("filehelper", "noodles")]

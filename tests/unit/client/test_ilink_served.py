@@ -2,7 +2,9 @@
 
 import asyncio
 import base64
+import contextlib
 import io
+import sqlite3
 from collections.abc import AsyncIterator
 
 import pytest
@@ -13,6 +15,7 @@ from tests.unit.client.ilink_agent import Agent, Stage, Start, stage_of
 from wxcontroller.client.ilink import polling, serving
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink.model import SessionState
+from wxcontroller.sandbox.world import Relation
 
 
 @pytest.fixture(params=["ilink", "web"])
@@ -187,7 +190,7 @@ async def test_altered_ids_and_foreign_tokens_send_nothing(stage: Stage, monkeyp
     for token in tokens:
         assert (await agent.send(peer, "no", context=token))["ret"] == -3
     swapped = peer.swapcase() if stage.ilink is not None else peer.upper()
-    for wrong in (swapped, f"user:{peer}", peer.removesuffix("@im.wechat"), "", "filehelper@chatroom"):
+    for wrong in (swapped, f"user:{peer}", peer.removesuffix("@im.wechat"), "", "filehelper@chatroom", "filehelper"):
         assert (await agent.send(wrong, "no", context=own))["ret"] == -3
         assert (await agent.send(wrong, "no", context=""))["ret"] == -3
     assert (await agent.send(peer, "no", message_state=1))["ret"] == -2
@@ -348,3 +351,57 @@ async def test_typing_is_shown_to_whom_has_written(stage: Stage) -> None:
     assert (await agent.call("sendtyping", ilink_user_id=peer, typing_ticket="x", status=1))["ret"] == -2
     if stage.ilink is not None:
         assert stage.ilink.requests("sendtyping") == 1
+
+
+async def test_after_a_long_absence_only_what_is_fresh_enough_comes(web: Stage) -> None:
+    client = await web.enter()
+    agent, patient = Agent(client), Agent(client, "patient")
+    await patient.set(backlog=3 * 1440)
+    for one in (agent, patient):
+        await one.attend()
+    web.hear("two days ago")
+    await web.webhook.messages(1)
+    await client.stop()
+    with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db, db:
+        db.execute("UPDATE events SET time = time - 2 * 86400")
+    agent.client = patient.client = client = web.begin()
+    await client.until_state("running")
+    web.hear("today")
+    assert texts(await agent.until()) == ["today"]
+    assert texts(await patient.until(2)) == ["two days ago", "today"]
+    assert [one["skipped"] for one in await agent.consumers()] == [1, 0]
+
+
+async def test_a_consumer_gets_what_its_options_name(web: Stage) -> None:
+    client = await web.enter()
+    agent, curious = Agent(client), Agent(client, "curious")
+    await curious.set(own=True, public=True)
+    for one in (agent, curious):
+        await one.attend()
+    people = web.account.world.people
+    official = next(one.wxid for one in people.values() if one.kind is Relation.OFFICIAL)
+    web.hear("news", chat=official)
+    assert web.web is not None
+    web.web.sandbox.deliver(web.account, web.friend, web.account.wxid, "from the phone", "phone")
+    web.web.sandbox.deliver(web.account, "filehelper", web.account.wxid, "note to self", "phone")
+    web.hear("hello")
+    assert texts(await agent.until()) == ["hello"]
+    everything = await curious.until(4)
+    assert texts(everything) == ["news", "from the phone", "note to self", "hello"]
+    (_, own, note, hello) = everything
+    assert (own["message_type"], own["to_user_id"]) == (2, hello["from_user_id"])
+    assert own["from_user_id"] == hello["to_user_id"]
+    assert note["to_user_id"] == "filehelper@im.wechat"
+    assert (await agent.send("filehelper@im.wechat", "done"))["ret"] == 0
+    assert [one.wxid for one in web.account.sent] == ["filehelper"]
+    # An administrator names people by the account's ids, too.
+    friends = {one["uid"]: one["id"] for one in await client.get("get_friend_info")}  # type: ignore[union-attr, index, call-overload]
+    shown = await agent.set(peers=[*friends.values()][:1], owner="filehelper")
+    assert shown["options"]["peers"][0].endswith("@im.wechat")
+    assert shown["ilink_user_id"] == "filehelper@im.wechat"
+    for wrong in ({"peers": ["nobody"]}, {"groups": "yes"}, {"backlog": 0}, {"x": 1}, {"own": 1}):
+        assert (await agent.manage("PUT", "/v1/consumers/agent", wrong))[0] == 400
+    assert (await agent.manage("PUT", "/v1/consumers/Agent", {}))[0] == 400
+    assert (await agent.manage("DELETE", "/v1/consumers/nobody"))[0] == 404
+    async with client.http.get(agent.url("/v1/status")) as answer:
+        assert [one["name"] for one in (await answer.json())["consumers"]] == ["agent", "curious"]
