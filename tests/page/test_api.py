@@ -208,7 +208,7 @@ def test_the_token_is_that_of_the_dashboard_and_is_asked_for_without_one(
     assert token not in browser.script("return document.documentElement.outerHTML")
     browser.click(".switches a", "Dashboard")
     browser.find("#rows [data-account=alice]")
-    browser.click("footer a", "API documentation")
+    browser.click("#side a[href='page/api']")
     card = opened(browser, "post_v1_accounts_name_stop")
     browser.type(f"{card} [name=name]", "alice")
     browser.click(f"{card} .try .main")

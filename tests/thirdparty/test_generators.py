@@ -1,4 +1,4 @@
-"""Clients that other people's code generators make of /v1/openapi.json can be used.
+"""Clients that other people's code generators make of /v1/openapi.json: strictly typed, and they work.
 
 `make test-deps` fetches the generators; one that is not there is skipped.
 """
@@ -8,15 +8,17 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.openapi.served import served
 from tests.thirdparty.stage import ROOT
 from wxcontroller.controller.v1.described import openapi
 
 FETCHED = ROOT / ".cache" / "thirdparty"
-PROGRAM = Path(__file__).parent / "clients" / "openapi-typescript"
+PROGRAMS = Path(__file__).parent / "clients"
 # Imports every module of the client in the working directory.
 _IMPORT_ALL = """
 import importlib, pkgutil
@@ -26,6 +28,13 @@ for name in names:
     importlib.import_module(name)
 print(len(names))
 """
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Where a controller runs with accounts of the sandbox."""
+    with served(tmp_path_factory.mktemp("world")) as running:
+        yield running.url
 
 
 @pytest.fixture
@@ -62,20 +71,40 @@ def run(place: Path, *command: str, **environ: str) -> str:
     return done.stdout
 
 
-def test_the_python_client_can_be_imported(document: Path, tmp_path: Path) -> None:
+def judge(printed: str) -> None:
+    """Check what a program that uses a client has seen."""
+    seen = json.loads(printed)
+    assert set(seen["accounts"]) >= {"alice", "小店", "waiting"}
+    assert (seen["refused"], seen["started"]) == ("unknown-account", "already running")
+    assert (seen["sent"], seen["code"]) == (0, True)
+    assert "friend_message" in seen["events"]
+
+
+def test_the_python_client(document: Path, tmp_path: Path, address: str) -> None:
     there = skip_unless_there("openapi-python-client")
+    shutil.copy(PROGRAMS / "openapi-python-client" / "use.py", tmp_path)
     (tmp_path / "config.yml").write_text("post_hooks: []\n")
     command = "generate --path openapi.json --output-path made --meta none --config config.yml --fail-on-warning"
     python = (sys.executable, "-m", "openapi_python_client")
     run(tmp_path, *python, *command.split(), PYTHONPATH=str(there))
     modules = int(run(tmp_path, sys.executable, "-c", _IMPORT_ALL, PYTHONPATH=f"{there}:{tmp_path}"))
     assert modules > len(json.loads(document.read_text())["paths"])
+    # Its own typing_extensions would stand before those of mypy.
+    types = tmp_path / "types"
+    types.mkdir()
+    for needed in ("httpx", "httpcore", "anyio"):
+        (types / needed).symlink_to(there / needed)
+    strictly = ("-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir=cache")
+    run(tmp_path, sys.executable, *strictly, "-p", "made", "-m", "use", MYPYPATH=f"{types}:{tmp_path}")
+    judge(run(tmp_path, sys.executable, "use.py", address, PYTHONPATH=f"{there}:{tmp_path}"))
 
 
-def test_strict_typescript_takes_the_client_and_a_program_that_uses_it(document: Path, tmp_path: Path) -> None:
+def test_the_typescript_client(document: Path, tmp_path: Path, address: str) -> None:
     there = skip_unless_there("openapi-typescript", "node")
     (tmp_path / "node_modules").symlink_to(there / "node_modules")
     for name in ("use.ts", "tsconfig.json"):
-        shutil.copy(PROGRAM / name, tmp_path)
+        shutil.copy(PROGRAMS / "openapi-typescript" / name, tmp_path)
+    (tmp_path / "package.json").write_text('{"type": "module"}')
     run(tmp_path, "node", "node_modules/openapi-typescript/bin/cli.js", document.name, "-o", "api.d.ts")
     run(tmp_path, "node", "node_modules/typescript/bin/tsc", "-p", ".")
+    judge(run(tmp_path, "node", "use.js", address))

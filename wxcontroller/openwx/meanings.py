@@ -211,7 +211,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "plural": "the same for any number n but one",
         "values": "what stands for each name: text, a number, or a text as data",
     },
-    "State": {"account": "name of the account", "state": "where the login is, in the original's word"},
+    "AccountState": {"account": "name of the account", "state": "where the login is, in the original's word"},
 }
 
 

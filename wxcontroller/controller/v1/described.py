@@ -211,7 +211,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {"account": TEXT, "client": TEXT, "pid": maybe(WHOLE), "port": WHOLE, "code": WHOLE, "status": TEXT},
         meaning="what the account was started with, and what it is now",
     ),
-    "State": record({"account": TEXT, "state": TEXT}, meaning="the account's state file, with its port"),
+    "AccountState": record({"account": TEXT, "state": TEXT}, meaning="the account's state file, with its port"),
 }
 
 
@@ -242,7 +242,7 @@ OWN: tuple[Route, ...] = (
         "check_client",
         "the state of one account, or of all that are wanted or run",
         either(
-            record({"code": WHOLE, "client": listing(ref("State")), "unreadable": listing(TEXT)}, ("unreadable",)),
+            record({"code": WHOLE, "client": listing(ref("AccountState")), "unreadable": listing(TEXT)}, ("unreadable",)),
             *_OR_REPLY,
         ),
     ),
