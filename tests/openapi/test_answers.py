@@ -86,7 +86,7 @@ class Caller:
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Caller]:
     place = tmp_path_factory.mktemp("world")
-    async with world(place, max_clients=4) as made, aiohttp.ClientSession() as web:
+    async with world(place, max_clients=4, ilink_serve=True) as made, aiohttp.ClientSession() as web:
         found = Caller(made, web, Judge(of_controller()), await made.account("alice"))
         friends = items((await found.call("GET", "/openwx/get_friend_info", {"client": "alice"}))[1])
         groups = items((await found.call("GET", "/openwx/get_group_info", {"client": "alice"}))[1])
@@ -124,7 +124,7 @@ async def test_accounts_are_seen_started_and_stopped(caller: Caller) -> None:
 async def test_accounts_that_are_not_there(caller: Caller, name: str) -> None:
     for method, path in caller.judge.operations():
         if "{name}" in path and not path.endswith("/start"):
-            status, answer = await caller.call(method, path, name=name, id="0badcafe-1", file="x")
+            status, answer = await caller.call(method, path, name=name, id="0badcafe-1", file="x", consumer="c")
             assert status in (400, 404)
             assert obj(obj(answer)["error"])["remedy"]
 
@@ -416,6 +416,40 @@ async def test_an_account_that_wechat_refuses_waits_for_its_owners_consent(calle
     await caller.call("DELETE", path, name=name)
 
 
+# -- agents
+
+
+async def test_agents_pair_and_are_removed(caller: Caller) -> None:
+    url = URL(f"{caller.made.url}/ilink/bot/get_bot_qrcode")
+    codes = []
+    for _ in range(2):
+        async with caller.web.get(url) as asked:
+            codes.append((await asked.json())["qrcode_img_content"].rpartition("/")[2])
+    one, other = codes
+    path = "/v1/ilink/pairings/{code}"
+    assert (await caller.call("GET", "/v1/ilink/pairings"))[0] == 200
+    assert (await caller.call("GET", path, code=one))[0] == 200
+    assert (await caller.call("DELETE", path, code=other))[0] == 200
+    for body, status in (
+        ({"account": "nobody", "consumer": "helper"}, 404),
+        ({"account": "alice", "consumer": "helper", "when_held": "never"}, 400),
+        ({"account": "alice", "consumer": "helper", "when_held": "drop"}, 200),
+    ):
+        given: JsonValue = json.loads(json.dumps(body))
+        assert (await caller.call("POST", path, body=given, code=one))[0] == status
+    root = "/v1/accounts/{name}/consumers"
+    for options, status in (({"groups": "at", "peers": "all"}, 200), ({"no_such": 1}, 400), ({"token": True}, 200)):
+        changed: JsonValue = json.loads(json.dumps(options))
+        made = await caller.call("PUT", root + "/{consumer}", body=changed, name="alice", consumer="helper")
+        assert made[0] == status
+    status, listed = await caller.call("GET", root, name="alice")
+    assert [obj(row)["name"] for row in items(obj(listed)["consumers"])] == ["helper"]
+    status, shown = await caller.call("GET", "/v1/accounts/{name}", name="alice")
+    assert [obj(row)["name"] for row in items(obj(shown)["consumers"])] == ["helper"]
+    for status in (200, 404):
+        assert (await caller.call("DELETE", root + "/{consumer}", name="alice", consumer="helper"))[0] == status
+
+
 # -- alerts
 
 
@@ -563,7 +597,7 @@ async def test_an_accounts_own_port(caller: Caller) -> None:
     headers = {"Content-Encoding": "gzip", "Content-Type": "application/x-www-form-urlencoded"}
     table = [*access.ACCOUNT, *access.OWN_PORT]
     for method, path in ((method, endpoint.path) for endpoint in table for method in endpoint.methods):
-        parts: dict[str, Any] = {"id": "0badcafe-1", "file": "x"}
+        parts: dict[str, Any] = {"id": "0badcafe-1", "file": "x", "name": "helper"}
         foreign = await caller.call(method, path, headers={"Origin": "https://evil.example"}, own_port=True, **parts)
         assert foreign[0] == 403
         many = {f"X-{number}": "y" for number in range(110)}

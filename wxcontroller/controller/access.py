@@ -30,6 +30,11 @@ def caller(request: web.Request) -> Caller:
     return found
 
 
+def as_caller(request: web.Request, found: Caller) -> None:
+    """Set who sent a request, where something else than a token shows it."""
+    request[_CALLER] = found
+
+
 def sent_path(request: web.Request) -> str:
     """Return a request's path as it was sent."""
     raw = request.raw_path
@@ -67,7 +72,7 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
             N_("{method} {request} needs the scope {scope}"),
             N_("use a token with that scope; this one has {scope2}"),
             method=request.method,
-            request=sent_path(request)[:200],
+            request=access.loggable(sent_path(request))[:200],
             scope=endpoint.scope,
             scope2=found.scope,
         )
@@ -77,7 +82,7 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
             found,
             N_("{request} is about all accounts"),
             N_("use a token that is not bound to accounts"),
-            request=sent_path(request)[:200],
+            request=access.loggable(sent_path(request))[:200],
         )
     if endpoint.about is About.NAME:
         hold_to_accounts(request, request.match_info["name"])

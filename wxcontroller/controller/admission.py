@@ -14,6 +14,7 @@ from wxcontroller.openwx.parameters import BadParameter
 
 _RECOGNIZED = "caller by the head"
 _LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult"})
+_AGENTS_POLLS = ("/ilink/bot/getupdates", "/ilink/bot/get_qrcode_status")
 
 
 def recognized(request: web.Request) -> Caller | None:
@@ -57,7 +58,7 @@ def claim_of_caller(caller: Caller, address: object, settings: Settings) -> Clai
 def resource_of(request: web.Request) -> Resource:
     """Return what a request counts as."""
     path = call_path(request.path.rstrip("/"))
-    if path in _LONG_POLLS:
+    if path in _LONG_POLLS or path.endswith(_AGENTS_POLLS):
         return Resource.LONG_POLLS
     if path == "/v1/events":
         return Resource.READERS

@@ -9,6 +9,7 @@ from wxcontroller.controller.admission import claim_of, resource_of
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.errors import json_errors, json_response
 from wxcontroller.controller.headers import harden
+from wxcontroller.controller.ilink import routes as ilink
 from wxcontroller.controller.metrics.serve import FIGURES, Figures
 from wxcontroller.controller.origin import mark_allowed, no_foreign_pages
 from wxcontroller.openwx.replies import API_NOT_FOUND
@@ -34,6 +35,7 @@ def application(shared: Context) -> web.Application:
     v1.add_routes(app)
     metrics.add_routes(app)
     page.add_routes(app)
+    ilink.add_routes(app)
     proxy.add_routes(app)
     # `/openwx` and `/openwx/` for every method; other unknown paths end in the middleware.
     app.router.add_route("*", "/openwx", _no_api)

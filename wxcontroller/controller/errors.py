@@ -1,6 +1,7 @@
 """From exceptions to answers. The last resort for every request: JSON, no traces."""
 
 import logging
+import re
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -8,6 +9,9 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.client import NotAnswering, NotRunning
 from wxcontroller.controller.accounts import TooManyAccounts
+from wxcontroller.controller.ilink import answers
+from wxcontroller.controller.ilink.pairings import NoPairing, TooManyPairings
+from wxcontroller.core.access import loggable
 from wxcontroller.core.errors import (
     AccountExists,
     BadEnvironmentFile,
@@ -75,6 +79,20 @@ class OlderVersion(WxError):
     status = 409
 
 
+class NotServed(WxError):
+    """An API that is off in the settings."""
+
+    code = "not-served"
+    status = 409
+
+
+class NoConsumer(WxError):
+    """An account has no consumer of this name."""
+
+    code = "no-such-consumer"
+    status = 404
+
+
 class NoQrcode(WxError):
     """There is no QR code to scan at the moment."""
 
@@ -107,6 +125,7 @@ class TooManyTests(WxError):
 FAILURES: tuple[type[WxError], ...] = (
     *(BadName, BadOption, BadParameter, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning),
     *(OlderVersion, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
+    *(NotServed, NoConsumer, NoPairing, TooManyPairings),
     *(TooManyAccounts, NoPort, TemplateError, BadEnvironmentFile, UnitFailed, FileFailed),
 )
 
@@ -123,12 +142,17 @@ def error_response(problem: WxError) -> web.Response:
 
 def refusal(request: web.Request, problem: Refused) -> web.Response:
     """Return the answer for who is not let in. Under /openwx 401 is 403, as in the original."""
-    if is_v1(request):
+    if is_ilink(request):
+        session_over = problem.status == 401
+        response = (
+            answers.session_over() if session_over else answers.failure(answers.FAILED, problem.text, problem.status)
+        )
+    elif is_v1(request):
         response = error_response(problem)
     else:
         status = 403 if problem.status == 401 else problem.status
         response = json_response({**AUTH_FAILURE, "reason": str(problem)}, status)
-    if problem.status == 401:
+    if problem.status == 401 and not is_ilink(request):
         response.headers["WWW-Authenticate"] = 'Bearer realm="wxcontroller"'
     if problem.retry_after:
         response.headers["Retry-After"] = str(problem.retry_after)
@@ -150,7 +174,9 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
 
 
 # The integrations are younger than /v1. A protocol that has a form of its own for failures answers in it before.
-_LIKE_V1 = ("/v1/", "/ilink/", "/notify/", "/mcp")
+_LIKE_V1 = ("/v1/", "/notify/", "/mcp")
+# Calls of the iLink API and media, also with an account in front.
+_ILINK = re.compile(r"(?:/for/[^/]*)?/ilink/")
 
 
 @web.middleware
@@ -161,6 +187,8 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except Refused as problem:
         return refusal(request, problem)
     except WxError as problem:
+        if is_ilink(request):
+            return answers.failure(answers.FAILED, problem.text, problem.status)
         if is_v1(request):
             return error_response(problem)
         return json_response(reply(_old_code(problem), str(problem)))
@@ -184,12 +212,12 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except OSError as problem:
         if isinstance(problem, ConnectionError):
             raise  # the caller is gone
-        log.error("%s %s: %s", request.method, request.path, problem, extra=cause(f"errno {problem.errno}"))
+        log.error("%s %s: %s", request.method, loggable(request.path), problem, extra=cause(f"errno {problem.errno}"))
         return _answer(request, file_failed(problem))
     except Exception:
         # The outermost edge of a request: the caller gets a number, the journal the rest.
         number = secrets.token_hex(4)
-        log.exception("error %s in %s %s", number, request.method, request.path)
+        log.exception("error %s in %s %s", number, request.method, loggable(request.path))
         failure = Refused(
             "internal",
             N_("internal error {number}"),
@@ -205,7 +233,14 @@ def is_v1(request: web.Request) -> bool:
     return request.path == "/v1" or request.path.startswith(_LIKE_V1)
 
 
+def is_ilink(request: web.Request) -> bool:
+    """Return whether failures of a request are reported as the iLink API does."""
+    return _ILINK.match(request.path) is not None
+
+
 def _answer(request: web.Request, problem: WxError) -> web.Response:
+    if is_ilink(request):
+        return answers.failure(answers.FAILED, problem.text, problem.status)
     if is_v1(request):
         return error_response(problem)
     return json_response(reply(-1, str(problem)), problem.status)

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wxcontroller.controller.errors import Refused
+from wxcontroller.controller.ilink.tokens import Consumer, ConsumerTokens
 from wxcontroller.core.access import Scope
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.files import replace_file
@@ -17,7 +18,7 @@ from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.messages import N_, NOTHING, Text, Value
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.summaries import cause
-from wxcontroller.core.tokens import Tokens, minted_for_root, token_book
+from wxcontroller.core.tokens import Token, Tokens, minted_for_root, token_book
 from wxcontroller.openwx.credentials import TOKEN_FORM_BYTES
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class Gate:
         self.exposed = exposed
         self._local = local
         self._book = token_book(paths.tokens_file)
+        self.consumers = ConsumerTokens(paths)
         self._failures = FailureLimiter(token_failures=token_failures)
         self._denials = FailureLimiter(token_failures=token_failures)
         self._complaint = NOTHING
@@ -112,9 +114,9 @@ class Gate:
         """
         if presented is None:
             return None
-        known = (tokens or self.tokens).find(presented)
+        known = (tokens or self.tokens).find(presented) or self.consumers.tokens.find(presented)
         if known is not None and not known.expired(time.time()):
-            return Caller(f"token {known.name} ({known.id})", known.scope, known.instances, known.id)
+            return _holder(known)
         return ROOT if self._is_local(presented) and is_loopback(address) else None
 
     def caller(self, presented: str | None, address: object) -> Caller:
@@ -132,6 +134,14 @@ class Gate:
                 N_("see on its machine: journalctl -u wxcontroller"),
                 status=503,
             )
+        if self.consumers.tokens.broken:  # nobody's token has ended: agents forget one that has
+            raise Refused(
+                "tokens-unusable",
+                N_("the file of iLink tokens cannot be used: {reason}"),
+                N_("see on its machine: journalctl -u wxcontroller"),
+                status=503,
+                reason=self.consumers.tokens.broken,
+            )
         if presented is None:
             raise self._refused(address, "no-token", N_("a token is needed"), _HOW, "without a token")
         known = self.tokens.find(presented)
@@ -140,13 +150,18 @@ class Gate:
             raise self._refused(address, "expired-token", N_("the token has expired"), _HOW, what)
         raise self._refused(address, "bad-token", N_("the token is not valid"), _HOW, "with a wrong token")
 
+    @staticmethod
+    def as_consumer(consumer: Consumer) -> Caller:
+        """Return who calls with a URL that was made for a consumer."""
+        return _holder(consumer.token)
+
     def is_still_valid(self, caller: Caller) -> bool:
         """Say whether somebody who was let in would be again: for answers that take their time."""
         if caller is ROOT:
             return True
         if not caller.token:
             return self.is_open
-        known = self.tokens.by_id.get(caller.token)
+        known = self.tokens.by_id.get(caller.token) or self.consumers.tokens.by_id.get(caller.token)
         return known is not None and not known.expired(time.time())
 
     def denied(self, caller: Caller, message: str, remedy: str, /, **values: Value) -> Refused:
@@ -190,6 +205,10 @@ class Gate:
                 seconds=failure.retry_after,
             )
         return Refused(code, message, remedy, status=401)
+
+
+def _holder(token: Token) -> Caller:
+    return Caller(f"token {token.name} ({token.id})", token.scope, token.instances, token.id)
 
 
 def _more(unlogged: int) -> str:

@@ -7,7 +7,8 @@ be linked to from anywhere.
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import Handler, Refused, error_response, is_v1, json_response
+from wxcontroller.controller.errors import Handler, Refused, error_response, is_ilink, is_v1, json_response
+from wxcontroller.controller.ilink.answers import FAILED, failure
 from wxcontroller.core.addresses import ip_of, parse_ip
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.settings import Settings
@@ -62,6 +63,11 @@ async def mark_allowed(request: web.Request, response: web.StreamResponse) -> No
         response.headers["Access-Control-Allow-Origin"] = origin
 
 
+def _is_api(request: web.Request) -> bool:
+    """Say whether pages from elsewhere may not call this. The page of pairing is a link, as the dashboard is."""
+    return request.path.startswith(("/openwx", "/v1")) or (is_ilink(request) and "/ilink/pair/" not in request.path)
+
+
 def _is_allowed(origin: str | None, settings: Settings) -> bool:
     return origin in settings.allow_origins or "*" in settings.allow_origins
 
@@ -98,4 +104,6 @@ def _host_of_target(request: web.Request) -> tuple[str, ...]:
 def _refused(request: web.Request, problem: Refused) -> web.Response:
     if is_v1(request):
         return error_response(problem)
+    if is_ilink(request):
+        return failure(FAILED, problem.text, 403)
     return json_response(reply(REFUSED, str(problem)), 403)

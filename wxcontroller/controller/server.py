@@ -19,6 +19,7 @@ from wxcontroller.controller.account_port.backends import SERVER
 from wxcontroller.controller.account_port.shortcut import AccountShortcut
 from wxcontroller.controller.context import CONTEXT, Context
 from wxcontroller.controller.metrics.serve import FIGURES
+from wxcontroller.core.access import loggable
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.openwx.accepting import Acceptor
 from wxcontroller.openwx.connection import PatientConnection, connections
@@ -95,7 +96,9 @@ class Server:
         if response.headers.get("Server") == SERVER_SOFTWARE:  # else it is an account's
             response.headers["Server"] = SERVER
         if self._shared.settings.http_debug:
-            log.info("%s %s: %d", request.method, request.path, response.status)  # never the query: it holds texts
+            log.info(
+                "%s %s: %d", request.method, loggable(request.path), response.status
+            )  # never the query: it holds texts
         if self._shared.draining.is_set():
             response.force_close()
             response.headers["Connection"] = "close"

@@ -82,6 +82,14 @@ def _v1(method: str, path: str, scope: Scope | None, about: About, meaning: str)
     return Endpoint((method,), f"/v1/{path}", scope, about, meaning)
 
 
+def _ilink(methods: tuple[str, ...], call: str, scope: Scope | None, meaning: str) -> tuple[Endpoint, Endpoint]:
+    """Return a call of the iLink API, and the same with the account that pairing suggests in its path."""
+    about = About.NOTHING if scope is None else About.BEARER
+    paths = f"/ilink/{call}", f"/for/{{account}}/ilink/{call}"
+    plain, suggesting = (Endpoint(methods, path, scope, about, meaning) for path in paths)
+    return plain, suggesting
+
+
 def _call(name: str, scope: Scope, meaning: str) -> Endpoint:
     return Endpoint(("GET", "POST"), f"/openwx/{name}", scope, About.CLIENT, meaning)
 
@@ -137,6 +145,21 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _v1("POST", "accounts/{name}/deliveries/purge", Scope.ADMIN, About.NAME, "discard some"),
     _v1("POST", "accounts/{name}/deliveries/ack", Scope.CONTROL, About.NAME, "acknowledge dead letters"),
     _v1("GET", "accounts/{name}/media/{file}", Scope.READ, About.NAME, "content that it received"),
+    _v1("GET", "accounts/{name}/consumers", Scope.READ, About.NAME, "the agents that use it by the iLink API"),
+    _v1("PUT", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "add an agent, or change it"),
+    _v1("DELETE", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "remove an agent and its token"),
+    _v1("GET", "ilink/pairings", Scope.ADMIN, About.MACHINE, "agents that ask for a token"),
+    _v1("GET", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "one of them"),
+    _v1("POST", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "approve it"),
+    _v1("DELETE", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "refuse it"),
+    # Off until configured. The URLs of media and of pairing are secrets themselves.
+    _page("/ilink/pair/{code}", "the page to approve an agent; it asks for a token where one is needed"),
+    *_ilink(("GET", "POST"), "bot/get_bot_qrcode", None, "an agent asks for a token"),
+    *_ilink(("GET",), "bot/get_qrcode_status", None, "whether it is approved"),
+    *_ilink(("POST",), "bot/{call}", Scope.ILINK, "a call of the iLink API"),
+    *_ilink(("POST",), "c2c/upload", None, "media that an agent sends"),
+    *_ilink(("GET",), "c2c/download", None, "media that an agent receives"),
+    *_ilink(("*",), "{rest}", None, "nothing: not found"),
 )
 
 # What an account's program answers under /openwx, at its own port and through the controller.
@@ -199,6 +222,7 @@ OWN_PORT: tuple[Endpoint, ...] = (
 
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
 _CALL_END = re.compile(r"(?:/|\.[^/]+)\Z")
+_PAIRING = re.compile(r"(/ilink/pair(?:ings)?/).+")
 _UNKNOWN_CALL = Endpoint(("*",), "/openwx/*", Scope.ADMIN, About.CLIENT, "any other call of an account")
 
 
@@ -220,7 +244,7 @@ def of_controller(method: str, path: str) -> Endpoint:
 
     What ``call_path`` leaves out changes nothing, here and below.
     """
-    found = _CONTROLLER.get((_plain(method), call_path(path)))
+    found = _CONTROLLER.get((_plain(method), call_path(path))) or _CONTROLLER.get(("*", path))
     return found or Endpoint((method,), path, Scope.ADMIN, About.MACHINE, "not in the table")
 
 
@@ -241,6 +265,11 @@ def of_own_port(method: str, path: str) -> Endpoint:
 def call_path(path: str) -> str:
     """Return a path under /openwx without a slash or a format (``.json``) at its end, as the original takes them."""
     return _CALL_END.sub("", path) if path.startswith("/openwx/") else path
+
+
+def loggable(path: str) -> str:
+    """Return a path as it may be logged: without the secret of a pairing."""
+    return _PAIRING.sub(r"\1…", path)
 
 
 def _plain(method: str) -> str:

@@ -41,6 +41,11 @@ class Paths:
         return self.root / "etc/wxcontroller/tokens"
 
     @property
+    def ilink_tokens(self) -> Path:
+        """The tokens of iLink consumers, hashed. Written by the controller."""
+        return self.root / "var/lib/wxcontroller/ilink-tokens"
+
+    @property
     def port_tokens(self) -> Path:
         """What the accounts may know of the tokens; readable for all of them."""
         return self.root / "var/lib/wxclient-access/tokens"

@@ -31,6 +31,7 @@ from wxcontroller.core.targets import Targets
 T = TypeVar("T")
 # In characters. An option of the administrator's may be longer than one of a request (options.OPTION_LENGTH).
 _OPTION_LENGTH = 1 << 16
+_ORIGIN = re.compile(r"https?://([0-9A-Za-z.-]+|\[[0-9a-f:]+\])(:[0-9]{1,5})?")
 # All of webhook_targets together: they are one variable in the environment of each account.
 WEBHOOK_TARGETS_LENGTH = 50_000
 
@@ -103,6 +104,14 @@ def _origins(value: object) -> object:
                 Text('names {item}, an origin is like "https://panel.example:8443", or "*" for all', item=f"{each!r}")
             )
     return tuple(value)
+
+
+def _origin(value: object) -> object:
+    if value == "":
+        return value
+    if not isinstance(value, str) or not _ORIGIN.fullmatch(value):
+        raise ValueError(Text(N_('must be an origin like "https://wx.example", without a path, or ""')))
+    return value
 
 
 def _hosts(value: object) -> object:
@@ -209,6 +218,11 @@ class Settings:
     trusted_proxies: tuple[Network, ...] = _setting(
         (), _networks, "addresses of reverse proxies whose X-Forwarded-For is trusted"
     )
+    public_url: str = _setting(
+        "", _origin, "origin at which others reach the controller, behind a proxy; empty: as each request names it"
+    )
+    ilink_serve: bool = _setting(False, _switch, "serve the iLink API to agents under /ilink")
+    ilink_pair_digits: bool = _setting(False, _switch, "agents that pair have to enter six digits from the page")
     alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: alerts when an account goes offline")
     tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
     tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")

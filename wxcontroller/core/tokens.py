@@ -4,7 +4,7 @@ A token is 256 random bits behind its id, ``wxc_ID_SECRET``; its SHA-256 is all 
 find it from the hash, so no slow password hash is needed.
 
 Tokens of scopes outside the ladder (core/access.py) do not close the API: they open endpoints that are closed without
-them. The file holds those of scope ilink, each bound to one account.
+them. Those of scope ilink, each bound to one account, are in a file of the controller's (controller/ilink/tokens.py).
 """
 
 import contextlib
@@ -16,7 +16,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -219,6 +219,21 @@ class TokenFile:
                     token=token.name,
                 )
             return self._write(Tokens({**tokens.by_id, token.id: token}))
+
+    def put(self, token: Token) -> Tokens:
+        """Add a token in place of another one of its name, if there is one; return all. Raises as ``add``."""
+        with self._locked():
+            kept = {key: each for key, each in self.read().by_id.items() if each.name != token.name}
+            return self._write(Tokens({**kept, token.id: token}))
+
+    def discard(self, unwanted: Callable[[Token], bool]) -> list[Token]:
+        """Take tokens out; return them. Raises as ``add``."""
+        with self._locked():
+            tokens = self.read()
+            gone = [token for token in tokens.by_id.values() if unwanted(token)]
+            if gone:
+                self._write(Tokens({key: each for key, each in tokens.by_id.items() if each not in gone}))
+            return gone
 
     def revoke(self, given: str) -> tuple[Token, Tokens]:
         """Take a token out, by id or name; return it and those that are left. Raises as ``add``, and UnknownToken."""

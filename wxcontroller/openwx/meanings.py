@@ -79,7 +79,20 @@ _TOLD: Mapping[str, str] = {
     "last_sync_time": "when WeChat was heard last, in seconds since 1970",
     "memory": "bytes that the process holds",
 }
+_CONSUMER: Mapping[str, str] = {
+    "name": "its name",
+    "ilink_bot_id": "what it takes for the id of its bot",
+    "options": "what it gets, and how its sends are answered",
+    "online": "whether it has said that it runs",
+    "polling": "whether it waits for messages at the moment",
+    "last_poll": "when it asked for messages last, in seconds since 1970; null: never",
+    "bot_agent": "what it calls itself",
+    "channel_version": "the version of its client",
+    "sent": "messages that it has sent",
+    "held": "messages of its own that are held until somebody writes",
+}
 _MEANINGS: Mapping[str, Mapping[str, str]] = {
+    "Consumer": _CONSUMER,
     "Reply": {**_DONE, "reason": "more about why not"},
     "Failure": {"code": "not 0", "status": "why not"},
     "User": _PERSON,

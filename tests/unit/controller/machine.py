@@ -13,7 +13,7 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -78,6 +78,7 @@ class Process:
         # What a program that was taken over answers to any call: status and headers.
         self.hostile: tuple[int, Mapping[str, str]] | None = None
         self.hostile_body = b"<script>"
+        self.serve: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None  # instead of what is below
         self.events_sent = b""  # all that the stream of its events ever sends, until ``stream_ends``
         self.stream_ends = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -89,6 +90,7 @@ class Process:
     async def run(self) -> None:
         app = web.Application(client_max_size=1 << 30)
         app.router.add_route("*", "/openwx/{rest:.*}", self._answer)
+        app.router.add_route("*", "/ilink/{rest:.*}", self._answer)
         app.router.add_get("/v1/status", self._status)
         app.router.add_get("/v1/options", self._options)
         app.router.add_get("/v1/events", self._events)
@@ -189,6 +191,8 @@ class Process:
         self.requests.append(f"{request.method} {request.raw_path}")
         self.reached.set()
         await self._note(request)
+        if self.serve is not None:
+            return await self.serve(request)
         if self.hostile is not None:
             status, headers = self.hostile
             return web.Response(status=status, headers=headers, body=self.hostile_body if status != 304 else None)

@@ -119,7 +119,8 @@ def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(tmp_path: P
 
 
 ENDPOINTS = [
-    *access.CONTROLLER,
+    # The iLink API answers in its own way: test_ilink.py.
+    *(each for each in access.CONTROLLER if not each.path.startswith(("/ilink/", "/for/"))),
     *access.ACCOUNT,
     Endpoint(("GET",), "/openwx/unheard_of", Scope.ADMIN, About.CLIENT, ""),
 ]
@@ -133,6 +134,7 @@ CASES = [
 def target(endpoint: Endpoint, account: str) -> str:
     path = endpoint.path.replace("{digest}/{file}", f"{ASSETS.digest}/main.js")
     path = path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "page")
+    path = path.replace("{consumer}", "helper").replace("{code}", "0")
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 
 
@@ -182,10 +184,10 @@ async def test_an_endpoint_outside_the_ladder_takes_its_own_tokens_only_also_whi
 
     def with_it(shared: Context) -> web.Application:
         app = application(shared)
-        app.router.add_post("/ilink/outside", bound_to)
+        app.router.add_post("/notify/outside", bound_to)
         return app
 
-    line = Endpoint(("POST",), "/ilink/outside", Scope.ILINK, About.BEARER, "")
+    line = Endpoint(("POST",), "/notify/outside", Scope.ILINK, About.BEARER, "")
     monkeypatch.setitem(access._CONTROLLER, ("POST", line.path), line)
     monkeypatch.setattr("tests.unit.controller.machine.application", with_it)
     async with Machine(tmp_path) as host:

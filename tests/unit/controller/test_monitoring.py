@@ -10,7 +10,7 @@ from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.controller.machine import Machine
-from tests.unit.controller.test_metrics import promtool, scrape, up
+from tests.unit.controller.test_metrics import STATUS, promtool, scrape, up
 
 DOCS = Path(__file__).parents[3] / "docs/monitoring"
 RULES = Path(__file__).parents[1] / "monitoring/alerts_test.yml"
@@ -21,6 +21,9 @@ _PARTS = ("_bucket", "_count", "_sum")
 
 async def families(host: Machine) -> list[Metric]:
     await up(host)
+    process = host.process("alice")
+    await host.gate.consumers.issue(process.account, "helper")
+    process.status = json.dumps({**STATUS, "consumers": [{"name": "helper"}]}).encode()
     return list(text_string_to_metric_families(await scrape(host)))
 
 

@@ -24,8 +24,9 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.settings import Settings
+from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
 
-Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | None"
+Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | bytes | None"
 # Of an answer about the account itself, whether one account is asked or all are: its status, its options, its numbers
 # of deliveries. They have a few KiB and a few hundred values.
 PROGRAM_ANSWER_BYTES = ACCOUNT_ANSWER_BYTES = 64 << 10
@@ -127,22 +128,49 @@ class AccountPorts:
         return response
 
     async def ask(
-        self, account: Account, path: str, seconds: float, scope: Scope = Scope.READ, method: str = "GET"
+        self,
+        account: Account,
+        path: str,
+        seconds: float,
+        scope: Scope = Scope.READ,
+        method: str = "GET",
+        given: JsonObject | None = None,
     ) -> tuple[int, JsonObject]:
         """Return status and JSON object of an answer about the account; {} if it is no JSON or too much of it.
 
+        ``given`` is the body of the request.
+
         Raises NotRunning or NotAnswering, the latter also after ``seconds``.
         """
+        headers, body = ({}, None) if given is None else ({"Content-Type": CONTENT_TYPE}, to_bytes(given))
+        status, content = await self.exchange(account, path, seconds, scope, method, headers, body)
+        try:
+            return status, obj(read_json(content, values=_ANSWER_VALUES))
+        except ValueError:
+            return status, {}
+
+    async def exchange(
+        self,
+        account: Account,
+        target: str,
+        seconds: float,
+        scope: Scope,
+        method: str,
+        headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
+        most: int = PROGRAM_ANSWER_BYTES,
+    ) -> tuple[int, bytes]:
+        """Return status and content of an answer, of which no more than ``most`` bytes are read.
+
+        Raises NotRunning or NotAnswering, the latter also after ``seconds``.
+        """
+        timeout = aiohttp.ClientTimeout(total=seconds, sock_connect=self._settings().ua_connect_timeout)
         try:
             async with asyncio.timeout(seconds):
-                async with await self.open(account, path, scope, method) as response:
-                    content = await _bounded(response, PROGRAM_ANSWER_BYTES)
+                async with await self.open(account, target, scope, method, headers, body, timeout) as response:
+                    return response.status, await _bounded(response, most)
         except (aiohttp.ClientError, OSError) as problem:
             raise failure_of(account, problem, seconds) from None
-        try:
-            return response.status, obj(read_json(content, values=_ANSWER_VALUES))
-        except ValueError:
-            return response.status, {}
 
     def _timeout(self) -> aiohttp.ClientTimeout:
         settings = self._settings()

@@ -48,6 +48,7 @@ NOT_SENT_ON = frozenset(
         *("authorization", "x-auth-token", "cookie", "referer", credentials.PORT_HEADER.lower()),
         *("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
         *("sec-fetch-storage-access", "accept-encoding"),
+        *("x-wx-consumer", "x-wx-origin"),  # the controller's own word (controller/ilink)
     }
 )
 # What the contract lets a browser keep (openwx-api 2.6), in seconds. An account has no say in it.
@@ -132,28 +133,35 @@ async def _to_account(
 
 
 async def pass_on(
-    request: web.Request, account: Account, target: str, spool: Spool | None = None
+    request: web.Request,
+    account: Account,
+    target: str,
+    spool: Spool | None = None,
+    sent_back: frozenset[str] = SENT_BACK,
 ) -> web.StreamResponse:
     """Send a request on to an account's port and its response back, streaming both ways.
 
     Args:
         target: path and query at the account's port, without the caller's token.
         spool: the body, if it has been read already.
+        sent_back: the headers of the response that the caller gets, in lower case.
 
     Raises PortFailure, HTTPRequestEntityTooLarge, and Busy for a long poll beyond the caller's share of the account.
     """
     if resource_of(request) is not Resource.LONG_POLLS:
-        return await _passed_on(request, account, target, spool)
+        return await _passed_on(request, account, target, spool, sent_back)
     with context(request).shares.held(account, caller(request)):
-        return await _passed_on(request, account, target, spool)
+        return await _passed_on(request, account, target, spool, sent_back)
 
 
-async def _passed_on(request: web.Request, account: Account, target: str, spool: Spool | None) -> web.StreamResponse:
+async def _passed_on(
+    request: web.Request, account: Account, target: str, spool: Spool | None, sent_back: frozenset[str]
+) -> web.StreamResponse:
     response = await _sent(request, account, target, spool)
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
     async with response:
-        headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in SENT_BACK)
+        headers = CIMultiDict((name, value) for name, value in response.headers.items() if name.lower() in sent_back)
         if request.method == "OPTIONS":
             headers.update(replies.PREFLIGHT_HEADERS)
         if response.status == 200 and (seconds := _KEPT_BY_BROWSERS.get(call_path(request.path))):

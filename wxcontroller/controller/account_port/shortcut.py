@@ -262,7 +262,7 @@ class AccountShortcut:
             return block.caller
         found = gate.recognize(block.token, connection.peername, tokens)
         block.tokens = None
-        if found is not None and found.token:  # not root's, who is known by his address too
+        if found is not None and found.token in tokens.by_id:  # not root's, who is known by his address too
             block.caller, block.expires, block.tokens = found, tokens.by_id[found.token].expires, tokens
         return found
 

@@ -20,7 +20,7 @@ _AT_ONCE = 16
 # What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
 # The same, where it is there: programs of 2.0.0 tell no capabilities, and not every route has a reply window.
-_SHOWN_IF_SENT = ("capabilities", "windows", "sending")
+_SHOWN_IF_SENT = ("capabilities", "windows", "sending", "consumers")
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,22 +23,26 @@ class Part(StrEnum):
     """A part of the API. Long polls and streams are apart: how long they take says nothing about health."""
 
     OPENWX = "openwx"
-    WAITING = "waiting"  # check_event, consult, /v1/events: answered when something happens
+    WAITING = "waiting"  # check_event, consult, /v1/events, polls of agents: answered when something happens
     V1 = "v1"
+    ILINK = "ilink"
     METRICS = "metrics"
     OTHER = "other"  # the page, and paths that are not there
 
     @classmethod
     def of(cls, path: str) -> "Part":
-        if call_path(path.removesuffix("/")) in _WAITING:
+        if call_path(path.removesuffix("/")) in _WAITING or path.endswith(_AGENTS_POLLS):
             return cls.WAITING
         if path.startswith("/openwx"):
             return cls.OPENWX
         if path.startswith("/v1"):
             return cls.V1
+        if path.startswith(("/ilink/", "/for/")):
+            return cls.ILINK
         return cls.METRICS if path == "/metrics" else cls.OTHER
 
 
+_AGENTS_POLLS = ("/ilink/bot/getupdates", "/ilink/bot/get_qrcode_status")
 _WAITING = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events"})
 _CODES = ("1xx", "2xx", "3xx", "4xx", "5xx", "gone")
 

@@ -11,6 +11,7 @@ from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.metrics.accounts import Accounts
+from wxcontroller.controller.metrics.consumers import Consumers
 from wxcontroller.controller.metrics.requests import Requests
 from wxcontroller.core.errors import UnitFailed
 
@@ -63,6 +64,7 @@ async def metrics(request: web.Request) -> web.Response:
         seconds = shared.settings.limits.account_answer_seconds
         await ask_all(shared.ports, running, answers.__setitem__, seconds=seconds)
         registry.register(Accounts(views, answers))
+        registry.register(Consumers(running, answers, shared.gate.consumers))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     # Of hundreds of accounts these are a megabyte: requests must not wait for it.
     body = await asyncio.to_thread(encode, registry)

@@ -7,7 +7,7 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import chosen_language, chosen_theme
-from wxcontroller.controller.page.render import pages
+from wxcontroller.controller.page.render import pages, pair_page
 from wxcontroller.core.catalog import LANGUAGES
 
 _CSP = (
@@ -16,6 +16,8 @@ _CSP = (
     "form-action 'none'; base-uri 'none'; frame-ancestors 'none'; "
     "require-trusted-types-for 'script'; trusted-types 'none'"
 )
+# The page of pairing is below the root, and all its addresses are the dashboard's.
+_PAIR_CSP = _CSP.replace("base-uri 'none'", "base-uri 'self'")
 _HEADERS = {
     "Content-Security-Policy": _CSP,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -34,6 +36,12 @@ def add_routes(app: web.Application) -> None:
         is_open = context(request).gate.is_open
         return _answer(request, rendered[chosen_language(request), chosen_theme(request), is_open], _BY_READER)
 
+    async def pair(request: web.Request) -> web.Response:
+        if not context(request).settings.ilink_serve:
+            raise web.HTTPNotFound
+        page = pair_page(chosen_language(request), chosen_theme(request), bundle)
+        return _answer(request, page, {**_BY_READER, "Content-Security-Policy": _PAIR_CSP})
+
     async def asset(request: web.Request) -> web.Response:
         found = bundle.files.get(request.match_info["file"])
         if found is None or request.match_info["digest"] != bundle.digest:
@@ -51,6 +59,7 @@ def add_routes(app: web.Application) -> None:
         return _answer(request, api(language, chosen_theme(request)), _BY_READER)
 
     app.router.add_get("/", dashboard)
+    app.router.add_get("/ilink/pair/{code}", pair)
     app.router.add_get("/page/api", api_as_a_page)
     app.router.add_get("/page/{digest}/{file}", asset)
 

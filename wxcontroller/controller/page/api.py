@@ -25,6 +25,7 @@ _PARTS = (
     ("/v1/deliveries", "happened"),
     ("/v1/events", "happened"),
     ("/v1/accounts", "accounts"),
+    ("/v1/ilink", "accounts"),
     ("/v1/alerts", "alerts"),
     ("/v1", "itself"),
     ("/openwx", "original"),

@@ -54,8 +54,8 @@ class Bundle:
 
     @property
     def scripts(self) -> list[str]:
-        """Return the dashboard's scripts: not those of the API reference alone, which loads its own."""
-        others = ("messages-", "reference")
+        """Return the dashboard's scripts: not those that other pages alone load."""
+        others = ("messages-", "reference", "pair")
         return [name for name in self.files if name.endswith(".js") and not name.startswith(others)]
 
 

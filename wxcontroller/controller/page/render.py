@@ -1,6 +1,7 @@
 """The page itself, rendered once for each language and choice of colours."""
 
 from dataclasses import dataclass
+from functools import cache
 from itertools import product
 
 import jinja2
@@ -64,6 +65,14 @@ def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
             )
             found[language, theme, is_open] = served(text.encode(), "text/html; charset=utf-8")
     return found
+
+
+@cache
+def pair_page(language: str, theme: str, bundle: Bundle) -> Served:
+    """Return the page on which an administrator approves an agent."""
+    template = environment(language).get_template("pair.html.j2")
+    text = template.render(language=language, theme=theme, root=f"page/{bundle.digest}")
+    return served(text.encode(), "text/html; charset=utf-8")
 
 
 def environment(language: str) -> jinja2.Environment:

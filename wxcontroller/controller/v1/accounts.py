@@ -121,6 +121,7 @@ async def remove(request: web.Request) -> web.Response:
     shared = context(request)
     removed = await shared.accounts.remove(request.match_info["name"])
     name = removed.account.name.name
+    await shared.gate.consumers.end(removed.instance)
     # Their file is root's. What is said here is who would be let in to the next account of that name.
     bound: list[JsonValue] = [token.name for token in shared.gate.tokens.bound_to(name)]
     return json_response({"name": name, "instance": removed.instance, "removed": True, "tokens": bound})

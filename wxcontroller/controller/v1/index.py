@@ -4,6 +4,7 @@ from wxcontroller.controller.v1 import (
     accounts,
     admission,
     alerts,
+    consumers,
     deliveries,
     events,
     health,
@@ -11,6 +12,7 @@ from wxcontroller.controller.v1 import (
     messages,
     openapi,
     options,
+    pairings,
     qr,
     sends,
     tokens,
@@ -30,4 +32,6 @@ CALLS = (
     *deliveries.CALLS,
     *alerts.CALLS,
     *tokens.CALLS,
+    *consumers.CALLS,
+    *pairings.CALLS,
 )

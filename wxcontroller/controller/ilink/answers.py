@@ -1,0 +1,32 @@
+"""Answers as the iLink API has them: HTTP 200 with ``ret``, whatever happened to the call."""
+
+from aiohttp import web
+
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import Text
+from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
+
+FAILED = -1
+NOT_SENT = -2
+NO_TICKET = -4
+# Only for a token that is unknown, revoked or expired: agents answer it with an hour of silence, or forget the token.
+_SESSION_OVER = -14
+
+
+def answer(**content: JsonValue) -> web.Response:
+    """Return an answer to a call that went well."""
+    return _json({"ret": 0, **content}, 200)
+
+
+def failure(code: int, words: Text | str, status: int = 200) -> web.Response:
+    """Return an answer to a call that did not."""
+    return _json({"ret": code, "errcode": code, "errmsg": str(words)}, status)
+
+
+def session_over() -> web.Response:
+    """Return the answer to a token that is not good, in WeChat's own words: some agents look at them."""
+    return failure(_SESSION_OVER, "session timeout")
+
+
+def _json(content: JsonObject, status: int) -> web.Response:
+    return web.Response(status=status, body=to_bytes(content), headers={"Content-Type": CONTENT_TYPE})

@@ -1,0 +1,39 @@
+"""What the controller does about consumers besides passing their calls on."""
+
+from wxcontroller.controller.account_port.client import AccountPorts
+from wxcontroller.controller.errors import BadRequest, NotServed, OlderVersion
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_, Text, text_in
+from wxcontroller.core.settings import Settings
+
+_SECONDS = 10.0
+
+
+def need_served(settings: Settings) -> None:
+    """Raise NotServed while the API is off."""
+    if not settings.ilink_serve:
+        raise NotServed(
+            N_("the iLink API is off"),
+            N_("set ilink_serve = true in wxcontroller.toml, then: systemctl reload wxcontroller"),
+        )
+
+
+async def keep(ports: AccountPorts, account: Account, name: str, options: JsonObject) -> JsonObject:
+    """Have the account's process keep a consumer with these options; return the consumer.
+
+    Raises BadRequest with the program's own words, OlderVersion and PortFailure.
+    """
+    status, content = await ports.ask(account, f"/v1/consumers/{name}", _SECONDS, Scope.ADMIN, "PUT", options)
+    if status in (404, 405):
+        raise OlderVersion(
+            N_("account {account} runs an older version, which does not serve the iLink API"),
+            N_("restart it: wxctl restart {account}"),
+            account=account.name.name,
+        )
+    if status not in (200, 201):
+        problem = content.get("error")
+        words = text_in(problem, "message") or Text(N_("its program answered {status}"), status=status)
+        raise BadRequest(words, text_in(problem, "remedy"))
+    return content

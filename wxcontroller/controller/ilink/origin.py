@@ -1,0 +1,74 @@
+"""Under which base URL an agent reaches the controller.
+
+An agent stores what pairing tells it, and sends its token and its users' texts there from then on. So pairing tells
+only an address that is certainly ours: ``public_url``, an allowed origin or host, or the very address and port of the
+connection. What the header Host says counts only if it names one of these. With an empty base URL agents would use
+WeChat's own host.
+"""
+
+from aiohttp import web
+from yarl import URL
+
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import Refused
+from wxcontroller.core.addresses import is_loopback, parse_ip
+from wxcontroller.core.messages import N_
+from wxcontroller.openwx.callers import host_alone
+
+
+def base_url(request: web.Request) -> str:
+    """Return the base URL of an agent that has shown its token: for the URLs of its own media.
+
+    The Host has been checked as that of every request (controller/origin.py).
+    """
+    origin = context(request).settings.public_url or f"{_scheme(request)}://{request.host}"
+    return origin + _prefix(request)
+
+
+def certain_origin(request: web.Request) -> str:
+    """Return the origin to announce to an agent that pairs, without a slash at its end. Raises Refused."""
+    settings, host = context(request).settings, request.headers.get("Host", "").lower()
+    if settings.public_url:
+        return settings.public_url
+    for origin in settings.allow_origins:
+        if origin.partition("://")[2].lower() == host:
+            return origin
+    own_name = host_alone(host)
+    listed = own_name and own_name in {host_alone(each) for each in settings.allow_hosts if each != "*"}
+    if listed or _is_own_socket(request, host):
+        return f"{_scheme(request)}://{host}"
+    raise Refused(
+        "unknown-origin",
+        N_("agents can't pair at {host}: this may not be an address of the controller"),
+        N_("use the address and port that the controller listens on, or set public_url in its settings"),
+        host=host[:200] or '""',
+    )
+
+
+def certain_base_url(request: web.Request) -> str:
+    """Return the base URL to announce to an agent that pairs: ``certain_origin``, and the prefix that it came by."""
+    return certain_origin(request) + _prefix(request)
+
+
+def _prefix(request: web.Request) -> str:
+    """Return the path before /ilink, as the agent wrote it."""
+    return request.raw_path.partition("?")[0].partition("/ilink/")[0] if "account" in request.match_info else ""
+
+
+def _scheme(request: web.Request) -> str:
+    return "https" if request.secure else "http"
+
+
+def _is_own_socket(request: web.Request, host: str) -> bool:
+    """Say whether a Host is the address and port that this connection was made to."""
+    transport = request.transport
+    own: object = transport.get_extra_info("sockname") if transport is not None else None
+    if not isinstance(own, tuple):
+        return False
+    try:
+        named = URL(f"http://{host}")
+        name, port = named.host or "", named.port
+    except ValueError:
+        return False
+    is_same = parse_ip(name) == parse_ip(str(own[0])) or (name == "localhost" and is_loopback(own))
+    return is_same and port == own[1]

@@ -1,0 +1,101 @@
+"""How an agent without a token asks for one: get_bot_qrcode and get_qrcode_status."""
+
+import asyncio
+
+from aiohttp import web
+
+from wxcontroller.controller.body import whole
+from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.ilink.answers import answer
+from wxcontroller.controller.ilink.calls import BODY_BYTES, no_such_call
+from wxcontroller.controller.ilink.origin import certain_base_url, certain_origin
+from wxcontroller.controller.ilink.pairings import PAIRINGS, Pairing, Status
+from wxcontroller.controller.peers import address_of
+from wxcontroller.core.jsontypes import field, items, read_json, text
+
+_HOLD_SECONDS = 25.0
+# Shown to an administrator.
+_AGENT_CHARACTERS = 256
+
+
+async def get_bot_qrcode(request: web.Request) -> web.Response:
+    """GET or POST /ilink/bot/get_bot_qrcode: open a request; its link is what the agent shows.
+
+    Raises Refused at an address that may not be the controller's, and TooManyPairings.
+    """
+    shared = context(request)
+    if not shared.settings.ilink_serve:
+        return await no_such_call(request)
+    origin, base_url = certain_origin(request), certain_base_url(request)
+    try:
+        content = read_json(await whole(request, BODY_BYTES) or b"{}")
+    except ValueError:
+        content = {}
+    address = address_of(request)
+    pairing = Pairing(
+        address=str(address[0]) if isinstance(address, tuple) else "",
+        agent=_agent(text(field(field(content, "base_info"), "bot_agent")) or request.headers.get("User-Agent", "")),
+        account=request.match_info.get("account", ""),
+        base_url=base_url,
+    )
+    tokens = map(text, items(field(content, "local_token_list"))[:10])
+    if any(_is_live(shared, token) for token in tokens):
+        pairing.status = Status.BOUND
+    request.app[PAIRINGS].add(pairing)
+    return answer(qrcode=pairing.key, qrcode_img_content=f"{origin}/ilink/pair/{pairing.code}")
+
+
+async def get_qrcode_status(request: web.Request) -> web.Response:
+    """GET /ilink/bot/get_qrcode_status: what became of a request; held until that changes.
+
+    Raises BadSettings and OSError when the token can't be stored.
+    """
+    shared = context(request)
+    if not shared.settings.ilink_serve:
+        return await no_such_call(request)
+    pairings = request.app[PAIRINGS]
+    pairing = pairings.of_agent(request.query.get("qrcode", ""))
+    if pairing is None:
+        return answer(status=Status.EXPIRED)
+    if digits := request.query.get("verify_code"):
+        pairing.enter(digits)
+    elif pairing.status is pairing.reported:
+        await _change(shared, pairing)
+    pairing.reported = pairing.status
+    if pairing.is_over:
+        pairings.forget(pairing)
+        return answer(status=pairing.status if pairing.status in (Status.BLOCKED, Status.BOUND) else Status.EXPIRED)
+    if pairing.status is not Status.CONFIRMED or pairing.approval is None:
+        return answer(status=pairing.status)
+    pairings.forget(pairing)  # before anything is awaited: the token is fetched once
+    approval = pairing.approval
+    account = shared.accounts.account(approval.instance)
+    shown, _ = await shared.gate.consumers.issue(account, approval.consumer)
+    return answer(
+        status=Status.CONFIRMED,
+        bot_token=shown,
+        ilink_bot_id=approval.bot_id,
+        ilink_user_id=approval.user_id,
+        baseurl=pairing.base_url,
+    )
+
+
+async def _change(shared: Context, pairing: Pairing) -> None:
+    """Wait until a request changes, for as long as a poll is held or the controller runs."""
+    changed = asyncio.create_task(pairing.changed.wait())
+    draining = asyncio.create_task(shared.draining.wait())
+    try:
+        await asyncio.wait((changed, draining), timeout=_HOLD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        changed.cancel()
+        draining.cancel()
+
+
+def _is_live(shared: Context, token: str) -> bool:
+    found = shared.gate.consumers.tokens.find(token)
+    return found is not None and shared.gate.consumers.find(*found.name.split(".", 1)) is not None
+
+
+def _agent(given: str) -> str:
+    """Return what an agent calls itself, as it can be shown."""
+    return "".join(each for each in given if each.isprintable())[:_AGENT_CHARACTERS]

@@ -1,0 +1,93 @@
+"""The tokens of consumers: made and ended by the controller, kept hashed in a file of its own.
+
+They are apart from the other tokens, whose file only root writes: administrators approve agents remotely. A token is
+good for the iLink API of one consumer and for nothing else. The gate (controller/gate.py) knows both files.
+"""
+
+import asyncio
+import re
+import time
+from dataclasses import dataclass
+
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import BadName
+from wxcontroller.core.messages import N_
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.tokens import Token, TokenFile, Tokens, minted, token_book
+
+# Part of URLs, headers and names of tokens. Without dots: they separate its parts in URLs of media.
+_CONSUMER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class Consumer:
+    """Whose a token is: an account, by its instance, and a consumer's name."""
+
+    instance: str
+    name: str
+    token: Token
+
+
+def checked_name(given: str) -> str:
+    """Return a consumer's name. Raises BadName."""
+    if not _CONSUMER.fullmatch(given):
+        raise BadName(
+            N_("invalid consumer name: {consumer}"),
+            N_("use 1 to 32 of a-z 0-9 _ -, and begin with a letter or digit"),
+            consumer=f"{given[:64]!r}",
+        )
+    return given
+
+
+class ConsumerTokens:
+    """All tokens of consumers, as they are at each moment."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._file = TokenFile(paths.ilink_tokens)
+        self._book = token_book(paths.ilink_tokens)
+
+    @property
+    def tokens(self) -> Tokens:
+        """The tokens at this moment, also expired ones."""
+        return self._book.current()
+
+    def consumer(self, token_id: str) -> Consumer | None:
+        """Return the consumer that a token is for."""
+        token = self.tokens.by_id.get(token_id)
+        return None if token is None else _consumer(token)
+
+    def of_account(self, instance: str) -> dict[str, Token]:
+        """Return the tokens of an account's consumers by the consumers' names, also expired ones."""
+        consumers = map(_consumer, self.tokens.by_id.values())
+        return {each.name: each.token for each in consumers if each.instance == instance}
+
+    def find(self, instance: str, name: str) -> Consumer | None:
+        """Return a consumer whose token is good."""
+        token = self.of_account(instance).get(name)
+        return None if token is None or token.expired(time.time()) else Consumer(instance, name, token)
+
+    async def issue(self, account: Account, name: str, expires: int | None = None) -> tuple[str, Token]:
+        """Make a consumer's token and end the one it had; return its text, which is kept nowhere.
+
+        Raises BadName, BadSettings for a file that can't be used, and OSError.
+        """
+        own = f"{account.name.instance}.{checked_name(name)}"
+        shown, token = minted(own, Scope.ILINK, (account.name.name,), expires)
+        await asyncio.to_thread(self._file.put, token)
+        return shown, token
+
+    async def end(self, instance: str, name: str | None = None) -> list[str]:
+        """End a consumer's token, or those of all consumers of an account; return whose. Raises as ``issue``."""
+
+        def is_unwanted(token: Token) -> bool:
+            found = _consumer(token)
+            return found.instance == instance and name in (None, found.name)
+
+        gone = await asyncio.to_thread(self._file.discard, is_unwanted)
+        return [_consumer(token).name for token in gone]
+
+
+def _consumer(token: Token) -> Consumer:
+    instance, _, name = token.name.partition(".")
+    return Consumer(instance, name, token)

@@ -1,0 +1,66 @@
+"""The agents of accounts (controller/ilink) as Prometheus sees them.
+
+Labels are names that an administrator gave: only consumers for which the controller has made a token are shown,
+whatever the account's program reports.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+from wxcontroller.controller.account_port.status import Answer
+from wxcontroller.controller.ilink.tokens import ConsumerTokens
+from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+
+_LABELS = ("account", "consumer")
+_GAUGES = (
+    ("online", "online", "Whether the agent has said that it runs."),
+    ("last_poll_timestamp_seconds", "last_poll", "When the agent asked for messages last, since 1970; 0: never."),
+    ("messages_behind", "behind", "Messages that the agent has not fetched."),
+    ("sends_held", "held", "Messages of the agent that are held until somebody writes."),
+)
+_COUNTERS = (
+    ("sent", "sent", "Messages that the agent has sent."),
+    ("skipped", "skipped", "Messages that were too old when the agent came back."),
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Consumers(Collector):
+    """The consumers of accounts at one moment: ``answers`` are the accounts' statuses by instance."""
+
+    accounts: Sequence[Account]
+    answers: Mapping[str, Answer]
+    tokens: ConsumerTokens
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the metric families."""
+        rows = list(self._rows())
+        for metric, key, words in _GAUGES:
+            gauge = GaugeMetricFamily(f"wxclient_consumer_{metric}", words, labels=_LABELS)
+            for labels, row in rows:
+                gauge.add_metric(labels, _figure(row, key))
+            yield gauge
+        for metric, key, words in _COUNTERS:
+            counter = CounterMetricFamily(f"wxclient_consumer_{metric}", words, labels=_LABELS)
+            for labels, row in rows:
+                counter.add_metric(labels, _figure(row, key))
+            yield counter
+
+    def _rows(self) -> Iterator[tuple[tuple[str, str], JsonObject]]:
+        for account in self.accounts:
+            instance = account.name.instance
+            known = self.tokens.of_account(instance)
+            answer = self.answers.get(instance, Answer()).content or {}
+            reported = {text(obj(one).get("name")): obj(one) for one in items(answer.get("consumers"))}
+            for name in sorted(known.keys() & reported.keys()):
+                yield (account.name.name, name), reported[name]
+
+
+def _figure(row: JsonObject, key: str) -> int:
+    value = row.get(key)
+    return int(value) if isinstance(value, bool) else integer(value)

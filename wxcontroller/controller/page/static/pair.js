@@ -1,0 +1,76 @@
+// Approving an agent that asks for a token of the iLink API. The address of this page is the request's secret.
+
+import { call } from "./api.js";
+import { $, h, setHidden, setText } from "./dom.js";
+import { inWords } from "./failures.js";
+import { t } from "./i18n.js";
+import { setUpLogin } from "./login.js";
+
+const code = location.pathname.split("/").pop();
+const path = `v1/ilink/pairings/${code}`;
+const form = $("pair-form");
+let loaded = false;
+
+function blame(problem) {
+  setText($("pair-problem"), problem ? inWords(problem) : "");
+  setHidden($("pair-problem"), !problem);
+}
+
+function finish(text) {
+  setHidden(form, true);
+  setText($("pair-done"), text);
+  setHidden($("pair-done"), false);
+}
+
+async function load() {
+  const asks = await call("GET", path);
+  const { accounts } = await call("GET", "v1/accounts");
+  const seconds = Math.max(0, Math.round(Date.now() / 1000 - asks.asked_at));
+  const { agent, address, base_url: url } = asks;
+  setText(
+    $("pair-asks"),
+    agent
+      ? t("{agent} asked from {address} at {url} {seconds} s ago.", { agent, address, url, seconds })
+      : t("An agent asked from {address} at {url} {seconds} s ago.", { address, url, seconds }),
+  );
+  const names = accounts.map(({ name }) => name);
+  const choices = names.map((name) => h("option", { value: name }, name));
+  form.elements.account.append(h("option", { value: "" }), ...choices);
+  if (names.includes(asks.account)) form.elements.account.value = asks.account;
+  loaded = true;
+  setHidden($("pair"), false);
+}
+
+async function approve(event) {
+  event.preventDefault();
+  const { account, consumer, groups, when_held } = Object.fromEntries(new FormData(form));
+  try {
+    const { digits } = await call("POST", path, { json: { account, consumer, groups, when_held } });
+    blame(null);
+    finish(
+      digits
+        ? t("Enter these digits in the agent: {digits}", { digits })
+        : t("Approved. The agent gets its token now; you can close this page."),
+    );
+  } catch (problem) {
+    blame(problem);
+  }
+}
+
+async function refuse() {
+  try {
+    await call("DELETE", path);
+    blame(null);
+    finish(t("Refused. The agent gets no token."));
+  } catch (problem) {
+    blame(problem);
+  }
+}
+
+setUpLogin((shown) => {
+  setHidden($("login"), !shown);
+  setHidden($("pair"), shown || !loaded);
+});
+form.addEventListener("submit", approve);
+$("pair-refuse").addEventListener("click", refuse);
+load().catch(blame);

@@ -1,0 +1,131 @@
+"""/v1/accounts/{name}/consumers: the agents that use an account by the iLink API (controller/ilink).
+
+The account's process keeps them; their tokens are the controller's. A token can be made while the account is stopped:
+the process adds the consumer at its first call.
+"""
+
+from aiohttp import web
+
+from wxcontroller.controller.access import caller
+from wxcontroller.controller.account_port.client import NotRunning, PortFailure
+from wxcontroller.controller.account_port.status import ask
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import BadRequest, NoConsumer, json_response
+from wxcontroller.controller.ilink.consumers import keep, need_served
+from wxcontroller.controller.ilink.tokens import checked_name
+from wxcontroller.controller.v1.accounts import json_object
+from wxcontroller.controller.v1.calls import both, call
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.messages import N_, text_fields
+from wxcontroller.core.tokens import Token
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, listing, maybe, record, ref
+from wxcontroller.openwx.describing import texts as text_schemas
+
+_SECONDS = 10.0
+
+
+async def consumers(request: web.Request) -> web.Response:
+    """GET: each consumer as the account's process reports it, and those that only have a token so far."""
+    shared = context(request)
+    account = shared.accounts.account(request.match_info["name"])
+    answer = await ask(shared.ports, account, "/v1/consumers")
+    tokens = shared.gate.consumers.of_account(account.name.instance)
+    found: dict[str, JsonObject] = {name: {"name": name} for name in tokens}
+    found |= {text(member(one, "name")): obj(one) for one in items((answer.content or {}).get("consumers"))}
+    rows: list[JsonValue] = [_row(one, tokens.get(name)) for name, one in sorted(found.items())]
+    return json_response({"account": account.name.name, "consumers": rows, **text_fields(reason=answer.reason)})
+
+
+async def put(request: web.Request) -> web.Response:
+    """PUT options: add a consumer with a token, or change its options.
+
+    ``token`` true makes another token and ends the one it had; a new consumer gets one anyway, shown this once.
+    Raises NotServed while the API is off.
+    """
+    shared = context(request)
+    account = shared.accounts.account(request.match_info["name"])
+    name = checked_name(request.match_info["consumer"])
+    need_served(shared.settings)
+    options = await json_object(request, 'send {"when_held": "refuse"}, or nothing')
+    expires, again = options.pop("expires", None), options.pop("token", False)
+    if not isinstance(again, bool) or isinstance(expires, bool) or not isinstance(expires, int | None):
+        raise BadRequest(N_("token or expires is invalid"), N_("send true or false, and seconds since 1970"))
+    tokens = shared.gate.consumers
+    known = tokens.find(account.name.instance, name)
+    try:
+        row = await keep(shared.ports, account, name, options)
+    except NotRunning:
+        if options:
+            raise
+        row = {"name": name}
+    if known is not None and not again:
+        return json_response({"account": account.name.name, **_row(row, known.token)})
+    shown, token = await tokens.issue(account, name, expires)
+    return json_response({"account": account.name.name, **_row(row, token), "token": shown})
+
+
+async def remove(request: web.Request) -> web.Response:
+    """DELETE: end a consumer's token, and have the account's process forget the consumer."""
+    shared = context(request)
+    account = shared.accounts.account(request.match_info["name"])
+    name = checked_name(request.match_info["consumer"])
+    ended = bool(await shared.gate.consumers.end(account.name.instance, name))
+    try:
+        status, _ = await shared.ports.ask(
+            account, f"/v1/consumers/{name}", _SECONDS, caller(request).scope, "DELETE"
+        )
+        forgotten = status == 200
+    except PortFailure:
+        if not ended:
+            raise
+        forgotten = False
+    if not ended and not forgotten:
+        raise NoConsumer(
+            N_("account {account} has no consumer {consumer}"),
+            N_("wxctl ilink consumers {account} lists them"),
+            account=account.name.name,
+            consumer=name,
+        )
+    return json_response({"account": account.name.name, "name": name, "token_ended": ended, "forgotten": forgotten})
+
+
+def _row(consumer: JsonObject, token: Token | None) -> JsonObject:
+    """Return a consumer with what is kept of its token."""
+    kept: JsonValue = None
+    if token is not None:
+        kept = {"id": token.id, "created_at": token.created, "expires_at": token.expires}
+    return {**consumer, "access": kept}
+
+
+_NAME = Parameter("consumer", "the agent's name", place="path")
+_ROW = ref("Consumer")
+_OPTIONS = record({"token": SWITCH, "expires": maybe(WHOLE)}, ("token", "expires"))
+CALLS = (
+    call(
+        "GET",
+        "accounts/{name}/consumers",
+        consumers,
+        "the agents that use it by the iLink API",
+        record({"account": TEXT, "consumers": listing(_ROW), **text_schemas("reason")}),
+    ),
+    call(
+        "PUT",
+        "accounts/{name}/consumers/{consumer}",
+        put,
+        "add an agent, or change its options; the token of a new one is in the answer, once",
+        both(_ROW, record({"account": TEXT, "token": TEXT}, ("token",))),
+        (409, 504),
+        (_NAME,),
+        body=both(ref("ConsumerOptions"), _OPTIONS),
+    ),
+    call(
+        "DELETE",
+        "accounts/{name}/consumers/{consumer}",
+        remove,
+        "remove an agent and end its token",
+        record({"account": TEXT, "name": TEXT, "token_ended": SWITCH, "forgotten": SWITCH}),
+        (409, 504),
+        (_NAME,),
+    ),
+)

@@ -1,0 +1,106 @@
+"""/v1/ilink/pairings: agents that ask for a token, and the administrator's decision (controller/ilink)."""
+
+import secrets
+
+from aiohttp import web
+
+from wxcontroller.controller.access import hold_to_accounts
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import BadRequest, json_response
+from wxcontroller.controller.ilink.consumers import keep, need_served
+from wxcontroller.controller.ilink.pairings import PAIRINGS, Approval, NoPairing, Pairing, Status
+from wxcontroller.controller.ilink.tokens import checked_name
+from wxcontroller.controller.v1.accounts import json_object
+from wxcontroller.controller.v1.calls import both, call
+from wxcontroller.core.jsontypes import JsonValue, text
+from wxcontroller.core.messages import N_
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, listing, maybe, record, ref, word
+
+
+async def pairings(request: web.Request) -> web.Response:
+    """GET: the open requests, without their codes: only who has opened a request's link can approve it."""
+    rows: list[JsonValue] = [each.as_json() for each in request.app[PAIRINGS].open()]
+    return json_response({"pairings": rows})
+
+
+async def opened(request: web.Request) -> web.Response:
+    """GET of one: who asks. The agent gets to know that somebody looks."""
+    pairing = _pairing(request)
+    if pairing.status is Status.WAIT:
+        pairing.set(Status.OPENED)
+    return json_response(pairing.as_json())
+
+
+async def approve(request: web.Request) -> web.Response:
+    """POST ``{"account": …, "consumer": …, …options}``: the agent gets a token for this consumer.
+
+    Raises NotServed while the API is off.
+    """
+    shared, pairing = context(request), _pairing(request)
+    need_served(shared.settings)
+    options = await json_object(request, 'send {"account": "alice", "consumer": "helper"}')
+    named, name = text(options.pop("account", None)), checked_name(text(options.pop("consumer", None)))
+    hold_to_accounts(request, named)
+    account = shared.accounts.account(named)
+    if pairing.approval is not None:
+        raise BadRequest(N_("this agent is approved already"), N_("start pairing in the agent again"))
+    consumer = await keep(shared.ports, account, name, options)
+    approval = Approval(
+        account.name.instance, name, text(consumer.get("ilink_bot_id")), text(consumer.get("ilink_user_id"))
+    )
+    if pairing.is_over:
+        raise NoPairing
+    pairing.approval = approval
+    if shared.settings.ilink_pair_digits:
+        pairing.digits = f"{secrets.randbelow(10**6):06}"
+        pairing.set(Status.DIGITS)
+    else:
+        pairing.set(Status.CONFIRMED)
+    return json_response({**pairing.as_json(), "account": account.name.name, "consumer": name})
+
+
+async def refuse(request: web.Request) -> web.Response:
+    """DELETE: the agent's request has expired."""
+    pairing = _pairing(request)
+    pairing.approval = None
+    pairing.set(Status.EXPIRED)
+    return json_response({"refused": True})
+
+
+def _pairing(request: web.Request) -> Pairing:
+    return request.app[PAIRINGS].of_link(request.match_info["code"])
+
+
+_PAIRING = record(
+    {
+        "status": word(*(status.value for status in Status)),
+        "address": TEXT,
+        "agent": TEXT,
+        "account": maybe(TEXT),
+        "asked_at": WHOLE,
+        "base_url": TEXT,
+        "digits": maybe(TEXT),
+    }
+)
+_CODE = Parameter("code", "the end of the link that the agent shows", place="path")
+CALLS = (
+    call(
+        "GET",
+        "ilink/pairings",
+        pairings,
+        "agents that ask for a token of the iLink API",
+        record({"pairings": listing(_PAIRING)}),
+    ),
+    call("GET", "ilink/pairings/{code}", opened, "one of them, by its link", _PAIRING, (404,), (_CODE,)),
+    call(
+        "POST",
+        "ilink/pairings/{code}",
+        approve,
+        "approve it: the agent gets a token for this account and name",
+        both(_PAIRING, record({"consumer": TEXT})),
+        (404, 409, 504),
+        (_CODE,),
+        body=both(ref("ConsumerOptions"), record({"account": TEXT, "consumer": TEXT})),
+    ),
+    call("DELETE", "ilink/pairings/{code}", refuse, "refuse it", record({"refused": SWITCH}), (404,), (_CODE,)),
+)
