@@ -189,6 +189,23 @@ class Api:
         body = form if isinstance(form, Body) else form_body(form)
         return self._line.call("POST", path, body, about=name, wait=_SEND)
 
+    def consumers(self, name: AccountName) -> JsonObject:
+        """Return the agents that use an account by the iLink API."""
+        return obj(self._line.call("GET", _path(name, "consumers"), about=name))
+
+    def put_consumer(self, name: AccountName, consumer: str, options: JsonObject) -> JsonObject:
+        """Add an agent, or change it; a new token is in the answer."""
+        path = _path(name, f"consumers/{quote(consumer, safe='')}")
+        return obj(self._line.call("PUT", path, json_body(options), about=name))
+
+    def remove_consumer(self, name: AccountName, consumer: str) -> JsonObject:
+        """Remove an agent and end its token."""
+        return obj(self._line.call("DELETE", _path(name, f"consumers/{quote(consumer, safe='')}"), about=name))
+
+    def approve_pairing(self, code: str, given: JsonObject) -> JsonObject:
+        """Approve an agent that asks for a token."""
+        return obj(self._line.call("POST", f"/v1/ilink/pairings/{quote(code, safe='')}", json_body(given)))
+
     def alerts(self) -> JsonObject:
         """Return the ways that alerts go, and what is wrong now."""
         return obj(self._line.call("GET", "/v1/alerts"))

@@ -16,7 +16,7 @@ from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.errors import WxError, reason_of
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -81,6 +81,9 @@ def create(
             N_("add one --account NAME"),
             scope=scope,
         )
+    if scope == Scope.ILINK:
+        _for_agent(session, name, accounts[0], _expiry(expires))
+        return
     shown, made = minted(name, Scope(scope), accounts, _expiry(expires))
     tokens = _changed(lambda file: file.add(made), root)
     if session.json:
@@ -156,6 +159,17 @@ def revoke(session: Session, which: str, root: Path) -> None:
             "controller that other machines reach refuses all requests",
             err=True,
         )
+
+
+def _for_agent(session: Session, name: str, account: str, expires: int | None) -> None:
+    """Have the controller make the token of an agent. It keeps them: administrators also approve agents remotely."""
+    api = session.api()
+    made = api.put_consumer(api.resolve(account), name, {"token": True, "expires": expires})
+    if session.json:
+        session.emit(made)
+        return
+    click.echo(text(made.get("token")))
+    tell("wxctl: token of {name}, for {account} only; it is not shown again", err=True, name=name, account=account)
 
 
 def _changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:

@@ -58,19 +58,6 @@ def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, ro
     assert "no tokens" in wxctl("token", "list", "--root", str(root)).stderr
 
 
-def test_a_token_for_an_agent_leaves_the_api_open(wxctl: Wxctl, root: Path) -> None:
-    made = wxctl("token", "create", "agent", "--scope", "ilink", "--account", "alice", "--root", str(root))
-    token = kept(root).read().find(made.stdout.strip())
-    assert token is not None
-    assert (token.scope, token.accounts) == (Scope.ILINK, ("alice",))
-    assert "from now on every caller needs one" not in made.stderr
-    assert not port_book(Paths(root)).current().closed
-    assert "from now on every caller needs one" in wxctl("token", "create", "panel", "--root", str(root)).stderr
-    assert port_book(Paths(root)).current().closed
-    assert "this was the last token" in wxctl("token", "revoke", "panel", "--root", str(root)).stderr
-    assert "this was the last token" not in wxctl("token", "revoke", "agent", "--root", str(root)).stderr
-
-
 def test_in_json(wxctl: Wxctl, root: Path) -> None:
     made = json.loads(wxctl("token", "create", "a", "--root", str(root), "--json").stdout)
     assert made["scope"] == "read"

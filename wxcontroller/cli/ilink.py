@@ -1,0 +1,238 @@
+"""The verb ilink: agents that use an account by the iLink API."""
+
+import json
+import shlex
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from urllib.parse import unquote, urlsplit
+
+import click
+
+from wxcontroller.cli.context import Session, complete_name, global_options, name_argument
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
+from wxcontroller.core.messages import N_, text_in
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What an agent needs: its token, the base URL, and the ids that pairing would tell it."""
+
+    token: str
+    base_url: str
+    bot_id: str
+    user_id: str
+
+    @property
+    def cdn_url(self) -> str:
+        return f"{self.base_url}/ilink/c2c"
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """How one kind of client takes its credentials, and where."""
+
+    place: str
+    content: Callable[[Access], JsonObject]
+
+    def written(self, access: Access) -> str:
+        return json.dumps(self.content(access), indent=2)
+
+
+class Variables(Form):
+    """Environment variables."""
+
+    def written(self, access: Access) -> str:
+        return "\n".join(f"{name}={shlex.quote(text(value))}" for name, value in self.content(access).items())
+
+
+# As each client's published code reads it.
+FORMS: Mapping[str, Form] = {
+    "openclaw": Form(
+        N_(
+            '~/.openclaw/openclaw-weixin/accounts/{file}.json; add "{file}" to the list in accounts.json next to '
+            "that directory, and set cdnBaseUrl of the channel openclaw-weixin to {cdn}"
+        ),
+        lambda it: {"token": it.token, "baseUrl": it.base_url, "userId": it.user_id},
+    ),
+    "wechatbot": Form(
+        N_("~/.wechatbot/credentials.json"),
+        lambda it: {"token": it.token, "baseUrl": it.base_url, "accountId": it.bot_id, "userId": it.user_id},
+    ),
+    "weilink": Form(
+        N_("~/.weilink/default/token.json"),
+        lambda it: {"bot_id": it.bot_id, "base_url": it.base_url, "token": it.token, "user_id": it.user_id},
+    ),
+    "openilink": Form(
+        N_("the arguments of Client"),
+        lambda it: {"token": it.token, "base_url": it.base_url, "cdn_base_url": it.cdn_url},
+    ),
+    "astrbot": Form(
+        N_("the platform weixin_oc in AstrBot's configuration"),
+        lambda it: {"weixin_oc_base_url": it.base_url, "weixin_oc_token": it.token},
+    ),
+    "langbot": Form(
+        N_("the WeChat adapter in LangBot's configuration"),
+        lambda it: {"base_url": it.base_url, "token": it.token},
+    ),
+    "hermes": Variables(
+        N_("~/.hermes/.env"),
+        lambda it: {
+            "WEIXIN_BASE_URL": it.base_url,
+            "WEIXIN_CDN_BASE_URL": it.cdn_url,
+            "WEIXIN_TOKEN": it.token,
+            "WEIXIN_ACCOUNT_ID": it.bot_id,
+        },
+    ),
+    "json": Form(
+        N_("wherever the agent reads it"),
+        lambda it: {
+            "token": it.token,
+            "base_url": it.base_url,
+            "cdn_base_url": it.cdn_url,
+            "ilink_bot_id": it.bot_id,
+            "ilink_user_id": it.user_id,
+        },
+    ),
+}
+
+
+@click.group(
+    cls=VerbGroup,
+    short_help="Connect AI agents to accounts by the iLink API.",
+    examples=(
+        "wxctl ilink approve http://127.0.0.1:2000/ilink/pair/CODE --account alice --consumer helper",
+        "wxctl ilink credentials alice helper --for astrbot",
+        "wxctl ilink consumers alice",
+        "wxctl ilink revoke alice helper",
+    ),
+)
+def ilink() -> None:
+    """Connect AI agents to accounts by the iLink API.
+
+    Each agent is a consumer of one account, with a token of its own. The setting ilink_serve switches the API on.
+    """
+
+
+@ilink.command(
+    short_help="Approve an agent that asks for a token.",
+    examples=("wxctl ilink approve http://127.0.0.1:2000/ilink/pair/CODE --account alice --consumer helper",),
+)
+@click.argument("link", metavar="URL")
+@click.option(
+    "--account", required=True, metavar="NAME", shell_complete=complete_name, help="The account it may use."
+)
+@click.option("--consumer", required=True, metavar="NAME", help="A name for the agent.")
+@click.option("--groups", type=click.Choice(("off", "on", "at")), help="Messages of groups; at: only mentions.")
+@click.option("--when-held", type=click.Choice(("refuse", "accept", "drop")), help="How held sends are answered.")
+@global_options
+@click.pass_obj
+def approve(
+    session: Session, link: str, account: str, consumer: str, groups: str | None, when_held: str | None
+) -> None:
+    """Approve the agent that shows the link URL; it gets a token for this account and name."""
+    code = unquote(urlsplit(link).path.rpartition("/ilink/pair/")[2] if "/" in link else link)
+    if not code or "/" in code:
+        raise BadUsage(
+            N_("not a pairing link: {link}"), N_("pass the link that the agent shows: …/ilink/pair/CODE"), link=link
+        )
+    options: JsonObject = {"groups": groups, "when_held": when_held}
+    given: JsonObject = {key: value for key, value in options.items() if value is not None}
+    approved = session.api().approve_pairing(code, {"account": account, "consumer": consumer, **given})
+    if session.json:
+        session.emit(approved)
+        return
+    if digits := text(approved.get("digits")):
+        tell("enter these digits in the agent: {digits}", digits=digits)
+    else:
+        tell("{consumer} may use {account} now", consumer=consumer, account=account)
+
+
+@ilink.command("consumers", short_help="List the agents of an account.", examples=("wxctl ilink consumers alice",))
+@name_argument
+@global_options
+@click.pass_obj
+def consumers(session: Session, name: str) -> None:
+    """List the agents that use an account, with their state and their tokens."""
+    api = session.api()
+    answer = api.consumers(api.resolve(name))
+    rows = [obj(row) for row in items(answer.get("consumers"))]
+    if session.json:
+        session.emit(list[JsonValue](rows))
+        return
+    if reason := text_in(answer, "reason"):
+        tell("wxctl: the state of agents is unknown: {reason}", err=True, reason=reason)
+    if not rows:
+        tell("no agent uses {account}", err=True, account=name)
+        return
+    _print(rows)
+
+
+@ilink.command(
+    short_help="Remove an agent and end its token.",
+    examples=("wxctl ilink revoke alice helper",),
+)
+@name_argument
+@click.argument("consumer")
+@global_options
+@click.pass_obj
+def revoke(session: Session, name: str, consumer: str) -> None:
+    """Remove an agent of an account and end its token at once. Its position in the messages is lost."""
+    api = session.api()
+    removed = api.remove_consumer(api.resolve(name), consumer)
+    if session.json:
+        session.emit(removed)
+    else:
+        tell("{consumer} no longer uses {account}", consumer=consumer, account=name)
+
+
+@ilink.command(
+    short_help="Print an agent's credentials in its own format.",
+    examples=("wxctl ilink credentials alice helper --for weilink >token.json",),
+)
+@name_argument
+@click.argument("consumer")
+@click.option("--for", "kind", type=click.Choice(tuple(FORMS)), required=True, help="The agent's program.")
+@click.option("--base-url", metavar="URL", help="Where the agent reaches the controller [default: --url].")
+@global_options
+@click.pass_obj
+def credentials(session: Session, name: str, consumer: str, kind: str, base_url: str | None) -> None:
+    """Add an agent, or give one a new token, and print what its program needs. A token that it had ends.
+
+    Most iLink clients cannot pair with another server than WeChat's. They read token and base URL from a file.
+    """
+    api = session.api()
+    made = api.put_consumer(api.resolve(name), consumer, {"token": True})
+    url = (base_url or api.shown).rstrip("/")
+    access = Access(text(made["token"]), url, text(made.get("ilink_bot_id")), text(made.get("ilink_user_id")))
+    form = FORMS[kind]
+    click.echo(form.written(access))
+    if not access.bot_id:
+        tell("wxctl: the account is stopped, so the agent's ids are missing; start it, and run this again", err=True)
+    file = access.bot_id.replace("@", "-").replace(".", "-")
+    tell("wxctl: for {place}", err=True, place=say(form.place, file=file, cdn=access.cdn_url))
+
+
+def _print(rows: list[JsonObject]) -> None:
+    from wxcontroller.cli.terminal import ago, print_rows
+
+    titles = (
+        N_("NAME"),
+        N_("STATE"),
+        N_("LAST POLL"),
+        N_("BEHIND"),
+        N_("SENT"),
+        N_("HELD"),
+        N_("TOKEN"),
+        N_("AGENT"),
+    )
+    lines = []
+    for row in rows:
+        state = say(N_("online")) if row.get("online") else say(N_("offline"))
+        last = ago(integer(row.get("last_poll"))) or "-"
+        token = text(field(row.get("access"), "id")) or say(N_("none"))
+        numbers = [str(integer(row.get(key))) for key in ("behind", "sent", "held")]
+        lines.append((text(row.get("name")), state, last, *numbers, token, text(row.get("bot_agent"))))
+    print_rows(titles, lines, wraps="AGENT")
