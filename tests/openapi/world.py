@@ -7,7 +7,7 @@ sandbox. Only systemd is a stand-in, as in the tests of the controller; all that
 import asyncio
 import contextlib
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -25,6 +25,7 @@ from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import UnitState
+from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.logins import WebLoginCode
@@ -66,6 +67,7 @@ class ClientUnits(StandInUnits):
     def __init__(self, paths: Paths) -> None:
         super().__init__(paths)
         self.running: dict[str, Running] = {}
+        self.driver: Callable[[DriverContext], Driver] = lambda context: WebDriver(context, HURRY)
 
     async def _start(self, instance: str) -> None:
         if instance in self.running:
@@ -77,7 +79,7 @@ class ClientUnits(StandInUnits):
         running = Running(
             Client(
                 read_config(instance, environ, self.paths),
-                lambda context: WebDriver(context, HURRY),
+                self.driver,
                 paths=self.paths,
             )
         )

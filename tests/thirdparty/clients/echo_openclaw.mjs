@@ -5,14 +5,21 @@ import path from 'node:path'
 
 const own = (name) => import(`${process.env.NODE_PATH}/@tencent-weixin/openclaw-weixin/dist/src/${name}.js`)
 const { startWeixinLoginWithQr, waitForWeixinLogin } = await own('auth/login-qr')
-const { CDN_BASE_URL: cdnBaseUrl } = await own('auth/accounts')
+const { CDN_BASE_URL: cdnBaseUrl, listIndexedWeixinAccountIds, loadWeixinAccount } = await own('auth/accounts')
 const { getConfig, getUpdates, notifyStart, sendTyping } = await own('api/api')
 const { sendMessageWeixin } = await own('messaging/send')
 const { sendWeixinMediaFile } = await own('messaging/send-media')
 const { downloadMediaFromItem } = await own('media/media-download')
 
-const { sessionKey } = await startWeixinLoginWithQr({})
-const { baseUrl, botToken: token } = await waitForWeixinLogin({ sessionKey })
+async function login () {
+  const [known] = listIndexedWeixinAccountIds()
+  if (known) return loadWeixinAccount(known)
+  const { sessionKey } = await startWeixinLoginWithQr({})
+  const { baseUrl, botToken: token } = await waitForWeixinLogin({ sessionKey })
+  return { baseUrl, token }
+}
+
+const { baseUrl, token } = await login()
 await notifyStart({ baseUrl, token })
 
 async function saveMedia (content, mime, folder, limit, name) {

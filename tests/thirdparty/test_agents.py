@@ -1,0 +1,205 @@
+"""Other people's iLink agents, unmodified, use an account of ours through the controller, on two routes.
+
+Each gets its credentials as ``wxctl ilink credentials`` prints them, or pairs. The account is at the sandbox.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import aiohttp
+import pytest
+
+from tests.openapi.world import ClientUnits
+from tests.patience import PATIENCE
+from tests.thirdparty.test_clients import ILINK, Client, skip_unless_there
+from tests.unit.client.test_ilink_account import quickly
+from tests.unit.controller.machine import Machine
+from tests.unit.drivers.ilink_kit import bench
+from tests.unit.drivers.kit import friend, wechat
+from tests.unit.sandbox.agent import waiting_code
+from wxcontroller.cli.ilink import FORMS, Access
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.drivers.base import Driver, DriverContext
+from wxcontroller.sandbox.ilink import phone
+
+TEXT = 'are you there? 你好 https://example.invalid/?a=1 "x"'
+Json: TypeAlias = Any  # answers of the scripting API; the assertions are the check
+# The kind of credentials, and where the client reads them.
+FILES = {
+    "wechatbot-sdk": ("wechatbot", ".wechatbot/credentials.json"),
+    "weilink": ("weilink", ".weilink/default/token.json"),
+    "openclaw-weixin": ("openclaw", ".openclaw/openclaw-weixin/accounts/own.json"),
+}
+# WeChat's CDN host is fixed in the first; the other has no media.
+WITHOUT_MEDIA = frozenset({"wechatbot-sdk", "openilink-sdk-python"})
+
+
+@dataclass
+class Stage:
+    """A controller and its account alice, which is logged in at a sandbox as ``uin``."""
+
+    host: Machine
+    route: str
+    url: str
+    uin: int
+    friend: str = ""
+
+    async def ask(self, method: str, path: str, body: Json = None) -> Json:
+        """Call the sandbox's scripting API about the account."""
+        address = f"{self.url}/sandbox/accounts/{self.uin}/{path}"
+        async with aiohttp.request(method, address, json=body) as answer:
+            assert answer.status < 300, await answer.text()
+            return await answer.json()
+
+    async def hear(self, **message: Json) -> Json:
+        """Let a person write."""
+        if self.route == "ilink":
+            return await self.ask("POST", "phone-send", {"to": "clawbot", **message})
+        return await self.ask("POST", "receive", {"from": self.friend, **message})
+
+    async def until_sent(self, number: int) -> Json:
+        """Wait until the person has got so many messages; return the last."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                sent = await self.ask("GET", "ilink/sent" if self.route == "ilink" else "sent")
+                if len(sent) >= number:
+                    return sent[number - 1]
+                await asyncio.sleep(0.05)
+
+
+@contextlib.asynccontextmanager
+async def controller(root: Path, url: str, route: str) -> AsyncIterator[Machine]:
+    """Run a controller with the real account alice, which is not logged in yet."""
+    options = {"server": url, "driver": route, "send_interval": "0", "synccheck_interval": "0"}
+    host = Machine(root, client=options, ilink_serve=True)
+    host.units = units = ClientUnits(host.paths)
+    if route == "ilink":
+        units.driver = _ilink_driver
+    async with host:
+        await host.get("start_client", client="alice")
+        try:
+            yield host
+        finally:
+            for instance in list(units.running):
+                await units.kill(instance)
+
+
+@contextlib.asynccontextmanager
+async def stage(root: Path, route: str) -> AsyncIterator[Stage]:
+    """Run a controller and WeChat; alice is logged in."""
+    if route == "ilink":
+        async with bench() as ilink, controller(root, ilink.url, route) as host:
+            phone.confirm(ilink.sandbox, await waiting_code(ilink.sandbox), ilink.account)
+            yield Stage(host, route, ilink.url, ilink.account.uin)
+    else:
+        async with wechat() as web, controller(root, web.url, route) as host:
+            person = web.sandbox.add_account("Alice")
+            async with asyncio.timeout(PATIENCE):
+                while not (logins := web.sandbox.logins.newest_first()):
+                    await asyncio.sleep(0.01)
+            web.sandbox.logins.scan(logins[0], person.uin)
+            web.sandbox.logins.confirm(logins[0])
+            yield Stage(host, route, web.url, person.uin, friend(person))
+
+
+def _ilink_driver(context: DriverContext) -> Driver:
+    return quickly(context, pace=0.0)
+
+
+@contextlib.asynccontextmanager
+async def running(client: Client, home: Path, **environment: str) -> AsyncIterator[Path]:
+    """Run an agent's program for the duration of a block; gives the file with what it prints."""
+    printed = home / "printed"
+    given = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8", "HOME": str(home), "TMPDIR": str(home)}
+    with printed.open("wb") as stream:
+        process = await asyncio.create_subprocess_exec(
+            *client.command,
+            env={**given, **client.environment, **environment},
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=stream,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    try:
+        yield printed
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def give_credentials(host: Machine, name: str, home: Path) -> None:
+    """Write the file that an agent's program reads."""
+    status, made = await host.v1("PUT", "accounts/alice/consumers/helper", {"token": True})
+    assert status == 200, made
+    kind, place = FILES[name]
+    access = Access(text(made["token"]), host.url, text(made["ilink_bot_id"]), text(made["ilink_user_id"]))
+    file = home / place
+    file.parent.mkdir(parents=True)
+    file.write_text(FORMS[kind].written(access))
+    if kind == "openclaw":
+        (file.parents[1] / "accounts.json").write_text(json.dumps([file.stem]))
+
+
+async def pair(host: Machine, printed: Path) -> None:
+    """Approve the agent that prints its link."""
+    async with asyncio.timeout(PATIENCE):
+        while "/ilink/pair/" not in (said := printed.read_text()):  # noqa: ASYNC240 - a line
+            await asyncio.sleep(0.05)
+    code = said.rpartition("/ilink/pair/")[2].split()[0]
+    given: JsonObject = {"account": "alice", "consumer": "helper"}
+    status, approved = await host.v1("POST", f"ilink/pairings/{code}", given)
+    assert status == 200, approved
+
+
+async def until_polling(host: Machine) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            _, listed = await host.v1("GET", "accounts/alice/consumers")
+            if any(obj(row).get("polling") for row in items(listed["consumers"])):
+                return
+            await asyncio.sleep(0.05)
+
+
+@pytest.mark.parametrize("route", ["ilink", "web"])
+@pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ILINK])
+async def test_it_uses_an_account_of_ours(tmp_path: Path, client: Client, route: str) -> None:
+    skip_unless_there(client)
+    home = tmp_path / "home"
+    home.mkdir()
+    async with stage(tmp_path / "host", route) as world:
+        await logged_in(world.host)
+        pairs = client.name not in FILES
+        if not pairs:
+            await give_credentials(world.host, client.name, home)
+        async with running(client, home, BASE_URL=world.host.url) as printed:
+            try:
+                if pairs:
+                    await pair(world.host, printed)
+                await converse(world, client)
+            except (AssertionError, TimeoutError) as error:
+                raise AssertionError(f"{error!r}\n{printed.read_text()}") from error
+
+
+async def logged_in(host: Machine) -> None:
+    async with asyncio.timeout(PATIENCE):
+        while (await host.states(client="alice"))[0]["state"] != "running":
+            await asyncio.sleep(0.02)
+
+
+async def converse(world: Stage, client: Client) -> None:
+    """Write to the account, and look at the answers."""
+    await until_polling(world.host)
+    await world.hear(text=TEXT)
+    assert (await world.until_sent(1))["text"] == f"echo: {TEXT}"
+    if client.name in WITHOUT_MEDIA:
+        return
+    heard = await world.hear(kind="file", name="报告.bin", size=100_000)
+    answer = await world.until_sent(2)
+    assert (answer["kind"], answer["name"], answer["size"]) == ("file", "报告.bin", 100_000)
+    md5 = heard["message"]["item_list"][0]["file_item"]["md5"] if world.route == "ilink" else heard["md5"]
+    assert answer["md5"] == md5
