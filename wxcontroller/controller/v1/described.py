@@ -293,7 +293,9 @@ OWN: tuple[Route, ...] = (
         "check_client",
         "the state of one account, or of all that are wanted or run",
         either(
-            record({"code": WHOLE, "client": listing(ref("AccountState")), "unreadable": listing(TEXT)}, ("unreadable",)),
+            record(
+                {"code": WHOLE, "client": listing(ref("AccountState")), "unreadable": listing(TEXT)}, ("unreadable",)
+            ),
             *_OR_REPLY,
         ),
     ),
