@@ -363,6 +363,7 @@ async def test_requests_with_a_key(caller: Caller) -> None:
 
 async def test_accounts_are_added_changed_and_logged_out(caller: Caller) -> None:
     assert (await caller.call("GET", "/v1/health/units"))[0] == 200
+    assert (await caller.call("GET", "/v1/tokens"))[0] == 200
     for body, status in (({"name": "ida", "options": {"lang": "en_US"}}, 201), ({"name": "."}, 400), ({"x": 1}, 400)):
         given: JsonValue = json.loads(json.dumps(body))
         assert (await caller.call("POST", "/v1/accounts", body=given))[0] == status
