@@ -104,7 +104,14 @@ async def test_accounts_are_seen_started_and_stopped(caller: Caller) -> None:
     assert (await caller.call("GET", "/v1/openapi.json"))[0] == 200
     assert (await caller.call("GET", "/v1/access"))[0] == 200
     assert (await caller.call("GET", "/v1/health"))[0] == 200
-    assert (await caller.call("POST", "/v1/accounts/{name}/start", body={"lang": "en_US"}, name="bob"))[0] == 200
+    path, root = "/v1/accounts/{name}/start", "/v1/accounts/{name}/options"
+    wanted: dict[str, JsonObject] = {"en_US": {"options": {"lang": "en_US"}}, "zh_CN": {"lang": "zh_CN"}}
+    for lang, body in wanted.items():  # as POST /v1/accounts has it, and as it was
+        assert (await caller.call("POST", path, body=body, name="bob"))[0] == 200
+        options = obj(obj((await caller.call("GET", root, name="bob"))[1])["options"])
+        assert obj(options["lang"])["value"] == lang
+    status, _ = await caller.call("POST", path, body={"options": [1]}, name="bob")
+    assert status == 400
     assert (await caller.call("POST", "/v1/accounts/{name}/start", name="bob"))[0] == 200
     for name in ("alice", "bob"):
         assert (await caller.call("GET", "/v1/accounts/{name}", name=name))[0] == 200

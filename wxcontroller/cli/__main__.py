@@ -23,6 +23,7 @@ from wxcontroller.cli.ilink import ilink
 from wxcontroller.cli.language import speak, tell
 from wxcontroller.cli.lifecycle import add, logout, restart, start, stop
 from wxcontroller.cli.logs import logs
+from wxcontroller.cli.messages import messages
 from wxcontroller.cli.options import set_, show
 from wxcontroller.cli.qr import qr
 from wxcontroller.cli.remove import remove
@@ -61,7 +62,8 @@ def cli() -> None:
 
 
 for _verb in (
-    *(add, start, stop, restart, list_, status, qr, show, set_, logs, send, events, deliveries, alert, ilink),
+    *(add, start, stop, restart, list_, status, qr, show, set_, logs, send, messages, events, deliveries, alert),
+    ilink,
     *(answer, logout, remove, export, import_, tokens.token, config, doctor),
 ):
     cli.add_command(_verb)

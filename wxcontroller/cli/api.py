@@ -206,6 +206,21 @@ class Api:
         """Approve an agent that asks for a token."""
         return obj(self._line.call("POST", f"/v1/ilink/pairings/{quote(code, safe='')}", json_body(given)))
 
+    def people(self, name: AccountName, kind: str, wanted: str) -> list[JsonObject]:
+        """Return contacts or groups (``kind``) with ``wanted`` in a name or id. Raises NotOffered."""
+        path = _path(name, kind) + "?" + urlencode({"q": wanted})
+        return [obj(one) for one in items(field(self._line.call("GET", path, about=name), kind))]
+
+    def post_message(self, name: AccountName, message: JsonObject | Body, key: str) -> JsonObject:
+        """Send a message and return what has become of it. Raises NotOffered."""
+        body = message if isinstance(message, Body) else json_body(message)
+        headers = {"Idempotency-Key": key}
+        return obj(self._line.call("POST", _path(name, "messages"), body, name, _SEND, headers))
+
+    def messages(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
+        """Return a page of an account's history; ``query`` as GET /v1/accounts/NAME/messages takes it."""
+        return obj(self._line.call("GET", _path(name, "messages") + "?" + urlencode(query), about=name))
+
     def alerts(self) -> JsonObject:
         """Return the ways that alerts go, and what is wrong now."""
         return obj(self._line.call("GET", "/v1/alerts"))

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from ipaddress import ip_address
+from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import BadUsage, NotRunning, Unanswered, WrongUrl
+from wxcontroller.cli.errors import BadUsage, NotOffered, NotRunning, Unanswered, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import (
     AccountExists,
@@ -128,12 +129,13 @@ class Connection:
         body: Body | None = None,
         about: AccountName | None = None,
         wait: float = ANSWER,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> JsonValue:
         """Do a request and return its JSON. Raises WxError for an answer that tells a failure."""
-        status, content = self._exchange(method, path, body, wait)
+        status, content = self._exchange(method, path, body, wait, headers)
         answer = self._read(status, content)
         if _not_let_in(status, answer) and self._renewed():
-            status, content = self._exchange(method, path, body, wait)
+            status, content = self._exchange(method, path, body, wait, headers)
             answer = self._read(status, content)
         if status >= 400:
             raise _problem(status, answer, about)
@@ -193,8 +195,10 @@ class Connection:
             return {"X-Auth-Token": self._token}
         return {"Authorization": f"Bearer {self._token}"}
 
-    def _exchange(self, method: str, path: str, body: Body | None, wait: float) -> tuple[int, bytes]:
-        with self._request(method, path, body, {}, wait) as response:
+    def _exchange(
+        self, method: str, path: str, body: Body | None, wait: float, headers: Mapping[str, str]
+    ) -> tuple[int, bytes]:
+        with self._request(method, path, body, headers, wait) as response:
             return response.status, response.read()
 
     @contextmanager
@@ -283,6 +287,8 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
         return UnknownAccount(message, N_("wxctl list shows the accounts"))
     if code == "no-such-event":
         return UnknownAccount(message, remedy)
+    if code in ("older-version", "no-such-path"):
+        return NotOffered(message, remedy)
     if code == "not-running":
         return NotRunning(message, remedy)
     if code == "account-exists":

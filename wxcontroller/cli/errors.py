@@ -32,6 +32,10 @@ class NotRunning(WxError):
     """The account has no process that could answer."""
 
 
+class NotOffered(WxError):
+    """The controller, or the account's program, is older than a call."""
+
+
 class WrongUrl(ControllerUnreachable):
     """Something answers at the controller's URL, but not a controller, or not in the way that the URL says."""
 

@@ -3,22 +3,21 @@
 import sys
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.connection import Body
 from wxcontroller.cli.context import Session, global_options, name_argument
-from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.cli.errors import BadUsage, NotOffered, Unanswered
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
 from wxcontroller.cli.verbs import Verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonValue, field, integer, items, obj, one_line
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line
 from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
@@ -26,6 +25,7 @@ from wxcontroller.core.names import AccountName
 # In this order: the first by which somebody is found decides.
 _FRIEND_KEYS = ("id", "displayname", "markname", "name")
 _GROUP_KEYS = ("id", "displayname", "name")
+_KEYS = ("id", "name", "remark", "nickname")  # of /v1
 _NOT_FOUND = 100  # openwx-api 0
 _NOT_RUNNING = -3
 _QUEUED = -7  # taken, and still behind others after a long wait
@@ -40,6 +40,7 @@ class Recipient:
     id: str
     shown: str
     group: bool
+    is_lasting: bool = False
 
     @property
     def text(self) -> Text:
@@ -105,16 +106,20 @@ def send(
     api = session.api()
     account = api.resolve(name)
     recipient = find(api, account, to, group)
-    endpoint = "send_group_message" if recipient.group else "send_friend_message"
     thing = Text("the file {file}", file=file.name) if file else Text("the message")
     what = Text("{account}: {thing} to {text}", account=account.name, thing=thing, text=recipient.text)
-    chosen = key or str(uuid.uuid4())
-    form = {"id": recipient.id, "idempotency_key": chosen}
-    body = file_body({**form, "media_name": file.name}, "media_data", file) if file else None
-    answer = _Keyed(api, account, what, chosen, timeout).ask(endpoint, body or {**form, "content": content})
+    keyed = _Keyed(api, account, what, key or str(uuid.uuid4()), timeout)
+    if recipient.is_lasting:
+        answer: JsonValue = _posted(keyed, recipient, content, file)
+    else:  # its program is older than POST …/messages
+        endpoint = "send_group_message" if recipient.group else "send_friend_message"
+        form = {"id": recipient.id, "idempotency_key": keyed.key}
+        body = file_body({**form, "media_name": file.name}, "media_data", file) if file else None
+        given = body or {**form, "content": content}
+        answer = keyed.ask(lambda: api.openwx(endpoint, account, given))
     code = integer(field(answer, "code"))
     queued = code == _QUEUED
-    if (code, field(answer, "status")) == _UNKNOWN:
+    if field(answer, "state") == "unknown" or (code, field(answer, "status")) == _UNKNOWN:
         words = json_text(field(answer, "reason"))
         raise WxError(
             N_("{what} may have been sent or not: {words}"),
@@ -137,6 +142,19 @@ def send(
         tell("sent to {recipient}", recipient=recipient.text)
 
 
+def _posted(keyed: "_Keyed", recipient: Recipient, content: str, file: Path | None) -> JsonObject:
+    """Send by /v1; return its answer with the members that --json has had before: the old API's."""
+    message: JsonObject = {"to": recipient.id, "text": content}
+    body = file_body({"to": recipient.id, "media_name": file.name}, "file", file) if file else message
+    asked = keyed.ask(lambda: keyed.api.post_message(keyed.account, body, keyed.key))
+    answer, detail = obj(asked), field(asked, "detail")
+    held, done = answer.get("state") == "held", answer.get("code") == 0
+    words: JsonObject = {"status": "success" if done else detail or say("it waits in the queue")}
+    # Held: the word for it; else the words, as the old API has them.
+    words["reason"] = answer.get("reason") if held else detail
+    return {**answer, **words, "id": answer.get("handle") or answer.get("id"), "message": answer.get("id")}
+
+
 def _status(answer: JsonValue) -> str:
     return one_line(field(answer, "status"))
 
@@ -151,10 +169,10 @@ class _Keyed:
     key: str
     seconds: float
 
-    def ask(self, endpoint: str, keyed: Mapping[str, str] | Body) -> JsonValue:
+    def ask(self, request: Callable[[], JsonValue]) -> JsonValue:
         """Return the answer. Raises Unanswered when none comes in time."""
         try:
-            return self.api.openwx(endpoint, self.account, keyed)
+            return request()
         except Unanswered as problem:
             lost = problem.text
         until, pause = time.monotonic() + self.seconds, 0.5
@@ -164,7 +182,7 @@ class _Keyed:
             try:
                 if not self._heeded():
                     continue
-                answer = self.api.openwx(endpoint, self.account, keyed)
+                answer = request()
             except WxError as problem:
                 lost = problem.text
             else:
@@ -185,12 +203,15 @@ class _Keyed:
 
 def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipient:
     """Return who ``to`` is. Raises WxError when that is nobody or more than one."""
-    found: list[Recipient] = []
-    if not only_groups:
-        found += _search(api, account, "search_friend", _FRIEND_KEYS, to)
-    # An id belongs to one; names are looked for among both.
-    if not any(one.id == to for one in found):
-        found += _search(api, account, "search_group", _GROUP_KEYS, to)
+    try:
+        found = _known(api, account, to, only_groups)
+    except NotOffered:
+        found = []
+        if not only_groups:
+            found += _search(api, account, "search_friend", _FRIEND_KEYS, to)
+        # An id belongs to one; names are looked for among both.
+        if not any(one.id == to for one in found):
+            found += _search(api, account, "search_group", _GROUP_KEYS, to)
     if not found:
         raise WxError(
             N_("{account} has no group {to}") if only_groups else N_("{account} has no friend or group {to}"),
@@ -211,6 +232,22 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
             several=several,
         )
     return found[0]
+
+
+def _known(api: Api, account: AccountName, to: str, only_groups: bool) -> list[Recipient]:
+    """Return who is called so, by the first attribute by which somebody is. Raises NotOffered."""
+    found: list[Recipient] = []
+    for kind in ("groups",) if only_groups else ("contacts", "groups"):
+        if any(one.id == to for one in found):
+            break  # an id belongs to one; names are looked for among both
+        people = api.people(account, kind, to)
+        by_key = ([one for one in people if one.get(key) == to] for key in _KEYS)
+        matches = next((some for some in by_key if some), [])
+        found += [
+            Recipient(json_text(one.get("id")), one_line(one.get("name")) or to, kind == "groups", is_lasting=True)
+            for one in matches
+        ]
+    return found
 
 
 def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...], to: str) -> list[Recipient]:

@@ -79,6 +79,8 @@ _OUTCOME: Mapping[str, Schema] = {
     "reason": _said(maybe(word(*HOLDS, *REFUSALS)), "why it is held or refused, for programs"),
     "detail": _said(maybe(TEXT), "the same in words"),
     "held_until": _said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+    "handle": _said(maybe(TEXT), "its id in reports and for /openwx, once WeChat has given one"),
+    "code": _said(maybe(WHOLE), "the code that /openwx answers; 0: WeChat has taken it"),
 }
 SCHEMAS: Mapping[str, Schema] = {
     "NewMessage": record(_FIELD_SCHEMAS, _OPTIONAL, "a message to send: text, media or both"),
@@ -115,6 +117,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "id": _said(TEXT, "its id, for good"),
             "cursor": _said(maybe(TEXT), "its place in the history, for before and after; null: it is still queued"),
             "chat": _said(TEXT, "the lasting id of the person or group"),
+            "chat_name": _said(TEXT, "what the chat is called; empty if that is not known"),
             "is_group": _said(SWITCH, "whether the chat is a group"),
             "direction": _said(word("in", "out"), "received, or sent by the account"),
             "sender": _said(maybe(_PERSON), "who wrote it; null: WeChat itself"),

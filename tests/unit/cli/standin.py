@@ -138,6 +138,8 @@ class Controller:
     # What sends get before that: answers with their status; None: the connection breaks off after it was taken.
     send_trouble: list[tuple[int, JsonObject] | None] = field(default_factory=list)
     keys: list[str] = field(default_factory=list)  # of sends
+    # Answers to /v1/accounts/NAME/messages, by method; None: the account's program is older than that.
+    messages: dict[str, JsonObject] | None = None
     # Each change of an account waits here until so many are there; and how many there were at most.
     together: threading.Barrier | None = None
     in_flight: set[str] = field(default_factory=set)
@@ -152,6 +154,8 @@ class Controller:
 
     def lets_in(self, headers: dict[str, str]) -> bool:
         self.headers.append(headers)
+        if key := headers.get("Idempotency-Key"):
+            self.keys.append(key)
         shown = headers.get("Authorization", "").removeprefix("Bearer ")
         return self.tokens is None or bool({shown, headers.get("X-Auth-Token", "")} & self.tokens)
 
@@ -168,7 +172,9 @@ class Controller:
                 self.keys.append(form.pop("idempotency_key", ""))
             self.asked.append((method, path, {**form, "client": query["client"][0]}))
             return self._openwx(path.removeprefix("/openwx/"), form)
-        if body:
+        if body.startswith(b"--"):
+            self.bodies.append(body)
+        elif body:
             given = json.loads(body)
         if path != "/v1/health":
             self.asked.append((method, path, given))
@@ -219,6 +225,8 @@ class Controller:
                 words = f"account {name} is not running"
                 return 409, {"error": {"code": "not-running", "message": words, "remedy": "start it"}}
             return 200, self.deliveries
+        if verb in ("contacts", "groups", "messages"):
+            return self._messaging(method, verb)
         if verb == "qr":
             if not self.links:
                 return 404, {"error": {"code": "no-qrcode", "message": "no QR code to scan", "remedy": "wait for it"}}
@@ -244,6 +252,18 @@ class Controller:
             if len(self.script) > 1:
                 self.script.pop(0)
         return 200, self.accounts[name]
+
+    def _messaging(self, method: str, verb: str) -> tuple[int, JsonValue]:
+        if self.messages is None:
+            return 409, {"error": {"code": "older-version", "message": "an older version", "remedy": "restart it"}}
+        if verb == "messages":
+            return 200, self.messages[method]
+        people = self.friends if verb == "contacts" else self.groups
+        shown: list[JsonValue] = [
+            {"id": one["id"], "name": one["displayname"], "remark": one.get("markname"), "nickname": one["name"]}
+            for one in people
+        ]
+        return 200, {verb: shown, "more": False}
 
     def _openwx(self, endpoint: str, form: dict[str, str]) -> tuple[int, JsonValue] | None:
         if endpoint.startswith("search_"):

@@ -1,12 +1,13 @@
 """send: finding whom, and what is said when it does not work."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import GONE, RUNNING, Controller
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
 
 @pytest.fixture(autouse=True)
@@ -221,3 +222,67 @@ def test_neither_or_both_or_nothing(
     assert wxctl("send", "小店", "@c", *arguments).returncode == 2
     assert _sent(server) == []
     assert server.bodies == []
+
+
+# -- by POST /v1/accounts/NAME/messages
+
+
+def posted(**more: JsonValue) -> dict[str, JsonObject]:
+    sent: JsonObject = {
+        "id": "c1",
+        "state": "delivered",
+        "reason": None,
+        "detail": None,
+        "handle": "77:@c",
+        "code": 0,
+    }
+    return {"POST": {**sent, **more}}
+
+
+def test_a_program_of_this_version_is_asked_by_v1(wxctl: Wxctl, server: Controller, tmp_path: Path) -> None:
+    server.messages = posted()
+    done = wxctl("send", "小店", "强哥", "hi", "--key", "mine")
+    assert (done.returncode, done.stdout) == (0, "sent to friend 强哥\n")
+    method, path, body = server.asked[-1]
+    assert (method, path.endswith("/messages"), body) == ("POST", True, {"to": "@c", "text": "hi"})
+    assert server.keys == ["mine"]
+    assert not any(path.startswith("/openwx/") for _, path, _ in server.asked)
+    told = json.loads(wxctl("send", "小店", "@@g", "hi", "--json").stdout)
+    assert (told["id"], told["code"], told["status"], told["message"]) == ("77:@c", 0, "success", "c1")
+    file = tmp_path / "a.txt"
+    file.write_bytes(b"content")
+    assert wxctl("send", "小店", "@c", "--file", str(file)).returncode == 0
+    assert b'name="file"; filename="a.txt"' in server.bodies[-1]
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "words"),
+    [
+        ({"state": "held", "code": -7, "reason": "window", "detail": "the reply window is closed"}, 0, "held: not"),
+        ({"state": "waiting", "code": -7}, 0, "not sent yet, but it will be"),
+        ({"state": "accepted", "detail": "without an id"}, 0, "sent to friend 强哥: without an id"),
+        ({"state": "refused", "code": 1204, "detail": "not a friend"}, 1, "was not sent: not a friend"),
+        ({"state": "unknown", "code": -1, "detail": "it may have arrived"}, 1, "may have been sent or not"),
+    ],
+)
+def test_what_became_of_it(wxctl: Wxctl, server: Controller, answer: JsonObject, code: int, words: str) -> None:
+    server.messages = posted(**answer)
+    done = wxctl("send", "小店", "@c", "hi")
+    assert (done.returncode, words in done.stdout + done.stderr) == (code, True), (done.stdout, done.stderr)
+
+
+def test_the_history_is_shown_by_chats(wxctl: Wxctl, server: Controller) -> None:
+    ann: JsonObject = {"chat": "5", "chat_name": "Ann", "is_group": False, "time": 1700000000, "kind": "text"}
+    received: JsonObject = {**ann, "direction": "in", "text": "hi\x1b[31m", "state": None}
+    held: JsonObject = {**ann, "direction": "out", "text": "", "kind": "image", "state": "held"}
+    page: JsonObject = {"messages": [received], "pending": [held], "complete": True, "more": False}
+    server.messages = {"GET": page}
+    done = wxctl("messages", "小店", "--chat", "强哥", "-n", "5")
+    assert done.returncode == 0
+    first, second = done.stdout.splitlines()
+    assert first.endswith(" Ann: hi [31m")
+    assert second.endswith(" → Ann: [picture] (held)")
+    assert json.loads(wxctl("messages", "小店", "--json").stdout) == page
+    server.messages = None
+    done = wxctl("messages", "小店")
+    assert (done.returncode, "restart it" in done.stderr) == (1, True)

@@ -12,7 +12,7 @@ from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.unit.durability.process import Process, processed, told
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.sandbox.faults import FaultKind
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "0.3"}
@@ -175,3 +175,30 @@ async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> 
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     yield f"http://127.0.0.1:{runner.addresses[0][1]}"
     await runner.cleanup()
+
+
+async def test_a_message_keeps_its_id_and_its_place_in_the_history_over_a_kill(tmp_path: Path) -> None:
+    async with processed(tmp_path, **SLOW) as account:
+        await account.start(login=True)
+
+        async def ask(method: str, path: str, body: JsonObject | None = None, key: str = "") -> JsonObject:
+            url, headers = f"http://127.0.0.1:{account.port}/v1/{path}", {"Idempotency-Key": key} if key else {}
+            async with account.http.request(method, url, json=body, headers=headers) as answer:
+                assert answer.status in (200, 202), await answer.text()
+                return obj(await answer.json())
+
+        def message(number: int) -> JsonObject:
+            return {"to": "filehelper", "text": f"text {number}", "wait": 0}
+
+        ids = [(await ask("POST", "messages", message(number), f"k{number}"))["id"] for number in range(12)]
+        await account.until_arrived(3)
+        await account.kill()
+        account.environ["MOJO_WEIXIN_SEND_INTERVAL"] = "0"
+        await account.start()
+        again = [await ask("POST", "messages", {**message(number), "wait": 30}, f"k{number}") for number in range(12)]
+        assert [(one["id"], one["state"]) for one in again] == [(one, "delivered") for one in ids]
+        assert account.arrived() == [f"text {number}" for number in range(12)]
+        newest = items((await ask("GET", "messages?chat=filehelper&limit=5"))["messages"])
+        older = await ask("GET", f"messages?chat=filehelper&limit=20&before={obj(newest[0])['cursor']}")
+        assert [obj(one)["id"] for one in (*items(older["messages"]), *newest)] == ids
+        assert older["more"] is False

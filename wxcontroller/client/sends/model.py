@@ -31,7 +31,7 @@ TOO_MANY_TODAY = -8  # the account has sent as much today as send_daily_max allo
 OTHER_REQUEST = -9  # the Idempotency-Key came before with another request; HTTP status 422
 # Nobody knows whether it was sent: the original's code and word for an answer of WeChat that can't be read. As the
 # code has other meanings too, it always comes with the word.
-_UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
+UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
 _WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
 OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
 _QUOTED = 100  # characters of a quoted message that are sent along
@@ -112,7 +112,7 @@ def refused(code: int, info: str, status: str = "", refusal: str = "") -> Outcom
 
 def unknown(info: str) -> Outcome:
     """Return the outcome of a send that may have arrived."""
-    return Outcome(SendState.UNKNOWN, _UNKNOWN_CODE, UNKNOWN_WORD, f"it may have arrived: {info}")
+    return Outcome(SendState.UNKNOWN, UNKNOWN_CODE, UNKNOWN_WORD, f"it may have arrived: {info}")
 
 
 def failed_by(problem: WeChatError) -> Outcome:

@@ -19,6 +19,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol, TypeVar
 
+from wxcontroller.client.store.events import NOTICE
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.openwx.objects import lasting_id
@@ -44,7 +45,7 @@ _BODY = (
     "WHEN json_valid(CAST(e.body AS TEXT)) THEN CAST(json_remove(CAST(e.body AS TEXT), '$.media_data') AS BLOB) "
     "ELSE x'' END"
 )
-_COLUMNS = f"m.seq, m.chat, m.send, m.verdict, e.time, e.type, {_BODY}"
+_COLUMNS = f"m.seq, m.chat, m.send, m.verdict, e.time, e.type, e.source = '{NOTICE}', {_BODY}"
 _FROM = "FROM messages m JOIN events e ON e.seq = m.seq"
 _MOST = (1 << 63) - 1
 # Events that are indexed in one transaction: it holds other writes up for some milliseconds, and a commit.
@@ -74,12 +75,16 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A message: its place in the index, and its report. ``time`` is when it came into the log."""
+    """A message: its place in the index, and its report. ``time`` is when it came into the log.
+
+    ``is_notice``: nobody wrote it; in a group its ``type`` tells.
+    """
 
     seq: int
     indexed: Indexed
     time: float
     type: str
+    is_notice: bool
     report: JsonObject
 
 
@@ -233,6 +238,6 @@ def _shown(db: sqlite3.Connection) -> int:
 
 
 def _found(row: tuple[object, ...]) -> Found:
-    seq, chat, send, verdict, time, kind, body = row
+    seq, chat, send, verdict, time, kind, is_notice, body = row
     place = Indexed(str(chat), str(send), str(verdict))
-    return Found(as_int(seq), place, as_float(time), str(kind), kept_json(as_bytes(body)))
+    return Found(as_int(seq), place, as_float(time), str(kind), bool(is_notice), kept_json(as_bytes(body)))

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.directory import Directory
-from wxcontroller.client.sends.model import Send, SendState
+from wxcontroller.client.sends.model import STILL_QUEUED, UNKNOWN_CODE, Send, SendState
 from wxcontroller.client.sends.window import Hold
 from wxcontroller.client.store.history import RECALLED, Found
 from wxcontroller.client.v1.media import target_of
@@ -29,7 +29,12 @@ _WORST_FIRST = (
 )
 _KINDS = {kind.value: kind for kind in MessageKind}
 # Of a send whose report is not kept any more.
-GONE: JsonObject = {"state": SendState.UNKNOWN.value, "reason": None, "detail": "its report is not kept any more"}
+GONE: JsonObject = {
+    "state": SendState.UNKNOWN.value,
+    "reason": None,
+    "detail": "its report is not kept any more",
+    "code": UNKNOWN_CODE,
+}
 
 
 class Conversations:
@@ -48,6 +53,7 @@ class Conversations:
             "id": place.send or text(report.get("id")),
             "cursor": f"{log}-{found.seq}",
             "chat": chat,
+            "chat_name": self._directory.name(chat) or text(report.get(_role(is_group, own))),
             "is_group": is_group,
             "direction": "out" if own else "in",
             "sender": self._sender(report) if report.get("sender_id") else None,
@@ -67,6 +73,7 @@ class Conversations:
             "id": send.client_id,
             "cursor": None,
             "chat": directory.canonical(send.target),
+            "chat_name": directory.name(send.target),
             "is_group": send.is_group,
             "direction": "out",
             "sender": {"id": directory.own_id, "name": directory.own_name},
@@ -106,13 +113,18 @@ class Conversations:
         }
 
 
+def _role(is_group: bool, own: bool) -> str:
+    """Return which member of a report names its chat."""
+    return "group" if is_group else "receiver" if own else "sender"
+
+
 def kind_of(found: Found) -> MessageKind:
     """Return what a message is."""
     report = found.report
     form = text(report.get("format"))
     if form == "media":
         return _KINDS.get(text(report.get("media_type")), MessageKind.FILE)
-    if found.type == "group_notice":
+    if found.is_notice or found.type == "group_notice":
         return MessageKind.NOTICE
     return _KINDS.get(form, MessageKind.OTHER)
 
@@ -129,7 +141,7 @@ def summary_of(found: Found) -> str:
 
 
 NO_STATE: JsonObject = {
-    **dict.fromkeys(("state", "reason", "detail", "held_until")),
+    **dict.fromkeys(("state", "reason", "detail", "held_until", "handle", "code")),
     "recalled": False,
 }
 
@@ -143,6 +155,8 @@ def state_of_logged(found: Found) -> JsonObject:
         "reason": reason if reason and not recalled else None,
         "detail": None if state == SendState.DELIVERED.value else text(found.report.get("info")) or None,
         "held_until": None,
+        "handle": handle if ":" in (handle := text(found.report.get("id"))) else None,
+        "code": integer(found.report.get("code")),
         "recalled": recalled,
     }
 
@@ -158,12 +172,14 @@ def state_of_send(send: Send) -> JsonObject:
         "reason": send.held if held else (outcome.refusal or None) if outcome is not None else None,
         "detail": detail,
         "held_until": int(send.hold_until) or None if held else None,
+        "handle": f"{outcome.message_id}:{send.target}" if outcome is not None and outcome.message_id else None,
+        "code": STILL_QUEUED if outcome is None else outcome.code,
     }
 
 
 def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tuple[JsonObject, int]:
     """Return what the caller of a send is answered, and the status: 200 when all is over, else 202."""
-    keys = ("state", "reason", "detail", "held_until")
+    keys = ("state", "reason", "detail", "held_until", "handle", "code")
     parts = [{"id": one, **{key: state.get(key) for key in keys}} for one, state in zip(ids, states, strict=True)]
     worst = min(parts, key=lambda one: _WORST_FIRST.index(SendState(text(one["state"]))))
     over = all(SendState(text(one["state"])).is_final for one in parts)

@@ -127,15 +127,12 @@ class Messages:
         return json_answer({"account": self._parts.config.name.name, "log": name, "chats": shown, "more": more})
 
     def _chat(self, found: Found, log: str) -> JsonObject:
-        last, known = self._shown.logged(found, log), self._parts.directory.find(found.indexed.chat)
-        report = found.report
-        own, is_group = last["direction"] == "out", last["is_group"]
-        named = text(report.get("group" if is_group else "receiver" if own else "sender"))
+        last = self._shown.logged(found, log)
         return {
             "id": last["chat"],
-            "name": self._parts.directory.name_of(known) if known is not None else named,
-            "is_group": is_group,
-            "known": known is not None,
+            "name": last["chat_name"],
+            "is_group": last["is_group"],
+            "known": self._parts.directory.find(found.indexed.chat) is not None,
             "last": last,
         }
 

@@ -86,7 +86,7 @@ async def answer_input(request: web.Request) -> web.StreamResponse:
 
 
 async def start(request: web.Request) -> web.Response:
-    """POST /v1/accounts/{name}/start: options of the body, if any, are stored over those the account has."""
+    """POST /v1/accounts/{name}/start ``{"options": {…}}``: options, if any, are stored over those the account has."""
     accounts = context(request).accounts
     name = accounts.registry.name_of(request.match_info["name"])
     given = await _options(request)
@@ -128,8 +128,15 @@ async def remove(request: web.Request) -> web.Response:
 
 
 async def _options(request: web.Request) -> dict[str, str]:
-    """Return the options of a JSON body: an object of texts, numbers and booleans. Raises BadRequest, BadOption."""
-    return texts(await json_object(request, 'send {"option": "value"}, or nothing'))
+    """Return the ``options`` of a JSON body: an object of texts, numbers and booleans. Raises BadRequest, BadOption.
+
+    Until 2.2 the body was that object itself, which is still taken: no option is called "options".
+    """
+    body = await json_object(request, 'send {"options": {"post_api": "http://…"}}, or nothing')
+    options = body.get("options", {}) if body.keys() <= {"options"} else body
+    if not isinstance(options, dict):
+        raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
+    return texts(options)
 
 
 async def json_object(request: web.Request, remedy: str) -> JsonObject:
@@ -205,10 +212,10 @@ CALLS = (
         "POST",
         "accounts/{name}/start",
         start,
-        "start it, registering it when it is new; options are stored over those it has",
+        "start it, registering it when it is new; options, also alone as before 2.2, are stored over those it has",
         _DONE,
         (409,),
-        body=ref("Options"),
+        body=record({"options": ref("Options")}, ("options",)),
     ),
     call("POST", "accounts/{name}/stop", stop, "stop it", _DONE),
     call("POST", "accounts/{name}/restart", restart, "stop and start it", _DONE, (409,)),

@@ -14,7 +14,7 @@ async function use() {
   const { data: one } = await api.GET("/v1/accounts/{name}", { params: alice });
   const { error: no } = await api.GET("/v1/accounts/{name}", { params: { path: { name: "nobody" } } });
   const refused = no && "error" in no ? no.error.code : "";
-  const { data: started } = await api.POST("/v1/accounts/{name}/start", { params: alice, body: { send_interval: 0 } });
+  const { data: started } = await api.POST("/v1/accounts/{name}/start", { params: alice, body: { options: { send_interval: 0 } } });
   const { data: friends } = await api.GET("/openwx/get_friend_info", { params: client });
   const friend = Array.isArray(friends) ? friends.find(({ id }) => id.startsWith("@")) : undefined;
   const body = { id: friend?.id ?? "", content: "from TypeScript" };

@@ -1,0 +1,97 @@
+"""The verb messages: what was said, in all chats or one."""
+
+import time
+
+import click
+
+from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.send import find
+from wxcontroller.cli.verbs import Verb
+from wxcontroller.core.jsontypes import JsonObject, field, items, obj, one_line, text
+from wxcontroller.core.messages import N_
+
+_STATES = {
+    "waiting": N_("waiting"),
+    "sending": N_("being sent"),
+    "held": N_("held"),
+    "refused": N_("not sent"),
+    "unknown": N_("sent or not"),
+    "accepted": N_("accepted without an id"),
+}
+_KINDS = {
+    "image": N_("picture"),
+    "emoticon": N_("sticker"),
+    "voice": N_("voice message"),
+    "video": N_("video"),
+    "microvideo": N_("video"),
+    "file": N_("file"),
+}
+
+
+@click.command(
+    cls=Verb,
+    short_help="Show the history of messages.",
+    examples=(
+        "wxctl messages alice",
+        "wxctl messages alice --chat 王芳 -n 100",
+        "wxctl messages alice --before 4f2a91c0-5120 --json",
+    ),
+)
+@name_argument
+@click.option("--chat", metavar="CHAT", help="Only messages with this person or group: an id, or a name, exactly.")
+@click.option(
+    "-n",
+    "--lines",
+    type=click.IntRange(1, 200),
+    default=20,
+    show_default=True,
+    metavar="N",
+    help="Show at most N messages.",
+)
+@click.option("--before", metavar="CURSOR", help="Show the messages before this one: its cursor, as --json shows it.")
+@click.option("--after", metavar="CURSOR", help="Show the messages after this one.")
+@global_options
+@click.pass_obj
+def messages(
+    session: Session, name: str, chat: str | None, lines: int, before: str | None, after: str | None
+) -> None:
+    """Show the messages that the account received and sent, the oldest first.
+
+    They come from the account's event log, so its program must be running. Sends that have not ended come last.
+    """
+    api = session.api()
+    account = api.resolve(name)
+    query = {"limit": str(lines)}
+    query |= {key: value for key, value in (("before", before), ("after", after)) if value}
+    if chat:
+        query["chat"] = find(api, account, chat, only_groups=False).id
+    page = api.messages(account, query)
+    if session.json:
+        session.emit(page)
+        return
+    shown = [obj(one) for one in (*items(page.get("messages")), *items(page.get("pending")))]
+    for one in shown:
+        click.echo(_line(one))
+    if not shown:
+        tell("no messages", err=True)
+    if field(page, "complete") is False:
+        tell("the log of an earlier version is still being indexed: older messages are missing for now", err=True)
+
+
+def _line(message: JsonObject) -> str:
+    """Return a message as a line: when, in which chat, who, what and what became of it."""
+    moment = message.get("time")
+    clock = time.strftime("%m-%d %H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else "-"
+    chat = one_line(message.get("chat_name")) or one_line(message.get("chat"))
+    sender = one_line(field(message.get("sender"), "name"))
+    own, words = message.get("direction") == "out", one_line(message.get("text"))
+    kind = _KINDS.get(text(message.get("kind")))
+    if kind:
+        named = one_line(field(message.get("media"), "name"))
+        words = " ".join(part for part in (f"[{say(kind)}]", named, words) if part)
+    state = _STATES.get(text(message.get("state")))
+    if message.get("recalled") is True:
+        state = N_("recalled")
+    who = f"→ {chat}" if own else f"{chat} {sender}" if message.get("is_group") else chat
+    return f"{clock} {who}: {words}" + (f" ({say(state)})" if state else "")
