@@ -110,7 +110,8 @@ async def test_accounts_are_seen_started_and_stopped(caller: Caller) -> None:
         assert (await caller.call("POST", path, body=body, name="bob"))[0] == 200
         options = obj(obj((await caller.call("GET", root, name="bob"))[1])["options"])
         assert obj(options["lang"])["value"] == lang
-    status, _ = await caller.call("POST", path, body={"options": [1]}, name="bob")
+    wrong: JsonObject = {"options": [1]}
+    status, _ = await caller.call("POST", path, body=wrong, name="bob")
     assert status == 400
     assert (await caller.call("POST", "/v1/accounts/{name}/start", name="bob"))[0] == 200
     for name in ("alice", "bob"):

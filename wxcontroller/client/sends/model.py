@@ -34,7 +34,7 @@ OTHER_REQUEST = -9  # the Idempotency-Key came before with another request; HTTP
 UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
 _WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
 OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
-_QUOTED = 100  # characters of a quoted message that are sent along
+QUOTED_LENGTH = 100  # characters of a quoted message that are sent along
 _REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
 
 
@@ -219,7 +219,7 @@ class Quoted:
     def head(self) -> str:
         """The lines that come before an answer."""
         said = " ".join(self.content.split())
-        said = f"{said[: _QUOTED - 1]}…" if len(said) > _QUOTED else said
+        said = f"{said[: QUOTED_LENGTH - 1]}…" if len(said) > QUOTED_LENGTH else said
         return f"「{self.sender}：{said}」\n- - - - - - - - - - - - - - -\n"
 
     def as_json(self) -> JsonObject:
