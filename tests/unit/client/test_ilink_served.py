@@ -14,6 +14,8 @@ from tests.unit.client.conftest import Webhook
 from tests.unit.client.ilink_agent import Agent, Stage, Start, stage_of
 from wxcontroller.client.ilink import polling, serving
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
 from wxcontroller.sandbox.ilink.model import SessionState
 from wxcontroller.sandbox.world import Relation
 
@@ -196,6 +198,7 @@ async def test_altered_ids_and_foreign_tokens_send_nothing(stage: Stage, monkeyp
     assert (await agent.send(peer, "no", message_state=1))["ret"] == -2
     assert (await agent.send(peer, "no", message_type=1))["ret"] == -2
     assert (await agent.send(peer, ""))["ret"] == -2
+    assert await agent.send_items(peer, [{"type": 11, "tool_call_start_item": {}}]) == {"ret": 0}  # shown nowhere
     assert (await agent.send(peer, "x" * 20_000))["ret"] == -2
     assert stage.sent() == []
     assert (await agent.send(peer, "of its own accord", context=""))["ret"] == 0
@@ -405,3 +408,31 @@ async def test_a_consumer_gets_what_its_options_name(web: Stage) -> None:
     assert (await agent.manage("DELETE", "/v1/consumers/nobody"))[0] == 404
     async with client.http.get(agent.url("/v1/status")) as answer:
         assert [one["name"] for one in (await answer.json())["consumers"]] == ["agent", "curious"]
+
+
+async def test_a_quote_names_what_the_agent_was_told(ilink: Stage) -> None:
+    agent = Agent(await ilink.enter())
+    await agent.attend()
+    peer = await meet(agent, ilink)
+    answer = await agent.send(peer, "our answer")
+    assert ilink.ilink is not None
+    wechat = ilink.ilink
+    ours = wechat.user.messages[str(answer["message_id"])]
+    item = {**text_item("this one"), "ref_msg": quote_of(ours, QuoteForm.ID, "")}
+    phone.write(wechat.sandbox, wechat.account, wechat.bot, item, "this one")
+    [message] = await agent.until()
+    quoted = message["item_list"][0]["ref_msg"]
+    assert quoted["svr_id"] == answer["message_id"]
+    assert quoted["message_item"]["text_item"]["text"] == "our answer"
+
+
+async def test_a_stop_ends_a_poll_with_an_empty_answer(stage: Stage) -> None:
+    agent = Agent(await stage.enter())
+    await agent.attend()
+    poll = asyncio.ensure_future(agent.call("getupdates", get_updates_buf=""))
+    async with asyncio.timeout(PATIENCE):
+        while not (await agent.shown())["polling"]:
+            await asyncio.sleep(0.01)
+    assert await agent.client.stop() == 0
+    answer = await poll
+    assert (answer["ret"], answer["msgs"]) == (0, [])

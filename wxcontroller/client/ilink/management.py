@@ -85,11 +85,13 @@ class Management:
 
     async def _listed(self) -> web.Response:
         shown: list[JsonValue] = [await self.shown(one) for one in self.consumers.all()]
-        return json_answer({"account": self._account, "consumers": shown})
+        return json_answer({**self._account, "consumers": shown})
 
     @property
-    def _account(self) -> str:
-        return self.parts.config.name.name
+    def _account(self) -> JsonObject:
+        """Whose port answers: another account may have it by now, and the controller looks."""
+        name = self.parts.config.name
+        return {"account": name.name, "instance": name.instance}
 
     async def _put(self, request: web.Request) -> web.Response:
         name = request.match_info["name"]
@@ -110,7 +112,7 @@ class Management:
         consumer = known or await self.consumers.take(name)
         consumer.options = options
         await self.consumers.stored(consumer)
-        return json_answer({"account": self._account, **await self.shown(consumer)}, 200 if known else 201)
+        return json_answer({**self._account, **await self.shown(consumer)}, 200 if known else 201)
 
     def _options(self, known: ConsumerOptions, given: JsonObject) -> ConsumerOptions:
         """Return options with those changed that are given. Raises Refused."""
@@ -148,7 +150,7 @@ class Management:
             )
         await self.consumers.delete(consumer)
         self.polling.end(consumer)
-        return json_answer({"account": self._account, "name": consumer.name, "deleted": True})
+        return json_answer({**self._account, "name": consumer.name, "deleted": True})
 
     async def _answered(self, work: Awaitable[web.Response]) -> web.StreamResponse:
         """Answer failures in the form of /v1."""

@@ -73,23 +73,26 @@ class Polling:
         log, after = consumer.log, consumer.position
         loop = asyncio.get_running_loop()
         until = loop.time() + HOLD_SECONDS
+        seen: tuple[int, int] | None = None
         while True:
-            news = self.log.news
-            found = await self.log.shown(Selection(after=after, log=log, types=TYPES, spoken=True), _READ_AT_ONCE)
-            messages, last = self._messages(found, consumer, origin)
+            news, messages = self.log.news, list[JsonValue]()
+            now = self.log.counts.last, self.log.counts.held
+            if now != seen:  # else what is new is no message, as a delivery that has ended
+                found = await self.log.shown(Selection(after=after, log=log, types=TYPES, spoken=True), _READ_AT_ONCE)
+                messages, last = self._messages(found, consumer, origin)
+                if last is not None:
+                    log, after = last.log, last.seq
+                seen = now if len(found) < _READ_AT_ONCE else None
             if consumer.is_deleted:
                 return SESSION_OVER
             if over.is_set():
                 return self._answered([], consumer, consumer.log, consumer.position)
-            if last is not None:
-                log, after = last.log, last.seq
             if messages:
                 await self.mapping.ids.stored()
                 return self._answered(messages, consumer, log, after)
-            if len(found) == _READ_AT_ONCE:
-                continue
             left = until - loop.time()
-            if self.log.ended or left <= 0 or not await either(news, over, left):
+            ended = self.log.ended or left <= 0
+            if seen is not None and (ended or not await either(news, over, left)):
                 return self._answered([], consumer, log, after)
 
     def _messages(self, found: list[Entry], consumer: Consumer, origin: str) -> tuple[list[JsonValue], Entry | None]:

@@ -7,7 +7,6 @@ the first one is held or was so within ten minutes also by content and receiver 
 """
 
 import asyncio
-import contextlib
 import hashlib
 import json
 import secrets
@@ -23,9 +22,8 @@ from wxcontroller.client.ilink.contexts import context_of
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.sends.model import UNKNOWN_WORD, Media, Part, Refusal, Request, Send, SendState
-from wxcontroller.client.sends.preparing import BadMedia
-from wxcontroller.client.sends.splitting import pieces
+from wxcontroller.client.sends.model import UNKNOWN_WORD, Part, Refusal, Request, Send, SendState
+from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.model import MessageKind
@@ -46,6 +44,7 @@ _MEDIA_ITEMS = {
     4: ("file_item", MessageKind.FILE),
     5: ("video_item", MessageKind.VIDEO),
 }
+_PROGRESS_CARDS = (11, 12)
 _RECIPIENT = (Refusal.BAD_RECIPIENT.value, Refusal.NO_PEER.value)
 # The worst state of its parts is a message's.
 _WORST_FIRST = (
@@ -106,6 +105,8 @@ class Sending:
         """Queue a message and return how it stands. Raises Unavailable."""
         try:
             contents = await self._contents(consumer, message)
+            if not contents:
+                return {"ret": 0}
             target, is_group = self._target(consumer, message)
             if refusal := self.parts.sends.refusal(len(contents)) or self._trouble():
                 raise NotAccepted(-2, f"not sent: {refusal}")
@@ -132,13 +133,17 @@ class Sending:
     # -- what is to be sent, and to whom
 
     async def _contents(self, consumer: Consumer, message: JsonObject) -> list[_Content]:
-        """Return a message's items. Raises NotAccepted and Unavailable."""
+        """Return a message's items, without cards that show an agent's progress: no route has them.
+
+        Raises NotAccepted and Unavailable.
+        """
         if integer(message.get("message_type"), 2) != 2 or integer(message.get("message_state"), 2) != 2:
             raise NotAccepted(-2, _INVALID)
         given = [obj(item) for item in items(message.get("item_list"))]
         if not 0 < len(given) <= MOST_ITEMS:
             raise NotAccepted(-2, _INVALID)
-        return [await self._content(consumer, item) for item in given]
+        shown = [item for item in given if integer(item.get("type")) not in _PROGRESS_CARDS]
+        return [await self._content(consumer, item) for item in shown]
 
     async def _content(self, consumer: Consumer, item: JsonObject) -> _Content:
         kind = integer(item.get("type"))
@@ -192,36 +197,46 @@ class Sending:
 
     def _key(self, consumer: Consumer, target: str, content: str, client_id: str) -> str:
         """Return the key of a message: that of the held one that it repeats, or one by its client id and content."""
+        if consumer.options.when_held is WhenHeld.REFUSE and (held := self._held_before(consumer, target, content)):
+            return held
+        unique = hashlib.sha256(f"{client_id or secrets.token_hex(16)} {content}".encode("utf-8", "replace"))
+        return f"{_prefix(consumer)}{unique.hexdigest()}"
+
+    def _held_before(self, consumer: Consumer, target: str, content: str) -> str:
+        """Return the key of a message that is held, or was not long ago, and says the same; "" for none."""
         now = time.time()
-        known = self._told_held.get((consumer.name, target, content))
-        if known is not None and now - known[1] < _FOLD_SECONDS:
-            return known[0]
+        key, when = self._told_held.get((consumer.name, target, content), ("", 0.0))
+        if now - when < _FOLD_SECONDS:
+            return key
         for send in self.parts.sends.waiting():
             # Of an earlier process; messages of one part are enough, longer ones are repeated less often.
             same = send.target == target and _fingerprint(target, [_Content(send.content)]) == content
             fresh = now - send.queued_at < _FOLD_SECONDS
             if same and fresh and send.state is SendState.HELD and send.request.startswith(_prefix(consumer)):
                 return send.request
-        unique = hashlib.sha256(f"{client_id or secrets.token_hex(16)} {content}".encode("utf-8", "replace"))
-        return f"{_prefix(consumer)}{unique.hexdigest()}"
+        return ""
 
     async def _work(
         self, consumer: Consumer, request: Request, is_group: bool, contents: Sequence[_Content], interim: bool
     ) -> JsonObject:
         latest = _now() + ANSWER_SECONDS
+        hold = 0.0 if consumer.options.when_held is WhenHeld.DROP else None
         sends: list[Send] = []
         try:
             for content in contents:
-                sends += await self._sends(content, request.target, is_group)
-        except (OSError, BadMedia) as problem:
+                order = Order((request.target,), is_group, content.words, interim=interim, hold=hold)
+                if (file := content.file) is not None:
+                    media = await self.parts.media.copy_of(file.path, file.kind, content.name)
+                    order = replace(order, media=media)
+                sends += self.parts.sending.sends(order)
+        except OSError as problem:
             _discard(sends)
-            return _as_json(_Verdict(SendState.REFUSED, f"not sent: {problem}"))
-        for send in sends:
-            send.interim, send.hold = interim, 0.0 if consumer.options.when_held is WhenHeld.DROP else None
-        stored = self.parts.sends.place(sends, replace(request, parts={send.part: {} for send in sends}))
+            gone = isinstance(problem, FileNotFoundError)
+            words = "the content is no longer here; upload it again" if gone else str(problem.strerror)
+            return _as_json(_Verdict(SendState.REFUSED, f"not sent: {words}"))
+        keyed = replace(request, parts={send.part: {} for send in sends})
         try:
-            async with asyncio.timeout_at(latest):
-                added = await asyncio.shield(stored)
+            added = await self.parts.sending.store(sends, keyed, latest)
         except TimeoutError:
             return _as_json(_Verdict(SendState.WAITING, own_id=sends[-1].client_id))
         except Unavailable as problem:
@@ -232,33 +247,21 @@ class Sending:
         _ = self.consumers.keep(consumer)
         return _as_json(await self._verdict(sends, {}, latest))
 
-    async def _sends(self, content: _Content, target: str, is_group: bool) -> list[Send]:
-        if content.file is None:
-            longest = self.parts.driver.capabilities.text_length
-            return [Send(target, is_group, words) for words in pieces(content.words, longest)]
-        media: Media = await self.parts.media.copy_of(content.file.path, content.file.kind, content.name)
-        return [Send(target, is_group, media=media)]
-
     async def _again(self, known: Request) -> JsonObject:
         """Return how a message stands that came before."""
         latest = _now() + ANSWER_SECONDS
-        # A process that has just begun does not have at once what the last one left.
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_STORE_SECONDS):
-                await self.parts.sends.until_taken_up()
-        if any(send.state.is_final for send in self._unsettled(known.key)):
+        if any(send.state.is_final for send in await self._unsettled(known.key)):
             await self.parts.log.settled(_STORE_SECONDS)  # it has just ended: the database tells how
-        sends = [send for send in self._unsettled(known.key) if not send.state.is_final]
+        sends = [send for send in await self._unsettled(known.key) if not send.state.is_final]
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
         return _as_json(await self._verdict(sends, found.parts if found else {}, latest))
 
-    def _unsettled(self, key: str) -> list[Send]:
-        return [send for send in self.parts.sends.unsettled() if send.request == key]
+    async def _unsettled(self, key: str) -> list[Send]:
+        return [send for send in await self.parts.sending.unsettled() if send.request == key]
 
     async def _verdict(self, sends: Sequence[Send], ended: Mapping[Part, JsonObject], latest: float) -> _Verdict:
         """Wait until it is known how the parts of a message stand; return the worst."""
-        if sends:
-            await asyncio.wait({send.answer for send in sends}, timeout=max(0.0, latest - _now()))
+        await self.parts.sending.wait(sends, latest)
         found = [_ended(answer) for answer in ended.values() if answer]
         for send in sends:
             told = send.answer.result() if send.answer.done() else None
@@ -288,7 +291,7 @@ class Sending:
                 self._told_held.setdefault(marks, (key, time.time()))
                 while len(self._told_held) > _MOST_FOLDED:
                     self._told_held.popitem(last=False)
-                return {"ret": -2, "errmsg": f"held: {verdict.words}"}
+                return {"ret": -2, "errmsg": f"held: {verdict.words.removeprefix('held ')}"}
             case SendState.REFUSED:
                 return {"ret": -3 if verdict.refusal in _RECIPIENT else -2, "errmsg": verdict.words}
             case SendState.UNKNOWN:

@@ -15,6 +15,8 @@ from wxcontroller.core.jsontypes import JsonObject, kept_json
 _KEY = "ilink_key"  # in meta
 # Of ids that are good for one login there are more with each; those learned first go.
 MOST_NAMES = 50_000
+# Counted for each look at the account's status.
+MOST_BEHIND = 10_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +79,10 @@ def keep_peer_ids(db: sqlite3.Connection, learned: Mapping[str, str]) -> None:
 
 
 def behind(db: sqlite3.Connection, after: int, with_groups: bool) -> int:
-    """Return how many messages of people are in the log after a sequence."""
-    types = "('friend_message', 'group_message')" if with_groups else "('friend_message')"
+    """Return how many messages of people are in the log after a sequence, at most ``MOST_BEHIND``."""
     (found,) = db.execute(
-        f"SELECT COUNT(*) FROM events WHERE seq > ? AND key IS NOT NULL AND type IN {types}",  # noqa: S608 - a constant
-        (after,),
+        "SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE seq > ? AND key IS NOT NULL "
+        "AND (type = 'friend_message' OR (? AND type = 'group_message')) LIMIT ?)",
+        (after, with_groups, MOST_BEHIND),
     ).fetchone()
     return as_int(found)
