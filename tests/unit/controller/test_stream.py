@@ -343,7 +343,7 @@ async def test_an_event_that_takes_long_to_parse_holds_up_nobody(host: Machine) 
 async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(eventstream, "STREAM_STALL_SECONDS", 0.5)
+    monkeypatch.setattr(eventstream, "STREAM_STALL_SECONDS", 2.0)
     alice = await host.start("alice")
     slow_reader, slow_writer = await asyncio.open_connection(*host.address)
     slow_writer.write(b"GET /v1/events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")

@@ -85,7 +85,7 @@ async def test_one_who_hangs_up_does_not_end_the_look_of_others(script: Script) 
 async def test_after_an_action_nobody_sees_how_it_was_before(script: Script, tmp_path: Path) -> None:
     after = json.dumps(LIST[:1])
     body = f"""cd {tmp_path}; case "$*" in
-        *list-units*) cat units 2>/dev/null || echo '[]'; while [ -e held ] && ! [ -e units ]; do sleep 0.01; done;;
+        *list-units*) cat units 2>/dev/null || echo '[]'; while [ -e held ]; do sleep 0.01; done;;
         *start*) echo '{after}' >units;;
     esac"""
     async with Systemd(script.does(body)) as units:
@@ -95,7 +95,8 @@ async def test_after_an_action_nobody_sees_how_it_was_before(script: Script, tmp
         async with asyncio.timeout(PATIENCE):
             while len(script.calls) < 2:
                 await asyncio.sleep(0.005)
-        await units.act(Verb.START, "alice", 5)
+        await units.act(Verb.START, "alice", PATIENCE)
+        (tmp_path / "held").unlink()
         assert "alice" in await units.snapshot()
         assert "alice" in await looking
 
