@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import TypeVar
 
 from wxcontroller.core.condition.assess import assess
-from wxcontroller.core.condition.model import Assessment, Client, Condition, Facts, Severity, assessment_of
+from wxcontroller.core.condition.model import Assessment, Client, Condition, Facts, Instant, Severity, assessment_of
 from wxcontroller.core.errors import BadName
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, text
 from wxcontroller.core.messages import Text, text_in
@@ -102,7 +102,7 @@ def _assessed(found: JsonObject) -> Assessment:
         _word(Desired, found.get("desired")),
         _word(UnitState, found.get("unit_state")) or UnitState.ABSENT,
         one_line(found.get("unit_sub")),
-        time.time(),
+        Instant(time.time()),
         Client(
             _word(LoginState, found.get("login_state")),
             one_line(found.get("state")),

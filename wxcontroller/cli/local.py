@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from wxcontroller import __version__
 from wxcontroller.core.condition.assess import assess
-from wxcontroller.core.condition.model import Assessment, Client, Facts, client_of
+from wxcontroller.core.condition.model import Assessment, Client, Facts, Instant, client_of
 from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import UnitFailed, WxError, reason_of
 from wxcontroller.core.files import read_foreign
@@ -61,7 +61,7 @@ class LocalUnit:
                 self.desired,
                 state,
                 self.sub,
-                time.time(),
+                Instant(time.time()),
                 self.client,
                 deliveries=self.deliveries,
                 installed=__version__,

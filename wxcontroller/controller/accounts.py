@@ -6,17 +6,20 @@ Nothing is remembered about what was done: files say what is wanted, systemd say
 import asyncio
 import contextlib
 import logging
+import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TypeVar
 
+from wxcontroller.controller import statefiles
 from wxcontroller.controller.locks import Locks
 from wxcontroller.controller.registry import Registry
 from wxcontroller.controller.statefiles import ClientState, StateFiles, Unreadable
-from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, Verb, absent, record
+from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, Verb, record
 from wxcontroller.controller.view import View
+from wxcontroller.controller.views import Views
 from wxcontroller.core.account import Account
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError, reason_of
@@ -90,6 +93,7 @@ class Accounts:
         self._actions: set[asyncio.Task[object]] = set()
         # What a fresh look has shown to be so, odd as it is: not worth another look while nothing changes.
         self._confirmed: dict[str, tuple[UnitRecord, Stamp | None]] = {}
+        self._views = Views(paths, self.registry, self._view)
 
     @property
     def settings(self) -> Settings:
@@ -107,20 +111,26 @@ class Accounts:
         for task in self._actions:
             task.cancel()
         await asyncio.gather(*self._actions, return_exceptions=True)
+        self._views.close()
 
     # What is
 
-    async def views(self) -> list[View]:
-        """Return all accounts, by id. Raises UnitFailed when systemd can't be asked."""
-        accounts = self.registry.all()
-        views = self._together(accounts, await self.units.snapshot())
-        if any(self._doubtful(view) for view in views):
-            views = self._together(accounts, await self.units.snapshot(0))
-            self._confirm(views)
+    async def views(self) -> tuple[View, ...]:
+        """Return all accounts, by id: the same tuple for as long as nothing about them is new.
+
+        Raises UnitFailed when systemd can't be asked, and OSError.
+        """
+        views = self._current(await self.units.snapshot())
+        fresh = self._views.fresh
+        if any(self._doubtful(view) for view in fresh.values()):
+            views = self._current(await self.units.snapshot(0))
+            self._confirm(fresh.values())
+        fresh.clear()
         return views
 
-    def _together(self, accounts: Mapping[str, Account], units: Mapping[str, UnitRecord]) -> list[View]:
-        return [self._view(account, units.get(each) or absent(each)) for each, account in accounts.items()]
+    def _current(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...]:
+        others = (frozenset(self.crash_loops), self.asked_deliveries, self.settings.alerts.after)
+        return self._views.current(units, others)
 
     def _doubtful(self, view: View) -> bool:
         """Say whether a view may be wrong because the unit was looked at a second ago."""
@@ -167,14 +177,20 @@ class Accounts:
         except Unreadable as problem:
             unreadable = problem.words
         deliveries = recent = None
+        until = state.until if state is not None else math.inf
         published = self.state_files.published(instance) if unit.has_process else None
         if published is not None:
             deliveries = published.deliveries
-            recent = published.heartbeats.at(time.time()) if published.heartbeats else None
+            if published.heartbeats:
+                now = time.time()
+                recent = published.heartbeats.at(now)
+                until = min(until, statefiles.uptime() + published.heartbeats.until(now) - now)
         elif unit.has_process:
             deliveries = self.asked_deliveries.get(instance)
         loops, patience = instance in self.crash_loops, self.settings.alerts.after
-        return View(account, unit, state, unreadable, deliveries, published is not None, loops, patience, recent)
+        return View(
+            account, unit, state, unreadable, deliveries, published is not None, loops, patience, recent, until
+        )
 
     # What shall be
 

@@ -12,6 +12,7 @@ from wxcontroller.controller.account_port.hub import Hub
 from wxcontroller.controller.account_port.shares import AccountShares
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
+from wxcontroller.controller.answers import Answers
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portlimits import CurrentLimits
 from wxcontroller.core.messages import NOTHING, Text
@@ -41,11 +42,13 @@ class Context:
     alerts: AlertWatch | None = None
     hub: Hub = field(init=False)
     admission: Admission = field(init=False)
+    answers: Answers = field(init=False)
     shares: AccountShares = field(default_factory=AccountShares)
 
     def __post_init__(self) -> None:
         self.hub = Hub(self.accounts.registry, self.ports, lambda: self.settings.limits.stream_event_bytes)
         self.admission = Admission(CurrentLimits(lambda: self.settings))
+        self.answers = Answers(self.accounts.paths)
 
     @property
     def settings(self) -> Settings:

@@ -8,10 +8,11 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.accounts import TooManyAccounts
+from wxcontroller.controller.answers import states
 from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.view import View, stand_in_state
+from wxcontroller.controller.view import View
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import BadName, BadOption, NoPort, UnitFailed, UnknownAccount, WxError, file_failed
@@ -91,28 +92,17 @@ async def stop_client(request: web.Request) -> web.Response:
 async def check_client(request: web.Request) -> web.Response:
     """GET /openwx/check_client (openwx-api 1.4): the STATE of one account or of all that are wanted or run."""
     given = await request_parameters(request)
-    accounts = context(request).accounts
+    accounts, answers = context(request).accounts, context(request).answers
     if "client" in given:
         view = await accounts.view(given["client"])
         if view is None or not view.registered:
             return json_response(replies.CLIENT_UNKNOWN)
-        state = _state(request, view)
+        state = answers.state(view)
         if state is None:
             reason = str(view.unreadable or view.status)
             return json_response({**replies.STATE_UNREADABLE, "reason": reason})
-        return _states([state], [])
-    states: list[bytes] = []
-    unreadable: list[str] = []
-    who = caller(request)
-    for view in await accounts.views():
-        if not view.registered or not who.may_see(view.instance):
-            continue
-        state = _state(request, view)
-        if state is None:
-            unreadable.append(view.account.name.name)
-        else:
-            states.append(state)
-    return _states(states, unreadable)
+        return _bytes_response(states([state], []))
+    return _bytes_response(answers.check_client.answer(await accounts.views(), caller(request)))
 
 
 async def get_qrcode(request: web.Request) -> web.Response:
@@ -200,20 +190,5 @@ def shown(parameters: Mapping[str, str]) -> Mapping[str, str]:
     return {**parameters, "proxy": egress.shown(parameters["proxy"])}
 
 
-def _state(request: web.Request, view: View) -> bytes | None:
-    """Return an account's STATE as bytes, None when there should be one and is not."""
-    accounts = context(request).accounts
-    if view.live is not None:
-        return accounts.state_files.rendered(view.instance, view.live, view.account.port)
-    if view.unit.has_process and not view.starting:
-        return None
-    return replies.to_bytes(stand_in_state(view, accounts.paths))
-
-
-def _states(states: list[bytes], unreadable: list[str]) -> web.Response:
-    # Put together from bytes that were made when the files changed: no JSON work here.
-    tail = b""
-    if unreadable:
-        tail = b',"unreadable":' + replies.to_bytes(list(unreadable))
-    body = b'{"client":[' + b",".join(states) + b'],"code":0' + tail + b"}"
+def _bytes_response(body: bytes) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": replies.CONTENT_TYPE})

@@ -119,6 +119,10 @@ class Registry:
         if entry := self._entries.get(instance):
             entry.looked = float("-inf")
 
+    def forget_all(self) -> None:
+        for entry in self._entries.values():
+            entry.looked = float("-inf")
+
     def is_up(self, instance: str) -> bool:
         """Say whether the account's unit has a process: without one, its port may be somebody else's.
 

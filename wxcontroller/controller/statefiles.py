@@ -6,9 +6,11 @@ accounts, so nothing in them is followed, waited for or read without bound.
 
 import errno
 import hashlib
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from dataclasses import field as field_of
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -64,6 +66,7 @@ class ClientState:
     heard: float = 0.0
     asks: Question | None = None
     assessed: Mapping[str, JsonValue] = MappingProxyType({})  # what the controller needs beside ``fields``
+    until: float = field_of(default=math.inf, compare=False)  # by ``uptime``: when it is not to be believed any more
 
     @cached_property
     def client(self) -> Client:
@@ -101,6 +104,7 @@ class ClientState:
             status=status,
             reason=reason,
             stamp=(ctime, inode, -size),  # no file's: what was made of the file is not to be taken for this
+            until=uptime + 1.0,  # it says for how many seconds
         )
 
 
@@ -126,7 +130,6 @@ class StateFiles:
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
         self._files: dict[str, Cached[ClientState | Text]] = {}  # a text says why it is unreadable
-        self._rendered: dict[str, tuple[Stamp, int, bytes]] = {}
         self._published: dict[str, Cached[Published | None]] = {}
 
     def get(self, instance: str) -> ClientState | None:
@@ -146,14 +149,6 @@ class StateFiles:
         if isinstance(found, Text):
             raise Unreadable(found)
         return found.doubted(uptime())
-
-    def rendered(self, instance: str, state: ClientState, port: int) -> bytes:
-        """Return ``state.rendered(port)``, made once per change of the file."""
-        cached = self._rendered.get(instance)
-        if cached is None or cached[0] != state.stamp or cached[1] != port:
-            cached = (state.stamp, port, state.rendered(port))
-            self._rendered[instance] = cached
-        return cached[2]
 
     def published(self, instance: str) -> Published | None:
         """Return what an account publishes beside its state; None when it does not, or not readably."""
@@ -175,7 +170,6 @@ class StateFiles:
 
     def forget(self, instance: str) -> None:
         self._files.pop(instance, None)
-        self._rendered.pop(instance, None)
         self._published.pop(instance, None)
 
     def _read(self, path: Path, stamp: Stamp) -> ClientState | Text:
@@ -212,6 +206,7 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         login = None
     user = obj(field(content, "user"))
     link, number = text(field(content, _SECRET)), field(content, "qrcode_number")
+    heard = _uptime(field(content, "last_sync_uptime"))
     return ClientState(
         fields=MappingProxyType({key: _shown(value) for key, value in content.items() if key not in _NOT_SHOWN}),
         login=login,
@@ -225,7 +220,8 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         qrcode_number=integer(number) if number is not None else _number_of(link, stamp),
         user={"id": one_line(field(user, "id")), "name": one_line(field(user, "name"))} if user else None,
         stamp=stamp,
-        heard=_uptime(field(content, "last_sync_uptime")),
+        heard=heard,
+        until=heard + BELIEVED_SECONDS if heard and login is LoginState.RUNNING else math.inf,
         asks=_question(obj(field(content, "input"))),
         assessed=MappingProxyType({key: content[key] for key in FOR_CONTROLLER if key in content}),
     )

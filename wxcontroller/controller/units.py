@@ -124,6 +124,7 @@ class Systemd:
         self._stop_slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
         self._seen: Mapping[str, UnitRecord] = {}
         self._seen_at = float("-inf")
+        self._output = b""  # of systemctl, that ``_seen`` was made of
         self._look: asyncio.Task[Mapping[str, UnitRecord]] | None = None
         self._actions = 0
 
@@ -220,9 +221,10 @@ class Systemd:
                     N_("see: systemctl status dbus.socket; journalctl -u wxcontroller"),
                     first_words=_first_words(complaint),
                 )
-            found = parse_list(output)
+            # The same units are the same object: nobody compares hundreds of them again.
+            found = self._seen if output == self._output else parse_list(output)
             if actions == self._actions:
-                self._seen, self._seen_at = found, began
+                self._seen, self._seen_at, self._output = found, began, output
                 break
         return found
 

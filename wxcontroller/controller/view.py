@@ -1,8 +1,9 @@
 """What an account is to the outside: its file, its unit and its client's word, put together and kept apart."""
 
+import math
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlencode
 
 from wxcontroller import __version__
@@ -11,7 +12,7 @@ from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.condition.assess import assess
-from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts
+from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts, Instant
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.heartbeats import Recent
 from wxcontroller.core.jsontypes import JsonObject, text
@@ -30,7 +31,8 @@ class View:
 
     ``deliveries`` is what it ``publishes`` about them, or what an older program said when it was asked. ``loops``:
     its process has ended again and again. ``patience`` is for how long it may log in. ``recent`` are its last
-    minutes and hours, while it has a process that publishes them.
+    minutes and hours, while it has a process that publishes them. ``until`` is when time alone makes it another one,
+    by ``statefiles.uptime``.
     """
 
     account: Account
@@ -42,6 +44,7 @@ class View:
     loops: bool = False
     patience: float = LOGIN_SECONDS
     recent: Recent | None = None
+    until: float = field(default=math.inf, compare=False)
 
     @property
     def instance(self) -> str:
@@ -133,7 +136,7 @@ class View:
             self.account.desired,
             self.unit.state,
             self.unit.sub,
-            time.time() if now is None else now,
+            Instant(time.time() if now is None else now),
             self.live.client if self.live else None,
             self.unreadable,
             self.deliveries,
@@ -157,8 +160,8 @@ class View:
         return bool(self.live.qrcode_link) or (self.live.login is None and self.live.word == "scaning")
 
 
-def account_json(view: View) -> JsonObject:
-    """Return the ACCOUNT object of /v1."""
+def account_json(view: View, assessment: Assessment | None = None) -> JsonObject:
+    """Return the ACCOUNT object of /v1, with the assessment of this moment or the given one."""
     live, account = view.live, view.account
     user: JsonObject | None = dict(live.user) if live and live.user else None
     return {
@@ -184,7 +187,7 @@ def account_json(view: View) -> JsonObject:
         "avatar": _avatar(account.name.name, text(user.get("id"))) if user else None,
         "start_time": live.start_time or None if live else None,
         **(view.recent.as_json() if view.recent else {"heartbeats": None, "hourly_messages": None}),
-        **view.assessment().as_json(),
+        **(assessment or view.assessment()).as_json(),
     }
 
 

@@ -73,6 +73,11 @@ class Heartbeats:
             ((0,) * HOURS + self.messages + (0,) * hours)[-HOURS:],
         )
 
+    def until(self, now: float) -> float:
+        """Return when ``at`` gives something else if nothing more is published."""
+        minute = max(int(now // 60) + 1, self.minute + _LATE_MINUTES)
+        return 60.0 * min(minute, 60 * (int(now // 3600) + 1))
+
 
 def heartbeats_of(content: JsonValue) -> Heartbeats | None:
     """Read what was published, whatever it is; None when it is nothing of the kind."""

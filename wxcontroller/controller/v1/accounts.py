@@ -23,6 +23,7 @@ from wxcontroller.core.options import check_options
 from wxcontroller.openwx import described_input
 from wxcontroller.openwx.describing import STREAM, SWITCH, TEXT, OnRequest, listing, record, ref
 from wxcontroller.openwx.describing import texts as text_schemas
+from wxcontroller.openwx.replies import CONTENT_TYPE
 
 # Of a JSON body: a request sets a few options, of which only addresses are long.
 CONTROL_BODY_BYTES = 64 << 10
@@ -32,9 +33,9 @@ async def all_accounts(request: web.Request) -> web.StreamResponse:
     """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream to who asks for one."""
     if wants_stream(request):
         return await watch(request)
-    who, views = caller(request), await context(request).accounts.views()
-    accounts: list[JsonValue] = [account_json(view) for view in views if who.may_see(view.instance)]
-    return json_response({"accounts": accounts})
+    shared = context(request)
+    body = shared.answers.accounts.answer(await shared.accounts.views(), caller(request))
+    return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
 async def one_account(request: web.Request) -> web.Response:

@@ -6,17 +6,17 @@ While nobody watches nothing is done. What only an account's program knows is as
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
 
 from wxcontroller.controller.account_port.status import Answer, ask_all
+from wxcontroller.controller.answers import Part
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.condition.deliveries import FAILING_SECONDS
-from wxcontroller.core.condition.model import Assessment
 from wxcontroller.core.errors import UnitFailed, file_failed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj
 from wxcontroller.core.messages import NOTHING, text_fields, text_in
@@ -24,8 +24,6 @@ from wxcontroller.openwx.replies import to_bytes
 
 # Between two looks at files and units; a look at 300 accounts that did not change takes two milliseconds.
 _LOOK_SECONDS = 0.5
-# Looks between two assessments of accounts that did not change: time passes, and what lasts becomes trouble.
-_LOOKS = 10
 # Between two rounds of asking the accounts' programs.
 _ASK_SECONDS = 3.0
 # A process that has come up is asked soon, and together with others that come up at the same time.
@@ -35,14 +33,11 @@ _CAPABILITIES = ("contacts", "groups", "recall", "avatars", "reply_window")
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class Row(Part):
     """An account's row. ``version`` grows with every change of any row."""
 
-    version: int
-    view: View
-    assessment: Assessment
-    activity: JsonObject | None
-    body: bytes
+    version: int = 0
+    activity: JsonObject | None = None
 
 
 class Board:
@@ -52,7 +47,6 @@ class Board:
         self._shared = shared
         self._rows: dict[str, Row] = {}
         self._told: dict[str, JsonObject] = {}
-        self._looks = 0
         self._work = SharedWork(self._keep_up)
         self._news = asyncio.Event()
         self._new_processes = asyncio.Event()
@@ -101,10 +95,9 @@ class Board:
             self.trouble = trouble
             self._changed()
 
-    def _take(self, views: list[View]) -> None:
+    def _take(self, views: Sequence[View]) -> None:
         """Make the rows of what is there now."""
-        self._looks += 1
-        is_due = self._looks % _LOOKS == 0
+        now = time.time()
         present = {view.instance for view in views}
         changed = [self._rows.pop(instance) for instance in list(self._rows) if instance not in present]
         for view in views:
@@ -113,16 +106,16 @@ class Board:
                 self._told.pop(view.instance, None)
                 self._new_processes.set()
             activity = self._told.get(view.instance)
-            changes = old is None or old.activity != activity or old.view != view
-            if changes or (is_due and old is not None and old.assessment != view.assessment()):
-                self._rows[view.instance] = row = self._row(view, activity)
+            if old is None or old.activity != activity or not old.holds(view, now):
+                self._rows[view.instance] = row = self._row(view, activity, now)
                 changed.append(row)
         if changed:
             self._changed()
 
-    def _row(self, view: View, activity: JsonObject | None) -> Row:
-        content: JsonObject = {**account_json(view), "activity": activity}
-        return Row(self.version + 1, view, view.assessment(), activity, to_bytes(content))
+    def _row(self, view: View, activity: JsonObject | None, now: float) -> Row:
+        assessment = view.assessment(now)
+        content: JsonObject = {**account_json(view, assessment), "activity": activity}
+        return Row(view, to_bytes(content), now, assessment.until, self.version + 1, activity)
 
     def _changed(self) -> None:
         self.version += 1

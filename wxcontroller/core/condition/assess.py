@@ -14,7 +14,7 @@ def assess(facts: Facts) -> Assessment:
     if not facts.wanted:
         found = [replace(issue, severity=Severity.NOTICE) for issue in found]
     found.sort(key=lambda issue: -issue.severity.rank)  # stable: the order of the checks decides among equals
-    return Assessment(condition, tuple(found))
+    return Assessment(condition, tuple(found), facts.instant.until)
 
 
 def _found(facts: Facts, condition: Condition) -> Iterator[Issue]:

@@ -19,14 +19,15 @@ LOST_SECONDS = 86400.0
 
 def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
     """The webhook does not accept what is sent to it."""
-    if not known.last_error or _age(facts, known) <= FAILING_SECONDS:
+    if not known.last_error or not _is_older(facts, known, FAILING_SECONDS):
         return None
+    number = facts.instant.minutes_since(known.oldest_since)
     headline = Text(
         "{n} report is waiting for its webhook, for {duration}: {error}",
         "{n} reports are waiting for their webhook, the oldest for {duration}: {error}",
         n=known.waiting,
-        duration=minutes(_age(facts, known)),
-        minutes=int(_age(facts, known)) // 60,  # for programs
+        duration=minutes(number),
+        minutes=number,  # for programs
         error=known.last_error,
     )
     return Issue(Code.WEBHOOK, Severity.WARNING, headline, _fix_receiver(facts), known.oldest_since)
@@ -34,14 +35,15 @@ def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
 
 def late(facts: Facts, known: DeliveryState) -> Issue | None:
     """Reports wait for long, and no error says why."""
-    if known.last_error or _age(facts, known) <= LATE_SECONDS:
+    if known.last_error or not _is_older(facts, known, LATE_SECONDS):
         return None
+    number = facts.instant.minutes_since(known.oldest_since)
     headline = Text(
         "{n} report is waiting for its webhook, for {duration}",
         "{n} reports are waiting for their webhook, the oldest for {duration}",
         n=known.waiting,
-        duration=minutes(_age(facts, known)),
-        minutes=int(_age(facts, known)) // 60,  # for programs
+        duration=minutes(number),
+        minutes=number,  # for programs
     )
     return Issue(Code.LATE, Severity.WARNING, headline, _fix_receiver(facts), known.oldest_since)
 
@@ -62,14 +64,14 @@ def dead(facts: Facts, known: DeliveryState) -> Issue | None:
         replay=facts.wxctl("deliveries replay", "--dead"),
         ack=facts.wxctl("deliveries ack"),
     )
-    is_new = facts.now - known.dead_at < NEW_SECONDS
-    severity = Severity.ERROR if is_new else Severity.WARNING
+    is_old = facts.instant.has_passed(known.dead_at + NEW_SECONDS)
+    severity = Severity.WARNING if is_old else Severity.ERROR
     return Issue(Code.DEAD, severity, headline, remedy, known.dead_at, known.unacknowledged)
 
 
 def lost(facts: Facts, known: DeliveryState) -> Issue | None:
     """Reports were deleted before they were delivered: the log was full."""
-    if not known.dropped or facts.now - known.dropped_at >= LOST_SECONDS or _is_damaged(facts, known):
+    if not known.dropped or facts.instant.has_passed(known.dropped_at + LOST_SECONDS) or _is_damaged(facts, known):
         return None
     headline = Text(
         "{n} report is lost: too many were waiting for their webhook",
@@ -113,13 +115,13 @@ def cannot_store(facts: Facts, known: DeliveryState) -> Issue | None:
 CHECKS = (cannot_store, damaged, lost, dead, webhook_failing, late)
 
 
-def _age(facts: Facts, known: DeliveryState) -> float:
-    """Return for how long the oldest report has been waiting."""
-    return facts.now - known.oldest_since if known.waiting and known.oldest_since else 0.0
+def _is_older(facts: Facts, known: DeliveryState, seconds: float) -> bool:
+    """Say whether the oldest report has been waiting for so long."""
+    return bool(known.waiting and known.oldest_since) and facts.instant.has_passed(known.oldest_since + seconds)
 
 
 def _is_damaged(facts: Facts, known: DeliveryState) -> bool:
-    return bool(known.damaged_at) and facts.now - known.damaged_at < LOST_SECONDS
+    return bool(known.damaged_at) and not facts.instant.has_passed(known.damaged_at + LOST_SECONDS)
 
 
 def _fix_receiver(facts: Facts) -> Text:

@@ -93,13 +93,13 @@ def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
     client = facts.client
     if condition not in _LOGGING_IN or client is None or not client.since:
         return None
-    seconds = facts.now - client.since
-    if seconds < min(facts.patience, LOGIN_SECONDS):
+    if not facts.instant.has_passed(client.since + min(facts.patience, LOGIN_SECONDS)):
         return None
+    number = facts.instant.minutes_since(client.since)
     headline = Text(
         N_("has been logging in for {duration}: {reason}"),
-        duration=minutes(seconds),
-        minutes=int(seconds) // 60,  # for programs
+        duration=minutes(number),
+        minutes=number,  # for programs
         reason=client.why,
     )
     remedy = Text(

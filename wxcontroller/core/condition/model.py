@@ -1,6 +1,8 @@
 """What an assessment is made from and what it consists of."""
 
+import math
 from dataclasses import dataclass
+from dataclasses import field as field_of
 from enum import StrEnum
 
 from wxcontroller.core.commands import command
@@ -134,9 +136,34 @@ def _seconds(value: JsonValue) -> int:
     return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)
 
 
+class Instant:
+    """The time of an assessment, in seconds since 1970.
+
+    Checks compare times through it alone. So it knows ``until`` when all comparisons have the same result.
+    """
+
+    __slots__ = ("now", "until")
+
+    def __init__(self, now: float) -> None:
+        self.now = now
+        self.until = math.inf
+
+    def has_passed(self, when: float) -> bool:
+        if self.now >= when:
+            return True
+        self.until = min(self.until, when)
+        return False
+
+    def minutes_since(self, when: float) -> int:
+        """Return the whole minutes."""
+        number = int((self.now - when) // 60)
+        self.until = min(self.until, when + 60 * (number + 1))
+        return number
+
+
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of an account at ``now`` (seconds since 1970).
+    """What is known of an account at a moment.
 
     ``client`` and ``deliveries`` are None when nothing is known, ``unreadable`` says why the state file told nothing.
     ``webhook`` is post_api without secrets. ``loops``: its process has ended again and again. ``installed`` is the
@@ -148,7 +175,7 @@ class Facts:
     desired: Desired | None
     unit: UnitState
     sub: str
-    now: float
+    instant: Instant
     client: Client | None = None
     unreadable: Text = NOTHING
     deliveries: DeliveryState | None = None
@@ -176,9 +203,8 @@ class Facts:
         return command(verb, self.name.name, *options)
 
 
-def minutes(seconds: float) -> Text:
-    """Return a duration in words, in whole minutes."""
-    number = int(seconds) // 60
+def minutes(number: int) -> Text:
+    """Return a duration in words."""
     return Text("{n} minute", "{n} minutes", n=number) if number > 0 else Text(N_("under a minute"))
 
 
@@ -218,10 +244,14 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """An account's condition, and what is wrong with it, the worst first."""
+    """An account's condition, and what is wrong with it, the worst first.
+
+    Until ``until`` (seconds since 1970) it is the same if nothing but the time is another.
+    """
 
     condition: Condition
     issues: tuple[Issue, ...] = ()
+    until: float = field_of(default=math.inf, compare=False)
 
     @property
     def severity(self) -> Severity:

@@ -1,0 +1,205 @@
+"""Answers about all accounts are kept, and never behind: not behind the files, the units, or the time."""
+
+import asyncio
+import json
+import random
+import shutil
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.patience import PATIENCE
+from tests.unit.controller.machine import Machine
+from wxcontroller.controller import statefiles, views
+from wxcontroller.controller.accounts import Accounts
+from wxcontroller.controller.answers import Answers
+from wxcontroller.controller.gate import ANYBODY
+from wxcontroller.controller.statefiles import BELIEVED_SECONDS, uptime
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.states import LoginState, UnitState
+
+
+@pytest.fixture(autouse=True)
+def _no_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is found out by a look at everything."""
+    monkeypatch.setattr(views, "SWEEP_SECONDS", 1e9)
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
+    """Return what moves the machine's clocks, to seconds from now."""
+    wall = time.time
+
+    def move(seconds: float) -> None:
+        monkeypatch.setattr(time, "time", lambda: wall() + seconds)
+        monkeypatch.setattr(statefiles, "uptime", lambda: uptime() + seconds)
+
+    return move
+
+
+async def accounts_of(host: Machine) -> list[JsonObject]:
+    return [obj(each) for each in items((await host.v1("GET", "accounts"))[1]["accounts"])]
+
+
+async def test_an_account_that_hangs_does_not_stay_running(host: Machine, later: Callable[[float], None]) -> None:
+    hanging, living = await host.start("hanging"), await host.start("living")
+    hanging.say(LoginState.RUNNING, last_sync_uptime=round(uptime(), 1))
+    living.say(LoginState.RUNNING, last_sync_uptime=round(uptime() + BELIEVED_SECONDS, 1))
+    headers = {"Accept": "text/event-stream"}
+    async with host.http.get("/v1/accounts", headers=headers) as stream, asyncio.timeout(PATIENCE):
+        while b'"login_state":"running"' not in await stream.content.readline():
+            pass
+        assert [each["login_state"] for each in await accounts_of(host)] == ["running", "running"]
+        assert [each["state"] for each in await host.states()] == ["running", "running"]
+        later(BELIEVED_SECONDS + 20)
+        assert [each["login_state"] for each in await accounts_of(host)] == ["offline", "running"]
+        assert [each["state"] for each in await host.states()] == ["updating", "running"]
+        while b'"login_state":"offline"' not in await stream.content.readline():
+            pass
+    silent = (await accounts_of(host))[0]["reason"]
+    later(BELIEVED_SECONDS + 40)  # it tells for how long
+    assert (await accounts_of(host))[0]["reason"] != silent
+    hanging.say(LoginState.RUNNING, last_sync_uptime=round(uptime() + BELIEVED_SECONDS, 1))
+    assert [each["state"] for each in await host.states()] == ["running", "running"]
+
+
+async def test_a_login_that_lasts_becomes_trouble_and_counts_its_minutes(
+    host: Machine, later: Callable[[float], None]
+) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.LOADING, state_since=int(time.time()))
+    assert (await accounts_of(host))[0]["advice"] is None
+    for minutes in (20, 21, 500):
+        later(minutes * 60 + 20)
+        [account] = await accounts_of(host)
+        assert account["severity"] == "error"
+        assert f" {minutes} minutes" in str(obj(account["advice"])["message"])
+    later(-3600)  # somebody sets the clock back
+    assert (await accounts_of(host))[0]["advice"] is None
+
+
+async def test_minutes_without_a_heartbeat_are_shown_as_they_pass(
+    host: Machine, later: Callable[[float], None]
+) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING)
+    minute = int(time.time() // 60)
+    beats = {"minute": minute, "beats": "r" * 50, "messages": [0] * 24}
+    replace_file(host.paths.deliveries_file("alice"), json.dumps({"heartbeats": beats}).encode(), 0o640)
+    for passed in (0, 5, 7):
+        later(passed * 60)
+        [account] = await accounts_of(host)
+        silent = str(account["heartbeats"]).count("o")
+        assert passed - 1 <= silent + (not passed) <= passed + 1
+
+
+async def test_whatever_changes_the_next_answer_has_it(host: Machine) -> None:
+    """Anything happens to the files and units, in any order, a hundred times."""
+    names = [f"a{number}" for number in range(6)]
+    for name in names:
+        await host.start(name)
+    paths, dice = host.paths, random.Random(15)
+    kept = Answers(paths)
+
+    def write_state(name: str) -> None:
+        if paths.runtime(name).is_dir():
+            word: LoginState = dice.choice([*LoginState])
+            content = {"account": name, "login_state": word.value, "state": word.word, "n": dice.random()}
+            raw = json.dumps(content).encode()
+            if dice.random() < 0.5:
+                replace_file(paths.state_file(name), raw, 0o640)
+            else:
+                paths.state_file(name).write_bytes(raw)  # as a program that is not ours may
+
+    def tell_deliveries(name: str) -> None:
+        if paths.runtime(name).is_dir():
+            replace_file(paths.deliveries_file(name), json.dumps({"waiting": dice.randrange(9)}).encode(), 0o640)
+
+    def end_process(name: str) -> None:
+        shutil.rmtree(paths.runtime(name), ignore_errors=True)
+        host.units.records[name] = UnitRecord(name, UnitState.FAILED, "failed")
+        host.units.remember()
+
+    def begin_process(name: str) -> None:
+        paths.runtime(name).mkdir(parents=True, exist_ok=True)
+        host.units.records[name] = UnitRecord(name, UnitState.ACTIVE, "running")
+        host.units.remember()
+        write_state(name)
+
+    def restart_process(name: str) -> None:
+        end_process(name)
+        begin_process(name)
+
+    def take_away(name: str) -> None:
+        paths.state_file(name).unlink(missing_ok=True)
+
+    def override(name: str) -> None:
+        paths.overrides.mkdir(parents=True, exist_ok=True)
+        paths.override_file(name).write_text(f"MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=http://h/{dice.random()}\n")
+
+    def no_overrides(_: str) -> None:
+        shutil.rmtree(paths.overrides, ignore_errors=True)
+
+    def unregister(name: str) -> None:
+        paths.account_file(name).rename(paths.root / f"{name}.env")
+
+    def register(name: str) -> None:
+        if (paths.root / f"{name}.env").exists():
+            (paths.root / f"{name}.env").rename(paths.account_file(name))
+
+    events: list[Callable[[str], None]] = [write_state, write_state, tell_deliveries, take_away, override]
+    events += [end_process, begin_process, restart_process, no_overrides, unregister, register]
+    for turn in range(150):
+        for _ in range(dice.randrange(1, 4)):
+            happens, name = dice.choice(events), dice.choice(names)
+            if happens is not unregister or paths.account_file(name).exists():
+                happens(name)
+        async with Accounts(paths, host.settings, host.units) as fresh:
+            real, now = await fresh.views(), await host.accounts.views()
+            assert [(each.instance, each.state, each.unit, each.deliveries) for each in now] == [
+                (each.instance, each.state, each.unit, each.deliveries) for each in real
+            ], turn
+            assert [each.account.options for each in now] == [each.account.options for each in real]
+            assert kept.check_client.answer(now, ANYBODY) == Answers(paths).check_client.answer(real, ANYBODY)
+            assert kept.accounts.answer(now, ANYBODY) == Answers(paths).accounts.answer(real, ANYBODY)
+    for name in names:  # whoever ends the processes expects them
+        paths.runtime(name).mkdir(parents=True, exist_ok=True)
+
+
+async def test_nothing_is_made_again_while_nothing_happens(host: Machine) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING, last_sync_uptime=round(uptime(), 1))
+    await host.start("bob")
+    before = await host.accounts.views()
+    assert await host.accounts.views() is before
+    process.say(LoginState.SCANNING)
+    after = await host.accounts.views()
+    assert after[0].login is LoginState.SCANNING
+    assert after[1] is before[1]
+
+
+async def test_more_happens_than_is_worth_reading(host: Machine) -> None:
+    process = await host.start("alice")
+    await host.states()
+    for number in range(3000):
+        (host.paths.runtime("alice") / f"{number}").touch()
+    process.say(LoginState.PARKED)
+    assert (await host.states())[0]["login_state"] == "parked"
+    process.say(LoginState.SCANNING)
+    assert (await host.states())[0]["login_state"] == "scanning"
+
+
+async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Refused:
+        def __init__(self) -> None:
+            raise OSError(24, "Too many open files")
+
+    process = await host.start("alice")
+    monkeypatch.setattr(views, "Directories", Refused)
+    host.accounts._views._changes.close()
+    for state in (LoginState.SCANNING, LoginState.PARKED):
+        process.say(state)
+        assert (await host.states())[0]["login_state"] == state.value

@@ -1,0 +1,92 @@
+"""Answers about all accounts, kept as bytes: each account's part is made again when its view is another one, or when
+the passing of time makes it untrue."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.view import View, account_json, stand_in_state
+from wxcontroller.core.paths import Paths
+from wxcontroller.openwx.replies import to_bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What is said of one account, b"" for nothing. It is true from ``begin`` to ``end`` (``time.time``)."""
+
+    view: View
+    body: bytes
+    begin: float = 0.0
+    end: float = float("inf")
+
+    def holds(self, view: View, now: float) -> bool:
+        # Before its beginning: somebody has set the clock back.
+        return self.view is view and self.begin <= now < self.end
+
+
+class Parts:
+    """The parts of one answer. ``make`` makes one; ``whole`` makes the answer of them."""
+
+    def __init__(self, make: Callable[[View, float], Part], whole: Callable[[list[Part]], bytes]) -> None:
+        self._make = make
+        self._whole = whole
+        self._parts: list[Part] = []
+        self._views: tuple[View, ...] | None = None
+        self._begin, self._end = 0.0, 0.0
+        self._body = b""
+
+    def answer(self, views: tuple[View, ...], who: Caller) -> bytes:
+        """Return the answer about those of the accounts that are the caller's."""
+        now = time.time()
+        if views is not self._views or not self._begin <= now < self._end:
+            known = {id(part.view): part for part in self._parts if part.begin <= now < part.end}
+            self._parts = [known.get(id(view)) or self._make(view, now) for view in views]
+            self._views = views
+            self._begin = max((part.begin for part in self._parts), default=0.0)
+            self._end = min((part.end for part in self._parts), default=float("inf"))
+            self._body = self._whole(self._parts)
+        if who.instances is None:
+            return self._body
+        return self._whole([part for part in self._parts if who.may_see(part.view.instance)])
+
+
+class Answers:
+    """The answers of ``check_client`` and ``GET /v1/accounts``."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._paths = paths
+        self.check_client = Parts(self._state, _states)
+        self.accounts = Parts(_account, _accounts)
+
+    def state(self, view: View) -> bytes | None:
+        """Return an account's STATE, None when there should be one and is not."""
+        if view.live is not None:
+            return view.live.rendered(view.account.port)
+        if view.unit.has_process and not view.starting:
+            return None
+        return to_bytes(stand_in_state(view, self._paths))
+
+    def _state(self, view: View, _: float) -> Part:
+        return Part(view, self.state(view) or b"" if view.registered else b"")
+
+
+def states(found: list[bytes], unreadable: list[str]) -> bytes:
+    """Return the answer of check_client (openwx-api 1.4)."""
+    tail = b',"unreadable":' + to_bytes(list(unreadable)) if unreadable else b""
+    return b'{"client":[' + b",".join(found) + b'],"code":0' + tail + b"}"
+
+
+def _states(parts: list[Part]) -> bytes:
+    found = [part.body for part in parts if part.body]
+    empty = [part.view for part in parts if not part.body] if len(found) < len(parts) else []
+    return states(found, [view.account.name.name for view in empty if view.registered])
+
+
+def _account(view: View, now: float) -> Part:
+    assessment = view.assessment(now)
+    return Part(view, to_bytes(account_json(view, assessment)), now, assessment.until)
+
+
+def _accounts(parts: list[Part]) -> bytes:
+    return b'{"accounts":[' + b",".join([part.body for part in parts]) + b"]}"

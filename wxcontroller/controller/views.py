@@ -1,0 +1,176 @@
+"""All accounts' views, made again when a file, the unit or the time makes them other ones, and only then.
+
+Files are watched (``core.directories``); units are compared with those of the last look; and a view knows until when
+it is true by the passing of time alone. As long as nothing is new, the same tuple is returned: what was made of it
+can be kept, too.
+"""
+
+import contextlib
+import logging
+import os
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from wxcontroller.controller import statefiles
+from wxcontroller.controller.registry import Registry
+from wxcontroller.controller.units import UnitRecord, absent
+from wxcontroller.controller.view import View
+from wxcontroller.core.account import Account
+from wxcontroller.core.directories import Directories
+from wxcontroller.core.names import is_instance
+from wxcontroller.core.paths import Paths
+
+log = logging.getLogger(__name__)
+# All files are looked at so often, watched or not: against what no watch tells, as of a file system of another host.
+SWEEP_SECONDS = 5.0
+
+
+class Changes:
+    """Which accounts' files may be others than before."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._runtime = str(paths.client_runtime)
+        self._files = (str(paths.accounts), str(paths.overrides))
+        self._directories: Directories | None = None
+        self._unwatched: set[str] = set()
+        self._swept = float("-inf")
+        self._complaint = ""
+
+    def take(self) -> set[str] | None:
+        """Return the instances whose files may have changed since the last call, None for any."""
+        try:
+            found = self._take()
+        except OSError as problem:
+            self._complain(problem)
+            found = None
+        now = time.monotonic()
+        if found is None or now - self._swept > SWEEP_SECONDS:
+            self._swept = now
+            return None
+        return found
+
+    def close(self) -> None:
+        if self._directories is not None:
+            self._directories.close()
+            self._directories = None
+
+    def _take(self) -> set[str] | None:
+        directories = self._directories
+        if directories is None:
+            directories = self._directories = Directories()
+        changes = directories.changes()
+        if changes is None:
+            self.close()
+            return None
+        found: set[str] = set()
+        is_all = self._watch_parents(directories)
+        for path, name in changes:
+            instance = path.rpartition("/")[2]
+            if path == self._runtime:
+                instance = name
+                self._unwatched.add(name)
+            elif path in self._files:
+                instance = name.removesuffix(".env")
+            elif not name:
+                self._unwatched.add(instance)
+            is_all = is_all or not instance
+            found.add(instance)
+        for instance in list(self._unwatched):
+            self._watch(directories, instance)
+        return None if is_all else found | self._unwatched
+
+    def _watch_parents(self, directories: Directories) -> bool:
+        """Watch what all accounts share, as soon as it is there. Return whether there is something new."""
+        is_new = False
+        for path in (*self._files, self._runtime):
+            if path in directories:
+                continue
+            with contextlib.suppress(FileNotFoundError):
+                directories.watch(path)
+                is_new = True
+                if path == self._runtime:
+                    self._unwatched.update(os.listdir(path))  # noqa: PTH208 - names only
+        return is_new
+
+    def _watch(self, directories: Directories, instance: str) -> None:
+        """Watch an account's runtime directory. One that can't be is looked at each time."""
+        try:
+            directories.watch(f"{self._runtime}/{instance}")
+        except (FileNotFoundError, NotADirectoryError):  # its parent tells when it is made
+            self._unwatched.discard(instance)
+        except OSError as problem:
+            self._complain(problem)
+        else:
+            self._unwatched.discard(instance)
+
+    def _complain(self, problem: OSError) -> None:
+        if str(problem) != self._complaint:
+            self._complaint = str(problem)
+            log.warning("cannot watch the accounts' files, reading them at each request instead: %s", problem)
+
+
+class Views:
+    """The views. ``make`` makes one; ``registry`` is asked for the accounts whose files have changed."""
+
+    def __init__(self, paths: Paths, registry: Registry, make: Callable[[Account, UnitRecord], View]) -> None:
+        self._registry = registry
+        self._make = make
+        self._changes = Changes(paths)
+        self._views: dict[str, View] = {}
+        self._all: tuple[View, ...] = ()
+        self._units: Mapping[str, UnitRecord] = {}
+        self._others: object = None
+        self._due: dict[str, float] = {}  # when a view is to be made again
+        self._next_due = float("inf")
+        self.fresh: dict[str, View] = {}  # those made since whoever asks has cleared it
+
+    def close(self) -> None:
+        self._changes.close()
+
+    def current(self, units: Mapping[str, UnitRecord], others: object) -> tuple[View, ...]:
+        """Return the views of this moment, by id. Raises OSError.
+
+        ``others`` stands for what else ``make`` makes them of: with another one all are made again.
+        """
+        changed = self._changes.take()
+        now = statefiles.uptime()
+        views = self._views
+        if changed is None or others != self._others:
+            self._registry.forget_all()
+            views = {instance: self._view(account, units) for instance, account in self._registry.all().items()}
+        else:
+            if self._next_due <= now:
+                changed |= {instance for instance, due in self._due.items() if due <= now}
+            if units is not self._units:
+                changed |= {each for each in views if units.get(each) != self._units.get(each)}
+            if changed:
+                views = self._with(changed, units)
+        self._units, self._others = units, others
+        if views is not self._views:
+            known, self._views = self._views, views
+            fresh = {instance: view for instance, view in views.items() if known.get(instance) is not view}
+            self.fresh.update(fresh)
+            for gone in self._due.keys() - views.keys():
+                del self._due[gone]
+            self._next_due = min(self._due.values(), default=float("inf"))
+            if fresh or len(views) != len(known):
+                self._all = tuple(views.values())
+        return self._all
+
+    def _with(self, changed: Iterable[str], units: Mapping[str, UnitRecord]) -> dict[str, View]:
+        views = dict(self._views)
+        for instance in changed:
+            self._registry.forget(instance)
+            account = self._registry.get(instance) if is_instance(instance) else None
+            if account is None:
+                views.pop(instance, None)
+            else:
+                views[instance] = self._view(account, units)
+        return views if views.keys() <= self._views.keys() else dict(sorted(views.items()))
+
+    def _view(self, account: Account, units: Mapping[str, UnitRecord]) -> View:
+        """Return an account's view, the one that there was if nothing about it is new."""
+        instance = account.name.instance
+        made, known = self._make(account, units.get(instance) or absent(instance)), self._views.get(instance)
+        self._due[instance] = made.until
+        return known if known == made else made
