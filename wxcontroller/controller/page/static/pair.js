@@ -1,6 +1,6 @@
 // Approving an agent that asks for a token of the iLink API. The address of this page is the request's secret.
 
-import { call } from "./api.js";
+import { call, signedIn } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
@@ -39,6 +39,7 @@ async function load() {
   if (names.includes(asks.account)) form.elements.account.value = asks.account;
   loaded = true;
   setHidden($("pair"), false);
+  setHidden($("leave"), !signedIn());
 }
 
 async function approve(event) {
