@@ -83,6 +83,8 @@ _READERS = frozenset(
 # Modules that call one of these on what is their own, with the reason.
 _OWN: dict[str, str] = {
     "wxcontroller.cli.connection": "its answers are in 'answers to wxctl'; the URL is typed by the user",
+    "wxcontroller.cli.ilink": "the link is typed by the user",
+    "wxcontroller.controller.ilink.calls": "one field of a small body, whose type is checked",
     "wxcontroller.cli.events": "the controller's own stream, read as in 'streams of accounts'",
     "wxcontroller.cli.doctor.network": "the option server, checked by 'options'",
     "wxcontroller.cli.credential": "root's own file, read as root alone",

@@ -206,7 +206,8 @@ async def _controller() -> Callable[[], PatientConnection]:
     place = tempfile.TemporaryDirectory(prefix="wxfuzz-")
     # Ports of its own: it lives as long as the process.
     first = 18_000 + os.getpid() % 100 * 10
-    host = Machine(Path(place.name), max_clients=8, backend_start_port=first, backend_end_port=first + 9)
+    ports = {"backend_start_port": first, "backend_end_port": first + 9}
+    host = Machine(Path(place.name), max_clients=8, ilink_serve=True, public_url="http://[::1]:2000", **ports)
     await host.__aenter__()
     await host.start("alice")
     await host.start("小店")
@@ -360,8 +361,14 @@ TARGETS = (
             _post("/v1/accounts/nobody/deliveries/replay", "application/json", b'{"all": true}'),
             _post("/openwx/send_friend_message?client=nobody", "multipart/form-data; boundary=b", _MULTIPART),
             b"DELETE /v1/accounts/nobody HTTP/1.1\r\nHost: [::1]:2000\r\n\r\n",
+            _post("/ilink/bot/get_bot_qrcode", "application/json", b'{"local_token_list": ["x"], "base_info": {}}'),
+            _get("/for/alice/ilink/bot/get_qrcode_status?qrcode=x&verify_code=1"),
+            _get("/ilink/c2c/download?encrypted_query_param=alice.helper.x"),
+            _post("/v1/ilink/pairings/x", "application/json", b'{"account": "alice", "consumer": "helper"}'),
         ),
         (
+            "wxcontroller.controller.ilink.pair",
+            "wxcontroller.controller.ilink.origin",
             "wxcontroller.openwx.connection",
             "wxcontroller.controller.openwx",
             "wxcontroller.controller.account_port.proxy",

@@ -92,7 +92,7 @@ def _filled(rows: Sequence[Sequence[object]]) -> sqlite3.Connection:
     events.insert(db, "friend_message", "1", _REPORT, State.PENDING, "/a/b", "{}")
     events.insert(db, "friend_message", "2", _REPORT, State.HELD, source='{"kind": "image", "id": "7"}')
     request = Request("key", "f", "send_friend_message", None, "@ann", {Part.TEXT: {}})
-    one = (1.0, 0.0, "@me", "@ann", 0, "hi", "17", 5, "api", '{"receiver": "Ann"}', "key", 0, 0.0, "web", 0)
+    one = (1.0, 0.0, "@me", "@ann", 0, "hi", "17", 5, "api", '{"receiver": "Ann"}', "key", 0, 0.0, "web", 0, "", 0)
     content = ('{"media_path": "/a"}', "/a", '{"kind": "image", "has_file": true}', "")
     sends.add(db, [one, one], [content], request, 0, "2026-05-04")
     for way in Way:

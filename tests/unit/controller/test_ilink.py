@@ -274,12 +274,13 @@ async def test_consumers_are_listed_with_their_tokens(stage: Stage) -> None:
 async def test_media_are_found_by_their_urls(stage: Stage) -> None:
     token = await stage.token()
     url = f"/ilink/c2c/upload?encrypted_query_param={quote('alice.helper.SeCret-_')}&filekey=ab%2Bc"
-    async with stage.host.http.post(url, data=b"x" * 3_000_000) as answer:
+    async with stage.host.http.post(url, data=b"x" * 3_000_000, headers={"X-Wx-Consumer": "other"}) as answer:
         assert answer.status == 200
         assert answer.headers["x-encrypted-param"] == "alice.helper.new"
         assert "x-secret" not in answer.headers
-    line, _, body = stage.agent.seen[-1]
+    line, seen, body = stage.agent.seen[-1]
     assert line == "POST " + url
+    assert "X-Wx-Consumer" not in seen
     assert len(body) == 3_000_000
     down = "/ilink/c2c/download?encrypted_query_param="
     async with stage.host.http.get(f"{down}alice.helper.x") as answer:
