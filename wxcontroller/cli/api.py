@@ -202,6 +202,10 @@ class Api:
         """Remove an agent and end its token."""
         return obj(self._line.call("DELETE", _path(name, f"consumers/{quote(consumer, safe='')}"), about=name))
 
+    def pairings(self) -> JsonObject:
+        """Return the agents that ask for a token."""
+        return obj(self._line.call("GET", "/v1/ilink/pairings"))
+
     def approve_pairing(self, code: str, given: JsonObject) -> JsonObject:
         """Approve an agent that asks for a token."""
         return obj(self._line.call("POST", f"/v1/ilink/pairings/{quote(code, safe='')}", json_body(given)))

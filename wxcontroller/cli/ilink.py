@@ -150,6 +150,33 @@ def approve(
         tell("{consumer} may use {account} now", consumer=consumer, account=account)
 
 
+@ilink.command("requests", short_help="List agents that ask for a token.", examples=("wxctl ilink requests",))
+@global_options
+@click.pass_obj
+def requests(session: Session) -> None:
+    """List the open requests of agents. Approve one by the link that the agent shows."""
+    rows = [obj(row) for row in items(session.api().pairings().get("pairings"))]
+    if session.json:
+        session.emit(list[JsonValue](rows))
+        return
+    if not rows:
+        tell("no agent asks for a token", err=True)
+        return
+    from wxcontroller.cli.terminal import ago, print_rows
+
+    titles = N_("ADDRESS"), N_("SINCE"), N_("ACCOUNT"), N_("AGENT")
+    cells = [
+        (
+            text(row.get("address")),
+            ago(integer(row.get("asked_at"))),
+            text(row.get("account")),
+            text(row.get("agent")),
+        )
+        for row in rows
+    ]
+    print_rows(titles, cells, wraps="AGENT")
+
+
 @ilink.command("consumers", short_help="List the agents of an account.", examples=("wxctl ilink consumers alice",))
 @name_argument
 @global_options

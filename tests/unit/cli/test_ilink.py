@@ -45,7 +45,10 @@ async def wxctl(stage: Stage, *arguments: str) -> Done:
 
 
 async def test_an_agent_is_approved_by_its_link(stage: Stage) -> None:
-    asked = await asks(stage)
+    assert (await wxctl(stage, "ilink", "requests")).out == ""
+    asked = await asks(stage, {"User-Agent": "Helper/1.0"})
+    listed = await wxctl(stage, "ilink", "requests")
+    assert ("Helper/1.0" in listed.out, code_of(asked) in listed.out) == (True, False)
     link = text(asked["qrcode_img_content"])
     wrong = await wxctl(stage, "ilink", "approve", stage.host.url, "--account", "alice", "--consumer", "helper")
     assert (wrong.code, "pairing link" in wrong.err) == (2, True)
