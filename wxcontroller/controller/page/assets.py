@@ -3,6 +3,7 @@
 import gzip
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
@@ -17,6 +18,7 @@ _KINDS = {
     "png": "image/png",
     "webmanifest": "application/manifest+json",
 }
+_IMPORTED = re.compile(r' from "\./([\w.-]+)";')
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +54,13 @@ class Bundle:
             whole.update(f"{name} {each.etag}\n".encode())
         self.digest = whole.hexdigest()[:16]
 
-    @property
-    def scripts(self) -> list[str]:
-        """Return the dashboard's scripts: not those that other pages alone load."""
-        others = ("messages-", "reference", "pair")
-        return [name for name in self.files if name.endswith(".js") and not name.startswith(others)]
+    def needed_by(self, script: str) -> list[str]:
+        """Return a script and all that it needs before it runs; what it loads later is not among them."""
+        found = [script]
+        for name in found:
+            imported = _IMPORTED.findall(self.files[name].content.decode())
+            found += [each for each in dict.fromkeys(imported) if each not in found]
+        return found
 
 
 def _messages(language: str) -> bytes:

@@ -59,7 +59,7 @@ def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
                 theme=theme,
                 is_open=is_open,
                 root=f"page/{bundle.digest}",
-                scripts=[*bundle.scripts, f"messages-{language}.js"],
+                scripts=[*bundle.needed_by("main.js"), f"messages-{language}.js"],
                 version=__version__,
                 routes=ROUTES,
             )

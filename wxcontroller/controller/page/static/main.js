@@ -1,48 +1,51 @@
 // The dashboard: puts the parts together and shows one of its views, as the address says.
 
-import { accessView } from "./access.js";
-import { accountView, setUpAccount } from "./account.js";
-import { openAdd, setUpAdd } from "./add.js";
 import { signedIn } from "./api.js";
 import { setUpConfirm } from "./confirm.js";
-import { conversationsView } from "./conversations.js";
 import { $, setHidden } from "./dom.js";
-import { eventsView } from "./allevents.js";
-import { deliveriesView } from "./alldeliveries.js";
 import { markView, setUpFrame, showConnection, titled } from "./frame.js";
-import { healthView } from "./health.js";
+import { lazily } from "./lazy.js";
 import { setUpList } from "./list.js";
 import { setUpLogin } from "./login.js";
-import { bringBack, cured } from "./notices.js";
+import { bringBack, complain, cured } from "./notices.js";
 import { follow } from "./store.js";
 import { setUpSwitches } from "./switches.js";
 
 // A view is shown in its section ("list" and "account" have that id, others "view-NAME"). open(), with the rest of
 // the address, begins it and returns its title, "" for none; close() ends what it has begun.
 const NOTHING = { open: () => "", close: () => {} };
+const account = lazily(() => import("./account.js"), (part) => part.setUpAccount());
+const add = lazily(() => import("./add.js"), (part) => part.setUpAdd());
 const VIEWS = {
-  list: NOTHING,
-  account: accountView,
-  conversations: conversationsView,
-  events: eventsView,
-  deliveries: deliveriesView,
-  health: healthView,
-  access: accessView,
+  list: async () => NOTHING,
+  account: async () => (await account()).accountView,
+  conversations: viewOf(() => import("./conversations.js"), "conversationsView"),
+  events: viewOf(() => import("./allevents.js"), "eventsView"),
+  deliveries: viewOf(() => import("./alldeliveries.js"), "deliveriesView"),
+  health: viewOf(() => import("./health.js"), "healthView"),
+  access: viewOf(() => import("./access.js"), "accessView"),
 };
 const sectionOf = (name) => $(`view-${name}`) ?? $(name);
 let signingIn = false;
 let known = false;
 let shown = NOTHING;
+let turn = 0; // counts what was asked for: a view that comes late is not shown
+
+function viewOf(load, name) {
+  const part = lazily(load);
+  return async () => (await part())[name];
+}
 
 // "#/a/NAME/…" is an account's page, "#/VIEW/…" one of the others, everything else the list.
 function addressed() {
   const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
   if (view === "a" && rest[0]) return ["account", rest];
-  return view in VIEWS && view !== "account" ? [view, rest] : ["list", []];
+  return Object.hasOwn(VIEWS, view) && view !== "account" ? [view, rest] : ["list", []];
 }
 
-function route() {
+async function route() {
   const [name, rest] = addressed();
+  const mine = ++turn;
   shown.close();
   shown = NOTHING;
   for (const dialog of document.querySelectorAll("dialog[open]")) dialog.close();
@@ -53,9 +56,11 @@ function route() {
   for (const each of Object.keys(VIEWS)) setHidden(sectionOf(each), signingIn || each !== (known ? name : "list"));
   if (signingIn || !known) return;
   markView(name);
-  shown = VIEWS[name];
-  titled(shown.open(...rest));
   window.scrollTo(0, 0);
+  const view = await VIEWS[name]().catch(complain);
+  if (!view || mine !== turn) return;
+  shown = view;
+  titled(shown.open(...rest));
 }
 
 function decoded(part) {
@@ -77,9 +82,7 @@ function connection(problem) {
 
 setUpConfirm();
 setUpFrame();
-setUpList(openAdd);
-setUpAccount();
-setUpAdd();
+setUpList(() => add().then(({ openAdd }) => openAdd(), complain));
 setUpSwitches();
 setUpLogin((asked) => {
   signingIn = asked;

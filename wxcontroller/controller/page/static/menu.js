@@ -3,7 +3,8 @@
 import { act, isBusy, possible } from "./actions.js";
 import { $, h, icon } from "./dom.js";
 import { t } from "./i18n.js";
-import { openScan } from "./login-view.js";
+import { lazily } from "./lazy.js";
+import { complain } from "./notices.js";
 import { accounts } from "./store.js";
 
 const ENTRIES = {
@@ -16,11 +17,12 @@ const ENTRIES = {
   remove: ["remove", () => t("Remove")],
 };
 const MARGIN = 4;
+const login = lazily(() => import("./login-view.js"));
 let opener = null;
 
 // Does what an entry or a button of a row is for.
 export function perform(name, action) {
-  if (action === "scan" || action === "digits") openScan(name);
+  if (action === "scan" || action === "digits") login().then(({ openScan }) => openScan(name), complain);
   else act(name, action);
 }
 
