@@ -107,11 +107,13 @@ ERRORS: Mapping[str, str] = {
     "not-running": "没有进程的账号。没有向它的端口发送任何内容，该端口可能属于别的程序。",
     "older-version": "账号的程序比控制器旧，不认识某个调用。",
     "other-route": "运行中的账号不能换用另一条线路。",
+    "target-exists": "已经有同名的通知目标。",
     "template": "账号的模板不能生成，或者结果里缺少账号所需的内容。",
     "too-many-readers": "事件的接收者超出同时服务的数目。",
     "too-many-tests": "一小时内的测试告警已达上限。",
     "unit-failed": "systemd 没有完成所要求的操作。",
     "unknown-account": "没有登记这个名称的账号。",
+    "unknown-target": "没有这个名称的通知目标。",
 }
 
 

@@ -482,6 +482,23 @@ async def test_alerts_are_told_and_tried(caller: Caller) -> None:
         await caller.call("DELETE", "/v1/accounts/{name}", name="otto")
 
 
+async def test_notification_targets(caller: Caller) -> None:
+    body: JsonObject = {"name": "ops", "account": "alice", "peer": "filehelper"}
+    assert (await caller.call("POST", "/v1/targets", body=body))[0] == 201
+    refused: list[tuple[JsonObject, int]] = [
+        (body, 409),
+        ({**body, "name": "x", "account": "nobody"}, 404),
+        ({"name": 1}, 400),
+    ]
+    for wrong, status in refused:
+        assert (await caller.call("POST", "/v1/targets", body=wrong))[0] == status
+    assert (await caller.call("GET", "/v1/targets"))[0] == 200
+    assert (await caller.call("GET", "/v1/targets/{target}", target="ops"))[0] == 200
+    assert (await caller.call("DELETE", "/v1/targets/{target}", target="ops"))[0] == 200
+    for method in ("GET", "DELETE"):
+        assert (await caller.call(method, "/v1/targets/{target}", target="ops"))[0] == 404
+
+
 # -- the controller's own calls of the old API
 
 

@@ -7,7 +7,7 @@ from aiohttp import web
 from wxcontroller.controller.admission import claim_for, recognized
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import Handler
+from wxcontroller.controller.errors import NOTIFIES, Handler
 from wxcontroller.controller.gate import ANYBODY, NOBODY, Caller
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core import access
@@ -53,7 +53,11 @@ def endpoint_of(request: web.Request) -> Endpoint:
     path = resource.canonical if resource is not None else ""
     if path in _NOWHERE:
         return _ANY_TOKEN
-    return access.of_call(sent_path(request)) if path == PASSED_ON else access.of_controller(request.method, path)
+    if path == PASSED_ON:
+        return access.of_call(sent_path(request))
+    found = access.of_controller(request.method, path)
+    # While there are no notification targets, these paths lead nowhere.
+    return _ANY_TOKEN if found.scope is Scope.NOTIFY and not request.get(NOTIFIES) else found
 
 
 @web.middleware
@@ -120,6 +124,8 @@ def looks_for_token(request: web.Request) -> bool:
 
 async def presented(request: web.Request) -> str | None:
     """Return the token that a request shows, wherever it has it. Raises BadParameter and HTTPRequestTimeout."""
+    if request.get(NOTIFIES):
+        return credentials.from_publisher(request.headers, request.raw_path)
     token = credentials.from_head(request.headers, request.raw_path)
     if token is None and has_body(request) and looks_for_token(request):
         try:

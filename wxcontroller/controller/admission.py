@@ -3,9 +3,10 @@
 from aiohttp import web
 
 from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import NOTIFIES
 from wxcontroller.controller.gate import ANYBODY, ROOT, Caller
 from wxcontroller.controller.peers import address_of
-from wxcontroller.core.access import Scope, call_path
+from wxcontroller.core.access import Scope, call_path, is_notification
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials
@@ -26,14 +27,20 @@ def recognized(request: web.Request) -> Caller | None:
 def claim_of(request: web.Request) -> Claim:
     """Return what a request may take, as far as its head tells."""
     gate, address, settings = context(request).gate, address_of(request), context(request).settings
-    if gate.is_open:
+    notifies = is_notification(request.method, request.path)
+    if notifies and not (gate.targets.by_name or gate.targets.broken):
+        notifies = False  # they are off
+    request[NOTIFIES] = notifies
+    if gate.is_open and not notifies:
         request[_RECOGNIZED] = ANYBODY
         return claim_of_caller(ANYBODY, address, settings)
     try:
-        token = credentials.from_head(request.headers, request.raw_path)
+        if notifies:
+            found = gate.notifier(credentials.from_publisher(request.headers, request.raw_path))
+        else:
+            found = gate.recognize(credentials.from_head(request.headers, request.raw_path), address)
     except BadParameter:  # whoever reads the query next says so
-        token = None
-    found = gate.recognize(token, address)
+        found = None
     request[_RECOGNIZED] = found
     return unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
 

@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from wxcontroller.controller import metrics, openwx, page, v1
+from wxcontroller.controller import metrics, notify, openwx, page, v1
 from wxcontroller.controller.access import authorize
 from wxcontroller.controller.account_port import proxy
 from wxcontroller.controller.admission import claim_of, resource_of
@@ -36,6 +36,7 @@ def application(shared: Context) -> web.Application:
     metrics.add_routes(app)
     page.add_routes(app)
     ilink.add_routes(app)
+    notify.add_routes(app)
     proxy.add_routes(app)
     # `/openwx` and `/openwx/` for every method; other unknown paths end in the middleware.
     app.router.add_route("*", "/openwx", _no_api)

@@ -16,6 +16,7 @@ from wxcontroller.controller.answers import Answers
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.portlimits import CurrentLimits
 from wxcontroller.core.messages import NOTHING, Text
+from wxcontroller.core.notifytargets import NotifyTargetFile
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.admission import Admission, Resource
 
@@ -41,12 +42,14 @@ class Context:
     warnings: tuple[Text, ...] = ()
     alerts: AlertWatch | None = None
     hub: Hub = field(init=False)
+    targets: NotifyTargetFile = field(init=False)
     admission: Admission = field(init=False)
     answers: Answers = field(init=False)
     shares: AccountShares = field(default_factory=AccountShares)
 
     def __post_init__(self) -> None:
         self.hub = Hub(self.accounts.registry, self.ports, lambda: self.settings.limits.stream_event_bytes)
+        self.targets = NotifyTargetFile(self.accounts.paths.notify_targets)
         self.admission = Admission(CurrentLimits(lambda: self.settings))
         self.answers = Answers(self.accounts.paths)
 

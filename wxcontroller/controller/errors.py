@@ -28,6 +28,7 @@ from wxcontroller.core.errors import (
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, Text, Value
+from wxcontroller.core.notifytargets import TargetExists, UnknownTarget
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Busy
 from wxcontroller.openwx.parameters import BadParameter
@@ -126,6 +127,7 @@ FAILURES: tuple[type[WxError], ...] = (
     *(BadName, BadOption, BadParameter, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning),
     *(OlderVersion, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
     *(NotServed, NoConsumer, NoPairing, TooManyPairings),
+    *(UnknownTarget, TargetExists),
     *(TooManyAccounts, NoPort, TemplateError, BadEnvironmentFile, UnitFailed, FileFailed),
 )
 
@@ -173,6 +175,8 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
 }
 
 
+# Of a request: whether it is a notification, while there are targets.
+NOTIFIES = "notifies"
 # The integrations are younger than /v1. A protocol that has a form of its own for failures answers in it before.
 _LIKE_V1 = ("/v1/", "/notify/", "/mcp")
 # Calls of the iLink API and media, also with an account in front.
@@ -230,7 +234,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 def is_v1(request: web.Request) -> bool:
     """Return whether failures of a request are reported in the form of /v1, and not in that of the original."""
-    return request.path == "/v1" or request.path.startswith(_LIKE_V1)
+    return request.path == "/v1" or request.path.startswith(_LIKE_V1) or bool(request.get(NOTIFIES))
 
 
 def is_ilink(request: web.Request) -> bool:

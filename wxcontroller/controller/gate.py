@@ -16,6 +16,7 @@ from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.limiter import FailureLimiter, caller_of
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.messages import N_, NOTHING, Text, Value
+from wxcontroller.core.notifytargets import NotifyTargets, target_book
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.summaries import cause
 from wxcontroller.core.tokens import Token, Tokens, minted_for_root, token_book
@@ -36,13 +37,14 @@ _HOW = Text(
 class Caller:
     """Who sent a request. ``instances`` are the accounts it is bound to, None when it is bound to none.
 
-    ``token`` is its token's id, "" for who needs none.
+    ``token`` is its token's id, "" for who needs none. ``target`` is the notification target that it is bound to.
     """
 
     words: str
     scope: Scope
     instances: frozenset[str] | None = None
     token: str = ""
+    target: str = ""
 
     def may_see(self, instance: str) -> bool:
         """Say whether an account is one of the caller's."""
@@ -74,6 +76,7 @@ class Gate:
         self._local = local
         self._book = token_book(paths.tokens_file)
         self.consumers = ConsumerTokens(paths)
+        self._targets = target_book(paths.notify_targets)
         self._failures = FailureLimiter(token_failures=token_failures)
         self._denials = FailureLimiter(token_failures=token_failures)
         self._complaint = NOTHING
@@ -94,6 +97,11 @@ class Gate:
             if tokens.broken:
                 log.error("the tokens file cannot be used, all requests except root's are refused: %s", tokens.broken)
         return tokens
+
+    @property
+    def targets(self) -> NotifyTargets:
+        """The notification targets at this moment."""
+        return self._targets.current()
 
     def tokens_of_late(self, now: float) -> Tokens:
         """Return the tokens as they are or were a moment ago. ``now`` is by the loop's clock."""
@@ -118,6 +126,14 @@ class Gate:
         if known is not None and not known.expired(time.time()):
             return _holder(known)
         return ROOT if self._is_local(presented) and is_loopback(address) else None
+
+    def notifier(self, presented: str | None) -> Caller | None:
+        """Return who shows the token of a notification target, None for any other."""
+        target = self.targets.find(presented) if presented is not None else None
+        if target is None:
+            return None
+        words = f"target {target.name} ({target.id})"
+        return Caller(words, Scope.NOTIFY, frozenset({target.instance}), target.id, target.name)
 
     def caller(self, presented: str | None, address: object) -> Caller:
         """Return who shows this token, where one is needed, as it is on some paths even while the API is open.

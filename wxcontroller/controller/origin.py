@@ -20,7 +20,7 @@ _ADD_HOST = N_(
 )
 _ADD_ORIGIN = N_("add the page's origin to allow_origins in the settings, if it may do this")
 _PREFLIGHT_SECONDS = "600"
-_APIS = ("/openwx", "/v1", "/ilink", "/notify", "/mcp")
+_APIS = ("/openwx", "/v1")
 
 
 @web.middleware
@@ -37,7 +37,7 @@ async def no_foreign_pages(request: web.Request, handler: Handler) -> web.Stream
             return _refused(request, problem)
     if "Origin" in headers or "Sec-Fetch-Site" in headers:
         origin = headers.get("Origin")
-        if request.path.startswith(_APIS) and foreign_origin(
+        if (request.path.startswith(_APIS) or is_v1(request)) and foreign_origin(
             origin, headers.get("Sec-Fetch-Site"), headers.get("Host"), settings.allow_origins
         ):
             who = origin[:200] if origin is not None else Text("another site")

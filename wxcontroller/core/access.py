@@ -90,6 +90,10 @@ def _ilink(methods: tuple[str, ...], call: str, scope: Scope | None, meaning: st
     return plain, suggesting
 
 
+def _notify(path: str, meaning: str) -> Endpoint:
+    return Endpoint(("POST", "PUT"), path, Scope.NOTIFY, About.BEARER, meaning)
+
+
 def _call(name: str, scope: Scope, meaning: str) -> Endpoint:
     return Endpoint(("GET", "POST"), f"/openwx/{name}", scope, About.CLIENT, meaning)
 
@@ -138,6 +142,14 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _v1("GET", "accounts/{name}/sends", Scope.READ, About.NAME, "sends that wait or are held"),
     _v1("GET", "accounts/{name}/sends/{id}", Scope.READ, About.NAME, "one of them"),
     _v1("DELETE", "accounts/{name}/sends/{id}", Scope.SEND, About.NAME, "cancel one"),
+    _v1("GET", "targets", Scope.ADMIN, About.MACHINE, "notification targets"),
+    _v1("POST", "targets", Scope.ADMIN, About.MACHINE, "add one; the answer has its token"),
+    _v1("GET", "targets/{target}", Scope.ADMIN, About.MACHINE, "one of them"),
+    _v1("DELETE", "targets/{target}", Scope.ADMIN, About.MACHINE, "remove one; its token ends"),
+    _notify("/notify/{target}", "send a notification, as ntfy's clients do, as a form, JSON or a webhook"),
+    _notify("/notify/{target}/message", "send one, as Gotify's clients do"),
+    _notify("/", "send one, as ntfy's clients do in JSON: topic is the target's name"),
+    _notify("/{target}", "send one to this target, for ntfy's clients that know no other path"),
     _v1("POST", "accounts/{name}/typing", Scope.SEND, About.NAME, "show a person that somebody is typing"),
     _v1("GET", "accounts/{name}/deliveries", Scope.READ, About.NAME, "its deliveries"),
     _v1("GET", "accounts/{name}/deliveries/{id}", Scope.READ, About.NAME, "one with its report"),
@@ -221,6 +233,8 @@ OWN_PORT: tuple[Endpoint, ...] = (
 )
 
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
+# The root, or one part that is none of ours.
+_TOPIC = re.compile(r"/(?!(?:openwx|v1|page|metrics|notify|ilink|for|mcp)\Z)[A-Za-z0-9_-]{0,64}")
 _CALL_END = re.compile(r"(?:/|\.[^/]+)\Z")
 _PAIRING = re.compile(r"(/ilink/pair(?:ings)?/).+")
 _UNKNOWN_CALL = Endpoint(("*",), "/openwx/*", Scope.ADMIN, About.CLIENT, "any other call of an account")
@@ -237,6 +251,14 @@ def _by_method(endpoints: tuple[Endpoint, ...]) -> Mapping[tuple[str, str], Endp
 
 _CONTROLLER = _by_method(CONTROLLER)
 _OWN_PORT = _by_method(OWN_PORT)
+
+
+def is_notification(method: str, path: str) -> bool:
+    """Return whether a request is a program's notification, or would be if there were any targets.
+
+    ntfy's clients publish to the root and to first parts of paths, where nothing else takes these methods.
+    """
+    return path.startswith("/notify/") or (method in ("POST", "PUT") and _TOPIC.fullmatch(path) is not None)
 
 
 def of_controller(method: str, path: str) -> Endpoint:

@@ -80,6 +80,16 @@ class Paths:
         return self.root / "run/wxclient-journal.sock"
 
     @property
+    def notify_targets(self) -> Path:
+        """The notification targets, with their tokens hashed. Written by the controller."""
+        return self.root / "var/lib/wxcontroller/notify-targets.json"
+
+    @property
+    def notify_repeats(self) -> Path:
+        """Repeated notifications that are still to be sent, with their counts."""
+        return self.root / "var/lib/wxcontroller/notify-repeats.json"
+
+    @property
     def alerts_state(self) -> Path:
         """What was told to whom, and what is wrong: so that a restart tells nothing twice."""
         return self.root / "var/lib/wxcontroller/alerts.json"

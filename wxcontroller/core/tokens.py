@@ -74,8 +74,8 @@ class Token:
             "sha256": self.sha256,
             "scope": self.scope.value,
             "accounts": accounts,
-            "created": _moment(self.created),
-            "expires": None if self.expires is None else _moment(self.expires),
+            "created": moment(self.created),
+            "expires": None if self.expires is None else moment(self.expires),
         }
 
 
@@ -93,8 +93,7 @@ class Tokens:
 
     def find(self, presented: str) -> Token | None:
         """Return the token that was presented, also an expired one. Takes as long for a wrong as for a right one."""
-        shape = _SHAPE.fullmatch(presented)
-        known = self.by_id.get(shape[1]) if shape else None
+        known = self.by_id.get(token_id(presented))
         same = hmac.compare_digest(digest(presented), known.sha256 if known else _NOTHING)
         return known if same else None
 
@@ -120,6 +119,12 @@ class Unbound:
     narrowed: tuple[Token, ...] = ()
 
 
+def token_id(token: str) -> str:
+    """Return the id in a token's text, "" for a text that is no token."""
+    shape = _SHAPE.fullmatch(token)
+    return shape[1] if shape else ""
+
+
 def digest(token: str) -> str:
     """Return what is kept of a token's text."""
     return hashlib.sha256(token.encode("utf-8", "surrogateescape")).hexdigest()
@@ -139,11 +144,16 @@ def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | No
     bound = tuple(dict.fromkeys(parse_name(account).name for account in accounts))
     if scope not in KEPT_SCOPES or (not scope.in_ladder and len(bound) != 1):
         raise ValueError(Text("a token of scope {scope} is bound to one account", scope=scope))
+    identity, shown = fresh_token()
+    return shown, Token(identity, name, digest(shown), scope, bound, int(time.time()), expires)
+
+
+def fresh_token() -> tuple[str, str]:
+    """Make the id and the text of a new token."""
     identity = _ROOTS
     while identity == _ROOTS:
         identity = secrets.token_hex(4)
-    shown = _text(identity)
-    return shown, Token(identity, name, digest(shown), scope, bound, int(time.time()), expires)
+    return identity, _text(identity)
 
 
 def minted_for_root() -> str:
@@ -296,20 +306,22 @@ def _token(entry: JsonValue) -> Token:
         raise ValueError(Text("token {identity} is not bound to one account", identity=identity))
     if not isinstance(entry, dict) or "expires" not in entry:
         raise ValueError(Text("token {identity} does not say when it expires; null for never", identity=identity))
-    expires = None if entry["expires"] is None else _seconds(entry["expires"])
-    return Token(identity, name, sha256, scope, tuple(map(text, listed)), _seconds(member(entry, "created")), expires)
+    expires = None if entry["expires"] is None else seconds_of(entry["expires"])
+    created = seconds_of(member(entry, "created"))
+    return Token(identity, name, sha256, scope, tuple(map(text, listed)), created, expires)
 
 
-def _moment(seconds: int) -> str:
+def moment(seconds: int) -> str:
+    """Return a time as it stands in files."""
     return datetime.fromtimestamp(seconds, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _seconds(moment: JsonValue) -> int:
-    """Read a time as ``_moment`` writes it. Raises ValueError."""
+def seconds_of(value: JsonValue) -> int:
+    """Read a time as ``moment`` writes it. Raises ValueError."""
     try:
-        found = datetime.fromisoformat(text(moment))
+        found = datetime.fromisoformat(text(value))
     except ValueError:
         raise ValueError(
-            Text("{moment} is not a time like 2030-01-31T12:00:00Z", moment=f"{text(moment)[:40]!r}")
+            Text("{moment} is not a time like 2030-01-31T12:00:00Z", moment=f"{text(value)[:40]!r}")
         ) from None
     return int((found if found.tzinfo else found.replace(tzinfo=UTC)).timestamp())

@@ -4,6 +4,8 @@
 parameters: for scripts that can't send headers. What stands first is the token, even if it is a wrong one.
 """
 
+import base64
+import binascii
 from collections.abc import Iterator, Mapping
 from urllib.parse import unquote_to_bytes
 
@@ -28,13 +30,44 @@ def from_headers(authorization: str | None, x_auth_token: str | None) -> str | N
 
 def from_query(query: str) -> str | None:
     """Return the token in a query as it was sent; the last one counts. Raises BadParameter."""
-    return _last(parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), NAME))
+    return _last(_pairs(query, NAME))
 
 
 def from_head(headers: Mapping[str, str], target: str) -> str | None:
     """Return the token in a request's headers or query, None when there is none. Raises BadParameter."""
     token = from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
     return token if token is not None else from_query(parameters.query_of(target))
+
+
+def from_publisher(headers: Mapping[str, str], target: str) -> str | None:
+    """Return the token of a program that sends notifications, None when there is none. Raises BadParameter.
+
+    The clients of ntfy send it as Bearer, as the password of Basic, or either of these base64-coded as ``auth`` in
+    the query; those of Gotify as X-Gotify-Key or ``token`` in the query.
+    """
+    shown = headers.get("X-Gotify-Key", "").strip() or headers.get("X-Auth-Token", "").strip()
+    authorization = headers.get("Authorization", "").strip()
+    query = parameters.query_of(target)
+    if not authorization and (coded := _last(_pairs(query, "auth"))):
+        authorization = _decoded(coded)
+    kind, _, value = authorization.partition(" ")
+    if kind.lower() == "basic":
+        user, _, password = _decoded(value).partition(":")
+        return password or user
+    return value.strip() if kind.lower() == "bearer" else shown or from_query(query)
+
+
+def _pairs(query: str, name: str) -> Iterator[tuple[str, str]]:
+    return parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), name)
+
+
+def _decoded(coded: str) -> str:
+    """Return what is base64-coded, in either alphabet and without padding; "" for what is not."""
+    plain = coded.strip().rstrip("=").replace("-", "+").replace("_", "/")
+    try:
+        return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode()
+    except (binascii.Error, ValueError):
+        return ""
 
 
 def from_form(content_type: str, body: Body) -> str | None:

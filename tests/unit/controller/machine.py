@@ -42,11 +42,15 @@ from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.openwx import parameters
 from wxcontroller.openwx.credentials import PORT_HEADER
 
 # Root's, as the service makes one at each boot.
 ROOT_TOKEN = "wxc_00000000_" + "0" * 64
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
+
+
+SENT: JsonObject = {"id": "1:@x", "code": 0, "status": "success"}
 
 
 class Process:
@@ -79,6 +83,10 @@ class Process:
         self.hostile: tuple[int, Mapping[str, str]] | None = None
         self.hostile_body = b"<script>"
         self.serve: Callable[[web.Request], Awaitable[web.StreamResponse]] | None = None  # instead of what is below
+        # Sends by their parameters, once for each key, if a test lets it carry them out; and its answer, {} for none.
+        self.sends: list[dict[str, str]] | None = None
+        self.send_answer: Callable[[Mapping[str, str]], JsonObject] = lambda _: SENT
+        self.friends: list[JsonValue] = []
         self.events_sent = b""  # all that the stream of its events ever sends, until ``stream_ends``
         self.stream_ends = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -216,6 +224,12 @@ class Process:
                 request.transport.abort()
             case "page":
                 return web.Response(body=b"<script>", headers={"Content-Type": "text/html"})
+            case "send_friend_message" | "send_group_message" if self.sends is not None:
+                return web.json_response(await self._send(request, self.sends))
+            case "search_friend" | "search_group" if self.sends is not None:
+                [(key, value)] = request.query.items()
+                found = [one for one in self.friends if obj(one).get(key) == value]
+                return web.json_response(found or {"code": 100, "status": "object not found"})
             case "deliveries/ack" if not self.knows_ack:
                 return web.json_response({"error": {"code": "no-such-path", "message": "", "remedy": ""}}, status=404)
             case "deliveries" if request.query_string == "limit=1":
@@ -244,6 +258,16 @@ class Process:
             "sha256": digest.hexdigest(),
         }
         return web.Response(body=json.dumps(seen).encode(), headers={"Content-Type": "application/json"})
+
+    async def _send(self, request: web.Request, sends: list[dict[str, str]]) -> JsonObject:
+        values = parameters.values_of("", request.headers["Content-Type"], await request.read())
+        form = {name: value.read().decode() for name, value in values if name != "media_data"}
+        answer = self.send_answer(form)
+        if answer.get("code") in (0, -7) and form["idempotency_key"] not in {one["idempotency_key"] for one in sends}:
+            sends.append({**form, "call": request.match_info["rest"]})
+        if not answer and request.transport is not None:
+            request.transport.abort()
+        return answer
 
     async def _stream(self, request: web.Request, size: int) -> web.StreamResponse:
         response = web.StreamResponse()
@@ -370,7 +394,7 @@ class Machine:
         template = self.paths.template
         template.parent.mkdir(parents=True, exist_ok=True)
         template.write_text(TEMPLATE.read_text())
-        self.paths.accounts.mkdir(parents=True)
+        self.paths.accounts.mkdir(parents=True, exist_ok=True)
         ports = {"backend_start_port": FIRST_PORT, "backend_end_port": FIRST_PORT + 99}
         self.settings = replace(
             Settings(template_path=template),
@@ -395,7 +419,8 @@ class Machine:
         listening = socket.create_server(("127.0.0.1", 0), backlog=128)
         self.address = listening.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
-        self.server = Server(application(self.shared), [listening])
+        self.app = application(self.shared)
+        self.server = Server(self.app, [listening])
         await self.server.start()
         self.http = await self.stack.enter_async_context(aiohttp.ClientSession(self.url))
         return self

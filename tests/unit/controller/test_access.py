@@ -119,8 +119,12 @@ def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(tmp_path: P
 
 
 ENDPOINTS = [
-    # The iLink API answers in its own way: test_ilink.py.
-    *(each for each in access.CONTROLLER if not each.path.startswith(("/ilink/", "/for/"))),
+    # The iLink API and notifications answer in their own way: test_ilink.py, test_notify.py.
+    *(
+        each
+        for each in access.CONTROLLER
+        if not each.path.startswith(("/ilink/", "/for/")) and each.scope is not Scope.NOTIFY
+    ),
     *access.ACCOUNT,
     Endpoint(("GET",), "/openwx/unheard_of", Scope.ADMIN, About.CLIENT, ""),
 ]
@@ -134,7 +138,7 @@ CASES = [
 def target(endpoint: Endpoint, account: str) -> str:
     path = endpoint.path.replace("{digest}/{file}", f"{ASSETS.digest}/main.js")
     path = path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "page")
-    path = path.replace("{consumer}", "helper").replace("{code}", "0")
+    path = path.replace("{consumer}", "helper").replace("{code}", "0").replace("{target}", "ops")
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 
 

@@ -157,7 +157,7 @@ class AccountPorts:
         scope: Scope,
         method: str,
         headers: Mapping[str, str] | None = None,
-        body: bytes | None = None,
+        body: "AsyncIterable[bytes] | bytes | None" = None,
         most: int = PROGRAM_ANSWER_BYTES,
     ) -> tuple[int, bytes]:
         """Return status and content of an answer, of which no more than ``most`` bytes are read.

@@ -12,7 +12,7 @@ from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 from prometheus_client.registry import Collector
 
 from wxcontroller.controller.errors import Handler
-from wxcontroller.core.access import call_path
+from wxcontroller.core.access import call_path, is_notification
 from wxcontroller.openwx.connection import handed_over
 
 # From a look in memory to a long poll.
@@ -26,11 +26,12 @@ class Part(StrEnum):
     WAITING = "waiting"  # check_event, consult, /v1/events, polls of agents: answered when something happens
     V1 = "v1"
     ILINK = "ilink"
+    NOTIFY = "notify"  # notifications, with ntfy's paths at the root
     METRICS = "metrics"
     OTHER = "other"  # the page, and paths that are not there
 
     @classmethod
-    def of(cls, path: str) -> "Part":
+    def of(cls, path: str, method: str = "GET") -> "Part":
         if call_path(path.removesuffix("/")) in _WAITING or path.endswith(_AGENTS_POLLS):
             return cls.WAITING
         if path.startswith("/openwx"):
@@ -39,6 +40,8 @@ class Part(StrEnum):
             return cls.V1
         if path.startswith(("/ilink/", "/for/")):
             return cls.ILINK
+        if is_notification(method, path):
+            return cls.NOTIFY
         return cls.METRICS if path == "/metrics" else cls.OTHER
 
 
@@ -111,4 +114,4 @@ class Requests(Collector):
             status = problem.status
             raise
         finally:
-            self.note(Part.of(request.path), status, time.monotonic() - began)
+            self.note(Part.of(request.path, request.method), status, time.monotonic() - began)

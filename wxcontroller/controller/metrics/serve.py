@@ -1,10 +1,14 @@
 """GET /metrics: asks all accounts, and puts what they say beside the controller's own figures."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator, Mapping
 
 from aiohttp import web
-from prometheus_client import CollectorRegistry, Gauge, Info, ProcessCollector, disable_created_metrics
+from prometheus_client import CollectorRegistry, Gauge, Info, Metric, ProcessCollector, disable_created_metrics
+from prometheus_client.core import CounterMetricFamily
 from prometheus_client.exposition import choose_encoder
+from prometheus_client.registry import Collector
 
 from wxcontroller import __version__
 from wxcontroller.controller.access import caller
@@ -16,6 +20,23 @@ from wxcontroller.controller.metrics.requests import Requests
 from wxcontroller.core.errors import UnitFailed
 
 
+class _Notifications(Collector):
+    """Tells how many notifications were taken. ``counts`` are by dialect and state."""
+
+    def __init__(self, counts: Mapping[tuple[str, str], int]) -> None:
+        self._counts = counts
+
+    def collect(self) -> Iterator[Metric]:
+        total = CounterMetricFamily(
+            "wxcontroller_notifications",
+            "Notifications of other programs, by dialect and state of the send; repeated: counted with an equal one.",
+            labels=("dialect", "state"),
+        )
+        for (dialect, state), number in sorted(self._counts.items()):
+            total.add_metric((dialect, state), number)
+        yield total
+
+
 class Figures:
     """The controller's own figures, and the registry that tells them."""
 
@@ -25,6 +46,8 @@ class Figures:
         ProcessCollector(registry=self.registry)
         Info("wxcontroller_build", "The program's version.", registry=self.registry).info({"version": __version__})
         self.requests = Requests(self.registry)
+        self.notifications: Counter[tuple[str, str]] = Counter()  # by dialect and state
+        self.registry.register(_Notifications(self.notifications))
         self._readers = Gauge("wxcontroller_event_readers", "Readers of /v1/events.", registry=self.registry)
         self._settings = Gauge(
             "wxcontroller_settings_refused",

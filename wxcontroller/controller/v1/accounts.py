@@ -125,7 +125,9 @@ async def remove(request: web.Request) -> web.Response:
     await shared.gate.consumers.end(removed.instance)
     # Their file is root's. What is said here is who would be let in to the next account of that name.
     bound: list[JsonValue] = [token.name for token in shared.gate.tokens.bound_to(name)]
-    return json_response({"name": name, "instance": removed.instance, "removed": True, "tokens": bound})
+    ended = list[JsonValue](await asyncio.to_thread(shared.targets.account_removed, name))
+    answer: JsonObject = {"name": name, "instance": removed.instance, "removed": True}
+    return json_response({**answer, "tokens": bound, "targets": ended})
 
 
 async def _options(request: web.Request) -> dict[str, str]:
@@ -207,7 +209,12 @@ CALLS = (
         "accounts/{name}",
         remove,
         "stop and delete it",
-        record({"name": TEXT, "instance": TEXT, "removed": SWITCH, "tokens": listing(TEXT)}),
+        record(
+            {
+                **{"name": TEXT, "instance": TEXT, "removed": SWITCH, "tokens": listing(TEXT)},
+                "targets": {**listing(TEXT), "description": "notification targets that have ended with it"},
+            }
+        ),
     ),
     call(
         "POST",

@@ -15,6 +15,7 @@ from wxcontroller.controller.v1 import (
     pairings,
     qr,
     sends,
+    targets,
     tokens,
 )
 
@@ -34,4 +35,5 @@ CALLS = (
     *tokens.CALLS,
     *consumers.CALLS,
     *pairings.CALLS,
+    *targets.CALLS,
 )

@@ -1,0 +1,502 @@
+"""Notifications of other programs: dialects, targets and their tokens, repeats, and what callers are answered."""
+
+import asyncio
+import base64
+import json
+import logging
+import stat
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from aiohttp import FormData
+from multidict import CIMultiDict
+
+from tests.patience import PATIENCE
+from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
+from tests.unit.controller.test_access import bearer, token
+from wxcontroller.controller.notify import NOTIFICATIONS
+from wxcontroller.controller.notify.notification import Notification
+from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
+from wxcontroller.controller.notify.repeats import REPEAT_SECONDS
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject
+
+# Long enough that no test meets it, however slow the machine is.
+HOUR = 3600.0
+
+
+async def account(host: Machine, name: str = "alice") -> Process:
+    """Start an account that carries out sends."""
+    process = await host.start(name)
+    process.sends = []
+    host.app[NOTIFICATIONS].repeats.seconds = HOUR
+    return process
+
+
+async def target(host: Machine, name: str = "ops", **more: object) -> str:
+    """Add a target as root, and return its token."""
+    body = {"name": name, "account": "alice", "peer": "filehelper", **more}
+    async with host.http.post("/v1/targets", json=body, headers=bearer(ROOT_TOKEN)) as answer:
+        content = await answer.json()
+        assert answer.status == 201, content
+        return str(content["token"])
+
+
+async def post(
+    host: Machine, path: str, shown: str = "", data: Any = None, method: str = "POST", **headers: str
+) -> tuple[int, dict[str, Any]]:
+    """Send a notification; return status and JSON."""
+    sent = CIMultiDict(headers)
+    if shown:
+        sent.update(bearer(shown))
+    unsaid = () if isinstance(data, FormData) else ("Content-Type",)
+    async with host.http.request(method, path, data=data, headers=sent, skip_auto_headers=unsaid) as answer:
+        return answer.status, await answer.json()
+
+
+def kuma(**more: object) -> dict[str, Any]:
+    heartbeat = {"status": 0, "msg": "connect ECONNREFUSED", "time": "2026-11-27 10:00:00"}
+    monitor = {"name": "shop", "url": "https://shop.example"}
+    return {"heartbeat": heartbeat, "monitor": monitor, "msg": "[shop] [🔴 Down] connect ECONNREFUSED", **more}
+
+
+ALERTMANAGER = {
+    "version": "4",
+    "groupKey": '{}:{alertname="DiskFull"}',
+    "truncatedAlerts": 0,
+    "status": "firing",
+    "receiver": "wechat",
+    "groupLabels": {"alertname": "DiskFull"},
+    "commonLabels": {"alertname": "DiskFull", "severity": "critical"},
+    "commonAnnotations": {},
+    "externalURL": "http://alertmanager.example:9093",
+    "alerts": [
+        {
+            "status": "firing",
+            "labels": {"alertname": "DiskFull", "instance": "db1", "severity": "critical"},
+            "annotations": {"summary": "/var is 97 % full"},
+            "startsAt": "2026-11-27T09:00:00Z",
+            "endsAt": "0001-01-01T00:00:00Z",
+            "generatorURL": "http://prometheus.example/graph",
+            "fingerprint": "0badcafe",
+        },
+        {"status": "resolved", "labels": {"alertname": "DiskFull", "instance": "db2"}, "annotations": {}},
+    ],
+}
+ALERTS_TEXT = (
+    "🔴 DiskFull: /var is 97 % full\ninstance=db1, severity=critical\n✅ DiskFull\ninstance=db2\n"
+    "http://alertmanager.example:9093"
+)
+GRAFANA = {**ALERTMANAGER, "version": "1", "orgId": 1, "title": "[FIRING:1] DiskFull (db1)", "state": "alerting"}
+FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+JSON = {"Content-Type": "application/json"}
+
+
+def multipart(**fields: str) -> FormData:
+    form = FormData(quote_fields=False, default_to_multipart=True)
+    for name, value in fields.items():
+        form.add_field(name, value)
+    return form
+
+
+# What a program sends: path, headers and body, and the text that goes to WeChat; "!" before it: urgently.
+DIALECTS: dict[str, tuple[str, Mapping[str, str], Any, str]] = {
+    "ntfy, a text as curl -d sends it": ("/notify/ops", FORM, "Backup 完成, 100 %", "Backup 完成, 100 %"),
+    "ntfy, headers": (
+        "/notify/ops",
+        {"Title": "Disk", "Priority": "urgent", "Tags": "warning,db1", "Click": "https://x.example/1"},
+        "/var is full",
+        "!⚠️ Disk\n/var is full\n#db1\nhttps://x.example/1",
+    ),
+    "ntfy, a header encoded as in mails": ("/notify/ops", {"X-Title": "=?UTF-8?B?5aSH5Lu9?="}, "x", "备份\nx"),
+    "ntfy, query": ("/notify/ops?title=T&prio=4&message=a%5Cnb", {}, None, "!T\na\nb"),
+    "ntfy, at the root": ("/ops", {}, "hello", "hello"),
+    "ntfy, JSON at the root": (
+        "/",
+        {},
+        json.dumps({"topic": "ops", "title": "T", "message": "m", "priority": 5, "tags": ["tada"]}),
+        "!🎉 T\nm",
+    ),
+    "gotify, JSON": (
+        "/notify/ops/message",
+        JSON,
+        json.dumps(
+            {
+                "title": "T",
+                "message": "m",
+                "priority": 8,
+                "extras": {"client::notification": {"click": {"url": "https://x.example"}}},
+            }
+        ),
+        "!T\nm\nhttps://x.example",
+    ),
+    "gotify, a form": ("/notify/ops/message", FORM, "title=T&message=m&priority=5", "T\nm"),
+    "a form": ("/notify/ops", FORM, "text=%E4%BD%A0%E5%A5%BD&title=T&priority=high", "!T\n你好"),
+    "a multipart form": ("/notify/ops", {}, multipart(message="m", title="T"), "T\nm"),
+    "JSON": ("/notify/ops", JSON, '{"text": "m", "title": "T", "priority": "low"}', "T\nm"),
+    "JSON without a type": ("/notify/ops", {}, '{"message": "m"}', "m"),
+    "a text that only looks like JSON": ("/notify/ops", {}, '{"shop": "down"}', '{"shop": "down"}'),
+    "healthchecks: no type": ("/notify/ops", {}, "shop is DOWN", "shop is DOWN"),
+    "uptime kuma": ("/notify/ops", JSON, json.dumps(kuma()), f"{kuma()['msg']}\nhttps://shop.example"),
+    "uptime kuma, a form": (
+        "/notify/ops",
+        {},
+        multipart(data=json.dumps(kuma(monitor=None, heartbeat=None, msg="Testing"))),
+        "Testing",
+    ),
+    "alertmanager": (
+        "/notify/ops?priority=high",
+        JSON,
+        json.dumps(ALERTMANAGER),
+        f"![FIRING:1] DiskFull\n{ALERTS_TEXT}",
+    ),
+    "grafana": ("/notify/ops", JSON, json.dumps(GRAFANA), f"[FIRING:1] DiskFull (db1)\n{ALERTS_TEXT}"),
+}
+
+
+async def test_dialects(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    for name, (path, headers, body, expected) in DIALECTS.items():
+        process.sends = []
+        host.app[NOTIFICATIONS].repeats.seconds = 0.0  # some of the texts are the same
+        status, answer = await post(host, path, shown, body, **headers)
+        assert (status, answer["state"]) == (200, "delivered"), name
+        [send] = process.sends
+        sent = (send["call"], send["id"], send["content"])
+        assert sent == ("send_friend_message", "filehelper", expected.lstrip("!")), name
+        assert (send.get("urgent") == "1") == expected.startswith("!"), name
+
+
+async def test_answers_have_the_dialects_form_and_the_state(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    _, answer = await post(host, "/notify/ops", shown, "m", Title="T", Tags="tada,x1")
+    assert (answer["event"], answer["topic"], answer["message"], answer["title"]) == ("message", "ops", "m", "T")
+    assert (answer["tags"], answer["priority"]) == (["tada", "x1"], 3)
+    assert isinstance(answer["id"], str)
+    assert isinstance(answer["time"], int)
+    _, answer = await post(host, "/notify/ops/message", shown, '{"message": "n"}')
+    assert (answer["appid"], answer["message"], answer["state"]) == (1, "n", "delivered")
+    assert isinstance(answer["id"], int)
+    answers: list[tuple[JsonObject, int, str]] = [
+        ({"code": 0, "id": "7", "status": "success", "state": "accepted"}, 200, "accepted"),
+        ({"code": -7, "id": "7", "status": "held until the person writes: …", "state": "held"}, 200, "held"),
+        ({"code": -7, "id": None, "status": "still queued"}, 200, "waiting"),
+        ({"code": -1, "id": None, "status": "unknown data", "reason": "it may have arrived: x"}, 200, "unknown"),
+        ({"code": -8, "id": None, "status": "the daily limit of 3 sends is used up"}, 409, "refused"),
+        ({"code": -3, "id": None, "status": "client not running: scanning"}, 409, "refused"),
+    ]
+    current = iter([given for given, _, _ in answers for _ in range(2)])
+    process.send_answer = lambda _: next(current)
+    for number, (_, status, state) in enumerate(answers):
+        found, answer = await post(host, "/notify/ops", shown, f"ntfy {number}")
+        assert (found, answer["state"]) == (status, state)
+        assert state in ("accepted", "delivered") or answer["reason"]
+        assert status == 200 or (answer["http"], answer["error"]) == (status, answer["reason"])
+        found, answer = await post(host, "/notify/ops/message", shown, json.dumps({"message": f"gotify {number}"}))
+        assert (found, answer["state"]) == (status, state)
+        assert status == 200 or (answer["errorCode"], answer["errorDescription"]) == (status, answer["reason"])
+
+
+NO_NOTIFICATIONS: list[tuple[str, Mapping[str, str], Any, int]] = [
+    ("/notify/ops", JSON, '{"name": "value"}', 400),
+    ("/notify/ops", JSON, "[1]", 400),
+    ("/notify/ops", JSON, "{", 400),
+    ("/notify/ops", {}, "", 400),
+    ("/notify/ops", {}, b"\xff\xfe", 400),
+    ("/notify/ops", {"Priority": "9"}, "m", 400),
+    ("/notify/ops", {"Delay": "10m"}, "m", 400),
+    ("/notify/ops", {"Attach": "file:///etc/passwd"}, "m", 400),
+    ("/notify/ops", {}, multipart(other="x"), 400),
+    ("/notify/ops/message", JSON, '{"message": "m", "priority": "high"}', 400),
+    ("/notify/ops/message", {}, "message", 400),
+    ("/", {}, "message", 400),
+    ("/", {}, '{"message": "m"}', 400),
+    ("/", {}, '{"topic": "ops", "message": "m", "delay": "1h"}', 400),
+    ("/notify/ops", {}, b"x" * (TEXT_BODY_BYTES + 1), 413),
+    ("/notify/ops/message", JSON, b" " * (TEXT_BODY_BYTES + 1), 413),
+]
+
+
+async def test_what_is_no_notification_is_refused_with_the_reason(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    for path, headers, body, status in NO_NOTIFICATIONS:
+        found, answer = await post(host, path, shown, body, **headers)
+        assert (found, answer["state"], bool(answer["reason"])) == (status, "refused", True), (path, headers, body)
+    assert process.sends == []
+
+
+async def test_files(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    content = bytes(range(256)) * 10_000  # more than a text may have
+    process.echo = True
+    assert (await post(host, "/ops?filename=a.bin&message=look", shown, content))[0] == 200
+    assert (await post(host, "/notify/ops", shown, content, method="PUT", Filename="b.bin"))[0] == 200
+    assert (await post(host, "/notify/ops", shown, Attach="https://x.example/c.png", Filename="c.png"))[0] == 200
+    assert process.sends is not None
+    found = [(send.get("content"), send["media_name"], send.get("media_path")) for send in process.sends]
+    assert found == [("look", "a.bin", None), (None, "b.bin", None), (None, "c.png", "https://x.example/c.png")]
+    assert [content in body for _, _, body in process.seen] == [True, True, False]
+    status, answer = await post(host, "/ops?filename=big", shown, b"x" * (host.settings.max_body + 1))
+    assert (status, answer["state"]) == (413, "refused")
+
+
+async def test_where_clients_put_the_token_and_that_it_stays_here(
+    host: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    process, shown = await account(host), await target(host)
+    process.echo = True
+
+    def basic(user: str) -> str:
+        return "Basic " + base64.b64encode(user.encode()).decode()
+
+    coded = base64.urlsafe_b64encode(f"Bearer {shown}".encode()).decode().rstrip("=")
+    ways: list[tuple[str, dict[str, str]]] = [
+        ("/notify/ops", {"Authorization": f"Bearer {shown}"}),
+        ("/notify/ops", {"Authorization": basic(f"me:{shown}")}),
+        ("/notify/ops", {"Authorization": basic(f":{shown}")}),
+        ("/notify/ops", {"Authorization": basic(f"{shown}:")}),
+        (f"/notify/ops?auth={coded}", {}),
+        ("/notify/ops", {"X-Auth-Token": shown}),
+        ("/notify/ops/message", {"X-Gotify-Key": shown}),
+        (f"/notify/ops/message?token={shown}", {}),
+        (f"/notify/ops?token={shown}", {}),
+    ]
+    for number, (path, headers) in enumerate(ways):
+        status, answer = await post(host, path, "", json.dumps({"message": f"m {number}"}), **headers)
+        assert status == 200, (path, headers)
+        assert shown not in json.dumps(answer)
+    async with host.http.get("/metrics", headers=bearer(ROOT_TOKEN)) as metrics:
+        figures = await metrics.text()
+    secret = shown.rpartition("_")[2]
+    assert 'wxcontroller_notifications_total{dialect="ntfy",state="delivered"} 7.0' in figures
+    assert 'wxcontroller_notifications_total{dialect="gotify",state="delivered"} 2.0' in figures
+    assert secret not in figures
+    assert secret not in caplog.text
+    assert process.seen
+    assert all(secret not in f"{line}{headers}{body!r}" for line, headers, body in process.seen)
+
+
+async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host: Machine) -> None:
+    process = await account(host)
+    shown, other = await target(host), await target(host, "other")
+    assert (await post(host, "/notify/ops", "", "m"))[0] == 401
+    assert (await post(host, "/", "", '{"topic": "ops", "message": "m"}'))[0] == 401
+    for wrong in ("wxc_12345678_" + "0" * 64, shown[:-1] + ("0" if shown[-1] != "0" else "1"), "tk_x"):
+        for path in ("/notify/ops", "/notify/ops/message", "/ops", "/"):
+            assert (await post(host, path, wrong, "m"))[0] in (401, 429)
+    for path, body in (("/notify/ops", "m"), ("/", '{"topic": "ops", "message": "m"}'), ("/ops", "m")):
+        assert (await post(host, path, other, body))[0] == 403
+        assert (await post(host, path, ROOT_TOKEN, body))[0] == 403
+    assert (await post(host, "/notify/nobody", shown, "m"))[0] == 403
+    # And it opens nothing else.
+    admin = token(host, Scope.ADMIN)
+    assert (await post(host, "/notify/ops", admin, "m"))[0] == 403
+    for path in ("/v1/accounts", "/v1/targets", "/metrics", "/openwx/check_client"):
+        async with host.http.get(path, headers=bearer(shown)) as answer:
+            assert answer.status in (401, 403)
+    assert process.sends == []
+    assert (await post(host, "/notify/ops", shown, "m"))[0] == 200
+    async with host.http.delete("/v1/targets/ops", headers=bearer(admin)) as answer:
+        assert answer.status == 200
+    assert (await post(host, "/notify/ops", shown, "m"))[0] in (401, 429)
+
+
+async def test_without_targets_there_is_nothing(host: Machine) -> None:
+    await account(host)
+    for path in ("/", "/ops", "/notify/ops", "/notify/ops/message"):
+        for method in ("POST", "PUT"):
+            status, answer = await post(host, path, ROOT_TOKEN, '{"topic": "ops", "message": "m"}', method)
+            assert status == (404 if path.startswith("/notify/") else 403)
+            assert "state" not in answer
+
+
+async def test_targets_are_added_shown_and_removed(host: Machine) -> None:
+    await account(host)
+    admin = bearer(ROOT_TOKEN)
+    shown = await target(host, peer="家人", group=True)
+    file = host.paths.notify_targets
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert shown.rpartition("_")[2] not in file.read_text()
+    async with host.http.get("/v1/targets", headers=admin) as answer:
+        [listed] = (await answer.json())["targets"]
+    expected = {"name": "ops", "account": "alice", "peer": "家人", "group": True, "driver": "web", "removed": False}
+    assert {key: listed[key] for key in expected} == expected
+    assert listed["id"] == shown.split("_")[1]
+    async with host.http.get("/v1/targets/ops", headers=admin) as answer:
+        assert await answer.json() == listed
+    body: dict[str, object] = {"name": "ops", "account": "alice", "peer": "x"}
+    refused: list[tuple[dict[str, object], int]] = [
+        (body, 409),
+        ({**body, "name": "a/b"}, 400),
+        ({**body, "name": "metrics"}, 400),
+        ({**body, "name": "new", "account": "nobody"}, 404),
+        ({**body, "name": "new", "peer": ""}, 400),
+        ({**body, "name": "new", "group": 1}, 400),
+        ({"name": "new"}, 400),
+    ]
+    for given, status in refused:
+        async with host.http.post("/v1/targets", json=given, headers=admin) as answer:
+            assert answer.status == status, given
+    async with host.http.delete("/v1/targets/ops", headers=admin) as answer:
+        assert await answer.json() == {"name": "ops", "removed": True}
+    async with host.http.delete("/v1/targets/ops", headers=admin) as answer:
+        assert answer.status == 404
+
+
+async def test_a_damaged_file_of_targets_lets_nobody_in_and_stays(host: Machine) -> None:
+    await account(host)
+    shown = await target(host)
+    for content in ("", "{", '{"targets": [{"name": "ops"}]}', '{"targets": {}}'):
+        host.paths.notify_targets.write_text(content)
+        assert (await post(host, "/notify/ops", shown, "m"))[0] in (401, 429)
+        async with host.http.post(
+            "/v1/targets", json={"name": "b", "account": "alice", "peer": "x"}, headers=bearer(ROOT_TOKEN)
+        ) as answer:
+            assert answer.status == 500
+        assert host.paths.notify_targets.read_text() == content
+
+
+async def test_a_target_whose_account_is_stopped_moved_or_removed(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    admin = bearer(ROOT_TOKEN)
+
+    async def refused() -> str:
+        status, answer = await post(host, "/notify/ops", shown, "m")
+        assert (status, answer["state"]) == (409, "refused")
+        return str(answer["reason"])
+
+    async with host.http.post("/v1/accounts/alice/stop", headers=admin):
+        assert "not running" in await refused()
+    async with host.http.patch("/v1/accounts/alice/options", json={"driver": "ilink"}, headers=admin) as answer:
+        assert answer.status == 200, await answer.text()
+    async with host.http.post("/v1/accounts/alice/start", headers=admin) as answer:
+        assert answer.status == 200
+    assert "driver ilink now" in await refused()
+    async with host.http.delete("/v1/accounts/alice", headers=admin) as answer:
+        assert (await answer.json())["targets"] == ["ops"]
+    assert "removed" in await refused()
+    # Another account of that name is somebody else's.
+    again = await account(host)
+    assert "removed" in await refused()
+    assert process.sends == again.sends == []
+
+
+async def test_a_peer_is_found_by_a_name_that_one_has_alone(host: Machine) -> None:
+    process = await account(host)
+    process.friends = [
+        {"id": "@1", "displayname": "王芳"},
+        {"id": "@2", "displayname": "Ann"},
+        {"id": "@3", "displayname": "Ann"},
+    ]
+    known = {"@1", "@2", "@3"}
+    missing: JsonObject = {"id": None, "code": 100, "status": "object not found"}
+    process.send_answer = lambda form: SENT if form["id"] in known else missing
+    peers = {"a": "王芳", "b": "Ann", "c": "x"}
+    one, several, none = [await target(host, name, peer=peer) for name, peer in peers.items()]
+    assert (await post(host, "/notify/a", one, "m"))[0] == 200
+    for name, shown in (("b", several), ("c", none)):
+        status, answer = await post(host, f"/notify/{name}", shown, "m")
+        assert (status, answer["state"]) == (409, "refused")
+    assert process.sends is not None
+    assert [send["id"] for send in process.sends] == ["@1"]
+
+
+async def test_a_request_whose_answer_is_lost_is_made_again_under_its_key(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    tries: list[str] = []
+
+    def answer(form: Mapping[str, str]) -> JsonObject:
+        tries.append(form["idempotency_key"])
+        return SENT if len(tries) > 1 else {}
+
+    process.send_answer = answer
+    status, content = await post(host, "/notify/ops", shown, "m")
+    assert (status, content["state"]) == (200, "delivered")
+    assert len(tries) == 2
+    assert len(set(tries)) == 1
+
+
+async def storm(host: Machine, shown: str, texts: list[str]) -> Counter[str]:
+    """Have programs send texts all at once, the first 50 over HTTP; return how often which state came."""
+    found: Counter[str] = Counter()
+    ops = host.gate.targets.by_name["ops"]
+
+    async def over_http(content: str) -> None:
+        status, answer = await post(host, "/notify/ops", shown, content)
+        assert (status == 200) == (answer["state"] != "refused")
+        found[answer["state"]] += 1
+
+    async def directly(content: str) -> None:
+        verdict, _ = await host.app[NOTIFICATIONS].take(ops, Notification(content))
+        found[verdict.state] += 1
+
+    async with asyncio.timeout(PATIENCE), asyncio.TaskGroup() as group:
+        for number, content in enumerate(texts):
+            _ = group.create_task(over_http(content) if number < 50 else directly(content))
+    return found
+
+
+async def test_a_storm_of_equal_texts_is_two_messages(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    assert await storm(host, shown, ["disk failure"] * 5000) == {"delivered": 1, "waiting": 4999}
+    assert process.sends is not None
+    assert [send["content"] for send in process.sends] == ["disk failure"]
+    host.app[NOTIFICATIONS].repeats.seconds = 0.0
+    host.app[NOTIFICATIONS].repeats.look()
+    async with asyncio.timeout(PATIENCE):
+        while len(process.sends) < 2:
+            await asyncio.sleep(0.01)
+    assert [send["content"] for send in process.sends] == ["disk failure", "disk failure\n(×4999)"]
+
+
+async def test_a_storm_of_different_texts_is_refused_beyond_the_targets_rate(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    found = await storm(host, shown, [f"event {number}" for number in range(5000)])
+    assert process.sends is not None
+    assert found["delivered"] == len(process.sends)
+    assert 60 <= len(process.sends) < 1000
+    assert found["refused"] == 5000 - len(process.sends)
+    async with host.http.post("/notify/ops", data="one more", headers=bearer(shown)) as answer:
+        assert answer.status == 200 or (answer.status, int(answer.headers["Retry-After"]) > 0) == (429, True)
+
+
+async def test_counts_survive_the_end_of_the_controller(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as host:
+        process, shown = await account(host), await target(host)
+        for _ in range(3):
+            assert (await post(host, "/notify/ops", shown, "again", Priority="high"))[0] == 200
+        # What a kill would leave is what is on disk once the caller was answered.
+        assert b'"count": 2' in host.paths.notify_repeats.read_bytes()
+        assert process.sends is not None
+        assert len(process.sends) == 1
+        key = json.loads(host.paths.notify_repeats.read_bytes())["repeats"][0]["key"]
+    async with Machine(tmp_path) as host:
+        process = await account(host)
+        async with asyncio.timeout(PATIENCE):
+            while not process.sends:
+                host.app[NOTIFICATIONS].repeats.look()
+                await asyncio.sleep(0.01)
+        [send] = process.sends
+        assert (send["content"], send["urgent"], send["idempotency_key"]) == ("again\n(×2)", "1", key)
+        async with asyncio.timeout(PATIENCE):
+            while b"again" in host.paths.notify_repeats.read_bytes():
+                await asyncio.sleep(0.01)
+
+
+async def test_a_text_that_was_refused_is_no_first_one(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    process.send_answer = lambda _: {"id": None, "code": -8, "status": "the daily limit is used up"}
+    for _ in range(2):
+        assert (await post(host, "/notify/ops", shown, "m"))[0] == 409
+    process.send_answer = lambda _: SENT
+    assert (await post(host, "/notify/ops", shown, "m"))[1]["state"] == "delivered"
+    assert process.sends is not None
+    assert len(process.sends) == 1
+
+
+def test_repeats_are_counted_for_a_minute() -> None:
+    assert REPEAT_SECONDS == 60.0

@@ -1,0 +1,86 @@
+"""What callers are answered, in the form of their dialect, with the state of the send added."""
+
+import time
+from datetime import UTC, datetime
+from hashlib import sha256
+
+from aiohttp import web
+
+from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.notify.notification import Notification
+from wxcontroller.controller.notify.sending import Verdict
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import text_fields
+
+# Clients show or store until when the server keeps a message; ours keeps none.
+_EXPIRES_SECONDS = 12 * 3600
+
+
+def ntfy(target: str, notification: Notification, verdict: Verdict) -> web.Response:
+    """Return ntfy's message, or its form of an error."""
+    if verdict.refused:
+        return _ntfy_failure(verdict.status, str(verdict.reason), _state(verdict))
+    now, tags = int(time.time()), list[JsonValue](notification.tags)
+    answer: JsonObject = {
+        "id": _short(verdict.id or f"{target}{time.time_ns()}"),
+        "time": now,
+        "expires": now + _EXPIRES_SECONDS,
+        "event": "message",
+        "topic": target,
+        "message": notification.message or "triggered",
+        "priority": notification.priority,
+    }
+    if notification.title:
+        answer["title"] = notification.title
+    if tags:
+        answer["tags"] = tags
+    return json_response({**answer, **_state(verdict)})
+
+
+def ntfy_failure(problem: WxError) -> web.Response:
+    """Return the answer to a request that cannot be carried out."""
+    return _ntfy_failure(problem.status, str(problem), {"state": "refused", **text_fields(reason=problem.full_text)})
+
+
+def _ntfy_failure(status: int, words: str, more: JsonObject) -> web.Response:
+    answer: JsonObject = {"code": status * 100, "http": status, "error": words}
+    return json_response({**answer, **more}, status)
+
+
+def gotify(_: str, notification: Notification, verdict: Verdict) -> web.Response:
+    """Return Gotify's message, or its form of an error."""
+    if verdict.refused:
+        return _gotify_failure(verdict.status, str(verdict.reason), _state(verdict))
+    answer: JsonObject = {
+        "id": time.time_ns() // 1_000_000,
+        "appid": 1,
+        "message": notification.message,
+        "title": notification.title,
+        "priority": notification.priority,
+        "date": datetime.now(UTC).isoformat(),
+    }
+    return json_response({**answer, **_state(verdict)})
+
+
+def gotify_failure(problem: WxError) -> web.Response:
+    """Return the answer to a request that cannot be carried out."""
+    return _gotify_failure(
+        problem.status, str(problem), {"state": "refused", **text_fields(reason=problem.full_text)}
+    )
+
+
+def _gotify_failure(status: int, words: str, more: JsonObject) -> web.Response:
+    answer: JsonObject = {"error": "refused", "errorCode": status, "errorDescription": words}
+    return json_response({**answer, **more}, status)
+
+
+def _state(verdict: Verdict) -> JsonObject:
+    send: JsonObject = {"send_id": verdict.id} if verdict.id else {}
+    reason = text_fields(reason=verdict.reason) if verdict.reason else {}
+    return {"state": verdict.state, **reason, **send}
+
+
+def _short(value: str) -> str:
+    """Return an id as short as ntfy's, which clients expect."""
+    return sha256(value.encode()).hexdigest()[:12]

@@ -1,0 +1,298 @@
+"""Reading a notification from a request, whatever dialect its sender speaks.
+
+Where the same field may stand in several places, the first of these counts: header, query, body. Programs that send
+no Content-Type, or a form's for a plain text (``curl -d text``), are common: a body is a form or JSON only if it
+has one of the fields, and is the message's text otherwise. A body with a file name is that file, as ntfy has it.
+"""
+
+import asyncio
+import base64
+import binascii
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from email.header import decode_header, make_header
+
+from aiohttp import web
+
+from wxcontroller.controller.body import has_body, whole
+from wxcontroller.controller.context import context
+from wxcontroller.controller.notify.notification import (
+    DEFAULT,
+    HIGH,
+    HIGHEST,
+    LOWEST,
+    Attachment,
+    BadNotification,
+    Notification,
+    checked,
+)
+from wxcontroller.controller.notify.webhooks import of_webhook
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
+from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.messages import N_
+from wxcontroller.openwx import parameters
+from wxcontroller.openwx.parameters import BadParameter
+
+# Of a body that is no file. Alertmanager sends all alerts of a group, Grafana with their values.
+TEXT_BODY_BYTES = 1 << 20
+_JSON_VALUES = 50_000
+# Every name by which ntfy's clients spell a field, in headers and queries.
+_NAMES: Mapping[str, tuple[str, ...]] = {
+    "message": ("x-message", "message", "m"),
+    "title": ("x-title", "title", "t"),
+    "priority": ("x-priority", "priority", "prio", "p"),
+    "tags": ("x-tags", "tags", "tag", "ta"),
+    "click": ("x-click", "click"),
+    "attach": ("x-attach", "attach", "a"),
+    "filename": ("x-filename", "filename", "file", "f"),
+    "delay": ("x-delay", "delay", "x-at", "at", "x-in", "in"),
+}
+# The body's names of the text, besides ntfy's: those that forms and JSON templates commonly have.
+_TEXT_FIELDS = ("message", "text", "msg", "body", "content")
+_BODY_FIELDS = frozenset({*_TEXT_FIELDS, "title", "subject"})
+_WORDS = {"min": LOWEST, "low": 2, "default": DEFAULT, "normal": DEFAULT, "high": HIGH, "max": HIGHEST, "urgent": 5}
+# Gotify's priorities go to 10; its app makes a sound from 4 and stays on the screen from 8.
+_GOTIFY_HIGH = 8
+_WEB = re.compile(r"https?://[^\s]{1,2000}")
+_FORMS = (parameters.URLENCODED, "multipart/form-data")
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A notification, and the target that its body names, "" where the path does."""
+
+    notification: Notification
+    topic: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The fields in a request's headers and query, by ntfy's names."""
+
+    fields: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def get(self, name: str) -> str:
+        return self.fields.get(name, "")
+
+
+async def ntfy(request: web.Request) -> Received:
+    """Read a request to a target's own path: ntfy's, a form, JSON, or a webhook.
+
+    Raises BadNotification, BadParameter, HTTPRequestEntityTooLarge, HTTPRequestTimeout and Busy.
+    """
+    head = _head(request)
+    if head.get("delay"):
+        raise BadNotification(N_("notifications are sent immediately; a delay is not supported"), N_("leave it out"))
+    name = head.get("filename")
+    is_file = bool(name) and has_body(request) and not head.get("attach")
+    body = b""
+    if has_body(request):
+        body = await whole(request, context(request).settings.max_body if is_file else TEXT_BODY_BYTES)
+    if is_file:
+        found = Notification(attachment=Attachment(name, body))
+    else:
+        found = await _from_body(request.headers.get("Content-Type", ""), body)
+    return Received(checked(_with_head(found, head)))
+
+
+async def ntfy_json(request: web.Request) -> Received:
+    """Read ntfy's JSON at the server's root. Raises as ``ntfy``."""
+    body = await _json(await whole(request, TEXT_BODY_BYTES))
+    topic = text(body.get("topic"))
+    if not topic:
+        raise BadNotification(N_("the JSON object has no topic"), N_("topic is the name of the target"))
+    if text(body.get("delay")):
+        raise BadNotification(N_("notifications are sent immediately; a delay is not supported"), N_("leave it out"))
+    return Received(checked(_of_fields(body)), topic)
+
+
+async def gotify(request: web.Request) -> Received:
+    """Read Gotify's message, JSON or a form. Raises as ``ntfy``."""
+    kind, body = request.headers.get("Content-Type", ""), await whole(request, TEXT_BODY_BYTES)
+    if _kind_of(kind) in _FORMS:
+        fields: JsonObject = dict(parameters.form_pairs(kind, body))
+    else:
+        fields = await _json(body)
+    click = obj(member(obj(member(obj(fields.get("extras")), "client::notification")), "click"))
+    given = fields.get("priority")
+    number = _number(given)
+    if given not in (None, "") and number is None:
+        raise BadNotification(N_("the priority is no number"), N_("Gotify's priorities are 0 to 10"))
+    return Received(
+        checked(
+            Notification(
+                message=text(fields.get("message")),
+                title=text(fields.get("title")),
+                priority=HIGH if number is not None and number >= _GOTIFY_HIGH else DEFAULT,
+                link=_link(text(click.get("url"))),
+            )
+        )
+    )
+
+
+def _head(request: web.Request) -> Head:
+    query = dict(parameters.query_pairs(parameters.query_of(request.raw_path)))
+    lowered = {name.lower(): value for name, value in query.items()}
+    found: dict[str, str] = {}
+    for name, spelled in _NAMES.items():
+        # The short names are headers of other meanings, as in ntfy they count in both.
+        for word in spelled:
+            value = _header(request.headers.get(word, "")) or lowered.get(word, "")
+            if value:
+                found[name] = value
+                break
+    return Head(found)
+
+
+def _header(value: str) -> str:
+    """Return a header's text: UTF-8 as it is, or encoded as in mails (RFC 2047), which ntfy takes too."""
+    value = value.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    if "=?" not in value:
+        return value.strip()
+    try:
+        return str(make_header(decode_header(value))).strip()
+    except (ValueError, LookupError, UnicodeError, binascii.Error):
+        return value.strip()
+
+
+def _with_head(found: Notification, head: Head) -> Notification:
+    """Add what headers and query say; they count more than the body."""
+    url = head.get("attach")
+    if url and not _WEB.fullmatch(url):
+        raise BadNotification(N_("the attachment is no http address"), N_("give an http:// or https:// URL"))
+    message = head.get("message").replace("\\n", "\n")  # as ntfy: a header has one line
+    attachment = Attachment(head.get("filename"), url=url) if url else found.attachment
+    return replace(
+        found,
+        message=message or found.message,
+        title=head.get("title") or found.title,
+        priority=_priority(head.get("priority")) if head.get("priority") else found.priority,
+        tags=_tags(head.get("tags")) or found.tags,
+        link=_link(head.get("click")) or found.link,
+        attachment=attachment,
+    )
+
+
+async def _from_body(kind: str, body: bytes) -> Notification:
+    plain = _kind_of(kind)
+    if plain in _FORMS:
+        fields = _form_fields(kind, body)
+        if "data" in fields and plain != parameters.URLENCODED:  # Uptime Kuma's form
+            return _of_json(await _json(fields["data"].encode()))
+        if fields.keys() & _BODY_FIELDS:
+            return _of_fields(dict(fields))
+        if plain != parameters.URLENCODED:
+            raise _unknown()
+    elif plain == "application/json":
+        return _of_json(await _json(body))
+    elif body[:1] == b"{":
+        try:
+            parsed = await _json(body)
+        except BadNotification:
+            parsed = {}
+        if parsed.keys() & _BODY_FIELDS or of_webhook(parsed):
+            return _of_json(parsed)
+    try:
+        return Notification(message=body.decode())
+    except UnicodeDecodeError:
+        raise BadNotification(
+            N_("the body is no UTF-8 text"), N_("for a file, add its name: ?filename=NAME")
+        ) from None
+
+
+def _form_fields(kind: str, body: bytes) -> dict[str, str]:
+    try:
+        return dict(parameters.form_pairs(kind, body))
+    except BadParameter:
+        if _kind_of(kind) != parameters.URLENCODED:
+            raise
+        return {}  # a text that only claims to be a form
+
+
+def _of_json(body: JsonObject) -> Notification:
+    found = of_webhook(body)
+    if found is not None:
+        return found
+    if not body.keys() & _BODY_FIELDS:
+        raise _unknown()
+    return _of_fields(body)
+
+
+def _of_fields(body: JsonObject) -> Notification:
+    """Return what our own JSON or form says, and ntfy's JSON."""
+    words = next((text(body[name]) for name in _TEXT_FIELDS if text(body.get(name))), "")
+    url, name, data = text(body.get("attach")), text(body.get("filename")), text(body.get("attachment"))
+    if url and not _WEB.fullmatch(url):
+        raise BadNotification(N_("the attachment is no http address"), N_("give an http:// or https:// URL"))
+    attachment = Attachment(name, url=url) if url else None
+    if data and attachment is None:
+        try:
+            attachment = Attachment(name or "attachment", base64.b64decode(data, validate=True))
+        except (binascii.Error, ValueError):
+            raise BadNotification(N_("the attachment is not base64"), N_("or send the file as the body")) from None
+    given = body.get("priority")
+    return Notification(
+        message=words,
+        title=text(body.get("title")) or text(body.get("subject")),
+        priority=DEFAULT if given in (None, "") else _priority(given),
+        tags=_tags(body.get("tags")),
+        link=_link(text(body.get("click"))),
+        attachment=attachment,
+    )
+
+
+def _unknown() -> BadNotification:
+    return BadNotification(
+        N_("the body has none of the fields of a notification"),
+        N_(
+            "send message (or text), and title, priority and tags if wanted; see the page notifications of the manual"
+        ),
+    )
+
+
+def _priority(given: JsonValue) -> int:
+    """Return ntfy's priority from a number or word. Raises BadNotification."""
+    number = _number(given)
+    if number is None and isinstance(given, str):
+        number = _WORDS.get(given.strip().lower())
+    if number is None or not LOWEST <= number <= HIGHEST:
+        raise BadNotification(N_("the priority is not valid"), N_("use 1 to 5, or min, low, default, high or max"))
+    return number
+
+
+def _number(given: JsonValue) -> int | None:
+    if isinstance(given, bool):
+        return None
+    if isinstance(given, int | float):
+        return int(given)
+    return int(given) if isinstance(given, str) and re.fullmatch(r"[0-9]{1,3}", given.strip()) else None
+
+
+def _tags(given: JsonValue) -> tuple[str, ...]:
+    listed = given.split(",") if isinstance(given, str) else [text(each) for each in items(given)]
+    return tuple(tag.strip() for tag in listed[:20] if tag.strip())
+
+
+def _link(given: str) -> str:
+    """Return the address to open. One of an app's own is of no use in WeChat."""
+    return given if _WEB.fullmatch(given) else ""
+
+
+def _kind_of(content_type: str) -> str:
+    return content_type.partition(";")[0].strip().lower()
+
+
+async def _json(body: bytes) -> JsonObject:
+    """Read a JSON object. Raises BadNotification."""
+    try:
+        parsed = read_json(body, values=_JSON_VALUES) if len(body) < _JSON_VALUES else await _read_long(body)
+    except ValueError:
+        raise BadNotification(N_("the body is not JSON"), N_("send a JSON object in UTF-8")) from None
+    if not isinstance(parsed, dict):
+        raise BadNotification(N_("the body is not a JSON object"), N_("send a JSON object"))
+    return parsed
+
+
+async def _read_long(body: bytes) -> JsonValue:
+    return await asyncio.to_thread(read_json, body, values=_JSON_VALUES)

@@ -1,0 +1,209 @@
+"""Passing a notification on to its target's account, and what became of it.
+
+The account's program gets an ordinary send with an idempotency key of ours: if the connection breaks, the same
+request is made again, and the message goes out once. Programs of 2.0.0 know all of this except ``urgent``, which
+they ignore.
+"""
+
+import asyncio
+import uuid
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from urllib.parse import quote_plus, urlencode
+
+from wxcontroller.controller.account_port.client import AccountPorts, NotAnswering, NotRunning, PortFailure
+from wxcontroller.controller.notify.notification import Attachment
+from wxcontroller.controller.registry import Registry
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json, text
+from wxcontroller.core.jsontypes import field as member
+from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.notifytargets import NotifyTarget
+
+# Programs that notify wait for the answer, mostly for 10 to 30 seconds, and count no answer as a failure.
+ANSWER_SECONDS = 8.0
+_SEARCH_SECONDS = 5.0
+_PAUSE = 0.5
+_ANSWER_VALUES = 5000
+_NOT_FOUND, _QUEUED, _UNKNOWN_WORD = 100, -7, "unknown data"  # openwx-api 0; client/sends/model.py
+# In this order: the first by which somebody is found decides, as in wxctl send.
+_FRIEND_KEYS = ("displayname", "markname", "name")
+_GROUP_KEYS = ("displayname", "name")
+REFUSED, UNKNOWN, WAITING = "refused", "unknown", "waiting"
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What became of a notification: the ``state`` of its send, why if it is not simply sent, and the send's id.
+
+    ``status`` is the HTTP status of a refusal, ``retry_after`` after how many seconds it may end. ``passing``: it may
+    end, as that of an account that is stopped.
+    """
+
+    state: str
+    reason: Text = NOTHING
+    id: str = ""
+    status: int = 409
+    passing: bool = False
+    retry_after: int = 0
+
+    @property
+    def refused(self) -> bool:
+        return self.state == REFUSED
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Sends to targets."""
+
+    registry: Registry
+    ports: AccountPorts
+
+    async def send(
+        self, target: NotifyTarget, content: str, urgent: bool, attachment: Attachment | None, key: str
+    ) -> Verdict:
+        """Send to a target and return what became of it, after ANSWER_SECONDS at the latest. Raises nothing.
+
+        Args:
+            key: the idempotency key: the same for the same notification.
+        """
+        account = None if target.removed else self.registry.find(target.account)
+        if account is None:
+            return _refused(N_("account {account} was removed"), account=target.account)
+        if account.driver != target.driver:
+            return _refused(
+                N_(
+                    "account {account} has the driver {driver} now, and everybody has another id there; "
+                    "add the target again"
+                ),
+                account=target.account,
+                driver=account.driver,
+            )
+        fields = {"content": content} if content else {}
+        if urgent:
+            fields["urgent"] = "1"
+        latest = asyncio.get_running_loop().time() + ANSWER_SECONDS
+        answer = await self._sent(account, target, {**fields, "id": target.peer}, attachment, key, latest)
+        if isinstance(answer, Verdict) or integer(answer.get("code")) != _NOT_FOUND:
+            return answer if isinstance(answer, Verdict) else _verdict(answer)
+        found = await self._search(account, target)
+        if isinstance(found, Verdict):
+            return found
+        answer = await self._sent(account, target, {**fields, "id": found}, attachment, f"{key}-2", latest)
+        return answer if isinstance(answer, Verdict) else _verdict(answer)
+
+    async def _sent(
+        self,
+        account: Account,
+        target: NotifyTarget,
+        fields: Mapping[str, str],
+        attachment: Attachment | None,
+        key: str,
+        latest: float,
+    ) -> JsonObject | Verdict:
+        """Make the call, again if no answer came; return the answer, or what is known without one."""
+        path = "/openwx/send_group_message" if target.is_group else "/openwx/send_friend_message"
+        loop, lost = asyncio.get_running_loop(), NOTHING
+        while True:
+            headers, body = _encoded({**fields, "idempotency_key": key}, attachment)
+            try:
+                _, content = await self.ports.exchange(
+                    account, path, max(0.1, latest - loop.time()), Scope.SEND, "POST", headers, body
+                )
+            except NotRunning as problem:
+                if not lost:
+                    return Verdict(REFUSED, problem.text, passing=True)
+            except NotAnswering as problem:
+                if problem.timed_out:
+                    return Verdict(WAITING, Text(N_("there is no result yet; the message stays in the queue")))
+                lost = problem.text
+            else:
+                answer = obj(_json(content))
+                if isinstance(answer.get("code"), int):
+                    return answer
+                return Verdict(UNKNOWN, Text(N_("the account's program gave an answer without a code")))
+            if loop.time() + _PAUSE >= latest:
+                return Verdict(UNKNOWN, lost)
+            await asyncio.sleep(_PAUSE)
+
+    async def _search(self, account: Account, target: NotifyTarget) -> str | Verdict:
+        """Return the id of the only one with the peer's name."""
+        call, keys = ("search_group", _GROUP_KEYS) if target.is_group else ("search_friend", _FRIEND_KEYS)
+        for key in keys:
+            path = f"/openwx/{call}?{key}={quote_plus(target.peer)}"
+            try:
+                _, content = await self.ports.exchange(account, path, _SEARCH_SECONDS, Scope.READ, "GET")
+            except PortFailure as problem:
+                return Verdict(REFUSED, problem.text, passing=True)
+            ids = [text(member(one, "id")) for one in items(_json(content))]
+            if len(ids) > 1:
+                return _refused(N_("{peer} is the name of several; add the target with an id"), peer=target.peer)
+            if ids and ids[0]:
+                return ids[0]
+        return _refused(N_("account {account} knows nobody named {peer}"), account=target.account, peer=target.peer)
+
+
+def _json(content: bytes) -> JsonValue:
+    """Return an account's answer, None for what is no JSON, or too much of it."""
+    try:
+        return read_json(content, values=_ANSWER_VALUES)
+    except ValueError:
+        return None
+
+
+def new_key() -> str:
+    """Return an idempotency key for a new notification."""
+    return f"notify-{uuid.uuid4()}"
+
+
+def _verdict(answer: JsonObject) -> Verdict:
+    """Return what an account's answer to a send says. Routes without reply windows give no state."""
+    code, state, identity = integer(answer.get("code"), -1), text(answer.get("state")), text(answer.get("id"))
+    why = Text(N_("{reason}"), reason=one_line(answer.get("status"))) if answer.get("status") else NOTHING
+    if code == 0:
+        done = state if state in ("delivered", "accepted") else "delivered" if identity else "accepted"
+        return Verdict(done, id=identity)
+    if code == _QUEUED:
+        return Verdict("held" if state == "held" else WAITING, why, identity)
+    if state == UNKNOWN or text(answer.get("status")) == _UNKNOWN_WORD:
+        return Verdict(UNKNOWN, Text(N_("{reason}"), reason=one_line(answer.get("reason"))))
+    return Verdict(REFUSED, why, passing=code == -3)  # -3: it is not logged in
+
+
+def _refused(message: str, **values: str) -> Verdict:
+    return Verdict(REFUSED, Text(message, **values))
+
+
+def _encoded(
+    fields: Mapping[str, str], attachment: Attachment | None
+) -> tuple[dict[str, str], bytes | AsyncIterator[bytes]]:
+    """Return headers and body of a send."""
+    if attachment is None:
+        return _form(fields)
+    if attachment.url:
+        named = {"media_name": attachment.name} if attachment.name else {}
+        return _form({**fields, **named, "media_path": attachment.url})
+    boundary = uuid.uuid4().hex
+    head = "".join(
+        f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+        for name, value in {**fields, "media_name": attachment.name}.items()
+    ).encode()
+    head += f'--{boundary}\r\nContent-Disposition: form-data; name="media_data"\r\n\r\n'.encode()
+    tail = f"\r\n--{boundary}--\r\n".encode()
+    headers = {
+        "Content-Type": f"multipart/form-data; boundary={boundary}",
+        "Content-Length": str(len(head) + len(attachment.content) + len(tail)),
+    }
+
+    async def pieces() -> AsyncIterator[bytes]:
+        yield head
+        yield attachment.content  # not joined: it would be in memory twice
+        yield tail
+
+    return headers, pieces()
+
+
+def _form(fields: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+    body = urlencode(fields).encode()
+    return {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}, body

@@ -1,0 +1,90 @@
+"""/v1/targets: notification targets (core/notifytargets.py). For administrators: a target is a token."""
+
+import asyncio
+
+from aiohttp import web
+
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import BadRequest, json_response
+from wxcontroller.controller.v1.accounts import json_object
+from wxcontroller.controller.v1.calls import call
+from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.messages import N_
+from wxcontroller.core.notifytargets import new_target
+from wxcontroller.openwx.describing import SWITCH, TEXT, Parameter, Schema, listing, record
+
+_REMEDY = N_('send {"name": "ops", "account": "alice", "peer": "filehelper"}')
+
+
+async def listed(request: web.Request) -> web.Response:
+    """GET: all targets, without their tokens."""
+    found = await asyncio.to_thread(context(request).targets.read)
+    targets: list[JsonValue] = [each.as_json() for each in found.by_name.values()]
+    return json_response({"targets": targets})
+
+
+async def one(request: web.Request) -> web.Response:
+    """GET /v1/targets/{target}. Raises UnknownTarget."""
+    found = await asyncio.to_thread(context(request).targets.read)
+    return json_response(found.named(request.match_info["target"]).as_json())
+
+
+async def add(request: web.Request) -> web.Response:
+    """POST ``{"name", "account", "peer", "group"}``: the answer has the token, which is shown only here."""
+    shared, body = context(request), await json_object(request, _REMEDY)
+    name, account, peer, group = (body.get(key) for key in ("name", "account", "peer", "group"))
+    if not (isinstance(name, str) and isinstance(account, str) and isinstance(peer, str)):
+        raise BadRequest(N_("name, account and peer must be texts"), _REMEDY)
+    if group is not None and not isinstance(group, bool):
+        raise BadRequest(N_("group must be true or false"), _REMEDY)
+    known = shared.accounts.account(account)
+    token, target = new_target(name, known.name.name, peer, group is True, known.driver)
+    await asyncio.to_thread(shared.targets.add, target)
+    return json_response({**target.as_json(), "token": token}, 201)
+
+
+async def remove(request: web.Request) -> web.Response:
+    """DELETE /v1/targets/{target}: its token is worthless at once. Raises UnknownTarget."""
+    target = await asyncio.to_thread(context(request).targets.remove, request.match_info["target"])
+    return json_response({"name": target.name, "removed": True})
+
+
+def _said(schema: Schema, meaning: str) -> Schema:
+    return {**schema, "description": meaning}
+
+
+_FIELDS: dict[str, Schema] = {
+    "name": _said(TEXT, "its name, also in the URL"),
+    "id": _said(TEXT, "the id of its token"),
+    "account": _said(TEXT, "the account that sends"),
+    "peer": _said(TEXT, "the id or name of the person or group that gets the messages"),
+    "group": _said(SWITCH, "whether the peer is a group"),
+    "driver": _said(TEXT, "the account's driver when the target was added; with another one it is refused"),
+    "created": _said(TEXT, "when it was added, in UTC"),
+    "removed": _said(SWITCH, "whether its account was removed; nothing is sent then"),
+}
+_TARGET = record(_FIELDS, meaning="where a program's notifications go")
+_NAME = Parameter("target", "the target's name", place="path")
+CALLS = (
+    call("GET", "targets", listed, "notification targets", record({"targets": listing(_TARGET)})),
+    call(
+        "POST",
+        "targets",
+        add,
+        "add one; the answer has its token, which is not shown again",
+        record({**_FIELDS, "token": _said(TEXT, "the token, for this target only")}),
+        (404, 409),
+        body=record({"name": TEXT, "account": TEXT, "peer": TEXT, "group": SWITCH}, ("group",)),
+        status=201,
+    ),
+    call("GET", "targets/{target}", one, "one of them", _TARGET, (404,), (_NAME,)),
+    call(
+        "DELETE",
+        "targets/{target}",
+        remove,
+        "remove one; its token ends",
+        record({"name": TEXT, "removed": SWITCH}),
+        (404,),
+        (_NAME,),
+    ),
+)
