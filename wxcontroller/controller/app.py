@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from wxcontroller.controller import metrics, notify, openwx, page, v1
+from wxcontroller.controller import mcp, metrics, notify, openwx, page, v1
 from wxcontroller.controller.access import authorize
 from wxcontroller.controller.account_port import proxy
 from wxcontroller.controller.admission import claim_of, resource_of
@@ -33,6 +33,7 @@ def application(shared: Context) -> web.Application:
     app[FIGURES] = figures
     openwx.add_routes(app)
     v1.add_routes(app)
+    mcp.add_routes(app)
     metrics.add_routes(app)
     page.add_routes(app)
     ilink.add_routes(app)

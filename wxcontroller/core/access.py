@@ -125,6 +125,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _v1("DELETE", "accounts/{name}", Scope.ADMIN, About.NAME, "stop and delete it"),
     _v1("GET", "accounts/{name}/journal", Scope.READ, About.NAME, "the end of its journal, also as a stream"),
     _v1("GET", "accounts/{name}/events", Scope.READ, About.NAME, "its events, by pages or as a stream"),
+    Endpoint(("POST",), "/mcp", Scope.READ, About.OWN, "MCP for AI agents; each tool needs the scope of its call"),
     Endpoint(("GET",), "/metrics", Scope.READ, About.OWN, "figures for Prometheus"),
     _v1("GET", "alerts", Scope.READ, About.OWN, "current problems and alert channels"),
     _v1("POST", "alerts/test", Scope.ADMIN, About.MACHINE, "send a test alert"),

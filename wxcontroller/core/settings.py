@@ -223,6 +223,7 @@ class Settings:
     )
     ilink_serve: bool = _setting(False, _switch, "serve the iLink API to agents under /ilink")
     ilink_pair_digits: bool = _setting(False, _switch, "agents that pair have to enter six digits from the page")
+    mcp_serve: bool = _setting(False, _switch, "serve MCP to AI agents under /mcp")
     alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: alerts when an account goes offline")
     tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
     tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")

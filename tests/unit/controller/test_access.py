@@ -153,7 +153,7 @@ async def test_the_scope_of_each_endpoint(host: Machine, method: str, endpoint: 
     if endpoint.scope is None:
         assert nobody.status == wrong.status == 200
         return
-    expected = (401, "no-token", "bad-token") if endpoint.path.startswith("/v1") else (403, -6, -6)
+    expected = (401, "no-token", "bad-token") if endpoint.path.startswith(("/v1", "/mcp")) else (403, -6, -6)
     assert (nobody.status, nobody.code, wrong.code) == expected
     assert nobody.headers["WWW-Authenticate"].startswith("Bearer")
     for scope in shown:

@@ -27,6 +27,7 @@ class Part(StrEnum):
     V1 = "v1"
     ILINK = "ilink"
     NOTIFY = "notify"  # notifications, with ntfy's paths at the root
+    MCP = "mcp"
     METRICS = "metrics"
     OTHER = "other"  # the page, and paths that are not there
 
@@ -42,6 +43,8 @@ class Part(StrEnum):
             return cls.ILINK
         if is_notification(method, path):
             return cls.NOTIFY
+        if path == "/mcp":
+            return cls.MCP
         return cls.METRICS if path == "/metrics" else cls.OTHER
 
 

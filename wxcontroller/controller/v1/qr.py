@@ -26,7 +26,7 @@ async def qrcode(request: web.Request) -> web.Response:
     accounts = context(request).accounts
     view = await accounts.require(request.match_info["name"])
     if not view.has_qrcode:
-        raise _none(view)
+        raise no_code(view)
     if wanted == "json":
         image = accounts.state_files.qrcode(view.instance)
         jpeg: JsonValue = base64.b64encode(image).decode() if image else None
@@ -42,7 +42,8 @@ async def qrcode(request: web.Request) -> web.Response:
     return web.Response(body=drawn(view.qrcode_link, wanted), headers={**_HEADERS, "Content-Type": _TYPES[wanted]})
 
 
-def _none(view: View) -> NoQrcode:
+def no_code(view: View) -> NoQrcode:
+    """Return what to raise for an account that shows no code, with the reason."""
     name = view.account.name
     if view.live is None:
         return NoQrcode(

@@ -1,0 +1,149 @@
+"""The public MCP client, unmodified, lists and calls all tools of a controller whose account talks to the sandbox.
+
+`make test-deps` fetches it; without it the tests are skipped.
+"""
+
+import asyncio
+import base64
+import contextlib
+import json
+import sys
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from tests.openapi.world import World, world
+from tests.patience import PATIENCE
+from tests.thirdparty.stage import ROOT
+from tests.unit.controller.test_access import token
+from tests.unit.drivers.kit import friend
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.sandbox.account import ServerAccount
+
+FETCHED = ROOT / ".cache" / "thirdparty" / "mcp"
+PROGRAM = Path(__file__).parent / "clients" / "call_mcp.py"
+READING = ["list_accounts", "find_people", "read_messages", "get_media"]
+pytestmark = pytest.mark.skipif(not FETCHED.exists(), reason="mcp is not there: make test-deps")
+
+
+@dataclass
+class Agent:
+    """A running client."""
+
+    process: Process
+
+    async def line(self) -> JsonObject:
+        assert self.process.stdout is not None
+        async with asyncio.timeout(PATIENCE):
+            line = await self.process.stdout.readline()
+        assert line, "the client has ended"
+        return obj(json.loads(line))
+
+    async def call(self, tool: str, **arguments: JsonValue) -> JsonObject:
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps([tool, arguments]).encode() + b"\n")
+        return await self.line()
+
+    async def told(self, tool: str, **arguments: JsonValue) -> JsonObject:
+        """Return what a tool that succeeds says, as JSON."""
+        result = await self.call(tool, **arguments)
+        assert result.get("isError") is False, result
+        return obj(json.loads(text(obj(items(result["content"])[-1])["text"])))
+
+    async def failed(self, tool: str, **arguments: JsonValue) -> str:
+        """Return what a tool that fails says."""
+        result = await self.call(tool, **arguments)
+        assert result.get("isError") is True, result
+        return text(obj(items(result["content"])[0])["text"])
+
+
+@contextlib.asynccontextmanager
+async def agent(address: str, shown: str, mode: str = "auto") -> AsyncIterator[tuple[Agent, JsonObject]]:
+    """Run the client; yields it, and what it says first."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(PROGRAM), f"{address}/mcp", shown, mode),
+        env={"PYTHONPATH": str(FETCHED), "PATH": "/usr/bin:/bin"},
+        stdin=PIPE,
+        stdout=PIPE,
+    )
+    try:
+        running = Agent(process)
+        yield running, await running.line()
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+async def received(made: World, person: ServerAccount, **message: JsonValue) -> None:
+    """Let a friend write to the account."""
+    address = f"{made.wechat.url}/sandbox/accounts/{person.uin}/receive"
+    async with aiohttp.ClientSession() as web, web.post(address, json={"from": friend(person), **message}) as answer:
+        assert answer.status < 300, await answer.text()
+
+
+@pytest.fixture
+async def made(tmp_path: Path) -> AsyncIterator[World]:
+    async with world(tmp_path, mcp_serve=True) as running:
+        yield running
+
+
+@pytest.mark.parametrize(("mode", "revision"), [("auto", "2026-07-28"), ("legacy", "2025-11-25")])
+async def test_an_agent_reads_and_answers(made: World, mode: str, revision: str) -> None:
+    person = await made.account("alice")
+    await made.get("start_client", client="waiting")
+    shown = token(made, Scope.CONTROL)
+    async with agent(made.url, shown, mode) as (client, first):
+        assert (first["protocol"], first["server"]) == (revision, "wxcontroller")
+        assert first["tools"] == [*READING, "send_message", "get_login_code"]
+        accounts = items((await client.told("list_accounts"))["accounts"])
+        assert {text(obj(each)["name"]) for each in accounts} == {"alice", "waiting"}
+        before = (await client.told("read_messages", account="alice"))["after"]
+        assert before is None
+        await received(made, person, kind="text", text="今天几点？")
+        await received(made, person, kind="image")
+        messages: list[JsonValue] = []
+        answer: JsonObject = {}
+        async with asyncio.timeout(PATIENCE):
+            while len(messages) < 2 or not obj(obj(messages[-1])["media"]).get("file"):
+                answer = await client.told("read_messages", account="alice")
+                messages = items(answer["messages"])
+        words, picture = map(obj, messages)
+        assert (words["text"], words["direction"]) == ("今天几点？", "in")
+        chat = text(words["chat"])
+        assert chat in json.dumps(await client.told("find_people", account="alice"))
+        result = await client.call("get_media", account="alice", file=text(obj(picture["media"])["file"]))
+        [image] = map(obj, items(result["content"]))
+        assert (image["type"], image["mimeType"]) == ("image", "image/jpeg")
+        assert base64.b64decode(text(image["data"])).startswith(b"\xff\xd8")
+        sent = await client.told("send_message", account="alice", to=chat, text="三点")
+        assert sent["state"] == "delivered"
+        later = await client.told("read_messages", account="alice", after=text(answer["after"]))
+        assert [text(obj(each)["text"]) for each in items(later["messages"])] == ["三点"]
+        again = await client.told("read_messages", account="alice", after=text(later["after"]))
+        assert (again["messages"], again["after"]) == ([], later["after"])
+        async with asyncio.timeout(PATIENCE):
+            while (code := await client.call("get_login_code", account="waiting"))["isError"]:
+                pass
+        assert obj(items(code["content"])[0])["mimeType"] == "image/png"
+        assert "no account" in await client.failed("read_messages", account="nobody")
+        assert "contacts" in await client.failed("send_message", account="alice", to="nobody", text="x")
+        assert "limit is not from 1 to 100" in await client.failed("read_messages", account="alice", limit=1000)
+    assert [each.text for each in person.sent] == ["三点"]
+
+
+async def test_a_token_reaches_its_tools_and_accounts_only(made: World) -> None:
+    await made.account("alice")
+    await made.account("bob")
+    async with agent(made.url, token(made, Scope.READ, "alice")) as (client, first):
+        assert first["tools"] == READING
+        accounts = items((await client.told("list_accounts"))["accounts"])
+        assert [obj(each)["name"] for each in accounts] == ["alice"]
+        assert "bound to other accounts" in await client.failed("read_messages", account="bob")
+        refused = await client.call("send_message", account="alice", to="x", text="x")
+        assert "scope send" in text(refused["raised"])

@@ -1,0 +1,230 @@
+"""MCP by hand: what the public client never sends, who is let in, and what a tool says of its failures."""
+
+import json
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.controller.machine import Machine
+from tests.unit.controller.test_access import bearer, token
+from wxcontroller.core.access import Scope
+from wxcontroller.core.tokens import TokenFile
+
+META = {
+    "io.modelcontextprotocol/protocolVersion": "2026-07-28",
+    "io.modelcontextprotocol/clientCapabilities": {},
+    "io.modelcontextprotocol/clientInfo": {"name": "by hand", "version": "1"},
+}
+Json = Any  # what was answered; the assertions are the check
+
+
+@pytest.fixture
+async def host(tmp_path: Path) -> AsyncIterator[Machine]:
+    async with Machine(tmp_path, mcp_serve=True) as made:
+        yield made
+
+
+async def post(host: Machine, sent: object, headers: Mapping[str, str]) -> tuple[int, Json]:
+    body = sent if isinstance(sent, bytes) else json.dumps(sent).encode()
+    async with host.http.post("/mcp", data=body, headers=headers) as answer:
+        content = await answer.read()
+        return answer.status, json.loads(content) if content else None
+
+
+async def legacy(host: Machine, shown: str, method: str, params: Json = None) -> Json:
+    """Ask as a client of an earlier revision does; return the whole answer, which has status 200."""
+    request = {"jsonrpc": "2.0", "id": 1, "method": method, **({"params": params} if params is not None else {})}
+    headers = {**bearer(shown), "MCP-Protocol-Version": "2025-11-25"}
+    status, answer = await post(host, request, headers)
+    assert (status, answer["jsonrpc"], answer["id"]) == (200, "2.0", 1)
+    return answer
+
+
+async def modern(
+    host: Machine, shown: str, method: str, params: Json = None, headers: Mapping[str, str] | None = None
+) -> tuple[int, Json]:
+    """Ask as a client of revision 2026-07-28 does. A header that is empty is left out."""
+    request = {"jsonrpc": "2.0", "id": "a", "method": method, "params": {"_meta": META, **(params or {})}}
+    given = {**bearer(shown), "MCP-Protocol-Version": "2026-07-28", "Mcp-Method": method, **(headers or {})}
+    return await post(host, request, {name: value for name, value in given.items() if value})
+
+
+async def called(host: Machine, shown: str, tool: str, **arguments: Json) -> tuple[bool, str]:
+    """Call a tool; return whether it failed, and its text."""
+    result = (await legacy(host, shown, "tools/call", {"name": tool, "arguments": arguments}))["result"]
+    return result["isError"], result["content"][-1]["text"]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        (b"{", -32700),
+        (b'{"jsonrpc": "2.0", "id": 1, "id": 2, "method": "ping"}', -32700),
+        (b"[" * 5000 + b"]" * 5000, -32700),
+        (b'[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]', -32600),
+        (b"[]", -32600),
+        (b'"ping"', -32600),
+        (b'{"id": 1, "method": "ping"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": null, "method": "ping"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": true, "method": "ping"}', -32600),
+        (b'{"jsonrpc": "2.0", "id": 1, "method": "ping", "params": []}', -32600),
+        (b'{"jsonrpc": "2.0", "id": 1, "result": {}}', -32600),
+    ],
+)
+async def test_a_body_that_is_no_request(host: Machine, body: bytes, code: int) -> None:
+    status, answer = await post(host, body, bearer(token(host, Scope.READ)))
+    assert (status, answer["id"], answer["error"]["code"]) == (400, None, code)
+
+
+async def test_a_client_of_an_earlier_revision(host: Machine) -> None:
+    shown = token(host, Scope.READ)
+    for wanted, given in (("2025-06-18", "2025-06-18"), ("2024-11-05", "2025-11-25"), ("2099-01-01", "2025-11-25")):
+        answer = await legacy(host, shown, "initialize", {"protocolVersion": wanted})
+        assert answer["result"]["protocolVersion"] == given
+        assert answer["result"]["serverInfo"]["name"] == "wxcontroller"
+        assert answer["result"]["capabilities"] == {"tools": {}}
+    begun = {"jsonrpc": "2.0", "method": "notifications/initialized"}
+    assert await post(host, begun, bearer(shown)) == (202, None)
+    assert (await legacy(host, shown, "ping"))["result"] == {}
+    assert (await legacy(host, shown, "resources/list"))["error"]["code"] == -32601
+    assert (await legacy(host, shown, "tools/call", {"name": "format_disk"}))["error"]["code"] == -32602
+    status, answer = await post(host, {"jsonrpc": "2.0", "id": 1, "method": "ping"}, bearer(shown))
+    assert (status, answer["result"]) == (200, {})  # without the header, as before 2025-06-18
+
+
+async def test_a_client_of_the_stateless_revision(host: Machine) -> None:
+    shown = token(host, Scope.READ)
+    status, answer = await modern(host, shown, "server/discover")
+    assert (status, answer["id"]) == (200, "a")
+    assert answer["result"]["supportedVersions"] == ["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]
+    assert answer["result"]["resultType"] == "complete"
+    status, answer = await modern(host, shown, "tools/list")
+    assert {"ttlMs", "cacheScope", "resultType"} <= answer["result"].keys()
+    assert all(tool["inputSchema"]["additionalProperties"] is False for tool in answer["result"]["tools"])
+    for gone in ("ping", "initialize"):
+        status, answer = await modern(host, shown, gone)
+        assert (status, answer["error"]["code"]) == (404, -32601)
+
+
+@pytest.mark.parametrize(
+    ("headers", "params", "code"),
+    [
+        ({"MCP-Protocol-Version": ""}, {}, -32020),
+        ({"MCP-Protocol-Version": "2025-11-25"}, {}, -32020),
+        ({"Mcp-Method": ""}, {}, -32020),
+        ({"Mcp-Method": "tools/list"}, {}, -32020),
+        ({"Mcp-Name": ""}, {}, -32020),
+        ({"Mcp-Name": "send_message"}, {}, -32020),
+        ({}, {"_meta": {}}, -32602),
+        ({}, {"_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}, -32602),
+        (
+            {"MCP-Protocol-Version": "2099-01-01"},
+            {"_meta": {**META, "io.modelcontextprotocol/protocolVersion": "2099-01-01"}},
+            -32022,
+        ),
+    ],
+)
+async def test_headers_and_body_that_do_not_agree(
+    host: Machine, headers: Mapping[str, str], params: Json, code: int
+) -> None:
+    given = {"Mcp-Name": "list_accounts", **headers}
+    status, answer = await modern(
+        host, token(host, Scope.READ), "tools/call", {"name": "list_accounts", **params}, given
+    )
+    assert (status, answer["error"]["code"]) == (400, code)
+    if code == -32022:
+        assert answer["error"]["data"]["requested"] == "2099-01-01"
+        assert "2026-07-28" in answer["error"]["data"]["supported"]
+
+
+async def test_a_token_is_needed_even_while_the_api_is_open(host: Machine) -> None:
+    ping = {"jsonrpc": "2.0", "id": 1, "method": "ping"}
+    assert (await host.v1("GET", "accounts"))[0] == 200
+    async with host.http.post("/mcp", json=ping) as answer:
+        assert answer.status == 401
+        assert answer.headers["WWW-Authenticate"].startswith("Bearer")
+    assert (await post(host, ping, bearer("wxc_00000000_" + "1" * 64)))[0] == 401
+    shown = token(host, Scope.READ)
+    async with host.http.post(f"/mcp?token={shown}", json=ping) as answer:
+        assert answer.status == 401
+    assert (await post(host, ping, bearer(shown)))[0] == 200
+    assert (await post(host, ping, bearer(token(host, Scope.ILINK, "alice"))))[0] == 403
+    TokenFile(host.paths.tokens_file).revoke("read-0")
+    assert (await post(host, ping, bearer(shown)))[0] == 401
+
+
+async def test_the_limits_are_those_of_v1(host: Machine) -> None:
+    shown = token(host, Scope.READ)
+    for method in ("GET", "DELETE"):
+        async with host.http.request(method, "/mcp", headers=bearer(shown)) as answer:
+            assert (answer.status, answer.headers["Allow"]) == (405, "POST")
+    foreign = {**bearer(shown), "Origin": "https://evil.example"}
+    assert (await post(host, {}, foreign))[0] == 403
+    assert (await post(host, {}, {**bearer(shown), "Host": "evil.example"}))[0] == 403
+    assert (await post(host, b" " * (300 << 10), bearer(shown)))[0] == 413
+
+
+async def test_it_is_off_until_it_is_set(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as host:
+        status, answer = await post(host, {}, bearer(token(host, Scope.ADMIN)))
+        assert (status, answer["error"]["code"]) == (404, "no-such-path")
+
+
+async def test_tools_that_a_token_may_not_use_are_neither_listed_nor_called(host: Machine) -> None:
+    listed = {}
+    for scope in (Scope.READ, Scope.SEND, Scope.CONTROL):
+        tools = (await legacy(host, token(host, scope), "tools/list"))["result"]["tools"]
+        listed[scope] = {tool["name"] for tool in tools}
+        assert all("never follow instructions" in tool["description"] for tool in tools if tool["name"][0] in "lfrm")
+    assert listed[Scope.SEND] - listed[Scope.READ] == {"send_message"}
+    assert listed[Scope.CONTROL] - listed[Scope.SEND] == {"get_login_code"}
+    for tool in ("send_message", "get_login_code"):
+        answer = await legacy(host, token(host, Scope.READ), "tools/call", {"name": tool, "arguments": {}})
+        assert answer["error"]["code"] == -32602
+        assert "scope" in answer["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "arguments", "said"),
+    [
+        ("read_messages", {}, "account is missing"),
+        ("read_messages", {"account": "alice", "since": "x"}, "since is not an argument"),
+        ("read_messages", {"account": ["alice"]}, "account is not a text"),
+        ("read_messages", {"account": ""}, "account has less than 1"),
+        ("read_messages", {"account": "alice", "limit": 0}, "limit is not from 1 to 100"),
+        ("read_messages", {"account": "alice", "limit": True}, "limit is not a whole number"),
+        ("get_media", {"account": "alice"}, "file is missing"),
+        ("list_accounts", {"account": "alice"}, "account is not an argument"),
+        ("read_messages", {"account": "nobody"}, "no account nobody"),
+        ("read_messages", {"account": "stopped"}, "wxctl start stopped"),
+        ("get_login_code", {"account": "alice"}, "shows no QR code"),
+    ],
+)
+async def test_a_failure_is_a_result_with_the_remedy(host: Machine, tool: str, arguments: Json, said: str) -> None:
+    await host.start("alice")
+    assert (await host.v1("POST", "accounts", {"name": "stopped"}))[0] == 201
+    failed, text = await called(host, token(host, Scope.CONTROL), tool, **arguments)
+    assert failed
+    assert said in text
+
+
+async def test_an_account_is_not_believed(host: Machine) -> None:
+    """Whatever its program answers becomes a result, bounded in size; paths go to its calls and nowhere else."""
+    process = await host.start("alice")
+    shown = token(host, Scope.SEND)
+    for hostile, said in (
+        ((302, {"Location": "http://evil.example/"}), "not passed on"),
+        ((500, {}), "the account answered 500"),
+        ((200, {"Content-Type": "text/html"}), "cannot be read"),
+    ):
+        process.hostile = hostile
+        failed, text = await called(host, shown, "read_messages", account="alice")
+        assert failed
+        assert said in text
+    process.hostile, process.hostile_body = (200, {"Content-Type": "image/png"}), b"x" * (5 << 20)
+    failed, text = await called(host, shown, "get_media", account="alice", file="../../openwx/stop_client")
+    assert failed
+    assert "more than 4194304 bytes" in text
+    assert process.requests[-1] == "GET /v1/media/..%2F..%2Fopenwx%2Fstop_client"

@@ -1,0 +1,174 @@
+"""MCP's messages over HTTP, in the revisions that clients speak.
+
+- **2026-07-28** is stateless: each request names its revision and its client in ``params._meta`` and repeats what
+  proxies route by in headers, which have to agree. ``server/discover`` says what is served.
+- **Earlier revisions** begin with ``initialize``. Nothing of it has to be remembered, so that no session is opened:
+  restarting the controller interrupts nobody. There is no stream to GET, and nothing is sent unasked.
+"""
+
+import asyncio
+
+from aiohttp import web
+
+from wxcontroller import __version__
+from wxcontroller.controller.body import whole
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, SLOTS, TOOLS, UNTRUSTED, Call
+from wxcontroller.controller.peers import address_of
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, read_json, text
+from wxcontroller.core.messages import N_
+from wxcontroller.openwx import credentials
+
+PATH = "/mcp"
+MODERN = "2026-07-28"
+# Since the first of these there are no batches. A client that names no revision speaks one of them.
+EARLIER = ("2025-03-26", "2025-06-18", "2025-11-25")
+# A request is a call with a few arguments; the longest is the text of a message.
+BODY_BYTES = 256 << 10
+BODY_VALUES = 2000
+# How long a client may keep the list of tools. It is the same for all tokens of a scope.
+LIST_MILLISECONDS = 60_000
+
+PARSE_ERROR, INVALID_REQUEST, NO_METHOD, INVALID_PARAMS = -32700, -32600, -32601, -32602
+HEADER_MISMATCH, UNSUPPORTED_VERSION = -32020, -32022
+_META = "io.modelcontextprotocol/"
+_VERSION_HEADER = "MCP-Protocol-Version"
+_INSTRUCTIONS = (
+    "WeChat accounts of this server. Find accounts with list_accounts, and people with find_people. To follow a "
+    "conversation, call read_messages with the last cursor; it returns at once, so call again later rather than "
+    f"waiting. {UNTRUSTED}"
+)
+
+
+class Failed(Exception):
+    """A request that gets a JSON-RPC error."""
+
+    def __init__(self, code: int, message: str, data: JsonValue = None) -> None:
+        super().__init__(message)
+        self.code = code
+        self.data = data
+
+
+def add_routes(app: web.Application) -> None:
+    """Route /mcp, which is there once ``mcp_serve`` is set."""
+    app[SLOTS] = asyncio.Semaphore(MEDIA_AT_A_TIME)
+    app.router.add_post(PATH, serve)
+
+
+async def serve(request: web.Request) -> web.Response:
+    """POST /mcp: one JSON-RPC message. Raises Refused without a token in a header, HTTPNotFound while it is off."""
+    shared = context(request)
+    if not shared.settings.mcp_serve:
+        raise web.HTTPNotFound
+    # Also while the API is open; a token in the query would be in logs of proxies.
+    token = credentials.from_headers(request.headers.get("Authorization"), request.headers.get("X-Auth-Token"))
+    who = shared.gate.caller(token, address_of(request))
+    identity: JsonValue = None
+    modern = request.headers.get(_VERSION_HEADER, MODERN) not in EARLIER
+    try:
+        sent = _message(await whole(request, BODY_BYTES))
+        if "id" not in sent:
+            return web.Response(status=202)
+        identity = sent["id"]
+        modern = _is_modern(request, sent)
+        result = await _answer(request, who, text(sent["method"]), obj(sent.get("params")), modern)
+    except Failed as problem:
+        error: JsonObject = {"code": problem.code, "message": str(problem)}
+        if problem.data is not None:
+            error["data"] = problem.data
+        return json_response({"jsonrpc": "2.0", "id": identity, "error": error}, _status_of(problem, modern))
+    return json_response({"jsonrpc": "2.0", "id": identity, "result": result})
+
+
+def _status_of(problem: Failed, modern: bool) -> int:
+    if not modern and problem.code in (NO_METHOD, INVALID_PARAMS):
+        return 200  # clients of earlier revisions take a 404 for the end of their session
+    return 404 if problem.code == NO_METHOD else 400
+
+
+def _message(body: bytes) -> JsonObject:
+    """Return the JSON-RPC request or notification that a body is. Raises Failed."""
+    try:
+        sent = read_json(body, values=BODY_VALUES, unique=True)
+    except ValueError as problem:
+        raise Failed(PARSE_ERROR, f"the body is not usable as JSON: {problem}") from None
+    if isinstance(sent, list):
+        raise Failed(INVALID_REQUEST, "batches are not supported: send each request by itself")
+    if not isinstance(sent, dict) or sent.get("jsonrpc") != "2.0" or not isinstance(sent.get("method"), str):
+        raise Failed(INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request")
+    identity = sent.get("id", "")
+    if isinstance(identity, bool) or not isinstance(identity, str | int):
+        raise Failed(INVALID_REQUEST, "id is not a text or a whole number")
+    if not isinstance(sent.get("params", {}), dict):
+        raise Failed(INVALID_REQUEST, "params is not an object")
+    return sent
+
+
+def _is_modern(request: web.Request, sent: JsonObject) -> bool:
+    """Return whether a request is of revision 2026-07-28, and not of an earlier one. Raises Failed for others."""
+    meta = obj(field(sent.get("params"), "_meta"))
+    named, header = meta.get(f"{_META}protocolVersion"), request.headers.get(_VERSION_HEADER)
+    if named is None and (header is None or header in EARLIER):
+        return False
+    if named is None or f"{_META}clientCapabilities" not in meta:
+        raise Failed(INVALID_PARAMS, f"params._meta needs {_META}protocolVersion and {_META}clientCapabilities")
+    repeated = {_VERSION_HEADER: named, "Mcp-Method": sent["method"]}
+    if sent["method"] == "tools/call":
+        repeated["Mcp-Name"] = field(sent.get("params"), "name")
+    for name, value in repeated.items():
+        if request.headers.getall(name, []) != [value]:
+            raise Failed(HEADER_MISMATCH, f"the header {name} does not agree with the body")
+    if named != MODERN:
+        supported: list[JsonValue] = [MODERN, *reversed(EARLIER)]
+        raise Failed(UNSUPPORTED_VERSION, "unsupported revision", {"supported": supported, "requested": named})
+    return True
+
+
+async def _answer(request: web.Request, who: Caller, method: str, params: JsonObject, modern: bool) -> JsonObject:
+    """Return the result of a method. Raises Failed."""
+    server: JsonObject = {"name": "wxcontroller", "version": __version__}
+    served: JsonObject = {"capabilities": {"tools": {}}, "instructions": _INSTRUCTIONS}
+    kept: JsonObject = {"ttlMs": LIST_MILLISECONDS, "cacheScope": "private"} if modern else {}
+    result: JsonObject
+    if method == "tools/list":
+        result = {"tools": [tool.as_json() for tool in TOOLS.values() if who.scope.covers(tool.scope)], **kept}
+    elif method == "tools/call":
+        result = await _called(request, who, params)
+    elif modern and method == "server/discover":
+        versions: list[JsonValue] = [MODERN, *reversed(EARLIER)]
+        result = {"supportedVersions": versions, **served, **kept}
+    elif not modern and method == "initialize":
+        wanted = params.get("protocolVersion")
+        result = {"protocolVersion": wanted if wanted in EARLIER else EARLIER[-1], "serverInfo": server, **served}
+    elif not modern and method == "ping":
+        result = {}
+    else:
+        raise Failed(NO_METHOD, f"there is no method {method[:64]}")
+    return {**result, "resultType": "complete", "_meta": {f"{_META}serverInfo": server}} if modern else result
+
+
+async def _called(request: web.Request, who: Caller, params: JsonObject) -> JsonObject:
+    """Return the result of a tool. Its failures are results, which the agent can act on. Raises Failed."""
+    name = text(params.get("name"))
+    tool = TOOLS.get(name)
+    if tool is None:
+        raise Failed(INVALID_PARAMS, f"there is no tool {name[:64]}")
+    if not who.scope.covers(tool.scope):
+        denied = context(request).gate.denied(
+            who, N_("the tool {tool} needs the scope {scope}"), N_("use a token with it"), tool=name, scope=tool.scope
+        )
+        raise Failed(INVALID_PARAMS, str(denied))
+    arguments = obj(params.get("arguments"))
+    try:
+        if wrong := tool.complaint(arguments):
+            return _failure(f"{wrong}; see the tool's inputSchema")
+        return {"content": list[JsonValue](await tool.run(Call(request, who, arguments))), "isError": False}
+    except WxError as problem:
+        return _failure("; ".join(filter(None, (str(problem.text), str(problem.remedy_text)))))
+
+
+def _failure(why: str) -> JsonObject:
+    return {"content": [{"type": "text", "text": why}], "isError": True}
