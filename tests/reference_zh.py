@@ -105,6 +105,7 @@ ERRORS: Mapping[str, str] = {
     "no-qrcode": "此刻没有二维码可扫。",
     "not-answering": "账号的程序没有给出可用的应答。请求可能已经执行。",
     "not-running": "没有进程的账号。没有向它的端口发送任何内容，该端口可能属于别的程序。",
+    "logged-in": "账号已登录，没有二维码。",
     "older-version": "账号的程序比控制器旧，不认识某个调用。",
     "other-route": "运行中的账号不能换用另一条线路。",
     "target-exists": "已经有同名的通知目标。",

@@ -100,6 +100,29 @@ async def caller(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Call
 # -- /v1
 
 
+async def test_trials(caller: Caller) -> None:
+    assert (await caller.call("POST", "/v1/accounts/{name}/webhook/test", name="alice"))[0] == 409
+    for body in (None, {"proxy": "http://127.0.0.1:9"}):
+        assert (await caller.call("POST", "/v1/accounts/{name}/proxy/test", body=body, name="alice"))[0] == 200
+    refused = {"proxy": "ftp://x"}
+    assert (await caller.call("POST", "/v1/accounts/{name}/proxy/test", body=refused, name="alice"))[0] == 400
+
+
+async def login_links(caller: Caller) -> None:
+    """Make, use, list and revoke a link of bob, who waits for a scan; alice does not."""
+    status, link = await caller.call("POST", "/v1/accounts/{name}/login-links", name="bob")
+    assert status == 201
+    shown = {"X-Login-Link": text(obj(link)["url"]).partition("#")[2], "X-Login-Browser": "a" * 64}
+    assert (await caller.call("GET", "/v1/login-code", headers=shown))[0] == 200
+    taken = {**shown, "X-Login-Browser": "b" * 64}
+    assert (await caller.call("GET", "/v1/login-code", headers=taken))[0] == 403
+    assert (await caller.call("GET", "/v1/login-links"))[0] == 200
+    path, number = "/v1/accounts/{name}/login-links/{id}", text(obj(link)["id"])
+    assert (await caller.call("DELETE", path, name="bob", id=number))[0] == 200
+    assert (await caller.call("DELETE", path, name="bob", id=number))[0] == 410
+    assert (await caller.call("POST", "/v1/accounts/{name}/login-links", name="alice"))[0] == 409
+
+
 async def test_accounts_are_seen_started_and_stopped(caller: Caller) -> None:
     assert (await caller.call("GET", "/v1/openapi.json"))[0] == 200
     assert (await caller.call("GET", "/v1/access"))[0] == 200
@@ -122,6 +145,7 @@ async def test_accounts_are_seen_started_and_stopped(caller: Caller) -> None:
     for form in ("json", "svg", "png", "txt"):
         status, _ = await caller.call("GET", "/v1/accounts/{name}/qr", {"format": form}, name="bob")
         assert status == 200
+    await login_links(caller)
     assert (await caller.call("POST", "/v1/accounts/{name}/restart", name="bob"))[0] == 200
     assert (await caller.call("POST", "/v1/accounts/{name}/stop", name="bob"))[0] == 200
     assert (await caller.call("GET", "/v1/accounts"))[0] == 200
@@ -240,6 +264,7 @@ CHOICES: list[tuple[bytes | JsonValue, int]] = [
 async def test_deliveries_are_seen_replayed_and_purged(caller: Caller, own_port: bool) -> None:
     async with refusing() as address:
         await caller.call("GET", "/openwx/start_client", {"client": "vera", "post_api": address})
+        assert (await caller.call("POST", "/v1/accounts/{name}/webhook/test", name="vera"))[0] == 200
         port = caller.made.accounts.registry.all()["vera"].port
         other = replace(caller, port=port, judge=caller.judge)
         root = "/v1" if own_port else "/v1/accounts/{name}"
@@ -628,7 +653,7 @@ async def test_an_accounts_own_port(caller: Caller) -> None:
         assert foreign[0] == 403
         many = {f"X-{number}": "y" for number in range(110)}
         assert (await caller.call(method, path, headers=many, own_port=True, **parts))[0] == 431
-        if method == "POST" and path != "/v1/logout":  # which takes nothing, and ends what the others need
+        if method == "POST" and path not in ("/v1/logout", "/v1/keep-user", "/v1/webhook/test"):  # which take nothing
             assert (await caller.call(method, path, body=b"x", headers=headers, own_port=True))[0] == 415
 
 

@@ -22,6 +22,7 @@ from wxcontroller.cli.exits import INTERRUPTED, short
 from wxcontroller.cli.ilink import ilink
 from wxcontroller.cli.language import speak, tell
 from wxcontroller.cli.lifecycle import add, logout, restart, start, stop
+from wxcontroller.cli.loginlink import login_link
 from wxcontroller.cli.logs import logs
 from wxcontroller.cli.messages import messages
 from wxcontroller.cli.options import set_, show
@@ -62,8 +63,8 @@ def cli() -> None:
 
 
 for _verb in (
-    *(add, start, stop, restart, list_, status, qr, show, set_, logs, send, messages, events, deliveries, alert),
-    ilink,
+    *(add, start, stop, restart, list_, status, qr, login_link, show, set_, logs, send, messages, events),
+    *(deliveries, alert, ilink),
     *(answer, logout, remove, export, import_, tokens.token, config, doctor),
 ):
     cli.add_command(_verb)

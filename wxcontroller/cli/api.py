@@ -183,6 +183,10 @@ class Api:
             )
         return link
 
+    def login_link(self, name: AccountName) -> JsonObject:
+        """Make a link that lets somebody else scan the code; its ``url`` is relative to the controller's."""
+        return obj(self._line.call("POST", _path(name, "login-links"), about=name))
+
     def openwx(self, endpoint: str, name: AccountName, form: Mapping[str, str] | Body) -> JsonValue:
         """Call a single-account endpoint by POST and return its answer, whatever its code (openwx-api 2)."""
         path = f"/openwx/{endpoint}?" + urlencode({"client": name.name})

@@ -79,6 +79,8 @@ class Session:
         self.running = asyncio.Event()  # set while the state is RUNNING
         self._link: str | None = None
         self._codes = 0
+        self._code_try = self._code_limit = self._code_until = 0  # of the last code, as Moment has them
+        self._logins = 0
         self._way = base.LoginWay.SCAN
         self._loaded = False
         self._heard = False
@@ -260,6 +262,8 @@ class Session:
         self._files.write(self.config.qrcode_path, image)
         self._link = event.link
         self._codes += 1
+        self._code_try, self._code_limit = event.number, event.limit
+        self._code_until = int(time.time() + event.seconds) if event.seconds else 0
         self._loaded = self._heard = False
         # The original reports the code before the state; scripts show it when they hear of it.
         self._report(reports.qrcode_event(str(self.config.qrcode_path), image))
@@ -283,6 +287,7 @@ class Session:
 
     def _accepted(self, event: base.Accepted) -> None:
         self._way = event.way
+        self._logins += 1
         self._loaded = self._heard = False
         self.roster.clear()
         self.reason = self._refusal = NOTHING
@@ -393,6 +398,10 @@ class Session:
             reason=self.reason,
             qrcode_link=self._link,
             qrcode_number=self._codes,
+            qrcode_try=self._code_try,
+            qrcode_limit=self._code_limit,
+            qrcode_until=self._code_until,
+            logins=self._logins,
             user_id=me.id if me else "",
             user_name=me.name if me else "",
             last_sync=self.last_sync,

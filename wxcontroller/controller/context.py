@@ -14,6 +14,7 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.answers import Answers
 from wxcontroller.controller.gate import Gate
+from wxcontroller.controller.loginlinks import LoginLinks
 from wxcontroller.controller.portlimits import CurrentLimits
 from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.notifytargets import NotifyTargetFile
@@ -46,6 +47,7 @@ class Context:
     admission: Admission = field(init=False)
     answers: Answers = field(init=False)
     shares: AccountShares = field(default_factory=AccountShares)
+    login_links: LoginLinks = field(default_factory=LoginLinks)
 
     def __post_init__(self) -> None:
         self.hub = Hub(self.accounts.registry, self.ports, lambda: self.settings.limits.stream_event_bytes)

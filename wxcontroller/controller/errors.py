@@ -101,6 +101,13 @@ class NoQrcode(WxError):
     status = 404
 
 
+class AlreadyLoggedIn(WxError):
+    """An account that is logged in and shows no code."""
+
+    code = "logged-in"
+    status = 409
+
+
 class NoJournal(WxError):
     """The accounts' journals can't be read."""
 
@@ -125,7 +132,7 @@ class TooManyTests(WxError):
 # What handlers of /v1 raise, with a ``code`` of its own.
 FAILURES: tuple[type[WxError], ...] = (
     *(BadName, BadOption, BadParameter, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning),
-    *(OlderVersion, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
+    *(OlderVersion, AlreadyLoggedIn, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
     *(NotServed, NoConsumer, NoPairing, TooManyPairings),
     *(UnknownTarget, TargetExists),
     *(TooManyAccounts, NoPort, TemplateError, BadEnvironmentFile, UnitFailed, FileFailed),

@@ -15,7 +15,7 @@ from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts, Instant
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.heartbeats import Recent
-from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.jsontypes import JsonObject, integer, text
 from wxcontroller.core.loginbook import KnownLogin, marks_of
 from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.options import OPTIONS
@@ -23,6 +23,8 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.openwx import statefile
 from wxcontroller.openwx.statefile import ClientFacts, Moment
+
+_OF_THE_CODE = ("qrcode_try", "qrcode_limit", "qrcode_until")
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +154,10 @@ class View:
         """What the QR code says that waits to be scanned, "" when none does."""
         return self.live.qrcode_link if self.live else ""
 
+    def counted(self, name: str) -> int:
+        """Return a number of those that its client publishes for the controller, 0 for none."""
+        return integer(self.live.assessed.get(name)) if self.live else 0
+
     @property
     def has_qrcode(self) -> bool:
         if self.live is None:
@@ -183,6 +189,7 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
         "proxy": egress.shown(account.options.get("proxy", "")),
         "qrcode": view.has_qrcode,
         "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
+        **{key: view.counted(key) or None if view.has_qrcode else None for key in _OF_THE_CODE},
         "user": user,
         "avatar": _avatar(account.name.name, text(user.get("id"))) if user else None,
         "start_time": live.start_time or None if live else None,

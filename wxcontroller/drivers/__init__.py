@@ -15,13 +15,14 @@ from wxcontroller.drivers.base import DriverFactory
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route: the module whose ``make_driver`` is its DriverFactory, and the ending of what it keeps.
+    """A route: the module whose ``make_driver`` is its DriverFactory, a host that it needs, the ending of its files.
 
     Each route has its own session file and position, so that an account that comes back to a route needs no new
     login. The web route's have no ending: 2.0.0 reads them, too.
     """
 
     module: str
+    host: str
     ending: str = ""
 
     def session_file(self, cookies: Path) -> Path:
@@ -31,9 +32,9 @@ class Route:
 
 # By the values of the option ``driver``.
 ROUTES = {
-    "filehelper": Route("wxcontroller.drivers.filehelper.driver", "-filehelper"),
-    "ilink": Route("wxcontroller.drivers.ilink.driver", "-ilink"),
-    "web": Route("wxcontroller.drivers.web.driver"),
+    "filehelper": Route("wxcontroller.drivers.filehelper.driver", "szfilehelper.weixin.qq.com", "-filehelper"),
+    "ilink": Route("wxcontroller.drivers.ilink.driver", "ilinkai.weixin.qq.com", "-ilink"),
+    "web": Route("wxcontroller.drivers.web.driver", "wx.qq.com"),
 }
 
 

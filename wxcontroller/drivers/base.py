@@ -112,13 +112,15 @@ class LoginStalled:
 class QrReady:
     """A QR code to scan. ``link`` is the text it encodes, ``image`` WeChat's own JPEG, ``number`` counts from 1.
 
-    The session that there was is over, and with it the ids of people and groups; as with PushOffered.
+    After ``seconds`` without a scan the next one is shown, 0 for unknown. The session that there was is over, and
+    with it the ids of people and groups; as with PushOffered.
     """
 
     link: str = field(repr=False)  # whoever has it can offer the login to a phone: not for logs
     image: bytes = field(repr=False)
     number: int
     limit: int
+    seconds: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -502,6 +504,15 @@ class ShowsTyping(Protocol):
 
     async def show_typing(self, person: str, on: bool) -> None:
         """Show that somebody is typing, for some seconds, or end that. Raises WeChatError."""
+        ...
+
+
+@runtime_checkable
+class KeepsUser(Protocol):
+    """A driver of a route that recognizes the WeChat user who logged in before."""
+
+    def keep_user(self) -> bool:
+        """Refuse the next login if its user is not the one of the last login; return whether there was one."""
         ...
 
 

@@ -55,6 +55,9 @@ _ACCOUNT: Mapping[str, str] = {
     "proxy": "proxy for all traffic with WeChat, without secrets",
     "qrcode": "whether a QR code waits to be scanned",
     "qrcode_number": "which one it is since the process began",
+    "qrcode_try": "which one it is of those that are shown before the account gives up; null: unknown",
+    "qrcode_limit": "how many are shown; null: unknown",
+    "qrcode_until": "when the next one is due, in seconds since 1970; null: unknown",
     "user": "who is logged in",
     "avatar": "path of the user's picture, on a route that has pictures",
     "heartbeats": (

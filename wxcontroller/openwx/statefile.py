@@ -65,7 +65,9 @@ class Moment:
     ``last_sync`` is when WeChat answered last, and ``sync_uptime`` the same in seconds since the machine's boot, by a
     clock that nobody sets; both 0 for not yet. ``restricted`` are people whom WeChat shows nothing that is sent, None
     where that is not known; ``ended`` is why the driver has given up, as drivers.base.EndReason names it.
-    ``login_marks`` are the login's (drivers.base.Profile), None while it is as it was, or where there are none.
+    ``logins`` counts those of this process. It gives up after ``qrcode_limit`` codes, this is number ``qrcode_try``,
+    and the next one is due at ``qrcode_until``, 0 for unknown. ``login_marks`` are the login's
+    (drivers.base.Profile), None while it is as it was, or where there are none.
     """
 
     state: LoginState
@@ -83,10 +85,16 @@ class Moment:
     restricted: int | None = None
     ended: str = ""
     login_marks: tuple[str, ...] | None = None
+    qrcode_try: int = 0
+    qrcode_limit: int = 0
+    qrcode_until: int = 0
+    logins: int = 0
 
 
 # Not the original's, and no part of the contract's STATE.
-FOR_CONTROLLER = frozenset({"restricted", "ended", "login_marks"})
+FOR_CONTROLLER = frozenset(
+    {"restricted", "ended", "login_marks", "logins", "qrcode_try", "qrcode_limit", "qrcode_until"}
+)
 
 
 def render(facts: ClientFacts, moment: Moment) -> JsonObject:
@@ -116,6 +124,10 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "login_marks": None if moment.login_marks is None else [*moment.login_marks],
         "qrcode_link": moment.qrcode_link,
         "qrcode_number": moment.qrcode_number,
+        "qrcode_try": moment.qrcode_try,
+        "qrcode_limit": moment.qrcode_limit,
+        "qrcode_until": moment.qrcode_until,
+        "logins": moment.logins,
         "last_sync_time": moment.last_sync or None,
         "last_sync_uptime": moment.sync_uptime or None,
         "user": {"id": moment.user_id, "name": moment.user_name} if moment.user_id else None,

@@ -12,9 +12,10 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from tests.unit.drivers.kit import Store
-from tests.unit.sandbox.agent import UIN, Agent, newest_code, notes, waiting_code
+from tests.unit.sandbox.agent import OTHER_UIN, UIN, Agent, newest_code, notes, waiting_code
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
@@ -23,6 +24,7 @@ from wxcontroller.drivers.base import (
     Ended,
     EndReason,
     InputRequired,
+    KeepsUser,
     LoginStalled,
     LoginWay,
     MessageArrived,
@@ -37,7 +39,7 @@ from wxcontroller.drivers.base import (
     Upload,
 )
 from wxcontroller.drivers.ilink.decode import quoted_part
-from wxcontroller.drivers.ilink.login import DIGITS
+from wxcontroller.drivers.ilink.login import DIGITS, OTHER_USER
 from wxcontroller.drivers.ilink.wire import ApiBase, ILinkHosts
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.faults import FaultKind
@@ -425,6 +427,37 @@ async def test_a_second_account_of_the_same_user_is_refused_with_the_first_ones_
             assert second.count(Accepted) == 0
     async with wechat.drive("bob", Bench(wechat.sandbox, wechat.url)) as second:  # alice is stopped
         await wechat.enter(second)
+
+
+async def test_another_user_is_refused_where_the_login_is_kept_for_the_last_one(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await wechat.enter(drive)
+        wechat.bot.set_state(SessionState.DEAD)
+        await drive.until(SessionLost)
+        await drive.until(QrReady)
+        assert isinstance(drive.driver, KeepsUser)
+        assert drive.driver.keep_user()
+        phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.sandbox.accounts[OTHER_UIN])
+        await drive.until(LoginStalled, lambda event: event.reason == Text(OTHER_USER))
+        phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.account)
+        await drive.until(Online)
+        assert [event.owner for event in drive.events if isinstance(event, Profile)] == [wechat.peer] * 2
+    async with wechat.drive() as drive:  # nothing of the other one is stored
+        await drive.until(Online)
+
+
+async def test_anyone_may_log_in_first_and_after_a_logout(wechat: Bench) -> None:
+    async with wechat.drive() as drive:
+        await drive.until(QrReady)
+        assert isinstance(drive.driver, KeepsUser)
+        assert not drive.driver.keep_user()
+        phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox), wechat.account)
+        await drive.until(Online)
+        await drive.driver.logout()
+    async with wechat.drive() as drive:
+        await drive.until(QrReady)
+        assert isinstance(drive.driver, KeepsUser)
+        assert not drive.driver.keep_user()
 
 
 async def test_logging_out_forgets_the_session(wechat: Bench) -> None:

@@ -18,7 +18,7 @@ from functools import partial
 from wxcontroller.client.deliveries.bodies import LIGHT_BYTES, Body, is_light, prepare
 from wxcontroller.client.deliveries.lanes import Attempt, Decision, Lane, Lanes, Outcome, Policy, Result, Verdict
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster, Receiver, posting
-from wxcontroller.client.deliveries.signatures import HEADER, signature_header
+from wxcontroller.client.deliveries.signatures import report_headers
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Selection, State
 from wxcontroller.client.store.writer import Unavailable
@@ -231,18 +231,9 @@ class Delivery:
         return await asyncio.to_thread(prepare, stored, media, self.receiver.most_media)
 
     async def _headers(self, entry: Entry, body: bytes | bytearray) -> dict[str, str]:
-        timestamp = str(int(time.time()))
-        found = {
-            "X-Wx-Delivery": entry.id,
-            "X-Wx-Sequence": str(entry.seq),
-            "X-Wx-Timestamp": timestamp,
-            "X-Wx-Attempt": str(entry.attempts + 1),
-        }
-        if secrets := self.receiver.secrets:
-            heavy = len(body) > LIGHT_BYTES
-            sign = partial(signature_header, secrets, timestamp, body)
-            found[HEADER] = await asyncio.to_thread(sign) if heavy else sign()
-        return found
+        secrets = self.receiver.secrets
+        made = partial(report_headers, secrets, entry.id, entry.seq, entry.attempts + 1, body)
+        return await asyncio.to_thread(made) if secrets and len(body) > LIGHT_BYTES else made()
 
     def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:
         """Note what became of a report: in the log, for the status, and in the journal."""

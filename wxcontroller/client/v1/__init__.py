@@ -22,9 +22,11 @@ from wxcontroller.client.v1.options import options_of
 from wxcontroller.client.v1.people import People
 from wxcontroller.client.v1.sends import Sends
 from wxcontroller.client.v1.status import status_of
+from wxcontroller.client.v1.trials import Trials
 from wxcontroller.client.v1.typing import Typing
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.drivers.base import KeepsUser
 
 # A few requests to WeChat. The controller waits for the answer, and a person for the controller.
 LOGOUT_SECONDS = 20.0
@@ -55,10 +57,16 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
             ) from None
         return json_answer({"account": parts.config.name.name, "logged_out": True})
 
+    async def keep_user(_: web.Request) -> web.StreamResponse:
+        """POST: until the next login, refuse any WeChat user but the last one, where the route can tell."""
+        kept = isinstance(parts.driver, KeepsUser) and parts.driver.keep_user()
+        return json_answer({"account": parts.config.name.name, "kept": kept})
+
     deliveries = Deliveries(parts)
     app.router.add_get("/v1/status", status)
     app.router.add_get("/v1/options", options)
     app.router.add_post("/v1/logout", _told(logout))
+    app.router.add_post("/v1/keep-user", keep_user)
     app.router.add_post("/v1/input", _told(Inputs(parts).answer))
     app.router.add_get("/v1/deliveries", _told(deliveries.listed))
     app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
@@ -74,6 +82,9 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_get("/v1/contacts", _told(people.contacts))
     app.router.add_get("/v1/groups", _told(people.groups))
     app.router.add_get("/v1/groups/{id}/members", _told(people.members))
+    trials = Trials(parts)
+    app.router.add_post("/v1/webhook/test", _told(trials.webhook))
+    app.router.add_post("/v1/proxy/test", _told(trials.proxy))
     sends = Sends(parts)
     app.router.add_post("/v1/typing", _told(Typing(parts).show))
     app.router.add_get("/v1/sends", sends.listed)

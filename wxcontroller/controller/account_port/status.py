@@ -86,6 +86,22 @@ async def ask_all(
             _ = group.create_task(one(account))
 
 
+async def keep_user(ports: AccountPorts, account: Account, scope: Scope) -> bool | None:
+    """Have an account's program refuse other WeChat users at its next login.
+
+    Return whether it does: False on a route that can't tell or for a first login, None by a program that is older
+    than this call. Raises PortFailure.
+    """
+    status, content = await ports.ask(account, "/v1/keep-user", PROGRAM_ANSWER_SECONDS, scope, "POST")
+    if status == 404:
+        return None
+    if status != 200:
+        raise NotAnswering(
+            account, Text(N_("its program answered {status} to {path}"), status=status, path="/v1/keep-user")
+        )
+    return content.get("kept") is True
+
+
 async def logout(ports: AccountPorts, account: Account, seconds: float, scope: Scope) -> None:
     """Have an account's program end its WeChat session. Raises PortFailure, with the program's own words."""
     status, content = await ports.ask(account, "/v1/logout", seconds, scope, "POST")

@@ -77,6 +77,7 @@ CODES = (
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
     *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures", "tokens-unusable"),
+    *("link-over", "link-taken"),
     *(
         *described_log.CODES,
         *described_input.CODES,
@@ -118,6 +119,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "proxy": TEXT,
             "qrcode": SWITCH,
             "qrcode_number": maybe(WHOLE),
+            **dict.fromkeys(("qrcode_try", "qrcode_limit", "qrcode_until"), maybe(WHOLE)),
             "user": maybe(record({"id": TEXT, "name": TEXT})),
             "avatar": maybe(TEXT),
             "heartbeats": maybe(TEXT),

@@ -9,6 +9,7 @@ from wxcontroller.controller.v1 import (
     events,
     health,
     journalstream,
+    loginlinks,
     messages,
     openapi,
     options,
@@ -17,6 +18,7 @@ from wxcontroller.controller.v1 import (
     sends,
     targets,
     tokens,
+    trials,
 )
 
 CALLS = (
@@ -26,10 +28,12 @@ CALLS = (
     *accounts.CALLS,
     *options.CALLS,
     *qr.CALLS,
+    *loginlinks.CALLS,
     *journalstream.CALLS,
     *events.CALLS,
     *messages.CALLS,
     *sends.CALLS,
+    *trials.CALLS,
     *deliveries.CALLS,
     *alerts.CALLS,
     *tokens.CALLS,

@@ -102,6 +102,7 @@ class ILinkDriver:
         self._poller: Poller | None = None
         self._leave, self._left = asyncio.Event(), asyncio.Event()
         self._runs = False
+        self._only = ""  # see keep_user
         self._tickets: dict[str, tuple[str, float]] = {}  # for typing notices, by person, and how long they are good
         self._revived = 0  # sessions that seemed to be over, before the one that is polled
 
@@ -193,11 +194,18 @@ class ILinkDriver:
 
     async def _enter(self, pulse: Pulse) -> Credentials | Ended:
         """Log in by a QR code."""
-        self._login = ILinkLogin(self._calls, self._memory, self._hosts, pulse, self._timing, self._limit)
+        self._login = ILinkLogin(self._calls, self._memory, self._hosts, pulse, self._timing, self._limit, self._only)
         try:
             return await self._login.enter()
         finally:
-            self._login = None
+            self._login, self._only = None, ""
+
+    def keep_user(self) -> bool:
+        """See KeepsUser.keep_user. Codes that are shown already count, too."""
+        self._only = self._memory.owner
+        if self._login is not None:
+            self._login.only = self._only
+        return bool(self._only)
 
     async def _keep(self, credentials: Credentials, pulse: Pulse) -> None:
         """Store the credentials of a new login, before anything is received with them."""

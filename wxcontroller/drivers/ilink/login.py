@@ -40,6 +40,7 @@ DIGITS = "verify-code"
 _LENGTH = 6
 # An older WeChat lets a code "expire" after the scan without a word (5.2).
 OLD_PHONE = N_("the phone needs WeChat 8.0.69 or newer (on iOS 8.0.70); update WeChat if a scanned code expires")
+OTHER_USER = N_("another WeChat user scanned the code; scan it as the user who was logged in before")
 _PROMPT = N_("enter the digits that WeChat shows on the phone")
 
 
@@ -60,7 +61,10 @@ class _Code:
 
 @dataclass(slots=True)
 class ILinkLogin:
-    """Gets an account in by QR codes. ``limit``: codes shown before giving up."""
+    """Gets an account in by QR codes. ``limit``: codes shown before giving up.
+
+    ``only`` is the WeChat user who may log in, "" for anyone.
+    """
 
     calls: ILinkCalls
     memory: ILinkMemory
@@ -68,6 +72,8 @@ class ILinkLogin:
     pulse: Pulse
     timing: ILinkTiming
     limit: int
+    only: str = ""
+    _other: bool = False  # somebody else has scanned
     _answers: "asyncio.Queue[tuple[_Code, QrAnswer]]" = field(default_factory=asyncio.Queue)
     _asked: "asyncio.Future[str] | None" = None
 
@@ -135,7 +141,9 @@ class ILinkLogin:
                 code = _Code(key, time.monotonic())
                 code.turn.set()
                 code.task = asyncio.create_task(self._poll(code))
-                await self.pulse.emit(QrReady(content, b"", number, self.limit))
+                await self.pulse.emit(QrReady(content, b"", number, self.limit, self.timing.code_refresh))
+                if self._other:  # behind the code: it would clear the words
+                    await self.pulse.emit(LoginStalled(Text(OTHER_USER)))
                 return code
 
     def _is_old(self, code: _Code) -> bool:
@@ -218,6 +226,10 @@ class ILinkLogin:
                 code.scanned = True
                 await self._ask_for_digits(code)
             case QrStatus.CONFIRMED if answer.credentials is not None:
+                if self.only and answer.credentials.user_id != self.only:
+                    self._other = True
+                    self._drop(code, codes)
+                    return None
                 return answer.credentials
             case QrStatus.CONFIRMED:
                 await self.pulse.emit(LoginStalled(Text("WeChat confirmed the login without credentials")))

@@ -41,6 +41,7 @@ class ILinkMemory:
     batch: Sequence[JsonValue] = field(default=(), repr=False)  # what the last poll brought, until it is reported
     peers: OrderedDict[str, KnownPeer] = field(default_factory=OrderedDict)
     media_refused: int = 0
+    owner: str = ""  # the WeChat user of the last login, also after its session was lost; "" after a logout
     _bot: str = ""  # whose cursor and tokens they are
     _seen: OrderedDict[str, None] = field(default_factory=OrderedDict)
     _fresh: list[str] = field(default_factory=list)  # seen ids that no checkpoint has taken
@@ -50,6 +51,7 @@ class ILinkMemory:
         kept = kept_json(self.store.load())
         token, bot, user, base = (text(kept.get(name)) for name in ("token", "bot_id", "user_id", "base"))
         self.credentials = Credentials(token, bot, user, base) if token and bot else None
+        self.owner = user
 
     def resume(self, restored: Restored) -> None:
         """Take over what checkpoints have left."""
@@ -75,7 +77,7 @@ class ILinkMemory:
         facts: JsonObject = {"token": credentials.token, "bot_id": credentials.bot_id}
         facts |= {"user_id": credentials.user_id, "base": credentials.base}
         self.store.save(json.dumps(facts).encode())
-        self.credentials = credentials
+        self.credentials, self.owner = credentials, credentials.user_id
         if credentials.bot_id != self._bot:
             self._bot, self.cursor = credentials.bot_id, ""
         for peer in self.peers.values():
@@ -83,7 +85,7 @@ class ILinkMemory:
 
     def forget(self) -> None:
         """Drop the session. Raises OSError."""
-        self.credentials, self.cursor = None, ""
+        self.credentials, self.cursor, self.owner = None, "", ""
         self.store.clear()
 
     def hear(self, peer: str, context: str, now: int) -> bool:

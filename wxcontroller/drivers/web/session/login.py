@@ -230,7 +230,7 @@ class QrLogin:
             uuid = await self._uuid(desktop)
             image = await self._picture(uuid)
             shown = time.monotonic()
-            await self._pulse.emit(QrReady(_QR_LINK + uuid, image, unscanned + 1, limit))
+            await self._pulse.emit(QrReady(_QR_LINK + uuid, image, unscanned + 1, limit, self._timing.code_life))
             answer = await self._watch(uuid)
             if isinstance(answer, _Outcome):
                 unscanned += 1

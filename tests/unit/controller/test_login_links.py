@@ -1,0 +1,158 @@
+"""Links that let somebody else scan: one browser, one login, a quarter of an hour, and nothing but the code."""
+
+import re
+import time
+from collections.abc import Callable
+
+import pytest
+
+from tests.unit.controller.machine import ROOT_TOKEN, Machine, Process
+from tests.unit.controller.test_access import bearer, token
+from wxcontroller.controller.loginlinks import LIFE_SECONDS, MOST_LINKS, LoginLinks
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.states import LoginState
+from wxcontroller.core.tokens import TokenFile
+
+FIRST, SECOND = "1" * 64, "2" * 64
+
+
+async def waiting(host: Machine, name: str = "alice") -> Process:
+    status, answer = await host.v1("POST", f"accounts/{name}/start", headers=bearer(ROOT_TOKEN))
+    assert status == 200, answer
+    process = host.process(name)
+    process.say(LoginState.SCANNING, qrcode_link="https://login.weixin.qq.com/l/AbC", qrcode_number=3, logins=0)
+    return process
+
+
+async def made(host: Machine, headers: dict[str, str], name: str = "alice") -> tuple[str, JsonObject]:
+    """Make a link; return its secret and the answer."""
+    status, answer = await host.v1("POST", f"accounts/{name}/login-links", headers=headers)
+    assert status == 201, answer
+    page, _, secret = str(answer["url"]).partition("#")
+    assert (page, re.fullmatch("[0-9a-f]{64}", secret) is not None) == ("page/login", True)
+    return secret, answer
+
+
+async def opened(host: Machine, secret: str, browser: str = FIRST) -> tuple[int, object, JsonObject]:
+    """Ask for the code as the page does, without any token; return status, state or code of the error, and all."""
+    headers = {"X-Login-Link": secret, "X-Login-Browser": browser}
+    status, answer = await host.v1("GET", "login-code", headers=headers)
+    return status, answer.get("state") or obj(answer.get("error")).get("code"), answer
+
+
+async def test_the_first_browser_sees_the_code_and_nothing_else(host: Machine) -> None:
+    control = bearer(token(host, Scope.CONTROL))
+    process = await waiting(host)
+    secret, link = await made(host, control)
+    status, state, answer = await opened(host, secret)
+    assert (status, state) == (200, "scan")
+    assert str(answer["code"]).startswith("<svg")
+    assert answer.keys() == {"state", "code", "code_number", "code_seconds", "same_user", "seconds"}
+    assert (await opened(host, secret, SECOND))[:2] == (403, "link-taken")
+    assert (await opened(host, secret))[:2] == (200, "scan")
+    # It leads nowhere else, and is no use in an address.
+    for path in ("accounts", "accounts/alice/qr"):
+        assert (await host.v1("GET", path, headers={"X-Login-Link": secret, "X-Auth-Token": secret}))[0] == 401
+    assert (await host.v1("GET", f"login-code?link={secret}&browser={FIRST}"))[0] == 410
+    # Nobody can read it again.
+    _, listed = await host.v1("GET", "login-links", headers=control)
+    assert [obj(one)["id"] for one in items(listed["links"])] == [link["id"]]
+    assert secret not in str(listed)
+    process.say(LoginState.CONFIRMING, qrcode_link="https://login.weixin.qq.com/l/AbC", logins=0)
+    _, state, answer = await opened(host, secret)
+    assert (state, answer["code"]) == ("confirm", None)
+
+
+async def test_scopes_and_accounts_of_who_makes_lists_and_revokes(host: Machine) -> None:
+    for name in ("alice", "bob"):
+        await waiting(host, name)
+    own, reader = bearer(token(host, Scope.CONTROL, "alice")), bearer(token(host, Scope.SEND))
+    other = bearer(token(host, Scope.CONTROL))
+    secret, link = await made(host, own)
+    _, foreign = await made(host, other, "bob")
+    assert (await host.v1("POST", "accounts/alice/login-links", headers=reader))[0] == 403
+    assert (await host.v1("GET", "login-links", headers=reader))[0] == 403
+    assert (await host.v1("POST", "accounts/bob/login-links", headers=own))[0] == 403
+    _, listed = await host.v1("GET", "login-links", headers=own)
+    assert [obj(one)["account"] for one in items(listed["links"])] == ["alice"]
+    assert (await host.v1("DELETE", f"accounts/alice/login-links/{foreign['id']}", headers=own))[0] == 410
+    assert (await host.v1("DELETE", f"accounts/alice/login-links/{link['id']}", headers=reader))[0] == 403
+    assert (await host.v1("DELETE", f"accounts/alice/login-links/{link['id']}", headers=own))[0] == 200
+    assert (await opened(host, secret))[:2] == (410, "link-over")
+
+
+async def test_a_link_ends_with_a_login_and_stays_dead(host: Machine) -> None:
+    control = bearer(token(host, Scope.CONTROL))
+    process = await waiting(host)
+    secret, _ = await made(host, control)
+    late, _ = await made(host, control)
+    assert (await opened(host, secret))[:2] == (200, "scan")
+    process.say(LoginState.RUNNING, logins=1)
+    assert (await opened(host, secret))[:2] == (200, "done")
+    assert (await host.v1("GET", "login-links", headers=control))[1]["links"] == []
+    # The session is lost at once, and the same process shows a code again: not to them.
+    process.say(LoginState.SCANNING, qrcode_link="https://login.weixin.qq.com/l/Next", logins=1)
+    for each in (secret, late):
+        status, state, answer = await opened(host, each)
+        assert (status, state, answer["code"]) == (200, "done", None)
+
+
+async def ages(host: Machine, process: Process) -> None:
+    now = time.time() + LIFE_SECONDS
+    host.shared.login_links._clock = lambda: now
+
+
+async def restarts(host: Machine, process: Process) -> None:
+    process.say(
+        LoginState.SCANNING, qrcode_link="https://login.weixin.qq.com/l/AbC", logins=0, start_time=1_700_000_001
+    )
+
+
+async def stops(host: Machine, process: Process) -> None:
+    await host.accounts.stop("alice")
+
+
+async def loses_its_maker(host: Machine, process: Process) -> None:
+    TokenFile(host.paths.tokens_file).revoke("control-1")
+
+
+async def restarts_the_controller(host: Machine, process: Process) -> None:
+    host.shared.login_links = LoginLinks()
+
+
+@pytest.mark.parametrize("end", [ages, restarts, stops, loses_its_maker, restarts_the_controller])
+async def test_what_ends_a_link(host: Machine, end: Callable[[Machine, Process], object]) -> None:
+    token(host, Scope.READ)  # so that the API stays closed
+    control = bearer(token(host, Scope.CONTROL))
+    process = await waiting(host)
+    secret, _ = await made(host, control)
+    assert (await opened(host, secret))[0] == 200
+    await end(host, process)  # type: ignore[misc]
+    assert (await opened(host, secret))[:2] == (410, "link-over")
+    await waiting(host)
+    assert (await opened(host, secret))[:2] == (410, "link-over")
+
+
+async def test_a_link_is_for_an_account_that_waits_for_a_scan(host: Machine) -> None:
+    process = await waiting(host)
+    process.say(LoginState.RUNNING, logins=1)
+    status, answer = await host.v1("POST", "accounts/alice/login-links")
+    assert (status, obj(answer["error"])["code"]) == (409, "logged-in")
+    await host.accounts.stop("alice")
+    status, answer = await host.v1("POST", "accounts/alice/login-links")
+    assert (status, obj(answer["error"])["code"]) == (409, "not-running")
+    process = await waiting(host)
+    process.hostile = (404, {})  # a program that knows no such call
+    status, answer = await host.v1("POST", "accounts/alice/login-links")
+    assert (status, obj(answer["error"])["code"]) == (409, "older-version")
+
+
+async def test_guesses_are_held_up_and_links_are_few(host: Machine) -> None:
+    await waiting(host)
+    links = [(await made(host, {}))[0] for _ in range(MOST_LINKS + 1)]
+    assert (await opened(host, links[0]))[:2] == (410, "link-over")
+    assert (await opened(host, links[1], "no key"))[:2] == (410, "link-over")
+    statuses = {(await opened(host, f"{number:064x}"))[0] for number in range(30)}
+    assert statuses == {410, 429}
+    assert (await opened(host, links[1]))[0] == 200

@@ -1,0 +1,54 @@
+"""The verb login-link: a link that lets somebody else scan an account's code."""
+
+from urllib.parse import urlsplit
+
+import click
+
+from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.language import tell
+from wxcontroller.cli.verbs import Verb
+from wxcontroller.core.addresses import is_loopback
+from wxcontroller.core.jsontypes import integer, text
+from wxcontroller.core.messages import N_
+
+
+@click.command(
+    "login-link",
+    cls=Verb,
+    short_help="Make a link that lets somebody else scan the QR code.",
+    examples=(
+        "wxctl login-link alice",
+        "wxctl login-link alice --base https://wx.example",
+    ),
+)
+@name_argument
+@click.option(
+    "--base",
+    metavar="URL",
+    help="How the other person's browser reaches the dashboard [default: the controller's URL].",
+)
+@global_options
+@click.pass_obj
+def login_link(session: Session, name: str, base: str | None) -> None:
+    """Print a link whose page shows an account's QR code, for somebody without a token.
+
+    The link is valid for 15 minutes, for this account, for one login, and in the browser that opens it first. Whoever
+    has the link can log in the account: send it to one person. On the iLink route a WeChat user other than the last
+    one is refused.
+    """
+    api = session.api()
+    base = (base or api.shown).rstrip("/") + "/"
+    if urlsplit(base).scheme not in ("http", "https"):
+        raise BadUsage(N_("{base} is not a URL"), N_("give one like https://wx.example"), base=base)
+    made = api.login_link(api.resolve(name))
+    made["url"] = base + text(made.get("url"))
+    if session.json:
+        session.emit(made)
+        return
+    click.echo(text(made["url"]))
+    minutes = (integer(made.get("expires")) - integer(made.get("created"))) // 60
+    tell(N_("valid for {minutes} minutes, one browser and one login"), err=True, minutes=minutes)
+    host = urlsplit(base).hostname or ""
+    if host == "localhost" or is_loopback((host, 0)):
+        tell(N_("this link works on this machine only; to make one for others, use --base URL"), err=True)

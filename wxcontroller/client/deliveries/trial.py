@@ -1,0 +1,63 @@
+"""A test event for the webhook: posted at once, beside the queue, and the receiver's answer is shown to who asked.
+
+It is signed and sent as every report is, with an id of its own and the number 0. It is not stored and not retried.
+"""
+
+import asyncio
+import secrets
+import time
+from dataclasses import dataclass
+
+import aiohttp
+
+from wxcontroller.client.deliveries.lanes import Policy
+from wxcontroller.client.deliveries.receivers import Receiver, posting
+from wxcontroller.client.deliveries.signatures import report_headers
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import NOTHING, Text, text_fields
+from wxcontroller.core.unreached import unreached
+from wxcontroller.core.urls import url_of
+from wxcontroller.openwx import reports
+from wxcontroller.openwx.replies import to_bytes
+
+TEST_EVENT = "test"
+# Of an answer: enough to see what it is, a page of an error or the name of the wrong program.
+SHOWN_ANSWER_BYTES = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """What came of it: ``status`` 0 and an ``error`` for no answer; ``answer`` is how the answer begins."""
+
+    status: int
+    seconds: float
+    answer: str = ""
+    error: Text = NOTHING
+
+    def as_json(self) -> JsonObject:
+        return {
+            "status": self.status or None,
+            "milliseconds": round(self.seconds * 1000),
+            "answer": self.answer,
+            **text_fields(error=self.error),
+        }
+
+
+async def try_webhook(receiver: Receiver, policy: Policy, account: str) -> Trial:
+    """Post a test event. Raises nothing for what the receiver or the network does."""
+    body = to_bytes(reports.event(TEST_EVENT, account))
+    headers = report_headers(receiver.secrets, f"test-{secrets.token_hex(8)}", 0, 1, body)
+    began = time.monotonic()
+    status = 0
+    try:
+        # A redirect is an answer, too: which of them reports follow is in ``receivers``.
+        async with (
+            asyncio.timeout(policy.timeout),
+            posting(receiver, policy) as poster,
+            poster.web.post(url_of(receiver.address), data=body, headers=headers, allow_redirects=False) as answer,
+        ):
+            status = answer.status
+            beginning = await answer.content.read(SHOWN_ANSWER_BYTES)
+    except (aiohttp.ClientError, OSError, ValueError) as problem:
+        return Trial(status, time.monotonic() - began, error=unreached(problem))
+    return Trial(status, time.monotonic() - began, beginning.decode("utf-8", "replace"))

@@ -1,0 +1,63 @@
+"""POST /v1/webhook/test and /v1/proxy/test at the account's port: what this process reaches, shown to who asks."""
+
+import asyncio
+
+from aiohttp import web
+
+from wxcontroller.client.bodies import BODIES
+from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.configured import policy_of
+from wxcontroller.client.deliveries.trial import try_webhook
+from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.selecting import bad
+from wxcontroller.core.egress import parse_proxy
+from wxcontroller.core.errors import BadOption
+from wxcontroller.core.jsontypes import obj, read_json
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.drivers import ROUTES
+
+_REMEDY = N_('send {"proxy": "socks5://HOST:PORT"}, or nothing to test the one in use')
+
+
+class Trials:
+    """The calls. ``parts`` are the running account's. One trial at a time: whoever repeats it waits."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._turn = asyncio.Lock()
+
+    async def webhook(self, _: web.Request) -> web.StreamResponse:
+        """POST: send a signed test event to the webhook in use and return what it answers."""
+        parts = self._parts
+        if not parts.delivery.address:
+            raise Refused(409, "no-webhook", N_("this account has no webhook"), N_("set post_api and restart it"))
+        async with self._turn:
+            name = parts.config.name.name
+            trial = await try_webhook(parts.delivery.receiver, policy_of(parts.config, ()), name)
+        return json_answer({"account": name, **trial.as_json()})
+
+    async def proxy(self, request: web.Request) -> web.StreamResponse:
+        """POST ``{"proxy": …}``: ask WeChat's host through this proxy, by default through the one in use."""
+        from wxcontroller.drivers.line.probe import reach  # few ask, and memory is multiplied by hundreds
+
+        options = self._parts.config.options
+        try:
+            given = obj(read_json(await request.app[BODIES].small(request) or b"{}"))
+        except ValueError:
+            raise bad(N_("the body is not JSON"), _REMEDY) from None
+        proxy = given.get("proxy", options["proxy"])
+        if not isinstance(proxy, str):
+            raise bad(N_("proxy must be a text"), _REMEDY)
+        try:
+            if proxy:
+                parse_proxy(proxy)
+        except ValueError as problem:
+            why = problem.args[0] if isinstance(problem.args[0], Text) else str(problem)
+            raise bad(Text("proxy {why}", why=why), _REMEDY) from None
+        host = ROUTES[options["driver"]].host
+        async with self._turn:
+            try:
+                found = await reach(host, options["server"], options["ca_file"], proxy)
+            except BadOption as problem:
+                raise bad(problem.text, problem.remedy_text) from None
+        return json_answer({"account": self._parts.config.name.name, **found.as_json()})

@@ -1,0 +1,177 @@
+"""Links that let somebody else scan an account's QR code, without a token.
+
+Whoever has the link sees the code and can log in the account, so a link is good for little:
+
+- One account and one login. A link remembers the process and how many logins that process has had; after a login or a
+  restart it is worth nothing.
+- Fifteen minutes: enough for somebody to read a message and reach for the phone.
+- One browser. The page makes a key and shows it with the link; the first key is the only one from then on. A link
+  that was read on its way is useless once it has been opened, and whoever opens it before its reader is noticed.
+- As long as the token that made it.
+
+The link is 256 random bits behind the ``#`` of a URL. Browsers don't send that part; the page sends it in a header,
+so that no log, proxy or preview of a chat program sees it. Kept are hashes, in memory only: a restart of the
+controller ends all links, and nothing of them is ever on disk.
+"""
+
+import hashlib
+import hmac
+import logging
+import re
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from wxcontroller.controller.errors import Refused
+from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.view import View
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.limiter import FailureLimiter, caller_of
+from wxcontroller.core.messages import N_
+from wxcontroller.core.states import LoginState
+
+log = logging.getLogger(__name__)
+LIFE_SECONDS = 900
+# Of one account at a time; making another one ends the oldest.
+MOST_LINKS = 10
+_SECRET = re.compile("[0-9a-f]{64}")
+_LOGGED_IN = frozenset({LoginState.UPDATING, LoginState.RUNNING, LoginState.OFFLINE})
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode("utf-8", "replace")).digest()
+
+
+def is_logged_in(view: View) -> bool:
+    """Say whether there is nothing to scan any more."""
+    return view.login in _LOGGED_IN
+
+
+def _process(view: View) -> tuple[int, int]:
+    return (view.live.pid, view.live.start_time) if view.live else (0, 0)
+
+
+@dataclass(slots=True)
+class LoginLink:
+    """One link. ``kept``: the route refuses another WeChat user than the last one. Times are seconds since 1970."""
+
+    id: str
+    account: str
+    instance: str
+    creator: Caller
+    created: int
+    kept: bool
+    sha256: bytes = field(repr=False)
+    process: tuple[int, int]
+    logins: int
+    browser: bytes = field(default=b"", repr=False)  # the hash of its key
+    opened: int | None = None
+
+    @property
+    def expires(self) -> int:
+        return self.created + LIFE_SECONDS
+
+    def is_for(self, view: View) -> bool:
+        """Say whether it is still the same process."""
+        return self.process == _process(view)
+
+    def is_done(self, view: View) -> bool:
+        """Say whether somebody has logged in since."""
+        return is_logged_in(view) or view.counted("logins") != self.logins
+
+    def as_json(self) -> JsonObject:
+        return {
+            "id": self.id,
+            "account": self.account,
+            "creator": self.creator.words,
+            "created": self.created,
+            "expires": self.expires,
+            "opened": self.opened,
+        }
+
+
+class LoginLinks:
+    """The links that there are."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._links: dict[str, LoginLink] = {}  # by id, the oldest first
+        self._failures = FailureLimiter()
+
+    def create(self, view: View, kept: bool, creator: Caller) -> tuple[LoginLink, str]:
+        """Return a new link for an account that waits for a login, and its secret."""
+        secret, account = secrets.token_hex(32), view.account.name.name
+        link = LoginLink(
+            secrets.token_hex(4),
+            account,
+            view.instance,
+            creator,
+            int(self._clock()),
+            kept,
+            _digest(secret),
+            _process(view),
+            view.counted("logins"),
+        )
+        own = [one for one in self.current() if one.instance == view.instance]
+        for old in own[: max(0, len(own) + 1 - MOST_LINKS)]:
+            self.drop(old, "there are newer ones")
+        self._links[link.id] = link
+        self._log(link, f"made by {creator.words}")
+        return link, secret
+
+    def current(self) -> list[LoginLink]:
+        """Return the links that have not expired, the oldest first."""
+        now = self._clock()
+        self._links = {one.id: one for one in self._links.values() if now < one.expires}
+        return list(self._links.values())
+
+    def drop(self, link: LoginLink, why: str) -> None:
+        """End a link."""
+        if self._links.pop(link.id, None) is not None:
+            self._log(link, f"ended: {why}")
+
+    def open(self, secret: str, browser: str, address: object) -> LoginLink:
+        """Return the link with this secret for the browser with this key, which binds it. Raises Refused.
+
+        ``address`` is the caller's as its socket gives it.
+        """
+        peer = address[0] if isinstance(address, tuple) and address else None
+        peer = peer if isinstance(peer, str) else None
+        shown = _digest(secret)
+        link = next((one for one in self.current() if hmac.compare_digest(one.sha256, shown)), None)
+        if link is None or not _SECRET.fullmatch(browser):
+            raise self._failed(peer)
+        if not link.browser:
+            link.browser, link.opened = _digest(browser), int(self._clock())
+            self._log(link, f"opened from {peer or 'a local socket'}")
+        if not hmac.compare_digest(link.browser, _digest(browser)):
+            self._log(link, f"refused to another browser at {peer or 'a local socket'}")
+            raise Refused("link-taken", N_("this link was opened in another browser"), _ASK)
+        return link
+
+    def _failed(self, peer: str | None) -> Refused:
+        failure = self._failures.failed(caller_of(peer))
+        if failure.log:
+            log.warning("a login link that is not valid was opened from %s", peer or "a local socket")
+        if failure.retry_after:
+            return Refused(
+                "too-many-failures",
+                N_("too many login links that are not valid"),
+                N_("wait {seconds} s"),
+                status=429,
+                retry_after=failure.retry_after,
+                seconds=failure.retry_after,
+            )
+        return over()
+
+    def _log(self, link: LoginLink, what: str) -> None:
+        log.info("login link %s of account %s: %s", link.id, link.account, what, extra={"WX_ACCOUNT": link.account})
+
+
+_ASK = N_("ask for a new link")
+
+
+def over() -> Refused:
+    """Return what to raise for a link that is worth nothing, whatever the reason."""
+    return Refused("link-over", N_("this link is not valid or no longer valid"), _ASK, status=410)
