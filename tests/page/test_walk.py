@@ -59,7 +59,7 @@ def test_the_whole_way_by_clicks(
     # The code is there, and is what WeChat waits for.
     link = browser.until(lambda: scanned(browser, "#add .code img", tmp_path), "a code that can be read")
     assert link == caller.v1("GET", f"/accounts/{name}/qr")[1]["link"]
-    assert said("Scan the code with WeChat on the phone") in browser.text("#add li[aria-current=step]")
+    assert said("Scan with WeChat on the phone") in browser.text("#add li[aria-current=step]")
     browser.picture(f"{tag}-3-scan")
     uuid = phone.login_of(link)
     phone.scan(uuid, uin)

@@ -7,7 +7,7 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import chosen_language, chosen_theme
-from wxcontroller.controller.page.render import pages, pair_page
+from wxcontroller.controller.page.render import pages, small_page
 from wxcontroller.core.catalog import LANGUAGES
 
 _CSP = (
@@ -39,7 +39,7 @@ def add_routes(app: web.Application) -> None:
     async def pair(request: web.Request) -> web.Response:
         if not context(request).settings.ilink_serve:
             raise web.HTTPNotFound
-        page = pair_page(chosen_language(request), chosen_theme(request), bundle)
+        page = small_page("pair", chosen_language(request), chosen_theme(request), f"page/{bundle.digest}")
         return _answer(request, page, {**_BY_READER, "Content-Security-Policy": _PAIR_CSP})
 
     async def asset(request: web.Request) -> web.Response:
@@ -58,8 +58,13 @@ def add_routes(app: web.Application) -> None:
         language = chosen_language(request, request.query.get("language", ""))  # a link: the page has no script
         return _answer(request, api(language, chosen_theme(request)), _BY_READER)
 
+    async def login_link(request: web.Request) -> web.Response:
+        page = small_page("link", chosen_language(request), chosen_theme(request), bundle.digest)
+        return _answer(request, page, _BY_READER)
+
     app.router.add_get("/", dashboard)
     app.router.add_get("/ilink/pair/{code}", pair)
+    app.router.add_get("/page/login", login_link)
     app.router.add_get("/page/api", api_as_a_page)
     app.router.add_get("/page/{digest}/{file}", asset)
 

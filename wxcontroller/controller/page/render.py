@@ -15,35 +15,41 @@ from wxcontroller.core.messages import N_
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A route to WeChat as "Add account" offers it; ``driver`` is the option's value."""
+    """A route to WeChat as "Add account" offers it.
+
+    ``driver`` is the option's value, ``short`` its name elsewhere, and ``scan`` the step with the phone.
+    """
 
     driver: str
     name: str
+    short: str
     meaning: str
+    scan: str = N_("Scan with WeChat on the phone")
 
 
 # The first one is preselected. docs/routes.md has more of each.
 ROUTES = (
     Route(
         "ilink",
-        N_("Official bot API (iLink)"),
+        N_("Official bot API"),
+        N_("iLink"),
         N_(
-            "For WeChat 8.0.69 or newer (iOS: 8.0.70): the person who scans the code chats with a bot and writes "
-            "first; about ten messages can follow each of theirs within 24 hours; no groups."
+            "Works for every account with WeChat 8.0.69 or newer. The person who scans writes first; about ten "
+            "answers in the 24 hours after each message. No groups."
         ),
+        N_("Scan with WeChat on the phone (8.0.69 or newer)"),
     ),
     Route(
         "web",
-        N_("WeChat web"),
-        N_(
-            "For all friends and groups of the account; WeChat refuses most accounts registered since 2017, and "
-            "warns or restricts some that log in."
-        ),
+        N_("WeChat Web"),
+        N_("Web"),
+        N_("All friends and groups. WeChat refuses most accounts registered since 2017, and restricted some."),
     ),
     Route(
         "filehelper",
-        N_("File Transfer (experimental)"),
-        N_("Sends to and receives from your own chat File Transfer only; no limit on replies."),
+        N_("File Transfer"),
+        N_("File Transfer"),
+        N_("Messages to and from yourself, without a reply window. Experimental."),
     ),
 )
 
@@ -68,10 +74,12 @@ def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
 
 
 @cache
-def pair_page(language: str, theme: str, bundle: Bundle) -> Served:
-    """Return the page on which an administrator approves an agent."""
-    template = environment(language).get_template("pair.html.j2")
-    text = template.render(language=language, theme=theme, root=f"page/{bundle.digest}")
+def small_page(name: str, language: str, theme: str, root: str) -> Served:
+    """Return a page beside the dashboard; ``root`` leads from it to the assets.
+
+    They are static: what a page shows of an account comes to whoever may see it.
+    """
+    text = environment(language).get_template(f"{name}.html.j2").render(language=language, theme=theme, root=root)
     return served(text.encode(), "text/html; charset=utf-8")
 
 

@@ -1,7 +1,6 @@
 // Adding an account: a few words, then its code to scan, in one dialog.
 
 import { act } from "./actions.js";
-import { hintOf } from "./advice.js";
 import { call } from "./api.js";
 import { $, setHidden } from "./dom.js";
 import { t } from "./i18n.js";
@@ -69,9 +68,7 @@ function showLogin(name) {
   setHidden($("add-login"), false);
   $("add-login-title").textContent = t("Log in {name}", { name });
   $("add-login-title").focus();
-  const again = $("add-again");
-  again.onclick = () => act(name, "start");
-  const stop = loginView($("add-login-view"), name, (account) => setHidden(again, !hintOf(account).bad));
+  const stop = loginView($("add-login-view"), name);
   end = () => {
     stop();
     end = () => {};

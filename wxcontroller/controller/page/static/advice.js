@@ -42,17 +42,15 @@ export function hintOf(account) {
     return { text: account.desired === "started" ? t("One moment…") : t("It is stopped."), bad: false };
   }
   if (account.login_state === "parked") return { text, bad: true };
-  // With the number that wxctl and the journal say.
-  const which = account.login_state === "scanning" ? said(account, "status") : "";
+  // With the number that wxctl and the journal say, where the code itself does not show it.
+  const which = account.login_state === "scanning" && !account.qrcode_limit ? said(account, "status") : "";
   return { text: [said(account, "reason"), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
 }
 
 function stepOf(account) {
   switch (account.login_state) {
     case "scanning":
-      return may("control")
-        ? t("A code is good for some minutes; a new one replaces it automatically.")
-        : t("Your token does not show the code: that needs the scope control.");
+      return may("control") ? "" : t("Your token does not show the code: that needs the scope control.");
     case "confirming":
       if (account.input) return said(account.input, "prompt");
       return t("Scanned. Tap Log in on the phone.");

@@ -1,47 +1,79 @@
 // Getting an account logged in: the code to scan, renewed when it expires, and the steps as the phone takes them.
 
+import { act, isBusy, possible } from "./actions.js";
 import { hintOf } from "./advice.js";
 import { may, picture, pathOf } from "./api.js";
 import { consentButton } from "./consent.js";
+import { countdown } from "./countdown.js";
 import { digitsForm } from "./digits.js";
-import { $, h, setClass, setHidden, setText } from "./dom.js";
+import { $, h, icon, setClass, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain } from "./notices.js";
-import { isUp } from "./states.js";
+import { scanStep } from "./routes.js";
+import { shareLink } from "./share.js";
+import { badge, isUp } from "./states.js";
 import { accounts, listen } from "./store.js";
 
 const STEPS = [
-  ["start", () => t("The account starts")],
-  ["scan", () => t("Scan the code with WeChat on the phone")],
+  ["start", () => t("Account started")],
+  ["scan", scanStep],
   ["confirm", () => t("Confirm on the phone")],
   ["load", () => t("Account data is loaded")],
   ["run", () => t("Running")],
 ];
 const AT = { init: 0, loading: 0, scanning: 1, confirming: 2, updating: 3, running: 5, offline: 5 };
+// No code lives longer: what says so is a clock that differs from this one.
+const LONGEST_CODE = 600;
 
 // Shows in `place` how the login of an account goes, until `end` is called. changed(account) at every change.
 export function loginView(place, name, changed = () => {}) {
-  const image = h("img", { alt: t("QR code to log in {name}", { name }), width: 240, height: 240 });
-  const frame = h("div", { className: "code" }, image);
+  const image = h("img", { alt: t("QR code to log in {name}", { name }), width: 264, height: 264 });
+  const bar = h("i");
+  const left = h("small");
+  const turn = h("small");
+  const code = h(
+    "div",
+    { className: "code" },
+    image,
+    h("div", { className: "countdown" }, bar),
+    h("div", { className: "under" }, left, turn),
+  );
+  const state = h("span");
   const hint = h("p", { role: "status" });
-  const steps = STEPS.map(([id, text]) => h("li", { "data-step": id }, text()));
+  const steps = STEPS.map(([id]) => h("li", { "data-step": id }));
   const consent = h("div");
   const digits = digitsForm(name);
-  place.replaceChildren(frame, h("div", {}, h("ol", { className: "steps" }, ...steps), hint, digits.form, consent));
+  const share = shareLink(name);
+  const save = h("button", { type: "button", "data-action": "save" }, icon("save"), t("Save picture"));
+  const renew = h("button", { type: "button", className: "plain", "data-action": "renew" }, t("New code"));
+  const words = h("div", { className: "words" }, state, h("ol", { className: "steps" }, ...steps), hint);
+  words.append(digits.form, consent, share.element, h("div", { className: "row" }, share.copy, save, renew));
+  const view = h("div", { className: "login-view" }, code, words);
+  place.replaceChildren(view);
+  const clock = countdown(bar, left, (n) => t("new code in {n} s", { n }));
   let version = "";
   let address = "";
   let ended = false;
 
+  save.addEventListener("click", () => saved(name).catch(complain));
+  renew.addEventListener("click", () => act(name, possible(accounts.get(name)).start ? "start" : "restart"));
+
   // The number tells a new code from the old one, where nothing else changes.
   async function draw(account) {
     const now = account.qrcode && may("control") ? `${account.pid}-${account.qrcode_number}` : "";
-    setHidden(frame, !now);
-    setClass(frame, account.login_state === "confirming" ? "code used" : "code");
+    setHidden(code, !now);
+    setClass(view, now ? "login-view" : "login-view alone");
+    setClass(code, account.login_state === "confirming" ? "code used" : "code");
+    const { qrcode_until: until, qrcode_try: number, qrcode_limit: limit } = account;
+    const seconds = until ? until - Date.now() / 1000 : -1;
+    const ticks = now && account.login_state === "scanning" && seconds > 0 && seconds < LONGEST_CODE;
+    clock.show(ticks ? now : null, seconds);
+    setText(turn, limit ? t("code {number} of {limit}", { number, limit }) : "");
     if (now === version) return;
     version = now;
     if (!now) return;
     try {
-      const blob = await code(name);
+      const blob = await drawn(name);
       if (ended || version !== now) return;
       URL.revokeObjectURL(address);
       address = URL.createObjectURL(blob);
@@ -57,19 +89,26 @@ export function loginView(place, name, changed = () => {}) {
   function show() {
     const account = accounts.get(name);
     if (!account || ended) return;
-    const up = isUp(account);
-    const at = up ? (AT[account.login_state] ?? -1) : -1;
+    const at = isUp(account) ? (AT[account.login_state] ?? -1) : -1;
     steps.forEach((step, index) => {
+      setText(step, STEPS[index][1](account.driver));
       setClass(step, index < at ? "done" : index === at ? "now" : "");
       if (index === at) step.setAttribute("aria-current", "step");
       else step.removeAttribute("aria-current");
     });
+    const [tone, word] = badge(account);
+    setClass(state, tone);
+    setText(state, word);
     const { text, bad } = hintOf(account);
     setText(hint, text);
     setClass(hint, bad ? "hint bad" : "hint faint");
     const button = consentButton(account);
     if (Boolean(button) !== consent.hasChildNodes()) consent.replaceChildren(...(button ? [button] : []));
     digits.show(account);
+    const scans = account.qrcode && account.login_state === "scanning";
+    share.show(scans);
+    setHidden(save, !scans || !may("control"));
+    setHidden(renew, !may("control") || at > 1 || isBusy(name));
     draw(account);
     changed(account);
   }
@@ -79,19 +118,26 @@ export function loginView(place, name, changed = () => {}) {
   return function end() {
     ended = true;
     stop();
+    clock.end();
     URL.revokeObjectURL(address);
     place.replaceChildren();
   };
 }
 
 // Drawn by us; of a program that does not tell what its code says, its own picture.
-async function code(name) {
+async function drawn(name, format = "svg") {
   try {
-    return await picture(pathOf(name, "qr?format=svg"));
+    return await picture(pathOf(name, `qr?format=${format}`));
   } catch (problem) {
     if (problem.code !== "no-qrcode" || !accounts.get(name)?.qrcode) throw problem;
     return picture(`openwx/get_qrcode?client=${encodeURIComponent(name)}`);
   }
+}
+
+async function saved(name) {
+  const address = URL.createObjectURL(await drawn(name, "png"));
+  h("a", { href: address, download: `${name}.png` }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser reads it after the click
 }
 
 // The same in a dialog of its own, for accounts that wait in the list.

@@ -1,7 +1,11 @@
 // Routes to WeChat: their names, as "Add account" offers them, and what each can do, as its program says.
 
-export const routeName = (driver) =>
-  document.querySelector(`#add-form [name=driver][value="${CSS.escape(driver)}"]`)?.dataset.label ?? driver;
+const offered = (driver) => document.querySelector(`#add-form [name=driver][value="${CSS.escape(driver)}"]`)?.dataset;
+
+export const routeName = (driver) => offered(driver)?.label ?? driver;
+
+// What to do with the phone.
+export const scanStep = (driver) => offered(driver)?.scan ?? "";
 
 const SHORT = { ilink: "iLink", web: "Web", filehelper: "File Transfer" };
 

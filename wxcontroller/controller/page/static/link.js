@@ -1,0 +1,91 @@
+// The page of a login link: the account's code and how the login goes, for the one tab that asks first.
+// It has a catalog of its own in its markup, and asks nothing but /v1/login-code.
+
+import { countdown } from "./countdown.js";
+
+const LINK = "wx-login-link";
+const TAB = "wx-login-tab";
+const PAUSE = 1500;
+const STEPS = ["scan", "confirm", "done"];
+// What no further question changes. After "stopped" somebody may start the account again: that ends the link, too.
+const LAST = new Set(["done", "link-over", "link-taken"]);
+const $ = (id) => document.getElementById(id);
+const left = countdown(document.querySelector(".countdown i"), $("left"), (n) =>
+  $("left").dataset.text.replace("{n}", n),
+);
+let number = null;
+let address = "";
+
+// Out of the address bar, the history and every picture of the screen.
+function takeLink() {
+  const [, link] = location.hash.match(/^#([0-9a-f]{64})$/) ?? [];
+  if (!link) return;
+  sessionStorage.setItem(LINK, link);
+  history.replaceState(null, "", location.pathname);
+}
+
+// Made here and not there: an answer that is lost on its way locks nobody out.
+function key() {
+  const bytes = crypto.getRandomValues(new Uint8Array(32));
+  const made = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+  const kept = sessionStorage.getItem(TAB) ?? made;
+  sessionStorage.setItem(TAB, kept);
+  return kept;
+}
+
+async function ask() {
+  const headers = { "X-Login-Link": sessionStorage.getItem(LINK), "X-Login-Browser": key() };
+  try {
+    const response = await fetch("../v1/login-code", { headers, cache: "no-store", redirect: "error" });
+    const answer = await response.json();
+    return response.ok ? answer : { state: answer.error?.code ?? "unreachable" };
+  } catch {
+    return { state: "unreachable" };
+  }
+}
+
+function show({ state, code = null, code_number: which, code_seconds: seconds = null, same_user: same = false }) {
+  const at = STEPS.indexOf(state === "digits" ? "confirm" : state);
+  $("login").hidden = at < 0;
+  $("code").hidden = code === null;
+  $("same-user").hidden = !same || state === "done";
+  for (const step of document.querySelectorAll("[data-step]")) {
+    const index = STEPS.indexOf(step.dataset.step);
+    step.className = index < at || state === "done" ? "done" : index === at ? "now" : "";
+    if (index === at) step.setAttribute("aria-current", "step");
+    else step.removeAttribute("aria-current");
+  }
+  const says = document.querySelector(`[data-says="${CSS.escape(state)}"]`);
+  $("says").hidden = !says;
+  if (says && $("says").textContent !== says.textContent) $("says").textContent = says.textContent;
+  left.show(code === null ? null : which, seconds);
+  if (code === null || which === number) return;
+  number = which;
+  URL.revokeObjectURL(address);
+  address = URL.createObjectURL(new Blob([code], { type: "image/svg+xml" }));
+  $("picture").src = address;
+}
+
+async function follow() {
+  $("before").hidden = true;
+  for (;;) {
+    const answer = await ask();
+    show(answer);
+    if (LAST.has(answer.state)) break;
+    await new Promise((done) => setTimeout(done, PAUSE));
+    while (document.hidden) {
+      await new Promise((done) => document.addEventListener("visibilitychange", done, { once: true }));
+    }
+  }
+  left.end();
+}
+
+takeLink();
+window.addEventListener("hashchange", () => location.reload());
+$("show").addEventListener("click", follow, { once: true });
+if (!sessionStorage.getItem(LINK)) {
+  $("before").hidden = true;
+  show({ state: "link-over" });
+} else if (sessionStorage.getItem(TAB)) {
+  follow(); // loaded again
+}
