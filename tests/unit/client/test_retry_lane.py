@@ -95,6 +95,8 @@ class Bot:
                 body = await reader.readexactly(int(headers["content-length"]))
                 one = Came(turn, headers, obj(json.loads(body)))
                 answered = self.behave(one)
+                if answered is not None:
+                    writer.write(answered)
                 async with self._news:
                     self.came.append(one)
                     if answered is not None and b" 200 " in answered[:20]:
@@ -102,7 +104,6 @@ class Bot:
                     self._news.notify_all()
                 if answered is None:
                     break
-                writer.write(answered)
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
