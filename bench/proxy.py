@@ -1,10 +1,12 @@
 """CPU and latency that passing a request on to an account takes, beside nginx as the proxy of the same backend.
 
-python3 -m bench.proxy [--other NAME=CHECKOUT]... [--nginx FILE] [--short]
+python3 -m bench.proxy [--other NAME=CHECKOUT]... [--nginx FILE] [--peers] [--json FILE] [--short]
 
-All run in one go and take turns: the controller of this checkout and of each other one, and nginx. The backend, nginx
-again, stands for an account's program, so that the figures are of the proxies alone. The load and the backend have
-one core, the proxies the other. CPU is what the kernel has counted for the process (/proc/PID/task/*/schedstat).
+All run in one go and take turns: the controller of this checkout and of each other one, and nginx; with ``--peers``
+also HAProxy and Caddy, where they are installed, and a plain proxy made with aiohttp (``bench.plain``). The backend,
+nginx again, stands for an account's program, so that the figures are of the proxies alone. The load and the backend
+have one core, the proxies the other. CPU is what the kernel has counted for the process
+(/proc/PID/task/*/schedstat).
 
 A row shows for each proxy microseconds of CPU per request, and that divided by nginx's in the same round, as median
 (least to most) of the rounds; then the median of what it adds to the time of a request. ``--short`` is for tests: one
@@ -52,6 +54,29 @@ _BACKEND = """sendfile on; server {{ listen 127.0.0.1:{port}; root {root}/www;
 _PROXY = """upstream account {{ server 127.0.0.1:{backend}; keepalive 300; keepalive_requests 100000000; }}
 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://account; proxy_http_version 1.1;
   proxy_set_header Connection ""; }} }}"""
+
+
+_HAPROXY = """global
+  nbthread 1
+defaults
+  mode http
+  timeout connect 5s
+  timeout client 60s
+  timeout server 60s
+listen account
+  bind 127.0.0.1:{port}
+  http-reuse always
+  server account 127.0.0.1:{backend}
+"""
+_CADDY = """{{
+  admin off
+  auto_https off
+}}
+:{port} {{
+  bind 127.0.0.1
+  reverse_proxy 127.0.0.1:{backend}
+}}
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,13 +209,33 @@ def show(case: Case, proxies: Sequence[Proxy]) -> None:
     peer = proxies[-1]
     for proxy in proxies:
         micros, times = proxy.micros[case.name], proxy.times[case.name]
-        ratios = [mine / its for mine, its in zip(micros, peer.micros[case.name], strict=True)]
-        latency = [mine / its for mine, its in zip(times, peer.times[case.name], strict=True)]
+        ratios, latency = _divided(micros, peer.micros[case.name]), _divided(times, peer.times[case.name])
         print(
             f"{case.name:28} {proxy.name:12} {_spread(micros, 1)} us  ÷ {peer.name}: {_spread(ratios, 2)}"
             f"  p50 {_spread(times, 0)} us, ÷ {_spread(latency, 2)}",
             flush=True,
         )
+
+
+def as_json(proxies: Sequence[Proxy], cases: Sequence[Case]) -> dict[str, object]:
+    """Return all figures, by case and proxy: microseconds of CPU, and CPU and median time divided by nginx's."""
+    peer = proxies[-1]
+    found = {
+        case.name: {
+            proxy.name: {
+                "micros": proxy.micros[case.name],
+                "ratio": _divided(proxy.micros[case.name], peer.micros[case.name]),
+                "p50": _divided(proxy.times[case.name], peer.times[case.name]),
+            }
+            for proxy in proxies
+        }
+        for case in cases
+    }
+    return {"load": os.getloadavg()[0], "cores": len(CORES), "cases": found}
+
+
+def _divided(mine: Sequence[float], its: Sequence[float]) -> list[float]:
+    return [a / b for a, b in zip(mine, its, strict=True)]
 
 
 def _spread(figures: Sequence[float], digits: int) -> str:
@@ -230,6 +275,28 @@ def nginx(
     conf.write_text(_COMMON.format(root=root, name=name, http=http))
     with running(program, "-c", str(conf), "-p", str(root), core=core, port=port) as process:
         yield process
+
+
+@contextlib.contextmanager
+def peers(root: Path, backend: int) -> Iterator[list[Proxy]]:
+    """Run what others use as a proxy, as far as it is installed, each on the core of the proxies."""
+    found = []
+    home = {**os.environ, "HOME": str(root), "XDG_DATA_HOME": str(root), "GOMAXPROCS": "1"}
+    with contextlib.ExitStack() as stack, (root / "peers.log").open("w") as log:
+
+        def add(name: str, port: int, *command: str) -> None:
+            process = running(*command, core=1, port=port, cwd=CHECKOUT, env=home, stdout=log, stderr=log)
+            found.append(Proxy(name, port, port, [stack.enter_context(process)]))
+
+        for name, program, conf in (("HAProxy", "haproxy", _HAPROXY), ("Caddy", "caddy", _CADDY)):
+            port, file = free_port(), root / f"{program}.conf"
+            file.write_text(conf.format(port=port, backend=backend))
+            options = {"haproxy": ("-db", "-f"), "caddy": ("run", "--adapter", "caddyfile", "--config")}[program]
+            if shutil.which(program):
+                add(name, port, program, *options, str(file))
+        port = free_port()
+        add("aiohttp", port, sys.executable, "-m", "bench.plain", str(port), str(backend))
+        yield found
 
 
 def registered(root: Path, backend: int, token: str) -> int:
@@ -272,6 +339,8 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--other", action="append", default=[], metavar="NAME=CHECKOUT", help="another checkout")
     parser.add_argument("--nginx", default=shutil.which("nginx"), metavar="FILE", help="the peer, and the backend")
+    parser.add_argument("--peers", action="store_true", help="HAProxy, Caddy and a plain aiohttp proxy, too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each round")
     parser.add_argument("--only", default="", help="cases whose names hold this")
@@ -294,6 +363,8 @@ def main() -> int:
                 stack.enter_context(controller(Path(checkout), at, port)) for at, port in zip(pair, its, strict=True)
             ]
             proxies.append(Proxy(name, its[0], its[1], processes))
+        if given.peers:
+            proxies += stack.enter_context(peers(root, backend))
         if not given.short:
             if given.nginx is None:
                 parser.error("nginx is missing; give its path with --nginx")
@@ -303,6 +374,8 @@ def main() -> int:
             proxies.append(Proxy("nginx", port, port, [process]))
         rounds, seconds = (1, 0.05) if given.short else (given.rounds, given.seconds)
         asyncio.run(measure(proxies, cases, shown, rounds, seconds))
+        if given.json:
+            given.json.write_text(json.dumps(as_json(proxies, cases), indent=1) + "\n")
     return 0
 
 

@@ -18,6 +18,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
+import uvloop
+
 from bench.proxy import free_port
 from tests.unit.controller import strict
 from tests.unit.controller.machine import Machine
@@ -280,9 +282,9 @@ def main() -> int:
     for batch in range(0, given.requests, _BATCH):
         with tempfile.TemporaryDirectory() as root:
             closed = batch // _BATCH % 2 == 0
-            total += asyncio.run(
-                run(Path(root), min(_BATCH, given.requests - batch), given.seed * 1000 + batch, closed)
-            )
+            number = min(_BATCH, given.requests - batch)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                total += runner.run(run(Path(root), number, given.seed * 1000 + batch, closed))
         print(f"{sum(total.values())} requests, {time.monotonic() - began:.0f} s: {dict(total)}", flush=True)
     return 0
 
