@@ -230,7 +230,7 @@ class Process:
                 [(key, value)] = request.query.items()
                 found = [one for one in self.friends if obj(one).get(key) == value]
                 return web.json_response(found or {"code": 100, "status": "object not found"})
-            case "deliveries/ack" if not self.knows_ack:
+            case "deliveries/ack" | "messages" | "contacts" if not self.knows_ack:
                 return web.json_response({"error": {"code": "no-such-path", "message": "", "remedy": ""}}, status=404)
             case "deliveries" if request.query_string == "limit=1":
                 counts: JsonObject = {

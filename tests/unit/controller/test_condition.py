@@ -185,9 +185,12 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
     _, account = await host.v1("GET", "accounts/alice")
     assert [obj(issue)["code"] for issue in items(account["issues"])] == ["dead-letters", "old-code"]
     process.knows_ack = False
-    status, answer = await host.v1("POST", "accounts/alice/deliveries/ack", {"state": "dead"})
-    assert (status, obj(answer["error"])["code"]) == (409, "older-version")
-    assert "wxctl restart alice" in str(obj(answer["error"])["remedy"])
+    for method, path in (("POST", "deliveries/ack"), ("GET", "messages"), ("POST", "messages"), ("GET", "contacts")):
+        status, answer = await host.v1(
+            method, f"accounts/alice/{path}", {"state": "dead"} if method == "POST" else None
+        )
+        assert (status, obj(answer["error"])["code"]) == (409, "older-version")
+        assert "wxctl restart alice" in str(obj(answer["error"])["remedy"])
 
 
 @pytest.mark.parametrize(("told", "expected"), [("scaning", "needs-scan"), ("stop", "parked"), ("running", None)])

@@ -31,6 +31,10 @@ async def test_an_account_that_does_not_run_is_not_asked(host: Machine) -> None:
     await host.v1("POST", "accounts/alice/stop")
     status, answer = await host.v1("GET", "accounts/alice/deliveries")
     assert (status, obj(answer["error"])["code"]) == (409, "not-running")
+    for method, path in (("GET", "messages"), ("POST", "messages"), ("GET", "chats"), ("GET", "contacts")):
+        status, answer = await host.v1(method, f"accounts/alice/{path}")
+        assert (status, obj(answer["error"])["code"]) == (409, "not-running")
+        assert "wxctl start alice" in str(obj(answer["error"])["remedy"])
     status, answer = await host.v1("GET", "accounts/nobody/deliveries")
     assert (status, obj(answer["error"])["code"]) == (404, "unknown-account")
 
