@@ -12,7 +12,8 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Webhook
 from tests.unit.client.ilink_agent import Agent, Stage, Start, stage_of
-from wxcontroller.client.ilink import polling, serving
+from tests.unit.client.test_send_disk import locked
+from wxcontroller.client.ilink import door, polling, serving
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
@@ -438,3 +439,20 @@ async def test_a_stop_ends_a_poll_with_an_empty_answer(stage: Stage) -> None:
     assert await agent.client.stop() == 0
     answer = await poll
     assert (answer["ret"], answer["msgs"]) == (0, [])
+
+
+async def test_a_disk_that_takes_nothing_is_no_error_of_the_agents_poll(
+    web: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(door, "LOAD_SECONDS", 0.2)
+    agent = Agent(await web.enter())
+    async with locked(agent.client):  # nothing of the API is there yet
+        assert await agent.updates() == []
+        answer = await agent.send("x@im.wechat", "no")
+        assert (answer["ret"], answer["errmsg"][:8]) == (-2, "not done")
+        assert (await agent.manage("PUT", "/v1/consumers/agent", {}))[0] == 503
+    await agent.attend()
+    await meet(agent, web)
+    monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
+    async with locked(agent.client):
+        assert await agent.updates() == []

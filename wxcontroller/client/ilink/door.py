@@ -2,17 +2,23 @@
 
 import asyncio
 import sqlite3
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
-from wxcontroller.client.calls import Parts
+from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.store.writer import Unavailable
+from wxcontroller.client.v1.answers import Refused, refusal
 from wxcontroller.core.jsontypes import JsonValue
+from wxcontroller.core.messages import N_, Text
 
 if TYPE_CHECKING:
+    from wxcontroller.client.ilink.management import Management
     from wxcontroller.client.ilink.serving import Serving
 
+LOAD_SECONDS = 10.0  # until a disk that is slow is reported
+_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 POLL = "/ilink/bot/getupdates"
 
 
@@ -45,21 +51,45 @@ class Door:
     async def _serving(self) -> "Serving":
         from wxcontroller.client.ilink.serving import load
 
-        if self._loading is None or (self._loading.done() and self._loading.exception() is not None):
-            self._loading = asyncio.create_task(load(self._parts))
-        return await asyncio.shield(self._loading)
+        task = self._loading
+        if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
+            task = self._loading = self._parts.tasks.begin(load(self._parts))
+        try:
+            async with asyncio.timeout(LOAD_SECONDS):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            why = self._parts.log.trouble or Text("the disk is slow")
+            raise Unavailable(
+                N_("the event log can't be written: {why}"), N_("check the account's disk"), why=why
+            ) from None
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
-        return await (await self._serving()).call(request)
+        from wxcontroller.client.ilink.serving import unavailable
+
+        try:
+            serving = await self._serving()
+        except Unavailable as problem:
+            return await unavailable(request.match_info["call"], str(problem))
+        return await serving.call(request)
 
     async def _listed(self, request: web.Request) -> web.StreamResponse:
-        return await (await self._serving()).management.listed(request)
+        if await self.shown() == []:  # nothing is loaded to say so
+            name = self._parts.config.name
+            return json_answer({"account": name.name, "instance": name.instance, "consumers": []})
+        return await self._managed(request, lambda management: management.listed)
 
     async def _put(self, request: web.Request) -> web.StreamResponse:
-        return await (await self._serving()).management.put(request)
+        return await self._managed(request, lambda management: management.put)
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
-        return await (await self._serving()).management.delete(request)
+        return await self._managed(request, lambda management: management.delete)
+
+    async def _managed(self, request: web.Request, call: "Callable[[Management], _Handler]") -> web.StreamResponse:
+        try:
+            management = (await self._serving()).management
+        except Unavailable as problem:
+            return refusal(Refused(503, "unavailable", problem.text, problem.remedy_text))
+        return await call(management)(request)
 
 
 def _has_consumers(db: sqlite3.Connection) -> bool:

@@ -15,9 +15,9 @@ from wxcontroller.client.ilink.consumers import NAME, Consumer, Consumers
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.management import Management
 from wxcontroller.client.ilink.messages import MessageMapping
-from wxcontroller.client.ilink.polling import SESSION_OVER, Polling
+from wxcontroller.client.ilink.polling import HOLD_SECONDS, SESSION_OVER, Polling
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.ilink.sending import Sending
+from wxcontroller.client.ilink.sending import ANSWER_SECONDS, Sending
 from wxcontroller.client.store import consumers as tables
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.typing import Typing
@@ -29,6 +29,7 @@ ORIGIN_HEADER = "X-Wx-Origin"
 # Messages that a consumer may put into the queue.
 SENDS_PER_SECOND = 10
 _UNAVAILABLE_SECONDS = 1.0
+_STORE_SECONDS = 10.0  # for one that is new
 _PARAMETER = "encrypted_query_param"
 _Call = Callable[[Consumer, JsonObject, str], Awaitable[JsonObject]]
 
@@ -67,18 +68,17 @@ class Serving:
             return json_answer({"ret": -2, "errmsg": "invalid arguments"})
         except (TimeoutError, web.RequestPayloadError):
             return json_answer({"ret": -1, "errmsg": "the request's body did not arrive"}, 408)
+        if call == "bot/sendmessage" and (seconds := self._too_fast(name)):
+            answer = json_answer({"ret": -2, "errmsg": f"more than {SENDS_PER_SECOND} sends a second"}, 429)
+            answer.headers["Retry-After"] = str(seconds)
+            return answer
         try:
-            consumer = await self._consumer(name, obj(body.get("base_info")))
-            if call == "bot/sendmessage" and (seconds := self._too_fast(consumer)):
-                answer = json_answer({"ret": -2, "errmsg": f"more than {SENDS_PER_SECOND} sends a second"}, 429)
-                answer.headers["Retry-After"] = str(seconds)
-                return answer
-            return json_answer(await found(consumer, body, request.headers.get(ORIGIN_HEADER, "")))
-        except Unavailable as problem:
-            if call == "bot/getupdates":  # nothing is wrong with the agent: it asks again
-                await asyncio.sleep(_UNAVAILABLE_SECONDS)
-                return json_answer({"ret": 0, "msgs": [], "get_updates_buf": text(body.get("get_updates_buf"))})
-            return json_answer({"ret": -2, "errmsg": f"not done: {problem}"})
+            async with asyncio.timeout(_STORE_SECONDS):
+                consumer = await self._consumer(name, obj(body.get("base_info")))
+            async with asyncio.timeout(HOLD_SECONDS + ANSWER_SECONDS):
+                return json_answer(await found(consumer, body, request.headers.get(ORIGIN_HEADER, "")))
+        except (Unavailable, TimeoutError) as problem:
+            return await unavailable(call, str(problem) or "the disk is slow", text(body.get("get_updates_buf")))
 
     @property
     def _calls(self) -> dict[str, _Call]:
@@ -100,9 +100,9 @@ class Serving:
             _ = self.consumers.keep(consumer)
         return consumer
 
-    def _too_fast(self, consumer: Consumer) -> int:
+    def _too_fast(self, name: str) -> int:
         """Return for how many seconds a consumer may send nothing, 0 when it may."""
-        now, times = time.monotonic(), self._sent.setdefault(consumer.name, deque(maxlen=SENDS_PER_SECOND))
+        now, times = time.monotonic(), self._sent.setdefault(name, deque(maxlen=SENDS_PER_SECOND))
         if len(times) == SENDS_PER_SECOND and now - times[0] < 1.0:
             return 1
         times.append(now)
@@ -187,14 +187,23 @@ class Serving:
         return response
 
 
+async def unavailable(call: str, why: str, cursor: str = "") -> web.Response:
+    """Return the answer while the account's database can't be used. Nothing is wrong with the agent's poll."""
+    if call != "bot/getupdates":
+        return json_answer({"ret": -2, "errmsg": f"not done: {why}"})
+    await asyncio.sleep(_UNAVAILABLE_SECONDS)
+    return json_answer({"ret": 0, "msgs": [], "get_updates_buf": cursor})
+
+
 def _refused(status: int, words: str) -> web.Response:
     return web.Response(status=status, headers={"x-error-message": words.encode("ascii", "replace").decode()})
 
 
 async def load(parts: Parts) -> Serving:
     """Return what serves the iLink API of an account, with what earlier processes stored. Raises Unavailable."""
-    rows, key, known = await parts.log.write(lambda db: (tables.consumers(db), tables.key(db), tables.peer_ids(db)))
-    consumers, seals = Consumers(parts.log, rows), Seals(key)
+    rows, key, known = await parts.log.read(lambda db: (tables.consumers(db), tables.key(db), tables.peer_ids(db)))
+    seals = Seals(key or await parts.log.write(tables.make_key))
+    consumers = Consumers(parts.log, rows)
     ids, cdn = Ids(parts.log, parts.roster, known), Cdn(parts.config, parts.log, consumers, seals)
     polling = Polling(parts.log, consumers, MessageMapping(parts.config.name.name, ids, seals, cdn), seals)
     sending = Sending(parts, consumers, ids, seals, cdn)

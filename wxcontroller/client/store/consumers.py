@@ -13,6 +13,7 @@ from wxcontroller.client.store.values import as_int
 from wxcontroller.core.jsontypes import JsonObject, kept_json
 
 _KEY = "ilink_key"  # in meta
+_KEY_BYTES = 32
 # Of ids that are good for one login there are more with each; those learned first go.
 MOST_NAMES = 50_000
 # Counted for each look at the account's status.
@@ -54,16 +55,19 @@ def delete_consumer(db: sqlite3.Connection, name: str) -> None:
 
 
 def key(db: sqlite3.Connection) -> bytes:
-    """Return the account's key for what is sealed; it is made at the first call."""
-    db.execute("INSERT OR IGNORE INTO meta VALUES (?, ?)", (_KEY, secrets.token_hex(32)))
-    (found,) = db.execute("SELECT value FROM meta WHERE name = ?", (_KEY,)).fetchone()
+    """Return the account's key for what is sealed, b"" while there is none or it is damaged."""
+    found = db.execute("SELECT value FROM meta WHERE name = ?", (_KEY,)).fetchone()
     try:
-        made = bytes.fromhex(str(found))
+        made = bytes.fromhex(str(found[0])) if found else b""
     except ValueError:
         made = b""
-    if len(made) != 32:  # damaged: what it sealed is worthless now
-        made = secrets.token_bytes(32)
-        db.execute("UPDATE meta SET value = ? WHERE name = ?", (made.hex(), _KEY))
+    return made if len(made) == _KEY_BYTES else b""
+
+
+def make_key(db: sqlite3.Connection) -> bytes:
+    """Store a new key and return it; what another one has sealed is worthless then."""
+    made = secrets.token_bytes(_KEY_BYTES)
+    db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_KEY, made.hex()))
     return made
 
 
