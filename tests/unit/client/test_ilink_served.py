@@ -171,6 +171,19 @@ async def test_what_is_said_of_a_held_message_is_an_option(ilink: Stage, mode: s
     assert ilink.sent() == ["one"]
 
 
+async def test_half_a_character_does_no_harm(web: Stage) -> None:
+    """As a program leaves it that cuts a text in the middle of an emoji; JSON can say so."""
+    agent = Agent(await web.enter())
+    await agent.attend()
+    peer = await meet(agent, web)
+    assert (await agent.send(peer, "half \ud83d", client_id="\ud83d"))["ret"] == 0
+    assert (await agent.send(peer, "whole \U0001f604"))["ret"] == 0
+    assert web.sent() == ["half ?", "whole \U0001f604"]
+    assert (await agent.call("sendtyping", ilink_user_id="\ud83d", typing_ticket="\ud83d"))["ret"] == -2
+    assert (await agent.send("\ud83d", "no", context="\ud83d"))["ret"] == -3
+    assert (await agent.permit(3, b"x", bytes(16), filekey="\ud83d"))["ret"] == 0
+
+
 async def test_several_items_are_several_messages_in_order(stage: Stage) -> None:
     agent = Agent(await stage.enter())
     await agent.attend()
@@ -337,6 +350,7 @@ async def test_an_upload_must_be_what_was_announced(ilink: Stage) -> None:
         assert (status, bool(why)) == (400, True)
     assert (await agent.put(url, ciphertext))[0] == 200
     assert await agent.uploaded(3, b"", key)
+    assert await agent.uploaded(3, bytes(2_500_000), key)
     assert (await agent.permit(4, PICTURE, key))["ret"] == -2  # voice
     assert (await agent.permit(3, b"", key, rawsize=1 << 40))["ret"] == -2
     forged = url.replace("alice.agent.", "alice.agent.A")
@@ -376,6 +390,18 @@ async def test_after_a_long_absence_only_what_is_fresh_enough_comes(web: Stage) 
     assert texts(await agent.until()) == ["today"]
     assert texts(await patient.until(2)) == ["two days ago", "today"]
     assert [one["skipped"] for one in await agent.consumers()] == [1, 0]
+
+
+async def test_a_backlog_comes_in_portions_and_in_order(web: Stage) -> None:
+    agent = Agent(await web.enter())
+    await agent.attend()
+    words = [f"message {number}" for number in range(120)]
+    for one in words:
+        web.hear(one)
+    await web.webhook.messages(len(words))
+    portions = [await agent.updates() for _ in range(3)]
+    assert [len(portion) for portion in portions] == [50, 50, 20]
+    assert texts([message for portion in portions for message in portion]) == words
 
 
 async def test_a_consumer_gets_what_its_options_name(web: Stage) -> None:

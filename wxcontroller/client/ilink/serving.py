@@ -1,6 +1,7 @@
 """The calls of the iLink API (ilink-bot-protocol 20.7), and what they share. Loaded by the first request for it."""
 
 import asyncio
+import json
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -63,7 +64,7 @@ class Serving:
         if not NAME.fullmatch(name):
             return json_answer({"ret": -1, "errmsg": "the controller names no consumer"}, 403)
         try:
-            body = obj(read_json(await request.app[BODIES].small(request) or b"{}"))
+            body = _read(await request.app[BODIES].small(request))
         except ValueError:
             return json_answer({"ret": -2, "errmsg": "invalid arguments"})
         except (TimeoutError, web.RequestPayloadError):
@@ -185,6 +186,14 @@ class Serving:
                 await response.write(piece)
         await response.write_eof()
         return response
+
+
+def _read(raw: bytes) -> JsonObject:
+    """Parse a body; halves of characters, which can't be stored, are replaced. Raises ValueError."""
+    found = read_json(raw or b"{}")
+    if b"\\u" in raw:  # only so can it have any
+        found = read_json(json.dumps(found, ensure_ascii=False).encode("utf-8", "replace"))
+    return obj(found)
 
 
 async def unavailable(call: str, why: str, cursor: str = "") -> web.Response:
