@@ -263,11 +263,17 @@ async def test_people_keep_their_ids_over_logins(web: Stage) -> None:
     await agent.attend()
     peer = await meet(agent, web)
     assert peer.startswith("w") and len(peer) == len("w@im.wechat") + 20
+    first = await agent.send(peer, "hello to you", client_id="1")
     await client.stop()
     client.paths.cookie_file("alice").unlink()
-    agent.client = await web.enter()
-    assert (await agent.send(peer, "still there?"))["ret"] == 0  # with the token of the old login
-    assert [one.wxid for one in web.account.sent] == [web.friend]
+    agent.client = web.begin()
+    await agent.client.until_state("scaning")
+    assert await agent.send(peer, "hello to you", client_id="1") == first  # it lost the answer
+    assert (await agent.send(peer, "new"))["ret"] == -2
+    await web.scan(agent.client)
+    assert (await agent.send(peer, "still there?", client_id="2"))["ret"] == 0  # with the token of the old login
+    assert await agent.send(peer, "hello to you", client_id="1") == first
+    assert [(one.wxid, one.text) for one in web.account.sent][-1] == (web.friend, "still there?")
     assert await meet(agent, web, "yes") == peer
 
 

@@ -45,6 +45,7 @@ _MEDIA_ITEMS = {
     5: ("video_item", MessageKind.VIDEO),
 }
 _PROGRESS_CARDS = (11, 12)
+_RECIPIENT_UNKNOWN = -3
 _RECIPIENT = (Refusal.BAD_RECIPIENT.value, Refusal.NO_PEER.value)
 # The worst state of its parts is a message's.
 _WORST_FIRST = (
@@ -79,6 +80,18 @@ class _Content:
 
 
 @dataclass(frozen=True, slots=True)
+class _Recipient:
+    """Whom a message is for, by an id that outlasts logins.
+
+    ``member`` is who was addressed in the place of a group and has still to be found in it, "" for nobody.
+    """
+
+    id: str
+    is_group: bool
+    member: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class _Verdict:
     """How a part of a message stands: its state, the words for it, WeChat's id and the reason of a refusal."""
 
@@ -98,8 +111,8 @@ class Sending:
     ids: Ids
     seals: Seals
     cdn: Cdn
-    # By consumer, receiver and content, messages that were answered as held: their request, and when.
-    _told_held: OrderedDict[tuple[str, str, str], tuple[str, float]] = field(default_factory=OrderedDict)
+    # By consumer and fingerprint, messages that were answered as held: their request, and when.
+    _told_held: OrderedDict[tuple[str, str], tuple[str, float]] = field(default_factory=OrderedDict)
 
     async def send(self, consumer: Consumer, message: JsonObject) -> JsonObject:
         """Queue a message and return how it stands. Raises Unavailable."""
@@ -107,21 +120,19 @@ class Sending:
             contents = await self._contents(consumer, message)
             if not contents:
                 return {"ret": 0}
-            target, is_group = self._target(consumer, message)
-            if refusal := self.parts.sends.refusal(len(contents)) or self._trouble():
-                raise NotAccepted(-2, f"not sent: {refusal}")
+            recipient = self._recipient(consumer, message)
         except NotAccepted as problem:
             return problem.answer
-        content = _fingerprint(target, contents)
-        key = self._key(consumer, target, content, text(message.get("client_id")))
-        request = Request(key, content, "ilink", target=target)
+        content = _fingerprint(recipient.id, contents)
+        key = self._key(consumer, recipient, content, text(message.get("client_id")))
+        request = Request(key, content, "ilink")
         interim = consumer.options.interim and bool(message.get("interim"))
         verdict = await self.parts.requests.once(
             request,
-            lambda: self._work(consumer, request, is_group, contents, interim),
+            lambda: self._work(consumer, request, recipient, contents, interim),
             self._again,
         )
-        return self._answer(consumer, target, content, key, verdict)
+        return self._answer(consumer, content, key, verdict)
 
     def held(self, consumer: Consumer) -> int:
         """Return how many messages of a consumer are held."""
@@ -163,8 +174,8 @@ class Sending:
             raise NotAccepted(-2, "not sent: this content was not uploaded here, or is no longer kept")
         return _Content(file=replace(file, kind=wanted), name=text(found.get("file_name")))
 
-    def _target(self, consumer: Consumer, message: JsonObject) -> tuple[str, bool]:
-        """Return the route's id of whom a message is for, and whether that is a group. Raises NotAccepted."""
+    def _recipient(self, consumer: Consumer, message: JsonObject) -> _Recipient:
+        """Return whom a message is for. Raises NotAccepted for whom the consumer may not write to."""
         to, token = text(message.get("to_user_id")), text(message.get("context_token"))
         context = context_of(self.seals, consumer, token) if token else None
         if token and context is None:  # forged, another consumer's, or WeChat's own
@@ -179,62 +190,78 @@ class Sending:
         peer = group or to
         if not self.ids.is_given(peer) or not (options.allows_group(group) if group else options.allows(to)):
             raise NotAccepted(-3, _INVALID)
+        belongs = not group or to == group or (context is not None and context.is_from(to))
+        return _Recipient(peer, bool(group), "" if belongs else to)
+
+    def _target(self, recipient: _Recipient, number: int) -> str:
+        """Return the route's id of a recipient to whom so many messages can be queued now. Raises NotAccepted."""
         if not (self.parts.at_work or self.parts.holds_for_login):
             raise NotAccepted(-2, f"not sent: the account is not running: {self.parts.session.status}")
-        target = self.ids.target(peer)
+        target = self.ids.target(recipient.id)
         if not target:
             raise NotAccepted(-3, "not sent: the recipient is not known in this login of the account")
-        belongs = not group or to == group or (context is not None and context.is_from(to))
-        if not belongs and not self.ids.is_member(target, to):
+        if recipient.member and not self.ids.is_member(target, recipient.member):
             raise NotAccepted(-3, _INVALID)
-        return target, bool(group)
-
-    def _trouble(self) -> str:
-        trouble = self.parts.log.trouble
-        return f"it cannot be stored: {trouble}" if trouble else ""
+        if trouble := self.parts.log.trouble:
+            raise NotAccepted(-2, f"not sent: it cannot be stored: {trouble}")
+        if refusal := self.parts.sends.refusal(number):
+            raise NotAccepted(-2, f"not sent: {refusal}")
+        return target
 
     # -- through the queue
 
-    def _key(self, consumer: Consumer, target: str, content: str, client_id: str) -> str:
+    def _key(self, consumer: Consumer, recipient: _Recipient, content: str, client_id: str) -> str:
         """Return the key of a message: that of the held one that it repeats, or one by its client id and content."""
-        if consumer.options.when_held is WhenHeld.REFUSE and (held := self._held_before(consumer, target, content)):
+        folds = consumer.options.when_held is WhenHeld.REFUSE
+        if folds and (held := self._held_before(consumer, recipient, content)):
             return held
         unique = hashlib.sha256(f"{client_id or secrets.token_hex(16)} {content}".encode("utf-8", "replace"))
         return f"{_prefix(consumer)}{unique.hexdigest()}"
 
-    def _held_before(self, consumer: Consumer, target: str, content: str) -> str:
+    def _held_before(self, consumer: Consumer, recipient: _Recipient, content: str) -> str:
         """Return the key of a message that is held, or was not long ago, and says the same; "" for none."""
         now = time.time()
-        key, when = self._told_held.get((consumer.name, target, content), ("", 0.0))
+        key, when = self._told_held.get((consumer.name, content), ("", 0.0))
         if now - when < _FOLD_SECONDS:
             return key
         for send in self.parts.sends.waiting():
             # Of an earlier process; messages of one part are enough, longer ones are repeated less often.
-            same = send.target == target and _fingerprint(target, [_Content(send.content)]) == content
-            fresh = now - send.queued_at < _FOLD_SECONDS
-            if same and fresh and send.state is SendState.HELD and send.request.startswith(_prefix(consumer)):
+            own = send.state is SendState.HELD and send.request.startswith(_prefix(consumer))
+            fresh = own and now - send.queued_at < _FOLD_SECONDS
+            same = fresh and _fingerprint(recipient.id, [_Content(send.content)]) == content
+            if same and send.target == self.ids.target(recipient.id):
                 return send.request
         return ""
 
     async def _work(
-        self, consumer: Consumer, request: Request, is_group: bool, contents: Sequence[_Content], interim: bool
+        self,
+        consumer: Consumer,
+        request: Request,
+        recipient: _Recipient,
+        contents: Sequence[_Content],
+        interim: bool,
     ) -> JsonObject:
+        """Queue a message that has not come before, and return how it stands."""
         latest = _now() + ANSWER_SECONDS
         hold = 0.0 if consumer.options.when_held is WhenHeld.DROP else None
         sends: list[Send] = []
         try:
+            target = self._target(recipient, len(contents))
             for content in contents:
-                order = Order((request.target,), is_group, content.words, interim=interim, hold=hold)
+                order = Order((target,), recipient.is_group, content.words, interim=interim, hold=hold)
                 if (file := content.file) is not None:
                     media = await self.parts.media.copy_of(file.path, file.kind, content.name)
                     order = replace(order, media=media)
                 sends += self.parts.sending.sends(order)
+        except NotAccepted as problem:
+            why = Refusal.NO_PEER.value if problem.ret == _RECIPIENT_UNKNOWN else ""
+            return _as_json(_Verdict(SendState.REFUSED, str(problem), refusal=why))
         except OSError as problem:
             _discard(sends)
             gone = isinstance(problem, FileNotFoundError)
             words = "the content is no longer here; upload it again" if gone else str(problem.strerror)
             return _as_json(_Verdict(SendState.REFUSED, f"not sent: {words}"))
-        keyed = replace(request, parts={send.part: {} for send in sends})
+        keyed = replace(request, target=target, parts={send.part: {} for send in sends})
         try:
             added = await self.parts.sending.store(sends, keyed, latest)
         except TimeoutError:
@@ -274,10 +301,10 @@ class Sending:
 
     # -- how it is answered
 
-    def _answer(self, consumer: Consumer, target: str, content: str, key: str, kept: JsonObject) -> JsonObject:
+    def _answer(self, consumer: Consumer, content: str, key: str, kept: JsonObject) -> JsonObject:
         verdict = _from_json(kept)
         ours: JsonObject = {"ret": 0, "message_id": number_of(verdict.own_id or key)}
-        marks = consumer.name, target, content
+        marks = consumer.name, content
         if verdict.state is not SendState.HELD:
             self._told_held.pop(marks, None)
         match verdict.state:
@@ -293,7 +320,8 @@ class Sending:
                     self._told_held.popitem(last=False)
                 return {"ret": -2, "errmsg": f"held: {verdict.words.removeprefix('held ')}"}
             case SendState.REFUSED:
-                return {"ret": -3 if verdict.refusal in _RECIPIENT else -2, "errmsg": verdict.words}
+                ret = _RECIPIENT_UNKNOWN if verdict.refusal in _RECIPIENT else -2
+                return {"ret": ret, "errmsg": verdict.words}
             case SendState.UNKNOWN:
                 return {"ret": -2, "errmsg": "unknown: it may have arrived"}
             case _:
@@ -337,9 +365,9 @@ def _prefix(consumer: Consumer) -> str:
     return f"{_PREFIX}{consumer.name}\x01"
 
 
-def _fingerprint(target: str, contents: Sequence[_Content]) -> str:
+def _fingerprint(recipient: str, contents: Sequence[_Content]) -> str:
     parts = [[one.words, one.file.path.name if one.file else "", one.name] for one in contents]
-    return hashlib.sha256(json.dumps([target, parts]).encode("utf-8", "replace")).hexdigest()
+    return hashlib.sha256(json.dumps([recipient, parts]).encode("utf-8", "replace")).hexdigest()
 
 
 def _discard(sends: Sequence[Send]) -> None:
