@@ -223,17 +223,23 @@ async def test_a_stopped_account_is_no_lost_login(stage: Stage, monkeypatch: pyt
 
 
 async def test_sends_are_limited(stage: Stage) -> None:
-    token = await stage.token()
-    headers = {"Authorization": f"Bearer {token}"}
-    statuses = []
-    for _ in range(12):
-        async with stage.host.http.post("/ilink/bot/sendmessage", headers=headers) as answer:
-            statuses.append(answer.status)
-            if answer.status == 429:
-                assert answer.headers["Retry-After"] == "1"
-    assert 429 in statuses or len(set(statuses)) == 1  # a slow machine takes more than a second for twelve
-    async with stage.host.http.post("/ilink/bot/sendmessage", headers=headers, data=b"x" * (1 << 20 | 1)) as answer:
-        assert answer.status in (413, 429)
+    now = [0.0]
+    stage.host.server._runner.app[calls.AGENTS].clock = lambda: now[0]
+    token, other = await stage.token(), await stage.token("other")
+
+    async def send(shown: str, body: bytes = b"{}") -> tuple[int, str | None]:
+        headers = {"Authorization": f"Bearer {shown}"}
+        async with stage.host.http.post("/ilink/bot/sendmessage", headers=headers, data=body) as answer:
+            return answer.status, answer.headers.get("Retry-After")
+
+    assert [await send(token) for _ in range(10)] == [(200, None)] * 10
+    before = len(stage.agent.seen)
+    assert await send(token) == (429, "1")
+    assert len(stage.agent.seen) == before
+    assert await send(other) == (200, None)
+    now[0] = 1.0
+    assert await send(token) == (200, None)
+    assert (await send(token, b"x" * (1 << 20 | 1)))[0] == 413
 
 
 async def test_removing_an_account_ends_its_agents_tokens(stage: Stage) -> None:

@@ -7,7 +7,9 @@ the next poll. Revoking the token ends a poll at once.
 """
 
 import asyncio
+import time
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from aiohttp import web
@@ -51,10 +53,11 @@ class Agents:
 
     polls: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
     sends: dict[str, "deque[float]"] = field(default_factory=dict[str, "deque[float]"])
+    clock: Callable[[], float] = time.monotonic
 
     def may_send(self, token: str) -> bool:
         """Count a send, unless the token has had its number within a second."""
-        now, times = asyncio.get_running_loop().time(), self.sends.setdefault(token, deque(maxlen=_SENDS_PER_SECOND))
+        now, times = self.clock(), self.sends.setdefault(token, deque(maxlen=_SENDS_PER_SECOND))
         if len(times) == _SENDS_PER_SECOND and now - times[0] < 1:
             return False
         times.append(now)
