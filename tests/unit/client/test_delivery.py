@@ -1,6 +1,7 @@
 """What a webhook gets beside the report, and what becomes of reports that it does not take."""
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import json
@@ -81,7 +82,9 @@ async def test_each_report_says_which_it_is_and_how_often_it_was_tried(start: St
     assert len({one["X-Wx-Delivery"] for one in tries[:3]}) == 1
     assert tries[3]["X-Wx-Delivery"] != tries[0]["X-Wx-Delivery"]
     assert int(tries[3]["X-Wx-Sequence"]) == int(tries[0]["X-Wx-Sequence"]) + 1
-    assert "X-Wx-Signature" not in tries[0]
+    assert [one["webhook-id"] for one in tries] == [one["X-Wx-Delivery"] for one in tries]
+    assert [one["webhook-timestamp"] for one in tries] == [one["X-Wx-Timestamp"] for one in tries]
+    assert not {"X-Wx-Signature", "webhook-signature"} & tries[0].keys()
 
 
 async def test_a_webhook_where_nobody_listens_is_told_in_words(
@@ -134,7 +137,7 @@ async def test_a_replay_goes_on_counting_and_begins_its_pauses_anew(start: Start
     assert [headers["X-Wx-Attempt"] for headers, _ in receiver.got] == ["1", "2", "3", "4", "5"]
 
 
-@pytest.mark.parametrize("secrets", [["one"], ["new", "old"]])
+@pytest.mark.parametrize("secrets", [["one"], ["new", "old"], ["whsec_AAEC/w==", "whsec_no"]])
 async def test_reports_are_signed_with_each_secret(start: Start, receiver: Receiver, secrets: list[str]) -> None:
     client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_SECRET": " ".join(secrets)})
     await client.login()
@@ -143,6 +146,11 @@ async def test_reports_are_signed_with_each_secret(start: Start, receiver: Recei
     signed = headers["X-Wx-Timestamp"].encode() + b"." + body
     expected = [f"sha256={hmac.new(one.encode(), signed, hashlib.sha256).hexdigest()}" for one in secrets]
     assert headers["X-Wx-Signature"] == ", ".join(expected)
+    # Standard Webhooks: the id is signed too, and a secret whsec_… is the base64 of its key.
+    keys = [b"\0\1\2\xff" if one.startswith("whsec_AAEC") else one.encode() for one in secrets]
+    signed = f"{headers['X-Wx-Delivery']}.".encode() + signed
+    standard = [base64.b64encode(hmac.digest(key, signed, "sha256")).decode() for key in keys]
+    assert headers["webhook-signature"] == " ".join(f"v1,{one}" for one in standard)
 
 
 @pytest.mark.parametrize("status", [400, 410, 413, 415, 422])

@@ -1,24 +1,36 @@
-"""How a report proves where it comes from: HMAC-SHA256 over the timestamp, a dot and the body."""
+"""How a report proves where it comes from: HMAC-SHA256 with the account's secrets, in two forms.
 
+- ``X-Wx-Signature``: over the timestamp, a dot and the body, in hex.
+- Standard Webhooks (standardwebhooks.com): ``webhook-id``, ``webhook-timestamp`` and ``webhook-signature``, over id,
+  timestamp and body with dots between them, in base64. Libraries in many languages verify it and reject old ones.
+
+Each has a signature by every secret, as two are in use while one replaces the other. Without a secret there are no
+signatures; id and timestamp are there all the same, as receivers recognize repetitions by the id.
+"""
+
+import base64
 import hashlib
 import hmac
 import time
 from collections.abc import Sequence
 
+from wxcontroller.core.webhooksecrets import key_of
+
 HEADER = "X-Wx-Signature"
 
 
-def signature(secret: str, timestamp: str, body: bytes | bytearray) -> str:
-    """Return the signature in hex."""
-    # In two steps: a body may have 14 MB, and joining would copy it.
-    signed = hmac.new(secret.encode(), timestamp.encode() + b".", hashlib.sha256)
-    signed.update(body)
-    return signed.hexdigest()
-
-
-def signature_header(secrets: Sequence[str], timestamp: str, body: bytes | bytearray) -> str:
-    """Return the header's value: a signature by each secret, as two are in use while one replaces the other."""
-    return ", ".join(f"sha256={signature(secret, timestamp, body)}" for secret in secrets)
+def signatures(secrets: Sequence[str], delivery_id: str, timestamp: str, body: bytes | bytearray) -> dict[str, str]:
+    """Return the headers of Standard Webhooks for this delivery and time, and, with secrets, both signatures."""
+    found = {"webhook-id": delivery_id, "webhook-timestamp": timestamp}
+    if not secrets:
+        return found
+    ours = (_signed(secret.encode(), f"{timestamp}.", body).hex() for secret in secrets)
+    standard = (_signed(key_of(secret), f"{delivery_id}.{timestamp}.", body) for secret in secrets)
+    return {
+        **found,
+        HEADER: ", ".join(f"sha256={each}" for each in ours),
+        "webhook-signature": " ".join(f"v1,{base64.b64encode(each).decode()}" for each in standard),
+    }
 
 
 def report_headers(
@@ -32,4 +44,11 @@ def report_headers(
         "X-Wx-Timestamp": timestamp,
         "X-Wx-Attempt": str(attempt),
     }
-    return {**found, HEADER: signature_header(secrets, timestamp, body)} if secrets else found
+    return {**found, **signatures(secrets, delivery_id, timestamp, body)}
+
+
+def _signed(key: bytes, head: str, body: bytes | bytearray) -> bytes:
+    # In two steps: a body may have 14 MB, and joining would copy it.
+    signed = hmac.new(key, head.encode(), hashlib.sha256)
+    signed.update(body)
+    return signed.digest()

@@ -1,0 +1,74 @@
+"""Deliveries as the reference libraries of Standard Webhooks verify them, in Python and JavaScript."""
+
+import json
+import shutil
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.patience import PATIENCE
+from tests.thirdparty.stage import ROOT
+from tests.unit.client.conftest import start, webhook  # noqa: F401
+from tests.unit.client.test_delivery import POST_API, Receiver, Start, message, receiver  # noqa: F401
+from wxcontroller.client.deliveries.signatures import signatures
+from wxcontroller.core.webhooksecrets import standard_form
+
+FETCHED = ROOT / ".cache" / "thirdparty"
+PROGRAMS = Path(__file__).parent / "clients"
+LIBRARIES = {
+    "python": ("standardwebhooks", (sys.executable, str(PROGRAMS / "verify_standardwebhooks.py"))),
+    "javascript": ("standardwebhooks-js", ("node", str(PROGRAMS / "verify_standardwebhooks.mjs"))),
+}
+WHSEC = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
+
+
+def verify(library: str, deliveries: list[dict[str, Any]]) -> list[str]:
+    """Return what the library says of each delivery."""
+    name, command = LIBRARIES[library]
+    if not (FETCHED / name).exists() or shutil.which(command[0]) is None:
+        pytest.skip(f"{name} is not there: make test-deps")
+    done = subprocess.run(
+        [*command, str(FETCHED / name)],
+        input="".join(f"{json.dumps(one)}\n" for one in deliveries),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.parametrize("library", LIBRARIES)
+async def test_a_delivery_is_genuine_and_an_old_or_changed_one_is_not(
+    start: Start,  # noqa: F811
+    receiver: Receiver,  # noqa: F811
+    library: str,
+) -> None:
+    """While a secret changes, receivers with either secret accept what is delivered."""
+    client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_SECRET": f"{WHSEC} old-secret"})
+    await client.login()
+    client.driver.play([message("早")])
+    [(sent, content)] = await receiver.until(1)
+    headers, body = {name.lower(): value for name, value in sent.items()}, content.decode()
+    genuine = {"secret": WHSEC, "headers": headers, "body": body}
+    # What somebody has recorded and sends again ten minutes later.
+    old = str(int(time.time()) - 600)
+    replayed = signatures([WHSEC], "1-1", old, content)
+    said = verify(
+        library,
+        [
+            genuine,
+            {**genuine, "secret": standard_form("old-secret")},
+            {**genuine, "secret": standard_form("another")},
+            {**genuine, "body": body + " "},
+            {**genuine, "headers": {**headers, "webhook-id": "1-2"}},
+            {**genuine, "headers": replayed},
+        ],
+    )
+    assert [one == "verified" for one in said] == [True, True, False, False, False, False]
+    assert "old" in said[-1]
