@@ -210,6 +210,22 @@ class Api:
         """Return the agents that ask for a token."""
         return obj(self._line.call("GET", "/v1/ilink/pairings"))
 
+    def targets(self) -> JsonObject:
+        """Return the notification targets."""
+        return obj(self._line.call("GET", "/v1/targets"))
+
+    def target(self, name: str) -> JsonObject:
+        """Return one of them."""
+        return obj(self._line.call("GET", f"/v1/targets/{quote(name, safe='')}"))
+
+    def add_target(self, given: JsonObject) -> JsonObject:
+        """Add a target; its token is in the answer."""
+        return obj(self._line.call("POST", "/v1/targets", json_body(given)))
+
+    def remove_target(self, name: str) -> JsonObject:
+        """Remove a target and end its token."""
+        return obj(self._line.call("DELETE", f"/v1/targets/{quote(name, safe='')}"))
+
     def approve_pairing(self, code: str, given: JsonObject) -> JsonObject:
         """Approve an agent that asks for a token."""
         return obj(self._line.call("POST", f"/v1/ilink/pairings/{quote(code, safe='')}", json_body(given)))

@@ -285,13 +285,13 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
         message = Text("{about}: {message}", about=about.name, message=message)
     if code == "unknown-account":
         return UnknownAccount(message, N_("wxctl list shows the accounts"))
-    if code == "no-such-event":
+    if code in ("no-such-event", "unknown-target"):
         return UnknownAccount(message, remedy)
     if code in ("older-version", "no-such-path"):
         return NotOffered(message, remedy)
     if code == "not-running":
         return NotRunning(message, remedy)
-    if code == "account-exists":
+    if code in ("account-exists", "target-exists"):
         return AccountExists(message, remedy)
     if code == "unit-failed":
         return UnitFailed(message, remedy)

@@ -3,19 +3,22 @@
 import json
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options, name_argument, optional_name_argument
+from wxcontroller.cli.context import Session, global_options, json_option, name_argument, optional_name_argument
 from wxcontroller.cli.errors import BadUsage, NotRunning
 from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
 from wxcontroller.core.messages import N_, NP_, Text, text_in
-from wxcontroller.core.names import AccountName
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.webhooksecrets import standard_form, webhook_secrets
 
 _STATES = ("held", "pending", "dead", "delivered", "kept", "purged")
 # What of an account's numbers is not as it should be, or only just on its way.
@@ -48,6 +51,29 @@ def deliveries() -> None:
     later reports do not wait for it. Dead letters are kept (dead_keep_days); replay sends them again in their
     original order.
     """
+
+
+@deliveries.command(
+    short_help="Show the secrets that sign reports, for Standard Webhooks.",
+    examples=("wxctl deliveries secret alice",),
+)
+@name_argument
+@click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
+@json_option
+@click.pass_obj
+def secret(session: Session, name: str, root: Path) -> None:
+    """Print the account's webhook secrets in the form whsec_…, which libraries of Standard Webhooks take.
+
+    For root on the account's machine. There are two while one replaces the other; the new one is first.
+    """
+    forms = [standard_form(one) for one in webhook_secrets(Paths(root), parse_name(name))]
+    if session.json:
+        session.emit(list[JsonValue](forms))
+        return
+    if not forms:
+        tell("{account} has no webhook secret; its reports are not signed", err=True, account=name)
+    for one in forms:
+        click.echo(one)
 
 
 @deliveries.command(

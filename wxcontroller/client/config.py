@@ -15,6 +15,7 @@ from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, Origin
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.targets import Targets
+from wxcontroller.core.webhooksecrets import CREDENTIAL, VARIABLE
 
 _REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or start the account again through the controller"
 _LIMITS_REMEDY = "correct /etc/wxcontroller/clients/INSTANCE.env, or [limits] in the settings; wxcontroller.toml(5)"
@@ -154,7 +155,7 @@ def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
 
     From the unit's credential ``webhook-secret``, else from WXCLIENT_WEBHOOK_SECRET; separated by blanks or lines.
     """
-    found = read_credential("webhook-secret", environ) or environ.get("WXCLIENT_WEBHOOK_SECRET") or ""
+    found = read_credential(CREDENTIAL, environ) or environ.get(VARIABLE) or ""
     return tuple(found.split())
 
 

@@ -273,3 +273,22 @@ def test_whoever_may_not_read_the_log_is_told_to_be_root(server: Controller, sto
     )
     assert done.returncode == 1
     assert "root" in done.stderr
+
+
+def test_secrets_are_shown_as_standard_webhooks_wants_them(wxctl: Wxctl, tmp_path: Path) -> None:
+    root = ("--root", str(tmp_path))
+    none = wxctl("deliveries", "secret", "alice", *root)
+    assert (none.returncode, none.stdout, "not signed" in none.stderr) == (0, "", True)
+    place = tmp_path / "etc/wxcontroller"
+    (place / "clients").mkdir(parents=True)
+    (place / "credentials").mkdir()
+    (place / "clients/alice.env").write_text("WXCLIENT_WEBHOOK_SECRET=variable\n")
+    assert wxctl("deliveries", "secret", "alice", *root).stdout == "whsec_dmFyaWFibGU=\n"
+    (place / "credentials/webhook-secret").write_text("all\n")
+    assert wxctl("deliveries", "secret", "alice", *root).stdout == "whsec_YWxs\n"
+    (place / "credentials/alice.webhook-secret").write_text("whsec_AAEC/w==\nold\n")
+    assert wxctl("deliveries", "secret", "alice", *root).stdout == "whsec_AAEC/w==\nwhsec_b2xk\n"
+    assert json.loads(wxctl("--json", "deliveries", "secret", "bob", *root).stdout) == ["whsec_YWxs"]
+    (place / "credentials/alice.webhook-secret").rename(place / "credentials/alice.webhook-secret.cred")
+    refused = wxctl("deliveries", "secret", "alice", *root)
+    assert (refused.returncode, refused.stdout, "systemd-creds decrypt" in refused.stderr) == (1, "", True)

@@ -1,0 +1,129 @@
+"""The verb target: where other programs' notifications go."""
+
+import click
+from click.shell_completion import CompletionItem
+
+from wxcontroller.cli.context import Session, complete_name, global_options
+from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.messages import N_
+
+
+def complete_target(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the targets there are."""
+    session = context.find_object(Session)
+    try:
+        found = items(session.api().targets().get("targets")) if session is not None else []
+    except WxError:
+        return []
+    names = {text(obj(one).get("name")): text(obj(one).get("account")) for one in found}
+    return [CompletionItem(name, help=words) for name, words in names.items() if name.startswith(incomplete)]
+
+
+_target_argument = click.argument("target_name", metavar="TARGET", shell_complete=complete_target)
+
+
+@click.group(
+    cls=VerbGroup,
+    short_help="Manage notification targets.",
+    examples=(
+        "wxctl target add ops alice filehelper",
+        "wxctl target list",
+        "wxctl target remove ops",
+    ),
+)
+def target() -> None:
+    """Manage notification targets: where ntfy, Gotify and webhook clients send their notifications.
+
+    A target is an account, a person or group, and a token that can only notify this target. Notifications are off
+    until there is a target.
+    """
+
+
+@target.command(
+    short_help="Add a target and print its token.",
+    examples=("wxctl target add ops alice filehelper", "wxctl target add family alice 家人 --group"),
+)
+@click.argument("target_name", metavar="TARGET")
+@click.argument("account", metavar="NAME", shell_complete=complete_name)
+@click.argument("peer")
+@click.option("--group", is_flag=True, help="PEER is a group.")
+@global_options
+@click.pass_obj
+def add(session: Session, target_name: str, account: str, peer: str, group: bool) -> None:
+    """Add a target and print its token, which cannot be shown again.
+
+    PEER is the id of a friend or group, or its displayname, remark or name, exactly. Give a name on a route whose
+    ids change with every login.
+    """
+    api = session.api()
+    body: JsonObject = {"name": target_name, "account": api.resolve(account).name, "peer": peer, "group": group}
+    added = api.add_target(body)
+    if session.json:
+        session.emit(added)
+        return
+    click.echo(text(added.get("token")))
+    tell(
+        "wxctl: target {target}: {url}/notify/{target}; the token is not shown again",
+        err=True,
+        target=target_name,
+        url=api.shown.rstrip("/"),
+    )
+
+
+@target.command("list", short_help="List targets.", examples=("wxctl target list --json",))
+@global_options
+@click.pass_obj
+def list_(session: Session) -> None:
+    """List targets with account and peer."""
+    rows = [obj(row) for row in items(session.api().targets().get("targets"))]
+    if session.json:
+        session.emit(list[JsonValue](rows))
+        return
+    if not rows:
+        tell("no notification targets: wxctl target add TARGET NAME PEER", err=True)
+        return
+    from wxcontroller.cli.terminal import print_rows
+
+    titles = (N_("TARGET"), N_("ACCOUNT"), N_("PEER"), N_("TOKEN"), N_("CREATED"), N_("STATE"))
+    lines = [
+        (
+            *(text(row.get(key)) for key in ("name", "account", "peer", "id", "created")),
+            say(N_("account removed")) if row.get("removed") else say(N_("active")),
+        )
+        for row in rows
+    ]
+    print_rows(titles, lines, wraps="PEER")
+
+
+@target.command(short_help="Show a target.", examples=("wxctl target show ops",))
+@_target_argument
+@global_options
+@click.pass_obj
+def show(session: Session, target_name: str) -> None:
+    """Show a target and the URLs for its clients. Its token is stored only as a hash and is not shown."""
+    api = session.api()
+    found = api.target(target_name)
+    if session.json:
+        session.emit(found)
+        return
+    url = api.shown.rstrip("/")
+    for key in ("name", "account", "peer", "group", "driver", "created", "removed", "id"):
+        click.echo(f"{key}: {str(found.get(key)).lower() if isinstance(found.get(key), bool) else found.get(key)}")
+    click.echo(f"ntfy: {url}/notify/{target_name}")
+    click.echo(f"gotify: {url}/notify/{target_name}/")
+
+
+@target.command(short_help="Remove a target; its token ends.", examples=("wxctl target remove ops",))
+@_target_argument
+@global_options
+@click.pass_obj
+def remove(session: Session, target_name: str) -> None:
+    """Remove a target. Its token is invalid from then on, and repeats that are still counted are not sent."""
+    removed = session.api().remove_target(target_name)
+    if session.json:
+        session.emit(removed)
+    else:
+        tell("target {target} is removed", target=target_name)
