@@ -1,0 +1,100 @@
+"""Debian's own programs that send notifications, unmodified: apprise and the client of ntfy.
+
+A real controller, a real account and WeChat's sandbox; what they send arrives on the phone, File Transfer's chat.
+"""
+
+import json
+import os
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.openapi.served import Served, served
+from tests.patience import PATIENCE
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    with served(tmp_path_factory.mktemp("world")) as world:
+        yield world
+
+
+def call(method: str, url: str, body: object = None) -> Any:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(url, data, method=method)  # noqa: S310 - ours
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+        return json.load(answer)
+
+
+@pytest.fixture(scope="module")
+def token(running: Served) -> str:
+    """The token of target ops, which is alice's File Transfer."""
+    body = {"name": "ops", "account": "alice", "peer": "filehelper"}
+    return str(call("POST", f"{running.url}/v1/targets", body)["token"])
+
+
+def run(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{command[0]} is not installed: make test-deps")
+    return subprocess.run(
+        command,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"},
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def sent(running: Served) -> list[tuple[str, str]]:
+    """What alice has sent, oldest first: text, and the name of a file."""
+    found = call("GET", f"{running.url}/v1/accounts/alice/events?type=send_message&limit=500")
+    reports = [one["report"] for one in found["events"]]
+    return [(report.get("content", ""), report.get("media_name", "")) for report in reports]
+
+
+def test_apprise_by_the_calls_of_ntfy(running: Served, token: str, tmp_path: Path) -> None:
+    host = running.url.removeprefix("http://")
+    picture = tmp_path / "picture 1.txt"
+    picture.write_text("content")
+    target = f"ntfy://{token}@{host}/ops?priority=high&auth=token"
+    done = run(tmp_path, "apprise", "-vv", "-t", "Disk", "-b", "apprise by ntfy: 97 %", target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    done = run(tmp_path, "apprise", "-vv", "-b", "apprise with a file", "--attach", str(picture), target)
+    assert done.returncode == 0, done.stdout + done.stderr
+    found = sent(running)
+    assert ("Disk\napprise by ntfy: 97 %", "") in found
+    assert any(name.startswith("picture") for _, name in found)
+    wrong = run(tmp_path, "apprise", "-b", "x", f"ntfy://wrong@{host}/ops?auth=token")
+    assert wrong.returncode != 0
+
+
+def test_apprise_by_the_calls_of_gotify(running: Served, token: str, tmp_path: Path) -> None:
+    host = running.url.removeprefix("http://")
+    done = run(
+        tmp_path, "apprise", "-vv", "-t", "T", "-b", "apprise by gotify", f"gotify://{host}/notify/ops/{token}"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert ("T\napprise by gotify", "") in sent(running)
+
+
+def test_the_client_of_ntfy(running: Served, token: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.txt"
+    file.write_text("content")
+    url = f"{running.url}/notify/ops"
+    done = run(tmp_path, "ntfy", "publish", "--token", token, "--title", "T", "--tags", "tada", url, "ntfy: 你好")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["state"] in ("delivered", "accepted")
+    done = run(tmp_path, "ntfy", "publish", "--user", f"me:{token}", "--file", str(file), url, "ntfy with a file")
+    assert done.returncode == 0, done.stderr
+    found = sent(running)
+    assert ("🎉 T\nntfy: 你好", "") in found
+    assert any(name == "report.txt" for _, name in found)
+    wrong = run(tmp_path, "ntfy", "publish", "--token", "tk_wrong", url, "x")
+    assert wrong.returncode != 0
