@@ -26,8 +26,8 @@ def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
 
 def call(method: str, url: str, body: object = None) -> Any:
     data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, method=method)  # noqa: S310 - ours
-    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:  # noqa: S310
+    request = urllib.request.Request(url, data, method=method)
+    with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
         return json.load(answer)
 
 
