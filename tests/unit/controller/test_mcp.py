@@ -62,6 +62,7 @@ async def called(host: Machine, shown: str, tool: str, **arguments: Json) -> tup
     [
         (b"{", -32700),
         (b'{"jsonrpc": "2.0", "id": 1, "id": 2, "method": "ping"}', -32700),
+        (b'{"jsonrpc": "2.0", "id": "\\ud800", "method": "ping"}', -32700),
         (b"[" * 5000 + b"]" * 5000, -32700),
         (b'[{"jsonrpc": "2.0", "id": 1, "method": "ping"}]', -32600),
         (b"[]", -32600),

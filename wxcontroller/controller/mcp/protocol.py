@@ -7,6 +7,7 @@
 """
 
 import asyncio
+import json
 
 from aiohttp import web
 
@@ -93,6 +94,7 @@ def _message(body: bytes) -> JsonObject:
     """Return the JSON-RPC request or notification that a body is. Raises Failed."""
     try:
         sent = read_json(body, values=BODY_VALUES, unique=True)
+        json.dumps(sent, ensure_ascii=False).encode()  # no half of a character, which could not be passed on
     except ValueError as problem:
         raise Failed(PARSE_ERROR, f"the body is not usable as JSON: {problem}") from None
     if isinstance(sent, list):

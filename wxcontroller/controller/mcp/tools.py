@@ -5,6 +5,7 @@ Each stands for calls of /v1 and shows less: an agent keeps all that it reads in
 
 import asyncio
 import base64
+import json
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
@@ -129,7 +130,7 @@ def _number(meaning: str, most: int) -> JsonObject:
 
 
 def _said(value: JsonValue) -> JsonObject:
-    return {"type": "text", "text": to_bytes(value).decode()}
+    return {"type": "text", "text": json.dumps(value, ensure_ascii=False)}
 
 
 def _without_nulls(found: JsonObject) -> JsonObject:
@@ -162,15 +163,20 @@ async def _read_messages(call: Call) -> Content:
     query = {"limit": str(call.arguments.get("limit", 30))}
     query |= {name: call.text(name) for name in ("chat", "after") if call.text(name)}
     answer = await _ask(call, call.account(), f"/v1/messages?{urlencode(query)}")
+    return [_said(shown_messages(answer, call.text("after")))]
+
+
+def shown_messages(answer: JsonObject, after: str) -> JsonObject:
+    """Return what an agent needs of a page of messages that came ``after`` a cursor, "" for the newest."""
     found: list[JsonValue] = []
-    next_: JsonValue = call.text("after") or None
+    next_: JsonValue = after or None
     for each in items(answer.get("messages")):
         message = _without_nulls(obj(each))
         next_ = message.get("cursor", next_)
         if media := obj(message.get("media")):
             message["media"] = _without_nulls({**media, "url": None, "file": _file_of(text(media.get("url")))})
         found.append(message)
-    return [_said({"messages": found, "after": next_, "more": answer.get("more") is True})]
+    return {"messages": found, "after": next_, "more": answer.get("more") is True}
 
 
 def _file_of(url: str) -> str | None:
@@ -296,6 +302,11 @@ async def _ask(
 ) -> JsonObject:
     """Return what the account's program answers. Raises WxError, also for the program's own failures."""
     _, content = await _fetch(call, name, target, ANSWER_BYTES, method, headers, body)
+    return object_of(content)
+
+
+def object_of(content: bytes) -> JsonObject:
+    """Return the JSON object that an account's program has answered, {} for other JSON. Raises Refused for none."""
     try:
         return obj(read_json(content, values=ANSWER_BYTES // 16))
     except ValueError:
@@ -325,12 +336,12 @@ async def _fetch(
             "too-large", N_("the answer has more than {most} bytes"), N_("ask for less, or use /v1"), most=most
         )
     if response.status >= 400:
-        raise _failed(name, response.status, content)
+        raise failure_in(name, response.status, content)
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     return kind if _MIME.fullmatch(kind) else "application/octet-stream", content
 
 
-def _failed(name: str, status: int, content: bytes) -> WxError:
+def failure_in(name: str, status: int, content: bytes) -> WxError:
     """Return the failure that an account's program reports; one of an earlier version may not know the call."""
     try:
         error = obj(obj(read_json(content, values=1000)).get("error"))
