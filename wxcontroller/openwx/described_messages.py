@@ -83,7 +83,10 @@ _OUTCOME: Mapping[str, Schema] = {
     "code": _said(maybe(WHOLE), "the code that /openwx answers; 0: WeChat has taken it"),
 }
 SCHEMAS: Mapping[str, Schema] = {
-    "NewMessage": record(_FIELD_SCHEMAS, _OPTIONAL, "a message to send: text, media or both"),
+    "NewMessage": {
+        **record(_FIELD_SCHEMAS, _OPTIONAL, "a message to send: text, media or both"),
+        "examples": [{"to": "1234567", "text": "你好"}],
+    },
     "NewMessageForm": record(
         {**_FIELD_SCHEMAS, FILE_FIELD: _said(BINARY, "content to send")}, _OPTIONAL, "the same as a form, with a file"
     ),

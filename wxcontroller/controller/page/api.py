@@ -22,6 +22,10 @@ _PARTS = (
     ("/v1/accounts/{name}/deliveries", "happened"),
     ("/v1/accounts/{name}/events", "happened"),
     ("/v1/accounts/{name}/media", "happened"),
+    *(
+        (f"/v1/accounts/{{name}}/{call}", "talk")
+        for call in ("messages", "chats", "contacts", "groups", "sends", "typing")
+    ),
     ("/v1/deliveries", "happened"),
     ("/v1/events", "happened"),
     ("/v1/accounts", "accounts"),
@@ -34,7 +38,7 @@ _PARTS = (
 _COMMON_WORD = re.compile(r"^[a-z](?=[a-z']*([ ;,:]|$))")
 # What a form asks about before it is sent, besides every DELETE: it ends, takes back or discards something.
 _DESTRUCTIVE = ("logout", "stop", "restart", "purge", "ack", "stop_client", "revoke_message", "kick_group_member")
-_ORDER = ("accounts", "happened", "alerts", "itself", "original")
+_ORDER = ("accounts", "talk", "happened", "alerts", "itself", "original")
 
 
 @dataclass(frozen=True, slots=True)
