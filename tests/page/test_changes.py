@@ -153,10 +153,12 @@ def test_a_webhook_where_nobody_listens(
     browser.click("#account-advice button")
     browser.find("#deliveries small", words[2])
     assert focused(browser) == "tab-deliveries"
-    # What was never tried waits behind what is tried.
-    for each in browser.driver.find_elements("css selector", "#deliveries li"):
-        tried = words[2] in each.text
-        assert each.find_element("css selector", "button").is_displayed() == tried
+    # What was never tried waits behind what is tried. Each look at once: the list is replaced meanwhile.
+    looked = (
+        "return [...document.querySelectorAll('#deliveries li')]"
+        ".map((each) => [each.textContent.includes(arguments[0]), each.querySelector('button').checkVisibility()])"
+    )
+    assert all(tried == offered for tried, offered in browser.script(looked, words[2]))
     browser.picture(f"{language.lower()}-webhook-deliveries")
     assert browser.complaints() == []
     caller.v1("DELETE", f"/accounts/{name}")
@@ -199,6 +201,7 @@ def described(browser: Browser) -> str:
 def test_what_is_entered_wrong_is_told_at_its_field(browser: Browser, alice: str, language: str) -> None:
     browser.open()
     browser.click("#open-add")
+    browser.find("#add")
     browser.press(alice, Keys.ENTER)
     browser.find("#add-problem")
     assert focused(browser) == "name"

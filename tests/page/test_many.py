@@ -83,7 +83,8 @@ def test_a_change_touches_one_row(browser: Browser, caller: Caller) -> None:
     caller.v1("POST", "/accounts/bot-7/stop")
     browser.find("#rows [data-account=bot-7] .state.off")
     touched = set(browser.script("return [...window.touched]"))
-    assert touched - {"rows-attention", "rows-off", "number-attention", "number-off"} == {"bot-7"}
+    sections = {f"{part}-{section}" for part in ("rows", "number") for section in ("attention", "running", "off")}
+    assert touched - sections == {"bot-7"}
 
 
 def test_search_and_filters(browser: Browser) -> None:

@@ -52,13 +52,15 @@ async function route() {
   setHidden($("login"), !signingIn);
   document.body.classList.toggle("signing-in", signingIn);
   setHidden($("leave"), signingIn || !signedIn());
-  // Before anything is known the list stands there with empty rows; other views have nothing to show yet.
-  for (const each of Object.keys(VIEWS)) setHidden(sectionOf(each), signingIn || each !== (known ? name : "list"));
+  // Before anything is known the list stands there with empty rows. Other views are shown once they can be used.
+  const listed = !signingIn && (!known || name === "list");
+  for (const each of Object.keys(VIEWS)) setHidden(sectionOf(each), each !== "list" || !listed);
   if (signingIn || !known) return;
   markView(name);
   window.scrollTo(0, 0);
   const view = await VIEWS[name]().catch(complain);
   if (!view || mine !== turn) return;
+  setHidden(sectionOf(name), false);
   shown = view;
   titled(shown.open(...rest));
 }
@@ -75,6 +77,8 @@ function connection(problem) {
   if (!known && !problem) {
     known = true;
     route();
+    // Right after the list: who clicks types at once.
+    add().then(() => document.body.classList.add("can-add"), complain);
   }
   if (!problem) cured("unreachable");
   showConnection(problem);
