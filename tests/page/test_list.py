@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -268,10 +269,17 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
     browser.find("#health-controller li", "systemd")
     browser.click("#side [data-view=events]")
     browser.find("#all-events-note", "New events")
-    for name in ("alice", "bob"):
-        report: dict[str, JsonValue] = {"post_type": "event", "event": "input_qrcode", "params": []}
+    report: dict[str, JsonValue] = {"post_type": "event", "event": "input_qrcode", "params": []}
+
+    def shown(name: str) -> bool:
+        # The stream begins with now, and nothing on the page tells when it is open.
         served.loop.call_soon_threadsafe(served.machine.process(name).log.append, report, False)
-        browser.find("#all-events li", name)
+        return bool(
+            browser.script("return document.getElementById('all-events').textContent.includes(arguments[0])", name)
+        )
+
+    for name in ("alice", "bob"):
+        browser.until(partial(shown, name), f"an event of {name}")
     browser.type("#all-events-search", "alice")
     browser.gone("#all-events li", "bob")
     browser.find("#all-events li", "alice")

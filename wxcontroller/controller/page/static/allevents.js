@@ -5,7 +5,6 @@ import { line } from "./events.js";
 import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { t } from "./i18n.js";
-import { accounts } from "./store.js";
 
 const MOST = 200;
 let ending = null;
@@ -37,7 +36,7 @@ export const eventsView = {
     const toggle = () => $("all-events").classList.toggle("open", texts.checked);
     texts.addEventListener("change", toggle, { signal });
     const explain = (problem) => setText($("all-events-note"), inWords(problem));
-    if (accounts.size) followed("v1/events", { signal, take, explain });
+    followed("v1/events", { signal, take, explain });
     return t("Events");
   },
   close: () => ending.abort(),
