@@ -26,6 +26,7 @@ from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
 PACKAGE = LOCALE.parent
+PHONE = PACKAGE / "sandbox/page"
 CATALOGS = sorted(LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
 _PYTHON = (
     "N_:1",
@@ -51,9 +52,10 @@ _ORIGINS = ("request", "settings", "default", "credential")
 def template() -> str:
     """Return the .pot of all texts that people are shown."""
     python = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts]
+    scripts = [*PACKAGE.glob("controller/page/static/*.js"), *PHONE.glob("*.js")]
     pots = [
         _PLURAL.sub(_with_plural, _extracted("Python", python, _PYTHON)),
-        _extracted("JavaScript", PACKAGE.glob("controller/page/static/*.js"), ("t:1", "t:1,3")),
+        _extracted("JavaScript", scripts, ("t:1", "t:1,3")),
         _extracted("Python", Path(click.__file__).parent.glob("*.py"), ("_:1", "gettext:1", "ngettext:1,2")),
         _HEAD + "".join(f'\nmsgid {_quoted(text)}\nmsgstr ""\n' for text in sorted(set(_tables()))),
     ]
@@ -67,7 +69,7 @@ def template() -> str:
 def _tables() -> Iterator[str]:
     """Yield the texts that are data in the code."""
     environment = jinja2.Environment(extensions=["jinja2.ext.i18n"], autoescape=True)
-    for path in PACKAGE.glob("controller/page/templates/*"):
+    for path in (*PACKAGE.glob("controller/page/templates/*"), *PHONE.glob("*.j2")):
         extract = environment.extract_translations  # type: ignore[attr-defined]  # the extension adds it
         yield from (str(text) for _, _, text in extract(path.read_text(encoding="utf-8")))
     yield from texts(cli)

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from tests.i18n import compiled
 from tests.page.browser import Browser, browsing
 
 Json = Any
@@ -36,8 +37,8 @@ def page(sandbox: str) -> Iterator[Browser]:
         assert started.complaints() == []
 
 
-def ask(url: str, body: Json = None, token: str = "") -> Json:
-    headers = {"Authorization": f"Bearer {token}"}
+def ask(url: str, body: Json = None, token: str = "", account: str = "") -> Json:
+    headers = {"Authorization": f"Bearer {token}", "X-Wx-Account": account}
     request = urllib.request.Request(url, None if body is None else json.dumps(body).encode(), headers)
     with urllib.request.urlopen(request, timeout=30) as answer:
         return json.load(answer)
@@ -45,8 +46,9 @@ def ask(url: str, body: Json = None, token: str = "") -> Json:
 
 def test_scan_with_digits_confirm_and_chat(sandbox: str, page: Browser) -> None:
     api = f"{sandbox}/ilink/bot"
-    code = ask(f"{api}/get_bot_qrcode?bot_type=3", {})["qrcode"]
+    code = ask(f"{api}/get_bot_qrcode?bot_type=3", {}, account="%E5%B0%8F%E5%BA%97")["qrcode"]
     page.find("#logins", "code of an iLink bot")
+    page.find("#logins h3", "小店")  # what the client calls its account
     page.click("#logins button", "Scan, with digits")
     digits = page.text("#logins strong")
     assert ask(f"{api}/get_qrcode_status?qrcode={code}")["status"] == "need_verifycode"
@@ -74,3 +76,18 @@ def test_scan_with_digits_confirm_and_chat(sandbox: str, page: Browser) -> None:
     assert ask(f"{api}/sendmessage", {"msg": answer}, token)["ret"] == 0
     page.find("#lines li.bot", "yes <b>")
     page.picture("phone-ilink")
+
+
+def test_it_speaks_chinese_and_looks_like_the_dashboard(sandbox: str) -> None:
+    compiled()
+    with browsing(sandbox, "zh-CN") as page:
+        page.size(1280)
+        page.open()
+        page.find("#accounts button")
+        page.click("#contacts button", "好友")
+        page.find("h1", "手机")
+        page.picture("phone-zh")
+        assert page.script("return getComputedStyle(document.body).getPropertyValue('--main')")
+        page.click("header a", "English")
+        page.find("h1", "Phone")
+        assert page.complaints() == []

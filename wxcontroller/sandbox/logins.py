@@ -5,14 +5,18 @@
 
 import enum
 import secrets
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from urllib.parse import unquote
 
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, one_line
 from wxcontroller.sandbox.bell import Bell
 from wxcontroller.sandbox.clock import ServerClock
 from wxcontroller.sandbox.session import ServerSession
 
 KEPT = 2000
+CLIENT_HEADER = "X-Wx-Account"
+_CLIENT_LENGTH = 64
 
 
 class LoginStage(enum.Enum):
@@ -53,6 +57,7 @@ class WebLoginCode:
     scan: int = 0
     session: ServerSession | None = None
     bell: Bell = field(default_factory=Bell)
+    client: str = ""  # the client's own name for the account, where it tells one
 
     @property
     def link(self) -> str:
@@ -77,7 +82,13 @@ class WebLoginCode:
             "uin": self.uin,
             "created": round(self.created, 3),
             "link": self.link,
+            "client": self.client,
         }
+
+
+def client_of(headers: Mapping[str, str]) -> str:
+    """Return what a client calls its account: ours tell a stand-in, so that people know whose code is whose."""
+    return one_line(unquote(headers.get(CLIENT_HEADER, ""))[:_CLIENT_LENGTH])
 
 
 def link(uuid: str) -> str:
@@ -94,12 +105,21 @@ class WebLoginCodes:
         self.all: dict[str, WebLoginCode] = {}
         self.bell = Bell()
 
-    def new(self, desktop: bool, push_for: int | None = None, file_page: bool = False) -> WebLoginCode:
-        """Hand out a uuid; ``push_for`` is the account that a push login asks."""
+    def new(
+        self, desktop: bool, push_for: int | None = None, file_page: bool = False, client: str = ""
+    ) -> WebLoginCode:
+        """Hand out a uuid; ``push_for`` is the account that a push login asks, ``client`` its name at the client."""
         now = self.clock.now()
         uuid = secrets.token_urlsafe(8)[:10] + "=="
         login = WebLoginCode(
-            uuid, now, now + self.life, desktop, push=push_for is not None, file_page=file_page, uin=push_for
+            uuid,
+            now,
+            now + self.life,
+            desktop,
+            push=push_for is not None,
+            file_page=file_page,
+            uin=push_for,
+            client=client,
         )
         self.add(login)
         return login

@@ -24,7 +24,7 @@ from wxcontroller.sandbox.call import (
 )
 from wxcontroller.sandbox.desktop import is_complete, is_desktop, tries_to_be_desktop
 from wxcontroller.sandbox.hosts import DOMAINS, FILE_PAGES, Role, parent_domain
-from wxcontroller.sandbox.logins import LoginStage, WebLoginCode, link
+from wxcontroller.sandbox.logins import LoginStage, WebLoginCode, client_of, link
 from wxcontroller.sandbox.session import ServerSession
 
 APP_ID = "wx782c26e4c19acffb"
@@ -46,7 +46,7 @@ async def jslogin(call: WebCall) -> web.Response:
         if url.hostname not in (FILE_PAGES if file_page else DOMAINS) or url.path != LOGIN_PAGE:
             call.breach(PARAMETER, "redirect_uri is not a login page of ours")
         desktop = parse_qs(url.query).get("mod") == ["desktop"]
-    login = call.sandbox.logins.new(desktop, file_page=file_page)
+    login = call.sandbox.logins.new(desktop, file_page=file_page, client=client_of(call.request.headers))
     call.sandbox.touch()
     return script(f'window.QRLogin.code = 200; window.QRLogin.uuid = "{login.uuid}";')
 

@@ -94,6 +94,7 @@ class ILinkDriver:
             verbose=option("http_debug") == "1",
             proxy=option("proxy"),
             vitals=context.vitals,
+            account=context.account,
         )
         self._calls = ILinkCalls(self._transport, timing, self._hosts, context.limits.wechat_answer_bytes)
         self._contents = ILinkMedia(self._calls, self._transport, self._memory, timing, self._media_changed)

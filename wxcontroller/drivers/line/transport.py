@@ -14,7 +14,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Protocol, Self
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -103,8 +103,13 @@ class Transport:
         verbose: bool = False,
         proxy: str = "",
         vitals: Vitals | None = None,
+        account: str = "",
     ) -> None:
-        """Raises BadOption for a CA file that can't be read. ``verbose``: log each request, without secrets."""
+        """Raises BadOption for a CA file that can't be read.
+
+        ``verbose``: log each request, without secrets. ``account`` is the account's name, for a stand-in that shows
+        codes of several; WeChat is never told.
+        """
         parts = urlsplit(server)
         self._server = parts.hostname or ""
         self._scheme = parts.scheme if self._server else "https"
@@ -117,13 +122,14 @@ class Transport:
         self._vitals = vitals or Vitals()
         self._agent = agent or AGENT
         self._level = logging.INFO if verbose else logging.DEBUG
+        self._told = {"X-Wx-Account": quote(account)} if account and self._server else {}
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
         self._session = aiohttp.ClientSession(
             connector=self._connector(),
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": self._agent},
+            headers={"User-Agent": self._agent, **self._told},
             timeout=aiohttp.ClientTimeout(total=self._timing.call),
             trust_env=False,  # a way that was not chosen for this account is a wrong one
         )

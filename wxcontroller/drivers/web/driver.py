@@ -126,6 +126,7 @@ class WebDriver:
             verbose=option.flag("http_debug"),
             proxy=option.text("proxy"),
             vitals=context.vitals,
+            account=context.account,
         )
         self._calls = self.calls_of(
             self._transport, self._timing, option.text("lang"), context.limits.wechat_answer_bytes

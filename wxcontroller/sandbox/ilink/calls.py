@@ -28,7 +28,7 @@ from wxcontroller.sandbox.ilink.model import (
     Window,
     opaque,
 )
-from wxcontroller.sandbox.logins import LoginStage
+from wxcontroller.sandbox.logins import LoginStage, client_of
 
 _LONGEST_TEXT = 16 * 1024  # bytes of UTF-8
 _BATCH = 50  # messages in one answer to getupdates
@@ -53,6 +53,7 @@ async def get_bot_qrcode(call: ILinkCall) -> web.StreamResponse:
         origin=call.origin,
         host=call.host,
         tokens=tuple(text(token) for token in items(call.body.get("local_token_list"))[:10]),
+        client=client_of(call.request.headers),
     )
     call.sandbox.logins.add(code)
     call.sandbox.touch()

@@ -1,10 +1,12 @@
 """The phone page: a template, a script and a style sheet, and the pictures they show."""
 
+import json
 from pathlib import Path
 
 from aiohttp import web
 
 from wxcontroller import __version__
+from wxcontroller.core.catalog import LANGUAGES, entries, translations
 from wxcontroller.sandbox import jpeg
 from wxcontroller.sandbox.account import WebLogin
 from wxcontroller.sandbox.hosts import DOMAINS
@@ -20,39 +22,49 @@ _HEADERS = {
 }
 
 
+# The dashboard's own: both pages look the same, and it is installed wherever the sandbox is.
+_SHARED = _HERE.parents[1] / "controller/page/static"
+_SHEETS = {"palette.css": _SHARED, "dashboard.css": _SHARED, "phone.css": _HERE}
+
+
 class Page:
     """The page's files, read once when first asked for."""
 
     def __init__(self) -> None:
-        self._html = ""
+        self._html: dict[str, str] = {}
 
     def routes(self) -> list[web.RouteDef]:
         """Return the page's routes."""
         return [
             web.get("/", self.front),
             web.get("/phone.js", self.asset),
-            web.get("/phone.css", self.asset),
+            *(web.get(f"/{name}", self.asset) for name in _SHEETS),
+            web.get("/messages-{language}.js", self.messages),
             web.get("/pictures/qr/{uuid}.jpg", self.qr),
             web.get("/pictures/avatar/{seed}.jpg", self.avatar),
         ]
 
     async def front(self, request: web.Request) -> web.Response:
-        """Serve the page."""
-        if not self._html:
-            import jinja2  # here, because many sandboxes never show their page
+        """Serve the page in the language that is asked for, by default the browser's first."""
+        preferred = request.query.get("language", request.headers.get("Accept-Language", ""))
+        language = LANGUAGES[1] if preferred.lower().startswith("zh") else LANGUAGES[0]
+        if language not in self._html:
+            self._html[language] = _rendered(language)
+        headers = {**_HEADERS, "Vary": "Accept-Language"}
+        return web.Response(text=self._html[language], content_type="text/html", headers=headers)
 
-            environment = jinja2.Environment(autoescape=True, trim_blocks=True, lstrip_blocks=True)
-            template = environment.from_string((_HERE / "phone.html.j2").read_text("utf-8"))
-            self._html = template.render(
-                version=__version__, domains=DOMAINS, web_logins=[kind.value for kind in WebLogin]
-            )
-        return web.Response(text=self._html, content_type="text/html", headers=_HEADERS)
+    async def messages(self, request: web.Request) -> web.Response:
+        """Serve the translations for the script."""
+        found = entries(request.match_info["language"]) if request.match_info["language"] in LANGUAGES else {}
+        text = f"const MESSAGES = {json.dumps(dict(found), ensure_ascii=False)};\n"
+        return web.Response(text=text, content_type="text/javascript", headers=_HEADERS)
 
     async def asset(self, request: web.Request) -> web.Response:
-        """Serve the script or the style sheet; the routes let no other name through."""
+        """Serve the script or a style sheet; the routes let no other name through."""
         name = request.path.removeprefix("/")
         kind = "text/javascript" if name.endswith(".js") else "text/css"
-        return web.Response(text=(_HERE / name).read_text("utf-8"), content_type=kind, headers=_HEADERS)
+        text = (_SHEETS.get(name, _HERE) / name).read_text("utf-8")
+        return web.Response(text=text, content_type=kind, headers=_HEADERS)
 
     async def qr(self, request: web.Request) -> web.Response:
         """Draw the code of a uuid, known or not."""
@@ -71,3 +83,18 @@ class Page:
             content_type="image/jpeg",
             headers={**_HEADERS, "Cache-Control": "max-age=86400"},
         )
+
+
+def _rendered(language: str) -> str:
+    import jinja2  # here, because many sandboxes never show their page
+
+    environment = jinja2.Environment(
+        autoescape=True, trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.i18n"]
+    )
+    catalog = translations(language)
+    # The extension has added this method.
+    environment.install_gettext_callables(catalog.gettext, catalog.ngettext, newstyle=True)  # type: ignore[attr-defined]
+    template = environment.from_string((_HERE / "phone.html.j2").read_text("utf-8"))
+    return template.render(
+        language=language, version=__version__, domains=DOMAINS, web_logins=[kind.value for kind in WebLogin]
+    )

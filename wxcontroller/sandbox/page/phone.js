@@ -17,6 +17,11 @@ async function api(method, path, body) {
   return value;
 }
 
+// A text in the reader's language; messages-LANGUAGE.js has the translations.
+function t(template, values = {}) {
+  return (MESSAGES[template] ?? template).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+}
+
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties);
   element.append(...children);
@@ -60,7 +65,7 @@ function showAccounts() {
       const button = make("button", { type: "button" }, picture(one.wxid),
         make("span", {}, one.nickname, make("br"),
           make("span", { className: "note " + (one.online ? "online" : "offline") },
-            `${one.uin} · ${one.online ? "web on" : "web off"}${one.bot_id ? " · bot" : ""}`)));
+            [one.uin, one.online ? t("web on") : t("web off"), one.bot_id && t("bot")].filter(Boolean).join(" · "))));
       button.setAttribute("aria-pressed", String(one.uin === chosen.uin));
       button.onclick = () => act(async () => {
         if (chosen.uin !== one.uin) { chosen.uin = one.uin; chosen.peer = null; }
@@ -76,26 +81,30 @@ function showLogins(logins) {
   $("no-logins").hidden = open.length > 0;
   $("logins").replaceChildren(...open.map((login) => {
     const me = accounts.find((one) => one.uin === (login.uin || chosen.uin));
-    const name = me ? me.nickname : "nobody";
+    const name = me ? me.nickname : t("nobody");
     const post = (what, body) => () => act(() => api("POST", `/logins/${encodeURIComponent(login.uuid)}/${what}`, body));
     const buttons = make("div", { className: "buttons" });
     const add = (label, action, className = "", disabled = false) =>
       buttons.append(make("button", { type: "button", className, disabled, onclick: action }, label));
     if (login.state === "waiting" && !login.push)
-      add(`Scan as ${name}`, post("scan", { uin: chosen.uin }), "go", !me);
+      add(t("Scan as {name}", { name }), post("scan", { uin: chosen.uin }), "go", !me);
     if (login.state === "waiting" && login.route === "ilink")
-      add("Scan, with digits", post("scan", { uin: chosen.uin, verify: true }), "", !me);
+      add(t("Scan, with digits"), post("scan", { uin: chosen.uin, verify: true }), "", !me);
     if (!login.digits && (login.state === "scanned" || login.push))
-      add(`Log in as ${name}`, post("confirm"), "go");
-    add("Cancel", post("cancel"));
-    add("Let it expire", post("expire"));
-    const kind = login.route === "ilink" ? "code of an iLink bot"
-      : (login.push ? "asks without a code" : "code") + (login.desktop ? ", desktop mode" : ", browser mode");
-    const item = make("li", {},
-      make("p", { className: "note" }, `${login.state}: ${kind}, since ${clock(login.created)}`));
+      add(t("Log in as {name}", { name }), post("confirm"), "go");
+    add(t("Cancel"), post("cancel"));
+    add(t("Let it expire"), post("expire"));
+    const mode = login.desktop ? t("desktop mode") : t("browser mode");
+    const web = `${login.push ? t("asks without a code") : t("code")}, ${mode}`;
+    const kind = login.route === "ilink" ? t("code of an iLink bot") : web;
+    const state = login.state === "waiting" ? t("waiting") : t("scanned");
+    const item = make("li", {});
+    if (login.client) item.append(make("h3", {}, login.client));
+    const about = t("{state}: {kind}, since {when}", { state, kind, when: clock(login.created) });
+    item.append(make("p", { className: "note" }, about));
     if (!login.push && login.state === "waiting")
-      item.append(make("img", { src: `pictures/qr/${encodeURIComponent(login.uuid)}.jpg`, alt: "QR code of " + login.link }));
-    if (login.digits) item.append(make("p", {}, "Enter these digits in the client: ", make("strong", {}, login.digits)));
+      item.append(make("img", { src: `pictures/qr/${encodeURIComponent(login.uuid)}.jpg`, alt: t("QR code of {link}", { link: login.link }) }));
+    if (login.digits) item.append(make("p", {}, t("Enter these digits in the client:"), " ", make("strong", {}, login.digits)));
     item.append(buttons);
     return item;
   }));
@@ -111,23 +120,29 @@ function showSession() {
   $("owner").textContent = account ? account.nickname : "–";
   const session = account && account.sessions[0];
   $("logout").hidden = !session;
-  if (!account) $("session").textContent = "Choose an account.";
-  else if (!session) $("session").textContent = "No web client is logged in.";
-  else $("session").textContent = `Logged in since ${clock(session.opened)}, ` +
-    (session.desktop ? "desktop mode, " : "browser mode, ") +
-    (session.polling ? "listening" : "not listening now") + `, ${session.undelivered} undelivered.`;
-  $("bot").textContent = !bot ? "" : `iLink bot ${bot.bot_id} since ${clock(bot.created)}, ` +
-    (bot.session !== "alive" ? bot.session : bot.polling ? "polling" : "not polling now") +
-    `, ${bot.pending} undelivered` + (bot.windows.some((one) => one.typing) ? ", typing…" : ".");
+  if (!account) $("session").textContent = t("Choose an account.");
+  else if (!session) $("session").textContent = t("No web client is logged in.");
+  else $("session").textContent = [
+    t("Logged in since {when}", { when: clock(session.opened) }),
+    session.desktop ? t("desktop mode") : t("browser mode"),
+    session.polling ? t("listening") : t("not listening now"),
+    t("undelivered: {n}", { n: session.undelivered }),
+  ].join(", ");
+  $("bot").textContent = !bot ? "" : [
+    t("iLink bot {id} since {when}", { id: bot.bot_id, when: clock(bot.created) }),
+    bot.session !== "alive" ? bot.session : bot.polling ? t("listening") : t("not listening now"),
+    t("undelivered: {n}", { n: bot.pending }),
+    bot.windows.some((one) => one.typing) ? t("typing…") : "",
+  ].filter(Boolean).join(", ");
 }
 
 function showContacts() {
   const entries = account ? [
-    ...(bot ? [{ wxid: BOT, label: "ClawBot", note: "iLink bot" }] : []),
-    ...account.groups.map((one) => ({ ...one, label: one.name, note: `group of ${one.members.length}${one.saved ? "" : ", unsaved"}` })),
+    ...(bot ? [{ wxid: BOT, label: "ClawBot", note: t("iLink bot") }] : []),
+    ...account.groups.map((one) => ({ ...one, label: one.name, note: t("group of {n}", { n: one.members.length }) + (one.saved ? "" : `, ${t("unsaved")}`) })),
     ...account.contacts
       .filter((one) => one.kind !== "special" || one.wxid === "filehelper")
-      .map((one) => ({ ...one, label: one.remark ? `${one.name} (${one.remark})` : one.name, note: one.kind })),
+      .map((one) => ({ ...one, label: one.remark ? `${one.name} (${one.remark})` : one.name, note: kindWord(one.kind) })),
   ] : [];
   $("contacts").replaceChildren(...entries
     .filter((one) => matches("contact-filter", one.label, one.wxid))
@@ -141,11 +156,14 @@ function showContacts() {
     }));
 }
 
+const KINDS = { friend: () => t("friend"), official: () => t("official account"), special: () => t("WeChat's own") };
+const kindWord = (kind) => (KINDS[kind] ?? (() => kind))();
+
 function showSpeakers() {
   const group = account.groups.find((one) => one.wxid === chosen.peer);
   const friend = chosen.peer === BOT && bot ? { wxid: BOT, name: "ClawBot" }
     : account.contacts.find((one) => one.wxid === chosen.peer);
-  $("peer").textContent = group ? group.name : friend ? friend.name : "Choose a friend or a group";
+  $("peer").textContent = group ? group.name : friend ? friend.name : t("Choose a friend or a group");
   $("say").hidden = !group && !friend;
   $("link").hidden = $("say").hidden || chosen.peer === BOT;
   if ($("say").dataset.peer === account.uin + " " + chosen.peer) return;
@@ -153,7 +171,7 @@ function showSpeakers() {
   const others = group ? group.members.filter((one) => one.wxid !== account.wxid) : friend && ![BOT, "filehelper"].includes(chosen.peer) ? [friend] : [];
   $("say").elements.as.replaceChildren(
     ...others.map((one) => make("option", { value: one.wxid }, one.display || one.name)),
-    make("option", { value: "" }, `${account.nickname}, on the phone`));
+    make("option", { value: "" }, t("{name}, on the phone", { name: account.nickname })));
 }
 
 // What a line says: content that browsers can show, a link, a file to save, or words.
@@ -177,7 +195,7 @@ async function showLines() {
   }
   const of = account.uin + " " + chosen.peer;
   const lines = await api("GET", `/accounts/${account.uin}/chats?with=${encodeURIComponent(chosen.peer)}`);
-  const origins = { web: "by the web client", bot: "by the bot", phone: "on the phone", peer: "", notice: "" };
+  const origins = { web: t("by the web client"), bot: t("by the bot"), phone: t("on the phone"), peer: "", notice: "" };
   if (of !== account.uin + " " + chosen.peer) return; // somebody else was chosen meanwhile
   // what is there stays: a sound that plays goes on
   const last = lines.length ? lines[lines.length - 1].seq : 0;
@@ -292,7 +310,7 @@ async function follow() {
       await refresh();
       complain(null);
     } catch (error) {
-      complain(error instanceof TypeError ? "The sandbox does not answer; trying again." : error);
+      complain(error instanceof TypeError ? t("The sandbox does not answer; trying again.") : error);
       await new Promise((resolve) => setTimeout(resolve, 2000));
     }
   }
