@@ -109,7 +109,7 @@ def test_people_come_and_go_without_a_reload(
     browser: Browser, caller: Caller, phone: Phone, alice: str, uin: str
 ) -> None:
     browser.open(f"#/a/{alice}")
-    browser.click("#tab-people")
+    browser.click("#tab-chats")
     browser.find("#people li")
     before = len(browser.driver.find_elements("css selector", "#people li"))
     browser.click("#people button", "friend")

@@ -11,11 +11,11 @@ from tests.system.actors import Caller, Phone, Webhook, log_in
 from tests.system.host import Host
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
-TABS = ("events", "people", "sends", "deliveries", "journal", "options")
+TABS = ("chats", "events", "deliveries", "options", "journal")
 HERE = Path(__file__).parent
 # Controls without a name for a screen reader, text that is hard to read on what is behind it, or stands on another.
 UNNAMED, PALE, SPILT = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js", "spilt.js"))
-INSIDE = ("#events li", "#people li", "#sends-note", "#deliveries li", "#journal li", "#options dt")
+INSIDE = ("#people li", "#events li", "#deliveries li", "#options dt", "#journal li")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,7 +69,8 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
         browser.click(f"#tab-{tab}")
         browser.find(inside)
         looked_at(tab)
-    browser.click("#account-actions [data-action=remove]")
+    browser.click("#account-more")
+    browser.click("#menu [data-action=remove]")
     looked_at("confirm")
     browser.click("#confirm-no")
     assert browser.complaints() == []
@@ -131,25 +132,30 @@ def test_with_the_keyboard_alone(browser: Browser) -> None:
     browser.press(Keys.ENTER)
     browser.find("#account-name", "runs")
     assert focused(browser) == "account-name"
-    tab_to(browser, "tab-events")
-    browser.press(Keys.ARROW_RIGHT)
-    assert focused(browser) == "tab-people"
+    tab_to(browser, "tab-chats")
     browser.find("#people li")
-    browser.press(Keys.END)
+    browser.press(Keys.ARROW_LEFT)
+    assert focused(browser) == "tab-journal"
+    browser.press(Keys.ARROW_LEFT)
     assert focused(browser) == "tab-options"
     browser.find("#options dt")
-    browser.press(Keys.ARROW_RIGHT)
-    assert focused(browser) == "tab-events"
+    browser.press(Keys.HOME)
+    assert focused(browser) == "tab-chats"
+    for expected in ("Details", "Deliveries"):  # where the advice leads
+        browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
+        assert focused(browser) == expected
     browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
-    assert focused(browser) == "Deliveries"  # where the advice leads
-    browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL)
+    assert focused(browser) == "account-more"
+    browser.press(Keys.ENTER)
+    browser.find("#menu")
+    browser.press(Keys.END)
     assert focused(browser) == "remove"
     browser.press(Keys.ENTER)
     browser.find("#confirm")
     assert focused(browser) == "confirm-no"  # Enter by mistake does no harm
     browser.press(Keys.ENTER)
     browser.gone("#confirm")
-    assert focused(browser) == "remove"
+    assert focused(browser) == "account-more"
 
 
 def test_switches_are_remembered(browser: Browser) -> None:
@@ -258,7 +264,8 @@ def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
         browser.until(lambda: browser.script("return document.querySelector('#scan img').naturalWidth") > 0, "a code")
         browser.click("#scan [data-close]")
         browser.click("#rows [data-account=goes] a")
-        browser.click("#account-actions [data-action=remove]")
+        browser.click("#account-more")
+        browser.click("#menu [data-action=remove]")
         browser.click("#confirm-yes")
         browser.find("#notices .bad", "Some tokens are also valid for the next account of this name.")
         browser.find("#notices .bad", "left")

@@ -104,25 +104,26 @@ def test_windows_and_held_sends(
     held = caller.openwx("send_friend_message", client=name, id=friend["id"], content="one")
     assert held["code"] == -7
     browser.open(f"#/a/{name}")
-    browser.click("#tab-sends")
-    browser.find("#windows li", friend["id"])
-    browser.find("#sends li .state.attention")
+    browser.click("#tab-chats")
+    browser.click("#people button")
+    browser.find("#messages [data-state=held] .meta.attention")
+    assert browser.text("#talk-window")
     browser.picture(f"sends-{width}-{theme}")
     assert browser.script("return document.scrollingElement.scrollWidth") <= width
-    browser.click("#sends [data-action=cancel]")
-    browser.gone("#sends li")
+    browser.click("#messages [data-action=cancel]")
+    browser.gone("#messages [data-state=held]")
     assert caller.v1("GET", f"/accounts/{name}/sends")[1]["sends"] == []
     assert browser.complaints() == []
 
 
 def test_what_a_route_cannot_do_is_not_asked_for(browser: Browser, bot: tuple[str, str]) -> None:
     browser.open(f"#/a/{bot[0]}")
-    browser.find("#facts [data-fact=driver]", "iLink")
-    browser.click("#tab-people")
+    browser.find("#account-about", "iLink")
+    browser.click("#tab-chats")
     browser.find("#people li")
     asked = browser.script("return performance.getEntriesByType('resource').map((one) => one.name)")
-    assert any("get_friend_info" in url for url in asked)
-    assert not any("get_group" in url for url in asked)
+    assert any("/contacts" in url for url in asked)
+    assert not any("/groups" in url for url in asked)
     browser.picture("people-ilink")
     assert browser.complaints() == []
 
@@ -133,7 +134,7 @@ def test_an_unknown_account_has_no_state(browser: Browser, bot: tuple[str, str])
     browser.script("location.hash = '#/a/nobody'")
     browser.find("#account-gone")
     browser.gone("#account-state", "Running")
-    assert not browser.driver.find_element("css selector", "#account-user").text
+    assert not browser.driver.find_element("css selector", "#account-about").text
 
 
 def test_a_token_that_only_reads_is_offered_nothing_else(
@@ -155,7 +156,7 @@ def test_a_token_that_only_reads_is_offered_nothing_else(
         browser.gone("#account-actions button")
         browser.picture("read-only")
         browser.open("#/a/bot")
-        browser.click("#tab-people")
+        browser.click("#tab-chats")
         browser.find("#people li")
         browser.gone("#send")
         assert browser.complaints() == []

@@ -57,6 +57,7 @@ def test_the_pictures_of_the_tutorial(browser: Browser, host: Host, caller: Call
         handset.click("#contacts button", "同事小明")
         handset.find("body", "you said: are you there?")
         taken.add(handset.picture("tutorial-3-chat"))
+    browser.click("#tab-events")
     browser.find("#events li", "→")
     taken.add(browser.picture("tutorial-4-events"))
     assert {path.stem for path in taken} == PICTURES

@@ -76,11 +76,13 @@ def test_the_whole_way_by_clicks(
     browser.find(f"{row} .minutes svg[aria-label]")
     browser.picture(f"{tag}-5-list")
     browser.click(f"{row} a", name)
+    browser.click("#tab-events")
+    browser.click("#events .steps-shown")
     browser.find("#events li", said("Logged in by a scan"))
 
     # Send: found by search, chosen, written.
     friend = next(one for one in phone.world(uin)["contacts"] if one["kind"] == "friend")
-    browser.click("#tab-people")
+    browser.click("#tab-chats")
     browser.find("#people li")
     browser.type("#people-search", friend["name"][:2])
     browser.click("#people button", friend["remark"] or friend["name"])
@@ -97,8 +99,8 @@ def test_the_whole_way_by_clicks(
     browser.find("#events li", "←")
     assert MARKUP not in browser.text("#events")
     browser.picture(f"{tag}-7-events")
-    browser.click("#events li:first-child button", said("Show text"))
-    assert browser.text("#events li:first-child .text") == MARKUP
+    browser.click("#events li button", said("Show text"))
+    assert browser.text("#events .text.open") == MARKUP
     assert browser.script("return document.querySelectorAll('#events img, #events b b').length") == 0
     hook.wait_for(lambda report: report.get("content") == MARKUP and report.get("class") == "recv")
 
@@ -136,12 +138,14 @@ def test_the_whole_way_by_clicks(
     browser.find("#account-state.good")
 
     # Log out: not by mistake, and then for good.
-    browser.click("#account-actions [data-action=logout]")
+    browser.click("#account-more")
+    browser.click("#menu [data-action=logout]")
     browser.find("#confirm-title", name)
     browser.picture(f"{tag}-c-confirm")
     browser.click("#confirm-no")
     assert caller.state(name) == "running"
-    browser.click("#account-actions [data-action=logout]")
+    browser.click("#account-more")
+    browser.click("#menu [data-action=logout]")
     browser.click("#confirm-yes", said("Log out"))
     browser.find("#account-state.off")
     browser.click("#account-actions [data-action=start]")
@@ -149,7 +153,8 @@ def test_the_whole_way_by_clicks(
     browser.find("#account-state.attention", said("Scan the code"))
 
     # Remove.
-    browser.click("#account-actions [data-action=remove]")
+    browser.click("#account-more")
+    browser.click("#menu [data-action=remove]")
     browser.click("#confirm-yes", said("Remove"))
     browser.find("#empty")
     assert caller.v1("GET", "/accounts")[1]["accounts"] == []

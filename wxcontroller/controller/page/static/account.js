@@ -2,48 +2,52 @@
 
 import { act, isBusy, onBusy, possible } from "./actions.js";
 import { adviceOf } from "./advice.js";
+import { may } from "./api.js";
 import { consentButton } from "./consent.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { deliveriesTab } from "./deliveries.js";
 import { eventsTab } from "./events.js";
+import { faceOf } from "./face.js";
+import { figures } from "./figures.js";
 import { t } from "./i18n.js";
 import { journalTab } from "./journal.js";
 import { loginView } from "./login-view.js";
+import { openMenu } from "./menu.js";
 import { optionsTab } from "./options.js";
 import { peopleTab } from "./people.js";
 import { routeName } from "./routes.js";
-import { sendsTab } from "./sends.js";
-import { badge, desiredWord, isUp, unitWords } from "./states.js";
+import { badge, desiredWord, isThere, isUp, unitWords } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { setUpTabs } from "./tabs.js";
-import { ago, count, exactly, size } from "./words.js";
+import { ago, count, exactly, size, timeOf } from "./words.js";
 
 const TABS = {
+  chats: peopleTab,
   events: eventsTab,
-  people: peopleTab,
-  sends: sendsTab,
   deliveries: deliveriesTab,
-  journal: journalTab,
   options: optionsTab,
+  journal: journalTab,
 };
 const LOGGING_IN = new Set(["init", "loading", "scanning", "confirming", "updating"]);
 let name = null;
-let tab = "events";
+let face = null;
+let showFigures = () => {};
+let isUndecided = false; // which tab comes first depends on what the account does
 let endTab = () => {};
 let endLogin = null;
 let chooseTab;
 
 export function setUpAccount() {
   chooseTab = setUpTabs(document.querySelector("#account .tabs"), (id) => {
-    tab = id;
     endTab();
     endTab = name === null ? () => {} : TABS[id](name);
   });
   $("account-actions").addEventListener("click", async (event) => {
     const action = event.target.closest("button")?.dataset.action;
     if (!action) return;
-    if ((await act(name, action)) && action === "remove") location.hash = "#/";
+    await act(name, action);
   });
+  $("account-more").addEventListener("click", () => openMenu($("account-more"), name));
   listen(({ names, gone, all }) => {
     if (name !== null && (all || names.has(name) || gone.includes(name))) show();
   });
@@ -54,11 +58,15 @@ export function setUpAccount() {
 // The view of an account: what main.js shows.
 export const accountView = { open: openAccount, close: closeAccount };
 
-function openAccount(which) {
+function openAccount(which, tab = "") {
   name = which;
   setText($("account-name"), which);
+  face = faceOf("large");
+  $("account-face").replaceChildren(face.element);
+  showFigures = figures($("figures"));
+  isUndecided = !(tab in TABS);
+  if (!isUndecided) chooseTab(tab);
   show();
-  chooseTab("events");
   $("account-name").focus();
   return which;
 }
@@ -79,18 +87,30 @@ function show() {
   const [className, word] = account ? badge(account) : ["", ""];
   setClass($("account-state"), className);
   setText($("account-state"), word);
-  setText($("account-user"), account?.user?.name ?? "");
+  setText($("account-about"), account ? aboutOf(account) : "");
+  if (account) face.show(account);
   const focused = document.activeElement;
-  for (const button of $("account-actions").children) {
+  setHidden($("account-more"), !account || !may("control"));
+  for (const button of $("account-actions").querySelectorAll("[data-action]")) {
     setHidden(button, !can[button.dataset.action]);
     button.disabled = isBusy(name);
   }
   const lost = focused?.parentElement === $("account-actions") && (focused.hidden || focused.disabled);
   if (lost) $("account-name").focus();
   if (!account) return;
+  if (isUndecided) {
+    isUndecided = false;
+    chooseTab(isThere(account) ? "chats" : "events");
+  }
   showAdvice(account);
   showLogin(account);
+  showFigures(account);
   showFacts(account);
+}
+
+function aboutOf({ user, driver, since }) {
+  const day = since && Date.now() / 1000 - since > 86_400 ? exactly(since) : since && timeOf(since);
+  return [user?.name, routeName(driver), day && t("since {when}", { when: day })].filter(Boolean).join(" · ");
 }
 
 function showAdvice(account) {

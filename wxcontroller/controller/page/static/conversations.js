@@ -1,17 +1,30 @@
 // Conversations of all accounts: choosing one.
 
-import { $, h, setHidden } from "./dom.js";
+import { $, h, setHidden, setText } from "./dom.js";
+import { letterFace } from "./face.js";
 import { t } from "./i18n.js";
+import { routeName } from "./routes.js";
 import { isThere } from "./states.js";
 import { accounts, listen } from "./store.js";
+import { ago } from "./words.js";
 
 let stop = () => {};
 
 function show() {
   const there = [...accounts.values()].filter(isThere);
-  const links = there.map(({ name }) => h("li", {}, h("a", { href: `#/a/${encodeURIComponent(name)}` }, name)));
-  $("conversation-accounts").replaceChildren(...links);
-  setHidden($("conversation-accounts"), !links.length);
+  const last = ({ activity }) => activity?.last_message ?? 0;
+  there.sort((one, other) => last(other) - last(one));
+  $("conversation-accounts").replaceChildren(...there.map(item));
+  setHidden($("conversation-accounts"), !there.length);
+  setText($("conversations-note"), there.length ? "" : t("Conversations are shown once an account runs."));
+}
+
+function item({ name, user, driver, activity }) {
+  const about = [user?.name, routeName(driver)].filter(Boolean).join(" · ");
+  const words = h("span", { className: "words" }, h("span", {}, name), h("small", {}, about));
+  const when = h("small", {}, activity?.last_message ? ago(activity.last_message) : "");
+  const href = `#/a/${encodeURIComponent(name)}/chats`;
+  return h("li", {}, h("a", { href }, letterFace(user?.name ?? name), words, when));
 }
 
 export const conversationsView = {

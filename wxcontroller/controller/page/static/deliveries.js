@@ -1,7 +1,7 @@
 // Reports that wait for the webhook or were refused by it, and sending them again.
 
 import { call, may, pathOf } from "./api.js";
-import { $, h, setHidden, setText } from "./dom.js";
+import { $, h, icon, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { reportWord } from "./happenings.js";
 import { t, textOf } from "./i18n.js";
@@ -42,21 +42,32 @@ export function deliveriesTab(name) {
   function show(answer) {
     const { to, held, pending, dead, unacknowledged, deliveries } = answer;
     const error = textOf(answer, "last_error");
-    const words = to
-      ? t("Waiting: {pending}, dead letters: {dead}. They go to {to}", { to, pending: pending + held, dead })
-      : t("The account has no webhook: nothing is delivered.");
+    const all = pending + held + dead;
+    const none = to ? t("Nothing is waiting.") : t("The account has no webhook: nothing is delivered.");
+    const words = all ? t("Waiting: {pending}, dead letters: {dead}.", { pending: pending + held, dead }) : none;
     const failure = error && pending ? t("Last failure: {error}", { error }) : "";
-    setText($("deliveries-note"), [failure, words].filter(Boolean).join(" · "));
+    setText($("deliveries-note"), [words, failure].filter(Boolean).join(" · "));
     setHidden($("replay-dead"), !dead || !may("control"));
     setHidden($("ack-dead"), !unacknowledged || !may("control"));
-    $("deliveries").replaceChildren(...deliveries.map(item));
+    // Today an account has one receiver; what is grouped says so, whatever comes.
+    const groups = Map.groupBy(deliveries, (one) => one.to ?? to ?? "");
+    $("deliveries").replaceChildren(...[...groups].map(([receiver, ones]) => group(receiver, ones)));
+  }
+
+  function group(receiver, ones) {
+    const waiting = ones.filter(({ state }) => state !== "dead").length;
+    const dead = ones.length - waiting;
+    const counts = [waiting && t("{n} waiting", { n: waiting }), dead && t("{n} dead", { n: dead })];
+    const head = h("h2", {}, receiver || t("no webhook"), " ", h("small", {}, counts.filter(Boolean).join(" · ")));
+    return h("section", { className: "receiver" }, head, h("ol", { className: "lines" }, ...ones.map(item)));
   }
 
   function item({ id, time, type, state, lane, attempts, next_at: next, last_error: error }) {
     const [tone, word] = STATES[state]?.() ?? ["off", state];
     // What was never tried is not sent again, and comes by itself.
     const hidden = !attempts || !may("control");
-    const again = h("button", { type: "button", "data-action": "replay", hidden }, t("Send again"));
+    const again = h("button", { type: "button", "data-action": "replay", hidden }, icon("restart"));
+    again.append(state === "dead" ? t("Send again") : t("Try now"));
     again.addEventListener("click", () => replay({ ids: [id] }, again));
     const tried = attempts ? t("Tries: {n}", { n: attempts }) : t("Not tried yet");
     const aside = lane === "retry" ? t("in the retry lane: later reports do not wait for it") : "";
@@ -64,6 +75,7 @@ export function deliveriesTab(name) {
     return h(
       "li",
       {},
+      icon(state === "dead" ? "warning" : "deliveries"),
       h("time", { title: exactly(time) }, moment(time)),
       h("span", { className: "what" }, reportWord(type), " ", h("span", { className: `state ${tone}` }, word)),
       again,

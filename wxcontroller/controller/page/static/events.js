@@ -1,14 +1,14 @@
 // What happens to an account, the newest first. Texts of messages are hidden until somebody asks for them.
 
 import { call, pathOf } from "./api.js";
-import { $, h, setText } from "./dom.js";
+import { $, h, icon, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { happening, kindWord } from "./happenings.js";
 import { t } from "./i18n.js";
 import { DOWN, isUp } from "./states.js";
 import { accounts, once } from "./store.js";
-import { exactly, moment } from "./words.js";
+import { dayOf, exactly, moment } from "./words.js";
 
 const HISTORY = 50;
 const MOST = 200;
@@ -25,7 +25,8 @@ export function eventsTab(name) {
     const item = line(event);
     const after = [...$("events").children].find((each) => Number(each.dataset.seq) < event.seq);
     $("events").insertBefore(item, after ?? null);
-    while ($("events").children.length > MOST) $("events").lastElementChild.remove();
+    while ($("events").querySelectorAll("[data-seq]").length > MOST) $("events").lastElementChild.remove();
+    arrange($("events"));
     while (seen.size > 2 * MOST) seen.delete(seen.values().next().value);
   }
 
@@ -71,9 +72,55 @@ export function eventsTab(name) {
 export function line({ seq, time, report }) {
   const isEvent = report.post_type === "event";
   const content = isEvent ? [h("span", { className: "what" }, happening(report))] : message(report);
-  const item = h("li", {}, h("time", { title: exactly(time) }, moment(time)), ...content);
+  const item = h("li", {}, icon(iconOf(report)), h("time", { title: exactly(time) }, moment(time)), ...content);
   item.dataset.seq = seq;
+  item.dataset.time = time;
+  item.dataset.login = isEvent && LOGIN_STEPS.has(report.event) ? "step" : "";
   return item;
+}
+
+// What happens while an account logs in or stops: many lines that say one thing together.
+const LOGIN_STEPS = new Set(["login", "state_change", "input_qrcode", "stop"]);
+const ICONS = { login: "check", stop: "stop", state_change: "health", input_qrcode: "code" };
+
+function iconOf({ post_type: type, event, class: way }) {
+  if (type !== "event") return way === "send" ? "send" : "conversations";
+  return ICONS[event] ?? (event.includes("group") || event.includes("friend") ? "accounts" : "events");
+}
+
+// Puts days between the lines, and folds steps of a login that stand together into the newest of them.
+function arrange(list) {
+  for (const each of list.querySelectorAll(".day")) each.remove();
+  let day = "";
+  let first = null;
+  for (const item of [...list.children]) {
+    const now = dayOf(Number(item.dataset.time));
+    if (now !== day) item.before(h("li", { className: "day" }, now));
+    const follows = item.dataset.login && first && now === day;
+    if (!follows) first = item.dataset.login ? item : null;
+    day = now;
+    item.classList.toggle("step", Boolean(follows));
+    if (!follows) fold(item, 0);
+    else fold(first, Number(first.dataset.steps) + 1);
+  }
+}
+
+function fold(item, steps) {
+  item.dataset.steps = String(steps);
+  let button = item.querySelector(".steps-shown");
+  if (!steps) return button?.remove();
+  if (!button) {
+    button = h("button", { type: "button", className: "plain steps-shown", "aria-expanded": "false" });
+    button.addEventListener("click", () => {
+      const open = button.getAttribute("aria-expanded") === "false";
+      button.setAttribute("aria-expanded", String(open));
+      for (let next = item.nextElementSibling; next?.dataset.login; next = next.nextElementSibling) {
+        next.classList.toggle("shown", open);
+      }
+    });
+    item.append(button);
+  }
+  setText(button, t("{n} more step", { n: steps }, "{n} more steps"));
 }
 
 function message(report) {

@@ -48,6 +48,13 @@ export function faceOf(size = "") {
   return { element, show };
 }
 
+// The first letter of somebody's name.
+export function letterFace(name) {
+  const element = h("span", { className: "face", "aria-hidden": "true" }, [...(name || "?")][0].toUpperCase());
+  element.dataset.hue = hueOf(name);
+  return element;
+}
+
 function hueOf(name) {
   let sum = 0;
   for (const letter of name) sum = (sum * 31 + letter.codePointAt(0)) % 1_000_003;

@@ -21,9 +21,10 @@ const login = lazily(() => import("./login-view.js"));
 let opener = null;
 
 // Does what an entry or a button of a row is for.
-export function perform(name, action) {
-  if (action === "scan" || action === "digits") login().then(({ openScan }) => openScan(name), complain);
-  else act(name, action);
+export async function perform(name, action) {
+  if (action === "scan" || action === "digits") return login().then(({ openScan }) => openScan(name), complain);
+  const page = `#/a/${encodeURIComponent(name)}`;
+  if ((await act(name, action)) && action === "remove" && location.hash.startsWith(page)) location.hash = "#/";
 }
 
 export const wordOf = (action) => ENTRIES[action][1]();

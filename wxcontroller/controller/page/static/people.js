@@ -1,46 +1,67 @@
-// People and groups of an account with a search, as they are now; sending.js sends to the one that is chosen.
+// Conversations of an account at the left: chats with their last messages, then everybody else, with a search.
 
-import { call } from "./api.js";
+import { call, pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
+import { letterFace } from "./face.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
 import { can } from "./routes.js";
-import { refusal, sendForm } from "./sending.js";
 import { DOWN, isThere } from "./states.js";
 import { accounts, listen } from "./store.js";
+import { talkOf } from "./talk.js";
+import { previewOf } from "./said.js";
+import { shortly } from "./words.js";
 
 const MOST = 100;
+const PAGE = 1000;
+const MOST_PAGES = 10;
 const PAUSE = 1000;
 
 const KINDS = {
-  好友: () => t("friend"),
-  公众号: () => t("official account"),
-  系统帐号: () => t("WeChat's own"),
+  friend: () => t("friend"),
+  official: () => t("official account"),
+  system: () => t("WeChat's own"),
   group: () => t("group"),
 };
+
+// Who is seldom written to comes last.
+const LAST = ["official", "system"];
 
 export function peopleTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
-  const form = sendForm(name, signal);
-  let entries = [];
+  const talk = talkOf(name, signal);
+  let chats = [];
+  let people = [];
   let chosen = null;
-  let known; // which state of its people is shown; undefined for none
+  let roster; // which state of its people is known; undefined for none
+  let news; // which state of its messages
   let loading = false;
 
-  // The stream tells that there are others; who they are is asked for, one time after the other.
+  // The stream tells that there is something new; what it is is asked for, one time after the other.
   async function follow() {
     const account = accounts.get(name) ?? DOWN;
     if (!isThere(account)) return forget();
     const { activity } = account;
-    const now = activity ? `${activity.people} ${can(account, "groups")}` : null;
-    if (loading || now === known) return;
+    const nowRoster = activity ? `${activity.people} ${can(account, "groups")}` : null;
+    const nowNews = activity ? [activity.last_message, activity.queued, activity.held, account.pid].join() : null;
+    if (loading || (nowRoster === roster && nowNews === news)) return;
     loading = true;
-    const first = known === undefined;
-    known = now;
+    const first = roster === undefined;
+    const changed = nowRoster !== roster;
+    [roster, news] = [nowRoster, nowNews];
     try {
-      await load(first);
+      if (first) setText($("people-note"), t("Loading…"));
+      await Promise.all([changed && loadPeople(account), loadChats()]);
+      if (roster === undefined) return; // it has ended meanwhile
+      keepChoice();
+      show();
+      talk.refresh();
       await new Promise((done) => setTimeout(done, PAUSE));
+    } catch (problem) {
+      if (problem.name === "AbortError") return;
+      roster = "unknown"; // the next news of the account tries again
+      setText($("people-note"), inWords(problem));
     } finally {
       loading = false;
     }
@@ -48,77 +69,91 @@ export function peopleTab(name) {
   }
 
   function forget() {
-    [entries, chosen, known] = [[], null, undefined];
+    [chats, people, roster, news] = [[], [], undefined, undefined];
     $("people").replaceChildren();
     setText($("people-note"), t("People and groups are shown once the account runs."));
-    form.choose(null);
+    choose(null);
   }
 
-  async function load(first) {
-    if (first) setText($("people-note"), t("Loading…"));
-    try {
-      const hasGroups = can(accounts.get(name), "groups");
-      const [friends, groups] = await Promise.all([
-        listed("get_friend_info"),
-        hasGroups ? listed("get_group_basic_info") : [],
-      ]);
-      if (known === undefined) return; // it has ended meanwhile
-      const people = friends.map((each) => entryOf(each, each.category));
-      entries = [...people, ...groups.map((each) => entryOf(each, "group"))];
-      keepChoice();
-      show();
-    } catch (problem) {
-      if (problem.name === "AbortError") return;
-      known = "unknown"; // the next news of the account tries again
-      setText($("people-note"), inWords(problem));
+  async function loadChats() {
+    const { chats: found } = await call("GET", pathOf(name, "chats?limit=200"), { signal });
+    chats = found.map((chat) => entryOf(chat.id, chat.name, chat.is_group ? "group" : "friend", [], chat));
+  }
+
+  async function loadPeople(account) {
+    const groups = can(account, "groups") ? await listed("groups") : [];
+    const contacts = await listed("contacts");
+    people = [
+      ...contacts.map((one) => entryOf(one.id, one.name, one.kind, [one.nickname, one.remark, one.wechat_id])),
+      ...groups.map((one) => entryOf(one.id, one.name, "group", [])),
+    ];
+  }
+
+  async function listed(what) {
+    const found = [];
+    for (let page = 0, after = ""; page < MOST_PAGES; page++) {
+      const more = after && `&after=${encodeURIComponent(after)}`;
+      const answer = await call("GET", pathOf(name, `${what}?limit=${PAGE}${more}`), { signal });
+      found.push(...answer[what]);
+      if (!answer.more || !answer[what].length) break;
+      after = answer[what].at(-1).id;
     }
+    return found;
   }
 
-  async function listed(endpoint) {
-    const answer = await call("GET", `openwx/${endpoint}?client=${encodeURIComponent(name)}`, { signal });
-    if (!Array.isArray(answer)) throw refusal(answer);
-    return answer;
+  // Everybody once: with whom there is a chat, the latest first, then the others.
+  function entries() {
+    const known = new Map(people.map((one) => [one.id, one]));
+    const talked = chats.map((one) => ({ ...known.get(one.id), ...one, key: known.get(one.id)?.key ?? one.key }));
+    const ids = new Set(chats.map(({ id }) => id));
+    const others = people.filter(({ id }) => !ids.has(id));
+    return [...talked, ...others.sort((one, other) => LAST.indexOf(one.kind) - LAST.indexOf(other.kind))];
   }
 
   // Somebody may have another name now, or be gone.
   function keepChoice() {
-    if (!chosen) return;
-    chosen = entries.find(({ id }) => id === chosen.id) ?? null;
-    form.choose(chosen, kindOf(chosen));
+    if (chosen) choose(entries().find(({ id }) => id === chosen.id) ?? null);
+  }
+
+  function choose(entry) {
+    chosen = entry;
+    talk.choose(entry);
+    $("panel-chats").classList.toggle("open", Boolean(entry));
+    for (const each of $("people").querySelectorAll("button")) {
+      each.setAttribute("aria-pressed", String(each.dataset.id === entry?.id));
+    }
   }
 
   function show() {
     const wanted = $("people-search").value.trim().toLowerCase();
-    const found = entries.filter((entry) => entry.key.includes(wanted));
+    const found = entries().filter((entry) => entry.key.includes(wanted));
     const n = found.length;
-    const few = n <= MOST;
-    const count = few ? t("{n} found", { n }) : t("{n} found, the first {most} are shown.", { n, most: MOST });
-    const limits = can(accounts.get(name), "contacts")
-      ? ""
-      : t("On this route, people appear after their first message.");
-    setText($("people-note"), [count, limits].filter(Boolean).join(" · "));
+    const shown = n > MOST ? t("{n} found, the first {most} are shown.", { n, most: MOST }) : "";
+    const none = n ? "" : t("Nobody found.");
+    const some = t("On this route, people appear after their first message.");
+    const limits = can(accounts.get(name), "contacts") ? "" : some;
+    setText($("people-note"), [shown || none, limits].filter(Boolean).join(" · "));
     const focused = document.activeElement?.closest("#people button")?.dataset.id;
     $("people").replaceChildren(...found.slice(0, MOST).map(item));
-    if (focused) $("people").querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus();
+    if (focused) $("people").querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
   function item(entry) {
-    const more = h("small", {}, [kindOf(entry), entry.more].filter(Boolean).join(" · "));
-    const button = h("button", { type: "button", "data-id": entry.id }, h("span", {}, entry.label), more);
-    button.setAttribute("aria-pressed", String(entry === chosen));
+    const last = entry.last ? previewOf(entry.last) : [kindOf(entry), entry.more].filter(Boolean).join(" · ");
+    const words = h("span", { className: "words" }, h("span", {}, entry.label), h("small", {}, last));
+    const button = h("button", { type: "button", "data-id": entry.id }, letterFace(entry.label), words);
+    if (entry.last) button.append(h("small", { className: "when" }, shortly(entry.last.time)));
+    button.setAttribute("aria-pressed", String(entry.id === chosen?.id));
     button.addEventListener("click", () => {
-      chosen = entry;
-      for (const each of $("people").querySelectorAll("button")) {
-        each.setAttribute("aria-pressed", String(each === button));
-      }
-      form.choose(entry, kindOf(entry));
-      form.focus();
+      choose(entry);
+      talk.focus();
     });
     return h("li", {}, button);
   }
 
   $("people-search").value = "";
   $("people-search").addEventListener("input", show, { signal });
+  $("talk-back").addEventListener("click", () => choose(null), { signal });
   forget();
   const stop = listen(({ names, gone, all }) => {
     if (all || names.has(name) || gone.includes(name)) follow();
@@ -126,13 +161,14 @@ export function peopleTab(name) {
   follow();
   return () => {
     ending.abort();
+    talk.end();
     stop();
   };
 }
 
-const kindOf = (entry) => (entry ? (KINDS[entry.kind] ?? (() => entry.kind))() : "");
+export const kindOf = (entry) => (KINDS[entry.kind] ?? (() => entry.kind))();
 
-function entryOf({ id, displayname, name, markname, account }, kind) {
-  const more = [...new Set([name, markname, account])].filter((each) => each && each !== displayname).join(" · ");
-  return { id, kind, label: displayname || id, more, key: `${displayname}\n${more}`.toLowerCase() };
+function entryOf(id, label, kind, others, chat) {
+  const more = [...new Set(others)].filter((each) => each && each !== label).join(" · ");
+  return { id, kind, label: label || id, more, last: chat?.last, key: `${label}\n${more}`.toLowerCase() };
 }

@@ -32,6 +32,28 @@ export function lasted(seconds) {
 
 export const exactly = (since) => (since ? day.format(since * 1000) : "");
 
+const minutes = new Intl.DateTimeFormat(language, { ...hours, hour: "2-digit", minute: "2-digit" });
+const date = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
+const longDate = new Intl.DateTimeFormat(language, { dateStyle: "full" });
+
+const DAY = 86_400_000;
+
+// Whether a moment is of today, or of the day so many milliseconds before.
+function isToday(when, before = 0) {
+  return new Date(Date.now() - before).toDateString() === new Date(when * 1000).toDateString();
+}
+
+// The day of a moment, as it stands between messages and events.
+export function dayOf(since) {
+  if (isToday(since)) return t("Today");
+  return isToday(since, DAY) ? t("Yesterday") : longDate.format(since * 1000);
+}
+
+export const timeOf = (since) => minutes.format(since * 1000);
+
+// The time of day for today, the day before that: for a list.
+export const shortly = (since) => (isToday(since) ? timeOf(since) : date.format(since * 1000));
+
 // The time of day for today, the date before that.
 export function moment(since) {
   const date = new Date(since * 1000);

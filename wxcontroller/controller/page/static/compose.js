@@ -1,0 +1,164 @@
+// Writing to somebody: a text, and files by the picker, by drag or from the clipboard.
+
+import { call, may, pathOf, Problem } from "./api.js";
+import { $, h, icon, setHidden, setText } from "./dom.js";
+import { t } from "./i18n.js";
+import { explain } from "./notices.js";
+import { outcomeOf } from "./said.js";
+import { size } from "./words.js";
+
+// How long an answer may wait for the outcome; what takes longer is told by the conversation.
+const WAIT = 5;
+
+// { choose(entry), focus() } for the form of an account, until `signal` ends it; nobody is chosen by null.
+export function composer(name, signal, sent) {
+  const form = $("send");
+  const field = form.elements.content;
+  const result = $("send-result");
+  let chosen = null;
+  let sending = false;
+  let files = [];
+
+  function choose(entry) {
+    const other = entry?.id !== chosen?.id;
+    chosen = entry;
+    field.placeholder = entry ? t("Message {who}", { who: entry.label }) : "";
+    if (other && !sending) {
+      attach([], true);
+      explain(result, null);
+    }
+    enable();
+  }
+
+  function enable() {
+    for (const each of form.querySelectorAll("textarea, button")) each.disabled = sending || !chosen;
+    setHidden(form, !may("send"));
+  }
+
+  function attach(more, anew = false) {
+    files = anew ? [...more] : [...files, ...more];
+    $("attached").replaceChildren(...files.map(attachment));
+  }
+
+  function attachment(file) {
+    const label = t("Remove {name}", { name: file.name });
+    const away = h("button", { type: "button", className: "plain", "aria-label": label });
+    away.append(icon("close"));
+    away.addEventListener("click", () => attach(files.filter((each) => each !== file), true));
+    return h("li", {}, icon("attach"), h("span", {}, file.name), h("small", {}, size(file.size)), away);
+  }
+
+  function showResult(tone, text) {
+    result.className = tone;
+    setText(result, text);
+    setHidden(result, !text);
+  }
+
+  async function send(event) {
+    event.preventDefault();
+    const text = field.value;
+    if (!chosen || sending || !(text.trim() || files.length)) return;
+    const to = chosen;
+    sending = true;
+    enable();
+    showResult("faint", t("Sending…"));
+    try {
+      if (text.trim()) {
+        tellOutcome(await deliver({ to: to.id, text, wait: WAIT }), to);
+        field.value = "";
+        grow();
+      }
+      for (const file of [...files]) {
+        tellOutcome(await deliver(formOf(to.id, file)), to);
+        attach(files.filter((each) => each !== file), true);
+      }
+    } catch (problem) {
+      if (problem.name === "AbortError") return;
+      result.className = "bad";
+      explain(result, problem);
+    } finally {
+      sending = false;
+      if (!signal.aborted) {
+        enable();
+        sent();
+        field.focus();
+      }
+    }
+  }
+
+  // The key makes a repeated request harmless.
+  function deliver(body) {
+    const content = body instanceof FormData ? { body } : { json: body };
+    const headers = { "Idempotency-Key": randomKey() };
+    return call("POST", pathOf(name, "messages"), { ...content, headers, signal });
+  }
+
+  function tellOutcome(answer, to) {
+    const { state } = answer;
+    if (state === "refused") throw new Problem("not-sent", answer.detail ?? "");
+    if (state === "delivered" || state === "accepted") showResult("good", t("Sent to {who}.", { who: to.label }));
+    else showResult(outcomeOf(answer, to.label)[0], outcomeOf(answer, to.label)[1]);
+  }
+
+  function grow() {
+    field.style.height = "auto";
+    field.style.height = `${Math.min(field.scrollHeight + 2, 160)}px`;
+  }
+
+  function drop(event) {
+    event.preventDefault();
+    $("talk").classList.remove("dropping");
+    if (chosen && event.dataTransfer?.files.length) attach(event.dataTransfer.files);
+  }
+
+  form.reset();
+  explain(result, null);
+  form.addEventListener("submit", send, { signal });
+  field.addEventListener("input", grow, { signal });
+  field.addEventListener(
+    "keydown",
+    (event) => {
+      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      event.preventDefault();
+      form.requestSubmit();
+    },
+    { signal },
+  );
+  field.addEventListener(
+    "paste",
+    (event) => event.clipboardData?.files.length && attach(event.clipboardData.files),
+    { signal },
+  );
+  $("attach").addEventListener("click", () => $("attach-files").click(), { signal });
+  $("attach-files").addEventListener(
+    "change",
+    () => {
+      attach($("attach-files").files);
+      $("attach-files").value = "";
+      field.focus();
+    },
+    { signal },
+  );
+  $("talk").addEventListener("dragover", (event) => {
+    event.preventDefault();
+    $("talk").classList.toggle("dropping", Boolean(chosen));
+  }, { signal });
+  $("talk").addEventListener("dragleave", () => $("talk").classList.remove("dropping"), { signal });
+  $("talk").addEventListener("drop", drop, { signal });
+  choose(null);
+  return { choose, focus: () => field.focus() };
+}
+
+function formOf(to, file) {
+  const form = new FormData();
+  form.set("to", to);
+  form.set("wait", String(WAIT));
+  form.set("file", file, file.name);
+  return form;
+}
+
+// crypto.randomUUID is there in secure contexts only, which http on another address is not.
+function randomKey() {
+  const bytes = crypto.getRandomValues(new Uint8Array(16));
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
+}

@@ -1,0 +1,64 @@
+// The four figures of an account that say whether all is well: messages, sends, webhook, and its last minutes.
+
+import { h, setClass, setText } from "./dom.js";
+import { beatsBar, beatsWords } from "./graphics.js";
+import { t, textOf } from "./i18n.js";
+import { isUp } from "./states.js";
+import { ago } from "./words.js";
+
+// Fills a place; returns show(account).
+export function figures(place) {
+  const beats = beatsBar();
+  const cards = {
+    messages: card(t("Messages in 24 hours")),
+    sends: card(t("Sends")),
+    webhook: card(t("Webhook")),
+    minutes: card(t("Last 50 minutes")),
+  };
+  cards.minutes.value.replaceWith(beats.element);
+  place.replaceChildren(...Object.values(cards).map(({ element }) => element));
+
+  return function show(account) {
+    const { activity, hourly_messages: hours, heartbeats } = account;
+    const last = activity?.last_message;
+    const sum = hours ? String(hours.reduce((one, other) => one + other, 0)) : "–";
+    fill(cards.messages, sum, last ? t("last one: {ago}", { ago: ago(last) }) : t("none yet"));
+    fill(cards.sends, ...sendsOf(account));
+    fill(cards.webhook, ...webhookOf(account));
+    beats.show(heartbeats ?? "");
+    const unknown = isUp(account) ? t("not known yet") : t("no process");
+    setText(cards.minutes.more, heartbeats ? beatsWords(heartbeats) : unknown);
+  };
+}
+
+function card(label) {
+  const value = h("b");
+  const more = h("small");
+  return { element: h("div", { className: "figure" }, h("small", {}, label), value, more), value, more };
+}
+
+function fill({ value, more }, text, below, tone = "") {
+  setText(value, text);
+  setClass(value, tone);
+  setText(more, below);
+  more.title = below;
+}
+
+function sendsOf({ activity }) {
+  if (!activity) return ["–", t("not known while it does not run")];
+  const { queued, held } = activity;
+  const until = t("until the person writes, or as the conversation says");
+  if (held) return [t("{n} held", { n: held }), until, "attention"];
+  if (queued) return [t("{n} waiting", { n: queued }), t("sent at the account's pace")];
+  return [t("none waiting"), t("all are sent")];
+}
+
+function webhookOf({ post_api: address, activity, advice }) {
+  if (!address) return [t("none"), t("nothing is delivered")];
+  const where = address.replace(/^https?:\/\//, "");
+  if (!activity) return ["–", where];
+  const { undelivered, dead } = activity;
+  if (advice?.code === "webhook-failing") return [t("failing"), textOf(activity, "delivery_error") || where, "bad"];
+  if (dead) return [t("{n} dead letters", { n: dead }), where, "bad"];
+  return undelivered ? [t("{n} waiting", { n: undelivered }), where, "attention"] : [t("up to date"), where];
+}

@@ -1,0 +1,213 @@
+// A conversation at the right: its messages with pictures and what has become of each, and the reply window.
+
+import { call, may, pathOf, picture } from "./api.js";
+import { $, h, icon, setHidden, setText } from "./dom.js";
+import { composer } from "./compose.js";
+import { inWords } from "./failures.js";
+import { t } from "./i18n.js";
+import { complain, tell } from "./notices.js";
+import { contentWords, outcomeOf } from "./said.js";
+import { dayOf, exactly, lasted, moment, timeOf } from "./words.js";
+
+const PAGE = 50;
+const NEAR = 80; // pixels from the end at which somebody reads the newest messages
+const PICTURES = new Set(["image", "emoticon"]);
+
+// { choose(entry), refresh(), focus(), end() } for the conversations of an account.
+export function talkOf(name, signal) {
+  let who = null;
+  let shown = "";
+  let older = []; // messages before the page that is asked for again
+  let more = false;
+  const addresses = new Map(); // of pictures, by the path of their content
+  const compose = composer(name, signal, refresh);
+
+  function choose(entry) {
+    const other = entry?.id !== who?.id;
+    who = entry;
+    compose.choose(entry);
+    setText($("send-to"), entry ? entry.label : "");
+    if (!other) return;
+    [older, shown, more] = [[], "", false];
+    $("messages").replaceChildren();
+    setText($("talk-window"), "");
+    setHidden($("talk-earlier"), true);
+    setText($("talk-note"), entry ? t("Loading…") : t("Choose a recipient from the list."));
+    if (entry) refresh();
+  }
+
+  async function refresh() {
+    if (!who) return;
+    const { id } = who;
+    try {
+      const query = `messages?chat=${encodeURIComponent(id)}&limit=${PAGE}`;
+      const [answer, account] = await Promise.all([
+        call("GET", pathOf(name, query), { signal }),
+        call("GET", pathOf(name), { signal }),
+      ]);
+      if (who?.id !== id) return;
+      if (!older.length) more = answer.more;
+      showWindow(account.windows?.find(({ peer }) => peer === id));
+      showLimits(account);
+      show(answer.messages, answer.pending);
+    } catch (problem) {
+      if (problem.name !== "AbortError" && who?.id === id) setText($("talk-note"), inWords(problem));
+    }
+  }
+
+  async function earlier() {
+    const first = older[0]?.cursor ?? $("messages").querySelector("[data-cursor]")?.dataset.cursor;
+    if (!who || !first) return;
+    const { id } = who;
+    const query = `messages?chat=${encodeURIComponent(id)}&limit=${PAGE}&before=${encodeURIComponent(first)}`;
+    try {
+      const answer = await call("GET", pathOf(name, query), { signal });
+      if (who?.id !== id) return;
+      older = [...answer.messages, ...older];
+      more = answer.more;
+      shown = "";
+      await refresh();
+    } catch (problem) {
+      if (problem.name !== "AbortError") complain(problem);
+    }
+  }
+
+  function show(messages, pending) {
+    const ids = new Set();
+    const all = [...older, ...messages, ...pending].filter(({ id }) => !ids.has(id) && ids.add(id));
+    const now = JSON.stringify(all);
+    setHidden($("talk-earlier"), !more);
+    setText($("talk-note"), all.length ? "" : t("No messages yet."));
+    if (now === shown) return;
+    const body = $("talk-body");
+    const atEnd = !shown || body.scrollHeight - body.scrollTop - body.clientHeight < NEAR;
+    const from = body.scrollHeight - body.scrollTop;
+    shown = now;
+    let day = "";
+    const items = [];
+    for (const message of all) {
+      if (dayOf(message.time) !== day) items.push(h("li", { className: "day" }, (day = dayOf(message.time))));
+      items.push(item(message));
+    }
+    $("messages").replaceChildren(...items);
+    body.scrollTop = atEnd ? body.scrollHeight : body.scrollHeight - from;
+  }
+
+  function item(message) {
+    const { id, direction, sender, text, time, quote, cursor } = message;
+    const mine = direction === "out";
+    const outcome = mine && outcomeOf(message, who.label);
+    const parts = [
+      who.kind === "group" && !mine && sender && h("small", { className: "from" }, sender.name),
+      quote && h("blockquote", {}, quote.text),
+      content(message),
+      text && h("span", { className: "bubble" }, text),
+      meta(message, outcome),
+    ];
+    const made = h("li", { className: mine ? "me" : "", "data-id": id, "data-state": message.state ?? "" });
+    if (cursor) made.dataset.cursor = cursor;
+    made.append(...parts.filter(Boolean));
+    made.title = exactly(time);
+    return made;
+  }
+
+  function meta(message, outcome) {
+    const words = [timeOf(message.time), contentWords(message), outcome?.[1]].filter(Boolean).join(" · ");
+    const line = h("small", { className: `meta ${outcome?.[0] ?? ""}`.trim() }, words);
+    const open = message.state === "waiting" || message.state === "held";
+    if (open && may("send")) line.append(cancelButton(message.id));
+    return line;
+  }
+
+  function cancelButton(id) {
+    const button = h("button", { type: "button", className: "plain", "data-action": "cancel" }, t("Cancel send"));
+    button.addEventListener("click", async () => {
+      button.disabled = true;
+      try {
+        await call("DELETE", pathOf(name, `messages/${encodeURIComponent(id)}`), { signal });
+        tell(t("The send is cancelled."));
+      } catch (problem) {
+        if (problem.name !== "AbortError") complain(problem);
+      }
+      if (!signal.aborted) refresh();
+    });
+    return button;
+  }
+
+  function content({ kind, media }) {
+    if (!media) return null;
+    const path = media.url?.replace(/^\//, "");
+    if (!path) return h("span", { className: "bubble faint" }, media.error || contentWords({ kind, media }));
+    if (PICTURES.has(media.type)) return pictureOf(path);
+    const link = h("button", { type: "button", className: "bubble file" }, icon("save"));
+    link.append(media.name || contentWords({ kind, media }));
+    link.addEventListener("click", () => saved(path, media.name || kind).catch(complain));
+    return link;
+  }
+
+  function pictureOf(path) {
+    const image = h("img", { className: "bubble", alt: t("Picture"), loading: "lazy" });
+    if (!addresses.has(path)) addresses.set(path, picture(path, signal).then((blob) => URL.createObjectURL(blob)));
+    addresses.get(path).then(
+      (address) => {
+        image.src = address;
+        image.addEventListener("load", stay, { once: true });
+      },
+      () => image.replaceWith(h("span", { className: "bubble faint" }, t("The picture is not there any more."))),
+    );
+    return image;
+  }
+
+  // A picture that comes late shall not move what is read.
+  function stay() {
+    const body = $("talk-body");
+    if (body.scrollHeight - body.scrollTop - body.clientHeight < NEAR + 400) body.scrollTop = body.scrollHeight;
+  }
+
+  function showWindow(window) {
+    const words = window ? windowWords(window, who.label) : "";
+    setText($("talk-window"), words);
+  }
+
+  $("talk-earlier").addEventListener("click", earlier, { signal });
+  choose(null);
+  setText($("talk-note"), t("Choose a recipient from the list."));
+  return {
+    choose,
+    refresh,
+    focus: compose.focus,
+    end() {
+      for (const each of addresses.values()) each.then(URL.revokeObjectURL, () => {});
+    },
+  };
+}
+
+async function saved(path, name) {
+  const address = URL.createObjectURL(await picture(path));
+  h("a", { href: address, download: name }).click();
+  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser reads it after the click
+}
+
+function windowWords({ state, left, closes, restricted }, who) {
+  if (restricted) return t("WeChat accepts messages for this person and does not show them");
+  if (state === "open" || state === "low") {
+    const time = lasted(Math.max(0, closes - Date.now() / 1000));
+    return [
+      t("window open for {time}", { time }),
+      left !== null && t("{n} send left", { n: left }, "{n} sends left"),
+    ].filter(Boolean).join(" · ");
+  }
+  if (state === "throttled") return t("WeChat limits the bot");
+  return t("window closed until {who} writes", { who });
+}
+
+// What holds up all sends of the account.
+function showLimits({ sending }) {
+  const { throttled_until: throttled, limit_24h: limit, sent_24h: sent, media_since: media } = sending ?? {};
+  const notes = [
+    throttled && t("WeChat limits the bot; nothing is sent before {when}.", { when: moment(throttled) }),
+    limit && t("{sent} of {limit} sends in 24 hours.", { sent, limit }),
+    media && t("WeChat has not let this account send media since {when}.", { when: moment(media) }),
+  ];
+  setText($("sends-note"), notes.filter(Boolean).join(" "));
+}

@@ -1,0 +1,49 @@
+// Buttons that try what an option leads to, and what came of it: the webhook with a test event, WeChat by the proxy.
+
+import { call, pathOf } from "./api.js";
+import { h, icon, setText } from "./dom.js";
+import { inWords } from "./failures.js";
+import { t, textOf } from "./i18n.js";
+
+const TRIALS = {
+  post_api: { path: "webhook/test", word: () => t("Send a test event"), told: webhookAnswer },
+  proxy: { path: "proxy/test", word: () => t("Test"), told: proxyAnswer },
+};
+
+// { button, answer } for an option that can be tried, null for others.
+export function trialOf(name, option, signal) {
+  const trial = TRIALS[option];
+  if (!trial) return null;
+  const button = h("button", { type: "button", "data-action": "try" }, icon("send"), trial.word());
+  const answer = h("dd", { className: "trial", role: "status" });
+  button.addEventListener("click", async () => {
+    button.disabled = true;
+    setText(answer, t("One moment…"));
+    try {
+      answer.replaceChildren(...trial.told(await call("POST", pathOf(name, trial.path), { signal })));
+    } catch (problem) {
+      if (problem.name !== "AbortError") answer.replaceChildren(h("span", { className: "bad" }, inWords(problem)));
+    } finally {
+      button.disabled = false;
+    }
+  });
+  return { button, answer };
+}
+
+function webhookAnswer(told) {
+  const { status, milliseconds: ms, answer } = told;
+  const none = t("No answer after {ms} ms: {error}", { ms, error: textOf(told, "error") });
+  if (!status) return [h("span", { className: "bad" }, none)];
+  const good = status >= 200 && status < 300;
+  const words = t("It answered {status} after {ms} ms.", { status, ms });
+  const line = h("span", { className: good ? "good" : "bad" }, words);
+  return [line, answer ? h("pre", {}, answer) : h("small", {}, t("The answer is empty."))];
+}
+
+function proxyAnswer(told) {
+  const { reached, host, status, milliseconds: ms } = told;
+  const answered = t("{host} answered {status} after {ms} ms.", { host, status, ms });
+  if (reached) return [h("span", { className: "good" }, answered)];
+  const words = [textOf(told, "error"), textOf(told, "remedy")].filter(Boolean).join(" · ");
+  return [h("span", { className: "bad" }, t("{host} is not reached: {error}", { host, error: words }))];
+}
