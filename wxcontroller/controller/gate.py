@@ -77,6 +77,7 @@ class Gate:
         self._book = token_book(paths.tokens_file)
         self.consumers = ConsumerTokens(paths)
         self._targets = target_book(paths.notify_targets)
+        self._targets_complaint = NOTHING
         self._failures = FailureLimiter(token_failures=token_failures)
         self._denials = FailureLimiter(token_failures=token_failures)
         self._complaint = NOTHING
@@ -100,8 +101,13 @@ class Gate:
 
     @property
     def targets(self) -> NotifyTargets:
-        """The notification targets at this moment."""
-        return self._targets.current()
+        """The notification targets at this moment. When their file can't be used, that is logged once."""
+        targets = self._targets.current()
+        if targets.broken != self._targets_complaint:
+            self._targets_complaint = targets.broken
+            if targets.broken:
+                log.error("the file of notification targets cannot be used, all are refused: %s", targets.broken)
+        return targets
 
     def tokens_of_late(self, now: float) -> Tokens:
         """Return the tokens as they are or were a moment ago. ``now`` is by the loop's clock."""

@@ -347,7 +347,9 @@ async def test_targets_are_added_shown_and_removed(host: Machine) -> None:
         assert answer.status == 404
 
 
-async def test_a_damaged_file_of_targets_lets_nobody_in_and_stays(host: Machine) -> None:
+async def test_a_damaged_file_of_targets_lets_nobody_in_and_stays(
+    host: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
     await account(host)
     shown = await target(host)
     for content in ("", "{", '{"targets": [{"name": "ops"}]}', '{"targets": {}}'):
@@ -358,6 +360,7 @@ async def test_a_damaged_file_of_targets_lets_nobody_in_and_stays(host: Machine)
         ) as answer:
             assert answer.status == 500
         assert host.paths.notify_targets.read_text() == content
+    assert caplog.text.count("the file of notification targets cannot be used") == 4
 
 
 async def test_a_target_whose_account_is_stopped_moved_or_removed(host: Machine) -> None:
