@@ -18,7 +18,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json, text
 from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.messages import N_, NOTHING, Text, verbatim
 from wxcontroller.core.notifytargets import NotifyTarget
 
 # Programs that notify wait for the answer, mostly for 10 to 30 seconds, and count no answer as a failure.
@@ -160,14 +160,14 @@ def new_key() -> str:
 def _verdict(answer: JsonObject) -> Verdict:
     """Return what an account's answer to a send says. Routes without reply windows give no state."""
     code, state, identity = integer(answer.get("code"), -1), text(answer.get("state")), text(answer.get("id"))
-    why = Text(N_("{reason}"), reason=one_line(answer.get("status"))) if answer.get("status") else NOTHING
+    why = verbatim(one_line(answer.get("status"))) if answer.get("status") else NOTHING
     if code == 0:
         done = state if state in ("delivered", "accepted") else "delivered" if identity else "accepted"
         return Verdict(done, id=identity)
     if code == _QUEUED:
         return Verdict("held" if state == "held" else WAITING, why, identity)
     if state == UNKNOWN or text(answer.get("status")) == _UNKNOWN_WORD:
-        return Verdict(UNKNOWN, Text(N_("{reason}"), reason=one_line(answer.get("reason"))))
+        return Verdict(UNKNOWN, verbatim(one_line(answer.get("reason"))))
     return Verdict(REFUSED, why, passing=code == -3)  # -3: it is not logged in
 
 
