@@ -12,7 +12,14 @@ from made.api.v1 import (
     get_v1_accounts_name_qr,
     post_v1_accounts_name_start,
 )
-from made.models import Friend, Options, PostOpenwxSendFriendMessageBody, Refusal, Sent
+from made.models import (
+    Friend,
+    Options,
+    PostOpenwxSendFriendMessageBody,
+    PostV1AccountsNameStartBody,
+    Refusal,
+    Sent,
+)
 
 
 def main(address: str) -> dict[str, object]:
@@ -24,7 +31,8 @@ def main(address: str) -> dict[str, object]:
         nobody = get_v1_accounts_name.sync("nobody", client=client)
         assert isinstance(nobody, Refusal)
         seen["refused"] = str(nobody.error.code)
-        started = post_v1_accounts_name_start.sync("alice", client=client, body=Options(send_interval=0))
+        options = PostV1AccountsNameStartBody(options=Options(send_interval=0))
+        started = post_v1_accounts_name_start.sync("alice", client=client, body=options)
         seen["started"] = getattr(started, "result", None)
         friends = get_openwx_get_friend_info.sync(client=client, client_query="alice")
         assert isinstance(friends, list)
