@@ -7,6 +7,8 @@ from collections.abc import Callable
 from tests.fuzz.target import NotJson, Target, fit, joined, parts, texts
 from tests.fuzz.targets.wechat import DISK, PEER, WECHAT, report
 from tests.unit.drivers.kit import Store
+from wxcontroller.client.ilink import serving
+from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.sends.window import Windows
 from wxcontroller.core.aes import Decryptor, encrypted, read_key
 from wxcontroller.core.errors import WeChatError
@@ -20,6 +22,8 @@ from wxcontroller.drivers.ilink.memory import ILinkMemory
 from wxcontroller.drivers.ilink.wire import ILinkHosts, read_answer
 
 _ILINK = "wxcontroller.drivers.ilink"
+AGENT = "a program that has an agent's token, and for what is sealed anybody"
+_SEALS = Seals(bytes(32))
 _MEDIA: JsonObject = {"encrypt_query_param": "Ab+/=", "aes_key": "ABEiM0RVZneImaq7zN3u/w==", "encrypt_type": 1}
 _PARTIAL: JsonObject = {"start": "one", "startindex": 1, "end": "two", "endindex": 1, "quotemd5": "84a5"}
 _QUOTED: JsonObject = {"type": 1, "text_item": {"text": "one two"}, "msg_id": "6"}
@@ -102,6 +106,16 @@ def _hosts(data: bytes) -> None:
             assert hosts.allowed(place.host)
         if (content := hosts.content(url)) is not None:
             assert hosts.allowed(content[0])
+
+
+def _call(data: bytes) -> None:
+    body, sealed = parts(data, 2)
+    try:
+        fit(serving._read(body))
+    except ValueError:
+        raise NotJson from None
+    found = _SEALS.open("c", sealed.decode("latin-1"))
+    assert found is None or found == b"x", "sealed by somebody else"
 
 
 def _content(data: bytes) -> None:
@@ -221,7 +235,23 @@ TARGETS = (
                 "", "MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmY=", bytes.fromhex("00657ea140655a44782747705d422fad")
             ),
         ),
-        (f"{_ILINK}.aes",),
+        ("wxcontroller.core.aes",),
+        weight=2,
+    ),
+    Target(
+        "calls of agents",
+        AGENT,
+        _call,
+        (
+            joined(
+                b'{"msg": {"to_user_id": "w1@im.wechat", "context_token": "", "item_list": []}}',
+                _SEALS.seal("c", b"x"),
+            ),
+            joined(rb'{"get_updates_buf": "\ud83d"}', "QUJD"),
+        ),
+        ("wxcontroller.client.ilink.serving", "wxcontroller.client.ilink.sealing"),
+        (NotJson,),
+        tokens=_JSON,
         weight=2,
     ),
     Target(

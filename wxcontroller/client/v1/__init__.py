@@ -5,6 +5,8 @@ The controller asks here and shows the answers under its own /v1; who may call i
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import cache
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -17,16 +19,18 @@ from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import Inputs
 from wxcontroller.client.v1.media import MediaFiles
-from wxcontroller.client.v1.messages import Messages
 from wxcontroller.client.v1.options import options_of
-from wxcontroller.client.v1.people import People
 from wxcontroller.client.v1.sends import Sends
 from wxcontroller.client.v1.status import status_of
-from wxcontroller.client.v1.trials import Trials
 from wxcontroller.client.v1.typing import Typing
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers.base import KeepsUser
+
+if TYPE_CHECKING:
+    from wxcontroller.client.v1.messages import Messages
+    from wxcontroller.client.v1.people import People
+    from wxcontroller.client.v1.trials import Trials
 
 # A few requests to WeChat. The controller waits for the answer, and a person for the controller.
 LOGOUT_SECONDS = 20.0
@@ -62,6 +66,25 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
         kept = isinstance(parts.driver, KeepsUser) and parts.driver.keep_user()
         return json_answer({"account": parts.config.name.name, "kept": kept})
 
+    # These are loaded by the first request: most accounts get none, and there may be hundreds.
+    @cache
+    def messages() -> "Messages":
+        from wxcontroller.client.v1.messages import Messages
+
+        return Messages(parts)
+
+    @cache
+    def people() -> "People":
+        from wxcontroller.client.v1.people import People
+
+        return People(parts)
+
+    @cache
+    def trials() -> "Trials":
+        from wxcontroller.client.v1.trials import Trials
+
+        return Trials(parts)
+
     deliveries = Deliveries(parts)
     app.router.add_get("/v1/status", status)
     app.router.add_get("/v1/options", options)
@@ -73,18 +96,16 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
     app.router.add_post("/v1/deliveries/ack", _told(deliveries.acknowledge))
     app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", _told(deliveries.one))
-    messages, people = Messages(parts), People(parts)
-    app.router.add_post("/v1/messages", _told(messages.post))
-    app.router.add_get("/v1/messages", _told(messages.listed))
-    app.router.add_get("/v1/messages/{id}", _told(messages.one))
-    app.router.add_delete("/v1/messages/{id}", _told(messages.recall))
-    app.router.add_get("/v1/chats", _told(messages.chats))
-    app.router.add_get("/v1/contacts", _told(people.contacts))
-    app.router.add_get("/v1/groups", _told(people.groups))
-    app.router.add_get("/v1/groups/{id}/members", _told(people.members))
-    trials = Trials(parts)
-    app.router.add_post("/v1/webhook/test", _told(trials.webhook))
-    app.router.add_post("/v1/proxy/test", _told(trials.proxy))
+    app.router.add_post("/v1/messages", _told(lambda request: messages().post(request)))
+    app.router.add_get("/v1/messages", _told(lambda request: messages().listed(request)))
+    app.router.add_get("/v1/messages/{id}", _told(lambda request: messages().one(request)))
+    app.router.add_delete("/v1/messages/{id}", _told(lambda request: messages().recall(request)))
+    app.router.add_get("/v1/chats", _told(lambda request: messages().chats(request)))
+    app.router.add_get("/v1/contacts", _told(lambda request: people().contacts(request)))
+    app.router.add_get("/v1/groups", _told(lambda request: people().groups(request)))
+    app.router.add_get("/v1/groups/{id}/members", _told(lambda request: people().members(request)))
+    app.router.add_post("/v1/webhook/test", _told(lambda request: trials().webhook(request)))
+    app.router.add_post("/v1/proxy/test", _told(lambda request: trials().proxy(request)))
     sends = Sends(parts)
     app.router.add_post("/v1/typing", _told(Typing(parts).show))
     app.router.add_get("/v1/sends", sends.listed)
