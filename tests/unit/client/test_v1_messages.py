@@ -242,6 +242,7 @@ async def test_wrong_arguments_change_nothing(start: Start) -> None:
         ({"to": ANN_NUMBER, "media_id": "a", "media_type": "card"}, 409, "unsupported"),
         ({"to": "nobody", "text": "hi"}, 404, "no-such-peer"),
         (["hi"], 400, "bad-request"),
+        ({"to": ANN_NUMBER, "text": "half of \ud83d"}, 400, "bad-request"),
         (form, 400, "bad-request"),
     ]
     for body, wanted, code in wrong:

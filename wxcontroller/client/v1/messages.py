@@ -6,6 +6,7 @@ page, so that a reader has a whole conversation.
 
 import asyncio
 import math
+import re
 import sqlite3
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -43,6 +44,7 @@ _CALL = "messages"
 _REMEDY = N_('send {"to": "an id of GET …/contacts or …/groups", "text": "…"}')
 _MEDIA_FIELDS = ("media_url", "media_id")
 _DEFAULT_PAGE = 50
+_HALF = re.compile("[\ud800-\udfff]")
 # What has just ended is on its way to the disk.
 _SETTLE_SECONDS = 5.0
 
@@ -499,6 +501,8 @@ def _texts(body: bytes) -> dict[str, str]:
                 type=Text("true or false") if kind is bool else Text("a text") if kind is str else Text("a number"),
             )
         found[name] = str(int(value)) if isinstance(value, bool) else text(value)
+        if _HALF.search(found[name]):  # JSON can spell it, nobody can store or send it
+            raise bad(N_("{name} holds half of a character"), N_("send whole characters"), name=name)
     return found
 
 
