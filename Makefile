@@ -90,7 +90,11 @@ torture: host-tree ## long runs: a million inputs, 20,000 messages while all bre
 		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) --crashes $(TORTURE_CRASHES) \
 		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
 
-bench: host-tree ## figures in a booted host: of one account, and of the page with 300
+bench: host-tree ## figures: of the proxy beside others, of one account in a booted host, and of the page with 300
+	@tests/system/deps nginx haproxy caddy
+	@mkdir -p build
+	$(PYTHON) -m bench.proxy --peers --json build/proxy.json </dev/null
+	$(PYTHON) -m bench.plots build/proxy.json build/bench
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null
 	$(PYTHON) -m bench.load dist/*.deb </dev/null
 	$(PYTHON) -m bench.page dist/*.deb </dev/null
