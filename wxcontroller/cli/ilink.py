@@ -103,7 +103,7 @@ FORMS: Mapping[str, Form] = {
     cls=VerbGroup,
     short_help="Connect AI agents to accounts by the iLink API.",
     examples=(
-        "wxctl ilink approve http://127.0.0.1:2000/ilink/pair/CODE --account alice --consumer helper",
+        "wxctl ilink approve URL --account alice --consumer helper",
         "wxctl ilink credentials alice helper --for astrbot",
         "wxctl ilink consumers alice",
         "wxctl ilink revoke alice helper",
@@ -118,7 +118,7 @@ def ilink() -> None:
 
 @ilink.command(
     short_help="Approve an agent that asks for a token.",
-    examples=("wxctl ilink approve http://127.0.0.1:2000/ilink/pair/CODE --account alice --consumer helper",),
+    examples=("wxctl ilink approve URL --account alice --consumer helper",),
 )
 @click.argument("link", metavar="URL")
 @click.option(
