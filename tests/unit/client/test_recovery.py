@@ -14,6 +14,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import call, until
+from wxcontroller.client.store import history
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Selection, State
 from wxcontroller.client.store.writer import Unavailable
@@ -256,3 +257,34 @@ async def test_a_cold_start_on_a_damaged_file_delivers(start: Start, webhook: We
     await again.login()
     again.driver.play([message("after")])
     await webhook.until(lambda reports: any(one.get("content") == "after" for one in reports))
+
+
+async def test_the_history_has_every_message_that_survives_and_no_other(
+    opened: "Callable[[], EventLog]", tmp_path: Path
+) -> None:
+    log = opened()
+    for number in range(60):
+        log.append(report(number, sender_id=f"ann{number % 2}", content="x" * 3000), deliver=True, key=str(number))
+    for number in range(60, 65):
+        log.append(report(number, sender_id="ben"), deliver=True, key=str(number))
+    assert await log.settled(10)
+    await log.close(2)
+    path = tmp_path / "events.db"
+    with closing(sqlite3.connect(path)) as db, db:
+        db.execute("DELETE FROM messages WHERE seq BETWEEN 20 AND 29")  # as on a page that was lost
+    # The last messages of a chat are lost, too.
+    ruin(path, leaf_pages(path)[-1])
+    log = opened()
+    assert await log.settled(10)
+    with contextlib.suppress(Unavailable):  # a reader meets the damage
+        await log.shown(PENDING, 1000)
+    async with asyncio.timeout(PATIENCE):
+        while log.counts.dropped == 0:
+            await log.news.wait()
+    left = [entry.seq for entry in await log.shown(PENDING, 1000)]
+    assert set(range(20, 30)) <= set(left) < set(range(1, 66))
+    page = await log.read(lambda db: history.page(db, (), 0, None, 1000))
+    assert [found.seq for found in page.found] == left
+    chats = dict(await log.read(history.chats))
+    assert max(chats.values()) == left[-1]
+    assert set(chats.values()) <= set(left)

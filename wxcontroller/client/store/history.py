@@ -211,6 +211,21 @@ def look_for_older(db: sqlite3.Connection) -> bool:
     return _unindexed(db) > 0
 
 
+def restore(db: sqlite3.Connection) -> None:
+    """Make the index of a rescued file whole: rows without events go, events that have lost their rows get new ones.
+
+    What ``index_older`` is still to do is left to it.
+    """
+    db.execute("DELETE FROM messages WHERE seq NOT IN (SELECT seq FROM events)")
+    lost = db.execute(
+        f"SELECT e.seq, {_BODY} FROM events e WHERE e.seq > ? AND e.type IN ({_MARKS}) "
+        "AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.seq = e.seq)",
+        (_unindexed(db), *_TYPES),
+    )
+    for seq, body in lost:
+        add(db, as_int(seq), indexed(kept_json(as_bytes(body))))
+
+
 async def index_all(log: Log, looked: "asyncio.Future[bool]") -> None:
     """Index what an earlier version wrote, between other writes, where ``look_for_older`` has found some."""
     more = await looked

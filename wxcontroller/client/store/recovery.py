@@ -26,6 +26,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from wxcontroller.client.store import history
 from wxcontroller.client.store.values import as_int, text_of
 from wxcontroller.core.files import sync
 
@@ -108,7 +109,8 @@ def _fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
     with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
         old.text_factory = text_of
         expected = max(known.waiting, _expected(old))
-        rows = sum(_copy(old, new, table, known.last) for table in _tables(new))
+        tables = _tables(new)
+        rows = sum(_copy(old, new, table, known.last) for table in tables)
         sequences = {str(name): as_int(seq) for name, seq in _readable(old, "SELECT name, seq FROM sqlite_sequence")}
     name = new.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
     if known.name:
@@ -117,6 +119,8 @@ def _fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
         new.execute("INSERT INTO meta VALUES ('name', lower(hex(randomblob(4))))")
     new.execute("INSERT OR IGNORE INTO meta VALUES ('dropped', '0')")
     _continue_sequences(new, sequences, known, named=bool(known.name or name))
+    if "messages" in tables:
+        history.restore(new)
     marks = ", ".join("?" * len(_OPEN))
     (saved,) = new.execute(f"SELECT COUNT(*) FROM events WHERE state IN ({marks})", _OPEN).fetchone()  # noqa: S608
     # Of a file that tells nothing at all it is not known how much it held: something, or nobody would have it.
