@@ -488,3 +488,32 @@ async def test_a_disk_that_takes_nothing_is_no_error_of_the_agents_poll(
     monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
     async with locked(agent.client):
         assert await agent.updates() == []
+
+
+async def test_a_cursor_from_after_a_backup_of_the_account_loses_no_message(web: Stage) -> None:
+    """The log of the backup gives the same sequences to other messages."""
+    client = await web.enter()
+    agent = Agent(client)
+    await agent.attend()
+    await meet(agent, web, "before")
+    await client.stop()
+    path = client.paths.state("alice") / "events.db"
+    backup = path.read_bytes()
+    with contextlib.closing(sqlite3.connect(path)) as db, db:  # a lot happens afterwards
+        db.execute("UPDATE sqlite_sequence SET seq = seq + 1000 WHERE name = 'events'")
+    agent.client = client = web.begin()
+    await client.until_state("running")
+    web.hear("is lost with the disk")
+    assert texts(await agent.until()) == ["is lost with the disk"]
+    await client.stop()
+    for lost in path.parent.glob("events.db*"):
+        lost.unlink()
+    path.write_bytes(backup)
+    agent.client = client = web.begin()
+    await client.until_state("running")
+    web.hear("after")
+    heard = texts(await agent.updates())
+    while heard[-1:] != ["after"]:
+        new = texts(await agent.updates())
+        assert new, heard
+        heard += new

@@ -3,7 +3,8 @@
 A cursor is opaque text that names consumer, log and position. Answering with one acknowledges nothing; receiving it
 back does. So what was delivered and not acknowledged is delivered again, also after a crash of the account, of the
 controller or of the agent. A cursor from before the acknowledged position, as an agent has that was restored from a
-backup, means the acknowledged position: last week's messages must not be answered again.
+backup, means the acknowledged position: last week's messages must not be answered again. So does one from after the
+log's end, as an agent has when the account was restored: what comes now gets these sequences once more.
 """
 
 import asyncio
@@ -65,7 +66,10 @@ class Polling:
             await self.consumers.stored(consumer)
             return
         log, position = self._read(consumer, cursor)
-        if log and (log != consumer.log or position > consumer.position) and log == self.log.counts.name:
+        counts = self.log.counts
+        if log != counts.name or position > counts.last:
+            return  # not of this log, or from after the backup that it was restored from
+        if log and (log != consumer.log or position > consumer.position):
             consumer.log, consumer.position = log, position
             _ = self.consumers.keep(consumer)
 
