@@ -14,8 +14,10 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
+from tests.unit.client.test_send_disk import locked
 from wxcontroller.client.store import history as index
 from wxcontroller.client.store.schema import SCHEMA
+from wxcontroller.client.v1 import messages
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.model import Contact, Direction, Group, Media, Member, MessageKind
@@ -220,6 +222,20 @@ async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
     ):
         status, refused = await call(client, "DELETE", f"messages/{identifier}")
         assert (status // 100, obj(refused["error"])["code"]) == (4, code)
+
+
+async def test_a_recall_is_answered_while_the_disk_takes_nothing(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(messages, "_SETTLE_SECONDS", 0.2)
+    client = start()
+    await enter(client)
+    sent = (await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
+    async with locked(client), asyncio.timeout(PATIENCE):
+        assert (await call(client, "DELETE", f"messages/{sent['id']}"))[1]["result"] == "recalled"
+    async with asyncio.timeout(PATIENCE):
+        while not (await call(client, "GET", f"messages/{sent['id']}"))[1]["recalled"]:
+            await asyncio.sleep(0.01)
 
 
 async def test_wrong_arguments_change_nothing(start: Start) -> None:

@@ -417,7 +417,9 @@ class Messages:
         if word != history.RECALLED:
             await self._recalled(message_id, target)
             seq = found.seq
-            await self._parts.log.write(lambda db: history.note_recall(db, seq))
+            # It is recalled, whatever the disk does; on one that takes nothing for a while the note waits.
+            _ = self._parts.log.write(lambda db: history.note_recall(db, seq))
+            await self._parts.log.settled(_SETTLE_SECONDS)
         return json_answer({"id": identifier, "result": "recalled"})
 
     async def _recalled(self, message_id: str, target: str) -> None:
