@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from wxcontroller.client.store import writer
+from wxcontroller.client.store import consumers, writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Limits, Selection, State
 from wxcontroller.core.jsontypes import JsonObject
@@ -397,3 +397,34 @@ async def test_a_commit_that_looked_before_the_follower_went_on_is_not_believed(
     assert await log.settled(60)
     [third] = await log.upcoming(replace(after_first, after=second.seq), 8, 1000)
     assert [second.body[7:8], third.body[7:8]] == [b"1", b"2"]
+
+
+async def test_what_a_consumer_lags_behind_is_counted_in_bounded_work(opened: "Callable[..., EventLog]") -> None:
+    """The status is asked for again and again, also while an agent is away for weeks from an account of groups."""
+    log = opened()
+
+    def fill(db: sqlite3.Connection, first: int) -> None:
+        columns = "stamp, time, type, key, body, size, state"
+        insert = f"INSERT INTO events ({columns}) VALUES (1, 1, ?, ?, '{{}}', 2, 'kept')"
+        db.execute(insert, ("friend_message", None))  # one of ours
+        db.execute(insert, ("friend_message", f"friend {first}"))
+        db.executemany(insert, (("group_message", str(number)) for number in range(first, first + 60_000)))
+
+    def count(db: sqlite3.Connection) -> tuple[list[int], int]:
+        steps = 0
+
+        def step() -> None:
+            nonlocal steps
+            steps += 1
+
+        db.set_progress_handler(step, 1000)
+        try:
+            return [consumers.behind(db, 0, with_groups) for with_groups in (False, True)], steps
+        finally:
+            db.set_progress_handler(None, 0)
+
+    await log.write(lambda db: fill(db, 0))
+    found, steps = await log.read(count)
+    assert found == [1, consumers.MOST_BEHIND]
+    await log.write(lambda db: fill(db, 60_000))
+    assert await log.read(count) == (found, steps)

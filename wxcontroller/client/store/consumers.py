@@ -16,8 +16,9 @@ _KEY = "ilink_key"  # in meta
 _KEY_BYTES = 32
 # Of ids that are good for one login there are more with each; those learned first go.
 MOST_NAMES = 50_000
-# Counted for each look at the account's status.
+# Counted for each look at the account's status, among so many entries: in an account of busy groups few are for it.
 MOST_BEHIND = 10_000
+MOST_LOOKED_AT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,10 +84,13 @@ def keep_peer_ids(db: sqlite3.Connection, learned: Mapping[str, str]) -> None:
 
 
 def behind(db: sqlite3.Connection, after: int, with_groups: bool) -> int:
-    """Return how many messages of people are in the log after a sequence, at most ``MOST_BEHIND``."""
+    """Return how many messages of people are in the log after a sequence.
+
+    They are at most ``MOST_BEHIND``, of the ``MOST_LOOKED_AT`` entries after it.
+    """
     (found,) = db.execute(
-        "SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE seq > ? AND key IS NOT NULL "
-        "AND (type = 'friend_message' OR (? AND type = 'group_message')) LIMIT ?)",
-        (after, with_groups, MOST_BEHIND),
+        "SELECT COUNT(*) FROM (SELECT 1 FROM (SELECT key, type FROM events WHERE seq > ? ORDER BY seq LIMIT ?) "
+        "WHERE key IS NOT NULL AND (type = 'friend_message' OR (? AND type = 'group_message')) LIMIT ?)",
+        (after, MOST_LOOKED_AT, with_groups, MOST_BEHIND),
     ).fetchone()
     return as_int(found)
