@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import Webhook
 from tests.unit.client.ilink_agent import Agent, Stage, Start, stage_of
 from tests.unit.client.test_send_disk import locked
-from wxcontroller.client.ilink import door, polling, serving
+from wxcontroller.client.ilink import door, management, polling, serving
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
@@ -486,8 +486,11 @@ async def test_a_disk_that_takes_nothing_is_no_error_of_the_agents_poll(
     await agent.attend()
     await meet(agent, web)
     monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
-    async with locked(agent.client):
+    monkeypatch.setattr(management, "STORE_SECONDS", 0.2, raising=False)
+    async with locked(agent.client), asyncio.timeout(PATIENCE):
         assert await agent.updates() == []
+        assert (await agent.manage("PUT", "/v1/consumers/agent", {"own": True}))[0] == 503
+        assert (await agent.manage("DELETE", "/v1/consumers/agent"))[0] == 503
 
 
 async def test_a_cursor_from_after_a_backup_of_the_account_loses_no_message(web: Stage) -> None:

@@ -1,6 +1,8 @@
 """The consumers of an account, as its port's /v1 shows and changes them."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -16,9 +18,10 @@ from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.answers import Refused, refusal
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+STORE_SECONDS = 10.0  # until a disk that is slow is reported
 _REMEDY = N_("wxctl(1) lists the options of a consumer")
 
 
@@ -108,10 +111,11 @@ class Management:
             raise bad(N_("the body is not a JSON object"), _REMEDY)
         known = self.consumers.get(name)
         options = self._options(known.options if known else ConsumerOptions(), obj(given))
-        await self.ids.stored()
-        consumer = known or await self.consumers.take(name)
-        consumer.options = options
-        await self.consumers.stored(consumer)
+        async with self._soon():
+            await self.ids.stored()
+            consumer = known or await self.consumers.take(name)
+            consumer.options = options
+            await self.consumers.stored(consumer)
         return json_answer({**self._account, **await self.shown(consumer)}, 200 if known else 201)
 
     def _options(self, known: ConsumerOptions, given: JsonObject) -> ConsumerOptions:
@@ -148,9 +152,22 @@ class Management:
             raise Refused(
                 404, "no-such-consumer", N_("there is no such consumer"), N_("GET /v1/consumers lists them")
             )
-        await self.consumers.delete(consumer)
         self.polling.end(consumer)
+        async with self._soon():
+            await self.consumers.delete(consumer)
         return json_answer({**self._account, "name": consumer.name, "deleted": True})
+
+    @contextlib.asynccontextmanager
+    async def _soon(self) -> AsyncIterator[None]:
+        """Raise Unavailable when what is to be stored is not on disk in time. It may be stored yet."""
+        try:
+            async with asyncio.timeout(STORE_SECONDS):
+                yield
+        except TimeoutError:
+            why = self.parts.log.trouble or Text("the disk is slow")
+            raise Unavailable(
+                N_("the event log can't be written: {why}"), N_("check the account's disk"), why=why
+            ) from None
 
     async def _answered(self, work: Awaitable[web.Response]) -> web.StreamResponse:
         """Answer failures in the form of /v1."""
