@@ -3,6 +3,7 @@
 import asyncio
 import json
 import sqlite3
+import threading
 import time
 from collections.abc import Callable
 from contextlib import closing
@@ -15,6 +16,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
 from tests.unit.client.test_send_disk import locked
+from wxcontroller.client.directory import Directory
 from wxcontroller.client.store import history as index
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.v1 import messages
@@ -195,6 +197,23 @@ async def test_a_log_of_2_0_0_is_indexed_while_the_account_serves(
     oldest = await history(client, f"?chat={ANN_NUMBER}&limit=200&before={newest[0]['cursor']}")
     assert [one["text"] for one in oldest + newest[:-2]] == [str(number) for number in range(300)]
     assert (await call(client, "GET", "messages/1000"))[1]["text"] == "hi"
+
+
+async def test_chats_are_looked_up_in_no_other_thread(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The roster changes meanwhile: somebody new would not be found until it changes again."""
+    client = start()
+    await enter(client)
+    client.driver.play([message("x", id="m1", chat="@ann1", sender="@ann1")])
+    await until_history(client, 1)
+    find, threads = Directory.find, set[int]()
+
+    def noted(self: Directory, identifier: str) -> "Contact | Group | None":
+        threads.add(threading.get_ident())
+        return find(self, identifier)
+
+    monkeypatch.setattr(Directory, "find", noted)
+    assert [obj(one)["name"] for one in items((await call(client, "GET", "chats"))[1]["chats"])] == ["安"]
+    assert threads == {threading.get_ident()}
 
 
 async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:

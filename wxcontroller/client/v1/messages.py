@@ -114,19 +114,19 @@ class Messages:
         most = max(1, number_of(query, "limit", _DEFAULT_PAGE, PAGE_CHATS))
         before, directory = query.get("before"), self._parts.directory
 
-        def read(db: sqlite3.Connection) -> tuple[str, list[Found], bool]:
-            name = events.name_of(db)
-            latest: dict[str, int] = {}
-            for chat, seq in history.chats(db):
-                chat = directory.canonical(chat)
-                latest[chat] = max(seq, latest.get(chat, 0))
-            below = math.inf if before is None else _seq(name, before, "before")
-            seqs = sorted((seq for seq in latest.values() if seq < below), reverse=True)
-            return name, history.at(db, seqs[:most]), len(seqs) > most
-
-        name, found, more = await self._parts.log.read(read)
+        # People are looked up between two reads: those are in threads, and the roster belongs to this one.
+        name, known = await self._parts.log.read(lambda db: (events.name_of(db), history.chats(db)))
+        latest: dict[str, int] = {}
+        for chat, seq in known:
+            chat = directory.canonical(chat)
+            latest[chat] = max(seq, latest.get(chat, 0))
+        below = math.inf if before is None else _seq(name, before, "before")
+        seqs = sorted((seq for seq in latest.values() if seq < below), reverse=True)
+        found = await self._parts.log.read(lambda db: history.at(db, seqs[:most]))
         shown: list[JsonValue] = [self._chat(one, name) for one in found]
-        return json_answer({"account": self._parts.config.name.name, "log": name, "chats": shown, "more": more})
+        return json_answer(
+            {"account": self._parts.config.name.name, "log": name, "chats": shown, "more": len(seqs) > most}
+        )
 
     def _chat(self, found: Found, log: str) -> JsonObject:
         last = self._shown.logged(found, log)
