@@ -14,9 +14,11 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
+from tests.unit.client.ilink_agent import Agent
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
 from tests.unit.client.test_send_disk import locked
 from wxcontroller.client.directory import Directory
+from wxcontroller.client.sends import queue
 from wxcontroller.client.store import history as index
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.v1 import messages
@@ -255,6 +257,40 @@ async def test_a_recall_is_answered_while_the_disk_takes_nothing(
     async with asyncio.timeout(PATIENCE):
         while not (await call(client, "GET", f"messages/{sent['id']}"))[1]["recalled"]:
             await asyncio.sleep(0.01)
+
+
+async def test_how_a_send_ended_is_known_before_it_is_on_disk(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To who looks the message up, and to an agent that repeats it."""
+    monkeypatch.setattr(queue, "_TELL_SECONDS", 0.2)
+    monkeypatch.setattr(messages, "_SETTLE_SECONDS", 0.2)
+    client = start()
+    await enter(client)
+    agent = Agent(client)
+    client.driver.send_gate = asyncio.Event()
+    calls = [
+        asyncio.ensure_future(call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "one"})),
+        asyncio.ensure_future(agent.send("filehelper@im.wechat", "two", client_id="1")),
+    ]
+    for words, caller in zip(("one", "two"), calls, strict=True):
+        async with asyncio.timeout(PATIENCE):
+            while ("sending", words) not in {
+                (one["state"], one["text"])
+                for one in map(obj, items((await call(client, "GET", "messages"))[1]["pending"]))
+            }:
+                await asyncio.sleep(0.01)
+        async with locked(client), asyncio.timeout(PATIENCE):
+            client.driver.send_gate.set()
+            answer = await caller
+            client.driver.send_gate = asyncio.Event()
+            if words == "one":
+                status, shown = await call(client, "GET", f"messages/{answer[1]['id']}")
+                assert (status, shown["state"], shown["text"]) == (200, "delivered", "one")
+                status, refused = await call(client, "DELETE", f"messages/{answer[1]['id']}")
+                assert (status, obj(refused["error"])["code"]) == (409, "being-sent")
+            else:
+                assert answer["ret"] == 0
+                assert await agent.send("filehelper@im.wechat", "two", client_id="1") == answer
+    assert len(client.driver.sends) == 2
 
 
 async def test_wrong_arguments_change_nothing(start: Start) -> None:

@@ -22,7 +22,7 @@ from wxcontroller.client.ilink.contexts import context_of
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.sends.model import UNKNOWN_WORD, Part, Refusal, Request, Send, SendState
+from wxcontroller.client.sends.model import UNKNOWN_WORD, Outcome, Part, Refusal, Request, Send, SendState
 from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
@@ -32,7 +32,6 @@ from wxcontroller.core.model import MessageKind
 ANSWER_SECONDS = 14.0
 MOST_TEXT = 16 << 10  # bytes, as at WeChat
 MOST_ITEMS = 20
-_STORE_SECONDS = 5.0
 # A repeat of a held message within this time is the same message.
 _FOLD_SECONDS = 600.0
 _MOST_FOLDED = 500
@@ -277,14 +276,9 @@ class Sending:
     async def _again(self, known: Request) -> JsonObject:
         """Return how a message stands that came before."""
         latest = _now() + ANSWER_SECONDS
-        if any(send.state.is_final for send in await self._unsettled(known.key)):
-            await self.parts.log.settled(_STORE_SECONDS)  # it has just ended: the database tells how
-        sends = [send for send in await self._unsettled(known.key) if not send.state.is_final]
+        sends = [send for send in await self.parts.sending.unsettled() if send.request == known.key]
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
         return _as_json(await self._verdict(sends, found.parts if found else {}, latest))
-
-    async def _unsettled(self, key: str) -> list[Send]:
-        return [send for send in await self.parts.sending.unsettled() if send.request == key]
 
     async def _verdict(self, sends: Sequence[Send], ended: Mapping[Part, JsonObject], latest: float) -> _Verdict:
         """Wait until it is known how the parts of a message stand; return the worst."""
@@ -292,6 +286,9 @@ class Sending:
         found = [_ended(answer) for answer in ended.values() if answer]
         for send in sends:
             told = send.answer.result() if send.answer.done() else None
+            if send.outcome is not None and (told is None or told.get("state") == SendState.HELD.value):
+                found.append(_of(send.outcome, send.client_id))  # nobody was told how it ended
+                continue
             waits = _Verdict(SendState.WAITING, own_id=send.client_id)
             found.append(waits if told is None else replace(_ended(send.at_present(told)), own_id=send.client_id))
         if not found:
@@ -344,6 +341,11 @@ def _ended(answer: JsonObject) -> _Verdict:
         state = SendState.UNKNOWN if answer.get("status") == UNKNOWN_WORD else SendState.REFUSED
     is_delivered = state is SendState.DELIVERED and bool(receiver)
     return _Verdict(state, words, identifier if is_delivered else "", text(answer.get("refusal")))
+
+
+def _of(outcome: Outcome, own_id: str) -> _Verdict:
+    is_delivered = outcome.state is SendState.DELIVERED
+    return _Verdict(outcome.state, outcome.info, outcome.message_id if is_delivered else "", outcome.refusal, own_id)
 
 
 def _as_json(verdict: _Verdict) -> JsonObject:

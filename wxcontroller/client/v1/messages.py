@@ -451,13 +451,20 @@ class Messages:
     # -- looking up
 
     async def _look_up(self, identifier: str) -> tuple[Send | None, Found | None, str]:
-        """Return a message by its id: from the queue, else from the log; and the log's name."""
+        """Return a message by its id: from the queue, else from the log; and the log's name.
+
+        On a disk that takes nothing for a while a send that has ended is in the queue alone.
+        """
+        ended = None
         for send in await self._parts.sending.unsettled():
-            if send.client_id == identifier and not send.state.is_final:
-                return send, None, ""
+            if send.client_id == identifier:
+                if not send.state.is_final:
+                    return send, None, ""
+                ended = send
         log = self._parts.log
         await log.settled(_SETTLE_SECONDS)
-        return None, *await log.read(lambda db: (history.by_id(db, identifier), events.name_of(db)))
+        found, name = await log.read(lambda db: (history.by_id(db, identifier), events.name_of(db)))
+        return ended if found is None else None, found, name
 
     async def _logged(self, identifier: str) -> Found | None:
         return (await self._look_up(identifier))[1]
