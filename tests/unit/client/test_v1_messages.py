@@ -336,6 +336,9 @@ async def test_contacts_groups_and_members(start: Start) -> None:
     assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([ANN_NUMBER, BEN.id], True)
     _, answer = await call(client, "GET", f"contacts?after={BEN.id}")
     assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([HELPER.id], False)
+    # Who has gone meanwhile, as everybody has in a new login: the rest is not taken for nothing.
+    status, answer = await call(client, "GET", "contacts?after=@gone")
+    assert (status, obj(answer["error"])["code"]) == (404, "no-such-peer")
     _, answer = await call(client, "GET", "contacts?q=安")
     assert [obj(one)["nickname"] for one in items(answer["contacts"])] == ["Ann"]
     _, answer = await call(client, "GET", "groups?q=TEA")

@@ -61,6 +61,14 @@ class People:
                     break
                 shown.append(self._contact(one) if isinstance(one, Contact) else self._group(one))
             begun = begun or after in (id_of(one), one.id)
+        if not begun:
+            raise Refused(
+                404,
+                "no-such-peer",
+                N_("the account knows nobody and no group with the id {id}"),
+                N_("list them from the beginning"),
+                id=f"{str(after)[:64]!r}",
+            )
         return json_answer({"account": self._account, name: shown, "more": more})
 
     def _contact(self, one: Contact) -> JsonObject:
