@@ -37,7 +37,7 @@ async def no_foreign_pages(request: web.Request, handler: Handler) -> web.Stream
             return _refused(request, problem)
     if "Origin" in headers or "Sec-Fetch-Site" in headers:
         origin = headers.get("Origin")
-        if (request.path.startswith(_APIS) or is_v1(request)) and foreign_origin(
+        if _is_api(request) and foreign_origin(
             origin, headers.get("Sec-Fetch-Site"), headers.get("Host"), settings.allow_origins
         ):
             who = origin[:200] if origin is not None else Text("another site")
@@ -65,7 +65,9 @@ async def mark_allowed(request: web.Request, response: web.StreamResponse) -> No
 
 def _is_api(request: web.Request) -> bool:
     """Say whether pages from elsewhere may not call this. The page of pairing is a link, as the dashboard is."""
-    return request.path.startswith(("/openwx", "/v1")) or (is_ilink(request) and "/ilink/pair/" not in request.path)
+    if is_ilink(request):
+        return not request.path.startswith("/ilink/pair/")
+    return request.path.startswith(_APIS) or is_v1(request)
 
 
 def _is_allowed(origin: str | None, settings: Settings) -> bool:

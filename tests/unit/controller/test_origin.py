@@ -7,6 +7,7 @@ import pytest
 from tests.unit.controller.machine import Machine, machine, raw
 from wxcontroller.controller import origin
 from wxcontroller.core.addresses import Ip, parse_ip
+from wxcontroller.openwx.replies import API_NOT_FOUND
 
 FOREIGN = [
     {"Origin": "https://evil.example"},
@@ -27,13 +28,18 @@ async def test_foreign_pages_are_refused(host: Machine, headers: dict[str, str])
             assert answer.status == 403
             assert "Access-Control-Allow-Origin" not in answer.headers
             assert "allow_origins" in await answer.text()
-    for path in ("/v1/accounts/alice/stop", "/ilink/bot/getupdates", "/notify/ops", "/mcp"):
+    for path in ("/v1/accounts/alice/stop", "/notify/ops", "/mcp"):
         async with host.http.post(path, headers=headers) as answer:
             assert "foreign-origin" in await answer.text()
+    for path in ("/ilink/bot/getupdates", "/ilink/bot/get_bot_qrcode", "/for/alice/ilink/bot/get_bot_qrcode"):
+        async with host.http.post(path, headers=headers) as answer:
+            assert (answer.status, (await answer.json())["ret"]) == (403, -1)
     assert "alice" in host.units.processes
     assert process.requests == []
     async with host.http.get("/", headers=headers) as answer:
         assert answer.status == 200  # a link to the dashboard is no harm
+    async with host.http.get("/ilink/pair/code", headers=headers) as answer:
+        assert await answer.json() == API_NOT_FOUND  # nor is one to the page of pairing, which is off
 
 
 async def test_our_own_page_and_other_callers_pass(host: Machine) -> None:
