@@ -112,6 +112,7 @@ DIALECTS: dict[str, tuple[str, Mapping[str, str], Any, str]] = {
         "!⚠️ Disk\n/var is full\n#db1\nhttps://x.example/1",
     ),
     "ntfy, a header encoded as in mails": ("/notify/ops", {"X-Title": "=?UTF-8?B?5aSH5Lu9?="}, "x", "备份\nx"),
+    "ntfy, a header that only looks so": ("/notify/ops", {"X-Title": "=?UTF-8?B?a?="}, "x", "=?UTF-8?B?a?=\nx"),
     "ntfy, query": ("/notify/ops?title=T&prio=4&message=a%5Cnb", {}, None, "!T\na\nb"),
     "ntfy, at the root": ("/ops", {}, "hello", "hello"),
     "ntfy, JSON at the root": (

@@ -11,6 +11,7 @@ import binascii
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from email.errors import MessageError
 from email.header import decode_header, make_header
 
 from aiohttp import web
@@ -152,7 +153,7 @@ def _header(value: str) -> str:
         return value.strip()
     try:
         return str(make_header(decode_header(value))).strip()
-    except (ValueError, LookupError, UnicodeError, binascii.Error):
+    except (ValueError, LookupError, MessageError):
         return value.strip()
 
 
