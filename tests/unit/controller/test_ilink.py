@@ -381,6 +381,11 @@ async def test_digits_are_asked_for(tmp_path: Path) -> None:
         assert (await status_of(stage, asked, verify_code=digits))["status"] == "expired"
 
 
+async def test_what_is_no_text_at_all_is_no_token(stage: Stage) -> None:
+    asked = await asks(stage, local_token_list=["\ud800", "wxc_", 7])
+    assert (asked["ret"], await status_of(stage, asked, verify_code="\u0660")) == (0, {"ret": 0, "status": "wait"})
+
+
 HOSTS = [
     (None, "evil.example", 403),
     (None, "127.0.0.1:1", 403),
