@@ -315,6 +315,10 @@ async def test_content_that_arrives_is_offered_as_ciphertext(stage: Stage) -> No
     assert read_key("", image["image_item"]["aeskey"]) == read_key(image["image_item"]["media"]["aes_key"])
     url = image["image_item"]["media"]["full_url"]
     assert (await agent.get(url[:-3] + ("AAA" if url[-3:] != "AAA" else "BBB")))[0] == 404
+    # The controller looks at the token of whom a link names: under another name it is nobody's.
+    other = Agent(agent.client, "other")
+    await other.set()
+    assert (await other.get(url.replace("alice.agent.", "alice.other.")))[0] == 404
     assert (await agent.manage("DELETE", "/v1/consumers/agent"))[0] == 200
     assert (await agent.get(url))[0] == 404
 
@@ -361,6 +365,9 @@ async def test_an_upload_must_be_what_was_announced(ilink: Stage) -> None:
     assert (await agent.permit(3, b"", key, rawsize=1 << 40))["ret"] == -2
     forged = url.replace("alice.agent.", "alice.agent.A")
     assert (await agent.put(forged, ciphertext))[0] == 403
+    stranger = Agent(agent.client, "other")
+    await stranger.set()
+    assert (await stranger.put(url.replace("alice.agent.", "alice.other."), ciphertext))[0] == 403
 
 
 async def test_typing_is_shown_to_whom_has_written(stage: Stage) -> None:

@@ -211,10 +211,16 @@ class Cdn:
         return f"{self.config.name.instance}.{consumer.name}.{self.seals.seal(purpose, content)}"
 
     def _opened(self, purpose: str, parameter: str) -> tuple[Consumer | None, bytes | None]:
-        """Return whose a parameter is and what it means; None for what is not ours, or of a deleted consumer."""
-        content = self.seals.open(purpose, parameter.rpartition(".")[2])
+        """Return whose a parameter is and what it means; None for what is not ours, or of a deleted consumer.
+
+        Its beginning must name that consumer: the controller has checked the token of whom it names.
+        """
+        named, _, sealed = parameter.rpartition(".")
+        content = self.seals.open(purpose, sealed)
         consumer = self.consumers.by_bot(content[:6]) if content is not None else None
-        return (consumer, content) if consumer is not None else (None, None)
+        if consumer is None or named != f"{self.config.name.instance}.{consumer.name}":
+            return None, None
+        return consumer, content
 
 
 def _created(path: Path) -> BinaryIO:
