@@ -275,6 +275,9 @@ async def test_consumers_are_listed_with_their_tokens(stage: Stage) -> None:
     assert "made-up" not in found  # an account can't make labels
     status, _ = await stage.host.v1("PUT", "accounts/alice/consumers/No.Dots")
     assert status == 400
+    for when in (10**30, -(10**30), 253402300800, -1):
+        status, _ = await stage.host.v1("PUT", "accounts/alice/consumers/late", {"expires": when})
+        assert status == 400
 
 
 async def test_media_are_found_by_their_urls(stage: Stage) -> None:

@@ -23,6 +23,8 @@ from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, listi
 from wxcontroller.openwx.describing import texts as text_schemas
 
 _SECONDS = 10.0
+# The end of the year 9999: the file of tokens holds dates.
+_LATEST = 253402300799
 
 
 async def consumers(request: web.Request) -> web.Response:
@@ -49,7 +51,12 @@ async def put(request: web.Request) -> web.Response:
     need_served(shared.settings)
     options = await json_object(request, 'send {"when_held": "refuse"}, or nothing')
     expires, again = options.pop("expires", None), options.pop("token", False)
-    if not isinstance(again, bool) or isinstance(expires, bool) or not isinstance(expires, int | None):
+    if (
+        not isinstance(again, bool)
+        or isinstance(expires, bool)
+        or not isinstance(expires, int | None)
+        or not 0 <= (expires or 0) <= _LATEST
+    ):
         raise BadRequest(N_("token or expires is invalid"), N_("send true or false, and seconds since 1970"))
     tokens = shared.gate.consumers
     known = tokens.find(account.name.instance, name)
