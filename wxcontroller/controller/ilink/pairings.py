@@ -16,11 +16,14 @@ from aiohttp import web
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.limiter import caller_of
 from wxcontroller.core.messages import N_
 
 # As WeChat's codes last for clients, at the most.
 LIVES_SECONDS = 300.0
 MOST_OPEN = 50
+# Else one address, which may open that many within their life, could keep everybody else from pairing.
+MOST_OF_ONE = MOST_OPEN // 2
 PER_MINUTE = 10
 _WRONG_DIGITS = 3
 
@@ -142,7 +145,7 @@ class Pairings:
 
     def add(self, pairing: Pairing) -> None:
         """Open a request. Raises TooManyPairings."""
-        now, who = time.monotonic(), pairing.address
+        now, who = time.monotonic(), caller_of(pairing.address)
         recent = {key: [each for each in times if now - each < 60] for key, times in self._recent.items()}
         self._recent = {key: times for key, times in recent.items() if times}
         if len(self._recent.get(who, ())) >= PER_MINUTE:
@@ -151,9 +154,12 @@ class Pairings:
                 N_("wait a minute"),
                 most=PER_MINUTE,
             )
-        if len(self.open()) >= MOST_OPEN or len(self._by_key) >= 2 * MOST_OPEN:
+        full = len(self.open()) >= MOST_OPEN or len(self._by_key) >= 2 * MOST_OPEN
+        if full or sum(caller_of(each.address) == who for each in self.open()) >= MOST_OF_ONE:
             raise TooManyPairings(
-                N_("{most} pairing requests are open"), N_("refuse some, or wait until they expire"), most=MOST_OPEN
+                N_("{most} pairing requests are open"),
+                N_("refuse some, or wait until they expire"),
+                most=MOST_OPEN if full else MOST_OF_ONE,
             )
         self._recent.setdefault(who, []).append(now)
         self._by_key[pairing.key] = pairing
