@@ -239,8 +239,8 @@ OWN_PORT: tuple[Endpoint, ...] = (
     _v1("POST", "deliveries/ack", Scope.CONTROL, About.NOTHING, "acknowledge dead letters"),
     _v1("GET", "media/{file}", Scope.READ, About.NOTHING, "content that it received"),
     _v1("GET", "consumers", Scope.READ, About.NOTHING, "programs that use its iLink API"),
-    _v1("PUT", "consumers/{name}", Scope.CONTROL, About.NOTHING, "create one, or change its options"),
-    _v1("DELETE", "consumers/{name}", Scope.CONTROL, About.NOTHING, "remove one"),
+    _v1("PUT", "consumers/{name}", Scope.ADMIN, About.NOTHING, "create one, or change its options"),
+    _v1("DELETE", "consumers/{name}", Scope.ADMIN, About.NOTHING, "remove one"),
 )
 
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}

@@ -177,6 +177,23 @@ async def test_a_token_bound_to_this_account_lets_in(start: Start, where: str) -
     assert len(client.driver.sends) == 1
 
 
+def test_a_call_needs_the_same_scope_at_the_controller_and_at_the_account() -> None:
+    """What an administrator decides, as whom an agent may write to, is not for others by the way around."""
+
+    def scopes(endpoints: tuple[access.Endpoint, ...], prefix: str) -> dict[tuple[str, str], Scope | None]:
+        return {
+            (method, re.sub("{[a-z]+}", "{}", endpoint.path.removeprefix(prefix))): endpoint.scope
+            for endpoint in endpoints
+            for method in endpoint.methods
+            if endpoint.path.startswith(prefix)
+        }
+
+    at_controller, own = scopes(access.CONTROLLER, "/v1/accounts/{name}/"), scopes(access.OWN_PORT, "/v1/")
+    both = at_controller.keys() & own.keys()
+    assert {call: own[call] for call in both} == {call: at_controller[call] for call in both}
+    assert ("PUT", "consumers/{}") in both
+
+
 async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call that the account's router knows is in the table, and is held to it."""
     apps: list[web.Application] = []
