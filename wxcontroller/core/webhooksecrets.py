@@ -23,9 +23,11 @@ def key_of(secret: str) -> bytes:
     """Return the key for signatures of Standard Webhooks."""
     if secret.startswith(_PREFIX):
         try:
-            return base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+            key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
         except (binascii.Error, ValueError):
-            pass  # it only begins like one
+            key = b""  # it only begins like one
+        if key:
+            return key
     return secret.encode()
 
 

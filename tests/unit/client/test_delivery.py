@@ -137,7 +137,7 @@ async def test_a_replay_goes_on_counting_and_begins_its_pauses_anew(start: Start
     assert [headers["X-Wx-Attempt"] for headers, _ in receiver.got] == ["1", "2", "3", "4", "5"]
 
 
-@pytest.mark.parametrize("secrets", [["one"], ["new", "old"], ["whsec_AAEC/w==", "whsec_no"]])
+@pytest.mark.parametrize("secrets", [["one"], ["new", "old"], ["whsec_AAEC/w==", "whsec_no", "whsec_"]])
 async def test_reports_are_signed_with_each_secret(start: Start, receiver: Receiver, secrets: list[str]) -> None:
     client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_SECRET": " ".join(secrets)})
     await client.login()
