@@ -4,10 +4,10 @@ import asyncio
 
 from aiohttp import web
 
-from wxcontroller.controller.admission import claim_for, recognized
+from wxcontroller.controller.admission import claim_for, recognized, shown_by_head
 from wxcontroller.controller.body import has_body, take
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import NOTIFIES, Handler
+from wxcontroller.controller.errors import NOTIFIES, Handler, is_ilink
 from wxcontroller.controller.gate import ANYBODY, NOBODY, Caller
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core import access
@@ -126,8 +126,8 @@ async def presented(request: web.Request) -> str | None:
     """Return the token that a request shows, wherever it has it. Raises BadParameter and HTTPRequestTimeout."""
     if request.get(NOTIFIES):
         return credentials.from_publisher(request.headers, request.raw_path)
-    token = credentials.from_head(request.headers, request.raw_path)
-    if token is None and has_body(request) and looks_for_token(request):
+    token = shown_by_head(request)
+    if token is None and not is_ilink(request) and has_body(request) and looks_for_token(request):
         try:
             async with asyncio.timeout(admission.UNKNOWN_BODY_SECONDS):
                 body = await take(request, credentials.TOKEN_FORM_BYTES)

@@ -3,7 +3,7 @@
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import NOTIFIES
+from wxcontroller.controller.errors import NOTIFIES, is_ilink
 from wxcontroller.controller.gate import ANYBODY, ROOT, Caller
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.access import Scope, call_path, is_notification
@@ -38,11 +38,22 @@ def claim_of(request: web.Request) -> Claim:
         if notifies:
             found = gate.notifier(credentials.from_publisher(request.headers, request.raw_path))
         else:
-            found = gate.recognize(credentials.from_head(request.headers, request.raw_path), address)
+            found = gate.recognize(shown_by_head(request), address)
     except BadParameter:  # whoever reads the query next says so
         found = None
     request[_RECOGNIZED] = found
     return unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
+
+
+def shown_by_head(request: web.Request) -> str | None:
+    """Return the token in a request's head: of agents in a header alone, of others also in the query.
+
+    Raises BadParameter.
+    """
+    headers = request.headers
+    if is_ilink(request):
+        return credentials.from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
+    return credentials.from_head(headers, request.raw_path)
 
 
 def claim_for(request: web.Request, caller: Caller) -> Claim:

@@ -152,6 +152,9 @@ async def test_its_token_opens_this_api_and_no_other_token_does(stage: Stage, cl
     for wrong in (None, "", "wxc_00000000_" + "1" * 64, token[:-1] + ("0" if token[-1] != "0" else "1")):
         for call in calls.CALLS:
             assert await stage.call(call, wrong) == SESSION_OVER
+    for query, form in ((f"?token={token}", None), ("", {"token": token})):  # where logs would have it
+        async with host.http.post(f"/ilink/bot/getconfig{query}", data=form) as answer:
+            assert await answer.json() == SESSION_OVER
     if closed:
         async with host.http.post("/ilink/bot/getupdates", headers={"Authorization": f"Bearer {admin}"}) as answer:
             assert (answer.status, (await answer.json())["ret"]) == (403, -1)
