@@ -55,6 +55,6 @@ def test_another_person_scans_by_a_link(
     finally:
         host.run("wxctl", "token", "revoke", "owner", check=False)
     said = host.run("journalctl", "-u", "wxcontroller", "-o", "cat", "-g", "login link").stdout.decode()
-    assert "made by token owner" in said
+    assert "created by token owner" in said
     assert "opened from" in said
     assert str(link).partition("#")[2] not in host.run("journalctl", "-o", "cat").stdout.decode()

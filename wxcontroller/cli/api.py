@@ -203,7 +203,7 @@ class Api:
         return obj(self._line.call("PUT", path, json_body(options), about=name))
 
     def remove_consumer(self, name: AccountName, consumer: str) -> JsonObject:
-        """Remove an agent and end its token."""
+        """Remove an agent and revoke its token."""
         return obj(self._line.call("DELETE", _path(name, f"consumers/{quote(consumer, safe='')}"), about=name))
 
     def pairings(self) -> JsonObject:
@@ -227,7 +227,7 @@ class Api:
         return obj(self._line.call("DELETE", f"/v1/targets/{quote(name, safe='')}"))
 
     def approve_pairing(self, code: str, given: JsonObject) -> JsonObject:
-        """Approve an agent that asks for a token."""
+        """Approve an agent that requests a token."""
         return obj(self._line.call("POST", f"/v1/ilink/pairings/{quote(code, safe='')}", json_body(given)))
 
     def people(self, name: AccountName, kind: str, wanted: str) -> list[JsonObject]:

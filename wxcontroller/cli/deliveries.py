@@ -64,7 +64,7 @@ def deliveries() -> None:
 def secret(session: Session, name: str, root: Path) -> None:
     """Print the account's webhook secrets in the form whsec_…, which libraries of Standard Webhooks take.
 
-    For root on the account's machine. There are two while one replaces the other; the new one is first.
+    Run as root on the account's machine. While a secret is being replaced there are two, the new one first.
     """
     forms = [standard_form(one) for one in webhook_secrets(Paths(root), parse_name(name))]
     if session.json:

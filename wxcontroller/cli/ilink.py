@@ -87,7 +87,7 @@ FORMS: Mapping[str, Form] = {
         },
     ),
     "json": Form(
-        N_("wherever the agent reads it"),
+        N_("where the agent reads its credentials"),
         lambda it: {
             "token": it.token,
             "base_url": it.base_url,
@@ -101,7 +101,7 @@ FORMS: Mapping[str, Form] = {
 
 @click.group(
     cls=VerbGroup,
-    short_help="Connect AI agents to accounts by the iLink API.",
+    short_help="Connect AI agents to accounts through the iLink API.",
     examples=(
         "wxctl ilink approve URL --account alice --consumer helper",
         "wxctl ilink credentials alice helper --for astrbot",
@@ -110,29 +110,38 @@ FORMS: Mapping[str, Form] = {
     ),
 )
 def ilink() -> None:
-    """Connect AI agents to accounts by the iLink API.
+    """Connect AI agents to accounts through the iLink API.
 
-    Each agent is a consumer of one account, with a token of its own. The setting ilink_serve switches the API on.
+    Each agent, which the API calls a consumer, has its own token for one account. The setting ilink_serve
+    enables the API.
     """
 
 
 @ilink.command(
-    short_help="Approve an agent that asks for a token.",
+    short_help="Approve an agent that requests a token.",
     examples=("wxctl ilink approve URL --account alice --consumer helper",),
 )
 @click.argument("link", metavar="URL")
 @click.option(
-    "--account", required=True, metavar="NAME", shell_complete=complete_name, help="The account it may use."
+    "--account", required=True, metavar="NAME", shell_complete=complete_name, help="Account that the agent may use."
 )
-@click.option("--consumer", required=True, metavar="NAME", help="A name for the agent.")
-@click.option("--groups", type=click.Choice(("off", "on", "at")), help="Messages of groups; at: only mentions.")
-@click.option("--when-held", type=click.Choice(("refuse", "accept", "drop")), help="How held sends are answered.")
+@click.option("--consumer", required=True, metavar="NAME", help="Name of the agent.")
+@click.option(
+    "--groups",
+    type=click.Choice(("off", "on", "at")),
+    help="Group messages; at: only those that mention the account.",
+)
+@click.option(
+    "--when-held",
+    type=click.Choice(("refuse", "accept", "drop")),
+    help="Answer to sends that must wait for the person to write.",
+)
 @global_options
 @click.pass_obj
 def approve(
     session: Session, link: str, account: str, consumer: str, groups: str | None, when_held: str | None
 ) -> None:
-    """Approve the agent that shows the link URL; it gets a token for this account and name."""
+    """Approve the agent that shows the link URL. It receives a token for this account, under this name."""
     code = unquote(urlsplit(link).path.rpartition("/ilink/pair/")[2] if "/" in link else link)
     if not code or "/" in code:
         raise BadUsage(
@@ -150,17 +159,17 @@ def approve(
         tell("{consumer} may use {account} now", consumer=consumer, account=account)
 
 
-@ilink.command("requests", short_help="List agents that ask for a token.", examples=("wxctl ilink requests",))
+@ilink.command("requests", short_help="List open pairing requests.", examples=("wxctl ilink requests",))
 @global_options
 @click.pass_obj
 def requests(session: Session) -> None:
-    """List the open requests of agents. Approve one by the link that the agent shows."""
+    """List the open pairing requests of agents. To approve one, use the link that the agent shows."""
     rows = [obj(row) for row in items(session.api().pairings().get("pairings"))]
     if session.json:
         session.emit(list[JsonValue](rows))
         return
     if not rows:
-        tell("no agent asks for a token", err=True)
+        tell("no pairing request is open", err=True)
         return
     from wxcontroller.cli.terminal import ago, print_rows
 
@@ -182,7 +191,7 @@ def requests(session: Session) -> None:
 @global_options
 @click.pass_obj
 def consumers(session: Session, name: str) -> None:
-    """List the agents that use an account, with their state and their tokens."""
+    """List the agents of an account with their state and the ids of their tokens."""
     api = session.api()
     answer = api.consumers(api.resolve(name))
     rows = [obj(row) for row in items(answer.get("consumers"))]
@@ -198,7 +207,7 @@ def consumers(session: Session, name: str) -> None:
 
 
 @ilink.command(
-    short_help="Remove an agent and end its token.",
+    short_help="Remove an agent and revoke its token.",
     examples=("wxctl ilink revoke alice helper",),
 )
 @name_argument
@@ -206,7 +215,7 @@ def consumers(session: Session, name: str) -> None:
 @global_options
 @click.pass_obj
 def revoke(session: Session, name: str, consumer: str) -> None:
-    """Remove an agent of an account and end its token at once. Its position in the messages is lost."""
+    """Remove an agent from an account and revoke its token immediately. Its position in the messages is lost."""
     api = session.api()
     removed = api.remove_consumer(api.resolve(name), consumer)
     if session.json:
@@ -216,19 +225,21 @@ def revoke(session: Session, name: str, consumer: str) -> None:
 
 
 @ilink.command(
-    short_help="Print an agent's credentials in its own format.",
+    short_help="Print an agent's credentials in the format of its program.",
     examples=("wxctl ilink credentials alice helper --for weilink >token.json",),
 )
 @name_argument
 @click.argument("consumer")
 @click.option("--for", "kind", type=click.Choice(tuple(FORMS)), required=True, help="The agent's program.")
-@click.option("--base-url", metavar="URL", help="Where the agent reaches the controller [default: --url].")
+@click.option(
+    "--base-url", metavar="URL", help="Base URL at which the agent reaches the controller [default: --url]."
+)
 @global_options
 @click.pass_obj
 def credentials(session: Session, name: str, consumer: str, kind: str, base_url: str | None) -> None:
-    """Add an agent, or give one a new token, and print what its program needs. A token that it had ends.
+    """Add an agent, or replace its token, and print its credentials. The previous token stops working.
 
-    Most iLink clients cannot pair with another server than WeChat's. They read token and base URL from a file.
+    Most iLink clients can pair only with WeChat's server. They read the token and the base URL from a file.
     """
     api = session.api()
     made = api.put_consumer(api.resolve(name), consumer, {"token": True})
@@ -239,7 +250,9 @@ def credentials(session: Session, name: str, consumer: str, kind: str, base_url:
     if not access.bot_id:
         tell("wxctl: the account is stopped, so the agent's ids are missing; start it, and run this again", err=True)
     file = access.bot_id.replace("@", "-").replace(".", "-")
-    tell("wxctl: for {place}", err=True, place=say(form.place, file=file, cdn=access.cdn_url))
+    tell(
+        "wxctl: place for these credentials: {place}", err=True, place=say(form.place, file=file, cdn=access.cdn_url)
+    )
 
 
 def _print(rows: list[JsonObject]) -> None:

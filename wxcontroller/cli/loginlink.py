@@ -16,7 +16,7 @@ from wxcontroller.core.messages import N_
 @click.command(
     "login-link",
     cls=Verb,
-    short_help="Make a link that lets somebody else scan the QR code.",
+    short_help="Create a link that lets another person scan the QR code.",
     examples=(
         "wxctl login-link alice",
         "wxctl login-link alice --base https://wx.example",
@@ -26,21 +26,21 @@ from wxcontroller.core.messages import N_
 @click.option(
     "--base",
     metavar="URL",
-    help="How the other person's browser reaches the dashboard [default: the controller's URL].",
+    help="URL at which the other person's browser reaches the dashboard [default: the controller's URL].",
 )
 @global_options
 @click.pass_obj
 def login_link(session: Session, name: str, base: str | None) -> None:
-    """Print a link whose page shows an account's QR code, for somebody without a token.
+    """Print a link that shows an account's QR code to a person without a token.
 
-    The link is valid for 15 minutes, for this account, for one login, and in the browser that opens it first. Whoever
-    has the link can log in the account: send it to one person. On the iLink route a WeChat user other than the last
-    one is refused.
+    The link is valid for 15 minutes, for this account, for one login, and in the browser that opens it first.
+    Anyone who has the link can log in the account, so send it to one person only. On the iLink route, only the
+    WeChat user who was logged in last is accepted.
     """
     api = session.api()
     base = (base or api.shown).rstrip("/") + "/"
     if urlsplit(base).scheme not in ("http", "https"):
-        raise BadUsage(N_("{base} is not a URL"), N_("give one like https://wx.example"), base=base)
+        raise BadUsage(N_("{base} is not a URL"), N_("use one like https://wx.example"), base=base)
     made = api.login_link(api.resolve(name))
     made["url"] = base + text(made.get("url"))
     if session.json:

@@ -49,16 +49,16 @@ _KINDS = {
     metavar="N",
     help="Show at most N messages.",
 )
-@click.option("--before", metavar="CURSOR", help="Show the messages before this one: its cursor, as --json shows it.")
-@click.option("--after", metavar="CURSOR", help="Show the messages after this one.")
+@click.option("--before", metavar="CURSOR", help="Show messages before this cursor, as shown by --json.")
+@click.option("--after", metavar="CURSOR", help="Show messages after this cursor.")
 @global_options
 @click.pass_obj
 def messages(
     session: Session, name: str, chat: str | None, lines: int, before: str | None, after: str | None
 ) -> None:
-    """Show the messages that the account received and sent, the oldest first.
+    """Show the messages that the account received and sent, oldest first.
 
-    They come from the account's event log, so its program must be running. Sends that have not ended come last.
+    Messages are read from the account's event log, so the account must be running. Unfinished sends come last.
     """
     api = session.api()
     account = api.resolve(name)

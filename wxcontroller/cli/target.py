@@ -116,12 +116,12 @@ def show(session: Session, target_name: str) -> None:
     click.echo(f"gotify: {url}/notify/{target_name}/")
 
 
-@target.command(short_help="Remove a target; its token ends.", examples=("wxctl target remove ops",))
+@target.command(short_help="Remove a target and revoke its token.", examples=("wxctl target remove ops",))
 @_target_argument
 @global_options
 @click.pass_obj
 def remove(session: Session, target_name: str) -> None:
-    """Remove a target. Its token is invalid from then on, and repeats that are still counted are not sent."""
+    """Remove a target and revoke its token. Counted repeats that have not been sent are discarded."""
     removed = session.api().remove_target(target_name)
     if session.json:
         session.emit(removed)

@@ -57,7 +57,7 @@ def token() -> None:
     type=click.Choice([scope.value for scope in KEPT_SCOPES]),
     default=Scope.READ.value,
     show_default=True,
-    help="What it is good for: " + "; ".join(f"{scope}: {MEANINGS[scope]}" for scope in KEPT_SCOPES) + ".",
+    help="Permissions of the token: " + "; ".join(f"{scope}: {MEANINGS[scope]}" for scope in KEPT_SCOPES) + ".",
 )
 @click.option(
     "--account",
@@ -77,7 +77,7 @@ def create(
     """Create a token and print it on standard output. Only its hash is stored, so it cannot be shown again."""
     if not Scope(scope).in_ladder and len(set(accounts)) != 1:
         raise BadUsage(
-            N_("a token of scope {scope} is for one account"),
+            N_("a token of scope {scope} must be bound to exactly one account"),
             N_("add one --account NAME"),
             scope=scope,
         )

@@ -117,7 +117,7 @@ class LoginLinks:
         for old in own[: max(0, len(own) + 1 - MOST_LINKS)]:
             self.drop(old, "there are newer ones")
         self._links[link.id] = link
-        self._log(link, f"made by {creator.words}")
+        self._log(link, f"created by {creator.words}")
         return link, secret
 
     def current(self) -> list[LoginLink]:
@@ -146,18 +146,18 @@ class LoginLinks:
             link.browser, link.opened = _digest(browser), int(self._clock())
             self._log(link, f"opened from {peer or 'a local socket'}")
         if not hmac.compare_digest(link.browser, _digest(browser)):
-            self._log(link, f"refused to another browser at {peer or 'a local socket'}")
+            self._log(link, f"refused: opened in another browser from {peer or 'a local socket'}")
             raise Refused("link-taken", N_("this link was opened in another browser"), _ASK)
         return link
 
     def _failed(self, peer: str | None) -> Refused:
         failure = self._failures.failed(caller_of(peer))
         if failure.log:
-            log.warning("a login link that is not valid was opened from %s", peer or "a local socket")
+            log.warning("invalid login link opened from %s", peer or "a local socket")
         if failure.retry_after:
             return Refused(
                 "too-many-failures",
-                N_("too many login links that are not valid"),
+                N_("too many invalid login links"),
                 N_("wait {seconds} s"),
                 status=429,
                 retry_after=failure.retry_after,
@@ -174,4 +174,4 @@ _ASK = N_("ask for a new link")
 
 def over() -> Refused:
     """Return what to raise for a link that is worth nothing, whatever the reason."""
-    return Refused("link-over", N_("this link is not valid or no longer valid"), _ASK, status=410)
+    return Refused("link-over", N_("this link is invalid or has expired"), _ASK, status=410)

@@ -110,7 +110,7 @@ class NotifyTargets:
         found = self.by_name.get(name)
         if found is None:
             raise UnknownTarget(
-                N_("there is no notification target {target}"),
+                N_("notification target {target} does not exist"),
                 N_("wxctl target list shows them"),
                 target=name[:64],
             )
@@ -188,12 +188,14 @@ class NotifyTargetFile:
         def added(targets: NotifyTargets) -> dict[str, NotifyTarget]:
             if target.name in targets.by_name:
                 raise TargetExists(
-                    N_("there is a notification target {target} already"),
+                    N_("notification target {target} already exists"),
                     N_("remove it first, or choose another name"),
                     target=target.name,
                 )
             if len(targets.by_name) >= TARGETS:
-                raise BadName(N_("there are {most} notification targets"), N_("remove some"), most=TARGETS)
+                raise BadName(
+                    N_("the limit of {most} notification targets is reached"), N_("remove some"), most=TARGETS
+                )
             return {**targets.by_name, target.name: target}
 
         self._change(added)
@@ -233,9 +235,9 @@ def _target(entry: JsonObject) -> NotifyTarget:
     if not _NAME.fullmatch(name) or not re.fullmatch(r"[0-9a-f]{8}", identity):
         raise ValueError(Text("holds a target without name or id"))
     if not re.fullmatch(r"[0-9a-f]{64}", sha256) or not peer or not driver:
-        raise ValueError(Text("target {target} is not complete", target=name))
+        raise ValueError(Text("target {target} is incomplete", target=name))
     is_group, removed = entry.get("group"), entry.get("removed")
     if not isinstance(is_group, bool) or not isinstance(removed, bool):
-        raise ValueError(Text("target {target} is not complete", target=name))
+        raise ValueError(Text("target {target} is incomplete", target=name))
     created = seconds_of(entry.get("created"))
     return NotifyTarget(name, identity, sha256, parse_name(account).name, peer, is_group, driver, created, removed)

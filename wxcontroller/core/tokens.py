@@ -143,7 +143,7 @@ def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | No
         )
     bound = tuple(dict.fromkeys(parse_name(account).name for account in accounts))
     if scope not in KEPT_SCOPES or (not scope.in_ladder and len(bound) != 1):
-        raise ValueError(Text("a token of scope {scope} is bound to one account", scope=scope))
+        raise ValueError(Text("a token of scope {scope} must be bound to exactly one account", scope=scope))
     identity, shown = fresh_token()
     return shown, Token(identity, name, digest(shown), scope, bound, int(time.time()), expires)
 

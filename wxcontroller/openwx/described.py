@@ -122,7 +122,7 @@ _SENDING = (
     *_MEDIA,
     Parameter("async", "1: answer at once, the report tells how it ended", _SWITCH),
     Parameter("interim", "1: progress, which may be dropped; on routes with a reply window", _SWITCH),
-    Parameter("urgent", "1: it goes before others that wait", _SWITCH),
+    Parameter("urgent", "1: send it before other waiting messages", _SWITCH),
     Parameter("hold", "seconds that it may be held on such a route, instead of hold_seconds; 0: not at all", WHOLE),
 )
 _PEOPLE = Parameter("friends", "ids of friends, separated by commas", required=True)

@@ -55,15 +55,15 @@ def _said(kind: Schema, meaning: str) -> Schema:
 
 
 _MEANINGS = {
-    "to": "a lasting id of a person or group, as contacts, groups and chats have it",
+    "to": "the lasting id of a person or group, from contacts, groups or chats",
     "text": "the text; long ones are split where the route needs it",
-    "reply_to": "the id of a message of the same chat that the text answers to",
+    "reply_to": "the id of the message in the same chat that this one replies to",
     "media_url": "an http or https URL of content to send",
     "media_id": "the id of media that were received or sent before",
     "media_name": "the file's name",
-    "media_type": "what to send it as; by default the content decides",
-    "interim": "progress, which may be dropped when an answer goes out first",
-    "urgent": "it goes before messages that are not",
+    "media_type": "the type to send it as; by default determined from the content",
+    "interim": "progress, which may be dropped if an answer is sent first",
+    "urgent": "send it before messages that are not urgent",
     "hold": "seconds for which it may be held; by default the account's setting",
     "wait": "seconds to wait for the outcome; 0 answers as soon as it is stored",
 }
@@ -75,12 +75,12 @@ _FIELD_SCHEMAS: Mapping[str, Schema] = {
 _OPTIONAL = tuple(name for name in (*FIELDS, FILE_FIELD) if name != "to")
 _PERSON = record({"id": TEXT, "name": TEXT})
 _OUTCOME: Mapping[str, Schema] = {
-    "state": _said(word(*STATES), "where it is, or how it has ended"),
-    "reason": _said(maybe(word(*HOLDS, *REFUSALS)), "why it is held or refused, for programs"),
-    "detail": _said(maybe(TEXT), "the same in words"),
+    "state": _said(word(*STATES), "its state or result"),
+    "reason": _said(maybe(word(*HOLDS, *REFUSALS)), "a code for why it is held or refused"),
+    "detail": _said(maybe(TEXT), "the reason in words"),
     "held_until": _said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
-    "handle": _said(maybe(TEXT), "its id in reports and for /openwx, once WeChat has given one"),
-    "code": _said(maybe(WHOLE), "the code that /openwx answers; 0: WeChat has taken it"),
+    "handle": _said(maybe(TEXT), "its id in reports and in /openwx, once WeChat has assigned one"),
+    "code": _said(maybe(WHOLE), "the code that /openwx returns for this; 0: WeChat accepted the message"),
 }
 SCHEMAS: Mapping[str, Schema] = {
     "NewMessage": {
@@ -96,12 +96,12 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "SentMessage": record(
         {
-            "id": _said(TEXT, "the id of the message, of the first of its parts"),
+            "id": _said(TEXT, "the id of the message; with several parts, that of the first"),
             "chat": _said(TEXT, "the lasting id of the chat"),
             **_OUTCOME,
             "parts": _said(listing(ref("SentPart")), "its messages: pieces of a long text, then media"),
         },
-        meaning="what has become of a send; the worst state of its parts",
+        meaning="the result of a send; its state is the worst of its parts",
     ),
     "MessageMedia": record(
         {
@@ -109,36 +109,39 @@ SCHEMAS: Mapping[str, Schema] = {
             "name": _said(maybe(TEXT), "the file's name"),
             "mime": _said(maybe(TEXT), "its media type"),
             "size": _said(maybe(WHOLE), "bytes"),
-            "id": _said(maybe(TEXT), "good for sending the same again, as media_id"),
+            "id": _said(maybe(TEXT), "the media_id with which to send the same content again"),
             "url": _said(maybe(TEXT), "the path of the content at this controller, if the account has it"),
-            "error": _said(maybe(TEXT), "why the content is not there"),
+            "error": _said(maybe(TEXT), "the reason why the content is missing"),
         },
         meaning="media of a message",
     ),
     "Message": record(
         {
-            "id": _said(TEXT, "its id, for good"),
-            "cursor": _said(maybe(TEXT), "its place in the history, for before and after; null: it is still queued"),
+            "id": _said(TEXT, "the id of the message, which never changes"),
+            "cursor": _said(
+                maybe(TEXT), "its position in the history, for before and after; null: it is still queued"
+            ),
             "chat": _said(TEXT, "the lasting id of the person or group"),
-            "chat_name": _said(TEXT, "what the chat is called; empty if that is not known"),
+            "chat_name": _said(TEXT, "the name of the chat; empty if unknown"),
             "is_group": _said(SWITCH, "whether the chat is a group"),
             "direction": _said(word("in", "out"), "received, or sent by the account"),
-            "sender": _said(maybe(_PERSON), "who wrote it; null: WeChat itself"),
+            "sender": _said(maybe(_PERSON), "the sender; null: WeChat itself"),
             "time": _said(WHOLE, "in seconds since 1970"),
             "kind": _said(TEXT, "text, image, voice, video, file, app, card, location, revoke, notice and so on"),
-            "text": _said(TEXT, "what a person reads; of media the words that came with them"),
+            "text": _said(TEXT, "the text that people see; for media, the accompanying text"),
             "media": _said(maybe(ref("MessageMedia")), "its content; null: it has none"),
             "quote": _said(
-                maybe(record({"id": TEXT, "sender": maybe(_PERSON), "text": TEXT})), "the message that it answers to"
+                maybe(record({"id": TEXT, "sender": maybe(_PERSON), "text": TEXT})),
+                "the message that this one replies to",
             ),
             "origin": _said(
                 maybe(TEXT), "api, code (a webhook's reply), reminder or device (another device); null: received"
             ),
             **_OUTCOME,
-            "state": _said(maybe(word(*STATES)), "of a send: where it is, or how it has ended"),
+            "state": _said(maybe(word(*STATES)), "the state or result of a send"),
             "recalled": _said(SWITCH, "whether it was recalled with this API"),
         },
-        meaning="a message; state and the like are those of sends with this API",
+        meaning="a message; state, reason, detail, held_until, handle and code describe a send",
     ),
     "Chat": record(
         {
@@ -154,16 +157,16 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "id": _said(TEXT, "the lasting id"),
             "name": _said(TEXT, "the name to show"),
-            "kind": _said(word("friend", "official", "system"), "what kind of contact it is"),
-            "remark": _said(TEXT, "the name that the account has given"),
-            "nickname": _said(TEXT, "the name that the person has chosen"),
-            "wechat_id": _said(TEXT, "the account name, where WeChat tells one"),
+            "kind": _said(word("friend", "official", "system"), "the kind of contact"),
+            "remark": _said(TEXT, "the remark set by the account"),
+            "nickname": _said(TEXT, "the name chosen by the person"),
+            "wechat_id": _said(TEXT, "the WeChat ID, if WeChat provides one"),
             "province": _said(TEXT, "province, as written in the profile"),
             "city": _said(TEXT, "city, as written in the profile"),
             "signature": _said(TEXT, "line under the name"),
             "sex": _said(TEXT, "male or female; empty if unknown"),
         },
-        meaning="somebody whom the account knows",
+        meaning="a contact of the account",
     ),
     "GroupEntry": record(
         {
@@ -172,26 +175,26 @@ SCHEMAS: Mapping[str, Schema] = {
             "members": _said(WHOLE, "how many are known"),
             "owner": _said(maybe(TEXT), "the lasting id of the owner"),
         },
-        meaning="a group that the account knows",
+        meaning="a group of the account",
     ),
     "GroupMember": record(
         {
             "id": _said(TEXT, "the lasting id"),
             "name": _said(TEXT, "the name to show"),
             "display": _said(TEXT, "the name in this group, if one was chosen"),
-            "nickname": _said(TEXT, "the name that the person has chosen"),
+            "nickname": _said(TEXT, "the name chosen by the person"),
         },
         meaning="a member of a group",
     ),
 }
 _ID = Parameter("id", "the message's id", place="path")
-_BEFORE = Parameter("before", "the cursor of a message: those before it")
+_BEFORE = Parameter("before", "return results before this cursor")
 _Q = Parameter("q", "a part of a name or id")
-_AFTER_ID = Parameter("after", "the id of the last that is known")
+_AFTER_ID = Parameter("after", "the id of the last entry of the previous page")
 
 
 def _limit(most: int) -> Parameter:
-    return Parameter("limit", f"at most so many, up to {most}", WHOLE)
+    return Parameter("limit", f"number of results, at most {most}", WHOLE)
 
 
 def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[Route, ...]:
@@ -215,7 +218,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
     key = Parameter("Idempotency-Key", "repeating a send with the same key sends one message", place="header")
     return (
         Route(
-            *("POST", f"{path}/messages", "send a text, media or both; 202: it is not over yet"),
+            *("POST", f"{path}/messages", "send text, media or both; 202: the outcome is not known yet"),
             {200: ref("SentMessage"), 202: ref("SentMessage")},
             (*first, key),
             ref("NewMessage"),
@@ -227,14 +230,14 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
             *(
                 "GET",
                 f"{path}/messages",
-                "the history, of all chats or one: the newest messages, or next to a cursor",
+                "messages of all chats or one: the newest, or those next to a cursor",
             ),
             {200: record(messages)},
             (
                 *first,
                 Parameter("chat", "only messages of this chat"),
                 _BEFORE,
-                Parameter("after", "the cursor of a message: those after it"),
+                Parameter("after", "return results after this cursor"),
                 _limit(PAGE_MESSAGES),
             ),
             failures=failures,
@@ -262,14 +265,14 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
             tag="v1",
         ),
         Route(
-            *("GET", f"{path}/contacts", "whom the account knows"),
+            *("GET", f"{path}/contacts", "contacts of the account"),
             {200: page("contacts", "ContactEntry")},
             (*first, _Q, _AFTER_ID, _limit(PAGE_PEOPLE)),
             failures=failures,
             tag="v1",
         ),
         Route(
-            *("GET", f"{path}/groups", "groups that the account knows"),
+            *("GET", f"{path}/groups", "groups of the account"),
             {200: page("groups", "GroupEntry")},
             (*first, _Q, _AFTER_ID, _limit(PAGE_PEOPLE)),
             failures=failures,

@@ -45,7 +45,7 @@ SCHEMAS: dict[str, Schema] = {
             "is_group": _said(SWITCH, "whether that is a group"),
             "kind": _said(TEXT, "text, image, video or file"),
             "interim": _said(SWITCH, "whether it is progress, which may be dropped"),
-            "urgent": _said(SWITCH, "whether it goes before others; not of programs of 2.0.0"),
+            "urgent": _said(SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"),
             "queued_at": _said(WHOLE, "when it was queued, in seconds since 1970"),
             "attempts_left": _said(WHOLE, "attempts that are left"),
             "state": _said(word("waiting", "sending", "held"), "where it is"),

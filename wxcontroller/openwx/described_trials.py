@@ -15,7 +15,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
             tag="v1",
         ),
         Route(
-            *("POST", f"{path}/proxy/test", "ask WeChat's host through a proxy, by default the one in use"),
+            *("POST", f"{path}/proxy/test", "contact WeChat's host through a proxy, by default the current one"),
             {200: record({**ended, "reached": SWITCH, "host": TEXT, **texts("remedy")})},
             first,
             record({"proxy": TEXT}, ("proxy",)),

@@ -55,7 +55,7 @@ _ACCOUNT: Mapping[str, str] = {
     "proxy": "proxy for all traffic with WeChat, without secrets",
     "qrcode": "whether a QR code waits to be scanned",
     "qrcode_number": "which one it is since the process began",
-    "qrcode_try": "which one it is of those that are shown before the account gives up; null: unknown",
+    "qrcode_try": "the number of this QR code among those shown before the account gives up; null: unknown",
     "qrcode_limit": "how many are shown; null: unknown",
     "qrcode_until": "when the next one is due, in seconds since 1970; null: unknown",
     "user": "who is logged in",
@@ -84,15 +84,15 @@ _TOLD: Mapping[str, str] = {
 }
 _CONSUMER: Mapping[str, str] = {
     "name": "its name",
-    "ilink_bot_id": "what it takes for the id of its bot",
-    "options": "what it gets, and how its sends are answered",
-    "online": "whether it has said that it runs",
-    "polling": "whether it waits for messages at the moment",
-    "last_poll": "when it asked for messages last, in seconds since 1970; null: never",
-    "bot_agent": "what it calls itself",
+    "ilink_bot_id": "the bot id that it sees",
+    "options": "the messages that it receives, and the answers to its sends",
+    "online": "whether it has reported that it is running",
+    "polling": "whether it is waiting for messages now",
+    "last_poll": "the time of its last request for messages, in seconds since 1970; null: never",
+    "bot_agent": "the name by which it identifies itself",
     "channel_version": "the version of its client",
     "sent": "messages that it has sent",
-    "held": "messages of its own that are held until somebody writes",
+    "held": "its sends that are held until the person writes",
 }
 _MEANINGS: Mapping[str, Mapping[str, str]] = {
     "Consumer": _CONSUMER,

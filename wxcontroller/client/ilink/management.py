@@ -22,7 +22,7 @@ from wxcontroller.core.messages import N_, Text
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 STORE_SECONDS = 10.0  # until a disk that is slow is reported
-_REMEDY = N_("wxctl(1) lists the options of a consumer")
+_REMEDY = N_("docs/ilink-agents.md lists the options of an agent")
 
 
 @dataclass(slots=True)
@@ -100,8 +100,8 @@ class Management:
         name = request.match_info["name"]
         if not NAME.fullmatch(name):
             raise bad(
-                N_("a consumer's name has 1 to 64 letters a to z, digits, dots, hyphens and underscores"),
-                N_("begin it with a letter or digit"),
+                N_("an agent's name has 1 to 64 letters a to z, digits, dots, hyphens and underscores"),
+                N_("start it with a letter or digit"),
             )
         try:
             given = read_json(await request.app[BODIES].small(request) or b"{}")
@@ -143,14 +143,14 @@ class Management:
             return known.changed(wanted)
         except ValueError as problem:
             raise bad(
-                N_("option {option} is unknown or has a wrong value"), _REMEDY, option=str(problem)[:64]
+                N_("option {option} is unknown or has an invalid value"), _REMEDY, option=str(problem)[:64]
             ) from None
 
     async def _delete(self, request: web.Request) -> web.Response:
         consumer = self.consumers.get(request.match_info["name"])
         if consumer is None:
             raise Refused(
-                404, "no-such-consumer", N_("there is no such consumer"), N_("GET /v1/consumers lists them")
+                404, "no-such-consumer", N_("no agent has this name"), N_("GET /v1/consumers lists the agents")
             )
         self.polling.end(consumer)
         async with self._soon():

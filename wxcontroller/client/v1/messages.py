@@ -77,7 +77,7 @@ class Messages:
         query = request.query
         most = max(1, number_of(query, "limit", _DEFAULT_PAGE, PAGE_MESSAGES))
         if "before" in query and "after" in query:
-            raise bad(N_("before and after exclude each other"), N_("give one of them"))
+            raise bad(N_("before and after exclude each other"), N_("use only one of them"))
         chats = self._parts.directory.aliases(query["chat"]) if query.get("chat") else ()
         before, after = query.get("before"), query.get("after")
         log = self._parts.log
@@ -172,8 +172,8 @@ class Messages:
             raise Refused(
                 422,
                 "key-reused",
-                N_("this {key_header} came with another request before"),
-                N_("a new request needs a new key"),
+                N_("this {key_header} was already used with another request"),
+                N_("use a new key for a new request"),
                 key_header=KEY_HEADER,
             ) from None
         return await self._answered(begun, latest)
@@ -242,7 +242,7 @@ class Messages:
             raise bad(N_("to is missing"), _REMEDY)
         sources = [name for name in _MEDIA_FIELDS if asked.get(name)] + ([FILE_FIELD] if asked.upload else [])
         if not asked.get("text") and not sources:
-            raise bad(N_("there is nothing to send"), N_("give text, media_url, media_id or a file"))
+            raise bad(N_("there is nothing to send"), N_("send text, media_url, media_id or a file"))
         if len(sources) > 1:
             raise bad(
                 N_("{names} exclude each other"), N_("send each in a request of its own"), names=" and ".join(sources)
@@ -250,7 +250,7 @@ class Messages:
         if asked.get("media_url") and not is_web_address(asked.get("media_url")):
             raise bad(N_("media_url is not an http or https URL"), N_("upload the content as file instead"))
         if asked.get("reply_to") and not asked.get("text"):
-            raise bad(N_("reply_to needs a text"), N_("media can't quote a message; add text"))
+            raise bad(N_("reply_to requires text"), N_("only text can quote a message; add text"))
         hold = _seconds(asked, "hold", MOST_HOLD)
         interim, urgent = _flag(asked, "interim"), _flag(asked, "urgent")
         self._check_capabilities(asked, bool(sources))
@@ -260,8 +260,8 @@ class Messages:
             raise Refused(
                 404,
                 "no-such-peer",
-                N_("the account knows nobody and no group with the id {id}"),
-                N_("take an id of GET …/contacts, …/groups or …/chats"),
+                N_("the account has no contact or group with the id {id}"),
+                N_("use an id from GET …/contacts, …/groups or …/chats"),
                 id=f"{to[:64]!r}",
             )
         quoted = await self._quoted(asked.get("reply_to"), target) if asked.get("reply_to") else None
@@ -297,7 +297,7 @@ class Messages:
         able, wanted = self._parts.driver.capabilities.sends, asked.get("media_type")
         if wanted and wanted not in set(MessageKind):
             raise bad(
-                N_("{word} is no type of media"),
+                N_("invalid media type: {word}"),
                 N_("leave media_type out, or see the API reference"),
                 word=wanted[:64],
             )
@@ -318,7 +318,7 @@ class Messages:
             raise Refused(
                 429,
                 "queue-full",
-                N_("{number} sends wait already"),
+                N_("{number} messages are already waiting in the queue"),
                 N_("send again when the queue is shorter"),
                 number=len(parts.sends),
             )
@@ -343,8 +343,8 @@ class Messages:
         return Refused(
             409,
             "unsupported",
-            Text("the {route} route does not have {what}", route=self._parts.config.options["driver"], what=what),
-            N_("use an account on a route that does: docs/routes.md"),
+            Text("the {route} route does not support {what}", route=self._parts.config.options["driver"], what=what),
+            N_("use an account on a route that supports it: docs/routes.md"),
         )
 
     async def _quoted(self, identifier: str, target: Contact | Group) -> Quoted:
@@ -484,7 +484,7 @@ def _seq(log: str, cursor: str, name: str) -> int:
     """Return the sequence in a cursor; of another log, which came before this one, 0. Raises Refused."""
     of, dash, number = cursor.rpartition("-")
     if not number.isascii() or not number.isdecimal() or len(number) > 18:
-        raise bad(N_("{key} is not a cursor"), N_("take the cursor of a message"), key=name)
+        raise bad(N_("{key} is not a cursor"), N_("use the cursor of a message"), key=name)
     return int(number) if not dash or of == log else 0
 
 
@@ -511,7 +511,9 @@ def _texts(body: bytes) -> dict[str, str]:
             )
         found[name] = str(int(value)) if isinstance(value, bool) else text(value)
         if _HALF.search(found[name]):  # JSON can spell it, nobody can store or send it
-            raise bad(N_("{name} holds half of a character"), N_("send whole characters"), name=name)
+            raise bad(
+                N_("{name} contains half of a surrogate pair"), N_("send complete Unicode characters"), name=name
+            )
     return found
 
 
@@ -556,7 +558,9 @@ def _seconds(asked: Asked, name: str, most: float) -> float | None:
     except ValueError:
         seconds = math.nan
     if not 0 <= seconds <= MOST_HOLD:
-        raise bad(N_("{name} is not a number of seconds"), N_("give one from 0 to {most}"), name=name, most=int(most))
+        raise bad(
+            N_("{name} is not a number of seconds"), N_("use a number from 0 to {most}"), name=name, most=int(most)
+        )
     return min(seconds, most)
 
 

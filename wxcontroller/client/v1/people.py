@@ -37,8 +37,8 @@ class People:
             raise Refused(
                 404,
                 "no-such-peer",
-                N_("the account knows no group with the id {id}"),
-                N_("take an id of GET …/groups"),
+                N_("the account has no group with the id {id}"),
+                N_("use an id from GET …/groups"),
                 id=f"{wanted[:64]!r}",
             )
         members: list[JsonValue] = [_member(one) for one in group.members]

@@ -39,7 +39,7 @@ def certain_origin(request: web.Request) -> str:
         return f"{_scheme(request)}://{host}"
     raise Refused(
         "unknown-origin",
-        N_("agents can't pair at {host}: this may not be an address of the controller"),
+        N_("agents cannot pair at {host}: it is not a configured address of the controller"),
         N_("use the address and port that the controller listens on, or set public_url in its settings"),
         host=host[:200] or '""',
     )

@@ -51,7 +51,8 @@ class NoPairing(WxError, LookupError):
 
     def __init__(self) -> None:
         super().__init__(
-            N_("no agent waits at this link; it may have expired"), N_("start pairing in the agent again")
+            N_("no agent is waiting at this link; the request may have expired"),
+            N_("start pairing in the agent again"),
         )
 
 
@@ -157,7 +158,7 @@ class Pairings:
         full = len(self.open()) >= MOST_OPEN or len(self._by_key) >= 2 * MOST_OPEN
         if full or sum(caller_of(each.address) == who for each in self.open()) >= MOST_OF_ONE:
             raise TooManyPairings(
-                N_("{most} pairing requests are open"),
+                N_("too many open pairing requests ({most})"),
                 N_("refuse some, or wait until they expire"),
                 most=MOST_OPEN if full else MOST_OF_ONE,
             )

@@ -33,7 +33,7 @@ def checked_name(given: str) -> str:
     """Return a consumer's name. Raises BadName."""
     if not _CONSUMER.fullmatch(given):
         raise BadName(
-            N_("invalid consumer name: {consumer}"),
+            N_("invalid agent name: {consumer}"),
             N_("use 1 to 32 of a-z 0-9 _ -, and begin with a letter or digit"),
             consumer=f"{given[:64]!r}",
         )

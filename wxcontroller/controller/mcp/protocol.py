@@ -39,8 +39,8 @@ _META = "io.modelcontextprotocol/"
 _VERSION_HEADER = "MCP-Protocol-Version"
 _INSTRUCTIONS = (
     "WeChat accounts of this server. Find accounts with list_accounts, and people with find_people. To follow a "
-    "conversation, call read_messages with the last cursor; it returns at once, so call again later rather than "
-    f"waiting. {UNTRUSTED}"
+    "conversation, call read_messages with the last cursor; it returns immediately, so call it again later "
+    f"instead of waiting. {UNTRUSTED}"
 )
 
 
@@ -98,7 +98,7 @@ def _message(body: bytes) -> JsonObject:
     except ValueError as problem:
         raise Failed(PARSE_ERROR, f"the body is not usable as JSON: {problem}") from None
     if isinstance(sent, list):
-        raise Failed(INVALID_REQUEST, "batches are not supported: send each request by itself")
+        raise Failed(INVALID_REQUEST, "batches are not supported; send each request separately")
     if not isinstance(sent, dict) or sent.get("jsonrpc") != "2.0" or not isinstance(sent.get("method"), str):
         raise Failed(INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request")
     identity = sent.get("id", "")
@@ -160,7 +160,11 @@ async def _called(request: web.Request, who: Caller, params: JsonObject) -> Json
         raise Failed(INVALID_PARAMS, f"there is no tool {name[:64]}")
     if not who.scope.covers(tool.scope):
         denied = context(request).gate.denied(
-            who, N_("the tool {tool} needs the scope {scope}"), N_("use a token with it"), tool=name, scope=tool.scope
+            who,
+            N_("the tool {tool} needs the scope {scope}"),
+            N_("use a token with this scope"),
+            tool=name,
+            scope=tool.scope,
         )
         raise Failed(INVALID_PARAMS, str(denied))
     arguments = obj(params.get("arguments"))

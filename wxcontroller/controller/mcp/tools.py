@@ -223,7 +223,7 @@ async def _get_login_code(call: Call) -> Content:
     return [shown, _said({"scan": "with WeChat on the phone of the account's owner", "status": str(view.status)})]
 
 
-_ACCOUNT = {"account": _words("name of the account, as list_accounts has it", 64)}
+_ACCOUNT = {"account": _words("name of the account, from list_accounts", 64)}
 TOOLS: Mapping[str, Tool] = {
     tool.name: tool
     for tool in (
@@ -234,26 +234,26 @@ TOOLS: Mapping[str, Tool] = {
         ),
         Tool(
             *("find_people", Scope.READ, "Find people and groups"),
-            "Contacts and groups of an account, with the ids that messages go to. Routes without a contact list "
-            f"have only those who have written. {UNTRUSTED}",
+            "Contacts and groups of an account, with the ids to send messages to. Routes without a contact list "
+            f"return only people who have written. {UNTRUSTED}",
             _find_people,
             {
                 **_ACCOUNT,
-                "query": _words("a part of a name or id; by default everybody"),
-                "limit": _number("at most so many contacts and so many groups; 50 by default", 200),
+                "query": _words("part of a name or id; by default all people and groups"),
+                "limit": _number("maximum number of contacts and of groups; 50 by default", 200),
             },
         ),
         Tool(
             *("read_messages", Scope.READ, "Read messages"),
-            "Messages of an account, the oldest first: the newest ones, or those after a cursor. It returns at once, "
+            "Messages of an account, oldest first: the newest ones, or those after a cursor. It returns immediately, "
             "with no messages if there are no new ones; 'after' of the result is the cursor for the next call. "
             f"{UNTRUSTED}",
             _read_messages,
             {
                 **_ACCOUNT,
                 "chat": _words("only messages of this chat: the id of a person or group"),
-                "after": _words("cursor of the last message that is known"),
-                "limit": _number("at most so many; 30 by default", 100),
+                "after": _words("cursor of the last message that was read"),
+                "limit": _number("maximum number of messages; 30 by default", 100),
             },
         ),
         Tool(
@@ -272,19 +272,19 @@ TOOLS: Mapping[str, Tool] = {
             _send_message,
             {
                 **_ACCOUNT,
-                "to": _words("id of a person or group, as find_people and messages have it"),
+                "to": _words("id of a person or group, from find_people or a message"),
                 "text": _words("the text", 20_000),
                 "media_url": _words("an http or https URL of content to send", 4096),
                 "media_name": _words("the file's name", 255),
-                "reply_to": _words("id of the message that the text answers to"),
+                "reply_to": _words("id of the message to reply to"),
                 "idempotency_key": _words("a repeated call with the same key sends one message", 255),
             },
             2,
         ),
         Tool(
             *("get_login_code", Scope.CONTROL, "Get the login code"),
-            "The QR code that the owner of an account scans to log it in, as an image. Whoever scans it becomes the "
-            "user of the account: show it to nobody but your user.",
+            "The QR code that the owner of an account scans to log it in, as an image. Anyone who scans it can "
+            "log in: show it only to your user.",
             _get_login_code,
             _ACCOUNT,
         ),
@@ -349,7 +349,7 @@ def failure_in(name: str, status: int, content: bytes) -> WxError:
         error = {}
     if error.get("code") == "no-such-path":
         return OlderVersion(
-            N_("account {account} runs an older version, which does not have this call"),
+            N_("account {account} runs an older version, which does not support this call"),
             N_("restart it: {restart}"),
             account=name,
             restart=command("restart", name),

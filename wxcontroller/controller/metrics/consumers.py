@@ -18,7 +18,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 
 _LABELS = ("account", "consumer")
 _GAUGES = (
-    ("online", "online", "Whether the agent has said that it runs."),
+    ("online", "online", "Whether the agent has reported that it is running."),
     ("last_poll_timestamp_seconds", "last_poll", "When the agent asked for messages last, since 1970; 0: never."),
     ("messages_behind", "behind", "Messages that the agent has not fetched."),
     ("sends_held", "held", "Messages of the agent that are held until somebody writes."),

@@ -180,7 +180,7 @@ def _too_large(shared: Context) -> Refused:
     return Refused(
         "too-large",
         N_("the request body is too large"),
-        N_("a text may have {most} bytes, a file {most_file} (max_body in the settings)"),
+        N_("a text is limited to {most} bytes, a file to {most_file} (max_body in the settings)"),
         status=413,
         most=reading.TEXT_BODY_BYTES,
         most_file=shared.settings.max_body,

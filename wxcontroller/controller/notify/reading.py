@@ -119,7 +119,7 @@ async def gotify(request: web.Request) -> Received:
     given = fields.get("priority")
     number = _number(given)
     if given not in (None, "") and number is None:
-        raise BadNotification(N_("the priority is no number"), N_("Gotify's priorities are 0 to 10"))
+        raise BadNotification(N_("the priority is not a number"), N_("Gotify's priorities are 0 to 10"))
     return Received(
         checked(
             Notification(
@@ -161,7 +161,7 @@ def _with_head(found: Notification, head: Head) -> Notification:
     """Add what headers and query say; they count more than the body."""
     url = head.get("attach")
     if url and not _WEB.fullmatch(url):
-        raise BadNotification(N_("the attachment is no http address"), N_("give an http:// or https:// URL"))
+        raise BadNotification(N_("the attachment is not an http or https URL"), N_("give an http:// or https:// URL"))
     message = head.get("message").replace("\\n", "\n")  # as ntfy: a header has one line
     attachment = Attachment(head.get("filename"), url=url) if url else found.attachment
     return replace(
@@ -198,7 +198,7 @@ async def _from_body(kind: str, body: bytes) -> Notification:
         return Notification(message=body.decode())
     except UnicodeDecodeError:
         raise BadNotification(
-            N_("the body is no UTF-8 text"), N_("for a file, add its name: ?filename=NAME")
+            N_("the body is not UTF-8 text"), N_("for a file, add its name: ?filename=NAME")
         ) from None
 
 
@@ -225,7 +225,7 @@ def _of_fields(body: JsonObject) -> Notification:
     words = next((text(body[name]) for name in _TEXT_FIELDS if text(body.get(name))), "")
     url, name, data = text(body.get("attach")), text(body.get("filename")), text(body.get("attachment"))
     if url and not _WEB.fullmatch(url):
-        raise BadNotification(N_("the attachment is no http address"), N_("give an http:// or https:// URL"))
+        raise BadNotification(N_("the attachment is not an http or https URL"), N_("give an http:// or https:// URL"))
     attachment = Attachment(name, url=url) if url else None
     if data and attachment is None:
         try:
@@ -245,10 +245,8 @@ def _of_fields(body: JsonObject) -> Notification:
 
 def _unknown() -> BadNotification:
     return BadNotification(
-        N_("the body has none of the fields of a notification"),
-        N_(
-            "send message (or text), and title, priority and tags if wanted; see the page notifications of the manual"
-        ),
+        N_("the body contains no field of a notification"),
+        N_("send message or text, optionally with title, priority and tags; see docs/notifications.md"),
     )
 
 

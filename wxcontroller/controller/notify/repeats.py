@@ -174,7 +174,7 @@ class Repeats:
                 try:
                     await self._send_count(repeat)
                 except OSError as problem:
-                    log.error("the counts of repeated notifications cannot be written: %s", problem)
+                    log.error("cannot store the counts of repeated notifications: %s", problem)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._pause()):
                     await self._news.wait()
@@ -192,7 +192,7 @@ class Repeats:
             return  # tried again
         self._due.remove(repeat)
         if verdict.refused:
-            log.warning("%d repeated notifications are not sent: %s", repeat.count, verdict.reason)
+            log.warning("%d repeated notifications discarded: %s", repeat.count, verdict.reason)
         await self._stored()
 
 
@@ -203,7 +203,7 @@ def _left(path: Path) -> list[Repeat]:
     except FileNotFoundError:
         return []
     except (OSError, ValueError) as problem:
-        log.error("the counts of repeated notifications are lost: %s: %s", path, reason_of(problem))
+        log.error("counts of repeated notifications lost: cannot read %s: %s", path, reason_of(problem))
         return []
     found = []
     for entry in map(obj, items(obj(content).get("repeats"))):

@@ -73,10 +73,7 @@ class Sender:
             return _refused(N_("account {account} was removed"), account=target.account)
         if account.driver != target.driver:
             return _refused(
-                N_(
-                    "account {account} has the driver {driver} now, and everybody has another id there; "
-                    "add the target again"
-                ),
+                N_("account {account} now uses driver {driver}, where ids differ; add the target again"),
                 account=target.account,
                 driver=account.driver,
             )
@@ -122,7 +119,7 @@ class Sender:
                 answer = obj(_json(content))
                 if isinstance(answer.get("code"), int):
                     return answer
-                return Verdict(UNKNOWN, Text(N_("the account's program gave an answer without a code")))
+                return Verdict(UNKNOWN, Text(N_("the account's program returned a response without a code")))
             if loop.time() + _PAUSE >= latest:
                 return Verdict(UNKNOWN, lost)
             await asyncio.sleep(_PAUSE)
@@ -138,10 +135,14 @@ class Sender:
                 return Verdict(REFUSED, problem.text, passing=True)
             ids = [text(member(one, "id")) for one in items(_json(content))]
             if len(ids) > 1:
-                return _refused(N_("{peer} is the name of several; add the target with an id"), peer=target.peer)
+                return _refused(
+                    N_("several contacts or groups are named {peer}; add the target with an id"), peer=target.peer
+                )
             if ids and ids[0]:
                 return ids[0]
-        return _refused(N_("account {account} knows nobody named {peer}"), account=target.account, peer=target.peer)
+        return _refused(
+            N_("account {account} has no contact or group named {peer}"), account=target.account, peer=target.peer
+        )
 
 
 def _json(content: bytes) -> JsonValue:

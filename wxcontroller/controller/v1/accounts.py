@@ -220,7 +220,7 @@ CALLS = (
         "POST",
         "accounts/{name}/start",
         start,
-        "start it, registering it when it is new; options, also alone as before 2.2, are stored over those it has",
+        "start it, registering it if it is new; options replace stored ones; as in 2.2, the body may be only options",
         _DONE,
         (409,),
         body=record({"options": ref("Options")}, ("options",)),

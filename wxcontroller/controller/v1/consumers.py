@@ -89,7 +89,7 @@ async def remove(request: web.Request) -> web.Response:
         forgotten = False
     if not ended and not forgotten:
         raise NoConsumer(
-            N_("account {account} has no consumer {consumer}"),
+            N_("account {account} has no agent {consumer}"),
             N_("wxctl ilink consumers {account} lists them"),
             account=account.name.name,
             consumer=name,
@@ -113,14 +113,14 @@ CALLS = (
         "GET",
         "accounts/{name}/consumers",
         consumers,
-        "the agents that use it by the iLink API",
+        "agents that use the account through the iLink API",
         record({"account": TEXT, "consumers": listing(_ROW), **text_schemas("reason")}),
     ),
     call(
         "PUT",
         "accounts/{name}/consumers/{consumer}",
         put,
-        "add an agent, or change its options; the token of a new one is in the answer, once",
+        "add an agent or change its options; a new token is shown only in this response",
         both(_ROW, record({"account": TEXT, "token": TEXT}, ("token",))),
         (409, 504),
         (_NAME,),
@@ -130,7 +130,7 @@ CALLS = (
         "DELETE",
         "accounts/{name}/consumers/{consumer}",
         remove,
-        "remove an agent and end its token",
+        "remove an agent and revoke its token",
         record({"account": TEXT, "name": TEXT, "token_ended": SWITCH, "forgotten": SWITCH}),
         (409, 504),
         (_NAME,),

@@ -157,7 +157,10 @@ SCHEMAS: Mapping[str, Schema] = {
             "capabilities": {**ref("Capabilities"), "description": "what its route can do; not of programs of 2.0.0"},
             "windows": {**listing(ref("Window")), "description": "one for each person; not on every route"},
             "sending": {**ref("Sending"), "description": "limits of sends; not on every route"},
-            "consumers": {**listing({"type": "object"}), "description": "agents that use it by the iLink API"},
+            "consumers": {
+                **listing({"type": "object"}),
+                "description": "agents that use the account through the iLink API",
+            },
         },
         (
             *("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory"),
@@ -212,27 +215,27 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "ConsumerOptions": record(
         {
-            "owner": {**TEXT, "description": "whom it takes for its user, on routes without a bot"},
+            "owner": {**TEXT, "description": "the person treated as its user, on the web route and File Transfer"},
             "peers": {
                 "type": ["array", "string"],
                 "items": TEXT,
-                "description": "whose messages it gets: all, or ids",
+                "description": "people whose messages it receives: all, or a list of ids",
             },
             "groups": {
                 **word("off", "on", "at"),
-                "description": "messages of groups; at: only those that mention us",
+                "description": "group messages; at: only those that mention the account",
             },
-            "own": {**SWITCH, "description": "also what was sent from other devices"},
+            "own": {**SWITCH, "description": "also messages sent from other devices"},
             "public": {**SWITCH, "description": "also messages of public accounts"},
-            "backlog": {**WHOLE, "description": "minutes of messages that it gets after an absence"},
+            "backlog": {**WHOLE, "description": "minutes of messages that it receives after being offline"},
             "when_held": {
                 **word("refuse", "accept", "drop"),
-                "description": "what it gets to know of a send that waits for the person to write",
+                "description": "the answer to a send that must wait for the person to write",
             },
-            "interim": {**SWITCH, "description": "its sends are progress, which may be dropped"},
+            "interim": {**SWITCH, "description": "its sends are progress messages, which may be dropped"},
         },
         ("owner", "peers", "groups", "own", "public", "backlog", "when_held", "interim"),
-        "options of an agent that uses an account by the iLink API",
+        "options of an agent that uses an account through the iLink API",
     ),
     "Consumer": record(
         {
@@ -242,7 +245,10 @@ SCHEMAS: Mapping[str, Schema] = {
                 "description": "its token; null: it has none",
             },
             "ilink_bot_id": TEXT,
-            "ilink_user_id": {**TEXT, "description": "the person that counts as its user; empty while not known"},
+            "ilink_user_id": {
+                **TEXT,
+                "description": "the id of the person that the agent treats as its user; empty if unknown",
+            },
             "options": ref("ConsumerOptions"),
             "online": SWITCH,
             "polling": SWITCH,
@@ -252,13 +258,13 @@ SCHEMAS: Mapping[str, Schema] = {
             "sent": WHOLE,
             "held": WHOLE,
             "behind": {**maybe(WHOLE), "description": "messages that it has not fetched; null: it has never polled"},
-            "skipped": {**WHOLE, "description": "messages that were too old when it came back"},
+            "skipped": {**WHOLE, "description": "messages that were skipped because they were too old"},
         },
         (
             *("ilink_bot_id", "ilink_user_id", "options", "online", "polling", "last_poll", "bot_agent"),
             *("channel_version", "sent", "held", "behind", "skipped"),
         ),
-        "an agent that uses an account by the iLink API, as the account's program reports it",
+        "an agent that uses an account through the iLink API, as reported by the account's program",
     ),
     "Started": record(
         {"account": TEXT, "client": TEXT, "pid": maybe(WHOLE), "port": WHOLE, "code": WHOLE, "status": TEXT},

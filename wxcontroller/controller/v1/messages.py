@@ -19,7 +19,7 @@ async def passed_on(request: web.Request) -> web.StreamResponse:
         view = await context(request).accounts.require(request.match_info["name"])
         name = view.account.name.name
         raise OlderVersion(
-            N_("account {account} runs an older version, which does not have this call"),
+            N_("account {account} runs an older version, which does not support this call"),
             N_("restart it: {restart}"),
             account=name,
             restart=command("restart", name),

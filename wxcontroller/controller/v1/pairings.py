@@ -43,7 +43,7 @@ async def approve(request: web.Request) -> web.Response:
     hold_to_accounts(request, named)
     account = shared.accounts.account(named)
     if pairing.approval is not None:
-        raise BadRequest(N_("this agent is approved already"), N_("start pairing in the agent again"))
+        raise BadRequest(N_("this agent has already been approved"), N_("start pairing in the agent again"))
     consumer = await keep(shared.ports, account, name, options)
     approval = Approval(
         account.name.instance, name, text(consumer.get("ilink_bot_id")), text(consumer.get("ilink_user_id"))
@@ -82,21 +82,29 @@ _PAIRING = record(
         "digits": maybe(TEXT),
     }
 )
-_CODE = Parameter("code", "the end of the link that the agent shows", place="path")
+_CODE = Parameter("code", "the code at the end of the link that the agent shows", place="path")
 CALLS = (
     call(
         "GET",
         "ilink/pairings",
         pairings,
-        "agents that ask for a token of the iLink API",
+        "open pairing requests of agents",
         record({"pairings": listing(_PAIRING)}),
     ),
-    call("GET", "ilink/pairings/{code}", opened, "one of them, by its link", _PAIRING, (404,), (_CODE,)),
+    call(
+        "GET",
+        "ilink/pairings/{code}",
+        opened,
+        "a pairing request, by the code in its link",
+        _PAIRING,
+        (404,),
+        (_CODE,),
+    ),
     call(
         "POST",
         "ilink/pairings/{code}",
         approve,
-        "approve it: the agent gets a token for this account and name",
+        "approve a pairing request; the agent receives a token for this account, under this name",
         both(_PAIRING, record({"consumer": TEXT})),
         (404, 409, 504),
         (_CODE,),

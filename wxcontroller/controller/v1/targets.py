@@ -34,7 +34,7 @@ async def add(request: web.Request) -> web.Response:
     shared, body = context(request), await json_object(request, _REMEDY)
     name, account, peer, group = (body.get(key) for key in ("name", "account", "peer", "group"))
     if not (isinstance(name, str) and isinstance(account, str) and isinstance(peer, str)):
-        raise BadRequest(N_("name, account and peer must be texts"), _REMEDY)
+        raise BadRequest(N_("name, account and peer must be strings"), _REMEDY)
     if group is not None and not isinstance(group, bool):
         raise BadRequest(N_("group must be true or false"), _REMEDY)
     known = shared.accounts.account(account)
@@ -71,7 +71,7 @@ CALLS = (
         "POST",
         "targets",
         add,
-        "add one; the answer has its token, which is not shown again",
+        "add one; its token is shown only in this response",
         record({**_FIELDS, "token": _said(TEXT, "the token, for this target only")}),
         (404, 409),
         body=record({"name": TEXT, "account": TEXT, "peer": TEXT, "group": SWITCH}, ("group",)),
@@ -82,7 +82,7 @@ CALLS = (
         "DELETE",
         "targets/{target}",
         remove,
-        "remove one; its token ends",
+        "remove one and revoke its token",
         record({"name": TEXT, "removed": SWITCH}),
         (404,),
         (_NAME,),

@@ -14,7 +14,7 @@ async def attempt(request: web.Request) -> web.StreamResponse:
     response = await pass_on_v1(request)
     if response.status == 404 and not response.prepared:
         raise OlderVersion(
-            N_("account {account} runs an older version, which has no such test"),
+            N_("account {account} runs an older version, which does not support this test"),
             N_("restart it: wxctl restart {account}"),
             account=request.match_info["name"],
         )

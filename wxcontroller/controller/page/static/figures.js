@@ -45,7 +45,7 @@ function fill({ value, more }, text, below, tone = "") {
 }
 
 function sendsOf({ activity }) {
-  if (!activity) return ["–", t("not known while it does not run")];
+  if (!activity) return ["–", t("unknown while the account is not running")];
   const { queued, held } = activity;
   const until = t("until the person writes, or as the conversation says");
   if (held) return [t("{n} held", { n: held }), until, "attention"];

@@ -74,6 +74,6 @@ export function showConnection(problem) {
   document.body.classList.toggle("stale", Boolean(problem));
   if (!problem) return;
   const known = accounts.size > 0;
-  const age = t("Showing what was known {age} ago; retrying…", { age: lasted((Date.now() - heard) / 1000) });
+  const age = t("Showing values from {age} ago; retrying…", { age: lasted((Date.now() - heard) / 1000) });
   setText($("connection"), [inWords(problem), known ? age : t("Retrying…")].filter(Boolean).join(" "));
 }

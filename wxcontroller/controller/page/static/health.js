@@ -30,7 +30,7 @@ async function controller(signal) {
   const channels = Object.keys(alerts.channels).length;
   return [
     check("good", t("Controller"), version),
-    check(wrong ? "bad" : "good", t("Settings"), sentence(wrong) || t("All of them are in force.")),
+    check(wrong ? "bad" : "good", t("Settings"), sentence(wrong) || t("All settings are in effect.")),
     check(units.may_act ? "good" : "bad", t("systemd"), asked),
     channels
       ? check("good", t("Alerts"), t("Alert channels: {n}", { n: channels }))

@@ -51,7 +51,7 @@ async function approve(event) {
     finish(
       digits
         ? t("Enter these digits in the agent: {digits}", { digits })
-        : t("Approved. The agent gets its token now; you can close this page."),
+        : t("Approved. The agent receives its token now. You can close this page."),
     );
   } catch (problem) {
     blame(problem);

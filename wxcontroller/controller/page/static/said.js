@@ -26,12 +26,12 @@ const STATES = {
   unknown: () => ["attention", t("unknown: check on the phone before you send it again")],
 };
 const HOLDS = {
-  "no-context": (who) => t("held: goes out when {who} writes", { who }),
-  window: (who) => t("held: goes out when {who} writes", { who }),
-  budget: (who) => t("held: goes out when {who} writes", { who }),
+  "no-context": (who) => t("held until {who} writes", { who }),
+  window: (who) => t("held until {who} writes", { who }),
+  budget: (who) => t("held until {who} writes", { who }),
   throttled: () => t("held: WeChat limits the bot"),
   restricted: () => t("held: WeChat accepts messages for this person and does not show them"),
-  confirming: () => t("held: it is being checked whether the session is over"),
+  confirming: () => t("held: checking whether the session is still valid"),
   offline: () => t("held: the account is not logged in"),
 };
 

@@ -12,7 +12,7 @@ const IDLE = () =>
   );
 const MADE = () =>
   t(
-    "Send it to one person only: whoever opens it can log in this account. It works once, in one browser.",
+    "Send it to one person only: anyone who opens it can log in this account. It works once, in one browser.",
   );
 
 // { element, copy, show(on) } for the login of an account: the note with the link, and the button that makes one.
@@ -46,7 +46,7 @@ export function shareLink(name) {
   revoke.addEventListener("click", async () => {
     try {
       await call("DELETE", pathOf(name, `login-links/${link.id}`));
-      tell(t("The link is revoked."));
+      tell(t("Link revoked."));
     } catch (problem) {
       if (problem.code !== "link-over") complain(problem);
     }
@@ -71,7 +71,7 @@ export function shareLink(name) {
 async function copied(field) {
   try {
     await navigator.clipboard.writeText(field.value);
-    tell(t("The link is copied."));
+    tell(t("Link copied."));
   } catch {
     field.focus();
     field.select();

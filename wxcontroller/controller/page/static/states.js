@@ -22,8 +22,8 @@ const WORDS = {
   updating: () => t("Loading account data"),
   running: () => t("Running"),
   offline: () => t("Offline"),
-  parked: () => t("Needs you"),
-  input: () => t("Needs you"),
+  parked: () => t("Action required"),
+  input: () => t("Action required"),
   code: () => t("Enter the digits"),
 };
 // tone: good, busy, attention, bad, off. The word always stands beside the colour. That of an account that runs is

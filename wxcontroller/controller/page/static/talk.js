@@ -153,7 +153,7 @@ export function talkOf(name, signal) {
         image.src = address;
         image.addEventListener("load", stay, { once: true });
       },
-      () => image.replaceWith(h("span", { className: "bubble faint" }, t("The picture is not there any more."))),
+      () => image.replaceWith(h("span", { className: "bubble faint" }, t("The picture is no longer available."))),
     );
     return image;
   }

@@ -45,5 +45,5 @@ function proxyAnswer(told) {
   const answered = t("{host} answered {status} after {ms} ms.", { host, status, ms });
   if (reached) return [h("span", { className: "good" }, answered)];
   const words = [textOf(told, "error"), textOf(told, "remedy")].filter(Boolean).join(" · ");
-  return [h("span", { className: "bad" }, t("{host} is not reached: {error}", { host, error: words }))];
+  return [h("span", { className: "bad" }, t("cannot reach {host}: {error}", { host, error: words }))];
 }
