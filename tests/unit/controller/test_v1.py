@@ -162,7 +162,7 @@ async def test_remove(host: Machine) -> None:
     await host.start("alice")
     assert await host.v1("DELETE", "accounts/alice") == (
         200,
-        {"name": "alice", "instance": "alice", "removed": True, "tokens": []},
+        {"name": "alice", "instance": "alice", "removed": True, "tokens": [], "targets": []},
     )
     assert host.units.calls[-2:] == ["stop wxclient@alice.service", "start wxclient-purge@alice.service"]
     assert (await host.v1("GET", "accounts/alice"))[0] == 404
