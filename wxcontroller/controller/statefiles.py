@@ -70,8 +70,8 @@ class ClientState:
 
     @cached_property
     def client(self) -> Client:
-        """What the assessment needs of it."""
-        return client_of({**self.fields, **self.assessed})
+        """What the assessment needs of it. ``fields`` have the texts in English only."""
+        return replace(client_of({**self.fields, **self.assessed}), status=self.status, reason=self.reason)
 
     def rendered(self, port: int) -> bytes:
         """Return the STATE of check_client: the file's fields with ``port``."""

@@ -95,6 +95,16 @@ async def test_minutes_are_those_that_a_process_publishes(host: Machine) -> None
     assert await shown() == (None, None)
 
 
+async def test_an_issue_has_the_clients_reason_as_data(host: Machine) -> None:
+    """Readers of other languages translate both: the issue, and the reason within it."""
+    process = await host.start("alice")
+    reason = Text("no response from WeChat, retrying: {reason}", reason=Text("connection reset"))
+    process.say(LoginState.OFFLINE, **text_fields(status=reason, reason=NOTHING), state_since=int(time.time()) - 600)
+    _, account = await host.v1("GET", "accounts/alice")
+    [issue] = items(account["issues"])
+    assert text_from(obj(issue)["message_text"]) == Text("is offline: {reason}", reason=reason)
+
+
 async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:
     process = await host.start("alice")
     text = Text("{who} waits", who="running")
