@@ -1,5 +1,7 @@
 // Routes to WeChat: their names, as "Add account" offers them, and what each can do, as its program says.
 
+import { t } from "./i18n.js";
+
 const offered = (driver) => document.querySelector(`#add-form [name=driver][value="${CSS.escape(driver)}"]`)?.dataset;
 
 export const routeName = (driver) => offered(driver)?.label ?? driver;
@@ -7,10 +9,15 @@ export const routeName = (driver) => offered(driver)?.label ?? driver;
 // What to do with the phone.
 export const scanStep = (driver) => offered(driver)?.scan ?? "";
 
-const SHORT = { ilink: "iLink", web: "Web", filehelper: "File Transfer" };
-
 // In one word, for the list.
-export const routeShort = (driver) => SHORT[driver] ?? driver;
+export function routeShort(driver) {
+  switch (driver) {
+    case "ilink": return t("iLink");
+    case "web": return t("Web");
+    case "filehelper": return t("File Transfer");
+    default: return driver;
+  }
+}
 
 // Whether an account's route can do something (a name of Capabilities in /v1/openapi.json). A program that tells
 // nothing is an older one, whose route can.
