@@ -118,7 +118,7 @@ def test_the_controllers_port_is_taken(world: World) -> None:
     host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
     with squatter(host, 2000):
         host.run("systemctl", "start", "wxcontroller.socket", check=False)
-        assert "systemctl edit wxcontroller.socket" in world.finds("fail", "ports", "2000 is taken by socat (pid ")
+        assert "systemctl edit wxcontroller.socket" in world.finds("fail", "ports", "2000 is in use by socat (pid ")
         assert "journalctl -b -u" in world.finds("fail", "services", "wxcontroller.socket has failed")
         world.finds("fail", "controller", "127.0.0.1:2000")
     host.run("systemctl", "reset-failed", "wxcontroller.socket", check=False)
@@ -129,7 +129,7 @@ def test_an_accounts_port_is_taken(world: World) -> None:
     port = port_of(world.host, "alice")
     world.host.run("wxctl", "stop", "alice")
     with squatter(world.host, port):
-        remedy = world.finds("fail", "ports", f"port {port} of alice is taken by socat")
+        remedy = world.finds("fail", "ports", f"port {port} of alice is in use by socat")
         assert "/etc/wxcontroller/clients/alice.env" in remedy
     world.host.run("wxctl", "start", "alice")
 
@@ -249,8 +249,8 @@ def test_settings_and_files_are_wrong_in_many_places(world: World) -> None:
             host.run("mv", "/root/alice.env", client)
         as_controller = host.run("wxctl", "config", "check", user="wxcontroller", check=False)
         assert as_controller.returncode == 78
-        assert f"fail: {client}: the controller cannot read it" in told
+        assert f"fail: {client}: the controller can't read it" in told
         host.run("chgrp", "wxcontroller", client)
-        assert "cannot read it" not in host.run("wxctl", "config", "check", check=False).stdout.decode()
+        assert "can't read it" not in host.run("wxctl", "config", "check", check=False).stdout.decode()
     finally:
         host.run("rm", wrong, client)
