@@ -148,7 +148,7 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
     # What an earlier account has left is not overwritten, and a refusal of the controller takes all back.
     host.write("/etc/wxcontroller/clients/other.env", b"", 0o644)
     host.run("mkdir", "-m", "700", "/var/lib/private/wxclient/other")
-    assert "of an earlier other" in world.wxctl("import", "/root/other", "--passphrase-file", KEY, code=8)
+    assert "of an earlier account other" in world.wxctl("import", "/root/other", "--passphrase-file", KEY, code=8)
     host.run("rmdir", "/var/lib/private/wxclient/other")
     host.run("rm", "/etc/wxcontroller/clients/other.env")
     host.run("mount", "-t", "tmpfs", "-o", "size=64k", "none", "/var/lib/private/wxclient")
@@ -191,7 +191,7 @@ def test_drop_ins_move_and_what_cannot_is_named(world: World) -> None:
         told = world.wxctl("export", "other", "/root/dropped", "--passphrase-file", KEY)
         assert "2 drop-ins of its unit" in told
         assert f"THE ENCRYPTED CREDENTIAL {cred} IS NOT IN IT" in told
-        assert "names /etc/other-other.env, which is not in it" in told
+        assert "refers to /etc/other-other.env, which is not included" in told
         assert "30-link.conf is not a regular file" in told
         world.wxctl("remove", "other", "-y")
         host.run("rm", "-r", place, cred)
@@ -210,7 +210,7 @@ def test_drop_ins_move_and_what_cannot_is_named(world: World) -> None:
         assert host.text("stat", "-c", "%a %U:%G", f"{place}/10-nice.conf").strip() == "644 root:root"
         world.wxctl("remove", "other", "-y")
         # What is there is not overwritten.
-        assert "10-nice.conf exists already" in world.wxctl(
+        assert "10-nice.conf of an earlier account other exists already" in world.wxctl(
             "import", "/root/dropped", "--drop-ins", "--passphrase-file", KEY, code=8
         )
     finally:
