@@ -148,7 +148,7 @@ def test_a_token_that_only_reads_is_offered_nothing_else(
         browser.type("#login [name=token]", token + Keys.ENTER)
         browser.find("#rows [data-account=shows] .state.attention")
         browser.find("#rows [data-account=bot] .state.good")
-        browser.gone("#rows button")
+        browser.gone("#rows [data-action]")
         browser.gone("#open-add")
         browser.click("#rows [data-account=shows] a")
         browser.find("#account-login .hint", "control")

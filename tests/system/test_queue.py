@@ -167,7 +167,7 @@ def test_an_account_that_hangs_is_told_in_words(world: World) -> None:
     try:
         account = world.account()
         assert (account["client"], account["unit_state"]) == (None, "active")
-        assert "no response within 2 s" in account["client_reason"]
+        assert "no response" in account["client_reason"]
         assert len(world.caller.v1("GET", "/accounts")[1]["accounts"]) == 1
     finally:
         world.host.run("kill", "-CONT", pid)

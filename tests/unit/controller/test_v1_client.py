@@ -78,7 +78,7 @@ async def test_a_program_that_does_not_answer(host: Machine) -> None:
     process.status, process.status_gate = says(), asyncio.Event()
     account = await ask(host)
     assert account["client"] is None
-    assert "no response within 2 s" in str(account["client_reason"])
+    assert "no response" in str(account["client_reason"])
     process.status_gate.set()
     assert (await ask(host))["queue"] == QUEUE
 
