@@ -31,7 +31,7 @@ class Access:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class CredentialsForm:
     """How one kind of client takes its credentials, and where."""
 
     place: str
@@ -41,7 +41,7 @@ class Form:
         return json.dumps(self.content(access), indent=2)
 
 
-class Variables(Form):
+class Variables(CredentialsForm):
     """Environment variables."""
 
     def written(self, access: Access) -> str:
@@ -49,31 +49,31 @@ class Variables(Form):
 
 
 # As each client's published code reads it.
-FORMS: Mapping[str, Form] = {
-    "openclaw": Form(
+FORMS: Mapping[str, CredentialsForm] = {
+    "openclaw": CredentialsForm(
         N_(
             '~/.openclaw/openclaw-weixin/accounts/{file}.json; add "{file}" to the list in accounts.json next to '
             "that directory, and set cdnBaseUrl of the channel openclaw-weixin to {cdn}"
         ),
         lambda it: {"token": it.token, "baseUrl": it.base_url, "userId": it.user_id},
     ),
-    "wechatbot": Form(
+    "wechatbot": CredentialsForm(
         N_("~/.wechatbot/credentials.json"),
         lambda it: {"token": it.token, "baseUrl": it.base_url, "accountId": it.bot_id, "userId": it.user_id},
     ),
-    "weilink": Form(
+    "weilink": CredentialsForm(
         N_("~/.weilink/default/token.json"),
         lambda it: {"bot_id": it.bot_id, "base_url": it.base_url, "token": it.token, "user_id": it.user_id},
     ),
-    "openilink": Form(
+    "openilink": CredentialsForm(
         N_("the arguments of Client"),
         lambda it: {"token": it.token, "base_url": it.base_url, "cdn_base_url": it.cdn_url},
     ),
-    "astrbot": Form(
+    "astrbot": CredentialsForm(
         N_("the platform weixin_oc in AstrBot's configuration"),
         lambda it: {"weixin_oc_base_url": it.base_url, "weixin_oc_token": it.token},
     ),
-    "langbot": Form(
+    "langbot": CredentialsForm(
         N_("the WeChat adapter in LangBot's configuration"),
         lambda it: {"base_url": it.base_url, "token": it.token},
     ),
@@ -86,7 +86,7 @@ FORMS: Mapping[str, Form] = {
             "WEIXIN_ACCOUNT_ID": it.bot_id,
         },
     ),
-    "json": Form(
+    "json": CredentialsForm(
         N_("where the agent reads its credentials"),
         lambda it: {
             "token": it.token,

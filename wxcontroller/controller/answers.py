@@ -12,7 +12,7 @@ from wxcontroller.openwx.replies import to_bytes
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class AnswerPart:
     """What is said of one account, b"" for nothing. It is true from ``begin`` to ``end`` (``time.time``)."""
 
     view: View
@@ -25,13 +25,13 @@ class Part:
         return self.view is view and self.begin <= now < self.end
 
 
-class Parts:
+class AnswerParts:
     """The parts of one answer. ``make`` makes one; ``whole`` makes the answer of them."""
 
-    def __init__(self, make: Callable[[View, float], Part], whole: Callable[[list[Part]], bytes]) -> None:
+    def __init__(self, make: Callable[[View, float], AnswerPart], whole: Callable[[list[AnswerPart]], bytes]) -> None:
         self._make = make
         self._whole = whole
-        self._parts: list[Part] = []
+        self._parts: list[AnswerPart] = []
         self._views: tuple[View, ...] | None = None
         self._begin, self._end = 0.0, 0.0
         self._body = b""
@@ -51,13 +51,13 @@ class Parts:
         return self._whole([part for part in self._parts if who.may_see(part.view.instance)])
 
 
-class Answers:
+class KeptAnswers:
     """The answers of ``check_client`` and ``GET /v1/accounts``."""
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self.check_client = Parts(self._state, _states)
-        self.accounts = Parts(_account, _accounts)
+        self.check_client = AnswerParts(self._state, _states)
+        self.accounts = AnswerParts(_account, _accounts)
 
     def state(self, view: View) -> bytes | None:
         """Return an account's STATE, None when there should be one and is not."""
@@ -67,8 +67,8 @@ class Answers:
             return None
         return to_bytes(stand_in_state(view, self._paths))
 
-    def _state(self, view: View, _: float) -> Part:
-        return Part(view, self.state(view) or b"" if view.registered else b"")
+    def _state(self, view: View, _: float) -> AnswerPart:
+        return AnswerPart(view, self.state(view) or b"" if view.registered else b"")
 
 
 def states(found: list[bytes], unreadable: list[str]) -> bytes:
@@ -77,16 +77,16 @@ def states(found: list[bytes], unreadable: list[str]) -> bytes:
     return b'{"client":[' + b",".join(found) + b'],"code":0' + tail + b"}"
 
 
-def _states(parts: list[Part]) -> bytes:
+def _states(parts: list[AnswerPart]) -> bytes:
     found = [part.body for part in parts if part.body]
     empty = [part.view for part in parts if not part.body] if len(found) < len(parts) else []
     return states(found, [view.account.name.name for view in empty if view.registered])
 
 
-def _account(view: View, now: float) -> Part:
+def _account(view: View, now: float) -> AnswerPart:
     assessment = view.assessment(now)
-    return Part(view, to_bytes(account_json(view, assessment)), now, assessment.until)
+    return AnswerPart(view, to_bytes(account_json(view, assessment)), now, assessment.until)
 
 
-def _accounts(parts: list[Part]) -> bytes:
+def _accounts(parts: list[AnswerPart]) -> bytes:
     return b'{"accounts":[' + b",".join([part.body for part in parts]) + b"]}"

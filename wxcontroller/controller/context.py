@@ -12,7 +12,7 @@ from wxcontroller.controller.account_port.hub import Hub
 from wxcontroller.controller.account_port.shares import AccountShares
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
-from wxcontroller.controller.answers import Answers
+from wxcontroller.controller.answers import KeptAnswers
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.loginlinks import LoginLinks
 from wxcontroller.controller.portlimits import CurrentLimits
@@ -45,7 +45,7 @@ class Context:
     hub: Hub = field(init=False)
     targets: NotifyTargetFile = field(init=False)
     admission: Admission = field(init=False)
-    answers: Answers = field(init=False)
+    answers: KeptAnswers = field(init=False)
     shares: AccountShares = field(default_factory=AccountShares)
     login_links: LoginLinks = field(default_factory=LoginLinks)
 
@@ -53,7 +53,7 @@ class Context:
         self.hub = Hub(self.accounts.registry, self.ports, lambda: self.settings.limits.stream_event_bytes)
         self.targets = NotifyTargetFile(self.accounts.paths.notify_targets)
         self.admission = Admission(CurrentLimits(lambda: self.settings))
-        self.answers = Answers(self.accounts.paths)
+        self.answers = KeptAnswers(self.accounts.paths)
 
     @property
     def settings(self) -> Settings:

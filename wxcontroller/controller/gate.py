@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from wxcontroller.controller.errors import Refused
-from wxcontroller.controller.ilink.tokens import Consumer, ConsumerTokens
+from wxcontroller.controller.ilink.tokens import ConsumerTokens, TokenHolder
 from wxcontroller.core.access import Scope
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.files import replace_file
@@ -173,7 +173,7 @@ class Gate:
         raise self._refused(address, "bad-token", N_("the token is not valid"), _HOW, "with a wrong token")
 
     @staticmethod
-    def as_consumer(consumer: Consumer) -> Caller:
+    def as_consumer(consumer: TokenHolder) -> Caller:
         """Return who calls with a URL that was made for a consumer."""
         return _holder(consumer.token)
 

@@ -24,7 +24,7 @@ def _notification(data: bytes) -> None:
     kind, head, body = parts(data, 3)
     content_type, value = (each.decode("utf-8", "surrogateescape") for each in (kind[:8190], head[:8190]))
     credentials.from_publisher({"Authorization": value}, f"/?{value}")
-    fields = reading.Head({name: reading._header(value) for name in ("title", "click", "message")})
+    fields = reading.PublishFields({name: reading._header(value) for name in ("title", "click", "message")})
     found = _LOOP.run_until_complete(reading._from_body(content_type, body))
     shown = checked(reading._with_head(found, fields))
     shown.text.encode()

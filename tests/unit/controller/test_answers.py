@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller import statefiles, views
 from wxcontroller.controller.accounts import Accounts
-from wxcontroller.controller.answers import Answers
+from wxcontroller.controller.answers import KeptAnswers
 from wxcontroller.controller.gate import ANYBODY
 from wxcontroller.controller.statefiles import BELIEVED_SECONDS, uptime
 from wxcontroller.controller.units import UnitRecord
@@ -102,7 +102,7 @@ async def test_whatever_changes_the_next_answer_has_it(host: Machine) -> None:
     for name in names:
         await host.start(name)
     paths, dice = host.paths, random.Random(15)
-    kept = Answers(paths)
+    kept = KeptAnswers(paths)
 
     def write_state(name: str) -> None:
         if paths.runtime(name).is_dir():
@@ -163,8 +163,8 @@ async def test_whatever_changes_the_next_answer_has_it(host: Machine) -> None:
                 (each.instance, each.state, each.unit, each.deliveries) for each in real
             ], turn
             assert [each.account.options for each in now] == [each.account.options for each in real]
-            assert kept.check_client.answer(now, ANYBODY) == Answers(paths).check_client.answer(real, ANYBODY)
-            assert kept.accounts.answer(now, ANYBODY) == Answers(paths).accounts.answer(real, ANYBODY)
+            assert kept.check_client.answer(now, ANYBODY) == KeptAnswers(paths).check_client.answer(real, ANYBODY)
+            assert kept.accounts.answer(now, ANYBODY) == KeptAnswers(paths).accounts.answer(real, ANYBODY)
     for name in names:  # whoever ends the processes expects them
         paths.runtime(name).mkdir(parents=True, exist_ok=True)
 

@@ -20,7 +20,7 @@ from typing import BinaryIO, Protocol
 from urllib.parse import quote
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.ilink.consumers import Consumer, Consumers
+from wxcontroller.client.ilink.consumers import Consumer, ConsumerBook
 from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry
@@ -97,7 +97,7 @@ class Cdn:
 
     config: ClientConfig
     log: EventLog
-    consumers: Consumers
+    consumers: ConsumerBook
     seals: Seals
 
     # -- down

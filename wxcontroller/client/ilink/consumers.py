@@ -158,7 +158,7 @@ class Consumer:
         return True
 
 
-class Consumers:
+class ConsumerBook:
     """The account's consumers."""
 
     def __init__(self, log: EventLog, rows: Sequence[ConsumerRow]) -> None:

@@ -9,10 +9,10 @@ from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.ilink.consumers import NAME, Consumer, ConsumerOptions, Consumers
+from wxcontroller.client.ilink.consumers import NAME, Consumer, ConsumerBook, ConsumerOptions
 from wxcontroller.client.ilink.ids import HELPER_ID, Ids
 from wxcontroller.client.ilink.polling import Polling
-from wxcontroller.client.ilink.sending import Sending
+from wxcontroller.client.ilink.sending import AgentSending
 from wxcontroller.client.store import consumers as tables
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.answers import Refused, refusal
@@ -30,10 +30,10 @@ class Management:
     """The calls."""
 
     parts: Parts
-    consumers: Consumers
+    consumers: ConsumerBook
     ids: Ids
     polling: Polling
-    sending: Sending
+    sending: AgentSending
 
     async def listed(self, _: web.Request) -> web.StreamResponse:
         """GET: all of them."""

@@ -12,7 +12,7 @@ import struct
 import time
 from dataclasses import dataclass, field
 
-from wxcontroller.client.ilink.consumers import Consumer, Consumers
+from wxcontroller.client.ilink.consumers import Consumer, ConsumerBook
 from wxcontroller.client.ilink.messages import TYPES, MessageMapping
 from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.store.eventlog import EventLog
@@ -34,7 +34,7 @@ class Polling:
     """Answers polls, one at a time for each consumer."""
 
     log: EventLog
-    consumers: Consumers
+    consumers: ConsumerBook
     mapping: MessageMapping
     seals: Seals
     _polls: dict[str, asyncio.Event] = field(default_factory=dict)  # set: another poll of this consumer has come

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field, replace
 
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.ilink.cdn import AgentFile, Cdn
-from wxcontroller.client.ilink.consumers import Consumer, Consumers, WhenHeld
+from wxcontroller.client.ilink.consumers import Consumer, ConsumerBook, WhenHeld
 from wxcontroller.client.ilink.contexts import context_of
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
@@ -102,11 +102,11 @@ class _Verdict:
 
 
 @dataclass(slots=True)
-class Sending:
+class AgentSending:
     """Answers sendmessage."""
 
     parts: Parts
-    consumers: Consumers
+    consumers: ConsumerBook
     ids: Ids
     seals: Seals
     cdn: Cdn

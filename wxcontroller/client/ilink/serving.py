@@ -12,13 +12,13 @@ from aiohttp import web
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.ilink.cdn import Cdn, NotTaken
-from wxcontroller.client.ilink.consumers import NAME, Consumer, Consumers
+from wxcontroller.client.ilink.consumers import NAME, Consumer, ConsumerBook
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.management import Management
 from wxcontroller.client.ilink.messages import MessageMapping
 from wxcontroller.client.ilink.polling import HOLD_SECONDS, SESSION_OVER, Polling
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.ilink.sending import ANSWER_SECONDS, Sending
+from wxcontroller.client.ilink.sending import ANSWER_SECONDS, AgentSending
 from wxcontroller.client.store import consumers as tables
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.v1.typing import Typing
@@ -40,12 +40,12 @@ class Serving:
     """Answers requests under ``/ilink/``; ``management`` is what administrators call."""
 
     parts: Parts
-    consumers: Consumers
+    consumers: ConsumerBook
     ids: Ids
     seals: Seals
     cdn: Cdn
     polling: Polling
-    sending: Sending
+    sending: AgentSending
     management: Management
     typing: Typing
     _sent: dict[str, deque[float]] = field(default_factory=dict)  # when, by consumer
@@ -212,9 +212,9 @@ async def load(parts: Parts) -> Serving:
     """Return what serves the iLink API of an account, with what earlier processes stored. Raises Unavailable."""
     rows, key, known = await parts.log.read(lambda db: (tables.consumers(db), tables.key(db), tables.peer_ids(db)))
     seals = Seals(key or await parts.log.write(tables.make_key))
-    consumers = Consumers(parts.log, rows)
+    consumers = ConsumerBook(parts.log, rows)
     ids, cdn = Ids(parts.log, parts.roster, known), Cdn(parts.config, parts.log, consumers, seals)
     polling = Polling(parts.log, consumers, MessageMapping(parts.config.name.name, ids, seals, cdn), seals)
-    sending = Sending(parts, consumers, ids, seals, cdn)
+    sending = AgentSending(parts, consumers, ids, seals, cdn)
     management = Management(parts, consumers, ids, polling, sending)
     return Serving(parts, consumers, ids, seals, cdn, polling, sending, management, Typing(parts))

@@ -89,7 +89,7 @@ class Found:
 
 
 @dataclass(frozen=True, slots=True)
-class Page:
+class HistoryPage:
     """Messages in order; whether there are more in the direction of reading; whether all of the log is indexed."""
 
     found: Sequence[Found]
@@ -134,7 +134,7 @@ def note_recall(db: sqlite3.Connection, seq: int) -> None:
     db.execute("UPDATE messages SET verdict = ? WHERE seq = ?", (f"delivered {RECALLED}", seq))
 
 
-def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int | None, most: int) -> Page:
+def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int | None, most: int) -> HistoryPage:
     """Return the ``most`` messages next to a sequence, of all chats or of one by its ids.
 
     They are those before ``before`` (0: the newest), or with ``after`` those after that.
@@ -151,7 +151,7 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
     found.sort(key=lambda one: one.seq, reverse=after is None)
     wanted = found[:most]
     wanted.sort(key=lambda one: one.seq)
-    return Page(wanted, len(found) > most, _unindexed(db) == 0)
+    return HistoryPage(wanted, len(found) > most, _unindexed(db) == 0)
 
 
 def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:

@@ -29,7 +29,7 @@ from wxcontroller.drivers.base import KeepsUser
 
 if TYPE_CHECKING:
     from wxcontroller.client.v1.messages import Messages
-    from wxcontroller.client.v1.people import People
+    from wxcontroller.client.v1.people import PeopleCalls
     from wxcontroller.client.v1.trials import Trials
 
 # A few requests to WeChat. The controller waits for the answer, and a person for the controller.
@@ -74,10 +74,10 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
         return Messages(parts)
 
     @cache
-    def people() -> "People":
-        from wxcontroller.client.v1.people import People
+    def people() -> "PeopleCalls":
+        from wxcontroller.client.v1.people import PeopleCalls
 
-        return People(parts)
+        return PeopleCalls(parts)
 
     @cache
     def trials() -> "Trials":

@@ -82,11 +82,11 @@ class Messages:
         before, after = query.get("before"), query.get("after")
         log = self._parts.log
 
-        def read(db: sqlite3.Connection) -> tuple[str, history.Page]:
+        def read(db: sqlite3.Connection) -> tuple[str, history.HistoryPage]:
             name = events.name_of(db)
             below = _seq(name, before, "before") if before is not None else 0
             if before is not None and not below:
-                return name, history.Page((), False, True)  # nothing is before the beginning of this log
+                return name, history.HistoryPage((), False, True)  # nothing is before the beginning of this log
             above = _seq(name, after, "after") if after is not None else None
             return name, history.page(db, chats, below, above, most)
 

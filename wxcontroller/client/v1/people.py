@@ -15,7 +15,7 @@ from wxcontroller.openwx.described_messages import PAGE_PEOPLE
 from wxcontroller.openwx.objects import member_displayname
 
 
-class People:
+class PeopleCalls:
     """The calls. ``parts`` are the running account's."""
 
     def __init__(self, parts: Parts) -> None:

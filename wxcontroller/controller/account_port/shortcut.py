@@ -24,7 +24,7 @@ from wxcontroller.controller.admission import claim_of_caller
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.gate import ANYBODY, Caller
 from wxcontroller.controller.headers import added
-from wxcontroller.controller.metrics.requests import Part, Requests
+from wxcontroller.controller.metrics.requests import RequestFigures, RequestPart
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.core import access
 from wxcontroller.core.access import Endpoint, Scope
@@ -149,7 +149,7 @@ def read_block(block: bytes, settings: Settings) -> HeaderBlock | None:
 class AccountShortcut:
     """The shortcut of the controller's port (``openwx.connection.Shortcut``)."""
 
-    def __init__(self, shared: Context, requests: Requests) -> None:
+    def __init__(self, shared: Context, requests: RequestFigures) -> None:
         self.requests = requests
         self.backends = Backends(shared.accounts.registry)
         self.shared = shared
@@ -451,7 +451,7 @@ class ProxiedExchange:
 
     def _end(self, status: int) -> None:
         self._place.__exit__()
-        self._shortcut.requests.note(Part.OPENWX, status, time.monotonic() - self._began)
+        self._shortcut.requests.note(RequestPart.OPENWX, status, time.monotonic() - self._began)
 
     def _hand_over(self, problem: NotAnswering) -> None:
         """Have the usual way answer the request: it knows what to say."""

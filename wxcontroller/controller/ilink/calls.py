@@ -20,7 +20,7 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.ilink.answers import FAILED, NO_TICKET, NOT_SENT, answer, failure, session_over
 from wxcontroller.controller.ilink.origin import base_url
-from wxcontroller.controller.ilink.tokens import Consumer
+from wxcontroller.controller.ilink.tokens import TokenHolder
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import UnknownAccount
@@ -105,7 +105,7 @@ async def call(request: web.Request) -> web.Response:
         return _without_answer(name, problem)
 
 
-async def _poll(request: web.Request, shared: Context, consumer: Consumer, body: bytes) -> web.Response:
+async def _poll(request: web.Request, shared: Context, consumer: TokenHolder, body: bytes) -> web.Response:
     agents, token = request.app[AGENTS], consumer.token.id
     replaced = agents.begin_poll(token)
 
@@ -129,7 +129,7 @@ async def _poll(request: web.Request, shared: Context, consumer: Consumer, body:
         agents.end_poll(token, replaced)
 
 
-async def _updates(request: web.Request, shared: Context, consumer: Consumer, body: bytes) -> web.Response:
+async def _updates(request: web.Request, shared: Context, consumer: TokenHolder, body: bytes) -> web.Response:
     """Return the account's answer, or nothing new if it gives none for as long as a poll is held."""
     loop = asyncio.get_running_loop()
     end = loop.time() + _HOLD_SECONDS
@@ -152,7 +152,7 @@ def _nothing(body: bytes) -> web.Response:
 
 
 async def _passed_on(
-    request: web.Request, shared: Context, consumer: Consumer, body: bytes, seconds: float
+    request: web.Request, shared: Context, consumer: TokenHolder, body: bytes, seconds: float
 ) -> web.Response:
     """Return the account's answer. Raises PortFailure and UnknownAccount."""
     account = shared.accounts.account(consumer.instance)

@@ -21,7 +21,7 @@ _CONSUMER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 
 @dataclass(frozen=True, slots=True)
-class Consumer:
+class TokenHolder:
     """Whose a token is: an account, by its instance, and a consumer's name."""
 
     instance: str
@@ -52,7 +52,7 @@ class ConsumerTokens:
         """The tokens at this moment, also expired ones."""
         return self._book.current()
 
-    def consumer(self, token_id: str) -> Consumer | None:
+    def consumer(self, token_id: str) -> TokenHolder | None:
         """Return the consumer that a token is for."""
         token = self.tokens.by_id.get(token_id)
         return None if token is None else _consumer(token)
@@ -62,10 +62,10 @@ class ConsumerTokens:
         consumers = map(_consumer, self.tokens.by_id.values())
         return {each.name: each.token for each in consumers if each.instance == instance}
 
-    def find(self, instance: str, name: str) -> Consumer | None:
+    def find(self, instance: str, name: str) -> TokenHolder | None:
         """Return a consumer whose token is good."""
         token = self.of_account(instance).get(name)
-        return None if token is None or token.expired(time.time()) else Consumer(instance, name, token)
+        return None if token is None or token.expired(time.time()) else TokenHolder(instance, name, token)
 
     async def issue(self, account: Account, name: str, expires: int | None = None) -> tuple[str, Token]:
         """Make a consumer's token and end the one it had; return its text, which is kept nowhere.
@@ -88,6 +88,6 @@ class ConsumerTokens:
         return [_consumer(token).name for token in gone]
 
 
-def _consumer(token: Token) -> Consumer:
+def _consumer(token: Token) -> TokenHolder:
     instance, _, name = token.name.partition(".")
-    return Consumer(instance, name, token)
+    return TokenHolder(instance, name, token)

@@ -16,7 +16,7 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.gate import Caller
-from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, SLOTS, TOOLS, UNTRUSTED, Call
+from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, SLOTS, TOOLS, UNTRUSTED, ToolCall
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, read_json, text
@@ -171,7 +171,7 @@ async def _called(request: web.Request, who: Caller, params: JsonObject) -> Json
     try:
         if wrong := tool.complaint(arguments):
             return _failure(f"{wrong}; see the tool's inputSchema")
-        return {"content": list[JsonValue](await tool.run(Call(request, who, arguments))), "isError": False}
+        return {"content": list[JsonValue](await tool.run(ToolCall(request, who, arguments))), "isError": False}
     except WxError as problem:
         return _failure("; ".join(filter(None, (str(problem.text), str(problem.remedy_text)))))
 

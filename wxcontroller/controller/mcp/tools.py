@@ -46,7 +46,7 @@ SLOTS = web.AppKey("mcp_media_slots", asyncio.Semaphore)
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class ToolCall:
     """A call of a tool: by whom, and with which arguments, which fit the tool's schema."""
 
     request: web.Request
@@ -77,7 +77,7 @@ class Tool:
     scope: Scope
     title: str
     meaning: str
-    run: Callable[[Call], Awaitable[Content]]
+    run: Callable[[ToolCall], Awaitable[Content]]
     fields: Mapping[str, JsonObject] = field(default_factory=dict)
     required: int = 1
 
@@ -137,7 +137,7 @@ def _without_nulls(found: JsonObject) -> JsonObject:
     return {name: value for name, value in found.items() if value is not None}
 
 
-async def _list_accounts(call: Call) -> Content:
+async def _list_accounts(call: ToolCall) -> Content:
     shown = ("name", "driver", "condition", "severity", "login_state", "status", "user", "qrcode", "advice")
     found: list[JsonValue] = []
     for view in await call.shared.accounts.views():
@@ -147,7 +147,7 @@ async def _list_accounts(call: Call) -> Content:
     return [_said({"accounts": found})]
 
 
-async def _find_people(call: Call) -> Content:
+async def _find_people(call: ToolCall) -> Content:
     most = call.arguments.get("limit", 50)
     query = {"limit": str(most), **({"q": call.text("query")} if call.text("query") else {})}
     name = call.account()
@@ -159,7 +159,7 @@ async def _find_people(call: Call) -> Content:
     return [_said(found)]
 
 
-async def _read_messages(call: Call) -> Content:
+async def _read_messages(call: ToolCall) -> Content:
     query = {"limit": str(call.arguments.get("limit", 30))}
     query |= {name: call.text(name) for name in ("chat", "after") if call.text(name)}
     answer = await _ask(call, call.account(), f"/v1/messages?{urlencode(query)}")
@@ -183,7 +183,7 @@ def _file_of(url: str) -> str | None:
     return url.rpartition("/")[2] or None
 
 
-async def _send_message(call: Call) -> Content:
+async def _send_message(call: ToolCall) -> Content:
     sent = {name: value for name, value in call.arguments.items() if name not in ("account", "idempotency_key")}
     key = call.text("idempotency_key")
     headers = {"Content-Type": "application/json", **({"Idempotency-Key": key} if key else {})}
@@ -195,7 +195,7 @@ async def _send_message(call: Call) -> Content:
     return [_said(_without_nulls(answer))]
 
 
-async def _get_media(call: Call) -> Content:
+async def _get_media(call: ToolCall) -> Content:
     name, file = call.account(), call.text("file")
     path = f"/v1/media/{quote(file, safe='')}"
     slots = call.request.app[SLOTS]
@@ -210,7 +210,7 @@ async def _get_media(call: Call) -> Content:
     return [{"type": "resource", "resource": {"uri": uri, "mimeType": kind, "blob": data}}]
 
 
-async def _get_login_code(call: Call) -> Content:
+async def _get_login_code(call: ToolCall) -> Content:
     view = await call.shared.accounts.require(call.account())
     image = call.shared.accounts.state_files.qrcode(view.instance) if view.has_qrcode else None
     if view.has_qrcode and view.qrcode_link:
@@ -293,7 +293,7 @@ TOOLS: Mapping[str, Tool] = {
 
 
 async def _ask(
-    call: Call,
+    call: ToolCall,
     name: str,
     target: str,
     method: str = "GET",
@@ -314,7 +314,7 @@ def object_of(content: bytes) -> JsonObject:
 
 
 async def _fetch(
-    call: Call,
+    call: ToolCall,
     name: str,
     target: str,
     most: int,

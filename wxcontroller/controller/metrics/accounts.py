@@ -48,7 +48,7 @@ _RESULTS = (("delivered", "delivered"), ("failed", "failed"), ("dead", "refused"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Accounts(Collector):
+class AccountFigures(Collector):
     """All accounts at one moment: ``views`` of all, and by instance the status of those that run."""
 
     views: Sequence[View]

@@ -30,7 +30,7 @@ _COUNTERS = (
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Consumers(Collector):
+class ConsumerFigures(Collector):
     """The consumers of accounts at one moment: ``answers`` are the accounts' statuses by instance."""
 
     accounts: Sequence[Account]

@@ -19,7 +19,7 @@ from wxcontroller.openwx.connection import handed_over
 _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 
 
-class Part(StrEnum):
+class RequestPart(StrEnum):
     """A part of the API. Long polls and streams are apart: how long they take says nothing about health."""
 
     OPENWX = "openwx"
@@ -32,7 +32,7 @@ class Part(StrEnum):
     OTHER = "other"  # the page, and paths that are not there
 
     @classmethod
-    def of(cls, path: str, method: str = "GET") -> "Part":
+    def of(cls, path: str, method: str = "GET") -> "RequestPart":
         if call_path(path.removesuffix("/")) in _WAITING or path.endswith(_AGENTS_POLLS):
             return cls.WAITING
         if path.startswith("/openwx"):
@@ -64,17 +64,17 @@ class _Counts:
         self.seconds = 0.0
 
 
-class Requests(Collector):
+class RequestFigures(Collector):
     """Counts requests. One a controller; ``registry`` is where its figures are told.
 
     The library's own counters take more time than passing a request on may.
     """
 
     def __init__(self, registry: CollectorRegistry) -> None:
-        self._counts = {part: _Counts() for part in Part}
+        self._counts = {part: _Counts() for part in RequestPart}
         registry.register(self)
 
-    def note(self, part: Part, status: int, seconds: float) -> None:
+    def note(self, part: RequestPart, status: int, seconds: float) -> None:
         """Note an answer; ``status`` 0 when there was none."""
         counts = self._counts[part]
         counts.codes[status // 100 - 1 if 100 <= status < 600 else -1] += 1
@@ -117,4 +117,4 @@ class Requests(Collector):
             status = problem.status
             raise
         finally:
-            self.note(Part.of(request.path, request.method), status, time.monotonic() - began)
+            self.note(RequestPart.of(request.path, request.method), status, time.monotonic() - began)

@@ -14,9 +14,9 @@ from wxcontroller import __version__
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.metrics.accounts import Accounts
-from wxcontroller.controller.metrics.consumers import Consumers
-from wxcontroller.controller.metrics.requests import Requests
+from wxcontroller.controller.metrics.accounts import AccountFigures
+from wxcontroller.controller.metrics.consumers import ConsumerFigures
+from wxcontroller.controller.metrics.requests import RequestFigures
 from wxcontroller.core.errors import UnitFailed
 
 
@@ -45,7 +45,7 @@ class Figures:
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         Info("wxcontroller_build", "The program's version.", registry=self.registry).info({"version": __version__})
-        self.requests = Requests(self.registry)
+        self.requests = RequestFigures(self.registry)
         self.notifications: Counter[tuple[str, str]] = Counter()  # by dialect and state
         self.registry.register(_Notifications(self.notifications))
         self._readers = Gauge("wxcontroller_event_readers", "Readers of /v1/events.", registry=self.registry)
@@ -86,8 +86,8 @@ async def metrics(request: web.Request) -> web.Response:
         running = [view.account for view in views if view.unit.has_process]
         seconds = shared.settings.limits.account_answer_seconds
         await ask_all(shared.ports, running, answers.__setitem__, seconds=seconds)
-        registry.register(Accounts(views, answers))
-        registry.register(Consumers(running, answers, shared.gate.consumers))
+        registry.register(AccountFigures(views, answers))
+        registry.register(ConsumerFigures(running, answers, shared.gate.consumers))
     encode, content_type = choose_encoder(request.headers.get("Accept", ""))
     # Of hundreds of accounts these are a megabyte: requests must not wait for it.
     body = await asyncio.to_thread(encode, registry)

@@ -24,9 +24,9 @@ from wxcontroller.controller.errors import Refused
 from wxcontroller.controller.metrics.serve import FIGURES
 from wxcontroller.controller.notify import answers, reading
 from wxcontroller.controller.notify.notification import Notification
-from wxcontroller.controller.notify.reading import Received
+from wxcontroller.controller.notify.reading import ReceivedNotification
 from wxcontroller.controller.notify.repeats import REPEAT_SECONDS, Repeats
-from wxcontroller.controller.notify.sending import REFUSED, Sender, Verdict, new_key
+from wxcontroller.controller.notify.sending import REFUSED, NotifyVerdict, TargetSender, new_key
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text
@@ -38,8 +38,8 @@ TARGET_BURST = 60
 TARGET_SECONDS = 1.0
 _TOPIC = "[A-Za-z0-9_-]{1,64}"
 _RESERVED = "openwx|v1|page|metrics|notify|ilink|for|mcp"
-_Read = Callable[[web.Request], Awaitable[Received]]
-_Answer = Callable[[str, Notification, Verdict], web.Response]
+_Read = Callable[[web.Request], Awaitable[ReceivedNotification]]
+_Answer = Callable[[str, Notification, NotifyVerdict], web.Response]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +79,12 @@ class Notifications:
         self, shared: Context, counts: Counter[tuple[str, str]], repeat_seconds: float = REPEAT_SECONDS
     ) -> None:
         self._shared = shared
-        self._sender = Sender(shared.accounts.registry, shared.ports)
+        self._sender = TargetSender(shared.accounts.registry, shared.ports)
         self._buckets: dict[str, _Bucket] = {}
         self.repeats = Repeats(shared.accounts.paths.notify_repeats, self._send, repeat_seconds)
         self.counts = counts
 
-    async def take(self, target: NotifyTarget, notification: Notification) -> tuple[Verdict, bool]:
+    async def take(self, target: NotifyTarget, notification: Notification) -> tuple[NotifyVerdict, bool]:
         """Send a notification, or count it with equal ones; return what became of it, and whether it was counted."""
         content, attachment = notification.text, notification.attachment
         if attachment is not None:
@@ -94,10 +94,10 @@ class Notifications:
             return await sent, False
         return await self.repeats.send(target.id, content, notification.is_urgent)
 
-    async def _send(self, identity: str, content: str, urgent: bool, key: str) -> Verdict:
+    async def _send(self, identity: str, content: str, urgent: bool, key: str) -> NotifyVerdict:
         target = self._shared.gate.targets.by_id.get(identity)
         if target is None:
-            return Verdict(REFUSED, Text(N_("the target was removed")))
+            return NotifyVerdict(REFUSED, Text(N_("the target was removed")))
         if wait := self._wait(identity):
             return _too_many(wait)
         return await self._sender.send(target, content, urgent, None, key)
@@ -170,10 +170,10 @@ def _hold_to_target(request: web.Request, name: str) -> NotifyTarget:
     return target
 
 
-def _too_many(wait: float) -> Verdict:
+def _too_many(wait: float) -> NotifyVerdict:
     seconds = math.ceil(wait)
     words = Text(N_("too many notifications; try again in {seconds} s"), seconds=seconds)
-    return Verdict(REFUSED, words, status=429, passing=True, retry_after=seconds)
+    return NotifyVerdict(REFUSED, words, status=429, passing=True, retry_after=seconds)
 
 
 def _too_large(shared: Context) -> Refused:

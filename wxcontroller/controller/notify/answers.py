@@ -8,7 +8,7 @@ from aiohttp import web
 
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.notify.notification import Notification
-from wxcontroller.controller.notify.sending import Verdict
+from wxcontroller.controller.notify.sending import NotifyVerdict
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import text_fields
@@ -17,7 +17,7 @@ from wxcontroller.core.messages import text_fields
 _EXPIRES_SECONDS = 12 * 3600
 
 
-def ntfy(target: str, notification: Notification, verdict: Verdict) -> web.Response:
+def ntfy(target: str, notification: Notification, verdict: NotifyVerdict) -> web.Response:
     """Return ntfy's message, or its form of an error."""
     if verdict.refused:
         return _ntfy_failure(verdict.status, str(verdict.reason), _state(verdict))
@@ -48,7 +48,7 @@ def _ntfy_failure(status: int, words: str, more: JsonObject) -> web.Response:
     return json_response({**answer, **more}, status)
 
 
-def gotify(_: str, notification: Notification, verdict: Verdict) -> web.Response:
+def gotify(_: str, notification: Notification, verdict: NotifyVerdict) -> web.Response:
     """Return Gotify's message, or its form of an error."""
     if verdict.refused:
         return _gotify_failure(verdict.status, str(verdict.reason), _state(verdict))
@@ -75,7 +75,7 @@ def _gotify_failure(status: int, words: str, more: JsonObject) -> web.Response:
     return json_response({**answer, **more}, status)
 
 
-def _state(verdict: Verdict) -> JsonObject:
+def _state(verdict: NotifyVerdict) -> JsonObject:
     send: JsonObject = {"send_id": verdict.id} if verdict.id else {}
     reason = text_fields(reason=verdict.reason) if verdict.reason else {}
     return {"state": verdict.state, **reason, **send}

@@ -60,7 +60,7 @@ _FORMS = (parameters.URLENCODED, "multipart/form-data")
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedNotification:
     """A notification, and the target that its body names, "" where the path does."""
 
     notification: Notification
@@ -68,7 +68,7 @@ class Received:
 
 
 @dataclass(frozen=True, slots=True)
-class Head:
+class PublishFields:
     """The fields in a request's headers and query, by ntfy's names."""
 
     fields: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -77,7 +77,7 @@ class Head:
         return self.fields.get(name, "")
 
 
-async def ntfy(request: web.Request) -> Received:
+async def ntfy(request: web.Request) -> ReceivedNotification:
     """Read a request to a target's own path: ntfy's, a form, JSON, or a webhook.
 
     Raises BadNotification, BadParameter, HTTPRequestEntityTooLarge, HTTPRequestTimeout and Busy.
@@ -94,10 +94,10 @@ async def ntfy(request: web.Request) -> Received:
         found = Notification(attachment=Attachment(name, body))
     else:
         found = await _from_body(request.headers.get("Content-Type", ""), body)
-    return Received(checked(_with_head(found, head)))
+    return ReceivedNotification(checked(_with_head(found, head)))
 
 
-async def ntfy_json(request: web.Request) -> Received:
+async def ntfy_json(request: web.Request) -> ReceivedNotification:
     """Read ntfy's JSON at the server's root. Raises as ``ntfy``."""
     body = await _json(await whole(request, TEXT_BODY_BYTES))
     topic = text(body.get("topic"))
@@ -105,10 +105,10 @@ async def ntfy_json(request: web.Request) -> Received:
         raise BadNotification(N_("the JSON object has no topic"), N_("topic is the name of the target"))
     if text(body.get("delay")):
         raise BadNotification(N_("notifications are sent immediately; a delay is not supported"), N_("leave it out"))
-    return Received(checked(_of_fields(body)), topic)
+    return ReceivedNotification(checked(_of_fields(body)), topic)
 
 
-async def gotify(request: web.Request) -> Received:
+async def gotify(request: web.Request) -> ReceivedNotification:
     """Read Gotify's message, JSON or a form. Raises as ``ntfy``."""
     kind, body = request.headers.get("Content-Type", ""), await whole(request, TEXT_BODY_BYTES)
     if _kind_of(kind) in _FORMS:
@@ -120,7 +120,7 @@ async def gotify(request: web.Request) -> Received:
     number = _number(given)
     if given not in (None, "") and number is None:
         raise BadNotification(N_("the priority is not a number"), N_("Gotify's priorities are 0 to 10"))
-    return Received(
+    return ReceivedNotification(
         checked(
             Notification(
                 message=text(fields.get("message")),
@@ -132,7 +132,7 @@ async def gotify(request: web.Request) -> Received:
     )
 
 
-def _head(request: web.Request) -> Head:
+def _head(request: web.Request) -> PublishFields:
     query = dict(parameters.query_pairs(parameters.query_of(request.raw_path)))
     lowered = {name.lower(): value for name, value in query.items()}
     found: dict[str, str] = {}
@@ -143,7 +143,7 @@ def _head(request: web.Request) -> Head:
             if value:
                 found[name] = value
                 break
-    return Head(found)
+    return PublishFields(found)
 
 
 def _header(value: str) -> str:
@@ -157,7 +157,7 @@ def _header(value: str) -> str:
         return value.strip()
 
 
-def _with_head(found: Notification, head: Head) -> Notification:
+def _with_head(found: Notification, head: PublishFields) -> Notification:
     """Add what headers and query say; they count more than the body."""
     url = head.get("attach")
     if url and not _WEB.fullmatch(url):

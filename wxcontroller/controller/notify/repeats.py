@@ -18,7 +18,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.controller.notify.sending import REFUSED, UNKNOWN, WAITING, Verdict, new_key
+from wxcontroller.controller.notify.sending import REFUSED, UNKNOWN, WAITING, NotifyVerdict, new_key
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
@@ -35,7 +35,7 @@ _RETRY_SECONDS = 30.0
 _FILE_BYTES = 64 << 20
 _MODE = 0o600
 
-Send = Callable[[str, str, bool, str], Coroutine[None, None, Verdict]]
+Send = Callable[[str, str, bool, str], Coroutine[None, None, NotifyVerdict]]
 
 
 @dataclass(slots=True)
@@ -48,7 +48,7 @@ class Repeat:
     count: int = 0
     urgent: bool = False
     key: str = field(default_factory=new_key)
-    first: "asyncio.Task[Verdict] | None" = None
+    first: "asyncio.Task[NotifyVerdict] | None" = None
 
     def as_json(self) -> JsonObject:
         return {
@@ -81,12 +81,12 @@ class Repeats:
         self.seconds = seconds
         self._recent: dict[tuple[str, str], Repeat] = {}
         self._due: list[Repeat] = []
-        self._tasks: set[asyncio.Task[Verdict]] = set()
+        self._tasks: set[asyncio.Task[NotifyVerdict]] = set()
         self._news = asyncio.Event()
         self._writing = asyncio.Lock()
         self._changes = self._written = 0
 
-    async def send(self, target: str, content: str, urgent: bool) -> tuple[Verdict, bool]:
+    async def send(self, target: str, content: str, urgent: bool) -> tuple[NotifyVerdict, bool]:
         """Send a text, or count it; return what became of it, and whether it was counted. Raises OSError."""
         found = self._recent.get((target, content))
         if found is None or found.first is None or time.time() >= found.since + self.seconds:
@@ -96,13 +96,13 @@ class Repeats:
             return verdict, False
         await self._counted(found, urgent)
         words = N_("the same text was sent within the last minute; it follows with its count")
-        return Verdict(WAITING, Text(words)), True
+        return NotifyVerdict(WAITING, Text(words)), True
 
     def look(self) -> None:
         """Look now for counts that can be sent."""
         self._news.set()
 
-    async def _first(self, target: str, content: str, urgent: bool) -> Verdict:
+    async def _first(self, target: str, content: str, urgent: bool) -> NotifyVerdict:
         self._forget()
         repeat = Repeat(target, content, time.time(), urgent=urgent)
         task = asyncio.create_task(self._send(target, content, urgent, new_key()))

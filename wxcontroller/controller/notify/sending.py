@@ -34,7 +34,7 @@ REFUSED, UNKNOWN, WAITING = "refused", "unknown", "waiting"
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class NotifyVerdict:
     """What became of a notification: the ``state`` of its send, why if it is not simply sent, and the send's id.
 
     ``status`` is the HTTP status of a refusal, ``retry_after`` after how many seconds it may end. ``passing``: it may
@@ -54,7 +54,7 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class TargetSender:
     """Sends to targets."""
 
     registry: Registry
@@ -62,7 +62,7 @@ class Sender:
 
     async def send(
         self, target: NotifyTarget, content: str, urgent: bool, attachment: Attachment | None, key: str
-    ) -> Verdict:
+    ) -> NotifyVerdict:
         """Send to a target and return what became of it, after ANSWER_SECONDS at the latest. Raises nothing.
 
         Args:
@@ -82,13 +82,13 @@ class Sender:
             fields["urgent"] = "1"
         latest = asyncio.get_running_loop().time() + ANSWER_SECONDS
         answer = await self._sent(account, target, {**fields, "id": target.peer}, attachment, key, latest)
-        if isinstance(answer, Verdict) or integer(answer.get("code")) != _NOT_FOUND:
-            return answer if isinstance(answer, Verdict) else _verdict(answer)
+        if isinstance(answer, NotifyVerdict) or integer(answer.get("code")) != _NOT_FOUND:
+            return answer if isinstance(answer, NotifyVerdict) else _verdict(answer)
         found = await self._search(account, target)
-        if isinstance(found, Verdict):
+        if isinstance(found, NotifyVerdict):
             return found
         answer = await self._sent(account, target, {**fields, "id": found}, attachment, f"{key}-2", latest)
-        return answer if isinstance(answer, Verdict) else _verdict(answer)
+        return answer if isinstance(answer, NotifyVerdict) else _verdict(answer)
 
     async def _sent(
         self,
@@ -98,7 +98,7 @@ class Sender:
         attachment: Attachment | None,
         key: str,
         latest: float,
-    ) -> JsonObject | Verdict:
+    ) -> JsonObject | NotifyVerdict:
         """Make the call, again if no answer came; return the answer, or what is known without one."""
         path = "/openwx/send_group_message" if target.is_group else "/openwx/send_friend_message"
         loop, lost = asyncio.get_running_loop(), NOTHING
@@ -110,21 +110,21 @@ class Sender:
                 )
             except NotRunning as problem:
                 if not lost:
-                    return Verdict(REFUSED, problem.text, passing=True)
+                    return NotifyVerdict(REFUSED, problem.text, passing=True)
             except NotAnswering as problem:
                 if problem.timed_out:
-                    return Verdict(WAITING, Text(N_("there is no result yet; the message stays in the queue")))
+                    return NotifyVerdict(WAITING, Text(N_("there is no result yet; the message stays in the queue")))
                 lost = problem.text
             else:
                 answer = obj(_json(content))
                 if isinstance(answer.get("code"), int):
                     return answer
-                return Verdict(UNKNOWN, Text(N_("the account's program returned a response without a code")))
+                return NotifyVerdict(UNKNOWN, Text(N_("the account's program returned a response without a code")))
             if loop.time() + _PAUSE >= latest:
-                return Verdict(UNKNOWN, lost)
+                return NotifyVerdict(UNKNOWN, lost)
             await asyncio.sleep(_PAUSE)
 
-    async def _search(self, account: Account, target: NotifyTarget) -> str | Verdict:
+    async def _search(self, account: Account, target: NotifyTarget) -> str | NotifyVerdict:
         """Return the id of the only one with the peer's name."""
         call, keys = ("search_group", _GROUP_KEYS) if target.is_group else ("search_friend", _FRIEND_KEYS)
         for key in keys:
@@ -132,7 +132,7 @@ class Sender:
             try:
                 _, content = await self.ports.exchange(account, path, _SEARCH_SECONDS, Scope.READ, "GET")
             except PortFailure as problem:
-                return Verdict(REFUSED, problem.text, passing=True)
+                return NotifyVerdict(REFUSED, problem.text, passing=True)
             ids = [text(member(one, "id")) for one in items(_json(content))]
             if len(ids) > 1:
                 return _refused(
@@ -158,22 +158,22 @@ def new_key() -> str:
     return f"notify-{uuid.uuid4()}"
 
 
-def _verdict(answer: JsonObject) -> Verdict:
+def _verdict(answer: JsonObject) -> NotifyVerdict:
     """Return what an account's answer to a send says. Routes without reply windows give no state."""
     code, state, identity = integer(answer.get("code"), -1), text(answer.get("state")), text(answer.get("id"))
     why = verbatim(one_line(answer.get("status"))) if answer.get("status") else NOTHING
     if code == 0:
         done = state if state in ("delivered", "accepted") else "delivered" if identity else "accepted"
-        return Verdict(done, id=identity)
+        return NotifyVerdict(done, id=identity)
     if code == _QUEUED:
-        return Verdict("held" if state == "held" else WAITING, why, identity)
+        return NotifyVerdict("held" if state == "held" else WAITING, why, identity)
     if state == UNKNOWN or text(answer.get("status")) == _UNKNOWN_WORD:
-        return Verdict(UNKNOWN, verbatim(one_line(answer.get("reason"))))
-    return Verdict(REFUSED, why, passing=code == -3)  # -3: it is not logged in
+        return NotifyVerdict(UNKNOWN, verbatim(one_line(answer.get("reason"))))
+    return NotifyVerdict(REFUSED, why, passing=code == -3)  # -3: it is not logged in
 
 
-def _refused(message: str, **values: str) -> Verdict:
-    return Verdict(REFUSED, Text(message, **values))
+def _refused(message: str, **values: str) -> NotifyVerdict:
+    return NotifyVerdict(REFUSED, Text(message, **values))
 
 
 def _encoded(

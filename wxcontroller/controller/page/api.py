@@ -42,12 +42,12 @@ _ORDER = ("accounts", "talk", "happened", "alerts", "itself", "original")
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class ValueKind:
     """What a value is: a schema with a name, one of several or all of them, a list, an object, or a word."""
 
     name: str = ""
     joint: str = ""
-    parts: tuple["Kind", ...] = ()
+    parts: tuple["ValueKind", ...] = ()
     words: tuple[str, ...] = ()
 
 
@@ -59,15 +59,15 @@ class Named:
     place: str
     required: bool
     meaning: str
-    kind: Kind
+    kind: ValueKind
 
 
 @dataclass(frozen=True, slots=True)
-class Answers:
+class DocumentedStatuses:
     """The HTTP statuses that bring the same."""
 
     statuses: tuple[str, ...]
-    kinds: tuple[Kind, ...]
+    kinds: tuple[ValueKind, ...]
 
     @property
     def good(self) -> bool:
@@ -75,7 +75,7 @@ class Answers:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DocumentedCall:
     """What can be asked for at a path, by one method or by several that do the same; ``ids`` are its anchors."""
 
     ids: tuple[str, ...]
@@ -84,8 +84,8 @@ class Call:
     summary: str
     scope: str
     parameters: tuple[Named, ...]
-    body: Kind | None
-    answers: tuple[Answers, ...]
+    body: ValueKind | None
+    answers: tuple[DocumentedStatuses, ...]
 
     @property
     def destructive(self) -> bool:
@@ -97,13 +97,13 @@ class Call:
 
 
 @dataclass(frozen=True, slots=True)
-class Shape:
+class ValueShape:
     """One schema."""
 
     name: str
     meaning: str
     fields: tuple[Named, ...]
-    kind: Kind
+    kind: ValueKind
 
     @property
     def explained(self) -> bool:
@@ -149,8 +149,8 @@ def meanings() -> set[str]:
 
 
 @cache
-def _calls() -> tuple[Call, ...]:
-    found: dict[tuple[str, str], Call] = {}
+def _calls() -> tuple[DocumentedCall, ...]:
+    found: dict[tuple[str, str], DocumentedCall] = {}
     for path, operations in obj(openapi()["paths"]).items():
         for method, operation in obj(operations).items():
             call = _call(method.upper(), path, obj(operation))
@@ -162,10 +162,10 @@ def _calls() -> tuple[Call, ...]:
 
 
 @cache
-def _shapes() -> tuple[Shape, ...]:
+def _shapes() -> tuple[ValueShape, ...]:
     schemas = obj(obj(openapi()["components"])["schemas"])
     return tuple(
-        Shape(name, text(field(schema, "description")), tuple(_fields(obj(schema), "")), _kind(schema))
+        ValueShape(name, text(field(schema, "description")), tuple(_fields(obj(schema), "")), _kind(schema))
         for name, schema in sorted(schemas.items())
     )
 
@@ -174,7 +174,7 @@ def _part(path: str) -> str:
     return next(part for beginning, part in _PARTS if path.startswith(beginning))
 
 
-def _call(method: str, path: str, operation: JsonObject) -> Call:
+def _call(method: str, path: str, operation: JsonObject) -> DocumentedCall:
     scopes = [
         text(scope) for way in items(operation.get("security")) for each in obj(way).values() for scope in items(each)
     ]
@@ -195,7 +195,7 @@ def _call(method: str, path: str, operation: JsonObject) -> Call:
             body = _kind(schema)
         elif body is None:
             parameters += _fields(schema, "form")
-    return Call(
+    return DocumentedCall(
         (text(operation["operationId"]),),
         (method,),
         path,
@@ -207,17 +207,21 @@ def _call(method: str, path: str, operation: JsonObject) -> Call:
     )
 
 
-def _answers(responses: JsonObject) -> Iterator[Answers]:
-    by_kind: dict[tuple[Kind, ...], list[str]] = {}
+def _answers(responses: JsonObject) -> Iterator[DocumentedStatuses]:
+    by_kind: dict[tuple[ValueKind, ...], list[str]] = {}
     for status, response in responses.items():
         by_kind.setdefault(tuple(dict.fromkeys(_contents(response))), []).append(status)
     for kinds, statuses in by_kind.items():
-        yield Answers(tuple(statuses), kinds)
+        yield DocumentedStatuses(tuple(statuses), kinds)
 
 
-def _contents(response: JsonValue) -> Iterator[Kind]:
+def _contents(response: JsonValue) -> Iterator[ValueKind]:
     for content_type, content in obj(field(response, "content")).items():
-        yield _kind(field(content, "schema")) if content_type == "application/json" else Kind(words=(content_type,))
+        yield (
+            _kind(field(content, "schema"))
+            if content_type == "application/json"
+            else ValueKind(words=(content_type,))
+        )
 
 
 def _fields(schema: JsonObject, place: str) -> Iterator[Named]:
@@ -226,21 +230,21 @@ def _fields(schema: JsonObject, place: str) -> Iterator[Named]:
         yield Named(name, place, name in required, text(field(one, "description")), _kind(one))
 
 
-def _kind(schema: JsonValue) -> Kind:
+def _kind(schema: JsonValue) -> ValueKind:
     """Say a schema in few words."""
     found = obj(schema)
     if reference := text(found.get("$ref")):
-        return Kind(name=reference.rpartition("/")[2])
+        return ValueKind(name=reference.rpartition("/")[2])
     for word, joint in (("anyOf", "or"), ("allOf", "with")):
         if listed := items(found.get(word)):
             parts = tuple(dict.fromkeys(_kind(one) for one in listed))
-            return Kind(joint=joint, parts=parts) if len(parts) > 1 else parts[0]
+            return ValueKind(joint=joint, parts=parts) if len(parts) > 1 else parts[0]
     if types := items(found.get("type")):
-        return Kind(joint="or", parts=tuple(_kind({**found, "type": one}) for one in types))
+        return ValueKind(joint="or", parts=tuple(_kind({**found, "type": one}) for one in types))
     if allowed := items(found.get("enum")):
-        return Kind(joint="words", words=tuple(text(one) or str(one) for one in allowed))
+        return ValueKind(joint="words", words=tuple(text(one) or str(one) for one in allowed))
     if found.get("type") == "array":
-        return Kind(joint="list", parts=(_kind(found.get("items")),))
+        return ValueKind(joint="list", parts=(_kind(found.get("items")),))
     if fields := obj(found.get("properties")):
-        return Kind(joint="fields", words=tuple(fields), parts=tuple(map(_kind, fields.values())))
-    return Kind(words=(text(found.get("type"), ""),))
+        return ValueKind(joint="fields", words=tuple(fields), parts=tuple(map(_kind, fields.values())))
+    return ValueKind(words=(text(found.get("type"), ""),))

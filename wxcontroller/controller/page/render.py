@@ -14,7 +14,7 @@ from wxcontroller.core.messages import N_
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class OfferedRoute:
     """A route to WeChat as "Add account" offers it.
 
     ``driver`` is the option's value, ``short`` its name elsewhere, and ``scan`` the step with the phone.
@@ -29,7 +29,7 @@ class Route:
 
 # The first one is preselected. docs/routes.md has more of each.
 ROUTES = (
-    Route(
+    OfferedRoute(
         "ilink",
         N_("Official bot API"),
         N_("iLink"),
@@ -39,13 +39,13 @@ ROUTES = (
         ),
         N_("Scan with WeChat on the phone (8.0.69 or newer)"),
     ),
-    Route(
+    OfferedRoute(
         "web",
         N_("WeChat Web"),
         N_("Web"),
         N_("All friends and groups. WeChat refuses most accounts registered since 2017, and restricted some."),
     ),
-    Route(
+    OfferedRoute(
         "filehelper",
         N_("File Transfer"),
         N_("File Transfer"),

@@ -12,7 +12,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, OlderVersion, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.sse import wants_stream
-from wxcontroller.controller.v1.calls import IGNORED, NAME, PASSED_ON, Call, both, call
+from wxcontroller.controller.v1.calls import IGNORED, NAME, PASSED_ON, RoutedCall, both, call
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import BadOption
@@ -227,5 +227,5 @@ CALLS = (
     ),
     call("POST", "accounts/{name}/stop", stop, "stop it", _DONE),
     call("POST", "accounts/{name}/restart", restart, "stop and start it", _DONE, (409,)),
-    Call(described_input.route("/v1/accounts/{name}", (NAME,), PASSED_ON), answer_input),
+    RoutedCall(described_input.route("/v1/accounts/{name}", (NAME,), PASSED_ON), answer_input),
 )

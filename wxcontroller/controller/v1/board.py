@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller.controller.account_port.status import Answer, ask_all
-from wxcontroller.controller.answers import Part
+from wxcontroller.controller.answers import AnswerPart
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.controller.view import View, account_json
@@ -33,7 +33,7 @@ _CAPABILITIES = ("contacts", "groups", "recall", "avatars", "reply_window")
 
 
 @dataclass(frozen=True, slots=True)
-class Row(Part):
+class Row(AnswerPart):
     """An account's row. ``version`` grows with every change of any row."""
 
     version: int = 0

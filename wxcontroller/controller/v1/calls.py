@@ -18,7 +18,7 @@ IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RoutedCall:
     """A described route and its handler; ``pattern`` is its path for the router, if that is another one."""
 
     route: Route
@@ -45,13 +45,13 @@ def call(
     body: Schema | None = None,
     troubled: Schema | None = None,
     status: int = 200,
-) -> Call:
+) -> RoutedCall:
     """Return the call ``/v1/PATH``; ``troubled`` is what it answers with 503 besides an error."""
     about = (NAME,) if "{name}" in path else ()
     answers: dict[int, Answer] = {status: answer, **({503: either(troubled, ref("Error"))} if troubled else {})}
     failed = (*ALWAYS, *((404,) if about else ()), *failures)
     route = Route(method, f"/v1/{path}", meaning, answers, (*about, *parameters), body, failures=failed, tag="v1")
-    return Call(route, handler)
+    return RoutedCall(route, handler)
 
 
 def both(*schemas: Schema) -> Schema:

@@ -7,7 +7,7 @@ from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import OlderVersion, json_response
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, Call, call
+from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall, call
 from wxcontroller.core.account import Account
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
@@ -96,7 +96,7 @@ CALLS = (
         record({"accounts": listing(_ROW)}),
     ),
     *(
-        Call(
+        RoutedCall(
             route,
             acknowledge if route.path.endswith("/ack") else pass_on_v1,
             route.path.replace("{id}", "{id:(?!(?:replay|purge|ack)$)[^/]+}"),

@@ -13,7 +13,7 @@ from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest
 from wxcontroller.controller.sse import by_websocket, server_sent
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, Call, call
+from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall, call
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, cursor_length, parse
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx import described_log, eventstream
@@ -129,5 +129,5 @@ CALLS = (
             Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
         ),
     ),
-    Call(described_log.events("/v1/accounts/{name}", (NAME,), PASSED_ON), pass_on_v1),
+    RoutedCall(described_log.events("/v1/accounts/{name}", (NAME,), PASSED_ON), pass_on_v1),
 )

@@ -5,7 +5,7 @@ from aiohttp import web
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import OlderVersion
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, Call
+from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall
 from wxcontroller.core.commands import command
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx import described_messages
@@ -28,5 +28,5 @@ async def passed_on(request: web.Request) -> web.StreamResponse:
 
 
 CALLS = tuple(
-    Call(route, passed_on) for route in described_messages.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
+    RoutedCall(route, passed_on) for route in described_messages.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
 )

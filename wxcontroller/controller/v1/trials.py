@@ -4,7 +4,7 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.errors import OlderVersion
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, Call
+from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx import described_trials
 
@@ -21,4 +21,6 @@ async def attempt(request: web.Request) -> web.StreamResponse:
     return response
 
 
-CALLS = tuple(Call(route, attempt) for route in described_trials.routes("/v1/accounts/{name}", (NAME,), PASSED_ON))
+CALLS = tuple(
+    RoutedCall(route, attempt) for route in described_trials.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
+)
