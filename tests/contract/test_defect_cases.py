@@ -15,7 +15,7 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.client.config import read_config
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.core.options import OPTIONS, check_options
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import QrReady, Scanned
@@ -83,7 +83,7 @@ async def test_no_30_falsy_values_are_empty_texts(start: Start, webhook: Webhook
     client.driver.contents["empty"] = b""
     await client.login()
     await client.get("send_friend_message", id="@ben", content="x")
-    client.driver.play([message("?", kind=MessageKind.FILE, media=Media(MessageKind.FILE, "empty"))])
+    client.driver.play([message("?", kind=MessageKind.FILE, media=MessageMedia(MessageKind.FILE, "empty"))])
     sent, received = await webhook.messages(2)
     assert (sent["code"], sent["receiver_uid"], sent["receiver_account"]) == ("", "", "")
     assert (received["media_size"], received["media_data"], received["sender_uid"]) == ("", "", "")

@@ -1,5 +1,6 @@
 """Style and types, by the tools that judge them; their settings are in pyproject.toml."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -60,3 +61,13 @@ MAINTAINER_SCRIPTS = [
 @pytest.mark.parametrize("script", MAINTAINER_SCRIPTS)
 def test_maintainer_scripts_parse(script: str) -> None:
     check("sh", "-n", f"debian/{script}")
+
+
+def test_no_two_classes_share_a_name() -> None:
+    """One class name, one meaning: a reader who knows it need not look which is meant."""
+    found: dict[str, list[str]] = {}
+    for path in (ROOT / "wxcontroller").rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ClassDef):
+                found.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: where for name, where in found.items() if len(where) > 1} == {}

@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 
 from wxcontroller.core.alerts import Alert
-from wxcontroller.core.alertspool import Outcome, Spool, State, Waiting
+from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool, Waiting
 
 log = logging.getLogger(__name__)
 # In the place of a number of tries: delivered, but a disk that became read-only keeps the file.
@@ -106,6 +106,6 @@ class _Round:
         known = {each.id for each in self.spool.waiting()}
         tries = {key: count for key, count in self._tries.items() if key in known}
         try:
-            self.spool.note(State(tries, Outcome(one.id, error, int(time.time()))))
+            self.spool.note(AlertState(tries, AlertOutcome(one.id, error, int(time.time()))))
         except OSError as problem:
             log.warning("how deliveries went can't be noted: %s", problem)

@@ -13,7 +13,7 @@ from wxcontroller.cli import tokens
 from wxcontroller.cli.alert import alert
 from wxcontroller.cli.answer import answer
 from wxcontroller.cli.configcheck import config
-from wxcontroller.cli.context import Session, global_options
+from wxcontroller.cli.context import WxctlRun, global_options
 from wxcontroller.cli.deliveries import deliveries
 from wxcontroller.cli.doctor import doctor
 from wxcontroller.cli.errors import BadUsage
@@ -83,7 +83,7 @@ def main() -> int:
 
 
 def _run() -> int:
-    session = Session(json="--json" in takewhile(lambda word: word != "--", sys.argv[1:]))
+    session = WxctlRun(json="--json" in takewhile(lambda word: word != "--", sys.argv[1:]))
     if not session.json:  # JSON is for programs, and English
         speak(cli)
     if _COMPLETE in os.environ:

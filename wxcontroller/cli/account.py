@@ -6,7 +6,15 @@ from enum import StrEnum
 from typing import TypeVar
 
 from wxcontroller.core.condition.assess import assess
-from wxcontroller.core.condition.model import Assessment, Client, Condition, Facts, Instant, Severity, assessment_of
+from wxcontroller.core.condition.model import (
+    Assessment,
+    ClientReport,
+    Condition,
+    Facts,
+    Instant,
+    Severity,
+    assessment_of,
+)
 from wxcontroller.core.errors import BadName
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, text
 from wxcontroller.core.messages import Text, text_in
@@ -103,7 +111,7 @@ def _assessed(found: JsonObject) -> Assessment:
         _word(UnitState, found.get("unit_state")) or UnitState.ABSENT,
         one_line(found.get("unit_sub")),
         Instant(time.time()),
-        Client(
+        ClientReport(
             _word(LoginState, found.get("login_state")),
             one_line(found.get("state")),
             text_in(found, "status"),

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options
+from wxcontroller.cli.context import WxctlRun, global_options
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
@@ -39,7 +39,7 @@ def alert() -> None:
 )
 @global_options
 @click.pass_obj
-def test(session: Session, timeout: float) -> None:
+def test(session: WxctlRun, timeout: float) -> None:
     """Send a test alert through every configured channel and report each result.
 
     Exits with status 1 if any channel fails to deliver it.
@@ -69,7 +69,7 @@ def test(session: Session, timeout: float) -> None:
 @alert.command(short_help="Show alert channels and current problems.", examples=("wxctl alert status",))
 @global_options
 @click.pass_obj
-def status(session: Session) -> None:
+def status(session: WxctlRun) -> None:
     """Show the alert channels, the outcome of the last alert on each, and current problems."""
     found = session.api().alerts()
     if session.json:

@@ -6,10 +6,10 @@ import click
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage, Declined
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import NotAsked
 from wxcontroller.core.jsontypes import integer, obj, one_line
@@ -34,7 +34,7 @@ def question_of(account: AccountView) -> Question | None:
     )
 
 
-def can_ask(session: Session) -> bool:
+def can_ask(session: WxctlRun) -> bool:
     """Say whether there is somebody to ask."""
     return sys.stdin.isatty() and sys.stderr.isatty() and not session.json
 
@@ -51,7 +51,7 @@ def ask(name: AccountName, question: Question) -> str:
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Answer an account's question.",
     examples=("wxctl answer alice", "wxctl answer alice yes", "wxctl answer alice 123456"),
 )
@@ -59,7 +59,7 @@ def ask(name: AccountName, question: Question) -> str:
 @click.argument("value", required=False)
 @global_options
 @click.pass_obj
-def answer(session: Session, name: str, value: str | None) -> None:
+def answer(session: WxctlRun, name: str, value: str | None) -> None:
     """Answer an account's question: accept a risk with "yes", or enter the digits that the phone shows.
 
     wxctl status shows the question. Without VALUE, wxctl asks for the answer here. An account that WeChat refused
@@ -94,7 +94,7 @@ def answer(session: Session, name: str, value: str | None) -> None:
         tell(Text(N_("answered for {account}; follow its login: {command}"), account=account.name, command=follow))
 
 
-def answer_on_terminal(session: Session, api: Api, name: AccountName) -> bool:
+def answer_on_terminal(session: WxctlRun, api: Api, name: AccountName) -> bool:
     """Prompt for the account's question and send the answer. Return False without a question or a terminal.
 
     A malformed answer is reported and the account asks again. Raises Declined, and WxError if it is not sent.

@@ -6,7 +6,7 @@ from http.client import HTTPResponse
 from urllib.parse import quote, urlencode
 
 from wxcontroller.cli.account import AccountView, account_view
-from wxcontroller.cli.connection import ANSWER, Body, Connection, form_body, json_body
+from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, form_body, json_body
 from wxcontroller.cli.credential import Finder
 from wxcontroller.cli.errors import Unanswered
 from wxcontroller.core.commands import command
@@ -187,10 +187,10 @@ class Api:
         """Make a link that lets somebody else scan the code; its ``url`` is relative to the controller's."""
         return obj(self._line.call("POST", _path(name, "login-links"), about=name))
 
-    def openwx(self, endpoint: str, name: AccountName, form: Mapping[str, str] | Body) -> JsonValue:
+    def openwx(self, endpoint: str, name: AccountName, form: Mapping[str, str] | RequestBody) -> JsonValue:
         """Call a single-account endpoint by POST and return its answer, whatever its code (openwx-api 2)."""
         path = f"/openwx/{endpoint}?" + urlencode({"client": name.name})
-        body = form if isinstance(form, Body) else form_body(form)
+        body = form if isinstance(form, RequestBody) else form_body(form)
         return self._line.call("POST", path, body, about=name, wait=_SEND)
 
     def consumers(self, name: AccountName) -> JsonObject:
@@ -235,9 +235,9 @@ class Api:
         path = _path(name, kind) + "?" + urlencode({"q": wanted})
         return [obj(one) for one in items(field(self._line.call("GET", path, about=name), kind))]
 
-    def post_message(self, name: AccountName, message: JsonObject | Body, key: str) -> JsonObject:
+    def post_message(self, name: AccountName, message: JsonObject | RequestBody, key: str) -> JsonObject:
         """Send a message and return what has become of it. Raises NotOffered."""
-        body = message if isinstance(message, Body) else json_body(message)
+        body = message if isinstance(message, RequestBody) else json_body(message)
         headers = {"Idempotency-Key": key}
         return obj(self._line.call("POST", _path(name, "messages"), body, name, _SEND, headers))
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.context import Session, json_option
+from wxcontroller.cli.context import WxctlRun, json_option
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
@@ -29,7 +29,7 @@ def config() -> None:
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @json_option
 @click.pass_obj
-def check(session: Session, quiet: bool, strict: bool, root: Path) -> None:
+def check(session: WxctlRun, quiet: bool, strict: bool, root: Path) -> None:
     """Validate the settings and their drop-ins, the template, account files and overrides, tokens and
     credentials.
 

@@ -19,7 +19,7 @@ from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import BadUsage, NotOffered, NotRunning, Unanswered, WrongUrl
+from wxcontroller.cli.errors import AccountNotRunning, BadUsage, NotOffered, Unanswered, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import (
     AccountExists,
@@ -45,7 +45,7 @@ _HOW = N_(
 
 
 @dataclass(frozen=True, slots=True)
-class Body:
+class RequestBody:
     """What is sent with a request: its type, its length, and a way to get it, again if need be."""
 
     kind: str
@@ -53,14 +53,14 @@ class Body:
     pieces: Callable[[], Iterable[bytes]]
 
 
-def json_body(value: JsonValue) -> Body:
+def json_body(value: JsonValue) -> RequestBody:
     content = json.dumps(value).encode()
-    return Body("application/json", len(content), lambda: (content,))
+    return RequestBody("application/json", len(content), lambda: (content,))
 
 
-def form_body(form: Mapping[str, str]) -> Body:
+def form_body(form: Mapping[str, str]) -> RequestBody:
     content = urlencode(form).encode()
-    return Body("application/x-www-form-urlencoded", len(content), lambda: (content,))
+    return RequestBody("application/x-www-form-urlencoded", len(content), lambda: (content,))
 
 
 _SEE_UNIT = Text("see: systemctl status wxcontroller")
@@ -126,7 +126,7 @@ class Connection:
         self,
         method: str,
         path: str,
-        body: Body | None = None,
+        body: RequestBody | None = None,
         about: AccountName | None = None,
         wait: float = ANSWER,
         headers: Mapping[str, str] = MappingProxyType({}),
@@ -196,14 +196,14 @@ class Connection:
         return {"Authorization": f"Bearer {self._token}"}
 
     def _exchange(
-        self, method: str, path: str, body: Body | None, wait: float, headers: Mapping[str, str]
+        self, method: str, path: str, body: RequestBody | None, wait: float, headers: Mapping[str, str]
     ) -> tuple[int, bytes]:
         with self._request(method, path, body, headers, wait) as response:
             return response.status, response.read()
 
     @contextmanager
     def _request(
-        self, method: str, path: str, body: Body | None, more: Mapping[str, str], wait: float
+        self, method: str, path: str, body: RequestBody | None, more: Mapping[str, str], wait: float
     ) -> Iterator[HTTPResponse]:
         kind = HTTPSConnection if self._secure else HTTPConnection
         connection, connected = kind(self._host, self._port, timeout=_CONNECT), False
@@ -290,7 +290,7 @@ def _problem(status: int, answer: JsonValue, about: AccountName | None) -> WxErr
     if code in ("older-version", "no-such-path"):
         return NotOffered(message, remedy)
     if code == "not-running":
-        return NotRunning(message, remedy)
+        return AccountNotRunning(message, remedy)
     if code in ("account-exists", "target-exists"):
         return AccountExists(message, remedy)
     if code == "unit-failed":

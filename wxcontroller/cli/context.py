@@ -26,7 +26,7 @@ _ACTING = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\ud
 
 
 @dataclass(slots=True)
-class Session:
+class WxctlRun:
     """One run of wxctl."""
 
     url: str = field(default_factory=lambda: os.environ.get("WXCTL_URL") or DEFAULT_URL)
@@ -67,8 +67,8 @@ def printable(written: str) -> str:
     return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
-def _session(context: click.Context) -> Session:
-    return context.ensure_object(Session)
+def _session(context: click.Context) -> WxctlRun:
+    return context.ensure_object(WxctlRun)
 
 
 def _remember_url(context: click.Context, _: click.Parameter, value: str | None) -> None:

@@ -9,8 +9,8 @@ from typing import TypeVar
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options, json_option, name_argument, optional_name_argument
-from wxcontroller.cli.errors import BadUsage, NotRunning
+from wxcontroller.cli.context import WxctlRun, global_options, json_option, name_argument, optional_name_argument
+from wxcontroller.cli.errors import AccountNotRunning, BadUsage
 from wxcontroller.cli.language import padded, say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.commands import command
@@ -61,7 +61,7 @@ def deliveries() -> None:
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @json_option
 @click.pass_obj
-def secret(session: Session, name: str, root: Path) -> None:
+def secret(session: WxctlRun, name: str, root: Path) -> None:
     """Print the account's webhook secrets in the form whsec_…, which libraries of Standard Webhooks take.
 
     Run as root on the account's machine. While a secret is being replaced there are two, the new one first.
@@ -94,7 +94,7 @@ def secret(session: Session, name: str, root: Path) -> None:
 @click.option("--all", "all_", is_flag=True, help="Without NAME: include accounts without waiting or lost reports.")
 @global_options
 @click.pass_obj
-def list_(session: Session, name: str | None, states: tuple[str, ...], limit: int, after: int, all_: bool) -> None:
+def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: int, after: int, all_: bool) -> None:
     """List an account's waiting reports and dead letters; without NAME, show the counts of all accounts."""
     api = session.api()
     if name is None:
@@ -138,7 +138,7 @@ def list_(session: Session, name: str | None, states: tuple[str, ...], limit: in
 @click.argument("delivery_id", metavar="ID")
 @global_options
 @click.pass_obj
-def show(session: Session, name: str, delivery_id: str) -> None:
+def show(session: WxctlRun, name: str, delivery_id: str) -> None:
     """Show a delivery with the report as it is posted: message texts included."""
     api = session.api()
     found = api.delivery(api.resolve(name), delivery_id)
@@ -176,7 +176,7 @@ def _choosing(verb: _F) -> _F:
 @click.option("--delivered", is_flag=True, help="With IDs: also reports that were already delivered.")
 @global_options
 @click.pass_obj
-def replay(session: Session, name: str, ids: tuple[str, ...], dead: bool, delivered: bool) -> None:
+def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, delivered: bool) -> None:
     """Send the reports with these IDs again, or all dead letters.
 
     They are sent before waiting reports, in their original order and with their original ids.
@@ -197,7 +197,7 @@ def replay(session: Session, name: str, ids: tuple[str, ...], dead: bool, delive
 @click.option("--pending", is_flag=True, help="All waiting reports.")
 @global_options
 @click.pass_obj
-def purge(session: Session, name: str, ids: tuple[str, ...], dead: bool, pending: bool) -> None:
+def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pending: bool) -> None:
     """Purge the reports with these IDs, all dead letters, or all waiting reports. They are not delivered.
 
     They stay in the account's event log (event_keep_days) and can be replayed from there.
@@ -218,7 +218,7 @@ def purge(session: Session, name: str, ids: tuple[str, ...], dead: bool, pending
 @click.argument("ids", nargs=-1, metavar="[ID]...")
 @global_options
 @click.pass_obj
-def acknowledge(session: Session, name: str, ids: tuple[str, ...]) -> None:
+def acknowledge(session: WxctlRun, name: str, ids: tuple[str, ...]) -> None:
     """Acknowledge the dead letters with these IDs, or all.
 
     They are kept and can be replayed, but the account is no longer in trouble because of them, until new ones come.
@@ -236,7 +236,7 @@ def _need(ids: tuple[str, ...], many: bool, remedy: str) -> None:
 
 
 def _do(
-    session: Session, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
+    session: WxctlRun, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
 ) -> None:
     answer = api.change_deliveries(name, verb, chosen)
     if session.json:
@@ -248,7 +248,7 @@ def _do(
     tell("now {waiting} waiting, {dead} dead", waiting=waiting, dead=dead)
 
 
-def _overview(session: Session, api: Api, all_: bool) -> None:
+def _overview(session: WxctlRun, api: Api, all_: bool) -> None:
     found = sorted(items(field(api.all_deliveries(), "accounts")), key=lambda row: text(field(row, "account")))
     if session.json:
         session.emit(found)
@@ -292,15 +292,15 @@ def _overview(session: Session, api: Api, all_: bool) -> None:
 
 
 def _found(
-    session: Session, api: Api, account: AccountName, states: tuple[str, ...], after: int, limit: int
+    session: WxctlRun, api: Api, account: AccountName, states: tuple[str, ...], after: int, limit: int
 ) -> JsonObject:
     """Return an account's deliveries; those of one that is stopped as its file has them."""
     query = {"limit": str(limit), "after": str(after), "state": ",".join(states)}
     try:
         return obj(api.deliveries(account, query))
-    except NotRunning as problem:
+    except AccountNotRunning as problem:
         if not api.is_local:
-            raise NotRunning(
+            raise AccountNotRunning(
                 problem.text, N_("start it, or list its deliveries as root on its own machine")
             ) from None
         from wxcontroller.cli.stoppedlog import deliveries_of

@@ -28,7 +28,7 @@ class NoLongerFollowed(WxError):
     exit_code = 130
 
 
-class NotRunning(WxError):
+class AccountNotRunning(WxError):
     """The account has no process that could answer."""
 
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, complete_name, global_options
+from wxcontroller.cli.context import WxctlRun, complete_name, global_options
 from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.language import say
 from wxcontroller.cli.serversent import followed
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
@@ -33,7 +33,7 @@ def _complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> li
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Follow events.",
     examples=(
         "wxctl events",
@@ -63,7 +63,7 @@ def _complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> li
 @global_options
 @click.pass_obj
 def events(
-    session: Session,
+    session: WxctlRun,
     names: tuple[str, ...],
     types: tuple[str, ...],
     since: str | None,

@@ -8,7 +8,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from wxcontroller.cli.context import Session, complete_name, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, complete_name, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import VerbGroup
@@ -139,7 +139,7 @@ def ilink() -> None:
 @global_options
 @click.pass_obj
 def approve(
-    session: Session, link: str, account: str, consumer: str, groups: str | None, when_held: str | None
+    session: WxctlRun, link: str, account: str, consumer: str, groups: str | None, when_held: str | None
 ) -> None:
     """Approve the agent that shows the link URL. It receives a token for this account, under this name."""
     code = unquote(urlsplit(link).path.rpartition("/ilink/pair/")[2] if "/" in link else link)
@@ -162,7 +162,7 @@ def approve(
 @ilink.command("requests", short_help="List open pairing requests.", examples=("wxctl ilink requests",))
 @global_options
 @click.pass_obj
-def requests(session: Session) -> None:
+def requests(session: WxctlRun) -> None:
     """List the open pairing requests of agents. To approve one, use the link that the agent shows."""
     rows = [obj(row) for row in items(session.api().pairings().get("pairings"))]
     if session.json:
@@ -190,7 +190,7 @@ def requests(session: Session) -> None:
 @name_argument
 @global_options
 @click.pass_obj
-def consumers(session: Session, name: str) -> None:
+def consumers(session: WxctlRun, name: str) -> None:
     """List the agents of an account with their state and the ids of their tokens."""
     api = session.api()
     answer = api.consumers(api.resolve(name))
@@ -214,7 +214,7 @@ def consumers(session: Session, name: str) -> None:
 @click.argument("consumer")
 @global_options
 @click.pass_obj
-def revoke(session: Session, name: str, consumer: str) -> None:
+def revoke(session: WxctlRun, name: str, consumer: str) -> None:
     """Remove an agent from an account and revoke its token immediately. Its position in the messages is lost."""
     api = session.api()
     removed = api.remove_consumer(api.resolve(name), consumer)
@@ -236,7 +236,7 @@ def revoke(session: Session, name: str, consumer: str) -> None:
 )
 @global_options
 @click.pass_obj
-def credentials(session: Session, name: str, consumer: str, kind: str, base_url: str | None) -> None:
+def credentials(session: WxctlRun, name: str, consumer: str, kind: str, base_url: str | None) -> None:
     """Add an agent, or replace its token, and print its credentials. The previous token stops working.
 
     Most iLink clients can pair only with WeChat's server. They read the token and the base URL from a file.

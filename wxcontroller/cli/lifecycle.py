@@ -8,12 +8,12 @@ import click
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, complete_option, global_options, name_argument, names_argument
+from wxcontroller.cli.context import WxctlRun, complete_option, global_options, name_argument, names_argument
 from wxcontroller.cli.errors import BadUsage, Declined
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.systemd import disable, new_account, without_controller
-from wxcontroller.cli.verbs import Verb
-from wxcontroller.cli.work import Watch, Work, run
+from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.work import ActionWatch, Work, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
@@ -48,7 +48,7 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Register an account without starting it.",
     examples=(
         "wxctl add alice",
@@ -61,7 +61,7 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 @_DRIVER
 @global_options
 @click.pass_obj
-def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
+def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
     """Register an account with its options, without starting it. Refused (8) if an account of that name exists."""
     added = session.api().add(parse_name(name), _given(pairs, post_api, driver))
     for note in notes(added):
@@ -78,7 +78,7 @@ def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | Non
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Start accounts and follow them until they run.",
     examples=(
         "wxctl start alice",
@@ -95,7 +95,7 @@ def add(session: Session, name: str, pairs: tuple[str, ...], post_api: str | Non
 @global_options
 @click.pass_obj
 def start(
-    session: Session,
+    session: WxctlRun,
     names: tuple[str, ...],
     pairs: tuple[str, ...],
     post_api: str | None,
@@ -111,7 +111,7 @@ def start(
     options = _given(pairs, post_api, driver)
     following = 0 if no_wait else timeout
 
-    def act(api: Api, account: AccountName, watch: Watch) -> AccountView:
+    def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
         new = _is_new(api, account)
         started = api.start(account, options)
         if new:
@@ -129,18 +129,20 @@ def start(
     run(session, names, Work(act, _up(following), by_systemd))
 
 
-@click.command(cls=Verb, short_help="Stop accounts.", examples=("wxctl stop alice", "wxctl stop alice bob 'shop-*'"))
+@click.command(
+    cls=VerbCommand, short_help="Stop accounts.", examples=("wxctl stop alice", "wxctl stop alice bob 'shop-*'")
+)
 @names_argument
 @global_options
 @click.pass_obj
-def stop(session: Session, names: tuple[str, ...]) -> None:
+def stop(session: WxctlRun, names: tuple[str, ...]) -> None:
     """Stop accounts. They stay stopped, also after a reboot, until they are started again; logins are kept.
 
     A NAME like 'shop-*' matches accounts. If a unit is enabled (systemctl enable), root on the controller's machine
     disables it; for others a note shows the command.
     """
 
-    def act(api: Api, account: AccountName, watch: Watch) -> AccountView:
+    def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
         disable(api, account)
         stopped = api.stop(account)
         for note in notes(stopped):
@@ -157,7 +159,7 @@ def stop(session: Session, names: tuple[str, ...]) -> None:
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Restart accounts and follow them until they run.",
     examples=("wxctl restart alice", "wxctl restart 'shop-*'"),
 )
@@ -166,14 +168,14 @@ def stop(session: Session, names: tuple[str, ...]) -> None:
 @_TIMEOUT
 @global_options
 @click.pass_obj
-def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: float) -> None:
+def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: float) -> None:
     """Restart accounts, for instance after an upgrade, and follow them until they are running.
 
     A NAME like 'shop-*' matches accounts that are not stopped.
     """
     following = 0 if no_wait else timeout
 
-    def act(api: Api, account: AccountName, watch: Watch) -> AccountView:
+    def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
         return watch.follow(account, api.restart(account), following)
 
     def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
@@ -184,7 +186,7 @@ def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: fl
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Log an account out of WeChat and stop it.",
     examples=("wxctl logout alice --yes",),
 )
@@ -192,7 +194,7 @@ def restart(session: Session, names: tuple[str, ...], no_wait: bool, timeout: fl
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @global_options
 @click.pass_obj
-def logout(session: Session, name: str, yes: bool) -> None:
+def logout(session: WxctlRun, name: str, yes: bool) -> None:
     """Log an account out at WeChat and stop it. Its options and reports are kept; the next start needs a scan.
 
     wxctl stop keeps the login. The account must be running, because only its own process can reach its session.

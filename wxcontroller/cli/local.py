@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from wxcontroller import __version__
 from wxcontroller.core.condition.assess import assess
-from wxcontroller.core.condition.model import Assessment, Client, Facts, Instant, client_of
+from wxcontroller.core.condition.model import Assessment, ClientReport, Facts, Instant, client_of
 from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import UnitFailed, WxError, reason_of
 from wxcontroller.core.files import read_foreign
@@ -43,7 +43,7 @@ class LocalUnit:
     since: int = 0
     account: str = ""  # its name, where the register tells
     desired: Desired | None = None
-    client: Client | None = None  # what its state file says, where that can be read
+    client: ClientReport | None = None  # what its state file says, where that can be read
     deliveries: DeliveryState | None = None  # the same of its deliveries
 
     @property
@@ -194,11 +194,11 @@ def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
 
     Raises WxError when there is no systemd to ask.
     """
-    from wxcontroller.core.materialise import Registry  # with what renders templates
+    from wxcontroller.core.materialise import AccountFiles  # with what renders templates
 
     units = dict.fromkeys(unit.unit for unit in list_units())
     with suppress(OSError):
-        units |= dict.fromkeys(unit_of(instance) for instance in Registry(paths).instances())
+        units |= dict.fromkeys(unit_of(instance) for instance in AccountFiles(paths).instances())
     told = show(_SHOWN, *units) if units else {}
     found = [_with_files(_local_unit(unit, told.get(unit, {})), paths) for unit in units]
     return sorted(found, key=lambda one: one.account or one.unit)
@@ -211,12 +211,12 @@ def known_unit(unit: str, paths: Paths = _PATHS) -> LocalUnit:
 
 def _with_files(found: LocalUnit, paths: Paths) -> LocalUnit:
     """Add what the account's files say, as far as they can be read."""
-    from wxcontroller.core.materialise import Registry
+    from wxcontroller.core.materialise import AccountFiles
 
     instance = instance_of(found.unit) or ""
     found = replace(found, account=_plain(found.unit))
     with suppress(WxError, OSError):
-        account = Registry(paths).load(instance)
+        account = AccountFiles(paths).load(instance)
         found = replace(found, account=account.name.name, desired=account.desired)
     with suppress(OSError, ValueError):
         content = read_json(read_foreign(paths.state_file(instance), STATE_FILE_BYTES))

@@ -4,10 +4,10 @@ from urllib.parse import urlsplit
 
 import click
 
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.jsontypes import integer, text
 from wxcontroller.core.messages import N_
@@ -15,7 +15,7 @@ from wxcontroller.core.messages import N_
 
 @click.command(
     "login-link",
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Create a link that lets another person scan the QR code.",
     examples=(
         "wxctl login-link alice",
@@ -30,7 +30,7 @@ from wxcontroller.core.messages import N_
 )
 @global_options
 @click.pass_obj
-def login_link(session: Session, name: str, base: str | None) -> None:
+def login_link(session: WxctlRun, name: str, base: str | None) -> None:
     """Print a link that shows an account's QR code to a person without a token.
 
     The link is valid for 15 minutes, for this account, for one login, and in the browser that opens it first.

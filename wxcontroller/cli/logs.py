@@ -8,11 +8,11 @@ from typing import NoReturn
 import click
 
 from wxcontroller.cli import remotelogs
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered, is_time
 from wxcontroller.cli.systemd import is_this_machines
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import is_derived, parse_name, unit_of
@@ -22,7 +22,7 @@ _JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Show the journal of an account.",
     examples=(
         "wxctl logs alice",
@@ -39,7 +39,7 @@ _JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 @click.option("--since", metavar="WHEN", help="Lines since WHEN: 30s, 10m, 2h, 7d ago, today, or a date.")
 @global_options
 @click.pass_obj
-def logs(session: Session, name: str, follow: bool, lines: int | None, since: str | None) -> None:
+def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: str | None) -> None:
     """Show the journal of an account, until Ctrl-C with --follow.
 
     On the accounts' machine this uses journalctl(1) and needs no controller. For another machine (--url), and for
@@ -65,7 +65,7 @@ def logs(session: Session, name: str, follow: bool, lines: int | None, since: st
         _journalctl(session, units, lines, follow, since)
 
 
-def _journalctl(session: Session, units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
+def _journalctl(session: WxctlRun, units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
     when = _in_journalctls_words(since)
     if when is not None and not is_time(when):
         raise BadUsage(
@@ -87,7 +87,7 @@ def _may_read_the_journal() -> bool:
     return not files or any(os.access(file, os.R_OK) for file in files)
 
 
-def _raise_if_unknown(session: Session, name: str, instance: str, units: list[str]) -> None:
+def _raise_if_unknown(session: WxctlRun, name: str, instance: str, units: list[str]) -> None:
     """Raise UnknownAccount when register or controller say so; logs are shown where neither can tell."""
     known = is_registered(instance)
     if known:

@@ -4,10 +4,10 @@ import time
 
 import click
 
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, global_options, name_argument
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.send import find
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, one_line, text
 from wxcontroller.core.messages import N_
 
@@ -30,7 +30,7 @@ _KINDS = {
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Show the history of messages.",
     examples=(
         "wxctl messages alice",
@@ -54,7 +54,7 @@ _KINDS = {
 @global_options
 @click.pass_obj
 def messages(
-    session: Session, name: str, chat: str | None, lines: int, before: str | None, after: str | None
+    session: WxctlRun, name: str, chat: str | None, lines: int, before: str | None, after: str | None
 ) -> None:
     """Show the messages that the account received and sent, oldest first.
 

@@ -4,7 +4,7 @@ import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from wxcontroller.cli.connection import Body
+from wxcontroller.cli.connection import RequestBody
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_
@@ -13,7 +13,7 @@ _PIECE = 256 * 1024
 _ESCAPED = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 
 
-def file_body(fields: Mapping[str, str], name: str, path: Path) -> Body:
+def file_body(fields: Mapping[str, str], name: str, path: Path) -> RequestBody:
     """Return a form of texts and, under ``name``, a file's content. Raises BadUsage when it can't be read."""
     boundary = secrets.token_hex(16)
     head = b"".join(
@@ -50,4 +50,4 @@ def file_body(fields: Mapping[str, str], name: str, path: Path) -> Body:
             raise OSError(f"{path} became shorter while it was sent")
         yield tail
 
-    return Body(f"multipart/form-data; boundary={boundary}", len(head) + size + len(tail), pieces)
+    return RequestBody(f"multipart/form-data; boundary={boundary}", len(head) + size + len(tail), pieces)

@@ -2,11 +2,11 @@
 
 import click
 
-from wxcontroller.cli.context import Session, complete_key, complete_option, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, complete_key, complete_option, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.lifecycle import ignored, option_pairs
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import field, items, obj, text
 from wxcontroller.core.messages import N_, Text
@@ -14,7 +14,7 @@ from wxcontroller.core.options import OPTIONS
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Show the options of an account.",
     examples=(
         "wxctl show alice",
@@ -26,7 +26,7 @@ from wxcontroller.core.options import OPTIONS
 @click.option("--all", "all_", is_flag=True, help="Show options with their default value, too.")
 @global_options
 @click.pass_obj
-def show(session: Session, name: str, all_: bool) -> None:
+def show(session: WxctlRun, name: str, all_: bool) -> None:
     """Show the options and limits that an account starts with, and the source of each.
 
     request: stored with the account, by start, add or set. settings: from [client] and [limits] of the settings, the
@@ -69,7 +69,7 @@ def show(session: Session, name: str, all_: bool) -> None:
 
 @click.command(
     "set",
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Set options of an account.",
     examples=(
         "wxctl set alice send_interval=5",
@@ -88,7 +88,7 @@ def show(session: Session, name: str, all_: bool) -> None:
 )
 @global_options
 @click.pass_obj
-def set_(session: Session, name: str, pairs: tuple[str, ...], unset: tuple[str, ...]) -> None:
+def set_(session: WxctlRun, name: str, pairs: tuple[str, ...], unset: tuple[str, ...]) -> None:
     """Set options of an account; other options keep their values. Changes apply from its next start.
 
     KEY=@FILE takes the value from a file, KEY=@- from standard input, so that passwords do not show in ps(1).

@@ -44,7 +44,7 @@ def display_for(target: Console) -> "LiveDisplay | LineDisplay":
 class LiveDisplay:
     """Steps, a spinner with the words of the moment, and the QR code while there is one; redrawn in place.
 
-    Beside a code nothing turns: it would be drawn anew at each turn, which flickers over a slow line.
+    Nothing turns next to a code: each turn would draw the code again, which flickers over a slow line.
     """
 
     def __init__(self, target: Console) -> None:

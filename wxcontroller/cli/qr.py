@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.files import replace_file
@@ -18,7 +18,7 @@ _KINDS = ("svg", "png")
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Show the QR code to scan, or write it to a file.",
     examples=(
         "wxctl qr alice",
@@ -34,7 +34,7 @@ _KINDS = ("svg", "png")
 )
 @global_options
 @click.pass_obj
-def qr(session: Session, name: str, output: Path | None) -> None:
+def qr(session: WxctlRun, name: str, output: Path | None) -> None:
     """Show the QR code that logs an account in.
 
     It is valid for a few minutes; the account then shows another one. Whoever sees it can begin a login: FILE is

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.serversent import followed
@@ -24,7 +24,7 @@ _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DAYS = {"today": 0, "yesterday": 1}
 
 
-def show(session: Session, api: Api, name: AccountName, lines: int | None, follow: bool, since: str | None) -> None:
+def show(session: WxctlRun, api: Api, name: AccountName, lines: int | None, follow: bool, since: str | None) -> None:
     """Show the lines; raises WxError."""
     if lines is not None and lines > MOST:
         raise BadUsage(
@@ -63,7 +63,7 @@ def _following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[J
             yield line
 
 
-def put(session: Session, line: JsonObject) -> None:
+def put(session: WxctlRun, line: JsonObject) -> None:
     """Show one line."""
     if session.json:
         session.emit_line(_as_the_journal(line))

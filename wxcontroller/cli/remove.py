@@ -7,12 +7,12 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options, names_argument
+from wxcontroller.cli.context import WxctlRun, global_options, names_argument
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.systemd import is_this_machines
-from wxcontroller.cli.verbs import Verb
-from wxcontroller.cli.work import Watch, Work, run
+from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.work import ActionWatch, Work, run
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, one_line
@@ -26,7 +26,7 @@ _PATHS = Paths()
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Stop accounts and delete them.",
     examples=("wxctl remove alice --yes", "wxctl remove 'test-*'"),
 )
@@ -35,7 +35,7 @@ _PATHS = Paths()
 @click.option("--keep-tokens", is_flag=True, help="Keep tokens that are bound to the accounts.")
 @global_options
 @click.pass_obj
-def remove(session: Session, names: tuple[str, ...], yes: bool, keep_tokens: bool) -> None:
+def remove(session: WxctlRun, names: tuple[str, ...], yes: bool, keep_tokens: bool) -> None:
     """Stop accounts and delete their options, logins and stored data.
 
     A NAME like 'shop-*' matches accounts. As root on the controller's machine, the command also removes the account
@@ -60,7 +60,7 @@ def remove(session: Session, names: tuple[str, ...], yes: bool, keep_tokens: boo
                 Text("{names} is not removed", "{names} are not removed", n=len(accounts), names=listed),
             )
 
-    def act(api: Api, account: AccountName, _: Watch) -> tuple[bool, JsonObject]:
+    def act(api: Api, account: AccountName, _: ActionWatch) -> tuple[bool, JsonObject]:
         return os.geteuid() == 0 and is_this_machines(api), api.remove(account)
 
     def finish(account: AccountName, removed: tuple[bool, JsonObject]) -> tuple[JsonObject, Text]:

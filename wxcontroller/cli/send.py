@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage, NotOffered, Unanswered
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line
@@ -49,7 +49,7 @@ class Recipient:
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Send a text message or a file.",
     examples=(
         "wxctl send alice filehelper hello",
@@ -85,7 +85,7 @@ class Recipient:
 @global_options
 @click.pass_obj
 def send(
-    session: Session,
+    session: WxctlRun,
     name: str,
     to: str,
     text: str | None,

@@ -16,7 +16,7 @@ _MOST_LINE = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
+class StreamedEvent:
     """One event: its type and data, and the cursor to go on after it, an earlier one's where the stream gave none."""
 
     kind: str
@@ -26,7 +26,7 @@ class Sent:
 
 def followed(
     connect: Callable[[str], AbstractContextManager[HTTPResponse]], cursor: str, at_first: bool = True
-) -> Iterator[Sent]:
+) -> Iterator[StreamedEvent]:
     """Yield all events but heartbeats, going on after the last cursor when the connection breaks.
 
     Without ``at_first`` the first connection has to come about. Raises WxError for what no other try can mend.
@@ -39,7 +39,7 @@ def followed(
                 for place, kind, data in server_sent(response):
                     cursor, pause = place or cursor, _FIRST_PAUSE
                     if kind and kind != "heartbeat":
-                        yield Sent(kind, data, cursor)
+                        yield StreamedEvent(kind, data, cursor)
             lost = "the stream has ended"
         except (ControllerUnreachable, Unanswered) as problem:
             if not patient:

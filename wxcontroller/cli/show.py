@@ -8,12 +8,12 @@ import click
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session, global_options, optional_name_argument
+from wxcontroller.cli.context import WxctlRun, global_options, optional_name_argument
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.follow import failure, titled
 from wxcontroller.cli.language import left_aligned, padded, say, tell
 from wxcontroller.cli.local import controllers_ports, is_registered, known_unit, known_units
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
@@ -29,7 +29,7 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
 
 @click.command(
     "list",
-    cls=Verb,
+    cls=VerbCommand,
     short_help="List accounts.",
     examples=(
         "wxctl list",
@@ -56,7 +56,7 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
 )
 @global_options
 @click.pass_obj
-def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -> None:
+def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) -> None:
     """List accounts with their state and since when, port, user and status text."""
     api = session.api()
     try:
@@ -85,7 +85,7 @@ def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Show the status of an account or of the controller.",
     examples=(
         "wxctl status alice",
@@ -96,7 +96,7 @@ def list_(session: Session, trouble: bool, states: tuple[str, ...], sort: str) -
 @optional_name_argument
 @global_options
 @click.pass_obj
-def status(session: Session, name: str | None) -> None:
+def status(session: WxctlRun, name: str | None) -> None:
     """Show the status of an account, or without NAME of the controller and all accounts.
 
     Exit status: 0 running or stopped as requested, 5 not running although it should be, 6 given up and waiting
@@ -121,7 +121,7 @@ def status(session: Session, name: str | None) -> None:
         raise click.exceptions.Exit(problem.exit_code)
 
 
-def _overview(session: Session) -> None:
+def _overview(session: WxctlRun) -> None:
     api = session.api()
     try:
         api.probe()
@@ -194,7 +194,7 @@ def _describe(account: AccountView) -> None:
             target.print(f"{padded(title, 11)}: {value}")
 
 
-def _without_controller(session: Session, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
+def _without_controller(session: WxctlRun, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
     """Report ``why``, then show what systemd knows; raises it with systemd's trouble added when it can't be asked.
 
     Nothing is shown of another machine, nor of this one for an address that is the beginning of a tunnel, or where

@@ -3,7 +3,7 @@
 import click
 from click.shell_completion import CompletionItem
 
-from wxcontroller.cli.context import Session, complete_name, global_options
+from wxcontroller.cli.context import WxctlRun, complete_name, global_options
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
@@ -13,7 +13,7 @@ from wxcontroller.core.messages import N_
 
 def complete_target(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the targets there are."""
-    session = context.find_object(Session)
+    session = context.find_object(WxctlRun)
     try:
         found = items(session.api().targets().get("targets")) if session is not None else []
     except WxError:
@@ -52,7 +52,7 @@ def target() -> None:
 @click.option("--group", is_flag=True, help="PEER is a group.")
 @global_options
 @click.pass_obj
-def add(session: Session, target_name: str, account: str, peer: str, group: bool) -> None:
+def add(session: WxctlRun, target_name: str, account: str, peer: str, group: bool) -> None:
     """Add a target and print its token, which cannot be shown again.
 
     PEER is the id of a friend or group, or its displayname, remark or name, exactly. Give a name on a route whose
@@ -76,7 +76,7 @@ def add(session: Session, target_name: str, account: str, peer: str, group: bool
 @target.command("list", short_help="List targets.", examples=("wxctl target list --json",))
 @global_options
 @click.pass_obj
-def list_(session: Session) -> None:
+def list_(session: WxctlRun) -> None:
     """List targets with account and peer."""
     rows = [obj(row) for row in items(session.api().targets().get("targets"))]
     if session.json:
@@ -102,7 +102,7 @@ def list_(session: Session) -> None:
 @_target_argument
 @global_options
 @click.pass_obj
-def show(session: Session, target_name: str) -> None:
+def show(session: WxctlRun, target_name: str) -> None:
     """Show a target and the URLs for its clients. Its token is stored only as a hash and is not shown."""
     api = session.api()
     found = api.target(target_name)
@@ -120,7 +120,7 @@ def show(session: Session, target_name: str) -> None:
 @_target_argument
 @global_options
 @click.pass_obj
-def remove(session: Session, target_name: str) -> None:
+def remove(session: WxctlRun, target_name: str) -> None:
     """Remove a target and revoke its token. Counted repeats that have not been sent are discarded."""
     removed = session.api().remove_target(target_name)
     if session.json:

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import click
 
-from wxcontroller.cli.context import Session, complete_name, json_option
+from wxcontroller.cli.context import WxctlRun, complete_name, json_option
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import VerbGroup
@@ -72,7 +72,7 @@ def token() -> None:
 @json_option
 @click.pass_obj
 def create(
-    session: Session, name: str, scope: str, accounts: tuple[str, ...], expires: str | None, root: Path
+    session: WxctlRun, name: str, scope: str, accounts: tuple[str, ...], expires: str | None, root: Path
 ) -> None:
     """Create a token and print it on standard output. Only its hash is stored, so it cannot be shown again."""
     if not Scope(scope).in_ladder and len(set(accounts)) != 1:
@@ -111,7 +111,7 @@ def create(
 @_ROOT
 @json_option
 @click.pass_obj
-def list_(session: Session, root: Path) -> None:
+def list_(session: WxctlRun, root: Path) -> None:
     """List tokens with id, name, scope, bound accounts, creation time and expiry."""
     tokens = _changed(lambda file: file.read(), root)
     _publish(tokens, root)
@@ -138,7 +138,7 @@ def list_(session: Session, root: Path) -> None:
 @_ROOT
 @json_option
 @click.pass_obj
-def revoke(session: Session, which: str, root: Path) -> None:
+def revoke(session: WxctlRun, which: str, root: Path) -> None:
     """Revoke a token by its id or name, effective immediately."""
     gone: list[Token] = []
 
@@ -161,7 +161,7 @@ def revoke(session: Session, which: str, root: Path) -> None:
         )
 
 
-def _for_agent(session: Session, name: str, account: str, expires: int | None) -> None:
+def _for_agent(session: WxctlRun, name: str, account: str, expires: int | None) -> None:
     """Have the controller make the token of an agent. It keeps them: administrators also approve agents remotely."""
     api = session.api()
     made = api.put_consumer(api.resolve(account), name, {"token": True, "expires": expires})

@@ -37,7 +37,7 @@ class GlobalOption(click.Option):
         return super().get_help_record(ctx) if ctx.parent is None else None
 
 
-class Verb(click.Command):
+class VerbCommand(click.Command):
     """A verb with ``examples``: commands as one would type them."""
 
     def __init__(self, name: str | None, *, examples: Sequence[str] = (), **attributes: object) -> None:
@@ -58,7 +58,7 @@ class Verb(click.Command):
 class VerbGroup(click.Group):
     """A group that lists its verbs as they were added: by use, not by alphabet."""
 
-    command_class = Verb
+    command_class = VerbCommand
 
     def __init__(self, name: str | None, *, examples: Sequence[str] = (), **attributes: object) -> None:
         super().__init__(name, **attributes)  # type: ignore[arg-type]  # click's own attributes, passed on

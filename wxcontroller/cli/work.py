@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 import click
 
-from wxcontroller.cli.context import Session, error_as_json
+from wxcontroller.cli.context import WxctlRun, error_as_json
 from wxcontroller.cli.errors import NeedsHuman
 from wxcontroller.cli.exits import INTERRUPTED
 from wxcontroller.cli.language import tell
@@ -38,7 +38,7 @@ _AT_ONCE = 4
 _T = TypeVar("_T")
 
 
-class Watch(Protocol):
+class ActionWatch(Protocol):
     """How an action shows what it does."""
 
     def note(self, words: Text) -> None:
@@ -59,7 +59,7 @@ class Work(Generic[_T]):
     only if ``stopped_too``.
     """
 
-    act: Callable[[Api, AccountName, Watch], _T]
+    act: Callable[[Api, AccountName, ActionWatch], _T]
     finish: Callable[[AccountName, _T], tuple[JsonObject, Text]]
     systemd: Callable[[Api, str, ControllerUnreachable], JsonObject] | None = None
     stopped_too: bool = True
@@ -103,7 +103,7 @@ def chosen(api: Api, names: Sequence[str], stopped_too: bool) -> list[AccountNam
 
 
 def run(
-    session: Session,
+    session: WxctlRun,
     names: Sequence[str],
     work: Work[_T],
     ask: Callable[[Api, list[AccountName]], None] | None = None,
@@ -144,7 +144,7 @@ def run(
 class _Alone:
     """Watches one account: notes at once, the login on the screen."""
 
-    session: Session
+    session: WxctlRun
     api: Api
 
     def note(self, words: Text) -> None:
@@ -179,7 +179,7 @@ class _Alone:
             raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-def _several(session: Session, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
+def _several(session: WxctlRun, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
     from wxcontroller.cli.progress import Bar
     from wxcontroller.cli.terminal import console
 

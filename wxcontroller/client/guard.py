@@ -16,7 +16,7 @@ from aiohttp import web
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import json_answer
 from wxcontroller.client.publicfiles import PublicFiles
-from wxcontroller.client.v1.answers import Refused, refusal
+from wxcontroller.client.v1.answers import RequestRefused, refusal
 from wxcontroller.core import access
 from wxcontroller.core.access import Scope
 from wxcontroller.core.journal import Event, fields
@@ -116,9 +116,9 @@ class Guard:
 
     def _refused(self, request: web.Request, scope: Scope | None, needed: Scope) -> web.Response:
         if scope is None:
-            problem = Refused(401, "no-token", N_("the token that is needed is missing or not valid"), _HOW)
+            problem = RequestRefused(401, "no-token", N_("the token that is needed is missing or not valid"), _HOW)
         else:
-            problem = Refused(
+            problem = RequestRefused(
                 403,
                 "not-allowed",
                 N_("that needs the scope {needed}"),
@@ -131,7 +131,7 @@ class Guard:
             marks = {**fields(Event.ACCESS_REFUSED), **cause("refused")}  # 127.0.0.0/8 has many addresses
             log.warning("a call is refused: %s", problem.message, extra=marks)
         if failure.retry_after and scope is None:
-            problem = Refused(
+            problem = RequestRefused(
                 429,
                 "too-many-failures",
                 N_("too many calls without a valid token"),

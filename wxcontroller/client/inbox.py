@@ -16,7 +16,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.store.files import SEND_PREFIX
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import sync
-from wxcontroller.core.model import Media, Message, MessageKind
+from wxcontroller.core.model import Message, MessageKind, MessageMedia
 from wxcontroller.drivers.base import Driver, Fetched
 from wxcontroller.openwx import media
 from wxcontroller.openwx.formats import unfetched
@@ -39,7 +39,7 @@ class Kept:
 
 
 @dataclass(frozen=True, slots=True)
-class Swept(Kept):
+class MediaSwept(Kept):
     """How many media were deleted, and what is left."""
 
     removed: int = 0
@@ -95,7 +95,7 @@ class Inbox:
         if swept.removed:
             log.info("%d received media files were deleted by age or size", swept.removed)
 
-    async def _work(self, message: Message, content: Media, done: Callable[[MediaFacts], None]) -> None:
+    async def _work(self, message: Message, content: MessageMedia, done: Callable[[MediaFacts], None]) -> None:
         facts, error, longest = None, "", self.config.seconds("media_fetch_seconds")
         try:
             # The wait for a turn counts: later messages wait behind this one, and for no longer than the limit.
@@ -113,7 +113,7 @@ class Inbox:
             facts = unfetched(message, error)
         done(facts)
 
-    async def _fetched(self, message: Message, content: Media) -> MediaFacts:
+    async def _fetched(self, message: Message, content: MessageMedia) -> MediaFacts:
         token = secrets.token_hex(8)
         part = self.config.media_dir / f".in.{token}"
         try:
@@ -123,7 +123,9 @@ class Inbox:
         finally:
             part.unlink(missing_ok=True)
 
-    async def _kept(self, message: Message, content: Media, got: Fetched, part: Path, token: str) -> MediaFacts:
+    async def _kept(
+        self, message: Message, content: MessageMedia, got: Fetched, part: Path, token: str
+    ) -> MediaFacts:
         known = replace(unfetched(message), size=got.size, mtime=int(time.time()))
         if got.size == 0:
             return replace(known, path=media.no_content_path())
@@ -144,7 +146,7 @@ class _Named:
     ext: str
 
 
-def _named(content: Media, got: Fetched, part: Path, token: str) -> _Named:
+def _named(content: MessageMedia, got: Fetched, part: Path, token: str) -> _Named:
     """Give complete content its own name: by time and chance, the sender has no say in it but the extension."""
     with part.open("rb") as stream:
         start = stream.read(64)
@@ -172,7 +174,7 @@ def sweep(
     begun: float = 0.0,
     in_use: frozenset[str] = frozenset(),
     to_send: frozenset[str] = frozenset(),
-) -> Swept:
+) -> MediaSwept:
     """Delete received media older than ``seconds``, then the oldest beyond ``most`` bytes; 0 is no limit for either.
 
     Also removes what is unfinished since before ``begun``, when this process began. The paths of ``in_use`` stay.
@@ -207,7 +209,7 @@ def sweep(
                 path.unlink()
                 total -= size
                 removed += 1
-    return Swept(len(found) - removed, total, removed)
+    return MediaSwept(len(found) - removed, total, removed)
 
 
 def _shrink(files: list[tuple[float, int, Path]], most: int) -> None:

@@ -17,7 +17,7 @@ from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.resuming import with_media
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.store.media import MediaIndex, media_to_json
-from wxcontroller.core.model import Direction, Media, MessageKind
+from wxcontroller.core.model import Direction, MessageKind, MessageMedia
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
 from wxcontroller.openwx.media import MediaFacts
@@ -59,7 +59,7 @@ class Incoming:
         slot = self.reporter.hold(report, message.id, source)
 
         def publish(facts: MediaFacts) -> None:
-            content = message.media or Media(message.kind, message.id)
+            content = message.media or MessageMedia(message.kind, message.id)
             _ = self.media.add_received(content, facts.path if facts.size else "")
             slot.fill(with_media(report, facts, self.config), facts.path if facts.data else "")
 

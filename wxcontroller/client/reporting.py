@@ -9,7 +9,7 @@ from typing import Protocol
 from urllib.parse import parse_qsl
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.store.eventlog import EventLog, Place, Within
+from wxcontroller.client.store.eventlog import EventLog, ReservedEntry, Within
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, EVENTS, FOR_CHECK_EVENT
 
@@ -30,7 +30,7 @@ class Slot:
     """A message's place in the order of reports, filled later, when its media have been fetched."""
 
     _reporter: "Reporter"
-    place: Place
+    place: ReservedEntry
     report: JsonObject | None = None  # what check_event is to hand out here, None for nothing
     filled: bool = False
 
@@ -99,7 +99,7 @@ class Reporter:
         self._order.append(slot)
         return slot
 
-    def resume(self, place: Place, report: JsonObject | None, media: str = "") -> None:
+    def resume(self, place: ReservedEntry, report: JsonObject | None, media: str = "") -> None:
         """Fill a place that an earlier process has left held."""
         self._fill(place, report, media)
         if report is not None:
@@ -123,7 +123,7 @@ class Reporter:
             self._held += _weight(report)
         slot.report, slot.filled = report, True
 
-    def _fill(self, place: Place, report: JsonObject | None, media: str) -> None:
+    def _fill(self, place: ReservedEntry, report: JsonObject | None, media: str) -> None:
         deliver = self.webhook and (report is None or self._passes(report))
         self.log.fill(place, report and _without(report, media), deliver, media)
 
@@ -131,7 +131,7 @@ class Reporter:
         if not self._order:
             self._hand_out(report)
             return
-        slot = Slot(self, Place())
+        slot = Slot(self, ReservedEntry())
         self._order.append(slot)
         self._wait(slot, report)
 

@@ -119,7 +119,7 @@ class Session:
                 self.park(event.prompt, asks=event)
             case base.Accepted():
                 self._accepted(event)
-            case base.Refused():
+            case base.LoginRefused():
                 self._refused(event)
             case base.Profile():
                 told = self.roster.rename(event.me)
@@ -294,7 +294,7 @@ class Session:
         log.info("logged in (%s)", event.way, extra=fields(Event.LOGIN, self.config.name.name))
         self.move(LoginState.UPDATING, Text("loading account data"))
 
-    def _refused(self, event: base.Refused) -> None:
+    def _refused(self, event: base.LoginRefused) -> None:
         self._report(reports.event("login", -1, event.message))
         log.error(
             "WeChat refuses the login of account %s (code %d): %s; %s",

@@ -281,10 +281,10 @@ class Accounts:
                 return Started(await self._settled(name.instance), already=True)
             # A parked account has a process, but only to say why it gave up: this is the human it waits for. One
             # whose file was lost or unusable runs by what nobody knows, on a port that may not be its own now.
-            anew = unit.has_process and (parked or known is None)
+            restarts = unit.has_process and (parked or known is None)
             async with self._a_place(name.instance):
                 await self._written(name, options, parameters, keep)
-                await self._bring_up(unit, Verb.RESTART if anew else Verb.START)
+                await self._bring_up(unit, Verb.RESTART if restarts else Verb.START)
             return Started(await self._settled(name.instance), already=False)
 
     async def _start_again(self, instance: str) -> bool:

@@ -18,7 +18,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import BadName, UnknownAccount, WxError, file_failed
 from wxcontroller.core.files import read_foreign
-from wxcontroller.core.materialise import Registry as AccountFiles
+from wxcontroller.core.materialise import AccountFiles as AccountFiles
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 from wxcontroller.core.paths import Paths
@@ -135,7 +135,7 @@ class Registry:
     def process(self, instance: str) -> object:
         """Return something that is another one once another process serves the account's port, None without one.
 
-        systemd makes the runtime directory anew, and the process the secret once the port is its own.
+        systemd makes the runtime directory again, and the process the secret once the port is its own.
         """
         try:
             return self._paths.runtime(instance).stat().st_ino, stamp_of(str(self._paths.port_secret(instance)))

@@ -17,7 +17,7 @@ _CHUNK = 256 * 1024
 
 
 @dataclass(slots=True)
-class Spool:
+class BodySpool:
     """A body of ``size`` bytes. Good for one ``chunks``."""
 
     _stream: "tempfile.SpooledTemporaryFile[bytes]"
@@ -60,7 +60,7 @@ class Spool:
 
 
 @contextlib.asynccontextmanager
-async def spooled(request: web.Request, most: int) -> AsyncIterator[Spool]:
+async def spooled(request: web.Request, most: int) -> AsyncIterator[BodySpool]:
     """Read a body of at most ``most`` bytes; the file is gone after the block.
 
     Raises HTTPRequestEntityTooLarge, and as ``chunks``.
@@ -75,4 +75,4 @@ async def spooled(request: web.Request, most: int) -> AsyncIterator[Spool]:
                 await asyncio.to_thread(stream.write, chunk)
             else:
                 stream.write(chunk)
-        yield Spool(stream, size, [(0, size)])
+        yield BodySpool(stream, size, [(0, size)])

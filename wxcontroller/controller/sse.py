@@ -23,7 +23,7 @@ HEARTBEAT_SECONDS = 15.0
 T = TypeVar("T", covariant=True)
 
 
-class Source(Protocol[T]):
+class EventSource(Protocol[T]):
     """What a stream sends."""
 
     async def next(self) -> T | None:
@@ -41,7 +41,7 @@ def wants_stream(request: web.Request) -> bool:
 
 
 async def server_sent(
-    request: web.Request, source: Source[bytes], retry: int, may_go_on: Callable[[], bool] = lambda: True
+    request: web.Request, source: EventSource[bytes], retry: int, may_go_on: Callable[[], bool] = lambda: True
 ) -> web.StreamResponse:
     """Serve a source as server-sent events. ``retry`` is after how many milliseconds a browser comes back."""
     response = web.StreamResponse(headers=HEADERS)
@@ -51,7 +51,7 @@ async def server_sent(
     return response
 
 
-async def by_websocket(request: web.Request, source: Source[str]) -> web.WebSocketResponse:
+async def by_websocket(request: web.Request, source: EventSource[str]) -> web.WebSocketResponse:
     """Serve a source by WebSocket. Nothing is expected from the reader."""
     socket = web.WebSocketResponse(heartbeat=HEARTBEAT_SECONDS, max_msg_size=64 * 1024)
     await socket.prepare(request)
@@ -76,7 +76,10 @@ async def _draining(shared: Context) -> None:
 
 
 async def _follow(
-    request: web.Request, source: Source[T], send: "Callable[[T], Awaitable[None]]", may_go_on: Callable[[], bool]
+    request: web.Request,
+    source: EventSource[T],
+    send: "Callable[[T], Awaitable[None]]",
+    may_go_on: Callable[[], bool],
 ) -> None:
     gate, who = context(request).gate, caller(request)
     piece: T | None = source.heartbeat()

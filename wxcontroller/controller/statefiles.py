@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from wxcontroller.core.condition.model import Client, client_of
+from wxcontroller.core.condition.model import ClientReport, client_of
 from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.files import read_foreign
@@ -69,7 +69,7 @@ class ClientState:
     until: float = field_of(default=math.inf, compare=False)  # by ``uptime``: when it is not to be believed any more
 
     @cached_property
-    def client(self) -> Client:
+    def client(self) -> ClientReport:
         """What the assessment needs of it. ``fields`` have the texts in English only."""
         return replace(client_of({**self.fields, **self.assessed}), status=self.status, reason=self.reason)
 

@@ -30,7 +30,7 @@ _STATE = ".state"
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class AlertOutcome:
     """How the last try of a channel went: "" in ``error`` when it was delivered. ``time`` in seconds since 1970."""
 
     id: str
@@ -42,11 +42,11 @@ class Outcome:
 
 
 @dataclass(frozen=True, slots=True)
-class State:
+class AlertState:
     """What a channel's deliverer keeps: tries in vain by alert, and the last outcome."""
 
     tries: Mapping[str, int] = field(default_factory=dict)
-    last: Outcome | None = None
+    last: AlertOutcome | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,7 +118,7 @@ class Spool:
             with suppress(OSError):
                 one.path.unlink()
 
-    def state(self) -> State:
+    def state(self) -> AlertState:
         """Return what the deliverer has noted; nothing when there is nothing readable."""
         try:
             # Written by another user, into a directory that is not ours alone.
@@ -126,10 +126,10 @@ class Spool:
             with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
                 content = stream.read(ALERT_BYTES)
         except OSError:
-            return State()
+            return AlertState()
         return state_of(content)
 
-    def note(self, state: State) -> None:
+    def note(self, state: AlertState) -> None:
         """Keep what the deliverer has noted. Raises OSError."""
         last: JsonValue = state.last.as_json() if state.last else None
         content = json.dumps({"tries": dict(state.tries), "last": last}).encode()
@@ -144,11 +144,11 @@ class Spool:
         return self.paths.alerts_runtime(self.channel) / _STATE
 
 
-def state_of(raw: bytes) -> State:
+def state_of(raw: bytes) -> AlertState:
     """Return what a deliverer has noted, whatever that is."""
     content = kept_json(raw)
     last = obj(content.get("last"))
-    return State(
+    return AlertState(
         {key: integer(count) for key, count in obj(content.get("tries")).items()},
-        Outcome(text(last.get("id")), text(last.get("error")), integer(last.get("time"))) if last else None,
+        AlertOutcome(text(last.get("id")), text(last.get("error")), integer(last.get("time"))) if last else None,
     )

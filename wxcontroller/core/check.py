@@ -22,7 +22,7 @@ from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError, file_failed, reason_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import LIMITS, removed_in, variable_of, without_effect
-from wxcontroller.core.materialise import Registry, render_account
+from wxcontroller.core.materialise import AccountFiles, render_account
 from wxcontroller.core.messages import Text, verbatim
 from wxcontroller.core.names import is_instance, parse_name
 from wxcontroller.core.options import OPTIONS, Origin
@@ -126,7 +126,7 @@ def _template(paths: Paths, settings: Settings) -> Iterator[Finding]:
 
 
 def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
-    registry, ports = Registry(paths), defaultdict[int, list[str]](list)
+    registry, ports = AccountFiles(paths), defaultdict[int, list[str]](list)
     instances = registry.instances()
     for instance in instances:
         file, override = paths.account_file(instance), paths.override_file(instance)
@@ -289,7 +289,7 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
     except OSError as problem:
         yield _unreadable(file, problem, Text("restore the file, or remove it and create new tokens"))
         return
-    known, now = set(Registry(paths).instances()), time.time()  # also those whose files cannot be read
+    known, now = set(AccountFiles(paths).instances()), time.time()  # also those whose files cannot be read
     for token in tokens.by_id.values():
         for name in () if token.expired(now) else token.accounts:
             if parse_name(name).instance not in known:
@@ -352,7 +352,7 @@ def _credentials(paths: Paths) -> Iterator[Finding]:
         files = sorted(place.iterdir())
     except (FileNotFoundError, PermissionError):  # they are root's
         return
-    instances = set(Registry(paths).instances())
+    instances = set(AccountFiles(paths).instances())
     for file in files:
         instance, dot, name = file.name.rpartition(".")
         if name == "cred":  # encrypted, for a drop-in of the admin's

@@ -57,7 +57,7 @@ _STORED_OPTION_LENGTH = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
-class Registry:
+class AccountFiles:
     """The accounts on disk. Reading takes no lock; files are replaced whole."""
 
     paths: Paths
@@ -114,7 +114,7 @@ class PortTable:
     300 accounts take 29 s.
     """
 
-    def __init__(self, registry: Registry) -> None:
+    def __init__(self, registry: AccountFiles) -> None:
         self._registry = registry
         self._ports: dict[Path, tuple[tuple[int, int, int], int]] = {}
 
@@ -144,7 +144,7 @@ class Materialiser:
     def __init__(self, paths: Paths, settings: Settings) -> None:
         self.paths = paths
         self.settings = settings
-        self.registry = Registry(paths)
+        self.registry = AccountFiles(paths)
         self._port_table = PortTable(self.registry)
 
     def start(
@@ -299,10 +299,10 @@ class Materialiser:
         except UnknownAccount:
             return None
         except BadEnvironmentFile as problem:
-            # The account is started anew: the unusable file is kept aside for the admin, not silently lost.
+            # The account starts again: the unusable file is kept aside for the admin, not silently lost.
             path = self.paths.account_file(instance)
             aside = _aside(path)
-            log.error("account %s: %s; kept as %s and written anew", instance, problem, aside)
+            log.error("account %s: %s; kept as %s and replaced", instance, problem, aside)
             with contextlib.suppress(FileNotFoundError):
                 path.replace(aside)
             return None

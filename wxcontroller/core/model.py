@@ -110,7 +110,7 @@ _MEDIA = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Media:
+class MessageMedia:
     """Content of a message that can be fetched with Driver.fetch.
 
     ``key`` is the route's own handle, ``name`` the sender's file name as it came ("" when there is none: it is
@@ -227,7 +227,7 @@ class Message:
     text: str
     time: int
     raw_kind: str = ""
-    media: Media | None = None
+    media: MessageMedia | None = None
     app: AppShare | None = None
     card: Card | None = None
     place: Place | None = None

@@ -14,7 +14,7 @@ from typing import Protocol, TypeAlias, runtime_checkable
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.messages import N_, NOTHING, Text
-from wxcontroller.core.model import Contact, FriendRequest, Group, Media, Message, MessageKind
+from wxcontroller.core.model import Contact, FriendRequest, Group, Message, MessageKind, MessageMedia
 from wxcontroller.core.vitals import Vitals
 
 
@@ -169,7 +169,7 @@ class Accepted:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class LoginRefused:
     """WeChat refused the login after the scan. ``way`` says in words how it is tried again.
 
     ``final``: it is not, or not before InputRequired was answered.
@@ -289,7 +289,7 @@ DriverEvent: TypeAlias = (
     | ScanCancelled
     | InputRequired
     | Accepted
-    | Refused
+    | LoginRefused
     | Profile
     | RosterLoaded
     | RosterChanged
@@ -455,7 +455,7 @@ class Driver(Protocol):
         """Send uploaded content; raises as ``send_text``, and ReferenceRefused for content sent by ``reference``."""
         ...
 
-    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
         """Write a received message's content into ``sink``; what WeChat does not have any more is 0 bytes.
 
         Raises WeChatError, also beyond ``most`` bytes; ``sink`` may then hold a part. What ``sink`` raises as OSError

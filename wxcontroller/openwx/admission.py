@@ -172,7 +172,7 @@ class _Pool:
                 del self._of[holder.name]
 
 
-class Place:
+class AdmissionSlot:
     """What one request has taken, as a context."""
 
     def __init__(
@@ -206,7 +206,7 @@ class Place:
             self.take(resource, amount)
 
 
-class Connection(Protocol):
+class CallerConnection(Protocol):
     """A connection as admission control sees it. ``heard`` is when it last sent something, by the loop's clock."""
 
     heard: float
@@ -225,8 +225,8 @@ class Admission:
 
     def __init__(self, limits: Callable[[], PortLimits]) -> None:
         self._limits = limits
-        self._peers: dict[str, dict[Connection, None]] = {}
-        self._connections: dict[Connection, str] = {}
+        self._peers: dict[str, dict[CallerConnection, None]] = {}
+        self._connections: dict[CallerConnection, str] = {}
         self._pools = {resource: _Pool(resource) for resource in Resource}
 
     @property
@@ -239,11 +239,11 @@ class Admission:
 
     # -- connections
 
-    def enter(self, connection: Connection, address: object) -> bool:
+    def enter(self, connection: CallerConnection, address: object) -> bool:
         """Admit a connection, closing an idle one when there are too many. False: it must be refused."""
         limits, peer = self._limits(), peer_of(address)
         same = self._peers.get(peer, {})
-        full: Iterable[Connection] | None = None
+        full: Iterable[CallerConnection] | None = None
         most = limits.connections
         if limits.proxies or not is_loopback(address):
             most -= most // RESERVE
@@ -260,7 +260,7 @@ class Admission:
         self._peers.setdefault(peer, {})[connection] = None
         return True
 
-    def leave(self, connection: Connection) -> None:
+    def leave(self, connection: CallerConnection) -> None:
         """Forget a connection, also one that was never admitted."""
         peer = self._connections.pop(connection, None)
         if peer is None:
@@ -270,7 +270,7 @@ class Admission:
         if not same:
             del self._peers[peer]
 
-    def _close_idle(self, full: Iterable[Connection]) -> bool:
+    def _close_idle(self, full: Iterable[CallerConnection]) -> bool:
         idle = [connection for connection in full if connection.idle and connection.quiet]
         if not idle:
             return False
@@ -281,9 +281,9 @@ class Admission:
 
     # -- requests
 
-    def place(self, resource: Resource, claim: Claim) -> Place:
+    def place(self, resource: Resource, claim: Claim) -> AdmissionSlot:
         """Return what is to be entered for a request; entering it raises Busy."""
-        return Place(self._pools, self._limits, resource, claim)
+        return AdmissionSlot(self._pools, self._limits, resource, claim)
 
     def middleware(
         self, claim_of: Callable[[web.Request], Claim], resource_of: Callable[[web.Request], Resource]
@@ -303,12 +303,12 @@ class Admission:
 
     def hold(self, request: web.Request, size: int) -> None:
         """Count bytes of a body that are kept until the request is answered. Raises Busy beyond the limit."""
-        place: Place = request[_PLACE]
+        place: AdmissionSlot = request[_PLACE]
         place.take(Resource.BODIES, size)
 
     def recognize(self, request: web.Request, claim: Claim) -> None:
         """Have a request count for others: its caller is known now, by its body. Raises Busy."""
-        place: Place = request[_PLACE]
+        place: AdmissionSlot = request[_PLACE]
         place.change(claim)
 
 

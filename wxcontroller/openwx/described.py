@@ -14,8 +14,8 @@ from wxcontroller.openwx.describing import (
     WHOLE,
     Answer,
     Content,
+    DescribedRoute,
     Parameter,
-    Route,
     Schema,
     either,
     listing,
@@ -240,12 +240,12 @@ _KEY = Parameter(
 _KEY_PARAMETER = Parameter("idempotency_key", "the same, for scripts that can't set headers")
 
 
-def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> tuple[Route, ...]:
+def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> tuple[DescribedRoute, ...]:
     """Return all calls, for GET and POST.
 
     ``first`` are parameters that stand in the query of each, and say whom it is for: it may be nobody.
     """
-    found: list[Route] = []
+    found: list[DescribedRoute] = []
     for name, meaning, schema, parameters in _CALLS:
         answer = either(schema, ref("Failure")) if first and "items" not in schema else schema
         known = (*first, _KEY) if name in _KEYED else first
@@ -273,9 +273,13 @@ def _both(
     first: tuple[Parameter, ...],
     parameters: tuple[Parameter, ...],
     failures: tuple[int, ...],
-) -> tuple[Route, Route]:
+) -> tuple[DescribedRoute, DescribedRoute]:
     path = f"/openwx/{name}"
     return (
-        Route("GET", path, meaning, answers, (*first, *parameters), failures=failures, failure="Failure", tag=TAG),
-        Route("POST", path, meaning, answers, first, form=parameters, failures=failures, failure="Failure", tag=TAG),
+        DescribedRoute(
+            "GET", path, meaning, answers, (*first, *parameters), failures=failures, failure="Failure", tag=TAG
+        ),
+        DescribedRoute(
+            "POST", path, meaning, answers, first, form=parameters, failures=failures, failure="Failure", tag=TAG
+        ),
     )

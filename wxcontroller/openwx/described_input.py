@@ -1,6 +1,17 @@
 """What an account asks a person for, over HTTP, described: at its own port, and at the controller for its path."""
 
-from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Route, Schema, maybe, record, texts, word
+from wxcontroller.openwx.describing import (
+    SWITCH,
+    TEXT,
+    WHOLE,
+    DescribedRoute,
+    Parameter,
+    Schema,
+    maybe,
+    record,
+    texts,
+    word,
+)
 from wxcontroller.openwx.statefile import QUESTION_KINDS
 
 # What an answer is refused with, besides what every request may be.
@@ -13,9 +24,9 @@ INPUT: Schema = record(
 )
 
 
-def route(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> Route:
+def route(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> DescribedRoute:
     """Return the call below ``path`` (``/v1`` or an account's there); ``first`` are the path's own parameters."""
-    return Route(
+    return DescribedRoute(
         *("POST", f"{path}/input", "answer what it waits for: yes to a consent, or the digits of a code"),
         {200: record({"account": TEXT, "id": TEXT, "answered": SWITCH})},
         first,

@@ -14,9 +14,9 @@ from wxcontroller.openwx.describing import (
     TEXT,
     WHOLE,
     Content,
+    DescribedRoute,
     OnRequest,
     Parameter,
-    Route,
     Schema,
     listing,
     maybe,
@@ -95,7 +95,7 @@ def _with_counts(fields: Mapping[str, Schema]) -> Schema:
     return {"allOf": [ref("Counts"), record(fields)]}
 
 
-def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[Route, ...]:
+def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[DescribedRoute, ...]:
     """Return what is below ``path`` (``/v1`` or an account's there); ``first`` are the path's own parameters."""
 
     def route(
@@ -106,10 +106,12 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
         parameters: tuple[Parameter, ...] = (),
         failed: tuple[int, ...] = (),
         body: Schema | None = None,
-    ) -> Route:
+    ) -> DescribedRoute:
         all_failures = tuple(sorted({*failures, *failed}))
         about = (*first, *parameters)
-        return Route(method, f"{path}/{rest}", meaning, answers, about, body, failures=all_failures, tag="v1")
+        return DescribedRoute(
+            method, f"{path}/{rest}", meaning, answers, about, body, failures=all_failures, tag="v1"
+        )
 
     one = Parameter("id", "the event's id", place="path")
     shown = {"deliveries": listing(ref("Delivery")), "next": maybe(WHOLE)}
@@ -158,7 +160,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
     )
 
 
-def events(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> Route:
+def events(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> DescribedRoute:
     """Return the account's own stream, which the controller reads and passes on; as ``routes``."""
     page = record(
         {
@@ -174,7 +176,7 @@ def events(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
         TYPES,
         _LIMIT,
     )
-    return Route(
+    return DescribedRoute(
         *("GET", f"{path}/events", "what happened, as a page, or with Accept: text/event-stream as it happens"),
         {200: OnRequest(page, (STREAM,))},
         (*first, *parameters),

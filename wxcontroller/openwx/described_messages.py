@@ -12,8 +12,8 @@ from wxcontroller.openwx.describing import (
     SWITCH,
     TEXT,
     WHOLE,
+    DescribedRoute,
     Parameter,
-    Route,
     Schema,
     listing,
     maybe,
@@ -197,7 +197,7 @@ def _limit(most: int) -> Parameter:
     return Parameter("limit", f"number of results, at most {most}", WHOLE)
 
 
-def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[Route, ...]:
+def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[DescribedRoute, ...]:
     """Return the calls below ``path`` (an account's in /v1); ``first`` are the path's own parameters."""
 
     def page(name: str, schema: str, *more: str) -> Schema:
@@ -217,7 +217,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
     }
     key = Parameter("Idempotency-Key", "repeating a send with the same key sends one message", place="header")
     return (
-        Route(
+        DescribedRoute(
             *("POST", f"{path}/messages", "send text, media or both; 202: the outcome is not known yet"),
             {200: ref("SentMessage"), 202: ref("SentMessage")},
             (*first, key),
@@ -226,7 +226,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
             tag="v1",
             upload=ref("NewMessageForm"),
         ),
-        Route(
+        DescribedRoute(
             *(
                 "GET",
                 f"{path}/messages",
@@ -243,42 +243,42 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
             failures=failures,
             tag="v1",
         ),
-        Route(
+        DescribedRoute(
             *("GET", f"{path}/messages/{{id}}", "one message"),
             {200: ref("Message")},
             (*first, _ID),
             failures=failed(404),
             tag="v1",
         ),
-        Route(
+        DescribedRoute(
             *("DELETE", f"{path}/messages/{{id}}", "recall a message that was sent, or cancel it while it waits"),
             {200: record({"id": TEXT, "result": word("recalled", "cancelled")})},
             (*first, _ID),
             failures=failed(404, 409, 504),
             tag="v1",
         ),
-        Route(
+        DescribedRoute(
             *("GET", f"{path}/chats", "chats with their last messages, the latest first"),
             {200: page("chats", "Chat", "log")},
             (*first, _BEFORE, _limit(PAGE_CHATS)),
             failures=failures,
             tag="v1",
         ),
-        Route(
+        DescribedRoute(
             *("GET", f"{path}/contacts", "contacts of the account"),
             {200: page("contacts", "ContactEntry")},
             (*first, _Q, _AFTER_ID, _limit(PAGE_PEOPLE)),
             failures=failures,
             tag="v1",
         ),
-        Route(
+        DescribedRoute(
             *("GET", f"{path}/groups", "groups of the account"),
             {200: page("groups", "GroupEntry")},
             (*first, _Q, _AFTER_ID, _limit(PAGE_PEOPLE)),
             failures=failures,
             tag="v1",
         ),
-        Route(
+        DescribedRoute(
             *("GET", f"{path}/groups/{{id}}/members", "the members of a group"),
             {200: record({"account": TEXT, "group": TEXT, "members": listing(ref("GroupMember"))})},
             (*first, Parameter("id", "the group's id", place="path")),

@@ -4,8 +4,8 @@ from wxcontroller.openwx.describing import (
     SWITCH,
     TEXT,
     WHOLE,
+    DescribedRoute,
     Parameter,
-    Route,
     Schema,
     listing,
     maybe,
@@ -88,20 +88,22 @@ SCHEMAS: dict[str, Schema] = {
 }
 
 
-def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[Route, ...]:
+def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[DescribedRoute, ...]:
     """Return the calls below ``path`` (an account's in /v1); ``first`` are the path's own parameters."""
     one = (*first, Parameter("id", "the send's id", place="path"))
     found, gone = tuple(sorted({*failures, 404})), tuple(sorted({*failures, 404, 409}))
     return (
-        Route(
+        DescribedRoute(
             *("GET", f"{path}/sends", "messages that wait to be sent or are held, in order"),
             {200: record({"sends": listing(ref("Send"))})},
             first,
             failures=failures,
             tag="v1",
         ),
-        Route(*("GET", f"{path}/sends/{{id}}", "one of them"), {200: ref("Send")}, one, failures=found, tag="v1"),
-        Route(
+        DescribedRoute(
+            *("GET", f"{path}/sends/{{id}}", "one of them"), {200: ref("Send")}, one, failures=found, tag="v1"
+        ),
+        DescribedRoute(
             *("POST", f"{path}/typing", "show a person that somebody is typing, or end that; shown: whether it is"),
             {200: record({"peer": TEXT, "on": SWITCH, "shown": SWITCH})},
             first,
@@ -109,7 +111,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
             failures=tuple(sorted({*failures, 400, 408, 413, 415})),
             tag="v1",
         ),
-        Route(
+        DescribedRoute(
             *("DELETE", f"{path}/sends/{{id}}", "give one up; it is reported as not sent"),
             {200: record({"id": TEXT, "state": word("refused")})},
             one,

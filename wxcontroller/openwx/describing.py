@@ -101,7 +101,7 @@ Answer: TypeAlias = Schema | Content | OnRequest
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class DescribedRoute:
     """One route, as its callers see it.
 
     ``answers`` are by status. ``failures`` are statuses whose answer is ``failure``, a schema. ``body`` is the schema
@@ -131,14 +131,14 @@ SCHEMES: Mapping[str, JsonObject] = {
         "description": "for scripts that can't set headers; also in a form, or in JSON sent to /openwx",
     },
 }
-ScopeOf: TypeAlias = Callable[[Route], Scope | None]
+ScopeOf: TypeAlias = Callable[[DescribedRoute], Scope | None]
 
 
 def document(
     title: str,
     version: str,
     about: str,
-    routes: Iterable[Route],
+    routes: Iterable[DescribedRoute],
     schemas: Mapping[str, Schema],
     scope_of: ScopeOf,
 ) -> JsonObject:
@@ -160,7 +160,7 @@ def document(
     }
 
 
-def _operation(route: Route, scope: Scope | None) -> JsonObject:
+def _operation(route: DescribedRoute, scope: Scope | None) -> JsonObject:
     responses: dict[str, JsonValue] = {str(status): _response(answer) for status, answer in route.answers.items()}
     refusals = () if scope is None else (401, 403, 429) if route.path.startswith("/v1/") else (403, 429)
     for status in (*route.failures, *refusals):

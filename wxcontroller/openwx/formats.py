@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.model import AppShare, Card, Media, Message, MessageKind
+from wxcontroller.core.model import AppShare, Card, Message, MessageKind, MessageMedia
 from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
@@ -52,7 +52,7 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
 def unfetched(message: Message, error: str = "") -> MediaFacts:
     """What is known of a message's media before, or without, fetching it."""
     # WeChat may have nothing to fetch, but what it would be is known.
-    found = message.media or Media(message.kind, message.id)
+    found = message.media or MessageMedia(message.kind, message.id)
     name = media.safe_name(found.name)
     mime = media.mime_of(name, found.kind)
     return MediaFacts(

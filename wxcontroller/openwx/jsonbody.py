@@ -40,7 +40,7 @@ class NestedValue(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Member:
+class JsonMember:
     """One member of the object: its name, where it begins and ends, and where the text of its value does.
 
     ``quoted``: the value is a string, which may hold escapes. ``null``: it is null.
@@ -54,7 +54,7 @@ class Member:
     null: bool = False
 
 
-def members(body: Body) -> Iterator[Member]:
+def members(body: Body) -> Iterator[JsonMember]:
     """Yield the members of the object; an empty body and ``null`` have none.
 
     Raises NotAnObject and NestedValue, also after some members.
@@ -106,17 +106,17 @@ def _resolved(escapes: re.Match[bytes]) -> bytes:
     return units.decode("utf-16-be", "surrogatepass").encode("utf-8", "surrogatepass")
 
 
-def _member(body: Body, at: int) -> Member:
+def _member(body: Body, at: int) -> JsonMember:
     key_end = _string_end(body, at)
     key = decoded(body[at + 1 : key_end - 1])
     value = _matched(_COLON, body, key_end).end()
     if body[value : value + 1] == b'"':
         end = _string_end(body, value)
-        return Member(key, at, end, (value + 1, end - 1), quoted=True)
+        return JsonMember(key, at, end, (value + 1, end - 1), quoted=True)
     plain = _matched(_PLAIN, body, value)
     if plain[3]:
         raise NestedValue(key)
-    return Member(key, at, plain.end(), plain.span(), null=plain[2] is not None)
+    return JsonMember(key, at, plain.end(), plain.span(), null=plain[2] is not None)
 
 
 def _string_end(body: Body, at: int) -> int:

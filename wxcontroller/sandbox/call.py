@@ -76,8 +76,8 @@ class WebCall:
     def breach(self, ret: int, what: str) -> None:
         """Note a departure that the real service is not known to refuse; in strict mode refuse it with ``ret``.
 
-        A check raises ``Refused`` itself only where a report from production shows that the service refuses, or where
-        the request cannot be carried out.
+        A check raises ``WebRefusal`` itself only where a report from production shows that the service refuses, or
+        where the request cannot be carried out.
         """
         if self.sandbox.options.strict:
             raise WebRefusal(ret, what)

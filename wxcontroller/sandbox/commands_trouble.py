@@ -18,7 +18,7 @@ from wxcontroller.sandbox.remote import Remote
 def fault(url: str, endpoint: str, kind: str, value: str | None, count: int, forever: bool, uin: int | None) -> None:
     """Inject a fault into requests to ENDPOINT, or * for all.
 
-    KIND: delay, status, reset, truncate, short, anew, headless, garbage, retcode, moved, drop.
+    KIND: delay, status, reset, truncate, short, norange, headless, garbage, retcode, moved, drop.
     """
     body: JsonObject = {"endpoint": endpoint, "kind": kind, "count": None if forever else count, "uin": uin}
     if value is not None:

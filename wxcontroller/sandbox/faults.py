@@ -16,7 +16,7 @@ class FaultKind(enum.Enum):
     RESET = "reset"  # connection reset; value "after": when the request has been carried out
     TRUNCATE = "truncate"  # the answer breaks off; value: bytes that still come (default half of it)
     SHORT = "short"  # the answer ends early as if it were whole; value: bytes that come (default half of it)
-    ANEW = "anew"  # the server ignores Range and sends the content from its beginning
+    NO_RANGE = "norange"  # the server ignores Range and sends the content from its beginning
     HEADLESS = "headless"  # the answer to an upload comes without the header that it is for
     GARBAGE = "garbage"  # value: a text to answer instead (default something unreadable)
     RETCODE = "retcode"  # value: the code to refuse with, in the endpoint's own form

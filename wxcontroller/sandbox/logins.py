@@ -1,6 +1,6 @@
 """The life of a login code, from the QR code to the phone's confirmation.
 
-``Login`` is the web route's, with the ticket that opens a session (3); ``ilink.codes.Code`` is the iLink route's.
+``WebLoginCode`` is the web route's, with the ticket that opens a session (3); ``ILinkCode`` is the iLink route's.
 """
 
 import enum

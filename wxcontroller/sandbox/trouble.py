@@ -63,7 +63,7 @@ async def after(request: web.Request, response: web.StreamResponse, fault: Fault
             return await _break_off(request, response, fault, early=True)
         case FaultKind.HEADLESS:
             response.headers.popall("x-encrypted-param", None)
-        case FaultKind.ANEW if isinstance(response, Download):
+        case FaultKind.NO_RANGE if isinstance(response, Download):
             content_type = response.headers["Content-Type"]
             return web.Response(body=response.path.read_bytes(), headers={"Content-Type": content_type})
         case _:

@@ -16,7 +16,7 @@ from wxcontroller.client.heartbeat import command_of
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.replies import Replies, Reply, reply_of
-from wxcontroller.client.store.events import Entry, State
+from wxcontroller.client.store.events import Entry, EntryState
 from wxcontroller.client.store.media import Way, import_book, recall, upload_from_json
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.sends import days, import_days
@@ -59,7 +59,7 @@ _LOOP = asyncio.new_event_loop()
 
 def _entry(body: bytes) -> Entry:
     return Entry(
-        "0badcafe-1", 1, 0, 0.0, "friend_message", State.PENDING, 0, 0, "", 0.0, "", 0, 0.0, len(body), "", body
+        "0badcafe-1", 1, 0, 0.0, "friend_message", EntryState.PENDING, 0, 0, "", 0.0, "", 0, 0.0, len(body), "", body
     )
 
 

@@ -19,7 +19,7 @@ from wxcontroller.client.sends.model import Media, Part, Request, Send
 from wxcontroller.client.sends.pacer import Pacer
 from wxcontroller.client.store import events, sends
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Entry, Limits, Selection, State
+from wxcontroller.client.store.events import Entry, EntryState, RetentionLimits, Selection
 from wxcontroller.client.store.media import (
     Way,
     media_from_json,
@@ -30,7 +30,7 @@ from wxcontroller.client.store.media import (
 )
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.values import text_of
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.deliveries import _shown
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import answer_of
@@ -89,8 +89,8 @@ def _empty() -> sqlite3.Connection:
 def _filled(rows: Sequence[Sequence[object]]) -> sqlite3.Connection:
     """A log with rows as they are given: a table, a row's number, a column and its value."""
     db = _empty()
-    events.insert(db, "friend_message", "1", _REPORT, State.PENDING, "/a/b", "{}")
-    events.insert(db, "friend_message", "2", _REPORT, State.HELD, source='{"kind": "image", "id": "7"}')
+    events.insert(db, "friend_message", "1", _REPORT, EntryState.PENDING, "/a/b", "{}")
+    events.insert(db, "friend_message", "2", _REPORT, EntryState.HELD, source='{"kind": "image", "id": "7"}')
     request = Request("key", "f", "send_friend_message", None, "@ann", {Part.TEXT: {}})
     one = (1.0, 0.0, "@me", "@ann", 0, "hi", "17", 5, "api", '{"receiver": "Ann"}', "key", 0, 0.0, "web", 0, "", 0)
     content = ('{"media_path": "/a"}', "/a", '{"kind": "image", "has_file": true}', "")
@@ -143,9 +143,9 @@ def _look(db: sqlite3.Connection) -> None:
     events.before(db, 5)
     events.seq_of(db, f"{_NAME}-1")
     # And what is done to it.
-    events.replay(db, Selection((State.DEAD,)))
+    events.replay(db, Selection((EntryState.DEAD,)))
     with contextlib.suppress(sqlite3.IntegrityError):  # a size beyond all numbers; Keeping says so, and goes on
-        events.sweep(db, Limits(1.0, 1.0, 1.0, 10), 1e10)
+        events.sweep(db, RetentionLimits(1.0, 1.0, 1.0, 10), 1e10)
     sends.forget(db, 5.0, 0)
 
 
@@ -218,7 +218,7 @@ def _asked(data: bytes) -> None:
 async def _told(asked: Awaitable[Selection]) -> Selection:
     try:
         return await asked
-    except Refused as problem:
+    except RequestRefused as problem:
         to_bytes({"error": problem.as_json()})
         raise
 
@@ -338,7 +338,7 @@ TARGETS = (
             joined(b'{"state": "dead"}', "held", "999999999999999999"),
         ),
         (f"{_CLIENT}.v1.selecting",),
-        (Refused,),
+        (RequestRefused,),
         tokens=(b'"ids"', b'"state"', b'"all"', b"0badcafe-"),
         weight=2,
         longest=1 << 14,
@@ -349,7 +349,7 @@ TARGETS = (
         answer_of,
         (b'{"id": "allow-desktop", "value": "yes"}', b'{"id": 1}', b""),
         (f"{_CLIENT}.v1.inputs",),
-        (Refused,),
+        (RequestRefused,),
         tokens=(b'"id"', b'"value"'),
         weight=1,
         longest=1 << 14,

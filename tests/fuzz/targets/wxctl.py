@@ -13,7 +13,7 @@ from tests.fuzz.target import Target, joined, parts
 from wxcontroller.cli import show
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.connection import Connection
-from wxcontroller.cli.context import Session
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.remotelogs import put
 from wxcontroller.cli.serversent import server_sent
 from wxcontroller.core.errors import WxError
@@ -41,7 +41,7 @@ def _shown(data: bytes) -> None:
     arguments = {b"l": ["list"], b"s": ["status", "alice"], b"o": ["status"]}.get(verb[:1], ["list"])
     try:
         with _answering(500 if verb[1:2] == b"5" else 200, content):
-            done = CliRunner().invoke(cli, arguments, obj=Session(), catch_exceptions=False)
+            done = CliRunner().invoke(cli, arguments, obj=WxctlRun(), catch_exceptions=False)
     except WxError as problem:  # what main() prints
         _harmless(f"{problem.message}\n{problem.remedy}")
         raise
@@ -55,7 +55,7 @@ def _stream(data: bytes) -> None:
         with runner.isolation() as (shown, *_):
             for _, _, sent in server_sent(io.BytesIO(data)):
                 with contextlib.suppress(ValueError):
-                    put(Session(json=as_json), obj(read_json(sent)))
+                    put(WxctlRun(json=as_json), obj(read_json(sent)))
             _harmless(shown.getvalue().decode())
 
 

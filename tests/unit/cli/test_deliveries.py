@@ -22,7 +22,7 @@ from tests.unit.cli.standin import GONE, RUNNING, Controller
 from wxcontroller.cli import stoppedlog
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Selection, State
+from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.paths import Paths
@@ -152,7 +152,7 @@ async def write_log(place: Path, killed: Path | None = None) -> None:
         report: JsonObject = {"post_type": "receive_message", "type": "friend_message", "id": str(number)}
         events.append(report, deliver=True)
     assert await events.settled(10)
-    second = (await events.select(Selection((State.PENDING,)), 3))[1]
+    second = (await events.select(Selection((EntryState.PENDING,)), 3))[1]
     events.died(second, "it answers 410", 410)
     assert await events.settled(10)
     if killed is not None:

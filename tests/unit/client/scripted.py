@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from wxcontroller.core.errors import BadAnswer, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.messages import Text
-from wxcontroller.core.model import Contact, ContactKind, Direction, Group, Media, Member, Message, MessageKind
+from wxcontroller.core.model import Contact, ContactKind, Direction, Group, Member, Message, MessageKind, MessageMedia
 from wxcontroller.drivers.base import (
     Accepted,
     Capabilities,
@@ -146,7 +146,7 @@ class ScriptedDriver:
         self._ends()
         return Sent(f"77{client_id}")
 
-    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
         if gate := self.gates.get(media.key):
             await gate.wait()
         return self._write(media.key, sink, most)

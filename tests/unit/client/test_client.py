@@ -19,6 +19,7 @@ from wxcontroller.drivers.base import (
     InputKind,
     InputRequired,
     Loading,
+    LoginRefused,
     LoginStalled,
     LoginWay,
     LossReason,
@@ -26,7 +27,6 @@ from wxcontroller.drivers.base import (
     Online,
     Profile,
     QrReady,
-    Refused,
     RosterChanged,
     RosterLoaded,
     Scanned,
@@ -333,7 +333,7 @@ async def test_session_lost_and_offline_are_never_called_running(start: Start) -
 
 async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
-    client.driver.play([Refused(1203, "not allowed", final=True), Ended(EndReason.REFUSED, Text("not allowed"))])
+    client.driver.play([LoginRefused(1203, "not allowed", final=True), Ended(EndReason.REFUSED, Text("not allowed"))])
     state = await client.until_state("stop")
     answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
     assert answer["code"] == -3
@@ -395,7 +395,7 @@ async def test_why_a_second_scan_is_needed_is_told_until_somebody_is_in(start: S
     client = start()
     client.driver.play([QR, Scanned()])
     await client.until_state("confirming")
-    client.driver.play([Refused(1203, "not this way", final=False, way=Text("in normal mode"))])
+    client.driver.play([LoginRefused(1203, "not this way", final=False, way=Text("in normal mode"))])
     why = "WeChat refused the login (1203: not this way); scan the new code: it is then tried in normal mode"
     async with asyncio.timeout(PATIENCE):
         while (state := client.state())["reason"] != why:

@@ -15,11 +15,11 @@ import pytest
 from tests.patience import PATIENCE
 from wxcontroller.client.store import consumers, writer
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Limits, Selection, State
+from wxcontroller.client.store.events import EntryState, RetentionLimits, Selection
 from wxcontroller.core.jsontypes import JsonObject
 
-PENDING = Selection((State.PENDING,))
-NO_LIMITS = Limits(keep=0, keep_dead=0, give_up=0, most_bytes=0)
+PENDING = Selection((EntryState.PENDING,))
+NO_LIMITS = RetentionLimits(keep=0, keep_dead=0, give_up=0, most_bytes=0)
 
 
 @pytest.fixture
@@ -172,11 +172,11 @@ async def test_age_and_size_let_go_in_the_right_order(opened: "Callable[..., Eve
     size = log.counts.bytes
     assert (log.counts.pending, log.counts.dead) == (3, 1)
     # What nobody waits for goes first, then the dead, and what is pending at last.
-    swept = await log.sweep(Limits(0, 0, 0, most_bytes=size - 1))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=size - 1))
     assert (swept.forgotten, swept.dead_forgotten, swept.dropped) == (1, 0, 0)
-    swept = await log.sweep(Limits(0, 0, 0, most_bytes=size - 2500))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=size - 2500))
     assert (swept.forgotten, swept.dead_forgotten, swept.dropped) == (1, 1, 0)
-    swept = await log.sweep(Limits(0, 0, 0, most_bytes=1500))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=1500))
     assert (swept.dropped, log.counts.dropped, log.counts.pending) == (2, 2, 1)
     assert [entry.seq for entry in await log.shown(Selection(), 10)] == [6]
     # Sequences are never used again.
@@ -198,12 +198,12 @@ async def test_peoples_messages_go_after_the_accounts_own_reports(opened: "Calla
         }
         log.append(own, deliver=True)
     await log.settled(10)
-    swept = await log.sweep(Limits(0, 0, 0, most_bytes=10_000))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=10_000))
     assert swept.dropped >= 2490
     left = await log.shown(PENDING, 1000)
     assert sum(b'"receive_message"' in entry.body for entry in left) == 20
     # Only when nothing else is left.
-    await log.sweep(Limits(0, 0, 0, most_bytes=1000))
+    await log.sweep(RetentionLimits(0, 0, 0, most_bytes=1000))
     assert 0 < len(await log.shown(PENDING, 1000)) < 20
 
 
@@ -215,10 +215,10 @@ async def test_nothing_is_lost_while_much_is_there_that_nobody_waits_for(opened:
     for number in range(20):
         log.append(report(number, content="y" * 100), deliver=True)
     await log.settled(10)
-    for entry in (await log.shown(Selection((State.PENDING,)), 100))[:10]:
+    for entry in (await log.shown(Selection((EntryState.PENDING,)), 100))[:10]:
         log.died(entry, "it answers 410", 410)
     await log.settled(10)
-    swept = await log.sweep(Limits(0, 0, 0, most_bytes=log.counts.bytes * 3 // 10))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=log.counts.bytes * 3 // 10))
     assert (swept.dead_forgotten, swept.dropped) == (0, 0)
     assert 1600 < swept.forgotten < 1900
     assert (log.counts.pending, log.counts.dead) == (10, 10)
@@ -228,13 +228,13 @@ async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: 
     log = opened()
     log.append(report(1), deliver=True)
     await log.settled(10)
-    swept = await log.sweep(Limits(0, 0, give_up=0.000001, most_bytes=0))
+    swept = await log.sweep(RetentionLimits(0, 0, give_up=0.000001, most_bytes=0))
     assert (swept.given_up, log.counts.pending, log.counts.dead) == (1, 0, 1)
-    assert await log.replay(Selection((State.DEAD,))) == 1
+    assert await log.replay(Selection((EntryState.DEAD,))) == 1
     assert (log.counts.pending, log.counts.dead) == (1, 0)
     assert await log.purge(PENDING) == 1
     assert (log.counts.pending, log.counts.dead) == (0, 0)
-    [entry] = await log.select(Selection((State.PURGED,)), 10)
+    [entry] = await log.select(Selection((EntryState.PURGED,)), 10)
     assert await log.get(entry.id) == entry
 
 
@@ -247,9 +247,9 @@ async def test_dead_letters_are_kept_for_their_own_time(opened: "Callable[..., E
     log.delivered(delivered, 200)
     log.died(died, "it answers 410", 410)
     await log.settled(10)
-    swept = await log.sweep(Limits(keep=0.000001, keep_dead=3600, give_up=0, most_bytes=0))
+    swept = await log.sweep(RetentionLimits(keep=0.000001, keep_dead=3600, give_up=0, most_bytes=0))
     assert (swept.forgotten, swept.dead_forgotten, log.counts.dead) == (1, 0, 1)
-    swept = await log.sweep(Limits(keep=0, keep_dead=0.000001, give_up=0, most_bytes=0))
+    swept = await log.sweep(RetentionLimits(keep=0, keep_dead=0.000001, give_up=0, most_bytes=0))
     assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
 
 
@@ -258,7 +258,7 @@ async def test_thousands_are_let_go_without_a_limit_of_their_number(opened: "Cal
     for number in range(2500):
         log.append(report(number), deliver=False)
     await log.settled(10)
-    swept = await log.sweep(Limits(keep=0.000001, keep_dead=0, give_up=0, most_bytes=0))
+    swept = await log.sweep(RetentionLimits(keep=0.000001, keep_dead=0, give_up=0, most_bytes=0))
     assert swept.forgotten == 2500
     assert log.counts.bytes == 0
 
@@ -333,7 +333,7 @@ async def test_who_follows_the_log_misses_nothing_that_comes_between_his_looks(
     async with asyncio.timeout(PATIENCE):
         while len(got) < number:
             news = log.news
-            where = Selection((State.PENDING,), after=after, log=name)
+            where = Selection((EntryState.PENDING,), after=after, log=name)
             found = await log.upcoming(where, 8, 1000)
             if not found:
                 await news.wait()
@@ -373,7 +373,7 @@ async def test_notes_that_cannot_be_written_hold_up_no_delivery(
     with contextlib.closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
         other.execute("BEGIN IMMEDIATE")
         log.delivered(first, 200)
-        after = Selection((State.PENDING,), after=first.seq, log=first.log)
+        after = Selection((EntryState.PENDING,), after=first.seq, log=first.log)
         [second] = await asyncio.wait_for(log.upcoming(after, 1, 1000), PATIENCE)
         assert await asyncio.wait_for(log.body(second), PATIENCE) == second.body
         other.execute("ROLLBACK")
@@ -387,7 +387,7 @@ async def test_a_commit_that_looked_before_the_follower_went_on_is_not_believed(
     log.append(report(0), deliver=True)
     assert await log.settled(60)
     [first] = await log.upcoming(PENDING, 8, 1000)
-    after_first = Selection((State.PENDING,), after=first.seq, log=first.log)
+    after_first = Selection((EntryState.PENDING,), after=first.seq, log=first.log)
     log.append(report(1), deliver=True)
     assert await log.settled(60)
     log.append(report(2), deliver=True)

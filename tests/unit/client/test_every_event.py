@@ -20,12 +20,12 @@ from wxcontroller.core.settings import load_settings
 from wxcontroller.drivers.base import (
     Accepted,
     FriendAsked,
+    LoginRefused,
     LoginWay,
     Online,
     Profile,
     PushOffered,
     QrReady,
-    Refused,
     RosterChanged,
     RosterLoaded,
     Scanned,
@@ -122,7 +122,7 @@ async def test_every_event_has_the_originals_body(start: Start, webhook: Webhook
         [
             QrReady("https://login.weixin.qq.com/l/x==", image, 1, 10),
             Scanned(),
-            Refused(1203, "为了你的帐号安全", final=False),
+            LoginRefused(1203, "为了你的帐号安全", final=False),
             *(Accepted(LoginWay.SCAN), Profile(ME), RosterLoaded((CY, HELPER), (CLUB,)), Online()),
             RosterChanged((BEN,)),
             RosterChanged((cy,)),

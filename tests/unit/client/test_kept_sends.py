@@ -156,7 +156,7 @@ async def test_after_another_login_they_are_reported_as_not_sent_with_whom_they_
     again = start(**{POST_API: webhook.address})
     again.driver.play(NEW_LOGIN)
     _, ann, team = await webhook.messages(3)
-    why = "not sent: the account has logged in anew, and everybody has another id since"
+    why = "not sent: the account has logged in again, and all ids have changed since"
     assert told(webhook)[1:] == [("for Ann", -5, why), ("for the team", -5, why)]
     assert (ann["receiver_id"], ann["receiver"], ann["receiver_name"], ann["sender_id"]) == (
         "@ann",
@@ -254,7 +254,7 @@ async def test_one_whose_answer_never_came_may_have_arrived_in_another_login(sta
     again = start(**{POST_API: webhook.address})
     again.driver.play(NEW_LOGIN)
     await webhook.messages(2)
-    other = "the account has logged in anew, and everybody has another id since"
+    other = "the account has logged in again, and all ids have changed since"
     assert told(webhook) == [
         ("on its way", -1, f"it may have arrived: {other}"),
         ("next", -5, f"not sent: {other}"),

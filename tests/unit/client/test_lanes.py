@@ -4,10 +4,19 @@ import math
 
 import pytest
 
-from wxcontroller.client.deliveries.lanes import Attempt, Decision, Lane, Lanes, Outcome, Policy, Result, Verdict
+from wxcontroller.client.deliveries.lanes import (
+    Attempt,
+    Decision,
+    DeliveryOutcome,
+    Lane,
+    Lanes,
+    Policy,
+    Result,
+    Verdict,
+)
 
 POLICY = Policy(first=5.0, longest=300.0)
-FAILED, UNREACHED = Result(Outcome.FAILED, 500), Result(Outcome.UNREACHED)
+FAILED, UNREACHED = Result(DeliveryOutcome.FAILED, 500), Result(DeliveryOutcome.UNREACHED)
 
 
 def queue(report: str, kind: str = "receive_message") -> Attempt:
@@ -26,7 +35,7 @@ def test_a_report_that_fails_is_retried_twice_and_moves_aside() -> None:
     assert 4.0 <= third.pause <= 6.0
     assert after(lanes, queue("b"), FAILED).verdict is Verdict.ASIDE
     assert after(lanes, queue("c", "event.login"), FAILED) == Decision(Verdict.AGAIN, 2.0)
-    assert after(lanes, queue("d"), Result(Outcome.ACCEPTED, 200)).verdict is Verdict.DELIVERED
+    assert after(lanes, queue("d"), Result(DeliveryOutcome.ACCEPTED, 200)).verdict is Verdict.DELIVERED
     assert after(lanes, queue("e"), FAILED) == Decision(Verdict.AGAIN, 2.0)
 
 
@@ -59,20 +68,20 @@ def test_not_being_reached_is_no_failure_of_the_report() -> None:
 
 @pytest.mark.parametrize(("asked", "given"), [(7.0, 7.0), (0.0, 1.0), (1e9, 3600.0)])
 def test_a_pause_that_the_receiver_asks_for_is_kept_within_reason(asked: float, given: float) -> None:
-    result = Result(Outcome.UNREACHED, 503, retry_after=asked)
+    result = Result(DeliveryOutcome.UNREACHED, 503, retry_after=asked)
     assert after(Lanes(POLICY), queue("a"), result) == Decision(Verdict.AGAIN, given)
 
 
 def test_a_report_that_is_cut_off_again_and_again_does_not_stop_the_queue_for_days() -> None:
     lanes = Lanes(POLICY)
-    verdicts = [after(lanes, queue("a"), Result(Outcome.CUT_OFF)).verdict for _ in range(7)]
+    verdicts = [after(lanes, queue("a"), Result(DeliveryOutcome.CUT_OFF)).verdict for _ in range(7)]
     assert verdicts == [Verdict.AGAIN] * 6 + [Verdict.ASIDE]
 
 
 @pytest.mark.parametrize("lane", Lane)
 def test_final_statuses_and_damage_are_dead_letters(lane: Lane) -> None:
     lanes = Lanes(Policy(final=frozenset({503})))
-    for result in (Result(Outcome.UNREACHED, 503), Result(Outcome.DAMAGED)):
+    for result in (Result(DeliveryOutcome.UNREACHED, 503), Result(DeliveryOutcome.DAMAGED)):
         assert after(lanes, Attempt("a", lane, "k"), result) == Decision(Verdict.DEAD)
 
 

@@ -12,7 +12,7 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client import api
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 
 Start = Callable[..., RunningClient]
 
@@ -138,7 +138,7 @@ async def test_media_are_fetched_as_long_as_the_option_says(start: Start, webhoo
     )
     client.driver.contents["slow"] = b"\xff\xd8\xff"
     client.driver.gates["slow"] = asyncio.Event()
-    client.driver.play([message("", kind=MessageKind.IMAGE, media=Media(MessageKind.IMAGE, "slow"))])
+    client.driver.play([message("", kind=MessageKind.IMAGE, media=MessageMedia(MessageKind.IMAGE, "slow"))])
     [report] = await webhook.messages()
     assert report["media_error"] == "not complete within 1 s"
 
@@ -149,7 +149,7 @@ async def test_reports_carry_media_up_to_a_size(start: Start, webhook: Webhook) 
     )
     for number, size in enumerate((10, 11)):
         client.driver.contents[f"m{number}"] = b"\xff\xd8\xff" + bytes(size - 3)
-        content = Media(MessageKind.IMAGE, f"m{number}")
+        content = MessageMedia(MessageKind.IMAGE, f"m{number}")
         client.driver.play([message("", id=str(number), kind=MessageKind.IMAGE, media=content)])
     small, large = await webhook.messages(2)
     assert small["media_data"]

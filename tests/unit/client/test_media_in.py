@@ -13,11 +13,11 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client import reporting, resuming
-from wxcontroller.client.inbox import Swept, sweep
+from wxcontroller.client.inbox import MediaSwept, sweep
 from wxcontroller.client.store import retention
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
-from wxcontroller.core.model import Media, Message, MessageKind
+from wxcontroller.core.model import Message, MessageKind, MessageMedia
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
@@ -47,7 +47,7 @@ def mode(path: Path) -> int:
 
 
 def media(key: str, kind: MessageKind = MessageKind.IMAGE, name: str = "", **changes: object) -> MessageArrived:
-    return message("[图片]", kind=kind, media=Media(kind, key, name), **changes)
+    return message("[图片]", kind=kind, media=MessageMedia(kind, key, name), **changes)
 
 
 async def test_an_image_is_fetched_and_reported_with_its_content(start: Start, webhook: Webhook) -> None:
@@ -279,12 +279,12 @@ def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -
 
     old, new = file("mojo_weixin_media_1.jpg", 1000), file("mojo_weixin_media_2.jpg", 10)
     other, unfinished, running = file("notes.txt", 1e6), file(".in.1", 1e6), file(".in.2", 10)
-    assert sweep(tmp_path, 500, 0, 1e9) == Swept(files=1, bytes=10, removed=1)
+    assert sweep(tmp_path, 500, 0, 1e9) == MediaSwept(files=1, bytes=10, removed=1)
     assert [path.exists() for path in (old, new, other, unfinished, running)] == [False, True, True, False, True]
     first, second = file("mojo_weixin_media_3.jpg", 5), file("mojo_weixin_media_4.jpg", 4)
-    assert sweep(tmp_path, 0, 20, 1e9) == Swept(files=2, bytes=20, removed=1)
+    assert sweep(tmp_path, 0, 20, 1e9) == MediaSwept(files=2, bytes=20, removed=1)
     assert [path.exists() for path in (new, first, second)] == [False, True, True]
-    assert sweep(tmp_path / "missing", 1, 1, 1e9) == Swept()
+    assert sweep(tmp_path / "missing", 1, 1, 1e9) == MediaSwept()
 
 
 def test_content_of_own_sends_goes_when_neither_a_send_nor_a_report_needs_it(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import at_rest, until
-from wxcontroller.client.deliveries.lanes import Outcome, Policy
+from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy
 from wxcontroller.client.deliveries.receivers import Receiver, posting
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import items, obj
@@ -175,18 +175,25 @@ _LARGE = 30_000_000  # more than sockets take in without a reader
 @pytest.mark.parametrize(
     ("reads", "answer", "size", "outcome"),
     [
-        (True, b"", 2, Outcome.FAILED),  # it closes
-        (True, b"", _LARGE, Outcome.FAILED),
-        (True, None, 2, Outcome.FAILED),  # it never answers
-        (True, b"SSH-2.0-OpenSSH\r\n", 2, Outcome.FAILED),
-        (False, b"", _LARGE, Outcome.CUT_OFF),
-        (False, None, _LARGE, Outcome.CUT_OFF),
-        (False, b"HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n", _LARGE, Outcome.FAILED),  # before it has read all
-        (True, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", _LARGE, Outcome.ACCEPTED),
-        (True, b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", 2, Outcome.UNREACHED),
+        (True, b"", 2, DeliveryOutcome.FAILED),  # it closes
+        (True, b"", _LARGE, DeliveryOutcome.FAILED),
+        (True, None, 2, DeliveryOutcome.FAILED),  # it never answers
+        (True, b"SSH-2.0-OpenSSH\r\n", 2, DeliveryOutcome.FAILED),
+        (False, b"", _LARGE, DeliveryOutcome.CUT_OFF),
+        (False, None, _LARGE, DeliveryOutcome.CUT_OFF),
+        (
+            False,
+            b"HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n",
+            _LARGE,
+            DeliveryOutcome.FAILED,
+        ),  # before it has read all
+        (True, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", _LARGE, DeliveryOutcome.ACCEPTED),
+        (True, b"HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n", 2, DeliveryOutcome.UNREACHED),
     ],
 )
-async def test_what_an_attempt_comes_to(reads: bool, answer: bytes | None, size: int, outcome: Outcome) -> None:
+async def test_what_an_attempt_comes_to(
+    reads: bool, answer: bytes | None, size: int, outcome: DeliveryOutcome
+) -> None:
     body, over = bytes(size), asyncio.Event()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -209,7 +216,7 @@ async def test_what_an_attempt_comes_to(reads: bool, answer: bytes | None, size:
         server.close()
         assert result.outcome is outcome, result
         if not answer:
-            assert (await poster.post(body, {})).outcome is Outcome.UNREACHED  # nobody listens any more
+            assert (await poster.post(body, {})).outcome is DeliveryOutcome.UNREACHED  # nobody listens any more
 
 
 async def test_a_large_report_leaves_the_event_loop_to_others(start: Start, tmp_path: Path) -> None:

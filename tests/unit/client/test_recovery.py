@@ -16,13 +16,13 @@ from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import call, until
 from wxcontroller.client.store import history
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Selection, State
+from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.jsontypes import JsonObject, integer, obj
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
-PENDING = Selection((State.PENDING,))
+PENDING = Selection((EntryState.PENDING,))
 PAGE = 4096
 WRITER = """
 import asyncio, os, signal, sys

@@ -622,7 +622,7 @@ async def test_the_last_send_of_a_window_is_kept_for_the_answer() -> None:
     windows.taken("a", True, 101.0)
     older, answer = (Send("a", False, words, queued_at=at) for words, at in (("older", 50.0), ("answer", 102.0)))
     both = [older, answer]
-    assert [*order.held(both, windows, 103.0)] == [order.Held(older, Hold.BUDGET, 1), answer]
+    assert [*order.held(both, windows, 103.0)] == [order.HeldSend(older, Hold.BUDGET, 1), answer]
     assert order.following(both, windows, 103.0) is answer
     # Nobody answers for ever: then the oldest goes.
     assert [*order.held(both, windows, 161.0)] == both
@@ -638,7 +638,7 @@ async def test_a_send_waits_behind_those_of_its_person_and_of_nobody_else() -> N
         Send("open", False, "2"),
     )
     found = [*order.held([first, progress, other], windows, 101.0)]
-    assert found == [order.Held(first, Hold.NO_CONTEXT, 1), order.Held(progress, Hold.NO_CONTEXT, 2), other]
+    assert found == [order.HeldSend(first, Hold.NO_CONTEXT, 1), order.HeldSend(progress, Hold.NO_CONTEXT, 2), other]
 
 
 async def test_what_is_held_for_whoever_ends_a_silence_goes_first() -> None:
@@ -663,7 +663,7 @@ async def test_an_urgent_send_overtakes_but_not_an_answer_nor_one_that_may_have_
     # Windows count for it as for others, and what is held ahead of it stays ahead of it in the count.
     shut, held = Send("c", False, "5"), Send("c", False, "6", urgent=True)
     found = [*order.held([shut, held], windows, 102.0)]
-    assert found == [order.Held(shut, Hold.NO_CONTEXT, 1), order.Held(held, Hold.NO_CONTEXT, 2)]
+    assert found == [order.HeldSend(shut, Hold.NO_CONTEXT, 1), order.HeldSend(held, Hold.NO_CONTEXT, 2)]
     assert order.first([plain, urgent]) is urgent
     assert order.first([plain, urgent, lost]) is lost
 

@@ -13,7 +13,7 @@ from tests.unit.client.scripted import message
 from wxcontroller.client.sends.queue import MOST_WAITING
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.model import Direction, Media, MessageKind
+from wxcontroller.core.model import Direction, MessageKind, MessageMedia
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import Progress, QrReady
 
@@ -123,7 +123,7 @@ async def test_what_has_happened_is_told(start: Start) -> None:
     client = start()
     await client.login()
     begun = int(time.time())
-    photo = message("", kind=MessageKind.IMAGE, media=Media(MessageKind.IMAGE, "k"))
+    photo = message("", kind=MessageKind.IMAGE, media=MessageMedia(MessageKind.IMAGE, "k"))
     client.driver.contents["k"] = b"\xff\xd8\xff12345"
     client.driver.play([photo, Progress(heard=True)])
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0

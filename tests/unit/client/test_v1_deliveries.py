@@ -13,7 +13,7 @@ from tests.unit.client.scripted import message
 from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -206,7 +206,7 @@ async def test_media_by_reference_are_fetched_by_the_address_in_the_report(start
     )
     client.driver.contents["55"] = PNG
     await client.login()
-    picture = Media(MessageKind.IMAGE, "55")
+    picture = MessageMedia(MessageKind.IMAGE, "55")
     client.driver.play([message("", kind=MessageKind.IMAGE, media=picture)])
     [report] = await webhook.messages(1)
     assert report["media_data"] == ""
@@ -227,7 +227,7 @@ async def test_media_that_wait_for_their_delivery_outlive_their_time(start: Star
     client.driver.contents["55"] = PNG
     await at_rest(client, webhook)
     webhook.statuses = [500] * 1000
-    client.driver.play([message("", kind=MessageKind.IMAGE, media=Media(MessageKind.IMAGE, "55"))])
+    client.driver.play([message("", kind=MessageKind.IMAGE, media=MessageMedia(MessageKind.IMAGE, "55"))])
     await until(client, pending=1)
     await client.stop()
     again = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_KEEP_BYTES": "1"})  # sweeps at its start

@@ -13,7 +13,7 @@ from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from wxcontroller.client.v1 import events
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import QrReady
 
 Start = Callable[..., RunningClient]
@@ -132,7 +132,7 @@ async def test_a_message_whose_media_are_fetched_holds_its_place(
     async with stream(client, "?types=friend_message") as got:
         await anext(got)
         client.driver.play(
-            [message("", kind=MessageKind.IMAGE, media=Media(MessageKind.IMAGE, "55")), message("later")]
+            [message("", kind=MessageKind.IMAGE, media=MessageMedia(MessageKind.IMAGE, "55")), message("later")]
         )
         assert (await anext(got))[0] == "here"
         client.driver.gates["55"].set()

@@ -24,7 +24,7 @@ from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.v1 import messages
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.core.model import Contact, Direction, Group, Media, Member, MessageKind
+from wxcontroller.core.model import Contact, Direction, Group, Member, MessageKind, MessageMedia
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, Profile, RosterLoaded
 
@@ -100,7 +100,7 @@ async def test_media_are_uploaded_fetched_and_sent_again(start: Start) -> None:
     assert [target for target, _ in client.driver.media_sends] == ["@@team1", BEN.id]
     client.driver.contents["m1"] = PNG
     client.driver.play([message("", id="m1", chat="@ann1", sender="@ann1", kind=MessageKind.IMAGE,
-                                media=Media(MessageKind.IMAGE, "m1"))])  # fmt: skip
+                                media=MessageMedia(MessageKind.IMAGE, "m1"))])  # fmt: skip
     got = obj((await until_history(client, 4))[-1]["media"])
     url = text(got["url"]).replace("/v1/accounts/alice/", f"http://127.0.0.1:{client.port}/v1/")
     async with client.http.get(url) as answer:

@@ -14,7 +14,7 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import TEAM, logged_in, message
 from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
-from wxcontroller.client.deliveries.lanes import Outcome, Policy, Result
+from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
 from wxcontroller.client.port import PortTaken
 from wxcontroller.client.sends import sender
@@ -111,7 +111,7 @@ async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
     async def hang(*_: object) -> Result:
         begun.set()
         await asyncio.Event().wait()
-        return Result(Outcome.ACCEPTED)
+        return Result(DeliveryOutcome.ACCEPTED)
 
     policy = Policy()
     monkeypatch.setattr(delivery, "_OVERTIME", 0.1 - policy.timeout - WEBHOOK_ANSWER_SECONDS)

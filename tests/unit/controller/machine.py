@@ -37,7 +37,7 @@ from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.materialise import Registry
+from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
@@ -60,9 +60,9 @@ class Process:
         self.paths = paths
         self.instance = instance
         try:
-            self.account = Registry(paths).load(instance)
+            self.account = AccountFiles(paths).load(instance)
         except OSError:  # systemd, as root, could read it
-            self.account = Registry(paths).load(instance, overrides=False)
+            self.account = AccountFiles(paths).load(instance, overrides=False)
         self.requests: list[str] = []
         self.hung_up = asyncio.Event()
         self.events = asyncio.Event()  # ends a long poll

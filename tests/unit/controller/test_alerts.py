@@ -22,7 +22,7 @@ from wxcontroller.controller.statefiles import uptime
 from wxcontroller.controller.units import UnitRecord, Verb, parse_restarts
 from wxcontroller.core.alerts import Alert, Happening, Kind
 from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.alertspool import Outcome, Spool, State
+from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.messages import Text, text_fields
@@ -609,7 +609,9 @@ async def test_the_api_tells_the_ways_and_what_is_wrong(watched: Watched) -> Non
     watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
     watched.host.process("bob").say(LoginState.OFFLINE)
     await watched.live()
-    Spool(watched.host.paths, Channel.WEBHOOK).note(State({}, Outcome("x", "it answers 500", 1_700_000_000)))
+    Spool(watched.host.paths, Channel.WEBHOOK).note(
+        AlertState({}, AlertOutcome("x", "it answers 500", 1_700_000_000))
+    )
     status, answer = await watched.host.v1("GET", "alerts")
     assert status == 200
     channels = obj(answer["channels"])

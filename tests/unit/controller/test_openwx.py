@@ -13,7 +13,7 @@ from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.jsontypes import obj
-from wxcontroller.core.materialise import Registry
+from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.core.targets import Targets
@@ -90,7 +90,7 @@ async def test_a_bad_name_is_refused_and_says_why(host: Machine, name: str) -> N
     assert answer["code"] == 1
     assert str(answer["status"]).startswith("client name invalid: ")
     assert host.units.calls == []
-    assert Registry(host.paths).instances() == []
+    assert AccountFiles(host.paths).instances() == []
 
 
 async def test_a_chinese_name_works_everywhere(host: Machine) -> None:
@@ -108,7 +108,7 @@ async def test_a_chinese_name_works_everywhere(host: Machine) -> None:
 async def test_the_last_of_repeated_parameters_wins(host: Machine) -> None:
     async with host.http.get("/openwx/start_client?client=a&send_interval=1&client=b&send_interval=7") as answer:
         assert json.loads(await answer.read())["client"] == "b"
-    assert Registry(host.paths).load("b").options["send_interval"] == "7"
+    assert AccountFiles(host.paths).load("b").options["send_interval"] == "7"
 
 
 async def test_form_and_json_bodies_count(host: Machine) -> None:
@@ -117,7 +117,7 @@ async def test_form_and_json_bodies_count(host: Machine) -> None:
     sent = {"client": "小店", "send_interval": 7, "download_media": False, "post_api": None}
     async with host.http.get("/openwx/start_client", json=sent) as answer:
         assert json.loads(await answer.read())["code"] == 0
-    options = Registry(host.paths).load(parse_name("小店").instance).options
+    options = AccountFiles(host.paths).load(parse_name("小店").instance).options
     assert (options["send_interval"], options["download_media"]) == ("7", "0")
     async with host.http.get("/openwx/start_client", json={"client": "x", "post_api": ["http://a/"]}) as answer:
         assert "parameter post_api is an array or an object" in json.loads(await answer.read())["status"]
@@ -140,7 +140,7 @@ async def test_bad_options_are_refused_before_anything_changes(
     assert answer["code"] == 6
     assert words in str(answer["status"])
     assert host.units.calls == []
-    assert Registry(host.paths).instances() == []
+    assert AccountFiles(host.paths).instances() == []
 
 
 async def test_what_is_not_utf8_is_refused(host: Machine) -> None:
@@ -171,7 +171,7 @@ async def test_a_second_start_changes_nothing(host: Machine) -> None:
     await host.start("alice")
     again = await host.get("start_client", client="alice", send_interval="9")
     assert again["status"] == "client already exists"
-    assert "send_interval" not in Registry(host.paths).load("alice").options
+    assert "send_interval" not in AccountFiles(host.paths).load("alice").options
     assert host.units.calls == ["start wxclient@alice.service"]
 
 
@@ -199,7 +199,7 @@ async def test_start_while_stopping_waits_and_starts(host: Machine) -> None:
     assert (await stopping)["status"] == "success"
     assert (await starting)["status"] == "success"
     assert host.process("alice") is not before
-    assert Registry(host.paths).load("alice").desired is Desired.STARTED
+    assert AccountFiles(host.paths).load("alice").desired is Desired.STARTED
 
 
 @pytest.mark.parametrize("request_line", ["GET /openwx/start_client?client=bob", "DELETE /v1/accounts/alice"])
@@ -216,7 +216,7 @@ async def test_a_caller_who_hangs_up_does_not_leave_an_action_half_done(host: Ma
     host.units.hold.set()
     wanted = ["alice", "bob"] if "bob" in request_line else []
     async with asyncio.timeout(PATIENCE):
-        while sorted(host.units.processes) != wanted or Registry(host.paths).instances() != wanted:
+        while sorted(host.units.processes) != wanted or AccountFiles(host.paths).instances() != wanted:
             await asyncio.sleep(0.01)
 
 
@@ -233,7 +233,7 @@ async def test_exactly_max_clients(tmp_path: Path) -> None:
         await host.start("b")
         assert await host.get("start_client", client="c") == {"code": 5, "status": "max clients exceed"}
         assert (await host.get("start_client", client="a"))["status"] == "client already exists"
-        assert Registry(host.paths).instances() == ["a", "b"]
+        assert AccountFiles(host.paths).instances() == ["a", "b"]
         await host.units.kill("a", UnitRecord("a", UnitState.FAILED, "failed"))  # the dead do not count
         assert (await host.get("start_client", client="c"))["status"] == "success"
 
@@ -304,7 +304,7 @@ async def test_stop(host: Machine) -> None:
     assert isinstance(answer["pid"], int)
     assert await host.get("stop_client", client="alice") == {"code": 1, "status": "client not exists"}
     assert await host.get("check_client") == {"client": [], "code": 0}
-    assert Registry(host.paths).load("alice").desired is Desired.STOPPED
+    assert AccountFiles(host.paths).load("alice").desired is Desired.STOPPED
 
 
 async def test_check_client_tells_full_states_with_port_and_without_the_link(host: Machine) -> None:
@@ -451,7 +451,7 @@ async def test_a_unit_started_by_hand_is_known(host: Machine) -> None:
     assert len(await host.states(client="alice")) == 1
     assert (await host.get("echo", client="alice"))["method"] == "GET"
     assert (await host.get("start_client", client="alice"))["status"] == "client already exists"
-    assert Registry(host.paths).load("alice").desired is Desired.STARTED
+    assert AccountFiles(host.paths).load("alice").desired is Desired.STARTED
 
 
 async def test_systemd_out_of_reach_is_an_answer_not_a_hang(host: Machine) -> None:
@@ -468,20 +468,20 @@ async def test_a_proxys_password_is_in_no_answer_and_can_be_taken_back(host: Mac
     secret = "http://somebody:hidden@127.0.0.2:3128"
     answers = [await host.get("start_client", client="alice", proxy=secret)]
     assert answers[0]["proxy"] == "http://127.0.0.2:3128"
-    assert Registry(host.paths).load("alice").options["proxy"] == secret
+    assert AccountFiles(host.paths).load("alice").options["proxy"] == secret
     answers += [await host.get("start_client", client="alice", proxy=secret), *await host.states(client="alice")]
     _, account = await host.v1("GET", "accounts/alice")
     assert account["proxy"] == "http://127.0.0.2:3128"
     stopped = await host.get("stop_client", client="alice")
     answers += [stopped, account, (await host.v1("POST", "accounts/alice/start"))[1]]
-    assert Registry(host.paths).load("alice").options["proxy"] == secret  # kept, as all that was asked for
+    assert AccountFiles(host.paths).load("alice").options["proxy"] == secret  # kept, as all that was asked for
     bad = await host.get("start_client", client="bob", proxy="http://somebody:hid%den@127.0.0.2:3128")
     assert bad["code"] == 6
     assert "option proxy" in str(bad["status"])
     assert not any(word in json.dumps([*answers, bad]) for word in ("somebody", "hidden", "hid%den"))
     await host.get("stop_client", client="alice")
     assert (await host.get("start_client", client="alice", proxy=""))["proxy"] == ""
-    assert Registry(host.paths).load("alice").options["proxy"] == ""
+    assert AccountFiles(host.paths).load("alice").options["proxy"] == ""
 
 
 @pytest.mark.parametrize("value", ["http://somebody:hidden@[::1:3128", "somebody:hidden@h:3128"])

@@ -305,11 +305,11 @@ async def test_what_a_line_gives_while_a_reader_still_catches_up_comes_once(
             begins(after)
             began.set()
 
-        async def line_gives(event: hub.Event) -> None:
+        async def line_gives(event: hub.AccountEvent) -> None:
             await give(event)
             given.set()
 
-        async def catching_up_gives(event: hub.Event) -> None:
+        async def catching_up_gives(event: hub.AccountEvent) -> None:
             await given.wait()
             await give(event)
 

@@ -18,7 +18,7 @@ from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonValue, field, items, obj
-from wxcontroller.core.materialise import Registry
+from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import NOTHING, Text, text_fields, text_from
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.core.tokens import TokenFile, minted
@@ -141,12 +141,12 @@ async def test_stop_start_restart_keep_what_is_stored(host: Machine) -> None:
     assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200  # also when it does not run
     await host.v1("POST", "accounts/alice/start", {"lang": "en_US"})
     first = host.process("alice")
-    options = Registry(host.paths).load("alice").options
+    options = AccountFiles(host.paths).load("alice").options
     assert (options["send_interval"], options["download_media"], options["lang"]) == ("7", "0", "en_US")
     status, _ = await host.v1("POST", "accounts/alice/restart")
     assert status == 200
     assert host.process("alice") is not first
-    assert Registry(host.paths).load("alice").options == options
+    assert AccountFiles(host.paths).load("alice").options == options
 
 
 async def test_options_for_a_running_account_wait_for_its_next_start(host: Machine) -> None:
@@ -154,7 +154,7 @@ async def test_options_for_a_running_account_wait_for_its_next_start(host: Machi
     _, answer = await host.v1("POST", "accounts/alice/start", {"send_interval": "9"})
     assert answer["result"] == "already running"
     assert "next start" in str(answer["note"])
-    assert Registry(host.paths).load("alice").options["send_interval"] == "9"
+    assert AccountFiles(host.paths).load("alice").options["send_interval"] == "9"
 
 
 async def test_tokens_that_are_still_good_for_a_removed_account_are_named(host: Machine) -> None:
@@ -176,7 +176,7 @@ async def test_remove(host: Machine) -> None:
     )
     assert host.units.calls[-2:] == ["stop wxclient@alice.service", "start wxclient-purge@alice.service"]
     assert (await host.v1("GET", "accounts/alice"))[0] == 404
-    assert Registry(host.paths).instances() == []
+    assert AccountFiles(host.paths).instances() == []
 
 
 @pytest.mark.parametrize(

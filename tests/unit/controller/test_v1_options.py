@@ -7,7 +7,7 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
 from wxcontroller.core.limits import LIMITS
-from wxcontroller.core.materialise import Registry
+from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import text_from
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.states import Desired, LoginState
@@ -18,11 +18,11 @@ async def test_an_account_is_added_and_does_not_run(host: Machine) -> None:
     status, account = await host.v1("POST", "accounts", {"name": "小店", "options": {"send_interval": 7}})
     assert (status, account["name"], account["desired"], account["unit_state"]) == (201, "小店", "stopped", "absent")
     assert host.units.calls == []
-    known = Registry(host.paths).load(str(account["instance"]))
+    known = AccountFiles(host.paths).load(str(account["instance"]))
     assert (known.desired, known.options["send_interval"]) == (Desired.STOPPED, "7")
     _, started = await host.v1("POST", "accounts/小店/start")
     assert started["port"] == account["port"]
-    assert Registry(host.paths).load(known.name.instance).options["send_interval"] == "7"
+    assert AccountFiles(host.paths).load(known.name.instance).options["send_interval"] == "7"
 
 
 async def test_what_can_not_be_added(host: Machine) -> None:
@@ -39,7 +39,7 @@ async def test_what_can_not_be_added(host: Machine) -> None:
     for wrong, code in wrongs:
         status, answer = await host.v1("POST", "accounts", wrong)
         assert (status, field(answer["error"], "code")) == (409 if code == "account-exists" else 400, code)
-    assert Registry(host.paths).instances() == ["alice"]
+    assert AccountFiles(host.paths).instances() == ["alice"]
 
 
 async def test_options_are_shown_with_where_they_come_from(host: Machine) -> None:
@@ -108,15 +108,15 @@ async def test_options_are_changed_one_by_one(host: Machine) -> None:
         "PATCH", "accounts/alice/options", {"send_interval": None, "lang": "en_US", "plugin_openwx_post_event": 1}
     )
     assert (status, "note" in answer) == (200, False)
-    known = Registry(host.paths).load("alice")
+    known = AccountFiles(host.paths).load("alice")
     assert "send_interval" not in known.options
     assert (known.options["lang"], known.options["plugin_openwx_post_event"]) == ("en_US", "1")
     assert known.desired is Desired.STOPPED
     await host.v1("POST", "accounts/alice/start")
-    assert Registry(host.paths).load("alice").options == known.options
+    assert AccountFiles(host.paths).load("alice").options == known.options
     _, answer = await host.v1("PATCH", "accounts/alice/options", {"send_interval": "9"})
     assert "next start" in str(answer["note"])
-    assert Registry(host.paths).load("alice").desired is Desired.STARTED
+    assert AccountFiles(host.paths).load("alice").desired is Desired.STARTED
 
 
 async def test_an_account_changes_its_driver_only_while_it_is_stopped(host: Machine) -> None:
@@ -220,7 +220,7 @@ async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> Non
     for name, status in (("bob", 403), ("alice", 201)):
         async with host.http.post("/v1/accounts", json={"name": name}, headers=headers) as answer:
             assert answer.status == status
-    assert Registry(host.paths).instances() == ["alice"]
+    assert AccountFiles(host.paths).instances() == ["alice"]
 
 
 async def test_whether_systemd_does_what_it_is_asked_to_is_tried_on_nobody(host: Machine) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.i18n import compiled
 from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, Happening, Item, Kind, Picture, alert_from, plain
 from wxcontroller.core.alertsettings import AlertSettings, Channel
-from wxcontroller.core.alertspool import Outcome, Spool, State
+from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.jsontypes import JsonValue, items, obj
 from wxcontroller.core.messages import Text, verbatim
@@ -214,7 +214,7 @@ def test_only_alerts_are_taken_for_some(spool: Spool) -> None:
 def test_links_are_not_followed(spool: Spool) -> None:
     """Another user may write there, and must not have us read what it can't."""
     spool.put(ALERT)
-    spool.note(State({"a": 2}))
+    spool.note(AlertState({"a": 2}))
     [waiting] = spool.waiting()
     for path in (waiting.path, spool.paths.alerts_runtime("mail") / ".state"):
         elsewhere = spool.paths.root / path.name
@@ -222,13 +222,13 @@ def test_links_are_not_followed(spool: Spool) -> None:
         path.symlink_to(elsewhere)
     with pytest.raises(OSError, match="symbolic links"):
         waiting.read()
-    assert spool.state() == State()
+    assert spool.state() == AlertState()
 
 
 def test_what_was_noted_is_read_back_and_damage_is_nothing(spool: Spool) -> None:
-    assert spool.state() == State()
-    noted = State({"a": 2}, Outcome("b", "it answers 500", 1_700_000_000))
+    assert spool.state() == AlertState()
+    noted = AlertState({"a": 2}, AlertOutcome("b", "it answers 500", 1_700_000_000))
     spool.note(noted)
     assert spool.state() == noted
     (spool.paths.alerts_runtime("mail") / ".state").write_text("[]")
-    assert spool.state() == State()
+    assert spool.state() == AlertState()

@@ -17,12 +17,12 @@ from wxcontroller.drivers.base import (
     DriverContext,
     DriverEvent,
     Ended,
+    LoginRefused,
     MessageArrived,
     Online,
     Progress,
     PushOffered,
     QrReady,
-    Refused,
     Restored,
 )
 from wxcontroller.drivers.web.driver import WebDriver
@@ -240,12 +240,12 @@ class Wechat:
         await drive.until(Online)
         return accepted
 
-    async def refused(self, drive: Drive, account: ServerAccount) -> Refused:
+    async def refused(self, drive: Drive, account: ServerAccount) -> LoginRefused:
         """Scan and confirm the next QR code; return how WeChat refused the login."""
         login = await self.login_of(drive)
         self.sandbox.logins.scan(login, account.uin)
         self.sandbox.logins.confirm(login)
-        return await drive.until(Refused)
+        return await drive.until(LoginRefused)
 
     async def consent(self, drive: Drive) -> WebLoginCode:
         """Wait for a push login and return it."""

@@ -11,9 +11,9 @@ from wxcontroller.core.model import (
     Card,
     Direction,
     FriendRequest,
-    Media,
     Message,
     MessageKind,
+    MessageMedia,
     Place,
     Sex,
 )
@@ -47,16 +47,20 @@ EMOTICON = escaped(
 @pytest.mark.parametrize(
     ("raw", "text", "media"),
     [
-        ({"MsgType": 3, "Content": IMAGE}, "[图片]", Media(MessageKind.IMAGE, "77", size=6503)),
-        ({"MsgType": 34, "Content": VOICE}, "[语音]", Media(MessageKind.VOICE, "77", size=2026, seconds=1.58)),
-        ({"MsgType": 43, "Content": VIDEO}, "[视频]", Media(MessageKind.VIDEO, "77", size=70000, seconds=9)),
-        ({"MsgType": 43, "Content": "", "PlayLength": 3}, "[视频]", Media(MessageKind.VIDEO, "77", seconds=3)),
-        ({"MsgType": 44, "Content": None}, "[视频]", Media(MessageKind.VIDEO, "77")),
-        ({"MsgType": 62, "Content": VIDEO}, "[小视频]", Media(MessageKind.MICROVIDEO, "77", size=70000, seconds=9)),
-        ({"MsgType": 47, "Content": EMOTICON}, "[表情]", Media(MessageKind.EMOTICON, "77", size=4321)),
+        ({"MsgType": 3, "Content": IMAGE}, "[图片]", MessageMedia(MessageKind.IMAGE, "77", size=6503)),
+        ({"MsgType": 34, "Content": VOICE}, "[语音]", MessageMedia(MessageKind.VOICE, "77", size=2026, seconds=1.58)),
+        ({"MsgType": 43, "Content": VIDEO}, "[视频]", MessageMedia(MessageKind.VIDEO, "77", size=70000, seconds=9)),
+        ({"MsgType": 43, "Content": "", "PlayLength": 3}, "[视频]", MessageMedia(MessageKind.VIDEO, "77", seconds=3)),
+        ({"MsgType": 44, "Content": None}, "[视频]", MessageMedia(MessageKind.VIDEO, "77")),
+        (
+            {"MsgType": 62, "Content": VIDEO},
+            "[小视频]",
+            MessageMedia(MessageKind.MICROVIDEO, "77", size=70000, seconds=9),
+        ),
+        ({"MsgType": 47, "Content": EMOTICON}, "[表情]", MessageMedia(MessageKind.EMOTICON, "77", size=4321)),
     ],
 )
-def test_media(raw: JsonObject, text: str, media: Media) -> None:
+def test_media(raw: JsonObject, text: str, media: MessageMedia) -> None:
     found = message(raw)
     assert found.media is not None
     assert (found.kind, found.text, found.raw_kind) == (media.kind, text, str(raw["MsgType"]))
@@ -165,8 +169,8 @@ def test_an_app_message_of_another_type(content: str) -> None:
 
 
 def test_shared_pictures_and_transfers() -> None:
-    assert message({"MsgType": 49, "AppMsgType": 2}).media == Media(MessageKind.IMAGE, "77")
-    assert message({"MsgType": 49, "AppMsgType": 8}).media == Media(MessageKind.EMOTICON, "77")
+    assert message({"MsgType": 49, "AppMsgType": 2}).media == MessageMedia(MessageKind.IMAGE, "77")
+    assert message({"MsgType": 49, "AppMsgType": 8}).media == MessageMedia(MessageKind.EMOTICON, "77")
     transfer = (
         "<msg><appmsg><title>微信转账</title><type>2000</type><des><![CDATA[收到转账0.10元。]]></des></appmsg></msg>"
     )

@@ -11,10 +11,10 @@ from wxcontroller.drivers.base import (
     EndReason,
     InputKind,
     InputRequired,
+    LoginRefused,
     LoginWay,
     PushOffered,
     QrReady,
-    Refused,
     SessionLost,
 )
 from wxcontroller.sandbox.account import ServerAccount, WebLogin
@@ -251,7 +251,7 @@ async def test_a_mode_that_was_refused_is_not_offered_to_the_phone_either(world:
         account.web_login = WebLogin.DESKTOP
         world.sandbox.close_session(account, 1102)
         world.sandbox.logins.confirm(await world.consent(drive))
-        assert (await drive.until(Refused)).final
+        assert (await drive.until(LoginRefused)).final
         await asked(drive)
     async with world.drive(store) as drive:
         await asked(drive)

@@ -9,7 +9,7 @@ import pytest
 
 from tests.unit.drivers.kit import Drive, Wechat, friend
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
-from wxcontroller.core.model import Media, Message, MessageKind
+from wxcontroller.core.model import Message, MessageKind, MessageMedia
 from wxcontroller.drivers.base import MessageArrived, SessionLost, Upload, Uploaded
 from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox import compose, samples
@@ -94,12 +94,12 @@ async def test_what_is_gone_comes_empty(world: Wechat, alice: ServerAccount) -> 
     async with world.drive() as drive:
         await world.enter(drive, alice)
         for kind in (MessageKind.IMAGE, MessageKind.VIDEO, MessageKind.VOICE):
-            got = await drive.driver.fetch(Media(kind, "12345"), io.BytesIO(), MOST)
+            got = await drive.driver.fetch(MessageMedia(kind, "12345"), io.BytesIO(), MOST)
             assert got.size == 0
         with pytest.raises(WeChatError, match="key"):
-            await drive.driver.fetch(Media(MessageKind.FILE, "12345"), io.BytesIO(), MOST)
+            await drive.driver.fetch(MessageMedia(MessageKind.FILE, "12345"), io.BytesIO(), MOST)
         with pytest.raises(WeChatError, match="no content"):
-            await drive.driver.fetch(Media(MessageKind.TEXT, "12345"), io.BytesIO(), MOST)
+            await drive.driver.fetch(MessageMedia(MessageKind.TEXT, "12345"), io.BytesIO(), MOST)
 
 
 @pytest.mark.parametrize(

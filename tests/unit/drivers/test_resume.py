@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from tests.unit.drivers.kit import HURRY, Drive, Wechat, friend
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.model import Media
+from wxcontroller.core.model import MessageMedia
 from wxcontroller.drivers.base import Fetched, MessageArrived
 from wxcontroller.drivers.line.failures import TooLong, UnreadableResponse
 from wxcontroller.drivers.line.transport import LineRequest, ReceivedFile, Transport
@@ -32,7 +32,7 @@ class Paper:
 
     world: Wechat
     drive: Drive
-    media: Media
+    media: MessageMedia
 
     async def fetch(self, most: int = MOST) -> tuple[bytes, Fetched]:
         sink = io.BytesIO()
@@ -66,7 +66,7 @@ async def test_a_broken_download_goes_on(paper: Paper, anew: bool) -> None:
     for value in (100_000, 300_000, 10):
         paper.fault(FaultKind.TRUNCATE, value)
     if anew:
-        paper.fault(FaultKind.ANEW)
+        paper.fault(FaultKind.NO_RANGE)
     assert (await paper.fetch())[0] == PAPER
     assert paper.requests == 4
     assert paper.world.violations() == []

@@ -17,7 +17,7 @@ from wxcontroller.client.store.media import (
 )
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, obj, text
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Uploaded
 
 
@@ -50,14 +50,16 @@ async def test_the_latest_are_remembered_at_once(tmp_path: Path) -> None:
     upload = Uploaded(MessageKind.FILE, "@up", "a", 5, "sig", "ref")
     _ = index.add_upload(upload)
     for number in range(most + 1):
-        media = Media(MessageKind.FILE, f"key{number}", "n", 7, public=f"id{number}", reference="x")
+        media = MessageMedia(MessageKind.FILE, f"key{number}", "n", 7, public=f"id{number}", reference="x")
         _ = index.add_received(media, "/p")
-    _ = index.add_received(Media(MessageKind.FILE, "key1", "n", 8, public="id1"), "/again")
-    await index.add_received(Media(MessageKind.IMAGE, "\ud800", "\ud800"), "")
+    _ = index.add_received(MessageMedia(MessageKind.FILE, "key1", "n", 8, public="id1"), "/again")
+    await index.add_received(MessageMedia(MessageKind.IMAGE, "\ud800", "\ud800"), "")
     assert await index.upload("@up") == upload
     assert await index.received("id0") is None
     assert await index.received("id2") is None  # id1 is newer now
-    assert await index.received("id1") == Received(Media(MessageKind.FILE, "key1", "n", 8, public="id1"), "/again")
+    assert await index.received("id1") == Received(
+        MessageMedia(MessageKind.FILE, "key1", "n", 8, public="id1"), "/again"
+    )
     assert await index.received(f"key{most}") is None
     await log.close(2)
 
@@ -77,5 +79,5 @@ def test_the_ids_of_2_0_0_are_taken_over_as_far_as_they_can_be_read() -> None:
         import_book(db, {"uploaded": "nonsense"})
         assert upload_from_json(recall(db, Way.UPLOADED, "@a")) == Uploaded(MessageKind.IMAGE, "@a", "", 7)
         found = received_from_json(recall(db, Way.RECEIVED, "1"))
-        assert found == Received(Media(MessageKind.IMAGE, "k", "n", 7, public="1"), "/p")
+        assert found == Received(MessageMedia(MessageKind.IMAGE, "k", "n", 7, public="1"), "/p")
         assert db.execute("SELECT COUNT(*) FROM media_index").fetchone() == (2,)

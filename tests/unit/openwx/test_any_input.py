@@ -20,10 +20,10 @@ from wxcontroller.core.model import (
     Direction,
     FriendRequest,
     Group,
-    Media,
     Member,
     Message,
     MessageKind,
+    MessageMedia,
     Place,
     Sex,
 )
@@ -209,7 +209,7 @@ MESSAGES = st.builds(
     Message,
     *(ODD, ODD, st.booleans(), ODD, st.sampled_from(Direction), st.sampled_from(MessageKind), ODD, NUMBERS, ODD),
     media=st.none()
-    | st.builds(Media, st.sampled_from([kind for kind in MessageKind if kind.is_media]), ODD, ODD, NUMBERS),
+    | st.builds(MessageMedia, st.sampled_from([kind for kind in MessageKind if kind.is_media]), ODD, ODD, NUMBERS),
     app=st.none() | st.builds(AppShare, ODD, ODD, ODD, ODD, ODD, NUMBERS),
     card=st.none() | st.builds(Card, ODD, ODD, ODD, ODD, ODD, st.sampled_from(Sex), ODD),
     place=st.none() | st.builds(Place, ODD, ODD, ODD, ODD),

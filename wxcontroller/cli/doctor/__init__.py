@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.context import Session, global_options
+from wxcontroller.cli.context import WxctlRun, global_options
 from wxcontroller.cli.language import left_aligned, say
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.verbs import VerbCommand
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Diagnose common problems.",
     examples=(
         "wxctl doctor",
@@ -21,7 +21,7 @@ from wxcontroller.cli.verbs import Verb
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 @global_options
 @click.pass_obj
-def doctor(session: Session, quiet: bool, root: Path) -> None:
+def doctor(session: WxctlRun, quiet: bool, root: Path) -> None:
     """Diagnose common problems of this machine. Each check reports ok, warn or fail, and a remedy.
 
     Checks the settings, services, polkit, modified units, boot, credentials, disks, ports, clock, the connection

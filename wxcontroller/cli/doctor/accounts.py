@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
 from wxcontroller.cli.follow import titled
 from wxcontroller.core.check import Level
 from wxcontroller.core.condition.model import Code, Condition, Severity
@@ -25,7 +25,7 @@ _LEVELS: Mapping[Severity, Level] = {
 }
 
 
-def conditions(patient: Patient) -> Iterator[Result]:
+def conditions(patient: Patient) -> Iterator[CheckResult]:
     """Everything that is wrong with the accounts."""
     accounts = patient.assessments
     if patient.away is not None and not accounts:
@@ -34,7 +34,7 @@ def conditions(patient: Patient) -> Iterator[Result]:
     for name, assessment in accounts:
         for issue in assessment.issues:
             check = _CHECKS.get(issue.code, "account")
-            yield Result(_LEVELS[issue.severity], check, titled(name, issue), issue.remedy)
+            yield CheckResult(_LEVELS[issue.severity], check, titled(name, issue), issue.remedy)
             found.add(check)
     if "account" not in found:
         number = len(accounts)
@@ -48,7 +48,7 @@ def conditions(patient: Patient) -> Iterator[Result]:
         yield ok("reports", Text("no report is late, dead or lost"))
 
 
-def programs(patient: Patient) -> Iterator[Result]:
+def programs(patient: Patient) -> Iterator[CheckResult]:
     """Whether the running accounts' own programs answer."""
     if patient.away is not None:
         return
@@ -74,7 +74,7 @@ def programs(patient: Patient) -> Iterator[Result]:
         yield ok("program", Text("{asked} running accounts answer", asked=asked))
 
 
-def alerts(patient: Patient) -> Iterator[Result]:
+def alerts(patient: Patient) -> Iterator[CheckResult]:
     """Whether alerts get to somebody, by each way that is set up."""
     if patient.away is not None:
         return

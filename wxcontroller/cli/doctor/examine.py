@@ -6,19 +6,19 @@ from contextlib import suppress
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import accounts, machine, network, services
-from wxcontroller.cli.doctor.result import Check, Patient, Result, fail, ok, warn
+from wxcontroller.cli.doctor.result import Check, CheckResult, Patient, fail, ok, warn
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.local import controllers_ports, known_units
 from wxcontroller.core.check import check_configuration
 from wxcontroller.core.errors import BadSettings, ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.jsontypes import text
-from wxcontroller.core.materialise import Registry
+from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import Text, text_in
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 
 
-def configuration(patient: Patient) -> Iterator[Result]:
+def configuration(patient: Patient) -> Iterator[CheckResult]:
     """Settings, template, accounts' files, tokens and credentials."""
     try:
         found = check_configuration(patient.paths)
@@ -30,12 +30,14 @@ def configuration(patient: Patient) -> Iterator[Result]:
         )
         return
     for one in found:
-        yield Result(one.level, "configuration", Text("{place}: {one}", place=one.place, one=one.message), one.remedy)
+        yield CheckResult(
+            one.level, "configuration", Text("{place}: {one}", place=one.place, one=one.message), one.remedy
+        )
     if not found:
         yield ok("configuration", Text("settings, template and accounts' files are good"))
 
 
-def controller(patient: Patient) -> Iterator[Result]:
+def controller(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller answers."""
     if patient.away is not None:
         yield fail("controller", patient.away.text, patient.away.remedy_text)
@@ -87,7 +89,7 @@ _HERE: tuple[Check, ...] = (
 )
 
 
-def results(api: Api, paths: Paths) -> Iterator[Result]:
+def results(api: Api, paths: Paths) -> Iterator[CheckResult]:
     """Look at everything that can be looked at from here, and yield what was found, as it is found."""
     patient = _examined(api, paths)
     for check in _HERE if api.is_local else _EVERYWHERE:
@@ -108,7 +110,7 @@ def _examined(api: Api, paths: Paths) -> Patient:
         with suppress(BadSettings):  # told by the check of the configuration, as what follows
             patient.settings = load_settings(paths).settings
         with suppress(OSError):
-            registry = Registry(paths)
+            registry = AccountFiles(paths)
             for instance in registry.instances():
                 with suppress(WxError, OSError):
                     patient.registered.append(registry.load(instance))

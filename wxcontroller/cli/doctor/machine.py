@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wxcontroller.cli.client import size
-from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import Text
 
@@ -13,7 +13,7 @@ _FULL, _TIGHT = 50_000_000, 500_000_000  # bytes that are free
 _FEW = 200  # files that may still be made
 
 
-def disks(patient: Patient) -> Iterator[Result]:
+def disks(patient: Patient) -> Iterator[CheckResult]:
     """Space where accounts and controller write, each file system once."""
     root = patient.paths.root
     places = (

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
 from wxcontroller.cli.local import controllers_ports, show
 from wxcontroller.core.account import PORT, Account
 from wxcontroller.core.egress import parse_proxy
@@ -26,7 +26,7 @@ _SOMEBODY = Text("another program")
 _NOTICED, _HARMFUL = 30.0, 300.0  # seconds that the clock is off
 
 
-def ports(patient: Patient) -> Iterator[Result]:
+def ports(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller's and the accounts' ports are theirs."""
     good = True
     try:
@@ -105,7 +105,7 @@ class _Way:
         return f"{self.server} in place of {self.host}" if self.server else self.host
 
 
-def wechat(patient: Patient) -> Iterator[Result]:
+def wechat(patient: Patient) -> Iterator[CheckResult]:
     """Every way that accounts go out: whether it leads there, and what time it is there."""
     for way in sorted({_way(account) for account in _accounts(patient)}, key=str):
         if way.proxy:
@@ -127,7 +127,7 @@ def _way(account: Account) -> _Way:
     return _Way(option("domain"), option("server"), option("proxy"), option("ca_file"))
 
 
-def _through(way: _Way) -> Result:
+def _through(way: _Way) -> CheckResult:
     try:
         proxy = parse_proxy(way.proxy)
     except ValueError as problem:
@@ -145,7 +145,7 @@ def _through(way: _Way) -> Result:
     return ok("WeChat", Text("the proxy {proxy} answers", proxy=str(proxy)))
 
 
-def _direct(way: _Way) -> Iterator[Result]:
+def _direct(way: _Way) -> Iterator[CheckResult]:
     try:
         status, date, middle = _asked(way)
     except ssl.SSLError as problem:

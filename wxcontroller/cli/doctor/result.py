@@ -18,7 +18,7 @@ from wxcontroller.core.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
+class CheckResult:
     """One line. ``remedy`` is for what is not ok, and for notices."""
 
     level: Level
@@ -36,16 +36,16 @@ class Result:
         }
 
 
-def ok(what: str, message: str | Text) -> Result:
-    return Result(Level.OK, what, message)
+def ok(what: str, message: str | Text) -> CheckResult:
+    return CheckResult(Level.OK, what, message)
 
 
-def warn(what: str, message: str | Text, remedy: str | Text) -> Result:
-    return Result(Level.WARN, what, message, remedy)
+def warn(what: str, message: str | Text, remedy: str | Text) -> CheckResult:
+    return CheckResult(Level.WARN, what, message, remedy)
 
 
-def fail(what: str, message: str | Text, remedy: str | Text) -> Result:
-    return Result(Level.FAIL, what, message, remedy)
+def fail(what: str, message: str | Text, remedy: str | Text) -> CheckResult:
+    return CheckResult(Level.FAIL, what, message, remedy)
 
 
 @dataclass(slots=True)
@@ -73,4 +73,4 @@ class Patient:
         ]
 
 
-Check: TypeAlias = Callable[[Patient], Iterator[Result]]
+Check: TypeAlias = Callable[[Patient], Iterator[CheckResult]]

@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from wxcontroller.cli.doctor.result import Patient, Result, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
 from wxcontroller.cli.local import settings_of, show
 from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.messages import N_, Text, text_in, verbatim
@@ -15,7 +15,7 @@ from wxcontroller.core.tokens import TokenFile
 
 _RULE = "polkit-1/rules.d/50-wxcontroller.rules"
 _RULE_PLACES = ("etc", "run", "usr/local/share", "usr/share")
-_STATES = ("LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NeedDaemonReload")
+_STATES = ("LoadState", "ActiveState", "SubState", "CheckResult", "UnitFileState", "NeedDaemonReload")
 _BOOT_SECONDS = 600
 # People's user ids in Debian; below are services.
 _FIRST_UID, _NOBODY = 1000, 60000
@@ -48,7 +48,7 @@ _SHIPPED = ("/usr/lib/systemd/", "/lib/systemd/")
 _NO_SYSTEMD = Text("run it on the accounts' machine")
 
 
-def units(patient: Patient) -> Iterator[Result]:
+def units(patient: Patient) -> Iterator[CheckResult]:
     """The units that must be up, and whether systemd knows today's files."""
     wanted = ("wxcontroller.service", "wxcontroller.socket", "dbus.service", "polkit.service")
     try:
@@ -65,7 +65,7 @@ def units(patient: Patient) -> Iterator[Result]:
         yield ok("services", Text("controller, its socket, D-Bus and polkit are running"))
 
 
-def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[Result]:
+def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckResult]:
     load, active = told.get("LoadState", ""), told.get("ActiveState", "")
     ours = unit.startswith("wxcontroller")
     if load == "not-found":
@@ -80,7 +80,7 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[Result]
     elif active == "failed":
         yield fail(
             "services",
-            Text("{unit} has failed ({result})", unit=unit, result=told.get("Result", "")),
+            Text("{unit} has failed ({result})", unit=unit, result=told.get("CheckResult", "")),
             Text("journalctl -b -u {unit}", unit=unit),
         )
     elif unit == "wxcontroller.socket" and active != "active":
@@ -114,7 +114,7 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[Result]
         )
 
 
-def polkit(patient: Patient) -> Iterator[Result]:
+def polkit(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller may start and stop accounts: it is asked to try."""
     remedy = verbatim("apt install --reinstall wxcontroller; systemctl restart polkit")
     if patient.api.is_local:
@@ -148,7 +148,7 @@ def _is_there(path: Path) -> bool:
         return False
 
 
-def drop_ins(patient: Patient) -> Iterator[Result]:
+def drop_ins(patient: Patient) -> Iterator[CheckResult]:
     """Protection that a drop-in takes away."""
     accounts = [unit_of(account.name.instance) for account in patient.registered]
     good = True
@@ -176,7 +176,7 @@ def drop_ins(patient: Patient) -> Iterator[Result]:
         yield ok("sandbox", Text("the units are protected as shipped"))
 
 
-def enabled(patient: Patient) -> Iterator[Result]:
+def enabled(patient: Patient) -> Iterator[CheckResult]:
     """Units that start at the next boot although their account is stopped, or removed."""
     wanted = {each.name.instance for each in patient.registered if each.desired is Desired.STARTED}
     known = {each.name.instance for each in patient.registered}
@@ -194,7 +194,7 @@ def enabled(patient: Patient) -> Iterator[Result]:
         yield warn("boot", str(told), Text("systemctl disable {link}", link=link.name))
 
 
-def boot(patient: Patient) -> Iterator[Result]:
+def boot(patient: Patient) -> Iterator[CheckResult]:
     """Whether the accounts that were wanted were brought up after the boot."""
     try:
         told = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
@@ -220,7 +220,7 @@ def boot(patient: Patient) -> Iterator[Result]:
         yield ok("boot", Text("the accounts that were wanted are being started"))
 
 
-def callers(patient: Patient) -> Iterator[Result]:
+def callers(patient: Patient) -> Iterator[CheckResult]:
     """Whether other users of the machine may do everything, as they may without a token."""
     try:
         if TokenFile(patient.paths.tokens_file).read().required:
@@ -252,7 +252,7 @@ def _login_users(passwd: Path) -> list[str]:
     ]
 
 
-def credentials(patient: Patient) -> Iterator[Result]:
+def credentials(patient: Patient) -> Iterator[CheckResult]:
     """Credentials that the settings or the unit name, and that are not there."""
     try:
         named = settings_of("wxcontroller.service", "LoadCredential")

@@ -2,8 +2,8 @@
 
 import click
 
-from wxcontroller.cli.context import FILE, Session, global_options, name_argument
-from wxcontroller.cli.verbs import Verb
+from wxcontroller.cli.context import FILE, WxctlRun, global_options, name_argument
+from wxcontroller.cli.verbs import VerbCommand
 
 _PASSPHRASE = click.option(
     "--passphrase-file",
@@ -14,7 +14,7 @@ _PASSPHRASE = click.option(
 
 
 @click.command(
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Export an account to an encrypted file.",
     examples=(
         "wxctl export alice alice.wxaccount --stop",
@@ -29,7 +29,7 @@ _PASSPHRASE = click.option(
 @global_options
 @click.pass_obj
 def export(
-    session: Session, name: str, file: str, stop_it: bool, no_media: bool, passphrase_file: str | None
+    session: WxctlRun, name: str, file: str, stop_it: bool, no_media: bool, passphrase_file: str | None
 ) -> None:
     """Export an account with its options, login, events and media to the encrypted file FILE (- for standard
     output).
@@ -45,7 +45,7 @@ def export(
 
 @click.command(
     "import",
-    cls=Verb,
+    cls=VerbCommand,
     short_help="Import an exported account.",
     examples=(
         "wxctl import alice.wxaccount",
@@ -61,7 +61,7 @@ def export(
 @_PASSPHRASE
 @global_options
 @click.pass_obj
-def import_(session: Session, file: str, drop_ins: bool | None, passphrase_file: str | None) -> None:
+def import_(session: WxctlRun, file: str, drop_ins: bool | None, passphrase_file: str | None) -> None:
     """Import an account from FILE (- for standard input) written by wxctl export. The account is not started.
 
     Nothing is overwritten: the import is refused (8) if an account of that name, or any of its files, exists

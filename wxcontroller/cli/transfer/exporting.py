@@ -10,7 +10,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
-from wxcontroller.cli.context import Session
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
@@ -24,12 +24,14 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.files import sync
-from wxcontroller.core.materialise import Registry
+from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.core.names import is_derived, parse_name
 
 
-def exported(session: Session, name: str, file: str, stop_it: bool, media: bool, passphrase_file: str | None) -> None:
+def exported(
+    session: WxctlRun, name: str, file: str, stop_it: bool, media: bool, passphrase_file: str | None
+) -> None:
     """Do what wxctl export is for. Raises WxError."""
     api = at_home(session)
     account = _registered(name)
@@ -42,7 +44,7 @@ def exported(session: Session, name: str, file: str, stop_it: bool, media: bool,
             account=str(account.name),
             active=before.active,
         )
-    secret = passphrase(passphrase_file, anew=True)
+    secret = passphrase(passphrase_file, is_new=True)
     lay_down(api, account.name, PATHS)
     before = look(account.name)
     with _new_file(file) as out:
@@ -65,7 +67,7 @@ def exported(session: Session, name: str, file: str, stop_it: bool, media: bool,
 def _registered(given: str) -> Account:
     instance = given if is_derived(given) else parse_name(given).instance
     try:
-        return Registry(PATHS).load(instance, overrides=False)
+        return AccountFiles(PATHS).load(instance, overrides=False)
     except UnknownAccount:
         raise UnknownAccount(
             N_("there is no account {given} on this machine"), N_("wxctl list shows the accounts"), given=given
@@ -126,7 +128,7 @@ def _temporary(path: Path) -> tuple[int, str]:
         return tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
 
 
-def _tell_exported(session: Session, unit: UnitFiles, file: str, packed: Packed, written: int) -> None:
+def _tell_exported(session: WxctlRun, unit: UnitFiles, file: str, packed: Packed, written: int) -> None:
     name = unit.name
     encrypted, named = (
         unit.encrypted(PATHS),
@@ -162,7 +164,7 @@ def _tell_exported(session: Session, unit: UnitFiles, file: str, packed: Packed,
         warn(
             N_(
                 "THE ENCRYPTED CREDENTIAL {item} IS NOT IN IT: no other machine can open it. Encrypt "
-                "it anew there, by systemd-creds(1), before the account is started, or it runs "
+                "it there, by systemd-creds(1), before the account is started, or it runs "
                 "without"
             ),
             item=each,

@@ -3,7 +3,7 @@
 import os
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.systemd import is_this_machines
 from wxcontroller.core.errors import WxError, reason_of
@@ -14,7 +14,7 @@ PATHS = Paths()
 HERE = N_("run it as root on the account's machine")
 
 
-def at_home(session: Session) -> Api:
+def at_home(session: WxctlRun) -> Api:
     """Return the API of this machine's controller; raises WxError for another one, and for who is not root."""
     api = session.api()
     if not is_this_machines(api):  # also the beginning of a tunnel: accounts there would be stopped for those here

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import Session
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
@@ -28,7 +28,7 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.options import OPTIONS
 
 
-def imported(session: Session, file: str, passphrase_file: str | None, drop_ins: bool | None) -> None:
+def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins: bool | None) -> None:
     """Do what wxctl import is for; ``drop_ins``: whether those of the account's unit are wanted. Raises WxError."""
     api = at_home(session)
     if file == "-" and passphrase_file == "-":  # noqa: S105 - a file's name
@@ -38,7 +38,7 @@ def imported(session: Session, file: str, passphrase_file: str | None, drop_ins:
     api.health()  # it has to be there
     _take_back_what_was_left(api)
     with _source(file) as source, _staging() as place:
-        opener = Opener(source, lambda: passphrase(passphrase_file, anew=False))
+        opener = Opener(source, lambda: passphrase(passphrase_file, is_new=False))
         try:
             found = unpack(opener, place, lambda name: _refuse_existing(api, name))
             opener.finish()

@@ -15,18 +15,18 @@ from wxcontroller.core.messages import N_
 _LEAST = 8
 
 
-def passphrase(file: str | None, anew: bool) -> bytes:
-    """Return the passphrase. ``anew``: it is chosen now, typed twice. Raises BadUsage."""
+def passphrase(file: str | None, is_new: bool) -> bytes:
+    """Return the passphrase. ``is_new``: it is chosen now, and typed twice. Raises BadUsage."""
     if file is not None:
         found = _read(file)
     elif sys.stdin.isatty() or _has_terminal():
-        found = click.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=anew, err=True)
+        found = click.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=is_new, err=True)
     else:
         raise BadUsage(
             N_("cannot ask for the passphrase: no terminal"),
             N_("use --passphrase-file FILE, - for standard input"),
         )
-    if anew and len(found) < _LEAST:
+    if is_new and len(found) < _LEAST:
         raise BadUsage(
             N_("the passphrase has {count} characters, at least {least} are needed"),
             N_("the file holds a login"),

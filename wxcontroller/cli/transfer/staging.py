@@ -18,7 +18,7 @@ from pathlib import Path
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file, sync
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
-from wxcontroller.core.materialise import Registry
+from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired
@@ -50,7 +50,7 @@ class Begun:
         if paths.private_state(instance).exists():
             return False
         try:
-            account = Registry(paths).load(instance, overrides=False)
+            account = AccountFiles(paths).load(instance, overrides=False)
         except (WxError, OSError):
             return False
         return account.desired is Desired.STOPPED and digest(dict(account.parameters)) == self.parameters

@@ -16,11 +16,20 @@ from dataclasses import replace
 from functools import partial
 
 from wxcontroller.client.deliveries.bodies import LIGHT_BYTES, Body, is_light, prepare
-from wxcontroller.client.deliveries.lanes import Attempt, Decision, Lane, Lanes, Outcome, Policy, Result, Verdict
+from wxcontroller.client.deliveries.lanes import (
+    Attempt,
+    Decision,
+    DeliveryOutcome,
+    Lane,
+    Lanes,
+    Policy,
+    Result,
+    Verdict,
+)
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster, Receiver, posting
 from wxcontroller.client.deliveries.signatures import report_headers
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Entry, Selection, State
+from wxcontroller.client.store.events import Entry, EntryState, Selection
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
@@ -172,7 +181,7 @@ class Delivery:
         """Return the first report of the queue."""
         if not self._queue:
             name, seq = self._done
-            where = Selection((State.PENDING,), after=seq, log=name, queue=True)
+            where = Selection((EntryState.PENDING,), after=seq, log=name, queue=True)
             self._queue.extend(await self._log.upcoming(where, _AT_ONCE, LIGHT_BYTES))
         return self._queue[0] if self._queue else None
 
@@ -221,7 +230,7 @@ class Delivery:
 
     async def _post(self, poster: Poster, entry: Entry, body: Body) -> Result:
         if not body.kind:
-            return Result(Outcome.DAMAGED, error=Text("its entry in the event log is damaged"))
+            return Result(DeliveryOutcome.DAMAGED, error=Text("its entry in the event log is damaged"))
         return await poster.post(body.content, await self._headers(entry, body.content))
 
     async def _body(self, entry: Entry, stored: bytes) -> Body:

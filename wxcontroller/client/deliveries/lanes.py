@@ -61,7 +61,7 @@ class Lane(StrEnum):
     RETRY = "retry"
 
 
-class Outcome(Enum):
+class DeliveryOutcome(Enum):
     """What an attempt to post a report came to."""
 
     ACCEPTED = auto()
@@ -78,7 +78,7 @@ class Result:
     ``answer`` is the JSON that an accepting receiver answered, empty for none.
     """
 
-    outcome: Outcome
+    outcome: DeliveryOutcome
     status: int = 0
     error: Text = NOTHING
     retry_after: float | None = None
@@ -128,7 +128,7 @@ class Lanes:
 
     policy: Policy
     asides: set[str] = field(default_factory=set)
-    # A pause for a receiver that is not reached is the receiver's, not a report's: a restart begins it anew, and so
+    # A pause for a receiver that is not reached is the receiver's, not a report's: a restart begins it again, and so
     # does another post_api, which is a restart.
     _backoff: Backoff = field(init=False)
     _head: _Head = field(default_factory=_Head)
@@ -165,7 +165,7 @@ class Lanes:
         return now < self._paused_until
 
     def resume(self) -> None:
-        """End all pauses: someone wants it tried now, and probably mended the receiver. Pauses begin anew."""
+        """End all pauses: someone wants it tried now, and probably mended the receiver. Pauses begin again."""
         self._paused_until = self._retry_at = self._rested_at = 0.0
         self._backoff.reset()
         self._head = _Head()
@@ -189,16 +189,16 @@ class Lanes:
         if attempt.lane is Lane.QUEUE and attempt.id != self._head.id:
             self._head = _Head(attempt.id)
         outcome = result.outcome
-        if outcome is Outcome.CUT_OFF:
+        if outcome is DeliveryOutcome.CUT_OFF:
             self._head.cuts += 1
             is_answer = attempt.lane is Lane.RETRY or self._head.cuts >= _CUT_OFF_MAX
-            outcome = Outcome.FAILED if is_answer else Outcome.UNREACHED
-        if outcome is Outcome.DAMAGED or result.status in self.policy.final:
+            outcome = DeliveryOutcome.FAILED if is_answer else DeliveryOutcome.UNREACHED
+        if outcome is DeliveryOutcome.DAMAGED or result.status in self.policy.final:
             return Decision(Verdict.DEAD)
-        if outcome is Outcome.UNREACHED or (self.policy.strict and outcome is Outcome.FAILED):
+        if outcome is DeliveryOutcome.UNREACHED or (self.policy.strict and outcome is DeliveryOutcome.FAILED):
             return Decision(Verdict.AGAIN, self._pause(result.retry_after))
         self._backoff.reset()
-        if outcome is Outcome.ACCEPTED:
+        if outcome is DeliveryOutcome.ACCEPTED:
             self.asides.discard(attempt.kind)
             return Decision(Verdict.DELIVERED)
         if attempt.lane is Lane.QUEUE and attempt.kind not in self.asides:

@@ -23,7 +23,7 @@ import aiohttp
 from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
-from wxcontroller.client.deliveries.lanes import Outcome, Policy, Result
+from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.outbound import NotATarget, TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS
@@ -75,7 +75,7 @@ class _Parts(aiohttp.payload.Payload):
         self.done = False
 
     def rewind(self) -> None:
-        """Begin anew, for another request."""
+        """Begin again, for another request."""
         self.begun = self.done = False
 
     def release(self) -> None:
@@ -132,14 +132,14 @@ class Poster:
                             return await self._result(url, answer)
                         moved = _moved_to(url, location)
                     if moved is None:
-                        return Result(Outcome.FAILED, status, Text("it redirects to an invalid URL"))
+                        return Result(DeliveryOutcome.FAILED, status, Text("it redirects to an invalid URL"))
                     url, hops = moved, hops + 1
-            return Result(Outcome.FAILED, status, Text("too many redirects"))
+            return Result(DeliveryOutcome.FAILED, status, Text("too many redirects"))
         except NotATarget as problem:
             # Of a redirect the receiver's answer is at fault; of the address itself nothing can be posted.
-            return Result(Outcome.FAILED if hops else Outcome.UNREACHED, status, unreached(problem))
+            return Result(DeliveryOutcome.FAILED if hops else DeliveryOutcome.UNREACHED, status, unreached(problem))
         except aiohttp.ClientResponseError as problem:
-            return Result(Outcome.FAILED, status, unreached(problem))  # it is there, and does not speak HTTP
+            return Result(DeliveryOutcome.FAILED, status, unreached(problem))  # it is there, and does not speak HTTP
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
             return Result(_broken(parts), status, unreached(problem))
         finally:
@@ -161,18 +161,18 @@ class Poster:
     async def _result(self, url: URL, answer: aiohttp.ClientResponse) -> Result:
         status = answer.status
         if 200 <= status < 300:
-            return Result(Outcome.ACCEPTED, status, answer=await self._read(answer))
+            return Result(DeliveryOutcome.ACCEPTED, status, answer=await self._read(answer))
         if status in _OVERLOADED:
             pause = _retry_after(answer.headers.get("Retry-After", ""))
-            return Result(Outcome.UNREACHED, status, Text("it answers {status}", status=status), pause)
+            return Result(DeliveryOutcome.UNREACHED, status, Text("it answers {status}", status=status), pause)
         if status in _MOVED_WITHOUT_BODY and (moved := _moved_to(url, answer.headers.get("Location", ""))):
             where = redacted(str(moved))
             return Result(
-                Outcome.FAILED,
+                DeliveryOutcome.FAILED,
                 status,
                 Text("it answers {status}; set post_api to {where}, where it has moved", status=status, where=where),
             )
-        return Result(Outcome.FAILED, status, Text("it answers {status}", status=status))
+        return Result(DeliveryOutcome.FAILED, status, Text("it answers {status}", status=status))
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
         """Return a JSON answer (openwx-api 3.4). The report is delivered, whatever becomes of its answer."""
@@ -197,11 +197,11 @@ def _is_answer(problem: Exception) -> bool:
     return isinstance(problem, aiohttp.ServerDisconnectedError) and not isinstance(problem.message, str)
 
 
-def _broken(parts: _Parts) -> Outcome:
+def _broken(parts: _Parts) -> DeliveryOutcome:
     """Return what a connection is taken for that broke, or whose time ran out."""
     if parts.done:
-        return Outcome.FAILED
-    return Outcome.CUT_OFF if parts.begun else Outcome.UNREACHED
+        return DeliveryOutcome.FAILED
+    return DeliveryOutcome.CUT_OFF if parts.begun else DeliveryOutcome.UNREACHED
 
 
 def _retry_after(value: str) -> float | None:

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.answers import Refused, refusal
+from wxcontroller.client.v1.answers import RequestRefused, refusal
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_, Text
 
@@ -88,7 +88,7 @@ class Door:
         try:
             management = (await self._serving()).management
         except Unavailable as problem:
-            return refusal(Refused(503, "unavailable", problem.text, problem.remedy_text))
+            return refusal(RequestRefused(503, "unavailable", problem.text, problem.remedy_text))
         return await call(management)(request)
 
 

@@ -15,7 +15,7 @@ from wxcontroller.client.ilink.polling import Polling
 from wxcontroller.client.ilink.sending import AgentSending
 from wxcontroller.client.store import consumers as tables
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.answers import Refused, refusal
+from wxcontroller.client.v1.answers import RequestRefused, refusal
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.messages import N_, Text
@@ -119,7 +119,7 @@ class Management:
         return json_answer({**self._account, **await self.shown(consumer)}, 200 if known else 201)
 
     def _options(self, known: ConsumerOptions, given: JsonObject) -> ConsumerOptions:
-        """Return options with those changed that are given. Raises Refused."""
+        """Return options with those changed that are given. Raises RequestRefused."""
         people = {"owner": [text(given.get("owner"))]}
         if isinstance(given.get("peers"), list):
             people["peers"] = [text(one) for one in items(given.get("peers"))]
@@ -149,7 +149,7 @@ class Management:
     async def _delete(self, request: web.Request) -> web.Response:
         consumer = self.consumers.get(request.match_info["name"])
         if consumer is None:
-            raise Refused(
+            raise RequestRefused(
                 404, "no-such-consumer", N_("no agent has this name"), N_("GET /v1/consumers lists the agents")
             )
         self.polling.end(consumer)
@@ -173,14 +173,14 @@ class Management:
         """Answer failures in the form of /v1."""
         try:
             return await work
-        except Refused as problem:
+        except RequestRefused as problem:
             return refusal(problem)
         except Unavailable as problem:
-            return refusal(Refused(503, "unavailable", problem.text, problem.remedy_text))
+            return refusal(RequestRefused(503, "unavailable", problem.text, problem.remedy_text))
         except web.RequestPayloadError:
             remedy = N_("send the complete body, as its headers describe it")
-            return refusal(Refused(400, "bad-request", N_("the request's body can't be read"), remedy))
+            return refusal(RequestRefused(400, "bad-request", N_("the request's body can't be read"), remedy))
         except TimeoutError:
             return refusal(
-                Refused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
+                RequestRefused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
             )

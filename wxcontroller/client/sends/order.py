@@ -26,7 +26,7 @@ from wxcontroller.client.sends.window import Hold, Windows
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldSend:
     """A send that can't go now; ``place`` is its place among those of its person, from 1."""
 
     send: Send
@@ -34,7 +34,7 @@ class Held:
     place: int
 
 
-def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send | Held]:
+def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send | HeldSend]:
     """Yield each send that has not been handed to WeChat: as it is if it may go, else why it is held."""
     ahead: dict[tuple[str, bool], Hold] = {}
     places: Counter[str] = Counter()
@@ -50,7 +50,7 @@ def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send
             continue
         ahead.setdefault((send.target, send.interim), why)
         places[send.target] += 1
-        yield Held(send, why, places[send.target])
+        yield HeldSend(send, why, places[send.target])
 
 
 def first(ready: Iterable[Send]) -> Send | None:

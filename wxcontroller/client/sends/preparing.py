@@ -214,7 +214,7 @@ class MediaPreparer:
                 with self.vitals.within(_STUCK_SECONDS, "fetching what to send"):
                     source = await urlfetch.fetch(url, stream, self._most, private, self.agent, seconds, self._names)
             except urlfetch.BadSource as problem:
-                status = problem.message if isinstance(problem, urlfetch.TooLarge) else "invaild media_path"
+                status = problem.message if isinstance(problem, urlfetch.SourceTooLarge) else "invaild media_path"
                 raise BadMedia(status, problem.message, _facts(given)) from None
         return path, source
 

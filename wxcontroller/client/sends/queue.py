@@ -70,7 +70,7 @@ MOST_HELD = 500  # for one person
 MOST_HELD_BYTES = 50 << 20  # media of all that is held
 _STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
 _NOBODY = "the chat is not known (any more)"
-_OTHER_LOGIN = "the account has logged in anew, and everybody has another id since"
+_OTHER_LOGIN = "the account has logged in again, and all ids have changed since"
 _REFUSALS = {_NOBODY: Refusal.NO_PEER, _OTHER_LOGIN: Refusal.OTHER_USER, OTHER_ROUTE: Refusal.OTHER_ROUTE}
 
 
@@ -440,7 +440,7 @@ class SendQueue:
                 await self._hold(send, blocked, places[send.target], now)
             return
         for found in list(order.held(self._waiting, self.windows, now)):
-            if isinstance(found, order.Held):
+            if isinstance(found, order.HeldSend):
                 await self._hold(found.send, found.why, found.place, now)
             else:
                 found.state, found.held = SendState.WAITING, ""

@@ -105,7 +105,7 @@ class Sender:
         )
 
     def report(self, send: Send, result: SendResult, sides: str, within: Within) -> "asyncio.Future[object]":
-        """Report how a send ended, see Reporter.sent; ``sides`` as they were when it was queued, "" to look anew.
+        """Report how a send ended, see Reporter.sent; ``sides`` as they were when it was queued, "" to look again.
 
         A report that is to be delivered with content keeps the file until then.
         """

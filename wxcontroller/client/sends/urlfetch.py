@@ -139,12 +139,12 @@ async def _follow(
                 # A few bytes could become more than there is memory.
                 raise BadSource(N_("the server compresses it, though it was asked not to"))
             if (answer.content_length or 0) > most:
-                raise TooLarge(most)
+                raise SourceTooLarge(most)
             got = 0
             async for piece in answer.content.iter_chunked(_PIECE):
                 got += len(piece)
                 if got > most:
-                    raise TooLarge(most)
+                    raise SourceTooLarge(most)
                 await asyncio.to_thread(sink.write, piece)  # a disk that is busy holds writers up
             disposition = answer.content_disposition
             name = (disposition.filename if disposition else None) or url.name
@@ -152,7 +152,7 @@ async def _follow(
     raise BadSource(N_("more than {redirects} redirects"), redirects=redirects)
 
 
-class TooLarge(BadSource):
+class SourceTooLarge(BadSource):
     """More bytes than are taken."""
 
     def __init__(self, most: int) -> None:

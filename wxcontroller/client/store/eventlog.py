@@ -17,7 +17,7 @@ from typing import TypeVar
 
 from wxcontroller.client.store import events as tables
 from wxcontroller.client.store import history
-from wxcontroller.client.store.events import Counts, Entry, Limits, Moved, Selection, State, Swept
+from wxcontroller.client.store.events import Counts, Entry, EntryState, Moved, RetentionLimits, Selection, Swept
 from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import Known
 from wxcontroller.client.store.schema import SCHEMA
@@ -38,13 +38,13 @@ Within = Callable[[sqlite3.Connection, Callable[[], int]], object]
 class Held:
     """An entry that an earlier process left held: ``source`` says what was to be fetched for ``report``."""
 
-    place: "Place"
+    place: "ReservedEntry"
     report: JsonObject
     source: JsonObject
 
 
 @dataclass(slots=True, eq=False)
-class Place:
+class ReservedEntry:
     """An entry that is written now and filled later.
 
     ``kind``, ``key`` and ``body`` are what it was held with: should its row be lost to damage, it is added again.
@@ -124,7 +124,7 @@ class EventLog:
         ``media`` is the file whose content belongs into the report. ``is_notice``: nobody wrote it.
         """
         source = tables.NOTICE if is_notice else ""
-        state = State.PENDING if deliver else State.KEPT
+        state = EntryState.PENDING if deliver else EntryState.KEPT
         kind, body, received = type_of(report), to_bytes(report), _is_received(report)
         indexed = history.indexed(report)
 
@@ -144,7 +144,7 @@ class EventLog:
         ``media`` as in ``append``. ``within`` decides whether it is added: by calling what it is given, which returns
         the event's sequence. ``verdict``: how a send of ours ended, as ``history.Indexed`` has it.
         """
-        state = State.PENDING if deliver else State.KEPT
+        state = EntryState.PENDING if deliver else EntryState.KEPT
         kind, body, indexed = type_of(report), to_bytes(report), history.indexed(report, verdict)
 
         def insert(db: sqlite3.Connection) -> int:
@@ -154,14 +154,14 @@ class EventLog:
 
         return self.write(lambda db: within(db, lambda: insert(db)), Point.RESULT_STORED)
 
-    def hold(self, report: JsonObject, key: str, source: JsonObject) -> Place:
+    def hold(self, report: JsonObject, key: str, source: JsonObject) -> ReservedEntry:
         """Add a message whose media are still to come: ``report`` is what is told should they never come."""
-        place = Place(0, type_of(report), key, to_bytes(report), history.indexed(report))
+        place = ReservedEntry(0, type_of(report), key, to_bytes(report), history.indexed(report))
         wanted = json.dumps(source)
         received = _is_received(report)
 
         def work(db: sqlite3.Connection) -> None:
-            place.seq = tables.insert(db, place.kind, key, place.body, State.HELD, source=wanted)
+            place.seq = tables.insert(db, place.kind, key, place.body, EntryState.HELD, source=wanted)
             history.add(db, place.seq, place.indexed)
             if place.seq and received:
                 tables.note_message(db, Moved.RECEIVED)
@@ -169,9 +169,9 @@ class EventLog:
         self._leave(work, Point.EVENT_STORED)
         return place
 
-    def fill(self, place: Place, report: JsonObject | None, deliver: bool, media: str = "") -> None:
+    def fill(self, place: ReservedEntry, report: JsonObject | None, deliver: bool, media: str = "") -> None:
         """Give a held entry its report (None: the one it was held with)."""
-        state = State.PENDING if deliver else State.KEPT
+        state = EntryState.PENDING if deliver else EntryState.KEPT
         body = None if report is None else to_bytes(report)
 
         def work(db: sqlite3.Connection) -> None:
@@ -189,14 +189,14 @@ class EventLog:
         own = entry.media if Path(entry.media).name.startswith(SEND_PREFIX) else ""
 
         def work(db: sqlite3.Connection) -> str:
-            tables.settle(db, entry, State.DELIVERED, "", status, lighter)
+            tables.settle(db, entry, EntryState.DELIVERED, "", status, lighter)
             return own if own and not tables.needs_file(db, own) else ""
 
         self._database.write(work, lazy=True).add_done_callback(_delete_file)
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Note that it is not tried any more."""
-        self._leave(lambda db: tables.settle(db, entry, State.DEAD, error, status))
+        self._leave(lambda db: tables.settle(db, entry, EntryState.DEAD, error, status))
 
     def failed(self, entry: Entry, error: str, status: int, next_at: float) -> None:
         """Note an attempt that failed; it stays pending, where it is."""
@@ -225,12 +225,12 @@ class EventLog:
     async def held(self) -> list[Held]:
         """Return what an earlier process left held. Ask before anything is held in this one."""
         return [
-            Held(Place(seq, body=body), kept_json(body), kept_json(source))
+            Held(ReservedEntry(seq, body=body), kept_json(body), kept_json(source))
             for seq, body, source in await self.write(tables.held)
         ]
 
-    async def sweep(self, limits: Limits) -> Swept:
-        """Apply age and size once; see Limits."""
+    async def sweep(self, limits: RetentionLimits) -> Swept:
+        """Apply age and size once; see RetentionLimits."""
         total = Swept()
         while True:
             part = await self.write(partial(tables.sweep, limits=limits, now=time.time()))

@@ -51,7 +51,7 @@ SCHEMA = (
     INSERT INTO meta VALUES ('name', lower(hex(randomblob(4)))), ('dropped', '0')
     """,
 )
-# Attempts before it was replayed or moved aside last: pauses begin anew then, the count does not.
+# Attempts before it was replayed or moved aside last: pauses begin again then, the count does not.
 REPLAYED = "ALTER TABLE events ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0"
 # The kind of a report that is in the retry lane, "" for one in the queue. What is pending there is few, and counted
 # after each commit: the index is of these only.
@@ -78,7 +78,7 @@ ANY_SIZE = 1 << 40
 NOTICE = "notice"
 # Readers see what is before the first entry that is held.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
-# An entry of this log: sequences count anew in the one that replaces a damaged log.
+# An entry of this log: sequences start again in the one that replaces a damaged log.
 _THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
 # What did not come from WeChat: reports of own sends and of the account's states. People's messages have keys.
 _OURS = "key IS NULL"
@@ -87,7 +87,7 @@ _LATEST = 1 << 40  # what is later in a file is damaged
 _AT_ONCE = 1000
 
 
-class State(StrEnum):
+class EntryState(StrEnum):
     """What has become of an entry."""
 
     HELD = "held"  # its media are being fetched
@@ -105,7 +105,7 @@ class Moved(StrEnum):
     SENT = "sent_at"
 
 
-_STATES = {state.value: state for state in State}
+_STATES = {state.value: state for state in EntryState}
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +124,7 @@ class Entry:
     stamp: int
     time: float
     type: str
-    state: State
+    state: EntryState
     attempts: int
     replayed: int
     aside: str
@@ -153,7 +153,7 @@ class Counts:
     ``damaged_at`` is when a damaged file was last replaced by this one, 0 for never; ``last`` the last sequence.
     """
 
-    name: str = ""  # random, part of every id: sequences begin anew with a new log
+    name: str = ""  # random, part of every id: sequences start again with a new log
     held: int = 0
     pending: int = 0
     retrying: int = 0
@@ -186,7 +186,7 @@ class Selection:
     the retry lane. ``spoken``: without WeChat's own words in a chat.
     """
 
-    states: tuple[State, ...] = ()
+    states: tuple[EntryState, ...] = ()
     seqs: tuple[int, ...] = ()
     after: int = 0
     types: tuple[str, ...] = ()
@@ -203,7 +203,7 @@ class Selection:
         for column, wanted in (("state", self.states), ("seq", self.seqs), ("type", self.types)):
             if wanted:
                 clauses.append(f"{column} IN ({', '.join('?' * len(wanted))})")
-                values.extend(str(one) if isinstance(one, State) else one for one in wanted)
+                values.extend(str(one) if isinstance(one, EntryState) else one for one in wanted)
         if self.queue:
             clauses.append("aside = ''")
         if self.spoken:
@@ -212,7 +212,7 @@ class Selection:
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class RetentionLimits:
     """How long entries are kept, in seconds, and how many bytes of them; 0 is no limit.
 
     What is pending for longer than ``give_up`` is dead; the dead stay for ``keep_dead``. Beyond ``most_bytes`` first
@@ -246,7 +246,7 @@ def insert(
     kind: str,
     key: str,
     body: bytes,
-    state: State,
+    state: EntryState,
     media: str = "",
     source: str = "",
 ) -> int:
@@ -280,7 +280,7 @@ def note_message(db: sqlite3.Connection, what: Moved) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (what, str(int(time.time()))))
 
 
-def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: State, media: str) -> bool:
+def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: EntryState, media: str) -> bool:
     """Give a held entry its body (None: the one it has) and state; return whether it is there."""
     done = db.execute(
         "UPDATE events SET body = COALESCE(?, body), size = COALESCE(?, size), media = ?, source = '', state = ? "
@@ -291,7 +291,7 @@ def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: State, med
 
 
 def settle(
-    db: sqlite3.Connection, entry: Entry, state: State, error: str, status: int, lighter: bytes | None = None
+    db: sqlite3.Connection, entry: Entry, state: EntryState, error: str, status: int, lighter: bytes | None = None
 ) -> None:
     """Note how a delivery ended. One that a human has purged meanwhile stays so, unless it was delivered."""
     db.execute(
@@ -345,7 +345,7 @@ def body_of(db: sqlite3.Connection, entry: Entry) -> bytes | None:
 
 
 def aim(db: sqlite3.Connection, receiver: str, strict: bool) -> None:
-    """Note who gets the reports. For another receiver, or in ``strict`` order, all begin anew in the queue."""
+    """Note who gets the reports. For another receiver, or in ``strict`` order, all begin again in the queue."""
     found = db.execute("SELECT value FROM meta WHERE name = 'receiver'").fetchone()
     if found is not None and str(found[0]) == receiver and not strict:
         return
@@ -464,11 +464,11 @@ def needs_file(db: sqlite3.Connection, path: str) -> bool:
 
 def counts(db: sqlite3.Connection) -> Counts:
     """Look at what the log holds."""
-    tally = dict.fromkeys(State, (0, 0))
+    tally = dict.fromkeys(EntryState, (0, 0))
     for state, number, size in db.execute("SELECT state, number, bytes FROM tally"):
         tally[state] = as_int(number), as_int(size)
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
-    unacknowledged, dead_at, dead_error = _unacknowledged(db, tally[State.DEAD][0])
+    unacknowledged, dead_at, dead_error = _unacknowledged(db, tally[EntryState.DEAD][0])
     oldest = [
         as_float(found[0])
         for state in ("held", "pending")
@@ -510,7 +510,7 @@ def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str]
     return dead if number >= _COUNTED else as_int(number), min(as_float(latest[0]), float(_LATEST)), str(latest[1])
 
 
-def sweep(db: sqlite3.Connection, limits: Limits, now: float) -> Swept:
+def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
     """Apply age and size; a part of it when there is much to do: call it again while it did something."""
     given_up = 0
     if limits.give_up:
@@ -586,7 +586,7 @@ def _entry(name: str, row: tuple[object, ...]) -> Entry:
         stamp=as_int(stamp),
         time=as_float(when),
         type=str(kind),
-        state=_STATES.get(str(state), State.DEAD),
+        state=_STATES.get(str(state), EntryState.DEAD),
         attempts=as_int(attempts),
         replayed=as_int(replayed),
         aside=str(aside),

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.jsontypes import JsonObject, integer, items, kept_json, obj, text
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Uploaded
 
 # Media of each kind, uploaded and received, that can be sent on by their id, the latest.
@@ -31,7 +31,7 @@ class Way(StrEnum):
 class Received:
     """Media of a message, and where their content is, "" when it is not here."""
 
-    content: Media
+    content: MessageMedia
     path: str
 
 
@@ -46,7 +46,7 @@ class MediaIndex:
         known, most = upload_to_json(content), self._most
         return self._log.write(lambda db: remember(db, Way.UPLOADED, content.key, known, most))
 
-    def add_received(self, content: Media, path: str) -> "Future[None]":
+    def add_received(self, content: MessageMedia, path: str) -> "Future[None]":
         known, most = received_to_json(Received(content, path)), self._most
         return self._log.write(lambda db: remember(db, Way.RECEIVED, content.id, known, most))
 
@@ -102,7 +102,7 @@ def upload_from_json(kept: JsonObject) -> Uploaded | None:
     return Uploaded(kind, key, text(kept.get("name")), integer(kept.get("size")), *words) if kind and key else None
 
 
-def media_to_json(content: Media) -> JsonObject:
+def media_to_json(content: MessageMedia) -> JsonObject:
     """Return what ``media_from_json`` makes the same media of."""
     return {
         "kind": content.kind.value,
@@ -114,12 +114,12 @@ def media_to_json(content: Media) -> JsonObject:
     }
 
 
-def media_from_json(kept: JsonObject) -> Media | None:
+def media_from_json(kept: JsonObject) -> MessageMedia | None:
     """Return media as they were kept, None for what is none."""
     kind, key = MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
     if not kind or not key:
         return None
-    return Media(
+    return MessageMedia(
         kind,
         key,
         text(kept.get("name")),

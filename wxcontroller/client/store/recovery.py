@@ -152,7 +152,7 @@ def _continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Kno
 
 
 def _tables(db: sqlite3.Connection) -> list[str]:
-    """Return the tables to copy. The tally is kept by triggers, so it is counted anew."""
+    """Return the tables to copy. The tally is kept by triggers, so it is counted again."""
     found = db.execute("SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'").fetchall()
     return [str(name) for (name,) in found if name != "tally"]
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Limits
+from wxcontroller.client.store.events import RetentionLimits
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either
@@ -27,9 +27,9 @@ _DAY = 86400.0
 _WARN_AT = 0.8
 
 
-def limits_of(config: ClientConfig) -> Limits:
+def limits_of(config: ClientConfig) -> RetentionLimits:
     """Return how long this account's events are kept."""
-    return Limits(
+    return RetentionLimits(
         keep=config.number("event_keep_days") * _DAY,
         keep_dead=config.number("dead_keep_days") * _DAY,
         give_up=config.number("webhook_give_up_days") * _DAY,
@@ -64,7 +64,7 @@ class Keeping:
             if not await either(self.log.news, self.inbox.too_much, left) or self.inbox.too_much.is_set():
                 return
 
-    async def _sweep(self, limits: Limits) -> None:
+    async def _sweep(self, limits: RetentionLimits) -> None:
         warned = self._warn(limits)
         # Nothing is lost at the look that is the first to tell of it.
         swept = await self.log.sweep(replace(limits, lose=self._warned))
@@ -94,7 +94,7 @@ class Keeping:
                 "received media can't be looked through: %s; see to %s", problem.strerror, self.config.media_dir
             )
 
-    def _warn(self, limits: Limits) -> bool:
+    def _warn(self, limits: RetentionLimits) -> bool:
         """Tell what is about to be given up or lost; returns whether it is about to be lost for its size."""
         counts = self.log.counts
         full = limits.most_bytes > 0 and counts.pending_bytes > _WARN_AT * limits.most_bytes

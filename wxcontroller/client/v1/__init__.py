@@ -14,7 +14,7 @@ from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.ilink.door import Door
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.answers import Refused, refusal
+from wxcontroller.client.v1.answers import RequestRefused, refusal
 from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import Inputs
@@ -53,10 +53,12 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
             async with asyncio.timeout(LOGOUT_SECONDS):
                 await parts.driver.logout()
         except TimeoutError:
-            raise Refused(504, "too-slow", N_("the logout did not finish in time"), N_("try it again")) from None
+            raise RequestRefused(
+                504, "too-slow", N_("the logout did not finish in time"), N_("try it again")
+            ) from None
         except OSError as problem:
             why = Text("the session can't be deleted: {reason}", reason=reason_of(problem))
-            raise Refused(
+            raise RequestRefused(
                 500, "disk", why, N_("check the account's state directory, or remove the account")
             ) from None
         return json_answer({"account": parts.config.name.name, "logged_out": True})
@@ -124,13 +126,13 @@ def _told(handler: _Handler) -> _Handler:
     async def answer(request: web.Request) -> web.StreamResponse:
         try:
             return await handler(request)
-        except Refused as problem:
+        except RequestRefused as problem:
             return refusal(problem)
         except Unavailable as problem:
-            return refusal(Refused(503, "unavailable", problem.text, problem.remedy_text))
+            return refusal(RequestRefused(503, "unavailable", problem.text, problem.remedy_text))
         except web.RequestPayloadError:
             return refusal(
-                Refused(
+                RequestRefused(
                     400,
                     "bad-request",
                     N_("the request's body can't be read"),
@@ -139,7 +141,7 @@ def _told(handler: _Handler) -> _Handler:
             )
         except TimeoutError:
             return refusal(
-                Refused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
+                RequestRefused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
             )
 
     return answer
@@ -148,5 +150,5 @@ def _told(handler: _Handler) -> _Handler:
 async def _no_such_path(request: web.Request) -> web.StreamResponse:
     what = Text("there is no {method} {path} at an account's own port", method=request.method, path=request.path)
     return refusal(
-        Refused(404, "no-such-path", what, N_("GET /v1/status is here; the controller's port has the rest"))
+        RequestRefused(404, "no-such-path", what, N_("GET /v1/status is here; the controller's port has the rest"))
     )

@@ -11,7 +11,7 @@ from wxcontroller.core.messages import Text, Value
 _SECRET_PARAMS = {"input_qrcode": 1}
 
 
-class Refused(WxError):
+class RequestRefused(WxError):
     """A request that is answered with a failure. ``status`` is HTTP's."""
 
     def __init__(self, status: int, code: str, message: str | Text, remedy: str | Text, /, **values: Value) -> None:
@@ -20,7 +20,7 @@ class Refused(WxError):
         self.code = code
 
 
-def refusal(problem: Refused) -> web.Response:
+def refusal(problem: RequestRefused) -> web.Response:
     """Return the answer."""
     return json_answer({"error": problem.as_json()}, problem.status)
 

@@ -5,8 +5,8 @@ from aiohttp import web
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.deliveries.lanes import Lane
-from wxcontroller.client.store.events import Entry, Selection, State
-from wxcontroller.client.v1.answers import Refused, report_of
+from wxcontroller.client.store.events import Entry, EntryState, Selection
+from wxcontroller.client.v1.answers import RequestRefused, report_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
@@ -35,7 +35,7 @@ class Deliveries:
         """GET one with its report, as readers of events get it."""
         entry = await self._parts.log.get(request.match_info["id"])
         if entry is None:
-            raise Refused(
+            raise RequestRefused(
                 404,
                 "no-such-event",
                 N_("there is no event {id}"),
@@ -48,10 +48,10 @@ class Deliveries:
         """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
         body = await request.app[BODIES].small(request)
         if not self._parts.delivery.address:
-            raise Refused(409, "no-webhook", N_("the account has no post_api"), N_("start it with one"))
+            raise RequestRefused(409, "no-webhook", N_("the account has no post_api"), N_("start it with one"))
         where = await chosen(self._parts.log, body)
         if not where.states and not where.seqs:
-            where = Selection((State.DEAD,))
+            where = Selection((EntryState.DEAD,))
         number = await self._parts.log.replay(where)
         self._parts.delivery.again()
         return json_answer({"replayed": number, **self._counts()})
@@ -94,9 +94,9 @@ def _shown(entry: Entry) -> JsonObject:
         "time": round(entry.time, 3),
         "type": entry.type,
         "state": entry.state.value,
-        "lane": (Lane.RETRY if entry.aside else Lane.QUEUE).value if entry.state is State.PENDING else None,
+        "lane": (Lane.RETRY if entry.aside else Lane.QUEUE).value if entry.state is EntryState.PENDING else None,
         "attempts": entry.attempts,
-        "next_at": round(entry.next_at, 3) or None if entry.state is State.PENDING else None,
+        "next_at": round(entry.next_at, 3) or None if entry.state is EntryState.PENDING else None,
         "last_error": entry.error,
         "last_status": entry.status or None,
         "settled_at": round(entry.settled_at, 3) or None,

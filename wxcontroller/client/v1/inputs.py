@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.errors import BadAnswer, NotAsked, file_failed
 from wxcontroller.core.jsontypes import obj, read_json
@@ -30,16 +30,16 @@ class Inputs:
             async with asyncio.timeout(_SECONDS):
                 await self._parts.driver.answer(input_id, value)
         except NotAsked as problem:
-            raise Refused(409, "not-asked", problem.text, problem.remedy_text) from None
+            raise RequestRefused(409, "not-asked", problem.text, problem.remedy_text) from None
         except BadAnswer as problem:
-            raise Refused(400, "bad-request", problem.text, problem.remedy_text) from None
+            raise RequestRefused(400, "bad-request", problem.text, problem.remedy_text) from None
         except TimeoutError:
-            raise Refused(
+            raise RequestRefused(
                 504, "too-slow", N_("the client did not read the answer in time"), N_("try it again")
             ) from None
         except OSError as problem:
             failed = file_failed(problem)
-            raise Refused(
+            raise RequestRefused(
                 500, "disk", Text("the answer cannot be stored: {failed}", failed=failed.text), failed.remedy_text
             ) from None
         return json_answer({"account": self._parts.config.name.name, "id": input_id, "answered": True})
@@ -49,7 +49,7 @@ class Inputs:
 
 
 def answer_of(body: bytes) -> tuple[str, str]:
-    """Return id and value of a body. Raises Refused."""
+    """Return id and value of a body. Raises RequestRefused."""
     try:
         given = obj(read_json(body or b"null"))
     except ValueError:

@@ -6,7 +6,7 @@ from urllib.parse import quote
 from aiohttp import web
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.core.messages import N_
 
 # Names of our own making only: time, chance, extension.
@@ -36,7 +36,7 @@ class MediaFiles:
         name = request.match_info["file"]
         path = self._directory / name
         if not _NAME.fullmatch(name) or not path.is_file():
-            raise Refused(
+            raise RequestRefused(
                 404,
                 "no-such-media",
                 N_("there is no such file"),

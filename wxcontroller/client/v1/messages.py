@@ -22,7 +22,7 @@ from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import MOST_HOLD, Order
 from wxcontroller.client.store import events, history
 from wxcontroller.client.store.history import Found
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.conversations import (
     GONE,
     Conversations,
@@ -169,7 +169,7 @@ class Messages:
         try:
             begun = await self._parts.requests.once(keyed, lambda: self._begin_or_refuse(asked, keyed), again)
         except OtherRequest:
-            raise Refused(
+            raise RequestRefused(
                 422,
                 "key-reused",
                 N_("this {key_header} was already used with another request"),
@@ -182,11 +182,11 @@ class Messages:
         """Begin, with a refusal as an answer: everybody who waits for this request gets it."""
         try:
             return await self._begin(asked, keyed)
-        except Refused as problem:
+        except RequestRefused as problem:
             return {"error": problem.as_json(), "status": problem.status}
 
     async def _begin(self, asked: Asked, keyed: Request | None) -> JsonObject:
-        """Store what is asked for; return its receiver and the ids of its messages. Raises Refused, OtherRequest."""
+        """Store a request's messages; return their receiver and ids. Raises RequestRefused, OtherRequest."""
         parts = self._parts
         order, chat = await self._order(asked)
         sends = parts.sending.sends(order)
@@ -205,7 +205,7 @@ class Messages:
         try:
             added = await parts.sending.store(sends, keyed, latest)
         except TimeoutError:
-            raise Refused(
+            raise RequestRefused(
                 503,
                 "unavailable",
                 Text("the message can't be stored for now: {why}", why=parts.log.trouble or Text("the disk is slow")),
@@ -236,7 +236,7 @@ class Messages:
         return json_answer(answer, status)
 
     async def _order(self, asked: Asked) -> tuple[Order, str]:
-        """Return what to send, and the chat's id. Nothing is changed before all of it is checked. Raises Refused."""
+        """Return what to send, and the chat's id, once all of it is checked. Raises RequestRefused."""
         parts, to = self._parts, asked.get("to")
         if not to:
             raise bad(N_("to is missing"), _REMEDY)
@@ -257,7 +257,7 @@ class Messages:
         self._check_state(1 + bool(asked.get("text") and sources))
         target = parts.directory.find(to)
         if target is None:
-            raise Refused(
+            raise RequestRefused(
                 404,
                 "no-such-peer",
                 N_("the account has no contact or group with the id {id}"),
@@ -273,7 +273,7 @@ class Messages:
             try:
                 media = await parts.media.describe(given, asked.upload)
             except BadMedia as problem:
-                raise Refused(
+                raise RequestRefused(
                     500,
                     "disk",
                     Text("the content can't be stored: {reason}", reason=problem.reason or problem.message),
@@ -281,7 +281,7 @@ class Messages:
                 ) from None
             if media.fault is not None:
                 most = parts.config.number("media_size_max")
-                raise Refused(
+                raise RequestRefused(
                     413,
                     "too-large",
                     N_("the content is larger than {most} bytes"),
@@ -313,9 +313,9 @@ class Messages:
         """Raise Refused while nothing can be sent or queued."""
         parts = self._parts
         if parts.sends.closing:
-            raise Refused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
+            raise RequestRefused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
         if parts.sends.no_room(number):
-            raise Refused(
+            raise RequestRefused(
                 429,
                 "queue-full",
                 N_("{number} messages are already waiting in the queue"),
@@ -323,7 +323,7 @@ class Messages:
                 number=len(parts.sends),
             )
         if parts.log.trouble:
-            raise Refused(
+            raise RequestRefused(
                 503,
                 "unavailable",
                 Text("the message can't be stored: {why}", why=parts.log.trouble),
@@ -331,7 +331,7 @@ class Messages:
             )
         if not parts.at_work and not parts.holds_for_login:
             name = parts.config.name.name
-            raise Refused(
+            raise RequestRefused(
                 409,
                 "not-logged-in",
                 Text("{account} is not logged in: {status}", account=name, status=parts.session.status),
@@ -339,8 +339,8 @@ class Messages:
                 account=name,
             )
 
-    def _unsupported(self, what: Text) -> Refused:
-        return Refused(
+    def _unsupported(self, what: Text) -> RequestRefused:
+        return RequestRefused(
             409,
             "unsupported",
             Text("the {route} route does not support {what}", route=self._parts.config.options["driver"], what=what),
@@ -369,12 +369,12 @@ class Messages:
         return most if found is None else found
 
     async def _read(self, request: web.Request) -> Asked:
-        """Read a JSON object or a form. Raises Refused, and as Bodies.read."""
+        """Read a JSON object or a form. Raises RequestRefused, and as Bodies.read."""
         kind = request.content_type
         if kind == "application/json":
             return Asked(_texts(await request.app[BODIES].small(request)))
         if kind != "multipart/form-data":
-            raise Refused(
+            raise RequestRefused(
                 415,
                 "bad-type",
                 N_("the body is neither JSON nor a form"),
@@ -383,7 +383,7 @@ class Messages:
         try:
             body = await request.app[BODIES].read(request)
         except OSError as problem:
-            raise Refused(
+            raise RequestRefused(
                 500,
                 "disk",
                 Text("the body can't be stored: {reason}", reason=problem.strerror or ""),
@@ -402,13 +402,15 @@ class Messages:
         if not self._parts.driver.capabilities.recall:
             raise self._unsupported(Text("a recall of messages"))
         if send is not None:
-            raise Refused(409, "being-sent", N_("the message is being sent"), N_("recall it when it is delivered"))
+            raise RequestRefused(
+                409, "being-sent", N_("the message is being sent"), N_("recall it when it is delivered")
+            )
         if found is None:
             raise _no_such_message(identifier)
         message_id, _, target = text(found.report.get("id")).partition(":")
         state, _, word = found.indexed.verdict.partition(" ")
         if not found.indexed.send or state != "delivered" or not target:
-            raise Refused(
+            raise RequestRefused(
                 409,
                 "not-recallable",
                 N_("only messages that were sent with this API and delivered can be recalled"),
@@ -428,25 +430,25 @@ class Messages:
         try:
             await self._parts.sending.recall(message_id, target)
         except TimeoutError:
-            raise Refused(
+            raise RequestRefused(
                 504, "too-slow", N_("WeChat did not answer in time"), N_("check on the phone whether it is recalled")
             ) from None
         except WeChatError as problem:
             if problem.unsure:
-                raise Refused(
+                raise RequestRefused(
                     504,
                     "too-slow",
                     Text("the message may be recalled: {reason}", reason=problem.full_text),
                     N_("check on the phone whether it is recalled"),
                 ) from None
-            raise Refused(
+            raise RequestRefused(
                 409,
                 "recall-refused",
                 Text("WeChat does not recall it: {reason}", reason=problem.full_text),
                 N_("WeChat recalls messages for two minutes only"),
             ) from None
         except Unsupported as problem:
-            raise Refused(409, "unsupported", problem.text, problem.remedy_text) from None
+            raise RequestRefused(409, "unsupported", problem.text, problem.remedy_text) from None
 
     # -- looking up
 
@@ -470,8 +472,8 @@ class Messages:
         return (await self._look_up(identifier))[1]
 
 
-def _no_such_message(identifier: str) -> Refused:
-    return Refused(
+def _no_such_message(identifier: str) -> RequestRefused:
+    return RequestRefused(
         404,
         "no-such-message",
         N_("there is no message {id}"),
@@ -481,7 +483,7 @@ def _no_such_message(identifier: str) -> Refused:
 
 
 def _seq(log: str, cursor: str, name: str) -> int:
-    """Return the sequence in a cursor; of another log, which came before this one, 0. Raises Refused."""
+    """Return the sequence in a cursor; of another log, which came before this one, 0. Raises RequestRefused."""
     of, dash, number = cursor.rpartition("-")
     if not number.isascii() or not number.isdecimal() or len(number) > 18:
         raise bad(N_("{key} is not a cursor"), N_("use the cursor of a message"), key=name)
@@ -489,7 +491,7 @@ def _seq(log: str, cursor: str, name: str) -> int:
 
 
 def _texts(body: bytes) -> dict[str, str]:
-    """Return a JSON object's members as texts. Raises Refused."""
+    """Return a JSON object's members as texts. Raises RequestRefused."""
     try:
         given = read_json(body or b"null")
     except ValueError:
@@ -549,7 +551,7 @@ def _form(content_type: str, body: parameters.Body) -> Asked:
 
 
 def _seconds(asked: Asked, name: str, most: float) -> float | None:
-    """Return a number of seconds, None when it is not given. Raises Refused."""
+    """Return a number of seconds, None when it is not given. Raises RequestRefused."""
     given = asked.get(name)
     if not given:
         return None

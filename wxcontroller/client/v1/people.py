@@ -6,7 +6,7 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.directory import id_of
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.selecting import number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
@@ -34,7 +34,7 @@ class PeopleCalls:
         wanted = request.match_info["id"]
         group = self._parts.directory.find(wanted)
         if not isinstance(group, Group):
-            raise Refused(
+            raise RequestRefused(
                 404,
                 "no-such-peer",
                 N_("the account has no group with the id {id}"),
@@ -62,7 +62,7 @@ class PeopleCalls:
                 shown.append(self._contact(one) if isinstance(one, Contact) else self._group(one))
             begun = begun or after in (id_of(one), one.id)
         if not begun:
-            raise Refused(
+            raise RequestRefused(
                 404,
                 "no-such-peer",
                 N_("the account knows nobody and no group with the id {id}"),

@@ -3,24 +3,24 @@
 from collections.abc import Mapping
 
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Selection, State
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.store.events import EntryState, Selection
+from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.core.jsontypes import obj, read_json
 from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.openwx.described_log import SELECTED_IDS
 
-_STATES = ", ".join(state.value for state in State)
+_STATES = ", ".join(state.value for state in EntryState)
 
 
-def bad(message: str | Text, remedy: str | Text, /, **values: Value) -> Refused:
+def bad(message: str | Text, remedy: str | Text, /, **values: Value) -> RequestRefused:
     """A request that says something wrong."""
-    return Refused(400, "bad-request", message, remedy, **values)
+    return RequestRefused(400, "bad-request", message, remedy, **values)
 
 
-def states_of(words: str) -> tuple[State, ...]:
-    """Return the states named, separated by commas. Raises Refused."""
+def states_of(words: str) -> tuple[EntryState, ...]:
+    """Return the states named, separated by commas. Raises RequestRefused."""
     try:
-        return tuple(State(word) for word in words.split(",") if word)
+        return tuple(EntryState(word) for word in words.split(",") if word)
     except ValueError:
         raise bad(
             N_("{words} is not a state"), N_("use some of: {states}"), words=words[:64], states=_STATES
@@ -28,7 +28,7 @@ def states_of(words: str) -> tuple[State, ...]:
 
 
 def number_of(query: Mapping[str, str], name: str, default: int, most: int) -> int:
-    """Return a whole number of a query. Raises Refused."""
+    """Return a whole number of a query. Raises RequestRefused."""
     given = query.get(name, str(default))
     if not given.isascii() or not given.isdecimal() or len(given) > 18:
         raise bad(N_("{key} is not a whole number"), N_("give one up to {most}"), key=name, most=most)
@@ -36,9 +36,9 @@ def number_of(query: Mapping[str, str], name: str, default: int, most: int) -> i
 
 
 async def chosen(log: EventLog, body: bytes) -> Selection:
-    """Return what ``{"ids": […]}`` or ``{"state": "dead"}``, both or ``{"all": true}`` mean. Raises Refused.
+    """Return what ``{"ids": […]}`` or ``{"state": "dead"}``, both or ``{"all": true}`` mean. Raises RequestRefused.
 
-    An empty body means nothing and is refused, so that nobody sends everything anew by mistake.
+    An empty body means nothing and is refused, so that nobody sends everything again by mistake.
     """
     try:
         given = read_json(body or b"null")
@@ -65,7 +65,7 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
     seqs = await log.seqs(texts)
     for each, seq in zip(texts, seqs, strict=True):
         if not seq:
-            raise Refused(
+            raise RequestRefused(
                 404,
                 "no-such-event",
                 N_("there is no event {id}"),

@@ -7,7 +7,7 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.sends.model import Send, SendState
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_
 
@@ -30,7 +30,7 @@ class Sends:
         """DELETE: give one up that WeChat does not have. It is reported as not sent."""
         send = self._found(request)
         if not await self._parts.sends.cancel(send.client_id):
-            raise Refused(
+            raise RequestRefused(
                 409,
                 "being-sent",
                 N_("the message is being sent, or WeChat may have it already"),
@@ -43,7 +43,7 @@ class Sends:
         for send in self._parts.sends.waiting():
             if send.client_id == wanted:
                 return send
-        raise Refused(
+        raise RequestRefused(
             404,
             "no-such-send",
             N_("no send with this id waits or is held"),

@@ -8,7 +8,7 @@ from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.configured import policy_of
 from wxcontroller.client.deliveries.trial import try_webhook
-from wxcontroller.client.v1.answers import Refused
+from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.errors import BadOption
@@ -30,7 +30,9 @@ class Trials:
         """POST: send a signed test event to the webhook in use and return what it answers."""
         parts = self._parts
         if not parts.delivery.address:
-            raise Refused(409, "no-webhook", N_("this account has no webhook"), N_("set post_api and restart it"))
+            raise RequestRefused(
+                409, "no-webhook", N_("this account has no webhook"), N_("set post_api and restart it")
+            )
         async with self._turn:
             name = parts.config.name.name
             trial = await try_webhook(parts.delivery.receiver, policy_of(parts.config, ()), name)

@@ -58,7 +58,7 @@ _TYPE = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
-class Event:
+class AccountEvent:
     """One event of an account: its id there, its type, and itself as JSON on one line."""
 
     instance: str
@@ -68,7 +68,7 @@ class Event:
 
 
 Begins: TypeAlias = Callable[[str], None]
-Give: TypeAlias = "Callable[[Event], Awaitable[None]]"
+Give: TypeAlias = "Callable[[AccountEvent], Awaitable[None]]"
 
 
 class Subscription:
@@ -89,10 +89,10 @@ class Subscription:
         self.catching_up: dict[str, asyncio.Task[None]] = {}
         self.ended = False
         self._types = types
-        self._waiting: deque[Event] = deque()
+        self._waiting: deque[AccountEvent] = deque()
         self._arrived, self._taken = asyncio.Event(), asyncio.Event()
 
-    async def next(self) -> Event | None:
+    async def next(self) -> AccountEvent | None:
         """Return the next event, None at the end. The order of each account is kept.
 
         May be cancelled and called again: nothing is lost by that.
@@ -114,7 +114,7 @@ class Subscription:
             self.places = {instance: event_id, **self.places}  # first: it has been silent for longest
             self.queued[instance] = event_id
 
-    def offer(self, event: Event) -> bool:
+    def offer(self, event: AccountEvent) -> bool:
         """Take an event; False when there is no room."""
         if not self._types or event.type in self._types:
             if len(self._waiting) >= STREAM_WAITING_EVENTS:
@@ -124,7 +124,7 @@ class Subscription:
         self.queued[event.instance] = event.id
         return True
 
-    async def put(self, event: Event) -> None:
+    async def put(self, event: AccountEvent) -> None:
         """Take an event, waiting for room, unless the account's line has given it in the meantime."""
         while not _reaches(self.queued.get(event.instance), event.id) and not self.offer(event):
             self._taken.clear()
@@ -272,7 +272,7 @@ class Hub:
                     reader.begin_at(instance, place)
                 self._news.set()
 
-        async def give(event: Event) -> None:
+        async def give(event: AccountEvent) -> None:
             for reader in self._subscriptions:
                 has_it = _reaches(reader.queued.get(instance), event.id)
                 if has_it or not reader.wants(instance) or not line.serves(reader):
@@ -296,7 +296,7 @@ class Hub:
             reader.begin_at(instance, place)
             check()
 
-        async def give(event: Event) -> None:
+        async def give(event: AccountEvent) -> None:
             await reader.put(event)
             check()
 
@@ -364,7 +364,7 @@ def opening_of(account: Account, data: bytes) -> str:
     return place if _ID.fullmatch(place) else ""
 
 
-async def event_of(account: Account, kind: str, data: bytes) -> Event | None:
+async def event_of(account: Account, kind: str, data: bytes) -> AccountEvent | None:
     """Return an event as it came, or None for what is none of this account's."""
     values = values_in(data)
     try:
@@ -380,7 +380,7 @@ async def event_of(account: Account, kind: str, data: bytes) -> Event | None:
     event_id = text(obj(found).get("id"))
     if obj(found).get("account") != account.name.name or not _ID.fullmatch(event_id) or not _TYPE.fullmatch(kind):
         return None
-    return Event(account.name.instance, event_id, kind, data)
+    return AccountEvent(account.name.instance, event_id, kind, data)
 
 
 async def lines_of(content: aiohttp.StreamReader, most: int) -> AsyncIterator[tuple[str, bytes]]:

@@ -22,7 +22,7 @@ from wxcontroller.controller.body import has_body
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.openwx import is_missing
-from wxcontroller.controller.spool import Spool, spooled
+from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import call_path
 from wxcontroller.core.account import Account
@@ -101,7 +101,7 @@ async def pass_on_v1(request: web.Request, most_body: int = PASSED_BODY_BYTES) -
 
 
 @contextlib.asynccontextmanager
-async def _form(request: web.Request, most: int, needed: bool) -> AsyncIterator[Spool | None]:
+async def _form(request: web.Request, most: int, needed: bool) -> AsyncIterator[BodySpool | None]:
     """Yield parameters without the caller's token, if they are ``needed`` or may hold one; else None: stream them."""
     if (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
@@ -118,7 +118,7 @@ async def _form(request: web.Request, most: int, needed: bool) -> AsyncIterator[
 
 
 async def _to_account(
-    request: web.Request, shared: Context, client: str | None, spool: Spool | None
+    request: web.Request, shared: Context, client: str | None, spool: BodySpool | None
 ) -> web.StreamResponse:
     if client is None or is_missing(client):
         return json_response(replies.CLIENT_MISSING)
@@ -136,7 +136,7 @@ async def pass_on(
     request: web.Request,
     account: Account,
     target: str,
-    spool: Spool | None = None,
+    spool: BodySpool | None = None,
     sent_back: frozenset[str] = SENT_BACK,
 ) -> web.StreamResponse:
     """Send a request on to an account's port and its response back, streaming both ways.
@@ -155,7 +155,7 @@ async def pass_on(
 
 
 async def _passed_on(
-    request: web.Request, account: Account, target: str, spool: Spool | None, sent_back: frozenset[str]
+    request: web.Request, account: Account, target: str, spool: BodySpool | None, sent_back: frozenset[str]
 ) -> web.StreamResponse:
     response = await _sent(request, account, target, spool)
     if response is None:
@@ -178,7 +178,7 @@ async def _passed_on(
 
 
 async def _sent(
-    request: web.Request, account: Account, target: str, spool: Spool | None
+    request: web.Request, account: Account, target: str, spool: BodySpool | None
 ) -> aiohttp.ClientResponse | None:
     """Send the request on; return the response when its head is there, None for a long poll that a restart ends."""
     if done := handed_over(request):
@@ -251,7 +251,7 @@ async def _failure(shared: Context, account: Account, problem: PortFailure) -> w
     return json_response(reply(PROXY_FAILED, f"{problem.message}: {view.status}; {why}", **fields), status)
 
 
-def _forwarded(request: web.Request, settings: Settings, spool: Spool | None) -> tuple[CIMultiDict[str], Body]:
+def _forwarded(request: web.Request, settings: Settings, spool: BodySpool | None) -> tuple[CIMultiDict[str], Body]:
     headers = _end_to_end(request.headers)
     if spool is not None:
         headers["Content-Length"] = str(spool.length)

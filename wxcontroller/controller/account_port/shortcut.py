@@ -32,7 +32,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.tokens import Tokens
 from wxcontroller.openwx import credentials, parameters
-from wxcontroller.openwx.admission import Busy, Claim, Place, Resource
+from wxcontroller.openwx.admission import AdmissionSlot, Busy, Claim, Resource
 from wxcontroller.openwx.callers import own_host
 from wxcontroller.openwx.connection import HandedOver, PatientConnection
 from wxcontroller.openwx.parameters import BadParameter
@@ -163,7 +163,7 @@ class AccountShortcut:
         """See ``openwx.connection.Shortcut``."""
         settings, head_end = self.shared.settings, data.find(b"\r\n\r\n") + 4
         if settings is not self._settings:
-            self._begin_anew(settings)
+            self._reset(settings)
         if not 4 <= head_end <= self._head_bytes or connection.congested or self.shared.draining.is_set():
             return 0
         line_end = data.find(b"\r\n")
@@ -218,7 +218,7 @@ class AccountShortcut:
             task.cancel()
         self.backends.close()
 
-    def _begin_anew(self, settings: Settings) -> None:
+    def _reset(self, settings: Settings) -> None:
         """Forget what was checked by other settings."""
         self._settings = settings
         # Nothing is taken where each request is logged.
@@ -294,7 +294,9 @@ class AccountShortcut:
         account = self.shared.accounts.registry.find(client)
         return account if account is not None and caller.may_see(account.name.instance) else None
 
-    def _place(self, caller: Caller, connection: PatientConnection, size: int, settings: Settings) -> Place | None:
+    def _place(
+        self, caller: Caller, connection: PatientConnection, size: int, settings: Settings
+    ) -> AdmissionSlot | None:
         """Take what a request needs of the port; None when there is no room."""
         address = connection.peername
         key = (caller.words, caller.scope, address[0] if isinstance(address, tuple) else address)
@@ -347,7 +349,7 @@ class ProxiedExchange:
         connection: PatientConnection,
         account: Account,
         caller: Caller,
-        place: Place,
+        place: AdmissionSlot,
         data: bytes,
     ) -> None:
         self._shortcut, self._connection = shortcut, connection

@@ -43,7 +43,7 @@ class Crashes:
         for instance, count in counts.items():
             history = self._counts.setdefault(instance, deque())
             if history and count < history[-1][1]:
-                history.clear()  # somebody has started it anew
+                history.clear()  # somebody has started it again
             history.append((now, count))
         return {instance for instance, history in self._counts.items() if _loops(history, now)}
 

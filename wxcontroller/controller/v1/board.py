@@ -1,4 +1,4 @@
-"""All accounts as those see them who watch: a row is made anew when it changes, and only then.
+"""All accounts as those see them who watch: a row is made again when it changes, and only then.
 
 While nobody watches nothing is done. What only an account's program knows is asked for in turn, a few at a time.
 """

@@ -8,7 +8,17 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller.controller.errors import Handler
-from wxcontroller.openwx.describing import TEXT, Answer, Parameter, Route, Schema, either, listing, record, ref
+from wxcontroller.openwx.describing import (
+    TEXT,
+    Answer,
+    DescribedRoute,
+    Parameter,
+    Schema,
+    either,
+    listing,
+    record,
+    ref,
+)
 
 # What any request may be answered, whatever it asks for; and what only the account's program knows.
 ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
@@ -21,7 +31,7 @@ IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
 class RoutedCall:
     """A described route and its handler; ``pattern`` is its path for the router, if that is another one."""
 
-    route: Route
+    route: DescribedRoute
     handler: Handler
     pattern: str = ""
 
@@ -50,7 +60,9 @@ def call(
     about = (NAME,) if "{name}" in path else ()
     answers: dict[int, Answer] = {status: answer, **({503: either(troubled, ref("Error"))} if troubled else {})}
     failed = (*ALWAYS, *((404,) if about else ()), *failures)
-    route = Route(method, f"/v1/{path}", meaning, answers, (*about, *parameters), body, failures=failed, tag="v1")
+    route = DescribedRoute(
+        method, f"/v1/{path}", meaning, answers, (*about, *parameters), body, failures=failed, tag="v1"
+    )
     return RoutedCall(route, handler)
 
 

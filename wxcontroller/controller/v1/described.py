@@ -25,8 +25,8 @@ from wxcontroller.openwx.describing import (
     TEXT,
     WHOLE,
     Content,
+    DescribedRoute,
     Parameter,
-    Route,
     Schema,
     document,
     either,
@@ -277,12 +277,12 @@ SCHEMAS: Mapping[str, Schema] = {
 V1 = tuple(each.route for each in CALLS)
 
 
-def _own(name: str, meaning: str, answer: Schema | Content, *parameters: Parameter) -> Route:
+def _own(name: str, meaning: str, answer: Schema | Content, *parameters: Parameter) -> DescribedRoute:
     answers: dict[int, Schema | Content] = {200: answer}
     if name == "get_qrcode":
         answers[404] = Content({"text/html": TEXT})
     client = Parameter("client", "name of the account", required=name != "check_client")
-    return Route(
+    return DescribedRoute(
         *("GET", f"/openwx/{name}", meaning, answers, (client, *parameters)),
         failures=ALWAYS,
         failure="Failure",
@@ -294,7 +294,7 @@ _START = tuple(
     Parameter(option.name, option.meaning, TEXT) for option in OPTIONS.values() if option.origin is Origin.REQUEST
 )
 _OR_REPLY = (ref("Failure"),)
-OWN: tuple[Route, ...] = (
+OWN: tuple[DescribedRoute, ...] = (
     _own("start_client", "start an account with these options", either(ref("Started"), *_OR_REPLY), *_START),
     _own("stop_client", "stop an account", either(ref("Started"), *_OR_REPLY)),
     _own(
@@ -319,6 +319,6 @@ def openapi() -> JsonObject:
     return document("wxcontroller", __version__, _ABOUT, reversed(routes.values()), SCHEMAS, _scope_of)
 
 
-def _scope_of(route: Route) -> Scope | None:
+def _scope_of(route: DescribedRoute) -> Scope | None:
     own = route in V1 or route in OWN
     return (access.of_controller(route.method, route.path) if own else access.of_call(route.path)).scope

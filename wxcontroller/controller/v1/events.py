@@ -8,7 +8,7 @@ from typing import Generic, TypeVar
 from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
-from wxcontroller.controller.account_port.hub import Event, Subscription
+from wxcontroller.controller.account_port.hub import AccountEvent, Subscription
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest
@@ -71,7 +71,7 @@ def _begin(request: web.Request, longest: int) -> Cursor | None:
         ) from None
 
 
-class _Reader(ABC, Generic[T]):
+class _EventReader(ABC, Generic[T]):
     """A subscription as what its reader gets: each event, and the cursor after it."""
 
     def __init__(self, subscription: Subscription, longest: int) -> None:
@@ -83,7 +83,7 @@ class _Reader(ABC, Generic[T]):
         return None if event is None else self.shown(event)
 
     @abstractmethod
-    def shown(self, event: Event) -> T:
+    def shown(self, event: AccountEvent) -> T:
         """Return an event in the form of this kind of stream."""
 
     @property
@@ -91,13 +91,13 @@ class _Reader(ABC, Generic[T]):
         return Cursor(self._subscription.since, self._subscription.places, self._longest)
 
 
-class _ServerSent(_Reader[bytes]):
+class _ServerSent(_EventReader[bytes]):
     _sent_at = 0.0
 
     def heartbeat(self) -> bytes:
         return eventstream.event("heartbeat", b"{}", self._place())
 
-    def shown(self, event: Event) -> bytes:
+    def shown(self, event: AccountEvent) -> bytes:
         seldom = len(self.cursor.places) >= _LONG_CURSOR and time.monotonic() - self._sent_at < _CURSOR_SECONDS
         return eventstream.event(event.type, event.body, "" if seldom else self._place())
 
@@ -106,11 +106,11 @@ class _ServerSent(_Reader[bytes]):
         return str(self.cursor)
 
 
-class _Messages(_Reader[str]):
+class _Messages(_EventReader[str]):
     def heartbeat(self) -> str:
         return json.dumps({"type": "heartbeat", "cursor": str(self.cursor)})
 
-    def shown(self, event: Event) -> str:
+    def shown(self, event: AccountEvent) -> str:
         return f'{{"cursor": {json.dumps(str(self.cursor))}, "event": {event.body.decode()}}}'
 
 

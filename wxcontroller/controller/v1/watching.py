@@ -27,10 +27,10 @@ async def watch(request: web.Request) -> web.StreamResponse:
     """
     board = request.app[BOARD]
     async with board.watched() as work:
-        return await server_sent(request, _Reader(board, work, caller(request)), _RETRY)
+        return await server_sent(request, _AccountsReader(board, work, caller(request)), _RETRY)
 
 
-class _Reader:
+class _AccountsReader:
     """Somebody who watches, and what he has had."""
 
     def __init__(self, board: Board, work: "asyncio.Task[None]", who: Caller) -> None:

@@ -85,7 +85,7 @@ class Code(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Client:
+class ClientReport:
     """What an account's program says in its state file.
 
     ``login`` is None for a program that is not ours, which tells the original's ``word`` only. ``since`` is seconds
@@ -109,13 +109,13 @@ class Client:
         return self.reason or self.status
 
 
-def client_of(content: JsonObject) -> Client:
+def client_of(content: JsonObject) -> ClientReport:
     """Read a state file's content, whatever it is."""
     try:
         login = LoginState(text(content.get("login_state")))
     except ValueError:
         login = None
-    return Client(
+    return ClientReport(
         login,
         one_line(content.get("state")),
         text_in(content, "status"),
@@ -176,7 +176,7 @@ class Facts:
     unit: UnitState
     sub: str
     instant: Instant
-    client: Client | None = None
+    client: ClientReport | None = None
     unreadable: Text = NOTHING
     deliveries: DeliveryState | None = None
     webhook: str = ""

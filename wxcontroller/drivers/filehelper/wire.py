@@ -28,7 +28,7 @@ class FileCalls(WebCalls):
         return await self.get("jslogin", hosts_of(domain).login, "/jslogin", query)
 
     async def login_page(self, host: str, path: str, query: str, desktop: bool) -> LineResponse:
-        """Turn a confirmed login into a session. Raises Unreadable for a host that is not the page's."""
+        """Turn a confirmed login into a session. Raises UnreadableResponse for a host that is not the page's."""
         if host not in FILE_PAGES:
             raise UnreadableResponse(
                 "webwxnewloginpage", Text("sent on to a host that is not the File Transfer page's")

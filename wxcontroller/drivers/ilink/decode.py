@@ -16,7 +16,7 @@ from typing import TypeAlias
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.model import Direction, Media, Message, MessageKind, Quote
+from wxcontroller.core.model import Direction, Message, MessageKind, MessageMedia, Quote
 from wxcontroller.drivers.ilink.wire import Credentials
 
 SESSION_TIMEOUT = -14  # "session timeout": of the poll perhaps a logout, of a send one peer's closed window (4)
@@ -234,7 +234,7 @@ def _message(own: str, sender: str, group: str, created: int, item: JsonObject) 
     )
 
 
-def _content(own: str, item: JsonObject) -> tuple[MessageKind, str, Media | None]:
+def _content(own: str, item: JsonObject) -> tuple[MessageKind, str, MessageMedia | None]:
     """Return the kind of an item, its words, and what there is to fetch (7.1)."""
     for name, kind in _MEDIA_ITEMS.items():
         found = obj(item.get(name))
@@ -253,7 +253,7 @@ _MEDIA_ITEMS: Mapping[str, MessageKind] = {
 }
 
 
-def _media(own: str, kind: MessageKind, found: JsonObject) -> Media | None:
+def _media(own: str, kind: MessageKind, found: JsonObject) -> MessageMedia | None:
     content = obj(found.get("media"))
     key = MediaKey(
         url=text(content.get("full_url")),
@@ -264,7 +264,7 @@ def _media(own: str, kind: MessageKind, found: JsonObject) -> Media | None:
     if not key.url and not key.parameter:
         return None
     size = integer(found.get("len")) or integer(found.get("size"))
-    return Media(
+    return MessageMedia(
         kind=kind,
         key=key.as_text(),
         name=text(found.get("file_name")),

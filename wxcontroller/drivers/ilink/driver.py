@@ -13,7 +13,7 @@ from wxcontroller.core.errors import FailureHandling, NotAsked, Unsupported, WeC
 from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.model import Contact, Media, MessageKind
+from wxcontroller.core.model import Contact, MessageKind, MessageMedia
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
     Capabilities,
@@ -344,7 +344,7 @@ class ILinkDriver:
         """See Driver.upload."""
         return await self._contents.upload(self._live("getuploadurl").credentials, file)
 
-    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
         """See Driver.fetch. Content is fetched by its URL and needs no login."""
         return await self._contents.fetch(media, sink, most)
 

@@ -25,7 +25,7 @@ from wxcontroller.core.errors import (
 )
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text, verbatim
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Fetched, Sink, Upload, Uploaded
 from wxcontroller.drivers.ilink import decode
 from wxcontroller.drivers.ilink.decode import REFUSED, MediaKey
@@ -169,7 +169,7 @@ class ILinkMedia:
             await self.changed()
 
     async def _put(self, permit: JsonObject, file: Upload, key: bytes) -> str:
-        """Upload once; return the parameter by which the content is sent. Raises Unreadable."""
+        """Upload once; return the parameter by which the content is sent. Raises UnreadableResponse."""
         url, parameter = text(permit.get("upload_full_url")), text(permit.get("upload_param"))
         request = self.calls.upload(url, parameter, text(permit.get("filekey")))
         size = _padded(file.size)
@@ -206,7 +206,7 @@ class ILinkMedia:
 
     # -- down
 
-    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
         """Download and decrypt received content into ``sink``. Raises WeChatError."""
         from wxcontroller.core.aes import BadCiphertext, Decryptor, read_key
 

@@ -194,11 +194,11 @@ class ILinkCalls:
     # -- content
 
     def download(self, url: str, parameter: str, limit: int) -> LineRequest:
-        """Return the request for received content. Raises Unreadable if its host is not WeChat's."""
+        """Return the request for received content. Raises UnreadableResponse if its host is not WeChat's."""
         return self._content("download", url, f"encrypted_query_param={quote(parameter, safe='')}", limit)
 
     def upload(self, url: str, parameter: str, filekey: str) -> LineRequest:
-        """Return the request that uploads ciphertext, without its body. Raises Unreadable as ``download``."""
+        """Return the request that uploads ciphertext, without its body. Raises UnreadableResponse as ``download``."""
         query = f"encrypted_query_param={quote(parameter, safe='')}&filekey={quote(filekey, safe='')}"
         return self._content("upload", url, query, _ANSWER_BYTES)
 

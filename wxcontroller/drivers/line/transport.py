@@ -180,9 +180,9 @@ class Transport:
         """Carry one request and hand the content of its answer to ``take``, piece by piece, in a thread.
 
         ``begin`` is told before the first piece what the answer says of itself (size: as announced, 0 when it is
-        not). The request's timeout is for silence, not for the whole. Raises NoAnswer, and Unreadable for an answer
-        above ``limit`` (TooLong) or with an error status; what ``take`` raises as OSError and what ``begin`` raises
-        comes out as it is.
+        not). The request's timeout is for silence, not for the whole. Raises NoAnswer, and UnreadableResponse for an
+        answer above ``limit`` (TooLong) or with an error status; what ``take`` raises as OSError and what ``begin``
+        raises comes out as it is.
         """
         size = 0
         async with self._exchange(request, self._timing.transfer, silence=request.timeout) as response:
@@ -250,7 +250,7 @@ class Transport:
 
 
 def _part(request: LineRequest, content_range: str) -> tuple[int, int]:
-    """Return where a part begins and the bytes of the whole, 0 when they are not said. Raises Unreadable."""
+    """Return where a part begins and the bytes of the whole, 0 when they are not said. Raises UnreadableResponse."""
     found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
     if found is None and request.headers.get("Range") == "bytes=0-":
         return 0, 0  # everything was asked for

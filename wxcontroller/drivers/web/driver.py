@@ -14,7 +14,7 @@ from wxcontroller.core.errors import Unsupported, WeChatError, WxError
 from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
     Capabilities,
@@ -395,7 +395,7 @@ class WebDriver:
         """See Driver.upload."""
         return await self._live("webwxuploadmedia").uploads.upload(file)
 
-    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
         """See Driver.fetch. What WeChat does not have any more comes as 0 bytes."""
         return await self._live("fetch").downloads.fetch(media, sink, most)
 

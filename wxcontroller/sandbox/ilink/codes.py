@@ -1,7 +1,7 @@
 """Login codes of the iLink route (protocol section 5).
 
-A code is a ``Login`` like the web route's: the same phone scans, confirms and lets expire both kinds. It adds what
-only iLink has: digits shown on the phone, another host to go on at, a bot that is bound already.
+A code is a ``WebLoginCode``: the same phone scans, confirms and lets expire both kinds. It adds what only iLink has:
+digits shown on the phone, another host to continue at, a bot that is bound already.
 """
 
 import enum

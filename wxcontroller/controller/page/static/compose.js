@@ -35,8 +35,8 @@ export function composer(name, signal, sent) {
     setHidden(form, !may("send"));
   }
 
-  function attach(more, anew = false) {
-    files = anew ? [...more] : [...files, ...more];
+  function attach(more, replace = false) {
+    files = replace ? [...more] : [...files, ...more];
     $("attached").replaceChildren(...files.map(attachment));
   }
 

@@ -35,7 +35,7 @@ function tell(change) {
   for (const listener of [...listeners]) listener(change);
 }
 
-// Has an account shown anew of which the page itself knows something else now.
+// Shows an account again of which the page itself knows something else now.
 export function announce(name) {
   if (accounts.has(name)) tell({ names: new Set([name]), gone: [], all: false });
 }

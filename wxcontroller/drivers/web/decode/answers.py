@@ -325,7 +325,7 @@ def _objects(value: JsonValue) -> tuple[JsonObject, ...]:
 
 
 def text_of(answer: LineResponse) -> str:
-    """Return an answer as text, bytes that are no UTF-8 replaced. Raises Unreadable for an error status."""
+    """Return an answer as text, bytes that are no UTF-8 replaced. Raises UnreadableResponse for an error status."""
     if answer.status != 200:
         if 300 <= answer.status < 400 and answer.location:
             raise HostMoved(answer.call, home_of(redirect_of(answer.call, answer.location).host))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from html import escape
 
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
-from wxcontroller.core.model import AppShare, Article, Card, Media, MessageKind, Place, Sex
+from wxcontroller.core.model import AppShare, Article, Card, MessageKind, MessageMedia, Place, Sex
 from wxcontroller.drivers.web.decode import markup
 from wxcontroller.drivers.web.decode.markup import Markup
 from wxcontroller.drivers.web.decode.text import plain, unescape
@@ -61,7 +61,7 @@ class DecodedContent:
     kind: MessageKind
     text: str
     raw_kind: str
-    media: Media | None = None
+    media: MessageMedia | None = None
     app: AppShare | None = None
     card: Card | None = None
     place: Place | None = None
@@ -129,7 +129,7 @@ def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw
     elif kind is not MessageKind.VOICE and xml.whole and xml.attribute(place, *sizes):  # 5.11; voice can't be sent
         reference = _reference(xml.source, REFERENCE_LENGTH)
     return DecodedContent(
-        kind, words, raw_kind, media=Media(kind, message_id, "", size, seconds, reference=reference)
+        kind, words, raw_kind, media=MessageMedia(kind, message_id, "", size, seconds, reference=reference)
     )
 
 
@@ -172,7 +172,7 @@ def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Dec
         replaced, number = _ATTACHMENT.subn(lambda _: f"<attachid>{escape(media_id)}</attachid>", xml.source)
         reference = _reference(replaced, REFERENCE_LENGTH) if number == 1 else ""
     key = json.dumps(parts, ensure_ascii=False)
-    media = Media(MessageKind.FILE, key, name, size, public=media_id, reference=reference)
+    media = MessageMedia(MessageKind.FILE, key, name, size, public=media_id, reference=reference)
     return DecodedContent(MessageKind.FILE, words, raw_kind, media=media)
 
 

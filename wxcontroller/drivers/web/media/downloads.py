@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.model import Media, MessageKind
+from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import Fetched, Sink
 from wxcontroller.drivers.line.failures import NoAnswer, TooLong, UnreadableResponse
 from wxcontroller.drivers.web.decode.contents import file_key
@@ -55,7 +55,7 @@ class Downloads:
         self._data_ticket = data_ticket
         self._pause = pause
 
-    async def fetch(self, media: Media, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
         """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes.
 
         What breaks off is gone on with where it broke off, as often as it makes progress; it is either whole in the
@@ -110,7 +110,7 @@ class Downloads:
                 await asyncio.sleep(self._pause * in_vain)
         raise intake.broken(Text("the content comes in too many parts"))
 
-    def _file(self, media: Media) -> str:
+    def _file(self, media: MessageMedia) -> str:
         key = file_key(media.key)
         if key is None:
             raise WeChatError(N_("webwxgetmedia: not the key of a file"), N_("use the key as the message brought it"))

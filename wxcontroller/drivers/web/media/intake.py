@@ -26,7 +26,7 @@ class Intake:
     """Passes content on to a sink, over as many answers as it takes.
 
     An answer that breaks off is not lost: the next one is asked for the rest (``got`` bytes are there), and where
-    the server begins anew all the same, what is there already is left out.
+    the server sends it from the beginning all the same, what is there already is left out.
     """
 
     def __init__(self, sink: Sink, call: str, most: int, anything: bool = False, announced: int = 0) -> None:
@@ -66,7 +66,7 @@ class Intake:
         return NoAnswer(self._call, Text("{why}; {got} bytes came", why=why, got=self.got))
 
     def begin(self, answer: ReceivedFile) -> None:
-        """Take note of what the next answer says of itself. Raises Unreadable for one that does not fit."""
+        """Take note of what the next answer says of itself. Raises UnreadableResponse for one that does not fit."""
         if answer.start > self.got:
             raise UnreadableResponse(self._call, Text("a later part of the content came than was asked for"))
         if not self._passing:
@@ -80,11 +80,11 @@ class Intake:
             raise UnreadableResponse(self._call, Text("the content changed meanwhile"))
         self._promised = promised or self._promised
         self._total = max(self._total, answer.total)
-        self._skip = self.got - answer.start  # the server began anew
+        self._skip = self.got - answer.start  # the server began again
         self._declared = self._declared or answer.mime
 
     def take(self, piece: bytes) -> None:
-        """Take a piece of the answer. Raises TooLong beyond ``most`` bytes, Unreadable for a refusal in words."""
+        """Take a piece of the answer. Raises TooLong beyond ``most`` bytes, UnreadableResponse for words."""
         if self._skip:
             left_out = min(self._skip, len(piece))
             self._skip -= left_out

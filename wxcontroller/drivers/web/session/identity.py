@@ -1,4 +1,4 @@
-"""Who is who after a new login: numbers for people and groups that WeChat names anew every time (6.5).
+"""Who is who after a new login: numbers for people and groups that WeChat names differently every time (6.5).
 
 WeChat gives nothing that always works, but many things that often do. Each is a *mark* of somebody: exact ones, as
 the real id, which the phone tells of recent chats, and the account name that people choose; and weak ones, as a

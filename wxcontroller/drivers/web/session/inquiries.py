@@ -144,7 +144,7 @@ class Inquiries:
                 await errand()
 
     async def _news_within(self, seconds: float | None) -> bool:
-        """Wait until something is wanted anew; False when that takes longer than ``seconds``."""
+        """Wait until something is wanted again; False when that takes longer than ``seconds``."""
         self._news.clear()
         try:
             async with asyncio.timeout(seconds if seconds is None else max(0.0, seconds)):

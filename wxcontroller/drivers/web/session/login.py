@@ -15,12 +15,12 @@ from wxcontroller.drivers.base import (
     Ended,
     EndReason,
     Loading,
+    LoginRefused,
     LoginStalled,
     LoginWay,
     LossReason,
     PushOffered,
     QrReady,
-    Refused,
     ScanCancelled,
     Scanned,
     SessionLost,
@@ -66,7 +66,7 @@ class Entered:
     init: Init
 
 
-class _Outcome(Enum):
+class _ScanOutcome(Enum):
     """How the wait for a phone ended without a yes."""
 
     EXPIRED = auto()
@@ -75,7 +75,7 @@ class _Outcome(Enum):
 
 
 class _Again(Exception):
-    """The login has to begin anew with another QR code."""
+    """The login has to begin again with another QR code."""
 
 
 class _NotThisMode(_Again):
@@ -202,7 +202,7 @@ class QrLogin:
             return None
         await self._pulse.emit(PushOffered())
         answer = await self._watch(uuid)
-        if isinstance(answer, _Outcome):
+        if isinstance(answer, _ScanOutcome):
             return None
         try:
             return await self._redeem(answer, desktop, LoginWay.PUSH)
@@ -232,10 +232,10 @@ class QrLogin:
             shown = time.monotonic()
             await self._pulse.emit(QrReady(_QR_LINK + uuid, image, unscanned + 1, limit, self._timing.code_life))
             answer = await self._watch(uuid)
-            if isinstance(answer, _Outcome):
+            if isinstance(answer, _ScanOutcome):
                 unscanned += 1
                 log.info("QR code %d of %d: %s", unscanned, limit, answer.name.lower())
-                if answer is _Outcome.CANCELLED or time.monotonic() - shown > self._timing.code_least:
+                if answer is _ScanOutcome.CANCELLED or time.monotonic() - shown > self._timing.code_least:
                     pause.reset()
                 elif unscanned < limit:  # nobody could have scanned it: WeChat has some trouble
                     await self._pulse.pause(pause.next())
@@ -296,7 +296,7 @@ class QrLogin:
 
     # -- waiting for the phone
 
-    async def _watch(self, uuid: str) -> WebRedirect | _Outcome:
+    async def _watch(self, uuid: str) -> WebRedirect | _ScanOutcome:
         """Poll until the phone has said yes or no, or the code is too old."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
         since = time.monotonic()
@@ -311,7 +311,7 @@ class QrLogin:
                 )
             except NoAnswer as problem:
                 if time.monotonic() - since > 2 * self._timing.code_life:
-                    return _Outcome.EXPIRED
+                    return _ScanOutcome.EXPIRED
                 await self._pulse.pause(0.0 if problem.timed_out else backoff.next())
                 continue
             except WeChatError as problem:
@@ -320,7 +320,7 @@ class QrLogin:
                 if isinstance(problem, HostMoved):
                     self._saved.memory.move(problem.domain)
                 if in_vain >= self._timing.poll_tries:
-                    return _Outcome.FAILED
+                    return _ScanOutcome.FAILED
                 await self._pulse.pause(backoff.next())
                 continue
             await self._pulse.progress()
@@ -337,16 +337,16 @@ class QrLogin:
                 case 408:
                     backoff.reset()
                     if time.monotonic() - since > self._timing.code_life:
-                        return _Outcome.EXPIRED
+                        return _ScanOutcome.EXPIRED
                     await self._pulse.pace(began, self._timing.poll_spacing)
                 case 202:
                     await self._pulse.emit(ScanCancelled())
-                    return _Outcome.CANCELLED
+                    return _ScanOutcome.CANCELLED
                 case 400:
-                    return _Outcome.EXPIRED
+                    return _ScanOutcome.EXPIRED
                 case _:
                     await self._pulse.pause(backoff.next())
-                    return _Outcome.FAILED
+                    return _ScanOutcome.FAILED
 
     # -- after the yes
 
@@ -425,7 +425,7 @@ class QrLogin:
             again, remedy = False, Text("too many logins: wait an hour, then start the account again")
         else:
             again, remedy = False, Text("start the account again later, or {switch}", switch=Text(SWITCH))
-        await self._pulse.emit(Refused(page.ret, page.message, final=not again, way=way if again else NOTHING))
+        await self._pulse.emit(LoginRefused(page.ret, page.message, final=not again, way=way if again else NOTHING))
         if again:
             raise _Again
         raise _Over(EndReason.REFUSED, Text("{what}; {remedy}", what=words, remedy=remedy))
@@ -434,7 +434,7 @@ class QrLogin:
         """Tell that WeChat refuses a mode, and decide about the other one. Raises _NotThisMode or _Over."""
         step = await self._consent.refused(desktop)
         way = {Step.NORMAL: Text("in normal mode"), Step.DESKTOP: Text("in desktop mode")}.get(step, NOTHING)
-        await self._pulse.emit(Refused(page.ret, page.message, final=not way, way=way))
+        await self._pulse.emit(LoginRefused(page.ret, page.message, final=not way, way=way))
         if step is Step.NONE:
             raise _Over(EndReason.REFUSED, Text("{what}; {remedy}", what=words, remedy=self._consent.no_mode_left))
         raise _NotThisMode

@@ -93,7 +93,7 @@ class WebMemory:
 
 
 class Saved:
-    """Reads and writes a Memory through the SessionStore. A full disk is survived: the next change tries again."""
+    """Reads and writes a WebMemory through the SessionStore. A full disk is survived: the next change tries again."""
 
     def __init__(self, store: SessionStore, domain: str, keep: bool) -> None:
         self._store = store

@@ -390,7 +390,7 @@ class Listener:
         return None
 
     async def _reopen(self) -> int:
-        """Open the session once more, as a page does that is loaded anew: it may have got stuck. Return the code that
+        """Open the session once more, as a page does that is reloaded: it may have got stuck. Return the code that
         says it is over, 0 when it is not."""
         log.info("WeChat returned selectors without news; reopening the session")
         try:
