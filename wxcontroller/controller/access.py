@@ -142,6 +142,8 @@ async def presented(request: web.Request) -> str | None:
 async def _recognized_by_token(request: web.Request) -> Caller:
     """Return who sent a request whose caller the head did not show; raises Refused for nobody, and Busy."""
     shared = context(request)
+    if request.get(NOTIFIES) and shared.gate.targets.broken:  # a right token would not help either
+        raise shared.gate.unusable_targets()
     found = shared.gate.caller(await presented(request), address_of(request))
     shared.admission.recognize(request, claim_for(request, found))
     return found

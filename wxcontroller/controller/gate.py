@@ -141,6 +141,15 @@ class Gate:
         words = f"target {target.name} ({target.id})"
         return Caller(words, Scope.NOTIFY, frozenset({target.instance}), target.id, target.name)
 
+    def unusable_targets(self) -> Refused:
+        """Return what to raise for a notification while the targets' file cannot be used."""
+        return Refused(
+            "tokens-unusable",
+            N_("the file of notification targets cannot be used; all notifications are refused"),
+            N_("see on its machine: journalctl -u wxcontroller"),
+            status=503,
+        )
+
     def caller(self, presented: str | None, address: object) -> Caller:
         """Return who shows this token, where one is needed, as it is on some paths even while the API is open.
 

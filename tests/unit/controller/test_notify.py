@@ -22,7 +22,7 @@ from wxcontroller.controller.notify.notification import Notification
 from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
 from wxcontroller.controller.notify.repeats import REPEAT_SECONDS
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.jsontypes import JsonObject, obj
 
 # Long enough that no test meets it, however slow the machine is.
 HOUR = 3600.0
@@ -348,14 +348,15 @@ async def test_targets_are_added_shown_and_removed(host: Machine) -> None:
         assert answer.status == 404
 
 
-async def test_a_damaged_file_of_targets_lets_nobody_in_and_stays(
+async def test_a_damaged_file_of_targets_lets_nobody_in_and_is_not_the_callers_fault(
     host: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
     await account(host)
     shown = await target(host)
     for content in ("", "{", '{"targets": [{"name": "ops"}]}', '{"targets": {}}'):
         host.paths.notify_targets.write_text(content)
-        assert (await post(host, "/notify/ops", shown, "m"))[0] in (401, 429)
+        status, answer = await post(host, "/notify/ops", shown, "m")
+        assert (status, obj(answer["error"])["code"]) == (503, "tokens-unusable")
         async with host.http.post(
             "/v1/targets", json={"name": "b", "account": "alice", "peer": "x"}, headers=bearer(ROOT_TOKEN)
         ) as answer:
