@@ -3,7 +3,6 @@
 import asyncio
 import json
 import re
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -42,8 +41,8 @@ async def scrape(host: Machine, accept: str = "") -> str:
 
 
 def promtool(*arguments: str, given: str = "") -> subprocess.CompletedProcess[str]:
-    """Run Prometheus' own tool: from the path, or where `make test-deps` puts it."""
-    command = [shutil.which("promtool") or str(ROOT / ".cache/venv/bin/promtool"), *arguments]
+    """Run Prometheus' own tool."""
+    command = ["promtool", *arguments]
     return subprocess.run(command, input=given, capture_output=True, text=True, timeout=PATIENCE, check=False)
 
 

@@ -17,6 +17,8 @@ import pytest
 from tests.openapi.served import Served, served
 from tests.patience import PATIENCE
 
+TOOLS = Path(__file__).parents[3] / ".cache/venv/bin"
+
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
@@ -39,11 +41,12 @@ def token(running: Served) -> str:
 
 
 def run(tmp_path: Path, *command: str) -> subprocess.CompletedProcess[str]:
-    if shutil.which(command[0]) is None:
+    path = f"{os.environ['PATH']}:{TOOLS}"
+    if shutil.which(command[0], path=path) is None:
         pytest.skip(f"{command[0]} is not installed: make test-deps")
     return subprocess.run(
         command,
-        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path), "LANG": "C.UTF-8"},
+        env={"PATH": path, "HOME": str(tmp_path), "LANG": "C.UTF-8"},
         cwd=tmp_path,
         capture_output=True,
         text=True,
