@@ -4,7 +4,6 @@ import asyncio
 import json
 import re
 import subprocess
-from pathlib import Path
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -14,7 +13,6 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.states import LoginState
 
-ROOT = Path(__file__).parents[3]
 STATUS: JsonObject = {
     "name": "alice",
     "instance": "alice",

@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_metrics import STATUS, promtool, scrape, up
+from tests.unit.controller.test_notify import post, target
 
 DOCS = Path(__file__).parents[3] / "docs/monitoring"
 RULES = Path(__file__).parents[1] / "monitoring/alerts_test.yml"
@@ -22,6 +23,8 @@ _PARTS = ("_bucket", "_count", "_sum")
 async def families(host: Machine) -> list[Metric]:
     await up(host)
     process = host.process("alice")
+    process.sends = []
+    assert (await post(host, "/notify/ops", await target(host), "m"))[0] == 200
     await host.gate.consumers.issue(process.account, "helper")
     process.status = json.dumps({**STATUS, "consumers": [{"name": "helper"}]}).encode()
     return list(text_string_to_metric_families(await scrape(host)))
