@@ -355,8 +355,8 @@ async def test_a_damaged_file_of_targets_lets_nobody_in_and_is_not_the_callers_f
     shown = await target(host)
     for content in ("", "{", '{"targets": [{"name": "ops"}]}', '{"targets": {}}'):
         host.paths.notify_targets.write_text(content)
-        status, answer = await post(host, "/notify/ops", shown, "m")
-        assert (status, obj(answer["error"])["code"]) == (503, "tokens-unusable")
+        status, refusal = await post(host, "/notify/ops", shown, "m")
+        assert (status, obj(refusal["error"])["code"]) == (503, "tokens-unusable")
         async with host.http.post(
             "/v1/targets", json={"name": "b", "account": "alice", "peer": "x"}, headers=bearer(ROOT_TOKEN)
         ) as answer:

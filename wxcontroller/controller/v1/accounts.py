@@ -6,13 +6,13 @@ from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.account_port import status
-from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import BadRequest, OlderVersion, json_response
+from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.sse import wants_stream
 from wxcontroller.controller.v1.calls import IGNORED, NAME, PASSED_ON, RoutedCall, both, call
+from wxcontroller.controller.v1.newer import pass_on_newer
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import BadOption
@@ -72,18 +72,6 @@ async def logout(request: web.Request) -> web.Response:
     stopped = await shared.accounts.stop(account.name.name)
     await asyncio.to_thread(shared.accounts.logins.forget, account.name.instance)
     return json_response(account_json(stopped.after))
-
-
-async def answer_input(request: web.Request) -> web.StreamResponse:
-    """POST /v1/accounts/{name}/input: passed on to its program, which in 2.0.0 neither asks nor takes an answer."""
-    response = await pass_on_v1(request)
-    if response.status == 404 and not response.prepared:
-        raise OlderVersion(
-            N_("account {account} runs an older version, which does not accept answers"),
-            N_("restart it: wxctl restart {account}"),
-            account=request.match_info["name"],
-        )
-    return response
 
 
 async def start(request: web.Request) -> web.Response:
@@ -227,5 +215,5 @@ CALLS = (
     ),
     call("POST", "accounts/{name}/stop", stop, "stop it", _DONE),
     call("POST", "accounts/{name}/restart", restart, "stop and start it", _DONE, (409,)),
-    RoutedCall(described_input.route("/v1/accounts/{name}", (NAME,), PASSED_ON), answer_input),
+    RoutedCall(described_input.route("/v1/accounts/{name}", (NAME,), PASSED_ON), pass_on_newer),
 )

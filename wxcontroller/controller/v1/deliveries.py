@@ -3,15 +3,14 @@
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
-from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import OlderVersion, json_response
+from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall, call
+from wxcontroller.controller.v1.newer import pass_on_newer
 from wxcontroller.core.account import Account
-from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import Text
 from wxcontroller.openwx import described_log
 from wxcontroller.openwx.describing import AS_DATA, TEXT, WHOLE, listing, maybe, record
 
@@ -49,22 +48,6 @@ async def summary(request: web.Request) -> web.Response:
     return json_response({"accounts": rows})
 
 
-async def acknowledge(request: web.Request) -> web.StreamResponse:
-    """POST /v1/accounts/{name}/deliveries/ack: passed on to its program, which in 2.0.0 knows no such call."""
-    response = await pass_on_v1(request)
-    if response.status == 404 and not response.prepared:
-        view = await context(request).accounts.require(request.match_info["name"])
-        if not view.publishes:
-            name = view.account.name.name
-            raise OlderVersion(
-                N_("account {account} runs an older version, which cannot acknowledge dead letters"),
-                N_("restart it: {restart}"),
-                account=name,
-                restart=command("restart", name),
-            )
-    return response
-
-
 def _row(account: Account, answer: Answer) -> JsonObject:
     content = answer.content or {}
     counts = {key: content.get(key) for key in _COUNTS}
@@ -98,7 +81,7 @@ CALLS = (
     *(
         RoutedCall(
             route,
-            acknowledge if route.path.endswith("/ack") else pass_on_v1,
+            pass_on_newer,
             route.path.replace("{id}", "{id:(?!(?:replay|purge|ack)$)[^/]+}"),
         )
         for route in described_log.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
