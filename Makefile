@@ -18,8 +18,7 @@ TORTURE_SEED =
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
 # System tests mostly wait. Each file stays in one process, with a booted host of its own.
-# One that fails gets a second try: three processes on two cores are a rough place. The summary counts them.
-SIDE_BY_SIDE = -n 3 --dist loadfile --reruns 1
+SIDE_BY_SIDE = -n 3 --dist loadfile
 
 # What building the packages needs, and nothing else.
 BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-click scdoc gettext \
@@ -27,7 +26,7 @@ BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-s
 # What the booted test host needs on this machine. What the tests use inside is in its own tree: tests/system/host.py.
 HOST_TOOLS = systemd-container mmdebstrap iproute2
 TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp python3-pytest-timeout \
-	python3-pytest-xdist python3-pytest-rerunfailures python3-hypothesis python3-openapi-spec-validator \
+	python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator \
 	python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
 	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop systemd man-db zbar-tools \
 	piuparts unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool

@@ -105,9 +105,9 @@ class Bench:
         self._running: subprocess.Popen[str] | None = None
 
     def run(self, tests: Sequence[str], seconds: int = _TEST_SECONDS, *options: str) -> tuple[int, str]:
-        """Run tests, without reruns; return pytest's exit status and what it printed. ``seconds``: for each test."""
+        """Run tests; return pytest's exit status and what it printed. ``seconds``: for each test."""
         command = [
-            *(sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:rerunfailures", "-p", "no:cacheprovider"),
+            *(sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"),
             *("-o", f"timeout={seconds}", f"--basetemp={self._temporary}", *options, *tests),
         ]
         with subprocess.Popen(
