@@ -1,15 +1,22 @@
-"""wxctl --help and wrong calls: each verb's own options, examples to paste, and one form of errors."""
+"""wxctl --help in both languages, and wrong calls: own options, examples to paste, and one form of errors."""
 
+import json
+import os
 import re
 import shlex
+import subprocess
+import sys
 
 import click
 import pytest
 
-from tests.unit.cli.conftest import Wxctl
+from tests.i18n import compiled
+from tests.unit.cli.conftest import ROOT, Wxctl
 from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.language import columns, wrapped
+from wxcontroller.core.catalog import entries
 
-VERBS: list[tuple[str, ...]] = [(name,) for name in cli.commands]
+VERBS: list[tuple[str, ...]] = [(), *((name,) for name in cli.commands)]
 VERBS += [
     (name, inner)
     for name, group in cli.commands.items()
@@ -18,23 +25,63 @@ VERBS += [
 ]
 
 
-@pytest.mark.parametrize("verb", VERBS, ids=" ".join)
-def test_a_verbs_help_has_its_own_options_and_examples_to_paste(wxctl: Wxctl, verb: tuple[str, ...]) -> None:
-    told = wxctl(*verb, "--help").stdout
-    _can_be_pasted(told, verb)
-    options = told.partition("\nOptions:\n")[2].partition("\nExamples:")[0]
-    described = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", options.partition("\n\n")[0], re.MULTILINE)
-    assert "--help" in described
-    assert not {"--url", "--json", "--token-file", "--insecure"} & set(described)
-    if "--json" in options:
-        assert re.search(r"^  --(.*--)?json.*wxctl --help$", told, re.MULTILINE)
+# The help of all verbs by one process, in the language of its environment.
+HELP = """
+import json, sys
+from click.testing import CliRunner
+from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.language import speak
+speak(cli)
+print(json.dumps([CliRunner().invoke(cli, [*verb, "--help"]).output for verb in json.load(sys.stdin)]))
+"""
 
 
-def test_the_global_options_are_described_once(wxctl: Wxctl) -> None:
-    told = wxctl("--help").stdout
-    _can_be_pasted(told, ())
-    for option in ("--url URL", "--json", "--token-file FILE", "--insecure"):
-        assert f"\n  {option} " in told
+def helps(language: str) -> list[str]:
+    """Return what each verb's --help prints, to somebody whose LANG is this."""
+    environment = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LANG": language}
+    done = subprocess.run(
+        [sys.executable, "-c", HELP],
+        input=json.dumps(VERBS),
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return [str(each) for each in json.loads(done.stdout)]
+
+
+def test_a_verbs_help_has_its_own_options_and_examples_to_paste() -> None:
+    for verb, told in zip(VERBS, helps("C.UTF-8"), strict=True):
+        _can_be_pasted(told, verb)
+        options = told.partition("\nOptions:\n")[2].partition("\nExamples:")[0]
+        described = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", options.partition("\n\n")[0], re.MULTILINE)
+        assert "--help" in described, verb
+        assert verb == () or not {"--url", "--json", "--token-file", "--insecure"} & set(described), verb
+
+
+def test_help_in_chinese_fits_a_terminal() -> None:
+    compiled()
+    # What has lines of its own keeps them.
+    own = {line for text in entries("zh-CN").values() if "\n" in text for line in text.splitlines()}
+    for verb, told in zip(VERBS, helps("zh_CN.UTF-8"), strict=True):
+        assert "\n选项:\n" in told, verb
+        lines = told.splitlines()
+        assert [line for line in lines if columns(line) > 80 and line.removeprefix("  ") not in own] == []
+        assert [line for line in lines if re.match(r"\s+[，。；：、）]", line)] == []
+
+
+def test_what_is_wrong_with_a_call_is_told_in_the_readers_language(wxctl: Wxctl) -> None:
+    compiled()
+    for language, words in (("zh_CN.UTF-8", "缺少参数 'NAME"), ("zh_TW.UTF-8", "missing argument 'NAME")):
+        wxctl.environment["LANG"] = language
+        told = wxctl("start")
+        assert (told.returncode, words in told.stderr) == (2, True)
+
+
+def test_a_line_ends_at_a_chinese_character_and_not_before_a_comma() -> None:
+    assert wrapped("停止一个账号，不问。", 12) == ["停止一个账", "号，不问。"]
+    assert wrapped("用 wxctl start 启动（它）", 12) == ["用 wxctl", "start 启动", "（它）"]
+    assert wrapped("\b\nas  it\nis", 3) == ["as  it", "is"]
 
 
 def _can_be_pasted(told: str, verb: tuple[str, ...]) -> None:
