@@ -113,17 +113,15 @@ def test_the_scopes_are_in_the_document() -> None:
         assert f"\n| {scope} | {words} |\n" in page
 
 
-@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_links_lead_somewhere(document: Path) -> None:
-    text = re.sub(r"```.*?```|`[^`\n]*`", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
-    for target in re.findall(r"\]\(([^)\s]+)\)", text):
-        if re.match(r"[a-z]+:", target):
-            continue
-        path, _, anchor = target.partition("#")
-        found = (document.parent / path).resolve() if path else document
-        assert found.exists(), target
-        if anchor:
-            assert anchor in _anchors(found), target
+def test_links_lead_somewhere() -> None:
+    for document in DOCUMENTS:
+        text = re.sub(r"```.*?```|`[^`\n]*`", "", document.read_text(encoding="utf-8"), flags=re.DOTALL)
+        for target in re.findall(r"\]\(([^)\s]+)\)", text):
+            path, _, anchor = target.partition("#")
+            found = (document.parent / path).resolve() if path else document
+            web = re.match(r"[a-z]+:", target)
+            assert web or found.exists(), (document, target)
+            assert web or not anchor or anchor in _anchors(found), (document, target)
 
 
 def _anchors(document: Path) -> set[str]:
