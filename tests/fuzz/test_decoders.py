@@ -15,8 +15,8 @@ from tests.fuzz.trial import Trial
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "wxcontroller"
 NAMES = sorted(TARGETS)
-# Inputs for each part of a decoder's weight: some fifteen seconds in all.
-_INPUTS = 200
+# Inputs for each part of a decoder's weight: some six seconds in all.
+_INPUTS = 80
 _LONG_ONES = 3
 
 
