@@ -5,7 +5,7 @@ They are answered at the account's own port, and by the controller for the accou
 
 from collections.abc import Mapping
 
-from wxcontroller.openwx.described_sends import HOLDS, REFUSALS
+from wxcontroller.openwx.described_sends import HOLDS, REFUSALS, STATES
 from wxcontroller.openwx.describing import (
     BINARY,
     NUMBER,
@@ -46,7 +46,6 @@ CODES = (
     *("no-such-message", "no-such-peer", "key-reused", "queue-full", "stopping", "not-logged-in", "unsupported"),
     *("not-recallable", "recall-refused", "bad-type"),
 )
-STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unknown")
 _MEDIA_TYPES = ("image", "video", "file", "emoticon")
 
 

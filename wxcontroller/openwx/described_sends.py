@@ -21,6 +21,7 @@ REFUSALS = (
     *("bad-recipient", "no-peer", "too-large", "media-refused", "media-failed", "expired", "overtaken"),
     *("cancelled", "other-user", "other-route", "not-wanted", "refused-twice"),
 )
+STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unknown")
 _NEVER = "in seconds since 1970; null: never"
 
 
@@ -48,12 +49,13 @@ SCHEMAS: dict[str, Schema] = {
             "urgent": _said(SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"),
             "queued_at": _said(WHOLE, "when it was queued, in seconds since 1970"),
             "attempts_left": _said(WHOLE, "attempts that are left"),
-            "state": _said(word("waiting", "sending", "held"), "where it is"),
-            "reason": _said(maybe(word(*HOLDS)), "why it is held; null: it is not"),
+            "state": _said(word(*STATES), "where it is, or how it ended"),
+            "reason": _said(maybe(word(*HOLDS, *REFUSALS)), "why it is held or was refused; null: neither"),
+            "detail": _said(maybe(TEXT), "more about the state, in words"),
             "held_until": _said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
         },
-        ("urgent",),
-        "a message that has not been sent yet",
+        ("interim", "urgent", "queued_at", "attempts_left", "detail"),
+        "a message to be sent; of one that has ended, interim, urgent, queued_at and attempts_left are not kept",
     ),
     "Window": record(
         {
@@ -101,7 +103,11 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
             tag="v1",
         ),
         DescribedRoute(
-            *("GET", f"{path}/sends/{{id}}", "one of them"), {200: ref("Send")}, one, failures=found, tag="v1"
+            *("GET", f"{path}/sends/{{id}}", "one by its id, also when it has ended"),
+            {200: ref("Send")},
+            one,
+            failures=found,
+            tag="v1",
         ),
         DescribedRoute(
             *("POST", f"{path}/typing", "show a person that somebody is typing, or end that; shown: whether it is"),

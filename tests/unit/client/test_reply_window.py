@@ -299,7 +299,7 @@ async def test_a_repeated_request_is_answered_with_the_present_state(
 async def test_a_held_send_can_be_followed_and_given_up(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook)
     await enter(client, wechat)
-    first, second = [(await send(client, wechat, words))["id"] for words in ("first", "second")]
+    first, second = [str((await send(client, wechat, words))["id"]) for words in ("first", "second")]
     address = f"http://127.0.0.1:{client.port}/v1/sends"
     async with client.http.get(address) as answer:
         found = items(obj(await answer.json())["sends"])
@@ -315,6 +315,24 @@ async def test_a_held_send_can_be_followed_and_given_up(start: Start, wechat: Be
         assert answer.status == 404
     phone.write_text(wechat.sandbox, wechat.account, "hello")
     assert await until_sent(wechat, 1) == ["second"]
+    await until_ended(webhook, 2)
+    # Also when they have ended, and by another process.
+    for _ in range(2):
+        assert [await followed(client, one) for one in (first, second)] == ["refused cancelled", "delivered None"]
+        await client.stop()
+        client = begin(start, wechat, webhook)
+        await client.until_state("running")
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends/nobody") as answer:
+        assert answer.status == 404
+
+
+async def followed(client: RunningClient, identifier: str) -> str:
+    """Return state and reason of a send by its id."""
+    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends/{identifier}") as answer:
+        assert answer.status == 200, await answer.text()
+        found = obj(await answer.json())
+    assert (found["id"], found["kind"], found["is_group"]) == (identifier, "text", False)
+    return f"{found['state']} {found['reason']}"
 
 
 async def test_messages_that_nobody_sees_mark_the_person_as_restricted(

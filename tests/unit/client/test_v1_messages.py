@@ -21,7 +21,7 @@ from wxcontroller.client.directory import Directory
 from wxcontroller.client.sends import queue
 from wxcontroller.client.store import history as index
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.v1 import messages
+from wxcontroller.client.v1 import finding
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.model import Contact, Direction, Group, Member, MessageKind, MessageMedia
@@ -248,7 +248,7 @@ async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
 async def test_a_recall_is_answered_while_the_disk_takes_nothing(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(messages, "_SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(finding, "_SETTLE_SECONDS", 0.2)
     client = start()
     await enter(client)
     sent = (await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
@@ -262,7 +262,7 @@ async def test_a_recall_is_answered_while_the_disk_takes_nothing(
 async def test_how_a_send_ended_is_known_before_it_is_on_disk(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     """To who looks the message up, and to an agent that repeats it."""
     monkeypatch.setattr(queue, "_TELL_SECONDS", 0.2)
-    monkeypatch.setattr(messages, "_SETTLE_SECONDS", 0.2)
+    monkeypatch.setattr(finding, "_SETTLE_SECONDS", 0.2)
     client = start()
     await enter(client)
     agent = Agent(client)

@@ -20,7 +20,6 @@ from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import Inputs
 from wxcontroller.client.v1.media import MediaFiles
 from wxcontroller.client.v1.options import options_of
-from wxcontroller.client.v1.sends import Sends
 from wxcontroller.client.v1.status import status_of
 from wxcontroller.client.v1.typing import Typing
 from wxcontroller.core.errors import reason_of
@@ -30,6 +29,7 @@ from wxcontroller.drivers.base import KeepsUser
 if TYPE_CHECKING:
     from wxcontroller.client.v1.messages import Messages
     from wxcontroller.client.v1.people import PeopleCalls
+    from wxcontroller.client.v1.sends import Sends
     from wxcontroller.client.v1.trials import Trials
 
 # A few requests to WeChat. The controller waits for the answer, and a person for the controller.
@@ -82,6 +82,12 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
         return PeopleCalls(parts)
 
     @cache
+    def sends() -> "Sends":
+        from wxcontroller.client.v1.sends import Sends
+
+        return Sends(parts)
+
+    @cache
     def trials() -> "Trials":
         from wxcontroller.client.v1.trials import Trials
 
@@ -108,11 +114,10 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_get("/v1/groups/{id}/members", _told(lambda request: people().members(request)))
     app.router.add_post("/v1/webhook/test", _told(lambda request: trials().webhook(request)))
     app.router.add_post("/v1/proxy/test", _told(lambda request: trials().proxy(request)))
-    sends = Sends(parts)
     app.router.add_post("/v1/typing", _told(Typing(parts).show))
-    app.router.add_get("/v1/sends", sends.listed)
-    app.router.add_get("/v1/sends/{id}", _told(sends.one))
-    app.router.add_delete("/v1/sends/{id}", _told(sends.cancel))
+    app.router.add_get("/v1/sends", _told(lambda request: sends().listed(request)))
+    app.router.add_get("/v1/sends/{id}", _told(lambda request: sends().one(request)))
+    app.router.add_delete("/v1/sends/{id}", _told(lambda request: sends().cancel(request)))
     app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
     app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
     door.add_routes(app)

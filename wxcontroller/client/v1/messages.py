@@ -17,7 +17,7 @@ from wxcontroller.client.bodies import BODIES, Attached
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.directory import id_of
 from wxcontroller.client.sends.idempotency import KEY_HEADER, OtherRequest, fingerprint_of, key_of
-from wxcontroller.client.sends.model import Quoted, Request, Send
+from wxcontroller.client.sends.model import Quoted, Request
 from wxcontroller.client.sends.preparing import BadMedia
 from wxcontroller.client.sends.sending import MOST_HOLD, Order
 from wxcontroller.client.store import events, history
@@ -31,6 +31,7 @@ from wxcontroller.client.v1.conversations import (
     state_of_send,
     summary_of,
 )
+from wxcontroller.client.v1.finding import look_up, settle
 from wxcontroller.client.v1.selecting import bad, number_of
 from wxcontroller.core.errors import Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
@@ -45,8 +46,6 @@ _REMEDY = N_('send {"to": "an id of GET …/contacts or …/groups", "text": "�
 _MEDIA_FIELDS = ("media_url", "media_id")
 _DEFAULT_PAGE = 50
 _HALF = re.compile("[\ud800-\udfff]")
-# What has just ended is on its way to the disk.
-_SETTLE_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,12 +139,12 @@ class Messages:
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """GET one by its id."""
-        send, found, log = await self._look_up(request.match_info["id"])
-        if send is not None:
-            return json_answer(self._shown.queued(send))
-        if found is None:
+        looked = await look_up(self._parts, request.match_info["id"])
+        if looked.send is not None:
+            return json_answer(self._shown.queued(looked.send))
+        if looked.logged is None:
             raise _no_such_message(request.match_info["id"])
-        return json_answer(self._shown.logged(found, log))
+        return json_answer(self._shown.logged(looked.logged, looked.log))
 
     # -- sending
 
@@ -230,7 +229,7 @@ class Messages:
             if one in sends:
                 states.append(state_of_send(sends[one]))
             else:
-                found = await self._logged(one)
+                found = (await look_up(self._parts, one)).logged
                 states.append(state_of_logged(found) if found is not None else GONE)
         answer, status = answer_of(ids, states, text(begun.get("chat")))
         return json_answer(answer, status)
@@ -348,7 +347,7 @@ class Messages:
         )
 
     async def _quoted(self, identifier: str, target: Contact | Group) -> Quoted:
-        directory, found = self._parts.directory, await self._logged(identifier)
+        directory, found = self._parts.directory, (await look_up(self._parts, identifier)).logged
         if found is None:
             raise _no_such_message(identifier)
         shown = self._shown.logged(found, "")
@@ -396,7 +395,8 @@ class Messages:
     async def recall(self, request: web.Request) -> web.StreamResponse:
         """DELETE: take back a message of ours: give up one that waits, recall one that was delivered."""
         identifier = request.match_info["id"]
-        send, found, _ = await self._look_up(identifier)
+        looked = await look_up(self._parts, identifier)
+        send, found = looked.send, looked.logged
         if send is not None and await self._parts.sends.cancel(send.client_id):
             return json_answer({"id": identifier, "result": "cancelled"})
         if not self._parts.driver.capabilities.recall:
@@ -421,7 +421,7 @@ class Messages:
             seq = found.seq
             # It is recalled, whatever the disk does; on one that takes nothing for a while the note waits.
             _ = self._parts.log.write(lambda db: history.note_recall(db, seq))
-            await self._parts.log.settled(_SETTLE_SECONDS)
+            await settle(self._parts)
         return json_answer({"id": identifier, "result": "recalled"})
 
     async def _recalled(self, message_id: str, target: str) -> None:
@@ -449,27 +449,6 @@ class Messages:
             ) from None
         except Unsupported as problem:
             raise RequestRefused(409, "unsupported", problem.text, problem.remedy_text) from None
-
-    # -- looking up
-
-    async def _look_up(self, identifier: str) -> tuple[Send | None, Found | None, str]:
-        """Return a message by its id: from the queue, else from the log; and the log's name.
-
-        On a disk that takes nothing for a while a send that has ended is in the queue alone.
-        """
-        ended = None
-        for send in await self._parts.sending.unsettled():
-            if send.client_id == identifier:
-                if not send.state.is_final:
-                    return send, None, ""
-                ended = send
-        log = self._parts.log
-        await log.settled(_SETTLE_SECONDS)
-        found, name = await log.read(lambda db: (history.by_id(db, identifier), events.name_of(db)))
-        return ended if found is None else None, found, name
-
-    async def _logged(self, identifier: str) -> Found | None:
-        return (await self._look_up(identifier))[1]
 
 
 def _no_such_message(identifier: str) -> RequestRefused:

@@ -1,14 +1,14 @@
-"""Sends that have not ended: listed, and given up one by one.
-
-How a send ended is told by its report, and by the answer under its idempotency key; it is not listed any more.
-"""
+"""Sends: those that have not ended, one of any age by its id, and giving one up."""
 
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.sends.model import Send, SendState
+from wxcontroller.client.store.history import Found
 from wxcontroller.client.v1.answers import RequestRefused
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.client.v1.conversations import kind_of, state_of_logged, state_of_send
+from wxcontroller.client.v1.finding import look_up
+from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_
 
 
@@ -19,48 +19,66 @@ class Sends:
         self._parts = parts
 
     async def listed(self, _: web.Request) -> web.StreamResponse:
-        """GET: all of them, in order."""
-        return json_answer({"sends": [self._row(send) for send in self._parts.sends.waiting()]})
+        """GET: all that have not ended, in order."""
+        return json_answer({"sends": [_row(send) for send in self._parts.sends.waiting()]})
 
     async def one(self, request: web.Request) -> web.StreamResponse:
-        """GET one by its id."""
-        return json_answer(self._row(self._found(request)))
+        """GET one by its id, also when it has ended."""
+        looked = await look_up(self._parts, request.match_info["id"])
+        if looked.send is not None:
+            return json_answer(_row(looked.send))
+        if looked.logged is None or not looked.logged.indexed.send:
+            raise _no_such_send(N_("there is no send with this id"), N_("it may be too old (event_keep_days)"))
+        return json_answer(_logged_row(looked.logged))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """DELETE: give one up that WeChat does not have. It is reported as not sent."""
-        send = self._found(request)
-        if not await self._parts.sends.cancel(send.client_id):
+        wanted = request.match_info["id"]
+        if all(send.client_id != wanted for send in self._parts.sends.waiting()):
+            raise _no_such_send(
+                N_("no send with this id waits or is held"), N_("if it has ended, GET …/sends/ID tells how")
+            )
+        if not await self._parts.sends.cancel(wanted):
             raise RequestRefused(
                 409,
                 "being-sent",
                 N_("the message is being sent, or WeChat may have it already"),
                 N_("its report tells how it ends"),
             )
-        return json_answer({"id": send.client_id, "state": SendState.REFUSED.value})
+        return json_answer({"id": wanted, "state": SendState.REFUSED.value})
 
-    def _found(self, request: web.Request) -> Send:
-        wanted = request.match_info["id"]
-        for send in self._parts.sends.waiting():
-            if send.client_id == wanted:
-                return send
-        raise RequestRefused(
-            404,
-            "no-such-send",
-            N_("no send with this id waits or is held"),
-            N_("if it has ended, its send_message report tells how; GET /v1/events lists reports"),
-        )
 
-    def _row(self, send: Send) -> JsonObject:
-        return {
-            "id": send.client_id,
-            "state": send.state.value,
-            "reason": send.held or None,
-            "peer": send.target,
-            "is_group": send.is_group,
-            "kind": send.kind.value,
-            "interim": send.interim,
-            "urgent": send.urgent,
-            "queued_at": int(send.queued_at),
-            "held_until": int(send.hold_until) or None,
-            "attempts_left": send.attempts_left,
-        }
+def _no_such_send(words: str, remedy: str) -> RequestRefused:
+    return RequestRefused(404, "no-such-send", words, remedy)
+
+
+def _row(send: Send) -> JsonObject:
+    state = state_of_send(send)
+    return {
+        "id": send.client_id,
+        "state": state["state"],
+        "reason": state["reason"],
+        "detail": state["detail"],
+        "peer": send.target,
+        "is_group": send.is_group,
+        "kind": send.kind.value,
+        "interim": send.interim,
+        "urgent": send.urgent,
+        "queued_at": int(send.queued_at),
+        "held_until": None if send.state.is_final else int(send.hold_until) or None,
+        "attempts_left": send.attempts_left,
+    }
+
+
+def _logged_row(found: Found) -> JsonObject:
+    state, is_group = state_of_logged(found), found.type != "friend_message"
+    return {
+        "id": found.indexed.send,
+        "state": state["state"],
+        "reason": state["reason"],
+        "detail": state["detail"],
+        "peer": text(found.report.get("group_id" if is_group else "receiver_id")),
+        "is_group": is_group,
+        "kind": kind_of(found).value,
+        "held_until": None,
+    }

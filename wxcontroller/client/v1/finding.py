@@ -1,0 +1,40 @@
+"""Messages found by their ids: in the queue, else in the log."""
+
+from dataclasses import dataclass
+
+from wxcontroller.client.calls import Parts
+from wxcontroller.client.sends.model import Send
+from wxcontroller.client.store import events, history
+from wxcontroller.client.store.history import Found
+
+_SETTLE_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What there is of an id: a ``send`` of the queue, or what was ``logged`` in the ``log``, or neither."""
+
+    send: Send | None = None
+    logged: Found | None = None
+    log: str = ""
+
+
+async def settle(parts: Parts) -> None:
+    """Wait until what was written to the log is on disk, unless that takes long."""
+    await parts.log.settled(_SETTLE_SECONDS)
+
+
+async def look_up(parts: Parts, identifier: str) -> Looked:
+    """Return a message by its id.
+
+    On a disk that takes nothing for a while a send that has ended is in the queue alone.
+    """
+    ended = None
+    for send in await parts.sending.unsettled():
+        if send.client_id == identifier:
+            if not send.state.is_final:
+                return Looked(send)
+            ended = send
+    await settle(parts)
+    found, name = await parts.log.read(lambda db: (history.by_id(db, identifier), events.name_of(db)))
+    return Looked(ended if found is None else None, found, name)
