@@ -1,5 +1,6 @@
-"""Both routes on the page: adding an account, digits of a login, what each can do, reply windows, waiting sends."""
+"""All routes on the page: an account from adding to removing, digits of a login, reply windows, waiting sends."""
 
+import base64
 from collections.abc import Iterator
 from urllib.parse import quote
 
@@ -9,6 +10,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.page.browser import Browser
 from tests.system.actors import Caller, Phone, log_in
 from tests.system.host import Host
+from tests.unit.durability.routes import ILINK, ROUTES, Route
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 # Everything that an element says from now on.
@@ -38,6 +40,12 @@ def scan(caller: Caller, phone: Phone, name: str, uin: str, **how: bool) -> str:
     uuid = phone.login_of(code["link"])
     phone.call("POST", f"/logins/{quote(uuid, safe='')}/scan", {"uin": uin, **how})
     return uuid
+
+
+def write(phone: Phone, route: Route, uin: str, words: str) -> None:
+    """Be a person who writes to an account."""
+    call, body = route.write_call(phone.friend(uin), words)
+    phone.call("POST", f"/accounts/{uin}/{call}", body)
 
 
 @pytest.fixture(scope="module")
@@ -181,3 +189,66 @@ def test_the_journal_begins_with_the_account(browser: Browser, caller: Caller, p
     browser.find("#journal li", "running: logged in")
     assert "unmet condition" not in browser.text("#journal")
     caller.v1("DELETE", "/accounts/begins")
+
+
+@pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+def test_an_account_from_adding_to_removing(browser: Browser, caller: Caller, phone: Phone, route: Route) -> None:
+    name, uin = f"whole-{route.name}", phone.account("小张", friends=2, groups=1)
+    caller.v1("DELETE", f"/accounts/{name}")  # of a try before
+    browser.open()
+    browser.click("#open-add")
+    browser.type("#add [name=name]", name)
+    browser.click(f"#add [name=driver][value={route.name}]")
+    browser.click("#add-form .main")
+    browser.until(lambda: browser.script("return document.querySelector('#add img')?.naturalWidth > 0"), "a code")
+    phone.confirm(scan(caller, phone, name, uin))
+    browser.find("#add li[data-step=run].done")
+    browser.click("#add-login [data-close]")
+    browser.find(f"#rows [data-account={name}] .state.good")
+
+    write(phone, route, uin, "hello")
+    browser.click(f"#rows [data-account={name}] a")
+    browser.find("#account-state.good")
+    browser.click("#tab-chats")
+    browser.click("#people button")
+    browser.find("#messages", "hello")
+    asked = browser.script("return performance.getEntriesByType('resource').map((one) => one.name)")
+    assert any("/groups" in url for url in asked) == route.capabilities.groups
+    assert browser.find("#attach").is_displayed() == any(kind.is_media for kind in route.capabilities.sends)
+    browser.type("#send textarea", "welcome")
+    browser.click("#send .main")
+    browser.find("#send-result.good")
+    [sent] = phone.call("GET", f"/accounts/{uin}/{route.sent_call}?wait=10")
+    assert sent["text"] == "welcome"
+    browser.picture(f"whole-{route.name}")
+
+    browser.click("#account-more")
+    browser.click("#menu [data-action=remove]")
+    browser.click("#confirm-yes")
+    browser.gone(f"#rows [data-account={name}]")
+    assert browser.complaints() == []
+
+
+def test_media_are_not_offered_while_wechat_takes_none(browser: Browser, caller: Caller, phone: Phone) -> None:
+    name, uin = "no-media", phone.account("小王", friends=1, groups=0)
+    caller.openwx("start_client", client=name, driver="ilink")
+    caller.until_state(name, "scaning")
+    phone.confirm(scan(caller, phone, name, uin))
+    caller.until_state(name, "running")
+    write(phone, ILINK, uin, "a picture?")
+    browser.open(f"#/a/{name}")
+    browser.click("#tab-chats")
+    browser.click("#people button")
+    browser.find("#messages", "a picture?")
+    browser.find("#attach")
+    phone.call("POST", f"/accounts/{uin}/ilink", {"media_refused": True})
+    [friend] = caller.openwx("get_friend_info", client=name)
+    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
+    picture = {"client": name, "id": friend["id"], "media_data": data, "media_name": "a.png"}
+    for _ in range(2):  # the second refusal within minutes is the account's
+        assert caller.openwx("send_friend_message", **picture)["refusal"] == "media-refused"
+    browser.gone("#attach")
+    browser.find("#sends-note", "media")
+    browser.picture("media-refused")
+    assert browser.complaints() == []
+    caller.v1("DELETE", f"/accounts/{name}")

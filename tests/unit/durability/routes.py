@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, ClassVar
 from tests.unit.drivers.kit import friend
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.faultpoints import Point
-from wxcontroller.core.jsontypes import obj, text
+from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.drivers.base import Capabilities
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.web.driver import WebDriver
@@ -26,13 +26,15 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
 class Route(ABC):
     """``latest`` are the latest visits at which an account is killed at a point.
 
-    ``unsupported`` are the calls that are answered with the route's name and code -10.
+    ``unsupported`` are the calls that are answered with the route's name and code -10. ``sent_call`` is the sandbox's
+    call, below an account, that tells what the account has sent.
     """
 
     name: ClassVar[str]
     capabilities: ClassVar[Capabilities]
     unsupported: ClassVar[frozenset[str]] = frozenset()
     latest: ClassVar[Mapping[Point, int]]
+    sent_call: ClassVar[str] = "sent"
 
     @abstractmethod
     async def scan(self, one: "Process") -> None:
@@ -41,6 +43,10 @@ class Route(ABC):
     @abstractmethod
     def write(self, one: "Process", words: str) -> str:
         """Be a person who writes a text; return its id."""
+
+    @abstractmethod
+    def write_call(self, friend: str, words: str) -> tuple[str, JsonObject]:
+        """Return the sandbox's call, below an account, by which a person writes to it: a friend, where it has any."""
 
     @abstractmethod
     async def show(self, one: "Process") -> str:
@@ -76,6 +82,9 @@ class Web(Route):
     def write(self, one: "Process", words: str) -> str:
         return str(one.wechat.hear(one.account, words).msg_id)
 
+    def write_call(self, friend: str, words: str) -> tuple[str, JsonObject]:
+        return "receive", {"from": friend, "text": words}
+
     async def show(self, one: "Process") -> str:
         url = f"{one.wechat.url}/sandbox/accounts/{one.account.uin}/receive"
         async with one.http.post(url, json={"kind": "image", "from": friend(one.account)}) as answer:
@@ -96,6 +105,9 @@ class FileHelper(Web):
     def write(self, one: "Process", words: str) -> str:
         return str(one.wechat.sandbox.deliver(one.account, "filehelper", one.account.wxid, words, "phone").msg_id)
 
+    def write_call(self, friend: str, words: str) -> tuple[str, JsonObject]:
+        return "phone-send", {"to": "filehelper", "text": words}
+
     async def show(self, one: "Process") -> str:
         url = f"{one.wechat.url}/sandbox/accounts/{one.account.uin}/phone-send"
         async with one.http.post(url, json={"kind": "image", "to": "filehelper"}) as answer:
@@ -104,6 +116,7 @@ class FileHelper(Web):
 
 class ILink(Route):
     name = "ilink"
+    sent_call = "ilink/sent"
     capabilities = ILinkDriver.capabilities
     unsupported = frozenset(
         {
@@ -125,6 +138,9 @@ class ILink(Route):
 
     def write(self, one: "Process", words: str) -> str:
         return text(phone.write_text(one.wechat.sandbox, one.account, words)["message_id"])
+
+    def write_call(self, friend: str, words: str) -> tuple[str, JsonObject]:
+        return "phone-send", {"to": "clawbot", "text": words}
 
     async def show(self, one: "Process") -> str:
         item = ContentItem("image", one.wechat.sandbox.contents.add(PICTURE), len(PICTURE), "a.png")

@@ -10,7 +10,8 @@ import { size } from "./words.js";
 // How long an answer may wait for the outcome; what takes longer is told by the conversation.
 const WAIT = 5;
 
-// { choose(entry), focus() } for the form of an account, until `signal` ends it; nobody is chosen by null.
+// { choose(entry), offerFiles(on), focus() } for the form of an account, until `signal` ends it; nobody is chosen by
+// null.
 export function composer(name, signal, sent) {
   const form = $("send");
   const field = form.elements.content;
@@ -18,6 +19,7 @@ export function composer(name, signal, sent) {
   let chosen = null;
   let sending = false;
   let files = [];
+  let takesFiles = true;
 
   function choose(entry) {
     const other = entry?.id !== chosen?.id;
@@ -46,6 +48,11 @@ export function composer(name, signal, sent) {
     away.append(icon("close"));
     away.addEventListener("click", () => attach(files.filter((each) => each !== file), true));
     return h("li", {}, icon("attach"), h("span", {}, file.name), h("small", {}, size(file.size)), away);
+  }
+
+  function offerFiles(on) {
+    takesFiles = on;
+    setHidden($("attach"), !on);
   }
 
   function showResult(tone, text) {
@@ -108,10 +115,11 @@ export function composer(name, signal, sent) {
   function drop(event) {
     event.preventDefault();
     $("talk").classList.remove("dropping");
-    if (chosen && event.dataTransfer?.files.length) attach(event.dataTransfer.files);
+    if (chosen && takesFiles && event.dataTransfer?.files.length) attach(event.dataTransfer.files);
   }
 
   form.reset();
+  offerFiles(true);
   explain(result, null);
   form.addEventListener("submit", send, { signal });
   field.addEventListener("input", grow, { signal });
@@ -126,7 +134,7 @@ export function composer(name, signal, sent) {
   );
   field.addEventListener(
     "paste",
-    (event) => event.clipboardData?.files.length && attach(event.clipboardData.files),
+    (event) => takesFiles && event.clipboardData?.files.length && attach(event.clipboardData.files),
     { signal },
   );
   $("attach").addEventListener("click", () => $("attach-files").click(), { signal });
@@ -141,12 +149,12 @@ export function composer(name, signal, sent) {
   );
   $("talk").addEventListener("dragover", (event) => {
     event.preventDefault();
-    $("talk").classList.toggle("dropping", Boolean(chosen));
+    $("talk").classList.toggle("dropping", Boolean(chosen) && takesFiles);
   }, { signal });
   $("talk").addEventListener("dragleave", () => $("talk").classList.remove("dropping"), { signal });
   $("talk").addEventListener("drop", drop, { signal });
   choose(null);
-  return { choose, focus: () => field.focus() };
+  return { choose, offerFiles, focus: () => field.focus() };
 }
 
 function formOf(to, file) {

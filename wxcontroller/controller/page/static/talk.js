@@ -10,6 +10,7 @@ import { contentWords, outcomeOf } from "./said.js";
 import { dayOf, exactly, lasted, moment, timeOf } from "./words.js";
 
 const PAGE = 50;
+const DAY = 86_400; // seconds
 const NEAR = 80; // pixels from the end at which somebody reads the newest messages
 const PICTURES = new Set(["image", "emoticon"]);
 
@@ -49,6 +50,7 @@ export function talkOf(name, signal) {
       if (!older.length) more = answer.more;
       showWindow(account.windows?.find(({ peer }) => peer === id));
       showLimits(account);
+      compose.offerFiles(takesMedia(account));
       show(answer.messages, answer.pending);
     } catch (problem) {
       if (problem.name !== "AbortError" && who?.id === id) setText($("talk-note"), inWords(problem));
@@ -199,6 +201,14 @@ function windowWords({ state, left, closes, restricted }, who) {
   }
   if (state === "throttled") return t("WeChat limits the bot");
   return t("window closed until {who} writes", { who });
+}
+
+// Whether media can be sent now: by the route, and as far as WeChat lets this account. A day after a refusal the
+// account tries again.
+function takesMedia({ capabilities, sending }) {
+  const kinds = capabilities?.sends ?? ["file"]; // a program that tells nothing is an older one, whose route can
+  const refused = sending?.media_since && Date.now() / 1000 - sending.media_since < DAY;
+  return !refused && kinds.some((kind) => kind !== "text");
 }
 
 // What holds up all sends of the account.
