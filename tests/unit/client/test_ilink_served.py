@@ -13,7 +13,8 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import Webhook
 from tests.unit.client.ilink_agent import Agent, Stage, Start, stage_of
 from tests.unit.client.test_send_disk import locked
-from wxcontroller.client.ilink import door, management, polling, serving
+from wxcontroller.client.ilink import polling, serving
+from wxcontroller.client.v1 import answers
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
@@ -483,7 +484,7 @@ async def test_a_stop_ends_a_poll_with_an_empty_answer(stage: Stage) -> None:
 async def test_a_disk_that_takes_nothing_is_no_error_of_the_agents_poll(
     web: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(door, "LOAD_SECONDS", 0.2)
+    monkeypatch.setattr(answers, "STORE_SECONDS", 0.2)
     agent = Agent(await web.enter())
     async with locked(agent.client):  # nothing of the API is there yet
         assert await agent.updates() == []
@@ -493,7 +494,7 @@ async def test_a_disk_that_takes_nothing_is_no_error_of_the_agents_poll(
     await agent.attend()
     await meet(agent, web)
     monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
-    monkeypatch.setattr(management, "STORE_SECONDS", 0.2, raising=False)
+    monkeypatch.setattr(answers, "STORE_SECONDS", 0.2)
     async with locked(agent.client), asyncio.timeout(PATIENCE):
         assert await agent.updates() == []
         assert (await agent.manage("PUT", "/v1/consumers/agent", {"own": True}))[0] == 503

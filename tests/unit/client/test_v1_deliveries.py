@@ -10,8 +10,10 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
+from tests.unit.client.test_send_disk import locked
 from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
+from wxcontroller.client.v1 import answers
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
 
@@ -51,6 +53,20 @@ async def with_dead(start: Start, webhook: Webhook, *texts: str) -> RunningClien
     client.driver.play([message(text) for text in texts])
     await until(client, dead=len(texts), pending=0)
     return client
+
+
+async def test_changes_of_deliveries_wait_for_a_locked_disk_for_a_while_only(
+    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answers, "STORE_SECONDS", 0.2)
+    client = await with_dead(start, webhook, "one")
+    async with locked(client), asyncio.timeout(PATIENCE):
+        for call_ in ("ack", "replay"):
+            status, answer = await call(client, "POST", f"deliveries/{call_}", {"all": True})
+            assert (status, obj(answer["error"])["code"]) == (503, "unavailable")
+    # What was stored after its caller was answered is carried out all the same.
+    assert [one["content"] for one in await webhook.messages(1)] == ["one"]
+    await until(client, dead=0, pending=0)
 
 
 async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook: Webhook) -> None:

@@ -2,23 +2,20 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.answers import RequestRefused, refusal
+from wxcontroller.client.v1.answers import Handler, stored_soon, told
 from wxcontroller.core.jsontypes import JsonValue
-from wxcontroller.core.messages import N_, Text
 
 if TYPE_CHECKING:
     from wxcontroller.client.ilink.management import Management
     from wxcontroller.client.ilink.serving import Serving
 
-LOAD_SECONDS = 10.0  # until a disk that is slow is reported
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 POLL = "/ilink/bot/getupdates"
 
 
@@ -33,9 +30,9 @@ class Door:
     def add_routes(self, app: web.Application) -> None:
         """Route ``/ilink/…`` and the account's calls that manage consumers."""
         app.router.add_route("*", "/ilink/{call:.+}", self._call)
-        app.router.add_get("/v1/consumers", self._listed)
-        app.router.add_put("/v1/consumers/{name}", self._put)
-        app.router.add_delete("/v1/consumers/{name}", self._delete)
+        app.router.add_get("/v1/consumers", told(self._listed))
+        app.router.add_put("/v1/consumers/{name}", told(self._put))
+        app.router.add_delete("/v1/consumers/{name}", told(self._delete))
 
     async def shown(self) -> JsonValue:
         """Return the account's consumers for its status, None while they can't be read."""
@@ -54,14 +51,8 @@ class Door:
         task = self._loading
         if task is None or (task.done() and (task.cancelled() or task.exception() is not None)):
             task = self._loading = self._parts.tasks.begin(load(self._parts))
-        try:
-            async with asyncio.timeout(LOAD_SECONDS):
-                return await asyncio.shield(task)
-        except TimeoutError:
-            why = self._parts.log.trouble or Text("the disk is slow")
-            raise Unavailable(
-                N_("the event log can't be written: {why}"), N_("check the account's disk"), why=why
-            ) from None
+        async with stored_soon(self._parts.log):
+            return await asyncio.shield(task)
 
     async def _call(self, request: web.Request) -> web.StreamResponse:
         from wxcontroller.client.ilink.serving import unavailable
@@ -84,12 +75,8 @@ class Door:
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         return await self._managed(request, lambda management: management.delete)
 
-    async def _managed(self, request: web.Request, call: "Callable[[Management], _Handler]") -> web.StreamResponse:
-        try:
-            management = (await self._serving()).management
-        except Unavailable as problem:
-            return refusal(RequestRefused(503, "unavailable", problem.text, problem.remedy_text))
-        return await call(management)(request)
+    async def _managed(self, request: web.Request, call: "Callable[[Management], Handler]") -> web.StreamResponse:
+        return await call((await self._serving()).management)(request)
 
 
 def _has_consumers(db: sqlite3.Connection) -> bool:

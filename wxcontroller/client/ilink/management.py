@@ -1,8 +1,5 @@
 """The consumers of an account, as its port's /v1 shows and changes them."""
 
-import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -14,14 +11,11 @@ from wxcontroller.client.ilink.ids import HELPER_ID, Ids
 from wxcontroller.client.ilink.polling import Polling
 from wxcontroller.client.ilink.sending import AgentSending
 from wxcontroller.client.store import consumers as tables
-from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.answers import RequestRefused, refusal
+from wxcontroller.client.v1.answers import RequestRefused, stored_soon
 from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_
 
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-STORE_SECONDS = 10.0  # until a disk that is slow is reported
 _REMEDY = N_("docs/ilink-agents.md lists the options of an agent")
 
 
@@ -34,18 +28,6 @@ class Management:
     ids: Ids
     polling: Polling
     sending: AgentSending
-
-    async def listed(self, _: web.Request) -> web.StreamResponse:
-        """GET: all of them."""
-        return await self._answered(self._listed())
-
-    async def put(self, request: web.Request) -> web.StreamResponse:
-        """PUT a JSON object of options: change a consumer, or create it."""
-        return await self._answered(self._put(request))
-
-    async def delete(self, request: web.Request) -> web.StreamResponse:
-        """DELETE one: its poll ends, and its links to media."""
-        return await self._answered(self._delete(request))
 
     def user_of(self, consumer: Consumer) -> str:
         """Return whose agent a consumer is, as agents know it: ``ilink_user_id``.
@@ -86,7 +68,8 @@ class Management:
         shown = [await self.shown(one) for one in self.consumers.all()]
         return [{name: value for name, value in one.items() if name != "options"} for one in shown]
 
-    async def _listed(self) -> web.Response:
+    async def listed(self, _: web.Request) -> web.StreamResponse:
+        """GET: all of them. Raises Unavailable."""
         shown: list[JsonValue] = [await self.shown(one) for one in self.consumers.all()]
         return json_answer({**self._account, "consumers": shown})
 
@@ -96,7 +79,8 @@ class Management:
         name = self.parts.config.name
         return {"account": name.name, "instance": name.instance}
 
-    async def _put(self, request: web.Request) -> web.Response:
+    async def put(self, request: web.Request) -> web.StreamResponse:
+        """PUT a JSON object of options: change a consumer, or create it. Raises RequestRefused and Unavailable."""
         name = request.match_info["name"]
         if not NAME.fullmatch(name):
             raise bad(
@@ -111,7 +95,7 @@ class Management:
             raise bad(N_("the body is not a JSON object"), _REMEDY)
         known = self.consumers.get(name)
         options = self._options(known.options if known else ConsumerOptions(), obj(given))
-        async with self._soon():
+        async with stored_soon(self.parts.log):
             await self.ids.stored()
             consumer = known or await self.consumers.take(name)
             consumer.options = options
@@ -146,41 +130,14 @@ class Management:
                 N_("option {option} is unknown or has an invalid value"), _REMEDY, option=str(problem)[:64]
             ) from None
 
-    async def _delete(self, request: web.Request) -> web.Response:
+    async def delete(self, request: web.Request) -> web.StreamResponse:
+        """DELETE one: its poll ends, and its links to media. Raises RequestRefused and Unavailable."""
         consumer = self.consumers.get(request.match_info["name"])
         if consumer is None:
             raise RequestRefused(
                 404, "no-such-consumer", N_("no agent has this name"), N_("GET /v1/consumers lists the agents")
             )
         self.polling.end(consumer)
-        async with self._soon():
+        async with stored_soon(self.parts.log):
             await self.consumers.delete(consumer)
         return json_answer({**self._account, "name": consumer.name, "deleted": True})
-
-    @contextlib.asynccontextmanager
-    async def _soon(self) -> AsyncIterator[None]:
-        """Raise Unavailable when what is to be stored is not on disk in time. It may be stored yet."""
-        try:
-            async with asyncio.timeout(STORE_SECONDS):
-                yield
-        except TimeoutError:
-            why = self.parts.log.trouble or Text("the disk is slow")
-            raise Unavailable(
-                N_("the event log can't be written: {why}"), N_("check the account's disk"), why=why
-            ) from None
-
-    async def _answered(self, work: Awaitable[web.Response]) -> web.StreamResponse:
-        """Answer failures in the form of /v1."""
-        try:
-            return await work
-        except RequestRefused as problem:
-            return refusal(problem)
-        except Unavailable as problem:
-            return refusal(RequestRefused(503, "unavailable", problem.text, problem.remedy_text))
-        except web.RequestPayloadError:
-            remedy = N_("send the complete body, as its headers describe it")
-            return refusal(RequestRefused(400, "bad-request", N_("the request's body can't be read"), remedy))
-        except TimeoutError:
-            return refusal(
-                RequestRefused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
-            )

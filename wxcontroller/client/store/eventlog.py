@@ -210,17 +210,17 @@ class EventLog:
         """Note who gets the reports; see events.aim."""
         return self.write(lambda db: tables.aim(db, receiver, strict))
 
-    async def replay(self, where: Selection) -> int:
-        """Make entries pending again; returns how many."""
-        return await self.write(lambda db: tables.replay(db, where))
+    def replay(self, where: Selection) -> "asyncio.Future[int]":
+        """Make entries pending again; gives how many."""
+        return self.write(lambda db: tables.replay(db, where))
 
-    async def purge(self, where: Selection) -> int:
-        """Take pending or dead entries out of the delivery; they stay in the log. Returns how many."""
-        return await self.write(lambda db: tables.purge(db, where))
+    def purge(self, where: Selection) -> "asyncio.Future[int]":
+        """Take pending or dead entries out of the delivery; they stay in the log. Gives how many."""
+        return self.write(lambda db: tables.purge(db, where))
 
-    async def acknowledge(self, where: Selection) -> int:
-        """Note that somebody knows of dead letters. Returns how many were not acknowledged before."""
-        return await self.write(lambda db: tables.acknowledge(db, where))
+    def acknowledge(self, where: Selection) -> "asyncio.Future[int]":
+        """Note that somebody knows of dead letters. Gives how many were not acknowledged before."""
+        return self.write(lambda db: tables.acknowledge(db, where))
 
     async def held(self) -> list[Held]:
         """Return what an earlier process left held. Ask before anything is held in this one."""

@@ -4,7 +4,6 @@ The controller asks here and shows the answers under its own /v1; who may call i
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -13,8 +12,7 @@ from aiohttp import web
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.ilink.door import Door
 from wxcontroller.client.inbox import Inbox
-from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.answers import RequestRefused, refusal
+from wxcontroller.client.v1.answers import RequestRefused, refusal, told
 from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import Inputs
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
 
 # A few requests to WeChat. The controller waits for the answer, and a person for the controller.
 LOGOUT_SECONDS = 20.0
-_Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
@@ -96,60 +93,33 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     deliveries = Deliveries(parts)
     app.router.add_get("/v1/status", status)
     app.router.add_get("/v1/options", options)
-    app.router.add_post("/v1/logout", _told(logout))
+    app.router.add_post("/v1/logout", told(logout))
     app.router.add_post("/v1/keep-user", keep_user)
-    app.router.add_post("/v1/input", _told(Inputs(parts).answer))
-    app.router.add_get("/v1/deliveries", _told(deliveries.listed))
-    app.router.add_post("/v1/deliveries/replay", _told(deliveries.replay))
-    app.router.add_post("/v1/deliveries/purge", _told(deliveries.purge))
-    app.router.add_post("/v1/deliveries/ack", _told(deliveries.acknowledge))
-    app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", _told(deliveries.one))
-    app.router.add_post("/v1/messages", _told(lambda request: messages().post(request)))
-    app.router.add_get("/v1/messages", _told(lambda request: messages().listed(request)))
-    app.router.add_get("/v1/messages/{id}", _told(lambda request: messages().one(request)))
-    app.router.add_delete("/v1/messages/{id}", _told(lambda request: messages().recall(request)))
-    app.router.add_get("/v1/chats", _told(lambda request: messages().chats(request)))
-    app.router.add_get("/v1/contacts", _told(lambda request: people().contacts(request)))
-    app.router.add_get("/v1/groups", _told(lambda request: people().groups(request)))
-    app.router.add_get("/v1/groups/{id}/members", _told(lambda request: people().members(request)))
-    app.router.add_post("/v1/webhook/test", _told(lambda request: trials().webhook(request)))
-    app.router.add_post("/v1/proxy/test", _told(lambda request: trials().proxy(request)))
-    app.router.add_post("/v1/typing", _told(Typing(parts).show))
-    app.router.add_get("/v1/sends", _told(lambda request: sends().listed(request)))
-    app.router.add_get("/v1/sends/{id}", _told(lambda request: sends().one(request)))
-    app.router.add_delete("/v1/sends/{id}", _told(lambda request: sends().cancel(request)))
-    app.router.add_get("/v1/events", _told(Events(parts.log, parts.config.name.name).get))
-    app.router.add_get("/v1/media/{file}", _told(MediaFiles(parts.config).get))
+    app.router.add_post("/v1/input", told(Inputs(parts).answer))
+    app.router.add_get("/v1/deliveries", told(deliveries.listed))
+    app.router.add_post("/v1/deliveries/replay", told(deliveries.replay))
+    app.router.add_post("/v1/deliveries/purge", told(deliveries.purge))
+    app.router.add_post("/v1/deliveries/ack", told(deliveries.acknowledge))
+    app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", told(deliveries.one))
+    app.router.add_post("/v1/messages", told(lambda request: messages().post(request)))
+    app.router.add_get("/v1/messages", told(lambda request: messages().listed(request)))
+    app.router.add_get("/v1/messages/{id}", told(lambda request: messages().one(request)))
+    app.router.add_delete("/v1/messages/{id}", told(lambda request: messages().recall(request)))
+    app.router.add_get("/v1/chats", told(lambda request: messages().chats(request)))
+    app.router.add_get("/v1/contacts", told(lambda request: people().contacts(request)))
+    app.router.add_get("/v1/groups", told(lambda request: people().groups(request)))
+    app.router.add_get("/v1/groups/{id}/members", told(lambda request: people().members(request)))
+    app.router.add_post("/v1/webhook/test", told(lambda request: trials().webhook(request)))
+    app.router.add_post("/v1/proxy/test", told(lambda request: trials().proxy(request)))
+    app.router.add_post("/v1/typing", told(Typing(parts).show))
+    app.router.add_get("/v1/sends", told(lambda request: sends().listed(request)))
+    app.router.add_get("/v1/sends/{id}", told(lambda request: sends().one(request)))
+    app.router.add_delete("/v1/sends/{id}", told(lambda request: sends().cancel(request)))
+    app.router.add_get("/v1/events", told(Events(parts.log, parts.config.name.name).get))
+    app.router.add_get("/v1/media/{file}", told(MediaFiles(parts.config).get))
     door.add_routes(app)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
         app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)
-
-
-def _told(handler: _Handler) -> _Handler:
-    """Answer failures of a handler in the form of /v1."""
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        try:
-            return await handler(request)
-        except RequestRefused as problem:
-            return refusal(problem)
-        except Unavailable as problem:
-            return refusal(RequestRefused(503, "unavailable", problem.text, problem.remedy_text))
-        except web.RequestPayloadError:
-            return refusal(
-                RequestRefused(
-                    400,
-                    "bad-request",
-                    N_("the request's body can't be read"),
-                    N_("send the complete body, as its headers describe it"),
-                )
-            )
-        except TimeoutError:
-            return refusal(
-                RequestRefused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
-            )
-
-    return answer
 
 
 async def _no_such_path(request: web.Request) -> web.StreamResponse:

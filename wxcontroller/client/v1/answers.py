@@ -1,12 +1,21 @@
 """Answers of the account's /v1: values as JSON, failures as ``error`` with a remedy."""
 
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable
+
 from aiohttp import web
 
 from wxcontroller.client.calls import json_answer
+from wxcontroller.client.store.eventlog import EventLog
+from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, kept_json
-from wxcontroller.core.messages import Text, Value
+from wxcontroller.core.messages import N_, Text, Value
 
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+# Until a disk that is slow is reported. Longer than any write of a disk that works.
+STORE_SECONDS = 10.0
 # Whoever reads messages shall not be able to log in by the way: the picture is at get_qrcode.
 _SECRET_PARAMS = {"input_qrcode": 1}
 
@@ -23,6 +32,46 @@ class RequestRefused(WxError):
 def refusal(problem: RequestRefused) -> web.Response:
     """Return the answer."""
     return json_answer({"error": problem.as_json()}, problem.status)
+
+
+def told(handler: Handler) -> Handler:
+    """Return a handler whose failures are answered in the form of /v1."""
+
+    async def answer(request: web.Request) -> web.StreamResponse:
+        try:
+            return await handler(request)
+        except RequestRefused as problem:
+            return refusal(problem)
+        except Unavailable as problem:
+            return refusal(RequestRefused(503, "unavailable", problem.text, problem.remedy_text))
+        except web.RequestPayloadError:
+            return refusal(
+                RequestRefused(
+                    400,
+                    "bad-request",
+                    N_("the request's body can't be read"),
+                    N_("send the complete body, as its headers describe it"),
+                )
+            )
+        except TimeoutError:
+            return refusal(
+                RequestRefused(408, "too-slow", N_("the request's body did not arrive"), N_("send it without pauses"))
+            )
+
+    return answer
+
+
+@contextlib.asynccontextmanager
+async def stored_soon(log: EventLog) -> AsyncIterator[None]:
+    """Limit how long a block waits for the disk. Raises Unavailable; what the block began may be stored yet."""
+    try:
+        async with asyncio.timeout(STORE_SECONDS):
+            yield
+    except TimeoutError:
+        why = log.trouble or Text("the disk is slow")
+        raise Unavailable(
+            N_("the event log can't be written: {why}"), N_("check the account's disk"), why=why
+        ) from None
 
 
 def report_of(kind: str, body: bytes) -> JsonObject:

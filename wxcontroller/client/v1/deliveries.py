@@ -1,12 +1,14 @@
 """/v1/deliveries at the account's port: what was delivered, what waits, what is dead; replay and purge."""
 
+import asyncio
+
 from aiohttp import web
 
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.deliveries.lanes import Lane
 from wxcontroller.client.store.events import Entry, EntryState, Selection
-from wxcontroller.client.v1.answers import RequestRefused, report_of
+from wxcontroller.client.v1.answers import RequestRefused, report_of, stored_soon
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
@@ -52,22 +54,27 @@ class Deliveries:
         where = await chosen(self._parts.log, body)
         if not where.states and not where.seqs:
             where = Selection((EntryState.DEAD,))
-        number = await self._parts.log.replay(where)
-        self._parts.delivery.again()
+        number = await self._stored(self._parts.log.replay(where))
         return json_answer({"replayed": number, **self._counts()})
 
     async def purge(self, request: web.Request) -> web.StreamResponse:
         """POST: give entries up that wait or are dead; ``all`` means both. They stay in the log for its time."""
         where = await chosen(self._parts.log, await request.app[BODIES].small(request))
-        number = await self._parts.log.purge(where)
-        self._parts.delivery.again()
+        number = await self._stored(self._parts.log.purge(where))
         return json_answer({"purged": number, **self._counts()})
 
     async def acknowledge(self, request: web.Request) -> web.StreamResponse:
         """POST: note that somebody knows of dead letters. They are kept, and are no trouble of the account's."""
         where = await chosen(self._parts.log, await request.app[BODIES].small(request))
-        number = await self._parts.log.acknowledge(where)
+        number = await self._stored(self._parts.log.acknowledge(where))
         return json_answer({"acknowledged": number, **self._counts()})
+
+    async def _stored(self, change: "asyncio.Future[int]") -> int:
+        """Return what a change of the log gives once it is on disk. Raises Unavailable if that takes too long."""
+        # Also for a change that is stored later than its caller waits.
+        change.add_done_callback(lambda _: self._parts.delivery.again())
+        async with stored_soon(self._parts.log):
+            return await asyncio.shield(change)
 
     def _counts(self) -> JsonObject:
         counts, delivery = self._parts.log.counts, self._parts.delivery
