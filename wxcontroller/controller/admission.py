@@ -5,6 +5,7 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import NOTIFIES, is_ilink
 from wxcontroller.controller.gate import ANYBODY, ROOT, Caller
+from wxcontroller.controller.notify.answers import failure_form
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.access import Scope, call_path, is_notification
 from wxcontroller.core.addresses import is_loopback
@@ -30,7 +31,7 @@ def claim_of(request: web.Request) -> Claim:
     notifies = is_notification(request.method, request.path)
     if notifies and not (gate.targets.by_name or gate.targets.broken):
         notifies = False  # they are off
-    request[NOTIFIES] = notifies
+    request[NOTIFIES] = failure_form(request.path) if notifies else None
     if gate.is_open and not notifies:
         request[_RECOGNIZED] = ANYBODY
         return claim_of_caller(ANYBODY, address, settings)

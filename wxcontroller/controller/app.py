@@ -2,7 +2,7 @@
 
 from aiohttp import web
 
-from wxcontroller.controller import mcp, metrics, notify, openwx, page, v1
+from wxcontroller.controller import mcp, metrics, openwx, page, v1
 from wxcontroller.controller.access import authorize
 from wxcontroller.controller.account_port import proxy
 from wxcontroller.controller.admission import claim_of, resource_of
@@ -11,6 +11,7 @@ from wxcontroller.controller.errors import json_errors, json_response
 from wxcontroller.controller.headers import harden
 from wxcontroller.controller.ilink import routes as ilink
 from wxcontroller.controller.metrics.serve import FIGURES, Figures
+from wxcontroller.controller.notify import routes as notify
 from wxcontroller.controller.origin import mark_allowed, no_foreign_pages
 from wxcontroller.openwx.replies import API_NOT_FOUND
 

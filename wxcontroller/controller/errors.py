@@ -153,11 +153,9 @@ def refusal(request: web.Request, problem: Refused) -> web.Response:
     """Return the answer for who is not let in. Under /openwx 401 is 403, as in the original."""
     if is_ilink(request):
         session_over = problem.status == 401
-        response = (
-            answers.session_over() if session_over else answers.failure(answers.FAILED, problem.text, problem.status)
-        )
+        response = answers.session_over() if session_over else _answer(request, problem)
     elif is_v1(request):
-        response = error_response(problem)
+        response = _answer(request, problem)
     else:
         status = 403 if problem.status == 401 else problem.status
         response = json_response({**AUTH_FAILURE, "reason": str(problem)}, status)
@@ -182,7 +180,7 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
 }
 
 
-# Of a request: whether it is a notification, while there are targets.
+# Of a request, while there are notification targets: how failures of a notification are reported. None for others.
 NOTIFIES = "notifies"
 # The integrations are younger than /v1. A protocol that has a form of its own for failures answers in it before.
 _LIKE_V1 = ("/v1/", "/notify/", "/mcp")
@@ -198,10 +196,8 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except Refused as problem:
         return refusal(request, problem)
     except WxError as problem:
-        if is_ilink(request):
-            return answers.failure(answers.FAILED, problem.text, problem.status)
-        if is_v1(request):
-            return error_response(problem)
+        if is_ilink(request) or is_v1(request):
+            return _answer(request, problem)
         return json_response(reply(_old_code(problem), str(problem)))
     except web.HTTPNotFound:
         return _no_such_path(request)
@@ -240,7 +236,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
 
 
 def is_v1(request: web.Request) -> bool:
-    """Return whether failures of a request are reported in the form of /v1, and not in that of the original."""
+    """Return whether failures of a request are reported as in /v1 or an integration, and not as in the original."""
     return request.path == "/v1" or request.path.startswith(_LIKE_V1) or bool(request.get(NOTIFIES))
 
 
@@ -253,7 +249,8 @@ def _answer(request: web.Request, problem: WxError) -> web.Response:
     if is_ilink(request):
         return answers.failure(answers.FAILED, problem.text, problem.status)
     if is_v1(request):
-        return error_response(problem)
+        form: Callable[[WxError], web.Response] = request.get(NOTIFIES) or error_response
+        return form(problem)
     return json_response(reply(-1, str(problem)), problem.status)
 
 
@@ -263,14 +260,15 @@ def _old_code(problem: WxError) -> int:
 
 def _no_such_path(request: web.Request) -> web.Response:
     if is_v1(request):
-        return error_response(
+        return _answer(
+            request,
             Refused(
                 "no-such-path",
                 N_("there is no {path}"),
                 N_("GET /v1/accounts is a beginning"),
                 status=404,
                 path=request.path,
-            )
+            ),
         )
     return json_response(API_NOT_FOUND, 403)
 
@@ -279,7 +277,8 @@ def _wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> we
     if not is_v1(request):
         return json_response(API_NOT_FOUND, 403)
     allowed = ", ".join(sorted(problem.allowed_methods))
-    response = error_response(
+    response = _answer(
+        request,
         Refused(
             "wrong-method",
             N_("{path} does not accept {method}"),
@@ -288,7 +287,7 @@ def _wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> we
             method=request.method,
             path=request.path,
             allowed=allowed,
-        )
+        ),
     )
     response.headers["Allow"] = allowed
     return response

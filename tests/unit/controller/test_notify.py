@@ -17,12 +17,12 @@ from multidict import CIMultiDict
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
 from tests.unit.controller.test_access import bearer, token
-from wxcontroller.controller.notify import NOTIFICATIONS
 from wxcontroller.controller.notify.notification import Notification
 from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
 from wxcontroller.controller.notify.repeats import REPEAT_SECONDS
+from wxcontroller.controller.notify.routes import NOTIFICATIONS
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject
 
 # Long enough that no test meets it, however slow the machine is.
 HOUR = 3600.0
@@ -284,14 +284,18 @@ async def test_where_clients_put_the_token_and_that_it_stays_here(
 async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host: Machine) -> None:
     process = await account(host)
     shown, other = await target(host), await target(host, "other")
-    assert (await post(host, "/notify/ops", "", "m"))[0] == 401
+    for path, named in (("/notify/ops", "error"), ("/ops", "error"), ("/notify/ops/message", "errorDescription")):
+        status, answer = await post(host, path, "", "m")
+        assert (status, answer["state"], answer[named]) == (401, "refused", answer["reason"]), path
+        assert answer.get("http" if named == "error" else "errorCode") == 401
     assert (await post(host, "/", "", '{"topic": "ops", "message": "m"}'))[0] == 401
     for wrong in ("wxc_12345678_" + "0" * 64, shown[:-1] + ("0" if shown[-1] != "0" else "1"), "tk_x"):
         for path in ("/notify/ops", "/notify/ops/message", "/ops", "/"):
             assert (await post(host, path, wrong, "m"))[0] in (401, 429)
     for path, body in (("/notify/ops", "m"), ("/", '{"topic": "ops", "message": "m"}'), ("/ops", "m")):
-        assert (await post(host, path, other, body))[0] == 403
-        assert (await post(host, path, ROOT_TOKEN, body))[0] == 403
+        for wrong in (other, ROOT_TOKEN):
+            status, answer = await post(host, path, wrong, body)
+            assert (status, answer["http"], answer["state"]) == (403, 403, "refused")
     assert (await post(host, "/notify/nobody", shown, "m"))[0] == 403
     # And it opens nothing else.
     admin = token(host, Scope.ADMIN)
@@ -356,7 +360,7 @@ async def test_a_damaged_file_of_targets_lets_nobody_in_and_is_not_the_callers_f
     for content in ("", "{", '{"targets": [{"name": "ops"}]}', '{"targets": {}}'):
         host.paths.notify_targets.write_text(content)
         status, refusal = await post(host, "/notify/ops", shown, "m")
-        assert (status, obj(refusal["error"])["code"]) == (503, "tokens-unusable")
+        assert (status, refusal["http"], refusal["state"]) == (503, 503, "refused")
         async with host.http.post(
             "/v1/targets", json={"name": "b", "account": "alice", "peer": "x"}, headers=bearer(ROOT_TOKEN)
         ) as answer:

@@ -1,6 +1,7 @@
 """What callers are answered, in the form of their dialect, with the state of the send added."""
 
 import time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from hashlib import sha256
 
@@ -8,7 +9,7 @@ from aiohttp import web
 
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.notify.notification import Notification
-from wxcontroller.controller.notify.sending import NotifyVerdict
+from wxcontroller.controller.notify.sending import REFUSED, NotifyVerdict
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import text_fields
@@ -38,9 +39,13 @@ def ntfy(target: str, notification: Notification, verdict: NotifyVerdict) -> web
     return json_response({**answer, **_state(verdict)})
 
 
-def ntfy_failure(problem: WxError) -> web.Response:
-    """Return the answer to a request that cannot be carried out."""
-    return _ntfy_failure(problem.status, str(problem), {"state": "refused", **text_fields(reason=problem.full_text)})
+def failure_form(path: str) -> Callable[[WxError], web.Response]:
+    """Return how failures of a request to a path are reported: as Gotify does, or as ntfy."""
+    return _gotify_problem if path.startswith("/notify/") and path.endswith("/message") else _ntfy_problem
+
+
+def _ntfy_problem(problem: WxError) -> web.Response:
+    return _ntfy_failure(problem.status, str(problem), _refused(problem))
 
 
 def _ntfy_failure(status: int, words: str, more: JsonObject) -> web.Response:
@@ -63,16 +68,17 @@ def gotify(_: str, notification: Notification, verdict: NotifyVerdict) -> web.Re
     return json_response({**answer, **_state(verdict)})
 
 
-def gotify_failure(problem: WxError) -> web.Response:
-    """Return the answer to a request that cannot be carried out."""
-    return _gotify_failure(
-        problem.status, str(problem), {"state": "refused", **text_fields(reason=problem.full_text)}
-    )
+def _gotify_problem(problem: WxError) -> web.Response:
+    return _gotify_failure(problem.status, str(problem), _refused(problem))
 
 
 def _gotify_failure(status: int, words: str, more: JsonObject) -> web.Response:
     answer: JsonObject = {"error": "refused", "errorCode": status, "errorDescription": words}
     return json_response({**answer, **more}, status)
+
+
+def _refused(problem: WxError) -> JsonObject:
+    return {"state": REFUSED, **text_fields(reason=problem.full_text)}
 
 
 def _state(verdict: NotifyVerdict) -> JsonObject:

@@ -1,0 +1,175 @@
+"""The paths of notifications, and what each target may send."""
+
+import contextlib
+import logging
+import math
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from wxcontroller.controller.access import caller
+from wxcontroller.controller.context import CONTEXT, Context, context
+from wxcontroller.controller.errors import Refused
+from wxcontroller.controller.metrics.serve import FIGURES
+from wxcontroller.controller.notify import answers, reading
+from wxcontroller.controller.notify.notification import Notification
+from wxcontroller.controller.notify.reading import ReceivedNotification
+from wxcontroller.controller.notify.repeats import REPEAT_SECONDS, Repeats
+from wxcontroller.controller.notify.sending import REFUSED, NotifyVerdict, TargetSender, new_key
+from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.notifytargets import NotifyTarget
+
+log = logging.getLogger(__name__)
+# Messages of one target: some at once, then one each second, as much as an account's pace. Repeats do not count.
+TARGET_BURST = 60
+TARGET_SECONDS = 1.0
+_TOPIC = "[A-Za-z0-9_-]{1,64}"
+_RESERVED = "openwx|v1|page|metrics|notify|ilink|for|mcp"
+_Read = Callable[[web.Request], Awaitable[ReceivedNotification]]
+_Answer = Callable[[str, Notification, NotifyVerdict], web.Response]
+
+
+@dataclass(frozen=True, slots=True)
+class Dialect:
+    """How one kind of clients asks and is answered."""
+
+    name: str
+    read: _Read
+    answer: _Answer
+
+
+NTFY = Dialect("ntfy", reading.ntfy, answers.ntfy)
+NTFY_JSON = Dialect("ntfy", reading.ntfy_json, answers.ntfy)
+GOTIFY = Dialect("gotify", reading.gotify, answers.gotify)
+
+
+@dataclass(slots=True)
+class _Bucket:
+    left: float = TARGET_BURST
+    at: float = field(default_factory=time.monotonic)
+
+    def wait(self) -> float:
+        """Take one message; return 0, or after how many seconds there is one to take."""
+        now = time.monotonic()
+        self.left, self.at = min(TARGET_BURST, self.left + (now - self.at) / TARGET_SECONDS), now
+        if self.left < 1:
+            return (1 - self.left) * TARGET_SECONDS
+        self.left -= 1
+        return 0.0
+
+
+class Notifications:
+    """Takes notifications for targets, and counts them, by dialect and state, in ``counts``."""
+
+    def __init__(
+        self, shared: Context, counts: Counter[tuple[str, str]], repeat_seconds: float = REPEAT_SECONDS
+    ) -> None:
+        self._shared = shared
+        self._sender = TargetSender(shared.accounts.registry, shared.ports)
+        self._buckets: dict[str, _Bucket] = {}
+        self.repeats = Repeats(shared.accounts.paths.notify_repeats, self._send, repeat_seconds)
+        self.counts = counts
+
+    async def take(self, target: NotifyTarget, notification: Notification) -> tuple[NotifyVerdict, bool]:
+        """Send a notification, or count it with equal ones; return what became of it, and whether it was counted."""
+        content, attachment = notification.text, notification.attachment
+        if attachment is not None:
+            if wait := self._wait(target.id):
+                return _too_many(wait), False
+            sent = self._sender.send(target, content, notification.is_urgent, attachment, new_key())
+            return await sent, False
+        return await self.repeats.send(target.id, content, notification.is_urgent)
+
+    async def _send(self, identity: str, content: str, urgent: bool, key: str) -> NotifyVerdict:
+        target = self._shared.gate.targets.by_id.get(identity)
+        if target is None:
+            return NotifyVerdict(REFUSED, Text(N_("the target was removed")))
+        if wait := self._wait(identity):
+            return _too_many(wait)
+        return await self._sender.send(target, content, urgent, None, key)
+
+    def _wait(self, identity: str) -> float:
+        targets = self._shared.gate.targets.by_id
+        for gone in self._buckets.keys() - targets.keys():
+            del self._buckets[gone]
+        return self._buckets.setdefault(identity, _Bucket()).wait()
+
+
+NOTIFICATIONS = web.AppKey("notifications", Notifications)
+
+
+def add_routes(app: web.Application) -> None:
+    """Route /notify, and what ntfy's clients publish to."""
+    app[NOTIFICATIONS] = Notifications(app[CONTEXT], app[FIGURES].notifications)
+    app.cleanup_ctx.append(_running)
+    for method in ("POST", "PUT"):
+        app.router.add_route(method, "/notify/{target}/message", _handler(GOTIFY))
+        app.router.add_route(method, "/notify/{target}", _handler(NTFY))
+        app.router.add_route(method, "/", _handler(NTFY_JSON))
+        app.router.add_route(method, f"/{{target:(?!(?:{_RESERVED})$){_TOPIC}}}", _handler(NTFY))
+
+
+async def _running(app: web.Application) -> AsyncIterator[None]:
+    async with contextlib.AsyncExitStack() as stack:
+        await stack.enter_async_context(app[NOTIFICATIONS].repeats.running())
+        yield
+
+
+def _handler(dialect: Dialect) -> Callable[[web.Request], Awaitable[web.Response]]:
+    async def handle(request: web.Request) -> web.Response:
+        """Take a notification in one dialect."""
+        who, shared, notifications = caller(request), context(request), request.app[NOTIFICATIONS]
+        if who.scope is not Scope.NOTIFY:
+            raise web.HTTPNotFound  # notifications are off
+        try:
+            named = request.match_info.get("target")
+            if named is not None:
+                _hold_to_target(request, named)
+            received = await dialect.read(request)
+            target = _hold_to_target(request, named or received.topic)
+            verdict, repeated = await notifications.take(target, received.notification)
+        except (WxError, web.HTTPRequestEntityTooLarge) as problem:
+            notifications.counts[dialect.name, REFUSED] += 1
+            raise problem if isinstance(problem, WxError) else _too_large(shared) from None
+        notifications.counts[dialect.name, "repeated" if repeated else verdict.state] += 1
+        answer = dialect.answer(target.name, received.notification, verdict)
+        if verdict.retry_after:
+            answer.headers["Retry-After"] = str(verdict.retry_after)
+        return answer
+
+    return handle
+
+
+def _hold_to_target(request: web.Request, name: str) -> NotifyTarget:
+    """Return the target that a request names; raises Refused for any but the one of its token."""
+    who, gate = caller(request), context(request).gate
+    target = gate.targets.by_name.get(name)
+    if name != who.target or target is None:
+        raise gate.denied(
+            who,
+            N_("this token is for another target"),
+            N_("use the token that was printed when the target was added"),
+        )
+    return target
+
+
+def _too_many(wait: float) -> NotifyVerdict:
+    seconds = math.ceil(wait)
+    words = Text(N_("too many notifications; try again in {seconds} s"), seconds=seconds)
+    return NotifyVerdict(REFUSED, words, status=429, passing=True, retry_after=seconds)
+
+
+def _too_large(shared: Context) -> Refused:
+    return Refused(
+        "too-large",
+        N_("the request body is too large"),
+        N_("a text is limited to {most} bytes, a file to {most_file} (max_body in the settings)"),
+        status=413,
+        most=reading.TEXT_BODY_BYTES,
+        most_file=shared.settings.max_body,
+    )
