@@ -1,14 +1,18 @@
 """MCP by hand: what the public client never sends, who is let in, and what a tool says of its failures."""
 
+import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from aiohttp import web
 
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_access import bearer, token
+from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, MEDIA_OF_A_TOKEN
 from wxcontroller.core.access import Scope
 from wxcontroller.core.tokens import TokenFile
 
@@ -209,6 +213,37 @@ async def test_a_failure_is_a_result_with_the_remedy(host: Machine, tool: str, a
     failed, text = await called(host, token(host, Scope.CONTROL), tool, **arguments)
     assert failed
     assert said in text
+
+
+async def test_a_token_whose_media_do_not_arrive_leaves_some_to_others(host: Machine) -> None:
+    hung, quick = await host.start("hung"), await host.start("quick")
+    waiting, arrived = 0, asyncio.Event()
+
+    async def hang(_: web.Request) -> web.StreamResponse:
+        nonlocal waiting
+        waiting += 1
+        arrived.set()
+        await asyncio.Event().wait()
+        raise AssertionError
+
+    async def answer(_: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"x", content_type="audio/mp3")
+
+    hung.serve, quick.serve = hang, answer
+    greedy, other = token(host, Scope.READ), token(host, Scope.READ)
+    wanted = {"name": "get_media", "arguments": {"account": "hung", "file": "a.mp3"}}
+    async with asyncio.TaskGroup() as tasks, asyncio.timeout(PATIENCE):
+        calls = [tasks.create_task(legacy(host, greedy, "tools/call", wanted)) for _ in range(MEDIA_AT_A_TIME)]
+        while waiting < MEDIA_OF_A_TOKEN:
+            await arrived.wait()
+            arrived.clear()
+        wanted = {"name": "get_media", "arguments": {"account": "quick", "file": "a.mp3"}}
+        for _ in range(MEDIA_AT_A_TIME):
+            result = (await legacy(host, other, "tools/call", wanted))["result"]
+            assert (result["isError"], result["content"][0]["type"]) == (False, "audio")
+        assert waiting == MEDIA_OF_A_TOKEN
+        for each in calls:
+            each.cancel()
 
 
 async def test_an_account_is_not_believed(host: Machine) -> None:

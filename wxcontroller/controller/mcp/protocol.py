@@ -6,7 +6,6 @@
   restarting the controller interrupts nobody. There is no stream to GET, and nothing is sent unasked.
 """
 
-import asyncio
 import json
 
 from aiohttp import web
@@ -16,7 +15,7 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.gate import Caller
-from wxcontroller.controller.mcp.tools import MEDIA_AT_A_TIME, SLOTS, TOOLS, UNTRUSTED, ToolCall
+from wxcontroller.controller.mcp.tools import SLOTS, TOOLS, UNTRUSTED, MediaSlots, ToolCall
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj, read_json, text
@@ -55,7 +54,7 @@ class Failed(Exception):
 
 def add_routes(app: web.Application) -> None:
     """Route /mcp, which is there once ``mcp_serve`` is set."""
-    app[SLOTS] = asyncio.Semaphore(MEDIA_AT_A_TIME)
+    app[SLOTS] = MediaSlots()
     app.router.add_post(PATH, serve)
 
 
