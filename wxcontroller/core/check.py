@@ -1,4 +1,4 @@
-"""Everything that is configured, looked through: settings, template, accounts' files, tokens, credentials.
+"""Everything that is configured, looked through: settings, template, accounts' files, tokens, targets, credentials.
 
 Nothing is changed, and all that is wrong is found, not only the first.
 """
@@ -10,26 +10,29 @@ import stat
 import time
 import tomllib
 from collections import defaultdict
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Callable, Collection, Generator, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import TypeVar
 
 from wxcontroller.core import account as names
 from wxcontroller.core.account import Account, account_from
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, WxError, file_failed, reason_of
+from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, UnknownAccount, WxError, file_failed, reason_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import LIMITS, removed_in, variable_of, without_effect
 from wxcontroller.core.materialise import AccountFiles, render_account
 from wxcontroller.core.messages import Text, verbatim
 from wxcontroller.core.names import is_instance, parse_name
+from wxcontroller.core.notifytargets import NotifyTargetFile, NotifyTargets
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings, problems_in
 from wxcontroller.core.tokens import TokenFile
 
+T = TypeVar("T")
 _OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
 _VARIABLE = re.compile(r"\bWXCLIENT_\w+")
 _LINE = re.compile(r"\bline (\d+),? column")
@@ -90,7 +93,7 @@ def check_configuration(paths: Paths) -> list[Finding]:
             settings = loaded.settings
             found += [_notice(notice) for notice in loaded.notices]
             found += _template(paths, settings)
-    for part in (_accounts(paths, settings), _tokens(paths), _credentials(paths)):
+    for part in (_accounts(paths, settings), _tokens(paths), _agents_and_targets(paths), _credentials(paths)):
         try:
             found.extend(part)
         except OSError as problem:  # of a directory; the files' own are findings of the part
@@ -279,15 +282,8 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
 def _tokens(paths: Paths) -> Iterator[Finding]:
     file = paths.tokens_file
     yield from _whose_tokens(paths)
-    try:
-        tokens = TokenFile(file).read()
-    except BadSettings as problem:
-        yield _finding(file, problem)
-        return
-    except PermissionError:
-        return  # whoever may not read it has been told, or is somebody else
-    except OSError as problem:
-        yield _unreadable(file, problem, Text("restore the file, or remove it and create new tokens"))
+    tokens = yield from _read(file, TokenFile(file).read)
+    if tokens is None:
         return
     known, now = set(AccountFiles(paths).instances()), time.time()  # also those whose files cannot be read
     for token in tokens.by_id.values():
@@ -304,6 +300,46 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
                     ),
                     Text("wxctl token revoke {id}, unless that account is to be added", id=token.id),
                 )
+
+
+def _read(file: Path, read: Callable[[], T]) -> Generator[Finding, None, T | None]:
+    """Yield what is wrong with a file of tokens; return its content, None when it can't be used."""
+    try:
+        return read()
+    except BadSettings as problem:
+        yield _finding(file, problem)
+    except PermissionError:
+        pass  # whoever may not read it has been told, or is somebody else
+    except OSError as problem:
+        yield _unreadable(file, problem, Text("restore the file, or remove it and create new tokens"))
+    return None
+
+
+def _agents_and_targets(paths: Paths) -> Iterator[Finding]:
+    """The files of tokens that the controller writes: those of iLink agents and of notification targets."""
+    yield from _read(paths.ilink_tokens, TokenFile(paths.ilink_tokens).read)
+    file = paths.notify_targets
+    targets, registry = (yield from _read(file, NotifyTargetFile(file).read)) or NotifyTargets(), AccountFiles(paths)
+    for target in targets.by_name.values():
+        try:
+            driver = None if target.removed else registry.load(target.instance).driver
+        except UnknownAccount:
+            driver = None
+        except (WxError, OSError):
+            continue  # a finding of the account's
+        if driver == target.driver:
+            continue
+        why = (
+            Text("account {account} was removed", account=target.account)
+            if driver is None
+            else Text("account {account} now uses driver {driver}", account=target.account, driver=driver)
+        )
+        yield Finding(
+            Level.WARN,
+            file,
+            Text("notifications to the target {target} are refused: {why}", target=target.name, why=why),
+            Text("wxctl target remove {target}; add it again if it is needed", target=target.name),
+        )
 
 
 def _whose_tokens(paths: Paths) -> Iterator[Finding]:

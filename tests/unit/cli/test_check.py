@@ -11,6 +11,7 @@ from tests.unit.cli.conftest import ROOT, Wxctl
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.notifytargets import NotifyTargetFile, new_target
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.tokens import TokenFile, minted
@@ -155,6 +156,24 @@ def test_tokens_for_accounts_that_are_not_there(wxctl: Wxctl, paths: Paths) -> N
     [line] = check(wxctl, paths, 0)
     assert "the token old is bound to the account gone, which does not exist" in line
     check(wxctl, paths, 78, "--strict")
+
+
+def test_the_controllers_own_files_of_tokens(wxctl: Wxctl, paths: Paths) -> None:
+    targets = NotifyTargetFile(paths.notify_targets)
+    for name, account, driver in (("good", "alice", "web"), ("other", "alice", "ilink"), ("gone", "bob", "web")):
+        targets.add(new_target(name, account, "filehelper", False, driver)[1])
+    TokenFile(paths.ilink_tokens).add(minted("alice.helper", Scope.ILINK, ("alice",), None)[1])
+    refused = f"warn: {paths.notify_targets}: notifications to the target"
+    assert check(wxctl, paths, 0) == [
+        f"{refused} other are refused: account alice now uses driver web",
+        f"{refused} gone are refused: account bob was removed",
+    ]
+    paths.notify_targets.write_text("{}")
+    paths.ilink_tokens.write_text("")
+    assert [line.rpartition(": ")[0] for line in check(wxctl, paths, 78)] == [
+        f"fail: {paths.ilink_tokens}",
+        f"fail: {paths.notify_targets}",
+    ]
 
 
 def test_an_encrypted_credential_is_the_admins(wxctl: Wxctl, paths: Paths) -> None:
