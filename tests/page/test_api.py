@@ -272,6 +272,32 @@ def test_snippets_run_and_do_what_the_form_does(browser: Browser, controller: Se
     assert texts.count('it\'s a "text"') == len(answers)
 
 
+def test_a_form_sends_a_file_where_json_is_the_other_way(
+    browser: Browser, controller: Served, tmp_path: Path
+) -> None:
+    sent = tmp_path / "报告.bin"
+    sent.write_bytes(bytes(range(256)))
+    with urlopen(f"{controller.url}/openwx/get_friend_info?client=alice", timeout=PATIENCE) as answer:
+        friend = next(one["id"] for one in json.loads(answer.read()) if one["id"].startswith("@"))
+    browser.open("page/api")
+    card = opened(browser, "post_v1_accounts_name_messages")
+    Select(browser.find(f"{card} .method-choice select")).select_by_visible_text("POST multipart/form-data")
+    browser.type(f"{card} [name=name]", "alice")
+    browser.type(f"{card} [name=to]", friend)
+    for summary in browser.driver.find_elements("css selector", f"{card} .fields summary"):
+        summary.click()
+    browser.find(f"{card} [name=file]").send_keys(str(sent))
+    browser.type(f"{card} [name=wait]", "0")
+    assert "-F 'file=@\"报告.bin\"'" in snippet(browser, card, "curl")
+    browser.click(f"{card} .try .main")
+    assert browser.text(f"{card} .answer .status.good").startswith("20")
+    [message] = json.loads(browser.text(f"{card} .answer > .content"))["parts"]
+    address = f"{controller.url}/v1/accounts/alice/messages/{message['id']}"
+    with urlopen(address, timeout=PATIENCE) as answer:
+        assert json.loads(answer.read())["media"]["name"] == "报告.bin"
+    assert browser.complaints() == []
+
+
 def test_search_finds_operations_by_their_words(browser: Browser) -> None:
     browser.open("page/api")
     shown = "return [...document.querySelectorAll('section[data-operations]:not([hidden])')].map((one) => one.id)"

@@ -6,7 +6,7 @@ const MOST_FIELDS = 8; // of an object whose fields may all be missing: more wou
 let loading = null;
 let schemas = {};
 
-// Resolves with all operations by their id; anyone may read the document.
+// Resolves with lists of operations by their id, one for each kind of body; anyone may read the document.
 export const operations = () => (loading ??= load().catch((problem) => ((loading = null), Promise.reject(problem))));
 
 async function load() {
@@ -21,9 +21,13 @@ async function load() {
   return found;
 }
 
-function described(method, path, { parameters, requestBody, responses, security }) {
-  const [kind, content] = Object.entries(requestBody?.content ?? {})[0] ?? [];
-  const schema = content && resolved(content.schema);
+function described(method, path, operation) {
+  const kinds = Object.keys(operation.requestBody?.content ?? { "": null });
+  return kinds.map((kind) => withBody(method, path, operation, kind, kinds.length > 1));
+}
+
+function withBody(method, path, { parameters, requestBody, responses, security }, kind, isChoice) {
+  const schema = kind && resolved(requestBody.content[kind].schema);
   // Files go into a form only, which is what the other method of the same call takes.
   const fields = parameters.map((one) => field(one, one.in)).filter((one) => one.type !== "file");
   if (kind === "multipart/form-data") {
@@ -34,6 +38,7 @@ function described(method, path, { parameters, requestBody, responses, security 
   }
   const answered = Object.keys(responses["200"]?.content ?? {});
   return {
+    label: isChoice ? `${method} ${kind}` : method,
     method,
     path,
     fields,

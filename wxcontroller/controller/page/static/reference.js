@@ -24,15 +24,14 @@ function addForm(card) {
 async function fill(details, card) {
   try {
     const all = await operations();
-    const ids = card.dataset.operations.split(" ");
+    const ways = card.dataset.operations.split(" ").flatMap((id) => all.get(id));
     const place = h("div");
-    if (ids.length > 1) {
-      const methods = ids.map((id) => h("option", { value: id }, all.get(id).method));
-      const choice = h("select", {}, ...methods);
-      choice.addEventListener("change", () => place.replaceChildren(callable(all.get(choice.value), card)));
+    if (ways.length > 1) {
+      const choice = h("select", {}, ...ways.map(({ label }) => h("option", {}, label)));
+      choice.addEventListener("change", () => place.replaceChildren(callable(ways[choice.selectedIndex], card)));
       details.append(h("label", { className: "method-choice" }, t("Method"), choice));
     }
-    place.append(callable(all.get(ids[0]), card));
+    place.append(callable(ways[0], card));
     details.append(place);
   } catch (problem) {
     details.append(h("p", { className: "bad" }, String(problem.message)));
