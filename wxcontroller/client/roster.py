@@ -32,11 +32,6 @@ class Roster:
         while identifier not in self.groups:
             await self._news.wait()
 
-    async def until_loaded(self) -> None:
-        """Wait until the people of a login are known."""
-        while not self.contacts:
-            await self._news.wait()
-
     def meet(self, stranger: str) -> None:
         """Remember somebody who asked to be a friend, or whose card came: there is a picture of them."""
         if stranger:

@@ -59,7 +59,6 @@ STATE_UNREADABLE = reply(CLIENT, "client state file read error")
 MAX_CLIENTS = reply(TOO_MANY, "max clients exceed")
 STOP_FAILED = reply(CLIENT, "failure")
 AUTH_FAILURE = reply(REFUSED, "auth failure")
-OBJECT_NOT_FOUND = reply(NOT_FOUND, "object not found")
 
 
 def no_port(client: str) -> JsonObject:

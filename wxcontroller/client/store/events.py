@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import integer
 from wxcontroller.openwx.replies import to_bytes
 
@@ -235,10 +234,6 @@ class Swept:
     forgotten: int = 0
     dead_forgotten: int = 0
     dropped: int = 0
-
-
-class NoSuchEntry(WxError):
-    """There is no such entry in the log (any more)."""
 
 
 def insert(

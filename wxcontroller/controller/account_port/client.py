@@ -29,7 +29,7 @@ from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
 Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | bytes | None"
 # Of an answer about the account itself, whether one account is asked or all are: its status, its options, its numbers
 # of deliveries. They have a few KiB and a few hundred values.
-PROGRAM_ANSWER_BYTES = ACCOUNT_ANSWER_BYTES = 64 << 10
+PROGRAM_ANSWER_BYTES = 64 << 10
 _ANSWER_VALUES = 5000
 _NOT_PASSED_ON = frozenset({401, 407})
 

@@ -27,8 +27,8 @@ from wxcontroller.core.watched import read_small
 
 log = logging.getLogger(__name__)
 REPEAT_SECONDS = 60.0
-# Texts of the last minute that are remembered; others are not counted together. Each is at most a few KB. No share per
-# target is needed: its limit of new texts (routes.py) lets one have 120 of them.
+# Texts of the last minute that are remembered; others are not counted together. Each is at most a few KB. Targets
+# need no shares: by the limit on its new texts (routes.py), one target has at most 120 of them.
 REMEMBERED_TEXTS = 2000
 # A count that cannot be sent because the account is down is given up after this time.
 KEEP_SECONDS = 3600.0
