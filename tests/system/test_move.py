@@ -52,7 +52,8 @@ def test_to_a_new_machine(debs: list[Path]) -> None:
         with Webhook(second) as hook:
             second.run("wxctl", "import", BUNDLE, "--passphrase-file", KEY)
             second.run("wxctl", "start", NAME, "--timeout", "60")
-            assert caller.account(NAME)["instance"] == instance
+            moved = caller.account(NAME)
+            assert (moved["instance"], moved["epoch"]) == (instance, 2)
             got = until(
                 lambda: found if len(found := [r for r in hook.reports if r.get("content")]) == 2 else None,
                 "both",

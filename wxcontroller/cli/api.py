@@ -90,9 +90,9 @@ class Api:
     def account(self, name: AccountName, wait: float = ANSWER) -> AccountView:
         return account_view(self._line.call("GET", _path(name), about=name, wait=wait))
 
-    def add(self, name: AccountName, options: Mapping[str, str]) -> AccountView:
+    def add(self, name: AccountName, options: Mapping[str, str], epoch: int = 1) -> AccountView:
         """Register an account without starting it. Raises AccountExists."""
-        body: JsonObject = {"name": name.name, "options": dict(options)}
+        body: JsonObject = {"name": name.name, "options": dict(options), "epoch": epoch}
         return account_view(self._line.call("POST", "/v1/accounts", json_body(body), about=name))
 
     def options(self, name: AccountName) -> JsonObject:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, with_client
+from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, epoch_in, with_client
 from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.limits import DEFAULTS, Limits, limits_in, removed_in, variable_of, without_effect
@@ -41,6 +41,7 @@ class ClientConfig:
     webhook_secrets: tuple[str, ...] = field(default=(), repr=False)
     limits: Limits = DEFAULTS
     by_credential: tuple[str, ...] = ()  # options that a credential decides, over all that was given
+    epoch: int = 1  # raised with each move to another host (core.account.Account)
 
     @property
     def targets(self) -> Targets:
@@ -82,6 +83,12 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             port=PORT,
             port2=f"{port!r}",
         )
+    try:
+        epoch = epoch_in(environ)
+    except ValueError as problem:
+        raise BadSettings(
+            N_("account {account}: {problem}"), remedy, account=str(name), problem=reason_of(problem)
+        ) from None
     given: dict[str, str] = {}
     for option in OPTIONS.values():
         value = environ.get(option.variable)
@@ -147,6 +154,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         webhook_secrets=_secrets(environ),
         limits=limits,
         by_credential=() if proxy is None else ("proxy",),
+        epoch=epoch,
     )
 
 

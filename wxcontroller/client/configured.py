@@ -32,6 +32,7 @@ def facts_of(config: ClientConfig) -> ClientFacts:
             "pid_path": str(config.pid_path),
             "state_path": str(config.state_path),
         },
+        epoch=config.epoch,
     )
 
 

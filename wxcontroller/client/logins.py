@@ -1,13 +1,26 @@
-"""Which sends a login lets go out: whom they are for is known by ids that are those of one login only."""
+"""Which sends a login lets go out, and whether the account may log in again after losing its session.
 
-from dataclasses import dataclass
+Whom sends are for is known by ids that are those of one login only. A login that is lost soon after the account has
+moved to this host was most likely ended by its former one, which still runs it: logging in again would end the
+session there, which would log in again, without end.
+"""
+
+import time
+from dataclasses import dataclass, field
 
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
+from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
 
 _OVER = "the session is over, and ids change with the next one"
+# WeChat ends the older of two sessions within 30 s (research/distributed.md, 6: iLink), the web at its next sync.
+CLAIM_SECONDS = 180.0
+
+
+class Elsewhere(Exception):
+    """The session was ended soon after the account moved here: its former host may still run it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,10 +30,14 @@ class Logins:
     session: Session
     sends: SendQueue
     lasting_ids: bool  # as in Capabilities: what is queued may wait for the next login
+    log: EventLog
+    began: float = field(default_factory=time.monotonic)
 
     async def handle(self, event: base.DriverEvent) -> None:
-        """Take one event of the driver."""
-        await self.session.handle(event)
+        """Take one event of the driver. Raises Elsewhere, for which the driver ends."""
+        elsewhere = isinstance(event, base.SessionLost) and await self._is_elsewhere(event)
+        if not elsewhere:
+            await self.session.handle(event)
         match event:
             case base.SessionLost() | base.QrReady() | base.PushOffered():
                 if self.lasting_ids:
@@ -33,3 +50,9 @@ class Logins:
                 self.sends.logged_in_again()
             case _ if self.session.state is LoginState.RUNNING:
                 self.sends.login(self.session.roster.login)
+        if elsewhere:
+            raise Elsewhere
+
+    async def _is_elsewhere(self, lost: base.SessionLost) -> bool:
+        recent = time.monotonic() - self.began < CLAIM_SECONDS
+        return lost.reason is base.LossReason.KICKED and recent and await self.log.is_first_of_epoch()

@@ -25,7 +25,7 @@ from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.incoming import Incoming
-from wxcontroller.client.logins import Logins
+from wxcontroller.client.logins import Elsewhere, Logins
 from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.port import listening
 from wxcontroller.client.publicfiles import PublicFiles
@@ -61,7 +61,7 @@ from wxcontroller.core.states import LoginState
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals, Watchdog
 from wxcontroller.drivers import ROUTES
-from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended
+from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason
 
 log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
@@ -97,7 +97,7 @@ class Client:
         agent = config.options["http_agent"] or DEFAULT_AGENT
         private = config.cookie_path.parent
         limits = config.limits
-        tasks, events = Tasks(), EventLog(private / "events.db", vitals)
+        tasks, events = Tasks(), EventLog(private / "events.db", vitals, epoch=config.epoch)
         migration = Migration(config.cookie_path, events)
         route, keep = ROUTES[config.options["driver"]], config.flag("keep_cookie")
         driver_state = DriverState(events, migration.done, keep, route.ending)
@@ -155,7 +155,7 @@ class Client:
             config.seconds("hold_seconds"),
             session.note_restricted,
         )
-        logins = Logins(session, sends, driver.capabilities.lasting_ids)
+        logins = Logins(session, sends, driver.capabilities.lasting_ids, events)
         parts = Parts(
             config=config,
             facts=facts,
@@ -245,7 +245,7 @@ class Client:
             if not working.done() and session.state is LoginState.RUNNING:
                 await drain.run()
             if working.done():
-                session.end(working.result())
+                session.end(_ended(working))
                 while not asked.done():
                     session.alive()
                     await asyncio.wait({asked}, timeout=PARKED_PULSE_SECONDS)
@@ -253,3 +253,11 @@ class Client:
             for task in (working, asked):
                 task.cancel()
             await asyncio.wait({working, asked})
+
+
+def _ended(working: "asyncio.Task[Ended]") -> Ended:
+    """Return how the driver ended. Raises what it raised."""
+    try:
+        return working.result()
+    except Elsewhere:
+        return Ended(EndReason.ELSEWHERE, Text("its former host may still run it; stop it there, then start it here"))

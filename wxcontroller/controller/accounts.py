@@ -218,10 +218,12 @@ class Accounts:
         """
         return await self._uncancelled(self._start(name, options, parameters, keep))
 
-    async def add(self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str]) -> View:
+    async def add(
+        self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], epoch: int = 1
+    ) -> View:
         """Register a new account without starting it. Raises AccountExists, and as ``start``."""
         async with self._locks.held(name.instance):
-            await asyncio.to_thread(self._materialiser.add, name, options, parameters)
+            await asyncio.to_thread(self._materialiser.add, name, options, parameters, epoch)
             self.registry.forget(name.instance)
         return await self.require(name.name)
 

@@ -175,6 +175,7 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
         "instance": view.instance,
         "unit": account.name.unit,
         "driver": account.driver,
+        "epoch": account.epoch,
         "desired": account.desired.value,
         "unit_state": view.unit.state.value,
         "unit_sub": view.unit.sub,

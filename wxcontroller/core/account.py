@@ -22,6 +22,9 @@ POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
 INSTANCE = "WXCLIENT_INSTANCE"
 DESIRED = "WXCLIENT_DESIRED"
 PARAMETERS = "WXCLIENT_PARAMETERS"
+EPOCH = "WXCLIENT_EPOCH"
+# Moves take a person's time; a number beyond this comes from a damaged file.
+LARGEST_EPOCH = (1 << 31) - 1
 # Options that the original's client reads with client=NAME merged in.
 _MERGED = {"post_api": POST_API, "poll_api": POLL_API}
 # What the registry must be able to read back whatever the template looks like.
@@ -34,7 +37,9 @@ class Account:
 
     ``options`` are canonical texts by option name (core.options), ``parameters`` the start request's pairs as
     they were sent, echoed by the HTTP contract (openwx-api 1.3). ``limits`` are those that are not the default's, as
-    text by name (core.limits); from a file also removed ones, so that writing it again changes it.
+    text by name (core.limits); from a file also removed ones, so that writing it again changes it. ``epoch`` is the
+    number of times that the account has found a host, raised with each move: what two hosts hold of one account is
+    told apart by it. Accounts that never moved, and all of earlier versions, are in their first and have no variable.
     """
 
     name: AccountName
@@ -43,6 +48,7 @@ class Account:
     options: Mapping[str, str] = field(default_factory=dict)
     parameters: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
+    epoch: int = 1
 
     @property
     def driver(self) -> str:
@@ -93,6 +99,8 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
     variables.update({variable_of(name): value for name, value in account.limits.items()})
     variables[INSTANCE] = instance
     variables[DESIRED] = account.desired.value
+    if account.epoch > 1:
+        variables[EPOCH] = str(account.epoch)
     if account.parameters:
         variables[PARAMETERS] = json.dumps(dict(account.parameters), ensure_ascii=False, sort_keys=True)
     return variables
@@ -109,6 +117,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
     try:
         name = parse_name(variables[NAME])
         port = int(variables[PORT], 10)
+        epoch = epoch_in(variables)
         desired = Desired(variables[DESIRED])
     except (WxError, ValueError) as problem:
         raise BadEnvironmentFile(
@@ -145,7 +154,15 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                     in_file(origin, Text("{key} is not a URL", key=merged)), N_("correct it, or start over")
                 ) from None
     limits = {name: variables[key] for name in (*LIMITS, *REMOVED) if (key := variable_of(name)) in variables}
-    return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")), limits)
+    return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")), limits, epoch)
+
+
+def epoch_in(variables: Mapping[str, str]) -> int:
+    """Return the epoch in an account's environment. Raises ValueError for one that is no epoch."""
+    given = variables.get(EPOCH) or "1"
+    if not (given.isascii() and given.isdecimal() and 1 <= int(given[:12]) <= LARGEST_EPOCH):
+        raise ValueError(Text("{key} is {value}, not a number from 1 on", key=EPOCH, value=f"{given[:64]!r}"))
+    return int(given)
 
 
 def _parameters(stored: str) -> dict[str, str]:

@@ -178,10 +178,12 @@ class Materialiser:
             # A port outside today's range (the settings changed) would be refused by the slice.
             stays = known is not None and (runs or self._in_range(known.port))
             port = known.port if known is not None and stays else self._free_port(name.instance)
-            account = Account(name, port, Desired.STARTED, merged, echoed)
-            return self._write(account)
+            epoch = known.epoch if known is not None else 1
+            return self._write(Account(name, port, Desired.STARTED, merged, echoed, epoch=epoch))
 
-    def add(self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str]) -> Account:
+    def add(
+        self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], epoch: int = 1
+    ) -> Account:
         """Register a new account that is not to run yet. Raises as ``start``, and AccountExists."""
         with self._locked():
             if self.paths.account_file(name.instance).exists():
@@ -193,7 +195,7 @@ class Materialiser:
             merged = {**self.settings.client, **_default_urls(self.settings), **options}
             self._check_targets(name, merged)
             port = self._free_port(name.instance)
-            return self._write(Account(name, port, Desired.STOPPED, merged, dict(parameters)))
+            return self._write(Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch))
 
     def change(self, instance: str, set_: Mapping[str, str], unset: Collection[str], runs: bool = False) -> Account:
         """Store other options with an account; what is not named stays, what is ``unset`` gets its default again.

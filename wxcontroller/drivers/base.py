@@ -44,6 +44,7 @@ class EndReason(StrEnum):
     FLAGGED = N_("WeChat ended the session right after the login")
     PHONE = N_("the session was ended on the phone")
     TAKEN = N_("another account of this host has this WeChat user")
+    ELSEWHERE = N_("WeChat ended the session right after the account moved here")
     RETRIES_USED_UP = N_("logging in failed again and again")
     LOGGED_OUT = N_("logged out")
 

@@ -64,9 +64,11 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             **dict.fromkeys(("id", "account", "type"), TEXT),
             **dict.fromkeys(("seq", "stamp"), WHOLE),
+            "epoch": {**WHOLE, "description": "the account's epoch then; older programs have none"},
             "time": NUMBER,
             "report": {"type": "object"},
         },
+        ("epoch",),
         meaning="what happened, with its report as post_api gets it",
     ),
     "Choice": {

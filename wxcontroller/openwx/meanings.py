@@ -40,6 +40,7 @@ _ACCOUNT: Mapping[str, str] = {
     "instance": "its id: the name, where that is plain",
     "unit": "its unit of systemd",
     "driver": "route to WeChat",
+    "epoch": "1, and one more with each move to another host",
     "desired": "what somebody asked for; it outlasts reboots",
     "unit_state": "what systemd says of the unit; absent: it has not loaded it",
     "unit_sub": "what systemd says of it more closely",

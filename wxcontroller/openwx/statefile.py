@@ -35,6 +35,7 @@ class ClientFacts:
     given: Mapping[str, str]
     defaults: Mapping[str, str]
     paths: Mapping[str, str]  # tmpdir, media_dir, cookie_path, qrcode_path, pid_path, state_path
+    epoch: int = 1
 
 
 QUESTION_KINDS = ("consent", "code")
@@ -93,7 +94,7 @@ class Moment:
 
 # Not the original's, and no part of the contract's STATE.
 FOR_CONTROLLER = frozenset(
-    {"restricted", "ended", "login_marks", "logins", "qrcode_try", "qrcode_limit", "qrcode_until"}
+    {"restricted", "ended", "login_marks", "logins", "qrcode_try", "qrcode_limit", "qrcode_until", "epoch"}
 )
 
 
@@ -114,6 +115,7 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "os": "linux",
         "plugin": _PLUGINS,
         "driver": facts.driver,
+        "epoch": facts.epoch,
         "login_state": moment.state.value,
         "previous_login_state": moment.previous.value if moment.previous else None,
         "state_since": moment.since,

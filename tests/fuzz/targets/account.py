@@ -58,9 +58,8 @@ _LOOP = asyncio.new_event_loop()
 
 
 def _entry(body: bytes) -> Entry:
-    return Entry(
-        "0badcafe-1", 1, 0, 0.0, "friend_message", EntryState.PENDING, 0, 0, "", 0.0, "", 0, 0.0, len(body), "", body
-    )
+    state = (EntryState.PENDING, 0, 0, "", 0.0, "", 0, 0.0, len(body), "", 1)
+    return Entry("0badcafe-1", 1, 0, 0.0, "friend_message", *state, body)
 
 
 def _reply(data: bytes) -> None:

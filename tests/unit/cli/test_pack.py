@@ -15,7 +15,7 @@ from wxcontroller.core.errors import AccountExists
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 
-ACCOUNT = Account(parse_name("小店"), 3000, parameters={"lang": "en_US", "post_api": "http://h/in?key=1"})
+ACCOUNT = Account(parse_name("小店"), 3000, parameters={"lang": "en_US", "post_api": "http://h/in?key=1"}, epoch=3)
 INSTANCE = ACCOUNT.name.instance
 
 
@@ -69,7 +69,7 @@ def test_all_of_it_comes_back(paths: Paths, tmp_path: Path) -> None:
     found = unpacked(packed(paths), tmp_path)
     assert found.manifest.name == ACCOUNT.name
     assert found.manifest.parameters == ACCOUNT.parameters
-    assert (found.manifest.exported, found.manifest.media) == (1795600000, True)
+    assert (found.manifest.exported, found.manifest.media, found.manifest.epoch) == (1795600000, True, 3)
     assert (found.override, found.secrets) == (b"A=1\n", {"proxy": b"socks5://h:1\n"})
     assert files(found.state) == files(paths.private_state(INSTANCE))
     assert (found.state / "events.db").stat().st_mtime == 1_700_000_000

@@ -15,9 +15,11 @@ from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
-from tests.unit.client.scripted import message
+from tests.unit.client.scripted import logged_in, message
 from tests.unit.client.test_v1_deliveries import call, until
-from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.states import LoginState
+from wxcontroller.drivers.base import Loading, LoginWay, LossReason, SessionLost
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -85,6 +87,54 @@ async def test_each_report_says_which_it_is_and_how_often_it_was_tried(start: St
     assert [one["webhook-id"] for one in tries] == [one["X-Wx-Delivery"] for one in tries]
     assert [one["webhook-timestamp"] for one in tries] == [one["X-Wx-Timestamp"] for one in tries]
     assert not {"X-Wx-Signature", "webhook-signature"} & tries[0].keys()
+
+
+async def test_reports_keep_the_epoch_in_which_they_were_stored(start: Start, receiver: Receiver) -> None:
+    receiver.statuses["one"] = [503]
+    client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
+    await client.login()
+    client.driver.play([message("one")])
+    await receiver.until(1)
+    assert client.state()["epoch"] == 1
+    await client.stop()
+    client = start(**{POST_API: receiver.address, "WXCLIENT_EPOCH": "7"})
+    await client.login()
+    client.driver.play([message("two")])
+    tries = [headers for headers, _ in await receiver.until(3)]
+    assert receiver.contents() == ["one", "one", "two"]
+    assert [one["X-Wx-Epoch"] for one in tries] == ["1", "1", "7"]
+    assert client.state()["epoch"] == 7
+    _, told = await call(client, "GET", "events?types=friend_message")
+    assert [obj(one)["epoch"] for one in items(told["events"])] == [1, 7]
+
+
+async def reached(client: RunningClient, state: LoginState) -> JsonObject:
+    async with asyncio.timeout(PATIENCE):
+        while client.state().get("login_state") != state.value or not client.state().get("logins"):
+            await asyncio.sleep(0.01)
+    return client.state()
+
+
+async def test_a_kick_right_after_a_move_does_not_lead_to_another_login(start: Start) -> None:
+    client = start()
+    await client.login()
+    await client.stop()
+    kicked = SessionLost(LossReason.KICKED, 1101)
+    # Where it has always been it logs in again.
+    client = start()
+    client.driver.play([*logged_in(LoginWay.STORED), kicked, Loading()])
+    await reached(client, LoginState.LOADING)
+    await client.stop()
+    client = start(WXCLIENT_EPOCH="2")
+    client.driver.play([*logged_in(LoginWay.STORED), kicked, Loading()])
+    state = await reached(client, LoginState.PARKED)
+    assert state["ended"] == "elsewhere"
+    assert not client.driver.script.empty()  # it ended the driver's work
+    await client.stop()
+    # Somebody has looked at it and started it.
+    client = start(WXCLIENT_EPOCH="2")
+    client.driver.play([*logged_in(LoginWay.STORED), kicked, Loading()])
+    await reached(client, LoginState.LOADING)
 
 
 async def test_a_webhook_where_nobody_listens_is_told_in_words(

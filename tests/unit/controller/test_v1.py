@@ -42,6 +42,7 @@ async def test_an_account_in_full(host: Machine) -> None:
         "instance": process.instance,
         "unit": f"wxclient@{process.instance}.service",
         "driver": "web",
+        "epoch": 1,
         "desired": "started",
         "unit_state": "active",
         "unit_sub": "running",

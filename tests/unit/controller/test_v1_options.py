@@ -25,6 +25,13 @@ async def test_an_account_is_added_and_does_not_run(host: Machine) -> None:
     assert AccountFiles(host.paths).load(known.name.instance).options["send_interval"] == "7"
 
 
+async def test_an_account_from_another_machine_keeps_the_epoch_it_is_added_with(host: Machine) -> None:
+    status, account = await host.v1("POST", "accounts", {"name": "alice", "epoch": 3})
+    assert (status, account["epoch"]) == (201, 3)
+    await host.v1("POST", "accounts/alice/start", {"options": {"lang": "en_US"}})
+    assert (await host.v1("GET", "accounts/alice"))[1]["epoch"] == 3
+
+
 async def test_what_can_not_be_added(host: Machine) -> None:
     body: JsonObject = {"name": "alice"}
     assert (await host.v1("POST", "accounts", body))[0] == 201
@@ -35,6 +42,8 @@ async def test_what_can_not_be_added(host: Machine) -> None:
         ({"name": "bob", "options": ["lang"]}, "bad-request"),
         ({"name": "bob", "options": {"load": "x"}}, "bad-option"),
         ({"name": "bob", "port": 1}, "bad-request"),
+        ({"name": "bob", "epoch": 0}, "bad-request"),
+        ({"name": "bob", "epoch": "2"}, "bad-request"),
     ]
     for wrong, code in wrongs:
         status, answer = await host.v1("POST", "accounts", wrong)

@@ -15,8 +15,18 @@ import pytest
 
 from tests.patience import PATIENCE
 from wxcontroller.core import materialise
+from wxcontroller.core.account import account_from, variables_of
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import BadName, BadOption, NoPort, TemplateError, UnknownAccount, WxError, file_failed
+from wxcontroller.core.errors import (
+    BadEnvironmentFile,
+    BadName,
+    BadOption,
+    NoPort,
+    TemplateError,
+    UnknownAccount,
+    WxError,
+    file_failed,
+)
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -73,6 +83,21 @@ def test_the_file_is_the_groups_only_and_says_what_is_wanted(paths: Paths) -> No
     one.desire("a", Desired.STOPPED)
     account = one.registry.load("a")
     assert (account.desired, account.options["post_api"]) == (Desired.STOPPED, "http://h/")
+
+
+def test_an_account_keeps_its_epoch_and_those_that_never_moved_have_none_in_their_file(paths: Paths) -> None:
+    one = materialiser(paths)
+    one.start(parse_name("a"), {}, {})
+    assert "WXCLIENT_EPOCH" not in paths.account_file("a").read_text()
+    assert one.registry.load("a").epoch == 1
+    one.add(parse_name("b"), {}, {}, epoch=5)
+    one.start(parse_name("b"), {}, {})
+    one.change("b", {"lang": "en_US"}, ())
+    one.desire("b", Desired.STOPPED)
+    assert one.registry.load("b").epoch == 5
+    for wrong in ("0", "-1", "x", "1" * 20):
+        with pytest.raises(BadEnvironmentFile, match=r"WXCLIENT_EPOCH is '.*', not a number"):
+            account_from({**variables_of(one.registry.load("b"), paths), "WXCLIENT_EPOCH": wrong}, "b.env")
 
 
 def test_a_proxy_of_the_settings_can_be_switched_off_for_an_account(paths: Paths) -> None:

@@ -214,7 +214,8 @@ def _taken_in(api: Api, found: Unpacked, place: Path) -> JsonObject:
             _put(file, content, mode, made)
         if found.drop_ins:
             reload_units()
-        account = api.add(name, options).raw
+        # One more than where it was: what its former host still holds or sends is told apart by it.
+        account = api.add(name, options, found.manifest.epoch + 1).raw
         registered = True
         os.rename(found.state, PATHS.private_state(name.instance))  # noqa: PTH104 - it must not be a copy
         sync(PATHS.private_state(name.instance).parent)

@@ -18,11 +18,11 @@ from wxcontroller import __version__
 from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.cli.transfer.unitfiles import NAME as DROP_IN
 from wxcontroller.cli.transfer.unitfiles import UnitFiles
-from wxcontroller.core.account import Account
+from wxcontroller.core.account import LARGEST_EPOCH, Account
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import sync
-from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
@@ -52,13 +52,17 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle says of itself: whose it is, and the options that were stored with the account."""
+    """What a bundle says of itself: whose it is, and the options that were stored with the account.
+
+    ``epoch`` is that in which it ran where it was exported; files of 2.3.0 and before have none, which is the first.
+    """
 
     name: AccountName
     parameters: dict[str, str]
     version: str
     exported: int
     media: bool
+    epoch: int = 1
 
     def as_json(self) -> JsonObject:
         return {
@@ -68,6 +72,7 @@ class Manifest:
             "version": self.version,
             "exported": self.exported,
             "media": self.media,
+            "epoch": self.epoch,
         }
 
 
@@ -90,7 +95,7 @@ def pack(
 ) -> Packed:
     """Write an account's bundle. Raises OSError, and WxError for a file that changes meanwhile."""
     instance, packed = account.name.instance, Packed()
-    manifest = Manifest(account.name, dict(account.parameters), __version__, now, media)
+    manifest = Manifest(account.name, dict(account.parameters), __version__, now, media, account.epoch)
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
         _add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
         if override := _small(paths.override_file(instance)):
@@ -253,6 +258,7 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
         text(told.get("version")),
         exported if isinstance(exported, int) else 0,
         told.get("media") is True,
+        min(max(1, integer(told.get("epoch"))), LARGEST_EPOCH - 1),
     )
 
 

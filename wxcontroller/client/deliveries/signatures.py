@@ -34,13 +34,14 @@ def signatures(secrets: Sequence[str], delivery_id: str, timestamp: str, body: b
 
 
 def report_headers(
-    secrets: Sequence[str], delivery_id: str, sequence: int, attempt: int, body: bytes | bytearray
+    secrets: Sequence[str], delivery_id: str, sequence: int, epoch: int, attempt: int, body: bytes | bytearray
 ) -> dict[str, str]:
     """Return the headers of a report: which one it is, and signatures by all ``secrets``."""
     timestamp = str(int(time.time()))
     found = {
         "X-Wx-Delivery": delivery_id,
         "X-Wx-Sequence": str(sequence),
+        "X-Wx-Epoch": str(epoch),
         "X-Wx-Timestamp": timestamp,
         "X-Wx-Attempt": str(attempt),
     }

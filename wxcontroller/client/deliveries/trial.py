@@ -43,10 +43,10 @@ class Trial:
         }
 
 
-async def try_webhook(receiver: Receiver, policy: Policy, account: str) -> Trial:
+async def try_webhook(receiver: Receiver, policy: Policy, account: str, epoch: int) -> Trial:
     """Post a test event. Raises nothing for what the receiver or the network does."""
     body = to_bytes(reports.event(TEST_EVENT, account))
-    headers = report_headers(receiver.secrets, f"test-{secrets.token_hex(8)}", 0, 1, body)
+    headers = report_headers(receiver.secrets, f"test-{secrets.token_hex(8)}", 0, epoch, 1, body)
     began = time.monotonic()
     status = 0
     try:

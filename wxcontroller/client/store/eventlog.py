@@ -80,9 +80,16 @@ def _is_received(report: JsonObject) -> bool:
 
 
 class EventLog:
-    """The log in ``path``. Writing never waits; ``settled`` does. Reading sees what is on disk."""
+    """The log in ``path``. Writing never waits; ``settled`` does. Reading sees what is on disk.
 
-    def __init__(self, path: Path, vitals: Vitals | None = None, read_seconds: float = LOG_READ_SECONDS) -> None:
+    ``epoch`` is the account's, and stands with each event from now on.
+    """
+
+    def __init__(
+        self, path: Path, vitals: Vitals | None = None, read_seconds: float = LOG_READ_SECONDS, epoch: int = 1
+    ) -> None:
+        self.epoch = epoch
+        self._earlier: asyncio.Future[int] | None = None
         self._database = Database(path, SCHEMA, self._look, vitals, read_seconds, self._known)
         self._news = asyncio.Event()
         self._ahead: _Ahead | None = None
@@ -91,7 +98,7 @@ class EventLog:
 
     def open(self) -> None:
         self._database.open()
-        self._leave(lambda _: None)  # as soon as it is open, its counts are known
+        self._earlier = self.write(tables.latest_epoch)  # also: as soon as it is open, its counts are known
 
     async def close(self, seconds: float) -> None:
         """Write what is left; see Database.close. Whoever follows the log learns that it has ended."""
@@ -129,7 +136,7 @@ class EventLog:
         indexed = history.indexed(report)
 
         def work(db: sqlite3.Connection) -> None:
-            seq = tables.insert(db, kind, key, body, state, media, source)
+            seq = tables.insert(db, kind, key, body, state, media, source, self.epoch)
             history.add(db, seq, indexed)
             if seq and received:
                 tables.note_message(db, Moved.RECEIVED)
@@ -148,7 +155,7 @@ class EventLog:
         kind, body, indexed = type_of(report), to_bytes(report), history.indexed(report, verdict)
 
         def insert(db: sqlite3.Connection) -> int:
-            seq = tables.insert(db, kind, "", body, state, media)
+            seq = tables.insert(db, kind, "", body, state, media, epoch=self.epoch)
             history.add(db, seq, indexed)
             return seq
 
@@ -161,7 +168,9 @@ class EventLog:
         received = _is_received(report)
 
         def work(db: sqlite3.Connection) -> None:
-            place.seq = tables.insert(db, place.kind, key, place.body, EntryState.HELD, source=wanted)
+            place.seq = tables.insert(
+                db, place.kind, key, place.body, EntryState.HELD, source=wanted, epoch=self.epoch
+            )
             history.add(db, place.seq, place.indexed)
             if place.seq and received:
                 tables.note_message(db, Moved.RECEIVED)
@@ -176,7 +185,7 @@ class EventLog:
 
         def work(db: sqlite3.Connection) -> None:
             if place.seq and not tables.fill(db, place.seq, body, state, media) and place.body:
-                seq = tables.insert(db, place.kind, place.key, body or place.body, state, media)
+                seq = tables.insert(db, place.kind, place.key, body or place.body, state, media, epoch=self.epoch)
                 history.add(db, seq, place.indexed)
 
         self._leave(work)
@@ -221,6 +230,10 @@ class EventLog:
     def acknowledge(self, where: Selection) -> "asyncio.Future[int]":
         """Note that somebody knows of dead letters. Gives how many were not acknowledged before."""
         return self.write(lambda db: tables.acknowledge(db, where))
+
+    async def is_first_of_epoch(self) -> bool:
+        """Return whether earlier processes ran the account, and none of them in its present epoch."""
+        return self._earlier is not None and 0 < await asyncio.shield(self._earlier) < self.epoch
 
     async def held(self) -> list[Held]:
         """Return what an earlier process left held. Ask before anything is held in this one."""

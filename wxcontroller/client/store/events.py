@@ -63,6 +63,8 @@ ACKNOWLEDGED = """
     ALTER TABLE events ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX events_unacknowledged ON events (settled_at) WHERE state = 'dead' AND acknowledged = 0
     """
+# The account's epoch when the event was stored: it keeps it when it moves to another host undelivered.
+EPOCHS = "ALTER TABLE events ADD COLUMN epoch INTEGER NOT NULL DEFAULT 1"
 _UNACKNOWLEDGED = "state = 'dead' AND acknowledged = 0"  # as in the index
 # They are counted after each commit: more than these are as many as there are dead letters.
 _COUNTED = 1000
@@ -70,7 +72,7 @@ _RETRYING = "state = 'pending' AND aside != ''"  # as in the index, which is not
 _COLUMNS = (
     "seq, stamp, time, type, state, attempts, replayed, aside, next_at, error, status, settled_at, size, media, "
     # The length of a blob is known without reading it.
-    "CASE WHEN length(body) <= ? THEN body ELSE x'' END"
+    "epoch, CASE WHEN length(body) <= ? THEN body ELSE x'' END"
 )
 ANY_SIZE = 1 << 40
 # The source of an entry that nobody wrote: joined, removed, red packet. In a private chat its report does not tell.
@@ -115,7 +117,7 @@ class Entry:
     since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never goes back when the clock does.
     ``status`` is the receiver's last HTTP status, 0 for none. Of all ``attempts`` so many as ``replayed`` were made
     before it was replayed or moved aside last. ``aside`` is its kind when it is in the retry lane, else "".
-    ``body`` is empty when it is larger than was asked for.
+    ``epoch`` is the account's when it was stored. ``body`` is empty when it is larger than was asked for.
     """
 
     id: str
@@ -133,6 +135,7 @@ class Entry:
     settled_at: float
     size: int
     media: str
+    epoch: int
     body: bytes
 
     @property
@@ -244,16 +247,23 @@ def insert(
     state: EntryState,
     media: str = "",
     source: str = "",
+    epoch: int = 1,
 ) -> int:
     """Add an entry and return its sequence; 0 when one with this ``key`` is there already."""
     now = time.time()
     done = db.execute(
-        "INSERT INTO events (stamp, time, type, key, body, size, media, source, state) "
-        "VALUES (MAX(?, COALESCE((SELECT MAX(stamp) FROM events), 0)), ?, ?, ?, ?, ?, ?, ?, ?) "
+        "INSERT INTO events (stamp, time, type, key, body, size, media, source, state, epoch) "
+        "VALUES (MAX(?, COALESCE((SELECT MAX(stamp) FROM events), 0)), ?, ?, ?, ?, ?, ?, ?, ?, ?) "
         "ON CONFLICT (key) DO NOTHING",
-        (int(now * 1e6), now, kind, key or None, body, len(body), media, source, state),
+        (int(now * 1e6), now, kind, key or None, body, len(body), media, source, state, epoch),
     )
     return done.lastrowid or 0 if done.rowcount > 0 else 0
+
+
+def latest_epoch(db: sqlite3.Connection) -> int:
+    """Return the epoch of the last event, 0 when there is none."""
+    found = db.execute("SELECT epoch FROM events ORDER BY seq DESC LIMIT 1").fetchone()
+    return as_int(found[0]) if found else 0
 
 
 def message(db: sqlite3.Connection, identifier: str) -> bytes:
@@ -574,7 +584,7 @@ def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which:
 def _entry(name: str, row: tuple[object, ...]) -> Entry:
     """Return an entry as it is in a row, or what is left of it when the file is damaged."""
     seq, stamp, when, kind, state, attempts, replayed, aside, next_at, error, status, settled_at, *rest = row
-    size, media, body = rest
+    size, media, epoch, body = rest
     return Entry(
         id=f"{name}-{seq}",
         seq=as_int(seq),
@@ -591,5 +601,6 @@ def _entry(name: str, row: tuple[object, ...]) -> Entry:
         settled_at=as_float(settled_at),
         size=as_int(size),
         media=str(media),
+        epoch=as_int(epoch),
         body=as_bytes(body),
     )

@@ -100,4 +100,5 @@ SCHEMA = (
     _CONSUMERS,
     _URGENT,
     history.SCHEMA,
+    events.EPOCHS,
 )

@@ -94,6 +94,7 @@ class Events:
         return {
             "id": entry.id,
             "seq": entry.seq,
+            "epoch": entry.epoch,
             "stamp": entry.stamp,
             "account": self._account,
             "time": round(entry.time, 3),

@@ -35,7 +35,7 @@ class Trials:
             )
         async with self._turn:
             name = parts.config.name.name
-            trial = await try_webhook(parts.delivery.receiver, policy_of(parts.config, ()), name)
+            trial = await try_webhook(parts.delivery.receiver, policy_of(parts.config, ()), name, parts.config.epoch)
         return json_answer({"account": name, **trial.as_json()})
 
     async def proxy(self, request: web.Request) -> web.StreamResponse:

@@ -15,6 +15,7 @@ from wxcontroller.controller.v1.calls import IGNORED, NAME, PASSED_ON, RoutedCal
 from wxcontroller.controller.v1.newer import pass_on_newer
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
+from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.messages import N_, Text, text_fields
@@ -47,19 +48,27 @@ async def one_account(request: web.Request) -> web.Response:
 
 
 async def add(request: web.Request) -> web.Response:
-    """POST /v1/accounts ``{"name": …, "options": {…}}``: registers an account, which does not run yet; 201."""
+    """POST /v1/accounts ``{"name": …, "options": {…}}``: registers an account, which does not run yet; 201.
+
+    ``epoch`` is that of an account that has run on another host.
+    """
     accounts = context(request).accounts
     body = await json_object(request, 'send {"name": "alice", "options": {"post_api": "http://…"}}')
-    if unknown := sorted(body.keys() - {"name", "options"}):
-        raise BadRequest(N_("unknown key {unknown}"), N_("name and options are known"), unknown=unknown[0][:64])
+    if unknown := sorted(body.keys() - {"name", "options", "epoch"}):
+        raise BadRequest(
+            N_("unknown key {unknown}"), N_("name, options and epoch are known"), unknown=unknown[0][:64]
+        )
     name = parse_name(text(body.get("name")))
     hold_to_accounts(request, name.name)
     options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
+    epoch = body.get("epoch", 1)
+    if isinstance(epoch, bool) or not isinstance(epoch, int) or not 1 <= epoch <= LARGEST_EPOCH:
+        raise BadRequest(N_("epoch is not a number from 1 on"), N_("leave it out for a new account"))
     given = texts(options)
     checked = check_options(given.items())
-    view = await accounts.add(name, checked.given, given)
+    view = await accounts.add(name, checked.given, given, epoch)
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
     return json_response({**account_json(view), **ignored}, 201)
 
@@ -181,7 +190,14 @@ CALLS = (
         "add one, without a start",
         both(ref("Account"), IGNORED),
         (409,),
-        body=record({"name": TEXT, "options": ref("Options")}, ("options",)),
+        body=record(
+            {
+                "name": TEXT,
+                "options": ref("Options"),
+                "epoch": {"type": "integer", "minimum": 1, "maximum": LARGEST_EPOCH},
+            },
+            ("options", "epoch"),
+        ),
         status=201,
     ),
     call(

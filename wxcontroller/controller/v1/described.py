@@ -107,6 +107,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             **dict.fromkeys(("name", "instance", "unit", "driver", "unit_sub"), TEXT),
             **texts("status", "reason"),
+            "epoch": WHOLE,
             "desired": word(*(desired.value for desired in Desired)),
             "unit_state": word(*(state.value for state in UnitState)),
             "login_state": _STATES,

@@ -7,6 +7,7 @@ from wxcontroller.core.states import LoginState, UnitState
 _LOGGING_IN = (Condition.INIT, Condition.LOADING, Condition.UPDATING)
 # drivers.base.EndReason: another account of this host has this WeChat user.
 _TAKEN = "taken"
+_ELSEWHERE = "elsewhere"
 # The words of programs that are not ours. Their "stop" is a process that does nothing any more.
 _BY_WORD = {
     "init": LoginState.INIT,
@@ -150,6 +151,8 @@ def parked(facts: Facts, condition: Condition) -> Issue | None:
     advice = N_("fix the cause, then start it again: {start}")
     if facts.client.ended == _TAKEN:
         advice = N_("use one account for each WeChat user: remove the other account, then start this one: {start}")
+    if facts.client.ended == _ELSEWHERE:
+        advice = N_("make sure that it is stopped on its former host, then start it again: {start}")
     remedy = Text(advice, start=facts.wxctl("start"))
     return _issue(facts, Code.PARKED, Severity.ERROR, headline, remedy)
 
