@@ -1,10 +1,13 @@
-"""What pyproject.toml can't say: the page's catalogs are compiled into the package, by the msgfmt of gettext."""
+"""What pyproject.toml can't say: the catalogs are compiled into the package."""
 
-import subprocess
+import sys
 from pathlib import Path
 
 from setuptools import setup
 from setuptools.command.build_py import build_py
+
+sys.path.insert(0, str(Path(__file__).parent))  # pip does not look for modules here
+from catalogs import PACKAGE, compile_catalogs
 
 
 class WithCatalogs(build_py):
@@ -12,10 +15,7 @@ class WithCatalogs(build_py):
 
     def run(self) -> None:
         super().run()
-        for source in sorted(Path("wxcontroller").rglob("locale/*/LC_MESSAGES/*.po")):
-            target = Path(self.build_lib) / source.with_suffix(".mo")
-            target.parent.mkdir(parents=True, exist_ok=True)
-            subprocess.run(["msgfmt", "--check", "-o", target, source], check=True)
+        compile_catalogs(Path(self.build_lib) / PACKAGE)
 
 
 setup(cmdclass={"build_py": WithCatalogs})

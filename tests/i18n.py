@@ -4,17 +4,17 @@ xgettext reads templates from Python and JavaScript. What it cannot read, becaus
 from the program itself: help of wxctl, descriptions of the API, meanings of options, states.
 """
 
-import os
 import re
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import jinja2
 
+from catalogs import JAVASCRIPT, PYTHON, compile_catalogs, extracted, output
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.language import texts
 from wxcontroller.controller.page.api import meanings
@@ -29,10 +29,7 @@ PACKAGE = LOCALE.parent
 PHONE = PACKAGE / "sandbox/page"
 CATALOGS = sorted(LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
 _PYTHON = (
-    "N_:1",
-    "NP_:1,2",
-    "Text:1",
-    "Text:1,2",
+    *PYTHON,
     "say:1",
     "say:1,2",
     "tell:1",
@@ -41,7 +38,6 @@ _PYTHON = (
     "warn:1",
     "fail:1",
 )
-_PLURAL = re.compile(r'msgid ((?:".*"\n)+)msgid_plural ((?:".*"\n)+)msgstr\[0\] ""\nmsgstr\[1\] ""\n')
 _HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
 # systemd's words for a unit's finer state that people meet.
 _SUBSTATES = ("dead", "running", "exited", "failed", "auto-restart", "start", "start-pre")
@@ -54,16 +50,16 @@ def template() -> str:
     python = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts]
     scripts = [*PACKAGE.glob("controller/page/static/*.js"), *PHONE.glob("*.js")]
     pots = [
-        _PLURAL.sub(_with_plural, _extracted("Python", python, _PYTHON)),
-        _extracted("JavaScript", scripts, ("t:1", "t:1,3")),
-        _extracted("Python", Path(click.__file__).parent.glob("*.py"), ("_:1", "gettext:1", "ngettext:1,2")),
+        extracted("Python", python, _PYTHON),
+        extracted("JavaScript", scripts, JAVASCRIPT),
+        extracted("Python", Path(click.__file__).parent.glob("*.py"), ("_:1", "gettext:1", "ngettext:1,2")),
         _HEAD + "".join(f'\nmsgid {_quoted(text)}\nmsgstr ""\n' for text in sorted(set(_tables()))),
     ]
     with tempfile.TemporaryDirectory() as directory:
         files = [Path(directory, f"{number}.pot") for number in range(len(pots))]
         for file, pot in zip(files, pots, strict=True):
             file.write_text(pot, encoding="utf-8")
-        return _output("msgcat", "--use-first", "--sort-output", "--no-wrap", "--no-location", *files)
+        return output("msgcat", "--use-first", "--sort-output", "--no-wrap", "--no-location", *files)
 
 
 def _tables() -> Iterator[str]:
@@ -81,37 +77,14 @@ def _tables() -> Iterator[str]:
     yield from (*_SUBSTATES, *_DELIVERY_WORDS, *_ORIGINS)
 
 
-def _extracted(language: str, files: Iterable[Path], keywords: Iterable[str]) -> str:
-    options = ("--from-code=UTF-8", "--no-location", "--no-wrap", f"--language={language}", "--keyword")
-    pot = _output("xgettext", *options, *(f"--keyword={word}" for word in keywords), "-o", "-", *sorted(files))
-    # A percent sign is only that; braces are checked.
-    pot = re.sub(
-        r"^#, .*", lambda line: re.sub(r", (python|javascript)-format", "", line[0]), pot, flags=re.MULTILINE
-    )
-    return pot.replace("charset=CHARSET", "charset=UTF-8")
-
-
-def _with_plural(entry: re.Match[str]) -> str:
-    """Keep a plural form that has the values of its singular: xgettext takes any literal argument for one."""
-    singular, plural = (set(re.findall(r"\{\w+", text)) for text in entry.groups())
-    return entry[0] if singular == plural or not singular else f'msgid {entry[1]}msgstr ""\n'
-
-
 def _quoted(text: str) -> str:
     escaped = text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n").replace("\b", "\\b")
     return f'"{escaped}"'
 
 
-def _output(*command: str | Path) -> str:
-    return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
-
-
 def compiled() -> None:
     """Compile the catalogs beside their sources, as the package's build does."""
-    for path in CATALOGS:
-        made = path.with_suffix(f".{os.getpid()}.mo")  # tests side by side read the one that is replaced
-        subprocess.run(["msgfmt", "--check", "-o", made, path], check=True)
-        made.replace(path.with_suffix(".mo"))
+    compile_catalogs()
 
 
 def main() -> None:
@@ -122,7 +95,7 @@ def main() -> None:
             merge = ("msgmerge", "--quiet", "--update", "--backup=none", "--no-fuzzy-matching", "--no-wrap")
             subprocess.run([*merge, path, pot.name], check=True)
             subprocess.run(["msgattrib", "--no-obsolete", "--no-wrap", "-o", path, path], check=True)
-            missing = _output("msgattrib", "--untranslated", "--no-wrap", path)
+            missing = output("msgattrib", "--untranslated", "--no-wrap", path)
             found = re.findall(r'^msgid (".+")$', missing, re.MULTILINE)
             sys.stdout.write(f"{path.parts[-3]}: {len(found)} texts are shown in English:\n")
             sys.stdout.writelines(f"  {text}\n" for text in found)

@@ -69,9 +69,7 @@ class Server:
 
 
 async def _messages(_: web.Request) -> web.Response:
-    return web.Response(
-        text="export default {}; export const meanings = {}, said = [];", content_type="text/javascript"
-    )
+    return web.Response(text="export default {};", content_type="text/javascript")
 
 
 @pytest.fixture

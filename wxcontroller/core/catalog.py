@@ -35,12 +35,14 @@ def language_here() -> str:
     return Path(found).parents[1].name.replace("_", "-") if found else LANGUAGES[0]
 
 
-def entries(language: str) -> Mapping[str, str]:
-    """Return a language's translations by their English, for the dashboard; of plural forms the first.
+def entries(language: str, part: str = DOMAIN) -> Mapping[str, str]:
+    """Return a language's translations by their English, for scripts; of plural forms the first.
+
+    ``part`` is one of those that setup.py compiles: of everything, or less.
 
     Read from the compiled file, as gettext's manual describes it (MO Files): gettext looks up single texts only.
     """
-    path = gettext.find(DOMAIN, LOCALE, [language.replace("-", "_")])
+    path = gettext.find(part, LOCALE, [language.replace("-", "_")])
     if path is None:
         return {}
     content = Path(path).read_bytes()

@@ -100,6 +100,26 @@ async def test_the_language_is_the_readers(host: Machine, headers: dict[str, str
     assert f"messages-{language}.js" in text
 
 
+async def test_another_language_makes_the_page_little_heavier(host: Machine) -> None:
+    """It transfers its own texts and those that accounts usually show; others are there when an answer has one."""
+
+    async def weight(language: str) -> int:
+        headers = {"Accept-Language": language}
+        text = await page(host, headers)
+        packed = len(gzip.compress(text.encode()))
+        for address in set(re.findall(r'"(page/[0-9a-f]{16}/[\w.-]+\.(?:js|css))"', text)):
+            async with host.http.get(f"/{address}", headers={"Accept-Encoding": "gzip"}) as answer:
+                packed += int(answer.headers["Content-Length"])
+        return packed
+
+    assert await weight("zh-CN") < 1.4 * await weight("en")
+    [digest] = set(re.findall(r"page/([0-9a-f]+)/", await page(host)))
+    async with host.http.get(f"/page/{digest}/answers-zh-CN.js") as answer:
+        content = await answer.text()
+    assert "没有账号 {given}" in content  # of an answer
+    assert "this is not an account exported by wxctl" not in content
+
+
 async def test_the_colours_are_those_chosen(host: Machine) -> None:
     assert 'data-theme="auto"' in await page(host)
     assert 'data-theme="dark"' in await page(host, {"Cookie": "wx-theme=dark"})

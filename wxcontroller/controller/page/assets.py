@@ -4,7 +4,7 @@ import gzip
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.resources import files
 
@@ -38,14 +38,16 @@ def served(content: bytes, kind: str) -> Served:
 
 
 class Bundle:
-    """All assets by file name, with the messages of each language as ``messages-LANGUAGE.js``."""
+    """All assets by file name, with the translations of each language as ``messages-LANGUAGE.js`` and the like."""
 
     def __init__(self, languages: Iterable[str]) -> None:
         contents: dict[str, bytes] = {}
         for entry in files(__package__ or "").joinpath("static").iterdir():
             contents[entry.name] = entry.read_bytes()
         for language in languages:
-            contents[f"messages-{language}.js"] = _messages(language)
+            for name, words in _translations(language):
+                text = json.dumps(words, ensure_ascii=False, indent=0)
+                contents[f"{name}-{language}.js"] = f"export default {text};\n".encode()
         self.files: Mapping[str, Served] = {
             name: served(content, _KINDS[name.rpartition(".")[2]]) for name, content in sorted(contents.items())
         }
@@ -63,11 +65,10 @@ class Bundle:
         return found
 
 
-def _messages(language: str) -> bytes:
-    """Return a module with all translations, and what options mean."""
-    translated = entries(language)
-    meanings = {option.name: translated.get(option.meaning, option.meaning) for option in OPTIONS.values()}
-    return (
-        f"export default {json.dumps(translated, ensure_ascii=False, indent=0)};\n"
-        f"export const meanings = {json.dumps(meanings, ensure_ascii=False, indent=0)};\n"
-    ).encode()
+def _translations(language: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+    """Yield what the scripts load in a language, by name; options' meanings and rare answers only when needed."""
+    known, answers = entries(language, "page"), entries(language, "answers")
+    yield "messages", known
+    yield "answers", {text: words for text, words in answers.items() if text not in known}
+    everything = entries(language)
+    yield "meanings", {option.name: everything.get(option.meaning, option.meaning) for option in OPTIONS.values()}

@@ -1,6 +1,6 @@
 // The one way to the controller: calls and streams, failures as Problems, and a sign-in where a token is needed.
 
-import { t, textOf } from "./i18n.js";
+import { parsed, t, textOf } from "./i18n.js";
 
 // In this tab's storage and not in a cookie: cookies go to every port of a host, and behind another one may be a
 // program that should not have it. Never in an address.
@@ -47,9 +47,10 @@ export const pathOf = (name, rest = "") => `v1/accounts/${encodeURIComponent(nam
 
 // options: json or form (an object) as the body, or a body as fetch takes it; headers, signal.
 export async function call(method, path, options = {}) {
-  const response = await request(method, path, options);
-  return response.json().catch(() => ({}));
+  return answerOf(await request(method, path, options));
 }
+
+const answerOf = (response) => response.text().then(parsed).catch(() => ({}));
 
 export async function picture(path, signal) {
   return (await request("GET", path, { signal })).blob();
@@ -75,7 +76,7 @@ export async function* stream(path, { signal, lastId } = {}) {
         else if (name === "data") event.data += content;
         else if (name === "id") event.id = content;
       }
-      if (event.data) yield { ...event, data: JSON.parse(event.data) };
+      if (event.data) yield { ...event, data: await parsed(event.data) };
     }
   }
 }
@@ -137,7 +138,7 @@ async function ask(refused) {
 }
 
 async function problemOf(response) {
-  const answer = await response.json().catch(() => ({}));
+  const answer = await answerOf(response);
   const error = answer.error ?? {};
   const { status } = response;
   const message = textOf(error, "message") || (answer.status ?? t("The controller answered {status}.", { status }));

@@ -1,10 +1,24 @@
 // Texts in the reader's language. The English template is the key; what the catalog lacks stays English.
 
 export const language = document.documentElement.lang;
-const { default: messages, meanings } = await import(`./messages-${language}.js`);
+const load = async (name) => (await import(`./${name}-${language}.js`)).default;
+const messages = Object.assign(Object.create(null), await load("messages"));
 
 // What each option means, by its name.
-export { meanings };
+export const meanings = () => load("meanings");
+
+const TEMPLATE = /"template": ?("(?:[^"\\]|\\.)*")/g;
+let complete = language === "en"; // where the texts are the keys
+
+// Returns what JSON says, once its texts can be shown: what accounts usually say comes with the page's own texts, the
+// other ones of the API when one of them is there.
+export async function parsed(json) {
+  if (!complete && [...json.matchAll(TEMPLATE)].some(([, text]) => !(JSON.parse(text) in messages))) {
+    complete = true;
+    Object.assign(messages, await load("answers").catch(() => ({}))); // English is better than nothing
+  }
+  return JSON.parse(json);
+}
 
 // Puts the value of each {name} in: as text, never as markup. Values are not translated.
 // `plural` is the English template for any number `n` but one.

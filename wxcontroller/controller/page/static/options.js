@@ -30,6 +30,7 @@ export function optionsTab(name) {
   const ending = new AbortController();
   const { signal } = ending;
   let found = {};
+  let about = {};
   let waiting = new Set();
   let editing = null;
 
@@ -59,7 +60,7 @@ export function optionsTab(name) {
     if (waits) current.append(h("span", { className: "state attention" }, t("after a restart:"), " ", shown(value)));
     current.append(h("small", {}, (ORIGINS[from] ?? (() => from))()));
     const row = h("div", waits ? { "data-waits": option } : {}, h("dt", {}, option), current);
-    row.append(h("dd", { className: "meaning" }, sentence(meanings[option] ?? "")));
+    row.append(h("dd", { className: "meaning" }, sentence(about[option] ?? "")));
     const buttons = h("dd", { className: "buttons-row" });
     if (may("control") && from !== CREDENTIAL) buttons.append(editButton(option, row));
     const trial = may("control") && trialOf(name, option, signal);
@@ -139,7 +140,8 @@ export function optionsTab(name) {
 
   async function load(quiet = false) {
     try {
-      const answer = await call("GET", pathOf(name, "options"), { signal });
+      const [answer, words] = await Promise.all([call("GET", pathOf(name, "options"), { signal }), meanings()]);
+      about = words;
       found = answer.options;
       waiting = new Set(answer.waiting);
       show();

@@ -1,0 +1,84 @@
+"""Compile the catalogs of messages, by the tools of gettext: for setup.py, and for tests.
+
+Beside the catalog of everything, wxcontroller.mo, each language gets two parts of it for the dashboard, which would
+otherwise load the texts of wxctl and of the API reference, too:
+
+- page.mo: what its scripts say, and what the list shows of accounts (conditions, progress of a login, why it fails).
+- answers.mo: all texts of the API. The page loads those when an answer has one that is not in the first part.
+
+Which module a text is from is found out by xgettext here, and not kept in the catalogs: a text that moves is no
+change of its translation.
+"""
+
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterable
+from pathlib import Path
+
+PACKAGE = Path("wxcontroller")
+# Keywords of xgettext: the calls that have a text, and which argument it is.
+PYTHON = ("N_:1", "NP_:1,2", "Text:1", "Text:1,2")
+JAVASCRIPT = ("t:1", "t:1,3")
+_OF_ACCOUNTS = ("core/condition/*.py", "drivers/**/*.py", "client/session.py")
+_OF_ANSWERS = tuple(f"{area}/**/*.py" for area in ("core", "openwx", "drivers", "client", "controller"))
+_PLURAL = re.compile(r'msgid ((?:".*"\n)+)msgid_plural ((?:".*"\n)+)msgstr\[0\] ""\nmsgstr\[1\] ""\n')
+
+
+def extracted(language: str, files: Iterable[Path], keywords: Iterable[str]) -> str:
+    """Return the .pot of the texts in sources."""
+    options = ("--from-code=UTF-8", "--no-location", "--no-wrap", f"--language={language}", "--keyword")
+    pot = output("xgettext", *options, *(f"--keyword={word}" for word in keywords), "-o", "-", *sorted(files))
+    # A percent sign is only that; braces are checked.
+    pot = re.sub(
+        r"^#, .*", lambda line: re.sub(r", (python|javascript)-format", "", line[0]), pot, flags=re.MULTILINE
+    )
+    return _PLURAL.sub(_with_plural, pot.replace("charset=CHARSET", "charset=UTF-8"))
+
+
+def _with_plural(entry: re.Match[str]) -> str:
+    """Keep a plural form that has the values of its singular: xgettext takes any literal argument for one."""
+    singular, plural = (set(re.findall(r"\{\w+", text)) for text in entry.groups())
+    return entry[0] if singular == plural or not singular else f'msgid {entry[1]}msgstr ""\n'
+
+
+def compile_catalogs(target: Path = PACKAGE) -> None:
+    """Write the .mo files of all languages below a root of the package."""
+    with tempfile.TemporaryDirectory() as directory:
+        parts = _parts(Path(directory))
+        for source in PACKAGE.glob("locale/*/LC_MESSAGES/*.po"):
+            place = target / source.parent.relative_to(PACKAGE)
+            place.mkdir(parents=True, exist_ok=True)
+            _compile(source.read_text(encoding="utf-8"), place / source.with_suffix(".mo").name)
+            for part in parts:
+                merged = output("msgmerge", "--quiet", "--no-fuzzy-matching", "-o", "-", source, part)
+                _compile(merged, place / f"{part.stem}.mo")
+
+
+def _parts(directory: Path) -> list[Path]:
+    """Write the templates of the parts."""
+
+    def written(name: str, pot: str) -> Path:
+        path = directory / f"{name}.pot"
+        path.write_text(pot, encoding="utf-8")
+        return path
+
+    def texts(places: Iterable[str]) -> str:
+        return extracted("Python", [path for place in places for path in PACKAGE.glob(place)], PYTHON)
+
+    scripts = PACKAGE.glob("controller/page/static/*.js")
+    both = written("scripts", extracted("JavaScript", scripts, JAVASCRIPT)), written("accounts", texts(_OF_ACCOUNTS))
+    return [written("page", output("msgcat", "--use-first", *both)), written("answers", texts(_OF_ANSWERS))]
+
+
+def _compile(catalog: str, path: Path) -> None:
+    made = path.with_suffix(f".{os.getpid()}.mo")  # tests side by side read the one that is replaced
+    command = ("msgfmt", "--check", "-o", made, "-")
+    subprocess.run(command, input=catalog, encoding="utf-8", check=True, stderr=subprocess.DEVNULL)
+    made.replace(path)
+
+
+def output(*command: str | Path) -> str:
+    """Return what a program prints."""
+    return subprocess.run(command, capture_output=True, text=True, check=True, encoding="utf-8").stdout
