@@ -15,7 +15,7 @@ from wxcontroller.core.states import LoginState
 from wxcontroller.drivers import base
 
 _OVER = "the session is over, and ids change with the next one"
-# WeChat ends the older of two sessions within 30 s (research/distributed.md, 6: iLink), the web at its next sync.
+# WeChat ends the older of two sessions at its next sync on the web, and within half a minute over iLink.
 CLAIM_SECONDS = 180.0
 
 
