@@ -4,13 +4,14 @@ import os
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.unit.cli.forked import run
 from tests.unit.cli.standin import Controller, controller
 
 ROOT = Path(__file__).parents[3]
@@ -39,16 +40,8 @@ class Wxctl:
         }
 
     def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [*self.command, *arguments],
-            cwd=self.directory,
-            env=self.variables,
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=PATIENCE,
-            check=False,
-        )
+        with tempfile.TemporaryDirectory() as place:
+            return run(arguments, self.variables, self.directory, stdin, Path(place))
 
 
 @pytest.fixture
