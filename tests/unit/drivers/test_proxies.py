@@ -13,14 +13,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from tests.unit.drivers.ilink_kit import Bench
 from tests.unit.drivers.kit import HURRY, Wechat, hurried
 from tests.unit.drivers.proxies import SmallProxy, certificate
 from tests.unit.drivers.test_media import arrived, draft, fetched, hold, written
-from wxcontroller.drivers.base import LoginStalled, Offline, Online, Upload
+from wxcontroller.drivers.base import LoginStalled, MessageArrived, Offline, Online, Upload
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox import compose, samples
+from wxcontroller.sandbox.contents import ContentItem
+from wxcontroller.sandbox.ilink import phone
+from wxcontroller.sandbox.ilink.items import ItemMedia
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, running
 from wxcontroller.sandbox.tls import make_ca, server_context
@@ -93,6 +97,31 @@ async def test_everything_of_a_session_goes_through(
     assert proxy.turned_away == 0
     assert world.violations() == []
     assert not any(secret in caplog.text for secret in (PASSWORD, WRITTEN[1], USER, WRITTEN[0]))
+
+
+@pytest.mark.parametrize("scheme", KINDS)
+async def test_everything_of_an_ilink_session_goes_through(real: Real, scheme: str) -> None:
+    real.wechat.sandbox.add_account()
+    wechat, content = Bench(real.wechat.sandbox, ""), bytes(range(256)) * 40
+    async with real.proxy(scheme, user=USER, password=PASSWORD).running() as proxy:
+        way = proxy.url(*WRITTEN)
+        async with wechat.drive(server="", proxy=way, ca_file=str(real.ca_file)) as drive:
+            await wechat.enter(drive)
+            await wechat.hear(drive, "through")
+            await drive.driver.send_text(wechat.peer, "back", "c1")
+            uploaded = await drive.driver.upload(written(real.for_proxy, "a.bin", content))
+            await drive.driver.send_media(wechat.peer, uploaded, "c2")
+            item = ContentItem("file", wechat.sandbox.contents.add(content), len(content), "b.bin")
+            phone.write_media(wechat.sandbox, wechat.account, ItemMedia(item, bytes(range(16))))
+            event = await drive.until(MessageArrived, lambda event: event.message.media is not None)
+            sink = io.BytesIO()
+            assert event.message.media is not None
+            await drive.driver.fetch(event.message.media, sink, 1 << 20)
+            assert sink.getvalue() == content
+    assert [each.kind for each in wechat.sent()] == ["text", "file"]
+    assert proxy.hosts == {"ilinkai.weixin.qq.com", "novac2c.cdn.weixin.qq.com"}
+    assert {port for _, port in proxy.asked} == {443}
+    assert proxy.turned_away == 0
 
 
 @pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
