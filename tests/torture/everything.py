@@ -55,6 +55,14 @@ def runs(given: argparse.Namespace) -> list[Run]:
                 ("--route", "ilink", "--runs", str(given.crashes // 8), "--pause", "0.02", "--seed", str(given.seed)),
             ),
         ),
+        (
+            given.crashes // 20,
+            Run(
+                "crashes on File Transfer",
+                "tests.torture.crashpoints",
+                ("--route", "filehelper", "--runs", str(given.crashes // 20), "--seed", str(given.seed)),
+            ),
+        ),
     )
     return [run for number, run in found if number > 0]
 
@@ -90,7 +98,7 @@ def main() -> int:
     print("\nSummary")
     for one in results:
         verdict = "good" if one.code == 0 else f"FAILED ({one.code})"
-        print(f"{one.run.name:16} {verdict:12} {one.seconds:6.0f} s  {one.last}")
+        print(f"{one.run.name:24} {verdict:12} {one.seconds:6.0f} s  {one.last}")
     return 0 if all(one.code == 0 for one in results) else 1
 
 
