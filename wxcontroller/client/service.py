@@ -36,6 +36,7 @@ from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.sends.drain import Drain
+from wxcontroller.client.sends.holding import Holding
 from wxcontroller.client.sends.idempotency import Requests
 from wxcontroller.client.sends.preparing import MediaPreparer
 from wxcontroller.client.sends.queue import SendQueue
@@ -151,9 +152,7 @@ class Client:
             SendBackoff(self.backoff),
             _WINDOW_TRIES if window else limits.send_tries,
             config.number("send_queue_max"),
-            windows_of(config, window),
-            config.seconds("hold_seconds"),
-            session.note_restricted,
+            Holding(windows_of(config, window), config.seconds("hold_seconds"), session.note_restricted),
         )
         logins = Logins(session, sends, driver.capabilities.lasting_ids, events)
         parts = Parts(

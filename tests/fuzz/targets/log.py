@@ -17,9 +17,10 @@ from wxcontroller.client.deliveries.bodies import prepare
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
 from wxcontroller.client.sends.model import Media, Part, Request, Send
 from wxcontroller.client.sends.pacer import Pacer
-from wxcontroller.client.store import events, sends
+from wxcontroller.client.store import events, expiry, sends
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import Entry, EntryState, RetentionLimits, Selection
+from wxcontroller.client.store.events import Entry, EntryState, Selection
+from wxcontroller.client.store.expiry import RetentionLimits
 from wxcontroller.client.store.media import (
     Way,
     media_from_json,
@@ -145,7 +146,7 @@ def _look(db: sqlite3.Connection) -> None:
     # And what is done to it.
     events.replay(db, Selection((EntryState.DEAD,)))
     with contextlib.suppress(sqlite3.IntegrityError):  # a size beyond all numbers; Keeping says so, and goes on
-        events.sweep(db, RetentionLimits(1.0, 1.0, 1.0, 10), 1e10)
+        expiry.sweep(db, RetentionLimits(1.0, 1.0, 1.0, 10), 1e10)
     sends.forget(db, 5.0, 0)
 
 

@@ -15,7 +15,8 @@ import pytest
 from tests.patience import PATIENCE
 from wxcontroller.client.store import consumers, writer
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import EntryState, RetentionLimits, Selection
+from wxcontroller.client.store.events import EntryState, Selection
+from wxcontroller.client.store.expiry import RetentionLimits
 from wxcontroller.core.jsontypes import JsonObject
 
 PENDING = Selection((EntryState.PENDING,))

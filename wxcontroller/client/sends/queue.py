@@ -9,7 +9,7 @@ client id: WeChat drops it if the first try had arrived after all.
   whose answer was lost is tried again first, while WeChat would still know its client id.
 - What can't be sent for ``keep_seconds``, because the account is stopped or not logged in, is reported as not sent.
 - Ids of people are those of one login: what was queued in another is reported as not sent.
-- On a route with a reply window (``windows``) a send that can't go now is held in its place until the person writes;
+- On a route with a reply window a send that can't go now is held in its place until the person writes (holding.py);
   each person has an order of their own, and nobody's window holds up anybody else.
 """
 
@@ -19,17 +19,16 @@ import logging
 import math
 import time
 from collections import Counter, OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from wxcontroller.client.sends import order
 from wxcontroller.client.sends.backoff import SendBackoff
+from wxcontroller.client.sends.holding import Holding, held_of
 from wxcontroller.client.sends.model import (
     FAILED,
     NOT_SENT,
     OTHER_ROUTE,
-    TAKEN,
     TOO_MANY_TODAY,
     Media,
     Outcome,
@@ -39,7 +38,6 @@ from wxcontroller.client.sends.model import (
     SendState,
     answer_of,
     failed_by,
-    held_answer,
     refused,
     sent_as,
     unknown,
@@ -47,12 +45,12 @@ from wxcontroller.client.sends.model import (
 from wxcontroller.client.sends.pacer import Pacer, today
 from wxcontroller.client.sends.preparing import BadMedia, MediaPreparer
 from wxcontroller.client.sends.sender import Sender
-from wxcontroller.client.sends.window import INTERIM_SECONDS, REMINDER, RESTRICTED_WORDS, Hold, Windows
+from wxcontroller.client.sends.window import Hold, Windows
 from wxcontroller.client.store.sends import Added, Left, SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import Tasks
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError, reason_of
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.model import MessageKind
@@ -66,9 +64,6 @@ _TOO_LATE = "it got no answer, and that was too long ago to try it again"
 _NO_WINDOW = "it got no answer, and the reply window does not allow to try it again"
 # A moment for more of what the person writes, before what is held goes out.
 _RELEASE_SECONDS = 1.0
-MOST_HELD = 500  # for one person
-MOST_HELD_BYTES = 50 << 20  # media of all that is held
-_STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
 _NOBODY = "the chat is not known (any more)"
 _OTHER_LOGIN = "the account has logged in again, and all ids have changed since"
 _REFUSALS = {_NOBODY: Refusal.NO_PEER, _OTHER_LOGIN: Refusal.OTHER_USER, OTHER_ROUTE: Refusal.OTHER_ROUTE}
@@ -90,9 +85,7 @@ class SendQueue:
     backoff: SendBackoff
     tries: int = DEFAULTS.send_tries
     most: int = MOST_WAITING
-    windows: Windows | None = None
-    hold_seconds: float = 0.0  # a send is held for a window so long, 0 for not at all
-    restricted: Callable[[int], None] = lambda _: None  # told how many people WeChat shows nothing that is sent
+    holding: Holding = field(default_factory=Holding)
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: Text = NOTHING  # why the last try failed, empty when it did not
@@ -101,8 +94,6 @@ class SendQueue:
     _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one that is being sent, in order
     _urgent: int = 0  # how many of them are urgent
     _ending: set[Send] = field(default_factory=set)  # have ended, and that is not stored yet
-    _writer: str = ""  # whose message has ended a silence: theirs goes first
-    _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
     _preparing: set[Media] = field(default_factory=set)
     _adding: int = 0
     _sending: Send | None = None
@@ -148,7 +139,12 @@ class SendQueue:
     @property
     def is_silent(self) -> bool:
         """Whether WeChat throttles the account on a route with reply windows: nothing may be asked of it."""
-        return self.windows is not None and self.windows.is_silent(time.time())
+        return self.holding.is_silent
+
+    @property
+    def windows(self) -> Windows | None:
+        """The reply windows, None on a route without."""
+        return self.holding.windows
 
     @property
     def in_flight(self) -> int:
@@ -228,23 +224,20 @@ class SendQueue:
 
     def heard(self, peer: str) -> None:
         """A person wrote: what is held for them goes out, in its order."""
-        if self.windows is None:
-            return
-        has_held = any(send.target == peer for send in self._held())
-        if has_held and self.is_silent:
-            self._writer = peer
-        self.windows.heard(peer, time.time(), has_held)
-        self.store.note_windows(self.windows.as_bytes())
-        if has_held:
-            self.pacer.sent(_RELEASE_SECONDS)
-        self._news.set()
+        if self.windows is not None:
+            if self.holding.heard(peer, self._waiting):
+                self.pacer.sent(_RELEASE_SECONDS)
+            self._note_windows()
 
     def logged_in_again(self) -> None:
         """A new login replaced the one before: people have to write before they can be sent to."""
         if self.windows is not None:
             self.windows.login_changed()
-            self.store.note_windows(self.windows.as_bytes())
-            self._news.set()
+            self._note_windows()
+
+    def _note_windows(self) -> None:
+        self.store.note_windows(self.holding.as_bytes)
+        self._news.set()
 
     async def cancel(self, client_id: str) -> bool:
         """Give up a send that waits; return whether there is one that can be given up."""
@@ -260,23 +253,7 @@ class SendQueue:
 
     def gauge(self) -> JsonObject:
         """Return what is told of the reply windows, nothing on a route without."""
-        if self.windows is None:
-            return {}
-        held: dict[str, list[float]] = {}
-        for send in self._held():
-            held.setdefault(send.target, []).append(send.queued_at)
-        gauge = self.windows.gauge(held, time.time())
-        since, sending = self._service.media_refused, obj(gauge["sending"])
-        sending |= {"media": "refused" if since else "allowed", "media_since": since or None}
-        return {**gauge, "sending": {**sending, "revived": self._service.revived}}
-
-    def _untried(self) -> Iterator[Send]:
-        """Return the sends that WeChat can't have."""
-        tried = (send for send in self._waiting if not send.unsure and not send.marked)
-        return (send for send in tried if send.state is not SendState.SENDING)
-
-    def _held(self) -> Iterator[Send]:
-        return (send for send in self._waiting if send.state is SendState.HELD)
+        return self.holding.gauge(held_of(self._waiting), self._service)
 
     def login(self, own: str) -> None:
         """Sends can go out: one is logged in, with this id."""
@@ -310,15 +287,12 @@ class SendQueue:
             send.client_id = send.client_id or self.sender.driver.new_client_id()
             send.request = request.key if request else ""
             send.attempts_left = self.tries
-            if self.windows is not None:
-                longest = self.hold_seconds if send.hold is None else send.hold
-                longest = min(longest, INTERIM_SECONDS) if send.interim else longest
-                send.hold_until = send.queued_at + longest if longest else 0.0
+            self.holding.limit(send)
 
     def _goes_at_once(self, send: Send) -> bool:
         """Whether a message is handed to WeChat as soon as it is stored."""
         idle = not self._waiting and not self._adding
-        may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal and not self._why_held(send)
+        may = idle and self.pacer.pause() <= 0 and not self.pacer.refusal and not self.holding.why(send)
         return may and not self._blocked and send.login == self._login and send.media is None
 
     def _mark(self, send: Send) -> None:
@@ -326,17 +300,7 @@ class SendQueue:
         send.tried = send.tried or time.time()
         send.attempts_left -= 1
         self.pacer.count()
-        if self.windows is not None:
-            self.windows.attempted(send.target, time.time(), send.unsure)
-
-    @property
-    def _windows_kept(self) -> bytes:
-        return self.windows.as_bytes() if self.windows is not None else b""
-
-    def _why_held(self, send: Send) -> Hold | None:
-        if self.windows is None:
-            return None
-        return self.windows.hold(send.target, send.interim, time.time(), send.reminder)
+        self.holding.attempted(send)
 
     def _placed(self, sends: Sequence[Send], stored: "asyncio.Future[Added]") -> None:
         self._adding -= len(sends)
@@ -420,82 +384,27 @@ class SendQueue:
 
     def _next(self) -> Send | None:
         ready = (send for send in self._waiting if send.ready)
-        if self.windows is None:
-            # Of thousands that wait mostly none is urgent.
-            return order.first(ready) if self._urgent else next(ready, None)
-        found = order.following(ready, self.windows, time.time(), self._writer)
-        if found is not None and found.target != self._writer:
-            self._writer = ""
-        return found
+        # Of thousands that wait mostly none is urgent.
+        return next(ready, None) if self.windows is None and not self._urgent else self.holding.following(ready)
 
     async def _look_at_windows(self) -> None:
-        """Hold what can't go now, and let go what can."""
+        """Hold what can't go now, let go what can, and ask people to write whose windows end."""
         if self.windows is None:
             return
-        now = time.time()
-        if blocked := self._blocked:
-            places: Counter[str] = Counter()
-            for send in list(self._untried()):
-                places[send.target] += 1
-                await self._hold(send, blocked, places[send.target], now)
-            return
-        for found in list(order.held(self._waiting, self.windows, now)):
-            if isinstance(found, order.HeldSend):
-                await self._hold(found.send, found.why, found.place, now)
-            else:
-                found.state, found.held = SendState.WAITING, ""
-        self._remind(self.windows, now)
-
-    def _remind(self, windows: Windows, now: float) -> None:
-        """Ask people to write whose windows have one send left."""
-        waiting = {send.target for send in self._held() if not send.interim}
-        for peer in windows.peers if windows.reminder else ():
-            if peer not in self._reminding and windows.needs_reminder(peer, peer in waiting, now):
-                self._reminding.add(peer)
-                # One that can't go now is not wanted later.
-                send = Send(peer, False, REMINDER, origin="reminder", reminder=True, hold=0.0)
-                send.answer.add_done_callback(partial(self._reminded, peer))
-                self.place([send]).add_done_callback(partial(self._reminder_stored, peer))
-
-    def _reminded(self, peer: str, _: object) -> None:
-        self._reminding.discard(peer)
+        for send, outcome in self.holding.review([*self._waiting], self._blocked):
+            await self._finish(send, outcome)
+        if not self._blocked:
+            for send in self.holding.reminders(held_of(self._waiting)):
+                self.place([send]).add_done_callback(partial(self._reminder_stored, send.target))
 
     def _reminder_stored(self, peer: str, stored: "asyncio.Future[Added]") -> None:
         if stored.cancelled() or stored.exception():
-            self._reminding.discard(peer)
-
-    async def _hold(self, send: Send, why: Hold, place: int, now: float) -> None:
-        """Hold a send, or end it when its time is over; its caller hears of it at once."""
-        refusal = ""
-        if not send.hold_until:
-            words, refusal = why.words, Refusal.NOT_WANTED
-        elif now >= send.hold_until:
-            words, refusal = f"held too long: {why.words}", Refusal.EXPIRED
-        elif place > MOST_HELD:
-            words = f"{MOST_HELD} messages are held for this person"
-        elif self._is_too_large(send):
-            words, refusal = f"{MOST_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
-        else:
-            words = ""
-        if words:
-            await self._finish(send, refused(NOT_SENT, f"not sent: {words}", refusal=refusal))
-        elif send.held != why:
-            send.state, send.held = SendState.HELD, why
-            send.tell(held_answer(send, why, place))
-
-    def _is_too_large(self, send: Send) -> bool:
-        """Whether a send that is to be held has more media than there is room for."""
-        if send.media is None or send.state is SendState.HELD:
-            return False
-        held = {id(one.media): one.media.facts.size for one in self._held() if one.media is not None}
-        return sum(held.values()) + send.media.facts.size > MOST_HELD_BYTES
+            self.holding.reminded(peer)
 
     def _take_up(self, left: Left) -> None:
         """Queue again what an earlier process has left."""
         self.pacer.restore(left.days)
-        if self.windows is not None:
-            self.windows.restore(left.windows)
-            self.restricted(self.windows.restricted)
+        self.holding.restore(left.windows)
         self._since = min(time.time(), left.alive or time.time())
         if sends := left.sends():
             log.info("%d sends of the last run are queued again", len(sends))
@@ -526,8 +435,8 @@ class SendQueue:
             self.last_sent, self.last_error = int(time.time()), NOTHING
             self.backoff.reset()
             await self._finish(send, sent_as(message_id))
-            if self.windows is not None and not send.interim:
-                await self._drop_overtaken(send)
+            for other, outcome in self.holding.overtaken(send, self._waiting):
+                await self._finish(other, outcome)
         finally:
             self.pacer.sent(rest)
 
@@ -536,7 +445,7 @@ class SendQueue:
         now, seconds = time.time(), self.sender.driver.capabilities.repeat_seconds
         if send.attempts_left <= 0 or abs(now - send.tried) > seconds:
             return _TOO_LATE
-        return _NO_WINDOW if self.windows is not None and not self.windows.may_repeat(send.target, now) else ""
+        return "" if self.holding.may_repeat(send) else _NO_WINDOW
 
     async def _hand_over(self, send: Send) -> None:
         """Give WeChat the content, and note on disk that the message follows. Raises as Sender.upload."""
@@ -548,7 +457,7 @@ class SendQueue:
                 raise
             self.store.note_media(send.media)
         self._mark(send)
-        await self.store.handed(send, today(), self._windows_kept)
+        await self.store.handed(send, today(), self.holding.as_bytes)
 
     async def _failed(self, send: Send, problem: WeChatError) -> float:
         """Plan another try, or end it; return for how many seconds the queue rests."""
@@ -581,29 +490,13 @@ class SendQueue:
 
     async def _wait_for_window(self, send: Send, problem: WeChatError) -> None:
         """Keep a send that WeChat refused for a reason that time or the person cures."""
-        windows, now = self.windows, time.time()
-        assert windows is not None
-        if problem.handling is FailureHandling.WAIT_FOR_PEER:
-            windows.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
-        elif windows.throttle(send.target, now):
-            opened = windows.peers[send.target].opened
-            if send.struck != opened:
-                send.strikes, send.struck = send.strikes + 1, opened
-        # One that may have arrived before is not kept: it would arrive twice.
-        if send.unsure or send.strikes >= _STRIKES:
+        if not self.holding.keeps(send, problem):
             await self._finish(send, failed_by(problem))
             return
         send.tried, send.attempts_left = 0.0, self.tries
         log.warning("a send is held: %s", problem)
-        self.store.hold(send, self._windows_kept)
+        self.store.hold(send, self.holding.as_bytes)
         self._news.set()
-
-    async def _drop_overtaken(self, final: Send) -> None:
-        """Progress that is older than an answer that went out is not sent any more."""
-        for send in [one for one in self._waiting if one.interim and one.target == final.target]:
-            if send.queued_at <= final.queued_at and send.state is not SendState.SENDING and not send.marked:
-                words = "not sent: an answer went out before it"
-                await self._finish(send, refused(NOT_SENT, words, refusal=Refusal.OVERTAKEN))
 
     # -- how it ends
 
@@ -614,8 +507,7 @@ class SendQueue:
         if send.unsure and outcome.state is SendState.REFUSED:
             outcome = unknown(outcome.info)
         send.state, send.outcome = outcome.state, outcome
-        if self.windows is not None and outcome.state in TAKEN:
-            self._count_taken(self.windows, send, outcome)
+        self.holding.ended(send, outcome)
         facts = await self.sender.facts(send, outcome)
         sides = "" if self.sender.knows(send) else await self._sides(send)
         result = send.result(outcome, facts, self.windows is not None)
@@ -629,19 +521,10 @@ class SendQueue:
             self.sent[send.kind] += 1
         else:
             self.not_sent += 1
-        ended = self.store.end(send, answer, self._windows_kept)
+        ended = self.store.end(send, answer, self.holding.as_bytes)
         stored = self.sender.report(send, result, sides, ended)
         timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, send.tell, answer)
         stored.add_done_callback(partial(self._ended, send, answer, timer))
-
-    def _count_taken(self, windows: Windows, send: Send, outcome: Outcome) -> None:
-        if not windows.taken(send.target, outcome.state is not SendState.ACCEPTED, time.time()):
-            return
-        self.restricted(windows.restricted)
-        if windows.is_restricted(send.target):
-            log.error("%s", Text(RESTRICTED_WORDS, peer=send.target))
-        else:
-            log.info("WeChat shows messages for %s again", send.target)
 
     def _ended(self, send: Send, answer: JsonObject, timer: asyncio.TimerHandle, _: "asyncio.Future[object]") -> None:
         """The report is on disk, and the send is not any more."""
@@ -697,18 +580,10 @@ class SendQueue:
     def _patience(self) -> float | None:
         """Return how long what is queued may wait for a login or a window, None when nothing does."""
         if self.windows is not None:
-            return self._next_window()
+            return self.holding.change_in([*held_of(self._waiting)], self._blocked is not None)
         if self._login or not len(self):
             return None
         return max(0.01, self._since + self.keep_seconds - time.time())
-
-    def _next_window(self) -> float | None:
-        """Return after how many seconds time alone changes something for what is held."""
-        now, times = time.time(), [send.hold_until for send in self._held()]
-        change = self.windows.next_change(now) if self.windows is not None and not self._blocked else None
-        if change is not None and (times or (self.windows is not None and self.windows.reminder)):
-            times.append(change)
-        return max(0.01, min(times) - now) if times else None
 
     async def _pause(self, seconds: float | None) -> None:
         """Wait for something new, at most ``seconds``."""

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TypeVar
 
 from wxcontroller.client.store import events as tables
-from wxcontroller.client.store import history
-from wxcontroller.client.store.events import Counts, Entry, EntryState, Moved, RetentionLimits, Selection, Swept
+from wxcontroller.client.store import expiry, history
+from wxcontroller.client.store.events import Counts, Entry, EntryState, Moved, Selection
+from wxcontroller.client.store.expiry import RetentionLimits, Swept
 from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import Known
 from wxcontroller.client.store.schema import SCHEMA
@@ -246,7 +247,7 @@ class EventLog:
         """Apply age and size once; see RetentionLimits."""
         total = Swept()
         while True:
-            part = await self.write(partial(tables.sweep, limits=limits, now=time.time()))
+            part = await self.write(partial(expiry.sweep, limits=limits, now=time.time()))
             total = Swept(
                 total.given_up + part.given_up,
                 total.forgotten + part.forgotten,

@@ -82,10 +82,8 @@ _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 922
 # An entry of this log: sequences start again in the one that replaces a damaged log.
 _THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
 # What did not come from WeChat: reports of own sends and of the account's states. People's messages have keys.
-_OURS = "key IS NULL"
+OURS = "key IS NULL"
 _LATEST = 1 << 40  # what is later in a file is damaged
-# So many are deleted in one go: the writer has other things to do.
-_AT_ONCE = 1000
 
 
 class EntryState(StrEnum):
@@ -213,32 +211,6 @@ class Selection:
         return " AND ".join(clauses), values
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionLimits:
-    """How long entries are kept, in seconds, and how many bytes of them; 0 is no limit.
-
-    What is pending for longer than ``give_up`` is dead; the dead stay for ``keep_dead``. Beyond ``most_bytes`` first
-    delivered events go, then the dead, then pending reports of its own doings, and people's messages last.
-    What was pending is lost and counted; it goes only with ``lose``.
-    """
-
-    keep: float
-    keep_dead: float
-    give_up: float
-    most_bytes: int
-    lose: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class Swept:
-    """What a sweep did: how many were given up as dead, forgotten, forgotten although dead, and lost."""
-
-    given_up: int = 0
-    forgotten: int = 0
-    dead_forgotten: int = 0
-    dropped: int = 0
-
-
 def insert(
     db: sqlite3.Connection,
     kind: str,
@@ -273,7 +245,7 @@ def message(db: sqlite3.Connection, identifier: str) -> bytes:
         # Own sends have no key, and are quoted seldom: not worth an index.
         handle = b'"id":' + to_bytes(f"{identifier}:")[:-1]
         found = db.execute(
-            f"SELECT body FROM events WHERE {_OURS} AND type IN ('friend_message', 'group_message') "
+            f"SELECT body FROM events WHERE {OURS} AND type IN ('friend_message', 'group_message') "
             "AND instr(body, ?) ORDER BY seq DESC LIMIT 1",
             (handle,),
         ).fetchone()
@@ -513,72 +485,6 @@ def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str]
         f"SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE {_UNACKNOWLEDGED} LIMIT {_COUNTED})"
     ).fetchone()
     return dead if number >= _COUNTED else as_int(number), min(as_float(latest[0]), float(_LATEST)), str(latest[1])
-
-
-def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
-    """Apply age and size; a part of it when there is much to do: call it again while it did something."""
-    given_up = 0
-    if limits.give_up:
-        given_up = db.execute(
-            "UPDATE events SET state = 'dead', settled_at = ?, error = error || ' (given up)', acknowledged = 0 "
-            "WHERE seq IN "
-            "(SELECT seq FROM events WHERE state = 'pending' AND time < ? ORDER BY seq LIMIT ?)",
-            (now, now - limits.give_up, _AT_ONCE),
-        ).rowcount
-    forgotten = 0
-    if limits.keep:
-        forgotten = _forget(db, ("delivered", "kept", "purged"), now - limits.keep)
-    dead_forgotten = _forget(db, ("dead",), now - limits.keep_dead) if limits.keep_dead else 0
-    dropped = 0
-    if limits.most_bytes:
-        (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
-        excess = int(as_float(size)) - limits.most_bytes
-        # Nothing goes while there is something left that may go before it: at the next call, if not at this one.
-        number, excess = _shrink(db, ("delivered", "kept", "purged"), excess)
-        forgotten += number
-        if number < _AT_ONCE:
-            number, excess = _shrink(db, ("dead",), excess)
-            dead_forgotten += number
-        if number < _AT_ONCE and limits.lose:
-            dropped, excess = _shrink(db, ("pending",), excess, _OURS)
-            if dropped < _AT_ONCE:
-                dropped += _shrink(db, ("pending",), excess)[0]
-    if dropped:
-        db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
-        db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
-    if forgotten or dead_forgotten or dropped:
-        db.execute("PRAGMA incremental_vacuum(1000)")
-    return Swept(given_up, forgotten, dead_forgotten, dropped)
-
-
-def _forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> int:
-    marks = ", ".join("?" * len(states))
-    return db.execute(
-        f"DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE state IN ({marks}) AND time < ? LIMIT ?)",
-        (*states, before, _AT_ONCE),
-    ).rowcount
-
-
-def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: str = "1") -> tuple[int, int]:
-    """Delete the oldest of these states until ``excess`` bytes are gone; return how many, and what is left of it.
-
-    ``which`` is a condition in SQL that they have to meet.
-    """
-    if excess <= 0:
-        return 0, excess
-    marks = ", ".join("?" * len(states))
-    gone: list[int] = []
-    rows = db.execute(
-        f"SELECT seq, size FROM events WHERE state IN ({marks}) AND {which} ORDER BY seq LIMIT ?",
-        (*states, _AT_ONCE),
-    )
-    for seq, size in rows.fetchall():
-        if excess <= 0:
-            break
-        gone.append(seq)
-        excess -= max(0, as_int(size))
-    db.executemany("DELETE FROM events WHERE seq = ?", ((seq,) for seq in gone))
-    return len(gone), excess
 
 
 def _entry(name: str, row: tuple[object, ...]) -> Entry:

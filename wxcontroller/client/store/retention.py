@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import RetentionLimits
+from wxcontroller.client.store.expiry import RetentionLimits
 from wxcontroller.client.store.sends import SendStore
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either

@@ -1,0 +1,235 @@
+"""What reply windows mean for the sends of a queue: which are held, why, and what is told of it.
+
+``window`` knows people and budgets and nothing of sends, ``order`` knows whose turn it is. This joins both for the
+queue: it holds and releases sends, ends what is held for too long or would be too much, and notes in the windows what
+became of each send. On a route without windows it holds nothing.
+"""
+
+import logging
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+
+from wxcontroller.client.sends import order
+from wxcontroller.client.sends.model import (
+    NOT_SENT,
+    TAKEN,
+    Outcome,
+    Refusal,
+    Send,
+    SendState,
+    held_answer,
+    refused,
+)
+from wxcontroller.client.sends.window import INTERIM_SECONDS, REMINDER, RESTRICTED_WORDS, Hold, Windows
+from wxcontroller.core.errors import FailureHandling, WeChatError
+from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.messages import Text
+from wxcontroller.drivers.base import ServiceState
+
+log = logging.getLogger(__name__)
+MOST_HELD = 500  # for one person
+MOST_HELD_BYTES = 50 << 20  # media of all that is held
+_STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
+
+
+@dataclass(slots=True)
+class Holding:
+    """Holds sends of an account for its ``windows``, None on a route that has none.
+
+    ``seconds``: for how long where the send does not say, 0 for not at all. ``restricted`` is told how many people
+    WeChat shows nothing that is sent.
+    """
+
+    windows: Windows | None = None
+    seconds: float = 0.0
+    restricted: Callable[[int], None] = lambda _: None
+    _writer: str = ""  # whose message has ended a silence: theirs goes first
+    _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
+
+    # -- questions
+
+    @property
+    def as_bytes(self) -> bytes:
+        """The state of the windows, for the store."""
+        return self.windows.as_bytes() if self.windows is not None else b""
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether WeChat throttles the account: nothing may be asked of it."""
+        return self.windows is not None and self.windows.is_silent(time.time())
+
+    def why(self, send: Send) -> Hold | None:
+        """Return why a send can't go now, None if it can."""
+        if self.windows is None:
+            return None
+        return self.windows.hold(send.target, send.interim, time.time(), send.reminder)
+
+    def may_repeat(self, send: Send) -> bool:
+        """Whether a send whose answer was lost can be made again: both may count."""
+        return self.windows is None or self.windows.may_repeat(send.target, time.time())
+
+    def following(self, ready: Iterable[Send]) -> Send | None:
+        """Return which of the sends that are ready goes next, None if there is none."""
+        if self.windows is None:
+            return order.first(ready)
+        found = order.following(ready, self.windows, time.time(), self._writer)
+        if found is not None and found.target != self._writer:
+            self._writer = ""
+        return found
+
+    def change_in(self, held: Sequence[Send], blocked: bool) -> float | None:
+        """Return after how many seconds time alone changes something for what is ``held``, None if never.
+
+        ``blocked``: nothing at all goes out.
+        """
+        if self.windows is None:
+            return None
+        now, times = time.time(), [send.hold_until for send in held]
+        change = None if blocked else self.windows.next_change(now)
+        if change is not None and (times or self.windows.reminder):
+            times.append(change)
+        return max(0.01, min(times) - now) if times else None
+
+    def gauge(self, held: Iterable[Send], service: ServiceState) -> JsonObject:
+        """Return what is told of the windows, nothing on a route without."""
+        if self.windows is None:
+            return {}
+        since: dict[str, list[float]] = {}
+        for send in held:
+            since.setdefault(send.target, []).append(send.queued_at)
+        gauge, refused_since = self.windows.gauge(since, time.time()), service.media_refused
+        more: JsonObject = {"media": "refused" if refused_since else "allowed", "media_since": refused_since or None}
+        return {**gauge, "sending": {**obj(gauge["sending"]), **more, "revived": service.revived}}
+
+    # -- holding and releasing
+
+    def limit(self, send: Send) -> None:
+        """Note until when a new send may be held."""
+        if self.windows is not None:
+            longest = self.seconds if send.hold is None else send.hold
+            longest = min(longest, INTERIM_SECONDS) if send.interim else longest
+            send.hold_until = send.queued_at + longest if longest else 0.0
+
+    def review(self, waiting: Sequence[Send], blocked: Hold | None) -> Iterator[tuple[Send, Outcome]]:
+        """Hold what can't go now and let go what can; yield what ends, as it can't be held either.
+
+        ``blocked`` is why nothing at all goes out.
+        """
+        if self.windows is None:
+            return
+        now = time.time()
+        found = list(_all_held(waiting, blocked) if blocked else order.held(waiting, self.windows, now))
+        for one in found:
+            if not isinstance(one, order.HeldSend):
+                one.state, one.held = SendState.WAITING, ""
+            elif outcome := self._refusal(one, waiting, now):
+                yield one.send, outcome
+            elif one.send.held != one.why:
+                one.send.state, one.send.held = SendState.HELD, one.why
+                one.send.tell(held_answer(one.send, one.why, one.place))
+
+    def _refusal(self, one: order.HeldSend, waiting: Sequence[Send], now: float) -> Outcome | None:
+        """Return how a send ends that can't be held, or not for longer; None when it can."""
+        send, words, refusal = one.send, "", ""
+        if not send.hold_until:
+            words, refusal = one.why.words, Refusal.NOT_WANTED
+        elif now >= send.hold_until:
+            words, refusal = f"held too long: {one.why.words}", Refusal.EXPIRED
+        elif one.place > MOST_HELD:
+            words = f"{MOST_HELD} messages are held for this person"
+        elif send.media is not None and send.state is not SendState.HELD:
+            contents = {id(other.media): other.media for other in held_of(waiting) if other.media is not None}
+            if sum(media.facts.size for media in contents.values()) + send.media.facts.size > MOST_HELD_BYTES:
+                words, refusal = f"{MOST_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
+        return refused(NOT_SENT, f"not sent: {words}", refusal=refusal) if words else None
+
+    def overtaken(self, final: Send, waiting: Iterable[Send]) -> Iterator[tuple[Send, Outcome]]:
+        """Yield progress that is older than an answer that went out: it is not sent any more."""
+        if self.windows is None or final.interim:
+            return
+        for send in [one for one in waiting if one.interim and one.target == final.target]:
+            if send.queued_at <= final.queued_at and send.state is not SendState.SENDING and not send.marked:
+                words = "not sent: an answer went out before it"
+                yield send, refused(NOT_SENT, words, refusal=Refusal.OVERTAKEN)
+
+    def reminders(self, held: Iterable[Send]) -> Iterator[Send]:
+        """Yield sends that ask people to write whose windows have one send left."""
+        if self.windows is None or not self.windows.reminder:
+            return
+        now, waiting = time.time(), {send.target for send in held if not send.interim}
+        for peer in list(self.windows.peers):
+            if peer not in self._reminding and self.windows.needs_reminder(peer, peer in waiting, now):
+                self._reminding.add(peer)
+                # One that can't go now is not wanted later.
+                send = Send(peer, False, REMINDER, origin="reminder", reminder=True, hold=0.0)
+                send.answer.add_done_callback(partial(self.reminded, peer))
+                yield send
+
+    def reminded(self, peer: str, _: object = None) -> None:
+        """A reminder has ended, or could not be stored."""
+        self._reminding.discard(peer)
+
+    # -- what happens
+
+    def heard(self, peer: str, waiting: Iterable[Send]) -> bool:
+        """A person wrote; return whether something is held for them, which goes out now."""
+        if self.windows is None:
+            return False
+        has_held = any(send.target == peer for send in held_of(waiting))
+        if has_held and self.is_silent:
+            self._writer = peer
+        self.windows.heard(peer, time.time(), has_held)
+        return has_held
+
+    def restore(self, kept: bytes) -> None:
+        """Take over the state of an earlier process."""
+        if self.windows is not None:
+            self.windows.restore(kept)
+            self.restricted(self.windows.restricted)
+
+    def attempted(self, send: Send) -> None:
+        """A send is handed to WeChat."""
+        if self.windows is not None:
+            self.windows.attempted(send.target, time.time(), send.unsure)
+
+    def keeps(self, send: Send, problem: WeChatError) -> bool:
+        """WeChat refused a send for a reason that time or the person cures; return whether it is to be held."""
+        windows, now = self.windows, time.time()
+        assert windows is not None
+        if problem.handling is FailureHandling.WAIT_FOR_PEER:
+            windows.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
+        elif windows.throttle(send.target, now):
+            opened = windows.peers[send.target].opened
+            if send.struck != opened:
+                send.strikes, send.struck = send.strikes + 1, opened
+        # One that may have arrived before is not kept: it would arrive twice.
+        return not send.unsure and send.strikes < _STRIKES
+
+    def ended(self, send: Send, outcome: Outcome) -> None:
+        """Count a send that WeChat took, or may have taken."""
+        windows = self.windows
+        if windows is None or outcome.state not in TAKEN:
+            return
+        if windows.taken(send.target, outcome.state is not SendState.ACCEPTED, time.time()):
+            self.restricted(windows.restricted)
+            if windows.is_restricted(send.target):
+                log.error("%s", Text(RESTRICTED_WORDS, peer=send.target))
+            else:
+                log.info("WeChat shows messages for %s again", send.target)
+
+
+def held_of(waiting: Iterable[Send]) -> Iterator[Send]:
+    """Return those of the waiting sends that are held."""
+    return (send for send in waiting if send.state is SendState.HELD)
+
+
+def _all_held(waiting: Iterable[Send], why: Hold) -> Iterator[order.HeldSend]:
+    """Hold every send that WeChat can't have."""
+    places: Counter[str] = Counter()
+    for send in waiting:
+        if not send.unsure and not send.marked and send.state is not SendState.SENDING:
+            places[send.target] += 1
+            yield order.HeldSend(send, why, places[send.target])
