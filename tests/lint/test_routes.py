@@ -17,6 +17,20 @@ def test_the_option_and_the_page_offer_the_routes_there_are() -> None:
     assert set(words.allowed) == {route.driver for route in OFFERED} == set(ROUTES)
 
 
+def test_a_driver_reads_the_options_that_its_route_declares_and_no_other() -> None:
+    for name, route in ROUTES.items():
+        read = {
+            node.value
+            for path in (PACKAGE / "drivers" / name).rglob("*.py")
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+            if isinstance(node, ast.Constant) and node.value in OPTIONS
+        }
+        if name == "filehelper":  # the rest is read by the web route's driver, which it is made from
+            assert read <= route.options <= ROUTES["web"].options
+        else:
+            assert read == route.options, name
+
+
 def test_nothing_above_the_drivers_asks_which_route_it_is() -> None:
     wrong = []
     for path in sorted(PACKAGE.rglob("*.py")):

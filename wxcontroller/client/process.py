@@ -14,7 +14,7 @@ from wxcontroller.core.dumps import forbid_dumps
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.paths import Paths
-from wxcontroller.drivers import factory_of
+from wxcontroller.drivers import factory_of, without_effect
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +42,10 @@ async def _serve(config: ClientConfig) -> NoReturn:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
-    code = await Client(config, factory_of(config.options["driver"])).run(stopping)
+    route = config.options["driver"]
+    if unused := without_effect(route, config.options):
+        log.info("options without effect on the %s route: %s", route, ", ".join(unused))
+    code = await Client(config, factory_of(route)).run(stopping)
     # Everything is closed and written. A look-up of a name that nobody answers would hold the interpreter's end up
     # for as long as its thread waits.
     logging.shutdown()

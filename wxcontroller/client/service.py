@@ -105,7 +105,7 @@ class Client:
         driver = self.make_driver(
             DriverContext(
                 config.name.name,
-                config.options,
+                {name: config.options[name] for name in route.options},
                 FileStore(route.session_file(config.cookie_path), keep),
                 driver_state,
                 vitals,

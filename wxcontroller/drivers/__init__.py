@@ -5,17 +5,32 @@ for ``filehelper``, which is the web route's protocol on another page. A process
 runs one account on one route and imports that one only: memory is multiplied by hundreds of accounts.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import cast
 
+from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import DriverFactory
+
+# How WeChat is reached, and how often a code is shown.
+_COMMON = frozenset("server ca_file proxy http_agent http_debug qrcode_count_max".split())
+_PAGE = _COMMON | frozenset(
+    "keep_cookie lang emoji_to_text fix_media_loop stop_with_mobile media_chunk_size synccheck_interval "
+    "synccheck_delay ua_retry_times ua_connect_timeout ua_request_timeout ua_inactivity_timeout".split()
+)
+
+# What they say counts above the drivers, too: whether a session is kept, and what reports say of an upload.
+_EVERYWHERE = frozenset({"keep_cookie", "media_chunk_size"})
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
     """A route: the module whose ``make_driver`` is its DriverFactory, a host that it needs, the ending of its files.
+
+    ``options`` are those of an account that its driver gets. What may stand in them is in ``core.options``, as the
+    controller, which checks them, imports no driver.
 
     Each route has its own session file and position, so that an account that comes back to a route needs no new
     login. The web route's have no ending: 2.0.0 reads them, too.
@@ -23,6 +38,7 @@ class Route:
 
     module: str
     host: str
+    options: frozenset[str]
     ending: str = ""
 
     def session_file(self, cookies: Path) -> Path:
@@ -32,10 +48,24 @@ class Route:
 
 # By the values of the option ``driver``.
 ROUTES = {
-    "filehelper": Route("wxcontroller.drivers.filehelper.driver", "szfilehelper.weixin.qq.com", "-filehelper"),
-    "ilink": Route("wxcontroller.drivers.ilink.driver", "ilinkai.weixin.qq.com", "-ilink"),
-    "web": Route("wxcontroller.drivers.web.driver", "wx.qq.com"),
+    "filehelper": Route(
+        "wxcontroller.drivers.filehelper.driver", "szfilehelper.weixin.qq.com", _PAGE, ending="-filehelper"
+    ),
+    "ilink": Route(
+        "wxcontroller.drivers.ilink.driver", "ilinkai.weixin.qq.com", _COMMON | {"tokenless_retry"}, ending="-ilink"
+    ),
+    "web": Route(
+        "wxcontroller.drivers.web.driver",
+        "wx.qq.com",
+        _PAGE | {"desktop", "domain", "is_init_group_member", "is_update_group_member", "is_update_all_friend"},
+    ),
 }
+
+
+def without_effect(route: str, options: Mapping[str, str]) -> list[str]:
+    """Return which options somebody has set that only other routes have."""
+    others = {name for other in ROUTES.values() for name in other.options - ROUTES[route].options - _EVERYWHERE}
+    return sorted(name for name in others if options[name] != OPTIONS[name].default)
 
 
 def factory_of(route: str) -> DriverFactory:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.durability.process import Process, processed, told
-from tests.unit.durability.routes import ROUTES, Route
+from tests.unit.durability.routes import ILINK, ROUTES, Route
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj
 
 by_route = pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
@@ -51,6 +51,13 @@ async def test_login_messages_restart_and_logout(tmp_path: Path, route: Route) -
         await account.stop()
         await account.launch()
         await account.until_state("scaning")
+
+
+async def test_options_that_only_another_route_has_are_named(tmp_path: Path) -> None:
+    async with processed(tmp_path, ILINK, WXCLIENT_DESKTOP="on", MOJO_WEIXIN_LANG="en_US") as account:
+        await account.launch()
+        await account.until_state("scaning")
+        assert "without effect on the ilink route: desktop, lang" in account.log.read_text()
 
 
 @by_route
