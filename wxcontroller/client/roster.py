@@ -17,7 +17,7 @@ Thing = TypeVar("Thing")
 
 @dataclass(slots=True)
 class Roster:
-    """The account's people. Lists keep WeChat's order, the file helper comes last."""
+    """The account's people. Lists keep WeChat's order."""
 
     me: Contact | None = None
     login: str = ""  # whose login it is (drivers.base.Profile)

@@ -70,7 +70,8 @@ class Capabilities:
     known. ``lasting_ids``: ids of people and groups mean the same after a new login, so that sends may wait for one.
     ``repeat_seconds``: for so long the server drops a message whose client id it has had. Beyond, or with 0, a send
     whose answer was lost can't be made again without risking that it arrives twice. ``text_length`` is the longest
-    text of one message in characters, 0 for any. ``window``: sends go out within a reply window only.
+    text of one message in characters, 0 for any. ``window``: sends go out within a reply window only. ``oneself`` is
+    the id of the chat with oneself, the same in each login, "" where there is none.
     """
 
     sends: frozenset[MessageKind]
@@ -82,6 +83,7 @@ class Capabilities:
     repeat_seconds: float
     text_length: int = 0
     window: ReplyWindow | None = None
+    oneself: str = ""
 
     def as_json(self) -> JsonObject:
         """Return what callers see, who offer nothing else."""

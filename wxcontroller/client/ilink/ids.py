@@ -13,18 +13,18 @@ from wxcontroller.client.roster import Roster
 from wxcontroller.client.store import consumers as tables
 from wxcontroller.client.store.eventlog import EventLog
 
-_HELPER = "filehelper"
-HELPER_ID = f"{_HELPER}@im.wechat"
 _PERSON_END = "@im.wechat"
+HELPER_ID = f"filehelper{_PERSON_END}"  # the chat with oneself
 
 
 class Ids:
-    """The ids that were given. ``known`` are those in the database, by mark."""
+    """The ids that were given. ``known`` are those in the database, by mark; ``oneself`` as in Capabilities."""
 
-    def __init__(self, log: EventLog, roster: Roster, known: dict[str, str]) -> None:
+    def __init__(self, log: EventLog, roster: Roster, known: dict[str, str], oneself: str = "") -> None:
         self._log = log
         self._roster = roster
         self._known = known
+        self._oneself = oneself
         self._marks: dict[str, list[str]] = {}
         for mark, one in known.items():
             self._marks.setdefault(one, []).append(mark)
@@ -35,7 +35,7 @@ class Ids:
 
         ``stored`` is to be awaited before it is given to anybody.
         """
-        if own == _HELPER:
+        if own == self._oneself:
             return HELPER_ID
         if own.endswith(_PERSON_END):
             return own
@@ -70,7 +70,7 @@ class Ids:
         if one in roster.contacts:
             return one
         if one == HELPER_ID:
-            return _HELPER if _HELPER in roster.contacts else ""
+            return self._oneself if self._oneself in roster.contacts else ""
         for mark in reversed(self._marks.get(one, [])):
             kind, _, value = mark.partition(" ")
             if self._known.get(mark) != one:

@@ -33,6 +33,7 @@ class FileHelperDriver(WebDriver):
         # As on the web page (9.5). If this page does not know a repeated client id, a note to oneself comes twice:
         # less harm than one that is missing.
         repeat_seconds=300.0,
+        oneself=PEER,
     )
     calls_of = FileCalls
     route = "filehelper"

@@ -45,7 +45,7 @@ from wxcontroller.drivers.web.session.consent import Consent
 from wxcontroller.drivers.web.session.guard import MediaLoop
 from wxcontroller.drivers.web.session.identity import Identities
 from wxcontroller.drivers.web.session.login import FLAGGED, Entered, LoginOptions, QrLogin
-from wxcontroller.drivers.web.session.roster import RosterOptions, WebRoster
+from wxcontroller.drivers.web.session.roster import FILE_HELPER, RosterOptions, WebRoster
 from wxcontroller.drivers.web.session.saved import Saved
 from wxcontroller.drivers.web.session.sync import Entry, Listener, Lost, People
 from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
@@ -85,6 +85,7 @@ class WebDriver:
         avatars=True,
         lasting_ids=False,
         repeat_seconds=300.0,  # WeChat knows the ClientMsgId of recent messages (9.5)
+        oneself=FILE_HELPER.id,
     )
 
     def __init__(self, context: DriverContext, timing: WebTiming = DEFAULT) -> None:
