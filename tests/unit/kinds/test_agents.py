@@ -10,7 +10,7 @@ from tests.patience import PATIENCE
 from tests.unit.kinds.stage import Stage, staged
 from tests.unit.kinds.table import FRIEND, INCOMING, SILENT, Incoming
 from tests.unit.kinds.test_incoming import deliver
-from wxcontroller.core.jsontypes import JsonObject, text
+from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.openwx import credentials
 
 TYPES = {"image": 2, "emoticon": 2, "voice": 3, "file": 4, "video": 5, "microvideo": 5}
@@ -78,6 +78,8 @@ async def test_each_kind_is_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             for item in message["item_list"]
         }
         assert shown == wanted
+        voices = [obj(item.get("voice_item")) for message in got.values() for item in message["item_list"]]
+        assert [voice["playtime"] for voice in voices if voice] == [1580]
         everything = json.dumps(list(got.values()), ensure_ascii=False)
         assert stage.username(stage.friend) not in everything
         assert str(tmp_path) not in everything

@@ -5,6 +5,7 @@ ones, and paths of content, which ``cdn`` replaces by links.
 """
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from wxcontroller.client.ilink.cdn import Cdn, OfferedContent
@@ -15,7 +16,7 @@ from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.store.events import Entry
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.model import ContactKind, MessageKind
-from wxcontroller.openwx.media import LABELS
+from wxcontroller.openwx.media import LABELS, split_id
 from wxcontroller.openwx.objects import CATEGORIES
 
 # Of the event log; own sends and notices in groups are of other or the same types, and told apart by their reports.
@@ -47,10 +48,13 @@ class MessageMapping:
     seals: Seals
     cdn: Cdn
 
-    def message(self, entry: Entry, consumer: Consumer, origin: str) -> JsonObject | None:
+    def message(
+        self, entry: Entry, consumer: Consumer, origin: str, play_times: Mapping[str, int]
+    ) -> JsonObject | None:
         """Return an entry as a consumer gets it, None for one that is not for it; ``origin`` is where links lead to.
 
-        The ids in it may be new: see ``Ids.stored``.
+        ``play_times`` are how long voice messages play, by ``voice_of``. The ids in the message may be new: see
+        ``Ids.stored``.
         """
         report, options = kept_json(entry.body), consumer.options
         if report.get("format") == "revoke" or text(report.get("raw_kind")).startswith(_SYSTEM):
@@ -82,7 +86,7 @@ class MessageMapping:
             "group_id": group,
             "message_type": _BOT if own else _USER,
             "message_state": _FINISHED,
-            "item_list": [self._item(entry, report, consumer, origin)],
+            "item_list": [self._item(entry, report, consumer, origin, play_times)],
             "context_token": token_for(self.seals, consumer, entry.seq, entry.time, peer, group),
             "openwx": {
                 "account": self.account,
@@ -104,12 +108,15 @@ class MessageMapping:
         group = self.ids.of(text(report.get("group_id")), report.get("group_uid"), is_group=True)
         return peer or group, group
 
-    def _item(self, entry: Entry, report: JsonObject, consumer: Consumer, origin: str) -> JsonObject:
+    def _item(
+        self, entry: Entry, report: JsonObject, consumer: Consumer, origin: str, play_times: Mapping[str, int]
+    ) -> JsonObject:
         kind = _KINDS.get(text(report.get("media_type"))) if report.get("format") == "media" else None
         item = _text(_words(report))
         if kind is not None:
             offered = self.cdn.offered(entry, report, consumer, origin)
-            item = _media(kind, report, offered) if offered else _text(_missing(kind, report))
+            playtime = play_times.get(_media_key(report), 0)
+            item = _media(kind, report, offered, playtime) if offered else _text(_missing(kind, report))
         times: JsonObject = {
             name: integer(report.get("time")) * 1000 for name in ("create_time_ms", "update_time_ms")
         }
@@ -121,6 +128,12 @@ class MessageMapping:
             "msg_id": text(report.get("id")),
             **({"ref_msg": quote} if quote else {}),
         }
+
+
+def voice_of(entry: Entry) -> str:
+    """Return the id under which the content of a voice message is known, "" for other entries."""
+    report = kept_json(entry.body) if b"voice" in entry.body else {}
+    return _media_key(report) if report.get("media_type") == MessageKind.VOICE.value else ""
 
 
 def number_of(identifier: str) -> int:
@@ -153,7 +166,11 @@ def _missing(kind: MessageKind, report: JsonObject) -> str:
     return f"{LABELS[kind]}{f' {name}' if name else ''} (content not available)"
 
 
-def _media(kind: MessageKind, report: JsonObject, offered: OfferedContent) -> JsonObject:
+def _media_key(report: JsonObject) -> str:
+    return split_id(text(report.get("media_id")))[0]
+
+
+def _media(kind: MessageKind, report: JsonObject, offered: OfferedContent, playtime: int) -> JsonObject:
     """Return the item of content that is offered (7.1)."""
     match _ITEMS[kind]:
         case "image":
@@ -164,6 +181,8 @@ def _media(kind: MessageKind, report: JsonObject, offered: OfferedContent) -> Js
         case "voice":
             encoding = _ENCODINGS.get(text(report.get("media_mime")), _MP3)
             voice: JsonObject = {"media": offered.media, "encode_type": encoding, "size": offered.size}
+            if playtime:
+                voice["playtime"] = playtime
             if said := text(report.get("media_text")):
                 voice["text"] = said
             return {"type": 3, "voice_item": voice}

@@ -10,13 +10,16 @@ log's end, as an agent has when the account was restored: what comes now gets th
 import asyncio
 import struct
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from wxcontroller.client.ilink.consumers import Consumer, ConsumerBook
-from wxcontroller.client.ilink.messages import TYPES, MessageMapping
+from wxcontroller.client.ilink.messages import TYPES, MessageMapping, voice_of
 from wxcontroller.client.ilink.sealing import Seals
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, Selection, last_shown, name_of
+from wxcontroller.client.store.media import play_times
 from wxcontroller.client.tasks import either
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx.replies import to_bytes
@@ -83,7 +86,9 @@ class Polling:
             now = self.log.counts.last, self.log.counts.held
             if now != seen:  # else what is new is no message, as a delivery that has ended
                 found = await self.log.shown(Selection(after=after, log=log, types=TYPES, spoken=True), _READ_AT_ONCE)
-                messages, last = self._messages(found, consumer, origin)
+                voices = list(filter(None, map(voice_of, found)))
+                times = await self.log.read(partial(play_times, keys=voices)) if voices else {}
+                messages, last = self._messages(found, consumer, origin, times)
                 if last is not None:
                     log, after = last.log, last.seq
                 seen = now if len(found) < _READ_AT_ONCE else None
@@ -99,12 +104,14 @@ class Polling:
             if seen is not None and (ended or not await either(news, over, left)):
                 return self._answered([], consumer, log, after)
 
-    def _messages(self, found: list[Entry], consumer: Consumer, origin: str) -> tuple[list[JsonValue], Entry | None]:
+    def _messages(
+        self, found: list[Entry], consumer: Consumer, origin: str, times: Mapping[str, int]
+    ) -> tuple[list[JsonValue], Entry | None]:
         """Return what of some entries is for a consumer, and the last entry that was looked at."""
         messages, size, last = list[JsonValue](), 0, None
         oldest = time.time() - consumer.options.backlog * 60
         for entry in found:
-            message = self.mapping.message(entry, consumer, origin)
+            message = self.mapping.message(entry, consumer, origin, times)
             if message is not None and entry.time < oldest:
                 message = None
                 if entry.seq > consumer.skipped_to:  # it may be looked at again

@@ -7,6 +7,7 @@ that sends nothing on needs no memory for it, and a crash forgets nothing.
 import json
 import sqlite3
 from asyncio import Future
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -73,6 +74,11 @@ def recall(db: sqlite3.Connection, way: Way, key: str) -> JsonObject:
     return kept_json(found[0]) if found else {}
 
 
+def play_times(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, int]:
+    """Return how many milliseconds received media play, by their ids; 0 where that is not known (any more)."""
+    return {key: integer(recall(db, Way.RECEIVED, key).get("milliseconds")) for key in keys}
+
+
 def import_book(db: sqlite3.Connection, kept: JsonObject, most: int = MEDIA_IDS) -> None:
     """Take over what 2.0.0 kept in ``media.json``; entries that are none are left out."""
     for entry in items(kept.get("uploaded")):
@@ -109,6 +115,7 @@ def media_to_json(content: MessageMedia) -> JsonObject:
         "key": content.key,
         "name": content.name,
         "size": content.size,
+        "milliseconds": round(content.seconds * 1000),
         "public": content.public,
         "reference": content.reference,
     }
@@ -124,6 +131,7 @@ def media_from_json(kept: JsonObject) -> MessageMedia | None:
         key,
         text(kept.get("name")),
         integer(kept.get("size")),
+        integer(kept.get("milliseconds")) / 1000,
         public=text(kept.get("public")),
         reference=text(kept.get("reference")),
     )
