@@ -38,6 +38,8 @@ FILES = {
 }
 # WeChat's CDN host is fixed in the first; the other has no media.
 WITHOUT_MEDIA = frozenset({"wechatbot-sdk", "openilink-sdk-python"})
+# It does not look at what a send is answered.
+UNAWARE = frozenset({"openilink-sdk-python"})
 
 
 @dataclass
@@ -77,6 +79,8 @@ class Stage:
 async def controller(root: Path, url: str, route: str) -> AsyncIterator[Machine]:
     """Run a controller with the real account alice, which is not logged in yet."""
     options = {"server": url, "driver": route, "send_interval": "0", "synccheck_interval": "0"}
+    if route == "ilink":
+        options["budget_per_inbound"] = "2"
     host = Machine(root, client=options, ilink_serve=True)
     host.units = units = ClientUnits(host.paths)
     if route == "ilink":
@@ -180,7 +184,7 @@ async def test_it_uses_an_account_of_ours(tmp_path: Path, client: Client, route:
             try:
                 if pairs:
                     await pair(world.host, printed)
-                await converse(world, client)
+                await converse(world, client, printed)
             except (AssertionError, TimeoutError) as error:
                 raise AssertionError(f"{error!r}\n{printed.read_text()}") from error
 
@@ -191,15 +195,38 @@ async def logged_in(host: Machine) -> None:
             await asyncio.sleep(0.02)
 
 
-async def converse(world: Stage, client: Client) -> None:
+async def quote_and_go_beyond_the_budget(world: Stage, client: Client, printed: Path) -> int:
+    """Quote a message, then want more answers than the budget allows; return how many the person has then."""
+    quoted = await world.hear(text="the quoted one")
+    assert (await world.until_sent(3))["text"] == "echo: the quoted one"
+    await world.hear(text="and this?", quote=quoted["msg_id"])
+    assert (await world.until_sent(4))["text"] == "echo: and this? [the quoted one]"
+    await world.hear(text="three")
+    assert [(await world.until_sent(number))["text"] for number in (5, 6)] == ["echo: three", "second"]
+    if client.name not in UNAWARE:
+        async with asyncio.timeout(PATIENCE):
+            while "refused: third" not in printed.read_text():  # noqa: ASYNC240 - a few lines
+                await asyncio.sleep(0.05)
+    await world.hear(text="go on")
+    # What was held goes out once, in whichever order with the answer.
+    assert {(await world.until_sent(number))["text"] for number in (7, 8)} == {"third", "echo: go on"}
+    return 8
+
+
+async def converse(world: Stage, client: Client, printed: Path) -> None:
     """Write to the account, and look at the answers."""
     await until_polling(world.host)
     await world.hear(text=TEXT)
     assert (await world.until_sent(1))["text"] == f"echo: {TEXT}"
+    await world.hear(kind="voice", length=2300)
+    assert (await world.until_sent(2))["text"] == "heard 2300 ms"
+    before = 2
+    if world.route == "ilink":
+        before = await quote_and_go_beyond_the_budget(world, client, printed)
     if client.name in WITHOUT_MEDIA:
         return
     heard = await world.hear(kind="file", name="报告.bin", size=100_000)
-    answer = await world.until_sent(2)
+    answer = await world.until_sent(before + 1)
     assert (answer["kind"], answer["name"], answer["size"]) == ("file", "报告.bin", 100_000)
     md5 = heard["message"]["item_list"][0]["file_item"]["md5"] if world.route == "ilink" else heard["md5"]
     assert answer["md5"] == md5

@@ -1,4 +1,4 @@
-// Answer every text, and send every file back, with the modules of Tencent's @tencent-weixin/openclaw-weixin. Only its
+// Answer every text and voice (as echoes.py), and send every file back, with the modules of Tencent's @tencent-weixin/openclaw-weixin. Only its
 // loop is written here, after dist/src/monitor/monitor.js, which needs the whole host.
 import fs from 'node:fs/promises'
 import path from 'node:path'
@@ -7,6 +7,7 @@ const own = (name) => import(`${process.env.NODE_PATH}/@tencent-weixin/openclaw-
 const { startWeixinLoginWithQr, waitForWeixinLogin } = await own('auth/login-qr')
 const { CDN_BASE_URL: cdnBaseUrl, listIndexedWeixinAccountIds, loadWeixinAccount } = await own('auth/accounts')
 const { getConfig, getUpdates, notifyStart, sendTyping } = await own('api/api')
+const { weixinMessageToMsgContext } = await own('messaging/inbound')
 const { sendMessageWeixin } = await own('messaging/send')
 const { sendWeixinMediaFile } = await own('messaging/send-media')
 const { downloadMediaFromItem } = await own('media/media-download')
@@ -32,10 +33,15 @@ async function answer (message) {
   const to = message.from_user_id
   const opts = { baseUrl, token, contextToken: message.context_token }
   const [item] = message.item_list
-  if (item.type === 1) {
+  if (item.type === 3) {
+    await sendMessageWeixin({ to, text: `heard ${item.voice_item.playtime} ms`, opts })
+  } else if (item.type === 1) {
     const { typing_ticket: ticket } = await getConfig({ ...opts, ilinkUserId: to })
     await sendTyping({ baseUrl, token, body: { ilink_user_id: to, typing_ticket: ticket, status: 1 } })
-    await sendMessageWeixin({ to, text: `echo: ${item.text_item.text}`, opts })
+    const { Body: text, ReplyToBody: quoted } = weixinMessageToMsgContext(message, 'own')
+    for (const words of [`echo: ${text}${quoted ? ` [${quoted}]` : ''}`, ...(text === 'three' ? ['second', 'third'] : [])]) {
+      await sendMessageWeixin({ to, text: words, opts }).catch((problem) => console.log('refused:', words, problem.message))
+    }
   } else {
     const got = await downloadMediaFromItem(item, { cdnBaseUrl, saveMedia, log: console.log, errLog: console.error, label: '' })
     await sendWeixinMediaFile({ filePath: got.decryptedFilePath ?? got.decryptedPicPath, to, text: '', opts, cdnBaseUrl })

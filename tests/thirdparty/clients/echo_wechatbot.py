@@ -1,10 +1,11 @@
-"""Answer every text, and send every file back, with wechatbot-sdk, as its own documentation shows it."""
+"""Answer every text and voice, and send every file back, with wechatbot-sdk, as its own documentation shows it."""
 
 import asyncio
 import json
 import urllib.request
 
-from wechatbot import WeChatBot  # type: ignore[import-not-found]
+from echoes import answers, heard  # type: ignore[import-not-found]
+from wechatbot import ApiError, WeChatBot  # type: ignore[import-not-found]
 
 
 def read_digits(is_retry: bool) -> str:
@@ -21,7 +22,13 @@ bot = WeChatBot(on_verify_code=read_digits)
 async def answer(message) -> None:  # type: ignore[no-untyped-def]
     if message.type == "text":
         await bot.send_typing(message.user_id)
-        await bot.reply(message, f"echo: {message.text}")
+        for words in answers(message.text, message.quoted_message and message.quoted_message.text):
+            try:
+                await bot.reply(message, words)
+            except ApiError as problem:
+                print("refused:", words, problem, flush=True)
+    elif message.type == "voice":
+        await bot.reply(message, heard(message.voices[0].duration_ms))
     else:
         media = await bot.download(message)
         name = media.file_name or "back.bin"
