@@ -24,12 +24,8 @@ from wxcontroller.openwx.describing import (
     ref,
     texts,
 )
+from wxcontroller.openwx.pages import PAGE_EVENTS, SELECTED_IDS
 
-# Entries in one answer: readers go on after the last, and nobody else waits long for the event log meanwhile.
-PAGE_DELIVERIES = 1000
-PAGE_EVENTS = 1000
-# Of one request to replay or purge: what a page of deliveries has.
-SELECTED_IDS = PAGE_DELIVERIES
 # What only the log says no with.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _COUNTED: Mapping[str, Schema] = {

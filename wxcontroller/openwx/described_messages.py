@@ -21,11 +21,8 @@ from wxcontroller.openwx.describing import (
     ref,
     word,
 )
+from wxcontroller.openwx.pages import PAGE_CHATS, PAGE_MESSAGES, PAGE_PEOPLE
 
-# Of one answer: what a person reads, or a program walks through, at a time.
-PAGE_MESSAGES = 200
-PAGE_CHATS = 200
-PAGE_PEOPLE = 1000
 # What a send may say, in JSON or a form; a form may have a file besides.
 FIELDS: Mapping[str, type] = {
     "to": str,

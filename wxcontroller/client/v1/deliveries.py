@@ -13,7 +13,7 @@ from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, text_fields
-from wxcontroller.openwx.described_log import PAGE_DELIVERIES
+from wxcontroller.openwx.pages import PAGE_DELIVERIES
 
 
 class Deliveries:

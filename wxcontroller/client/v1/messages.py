@@ -39,7 +39,8 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Contact, Group, MessageKind
 from wxcontroller.core.urls import is_web_address
 from wxcontroller.openwx import parameters
-from wxcontroller.openwx.described_messages import FIELDS, FILE_FIELD, PAGE_CHATS, PAGE_MESSAGES
+from wxcontroller.openwx.described_messages import FIELDS, FILE_FIELD
+from wxcontroller.openwx.pages import PAGE_CHATS, PAGE_MESSAGES
 
 _CALL = "messages"
 _REMEDY = N_('send {"to": "an id of GET …/contacts or …/groups", "text": "…"}')

@@ -11,8 +11,8 @@ from wxcontroller.client.v1.selecting import number_of
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.model import Contact, Group, Member
-from wxcontroller.openwx.described_messages import PAGE_PEOPLE
 from wxcontroller.openwx.objects import member_displayname
+from wxcontroller.openwx.pages import PAGE_PEOPLE
 
 
 class PeopleCalls:

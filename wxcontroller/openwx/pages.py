@@ -1,0 +1,12 @@
+"""How many entries one answer has: readers go on after the last, and nobody else waits long for the log meanwhile.
+
+Apart from the descriptions, which an account does not load.
+"""
+
+PAGE_DELIVERIES = 1000
+PAGE_EVENTS = 1000
+PAGE_MESSAGES = 200
+PAGE_CHATS = 200
+PAGE_PEOPLE = 1000
+# Of one request to replay or purge: what a page of deliveries has.
+SELECTED_IDS = PAGE_DELIVERIES
