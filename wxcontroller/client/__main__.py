@@ -1,6 +1,5 @@
 """wxclient INSTANCE: what wxclient@INSTANCE.service runs."""
 
-import argparse
 import sys
 
 from wxcontroller import __version__
@@ -9,17 +8,26 @@ from wxcontroller.core import lean
 
 def main() -> int:
     """Run one account; the exit code tells systemd whether to start it again."""
+    given = sys.argv[1:]
+    instance = given[0] if len(given) == 1 and not given[0].startswith("-") else _parsed()
+    lean.prepare()
+    from wxcontroller.client.process import run  # as little as can be, now
+
+    return run(instance)
+
+
+def _parsed() -> str:
+    """Return the instance, or exit: for --help, --version and mistakes. systemd's call needs none of this."""
+    import argparse
+
     parser = argparse.ArgumentParser(
         prog="wxclient",
         description="Run one WeChat account. Started by systemd as wxclient@INSTANCE.service; see wxclient(8).",
     )
     parser.add_argument("--version", action="version", version=f"wxclient {__version__}")
     parser.add_argument("instance", help="instance id of the account, as in wxclient@INSTANCE.service")
-    instance = parser.parse_args().instance
-    lean.prepare()
-    from wxcontroller.client.process import run  # as little as can be, now
-
-    return run(instance)
+    instance: str = parser.parse_args().instance
+    return instance
 
 
 if __name__ == "__main__":

@@ -1,31 +1,29 @@
 """Keeps small what each account's process has in memory: it is multiplied by hundreds.
 
-Call ``prepare`` before aiohttp is imported. Without it an idle account has 33.1 MiB on Debian 13: 1.7 for authorities
-that it never meets, and 1.6 for modules that its libraries import and never use. Loading them is a seventh of the
-processor time of its start.
+Call ``prepare`` before aiohttp is imported. Without it an idle account has 7 MiB more on Debian 13. A name missing in
+``_LATER`` has its module loaded at once: another version of a library costs memory, and nothing else.
 """
 
-import importlib.util
 import os
 import ssl
 import sys
-from collections.abc import Sequence
-from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from collections.abc import Mapping, Sequence
+from types import FunctionType
+from typing import Any
 
-# Imported by the libraries we use, and used by them for what an account does seldom or never. Loaded at their first
-# use: ast alone has a class for each piece of Python's grammar.
-_LATER = frozenset(
-    "ast asyncio.sslproto attr.converters attr.filters attr.validators bz2 email.header idna lzma pickle queue shlex "
-    "token tokenize uuid".split()
-)
+from wxcontroller.core import deferred
 
 
 def prepare() -> None:
     """Have less loaded by what is imported from now on."""
     _trust_by_directory()
-    if sys.version_info >= (3, 13):  # before, two threads could load a module twice
-        sys.meta_path.insert(0, _Later())
+    if sys.version_info >= (3, 13):  # where it is tested
+        deferred.install(_LATER)
+    import dataclasses  # not before: it takes inspect
+
+    from wxcontroller.core import records
+
+    dataclasses.dataclass = records.dataclass  # type: ignore[assignment]
 
 
 def _trust_by_directory() -> None:
@@ -41,14 +39,73 @@ def _trust_by_directory() -> None:
             environ[paths.openssl_cafile_env] = os.devnull
 
 
-class _Later:
-    """Finds the modules of ``_LATER`` as everybody does, and lets them be loaded at their first use."""
+# -- what serves for parts of a module that are used while nothing else of it is
 
-    @staticmethod
-    def find_spec(
-        name: str, path: Sequence[str] | None = None, target: ModuleType | None = None
-    ) -> ModuleSpec | None:
-        spec = PathFinder.find_spec(name, path, target) if name in _LATER else None
-        if spec is not None and spec.loader is not None:
-            spec.loader = importlib.util.LazyLoader(spec.loader)
-        return spec
+
+def _annotations(cls: type) -> Mapping[str, object]:
+    return dict(vars(cls).get("__annotations__", {}))
+
+
+def _is_coroutine_function(function: object) -> bool:
+    inner = getattr(function, "__func__", function)
+    if type(inner) is FunctionType and not vars(inner):  # neither wrapped nor marked
+        return bool(inner.__code__.co_flags & _CO_COROUTINE)
+    answer: bool = deferred.executed("inspect").iscoroutinefunction(function)
+    return answer
+
+
+def _timegm(moment: Sequence[int]) -> int:
+    from datetime import date
+
+    year, month, day, hour, minute, second = moment[:6]
+    days = date(year, month, 1).toordinal() - date(1970, 1, 1).toordinal() + day - 1
+    return ((days * 24 + hour) * 60 + minute) * 60 + second
+
+
+class _Entities(dict[str, str]):
+    """The entities that XML has too, and all of HTML's once another is looked up."""
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or name in _all_entities()
+
+    def __missing__(self, name: str) -> str:
+        return _all_entities()[name]
+
+
+def _all_entities() -> Mapping[str, str]:
+    found: Mapping[str, str] = deferred.executed("html.entities").html5
+    return found
+
+
+_CO_COROUTINE = 0x80  # of inspect
+_INSPECT: dict[str, Any] = {
+    "get_annotations": _annotations,
+    "currentframe": sys._getframe,
+    "iscoroutinefunction": _is_coroutine_function,
+}
+# Imported by the libraries we use, and used by them for what an account does seldom or never. What each saves is in
+# docs/performance.md.
+_LATER: Mapping[str, deferred.Names] = {
+    **dict.fromkeys("attr.converters attr.filters attr.validators idna pickle".split(), ""),
+    "aiohttp.client_ws": "DEFAULT_WS_CLIENT_TIMEOUT ClientWebSocketResponse ClientWSTimeout",
+    "aiohttp.multipart": "BadContentDispositionHeader BadContentDispositionParam BodyPartReader MultipartReader "
+    "MultipartWriter content_disposition_filename parse_content_disposition",
+    "aiohttp.tracing": "Trace TraceConfig TraceConnectionCreateEndParams TraceConnectionCreateStartParams "
+    "TraceConnectionQueuedEndParams TraceConnectionQueuedStartParams TraceConnectionReuseconnParams "
+    "TraceDnsCacheHitParams TraceDnsCacheMissParams TraceDnsResolveHostEndParams TraceDnsResolveHostStartParams "
+    "TraceRequestChunkSentParams TraceRequestEndParams TraceRequestExceptionParams TraceRequestHeadersSentParams "
+    "TraceRequestRedirectParams TraceRequestStartParams TraceResponseChunkReceivedParams",
+    "aiohttp.web_fileresponse": "FileResponse",
+    "aiohttp.web_ws": "WebSocketReady WebSocketResponse WSMsgType",
+    "argparse": "ArgumentParser",
+    "calendar": {"timegm": _timegm},
+    "email.message": "Message",
+    "email.parser": "HeaderParser",
+    "email.utils": "formatdate parsedate",
+    "html.entities": {"html5": _Entities({"amp;": "&", "lt;": "<", "gt;": ">", "quot;": '"'})},
+    "inspect": _INSPECT,
+    "shutil": "rmtree",
+    "subprocess": {"PIPE": -1, "STDOUT": -2, "DEVNULL": -3},
+    "traceback": "StackSummary extract_stack",
+    "urllib.request": "getproxies proxy_bypass",
+}

@@ -1,7 +1,7 @@
 """What an idle account has loaded: every module is in memory as often as there are accounts.
 
 A module that is new here either belongs to what an idle account does, and is added to the list, or is imported where
-it is used. Modules that are found but not executed yet (core.lean) are not loaded.
+it is used. Modules that are found but not executed yet (core.deferred) are not loaded.
 """
 
 import asyncio
@@ -24,7 +24,7 @@ _PROGRAM = """
 import os, signal, sys
 def tell(*_):
     with open({path!r} + ".new", "w") as out:
-        out.write("\\n".join(name for name, one in sys.modules.items() if type(one).__name__ != "_LazyModule"))
+        out.write("\\n".join(name for name, one in sys.modules.items() if type(one).__name__ != "Waiting"))
     os.rename({path!r} + ".new", {path!r})
 signal.signal(signal.SIGUSR1, tell)
 from wxcontroller.client.__main__ import main

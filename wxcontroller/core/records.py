@@ -1,0 +1,101 @@
+"""Dataclasses that share their methods.
+
+``dataclasses.dataclass`` compiles methods for each class that compare, hash, show and freeze its instances: 8 KiB a
+class beside ``__init__``. Here all classes have the same functions for that, and behave alike.
+"""
+
+import dataclasses
+from collections.abc import Callable
+from operator import attrgetter
+from reprlib import recursive_repr
+from typing import Any
+
+_make: Any = dataclasses.dataclass
+_RARE = frozenset(("order", "unsafe_hash"))
+
+
+def dataclass(
+    cls: type | None = None,
+    /,
+    *,
+    eq: bool = True,
+    repr: bool = True,  # noqa: A002
+    frozen: bool = False,
+    **more: bool,
+) -> type | Callable[[type], type]:
+    """Make a dataclass, in place of ``dataclasses.dataclass``, which still makes those of rare kinds."""
+
+    def decorate(one: type) -> type:
+        if more.keys() & _RARE:
+            made: type = _make(one, eq=eq, repr=repr, frozen=frozen, **more)
+            return made
+        own = vars(one)
+        shown, compared = repr and "__repr__" not in own, eq and "__eq__" not in own
+        hashed = eq and ("__hash__" not in own or (own["__hash__"] is None and "__eq__" in own))
+        if not one.__doc__:  # it would be made of the signature, and the large module inspect loaded for that
+            one.__doc__ = one.__name__
+        made = _make(one, eq=False, repr=False, frozen=frozen, **more)
+        for name, method in _methods(made, shown, compared, hashed, frozen):
+            setattr(made, name, method)
+        return made
+
+    return decorate if cls is None else decorate(cls)
+
+
+def _methods(
+    made: type, shown: bool, compared: bool, hashed: bool, frozen: bool
+) -> list[tuple[str, Callable[..., object] | None]]:
+    fields, methods = dataclasses.fields(made), list[tuple[str, Callable[..., object] | None]]()
+    if shown:
+        methods.append(("__repr__", _repr))
+    if compared:
+        methods += ("__eq__", _eq), ("_record_compared", _values([field.name for field in fields if field.compare]))
+    if hashed:
+        names = [field.name for field in fields if (field.compare if field.hash is None else field.hash)]
+        methods += ("__hash__", _hash if frozen else None), ("_record_hashed", _values(names))
+    if frozen:
+        methods += ("__setattr__", _set), ("__delattr__", _delete)
+    return methods
+
+
+def _values(names: list[str]) -> Callable[[object], object]:
+    return attrgetter(*names) if names else staticmethod(_no_values)
+
+
+def _no_values(_: object) -> tuple[()]:
+    return ()
+
+
+@recursive_repr()
+def _repr(self: Any) -> str:
+    shown = ", ".join(
+        f"{field.name}={getattr(self, field.name)!r}" for field in dataclasses.fields(self) if field.repr
+    )
+    return f"{type(self).__qualname__}({shown})"
+
+
+def _eq(self: Any, other: Any) -> bool:
+    if type(self) is not type(other):
+        return NotImplemented  # type: ignore[no-any-return]
+    equal: bool = self._record_compared(self) == self._record_compared(other)
+    return equal
+
+
+def _hash(self: Any) -> int:
+    return hash(self._record_hashed(self))
+
+
+def _set(self: Any, name: str, value: object) -> None:
+    _refuse(self, name, "assign to")
+    object.__setattr__(self, name, value)
+
+
+def _delete(self: Any, name: str) -> None:
+    _refuse(self, name, "delete")
+    object.__delattr__(self, name)
+
+
+def _refuse(self: Any, name: str, verb: str) -> None:
+    """Refuse changes of fields; a class that is derived plainly may have attributes of its own."""
+    if "__dataclass_fields__" in vars(type(self)) or name in self.__dataclass_fields__:
+        raise dataclasses.FrozenInstanceError(f"cannot {verb} field {name!r}")
