@@ -160,6 +160,7 @@ async def client(stage: Stage, wrapped: tuple[str, ...] = (), **more: str) -> As
         "WXCLIENT_DRIVER": "web",
         "MALLOC_MMAP_THRESHOLD_": "300000",
         "MALLOC_TRIM_THRESHOLD_": "600000",
+        "MALLOC_ARENA_MAX": "1",
         **more,
     }
     with (
