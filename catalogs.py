@@ -34,7 +34,12 @@ def extracted(language: str, files: Iterable[Path], keywords: Iterable[str]) -> 
     pot = re.sub(
         r"^#, .*", lambda line: re.sub(r", (python|javascript)-format", "", line[0]), pot, flags=re.MULTILINE
     )
-    return _PLURAL.sub(_with_plural, pot.replace("charset=CHARSET", "charset=UTF-8"))
+    return pot.replace("charset=CHARSET", "charset=UTF-8")
+
+
+def texts_of(modules: Iterable[Path], keywords: Iterable[str] = PYTHON) -> str:
+    """Return the .pot of the texts in modules of ours."""
+    return _PLURAL.sub(_with_plural, extracted("Python", modules, keywords))
 
 
 def _with_plural(entry: re.Match[str]) -> str:
@@ -65,7 +70,7 @@ def _parts(directory: Path) -> list[Path]:
         return path
 
     def texts(places: Iterable[str]) -> str:
-        return extracted("Python", [path for place in places for path in PACKAGE.glob(place)], PYTHON)
+        return texts_of([path for place in places for path in PACKAGE.glob(place)])
 
     scripts = PACKAGE.glob("controller/page/static/*.js")
     both = written("scripts", extracted("JavaScript", scripts, JAVASCRIPT)), written("accounts", texts(_OF_ACCOUNTS))

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 import jinja2
 
-from catalogs import JAVASCRIPT, PYTHON, compile_catalogs, extracted, output
+from catalogs import JAVASCRIPT, PYTHON, compile_catalogs, extracted, output, texts_of
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.language import texts
 from wxcontroller.controller.page.api import meanings
@@ -50,7 +50,7 @@ def template() -> str:
     python = [path for path in PACKAGE.rglob("*.py") if "sandbox" not in path.parts]
     scripts = [*PACKAGE.glob("controller/page/static/*.js"), *PHONE.glob("*.js")]
     pots = [
-        extracted("Python", python, _PYTHON),
+        texts_of(python, _PYTHON),
         extracted("JavaScript", scripts, JAVASCRIPT),
         extracted("Python", Path(click.__file__).parent.glob("*.py"), ("_:1", "gettext:1", "ngettext:1,2")),
         _HEAD + "".join(f'\nmsgid {_quoted(text)}\nmsgstr ""\n' for text in sorted(set(_tables()))),
