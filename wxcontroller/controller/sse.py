@@ -9,6 +9,7 @@ find it in the stream.
 
 import asyncio
 import contextlib
+import zlib
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Protocol, TypeVar
 
@@ -41,14 +42,36 @@ def wants_stream(request: web.Request) -> bool:
 
 
 async def server_sent(
-    request: web.Request, source: EventSource[bytes], retry: int, may_go_on: Callable[[], bool] = lambda: True
+    request: web.Request,
+    source: EventSource[bytes],
+    retry: int,
+    may_go_on: Callable[[], bool] = lambda: True,
+    packed: bool = False,
 ) -> web.StreamResponse:
-    """Serve a source as server-sent events. ``retry`` is after how many milliseconds a browser comes back."""
-    response = web.StreamResponse(headers=HEADERS)
+    """Serve a source as server-sent events. ``retry`` is after how many milliseconds a browser comes back.
+
+    ``packed`` by gzip for a reader that accepts it: for a source of large pieces.
+    """
+    response, send = web.StreamResponse(headers=HEADERS), None
+    if packed and "gzip" in request.headers.get("Accept-Encoding", ""):
+        response.headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
+        send = _packing(response)
+    send = send or response.write
     await response.prepare(request)
-    await write(response.write(b"retry: %d\n\n" % retry))
-    await _until_draining(request, _follow(request, source, response.write, may_go_on))
+    await write(send(b"retry: %d\n\n" % retry))
+    await _until_draining(request, _follow(request, source, send, may_go_on))
     return response
+
+
+def _packing(response: web.StreamResponse) -> Callable[[bytes], Awaitable[None]]:
+    """Return what sends pieces packed, each at once (RFC 1952; the flush of RFC 1951 3.2.4)."""
+    # The fastest level: rows become a tenth, and slower ones save little more.
+    packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
+
+    async def send(piece: bytes) -> None:
+        await response.write(packer.compress(piece) + packer.flush(zlib.Z_SYNC_FLUSH))
+
+    return send
 
 
 async def by_websocket(request: web.Request, source: EventSource[str]) -> web.WebSocketResponse:

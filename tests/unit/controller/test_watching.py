@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import time
+import zlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -63,6 +64,27 @@ async def watched(host: Machine, headers: dict[str, str] | None = None) -> Async
 
 def names(event: JsonObject) -> list[str]:
     return [text(obj(each)["name"]) for each in items(event["accounts"])]
+
+
+async def test_rows_are_packed_for_who_can_unpack(host: Machine) -> None:
+    for number in range(20):
+        await host.v1("POST", "accounts", {"name": f"shop-{number}"})
+
+    async def first_bytes(encoding: str) -> tuple[int, JsonObject]:
+        headers = {**STREAM, "Accept-Encoding": encoding}
+        async with host.http.get("/v1/accounts", headers=headers, auto_decompress=False) as answer:
+            packed = answer.headers.get("Content-Encoding") == "gzip"
+            unpacker, size, text = zlib.decompressobj(16 + zlib.MAX_WBITS), 0, b""
+            while b'"all":true' not in text:
+                piece = await answer.content.readany()
+                size += len(piece)
+                text += unpacker.decompress(piece) if packed else piece
+        [data] = [line for line in text.splitlines() if b'"all":true' in line]
+        return size, obj(json.loads(data.removeprefix(b"data: ")))
+
+    (plain, rows), (packed, same) = await first_bytes("identity"), await first_bytes("gzip")
+    assert sorted(names(rows)) == sorted(names(same))
+    assert packed < plain / 4
 
 
 async def test_all_rows_come_first_and_then_only_those_that_change(host: Machine) -> None:

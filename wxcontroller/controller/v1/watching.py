@@ -27,7 +27,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     """
     board = request.app[BOARD]
     async with board.watched() as work:
-        return await server_sent(request, _AccountsReader(board, work, caller(request)), _RETRY)
+        return await server_sent(request, _AccountsReader(board, work, caller(request)), _RETRY, packed=True)
 
 
 class _AccountsReader:
