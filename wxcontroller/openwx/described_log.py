@@ -33,6 +33,7 @@ _COUNTED: Mapping[str, Schema] = {
     "to": maybe(TEXT),
     **dict.fromkeys(("oldest_since", "dropped_at", "damaged_at"), maybe(WHOLE)),
     **texts("last_error", "trouble"),
+    "last_attempt": maybe(record({"time": WHOLE, "status": maybe(WHOLE), "milliseconds": WHOLE})),
 }
 _DELIVERY: Mapping[str, Schema] = {
     **dict.fromkeys(("id", "type", "last_error"), TEXT),
@@ -43,6 +44,7 @@ _DELIVERY: Mapping[str, Schema] = {
     "next_at": maybe(NUMBER),
     "last_status": maybe(WHOLE),
     "settled_at": maybe(NUMBER),
+    **dict.fromkeys(("direction", "sender", "receiver", "group"), maybe(TEXT)),
 }
 SCHEMAS: Mapping[str, Schema] = {
     "Text": record(
@@ -52,10 +54,10 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Counts": record(
         {"account": TEXT, **_COUNTED},
-        ("last_error_text", "trouble_text"),
+        ("last_error_text", "trouble_text", "last_attempt"),
         "how many reports wait, and how many are dead letters",
     ),
-    "Delivery": record(_DELIVERY, meaning="what became of one report"),
+    "Delivery": record(_DELIVERY, ("direction", "sender", "receiver", "group"), "what became of one report"),
     "Event": record(
         {
             **dict.fromkeys(("id", "account", "type"), TEXT),

@@ -147,6 +147,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "oldest_since": "since when the oldest waits, in seconds since 1970",
         "last_error": "why the last try failed; empty: it did not",
         "trouble": "why nothing can be written; empty: it can",
+        "last_attempt": "when a report was last posted, the HTTP status and the time it took; null: not yet",
     },
     "Delivery": {
         "id": "the event's id",
@@ -161,6 +162,10 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "next_at": "when it is tried again, in seconds since 1970",
         "last_status": "HTTP status of the last try",
         "settled_at": "when it was taken or given up, in seconds since 1970",
+        "direction": "in or out; null: it is no message, or a large one",
+        "sender": "name of the message's sender",
+        "receiver": "name of its receiver",
+        "group": "name of its group",
     },
     "Event": {
         "id": "the same at every delivery",

@@ -88,6 +88,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "oldest_since": None,
         "last_error": "",
         "last_error_text": None,
+        "last_attempt": None,
         "delivered": 0,
         "failed": 0,
         "refused": 0,

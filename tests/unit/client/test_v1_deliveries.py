@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -77,8 +78,14 @@ async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook:
         *("friend_message", "dead", 1, 410),
         "it answers 410",
     )
+    attempt = obj(found["last_attempt"])
+    assert (attempt["status"], int(str(attempt["milliseconds"])) >= 0) == (410, True)
+    assert abs(int(str(attempt["time"])) - time.time()) < PATIENCE
     _, shown = await call(client, "GET", f"deliveries/{second['id']}")
-    assert obj(shown["report"])["content"] == "two"
+    report = obj(shown["report"])
+    assert report["content"] == "two"
+    assert (second["sender"], second["receiver"], second["group"]) == (report["sender"], report["receiver"], None)
+    assert (second["direction"], bool(second["sender"])) == ("in", True)
     assert webhook.events("state_change")
     status, answer = await call(client, "POST", "deliveries/replay", {"ids": [third["id"], first["id"]]})
     assert (status, answer["replayed"]) == (200, 2)

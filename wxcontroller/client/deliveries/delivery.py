@@ -12,7 +12,7 @@ import math
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 from wxcontroller.client.deliveries.bodies import LIGHT_BYTES, Body, is_light, prepare
@@ -34,7 +34,7 @@ from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields
-from wxcontroller.core.jsontypes import one_line
+from wxcontroller.core.jsontypes import JsonObject, one_line
 from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.vitals import Vitals
 
@@ -44,6 +44,22 @@ _AT_ONCE = 32  # entries read from the log in one go
 _OVERTIME = 60.0
 # Failures in the journal: the first of a row, then so many seconds apart.
 _TELL_SECONDS = 300.0
+
+
+@dataclass(frozen=True, slots=True)
+class LastAttempt:
+    """The last post of a report. ``status`` is HTTP's, 0 for none; ``seconds`` is how long the receiver took."""
+
+    time: float
+    status: int
+    seconds: float
+
+    def as_json(self) -> JsonObject:
+        return {
+            "time": int(self.time),
+            "status": self.status or None,
+            "milliseconds": round(self.seconds * 1000),
+        }
 
 
 class Delivery:
@@ -61,6 +77,7 @@ class Delivery:
         self.delivered = 0  # since the process began, as the next
         self.refused = 0
         self.failed = 0  # tries that are followed by another
+        self.last_attempt: LastAttempt | None = None
         self._policy = policy
         self._log = events
         self._answered = answered
@@ -231,7 +248,11 @@ class Delivery:
     async def _post(self, poster: Poster, entry: Entry, body: Body) -> Result:
         if not body.kind:
             return Result(DeliveryOutcome.DAMAGED, error=Text("its entry in the event log is damaged"))
-        return await poster.post(body.content, await self._headers(entry, body.content))
+        headers = await self._headers(entry, body.content)
+        began = time.monotonic()
+        result = await poster.post(body.content, headers)
+        self.last_attempt = LastAttempt(time.time(), result.status, time.monotonic() - began)
+        return result
 
     async def _body(self, entry: Entry, stored: bytes) -> Body:
         media = entry.media if self.receiver.with_data else ""

@@ -11,9 +11,13 @@ from wxcontroller.client.store.events import Entry, EntryState, Selection
 from wxcontroller.client.v1.answers import RequestRefused, report_of, stored_soon
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
 from wxcontroller.core.account import redacted
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, kept_json, text
 from wxcontroller.core.messages import N_, text_fields
 from wxcontroller.openwx.pages import PAGE_DELIVERIES
+
+# Larger reports are listed without direction, sender and receiver: a page may have a thousand of them.
+_SHOWN_BYTES = 8 * 1024
+_DIRECTIONS = {"receive_message": "in", "send_message": "out"}
 
 
 class Deliveries:
@@ -28,7 +32,7 @@ class Deliveries:
         states = states_of(query.get("state", "held,pending,dead"))
         after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, PAGE_DELIVERIES)
         counts = self._counts()  # first: what is counted as settled is not listed as pending
-        found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1, most_body=0)
+        found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1, most_body=_SHOWN_BYTES)
         more = len(found) > most
         shown: list[JsonValue] = [_shown(entry) for entry in found[:most]]
         return json_answer({**counts, "deliveries": shown, "next": found[most - 1].seq if more and most else None})
@@ -91,10 +95,12 @@ class Deliveries:
             "damaged_at": int(counts.damaged_at) or None,
             "oldest_since": int(counts.oldest) or None,
             **text_fields(last_error=delivery.last_error, trouble=self._parts.log.trouble),
+            "last_attempt": delivery.last_attempt.as_json() if delivery.last_attempt else None,
         }
 
 
 def _shown(entry: Entry) -> JsonObject:
+    report = kept_json(entry.body[:_SHOWN_BYTES])
     return {
         "id": entry.id,
         "seq": entry.seq,
@@ -108,4 +114,6 @@ def _shown(entry: Entry) -> JsonObject:
         "last_status": entry.status or None,
         "settled_at": round(entry.settled_at, 3) or None,
         "bytes": entry.size,
+        "direction": _DIRECTIONS.get(text(report.get("post_type"))),
+        **{name: text(report.get(name)) or None for name in ("sender", "receiver", "group")},
     }

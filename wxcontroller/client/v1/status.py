@@ -40,6 +40,7 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "retrying": parts.log.counts.retrying,
             "oldest_since": _second(parts.log.counts.oldest or None),
             **text_fields(last_error=delivery.last_error, trouble=parts.log.trouble),
+            "last_attempt": delivery.last_attempt.as_json() if delivery.last_attempt else None,
             "delivered": delivery.delivered,
             "failed": delivery.failed,
             "refused": delivery.refused,

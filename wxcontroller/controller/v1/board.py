@@ -162,11 +162,21 @@ def _activity(answer: Answer) -> JsonObject | None:
         "dead": integer(reports.get("dead")),
         **text_fields(delivery_error=text_in(reports, "last_error") if failing else NOTHING),
         "tries": integer(reports.get("failed")),
+        "last_attempt": _attempt(reports.get("last_attempt")),
         "people": integer(obj(status.get("roster")).get("changes")),
         "memory": memory if isinstance(memory, int) else None,
         "held": integer(obj(status.get("sending")).get("held")),
         "capabilities": _flags(status.get("capabilities")),
     }
+
+
+def _attempt(sent: JsonValue) -> JsonObject | None:
+    """Return the status and milliseconds of the last post to the webhook, None of a program that tells none."""
+    attempt = obj(sent)
+    if not attempt:
+        return None
+    time_and_duration: JsonObject = {key: integer(attempt.get(key)) for key in ("time", "milliseconds")}
+    return {**time_and_duration, "status": integer(attempt.get("status")) or None}
 
 
 def _flags(capabilities: JsonValue) -> JsonObject | None:

@@ -28,6 +28,7 @@ _COUNTS = (
         "oldest_since",
         *("last_error", "last_error_text"),
         *("trouble", "trouble_text"),
+        "last_attempt",
     ),
 )
 
@@ -68,6 +69,7 @@ _ROW = record(
         ),
         **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
         **dict.fromkeys(("last_error_text", "trouble_text", "error_text"), AS_DATA),
+        "last_attempt": maybe({"type": "object"}),
     }
 )
 CALLS = (

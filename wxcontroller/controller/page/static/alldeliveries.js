@@ -6,7 +6,7 @@ import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 import { accounts, listen } from "./store.js";
-import { ago } from "./words.js";
+import { ago, answerWords } from "./words.js";
 
 let ending = null;
 let stop = () => {};
@@ -33,7 +33,7 @@ function show(rows) {
 }
 
 function row(one) {
-  const { account, to, pending, held, dead, unacknowledged, oldest_since: oldest } = one;
+  const { account, to, pending, held, dead, unacknowledged, oldest_since: oldest, last_attempt: last } = one;
   const error = textOf(one, "last_error");
   const buttons = [
     dead && button("restart", t("Send dead letters again"), () => change(account, "replay")),
@@ -43,7 +43,7 @@ function row(one) {
     "tr",
     {},
     h("th", { scope: "row" }, h("a", { href: `#/a/${encodeURIComponent(account)}/deliveries` }, account)),
-    h("td", {}, to, error && h("small", { className: "bad" }, error)),
+    h("td", {}, to, error && h("small", { className: "bad" }, error), last && h("small", {}, answerWords(last))),
     h("td", { className: "number" }, pending + held ? String(pending + held) : ""),
     h("td", { className: "number bad" }, dead ? String(dead) : ""),
     h("td", { className: "number" }, oldest ? ago(oldest) : ""),

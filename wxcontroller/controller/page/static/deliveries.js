@@ -8,7 +8,7 @@ import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 import { isUp } from "./states.js";
 import { accounts, listen, once } from "./store.js";
-import { exactly, moment } from "./words.js";
+import { answerWords, exactly, moment } from "./words.js";
 
 const MOST = 100;
 const STATES = {
@@ -16,6 +16,12 @@ const STATES = {
   pending: () => ["attention", t("waits")],
   dead: () => ["bad", t("dead letter")],
 };
+
+// With whom a message was.
+function whoOf({ direction, sender, receiver, group }) {
+  if (!direction) return "";
+  return `: ${direction === "out" ? (group ?? receiver) : [sender, group].filter(Boolean).join(" @ ")}`;
+}
 
 function hideButtons() {
   setHidden($("replay-dead"), true);
@@ -46,7 +52,9 @@ export function deliveriesTab(name) {
     const none = to ? t("Nothing is waiting.") : t("The account has no webhook: nothing is delivered.");
     const words = all ? t("Waiting: {pending}, dead letters: {dead}.", { pending: pending + held, dead }) : none;
     const failure = error && pending ? t("Last failure: {error}", { error }) : "";
-    setText($("deliveries-note"), [words, failure].filter(Boolean).join(" · "));
+    const attempt = to && answer.last_attempt;
+    const last = attempt && t("Last attempt: {answer}", { answer: answerWords(attempt) });
+    setText($("deliveries-note"), [words, failure, last].filter(Boolean).join(" · "));
     setHidden($("replay-dead"), !dead || !may("control"));
     setHidden($("ack-dead"), !unacknowledged || !may("control"));
     // Today an account has one receiver; what is grouped says so, whatever comes.
@@ -62,13 +70,15 @@ export function deliveriesTab(name) {
     return h("section", { className: "receiver" }, head, h("ol", { className: "lines" }, ...ones.map(item)));
   }
 
-  function item({ id, time, type, state, lane, attempts, next_at: next, last_error: error }) {
+  function item(delivery) {
+    const { id, time, type, state, lane, attempts, next_at: next, last_error: error } = delivery;
     const [tone, word] = STATES[state]?.() ?? ["off", state];
     // What was never tried is not sent again, and comes by itself.
     const hidden = !attempts || !may("control");
     const again = h("button", { type: "button", "data-action": "replay", hidden }, icon("restart"));
     again.append(state === "dead" ? t("Send again") : t("Try now"));
     again.addEventListener("click", () => replay({ ids: [id] }, again));
+    const className = `state ${tone}`;
     const tried = attempts ? t("Tries: {n}", { n: attempts }) : t("Not tried yet");
     const aside = lane === "retry" ? t("in the retry lane: later reports do not wait for it") : "";
     const later = next ? t("next try: {when}", { when: moment(next) }) : "";
@@ -77,7 +87,7 @@ export function deliveriesTab(name) {
       {},
       icon(state === "dead" ? "warning" : "deliveries"),
       h("time", { title: exactly(time) }, moment(time)),
-      h("span", { className: "what" }, reportWord(type), " ", h("span", { className: `state ${tone}` }, word)),
+      h("span", { className: "what" }, reportWord(type), whoOf(delivery), " ", h("span", { className }, word)),
       again,
       h("small", {}, [tried, error, aside, later].filter(Boolean).join(" · ")),
     );

@@ -4,7 +4,7 @@ import { h, setClass, setText } from "./dom.js";
 import { beatsBar, beatsWords } from "./graphics.js";
 import { t, textOf } from "./i18n.js";
 import { isUp } from "./states.js";
-import { ago } from "./words.js";
+import { ago, answerWords } from "./words.js";
 
 // Fills a place; returns show(account).
 export function figures(place) {
@@ -60,5 +60,8 @@ function webhookOf({ post_api: address, activity, advice }) {
   const { undelivered, dead } = activity;
   if (advice?.code === "webhook-failing") return [t("failing"), textOf(activity, "delivery_error") || where, "bad"];
   if (dead) return [t("{n} dead letters", { n: dead }), where, "bad"];
-  return undelivered ? [t("{n} waiting", { n: undelivered }), where, "attention"] : [t("up to date"), where];
+  if (undelivered) return [t("{n} waiting", { n: undelivered }), where, "attention"];
+  const last = activity.last_attempt;
+  const fine = last && last.status >= 200 && last.status < 300;
+  return fine ? [answerWords(last), `${where} · ${t("none waiting")}`] : [t("up to date"), where];
 }

@@ -66,4 +66,7 @@ export function size(bytes) {
   return `${(bytes / 1024 / 1024).toFixed(bytes < 100 * 1024 * 1024 ? 1 : 0)} MB`;
 }
 
+// "200 · 14 ms": what a webhook answered last.
+export const answerWords = ({ status, milliseconds: n }) => `${status ?? t("no answer")} · ${t("{n} ms", { n })}`;
+
 export const count = (number) => (number === null || number === undefined ? "–" : String(number));
