@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Coroutine, Iterator
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -267,19 +266,17 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
     browser.click("#side [data-view=health]")
     browser.find("#health-accounts li", "offline")
     browser.find("#health-controller li", "systemd")
-    browser.click("#side [data-view=events]")
-    browser.find("#all-events-note", "New events")
+    logs = {name: served.machine.process(name).log for name in ("alice", "bob")}
     report: dict[str, JsonValue] = {"post_type": "event", "event": "input_qrcode", "params": []}
-
-    def shown(name: str) -> bool:
-        # The stream begins with now, and nothing on the page tells when it is open.
-        served.loop.call_soon_threadsafe(served.machine.process(name).log.append, report, False)
-        return bool(
-            browser.script("return document.getElementById('all-events').textContent.includes(arguments[0])", name)
-        )
-
-    for name in ("alice", "bob"):
-        browser.until(partial(shown, name), f"an event of {name}")
+    for log in logs.values():
+        served.loop.call_soon_threadsafe(log.append, report, False)
+    browser.click("#side [data-view=events]")
+    for name in logs:  # what was before
+        browser.find("#all-events li", name)
+    browser.find("#all-events .day", "Today")
+    friend: JsonObject = {"post_type": "event", "event": "new_friend", "params": [{"name": "Ann"}]}
+    served.loop.call_soon_threadsafe(logs["bob"].append, friend, False)
+    assert "Ann" in browser.find("#all-events li:nth-child(2)", "bob").text  # the newest, below the day
     browser.type("#all-events-search", "alice")
     browser.gone("#all-events li", "bob")
     browser.find("#all-events li", "alice")

@@ -75,6 +75,10 @@ def test_an_administrator_approves_an_agent(host: Host, browser: Browser) -> Non
     browser.click("#login-form button")
     browser.find("#pair-asks", "Helper/1.0 <b>")
     assert host.do(status_of(stage, asked))["status"] == "scaned"
+    browser.open("#/access")
+    browser.find("#pairings-table th", "Helper/1.0 <b>")
+    browser.picture("access-pairings")
+    browser.open(link)
     browser.click("#pair-form select[name=account] option", "alice")
     browser.type("#pair-form [name=consumer]", "helper")
     browser.picture("pairing")

@@ -28,6 +28,19 @@ const PARTS = {
       }));
     },
   },
+  // Who approves one needs its link, which only the agent shows.
+  pairings: {
+    path: "/v1/ilink/pairings",
+    scope: "admin",
+    seconds: 5,
+    heads: () => [t("Agent"), t("Account"), t("Address"), t("Asked")],
+    async rows(signal) {
+      const { pairings } = await call("GET", "v1/ilink/pairings", { signal });
+      return pairings.map(({ agent, account, address, asked_at: asked }) => ({
+        cells: [agent || t("unknown"), account ?? "–", address, ago(asked)],
+      }));
+    },
+  },
   consumers: {
     path: "/v1/accounts/{name}/consumers",
     scope: "admin",
@@ -74,8 +87,12 @@ async function open(signal) {
   const { paths } = await call("GET", "v1/openapi.json", { signal });
   for (const [id, part] of Object.entries(PARTS)) {
     const shown = part.path in paths && may(part.scope);
-    setHidden($(`access-${id}`), !shown);
-    if (shown) load(id, part, signal);
+    setHidden($(`access-${id}`), !shown || part.seconds);
+    if (!shown) continue;
+    load(id, part, signal);
+    if (!part.seconds) continue;
+    const timer = setInterval(() => document.hidden || load(id, part, signal), part.seconds * 1000);
+    signal.addEventListener("abort", () => clearInterval(timer));
   }
 }
 
@@ -84,6 +101,7 @@ async function load(id, part, signal) {
   try {
     const rows = await part.rows(signal);
     setHidden(table, !rows.length);
+    if (part.seconds) setHidden($(`access-${id}`), !rows.length); // what comes and goes
     if (!rows.length && !note.textContent) setText(note, t("None"));
     const heads = part.heads().map((head) => h("th", { scope: "col" }, head));
     const last = h("th", { scope: "col" }, h("span", { className: "unseen" }, t("Actions")));
@@ -95,9 +113,9 @@ async function load(id, part, signal) {
 }
 
 function row({ cells: [first, ...rest], end, command }, again) {
-  const action = command ? copying(command) : revoking(first, end, again);
+  const action = command ? copying(command) : end && revoking(first, end, again);
   const cells = rest.map((each) => h("td", {}, each));
-  return h("tr", {}, h("th", { scope: "row" }, first), ...cells, h("td", { className: "number" }, action));
+  return h("tr", {}, h("th", { scope: "row" }, first), ...cells, h("td", { className: "number" }, action ?? ""));
 }
 
 // What only root can do is a command to take along.

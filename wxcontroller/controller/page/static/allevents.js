@@ -1,42 +1,64 @@
-// What happens to all accounts, as it happens; the newest first.
+// What happens to all accounts: the last events of those that were active last, then each as it happens.
 
 import { $, h, setText } from "./dom.js";
-import { line } from "./events.js";
+import { eventList, eventsBefore } from "./events.js";
 import { inWords } from "./failures.js";
 import { followed } from "./following.js";
 import { t } from "./i18n.js";
+import { isUp } from "./states.js";
+import { accounts } from "./store.js";
 
-const MOST = 200;
+// Of how many accounts what was before is asked for, and how many events of each.
+const MOST_ACCOUNTS = 20;
+const HISTORY = 20;
 let ending = null;
+let list = null;
 
-function take({ type, data }) {
-  if (type === "heartbeat") return;
-  const item = line(data);
-  const name = data.account;
-  item.prepend(h("a", { className: "of", href: `#/a/${encodeURIComponent(name)}` }, name));
-  $("all-events").prepend(item);
-  while ($("all-events").children.length > MOST) $("all-events").lastElementChild.remove();
-  filter();
+const nameOf = ({ account }) => [h("a", { className: "of", href: `#/a/${encodeURIComponent(account)}` }, account)];
+
+function show(...events) {
+  list.add(...events);
+  const wanted = $("all-events-search").value.trim().toLowerCase();
+  for (const item of $("all-events").children) {
+    item.hidden = wanted && (!item.dataset.at || !item.textContent.toLowerCase().includes(wanted));
+  }
 }
 
-function filter() {
-  const wanted = $("all-events-search").value.trim().toLowerCase();
-  for (const item of $("all-events").children) item.hidden = !item.textContent.toLowerCase().includes(wanted);
-  const any = $("all-events").children.length > 0;
-  setText($("all-events-note"), any ? "" : t("New events appear here. Earlier ones are on each account's page."));
+async function history(signal) {
+  const last = ({ activity }) => activity?.last_message ?? 0;
+  const active = [...accounts.values()].filter(isUp).sort((one, other) => last(other) - last(one));
+  const asked = active.slice(0, MOST_ACCOUNTS).map(({ name }) => eventsBefore(name, HISTORY, signal));
+  for (const answer of await Promise.allSettled(asked)) {
+    if (answer.status === "fulfilled" && !signal.aborted) show(...answer.value);
+  }
+  if (!signal.aborted) setText($("all-events-note"), list.isEmpty() ? t("Nothing has happened yet.") : "");
 }
 
 export const eventsView = {
   open() {
     ending = new AbortController();
     const { signal } = ending;
-    filter();
-    $("all-events-search").addEventListener("input", filter, { signal });
+    list = eventList($("all-events"), nameOf);
+    setText($("all-events-note"), t("Loading…"));
+    $("all-events-search").addEventListener("input", () => show(), { signal });
     const texts = $("all-events-texts");
     const toggle = () => $("all-events").classList.toggle("open", texts.checked);
     texts.addEventListener("change", toggle, { signal });
-    const explain = (problem) => setText($("all-events-note"), inWords(problem));
-    followed("v1/events", { signal, take, explain });
+    let isNew = true;
+    followed("v1/events", {
+      signal,
+      // Once the stream is open: nothing falls between.
+      opened() {
+        if (isNew) history(signal);
+        isNew = false;
+      },
+      take({ type, data }) {
+        if (type === "heartbeat") return;
+        show(data);
+        setText($("all-events-note"), "");
+      },
+      explain: (problem) => setText($("all-events-note"), inWords(problem)),
+    });
     return t("Events");
   },
   close: () => ending.abort(),

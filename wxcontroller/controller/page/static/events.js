@@ -13,35 +13,48 @@ import { dayOf, exactly, moment } from "./words.js";
 const HISTORY = 50;
 const MOST = 200;
 
-export function eventsTab(name) {
-  const ending = new AbortController();
-  const { signal } = ending;
+// Fills a list with events, the newest first and each once; head(event) is what stands before one.
+export function eventList(place, head = () => []) {
   const seen = new Set();
-  let beginning = () => {};
+  place.replaceChildren();
 
-  function add(event) {
+  function insert(event) {
     if (seen.has(event.id)) return;
     seen.add(event.id);
     const item = line(event);
-    const after = [...$("events").children].find((each) => Number(each.dataset.seq) < event.seq);
-    $("events").insertBefore(item, after ?? null);
-    while ($("events").querySelectorAll("[data-seq]").length > MOST) $("events").lastElementChild.remove();
-    arrange($("events"));
+    item.prepend(...head(event));
+    const { at } = item.dataset;
+    const after = [...place.children].find((each) => Number(each.dataset.at) < Number(at));
+    place.insertBefore(item, after ?? null);
+  }
+
+  function add(...events) {
+    events.forEach(insert);
+    const items = place.querySelectorAll("[data-at]");
+    for (const each of [...items].slice(MOST)) each.remove();
+    arrange(place);
     while (seen.size > 2 * MOST) seen.delete(seen.values().next().value);
   }
 
+  return { add, isEmpty: () => !seen.size };
+}
+
+export function eventsTab(name) {
+  const ending = new AbortController();
+  const { signal } = ending;
+  const list = eventList($("events"));
+  let beginning = () => {};
+
   // The stream begins with now; what was before is asked for once it is open, so that nothing falls between.
   async function history() {
-    const path = pathOf(name, "events");
-    const { last } = await call("GET", `${path}?limit=1`, { signal });
-    const { events } = await call("GET", `${path}?after=${Math.max(0, last - HISTORY)}&limit=${HISTORY}`, { signal });
-    for (const event of events) add(event);
-    setText($("events-note"), events.length || seen.size ? "" : t("Nothing has happened yet."));
+    const events = await eventsBefore(name, HISTORY, signal);
+    list.add(...events);
+    setText($("events-note"), list.isEmpty() ? t("Nothing has happened yet.") : "");
   }
 
   function take({ type, data }) {
-    if (type !== "heartbeat") add(data);
-    if (seen.size) setText($("events-note"), "");
+    if (type !== "heartbeat") list.add(data);
+    if (!list.isEmpty()) setText($("events-note"), "");
   }
 
   function opened() {
@@ -51,11 +64,10 @@ export function eventsTab(name) {
 
   function explain(problem) {
     if (problem.name === "AbortError" || signal.aborted) return;
-    if (seen.size) return; // what is shown is still true
+    if (!list.isEmpty()) return; // what is shown is still true
     setText($("events-note"), inWords(problem));
   }
 
-  $("events").replaceChildren();
   const up = isUp(accounts.get(name) ?? DOWN);
   setText($("events-note"), up ? t("Loading…") : t("Earlier events are shown once the account runs."));
   $("show-texts").checked = false;
@@ -69,12 +81,20 @@ export function eventsTab(name) {
   };
 }
 
-export function line({ seq, time, report }) {
+// The last events of an account, at most so many.
+export async function eventsBefore(name, most, signal) {
+  const path = pathOf(name, "events");
+  const { last } = await call("GET", `${path}?limit=1`, { signal });
+  return (await call("GET", `${path}?after=${Math.max(0, last - most)}&limit=${most}`, { signal })).events;
+}
+
+function line({ account, stamp, time, report }) {
   const isEvent = report.post_type === "event";
   const content = isEvent ? [h("span", { className: "what" }, happening(report))] : message(report);
   const item = h("li", {}, icon(iconOf(report)), h("time", { title: exactly(time) }, moment(time)), ...content);
-  item.dataset.seq = seq;
+  item.dataset.at = stamp;
   item.dataset.time = time;
+  item.dataset.account = account;
   item.dataset.login = isEvent && LOGIN_STEPS.has(report.event) ? "step" : "";
   return item;
 }
@@ -96,7 +116,7 @@ function arrange(list) {
   for (const item of [...list.children]) {
     const now = dayOf(Number(item.dataset.time));
     if (now !== day) item.before(h("li", { className: "day" }, now));
-    const follows = item.dataset.login && first && now === day;
+    const follows = item.dataset.login && first?.dataset.account === item.dataset.account && now === day;
     if (!follows) first = item.dataset.login ? item : null;
     day = now;
     item.classList.toggle("step", Boolean(follows));
@@ -114,7 +134,7 @@ function fold(item, steps) {
     button.addEventListener("click", () => {
       const open = button.getAttribute("aria-expanded") === "false";
       button.setAttribute("aria-expanded", String(open));
-      for (let next = item.nextElementSibling; next?.dataset.login; next = next.nextElementSibling) {
+      for (let next = item.nextElementSibling; next?.classList.contains("step"); next = next.nextElementSibling) {
         next.classList.toggle("shown", open);
       }
     });

@@ -7,11 +7,14 @@ import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 import { contentWords, outcomeOf } from "./said.js";
+import { accounts } from "./store.js";
 import { dayOf, exactly, lasted, moment, timeOf } from "./words.js";
 
 const PAGE = 50;
 const DAY = 86_400; // seconds
 const NEAR = 80; // pixels from the end at which somebody reads the newest messages
+// WeChat takes messages back for so long.
+const RECALL_MILLISECONDS = 120_000;
 const PICTURES = new Set(["image", "emoticon"]);
 
 // { choose(entry), refresh(), focus(), end() } for the conversations of an account.
@@ -116,18 +119,29 @@ export function talkOf(name, signal) {
   function meta(message, outcome) {
     const words = [timeOf(message.time), contentWords(message), outcome?.[1]].filter(Boolean).join(" · ");
     const line = h("small", { className: `meta ${outcome?.[0] ?? ""}`.trim() }, words);
-    const open = message.state === "waiting" || message.state === "held";
-    if (open && may("send")) line.append(cancelButton(message.id));
+    const { id, state } = message;
+    if (!may("send")) return line;
+    if (state === "waiting" || state === "held") {
+      line.append(withdrawing(id, "cancel", t("Cancel send"), t("The send is cancelled.")));
+    }
+    const left = message.time * 1000 + RECALL_MILLISECONDS - Date.now();
+    if (state === "delivered" && !message.recalled && left > 0 && recalls()) {
+      const recall = withdrawing(id, "recall", t("Recall"), t("The message is recalled."));
+      setTimeout(() => recall.remove(), left);
+      line.append(recall);
+    }
     return line;
   }
 
-  function cancelButton(id) {
-    const button = h("button", { type: "button", className: "plain", "data-action": "cancel" }, t("Cancel send"));
+  const recalls = () => accounts.get(name)?.activity?.capabilities?.recall === true;
+
+  function withdrawing(id, action, word, done) {
+    const button = h("button", { type: "button", className: "plain", "data-action": action }, word);
     button.addEventListener("click", async () => {
       button.disabled = true;
       try {
         await call("DELETE", pathOf(name, `messages/${encodeURIComponent(id)}`), { signal });
-        tell(t("The send is cancelled."));
+        tell(done);
       } catch (problem) {
         if (problem.name !== "AbortError") complain(problem);
       }
