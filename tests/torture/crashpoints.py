@@ -34,7 +34,7 @@ from wxcontroller.core.faultpoints import VARIABLE, Point
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 
 _CHAPTER = 50  # runs of one account
-_LIFE_SECONDS = 15.0  # in which a point is reached
+_LIFE_SECONDS = 60.0  # in which a point is reached
 _SETTLE_SECONDS = 240.0  # an account on the iLink route sends one message a second
 _PAUSE = 0.06  # between two messages, on average
 _STILL_QUEUED = -7
