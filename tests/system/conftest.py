@@ -25,9 +25,8 @@ def debs() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def host(request: pytest.FixtureRequest, debs: list[Path]) -> Iterator[Host]:
-    """A booted host with both packages installed by apt."""
-    with Host.up(_name(request)) as booted:
-        booted.install(*debs)
+    """A booted host with both packages installed."""
+    with Host.up(_name(request), packages=debs) as booted:
         yield booted
 
 

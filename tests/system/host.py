@@ -1,7 +1,8 @@
 """A booted Debian 13 with systemd, in a container of our own: the ground system tests stand on.
 
-A base tree is made once by mmdebstrap and kept; each host is an overlay over it, with its own network namespace,
-cgroup and journal. The machine outside needs no systemd running. Also a command:
+A base tree is made once by mmdebstrap and kept, and so is what installing the packages adds to it; each host is an
+overlay over them, with its own network namespace, cgroup and journal. The machine outside needs no systemd running.
+Also a command:
 
     /usr/bin/python3 -m tests.system.host up NAME [DEB...]   boot one, install packages, leave it running
     /usr/bin/python3 -m tests.system.host in NAME CMD        run a command in it
@@ -75,6 +76,7 @@ class Host:
 
     name: str
     limits: bool = False
+    packages: Sequence[Path] = ()
     _reaper: "subprocess.Popen[bytes] | None" = field(default=None, repr=False)
 
     @property
@@ -88,9 +90,12 @@ class Host:
 
     @classmethod
     @contextlib.contextmanager
-    def up(cls, name: str, limits: bool = False) -> Iterator["Host"]:
-        """Boot a host for the duration of a block. ``limits``: MemoryMax and the like are really enforced."""
-        host = cls(name, limits)
+    def up(cls, name: str, limits: bool = False, packages: Sequence[Path] = ()) -> Iterator["Host"]:
+        """Boot a host for the duration of a block, with ``packages`` installed before it boots.
+
+        ``limits``: MemoryMax and the like are really enforced.
+        """
+        host = cls(name, limits, packages)
         sweep()
         host._refuse_a_second()
         host._watch_over()
@@ -102,7 +107,9 @@ class Host:
 
     def boot(self) -> None:
         """Boot, on what an earlier boot of this host left or on a fresh overlay. Raises HostError."""
-        base = make_base()
+        below = [make_base()]
+        if self.packages:
+            below.insert(0, make_installed(self.packages))
         self._refuse_a_second()
         if not (self._place / "keep").exists():
             self._clean()
@@ -113,7 +120,8 @@ class Host:
             (self._place / "owner").write_text(str(self._reaper.pid))
         root = self._place / "root"
         self._stop()  # what a killed run left mounted
-        layers = f"lowerdir={base},upperdir={self._place}/up,workdir={self._place}/work"
+        lower = ":".join(map(str, below))
+        layers = f"lowerdir={lower},upperdir={self._place}/up,workdir={self._place}/work"
         _must("mount", "-t", "overlay", f"wxhost-{self.name}", "-o", layers, str(root))
         try:
             self._spawn(root)
@@ -140,6 +148,14 @@ class Host:
         (self._place / "keep").touch()
         self._stop(orderly=True)
         self.boot()
+
+    def keep_as(self, layer: Path) -> None:
+        """Stop in an orderly way and keep what was written as a layer that other hosts boot on."""
+        self._stop(orderly=True)
+        written = self._place / "up"
+        for own in ("etc/machine-id", "var/lib/systemd/random-seed", "var/log/journal", "root/debs"):
+            _remove(written / own)
+        written.rename(layer)
 
     def down(self) -> None:
         """Stop and remove everything the host wrote."""
@@ -356,11 +372,8 @@ def make_base() -> Path:
         if base.is_dir():
             os.utime(base)
             return base
-        mounts = Path("/proc/self/mounts").read_text()
-        for old in [*WORK.glob("base-*"), *WORK.glob("making-*")]:
-            # Another version of these tests may be about to boot it.
-            if f"lowerdir={old}," not in mounts and time.time() - old.stat().st_mtime > _KEPT_SECONDS:
-                shutil.rmtree(old.rename(WORK / f"making-gone-{old.name}"), ignore_errors=True)
+        _remove_unused("base-*")
+        _remove_unused("making-*")
         print("making the test host's base tree (about a minute, once)", file=sys.stderr, flush=True)
         making = WORK / f"making-{key}"
         shutil.rmtree(making, ignore_errors=True)
@@ -376,6 +389,41 @@ def make_base() -> Path:
         (making / "etc/hostname").unlink(missing_ok=True)
         making.rename(base)
     return base
+
+
+def make_installed(packages: Sequence[Path]) -> Path:
+    """Return the layer that installing ``packages`` adds to the base tree, making it when there is none.
+
+    Hosts that boot on it need no installation of their own. Raises HostError.
+    """
+    digest = hashlib.sha256(make_base().name.encode())
+    for package in packages:
+        digest.update(package.read_bytes())
+    layer = WORK / f"installed-{digest.hexdigest()[:12]}"
+    with (WORK / ".installed.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not layer.is_dir():
+            _remove_unused("installed-*")
+            with Host.up(f"wx-installing-{os.getpid()}") as host:
+                host.install(*packages)
+                host.keep_as(layer)
+        os.utime(layer)
+    return layer
+
+
+def _remove_unused(pattern: str) -> None:
+    """Remove trees that nobody has booted for a day: another version of these tests may be about to boot others."""
+    mounts = Path("/proc/self/mounts").read_text()
+    for old in WORK.glob(pattern):
+        if str(old) not in mounts and time.time() - old.stat().st_mtime > _KEPT_SECONDS:
+            shutil.rmtree(old.rename(WORK / f"making-gone-{old.name}"), ignore_errors=True)
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def _dependencies() -> set[str]:
