@@ -165,4 +165,26 @@ def browsing(address: str, language: str = "en") -> Iterator[Browser]:
         shutil.rmtree(profile, ignore_errors=True)
 
 
-__all__ = ["ARTEFACTS", "Browser", "Keys", "browsing"]
+@contextlib.contextmanager
+def new_tab(browser: Browser, address: str) -> Iterator[Browser]:
+    """Open a tab as a browser would that has never been to ``address``."""
+    driver = browser.driver
+    first = driver.current_window_handle
+    driver.switch_to.new_window("tab")
+    try:
+        for what in ("Cookies", "Cache"):
+            driver.execute_cdp_cmd(f"Network.clearBrowser{what}", {})
+        driver.execute_cdp_cmd("Storage.clearDataForOrigin", {"origin": address, "storageTypes": "all"})
+        driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": _WATCH})
+        tab = Browser(driver, address)
+        tab.complaints()  # of other tabs
+        yield tab
+    finally:
+        for handle in driver.window_handles:
+            if handle != first:
+                driver.switch_to.window(handle)
+                driver.close()
+        driver.switch_to.window(first)
+
+
+__all__ = ["ARTEFACTS", "Browser", "Keys", "browsing", "new_tab"]

@@ -1,10 +1,11 @@
-"""A booted host with the product and the sandbox, and a browser for each test."""
+"""A booted host with the product and the sandbox, and for each test a tab of a browser as if that were new."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from tests.page.browser import Browser, browsing
+from tests.page.browser import Browser, browsing, new_tab
 from tests.system.actors import Caller, Phone, Webhook, use_sandbox
 from tests.system.conftest import debs, host, pytest_runtest_makereport
 from tests.system.forward import forwarded
@@ -27,11 +28,25 @@ def language() -> str:
     return "en"
 
 
+@pytest.fixture(scope="session")
+def browser_of() -> Iterator[Callable[[str], Browser]]:
+    """One browser for each language: to start it takes as much time as many a test."""
+    with ExitStack() as stack:
+        started = dict[str, Browser]()
+
+        def of(language: str) -> Browser:
+            if language not in started:
+                started[language] = stack.enter_context(browsing("", language))
+            return started[language]
+
+        yield of
+
+
 @pytest.fixture
-def browser(address: str, language: str) -> Iterator[Browser]:
-    with browsing(address, language) as started:
-        started.size(1280)
-        yield started
+def browser(address: str, language: str, browser_of: Callable[[str], Browser]) -> Iterator[Browser]:
+    with new_tab(browser_of(language), address) as tab:
+        tab.size(1280)
+        yield tab
 
 
 @pytest.fixture(scope="module")

@@ -41,7 +41,7 @@ def test_the_pictures_of_the_tutorial(browser: Browser, host: Host, caller: Call
     browser.open()
     browser.click("#rows [data-account='alice'] a", "alice")
     browser.find("img[alt*='alice']")
-    loaded = "return document.querySelector(\"img[alt*='alice']\").naturalWidth > 0"
+    loaded = "return document.querySelector(\"img[alt*='alice']\")?.naturalWidth > 0"
     browser.until(lambda: browser.script(loaded), "the QR code's picture")
     taken = {browser.picture("tutorial-1-code")}
     with forwarded(host, 2100) as port, browsing(f"http://127.0.0.1:{port}") as handset:
