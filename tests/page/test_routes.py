@@ -192,6 +192,7 @@ def test_the_journal_begins_with_the_account(browser: Browser, caller: Caller, p
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: route.name)
+@pytest.mark.usefixtures("bot")  # the list is not empty
 def test_an_account_from_adding_to_removing(browser: Browser, caller: Caller, phone: Phone, route: Route) -> None:
     name, uin = f"whole-{route.name}", phone.account("小张", friends=2, groups=1)
     caller.v1("DELETE", f"/accounts/{name}")  # of a try before
@@ -236,7 +237,9 @@ def test_media_are_not_offered_while_wechat_takes_none(browser: Browser, caller:
     phone.confirm(scan(caller, phone, name, uin))
     caller.until_state(name, "running")
     write(phone, ILINK, uin, "a picture?")
-    browser.open(f"#/a/{name}")
+    browser.open()
+    browser.find(f"#rows [data-account={name}] .state.good")
+    browser.click(f"#rows [data-account={name}] a")
     browser.click("#tab-chats")
     browser.click("#people button")
     browser.find("#messages", "a picture?")

@@ -10,6 +10,7 @@ from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.drivers.base import Capabilities
+from wxcontroller.drivers.filehelper.driver import FileHelperDriver
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.sandbox.contents import ContentItem
@@ -21,6 +22,14 @@ if TYPE_CHECKING:
     from tests.unit.durability.process import Process
 
 PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) * 8
+
+# What a route without groups and contacts does not have.
+ONE_TO_ONE = frozenset(
+    {
+        *("create_group", "send_group_message", "invite_friend", "kick_group_member", "set_group_displayname"),
+        *("make_friend", "accept_friend_request", "stick", "revoke_message"),
+    }
+)
 
 
 class Route(ABC):
@@ -101,6 +110,8 @@ class FileHelper(Web):
     """The person who writes is the account's owner, on the phone."""
 
     name = "filehelper"
+    capabilities = FileHelperDriver.capabilities
+    unsupported = ONE_TO_ONE
 
     def write(self, one: "Process", words: str) -> str:
         return str(one.wechat.sandbox.deliver(one.account, "filehelper", one.account.wxid, words, "phone").msg_id)
@@ -118,12 +129,7 @@ class ILink(Route):
     name = "ilink"
     sent_call = "ilink/sent"
     capabilities = ILinkDriver.capabilities
-    unsupported = frozenset(
-        {
-            *("create_group", "send_group_message", "invite_friend", "kick_group_member", "set_group_displayname"),
-            *("make_friend", "accept_friend_request", "stick", "revoke_message"),
-        }
-    )
+    unsupported = ONE_TO_ONE
     # At most one send a second goes out.
     latest: ClassVar[Mapping[Point, int]] = {
         Point.EVENT_STORED: 20,
