@@ -96,7 +96,12 @@ def verdict(call: str, answer: JsonObject) -> Verdict:
 def failure_error(failure: ILinkFailure) -> WeChatError:
     """Return the error for a call that is no send: it fails, and says nothing about the login (4)."""
     return WeChatError(
-        Text(N_("{call}: WeChat returned {ret} {said}"), call=failure.call, ret=failure.ret, said=failure.said),
+        Text(
+            N_("WeChat refused the call {call} ({ret}: {said})"),
+            call=failure.call,
+            ret=failure.ret,
+            said=failure.said or Text("no text"),
+        ),
         N_("try again later"),
         ret=failure.ret,
         handling=FailureHandling.NEVER,
