@@ -32,7 +32,7 @@ def executed(name: str) -> Any:
     return module
 
 
-class Waiting(ModuleType):
+class Unloaded(ModuleType):
     """A module that is not executed yet; it becomes a plain one."""
 
     def __getattr__(self, name: str) -> object:
@@ -85,7 +85,7 @@ class _Loader:
         self._begun = False
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
-        return Waiting(spec.name)
+        return Unloaded(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
         names = self._names
@@ -96,7 +96,7 @@ class _Loader:
     def execute(self, module: ModuleType) -> bool:
         """Execute a module; return whether it is done, and not still being done by this thread."""
         with self._lock:
-            if type(module) is Waiting:
+            if type(module) is Unloaded:
                 if self._begun:
                     return False
                 self._begun = True
