@@ -152,7 +152,7 @@ def in_front(host: Host, front: Front) -> Iterator[None]:
     """Put it in front of the controller as the document says."""
     configuration = front.adapted(block(front.language, f"# {front.place}", "docs/howto/reverse-proxy.md"))
     host.write(front.place, configuration.encode())
-    host.write(SETTINGS, f'allow_hosts = ["{NAME}"]\n'.encode())
+    host.write(SETTINGS, block("toml", f"# {SETTINGS}", "docs/howto/reverse-proxy.md").encode())
     host.run("systemctl", "reload", "wxcontroller.service")
     if front.unit == "caddy":  # which is not root
         host.run("chown", "-R", "caddy", "/etc/letsencrypt")
@@ -191,6 +191,14 @@ def test_a_reverse_proxy_as_the_document_says(host: Host, far: Far, tmp_path: Pa
         own_page = ("-H", f"Origin: {url}", "-H", "Sec-Fetch-Site: same-origin")
         assert far.curl(f"{url}/v1/accounts", *trusted, *own_page, shown=shown)[0] == 200
         assert far.curl(f"{url}/v1/accounts", *trusted, "-H", "Origin: https://evil.example", shown=shown)[0] == 403
+        # Each caller is counted by its own address (trusted_proxies), which it cannot choose.
+        wrong = [far.curl(f"{url}/v1/accounts", *trusted, shown="wrong")[0] for _ in range(25)]
+        assert wrong[-1] == 429
+        pretended = ("-H", "X-Forwarded-For: 198.51.100.7")
+        assert far.curl(f"{url}/v1/accounts", *trusted, *pretended)[0] == 429
+        assert far.curl(f"{url}/v1/accounts", *trusted, shown=shown)[0] == 200
+        here = ("curl", "-sk", "-o", "/dev/null", "-w", "%{http_code}", "--resolve", f"{NAME}:443:127.0.0.1")
+        assert host.text(*here, f"{url}/v1/accounts") == "401"
         host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
         assert far.curl(f"{url}/v1/accounts?token={shown}", *trusted)[0] == 502
         host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
