@@ -480,6 +480,8 @@ async def test_agents_pair_and_are_removed(caller: Caller) -> None:
     assert [obj(row)["name"] for row in items(obj(listed)["consumers"])] == ["helper"]
     status, shown = await caller.call("GET", "/v1/accounts/{name}", name="alice")
     assert [obj(row)["name"] for row in items(obj(shown)["consumers"])] == ["helper"]
+    status, every = await caller.call("GET", "/v1/ilink/consumers")
+    assert [obj(row)["account"] for row in items(obj(every)["consumers"])] == ["alice"]
     for status in (200, 404):
         assert (await caller.call("DELETE", root + "/{consumer}", name="alice", consumer="helper"))[0] == status
 

@@ -26,6 +26,7 @@ from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.notifytargets import target_book
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 
@@ -51,6 +52,8 @@ return [...document.querySelectorAll("button, #list a, input, #side a")]
 """
 HEIGHTS = "return [...document.querySelectorAll('#rows tbody tr')].map((one) => one.offsetHeight)"
 NAMES = "return [...document.querySelectorAll('#tokens-table tbody th')].map((one) => one.textContent)"
+# The token of a new target, and the URL to send to.
+SHOWN = "return [...document.querySelectorAll('#targets-form [readonly]')].map(each => each.value)"
 VIEWS = ("", "#/events", "#/deliveries", "#/health", "#/access")
 ROWS = "return [...document.querySelectorAll('#rows tbody > :not([hidden])')].map((one) => one.dataset.account)"
 T = TypeVar("T")
@@ -260,6 +263,21 @@ def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served)
     assert browser.script(NAMES) == ["read", "admin"]
     assert not any(secret in browser.driver.page_source for secret in tokens.values())
     browser.picture("access")
+    browser.click("#targets-form summary")
+    browser.type("#targets-form [name=name]", "a/b")
+    browser.type("#targets-form [name=peer]", "filehelper")
+    browser.click("#targets-form .main")
+    assert browser.script("return document.querySelector('#targets-form [name=name]').validity.patternMismatch")
+    browser.type("#targets-form [name=name]", "ops")
+    browser.click("#targets-form .main")
+    browser.find("#targets-table th", "ops")
+    target, url = browser.script(SHOWN)
+    served_at, _, name = url.rpartition("/notify/")
+    assert (name, browser.driver.current_url.startswith(served_at)) == ("ops", True)
+    browser.picture("access-target")
+    found = target_book(served.machine.paths.notify_targets).current().find(target)
+    assert found is not None
+    assert (found.account, found.peer, found.is_group) == ("alice", "filehelper", False)
 
 
 def test_views_of_all_accounts(browser: Browser, served: Served) -> None:

@@ -186,6 +186,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     ),
     _v1("PUT", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "add an agent, or change it"),
     _v1("DELETE", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "remove an agent and its token"),
+    _v1("GET", "ilink/consumers", Scope.ADMIN, About.MACHINE, "agents of all accounts, by their tokens"),
     _v1("GET", "ilink/pairings", Scope.ADMIN, About.MACHINE, "open pairing requests"),
     _v1("GET", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "one of them"),
     _v1("POST", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "approve it"),

@@ -268,6 +268,8 @@ async def test_consumers_are_listed_with_their_tokens(stage: Stage) -> None:
     assert (obj(row)["name"], obj(row)["behind"]) == ("helper", 2)
     assert obj(obj(row)["access"])["id"] == second[4:12]
     assert second[13:] not in json.dumps(answer)
+    _, every = await stage.host.v1("GET", "ilink/consumers")
+    assert every == {"consumers": [{"account": "alice", "name": "helper", "access": obj(row)["access"]}]}
     assert second[13:] not in stage.host.paths.ilink_tokens.read_text()
     stage.process.status = json.dumps({"instance": "alice", "consumers": answer["consumers"]}).encode()
     _, shown = await stage.host.v1("GET", "accounts/alice")

@@ -57,10 +57,13 @@ class ConsumerTokens:
         token = self.tokens.by_id.get(token_id)
         return None if token is None else _consumer(token)
 
+    def all(self) -> list[TokenHolder]:
+        """Return all consumers that have a token, also an expired one."""
+        return [_consumer(token) for token in self.tokens.by_id.values()]
+
     def of_account(self, instance: str) -> dict[str, Token]:
         """Return the tokens of an account's consumers by the consumers' names, also expired ones."""
-        consumers = map(_consumer, self.tokens.by_id.values())
-        return {each.name: each.token for each in consumers if each.instance == instance}
+        return {each.name: each.token for each in self.all() if each.instance == instance}
 
     def find(self, instance: str, name: str) -> TokenHolder | None:
         """Return a consumer whose token is good."""

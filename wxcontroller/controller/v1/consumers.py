@@ -1,5 +1,7 @@
 """/v1/accounts/{name}/consumers: the agents that use an account by the iLink API (controller/ilink).
 
+/v1/ilink/consumers lists those of all accounts by their tokens, without asking the accounts.
+
 The account's process keeps them; their tokens are the controller's. A token can be made while the account is stopped:
 the process adds the consumer at its first call.
 """
@@ -25,6 +27,16 @@ from wxcontroller.openwx.describing import texts as text_schemas
 _SECONDS = 10.0
 # The end of the year 9999: the file of tokens holds dates.
 _LATEST = 253402300799
+
+
+async def everywhere(request: web.Request) -> web.Response:
+    """GET: all agents that have a token, of accounts on all routes."""
+    rows: list[JsonValue] = [
+        {"account": account, "name": each.name, "access": _access(each.token)}
+        for each in context(request).gate.consumers.all()
+        for account in each.token.accounts
+    ]
+    return json_response({"consumers": rows})
 
 
 async def consumers(request: web.Request) -> web.Response:
@@ -99,16 +111,25 @@ async def remove(request: web.Request) -> web.Response:
 
 def _row(consumer: JsonObject, token: Token | None) -> JsonObject:
     """Return a consumer with what is kept of its token."""
-    kept: JsonValue = None
-    if token is not None:
-        kept = {"id": token.id, "created_at": token.created, "expires_at": token.expires}
-    return {**consumer, "access": kept}
+    return {**consumer, "access": None if token is None else _access(token)}
+
+
+def _access(token: Token) -> JsonObject:
+    return {"id": token.id, "created_at": token.created, "expires_at": token.expires}
 
 
 _NAME = Parameter("consumer", "the agent's name", place="path")
 _ROW = ref("Consumer")
 _OPTIONS = record({"token": SWITCH, "expires": maybe(WHOLE)}, ("token", "expires"))
+_ACCESS = record({"id": TEXT, "created_at": WHOLE, "expires_at": maybe(WHOLE)})
 CALLS = (
+    call(
+        "GET",
+        "ilink/consumers",
+        everywhere,
+        "agents of all accounts, by their tokens",
+        record({"consumers": listing(record({"account": TEXT, "name": TEXT, "access": _ACCESS}))}),
+    ),
     call(
         "GET",
         "accounts/{name}/consumers",

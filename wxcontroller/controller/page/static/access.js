@@ -6,12 +6,11 @@ import { $, h, icon, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
-import { accounts } from "./store.js";
+import { targetForm } from "./target.js";
 import { ago, exactly } from "./words.js";
 
 const all = (list) => (list.length ? list.join(", ") : t("all accounts"));
 const when = (seconds) => (seconds ? exactly(seconds) : t("never"));
-const ILINK = "ilink";
 
 // Of each part: what it needs, its heads, and its rows: cells, and what ends it.
 const PARTS = {
@@ -42,21 +41,19 @@ const PARTS = {
     },
   },
   consumers: {
-    path: "/v1/accounts/{name}/consumers",
+    path: "/v1/ilink/consumers",
     scope: "admin",
     heads: () => [t("Account"), t("Agent"), t("Token"), t("Created"), t("Expires")],
     async rows(signal) {
-      const names = [...accounts.values()].filter(({ driver }) => driver === ILINK).map(({ name }) => name);
-      const answers = await Promise.all(names.map((name) => call("GET", pathOf(name, "consumers"), { signal })));
-      return answers.flatMap(({ account, consumers }) =>
-        consumers.map(({ name, access }) => ({
-          cells: [account, name, access?.id ?? t("none"), ago(access?.created_at), when(access?.expires_at)],
-          end: pathOf(account, `consumers/${encodeURIComponent(name)}`),
-        })),
-      );
+      const { consumers } = await call("GET", "v1/ilink/consumers", { signal });
+      return consumers.map(({ account, name, access }) => ({
+        cells: [account, name, access.id, ago(access.created_at), when(access.expires_at)],
+        end: pathOf(account, `consumers/${encodeURIComponent(name)}`),
+      }));
     },
   },
   targets: {
+    form: targetForm,
     path: "/v1/targets",
     scope: "admin",
     heads: () => [t("Name"), t("Account"), t("To"), t("Token"), t("Created")],
@@ -90,6 +87,7 @@ async function open(signal) {
     setHidden($(`access-${id}`), !shown || part.seconds);
     if (!shown) continue;
     load(id, part, signal);
+    if (part.form) $(`${id}-form`).replaceChildren(part.form(() => load(id, part, signal)));
     if (!part.seconds) continue;
     const timer = setInterval(() => document.hidden || load(id, part, signal), part.seconds * 1000);
     signal.addEventListener("abort", () => clearInterval(timer));
@@ -98,6 +96,7 @@ async function open(signal) {
 
 async function load(id, part, signal) {
   const [table, note] = [$(`${id}-table`), $(`${id}-note`)];
+  setText(note, "");
   try {
     const rows = await part.rows(signal);
     setHidden(table, !rows.length);
