@@ -285,17 +285,17 @@ async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host
     process = await account(host)
     shown, other = await target(host), await target(host, "other")
     for path, named in (("/notify/ops", "error"), ("/ops", "error"), ("/notify/ops/message", "errorDescription")):
-        status, answer = await post(host, path, "", "m")
-        assert (status, answer["state"], answer[named]) == (401, "refused", answer["reason"]), path
-        assert answer.get("http" if named == "error" else "errorCode") == 401
+        status, told = await post(host, path, "", "m")
+        assert (status, told["state"], told[named]) == (401, "refused", told["reason"]), path
+        assert told.get("http" if named == "error" else "errorCode") == 401
     assert (await post(host, "/", "", '{"topic": "ops", "message": "m"}'))[0] == 401
     for wrong in ("wxc_12345678_" + "0" * 64, shown[:-1] + ("0" if shown[-1] != "0" else "1"), "tk_x"):
         for path in ("/notify/ops", "/notify/ops/message", "/ops", "/"):
             assert (await post(host, path, wrong, "m"))[0] in (401, 429)
     for path, body in (("/notify/ops", "m"), ("/", '{"topic": "ops", "message": "m"}'), ("/ops", "m")):
         for wrong in (other, ROOT_TOKEN):
-            status, answer = await post(host, path, wrong, body)
-            assert (status, answer["http"], answer["state"]) == (403, 403, "refused")
+            status, told = await post(host, path, wrong, body)
+            assert (status, told["http"], told["state"]) == (403, 403, "refused")
     assert (await post(host, "/notify/nobody", shown, "m"))[0] == 403
     # And it opens nothing else.
     admin = token(host, Scope.ADMIN)
