@@ -194,7 +194,7 @@ async def log_in(stage: Stage) -> None:
     """Scan the code and confirm, unless there is a session; return when the account runs."""
     base, scanned = f"{stage.wechat}/sandbox/logins", False
     async with asyncio.timeout(120):
-        while (state := _state(stage)) != "running":
+        while (state := state_of(stage)) != "running":
             if state == "scaning" and not scanned:
                 scanned = True
                 async with stage.http.get(f"{base}?state=waiting&wait=5") as got:
@@ -206,7 +206,7 @@ async def log_in(stage: Stage) -> None:
             await asyncio.sleep(0.05)
 
 
-def _state(stage: Stage) -> str:
+def state_of(stage: Stage) -> str:
     with contextlib.suppress(OSError, ValueError):
         return str(json.loads((stage.place / "state.json").read_text())["state"])
     return ""

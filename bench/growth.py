@@ -1,0 +1,85 @@
+"""Whether an account's process grows: its private memory after thousands of messages and many logins.
+
+/usr/bin/python3 -m bench.growth [--messages 200000] [--logins 100] [--warm 2000]
+
+All messages are delivered to a webhook. It ends with 1 when the memory at the end is more than a tenth above that
+after the first messages.
+"""
+
+import argparse
+import asyncio
+import sys
+import time
+from collections.abc import Iterator
+
+from bench.account import HERE, SETTLE_SECONDS, Stage, client, log_in, private, staged, state_of
+
+BATCH = 500
+WRITERS = 8
+
+
+async def write(stage: Stage, first: int, end: int) -> None:
+    """Write messages and wait for the last of each batch to be delivered."""
+    for start in range(first, end, BATCH):
+        numbers = range(start, min(start + BATCH, end))
+        waiting = iter(numbers)
+
+        async def some(waiting: Iterator[int] = waiting) -> None:
+            for number in waiting:
+                await stage.write(f"{number}: " + "text " * 20)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(WRITERS):
+                group.create_task(some())
+        for number in numbers:
+            await stage.until(f"{number}: " + "text " * 20, 600)
+        stage.came.clear()
+
+
+async def log_in_again(stage: Stage) -> None:
+    async with stage.http.post(f"{stage.wechat}/sandbox/accounts/{stage.uin}/logout", json={"forget": True}) as got:
+        assert got.status < 300, await got.text()
+    async with asyncio.timeout(120):
+        while state_of(stage) == "running":
+            await asyncio.sleep(0.02)
+    await log_in(stage)
+
+
+async def settled(stage: Stage) -> float:
+    await asyncio.sleep(SETTLE_SECONDS)
+    return private(stage.pid)
+
+
+async def grow(messages: int, logins: int, warm: int) -> int:
+    async with staged(HERE) as stage, client(stage):
+        await log_in(stage)
+        print(f"idle {await settled(stage):.2f} MiB", flush=True)
+        await write(stage, 0, warm)
+        before, begun = await settled(stage), time.monotonic()
+        print(f"after {warm} messages {before:.2f} MiB", flush=True)
+        steps = max(logins, 1)
+        for step in range(steps):
+            await write(stage, warm + messages * step // steps, warm + messages * (step + 1) // steps)
+            if logins:
+                await log_in_again(stage)
+            if step % max(steps // 20, 1) == 0 or step == steps - 1:
+                sent, seconds = messages * (step + 1) // steps, time.monotonic() - begun
+                print(
+                    f"{sent} messages, {step + 1} logins, {seconds:.0f} s: {private(stage.pid):.2f} MiB", flush=True
+                )
+        after = await settled(stage)
+        print(f"at the end {after:.2f} MiB, {(after / before - 1) * 100:+.1f} %", flush=True)
+        return int(after > before * 1.1)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--messages", type=int, default=200_000)
+    parser.add_argument("--logins", type=int, default=100)
+    parser.add_argument("--warm", type=int, default=2000)
+    given = parser.parse_args()
+    return asyncio.run(grow(given.messages, given.logins, given.warm))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
