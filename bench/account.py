@@ -192,17 +192,18 @@ async def client(stage: Stage, wrapped: tuple[str, ...] = (), **more: str) -> As
 
 async def log_in(stage: Stage) -> None:
     """Scan the code and confirm, unless there is a session; return when the account runs."""
-    base, scanned = f"{stage.wechat}/sandbox/logins", False
-    async with asyncio.timeout(120):
+    base, scanned = f"{stage.wechat}/sandbox/logins", set[str]()
+    async with asyncio.timeout(600):
         while (state := state_of(stage)) != "running":
-            if state == "scaning" and not scanned:
-                scanned = True
-                async with stage.http.get(f"{base}?state=waiting&wait=5") as got:
+            if state == "scaning":
+                async with stage.http.get(f"{base}?state=waiting&wait=1") as got:
                     found = await got.json()
-                uuid = (found["logins"] if isinstance(found, dict) else found)[-1]["uuid"]
-                for verb, body in (("scan", {"uin": stage.uin}), ("confirm", {})):
-                    async with stage.http.post(f"{base}/{uuid}/{verb}", json=body) as got:
-                        assert got.status < 300, await got.text()
+                codes = [one["uuid"] for one in (found["logins"] if isinstance(found, dict) else found)]
+                for uuid in [one for one in codes[-1:] if one not in scanned]:  # a code that came late is scanned too
+                    scanned.add(uuid)
+                    for verb, body in (("scan", {"uin": stage.uin}), ("confirm", {})):
+                        async with stage.http.post(f"{base}/{uuid}/{verb}", json=body) as got:
+                            assert got.status < 300, await got.text()
             await asyncio.sleep(0.05)
 
 
