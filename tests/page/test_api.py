@@ -16,13 +16,12 @@ from selenium.webdriver.support.select import Select
 from tests.i18n import compiled
 from tests.openapi.served import Served, served
 from tests.page.browser import Browser, Keys
+from tests.page.looks import faults
 from tests.patience import PATIENCE
 from wxcontroller.core.access import Scope
 from wxcontroller.core.catalog import translations
 
 pytestmark = [pytest.mark.timeout(200)]
-HERE = Path(__file__).parent
-UNNAMED, PALE, SPILT = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js", "spilt.js"))
 
 
 @pytest.fixture(scope="module")
@@ -77,9 +76,7 @@ def test_readable_on_every_screen(browser: Browser, language: str) -> None:
         browser.click(f"{card} .try .main")
         browser.find(f"{card} .answer .status.good")
         browser.picture(f"{name}-called")
-        assert browser.script("return document.scrollingElement.scrollWidth") <= width
-        for look in (PALE, UNNAMED, SPILT):
-            assert browser.script(look) == []
+        assert faults(browser) == []
     assert browser.complaints() == []
 
 

@@ -19,6 +19,7 @@ from selenium.webdriver.common.keys import Keys
 
 from tests.i18n import compiled
 from tests.page.browser import Browser, browsing
+from tests.page.looks import faults
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
@@ -27,19 +28,12 @@ from wxcontroller.core.files import replace_file
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.notifytargets import target_book
+from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.drivers.base import EndReason
 
 pytestmark = pytest.mark.timeout(300)
-HERE = Path(__file__).parent
-UNNAMED, PALE, SPILT = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js", "spilt.js"))
-AXE = HERE.parents[1] / ".cache/thirdparty/axe-core/node_modules/axe-core/axe.min.js"
-SERIOUS = """
-const done = arguments[0];
-const told = ({ id, nodes }) => nodes.map((node) => `${id}: ${node.html.slice(0, 150)} ${node.failureSummary}`);
-axe.run(document, { resultTypes: ["violations"] }).then(({ violations }) =>
-  done(violations.filter(({ impact }) => ["serious", "critical"].includes(impact)).flatMap(told)));
-"""
 SMALL = """
 return [...document.querySelectorAll("button, #list a, input, #side a")]
   .filter((each) => each.checkVisibility() && each.closest("#list, #side, #menu"))
@@ -139,12 +133,7 @@ def test_every_view_on_every_screen(browser: Browser, theme: str, language: str)
             browser.open(view)
             browser.find("h1")
             what = f"{view or 'list'} at {width}"
-            assert browser.script("return document.scrollingElement.scrollWidth") <= width, what
-            for look in (PALE, UNNAMED, SPILT):
-                assert browser.script(look) == [], what
-            if AXE.is_file() and width != 768:
-                browser.script(f"if (!window.axe) {{ {AXE.read_text(encoding='utf-8')} }}")
-                assert browser.driver.execute_async_script(SERIOUS) == [], what
+            assert faults(browser, axe=width != 768) == [], what
             browser.picture(f"views-{language.lower()}-{width}-{theme}-{view.rpartition('/')[2] or 'list'}")
         browser.open()
         browser.find("#rows [data-account=bob]")
@@ -175,6 +164,13 @@ def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Ser
     served.machine.process("parked").say(LoginState.RUNNING)
     browser.find("#rows-running [data-account=parked] .state.good")
     assert browser.script("return document.title") == "(2) wxcontroller"
+    # What a setting may cure leads to it.
+    why = Text("no answer: {what}", what=Text("the proxy {proxy} can't be reached", proxy="http://127.0.0.1:9"))
+    served.machine.process("offline").say(LoginState.OFFLINE, **text_fields(reason=why))
+    browser.find("#rows [data-account=offline] .fix a[href='#/a/offline/options']", "Edit proxy")
+    why = Text(EndReason.REFUSED)
+    served.machine.process("offline").say(LoginState.PARKED, **text_fields(reason=why))
+    browser.find("#rows [data-account=offline] .fix a", "Change route")
     browser.click("#rows [data-account=scans] .fix button")
     browser.find("#scan .code img")
     assert browser.complaints() == []

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.page.browser import Browser, browsing
+from tests.page.looks import faults
 from tests.page.test_walk import scanned
 from tests.system.actors import Caller, Phone
 from tests.system.host import Host
@@ -31,11 +32,15 @@ def test_another_person_scans_by_a_link(
 
         with browsing(address, "zh-CN") as other, browsing(address) as late:
             other.driver.get(link)
+            assert faults(other) == []
             other.picture("link-2-opened")
             other.click("#show")
             code = other.until(lambda: scanned(other, "#picture", tmp_path), "a code that can be read")
             assert "#" not in other.driver.current_url
+            assert faults(other) == []
             other.picture("link-3-code")
+            other.size(360)
+            assert faults(other) == []
             assert "guest" not in other.script("return document.documentElement.outerHTML")
             other.driver.refresh()  # the same tab may load it again
             other.find("#picture[src]")

@@ -10,6 +10,7 @@ from typing import TypeVar
 import pytest
 
 from tests.page.browser import Browser, browsing
+from tests.page.looks import faults
 from tests.patience import PATIENCE
 from tests.unit.controller.test_ilink import Stage, asks, served, status_of
 from wxcontroller.core.access import Scope
@@ -77,10 +78,12 @@ def test_an_administrator_approves_an_agent(host: Host, browser: Browser) -> Non
     assert host.do(status_of(stage, asked))["status"] == "scaned"
     browser.open("#/access")
     browser.find("#pairings-table th", "Helper/1.0 <b>")
+    assert faults(browser) == []
     browser.picture("access-pairings")
     browser.open(link)
     browser.click("#pair-form select[name=account] option", "alice")
     browser.type("#pair-form [name=consumer]", "helper")
+    assert faults(browser) == []
     browser.picture("pairing")
     browser.click("#pair-form button", "Approve")
     digits = browser.text("#pair-done").rpartition(" ")[2]

@@ -1,21 +1,25 @@
 """For everybody: on a phone, in the dark, with the keyboard alone, by ear, with a token, and when the line is cut."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.keys import Keys
 
 from tests.page.browser import Browser
+from tests.page.looks import faults
 from tests.system.actors import Caller, Phone, Webhook, log_in
 from tests.system.host import Host
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 TABS = ("chats", "events", "deliveries", "options", "journal")
-HERE = Path(__file__).parent
-# Controls without a name for a screen reader, text that is hard to read on what is behind it, or stands on another.
-UNNAMED, PALE, SPILT = ((HERE / name).read_text() for name in ("unnamed.js", "pale.js", "spilt.js"))
 INSIDE = ("#people li", "#events li", "#deliveries li", "#options dt", "#journal li")
+
+# What is opened in a tab, and what is seen then.
+OPENS = {
+    "chats": ("#people button", "#messages li"),
+    "events": (".steps-shown", "#events .step.shown"),
+    "options": ("[data-option=post_api] [data-action=edit]", "#options form"),
+}
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,11 +50,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
     tag = f"{language.lower()}-{width}-{theme}"
 
     def looked_at(what: str) -> None:
-        wide = browser.script("return document.scrollingElement.scrollWidth")
-        assert wide <= width, f"{what} is {wide} pixels wide"
-        assert browser.script(PALE) == [], what
-        assert browser.script(UNNAMED) == [], what
-        assert browser.script(SPILT) == [], what
+        assert faults(browser, axe=(language == "en") == (theme == "light")) == [], what
         browser.picture(f"{tag}-{what}")
 
     browser.open()
@@ -69,6 +69,10 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
         browser.click(f"#tab-{tab}")
         browser.find(inside)
         looked_at(tab)
+        if opens := OPENS.get(tab):
+            browser.click(opens[0])
+            browser.find(opens[1])
+            looked_at(f"{tab}-open")
     browser.click("#account-more")
     browser.click("#menu [data-action=remove]")
     looked_at("confirm")
@@ -116,6 +120,15 @@ def tab_to(browser: Browser, wanted: str) -> None:
     raise AssertionError(f"{wanted} can't be reached by Tab")
 
 
+def tab_until(browser: Browser, selector: str, back: bool = False) -> None:
+    """Press Tab, or Shift and Tab, until what fits a selector has the focus."""
+    for _ in range(80):
+        if browser.script("return document.activeElement.matches(arguments[0])", selector):
+            return
+        browser.press(Keys.SHIFT + Keys.TAB + Keys.NULL if back else Keys.TAB)
+    raise AssertionError(f"{selector} can't be reached by Tab")
+
+
 def test_with_the_keyboard_alone(browser: Browser) -> None:
     browser.open()
     browser.find("#rows [data-account=runs] .fix a")
@@ -156,6 +169,37 @@ def test_with_the_keyboard_alone(browser: Browser) -> None:
     browser.press(Keys.ENTER)
     browser.gone("#confirm")
     assert focused(browser) == "account-more"
+
+
+def test_conversations_settings_and_views_with_the_keyboard_alone(browser: Browser) -> None:
+    browser.open("#/a/runs")
+    browser.find("#people li")
+    tab_until(browser, "#people button")
+    browser.press(Keys.ENTER)
+    browser.find("#messages li")
+    browser.press("by the keyboard", Keys.ENTER)  # the field has the focus
+    browser.find("#messages .me", "by the keyboard")
+    tab_until(browser, "[role=tab][aria-selected=true]", back=True)
+    browser.press(Keys.ARROW_RIGHT)
+    browser.find("#events .steps-shown")
+    tab_until(browser, "#events .steps-shown")
+    browser.press(Keys.ENTER)
+    browser.find("#events .step.shown")
+    tab_until(browser, "[role=tab][aria-selected=true]", back=True)
+    browser.press(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+    edit = "[data-option=send_burst_max] [data-action=edit]"
+    browser.find(edit)
+    tab_until(browser, edit)
+    browser.press(Keys.ENTER)
+    browser.find("#options form")
+    browser.press(Keys.ESCAPE)
+    browser.gone("#options form")
+    assert browser.script("return document.activeElement.matches(arguments[0])", edit)
+    for view in ("health", "access", "deliveries", "events", "conversations"):
+        tab_until(browser, f"#side [data-view={view}]", back=True)
+        browser.press(Keys.ENTER)
+        browser.find(f"#view-{view} h1")
+    assert browser.complaints() == []
 
 
 def test_switches_are_remembered(browser: Browser) -> None:
@@ -248,6 +292,7 @@ def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
         browser.open()
         browser.find("#login")
         assert not browser.driver.find_element("css selector", "#list").is_displayed()
+        assert faults(browser) == []
         browser.picture("login")
         browser.type("#login [name=token]", "wxc_00000000_" + "0" * 64 + Keys.ENTER)
         browser.find("#login-problem", "no longer valid")

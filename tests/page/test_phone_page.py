@@ -11,6 +11,7 @@ import pytest
 
 from tests.i18n import compiled
 from tests.page.browser import Browser, browsing
+from tests.page.looks import faults
 
 Json = Any
 UIN = 1_234_567_001
@@ -86,6 +87,7 @@ def test_it_speaks_chinese_and_looks_like_the_dashboard(sandbox: str) -> None:
         page.find("#accounts button")
         page.click("#contacts button", "好友")
         page.find("h1", "手机")
+        assert faults(page) == []
         page.picture("phone-zh")
         assert page.script("return getComputedStyle(document.body).getPropertyValue('--main')")
         page.click("header a", "English")

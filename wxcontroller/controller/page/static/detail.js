@@ -2,14 +2,22 @@
 
 import { isBusy, possible } from "./actions.js";
 import { adviceOf, lineOf } from "./advice.js";
+import { may } from "./api.js";
 import { h, setText } from "./dom.js";
 import { beatsBar } from "./graphics.js";
-import { t } from "./i18n.js";
+import { hasPart, t } from "./i18n.js";
 import { iconOf, perform, wordOf } from "./menu.js";
 
 // What can be done at once, the first that fits; else where more is shown.
 const AT_ONCE = ["scan", "digits", "allow", "start"];
 const WORDS = { allow: () => t("Allow…") };
+// What WeChat's refusal of a login is called (drivers.base.EndReason).
+const REFUSED = "WeChat refuses this account on this route";
+// Why an account is in trouble, where its settings can change that.
+const SETTINGS = [
+  [({ template }) => template === REFUSED, () => t("Change route…")],
+  [({ values }) => "proxy" in values, () => t("Edit proxy…")],
+];
 const PLACES = {
   deliveries: () => t("Deliveries…"),
   journal: () => t("Journal…"),
@@ -17,11 +25,14 @@ const PLACES = {
 
 function wayOf(account) {
   const can = possible(account);
+  const page = `#/a/${encodeURIComponent(account.name)}`;
+  const setting = may("control") && SETTINGS.find(([fits]) => hasPart(account.reason_text, fits));
+  if (setting) return { href: `${page}/options`, word: setting[1]() };
   const action = AT_ONCE.find((each) => can[each]);
   if (action) return { action, word: (WORDS[action] ?? (() => wordOf(action)))() };
   const { tab } = adviceOf(account);
   const word = (PLACES[tab] ?? (() => t("Details")))();
-  return { href: `#/a/${encodeURIComponent(account.name)}${tab && `/${tab}`}`, word };
+  return { href: `${page}${tab && `/${tab}`}`, word };
 }
 
 // Brings the cell with that button up to date.

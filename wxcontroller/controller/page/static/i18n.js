@@ -46,6 +46,13 @@ export function textOf(sent, name) {
   return text ? shown(text) : (sent[name] ?? "");
 }
 
+// Whether a part of a text, as the API sends it, fits: a text is told by its template and the names of its values.
+export function hasPart(sent, fits, depth = DEPTH) {
+  if (!depth || sent?.template === undefined) return false;
+  const { template, values = {} } = sent;
+  return fits({ template, values }) || Object.values(values).some((value) => hasPart(value, fits, depth - 1));
+}
+
 // With a capital, where it begins with a common word.
 export const sentence = (text) =>
   text.replace(/^(?!system|wxctl |journalctl )[a-z](?=[a-z']* )/, (letter) => letter.toUpperCase());
