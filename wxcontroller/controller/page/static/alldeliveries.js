@@ -67,7 +67,7 @@ async function change(name, verb) {
     tell(
       verb === "replay"
         ? t("{n} are sent again.", { n: replayed })
-        : t("{n} dead letters are acknowledged.", { n: acknowledged }),
+        : t("{n} dead letter is acknowledged.", { n: acknowledged }, "{n} dead letters are acknowledged."),
     );
   } catch (problem) {
     complain(problem);

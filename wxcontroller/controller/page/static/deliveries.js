@@ -2,7 +2,7 @@
 
 import { call, may, pathOf } from "./api.js";
 import { $, h, icon, setHidden, setText } from "./dom.js";
-import { inWords } from "./failures.js";
+import { inWords, sentences } from "./failures.js";
 import { reportWord } from "./happenings.js";
 import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
@@ -54,7 +54,7 @@ export function deliveriesTab(name) {
     const failure = error && pending ? t("Last failure: {error}", { error }) : "";
     const attempt = to && answer.last_attempt;
     const last = attempt && t("Last attempt: {answer}", { answer: answerWords(attempt) });
-    setText($("deliveries-note"), [words, failure, last].filter(Boolean).join(" · "));
+    setText($("deliveries-note"), sentences(words, failure, last));
     setHidden($("replay-dead"), !dead || !may("control"));
     setHidden($("ack-dead"), !unacknowledged || !may("control"));
     // Today an account has one receiver; what is grouped says so, whatever comes.
@@ -116,7 +116,7 @@ export function deliveriesTab(name) {
     "click",
     () =>
       change("ack", { state: "dead" }, $("ack-dead"), ({ acknowledged }) =>
-        t("{n} dead letters are acknowledged.", { n: acknowledged }),
+        t("{n} dead letter is acknowledged.", { n: acknowledged }, "{n} dead letters are acknowledged."),
       ),
     { signal },
   );

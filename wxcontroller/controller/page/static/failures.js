@@ -51,9 +51,11 @@ export function wordsOf({ code, message, remedy }) {
   return { headline: ours[0], remedy: ours[1], details: [message, remedy].filter(Boolean).join(" · ") };
 }
 
-// All of that in one line, each with its full stop.
-export const inWords = (problem) =>
-  Object.values(wordsOf(problem)).filter(Boolean).map(closed).join(CHINESE ? "" : " ");
+// All of that in one line.
+export const inWords = (problem) => sentences(...Object.values(wordsOf(problem)));
+
+// Some texts, "" for none, in one line, each with its full stop.
+export const sentences = (...texts) => texts.filter(Boolean).map(closed).join(CHINESE ? "" : " ");
 
 function closed(text) {
   if (/[.!?…。！？]$/.test(text)) return text;

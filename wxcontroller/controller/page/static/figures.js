@@ -59,7 +59,7 @@ function webhookOf({ post_api: address, activity, advice }) {
   if (!activity) return ["–", where];
   const { undelivered, dead } = activity;
   if (advice?.code === "webhook-failing") return [t("failing"), textOf(activity, "delivery_error") || where, "bad"];
-  if (dead) return [t("{n} dead letters", { n: dead }), where, "bad"];
+  if (dead) return [t("{n} dead letter", { n: dead }, "{n} dead letters"), where, "bad"];
   if (undelivered) return [t("{n} waiting", { n: undelivered }), where, "attention"];
   const last = activity.last_attempt;
   const fine = last && last.status >= 200 && last.status < 300;
