@@ -27,8 +27,8 @@ from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.notifytargets import target_book
 from wxcontroller.core.messages import Text, text_fields
+from wxcontroller.core.notifytargets import target_book
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 from wxcontroller.drivers.base import EndReason

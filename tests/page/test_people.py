@@ -309,7 +309,9 @@ def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
         browser.find("#login")
         browser.type("#login [name=token]", tokens["admin"] + Keys.ENTER)
         browser.click("#rows [data-account=waits] [data-action=scan]")
-        browser.until(lambda: browser.script("return document.querySelector('#scan img')?.naturalWidth > 0"), "a code")
+        browser.until(
+            lambda: browser.script("return document.querySelector('#scan img')?.naturalWidth > 0"), "a code"
+        )
         browser.click("#scan [data-close]")
         browser.click("#rows [data-account=goes] a")
         browser.click("#account-more")
