@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 TABS = ("chats", "events", "deliveries", "options", "journal")
 INSIDE = ("#people li", "#events li", "#deliveries li", "#options dt", "#journal li")
 
+CODE_DRAWN = "return document.querySelector('#scan img')?.naturalWidth > 0"
 # What is opened in a tab, and what is seen then.
 OPENS = {
     "chats": ("#people button", "#messages li"),
@@ -61,7 +62,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
     looked_at("add")
     browser.click("#add [data-close]")
     browser.click("#rows [data-account=waits] [data-action=scan]")
-    browser.until(lambda: browser.script("return document.querySelector('#scan img')?.naturalWidth > 0"), "the code")
+    browser.until(lambda: browser.script(CODE_DRAWN), "the code")
     looked_at("scan")
     browser.click("#scan [data-close]")
     browser.click("#rows [data-account=runs] a")
@@ -309,9 +310,7 @@ def test_a_token_where_one_is_needed(browser: Browser, host: Host) -> None:
         browser.find("#login")
         browser.type("#login [name=token]", tokens["admin"] + Keys.ENTER)
         browser.click("#rows [data-account=waits] [data-action=scan]")
-        browser.until(
-            lambda: browser.script("return document.querySelector('#scan img')?.naturalWidth > 0"), "a code"
-        )
+        browser.until(lambda: browser.script(CODE_DRAWN), "a code")
         browser.click("#scan [data-close]")
         browser.click("#rows [data-account=goes] a")
         browser.click("#account-more")
