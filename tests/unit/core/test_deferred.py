@@ -108,7 +108,7 @@ from wxcontroller.core import lean
 lean.prepare()
 import calendar, html, inspect, time, asyncio, functools
 def waits(module):
-    return type(module).__name__ == "Waiting"
+    return type(module).__name__ == "Unloaded"
 moments = [(1970, 1, 1, 0, 0, 0), (2026, 11, 27, 23, 59, 60), (2024, 2, 29, 1, 2, 3), (9999, 12, 31, 0, 0, 0)]
 light = [calendar.timegm(each) for each in moments]
 async def one(): ...
