@@ -8,7 +8,7 @@ published as empty. The controller reads it like the state file, without trustin
 
 from dataclasses import dataclass, fields, replace
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, one_line
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
 from wxcontroller.core.messages import NOTHING, Text, text_fields, text_in
 
 _MOST = 1 << 40
@@ -31,14 +31,16 @@ class DeliveryState:
     dropped: int = 0
     dropped_at: int = 0
     damaged_at: int = 0
-    dead_error: str = ""
+    dead_error: Text = NOTHING
     last_error: Text = NOTHING
     trouble: Text = NOTHING
 
     def as_json(self) -> JsonObject:
         numbers: JsonObject = {name: getattr(self, name) for name in _NUMBERS}
-        texts = text_fields(last_error=self.last_error, trouble=self.trouble)
-        return {**numbers, **texts, "dead_error": self.dead_error}
+        return {
+            **numbers,
+            **text_fields(dead_error=self.dead_error, last_error=self.last_error, trouble=self.trouble),
+        }
 
 
 _NUMBERS = tuple(each.name for each in fields(DeliveryState) if isinstance(each.default, int))
@@ -48,7 +50,7 @@ def delivery_state_of(content: JsonObject) -> DeliveryState:
     """Read the file's content, whatever it is: what is missing or no number is 0, texts are made one line."""
     return replace(
         DeliveryState(*(_number(content.get(name)) for name in _NUMBERS)),  # type: ignore[arg-type]
-        dead_error=one_line(content.get("dead_error")),
+        dead_error=text_in(content, "dead_error"),
         last_error=text_in(content, "last_error"),
         trouble=text_in(content, "trouble"),
     )

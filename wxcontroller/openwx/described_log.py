@@ -36,7 +36,8 @@ _COUNTED: Mapping[str, Schema] = {
     "last_attempt": maybe(record({"time": WHOLE, "status": maybe(WHOLE), "milliseconds": WHOLE})),
 }
 _DELIVERY: Mapping[str, Schema] = {
-    **dict.fromkeys(("id", "type", "last_error"), TEXT),
+    **dict.fromkeys(("id", "type"), TEXT),
+    **texts("last_error"),
     **dict.fromkeys(("seq", "attempts", "bytes"), WHOLE),
     "time": NUMBER,
     "state": TEXT,
@@ -57,7 +58,9 @@ SCHEMAS: Mapping[str, Schema] = {
         ("last_error_text", "trouble_text", "last_attempt"),
         "how many reports wait, and how many are dead letters",
     ),
-    "Delivery": record(_DELIVERY, ("direction", "sender", "receiver", "group"), "what became of one report"),
+    "Delivery": record(
+        _DELIVERY, ("last_error_text", "direction", "sender", "receiver", "group"), "what became of one report"
+    ),
     "Event": record(
         {
             **dict.fromkeys(("id", "account", "type"), TEXT),

@@ -78,6 +78,8 @@ async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook:
         *("friend_message", "dead", 1, 410),
         "it answers 410",
     )
+    answered = {"template": "it answers {status}", "values": {"status": 410}}
+    assert first["last_error_text"] == answered
     attempt = obj(found["last_attempt"])
     assert (attempt["status"], int(str(attempt["milliseconds"])) >= 0) == (410, True)
     assert abs(int(str(attempt["time"])) - time.time()) < PATIENCE
@@ -139,6 +141,7 @@ async def test_deliveries_are_published_next_to_the_state_file(
 
     state = await told(dead=2, unacknowledged=2)
     assert (state["dead_error"], state["waiting"], path.stat().st_mode & 0o777) == ("it answers 410", 0, 0o640)
+    assert obj(state["dead_error_text"])["template"] == "it answers {status}"
     await call(client, "POST", "deliveries/ack", {"all": True})
     await told(dead=2, unacknowledged=0, dead_at=0)
     # What is delivered at once is no change.

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from wxcontroller.client.deliveries.delivery import Delivery
+from wxcontroller.client.deliveries.receivers import stored_error
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
@@ -78,7 +79,7 @@ class Publisher:
             dead=counts.dead,
             unacknowledged=counts.unacknowledged,
             dead_at=int(counts.dead_at),
-            dead_error=one_line(counts.dead_error),
+            dead_error=stored_error(one_line(counts.dead_error), counts.dead_status),
             dropped=counts.dropped,
             dropped_at=int(counts.dropped_at),
             damaged_at=int(counts.damaged_at),

@@ -27,7 +27,7 @@ from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.outbound import NotATarget, TargetConnector
 from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.messages import Text
+from wxcontroller.core.messages import NOTHING, Text, verbatim
 from wxcontroller.core.targets import Targets
 from wxcontroller.core.unreached import unreached
 from wxcontroller.core.urls import url_of
@@ -190,6 +190,12 @@ class Poster:
             log.warning("the webhook's answer can't be read to its end")
             return b""
         return bytes(content)
+
+
+def stored_error(error: str, status: int) -> Text:
+    """Return the text of a failure that was stored in English, with the HTTP status that goes with it."""
+    answered = Text("it answers {status}", status=status)
+    return answered if error == str(answered) else verbatim(error) if error else NOTHING
 
 
 def _is_answer(problem: Exception) -> bool:

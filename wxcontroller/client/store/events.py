@@ -147,7 +147,8 @@ class Counts:
     """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
 
     Of those that are ``pending`` so many as ``retrying`` are in the retry lane. Of the ``dead`` so many as
-    ``unacknowledged`` are nobody's yet, the latest since ``dead_at`` for ``dead_error``.
+    ``unacknowledged`` are nobody's yet, the latest since ``dead_at`` for ``dead_error``, with the
+    receiver's ``dead_status``, 0 for none.
     ``dropped`` were lost, since there is this log; the last of them at ``dropped_at``, 0 when that is not known.
     ``received`` and ``sent`` are when that last happened to a message, 0 for not since there is this log.
     ``damaged_at`` is when a damaged file was last replaced by this one, 0 for never; ``last`` the last sequence.
@@ -161,6 +162,7 @@ class Counts:
     unacknowledged: int = 0
     dead_at: float = 0.0
     dead_error: str = ""
+    dead_status: int = 0
     dropped: int = 0
     dropped_at: float = 0.0
     oldest: float = 0.0
@@ -445,7 +447,7 @@ def counts(db: sqlite3.Connection) -> Counts:
     for state, number, size in db.execute("SELECT state, number, bytes FROM tally"):
         tally[state] = as_int(number), as_int(size)
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
-    unacknowledged, dead_at, dead_error = _unacknowledged(db, tally[EntryState.DEAD][0])
+    unacknowledged, dead_at, dead_error, dead_status = _unacknowledged(db, tally[EntryState.DEAD][0])
     oldest = [
         as_float(found[0])
         for state in ("held", "pending")
@@ -460,6 +462,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         unacknowledged=unacknowledged,
         dead_at=dead_at,
         dead_error=dead_error,
+        dead_status=dead_status,
         dropped=integer(meta.get("dropped")),
         dropped_at=float(min(integer(meta.get("dropped_at")), _LATEST)),
         oldest=min(oldest, default=0.0),
@@ -472,19 +475,21 @@ def counts(db: sqlite3.Connection) -> Counts:
     )
 
 
-def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str]:
-    """Return how many dead letters nobody has acknowledged, and when and why the latest died."""
+def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str, int]:
+    """Return how many dead letters nobody has acknowledged, and when, why and with which status the latest died."""
     if dead <= 0:
-        return 0, 0.0, ""
+        return 0, 0.0, "", 0
     latest = db.execute(
-        f"SELECT settled_at, error FROM events WHERE {_UNACKNOWLEDGED} ORDER BY settled_at DESC LIMIT 1"
+        f"SELECT settled_at, error, status FROM events WHERE {_UNACKNOWLEDGED} ORDER BY settled_at DESC LIMIT 1"
     ).fetchone()
     if latest is None:
-        return 0, 0.0, ""
+        return 0, 0.0, "", 0
     (number,) = db.execute(
         f"SELECT COUNT(*) FROM (SELECT 1 FROM events WHERE {_UNACKNOWLEDGED} LIMIT {_COUNTED})"
     ).fetchone()
-    return dead if number >= _COUNTED else as_int(number), min(as_float(latest[0]), float(_LATEST)), str(latest[1])
+    dead_at, error, status = latest
+    all_of_them = dead if number >= _COUNTED else as_int(number)
+    return all_of_them, min(as_float(dead_at), float(_LATEST)), str(error), as_int(status)
 
 
 def _entry(name: str, row: tuple[object, ...]) -> Entry:

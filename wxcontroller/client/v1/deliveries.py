@@ -7,6 +7,7 @@ from aiohttp import web
 from wxcontroller.client.bodies import BODIES
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.deliveries.lanes import Lane
+from wxcontroller.client.deliveries.receivers import stored_error
 from wxcontroller.client.store.events import Entry, EntryState, Selection
 from wxcontroller.client.v1.answers import RequestRefused, report_of, stored_soon
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
@@ -110,7 +111,7 @@ def _shown(entry: Entry) -> JsonObject:
         "lane": (Lane.RETRY if entry.aside else Lane.QUEUE).value if entry.state is EntryState.PENDING else None,
         "attempts": entry.attempts,
         "next_at": round(entry.next_at, 3) or None if entry.state is EntryState.PENDING else None,
-        "last_error": entry.error,
+        **text_fields(last_error=stored_error(entry.error, entry.status)),
         "last_status": entry.status or None,
         "settled_at": round(entry.settled_at, 3) or None,
         "bytes": entry.size,

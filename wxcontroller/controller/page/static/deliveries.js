@@ -71,7 +71,8 @@ export function deliveriesTab(name) {
   }
 
   function item(delivery) {
-    const { id, time, type, state, lane, attempts, next_at: next, last_error: error } = delivery;
+    const { id, time, type, state, lane, attempts, next_at: next } = delivery;
+    const error = textOf(delivery, "last_error");
     const [tone, word] = STATES[state]?.() ?? ["off", state];
     // What was never tried is not sent again, and comes by itself.
     const hidden = !attempts || !may("control");
