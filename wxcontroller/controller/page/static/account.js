@@ -7,7 +7,7 @@ import { consentButton } from "./consent.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { deliveriesTab } from "./deliveries.js";
 import { eventsTab } from "./events.js";
-import { faceOf } from "./face.js";
+import { faceOf, nickname } from "./face.js";
 import { figures } from "./figures.js";
 import { t } from "./i18n.js";
 import { journalTab } from "./journal.js";
@@ -108,9 +108,10 @@ function show() {
   showFacts(account);
 }
 
-function aboutOf({ user, driver, since }) {
+function aboutOf(account) {
+  const { driver, since } = account;
   const day = since && Date.now() / 1000 - since > 86_400 ? exactly(since) : since && timeOf(since);
-  return [user?.name, routeName(driver), day && t("since {when}", { when: day })].filter(Boolean).join(" · ");
+  return [nickname(account), routeName(driver), day && t("since {when}", { when: day })].filter(Boolean).join(" · ");
 }
 
 function showAdvice(account) {

@@ -2,6 +2,7 @@
 // in the list, and while it logs in. Nothing is judged here.
 
 import { may } from "./api.js";
+import { nickname } from "./face.js";
 import { sentence, t, textOf } from "./i18n.js";
 import { isExpected, isUp } from "./states.js";
 
@@ -57,7 +58,7 @@ function stepOf(account) {
     case "updating":
       return t("Logged in. People and groups are being loaded.");
     case "running":
-      return t("Logged in as {user}. Done.", { user: account.user?.name ?? account.name });
+      return t("Logged in as {user}. Done.", { user: nickname(account) || account.name });
     default:
       return account.reason ? "" : t("One moment…");
   }

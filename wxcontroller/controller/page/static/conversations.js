@@ -1,7 +1,7 @@
 // Conversations of all accounts: choosing one.
 
 import { $, h, setHidden, setText } from "./dom.js";
-import { letterFace } from "./face.js";
+import { letterFace, nickname } from "./face.js";
 import { t } from "./i18n.js";
 import { routeName } from "./routes.js";
 import { isThere } from "./states.js";
@@ -19,12 +19,13 @@ function show() {
   setText($("conversations-note"), there.length ? "" : t("Conversations are shown once an account runs."));
 }
 
-function item({ name, user, driver, activity }) {
-  const about = [user?.name, routeName(driver)].filter(Boolean).join(" · ");
+function item(account) {
+  const { name, driver, activity } = account;
+  const about = [nickname(account), routeName(driver)].filter(Boolean).join(" · ");
   const words = h("span", { className: "words" }, h("span", {}, name), h("small", {}, about));
   const when = h("small", {}, activity?.last_message ? ago(activity.last_message) : "");
   const href = `#/a/${encodeURIComponent(name)}/chats`;
-  return h("li", {}, h("a", { href }, letterFace(user?.name ?? name), words, when));
+  return h("li", {}, h("a", { href }, letterFace(nickname(account) || name), words, when));
 }
 
 export const conversationsView = {

@@ -20,6 +20,11 @@ const seen = new IntersectionObserver((entries) => {
 });
 const wanted = new WeakMap();
 
+// The nickname of an account's user, "" where its route knows an id only.
+export function nickname({ user }) {
+  return user?.name && !user.id?.startsWith(user.name) ? user.name : "";
+}
+
 // An element that show(account) brings up to date.
 export function faceOf(size = "") {
   const element = h("span", { className: `face ${size}`.trim(), "aria-hidden": "true" });
@@ -27,7 +32,7 @@ export function faceOf(size = "") {
   let path = "";
 
   function show(account) {
-    const name = account.user?.name || account.name;
+    const name = nickname(account) || account.name;
     const letter = [...name][0].toUpperCase();
     const now = (account.activity && can(account, "avatars") && account.avatar) || "";
     if (letter !== shown && !element.querySelector("img")) {

@@ -6,7 +6,7 @@ import { lineOf } from "./advice.js";
 import { may } from "./api.js";
 import { detailOf, fixOf } from "./detail.js";
 import { h, icon, setClass, setHidden, setText } from "./dom.js";
-import { faceOf } from "./face.js";
+import { faceOf, nickname } from "./face.js";
 import { beatsBar, sparkLine } from "./graphics.js";
 import { t } from "./i18n.js";
 import { iconOf, openMenu, perform, wordOf } from "./menu.js";
@@ -40,7 +40,7 @@ export function rowOf(account) {
 
   function update(now) {
     row.account = now;
-    row.key = `${now.name}\n${now.instance}\n${now.user?.name ?? ""}`.toLowerCase();
+    row.key = `${now.name}\n${now.instance}\n${nickname(now)}`.toLowerCase();
     row.groups = groupsOf(now);
     const section = sectionOf(now);
     if (section !== row.section) {
@@ -49,7 +49,7 @@ export function rowOf(account) {
       if (!middle || before !== (section === "attention")) change(section === "attention" ? trouble() : plain());
     }
     face.show(now);
-    setText(user, now.user?.name ?? (now.instance === now.name ? "" : now.instance));
+    setText(user, nickname(now) || (now.instance === now.name ? "" : now.instance));
     const { tone, word } = shownState(now);
     setClass(state, `state ${tone}`);
     setText(state, word);
