@@ -116,8 +116,11 @@ class Chapter:
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._write())
             sending = [group.create_task(self._send(keyed)) for keyed in (True, False)]
+            turn: list[Point] = []
             for _ in range(runs):
-                await self._run(self.chance.choice([*Point]))
+                if not turn:  # each comes before any comes again
+                    turn = self.chance.sample([*Point], len(Point))
+                await self._run(turn.pop())
             self.account.environ.pop(VARIABLE, None)
             await self.account.start()
             self._over.set()
