@@ -1,23 +1,24 @@
 """A page under docs/zh has all that its English one has, so that one that fell behind is noticed.
 
 Compared are, section by section: headings, blocks of code, rows of tables, items of lists, `code words`, links and
-numbers. What is said between them is for those who read both.
+numbers. What is said between them is for those who read both. A page may lag by a paragraph (lag.py).
 """
 
-import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.lint.lag import differences
 from tests.lint.test_translations import CHINESE as WRITING
 from tests.lint.test_translations import SPOKEN
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 CHINESE = DOCS / "zh"
-PAGES = sorted(str(path.relative_to(CHINESE)) for path in CHINESE.rglob("*.md"))
+CHINESE_PAGES = sorted(CHINESE.rglob("*.md"))
+PAGES = [str(path.relative_to(CHINESE)) for path in CHINESE_PAGES]
 _BLOCK = re.compile(r"^( *)```([^\n]*)\n(.*?)^ *```$", re.MULTILINE | re.DOTALL)
 # A comment of a block is translated; one that says which file or unit the block is, is not.
 _COMMENT = re.compile(r"(^|[ \t]+)#(?! (?:/|systemctl )).*$", re.MULTILINE)
@@ -106,12 +107,14 @@ def test_each_page_is_there_in_chinese() -> None:
 def test_a_chinese_page_has_what_the_english_one_has(page: str) -> None:
     chinese = CHINESE / page
     (ours, our_numbers), (theirs, their_numbers) = content(original(chinese)), content(chinese)
-    differing = "\n".join(difflib.unified_diff(ours, theirs, "English", "Chinese", n=0, lineterm=""))
-    assert not differing, differing
+    wrong, lacking = differences(ours, theirs)
+    assert not wrong, "\n".join(wrong)
     missing = [
         (count, one - other) for count, (one, other) in enumerate(zip(our_numbers, their_numbers, strict=True))
     ]
-    assert [(count, sorted(numbers)) for count, numbers in missing if numbers] == []
+    # In Chinese numbers are figures that are words in English, so that one of its own tells nothing.
+    lags = {int(line.removeprefix("-section ").partition(":")[0]) for line in lacking}
+    assert [(count, sorted(numbers)) for count, numbers in missing if numbers and count not in lags] == []
 
 
 @pytest.mark.parametrize("page", PAGES)
