@@ -17,8 +17,8 @@ TORTURE_SEED =
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
-# System tests mostly wait. Each file stays in one process, with a booted host of its own.
-SIDE_BY_SIDE = -n 3 --dist loadfile
+# Half of the processes begin with booted hosts, which mostly wait: tests/conftest.py. Each file stays in one process.
+SIDE_BY_SIDE = -n 4 --dist loadfile
 
 # What building the packages needs, and nothing else.
 BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-click scdoc gettext \
