@@ -81,7 +81,7 @@ def code(text: object) -> str:
 
 def keys(of: type[Settings] | type[AlertSettings]) -> Mapping[str, str]:
     """Return what is said of each key that is no table itself."""
-    tables = ("alerts", "client", "limits")
+    tables = ("alerts", "client", "fleet", "limits")
     return {entry.name: entry.metadata["doc"] for entry in fields(of) if entry.name not in tables}
 
 
@@ -95,7 +95,7 @@ def settings() -> str:
         "[wxcontroller.toml(5)](../man/wxcontroller.toml.5.scd) explains them in detail. Durations are in seconds.",
         table(["key", "default", "meaning"], rows(Settings)),
         "The table `[client]` sets defaults of the accounts' [options](options.md), and `[limits]` the "
-        "[limits](limits.md) on external input.",
+        "[limits](limits.md) on external input. `[fleet]` names the [other hosts](../howto/several-hosts.md).",
         "## The table [alerts]",
         table(["key", "default", "meaning"], rows(AlertSettings)),
         "## Options without effect",

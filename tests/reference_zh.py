@@ -63,6 +63,7 @@ CONDITIONS: Mapping[str, str] = {
     "offline": "已登录，但微信最近没有应答",
     "parked": "不再尝试，等待人工处理",
     "input": "等待有人做出决定",
+    "unreachable": "它所在的主机没有应答",
 }
 ISSUES: Mapping[str, tuple[str, str]] = {
     "unit-down": ("error", "期望运行，但没有进程"),
@@ -84,6 +85,8 @@ ISSUES: Mapping[str, tuple[str, str]] = {
     "dead-letters": ("warning，有新的死信时为 error", "有死信没有重新发送、清除或确认"),
     "person-restricted": ("warning", "微信接受发给某人的消息，但一条也不显示"),
     "webhook-failing": ("warning", "webhook 失败已有半分钟"),
+    "host-unreachable": ("error", "账号在另一台主机上，该主机没有应答"),
+    "duplicate-name": ("error", "另一台主机也有同名账号"),
     "reports-late": ("warning", "有上报等待了 15 分钟，却没有错误"),
 }
 # What errors of /v1 say.
@@ -99,6 +102,8 @@ ERRORS: Mapping[str, str] = {
     "no-such-pairing": "没有待批准的请求使用这个代码。",
     "not-served": "设置中没有启用的 API。",
     "too-many-pairings": "待批准的请求太多。",
+    "host-unreachable": "另一台主机没有给出可用的应答。",
+    "wrong-host": "调用到了不能处理它的主机：账号在另一台主机上，或同时在两台上。",
     "no-alerts": "没有设置任何告警渠道。",
     "no-journal": "读不到账号的日志。",
     "no-port": "账号的端口范围里没有空余的端口。",
@@ -164,7 +169,8 @@ def settings() -> str:
         "`/etc/wxcontroller/wxcontroller.toml` 以及旁边 `wxcontroller.toml.d` 中各文件的键，后者优先。详细说明见 "
         "[wxcontroller.toml(5)](../../man/zh_CN/wxcontroller.toml.5.scd)。时长以秒为单位。",
         table(["键", "默认值", "含义"], keys(Settings)),
-        "表 `[client]` 里是账号[选项](options.md)的默认值，`[limits]` 里是对外来内容的[限额](limits.md)。",
+        "表 `[client]` 里是账号[选项](options.md)的默认值，`[limits]` 里是对外来内容的[限额](limits.md)，`[fleet]` "
+        "里是[其他主机](../howto/several-hosts.md)。",
         "## 表 [alerts]",
         table(["键", "默认值", "含义"], keys(AlertSettings)),
         "## 不起作用的",
