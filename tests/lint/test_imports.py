@@ -18,7 +18,8 @@ LAYERS: dict[str, set[str]] = {
     "openwx": {"core"},
     "drivers": {"core"},
     "client": {"core", "openwx", "drivers"},
-    "controller": {"core", "openwx"},
+    "controller": {"core", "openwx", "fleet"},
+    "fleet": {"core"},
     "alert": {"core"},
     "sandbox": {"core"},
     "cli": {"core", "openwx"},
@@ -66,6 +67,25 @@ def test_packages_keep_to_their_layer() -> None:
         for line, name in imports(path):
             if name.split(".")[0] == "wxcontroller" and layer(name) not in allowed:
                 wrong.append(f"{path.relative_to(ROOT)}:{line} imports {name}")
+    assert wrong == []
+
+
+# What joins the controller with other hosts. The rest of it must not load any of that, as single machines have none.
+JOINS_HOSTS = {"hosts", "hostrows"}
+
+
+def test_a_machine_without_a_fleet_loads_none_of_it() -> None:
+    wrong = []
+    for path in sorted((PACKAGE / "controller").rglob("*.py")):
+        if path.stem in JOINS_HOSTS and path.parent == PACKAGE / "controller":
+            continue
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            module = node.module or "" if isinstance(node, ast.ImportFrom) else ""
+            joins = module.startswith("wxcontroller.controller.") and module.split(".")[2] in JOINS_HOSTS
+            if module.startswith("wxcontroller.fleet") or joins:
+                wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} imports {module}")
+        lazily = [name for _, name in imports(path) if name.startswith("wxcontroller.fleet.")]
+        assert path.name == "__main__.py" or not lazily, path
     assert wrong == []
 
 

@@ -23,11 +23,16 @@ from tests.openapi.world import World, world
 from tests.patience import PATIENCE
 from tests.unit.controller.test_alerts import Watched
 from tests.unit.controller.test_journal import helper, line
+from wxcontroller.controller.hosts import other_hosts
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.controller.v1.described import openapi as of_controller
 from wxcontroller.core import access
+from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.states import UnitState
+from wxcontroller.core.tokens import TokenFile, minted
+from wxcontroller.fleet.hop import HopCaller
 from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.account import ServerAccount, WebLogin
 from wxcontroller.sandbox.faults import FaultKind
@@ -392,6 +397,24 @@ async def test_requests_with_a_key(caller: Caller) -> None:
         assert answer[0] == status
     bad = {"client": "alice", "id": caller.friend, "content": "x", "idempotency_key": "é"}
     assert (await caller.call("GET", "/openwx/send_friend_message", bad))[0] == 200
+
+
+async def test_a_fleet(caller: Caller) -> None:
+    made = caller.made
+    assert (await caller.call("GET", "/v1/fleet"))[0] == 200
+    shown, kept = minted("b", Scope.FLEET, (), None)
+    TokenFile(made.paths.tokens_file).add(kept)
+    (made.paths.root / "token").write_text(shown)
+    hop = {CALLER_HEADER: str(HopCaller("b", Scope.FLEET, None, "b")), "Authorization": f"Bearer {shown}"}
+    assert (await caller.call("GET", "/v1/fleet/self", headers=hop))[0] == 403
+    other = HostSettings("b", "https://127.0.0.1:9", str(made.paths.root / "token"))
+    made.shared.fleet = other_hosts(made.shared, made.paths, FleetSettings("a", "", (other,)))
+    try:
+        for path, headers in (("/v1/fleet", {}), ("/v1/fleet/self", hop), ("/v1/accounts", {}), ("/v1/health", {})):
+            assert (await caller.call("GET", path, headers=headers))[0] == 200
+    finally:
+        made.shared.fleet = None
+        TokenFile(made.paths.tokens_file).revoke("b")
 
 
 async def test_accounts_are_added_changed_and_logged_out(caller: Caller) -> None:

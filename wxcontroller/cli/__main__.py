@@ -19,6 +19,7 @@ from wxcontroller.cli.doctor import doctor
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.events import events
 from wxcontroller.cli.exits import INTERRUPTED, short
+from wxcontroller.cli.fleet import fleet
 from wxcontroller.cli.ilink import ilink
 from wxcontroller.cli.language import speak, tell
 from wxcontroller.cli.lifecycle import add, logout, restart, start, stop
@@ -66,7 +67,7 @@ def cli() -> None:
 for _verb in (
     *(add, start, stop, restart, list_, status, qr, login_link, show, set_, logs, send, messages, events),
     *(deliveries, alert, ilink),
-    *(answer, logout, remove, export, import_, tokens.token, target, config, doctor),
+    *(answer, logout, remove, export, import_, tokens.token, target, fleet, config, doctor),
 ):
     cli.add_command(_verb)
 

@@ -249,6 +249,10 @@ class Api:
         """Return the ways that alerts go, and what is wrong now."""
         return obj(self._line.call("GET", "/v1/alerts"))
 
+    def fleet(self) -> JsonObject:
+        """Return the other hosts of the fleet, and the accounts that more than one host has."""
+        return obj(self._line.call("GET", "/v1/fleet"))
+
     def test_alert(self) -> JsonObject:
         """Send a test alert; returns its id and the channels it goes by."""
         return obj(self._line.call("POST", "/v1/alerts/test"))

@@ -21,7 +21,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
-from wxcontroller.core.tokens import KEPT_SCOPES, Token, TokenFile, Tokens, minted
+from wxcontroller.core.tokens import KEPT_SCOPES, Token, TokenFile, Tokens, may_bind, minted
 
 _F = TypeVar("_F", bound=Callable[..., object])
 _GROUP = "wxcontroller"
@@ -75,7 +75,9 @@ def create(
     session: WxctlRun, name: str, scope: str, accounts: tuple[str, ...], expires: str | None, root: Path
 ) -> None:
     """Create a token and print it on standard output. Only its hash is stored, so it cannot be shown again."""
-    if not Scope(scope).in_ladder and len(set(accounts)) != 1:
+    if not may_bind(Scope(scope), len(set(accounts))):
+        if scope == Scope.FLEET:
+            raise BadUsage(N_("a token of scope fleet cannot be bound to accounts"), N_("leave out --account"))
         raise BadUsage(
             N_("a token of scope {scope} must be bound to exactly one account"),
             N_("add one --account NAME"),

@@ -80,6 +80,11 @@ def _check(paths: Paths) -> int:
         out.write("allow yours there too: systemctl edit wxclient.slice, SocketBindAllow=\n")
     try:
         tls_context(loaded.settings)
+        if loaded.settings.fleet is not None:
+            from wxcontroller.fleet.connection import credentials_of  # a machine without a fleet loads none of it
+
+            for host in loaded.settings.fleet.hosts:
+                credentials_of(host)
         example = Account(parse_name("example"), first, options=loaded.settings.client)
         render_account(example, paths, loaded.settings.template_path)
     except WxError as problem:

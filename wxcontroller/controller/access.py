@@ -65,7 +65,7 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     """Pass a request on if its caller may do that; raises Refused if not."""
     endpoint = endpoint_of(request)
     if endpoint.scope is None:
-        return await handler(request)
+        return await _handled(request, endpoint, handler)
     gate = context(request).gate
     found = recognized(request)
     if found is None or (found is ANYBODY and not endpoint.scope.in_ladder):
@@ -90,7 +90,14 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
         )
     if endpoint.about is About.NAME:
         hold_to_accounts(request, request.match_info["name"])
-    return await handler(request)
+    return await _handled(request, endpoint, handler)
+
+
+async def _handled(request: web.Request, endpoint: Endpoint, handler: Handler) -> web.StreamResponse:
+    """Have a request handled here, or by the host of the fleet that has its account."""
+    fleet = context(request).fleet
+    elsewhere = await fleet.elsewhere(request, endpoint) if fleet is not None else None
+    return await handler(request) if elsewhere is None else elsewhere  # a response without state is false
 
 
 def hold_to_accounts(request: web.Request, given: str) -> None:
@@ -144,6 +151,10 @@ async def _recognized_by_token(request: web.Request) -> Caller:
     shared = context(request)
     if request.get(NOTIFIES) and shared.gate.targets.broken:  # a right token would not help either
         raise shared.gate.unusable_targets()
-    found = shared.gate.caller(await presented(request), address_of(request))
+    token, address = await presented(request), address_of(request)
+    found = None
+    if shared.fleet is not None and is_ilink(request) and shared.gate.recognize(token, address) is None:
+        found = shared.fleet.agent(token)
+    found = found or shared.gate.caller(token, address)
     shared.admission.recognize(request, claim_for(request, found))
     return found

@@ -85,6 +85,9 @@ class Accounts:
         self.crash_loops: set[str] = set()
         # What accounts that still run 2.0.0 said of their deliveries when they were asked.
         self.asked_deliveries: Mapping[str, DeliveryState] = {}
+        # This host's name in its fleet, and accounts that other hosts have, too (controller/hosts.py).
+        self.host = ""
+        self.duplicates: Mapping[str, str] = {}
         self._materialiser = Materialiser(paths, settings)
         self._locks = Locks()
         self._starting: set[str] = set()
@@ -129,7 +132,8 @@ class Accounts:
         return views
 
     def _current(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...]:
-        others = (frozenset(self.crash_loops), self.asked_deliveries, self.settings.alerts.after)
+        looked = (frozenset(self.crash_loops), self.asked_deliveries, self.settings.alerts.after)
+        others = (*looked, self.host, self.duplicates)
         return self._views.current(units, others)
 
     def _doubtful(self, view: View) -> bool:
@@ -188,8 +192,10 @@ class Accounts:
         elif unit.has_process:
             deliveries = self.asked_deliveries.get(instance)
         loops, patience = instance in self.crash_loops, self.settings.alerts.after
+        host, also_on = self.host, self.duplicates.get(instance, "")
+        publishes = published is not None
         return View(
-            account, unit, state, unreadable, deliveries, published is not None, loops, patience, recent, until
+            account, unit, state, unreadable, deliveries, publishes, loops, patience, recent, until, host, also_on
         )
 
     # What shall be

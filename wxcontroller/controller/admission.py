@@ -3,12 +3,13 @@
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.errors import NOTIFIES, is_ilink
+from wxcontroller.controller.errors import NOTIFIES, Refused, is_ilink
 from wxcontroller.controller.gate import ANYBODY, ROOT, Caller
 from wxcontroller.controller.notify.answers import failure_form
 from wxcontroller.controller.peers import address_of
-from wxcontroller.core.access import Scope, call_path, is_notification
+from wxcontroller.core.access import CALLER_HEADER, Scope, call_path, is_notification
 from wxcontroller.core.addresses import is_loopback
+from wxcontroller.core.messages import N_
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials
 from wxcontroller.openwx.admission import EVERYTHING, Claim, Resource, known, peer_of, unknown
@@ -28,6 +29,9 @@ def recognized(request: web.Request) -> Caller | None:
 def claim_of(request: web.Request) -> Claim:
     """Return what a request may take, as far as its head tells."""
     gate, address, settings = context(request).gate, address_of(request), context(request).settings
+    if CALLER_HEADER in request.headers:
+        hop = request[_RECOGNIZED] = _hop(request)
+        return claim_of_caller(hop, address, settings)
     notifies = is_notification(request.method, request.path)
     if notifies and not (gate.targets.by_name or gate.targets.broken):
         notifies = False  # they are off
@@ -44,6 +48,18 @@ def claim_of(request: web.Request) -> Claim:
         found = None
     request[_RECOGNIZED] = found
     return unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
+
+
+def _hop(request: web.Request) -> Caller:
+    """Return the caller for whom another host forwards a request. Raises Refused; anybody can send the header."""
+    fleet = context(request).fleet
+    if fleet is None:
+        raise Refused(
+            "not-a-hop",
+            N_("this host does not accept calls from other hosts"),
+            N_("add the table [fleet] to its settings; see wxcontroller.toml(5)"),
+        )
+    return fleet.hop(request)
 
 
 def shown_by_head(request: web.Request) -> str | None:

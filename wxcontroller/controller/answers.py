@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.view import View, account_json, stand_in_state
+from wxcontroller.core.jsontypes import field, items, read_json, text
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.replies import to_bytes
 
@@ -75,6 +76,14 @@ def states(found: list[bytes], unreadable: list[str]) -> bytes:
     """Return the answer of check_client (openwx-api 1.4)."""
     tail = b',"unreadable":' + to_bytes(list(unreadable)) if unreadable else b""
     return b'{"client":[' + b",".join(found) + b'],"code":0' + tail + b"}"
+
+
+def with_others(body: bytes, found: list[bytes], unreadable: list[str]) -> bytes:
+    """Return an answer of ``states`` with more accounts in it, those of other hosts."""
+    head, _, tail = body.rpartition(b'],"code":0')
+    own = items(field(read_json(b"{" + tail.lstrip(b",")), "unreadable")) if tail != b"}" else []
+    first = head.removeprefix(b'{"client":[')
+    return states([*([first] if first else []), *found], [*map(text, own), *unreadable])
 
 
 def _states(parts: list[AnswerPart]) -> bytes:

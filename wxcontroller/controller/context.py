@@ -13,6 +13,7 @@ from wxcontroller.controller.account_port.shares import AccountShares
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.answers import KeptAnswers
+from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.loginlinks import LoginLinks
 from wxcontroller.controller.portlimits import CurrentLimits
@@ -28,7 +29,7 @@ class Context:
 
     ``draining`` is set once it is to end: long polls then answer at once. ``settings_read`` is when the settings in
     use were read; ``settings_error`` says why newer ones are not in use, empty when there are none. ``tls`` is spoken
-    where others than this machine call. ``warnings`` are about who can call.
+    where others than this machine call. ``warnings`` are about who can call. ``fleet`` are the other hosts, if any.
     """
 
     accounts: Accounts
@@ -42,6 +43,7 @@ class Context:
     settings_error: Text = NOTHING
     warnings: tuple[Text, ...] = ()
     alerts: AlertWatch | None = None
+    fleet: Fleet | None = None
     hub: Hub = field(init=False)
     targets: NotifyTargetFile = field(init=False)
     admission: Admission = field(init=False)

@@ -18,11 +18,13 @@ from wxcontroller.core.errors import (
     BadName,
     BadOption,
     FileFailed,
+    HostFailure,
     NoPort,
     OtherRoute,
     TemplateError,
     UnitFailed,
     UnknownAccount,
+    WrongHost,
     WxError,
     file_failed,
 )
@@ -32,7 +34,7 @@ from wxcontroller.core.notifytargets import TargetExists, UnknownTarget
 from wxcontroller.core.summaries import cause
 from wxcontroller.openwx.admission import Busy
 from wxcontroller.openwx.parameters import BadParameter
-from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, reply, to_bytes
+from wxcontroller.openwx.replies import API_NOT_FOUND, AUTH_FAILURE, CONTENT_TYPE, PROXY_FAILED, reply, to_bytes
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -135,6 +137,7 @@ FAILURES: tuple[type[WxError], ...] = (
     *(OlderVersion, AlreadyLoggedIn, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
     *(NotServed, NoConsumer, NoPairing, TooManyPairings),
     *(UnknownTarget, TargetExists),
+    *(HostFailure, WrongHost),
     *(TooManyAccounts, NoPort, TemplateError, BadEnvironmentFile, UnitFailed, FileFailed),
 )
 
@@ -198,6 +201,8 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
     except WxError as problem:
         if is_ilink(request) or is_v1(request):
             return _answer(request, problem)
+        if isinstance(problem, HostFailure | WrongHost):
+            return json_response(reply(PROXY_FAILED, str(problem)), problem.status)
         return json_response(reply(_old_code(problem), str(problem)))
     except web.HTTPNotFound:
         return _no_such_path(request)

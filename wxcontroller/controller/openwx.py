@@ -102,7 +102,10 @@ async def check_client(request: web.Request) -> web.Response:
             reason = str(view.unreadable or view.status)
             return json_response({**replies.STATE_UNREADABLE, "reason": reason})
         return _bytes_response(states([state], []))
-    return _bytes_response(answers.check_client.answer(await accounts.views(), caller(request)))
+    body, fleet = answers.check_client.answer(await accounts.views(), caller(request)), context(request).fleet
+    if fleet is not None and not caller(request).hop:
+        body = await fleet.check_client(body, request)
+    return _bytes_response(body)
 
 
 async def get_qrcode(request: web.Request) -> web.Response:

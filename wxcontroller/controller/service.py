@@ -14,6 +14,7 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.gate import Gate, local_token
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import BootMark, RestartDelays, Watch, after_boot, summary
@@ -82,6 +83,7 @@ class Service:
         self._notifier = Notifier()
         self._vitals = Vitals()
         self._complaint = ""
+        self._fleet_task: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain.
@@ -97,6 +99,7 @@ class Service:
             alerts = AlertWatch(accounts, ports, mark, self._vitals)
             shared = Context(accounts, ports, gate, tls, notices=self._loaded.notices, alerts=alerts)
             self._warn(shared)
+            fleet = fleet_of(shared, self._paths, self._loaded.settings)
             server = Server(application(shared), self._sockets)
             ending, asked = asyncio.Event(), asyncio.Event()
             with _signals(ending.set, asked.set):
@@ -105,11 +108,12 @@ class Service:
                 self._notifier.ready()
                 log.info("serving on %s", ", ".join(shown(each) for each in self._sockets))
                 async with asyncio.TaskGroup() as group:
+                    self._set_fleet(shared, fleet, group)
                     tasks = [
                         group.create_task(self._watchdog(), name="watchdog"),
                         group.create_task(self._look_after(accounts, mark, alerts), name="looks"),
                         group.create_task(alerts.look_seldom(), name="seldom looks"),
-                        group.create_task(self._reloads(asked, shared), name="reloads"),
+                        group.create_task(self._reloads(asked, shared, group), name="reloads"),
                         group.create_task(heartbeat(lambda: shared.settings), name="heartbeat"),
                         group.create_task(watch_tokens(self._paths, gate, accounts), name="tokens"),
                     ]
@@ -117,6 +121,7 @@ class Service:
                     self._notifier.stopping()
                     self._notifier.status(f"ending, {server.connections} connections to serve first")
                     await server.drain()
+                    self._set_fleet(shared, None, group)
                     for task in tasks:
                         task.cancel()
         log.info("ended")
@@ -180,18 +185,30 @@ class Service:
             watchdog.feed()
             await asyncio.sleep(seconds / 3)
 
-    async def _reloads(self, asked: asyncio.Event, shared: Context) -> None:
+    def _set_fleet(self, shared: Context, fleet: Fleet | None, group: asyncio.TaskGroup) -> None:
+        """Talk to these other hosts from now on."""
+        if fleet is shared.fleet:
+            return
+        if self._fleet_task is not None:
+            self._fleet_task.cancel()
+        shared.fleet = fleet
+        if shared.alerts is not None:
+            shared.alerts.hosts = None if fleet is None else fleet.unreachable
+        self._fleet_task = None if fleet is None else group.create_task(fleet.run(), name="other hosts")
+
+    async def _reloads(self, asked: asyncio.Event, shared: Context, group: asyncio.TaskGroup) -> None:
         while True:
             await asked.wait()
             asked.clear()
-            await self._reload(shared)
+            await self._reload(shared, group)
 
-    async def _reload(self, shared: Context) -> None:
+    async def _reload(self, shared: Context, group: asyncio.TaskGroup) -> None:
         """Read the settings again; unusable ones change nothing."""
         self._notifier.reloading()
         try:
             loaded = load_settings(self._paths)
             tls = tls_context(loaded.settings)  # also the same files: a renewed certificate
+            fleet = fleet_of(shared, self._paths, loaded.settings)
         except BadSettings as problem:
             self._complaint = f"settings not reloaded: {problem}"
             shared.settings_error = problem.full_text
@@ -201,6 +218,7 @@ class Service:
             shared.gate.set_token_failures(loaded.settings.limits.token_failures)
             shared.notices = loaded.notices
             shared.tls = tls
+            self._set_fleet(shared, fleet, group)
             self._warn(shared)
             shared.settings_read, shared.settings_error = time.time(), NOTHING
             self._complaint = ""
@@ -218,6 +236,15 @@ class Service:
         line = "; ".join(each for each in (self._complaint, words) if each)
         if line:
             self._notifier.status(line)
+
+
+def fleet_of(shared: Context, paths: Paths, settings: Settings) -> Fleet | None:
+    """Return the other hosts of the settings, those of ``shared`` if they are the same. Raises BadSettings."""
+    if settings.fleet is None:
+        return None
+    from wxcontroller.controller.hosts import other_hosts  # a machine without a fleet loads none of it
+
+    return other_hosts(shared, paths, settings.fleet)
 
 
 @contextlib.contextmanager

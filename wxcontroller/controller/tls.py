@@ -6,6 +6,7 @@ import ssl
 from collections.abc import Mapping
 from pathlib import Path
 
+from wxcontroller.core.credentials import place_of
 from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.messages import N_
 from wxcontroller.core.settings import Settings
@@ -20,6 +21,19 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_alpn_protocols(["http/1.1"])
+    if settings.fleet is not None and settings.fleet.client_ca:
+        authority = _place("fleet.client_ca", settings.fleet.client_ca, environment)
+        made.verify_mode = ssl.CERT_OPTIONAL  # programs and browsers have none
+        try:
+            made.load_verify_locations(authority)
+        except ssl.SSLError as problem:
+            raise BadSettings(
+                N_("{setting}: {file} can't be used: {reason}"),
+                N_("name a readable file of PEM certificates"),
+                setting="fleet.client_ca",
+                file=authority,
+                reason=problem.reason or "it is no PEM file",
+            ) from None
     try:
         # With a password at hand nobody is asked for one.
         made.load_cert_chain(certificate, key, password="")
@@ -39,20 +53,7 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
 
 def _place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
     """Return the file of a setting: a path, or the name of a credential of the unit. Raises BadSettings."""
-    path = Path(given)
-    if not path.is_absolute():
-        directory = environment.get("CREDENTIALS_DIRECTORY")
-        if not directory:
-            raise BadSettings(
-                N_("{setting} names the credential {given}, but the unit has none"),
-                N_(
-                    "systemctl edit wxcontroller.service, and under [Service] "
-                    "LoadCredential={given}:/path/of/the/file; see wxcontroller.toml(5)"
-                ),
-                setting=setting,
-                given=given,
-            )
-        path = Path(directory) / given
+    path = place_of(setting, given, environment)
     try:
         with path.open("rb") as stream:
             if re.search(rb"-----BEGIN ", stream.read(1 << 20)) is None:

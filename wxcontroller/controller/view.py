@@ -34,7 +34,7 @@ class View:
     ``deliveries`` is what it ``publishes`` about them, or what an older program said when it was asked. ``loops``:
     its process has ended again and again. ``patience`` is for how long it may log in. ``recent`` are its last
     minutes and hours, while it has a process that publishes them. ``until`` is when time alone makes it another one,
-    by ``statefiles.uptime``.
+    by ``statefiles.uptime``. ``host`` is this host's name in its fleet, ``also_on`` the others that have the account.
     """
 
     account: Account
@@ -47,6 +47,8 @@ class View:
     patience: float = LOGIN_SECONDS
     recent: Recent | None = None
     until: float = field(default=math.inf, compare=False)
+    host: str = ""
+    also_on: str = ""
 
     @property
     def instance(self) -> str:
@@ -146,6 +148,7 @@ class View:
             self.loops,
             __version__,
             self.patience,
+            also_on=self.also_on,
         )
         return assess(facts)
 
@@ -172,6 +175,7 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
     user: JsonObject | None = dict(live.user) if live and live.user else None
     return {
         "name": account.name.name,
+        "host": view.host or None,
         "instance": view.instance,
         "unit": account.name.unit,
         "driver": account.driver,

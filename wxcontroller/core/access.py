@@ -4,9 +4,9 @@ The controller and the accounts' ports check by this table, and the documents ar
 from it needs the highest scope.
 
 Most scopes form a ladder: read < send < control < admin. The others are for programs that speak another protocol to
-one account. They are outside the ladder, because such a token is handed to somebody else's software: it opens the
-endpoints of its protocol and nothing else, and no other token opens these endpoints, not even with scope admin. They
-require their token even while the rest of the API is open.
+one account, and for other hosts. They are outside the ladder, because such a token is handed to somebody else's
+software: it opens the endpoints of its protocol and nothing else, and no other token opens these endpoints, not even
+with scope admin. They require their token even while the rest of the API is open.
 """
 
 import re
@@ -24,6 +24,7 @@ class Scope(StrEnum):
     ADMIN = "admin"
     ILINK = "ilink"
     NOTIFY = "notify"
+    FLEET = "fleet"
 
     @property
     def in_ladder(self) -> bool:
@@ -45,7 +46,13 @@ MEANINGS: Mapping[Scope, str] = {
     Scope.ADMIN: "everything else, such as removing accounts",
     Scope.ILINK: "use one account through the iLink API, and nothing else",
     Scope.NOTIFY: "send notifications to one target, and nothing else",
+    Scope.FLEET: "forward calls of another host's callers, each within its caller's own scope",
 }
+
+
+# On a call that another host forwards: whom it is for (fleet/hop.py). It counts only with a credential of scope
+# fleet, and is passed on to nobody.
+CALLER_HEADER = "X-Wx-Caller"
 
 
 class About(Enum):
@@ -148,6 +155,8 @@ CONTROLLER: tuple[Endpoint, ...] = (
     Endpoint(("GET",), "/metrics", Scope.READ, About.OWN, "figures for Prometheus"),
     _v1("GET", "alerts", Scope.READ, About.OWN, "current problems and alert channels"),
     _v1("POST", "alerts/test", Scope.ADMIN, About.MACHINE, "send a test alert"),
+    _v1("GET", "fleet", Scope.READ, About.MACHINE, "the other hosts, and accounts that two hosts have"),
+    _v1("GET", "fleet/self", Scope.FLEET, About.NOTHING, "what this host tells the others about itself"),
     _v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens, without their secrets"),
     _v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
     _v1("GET", "deliveries", Scope.READ, About.OWN, "numbers of waiting and dead reports"),

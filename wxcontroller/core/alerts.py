@@ -34,6 +34,8 @@ class Kind(StrEnum):
     RESTRICTED = "restricted"  # WeChat accepts messages for a person and shows none of them
     DISK = "disk"
     SYSTEMD = "systemd"  # the controller can't look at the accounts
+    HOST = "host"  # another host of the fleet does not answer
+    DUPLICATE = "duplicate"  # another host has an account of the same name
     TEST = "test"
 
 
@@ -161,6 +163,8 @@ _TITLES: Mapping[Kind, str] = {
     Kind.RESTRICTED: N_("WeChat does not show its messages"),
     Kind.DISK: N_("disk"),
     Kind.SYSTEMD: N_("systemd does not answer"),
+    Kind.HOST: N_("another host is unreachable"),
+    Kind.DUPLICATE: N_("exists on more than one host"),
     Kind.TEST: N_("test"),
 }
 

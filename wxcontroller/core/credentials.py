@@ -32,6 +32,25 @@ def read_credential(name: str, environ: Mapping[str, str] = os.environ) -> str |
     return _text(own, name) or _text(common, name) or None
 
 
+def place_of(setting: str, given: str, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the file that a setting names: a path, or a credential of the unit. Raises BadSettings without any."""
+    path = Path(given)
+    if path.is_absolute():
+        return path
+    directory = environ.get(_DIRECTORY)
+    if not directory:
+        raise BadSettings(
+            N_("{setting} names the credential {given}, but the unit has none"),
+            N_(
+                "systemctl edit wxcontroller.service, and under [Service] "
+                "LoadCredential={given}:/path/of/the/file; see wxcontroller.toml(5)"
+            ),
+            setting=setting,
+            given=given,
+        )
+    return Path(directory) / given
+
+
 def _text(path: Path, name: str) -> str:
     try:
         with path.open("rb") as stream:

@@ -195,6 +195,33 @@ class UnknownAccount(WxError, LookupError):
     exit_code = 4
 
 
+class HostFailure(WxError):
+    """Another host of the fleet gave no usable response."""
+
+    code = "host-unreachable"
+    status = 502
+    exit_code = 3
+
+    def __init__(self, host: str, reason: Text, timed_out: bool = False) -> None:
+        super().__init__(
+            N_("host {host} is unreachable: {reason}"),
+            N_("check the controller on host {host}; wxctl fleet shows all hosts"),
+            host=host,
+            reason=reason,
+        )
+        self.reason = reason
+        if timed_out:
+            self.status = 504
+
+
+class WrongHost(WxError):
+    """A call reached a host that must not serve it: the account is on another one, or on two."""
+
+    code = "wrong-host"
+    status = 409
+    exit_code = 8
+
+
 class UnitFailed(WxError):
     """systemd did not do what was asked for."""
 

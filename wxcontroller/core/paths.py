@@ -94,6 +94,11 @@ class Paths:
         """What was told to whom, and what is wrong: so that a restart tells nothing twice."""
         return self.root / "var/lib/wxcontroller/alerts.json"
 
+    @property
+    def fleet_state(self) -> Path:
+        """The last known accounts of other hosts: a restart must not forget those of a host that is down."""
+        return self.root / "var/lib/wxcontroller/fleet.json"
+
     def alerts_spool(self, channel: str) -> Path:
         """Directory of the alerts that a channel still has to deliver."""
         return self.root / "var/spool/wxcontroller" / _word(channel)

@@ -16,6 +16,7 @@ from typing import TypeVar
 from wxcontroller.core.addresses import Network, parse_ip
 from wxcontroller.core.alertsettings import AlertSettings, parse_alerts
 from wxcontroller.core.errors import BadOption, BadSettings, reason_of
+from wxcontroller.core.fleetsettings import FleetSettings, fleet_of, parse_fleet
 from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.limits import DEFAULTS, REMOVED, Limits, parse_limits, without_effect
 from wxcontroller.core.messages import N_, Text, in_file
@@ -227,6 +228,7 @@ class Settings:
     alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: alerts when an account goes offline")
     tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
     tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")
+    fleet: FleetSettings | None = _setting(None, parse_fleet, "[fleet]: other hosts whose accounts are shown here")
     limits: Limits = _setting(DEFAULTS, parse_limits, "[limits]: limits on external input")
     client: Mapping[str, str] = _table(_client, "[client]: defaults of account options")
 
@@ -294,6 +296,14 @@ def read_settings(files: Iterable[Path]) -> Loaded:
             values[key] = parsed
     if isinstance(alerts := values.get("alerts"), dict):
         values["alerts"] = AlertSettings(**alerts)
+    if isinstance(fleet := values.get("fleet"), dict):
+        try:
+            values["fleet"] = fleet_of(fleet)
+        except ValueError as problem:
+            raise BadSettings(
+                in_file(origin["fleet"], Text("{key} {problem}", key="fleet", problem=reason_of(problem))),
+                N_("wxcontroller.toml(5) explains each key"),
+            ) from None
     if isinstance(limits := values.get("limits"), dict):
         values["limits"] = DEFAULTS.with_numbers(limits)
     settings = Settings(**values)  # type: ignore[arg-type]  # each value went through its field's parser
@@ -398,7 +408,7 @@ def _read(path: Path) -> dict[str, object] | None:
 
 _FIELDS = {entry.name: entry for entry in fields(Settings)}
 # Merged key by key over the files.
-_TABLES = ("alerts", "client", "limits")
+_TABLES = ("alerts", "client", "fleet", "limits")
 
 
 def _parse(path: Path, key: str, value: object) -> object:

@@ -34,7 +34,7 @@ _SHAPE = re.compile(r"wxc_([0-9a-f]{8})_[0-9a-f]{64}")
 _NAME = re.compile(r"[\w.@-][\w.@ -]{0,62}[\w.@-]|[\w.@-]")
 _NOTHING = hashlib.sha256().hexdigest()
 _MODE = 0o640
-KEPT_SCOPES = (*LADDER, Scope.ILINK)
+KEPT_SCOPES = (*LADDER, Scope.ILINK, Scope.FLEET)
 # The id of the token that the controller makes for root (controller/gate.py); no other has it.
 _ROOTS = "00000000"
 
@@ -142,10 +142,19 @@ def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | No
             token=f"{name[:64]!r}",
         )
     bound = tuple(dict.fromkeys(parse_name(account).name for account in accounts))
-    if scope not in KEPT_SCOPES or (not scope.in_ladder and len(bound) != 1):
-        raise ValueError(Text("a token of scope {scope} must be bound to exactly one account", scope=scope))
+    if scope not in KEPT_SCOPES or not may_bind(scope, len(bound)):
+        raise ValueError(
+            Text("a token of scope {scope} must not be bound to {count} accounts", scope=scope, count=len(bound))
+        )
     identity, shown = fresh_token()
     return shown, Token(identity, name, digest(shown), scope, bound, int(time.time()), expires)
+
+
+def may_bind(scope: Scope, accounts: int) -> bool:
+    """Return whether a token of a scope may be bound to so many accounts."""
+    if scope is Scope.FLEET:  # the accounts come with each call
+        return accounts == 0
+    return scope.in_ladder or accounts == 1
 
 
 def fresh_token() -> tuple[str, str]:
@@ -302,8 +311,10 @@ def _token(entry: JsonValue) -> Token:
         raise ValueError(Text("token {identity} has no list of accounts", identity=identity))
     for account in listed:
         parse_name(text(account))
-    if not scope.in_ladder and len(listed) != 1:
-        raise ValueError(Text("token {identity} is not bound to one account", identity=identity))
+    if not may_bind(scope, len(listed)):
+        raise ValueError(
+            Text("token {identity} must not be bound to {count} accounts", identity=identity, count=len(listed))
+        )
     if not isinstance(entry, dict) or "expires" not in entry:
         raise ValueError(Text("token {identity} does not say when it expires; null for never", identity=identity))
     expires = None if entry["expires"] is None else seconds_of(entry["expires"])

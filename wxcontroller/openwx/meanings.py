@@ -213,6 +213,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
         "settings": "when the settings were read, and what is wrong with them now",
         "reason": "why it is degraded",
         "accounts": "how many there are, by what they are",
+        "fleet": "this host's name, and the other hosts that do not answer; only in a fleet",
     },
     "Started": {
         **_DONE,

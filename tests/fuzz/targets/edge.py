@@ -21,7 +21,7 @@ from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.service import Client
 from wxcontroller.controller.account_port.backends import SERVER
-from wxcontroller.controller.account_port.proxy import _ascii, _target
+from wxcontroller.controller.account_port.proxy import _ascii, sent_target
 from wxcontroller.controller.origin import _host_of_target
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.admission import ADMISSION, Admission
@@ -79,7 +79,7 @@ def _target_line(data: bytes) -> None:
     sent = escaped(data)
     assert sent.isascii()
     raw = data.decode("utf-8", "surrogateescape")
-    assert _ascii(_target(raw)).isascii()
+    assert _ascii(sent_target(raw)).isascii()
     query_of(raw)
 
     class Said:

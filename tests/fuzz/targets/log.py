@@ -36,7 +36,7 @@ from wxcontroller.client.v1.deliveries import _shown
 from wxcontroller.client.v1.events import Events
 from wxcontroller.client.v1.inputs import answer_of
 from wxcontroller.client.v1.selecting import chosen, number_of, states_of
-from wxcontroller.controller.account_port.hub import event_of, lines_of
+from wxcontroller.controller.account_port.hub import event_of
 from wxcontroller.controller.account_port.status import Answer
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.controller.v1.cursor import CURSOR_LENGTH, BadCursor, Cursor
@@ -44,6 +44,7 @@ from wxcontroller.controller.v1.cursor import parse as parse_cursor
 from wxcontroller.controller.v1.deliveries import _row
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
+from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.jsontypes import JsonObject, kept_json, obj, read_json
 from wxcontroller.core.model import MessageKind
 from wxcontroller.core.names import parse_name
@@ -245,11 +246,11 @@ async def _read_stream(data: bytes) -> None:
     for at in range(0, len(data), 1000):
         reader.feed_data(data[at : at + 1000])
     reader.feed_eof()
-    async for kind, body in lines_of(reader, 1 << 24):
-        event = await event_of(_ALICE.account, kind, body)
+    async for sent in events_in(reader, 1 << 24):
+        event = await event_of(lambda _: _ALICE.account.name, sent.type, sent.data)
         if event is not None:
             assert b"\n" not in event.body
-            assert json.loads(event.body)["account"] == "alice"
+            assert json.loads(event.at("a"))["host"] == "a"
             assert re.fullmatch("[a-z_]{1,64}", event.type)
             parse_cursor(str(Cursor(1, {event.instance: event.id})))
 

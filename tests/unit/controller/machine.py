@@ -404,6 +404,7 @@ class Machine:
         self.stack = contextlib.AsyncExitStack()
         self.url = ""
         self.address = ("", 0)
+        self.more_sockets: list[socket.socket] = []  # on which it also listens
 
     def unstarted_context(self) -> Context:
         """What an application can be built around without serving anything."""
@@ -420,7 +421,7 @@ class Machine:
         self.address = listening.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
         self.app = application(self.shared)
-        self.server = Server(self.app, [listening])
+        self.server = Server(self.app, [listening, *self.more_sockets])
         await self.server.start()
         self.http = await self.stack.enter_async_context(aiohttp.ClientSession(self.url))
         return self

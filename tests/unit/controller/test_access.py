@@ -41,8 +41,8 @@ def token(host: Machine, scope: Scope, *accounts: str, expires: int | None = Non
 
 
 def token_of_each_scope(host: Machine) -> dict[Scope, str]:
-    """Make a token of each scope of the file; those outside the ladder are alice's."""
-    return {scope: token(host, scope, *(() if scope.in_ladder else ("alice",))) for scope in KEPT_SCOPES}
+    """Make a token of each scope of the file; an agent's is alice's."""
+    return {scope: token(host, scope, *(("alice",) if scope is Scope.ILINK else ())) for scope in KEPT_SCOPES}
 
 
 def bearer(shown: str) -> dict[str, str]:
@@ -119,11 +119,11 @@ def test_every_route_is_in_the_table_and_every_line_of_it_is_a_route(tmp_path: P
 
 
 ENDPOINTS = [
-    # The iLink API and notifications answer in their own way: test_ilink.py, test_notify.py.
+    # These answer in their own way: test_ilink.py, test_notify.py, tests/unit/fleet.
     *(
         each
         for each in access.CONTROLLER
-        if not each.path.startswith(("/ilink/", "/for/")) and each.scope is not Scope.NOTIFY
+        if not each.path.startswith(("/ilink/", "/for/")) and each.scope not in (Scope.NOTIFY, Scope.FLEET)
     ),
     *access.ACCOUNT,
     Endpoint(("GET",), "/openwx/unheard_of", Scope.ADMIN, About.CLIENT, ""),

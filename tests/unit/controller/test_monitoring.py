@@ -12,6 +12,8 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_metrics import STATUS, promtool, scrape, up
 from tests.unit.controller.test_notify import post, target
+from wxcontroller.controller.hosts import other_hosts
+from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
 
 DOCS = Path(__file__).parents[3] / "docs/monitoring"
 RULES = Path(__file__).parents[1] / "monitoring/alerts_test.yml"
@@ -27,6 +29,10 @@ async def families(host: Machine) -> list[Metric]:
     assert (await post(host, "/notify/ops", await target(host), "m"))[0] == 200
     await host.gate.consumers.issue(process.account, "helper")
     process.status = json.dumps({**STATUS, "consumers": [{"name": "helper"}]}).encode()
+    secret = host.paths.root / "token"
+    secret.write_text("wxc_12345678_" + "0" * 64)
+    other = HostSettings("b", "https://127.0.0.1:9", str(secret))
+    host.shared.fleet = other_hosts(host.shared, host.paths, FleetSettings("a", "", (other,)))
     return list(text_string_to_metric_families(await scrape(host)))
 
 

@@ -21,7 +21,7 @@ def test_each_scope_includes_those_before_it() -> None:
     assert tuple(order) == access.LADDER
 
 
-@pytest.mark.parametrize("outside", [Scope.ILINK, Scope.NOTIFY])
+@pytest.mark.parametrize("outside", [Scope.ILINK, Scope.NOTIFY, Scope.FLEET])
 def test_a_scope_outside_the_ladder_covers_itself_only_and_no_other_covers_it(outside: Scope) -> None:
     assert [scope for scope in Scope if outside.covers(scope)] == [outside]
     assert [scope for scope in Scope if scope.covers(outside)] == [outside]

@@ -100,10 +100,13 @@ def test_a_token_outside_the_ladder_is_for_one_account_and_leaves_the_api_open(t
     assert tokens.find(shown) == agent
     assert not tokens.required
     for accounts in ((), ("alice", "bob")):
-        with pytest.raises(ValueError, match="one account"):
+        with pytest.raises(ValueError, match="must not be bound"):
             made("wide", *accounts, scope=Scope.ILINK)
-    with pytest.raises(ValueError, match="one account"):
+    with pytest.raises(ValueError, match="must not be bound"):
         made("target", "alice", scope=Scope.NOTIFY)  # kept with its target, not here
+    with pytest.raises(ValueError, match="must not be bound"):
+        made("host", "alice", scope=Scope.FLEET)  # its accounts come with each call
+    assert not file.add(made("host", scope=Scope.FLEET)[1]).required
     assert file.add(made("panel")[1]).required
 
 

@@ -5,14 +5,16 @@ from collections.abc import Iterator, Mapping
 from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
 from wxcontroller.cli.follow import titled
 from wxcontroller.core.check import Level
+from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Code, Condition, Severity
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import field, obj, text
+from wxcontroller.core.jsontypes import field, items, obj, one_line, text
 from wxcontroller.core.messages import Text, text_in, verbatim
 from wxcontroller.core.names import parse_name
 
 # Under which check an issue is listed; all others are about the account.
 _CHECKS: Mapping[str, str] = {
+    **dict.fromkeys((Code.HOST, Code.DUPLICATE), "fleet"),
     **dict.fromkeys((Code.WEBHOOK, Code.LATE, Code.DEAD, Code.LOST, Code.DAMAGED, Code.STORE), "reports"),
     Code.OLD_CODE: "program",
 }
@@ -72,6 +74,42 @@ def programs(patient: Patient) -> Iterator[CheckResult]:
             )
     if asked and not silent:
         yield ok("program", Text("{asked} running accounts answer", asked=asked))
+
+
+def fleet(patient: Patient) -> Iterator[CheckResult]:
+    """Whether the other hosts answer, and no account exists twice."""
+    if patient.away is not None:
+        return
+    try:
+        found = patient.api.fleet()
+    except WxError:  # an older controller, or a token that is bound to accounts
+        return
+    if found.get("name") is None:
+        return
+    bad = False
+    for host in map(obj, items(found.get("hosts"))):
+        if host.get("state") != "up":
+            bad = True
+            words = Text(
+                "host {host} is {state}: {reason}",
+                host=one_line(host.get("name")),
+                state=text(host.get("state")),
+                reason=text_in(host, "reason"),
+            )
+            yield fail("fleet", words, Text("check the controller there: systemctl status wxcontroller"))
+    for each in map(obj, items(found.get("duplicates"))):
+        bad = True
+        name = one_line(each.get("account"))
+        words = Text(
+            "account {account} exists on more than one host: {hosts}",
+            account=name,
+            hosts=", ".join(map(one_line, items(each.get("hosts")))),
+        )
+        yield fail(
+            "fleet", words, Text("stop and remove it on all hosts but one: {remove}", remove=command("remove", name))
+        )
+    if not bad:
+        yield ok("fleet", Text("{count} other hosts answer", count=len(items(found.get("hosts")))))
 
 
 def alerts(patient: Patient) -> Iterator[CheckResult]:

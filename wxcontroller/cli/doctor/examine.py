@@ -68,6 +68,7 @@ _EVERYWHERE: tuple[Check, ...] = (
     accounts.conditions,
     accounts.programs,
     accounts.alerts,
+    accounts.fleet,
 )
 # Only on the controller's machine.
 _HERE: tuple[Check, ...] = (
@@ -86,6 +87,7 @@ _HERE: tuple[Check, ...] = (
     accounts.conditions,
     accounts.programs,
     accounts.alerts,
+    accounts.fleet,
 )
 
 

@@ -18,6 +18,7 @@ takes long to parse does not hold up the controller, and an account may not use 
 
 import asyncio
 import contextlib
+import json
 import logging
 import re
 import time
@@ -36,7 +37,9 @@ from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.jsontypes import InterruptibleDecoder, obj, read_json, text, values_in
+from wxcontroller.core.names import AccountName
 
 log = logging.getLogger(__name__)
 # Events that wait for one reader. When it is slower than this, it reads the accounts' logs at its own pace.
@@ -53,18 +56,30 @@ RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0
 _LOOK_SECONDS = 1.0
 # After so many seconds of parsing an account's events, that account waits for a multiple of them.
 _PARSED_SECONDS, _PAUSE_FACTOR = 0.005, 4.0
+# Of an account whose program is older than epochs.
+FIRST_EPOCH = 1
 _ID = re.compile(r"(?P<log>[0-9a-f]{8})-(?P<seq>[0-9]{1,18})")
 _TYPE = re.compile(r"[a-z_]{1,64}")
 
 
 @dataclass(frozen=True, slots=True)
 class AccountEvent:
-    """One event of an account: its id there, its type, and itself as JSON on one line."""
+    """One event of an account: its id there, its type, and itself as JSON on one line.
+
+    ``host`` is the one that the event names, "" for none; ``has_epoch``: it names an epoch.
+    """
 
     instance: str
     id: str
     type: str
     body: bytes
+    host: str = ""
+    has_epoch: bool = False
+
+    def at(self, host: str) -> bytes:
+        """Return the event as it is in a stream of several hosts: with the host that sent it, and an epoch."""
+        epoch = b"" if self.has_epoch else b'"epoch":%d,' % FIRST_EPOCH
+        return b'{"host":%b,%b%b' % (json.dumps(host).encode(), epoch, self.body[1:])
 
 
 Begins: TypeAlias = Callable[[str], None]
@@ -81,6 +96,7 @@ class Subscription:
         self, wanted: Callable[[str], bool], types: frozenset[str], since: int, places: Mapping[str, str]
     ) -> None:
         self.wants = wanted
+        self.types = types
         self.since = since
         # The last id by instance that the reader has got; who spoke last comes last.
         self.places = dict(places)
@@ -88,7 +104,8 @@ class Subscription:
         self.queued = dict(places)
         self.catching_up: dict[str, asyncio.Task[None]] = {}
         self.ended = False
-        self._types = types
+        # Where other hosts' streams begin, by host: a time of the host's own clock.
+        self.stamps: dict[str, int] = {}
         self._waiting: deque[AccountEvent] = deque()
         self._arrived, self._taken = asyncio.Event(), asyncio.Event()
 
@@ -116,7 +133,7 @@ class Subscription:
 
     def offer(self, event: AccountEvent) -> bool:
         """Take an event; False when there is no room."""
-        if not self._types or event.type in self._types:
+        if not self.types or event.type in self.types:
             if len(self._waiting) >= STREAM_WAITING_EVENTS:
                 return False
             self._waiting.append(event)
@@ -310,18 +327,22 @@ class Hub:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
         parsing = 0.0
         process, opened = self._registry.process(account.name.instance), False
+
+        def own(name: str) -> AccountName | None:
+            return account.name if name == account.name.name else None
+
         try:
             async with await self._ports.open(
                 account, f"/v1/events?{urlencode(begin)}", Scope.READ, headers=headers, timeout=timeout
             ) as response:
                 if response.status != 200 or response.content_type != "text/event-stream":
                     raise ValueError("it has no stream of events")
-                async for kind, data in lines_of(response.content, self._event_bytes()):
+                async for sent in events_in(response.content, self._event_bytes()):
                     began = time.perf_counter()
-                    if kind == "open":
-                        if place := opening_of(account, data):
+                    if sent.type == "open":
+                        if place := opening_of(account, sent.data):
                             begins(place)
-                    elif kind != "here" and (event := await event_of(account, kind, data)):
+                    elif sent.type != "here" and (event := await event_of(own, sent.type, sent.data)):
                         parsing += time.perf_counter() - began
                         await give(event)
                     opened = True
@@ -364,45 +385,30 @@ def opening_of(account: Account, data: bytes) -> str:
     return place if _ID.fullmatch(place) else ""
 
 
-async def event_of(account: Account, kind: str, data: bytes) -> AccountEvent | None:
-    """Return an event as it came, or None for what is none of this account's."""
+async def event_of(
+    find: Callable[[str], AccountName | None], kind: str, data: bytes, host: str = ""
+) -> AccountEvent | None:
+    """Return an event as it came, None for one that its sender may not send.
+
+    ``find`` returns the account that an event names if the sender may speak for it. ``host`` is the one that the
+    event has to name; accounts name none.
+    """
     values = values_in(data)
     try:
         if values > EVENT_VALUES or b"\r" in data:
             return None
         content = data.decode()
         if values <= _FEW_VALUES:
-            found = read_json(content, unique=True)
+            found = obj(read_json(content, unique=True))
         else:
-            found = await asyncio.to_thread(read_json, content, unique=True, decoder=InterruptibleDecoder)
+            found = obj(await asyncio.to_thread(read_json, content, unique=True, decoder=InterruptibleDecoder))
     except ValueError:
         return None
-    event_id = text(obj(found).get("id"))
-    if obj(found).get("account") != account.name.name or not _ID.fullmatch(event_id) or not _TYPE.fullmatch(kind):
+    event_id, epoch = text(found.get("id")), found.get("epoch")
+    if not _ID.fullmatch(event_id) or not _TYPE.fullmatch(kind) or found.get("host", "") != host:
         return None
-    return AccountEvent(account.name.instance, event_id, kind, data)
-
-
-async def lines_of(content: aiohttp.StreamReader, most: int) -> AsyncIterator[tuple[str, bytes]]:
-    """Yield type and data of server-sent events as our accounts write them: one line of data each.
-
-    Raises ValueError for one of more than ``most`` bytes.
-    """
-    kind, data = "", b""
-    buffer = bytearray()
-    while piece := await content.readany():
-        buffer += piece
-        if len(buffer) > most:
-            raise ValueError("an event is too long")
-        if b"\n" not in piece:
-            continue
-        *lines, rest = bytes(buffer).split(b"\n")
-        buffer = bytearray(rest)
-        for line in lines:
-            if line.startswith(b"event: "):
-                kind = line[7:].decode("ascii", "replace")
-            elif line.startswith(b"data: "):
-                data = line[6:]
-            elif not line and kind:
-                yield kind, data
-                kind, data = "", b""
+    name = find(text(found.get("account")))
+    if name is None:
+        return None
+    has_epoch = isinstance(epoch, int) and not isinstance(epoch, bool)
+    return AccountEvent(name.instance, event_id, kind, data, host, has_epoch)

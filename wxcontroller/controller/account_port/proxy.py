@@ -5,7 +5,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from email.utils import formatdate
 from functools import partial
 from http import HTTPMethod
@@ -16,17 +16,19 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
 from wxcontroller.controller.account_port.backends import SENT_BACK
-from wxcontroller.controller.account_port.client import Body, NotRunning, PortFailure, failure_of
+from wxcontroller.controller.account_port.client import AccountPorts, Body, NotRunning, PortFailure, failure_of
 from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.body import has_body
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.fleetport import Destination
+from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.controller.spool import BodySpool, spooled
 from wxcontroller.controller.tasks import first_of
-from wxcontroller.core.access import call_path
+from wxcontroller.core.access import CALLER_HEADER, call_path
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.errors import UnitFailed, WxError
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials, parameters, replies
 from wxcontroller.openwx.admission import Resource
@@ -49,6 +51,7 @@ NOT_SENT_ON = frozenset(
         *("origin", "sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest", "sec-fetch-user"),
         *("sec-fetch-storage-access", "accept-encoding"),
         *("x-wx-consumer", "x-wx-origin"),  # the controller's own word (controller/ilink)
+        CALLER_HEADER.lower(),  # another host's, to this one
     }
 )
 # What the contract lets a browser keep (openwx-api 2.6), in seconds. An account has no say in it.
@@ -63,6 +66,22 @@ PASSED_BODY_BYTES = 1 << 20
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
 _NOTHING = contextlib.nullcontext()
+
+
+class _Port:
+    """An account's port as a destination."""
+
+    def __init__(self, ports: AccountPorts, account: Account) -> None:
+        self._ports = ports
+        self._account = account
+
+    async def open(
+        self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
+    ) -> aiohttp.ClientResponse:
+        return await self._ports.open(self._account, target, caller.scope, method, headers, body)
+
+    def failure_of(self, problem: Exception) -> WxError:
+        return failure_of(self._account, problem)
 
 
 def add_routes(app: web.Application) -> None:
@@ -80,7 +99,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     # The query is passed on as it came; only its client is read here.
     raw = parameters.query_of(request.raw_path).encode("utf-8", "surrogateescape")
     client = dict(parameters.urlencoded_pairs(raw, "client")).get("client")
-    async with _form(request, shared.settings.max_body, client is None) if has_body(request) else _NOTHING as spool:
+    async with form_of(request, shared.settings.max_body, client is None) if has_body(request) else _NOTHING as spool:
         if client is None and spool is not None:
             with spool.view() as body:
                 kind = request.headers.get("Content-Type", "")
@@ -96,12 +115,12 @@ async def pass_on_v1(request: web.Request, most_body: int = PASSED_BODY_BYTES) -
     url = request.rel_url
     rest = url.raw_path.split("/", 4)[4]
     query = f"?{url.raw_query_string}" if url.raw_query_string else ""
-    async with _form(request, most_body, False) if has_body(request) else _NOTHING as spool:
+    async with form_of(request, most_body, False) if has_body(request) else _NOTHING as spool:
         return await pass_on(request, account, credentials.without_token(f"/v1/{rest}{query}"), spool)
 
 
 @contextlib.asynccontextmanager
-async def _form(request: web.Request, most: int, needed: bool) -> AsyncIterator[BodySpool | None]:
+async def form_of(request: web.Request, most: int, needed: bool) -> AsyncIterator[BodySpool | None]:
     """Yield parameters without the caller's token, if they are ``needed`` or may hold one; else None: stream them."""
     if (request.content_length or 0) > most:
         raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
@@ -124,10 +143,12 @@ async def _to_account(
         return json_response(replies.CLIENT_MISSING)
     hold_to_accounts(request, client)
     account = shared.accounts.registry.find(client)
+    target = credentials.without_token(sent_target(request.raw_path))
     if account is None:
-        return json_response(replies.CLIENT_UNKNOWN)
+        host = shared.fleet.destination(request, client) if shared.fleet is not None else None
+        return json_response(replies.CLIENT_UNKNOWN) if host is None else await pass_to(request, host, target, spool)
     try:
-        return await pass_on(request, account, credentials.without_token(_target(request.raw_path)), spool)
+        return await pass_on(request, account, target, spool)
     except PortFailure as problem:
         return await _failure(shared, account, problem)
 
@@ -148,16 +169,23 @@ async def pass_on(
 
     Raises PortFailure, HTTPRequestEntityTooLarge, and Busy for a long poll beyond the caller's share of the account.
     """
+    shared = context(request)
+    port = _Port(shared.ports, account)
     if resource_of(request) is not Resource.LONG_POLLS:
-        return await _passed_on(request, account, target, spool, sent_back)
-    with context(request).shares.held(account, caller(request)):
-        return await _passed_on(request, account, target, spool, sent_back)
+        return await pass_to(request, port, target, spool, sent_back)
+    with shared.shares.held(account, caller(request)):
+        return await pass_to(request, port, target, spool, sent_back)
 
 
-async def _passed_on(
-    request: web.Request, account: Account, target: str, spool: BodySpool | None, sent_back: frozenset[str]
+async def pass_to(
+    request: web.Request,
+    destination: Destination,
+    target: str,
+    spool: BodySpool | None = None,
+    sent_back: frozenset[str] = SENT_BACK,
 ) -> web.StreamResponse:
-    response = await _sent(request, account, target, spool)
+    """Send a request on and its response back; as ``pass_on``, whose failures are the destination's here."""
+    response = await _sent(request, destination, target, spool)
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
     async with response:
@@ -172,26 +200,25 @@ async def _passed_on(
         try:
             content = await response.read()
         except (aiohttp.ClientError, OSError) as problem:
-            raise failure_of(account, problem) from None
+            raise destination.failure_of(problem) from None
         headers.popall("Content-Length", None)
         return web.Response(status=response.status, reason=response.reason, headers=headers, body=content)
 
 
 async def _sent(
-    request: web.Request, account: Account, target: str, spool: BodySpool | None
+    request: web.Request, destination: Destination, target: str, spool: BodySpool | None
 ) -> aiohttp.ClientResponse | None:
     """Send the request on; return the response when its head is there, None for a long poll that a restart ends."""
     if done := handed_over(request):
         raise done.problem
     shared = context(request)
     headers, body = _forwarded(request, shared.settings, spool)
-    scope = caller(request).scope
-    sending = shared.ports.open(account, _ascii(target), scope, request.method, headers, body)
+    sending = destination.open(_ascii(target), caller(request), request.method, headers, body)
     try:
         if call_path(request.path) != _LONG_POLL:
             return await sending
         response = await first_of(sending, _draining(shared))
-    except PortFailure:
+    except WxError:
         if isinstance(body, _Bounded) and body.exceeded:
             most = shared.settings.max_body
             raise web.HTTPRequestEntityTooLarge(most, most + 1) from None
@@ -217,7 +244,7 @@ async def _stream(
         try:
             chunk = await response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as problem:
-            log.warning("response of an account broke off: path=%s error=%s", request.path, type(problem).__name__)
+            log.warning("response broke off: path=%s error=%s", request.path, type(problem).__name__)
             # What was sent so far must not look complete.
             if request.transport is not None:
                 request.transport.abort()
@@ -288,7 +315,7 @@ def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     return CIMultiDict((key, value) for key, value in headers.items() if key.lower() not in without)
 
 
-def _target(raw: str) -> str:
+def sent_target(raw: str) -> str:
     """Return a request's target from its path on; proxies' clients send it with scheme and host (RFC 9112 3.2.2)."""
     if raw.startswith("/"):
         return raw

@@ -33,6 +33,8 @@ class Track(StrEnum):
     PERSON = "person"  # somebody to whom it sends
     DISK = "disk"
     SYSTEMD = "systemd"
+    HOSTS = "hosts"  # the others of the fleet
+    DUPLICATE = "duplicate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,6 +92,7 @@ KINDS: Mapping[str, tuple[Track, Kind]] = {
     Code.DAMAGED: (Track.LOST, Kind.LOST),
     Code.STORE: (Track.STORE, Kind.DISK),
     Code.RESTRICTED: (Track.PERSON, Kind.RESTRICTED),
+    Code.DUPLICATE: (Track.DUPLICATE, Kind.DUPLICATE),
 }
 _OF_DELIVERIES = {
     Track.WAITING: N_("Account {account}: reports are delivered again."),
@@ -105,11 +108,15 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     ``booting``: the controller still brings accounts up after a boot, so one that is down was not stopped by hand.
     """
     if view.account.desired is not Desired.STARTED:
-        return dict.fromkeys((Track.LOGIN, Track.PERSON, *_OF_DELIVERIES), Ignored())
+        return dict.fromkeys((Track.LOGIN, Track.PERSON, Track.DUPLICATE, *_OF_DELIVERIES), Ignored())
     name, assessment = view.account.name.name, view.assessment(now)
     found: dict[Track, Verdict] = {Track.LOGIN: _without_issue(name, assessment, settings)}
     if view.deliveries is not None:
         found |= {track: Healthy(name, Text(words, account=name)) for track, words in _OF_DELIVERIES.items()}
+    if view.host:
+        found[Track.DUPLICATE] = Healthy(
+            name, Text(N_("Account {account} is on no other host any more."), account=name)
+        )
     if view.live is not None and view.live.client.restricted is not None:
         found[Track.PERSON] = Healthy(
             name, Text(N_("Account {account}: WeChat shows all of its messages again."), account=name)
@@ -163,3 +170,14 @@ def systemd_of(problem: str) -> Verdict:
     message = Text(N_("The controller cannot see its accounts: {reason}."), reason=plain(problem))
     remedy = Text(N_("accounts keep running; see: journalctl -u wxcontroller"))
     return Problem(Kind.SYSTEMD, "", message, remedy, 60.0, code="systemd-unreachable")
+
+
+def hosts_of(unreachable: Mapping[str, Text], settings: AlertSettings) -> Verdict:
+    """Judge the other hosts of a fleet; ``unreachable`` are the reasons by host."""
+    if not unreachable:
+        return Healthy("", Text(N_("All other hosts answer again.")))
+    names = ", ".join(unreachable)
+    reason = next(iter(unreachable.values()))
+    message = Text(N_("Not answering: host {hosts} ({reason})."), hosts=names, reason=reason)
+    remedy = Text(N_("check the controller there: systemctl status wxcontroller; all hosts: wxctl fleet"))
+    return Problem(Kind.HOST, "", message, remedy, settings.after, len(unreachable), code="host-unreachable")

@@ -13,7 +13,7 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.compose import Composer
 from wxcontroller.controller.alerts.crashes import Crashes
 from wxcontroller.controller.alerts.disk import disk_of
-from wxcontroller.controller.alerts.findings import Track, Verdict, systemd_of, verdicts_of
+from wxcontroller.controller.alerts.findings import Track, Verdict, hosts_of, systemd_of, verdicts_of
 from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
 from wxcontroller.controller.reconcile import BootMark
@@ -26,7 +26,7 @@ from wxcontroller.core.errors import UnitFailed, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import obj
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
@@ -62,6 +62,7 @@ class AlertWatch:
     vitals: Vitals = field(default_factory=Vitals)
     clock: Clock = field(default_factory=Clock)
     ledger: Ledger = field(default_factory=Ledger)
+    hosts: Callable[[], Mapping[str, Text]] | None = None  # the other hosts that do not answer, with the reasons
     _composer: Composer = field(init=False)
     _crashes: Crashes = field(init=False)
     _seldom: dict[Key, Verdict] = field(default_factory=dict)  # since the last look
@@ -91,6 +92,8 @@ class AlertWatch:
         self._looked = steady
         verdicts, self._seldom = self._seldom, {}
         verdicts[("", Track.SYSTEMD)] = systemd_of(problem)
+        if self.hosts is not None:
+            verdicts[("", Track.HOSTS)] = hosts_of(self.hosts(), self.settings)
         if not problem:
             booting, now = not self.mark.is_set(), self.clock.wall()
             for instance, view in seen.items():

@@ -16,8 +16,13 @@ from wxcontroller.controller.ilink.calls import no_such_call
 from wxcontroller.openwx import parameters
 
 _PARAMETER = "encrypted_query_param"
-_SENT_BACK = SENT_BACK | {"x-encrypted-param", "x-error-message"}
+MEDIA_SENT_BACK = SENT_BACK | {"x-encrypted-param", "x-error-message"}
 _NO_MEDIA = "no such media"
+
+
+def instance_in(request: web.Request) -> str:
+    """Return the account that a URL of media names, "" for none."""
+    return request.query.get(_PARAMETER, "").partition(".")[0]
 
 
 async def pass_on_media(request: web.Request) -> web.StreamResponse:
@@ -25,7 +30,7 @@ async def pass_on_media(request: web.Request) -> web.StreamResponse:
     shared = context(request)
     if not shared.settings.ilink_serve:
         return await no_such_call(request)
-    instance, _, rest = request.query.get(_PARAMETER, "").partition(".")
+    instance, rest = instance_in(request), request.query.get(_PARAMETER, "").partition(".")[2]
     consumer = shared.gate.consumers.find(instance, rest.rpartition(".")[0])
     account = shared.accounts.registry.find(instance) if consumer else None
     if consumer is None or account is None:
@@ -34,7 +39,7 @@ async def pass_on_media(request: web.Request) -> web.StreamResponse:
     call = request.path.rpartition("/")[2]
     try:
         return await pass_on(
-            request, account, f"/ilink/c2c/{call}?{parameters.query_of(request.raw_path)}", sent_back=_SENT_BACK
+            request, account, f"/ilink/c2c/{call}?{parameters.query_of(request.raw_path)}", sent_back=MEDIA_SENT_BACK
         )
     except PortFailure as problem:
         return failure(FAILED, problem.text, 502)

@@ -15,12 +15,17 @@ from wxcontroller.core.addresses import is_loopback, parse_ip
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.callers import host_alone
 
+# Of a request: where the agent reaches the host that has forwarded it.
+HOP_ORIGIN = "origin at the calling host"
+
 
 def base_url(request: web.Request) -> str:
     """Return the base URL of an agent that has shown its token: for the URLs of its own media.
 
     The Host has been checked as that of every request (controller/origin.py).
     """
+    if (origin := request.get(HOP_ORIGIN)) is not None:
+        return str(origin)
     origin = context(request).settings.public_url or f"{_scheme(request)}://{request.host}"
     return origin + _prefix(request)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, Gauge, Info, Metric, ProcessCollector, disable_created_metrics
-from prometheus_client.core import CounterMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.exposition import choose_encoder
 from prometheus_client.registry import Collector
 
@@ -14,10 +14,12 @@ from wxcontroller import __version__
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.metrics.accounts import AccountFigures
 from wxcontroller.controller.metrics.consumers import ConsumerFigures
 from wxcontroller.controller.metrics.requests import RequestFigures
 from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.jsontypes import integer, items, obj, text
 
 
 class _Notifications(Collector):
@@ -35,6 +37,32 @@ class _Notifications(Collector):
         for (dialect, state), number in sorted(self._counts.items()):
             total.add_metric((dialect, state), number)
         yield total
+
+
+class _Hosts(Collector):
+    """Tells how the other hosts of the fleet are."""
+
+    def __init__(self, fleet: Fleet) -> None:
+        self._overview = fleet.overview()
+
+    def collect(self) -> Iterator[Metric]:
+        up = GaugeMetricFamily(
+            "wxcontroller_fleet_host_up", "1 when another host of the fleet answers.", labels=("host",)
+        )
+        accounts = GaugeMetricFamily(
+            "wxcontroller_fleet_host_accounts",
+            "Accounts of another host, as last known.",
+            labels=("host",),
+        )
+        for host in map(obj, items(self._overview["hosts"])):
+            up.add_metric((text(host["name"]),), float(host["state"] == "up"))
+            accounts.add_metric((text(host["name"]),), integer(host["accounts"]))
+        yield up
+        yield accounts
+        duplicates = len(items(self._overview["duplicates"]))
+        yield GaugeMetricFamily(
+            "wxcontroller_fleet_duplicates", "Account names that more than one host has.", value=duplicates
+        )
 
 
 class Figures:
@@ -76,6 +104,8 @@ async def metrics(request: web.Request) -> web.Response:
     shared, figures, who = context(request), request.app[FIGURES], caller(request)
     registry = CollectorRegistry()
     registry.register(figures.registry)
+    if shared.fleet is not None and who.instances is None:
+        registry.register(_Hosts(shared.fleet))
     try:
         views = [view for view in await shared.accounts.views() if who.may_see(view.instance)]
     except UnitFailed:

@@ -36,6 +36,8 @@ async def all_accounts(request: web.Request) -> web.StreamResponse:
         return await watch(request)
     shared = context(request)
     body = shared.answers.accounts.answer(await shared.accounts.views(), caller(request))
+    if shared.fleet is not None and not caller(request).hop:
+        body = shared.fleet.listing(body, caller(request))
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -52,7 +54,7 @@ async def add(request: web.Request) -> web.Response:
 
     ``epoch`` is that of an account that has run on another host.
     """
-    accounts = context(request).accounts
+    shared = context(request)
     body = await json_object(request, 'send {"name": "alice", "options": {"post_api": "http://…"}}')
     if unknown := sorted(body.keys() - {"name", "options", "epoch"}):
         raise BadRequest(
@@ -60,6 +62,8 @@ async def add(request: web.Request) -> web.Response:
         )
     name = parse_name(text(body.get("name")))
     hold_to_accounts(request, name.name)
+    if shared.fleet is not None:
+        shared.fleet.keep_name_unique(name)
     options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
@@ -68,7 +72,7 @@ async def add(request: web.Request) -> web.Response:
         raise BadRequest(N_("epoch is not a number from 1 on"), N_("leave it out for a new account"))
     given = texts(options)
     checked = check_options(given.items())
-    view = await accounts.add(name, checked.given, given, epoch)
+    view = await shared.accounts.add(name, checked.given, given, epoch)
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
     return json_response({**account_json(view), **ignored}, 201)
 

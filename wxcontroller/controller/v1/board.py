@@ -6,7 +6,7 @@ While nobody watches nothing is done. What only an account's program knows is as
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -14,6 +14,7 @@ from aiohttp import web
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.answers import AnswerPart
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.fleetport import FleetRow
 from wxcontroller.controller.tasks import SharedWork
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.condition.deliveries import FAILING_SECONDS
@@ -40,14 +41,25 @@ class Row(AnswerPart):
     activity: JsonObject | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ElsewhereRow:
+    """The row of an account that another host has."""
+
+    row: FleetRow
+    version: int
+
+
 class Board:
     """The rows of all accounts, kept up to date while somebody watches."""
 
     def __init__(self, shared: Context) -> None:
         self._shared = shared
         self._rows: dict[str, Row] = {}
+        self._elsewhere: dict[str, ElsewhereRow] = {}
         self._told: dict[str, JsonObject] = {}
         self._work = SharedWork(self._keep_up)
+        self._activity = asyncio.Event()  # set while somebody wants what only the programs know
+        self._watchers = 0  # who do
         self._news = asyncio.Event()
         self._new_processes = asyncio.Event()
         self.version = 0
@@ -58,11 +70,32 @@ class Board:
     def rows(self) -> Iterable[Row]:
         return self._rows.values()
 
+    @property
+    def elsewhere(self) -> Iterable[ElsewhereRow]:
+        return self._elsewhere.values()
+
     @contextlib.asynccontextmanager
-    async def watched(self) -> "AsyncIterator[asyncio.Task[None]]":
-        """Keep the rows up to date during a block. Yields what does that, which ends before only when it fails."""
+    async def watched(self, activity: bool = True) -> "AsyncIterator[asyncio.Task[None]]":
+        """Keep the rows up to date during a block, with ``activity`` also what only the accounts' programs know.
+
+        Yields what does that, which ends before only when it fails.
+        """
         async with self._work.needed() as work:
-            yield work
+            self._watchers += activity
+            self._set_activity()
+            try:
+                yield work
+            finally:
+                self._watchers -= activity
+                self._set_activity()
+
+    def _set_activity(self) -> None:
+        if self._watchers:
+            self._activity.set()
+        else:
+            self._activity.clear()
+        if self._shared.fleet is not None:
+            self._shared.fleet.want_activity(self._watchers > 0)
 
     def news(self) -> asyncio.Event:
         """Return what is set at the next change."""
@@ -80,6 +113,8 @@ class Board:
         while True:
             try:
                 views = await self._shared.accounts.views()
+                fleet = self._shared.fleet
+                self._take_elsewhere({} if fleet is None else fleet.rows())
             except (UnitFailed, OSError) as problem:
                 self._say_trouble((problem if isinstance(problem, UnitFailed) else file_failed(problem)).as_json())
             else:
@@ -112,6 +147,18 @@ class Board:
         if changed:
             self._changed()
 
+    def _take_elsewhere(self, rows: Mapping[str, FleetRow]) -> None:
+        """Take over the rows of other hosts."""
+        known = self._elsewhere
+        if rows.keys() == known.keys() and all(known[key].row is row for key, row in rows.items()):
+            return
+        version = self.version + 1
+        self._elsewhere = {
+            key: old if (old := known.get(key)) is not None and old.row is row else ElsewhereRow(row, version)
+            for key, row in rows.items()
+        }
+        self._changed()
+
     def _row(self, view: View, activity: JsonObject | None, now: float) -> Row:
         assessment = view.assessment(now)
         content: JsonObject = {**account_json(view, assessment), "activity": activity}
@@ -126,6 +173,7 @@ class Board:
         """Ask every program again and again; the next look takes over what they said."""
         await self.known.wait()
         while True:
+            await self._activity.wait()
             accounts = [row.view.account for row in self.rows if row.view.unit.has_process]
             self._new_processes.clear()
             await ask_all(self._shared.ports, accounts, self._take_answer)

@@ -59,7 +59,8 @@ def call(
     """Return the call ``/v1/PATH``; ``troubled`` is what it answers with 503 besides an error."""
     about = (NAME,) if "{name}" in path else ()
     answers: dict[int, Answer] = {status: answer, **({503: either(troubled, ref("Error"))} if troubled else {})}
-    failed = (*ALWAYS, *((404,) if about else ()), *failures)
+    # The account may be on another host, which does not answer in time, or on two.
+    failed = tuple(dict.fromkeys((*ALWAYS, *((404, 409, 504) if about else ()), *failures)))
     route = DescribedRoute(
         method, f"/v1/{path}", meaning, answers, (*about, *parameters), body, failures=failed, tag="v1"
     )

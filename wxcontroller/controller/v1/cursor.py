@@ -2,6 +2,7 @@
 
 A stamp at which it began, and for each account the number of the last event that it has had, or after which it began:
 an account that is not named was not there yet, or there was no room. Nothing about readers is kept anywhere else.
+Other hosts have stamps of their own, as times of two machines are not compared.
 """
 
 import re
@@ -13,7 +14,9 @@ from wxcontroller.core.limits import Limits
 
 # In characters: the places of 150 accounts with names of usual length, in a header that any server takes.
 CURSOR_LENGTH = 7000
-_CURSOR = re.compile(r"(?P<stamp>[0-9]{1,18})(?P<places>(?:[.][A-Za-z0-9_-]{1,27}=[0-9a-f]{8}-[0-9]{1,18})*)")
+_CURSOR = re.compile(
+    r"(?P<stamp>[0-9]{1,18})(?P<hosts>(?:~[A-Za-z0-9-]{1,32}=[0-9]{1,18})*)(?P<places>(?:[.][A-Za-z0-9_-]{1,27}=[0-9a-f]{8}-[0-9]{1,18})*)"
+)
 
 
 def cursor_length(limits: Limits) -> int:
@@ -27,7 +30,9 @@ class BadCursor(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """``stamp``: microseconds since 1970. ``places`` are the ids of the last events by instance.
+    """``stamp``: microseconds since 1970; ``hosts`` are those of other hosts, by name.
+
+    ``places`` are the ids of the last events by instance.
 
     As text it has at most ``longest`` characters, what fits into a header. Beyond it those that have been silent for
     longest are left out: a reader that comes back gets their events since its beginning again, and misses none.
@@ -36,9 +41,10 @@ class Cursor:
     stamp: int
     places: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     longest: int = CURSOR_LENGTH
+    hosts: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def __str__(self) -> str:
-        text = str(self.stamp)
+        text = str(self.stamp) + "".join(f"~{host}={stamp}" for host, stamp in self.hosts.items())
         for instance, event_id in reversed(list(self.places.items())):
             place = f".{instance}={event_id}"
             if len(text) + len(place) > self.longest:
@@ -53,4 +59,6 @@ def parse(text: str, longest: int = CURSOR_LENGTH) -> Cursor:
     if found is None:
         raise BadCursor("it is not one that a stream has given")
     pairs = [place.partition("=") for place in found["places"].split(".")[1:]]
-    return Cursor(int(found["stamp"]), MappingProxyType({instance: event for instance, _, event in reversed(pairs)}))
+    hosts = {host: int(stamp) for host, _, stamp in (each.partition("=") for each in found["hosts"].split("~")[1:])}
+    places = {instance: event for instance, _, event in reversed(pairs)}
+    return Cursor(int(found["stamp"]), MappingProxyType(places), hosts=MappingProxyType(hosts))

@@ -76,7 +76,7 @@ CODES = (
     *("busy", "disk", "failed", "foreign-host", "foreign-origin", "internal", "no-such-path"),
     *("too-large", "too-many-headers", "too-slow", "bad-version", "wrong-method", "packed"),
     *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
-    *("no-token", "bad-token", "expired-token", "not-allowed", "too-many-failures", "tokens-unusable"),
+    *("no-token", "bad-token", "expired-token", "not-allowed", "not-a-hop", "too-many-failures", "tokens-unusable"),
     *("link-over", "link-taken"),
     *(
         *described_log.CODES,
@@ -106,6 +106,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "Account": record(
         {
             **dict.fromkeys(("name", "instance", "unit", "driver", "unit_sub"), TEXT),
+            "host": {**maybe(TEXT), "description": "the host of the fleet that has it; null without a fleet"},
             **texts("status", "reason"),
             "epoch": WHOLE,
             "desired": word(*(desired.value for desired in Desired)),
@@ -211,8 +212,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "accounts": record(
                 {"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}},
             ),
+            "fleet": record({"name": TEXT, "unreachable": listing(TEXT)}),
         },
-        ("reason", "accounts"),
+        ("reason", "accounts", "fleet"),
     ),
     "ConsumerOptions": record(
         {

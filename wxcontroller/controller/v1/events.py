@@ -1,5 +1,6 @@
 """/v1/events: server-sent events and WebSocket, of all accounts or some, from now or from where a reader was."""
 
+import contextlib
 import json
 import time
 from abc import ABC, abstractmethod
@@ -41,14 +42,19 @@ async def events(request: web.Request) -> web.StreamResponse:
     longest = cursor_length(shared.settings.limits)
     begin = _begin(request, longest)
     since, places = (begin.stamp, begin.places) if begin else (None, {})
+    fleet = None if who.hop else shared.fleet
 
     def wanted(instance: str) -> bool:
         return (not accounts or instance in accounts) and who.may_see(instance)
 
     async with shared.hub.subscribed(wanted, types, since, places) as subscription:
-        if request.headers.get("Upgrade", "").lower() == "websocket":
-            return await by_websocket(request, _Messages(subscription, longest))
-        return await server_sent(request, _ServerSent(subscription, longest), _RETRY)
+        subscription.stamps.update(begin.hosts if begin else {})
+        feeding = contextlib.nullcontext() if fleet is None else fleet.feeding(request, subscription, accounts)
+        host = "" if shared.fleet is None else shared.fleet.name
+        async with feeding:
+            if request.headers.get("Upgrade", "").lower() == "websocket":
+                return await by_websocket(request, _Messages(subscription, longest, host))
+            return await server_sent(request, _ServerSent(subscription, longest, host), _RETRY)
 
 
 def _names(request: web.Request, parameter: str) -> list[str]:
@@ -74,9 +80,10 @@ def _begin(request: web.Request, longest: int) -> Cursor | None:
 class _EventReader(ABC, Generic[T]):
     """A subscription as what its reader gets: each event, and the cursor after it."""
 
-    def __init__(self, subscription: Subscription, longest: int) -> None:
+    def __init__(self, subscription: Subscription, longest: int, host: str) -> None:
         self._subscription = subscription
         self._longest = longest
+        self._host = host  # this one's name in its fleet, "" for none
 
     async def next(self) -> T | None:
         event = await self._subscription.next()
@@ -88,7 +95,12 @@ class _EventReader(ABC, Generic[T]):
 
     @property
     def cursor(self) -> Cursor:
-        return Cursor(self._subscription.since, self._subscription.places, self._longest)
+        subscription = self._subscription
+        return Cursor(subscription.since, subscription.places, self._longest, subscription.stamps)
+
+    def body(self, event: AccountEvent) -> bytes:
+        """Return an event as JSON; with its host where there are several."""
+        return event.at(self._host) if self._host and not event.host else event.body
 
 
 class _ServerSent(_EventReader[bytes]):
@@ -99,7 +111,7 @@ class _ServerSent(_EventReader[bytes]):
 
     def shown(self, event: AccountEvent) -> bytes:
         seldom = len(self.cursor.places) >= _LONG_CURSOR and time.monotonic() - self._sent_at < _CURSOR_SECONDS
-        return eventstream.event(event.type, event.body, "" if seldom else self._place())
+        return eventstream.event(event.type, self.body(event), "" if seldom else self._place())
 
     def _place(self) -> str:
         self._sent_at = time.monotonic()
@@ -111,7 +123,7 @@ class _Messages(_EventReader[str]):
         return json.dumps({"type": "heartbeat", "cursor": str(self.cursor)})
 
     def shown(self, event: AccountEvent) -> str:
-        return f'{{"cursor": {json.dumps(str(self.cursor))}, "event": {event.body.decode()}}}'
+        return f'{{"cursor": {json.dumps(str(self.cursor))}, "event": {self.body(event).decode()}}}'
 
 
 CALLS = (

@@ -37,7 +37,8 @@ async def health(request: web.Request) -> web.Response:
     """GET /v1/health: 200 when systemd answers, 503 when not.
 
     ``notices`` are about the settings and who may call, ``accounts`` counts those that the caller may see;
-    ``settings`` says when they were read, and what kept newer ones from use.
+    ``settings`` says when they were read, and what kept newer ones from use. ``fleet`` is there where the settings
+    have one, for callers who are bound to no accounts.
     """
     shared, who = context(request), caller(request)
     notices = [*shared.notices, *shared.warnings]
@@ -60,6 +61,9 @@ async def health(request: web.Request) -> web.Response:
     except UnitFailed as problem:
         answer.update(status="degraded", reason=str(problem))
         return json_response(answer, 503)
+    if shared.fleet is not None and who.instances is None:
+        unreachable: list[JsonValue] = [*shared.fleet.unreachable()]
+        answer["fleet"] = {"name": shared.fleet.name, "unreachable": unreachable}
     states: dict[str, JsonValue] = dict(Counter(view.word or "unknown" for view in views))
     answer["accounts"] = {
         "known": len(views),

@@ -25,9 +25,10 @@ async def watch(request: web.Request) -> web.StreamResponse:
     ``accounts`` holds the caller's rows that are new or different and the names that are ``gone``, the first one all
     of them; ``trouble`` says why rows may be old.
     """
-    board = request.app[BOARD]
-    async with board.watched() as work:
-        return await server_sent(request, _AccountsReader(board, work, caller(request)), _RETRY, packed=True)
+    board, who = request.app[BOARD], caller(request)
+    activity = not who.hop or request.query.get("activity") != "0"
+    async with board.watched(activity) as work:
+        return await server_sent(request, _AccountsReader(board, work, who), _RETRY, packed=True)
 
 
 class _AccountsReader:
@@ -61,15 +62,17 @@ class _AccountsReader:
 
     def _events(self) -> bytes:
         board = self._board
-        own = [row for row in board.rows if self._caller.may_see(row.view.instance)]
-        fresh = [row for row in own if row.version > self._version]
-        present = {row.view.instance for row in own}
-        gone = [self._names.pop(instance) for instance in list(self._names) if instance not in present]
-        self._names.update((row.view.instance, row.view.account.name.name) for row in fresh)
+        listed = [(row.view.instance, row.view.account.name.name, row.body, row.version) for row in board.rows]
+        if not self._caller.hop:
+            listed += [(each.row.instance, each.row.name, each.row.body, each.version) for each in board.elsewhere]
+        own = {instance: version for instance, _, _, version in listed if self._caller.may_see(instance)}
+        fresh = [row for row in listed if own.get(row[0], 0) > self._version]
+        gone = [self._names.pop(instance) for instance in list(self._names) if instance not in own]
+        self._names.update((instance, name) for instance, name, _, _ in fresh)
         self._version = board.version
         events = b""
         if fresh or gone or self._first:
-            rows = b",".join(row.body for row in fresh)
+            rows = b",".join(body for _, _, body, _ in fresh)
             whole = b',"all":true' if self._first else b""
             events = event("accounts", b'{"accounts":[%b],"gone":%b%b}' % (rows, to_bytes(list(gone)), whole))
             self._first = False

@@ -1,5 +1,6 @@
 """Checks of the unit, the program and the login. Of these things one is wrong at a time, except old code."""
 
+from wxcontroller.core.condition.hosts import duplicate_name
 from wxcontroller.core.condition.model import LOGIN_SECONDS, Code, Condition, Facts, Issue, Severity, minutes
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import LoginState, UnitState
@@ -203,9 +204,14 @@ def old_code(facts: Facts, _: Condition) -> Issue | None:
     return Issue(Code.OLD_CODE, Severity.NOTICE, headline, remedy)
 
 
+def duplicate(facts: Facts, _: Condition) -> Issue | None:
+    """Another host of the fleet has an account of its name: both would use one WeChat session."""
+    return duplicate_name(facts.name, facts.also_on) if facts.also_on else None
+
+
 CHECKS = (
     *(down, failed, crash_loop, restarting, no_state, unreadable),
-    *(login_stuck, scan, confirm, offline, parked, decision, restricted, old_code),
+    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, old_code),
 )
 
 

@@ -37,6 +37,7 @@ class Condition(StrEnum):
     OFFLINE = "offline"  # logged in, but WeChat has not answered lately
     PARKED = "parked"  # has stopped trying until someone intervenes
     INPUT = "input"  # waits for someone's decision
+    UNREACHABLE = "unreachable"  # its host does not answer
 
 
 class Severity(StrEnum):
@@ -81,6 +82,8 @@ class Code(StrEnum):
     DEAD = "dead-letters"  # warning, error while new ones arrive: dead letters not replayed, purged or acknowledged
     WEBHOOK = "webhook-failing"  # warning: the webhook has been failing for half a minute
     RESTRICTED = "person-restricted"  # warning: WeChat accepts messages for a person and shows none of them
+    HOST = "host-unreachable"  # error: the account is on another host, which does not answer
+    DUPLICATE = "duplicate-name"  # error: another host has an account of the same name
     LATE = "reports-late"  # warning: a report has been waiting for 15 minutes without an error
 
 
@@ -168,7 +171,8 @@ class Facts:
     ``client`` and ``deliveries`` are None when nothing is known, ``unreadable`` says why the state file told nothing.
     ``webhook`` is post_api without secrets. ``loops``: its process has ended again and again. ``installed`` is the
     version that a restart would run. ``patience`` is for how long it may log in, at most LOGIN_SECONDS. ``unseen``:
-    nobody could look at the state file, so nothing follows from not knowing it.
+    nobody could look at the state file, so nothing follows from not knowing it. ``also_on`` are the other hosts that
+    have an account of its name, "" for none.
     """
 
     name: AccountName
@@ -184,6 +188,7 @@ class Facts:
     installed: str = ""
     patience: float = LOGIN_SECONDS
     unseen: bool = False
+    also_on: str = ""
 
     @property
     def restarts(self) -> bool:

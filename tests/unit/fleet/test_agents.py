@@ -1,0 +1,69 @@
+"""Agents: their tokens are the host's that has issued them, and work at every host."""
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest_asyncio
+
+from tests.unit.controller.test_ilink import SESSION_OVER, Agent, Stage, within
+from tests.unit.fleet.hosts import FleetHost, hosts_of, introduce, until
+from wxcontroller.core.jsontypes import JsonObject
+
+Stages = tuple[Stage, Stage]
+
+
+@pytest_asyncio.fixture
+async def stages(tmp_path: Path) -> AsyncIterator[Stages]:
+    """Host b with account alice, and host a through which its agents call."""
+    async with hosts_of(tmp_path, "a", "b") as hosts:
+        for host in hosts:
+            host.settings = host.accounts.settings = replace(host.settings, ilink_serve=True)
+        a, b = hosts
+        process, agent = await b.start("alice"), Agent()
+        process.serve = agent.serve
+        await introduce(hosts)
+        yield Stage(a, process, agent), Stage(b, process, agent)
+
+
+async def known(a: Stage, token: str) -> None:
+    """Wait until the host knows whose a token is."""
+    assert isinstance(a.host, FleetHost)
+    fleet = a.host.fleet
+    await until(lambda: fleet.agent(token) is not None)
+
+
+async def test_an_agent_calls_at_a_host_that_has_not_its_account(stages: Stages) -> None:
+    a, b = stages
+    token = await b.token()
+    await known(a, token)
+    assert await a.call("sendmessage", token, {"msg": {}}) == {"ret": 0, "message_id": 7}
+    line, headers, _ = b.agent.seen[-1]
+    assert (line, headers["X-Wx-Consumer"]) == ("POST /ilink/bot/sendmessage", "helper")
+    assert headers["X-Wx-Origin"] == a.host.url  # where the agent reaches its media
+    assert token not in str(headers)
+    poll = a.polling(token)
+    await b.agent.polled.wait()
+    b.agent.message.set()
+    answer: JsonObject = await within(poll)
+    assert answer["get_updates_buf"] == "next"
+    # Media go to the account that their URL names.
+    upload = "/ilink/c2c/upload?encrypted_query_param=alice.helper.secret"
+    async with a.host.http.post(upload, data=b"x" * 100_000) as response:
+        assert (response.status, response.headers["x-encrypted-param"]) == (200, "alice.helper.new")
+        assert "x-secret" not in response.headers
+    async with a.host.http.get("/ilink/c2c/download?encrypted_query_param=alice.helper.secret") as response:
+        assert len(await response.read()) == 1_000_000
+
+
+async def test_no_other_token_leaves_the_host(stages: Stages) -> None:
+    a, b = stages
+    token = await b.token()
+    await known(a, token)
+    seen = len(b.agent.seen)
+    forged = token[:13] + "0" * 64  # the id of the real one
+    for wrong in (forged, "wxc_12345678_" + "0" * 64, None):
+        assert await a.call("sendmessage", wrong, {}) == SESSION_OVER
+    assert len(b.agent.seen) == seen
+    assert await b.host.v1("DELETE", "accounts/alice/consumers/helper")
+    assert await a.call("sendmessage", token, {}) == SESSION_OVER

@@ -1,0 +1,209 @@
+"""Hosts that are down, hang, are old, or have the same account: shown, explained, and of no harm to the rest."""
+
+import socket
+import ssl
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.certificates import self_signed
+from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, until
+from wxcontroller.controller.alerts.findings import Problem
+from wxcontroller.controller.alerts.findings import hosts_of as judged
+from wxcontroller.core.access import Scope
+from wxcontroller.core.fleetsettings import HostSettings
+from wxcontroller.core.jsontypes import items, obj, text
+from wxcontroller.fleet import host as host_module
+from wxcontroller.fleet.host import HostState
+
+Pair = tuple[FleetHost, FleetHost]
+
+
+def keep(described: HostSettings, token: str) -> None:
+    """Put a token where the settings of a host say."""
+    Path(described.token).write_text(token)
+
+
+async def down(a: FleetHost, b: FleetHost) -> None:
+    """Take a host off the network, and wait until that is noticed."""
+    b.more_sockets.remove(b.tls_socket)
+    await b.server.drain()
+    await a.sees(b.name, HostState.UNREACHABLE)
+
+
+async def test_accounts_of_a_host_that_is_down_stay_listed_and_calls_fail_at_once(pair: Pair, tmp_path: Path) -> None:
+    a, b = pair
+    await b.start("bob")
+    await a.start("alice")
+    await a.finds("bob", "b")
+    await down(a, b)
+    row = (await a.listed())["bob"]
+    assert (row["host"], row["condition"], row["severity"]) == ("b", "unreachable", "error")
+    issue = obj(items(row["issues"])[0])
+    assert (issue["code"], "host b" in text(issue["remedy"])) == ("host-unreachable", True)
+    began = time.monotonic()
+    status, content = await a.v1("GET", "accounts/bob")
+    assert (status, obj(content["error"])["code"]) == (502, "host-unreachable")
+    assert "host b is unreachable" in text(obj(content["error"])["message"])
+    answer = await a.get("get_friend_info", client="bob")
+    assert (answer["code"], "host b is unreachable" in text(answer["status"])) == (7, True)
+    # Neither call waited for anything. A new account of this name would be a second one.
+    assert time.monotonic() - began < 20
+    assert (await a.get("start_client", client="bob"))["code"] == 7
+    assert (await a.v1("POST", "accounts", {"name": "bob"}))[1].get("error") is not None
+    assert "bob" not in a.units.processes
+    # The old API lists what it can.
+    answer = await a.get("check_client")
+    assert [obj(state)["account"] for state in items(answer["client"])] == ["alice"]
+    assert answer["unreadable"] == ["bob"]
+    assert (await a.v1("GET", "health"))[1]["fleet"] == {"name": "a", "unreachable": ["b"]}
+    async with a.http.get("/metrics") as response:
+        assert 'wxcontroller_fleet_host_up{host="b"} 0.0' in await response.text()
+    # It is an alert once it has lasted.
+    problem = judged(a.fleet.unreachable(), a.settings.alerts)
+    assert isinstance(problem, Problem)
+    assert ("b" in str(problem.message), problem.hold) == (True, a.settings.alerts.after)
+    # A restart of this controller does not forget whose the name is.
+    await a.fleet.hosts.keep()
+    await a.join(a.describe(b))
+    await a.sees("b", HostState.UNREACHABLE)
+    assert (await a.listed())["bob"]["condition"] == "unreachable"
+    assert (await a.get("start_client", client="bob"))["code"] == 7
+
+
+@asynccontextmanager
+async def instead(a: FleetHost, application: web.Application | None) -> AsyncIterator[None]:
+    """Have host b be another program, or one that accepts connections and says nothing."""
+    certificate, key = self_signed(a.paths.root, TLS_ADDRESS, called="b")
+    (a.paths.root / "any-token").write_text("wxc_12345678_" + "0" * 64)
+    listening = socket.create_server((TLS_ADDRESS, 0))
+    runner = web.AppRunner(application or web.Application())
+    await runner.setup()
+    if application is not None:
+        tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        tls.load_cert_chain(certificate, key)
+        await web.SockSite(runner, listening, ssl_context=tls).start()
+    url = f"https://{TLS_ADDRESS}:{listening.getsockname()[1]}"
+    await a.join(HostSettings("b", url, str(a.paths.root / "any-token"), str(certificate)))
+    try:
+        yield
+    finally:
+        await runner.cleanup()
+        listening.close()
+
+
+async def test_a_host_that_hangs_delays_nothing(tmp_path: Path) -> None:
+    async with hosts_of(tmp_path, "a") as [a]:
+        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "bob", "instance": "bob", "driver": "web"}]}}')
+        await a.start("alice")
+        async with instead(a, None):
+            began = time.monotonic()
+            # It was not even greeted yet: two seconds to connect, and no more.
+            status, content = await a.v1("GET", "accounts/bob")
+            assert (status, time.monotonic() - began < 20) == (502, True)
+            assert obj(content["error"])["code"] == "host-unreachable"
+            await a.sees("b", HostState.UNREACHABLE)
+            assert str(a.other("b").why)
+            assert {name: row["condition"] for name, row in (await a.listed()).items()}["bob"] == "unreachable"
+            assert (await a.v1("GET", "accounts/alice"))[0] == 200
+
+
+async def test_a_host_of_an_older_version_gets_no_calls(tmp_path: Path) -> None:
+    asked: list[str] = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        asked.append(request.path)
+        problem = {"code": "bad-token", "message": "the token is not valid", "remedy": ""}
+        return web.json_response({"error": problem}, status=401)
+
+    async with hosts_of(tmp_path, "a") as [a]:
+        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "bob", "instance": "bob"}]}}')
+        old = web.Application()
+        old.router.add_route("*", "/{path:.*}", refuse)
+        async with instead(a, old):
+            await a.sees("b", HostState.OLDER)
+            assert (await a.v1("GET", "accounts/bob"))[0] == 502
+            status, content = await a.v1("GET", "fleet")
+            told = obj(items(content["hosts"])[0])
+            assert (status, told["state"], "upgrade" in text(told["reason"])) == (200, "older-version", True)
+        assert set(asked) == {"/v1/fleet/self"}
+
+
+@pytest.mark.parametrize("fault", ["expired", "other authority", "other name", "wrong token", "admin token"])
+async def test_who_is_not_the_host_or_not_let_in_is_refused(tmp_path: Path, fault: str) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        described = a.describe(b)
+        match fault:
+            case "expired":
+                b.certificate, b.key = self_signed(tmp_path, TLS_ADDRESS, called="old", ended=True)
+            case "other authority":
+                described = replace(described, ca_file=str(self_signed(tmp_path, TLS_ADDRESS, called="other")[0]))
+            case "other name":
+                b.certificate, b.key = self_signed(tmp_path, "127.0.0.9", called="named")
+            case "wrong token":
+                keep(described, "wxc_12345678_" + "0" * 64)
+            case "admin token":  # it would let every caller do everything
+                keep(described, b.token(Scope.ADMIN))
+        if fault in ("expired", "other name"):
+            b.settings = b.accounts.settings = replace(
+                b.settings, tls_certificate=str(b.certificate), tls_key=str(b.key)
+            )
+            described = replace(described, ca_file=str(b.certificate))
+        await b.join()
+        await a.join(described)
+        host = a.other("b")
+        await until(lambda: host.state is not HostState.CONNECTING)
+        by_tls = fault in ("expired", "other authority", "other name")
+        assert host.state is (HostState.UNREACHABLE if by_tls else HostState.REFUSED)
+        assert ("certificate" if by_tls else "token") in str(host.why)
+
+
+async def test_a_name_on_two_hosts_is_shown_and_not_served_by_chance(tmp_path: Path) -> None:
+    async with hosts_of(tmp_path, "a", "b", "c") as (a, b, c):
+        for host in (b, c):
+            await host.start("bob")
+        await a.start("eve")
+        await b.start("eve")
+        for host in (b, c):
+            await host.join(*(host.describe(other) for other in (a, b, c) if other is not host))
+        await a.join(a.describe(b), a.describe(c))
+        await a.finds("bob", "b", "c")
+        await a.finds("eve", "b")
+        status, content = await a.v1("GET", "accounts/bob")
+        assert (status, obj(content["error"])["code"]) == (409, "wrong-host")
+        assert "b, c" in text(obj(content["error"])["message"])
+        async with a.http.get("/openwx/get_friend_info?client=bob") as answer:
+            assert answer.status == 409
+        # One of this host is served here as before; all are shown.
+        assert (await a.v1("GET", "accounts/eve"))[1]["host"] == "a"
+        await until(lambda: "eve" in a.accounts.duplicates)
+        rows = await a.listed()
+        for name in ("bob", "eve"):
+            assert "duplicate-name" in {obj(issue)["code"] for issue in items(rows[name]["issues"])}, name
+        assert (await a.v1("GET", "fleet"))[1]["duplicates"] == [
+            {"account": "bob", "hosts": ["b", "c"]},
+            {"account": "eve", "hosts": ["a", "b"]},
+        ]
+        # A second one is not started: two programs would use one session.
+        await a.v1("POST", "accounts/eve/stop")
+        assert (await a.v1("POST", "accounts/eve/start"))[0] == 409
+        assert (await a.get("start_client", client="eve"))["code"] == 7
+
+
+async def test_a_host_comes_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = pair
+    monkeypatch.setattr(host_module, "GREETING_PAUSE", 0.1)
+    await b.start("bob")
+    await a.finds("bob", "b")
+    b.paths.tokens_file.write_text('{"tokens": []}')  # as long as it knows no token of host a
+    await a.sees("b", HostState.REFUSED)
+    assert (await a.v1("GET", "accounts/bob"))[0] == 502
+    keep(a.other("b").settings, b.token(Scope.FLEET))
+    await a.join(a.other("b").settings)  # as a reload does
+    await a.sees("b")
+    assert (await a.v1("GET", "accounts/bob"))[0] == 200

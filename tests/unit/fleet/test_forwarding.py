@@ -1,0 +1,151 @@
+"""Calls for an account of another host: forwarded once, with the caller's rights and no more."""
+
+import asyncio
+import json
+
+import aiohttp
+import pytest
+
+from tests.patience import PATIENCE
+from tests.unit.fleet.hosts import FleetHost
+from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.core.jsontypes import JsonObject, obj
+
+Pair = tuple[FleetHost, FleetHost]
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def test_an_account_of_another_host_is_listed_and_served(pair: Pair) -> None:
+    a, b = pair
+    process = await b.start("bob")
+    process.echo = True
+    await a.finds("bob", "b")
+    assert {name: row["host"] for name, row in (await a.listed()).items()} == {"bob": "b"}
+    # The old API: by query, form and JSON, with method and body as they came.
+    async with a.http.post("/openwx/send_friend_message", data={"client": "bob", "content": "hi"}) as answer:
+        seen = await answer.json()
+    assert (answer.status, seen["method"], seen["target"]) == (200, "POST", "/openwx/send_friend_message")
+    async with a.http.get("/openwx/get_friend_info?client=bob&x=%E4%B8%AD") as answer:
+        assert (await answer.json())["target"] == "/openwx/get_friend_info?client=bob&x=%E4%B8%AD"
+    assert [state["account"] for state in await a.states(client="bob")] == ["bob"]
+    # /v1, answered by the other controller and by the account's program.
+    status, account = await a.v1("GET", "accounts/bob")
+    assert (status, account["name"], account["host"]) == (200, "bob", "b")
+    status, seen = await a.v1("GET", "accounts/bob/contacts")
+    assert (status, seen["target"]) == (200, "/v1/contacts")
+    status, _ = await a.v1("POST", "accounts/bob/stop")
+    assert (status, "bob" in b.units.processes) == (200, False)
+    assert (await a.get("start_client", client="bob"))["code"] == 0
+    assert "bob" in b.units.processes
+    assert not a.units.calls
+
+
+async def test_large_bodies_stream_both_ways(pair: Pair) -> None:
+    a, b = pair
+    process = await b.start("bob")
+    await a.finds("bob", "b")
+    data = aiohttp.FormData({"client": "bob"})
+    data.add_field("media_data", b"m" * 3_000_000, filename="m")
+    async with a.http.post("/openwx/upload_media", data=data) as answer:
+        assert (await answer.json())["size"] > 3_000_000
+    async with a.http.post("/openwx/upload_media?client=bob", data=b"m" * 3_000_000) as answer:
+        assert (await answer.json())["size"] == 3_000_000
+    async with a.http.get("/openwx/stream?client=bob&bytes=5000000") as answer:
+        assert len(await answer.read()) == 5_000_000
+    # A caller that hangs up ends the call at the account.
+    process.hung_up.clear()
+    answer = await a.http.get("/openwx/stream?client=bob&bytes=900000000")
+    answer.close()
+    async with asyncio.timeout(PATIENCE):
+        await process.hung_up.wait()
+
+
+async def test_an_unknown_name_is_started_here(pair: Pair) -> None:
+    a, b = pair
+    assert (await a.get("start_client", client="alice"))["code"] == 0
+    assert ("alice" in a.units.processes, "alice" in b.units.processes) == (True, False)
+    assert (await a.get("get_friend_info", client="nobody"))["status"] == "client not exists"
+    assert (await a.v1("GET", "accounts/nobody"))[0] == 404
+
+
+async def test_a_hop_can_do_no_more_than_its_caller(pair: Pair) -> None:
+    a, b = pair
+    await b.start("bob")
+    await b.start("eve")
+    process = b.process("bob")
+    process.echo = True
+    await a.finds("bob", "b")
+    await a.finds("eve", "b")
+    read, bound = a.token(Scope.READ), a.token(Scope.SEND, "bob")
+    admin = a.token(Scope.ADMIN)
+    for host in pair:  # closed on both sides
+        host.token(Scope.ADMIN, name="operator")
+    assert (await a.v1("GET", "accounts/bob", headers=bearer(read)))[0] == 200
+    assert (await a.v1("POST", "accounts/bob/stop", headers=bearer(read)))[0] == 403
+    assert (await a.v1("GET", "accounts/eve", headers=bearer(bound)))[0] == 403
+    assert list(await a.listed(**bearer(bound))) == ["bob"]
+    assert (await a.v1("GET", "accounts/bob"))[0] == 401
+    # The other host checks the same: it is told who calls, and never sees a token of the first.
+    async with a.http.get("/openwx/get_friend_info?client=bob", headers=bearer(read)) as answer:
+        seen = await answer.json()
+    assert seen["headers"]["X-Wxcontroller"].startswith("read ")
+    assert not any(word in json.dumps(seen) for word in (read, CALLER_HEADER, "Authorization"))
+    assert (await a.v1("DELETE", "accounts/bob", headers=bearer(admin)))[0] == 200
+
+
+def caller_header(**changed: object) -> dict[str, str]:
+    content = {"host": "a", "scope": "admin", "accounts": None, "caller": "token x", "origin": ""}
+    return {CALLER_HEADER: json.dumps({**content, **changed})}
+
+
+async def test_the_caller_header_counts_only_with_a_credential_of_a_host(pair: Pair) -> None:
+    _, b = pair
+    await b.start("bob")
+    fleet, admin = b.token(Scope.FLEET, name="host-c"), b.token(Scope.ADMIN)
+
+    async def asked(path: str, **headers: str) -> tuple[int, JsonObject]:
+        async with b.http.get(path, headers=headers) as answer:
+            return answer.status, obj(json.loads(await answer.read()))
+
+    for path in ("/v1/accounts/bob", "/openwx/get_friend_info?client=bob", "/openwx/check_client"):
+        for shown in ({}, bearer(admin), bearer("wxc_12345678_" + "0" * 64)):
+            status, _ = await asked(path, **caller_header(), **shown)
+            assert status == 403, (path, shown)
+        # And the credential counts for nothing without the header.
+        assert (await asked(path, **bearer(fleet)))[0] == 403
+        assert (await asked(path, **bearer(fleet), **caller_header()))[0] == 200
+    for changed in ({"scope": "notify"}, {"scope": "root"}, {"accounts": ["../x"]}, {"more": 1}, {"origin": "x\ny"}):
+        assert (await asked("/v1/accounts/bob", **bearer(fleet), **caller_header(**changed)))[0] == 400, changed
+    narrow = caller_header(scope="read", accounts=["eve"])
+    assert (await asked("/v1/accounts/bob", **bearer(fleet), **narrow))[0] == 403
+    assert (await asked("/v1/accounts", **bearer(fleet), **narrow))[1] == {"accounts": []}
+
+
+async def test_nothing_is_forwarded_twice(pair: Pair) -> None:
+    a, b = pair
+    await a.start("alice")
+    await b.finds("alice", "a")
+    shown = {**bearer(b.token(Scope.FLEET, name="host-c")), **caller_header(host="c")}
+    async with b.http.get("/v1/accounts/alice", headers=shown) as answer:
+        problem = obj((await answer.json())["error"])
+    assert (answer.status, problem["code"]) == (409, "wrong-host")
+    for call in ("start_client", "get_friend_info"):  # not even a start makes the account there
+        async with b.http.get(f"/openwx/{call}?client=alice", headers=shown) as answer:
+            assert answer.status == 409, call
+    async with b.http.get("/v1/accounts", headers=shown) as answer:
+        assert await answer.json() == {"accounts": []}
+    assert "alice" not in b.units.processes
+
+
+@pytest.mark.parametrize("call", ["/v1/accounts/bob", "/openwx/get_friend_info?client=bob"])
+async def test_a_revoked_token_of_a_host_ends_forwarding(pair: Pair, call: str) -> None:
+    a, b = pair
+    await b.start("bob")
+    await a.finds("bob", "b")
+    b.paths.tokens_file.write_text('{"tokens": []}')
+    async with a.http.get(call) as answer:
+        assert answer.status in (403, 502)
+        assert "wxc_" not in await answer.text()

@@ -1,0 +1,62 @@
+"""The verb fleet: the other hosts whose accounts the controller shows."""
+
+import click
+
+from wxcontroller.cli.context import WxctlRun, global_options
+from wxcontroller.cli.language import say, tell
+from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, text
+from wxcontroller.core.messages import N_, Text, text_in
+
+
+@click.command(
+    cls=VerbCommand,
+    short_help="Show the other hosts and their state.",
+    examples=("wxctl fleet", "wxctl fleet --json"),
+)
+@global_options
+@click.pass_obj
+def fleet(session: WxctlRun) -> None:
+    """Show the other hosts of the fleet, and accounts that exist on more than one host.
+
+    Exits with status 1 if a host is not reachable or an account exists twice.
+    """
+    found = session.api().fleet()
+    hosts, duplicates = [obj(each) for each in items(found.get("hosts"))], items(found.get("duplicates"))
+    if session.json:
+        session.emit(found)
+    elif found.get("name") is None:
+        tell("this host is not part of a fleet; see the table [fleet] in wxcontroller.toml(5)", err=True)
+    else:
+        tell("this host is {host}", host=one_line(found.get("name")))
+        if hosts:
+            _print(hosts)
+        for each in map(obj, duplicates):
+            words = Text(
+                N_("account {account} exists on more than one host: {hosts}"),
+                account=one_line(each.get("account")),
+                hosts=", ".join(map(one_line, items(each.get("hosts")))),
+            )
+            click.echo(say(words))
+    if not session.json and (duplicates or any(host.get("state") != "up" for host in hosts)):
+        raise click.exceptions.Exit(WxError.exit_code)
+
+
+def _print(hosts: list[JsonObject]) -> None:
+    from wxcontroller.cli.terminal import ago, print_rows  # much to import, for what is shown to people
+
+    titles = N_("HOST"), N_("STATE"), N_("SINCE"), N_("ACCOUNTS"), N_("VERSION"), N_("URL"), N_("REASON")
+    rows = [
+        (
+            one_line(host.get("name")),
+            text(host.get("state")),
+            ago(integer(host.get("since"))),
+            text(host.get("accounts")),
+            one_line(host.get("version")),
+            one_line(host.get("url")),
+            say(text_in(host, "reason")),
+        )
+        for host in hosts
+    ]
+    print_rows(titles, rows, wraps="REASON")

@@ -1,0 +1,115 @@
+"""What the rest of the controller asks of other hosts, if there are any; ``controller/hosts.py`` implements it."""
+
+from collections.abc import Collection, Mapping
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import aiohttp
+from aiohttp import web
+
+from wxcontroller.controller.account_port.client import Body
+from wxcontroller.controller.account_port.hub import Subscription
+from wxcontroller.controller.gate import Caller
+from wxcontroller.core.access import Endpoint
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text
+from wxcontroller.core.names import AccountName
+
+
+class Destination(Protocol):
+    """Where requests are passed on to: an account's port, or another host that has the account."""
+
+    async def open(
+        self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
+    ) -> aiohttp.ClientResponse:
+        """Send a request; return the response once its head has arrived. Raises WxError."""
+        ...
+
+    def failure_of(self, problem: Exception) -> WxError:
+        """Return the failure that an error while reading the response is."""
+        ...
+
+
+class FleetRow(Protocol):
+    """An account of another host. ``body`` is its row with its activity, another object when it changes."""
+
+    @property
+    def instance(self) -> str: ...
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def body(self) -> bytes: ...
+
+
+class Fleet(Protocol):
+    """The other hosts. ``name`` is this one's."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def run(self) -> None:
+        """Keep the hosts up to date, until cancelled."""
+        ...
+
+    def hop(self, request: web.Request) -> Caller:
+        """Return the caller for whom another host forwards a request. Raises Refused."""
+        ...
+
+    def agent(self, presented: str | None) -> Caller | None:
+        """Return the agent of another host whose token this is, None for any other token."""
+        ...
+
+    def destination(self, request: web.Request, given: str) -> Destination | None:
+        """Return the host of an account that is not on this one, None when no host has it.
+
+        Raises WrongHost, HostFailure.
+        """
+        ...
+
+    def rows(self) -> "Mapping[str, FleetRow]":
+        """Return the accounts that other hosts have and this one has not, by instance. Raises OSError."""
+        ...
+
+    def want_activity(self, wanted: bool) -> None:
+        """Have the rows come with the accounts' activity, for as long as somebody watches them."""
+        ...
+
+    def listing(self, body: bytes, who: Caller) -> bytes:
+        """Return the answer of GET /v1/accounts with the caller's accounts of other hosts added. Raises OSError."""
+        ...
+
+    async def check_client(self, body: bytes, request: web.Request) -> bytes:
+        """Return the answer of check_client with the caller's accounts of other hosts added. Raises OSError."""
+        ...
+
+    def feeding(
+        self, request: web.Request, subscription: Subscription, accounts: Collection[str]
+    ) -> AbstractAsyncContextManager[None]:
+        """Give a subscription the events of other hosts during a block, of these accounts or, with none, of all."""
+        ...
+
+    def keep_name_unique(self, name: AccountName) -> None:
+        """Raise AccountExists for an account that another host has."""
+        ...
+
+    def unreachable(self) -> Mapping[str, Text]:
+        """Return why hosts do not answer, by their names."""
+        ...
+
+    def own_words(self) -> JsonObject:
+        """Return what this host tells another one that greets it."""
+        ...
+
+    def overview(self) -> JsonObject:
+        """Return the hosts, and the accounts that more than one host has."""
+        ...
+
+    async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
+        """Return another host's response to a request that has been let in; None to handle it here.
+
+        Raises WrongHost, HostFailure.
+        """
+        ...

@@ -1,0 +1,97 @@
+"""Accounts of other hosts as this host shows them: rows like those of its own, made when something changes."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+
+from wxcontroller.core.condition.hosts import duplicate_name, host_unreachable
+from wxcontroller.core.condition.model import Assessment, Condition, assessment_of
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import NOTHING, Text, text_fields
+from wxcontroller.core.names import AccountName
+from wxcontroller.core.states import Desired, UnitState
+from wxcontroller.fleet.host import HostRow, OtherHost
+from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.openwx.replies import to_bytes
+
+# What nobody knows of an account whose host does not answer.
+_UNKNOWN = ("login_state", "state", "pid", "qrcode_number", "qrcode_try", "qrcode_limit", "qrcode_until", "input")
+_NOT_KEPT = ("since", "user", "avatar", "start_time", "heartbeats", "hourly_messages")
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ShownRow:
+    """An account of another host. ``listed`` is its ACCOUNT, ``body`` the same with its activity.
+
+    ``wanted``: it is to run. ``source`` is what it was made of.
+    """
+
+    instance: str
+    name: str
+    host: str
+    is_up: bool
+    wanted: bool
+    listed: bytes
+    body: bytes
+    source: tuple[object, ...]
+
+
+class HostRows:
+    """The rows of all accounts that other hosts have and this one has not, by instance."""
+
+    def __init__(self, hosts: Hosts) -> None:
+        self._hosts = hosts
+        self._rows: dict[str, ShownRow] = {}
+        self._seen: object = None
+
+    def current(self, own: Collection[str]) -> Mapping[str, ShownRow]:
+        """Return the rows. ``own`` are the instances of this host's accounts; a name is shown once."""
+        seen = (self._hosts.changes, frozenset(own))
+        if seen != self._seen:
+            known = self._rows
+            self._rows = {
+                instance: self._row(instance, having, known.get(instance))
+                for instance, having in sorted(self._hosts.all().items())
+                if instance not in own
+            }
+            self._seen = seen
+        return self._rows
+
+    def _row(self, instance: str, having: tuple[OtherHost, ...], known: ShownRow | None) -> ShownRow:
+        host = having[0]
+        row = host.rows[instance]
+        source = (row, host.state, host.reason, having)
+        if known is not None and known.source == source:
+            return known
+        others = ", ".join(each.name for each in having[1:])
+        return _made(host, row, others, source)
+
+
+def _made(host: OtherHost, row: HostRow, others: str, source: tuple[object, ...]) -> ShownRow:
+    content = {**_blank(row.name), **row.content, "host": host.name}
+    assessment = assessment_of(content)
+    if not host.is_up:
+        assessment = host_unreachable(host.name, host.why, host.since)
+        status = assessment.issues[0].headline
+        content |= {**dict.fromkeys(_UNKNOWN), "qrcode": False, "activity": None}
+        content |= text_fields(status=status, reason=NOTHING)
+    if others:
+        assessment = assessment or Assessment(Condition.UP)
+        assessment = Assessment(assessment.condition, (duplicate_name(row.name, others), *assessment.issues))
+    if assessment is not None and (others or not host.is_up):
+        content |= assessment.as_json()
+    body = to_bytes(content)
+    listed = to_bytes({key: value for key, value in content.items() if key != "activity"})
+    wanted = content.get("desired") == Desired.STARTED.value
+    return ShownRow(row.name.instance, row.name.name, host.name, host.is_up, wanted, listed, body, source)
+
+
+def _blank(name: AccountName) -> JsonObject:
+    """Return an ACCOUNT of which nothing is known but its name."""
+    return {
+        **{"name": name.name, "instance": name.instance, "unit": name.unit, "driver": "", "unit_sub": ""},
+        **{"desired": Desired.STOPPED.value, "unit_state": UnitState.INACTIVE.value, "port": 0, "epoch": 1},
+        **{"post_api": "", "proxy": "", "qrcode": False, "activity": None},
+        **text_fields(status=Text("its host has not told anything yet"), reason=NOTHING),
+        **dict.fromkeys((*_UNKNOWN, *_NOT_KEPT)),
+        **Assessment(Condition.UP).as_json(),
+    }

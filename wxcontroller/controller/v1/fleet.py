@@ -1,0 +1,54 @@
+"""/v1/fleet: the other hosts whose accounts are shown here, and what this host tells them."""
+
+from aiohttp import web
+
+from wxcontroller.controller.context import context
+from wxcontroller.controller.errors import NotServed, json_response
+from wxcontroller.controller.v1.calls import call
+from wxcontroller.core.messages import N_
+from wxcontroller.openwx.describing import TEXT, WHOLE, listing, maybe, record, texts, word
+
+_STATES = ("connecting", "up", "unreachable", "older-version", "refused")
+
+
+async def fleet(request: web.Request) -> web.Response:
+    """GET /v1/fleet: ``name`` is null where there is no fleet."""
+    hosts = context(request).fleet
+    return json_response({"name": None, "hosts": [], "duplicates": []} if hosts is None else hosts.overview())
+
+
+async def own_words(request: web.Request) -> web.Response:
+    """GET /v1/fleet/self: for other hosts, which forward calls only to one that answers this."""
+    hosts = context(request).fleet
+    if hosts is None:
+        raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
+    return json_response(hosts.own_words())
+
+
+_HOST = record(
+    {
+        **{"name": TEXT, "url": TEXT, "state": word(*_STATES), "version": maybe(TEXT)},
+        **texts("reason"),
+        "since": {**WHOLE, "description": "when it came into this state"},
+        "accounts": {**WHOLE, "description": "how many it has, or had when it was last reached"},
+    }
+)
+_DUPLICATE = record({"account": TEXT, "hosts": listing(TEXT)})
+_AGENT = record(dict.fromkeys(("id", "sha256", "instance"), TEXT))
+CALLS = (
+    call(
+        "GET",
+        "fleet",
+        fleet,
+        "the other hosts, and accounts that more than one host has",
+        record({"name": maybe(TEXT), "hosts": listing(_HOST), "duplicates": listing(_DUPLICATE)}),
+    ),
+    call(
+        "GET",
+        "fleet/self",
+        own_words,
+        "what this host tells the others about itself; for tokens of scope fleet",
+        record({"name": TEXT, "version": TEXT, "agents": listing(_AGENT)}),
+        (409,),
+    ),
+)

@@ -1,0 +1,114 @@
+"""The table [fleet] of the settings: this host's name, and the other hosts whose accounts this controller shows.
+
+Secrets are in files or systemd credentials; the settings, which everyone on the machine can read, name them.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wxcontroller.core.messages import Text
+
+# Each host costs a connection, a stream and a request every few seconds. Larger fleets need an engine.
+FLEET_HOSTS = 64
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9-]{0,31}")
+_URL = re.compile(r"https://([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
+_FILE = re.compile(r"/.+|[0-9A-Za-z._-]+")
+_HOSTS = "hosts."
+_HOST_KEYS = ("url", "token", "ca_file", "certificate", "key")
+
+
+@dataclass(frozen=True, slots=True)
+class HostSettings:
+    """Another host. ``token``, ``ca_file``, ``certificate`` and ``key`` are paths or credentials' names, or ""."""
+
+    name: str
+    url: str
+    token: str = ""
+    ca_file: str = ""
+    certificate: str = ""
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """``client_ca`` signs the certificates of the other hosts that may call with one; "": tokens only."""
+
+    name: str
+    client_ca: str = ""
+    hosts: tuple[HostSettings, ...] = ()
+
+
+def parse_fleet(value: object) -> Mapping[str, object]:
+    """Check the table or a part of it; hosts are there as ``hosts.NAME``. Raises ValueError naming the key."""
+    if not isinstance(value, dict):
+        raise ValueError(Text("must be a table, as [fleet]"))
+    found: dict[str, object] = {}
+    for key, given in value.items():
+        if key == "name":
+            found[key] = _name(given, Text("key {key}", key=key))
+        elif key == "client_ca":
+            found[key] = _file(given, Text("key {key}", key=key))
+        elif key == "hosts":
+            if not isinstance(given, dict):
+                raise ValueError(Text("must have a table for each host, as [fleet.hosts.NAME]"))
+            found |= {f"{_HOSTS}{name}": _host(str(name), host) for name, host in given.items()}
+        else:
+            raise ValueError(Text("has no key {key}", key=key))
+    return found
+
+
+def fleet_of(parsed: Mapping[str, object]) -> FleetSettings:
+    """Put together what ``parse_fleet`` has found in all files. Raises ValueError."""
+    name, client_ca = parsed.get("name"), parsed.get("client_ca", "")
+    hosts = tuple(host for host in parsed.values() if isinstance(host, HostSettings))
+    if not isinstance(name, str) or not isinstance(client_ca, str):
+        raise ValueError(Text('needs the name of this host, as name = "host-a"'))
+    if any(host.name == name for host in hosts):
+        raise ValueError(Text("lists this host, {host}, among the others", host=name))
+    if len(hosts) > FLEET_HOSTS:
+        raise ValueError(Text("must have at most {most} hosts", most=FLEET_HOSTS))
+    if len({host.url.rstrip("/") for host in hosts}) < len(hosts):
+        raise ValueError(Text("has two hosts with the same url"))
+    return FleetSettings(name, client_ca, hosts)
+
+
+def _host(name: str, value: object) -> HostSettings:
+    where = Text("host {host}", host=name[:64])
+    _name(name, where)
+    if not isinstance(value, dict):
+        raise ValueError(Text("{where} must be a table, as [fleet.hosts.NAME]", where=where))
+    given: dict[str, str] = {}
+    for key, each in value.items():
+        if key not in _HOST_KEYS:
+            raise ValueError(Text("{where} has no key {key}", where=where, key=key))
+        inner = Text("key {key} of {where}", key=key, where=where)
+        if key != "url":
+            given[key] = _file(each, inner)
+        elif isinstance(each, str) and _URL.fullmatch(each):
+            given[key] = each.rstrip("/")
+        else:
+            raise ValueError(Text('{where} must be like "https://host-b.example:2443", without a path', where=inner))
+    if "url" not in given:
+        raise ValueError(Text("{where} needs a url", where=where))
+    if bool(given.get("certificate")) != bool(given.get("key")):
+        raise ValueError(Text("{where} needs both certificate and key, or neither", where=where))
+    if not given.get("token") and not given.get("certificate"):
+        raise ValueError(Text("{where} needs a token, or a certificate and its key", where=where))
+    return HostSettings(name, **given)
+
+
+def _name(value: object, where: Text) -> str:
+    if not isinstance(value, str) or not _NAME.fullmatch(value):
+        raise ValueError(Text("{where}: a host's name has 1 to 32 of A-Z a-z 0-9 -, no dash first", where=where))
+    return value
+
+
+def _file(value: object, where: Text) -> str:
+    if not isinstance(value, str) or (value and not _FILE.fullmatch(value)):
+        raise ValueError(
+            Text(
+                '{where} must be an absolute path in quotes, the name of a credential of the unit, or ""', where=where
+            )
+        )
+    return value

@@ -1,0 +1,1 @@
+"""Several hosts: loaded only where the settings have the table [fleet]. See docs/howto/several-hosts.md."""

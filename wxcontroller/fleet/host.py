@@ -1,0 +1,290 @@
+"""One other host: whether it answers, and which accounts it has.
+
+The host is greeted every few seconds; only while it answers are calls forwarded to it. Its rows come over a stream of
+its ``GET /v1/accounts``, so that finding the host of an account costs nothing per request. When the host stops
+answering, its last known accounts stay.
+
+A host of a version without fleets would ignore for whom a call is. It cannot answer the greeting, so it is never
+sent any.
+"""
+
+import asyncio
+import contextlib
+import logging
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+import aiohttp
+
+from wxcontroller.core.access import Scope
+from wxcontroller.core.errors import BadName, HostFailure
+from wxcontroller.core.eventlines import events_in
+from wxcontroller.core.fleetsettings import HostSettings
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, one_line, read_json, text, values_in
+from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
+from wxcontroller.core.names import AccountName, is_instance, parse_name
+from wxcontroller.fleet.connection import Body, HostConnection, HostCredentials
+from wxcontroller.fleet.hop import HopCaller
+
+log = logging.getLogger(__name__)
+# Between two greetings, and for the answer to one. A host that hangs is noticed within both together.
+GREETING_PAUSE, GREETING_SECONDS = 3.0, 2.0
+# Between two tries to read the rows of a host that answers.
+_STREAM_PAUSE = 0.5
+# The controller sends a heartbeat every 15 s.
+_STREAM_SILENCE = 45.0
+# All rows at once, of 10,000 accounts.
+HOST_ROWS_BYTES, _ROW_VALUES = 32 << 20, 4_000_000
+HOST_ACCOUNTS = 10_000
+_ANSWER_BYTES = 4 << 20
+# Beyond so many values an answer is parsed in a thread.
+_FEW_VALUES = 5000
+_TOKEN_ID, _SHA256 = re.compile(r"[0-9a-f]{8}"), re.compile(r"[0-9a-f]{64}")
+
+
+class HostState(StrEnum):
+    """How another host is."""
+
+    CONNECTING = "connecting"  # not greeted yet
+    UP = "up"
+    UNREACHABLE = "unreachable"
+    OLDER = "older-version"  # it answers, and knows nothing of fleets
+    REFUSED = "refused"  # it does not accept this host's credentials or name
+
+
+@dataclass(frozen=True, slots=True)
+class AgentToken:
+    """What another host tells of an agent's token: enough to recognize it, and not to show it."""
+
+    id: str
+    sha256: str
+    instance: str
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class HostRow:
+    """An account of another host. ``content`` is its row there, or little of it while the host was never reached."""
+
+    name: AccountName
+    content: JsonObject
+
+
+class OtherHost:
+    """Another host. ``run`` keeps it up to date; ``full`` asks for rows with the accounts' activity."""
+
+    def __init__(self, settings: HostSettings, credentials: HostCredentials, own_name: str) -> None:
+        self.settings = settings
+        self.name = settings.name
+        self.state = HostState.CONNECTING
+        self.reason: Text = NOTHING
+        self.since = int(time.time())
+        self.version = ""
+        self.rows: dict[str, HostRow] = {}
+        self.rows_known = False  # whether the rows are the host's own and not those of an earlier run
+        self.agents: Mapping[str, AgentToken] = {}
+        self.changes = 0  # grows with every change of rows or state
+        self._connection = HostConnection(settings, credentials)
+        self._own_name = own_name
+        self._full = False
+        self._other_rows = asyncio.Event()
+        self._greeted = asyncio.Event()
+
+    @property
+    def is_up(self) -> bool:
+        return self.state is HostState.UP
+
+    def want(self, full: bool) -> None:
+        """Have the rows come with the accounts' activity, which costs the host a round of questions, or without."""
+        if full != self._full:
+            self._full = full
+            self._other_rows.set()
+
+    async def run(self) -> None:
+        """Greet the host and read its rows, until cancelled."""
+        async with self._connection:
+            while True:
+                try:
+                    await self._greet()
+                    await self._while_up()
+                except HostFailure as problem:
+                    self._become(HostState.UNREACHABLE, problem.reason)
+                await asyncio.sleep(GREETING_PAUSE)
+
+    async def open(
+        self,
+        target: str,
+        caller: HopCaller,
+        timeout: aiohttp.ClientTimeout,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+    ) -> aiohttp.ClientResponse:
+        """Forward a call; see ``HostConnection.open``. Raises HostFailure, at once while the host is down."""
+        if self.state is HostState.CONNECTING:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(GREETING_SECONDS):
+                    await self._greeted.wait()
+        if not self.is_up:
+            raise HostFailure(self.name, self.why)
+        return await self._connection.open(target, caller, timeout, method, headers, body)
+
+    def failure_of(self, problem: Exception) -> HostFailure:
+        """Return the failure that an error of a response is."""
+        return self._connection.failure_of(problem)
+
+    @property
+    def why(self) -> Text:
+        """Why the host is not up."""
+        if self.state is HostState.CONNECTING:
+            return Text(N_("this controller has just started"))
+        return self.reason
+
+    def as_json(self) -> JsonObject:
+        """Return the host as /v1/fleet shows it."""
+        return {
+            "name": self.name,
+            "url": self.settings.url,
+            "state": self.state.value,
+            **text_fields(reason=NOTHING if self.is_up else self.why),
+            "since": self.since,
+            "version": self.version or None,
+            "accounts": len(self.rows),
+        }
+
+    async def ask(
+        self, path: str, caller: HopCaller, seconds: float, most: int = _ANSWER_BYTES
+    ) -> tuple[int, JsonObject]:
+        """Return status and JSON object of an answer, {} for no JSON. Raises HostFailure, also after ``seconds``."""
+        content, answered = b"", 0
+        try:
+            async with asyncio.timeout(seconds + GREETING_SECONDS):
+                timeout = aiohttp.ClientTimeout(total=seconds)
+                async with await self._connection.open(path, caller, timeout) as response:
+                    answered = response.status
+                    async for piece in response.content.iter_any():
+                        content += piece
+                        if len(content) > most:
+                            raise ValueError("the answer is too long")
+                    return answered, obj(await _parsed(content))
+        except (aiohttp.ClientError, OSError) as problem:
+            raise self.failure_of(problem) from None
+        except ValueError:
+            return answered, {}
+
+    # -- the greeting
+
+    async def _greet(self) -> None:
+        """Ask the host for its name and version; note how it is. Raises HostFailure when it does not answer."""
+        caller = HopCaller(self._own_name, Scope.FLEET, None, "the controller")
+        status, content = await self.ask("/v1/fleet/self", caller, GREETING_SECONDS)
+        if status == 200 and content.get("name") == self.name:
+            self.version = one_line(content.get("version"))[:40]
+            self.agents = {each.id: each for each in _agents(content.get("agents"))}
+            self._become(HostState.UP, NOTHING)
+            return
+        words = one_line(field(content.get("error"), "message"))[:300]
+        if status == 200:
+            called = one_line(content.get("name"))[:40]
+            self._become(
+                HostState.REFUSED, Text(N_("it calls itself {name}; name it so in [fleet.hosts]"), name=called)
+            )
+        elif field(content.get("error"), "code") in ("not-a-hop", "foreign-host"):
+            self._become(HostState.REFUSED, Text(N_("it answered {status}: {reason}"), status=status, reason=words))
+        elif status in (401, 403, 404):
+            self._become(HostState.OLDER, Text(N_("its version does not support fleets; upgrade it")))
+        else:
+            raise HostFailure(self.name, Text(N_("it answered {status}: {reason}"), status=status, reason=words))
+
+    def _become(self, state: HostState, reason: Text) -> None:
+        self._greeted.set()
+        if state is self.state and str(reason) == str(self.reason):
+            return
+        if state is not self.state:
+            self.since = int(time.time())
+            words = log.info if state is HostState.UP else log.warning
+            words("host %s is %s%s", self.name, state, f": {reason}" if reason else "")
+        self.state, self.reason = state, reason
+        self.changes += 1
+
+    async def _while_up(self) -> None:
+        """Read the rows and greet the host for as long as it answers. Raises HostFailure."""
+        rows = asyncio.create_task(self._follow(), name=f"rows of host {self.name}")
+        try:
+            while self.is_up:
+                await asyncio.sleep(GREETING_PAUSE)
+                await self._greet()
+        finally:
+            rows.cancel()
+            await asyncio.gather(rows, return_exceptions=True)
+
+    # -- the rows
+
+    async def _follow(self) -> None:
+        while True:
+            self._other_rows.clear()
+            reading = asyncio.create_task(self._read_rows())
+            other = asyncio.create_task(self._other_rows.wait())
+            try:
+                await asyncio.wait((reading, other), return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                for task in (reading, other):
+                    task.cancel()
+                await asyncio.gather(reading, other, return_exceptions=True)
+            await asyncio.sleep(_STREAM_PAUSE)
+
+    async def _read_rows(self) -> None:
+        """Read the host's stream of rows until it ends. Raises nothing: whether the host is up, the greeting says."""
+        caller = HopCaller(self._own_name, Scope.READ, None, "the controller")
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=_STREAM_SILENCE)
+        target = "/v1/accounts" if self._full else "/v1/accounts?activity=0"
+        try:
+            async with await self.open(target, caller, timeout, headers={"Accept": "text/event-stream"}) as response:
+                if response.status != 200 or response.content_type != "text/event-stream":
+                    raise ValueError(f"it answered {response.status}")
+                async for event in events_in(response.content, HOST_ROWS_BYTES):
+                    if event.type == "accounts":
+                        self._take(obj(await _parsed(event.data)))
+        except (aiohttp.ClientError, HostFailure, OSError, ValueError) as problem:
+            log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
+
+    def _take(self, event: JsonObject) -> None:
+        """Take over rows that are new, and forget those that are gone."""
+        rows = {} if event.get("all") is True else dict(self.rows)
+        gone = {text(name) for name in items(event.get("gone"))}
+        for instance in [instance for instance, row in rows.items() if row.name.name in gone]:
+            del rows[instance]
+        for each in items(event.get("accounts")):
+            row = row_of(each)
+            if row is not None and (row.name.instance in rows or len(rows) < HOST_ACCOUNTS):
+                rows[row.name.instance] = row
+        self.rows, self.rows_known = rows, True
+        self.changes += 1
+
+
+def row_of(value: JsonValue) -> HostRow | None:
+    """Return a row, None for what is none: its name has to be one, and its id the one of the name."""
+    content = obj(value)
+    with contextlib.suppress(BadName):
+        name = parse_name(text(content.get("name")))
+        if name.instance == content.get("instance"):
+            return HostRow(name, content)
+    return None
+
+
+def _agents(value: JsonValue) -> list[AgentToken]:
+    found = [AgentToken(*(text(field(each, key)) for key in ("id", "sha256", "instance"))) for each in items(value)]
+    return [
+        each
+        for each in found
+        if _TOKEN_ID.fullmatch(each.id) and _SHA256.fullmatch(each.sha256) and is_instance(each.instance)
+    ]
+
+
+async def _parsed(data: bytes) -> JsonValue:
+    """Raises ValueError."""
+    if values_in(data) <= _FEW_VALUES:
+        return read_json(data)
+    return await asyncio.to_thread(read_json, data, values=_ROW_VALUES)
