@@ -13,7 +13,7 @@ import { dayOf, exactly, moment } from "./words.js";
 const HISTORY = 50;
 const MOST = 200;
 
-// Fills a list with events, the newest first and each once; head(event) is what stands before one.
+// Fills a list with events, the newest first and each once; head(event) is what stands after its time.
 export function eventList(place, head = () => []) {
   const seen = new Set();
   place.replaceChildren();
@@ -22,7 +22,7 @@ export function eventList(place, head = () => []) {
     if (seen.has(event.id)) return;
     seen.add(event.id);
     const item = line(event);
-    item.prepend(...head(event));
+    item.querySelector("time").after(...head(event));
     const { at } = item.dataset;
     const after = [...place.children].find((each) => Number(each.dataset.at) < Number(at));
     place.insertBefore(item, after ?? null);
