@@ -28,8 +28,7 @@ def in_a_host(about: str | None, figures: Callable[[Host], None]) -> int:
     """Measure in a fresh host with the packages that the command line names, against the sandbox."""
     parser = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("debs", nargs="+", type=Path, help="the built packages")
-    with Host.up("wxbench") as host:
-        host.install(*parser.parse_args().debs)
+    with Host.up("wxbench", packages=parser.parse_args().debs) as host:
         use_sandbox(host)
         figures(host)
     return 0

@@ -16,8 +16,7 @@ WECHAT = "/var/lib/private/wxcontroller-sandbox/state.json"
 
 
 def test_to_a_new_machine(debs: list[Path]) -> None:
-    with Host.up(f"wx-move-from-{os.getpid()}") as first:
-        first.install(*debs)
+    with Host.up(f"wx-move-from-{os.getpid()}", packages=debs) as first:
         use_sandbox(first)
         caller, phone = Caller(first), Phone(first)
         uin = phone.account("搬家")
@@ -38,8 +37,7 @@ def test_to_a_new_machine(debs: list[Path]) -> None:
         bundle, wechat = first.read(BUNDLE), first.read(WECHAT)
         instance = caller.account(NAME)["instance"]
 
-    with Host.up(f"wx-move-to-{os.getpid()}") as second:
-        second.install(*debs)
+    with Host.up(f"wx-move-to-{os.getpid()}", packages=debs) as second:
         use_sandbox(second)
         # The same WeChat: who is who, and which sessions there are.
         second.run("systemctl", "stop", "wxcontroller-sandbox")

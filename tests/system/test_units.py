@@ -523,19 +523,24 @@ def test_a_machine_without_ipv6_is_served_all_the_same(host: Host) -> None:
         host.run("sh", "-c", "echo 0 > /proc/sys/net/ipv6/conf/lo/disable_ipv6")
 
 
-def test_an_account_that_eats_memory_is_ended_and_begins_anew(debs: list[Path]) -> None:
+@pytest.fixture(scope="module")
+def limited(debs: list[Path]) -> Iterator[Host]:
+    """A host where limits are really enforced."""
+    with Host.up(f"wx-limits-{os.getpid()}", limits=True, packages=debs) as booted:
+        yield booted
+
+
+def test_an_account_that_eats_memory_is_ended_and_begins_anew(limited: Host) -> None:
     eater = "import time; time.sleep(0.5); kept = bytearray(700 * 1024 * 1024); time.sleep(60)"
-    with Host.up(f"wx-limits-{os.getpid()}", limits=True) as limited:
-        limited.install(debs[0])
-        change = f"[Service]\nType=exec\nWatchdogSec=0\nExecStart=\nExecStart=/usr/bin/python3 -c '{eater}'\n"
-        with dropin(limited, "wxclient@greedy.service", change):
-            limited.run("systemctl", "start", "wxclient@greedy")
-            until(lambda: int(show(limited, "wxclient@greedy.service", "NRestarts")) >= 1, "a restart")
-        assert "status=9/KILL" in limited.journal("wxclient@greedy.service")  # cgroup v1 has no word for why
-        assert Caller(limited).openwx("check_client")["code"] == 0
+    change = f"[Service]\nType=exec\nWatchdogSec=0\nExecStart=\nExecStart=/usr/bin/python3 -c '{eater}'\n"
+    with dropin(limited, "wxclient@greedy.service", change):
+        limited.run("systemctl", "start", "wxclient@greedy")
+        until(lambda: int(show(limited, "wxclient@greedy.service", "NRestarts")) >= 1, "a restart")
+    assert "status=9/KILL" in limited.journal("wxclient@greedy.service")  # cgroup v1 has no word for why
+    assert Caller(limited).openwx("check_client")["code"] == 0
 
 
-def test_an_account_that_fills_its_runtime_directory_harms_nobody(debs: list[Path]) -> None:
+def test_an_account_that_fills_its_runtime_directory_harms_nobody(limited: Host) -> None:
     writer = """#!/usr/bin/python3
 with open("/run/wxclient/filler/kept", "wb") as kept:
     while True:
@@ -548,20 +553,18 @@ ExecStart=
 ExecStart=/usr/local/bin/writer
 ExecPaths=/usr/local/bin
 """
-    with Host.up(f"wx-filler-{os.getpid()}", limits=True) as limited:
-        limited.install(debs[0])
-        limited.run("mount", "-o", "remount,size=100M", "/run")  # as on a machine with little memory
-        limited.run("systemctl", "start", "wxclient@alice")
-        limited.write("/usr/local/bin/writer", writer.encode(), 0o755)
-        before = free(limited, "/run")
-        with dropin(limited, "wxclient@filler.service", change):
-            limited.run("systemctl", "start", "wxclient@filler")
-            until(lambda: int(show(limited, "wxclient@filler.service", "NRestarts")) >= 1, "a restart")
-        assert "status=9/KILL" in limited.journal("wxclient@filler.service")
-        assert free(limited, "/run") > before - (16 << 20)
-        # The others have gone on, and the controller sees what they write.
-        [state] = [each for each in Caller(limited).openwx("check_client")["client"] if each["account"] == "alice"]
-        assert state["pid"]
+    limited.run("mount", "-o", "remount,size=100M", "/run")  # as on a machine with little memory
+    limited.run("systemctl", "start", "wxclient@alice")
+    limited.write("/usr/local/bin/writer", writer.encode(), 0o755)
+    before = free(limited, "/run")
+    with dropin(limited, "wxclient@filler.service", change):
+        limited.run("systemctl", "start", "wxclient@filler")
+        until(lambda: int(show(limited, "wxclient@filler.service", "NRestarts")) >= 1, "a restart")
+    assert "status=9/KILL" in limited.journal("wxclient@filler.service")
+    assert free(limited, "/run") > before - (16 << 20)
+    # The others have gone on, and the controller sees what they write.
+    [state] = [each for each in Caller(limited).openwx("check_client")["client"] if each["account"] == "alice"]
+    assert state["pid"]
 
 
 def free(host: Host, path: str) -> int:

@@ -18,8 +18,7 @@ def main() -> int:
     given = parser.parse_args()
     print(f"seed {given.seed}: {given.messages} messages to {given.accounts} accounts", flush=True)
     begun = time.monotonic()
-    with Host.up("wx-torture") as host:
-        host.install(*debs())
+    with Host.up("wx-torture", packages=debs()) as host:
         play = Play(
             host,
             given.messages,

@@ -69,8 +69,7 @@ def main() -> int:
     parser.add_argument("--restarts", type=int, default=200)
     parser.add_argument("--rate", type=float, default=200.0, help="requests a second")
     given = parser.parse_args()
-    with Host.up("wx-restarts") as host:
-        host.install(*debs())
+    with Host.up("wx-restarts", packages=debs()) as host:
         use_sandbox(host)
         Caller(host).openwx("start_client", client=ACCOUNT)
         begun = time.monotonic()
