@@ -5,12 +5,12 @@ python3 -m bench.proxy [--other NAME=CHECKOUT]... [--nginx FILE] [--peers] [--js
 All run in one go and take turns: the controller of this checkout and of each other one, and nginx; with ``--peers``
 also HAProxy and Caddy, where they are installed, and a plain proxy made with aiohttp (``bench.plain``). The backend,
 nginx again, stands for an account's program, so that the figures are of the proxies alone. The load and the backend
-have one core, the proxies the other. CPU is what the kernel has counted for the process
-(/proc/PID/task/*/schedstat).
+have one core, the proxies the other. CPU is what the kernel has counted for the proxy and what it starts
+(``bench.cpu``).
 
 A row shows for each proxy microseconds of CPU per request, and that divided by nginx's in the same round, as median
 (least to most) of the rounds; then the median of what it adds to the time of a request. ``--short`` is for tests: one
-quick round, without peers.
+quick round of all cases, without peers.
 """
 
 import argparse
@@ -31,6 +31,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.cpu import Counter, counted
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
@@ -41,7 +42,7 @@ from wxcontroller.core.tokens import TokenFile, minted
 CHECKOUT = Path(__file__).parents[1]
 CORES = sorted(os.sched_getaffinity(0))
 _SYSTEMCTL = '#!/bin/sh\ncase "$*" in *list-units*) echo "[]";; esac\n'
-_SMALL, _LARGE = b'{"code":0,"status":"success"}', 1 << 20
+_SMALL, _MB = b'{"code":0,"status":"success"}', 1 << 20
 _FORM = b"client=bench&id=filehelper&content=" + b"hello%20" * 20
 _COMMON = """
 daemon off; master_process off; pid {root}/nginx-{name}.pid; error_log {root}/nginx-{name}.log;
@@ -50,7 +51,7 @@ http {{ access_log off; client_body_temp_path {root}; proxy_temp_path {root}; fa
 uwsgi_temp_path {root}; scgi_temp_path {root}; keepalive_requests 100000000; default_type application/json; {http} }}
 """
 _BACKEND = """sendfile on; server {{ listen 127.0.0.1:{port}; root {root}/www;
-  location /openwx/get_group_info {{ try_files /large =404; }} location / {{ return 200 '{small}'; }} }}"""
+  location /openwx/get_group_info {{ try_files /$arg_size =404; }} location / {{ return 200 '{small}'; }} }}"""
 _PROXY = """upstream account {{ server 127.0.0.1:{backend}; keepalive 300; keepalive_requests 100000000; }}
 server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://account; proxy_http_version 1.1;
   proxy_set_header Connection ""; }} }}"""
@@ -81,20 +82,22 @@ _CADDY = """{{
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """One kind of load. ``token``: on a controller that has tokens."""
+    """One kind of load. ``token``: on a controller that has tokens; ``size``: of the answer of get_group_info."""
 
     name: str
     connections: int
     call: str = "get_user_info"
     token: bool = False
     form: bytes = b""
+    size: int = 0
 
     def request(self, token: str) -> bytes:
         """Return the bytes of one request."""
         shown = f"X-Auth-Token: {token}\r\n" if self.token else ""
         common = f"Host: 127.0.0.1:2000\r\nUser-Agent: bench\r\nAccept: */*\r\n{shown}"
         if not self.form:
-            return f"GET /openwx/{self.call}?client=bench HTTP/1.1\r\n{common}\r\n".encode()
+            size = f"&size={self.size}" if self.size else ""
+            return f"GET /openwx/{self.call}?client=bench{size} HTTP/1.1\r\n{common}\r\n".encode()
         kind = "application/x-www-form-urlencoded"
         head = f"POST /openwx/{self.call} HTTP/1.1\r\n{common}Content-Type: {kind}\r\n"
         return f"{head}Content-Length: {len(self.form)}\r\n\r\n".encode() + self.form
@@ -107,7 +110,11 @@ CASES = (
     Case("GET with a token, 16", 16, token=True),
     Case("POST form, 64", 64, "send_friend_message", form=_FORM),
     Case("POST form with a token, 64", 64, "send_friend_message", token=True, form=_FORM),
-    Case("1 MB, 4", 4, "get_group_info"),
+    Case("1 MB, 4", 4, "get_group_info", size=_MB),
+)
+GROWTH = (
+    *(Case(f"GET, connections: {number}", number) for number in (1, 4, 16, 64, 256)),
+    *(Case(f"GET, 4, bytes: {size}", 4, "get_group_info", size=size) for size in (100, 10_000, _MB, 20 * _MB)),
 )
 
 
@@ -159,21 +166,12 @@ class Proxy:
     name: str
     port: int
     closed: int
-    processes: Sequence["subprocess.Popen[bytes]"]
+    counters: Sequence[Counter]
     micros: dict[str, list[float]] = field(default_factory=dict)
     times: dict[str, list[float]] = field(default_factory=dict)
 
     def cpu(self) -> float:
-        return sum(cpu_of(process.pid) for process in self.processes)
-
-
-def cpu_of(pid: int) -> float:
-    """Return the CPU seconds that the kernel has counted for a process."""
-    total = 0
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            total += int((task / "schedstat").read_text().split()[0])
-    return total / 1e9
+        return sum(counter.seconds() for counter in self.counters)
 
 
 async def load(port: int, request: bytes, connections: int, seconds: float) -> list[float]:
@@ -250,31 +248,30 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
-def running(*command: str, core: int, port: int, **more: object) -> Iterator["subprocess.Popen[bytes]"]:
+def running(*command: str, core: int, port: int, **more: object) -> Iterator[Counter]:
     """Run a program on one core; the block begins when it listens on ``port``."""
     pinned = ["taskset", "-c", str(CORES[core % len(CORES)]), *command]
     process = subprocess.Popen(pinned, **more)  # type: ignore[call-overload]
-    try:
-        for _ in range(600):
-            with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-                break
-            if process.poll() is not None:
-                raise SystemExit(f"{command[0]} ended with {process.returncode}")
-            time.sleep(0.1)
-        yield process
-    finally:
-        process.send_signal(signal.SIGTERM)
-        process.wait(30)
+    with counted(process) as counter:
+        try:
+            for _ in range(600):
+                with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
+                    break
+                if process.poll() is not None:
+                    raise SystemExit(f"{command[0]} ended with {process.returncode}")
+                time.sleep(0.1)
+            yield counter
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(30)
 
 
 @contextlib.contextmanager
-def nginx(
-    program: str, root: Path, name: str, core: int, port: int, http: str
-) -> Iterator["subprocess.Popen[bytes]"]:
+def nginx(program: str, root: Path, name: str, core: int, port: int, http: str) -> Iterator[Counter]:
     conf = root / f"nginx-{name}.conf"
     conf.write_text(_COMMON.format(root=root, name=name, http=http))
-    with running(program, "-c", str(conf), "-p", str(root), core=core, port=port) as process:
-        yield process
+    with running(program, "-c", str(conf), "-p", str(root), core=core, port=port) as counter:
+        yield counter
 
 
 @contextlib.contextmanager
@@ -285,8 +282,8 @@ def peers(root: Path, backend: int) -> Iterator[list[Proxy]]:
     with contextlib.ExitStack() as stack, (root / "peers.log").open("w") as log:
 
         def add(name: str, port: int, *command: str) -> None:
-            process = running(*command, core=1, port=port, cwd=CHECKOUT, env=home, stdout=log, stderr=log)
-            found.append(Proxy(name, port, port, [stack.enter_context(process)]))
+            counter = running(*command, core=1, port=port, cwd=CHECKOUT, env=home, stdout=log, stderr=log)
+            found.append(Proxy(name, port, port, [stack.enter_context(counter)]))
 
         for name, program, conf in (("HAProxy", "haproxy", _HAPROXY), ("Caddy", "caddy", _CADDY)):
             port, file = free_port(), root / f"{program}.conf"
@@ -324,15 +321,15 @@ def registered(root: Path, backend: int, token: str) -> int:
 
 
 @contextlib.contextmanager
-def controller(checkout: Path, root: Path, port: int) -> Iterator["subprocess.Popen[bytes]"]:
+def controller(checkout: Path, root: Path, port: int) -> Iterator[Counter]:
     """Run a checkout's controller on a root directory."""
     environment = {**os.environ, "PATH": f"{root / 'bin'}:{os.environ['PATH']}", "PYTHONPATH": str(checkout)}
     command = (sys.executable, "-m", "wxcontroller.controller", "--root", str(root))
     with (
         (root / "log").open("w") as log,
-        running(*command, core=1, port=port, cwd=checkout, env=environment, stderr=log) as process,
+        running(*command, core=1, port=port, cwd=checkout, env=environment, stderr=log) as counter,
     ):
-        yield process
+        yield counter
 
 
 def main() -> int:
@@ -343,10 +340,12 @@ def main() -> int:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all figures there")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=1.0, help="of each round")
+    parser.add_argument("--growth", action="store_true", help="other cases: 1 to 256 connections, 100 B to 20 MB")
     parser.add_argument("--only", default="", help="cases whose names hold this")
     parser.add_argument("--short", action="store_true", help="one quick round without peers")
     given = parser.parse_args()
-    cases = [case for case in CASES if given.only in case.name]
+    every = (*CASES, *GROWTH) if given.short else GROWTH if given.growth else CASES
+    cases = [case for case in every if given.only in case.name]
     os.sched_setaffinity(0, CORES[:1])
     with contextlib.ExitStack() as stack:
         root = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="wxbench-")))
@@ -359,10 +358,10 @@ def main() -> int:
         _start_backend(stack, root, backend, None if given.short else given.nginx)
         proxies = []
         for (name, checkout), pair, its in zip(checkouts, roots, ports, strict=True):
-            processes = [
+            counters = [
                 stack.enter_context(controller(Path(checkout), at, port)) for at, port in zip(pair, its, strict=True)
             ]
-            proxies.append(Proxy(name, its[0], its[1], processes))
+            proxies.append(Proxy(name, its[0], its[1], counters))
         if given.peers:
             proxies += stack.enter_context(peers(root, backend))
         if not given.short:
@@ -370,8 +369,8 @@ def main() -> int:
                 parser.error("nginx is missing; give its path with --nginx")
             port = free_port()
             conf = _PROXY.format(backend=backend, port=port)
-            process = stack.enter_context(nginx(given.nginx, root, "proxy", 1, port, conf))
-            proxies.append(Proxy("nginx", port, port, [process]))
+            counter = stack.enter_context(nginx(given.nginx, root, "proxy", 1, port, conf))
+            proxies.append(Proxy("nginx", port, port, [counter]))
         rounds, seconds = (1, 0.05) if given.short else (given.rounds, given.seconds)
         asyncio.run(measure(proxies, cases, shown, rounds, seconds))
         if given.json:
@@ -382,7 +381,8 @@ def main() -> int:
 def _start_backend(stack: contextlib.ExitStack, root: Path, port: int, program: str | None) -> None:
     if program:
         (root / "www").mkdir()
-        (root / "www/large").write_bytes(b"x" * _LARGE)
+        for size in {case.size for case in (*CASES, *GROWTH) if case.size}:
+            (root / f"www/{size}").write_bytes(b"x" * size)
         conf = _BACKEND.format(port=port, root=root, small=_SMALL.decode())
         stack.enter_context(nginx(program, root, "backend", 0, port, conf))
     else:

@@ -4,12 +4,11 @@ import sys
 
 from aiohttp import web
 
-_LARGE = 1 << 20
-
 
 async def answer(request: web.Request) -> web.Response:
     await request.read()
-    body = b"x" * _LARGE if request.path.endswith("get_group_info") else b'{"code":0,"status":"success"}'
+    size = int(request.query.get("size", 0))
+    body = b"x" * size if size else b'{"code":0,"status":"success"}'
     return web.Response(body=body, content_type="application/json")
 
 
