@@ -6,20 +6,18 @@ make deb && /usr/bin/python3 -m bench.page dist/*.deb        # PAGE_ACCOUNTS=300
 import os
 import sys
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 from bench.figures import in_a_host, line, memory, show
+from bench.many import allow_many, logged_in
 from tests.page.browser import Browser, browsing
-from tests.system.actors import Caller, Phone, log_in
+from tests.system.actors import Caller, Phone
 from tests.system.forward import forwarded
 from tests.system.host import Host
 
 MANY = int(os.environ.get("PAGE_ACCOUNTS", "300"))
 MINUTES = float(os.environ.get("PAGE_MINUTES", "15"))
-AT_ONCE = 4
 ROUNDS = 20
 WATCHED_SECONDS = 30
-_LIMITS = b"max_clients = 1000\n"
 _WEIGHT = """
 return [...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
   .filter((one) => !one.name.includes("/v1/")).map((one) => [one.transferSize, one.decodedBodySize]);
@@ -51,12 +49,10 @@ def main() -> int:
 
 
 def measure(host: Host) -> None:
-    host.write("/etc/wxcontroller/wxcontroller.toml.d/many.toml", _LIMITS, 0o644)
-    host.run("systemctl", "reload", "wxcontroller.service")
-    host.run("systemctl", "set-property", "wxclient.slice", "MemoryMax=infinity", "TasksMax=20000")
+    allow_many(host)
     caller, phone = Caller(host), Phone(host)
     begun = time.monotonic()
-    uins = _logged_in(host)
+    uins = logged_in(host, MANY, MINUTES)
     line("accounts logged in", f"{len(uins)} in {time.monotonic() - begun:.0f} s")
     controller = int(host.text("systemctl", "show", "-P", "MainPID", "wxcontroller").strip())
     line("memory of the controller before anybody looks", memory(host, controller))
@@ -80,24 +76,6 @@ def measure(host: Host) -> None:
             browser.picture("many-running")
     line("memory of the controller afterwards", memory(host, controller))
     line("memory of an account", memory(host, caller.account(next(iter(uins)))["pid"]))
-
-
-def _logged_in(host: Host) -> dict[str, str]:
-    """Log in as many as there is time for; return their names and uins."""
-    found: dict[str, str] = {}
-    end = time.monotonic() + MINUTES * 60
-
-    def one(number: int) -> None:
-        if time.monotonic() > end:
-            return
-        phone, name = Phone(host), f"bot-{number}"
-        uin = phone.account(f"机器人{number}", friends=30, groups=4)
-        log_in(Caller(host), phone, name, uin)
-        found[name] = uin
-
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        list(pool.map(one, range(1, MANY + 1)))
-    return found
 
 
 def _good(browser: Browser) -> int:
