@@ -1,4 +1,4 @@
-"""The bench of the proxy works: its short form, without peers. What it measures here says nothing."""
+"""The benches work: their short forms, without peers. What they measure here says nothing."""
 
 import subprocess
 import sys
@@ -6,14 +6,31 @@ from pathlib import Path
 
 import pytest
 
-from bench.proxy import CASES
+from bench.proxy import CASES, GROWTH
 
 
-@pytest.mark.timeout(300)
-def test_every_case_is_measured() -> None:
-    command = [sys.executable, "-m", "bench.proxy", "--short"]
+def printed(module: str, *options: str) -> str:
+    command = [sys.executable, "-m", f"bench.{module}", *options]
     done = subprocess.run(
         command, cwd=Path(__file__).parents[3], capture_output=True, text=True, check=False, timeout=240
     )
     assert done.returncode == 0, done.stderr
-    assert [case.name for case in CASES if case.name not in done.stdout] == []
+    return done.stdout
+
+
+@pytest.mark.timeout(600)
+def test_every_case_of_the_proxy_is_measured() -> None:
+    for cases, options in ((CASES, ()), (GROWTH, ("--growth",))):
+        found = printed("proxy", "--short", *options)
+        assert [case.name for case in cases if case.name not in found] == []
+
+
+@pytest.mark.timeout(300)
+def test_answers_about_all_accounts_are_measured() -> None:
+    found = printed("answers", "--short", "--original", "")
+    assert found.count("/openwx/check_client") == found.count("/v1/accounts") == 2
+
+
+@pytest.mark.timeout(300)
+def test_growth_is_measured() -> None:
+    assert "at the end" in printed("growth", "--short")
