@@ -89,13 +89,17 @@ torture: host-tree ## long runs: a million inputs, 20,000 messages while all bre
 		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) --crashes $(TORTURE_CRASHES) \
 		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
 
-bench: host-tree ## figures: of the proxy beside others, of one account in a booted host, and of the page with 300
+bench: host-tree ## figures: the proxy beside others, one account, all accounts, the page with 300
 	@tests/system/deps nginx haproxy caddy
 	@mkdir -p build
 	$(PYTHON) -m bench.proxy --peers --json build/proxy.json </dev/null
 	$(PYTHON) -m bench.plots build/proxy.json build/bench
+	$(PYTHON) -m bench.proxy --peers --growth </dev/null
+	$(PYTHON) -m bench.answers </dev/null
+	$(PYTHON) -m bench.account </dev/null
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null
 	$(PYTHON) -m bench.load dist/*.deb </dev/null
+	$(PYTHON) -m bench.many dist/*.deb </dev/null
 	$(PYTHON) -m bench.page dist/*.deb </dev/null
 
 clean: ## remove what was built and cached here, and the test host's base tree
