@@ -82,6 +82,9 @@ _READERS = frozenset(
 )
 # Modules that call one of these on what is their own, with the reason.
 _OWN: dict[str, str] = {
+    "wxcontroller.controller.answers": "the controller's own answer",
+    "wxcontroller.fleet.connection": "the URL of a host, checked by the settings",
+    "wxcontroller.fleet.hosts": "the controller's own file; its rows are read as in 'rows of another host'",
     "wxcontroller.cli.connection": "its answers are in 'answers to wxctl'; the URL is typed by the user",
     "wxcontroller.cli.ilink": "the link is typed by the user",
     "wxcontroller.controller.ilink.calls": "one field of a small body, whose type is checked",

@@ -1,6 +1,6 @@
 """The verb login-link: a link that lets somebody else scan an account's code."""
 
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import click
 
@@ -42,7 +42,7 @@ def login_link(session: WxctlRun, name: str, base: str | None) -> None:
     if urlsplit(base).scheme not in ("http", "https"):
         raise BadUsage(N_("{base} is not a URL"), N_("use one like https://wx.example"), base=base)
     made = api.login_link(api.resolve(name))
-    made["url"] = base + text(made.get("url"))
+    made["url"] = urljoin(base, text(made.get("url")))  # of another host, it is absolute
     if session.json:
         session.emit(made)
         return

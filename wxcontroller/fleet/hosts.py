@@ -35,7 +35,7 @@ class Hosts:
         self._credentials = {each.name: credentials_of(each) for each in ordered}
         self.by_name = {each.name: OtherHost(each, self._credentials[each.name], settings.name) for each in ordered}
         self._kept: Mapping[str, list[JsonObject]] = {}
-        self._changes = -1
+        self._kept_changes = self._changes = -1
         self._having: dict[str, tuple[OtherHost, ...]] = {}
         self._load()
 
@@ -78,6 +78,9 @@ class Hosts:
 
     async def keep(self) -> None:
         """Write down which accounts the hosts have, if that has changed. Raises nothing."""
+        if self.changes == self._kept_changes:
+            return
+        self._kept_changes = self.changes
         # Of a host that was not reached since the start the rows are those of the file.
         found = {
             host.name: [{key: row.content.get(key) for key in _KEPT} for row in host.rows.values()] for host in self

@@ -3,11 +3,25 @@
 import logging
 
 from tests.fuzz.target import Target
-from tests.fuzz.targets import account, alerts, bundles, edge, ilink, log, machine, mcp, notify, tokens, wechat, wxctl
+from tests.fuzz.targets import (
+    account,
+    alerts,
+    bundles,
+    edge,
+    fleet,
+    ilink,
+    log,
+    machine,
+    mcp,
+    notify,
+    tokens,
+    wechat,
+    wxctl,
+)
 
 TARGETS: dict[str, Target] = {
     target.name: target
-    for part in (edge, wechat, ilink, account, alerts, bundles, log, machine, mcp, notify, tokens, wxctl)
+    for part in (edge, wechat, ilink, account, alerts, bundles, fleet, log, machine, mcp, notify, tokens, wxctl)
     for target in part.TARGETS
 }
 

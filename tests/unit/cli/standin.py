@@ -133,6 +133,7 @@ class Controller:
     journal: list[JsonValue] | None = None  # lines of each account's; None: there are streams
     bodies: list[bytes] = field(default_factory=list)  # of forms with files
     # Answers to GET /v1/alerts, one for each question; the last one stays.
+    fleet: JsonObject = field(default_factory=lambda: {"name": None, "hosts": [], "duplicates": []})
     alerts: list[JsonObject] = field(default_factory=lambda: [{"channels": {}, "problems": []}])
     send_answer: JsonObject = field(default_factory=lambda: {"code": 0, "id": "88:filehelper", "status": "success"})
     # What sends get before that: answers with their status; None: the connection breaks off after it was taken.
@@ -201,6 +202,8 @@ class Controller:
             return 201, {**self.accounts[name], **self.notes}
         if path == "/v1/alerts":
             return 200, self.alerts.pop(0) if len(self.alerts) > 1 else self.alerts[0]
+        if path == "/v1/fleet":
+            return 200, self.fleet
         if path == "/v1/alerts/test":
             channels: list[JsonValue] = list(obj(self.alerts[0]["channels"]))
             return 200, {"id": "new", "channels": channels}

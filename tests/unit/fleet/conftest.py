@@ -8,6 +8,7 @@ import uvloop
 
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, fleet_of
 from wxcontroller.controller import server
+from wxcontroller.fleet import host
 
 
 @pytest.fixture(scope="session")
@@ -18,8 +19,9 @@ def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
 
 @pytest.fixture(autouse=True)
 def tls(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Have the controllers speak TLS at the address that stands for other machines."""
+    """Have the controllers speak TLS at the address that stands for other machines, and greet each other often."""
     monkeypatch.setattr(server, "is_loopback", lambda address: address[0] != TLS_ADDRESS)
+    monkeypatch.setattr(host, "GREETING_PAUSE", 0.2)
 
 
 @pytest_asyncio.fixture

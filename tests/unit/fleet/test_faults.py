@@ -1,5 +1,6 @@
 """Hosts that are down, hang, are old, or have the same account: shown, explained, and of no harm to the rest."""
 
+import asyncio
 import socket
 import ssl
 import time
@@ -18,7 +19,6 @@ from wxcontroller.controller.alerts.findings import hosts_of as judged
 from wxcontroller.core.access import Scope
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import items, obj, text
-from wxcontroller.fleet import host as host_module
 from wxcontroller.fleet.host import HostState
 
 Pair = tuple[FleetHost, FleetHost]
@@ -195,9 +195,8 @@ async def test_a_name_on_two_hosts_is_shown_and_not_served_by_chance(tmp_path: P
         assert (await a.get("start_client", client="eve"))["code"] == 7
 
 
-async def test_a_host_comes_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_host_comes_back(pair: Pair) -> None:
     a, b = pair
-    monkeypatch.setattr(host_module, "GREETING_PAUSE", 0.1)
     await b.start("bob")
     await a.finds("bob", "b")
     b.paths.tokens_file.write_text('{"tokens": []}')  # as long as it knows no token of host a
@@ -207,3 +206,72 @@ async def test_a_host_comes_back(pair: Pair, monkeypatch: pytest.MonkeyPatch) ->
     await a.join(a.other("b").settings)  # as a reload does
     await a.sees("b")
     assert (await a.v1("GET", "accounts/bob"))[0] == 200
+
+
+@pytest.mark.parametrize("named", [True, False])
+async def test_a_certificate_of_a_host_takes_the_place_of_a_token(tmp_path: Path, named: bool) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        await b.start("bob")
+        shown, key = self_signed(tmp_path, "a" if named else "c", called="shown")
+        await b.join(b.describe(a), client_ca=str(shown))
+        described = replace(a.describe(b), token="", certificate=str(shown), key=str(key))
+        await a.join(described)
+        if not named:  # signed by the right authority, for another name
+            host = await a.sees("b", HostState.REFUSED)
+            assert "token" in str(host.why)
+            return
+        await a.finds("bob", "b")
+        assert (await a.v1("GET", "accounts/bob"))[0] == 200
+        b.process("bob").events.set()
+        async with a.http.get("/openwx/check_event?client=bob") as answer:  # a long poll is checked again at its end
+            assert answer.status == 200
+
+
+async def test_a_host_that_answers_late_delays_no_list(tmp_path: Path) -> None:
+    """It says that it is well, and nothing else in time."""
+    release = asyncio.Event()
+
+    async def greet(_: web.Request) -> web.Response:
+        return web.json_response({"name": "b", "version": "9.0.0", "agents": []})
+
+    async def late(_: web.Request) -> web.Response:
+        await release.wait()
+        return web.json_response({"name": "bob"})
+
+    async with hosts_of(tmp_path, "a") as [a]:
+        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "bob", "instance": "bob", "desired": "started"}]}}')
+        await a.start("alice")
+        slow = web.Application()
+        slow.router.add_get("/v1/fleet/self", greet)
+        slow.router.add_route("*", "/{path:.*}", late)
+        async with instead(a, slow):
+            await until(lambda: a.other("b").is_up)
+            call = asyncio.create_task(a.v1("GET", "accounts/bob"))
+            assert set(await a.listed()) == {"alice", "bob"}
+            answer = await a.get("check_client")
+            assert [obj(state)["account"] for state in items(answer["client"])] == ["alice"]
+            assert answer["unreadable"] == ["bob"]
+            assert not call.done()  # it has the time of any call
+            release.set()
+            assert await call == (200, {"name": "bob"})
+
+
+@pytest.mark.parametrize("status", [301, 401, 407])
+async def test_a_host_that_was_taken_over_cannot_act_on_callers(tmp_path: Path, status: int) -> None:
+    async def greet(_: web.Request) -> web.Response:
+        return web.json_response({"name": "b", "version": "9.0.0", "agents": []})
+
+    async def hostile(_: web.Request) -> web.Response:
+        return web.Response(status=status, headers={"Location": "https://evil.example/", "WWW-Authenticate": "Basic"})
+
+    async with hosts_of(tmp_path, "a") as [a]:
+        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "bob", "instance": "bob"}]}}')
+        evil = web.Application()
+        evil.router.add_get("/v1/fleet/self", greet)
+        evil.router.add_route("*", "/{path:.*}", hostile)
+        async with instead(a, evil):
+            await until(lambda: a.other("b").is_up)
+            for path in ("/v1/accounts/bob", "/openwx/get_friend_info?client=bob"):
+                async with a.http.get(path, allow_redirects=False) as answer:
+                    assert answer.status == 502
+                    assert not {"Location", "WWW-Authenticate"} & set(answer.headers)

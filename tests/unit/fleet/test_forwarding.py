@@ -5,8 +5,10 @@ import json
 
 import aiohttp
 import pytest
+from aiohttp import web
 
 from tests.patience import PATIENCE
+from tests.unit.controller.test_stream import say
 from tests.unit.fleet.hosts import FleetHost
 from wxcontroller.core.access import CALLER_HEADER, Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
@@ -149,3 +151,42 @@ async def test_a_revoked_token_of_a_host_ends_forwarding(pair: Pair, call: str) 
     async with a.http.get(call) as answer:
         assert answer.status in (403, 502)
         assert "wxc_" not in await answer.text()
+
+
+async def test_pictures_ranges_and_streams_of_one_account(pair: Pair) -> None:
+    a, b = pair
+    process = await b.start("bob")
+    process.show_qrcode()
+    await a.finds("bob", "b")
+    async with a.http.get("/openwx/get_qrcode?client=bob") as answer:
+        assert (answer.content_type, await answer.read()) == ("image/jpg", b"\xff\xd8jpeg")
+    async with a.http.get("/v1/accounts/bob/qr") as answer:
+        assert answer.status == 200
+
+    async def part(request: web.Request) -> web.Response:
+        headers = {"Content-Range": "bytes 0-3/9", "Set-Cookie": "x=y", "Access-Control-Allow-Origin": "*"}
+        assert request.headers["Range"] == "bytes=0-3"
+        return web.Response(status=206, body=b"part", headers=headers)
+
+    process.serve = part
+    async with a.http.get("/v1/accounts/bob/media/x.jpg", headers={"Range": "bytes=0-3"}) as answer:
+        assert (answer.status, await answer.read()) == (206, b"part")
+        assert answer.headers["Content-Range"] == "bytes 0-3/9"
+        assert "Set-Cookie" not in answer.headers
+        assert "Access-Control-Allow-Origin" not in answer.headers
+    async with a.http.get("/v1/accounts/bob/events", headers={"Accept": "text/event-stream"}) as answer:
+        assert answer.content_type == "text/event-stream"
+        say(process, "live")
+        async with asyncio.timeout(PATIENCE):
+            while b"live" not in await answer.content.readline():
+                pass
+
+
+async def test_a_login_link_leads_to_the_host_of_its_account(pair: Pair) -> None:
+    a, b = pair
+    process = await b.start("bob")
+    process.show_qrcode()
+    await a.finds("bob", "b")
+    status, link = await a.v1("POST", "accounts/bob/login-links")
+    assert status == 201, link
+    assert str(link["url"]).startswith(f"{b.tls_url}/page/login#")

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import signal
 from pathlib import Path
 
 import aiohttp
@@ -9,7 +10,7 @@ import pytest
 
 from tests.certificates import self_signed
 from tests.patience import PATIENCE
-from tests.unit.controller.processes import Host
+from tests.unit.controller.processes import REPOSITORY, Host, started
 from wxcontroller.core.access import CALLER_HEADER
 
 _PROFILE = {"PYTHONPROFILEIMPORTTIME": "1"}  # lists every module that is imported
@@ -41,3 +42,37 @@ async def test_a_controller_loads_other_hosts_only_where_there_are_any(tmp_path:
     assert {"wxcontroller.controller.hosts", "wxcontroller.fleet.host"} <= loaded or not fleet
     joining = ("wxcontroller.fleet", "wxcontroller.controller.host")
     assert fleet or not [name for name in loaded if name.startswith(joining)]
+
+
+async def test_a_reload_takes_over_other_hosts_and_bad_ones_change_nothing(tmp_path: Path) -> None:
+    host = Host(tmp_path)
+    certificate, _ = self_signed(tmp_path, "b")
+    token = tmp_path / "token"
+    token.write_text("wxc_12345678_" + "0" * 64)
+    described = f'url = "https://127.0.0.2:9"\ntoken = "{token}"\nca_file = "{certificate}"'
+    async with started(host) as process, aiohttp.ClientSession() as http:
+
+        async def reloaded(settings: str) -> tuple[object, object]:
+            host.settings(settings)
+            process.send_signal(signal.SIGHUP)
+            await host.notifications.wait("READY=1")
+            url = f"http://127.0.0.1:{host.address[1]}/v1"
+            async with http.get(f"{url}/fleet") as answer:
+                name = (await answer.json())["name"]
+            async with http.get(f"{url}/health") as answer:
+                return name, (await answer.json())["settings"]["error"]
+
+        assert await reloaded(f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{described}') == ("a", None)
+        token.unlink()
+        name, error = await reloaded(f'[fleet]\nname = "c"\n[fleet.hosts.b]\n{described}')
+        assert (name, "fleet.hosts.b.token" in str(error)) == ("a", True)
+        assert await reloaded("") == (None, None)
+    host.close()
+    host.settings(f'[fleet]\nname = "c"\n[fleet.hosts.b]\n{described}')
+    checked = await asyncio.create_subprocess_exec(
+        *("/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(tmp_path), "--check-config"),
+        cwd=REPOSITORY,
+        stderr=asyncio.subprocess.PIPE,
+    )
+    _, said = await checked.communicate()
+    assert (checked.returncode, b"fleet.hosts.b.token" in said) == (78, True)

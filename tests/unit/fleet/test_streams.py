@@ -16,7 +16,6 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.states import LoginState
-from wxcontroller.fleet import host as host_module
 
 Pair = tuple[FleetHost, FleetHost]
 
@@ -25,7 +24,6 @@ Pair = tuple[FleetHost, FleetHost]
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(account_events, "HEARTBEAT_SECONDS", 0.2)
     monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(host_module, "GREETING_PAUSE", 0.1)
     monkeypatch.setattr(hosts_module, "Backoff", lambda *_: Backoff(0.1, 0.1))
     yield
 

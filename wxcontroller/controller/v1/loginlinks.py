@@ -25,7 +25,7 @@ _STATES = ("starting", "scan", "confirm", "digits", "done", "stopped")
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /v1/accounts/{name}/login-links: ``url`` is relative to the dashboard's address, and told only here."""
+    """POST /v1/accounts/{name}/login-links: ``url`` is told only here, relative to the dashboard's address."""
     shared, who = context(request), caller(request)
     view = await shared.accounts.require(request.match_info["name"])
     name = view.account.name
@@ -45,7 +45,9 @@ async def create(request: web.Request) -> web.Response:
             account=name.name,
         )
     link, secret = shared.login_links.create(view, kept, who)
-    return json_response({**link.as_json(), "url": _PAGE + secret}, 201)
+    # The dashboard of the host that forwards this has no such link.
+    origin = f"{shared.settings.public_url or f'https://{request.host}'}/" if who.hop else ""
+    return json_response({**link.as_json(), "url": f"{origin}{_PAGE}{secret}"}, 201)
 
 
 async def all_links(request: web.Request) -> web.Response:

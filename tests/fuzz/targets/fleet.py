@@ -1,0 +1,95 @@
+"""What other hosts of the fleet send, and what anybody sends in their name."""
+
+import asyncio
+import json
+import ssl
+
+from tests.fuzz.target import NotJson, Target, json_of
+from wxcontroller.controller.hostrows import HostRows
+from wxcontroller.core.access import Scope
+from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
+from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.paths import Paths
+from wxcontroller.fleet.connection import HostCredentials
+from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
+from wxcontroller.fleet.host import HostState, OtherHost, _agents, _parsed
+from wxcontroller.fleet.hosts import Hosts
+
+CALLER = "whoever reaches a port"
+HOST = "another host"
+_LOOP = asyncio.new_event_loop()
+_TLS = ssl.create_default_context()
+
+
+def _header(data: bytes) -> None:
+    found = read_caller(data.decode("utf-8", "surrogateescape"))
+    assert found.scope is not Scope.NOTIFY
+    assert read_caller(str(found)) == found
+
+
+def _rows(data: bytes) -> None:
+    try:
+        event = obj(_LOOP.run_until_complete(_parsed(data)))
+    except ValueError:
+        raise NotJson from None
+    hosts = Hosts(FleetSettings("a"), Paths().fleet_state)
+    host = OtherHost(_DESCRIBED, HostCredentials(_TLS, ""), "a")
+    hosts.by_name["b"] = host
+    host._take(event)
+    for state in (HostState.UP, HostState.UNREACHABLE):
+        host.state = state
+        for instance, row in HostRows(hosts).current(()).items():
+            shown = json.loads(row.body)
+            assert (row.instance, shown["instance"], shown["host"]) == (instance, instance, "b")
+
+
+def _greeting(data: bytes) -> None:
+    for each in _agents(obj(json_of(data)).get("agents")):
+        assert len(each.id + each.sha256) == 72
+
+
+_DESCRIBED = HostSettings("b", "https://b")
+TARGETS = (
+    Target(
+        "callers of forwarded calls",
+        CALLER,
+        _header,
+        tuple(
+            str(each).encode()
+            for each in (
+                HopCaller("a", Scope.READ, None, "token x (0badcafe)"),
+                HopCaller("a", None, frozenset(), "somebody", "https://wx.example/for/alice"),
+                HopCaller("a", Scope.SEND, frozenset({"alice", "x-aaaaaaaaaaaaaaa"}), "token y"),
+            )
+        ),
+        ("wxcontroller.fleet.hop",),
+        (BadCaller,),
+        tokens=(b'"scope":', b'"accounts":', b"null", b'"admin"'),
+        weight=2,
+        longest=1 << 14,
+    ),
+    Target(
+        "rows of another host",
+        HOST,
+        _rows,
+        (
+            b'{"accounts":[{"name":"bob","instance":"bob","condition":"running","issues":[]}],"gone":[],"all":true}',
+            b'{"accounts":[{"name":"bob","instance":"bob","desired":"started"}],"gone":["eve"]}',
+        ),
+        ("wxcontroller.fleet.host",),
+        (NotJson,),
+        tokens=(b'"name":', b'"instance":', b'"issues":', b'"gone":'),
+        weight=2,
+        longest=1 << 14,
+    ),
+    Target(
+        "greetings of another host",
+        HOST,
+        _greeting,
+        (json.dumps({"agents": [{"id": "0badcafe", "sha256": "a" * 64, "instance": "bob"}]}).encode(),),
+        ("wxcontroller.fleet.host",),
+        (NotJson,),
+        weight=1,
+        longest=1 << 14,
+    ),
+)
