@@ -22,7 +22,7 @@ LAYERS: dict[str, set[str]] = {
     "fleet": {"core"},
     "alert": {"core"},
     "sandbox": {"core"},
-    "cli": {"core", "openwx"},
+    "cli": {"core", "openwx", "fleet"},
 }
 # Distributions are called otherwise than what one imports.
 IMPORTED_AS = {"systemd-python": "systemd"}

@@ -26,6 +26,7 @@ THRESHOLDS = {
     "wxclient-purge@.service": 25,
     "wxclient-journal@.service": 12,
     "wxcontroller-alert@.service": 15,
+    "wxcontroller-receive@.service": 22,
     "wxcontroller-sandbox.service": 20,
 }
 SANDBOXED = (

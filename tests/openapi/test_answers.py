@@ -417,6 +417,44 @@ async def test_a_fleet(caller: Caller) -> None:
         TokenFile(made.paths.tokens_file).revoke("b")
 
 
+async def test_an_account_leaves_and_comes(caller: Caller) -> None:
+    path, move = "/v1/departures/{account}", {"id": "5f2c"}
+    added: JsonObject = {"name": "eve", "epoch": 2, "arrived": "1"}
+    assert (await caller.call("POST", "/v1/accounts", body=added))[0] == 201
+    for body, status in (({"to": "host-b"}, 400), ({"to": "host-b", "id": "5f2c"}, 200)):
+        given: JsonValue = json.loads(json.dumps(body))
+        assert (await caller.call("PUT", path, body=given, account="eve"))[0] == status
+    assert (await caller.call("POST", "/v1/accounts/{name}/start", name="eve"))[0] == 409
+    assert (await caller.call("GET", "/v1/arrivals/{account}", account="eve"))[0] == 200
+    assert (await caller.call("DELETE", path, {"id": "other"}, account="eve"))[0] == 409
+    assert (await caller.call("DELETE", path, move, account="eve"))[0] == 200
+    assert (await caller.call("POST", path, move, account="eve"))[0] == 409
+    sent: JsonObject = {"to": "host-b", "id": "5f2c", "sent": True}
+    assert (await caller.call("PUT", path, body=sent, account="eve"))[0] == 200
+    assert (await caller.call("POST", path, move, account="eve"))[0] == 200
+    assert (await caller.call("GET", "/v1/arrivals/{account}", account="eve"))[0] == 200
+    assert (await caller.call("PUT", "/v1/arrivals/{account}", body=b"sealed", account="eve"))[0] == 409
+    answering = b'{"name": "alice"}\n'
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.write(answering)
+        writer.close()
+
+    socket = caller.made.accounts.paths.receive_socket
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    async with await asyncio.start_unix_server(serve, socket):
+        assert (await caller.call("PUT", "/v1/arrivals/{account}", body=b"sealed", account="alice"))[0] == 201
+    assert (await caller.call("POST", "/v1/arrivals/{account}", move, account="alice"))[0] == 409
+    given = json.loads(json.dumps({"name": "eve", "epoch": 9, "arrived": "5f2c"}))
+    assert (await caller.call("POST", "/v1/accounts", body=given))[0] == 201
+    assert (await caller.call("DELETE", "/v1/arrivals/{account}", move, account="eve"))[0] == 200
+    assert (await caller.call("POST", "/v1/accounts", body=given))[0] == 201
+    assert (await caller.call("POST", "/v1/arrivals/{account}", move, account="eve"))[0] == 200
+    assert (await caller.call("DELETE", "/v1/arrivals/{account}", move, account="eve"))[0] == 409
+    assert (await caller.call("DELETE", "/v1/accounts/{name}", name="eve"))[0] == 200
+
+
 async def test_accounts_are_added_changed_and_logged_out(caller: Caller) -> None:
     assert (await caller.call("GET", "/v1/health/units"))[0] == 200
     assert (await caller.call("GET", "/v1/tokens"))[0] == 200

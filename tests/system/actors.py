@@ -37,13 +37,18 @@ def until(condition: Callable[[], Json], what: str = "it", seconds: float = PATI
 
 @dataclass
 class Caller:
-    """Somebody with curl: calls the controller on port 2000 of the host."""
+    """Somebody with curl: calls the controller on port 2000 of the host, with a ``token`` where one is needed."""
 
     host: Host
+    token: str = ""
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"Authorization": f"Bearer {self.token}"} if self.token else {}
 
     def get(self, path: str, /, **parameters: str) -> tuple[int, dict[str, str], bytes]:
         query = "?" + urlencode(parameters) if parameters else ""
-        return self.host.http("GET", f"{CONTROLLER}{path}{query}", timeout=90)
+        return self.host.http("GET", f"{CONTROLLER}{path}{query}", headers=self.headers, timeout=90)
 
     def openwx(self, call: str, /, **parameters: str) -> Json:
         """GET a call of the contract; the answer must be 200 and JSON."""
@@ -53,7 +58,7 @@ class Caller:
 
     def v1(self, method: str, path: str, body: Json = None) -> tuple[int, Json]:
         content = json.dumps(body).encode() if body is not None else None
-        headers = {"Content-Type": "application/json"} if content else {}
+        headers = {**self.headers, **({"Content-Type": "application/json"} if content else {})}
         status, _, answer = self.host.http(
             method, f"{CONTROLLER}/v1{path}", body=content, headers=headers, timeout=90
         )
@@ -158,6 +163,7 @@ class Webhook:
     reply: Callable[[Json], Json] = lambda _: None
     locations: list[str] = field(default_factory=list)
     beats: list[str] = field(default_factory=list)
+    epochs: dict[str, str] = field(default_factory=dict)  # of the reports, by delivery
     reports: list[Json] = field(default_factory=list)
     times: list[float] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
@@ -179,6 +185,7 @@ class Webhook:
                 status = hook.answer(report)
                 if status < 300:
                     report["_delivery"] = self.headers["X-Wx-Delivery"]
+                    hook.epochs[report["_delivery"]] = self.headers["X-Wx-Epoch"]
                     report["_client"] = parse_qs(urlsplit(self.path).query).get("client", [""])[0]
                     with hook._news:
                         hook.reports.append(report)

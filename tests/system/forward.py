@@ -27,17 +27,28 @@ def forwarded(host: Host, port: int) -> Iterator[int]:
 
 
 @contextlib.contextmanager
+def passing_on(listener: socket.socket, host: Host, port: int) -> Iterator[None]:
+    """Pass connections to a listener, wherever it listens, on to a port inside the host."""
+    with _serving(host, [(listener, port)]):
+        yield
+
+
+@contextlib.contextmanager
 def _listening(host: Host, ports: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
-    listeners = []
-    for here, inside in ports:
-        listener = socket.create_server(("127.0.0.1", here), reuse_port=False)
+    listeners = [(socket.create_server(("127.0.0.1", here), reuse_port=False), inside) for here, inside in ports]
+    with _serving(host, listeners):
+        yield [listener.getsockname()[1] for listener, _ in listeners]
+
+
+@contextlib.contextmanager
+def _serving(host: Host, listeners: list[tuple[socket.socket, int]]) -> Iterator[None]:
+    for listener, _ in listeners:
         listener.setblocking(False)
-        listeners.append((listener, inside))
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run, args=(loop, host, listeners), daemon=True)
     thread.start()
     try:
-        yield [listener.getsockname()[1] for listener, _ in listeners]
+        yield
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join(timeout=5)

@@ -1,12 +1,12 @@
 """The controller's HTTP API, as wxctl uses it. Every method raises WxError with what to do about it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from http.client import HTTPResponse
 from urllib.parse import quote, urlencode
 
 from wxcontroller.cli.account import AccountView, account_view
-from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, form_body, json_body
+from wxcontroller.cli.connection import ANSWER, Connection, Far, RequestBody, form_body, json_body
 from wxcontroller.cli.credential import Finder
 from wxcontroller.cli.errors import Unanswered
 from wxcontroller.core.commands import command
@@ -25,9 +25,11 @@ _SILENCE = 45.0  # of a stream, which has a heartbeat every 15 s
 class Api:
     """One controller, by the URL of its root."""
 
-    def __init__(self, url: str, finder: Finder | None = None, insecure: bool = False) -> None:
+    def __init__(
+        self, url: str, finder: Finder | None = None, insecure: bool = False, far: Far | None = None
+    ) -> None:
         """Raises BadUsage, see Connection."""
-        self._line = Connection(url, finder, insecure)
+        self._line = Connection(url, finder, insecure, far)
 
     @property
     def shown(self) -> str:
@@ -90,9 +92,11 @@ class Api:
     def account(self, name: AccountName, wait: float = ANSWER) -> AccountView:
         return account_view(self._line.call("GET", _path(name), about=name, wait=wait))
 
-    def add(self, name: AccountName, options: Mapping[str, str], epoch: int = 1) -> AccountView:
+    def add(self, name: AccountName, options: Mapping[str, str], epoch: int = 1, arrived: str = "") -> AccountView:
         """Register an account without starting it. Raises AccountExists."""
-        body: JsonObject = {"name": name.name, "options": dict(options), "epoch": epoch}
+        body: JsonObject = {"name": name.name, "options": dict(options)}
+        if epoch > 1:
+            body |= {"epoch": epoch, "arrived": arrived}
         return account_view(self._line.call("POST", "/v1/accounts", json_body(body), about=name))
 
     def options(self, name: AccountName) -> JsonObject:
@@ -127,6 +131,42 @@ class Api:
 
     def remove(self, name: AccountName) -> JsonObject:
         return obj(self._line.call("DELETE", _path(name), about=name, wait=_PATIENCE))
+
+    def leave(self, name: AccountName, to: str, move: str, sent: bool) -> JsonObject:
+        """Mark an account as being moved to another host, and stop it."""
+        body: JsonObject = {"to": to, "id": move, "sent": sent}
+        path = f"/v1/departures/{quote(name.name, safe='')}"
+        return obj(self._line.call("PUT", path, json_body(body), about=name, wait=_PATIENCE))
+
+    def stay(self, name: AccountName, move: str) -> JsonObject:
+        """Undo that; the account runs again if it did before."""
+        return self._of_move("DELETE", "departures", name, move)
+
+    def has_left(self, name: AccountName, move: str) -> JsonObject:
+        """Remove an account that is on the other host now."""
+        return self._of_move("POST", "departures", name, move)
+
+    def arrival(self, name: AccountName) -> JsonObject:
+        """Return whether an account can be moved there, and whether it has been."""
+        return obj(self._line.call("GET", f"/v1/arrivals/{quote(name.name, safe='')}", about=name))
+
+    def arrive(self, name: AccountName, content: Callable[[], Iterable[bytes]]) -> JsonObject:
+        """Send an account there, sealed."""
+        body = RequestBody("application/octet-stream", -1, content)
+        path = f"/v1/arrivals/{quote(name.name, safe='')}"
+        return obj(self._line.call("PUT", path, body, about=name, wait=_PATIENCE))
+
+    def start_arrived(self, name: AccountName, move: str) -> JsonObject:
+        """Start an account that a move has brought there; returns when its unit is up."""
+        return self._of_move("POST", "arrivals", name, move)
+
+    def send_back(self, name: AccountName, move: str) -> JsonObject:
+        """Remove it there again, if it was never started."""
+        return self._of_move("DELETE", "arrivals", name, move)
+
+    def _of_move(self, method: str, of: str, name: AccountName, move: str) -> JsonObject:
+        path = f"/v1/{of}/{quote(name.name, safe='')}?{urlencode({'id': move})}"
+        return obj(self._line.call(method, path, about=name, wait=_PATIENCE))
 
     def all_deliveries(self) -> JsonValue:
         """Return how many reports of each account wait and are dead."""

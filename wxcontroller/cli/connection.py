@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from dataclasses import field as field_of
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from ipaddress import ip_address
 from types import MappingProxyType
@@ -46,11 +47,19 @@ _HOW = N_(
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
-    """What is sent with a request: its type, its length, and a way to get it, again if need be."""
+    """What is sent with a request: its type, its length (-1: unknown), and a way to get it, again if need be."""
 
     kind: str
     length: int
     pieces: Callable[[], Iterable[bytes]]
+
+
+@dataclass(frozen=True, slots=True)
+class Far:
+    """How another host of the fleet is reached: its certificate's authority, and the headers that open it."""
+
+    tls: ssl.SSLContext
+    headers: Mapping[str, str] = field_of(repr=False)
 
 
 def json_body(value: JsonValue) -> RequestBody:
@@ -69,7 +78,9 @@ _SEE_UNIT = Text("see: systemctl status wxcontroller")
 class Connection:
     """One controller, by the URL of its root. Every method raises WxError with what to do about it."""
 
-    def __init__(self, url: str, finder: Finder | None = None, insecure: bool = False) -> None:
+    def __init__(
+        self, url: str, finder: Finder | None = None, insecure: bool = False, far: Far | None = None
+    ) -> None:
         """Raises BadUsage for a URL that is none, or one to which a secret would go where others can read it."""
         wrong = BadUsage(
             N_("--url (or WXCTL_URL) is not a controller's URL"), N_("give one like http://127.0.0.1:2000")
@@ -90,8 +101,10 @@ class Connection:
         self.shown = redacted(url)
         self._finder = finder or Finder()
         self._address = (self._host, self._port or (443 if self._secure else 80))
-        self._token = self._finder.token(*self._address)
-        self.is_roots = bool(self._finder.roots(*self._address))
+        self._tls = far.tls if far else None
+        self._headers |= far.headers if far else {}
+        self._token = "" if far else self._finder.token(*self._address)
+        self.is_roots = far is None and bool(self._finder.roots(*self._address))
         self.port = self._address[1]
         self.is_local = is_loopback(self._host)
         exposed = not (self._secure or self.is_local or insecure)
@@ -205,11 +218,11 @@ class Connection:
     def _request(
         self, method: str, path: str, body: RequestBody | None, more: Mapping[str, str], wait: float
     ) -> Iterator[HTTPResponse]:
-        kind = HTTPSConnection if self._secure else HTTPConnection
-        connection, connected = kind(self._host, self._port, timeout=_CONNECT), False
+        connection, connected = self._connection(), False
         headers = {**self._headers, **self._authority(), **more}
         if body is not None:
-            headers |= {"Content-Type": body.kind, "Content-Length": str(body.length)}
+            headers |= {"Content-Type": body.kind}
+            headers |= {"Content-Length": str(body.length)} if body.length >= 0 else {}
         try:
             connection.connect()
             connected = True
@@ -234,6 +247,11 @@ class Connection:
             raise self._unreachable(problem) from None
         finally:
             connection.close()
+
+    def _connection(self) -> HTTPConnection:
+        if self._secure:
+            return HTTPSConnection(self._host, self._port, timeout=_CONNECT, context=self._tls)
+        return HTTPConnection(self._host, self._port, timeout=_CONNECT)
 
     def _await_answer(self, answering: socket.socket, wait: float) -> None:
         """Wait for the answer to begin. Raises TimeoutError, and ControllerUnreachable when it cannot come.

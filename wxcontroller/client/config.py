@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.core.account import NAME, POLL_API, PORT, POST_API, epoch_in, with_client
+from wxcontroller.core.account import LEAVING, NAME, POLL_API, PORT, POST_API, epoch_in, with_client
 from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings, reason_of
+from wxcontroller.core.leaving import leaving_from
 from wxcontroller.core.limits import DEFAULTS, Limits, limits_in, removed_in, variable_of, without_effect
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, parse_name
@@ -61,7 +62,8 @@ class ClientConfig:
 def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> ClientConfig:
     """Read the environment of ``wxclient@INSTANCE.service`` (openwx-api 1.5).
 
-    A removed limit is logged. Raises BadSettings naming the account, the variable and the remedy.
+    A removed limit is logged. Raises BadSettings naming the account, the variable and the remedy, also for an account
+    that is being moved to another host.
     """
     remedy = _REMEDY.replace("INSTANCE", instance)
     name = parse_name(environ.get(NAME, instance))
@@ -84,11 +86,14 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             port2=f"{port!r}",
         )
     try:
-        epoch = epoch_in(environ)
+        epoch, leaving = epoch_in(environ), leaving_from(environ.get(LEAVING, ""))
     except ValueError as problem:
         raise BadSettings(
             N_("account {account}: {problem}"), remedy, account=str(name), problem=reason_of(problem)
         ) from None
+    if leaving is not None:  # also where nobody but systemd was asked to start it
+        refused = leaving.refused(name.name)
+        raise BadSettings(refused.text, refused.remedy_text)
     given: dict[str, str] = {}
     for option in OPTIONS.values():
         value = environ.get(option.variable)

@@ -10,7 +10,7 @@ import math
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Collection, Coroutine, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from wxcontroller.controller import statefiles
@@ -22,8 +22,9 @@ from wxcontroller.controller.view import View
 from wxcontroller.controller.views import Views
 from wxcontroller.core.account import Account
 from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError, reason_of
+from wxcontroller.core.errors import AccountMoved, UnitFailed, UnknownAccount, WxError, reason_of
 from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.leaving import Leaving
 from wxcontroller.core.loginbook import LoginBook
 from wxcontroller.core.materialise import Materialiser, stay_on_route
 from wxcontroller.core.messages import N_, NOTHING, Text
@@ -47,6 +48,14 @@ class TooManyAccounts(WxError):
     """max_clients accounts run already."""
 
     code = "max-clients"
+    status = 409
+    exit_code = 5
+
+
+class UnknownMove(WxError):
+    """An account that is not on its way to another host, or on another move."""
+
+    code = "no-such-move"
     status = 409
     exit_code = 5
 
@@ -225,11 +234,16 @@ class Accounts:
         return await self._uncancelled(self._start(name, options, parameters, keep))
 
     async def add(
-        self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], epoch: int = 1
+        self,
+        name: AccountName,
+        options: Mapping[str, str],
+        parameters: Mapping[str, str],
+        epoch: int = 1,
+        arrived: str = "",
     ) -> View:
         """Register a new account without starting it. Raises AccountExists, and as ``start``."""
         async with self._locks.held(name.instance):
-            await asyncio.to_thread(self._materialiser.add, name, options, parameters, epoch)
+            await asyncio.to_thread(self._materialiser.add, name, options, parameters, epoch, arrived)
             self.registry.forget(name.instance)
         return await self.require(name.name)
 
@@ -269,12 +283,33 @@ class Accounts:
         """Stop an account, delete its private state and forget it. Returns what it was. Raises as ``stop``."""
         return await self._uncancelled(self._remove(self.registry.name_of(given)))
 
+    async def leave(self, given: str, leaving: Leaving) -> View:
+        """Mark an account as being moved away, and stop it; returns when it has no process any more.
+
+        The mark of the same move is only brought up to date. Raises AccountMoving for another one, and as ``stop``.
+        """
+        return await self._uncancelled(self._leave(self.registry.name_of(given), leaving))
+
+    async def stay(self, given: str, move: str) -> View:
+        """Undo ``leave``; the account runs again if it was to. Raises UnknownMove, and as ``start_again``."""
+        name = self.registry.name_of(given)
+        async with self._locks.held(name.instance):
+            self._on_the_move(name, move)
+            await asyncio.to_thread(self._materialiser.leave, name.instance, None)
+            self.registry.forget(name.instance)
+        await self.start_again(name.instance)
+        return await self.require(name.name)
+
+    async def has_left(self, given: str, move: str) -> View:
+        """Remove an account that runs on the other host now, and note that it is there. Raises as ``remove``."""
+        return await self._uncancelled(self._remove(self.registry.name_of(given), move))
+
     async def _start(
         self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool
     ) -> Started:
         async with self._locks.held(name.instance):
             unit = await record(self.units, name.instance, 0)
-            known = self._fresh(name.instance)
+            known = self._staying(name)
             parked = known is not None and self._view(known, unit).login is LoginState.PARKED
             if known is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
                 if "driver" in options:
@@ -312,7 +347,7 @@ class Accounts:
     async def _restart(self, name: AccountName) -> View:
         async with self._locks.held(name.instance):
             unit = await record(self.units, name.instance, 0)
-            if self._fresh(name.instance) is None:
+            if self._staying(name) is None:
                 raise _unknown(name.name)
             async with self._a_place(name.instance):
                 await self._written(name, {}, {}, keep=True)
@@ -364,8 +399,69 @@ class Accounts:
         account = self._fresh(name.instance) or account
         return Stopped(before, self._view(account, await record(self.units, name.instance)), _joined(notes))
 
-    async def _remove(self, name: AccountName) -> View:
+    def arrived(self, given: str, move: str) -> Account:
+        """Return an account that a move has brought here. Raises UnknownAccount and UnknownMove."""
+        account = self.account(given)
+        if not move or account.arrived != move:
+            raise UnknownMove(
+                N_("account {account} was not brought by this move"),
+                N_("see: wxctl status {account}"),
+                account=account.name.name,
+            )
+        return account
+
+    async def send_back(self, given: str, move: str) -> View:
+        """Remove what a move has brought, unless it was started. Raises AccountMoved then, and as ``remove``."""
+        account = self.arrived(given, move)
+        if account.desired is not Desired.STOPPED:
+            raise AccountMoved(
+                N_("account {account} has been started on this host"),
+                N_("move it back: wxctl move"),
+                account=account.name.name,
+            )
+        return await self.remove(given)
+
+    async def _leave(self, name: AccountName, leaving: Leaving) -> View:
         async with self._held_to_stop(name.instance):
+            known = self._fresh(name.instance)
+            if known is None:
+                raise _unknown(name.name)
+            if (earlier := known.leaving) is not None and earlier.id != leaving.id:
+                raise earlier.refused(name.name)
+            ran = earlier.ran if earlier is not None else known.desired is Desired.STARTED
+            sent = leaving.sent or (earlier is not None and earlier.sent)
+            await asyncio.to_thread(self._materialiser.leave, name.instance, replace(leaving, ran=ran, sent=sent))
+            stopped = await self._stop_held(name)
+            if stopped.after.unit.state.has_process:
+                raise UnitFailed(
+                    N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=stopped.after.unit.words
+                )
+            return stopped.after
+
+    def _on_the_move(self, name: AccountName, move: str) -> Account:
+        """Return an account that this move is taking away. Raises UnknownAccount or UnknownMove."""
+        known = self._fresh(name.instance)
+        if known is None:
+            raise _unknown(name.name)
+        if known.leaving is None or known.leaving.id != move:
+            raise UnknownMove(
+                N_("account {account} is not on this move"), N_("see: wxctl status {account}"), account=name.name
+            )
+        return known
+
+    def _staying(self, name: AccountName) -> Account | None:
+        """Return a registered account that may run here, None for an unknown one. Raises AccountMoving."""
+        known = self._fresh(name.instance)
+        if known is not None and known.leaving is not None:
+            raise known.leaving.refused(name.name)
+        return known
+
+    async def _remove(self, name: AccountName, move: str = "") -> View:
+        async with self._held_to_stop(name.instance):
+            if move:
+                await asyncio.to_thread(self._materialiser.has_left, self._on_the_move(name, move), int(time.time()))
+            else:
+                self._staying(name)
             stopped = await self._stop_held(name)
             await self.units.purge(name.instance, self.settings.stop_timeout)
             await asyncio.to_thread(self._materialiser.remove, name.instance)

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from wxcontroller.controller.account_port.client import NotAnswering, NotRunning
-from wxcontroller.controller.accounts import TooManyAccounts
+from wxcontroller.controller.accounts import TooManyAccounts, UnknownMove
 from wxcontroller.controller.ilink import answers
 from wxcontroller.controller.ilink.pairings import NoPairing, TooManyPairings
 from wxcontroller.core.access import loggable
 from wxcontroller.core.errors import (
     AccountExists,
+    AccountMoved,
+    AccountMoving,
     BadEnvironmentFile,
     BadName,
     BadOption,
@@ -21,6 +23,7 @@ from wxcontroller.core.errors import (
     HostFailure,
     NoPort,
     OtherRoute,
+    StaleEpoch,
     TemplateError,
     UnitFailed,
     UnknownAccount,
@@ -117,6 +120,20 @@ class NoJournal(WxError):
     status = 503
 
 
+class NotReceiving(WxError):
+    """No account can be moved to this host."""
+
+    code = "not-receiving"
+    status = 409
+
+
+class ArrivalRefused(WxError):
+    """An account that was sent by another host is not taken in. Its own words say why."""
+
+    code = "arrival-refused"
+    status = 409
+
+
 class NoAlerts(WxError):
     """Nobody is to be told of anything."""
 
@@ -138,6 +155,7 @@ FAILURES: tuple[type[WxError], ...] = (
     *(NotServed, NoConsumer, NoPairing, TooManyPairings),
     *(UnknownTarget, TargetExists),
     *(HostFailure, WrongHost),
+    *(AccountMoving, AccountMoved, StaleEpoch, UnknownMove, NotReceiving, ArrivalRefused),
     *(TooManyAccounts, NoPort, TemplateError, BadEnvironmentFile, UnitFailed, FileFailed),
 )
 

@@ -134,9 +134,10 @@ class OtherHosts:
         except OSError:  # whoever lists the accounts says so
             return
         found = {
-            instance: ", ".join(host.name for host in having)
+            instance: names
             for instance, having in self.hosts.all().items()
-            if instance in own
+            if instance in own and own[instance].leaving is None
+            if (names := ", ".join(host.name for host in having if not host.rows[instance].is_leaving))
         }
         for instance in found.keys() - accounts.duplicates.keys():
             log.warning("account %s also exists on other hosts: %s", own[instance].name, found[instance])

@@ -149,6 +149,7 @@ class View:
             __version__,
             self.patience,
             also_on=self.also_on,
+            leaving=self.account.leaving.to if self.account.leaving else "",
         )
         return assess(facts)
 
@@ -180,6 +181,8 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
         "unit": account.name.unit,
         "driver": account.driver,
         "epoch": account.epoch,
+        "leaving": account.leaving.as_json() if account.leaving else None,
+        "arrived": account.arrived or None,
         "desired": account.desired.value,
         "unit_state": view.unit.state.value,
         "unit_sub": view.unit.sub,

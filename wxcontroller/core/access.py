@@ -138,6 +138,16 @@ CONTROLLER: tuple[Endpoint, ...] = (
     _v1("DELETE", "accounts/{name}/login-links/{id}", Scope.CONTROL, About.NAME, "revoke one"),
     _v1("GET", "login-links", Scope.CONTROL, About.OWN, "login links that are still valid"),
     _v1("GET", "login-code", None, About.NOTHING, "the code of a login link; the link is in a header"),
+    # About this host and not about an account, which two hosts have for a moment: never forwarded.
+    _v1(
+        "PUT", "departures/{account}", Scope.ADMIN, About.MACHINE, "stop an account, and mark it as being moved away"
+    ),
+    _v1("DELETE", "departures/{account}", Scope.ADMIN, About.MACHINE, "undo that"),
+    _v1("POST", "departures/{account}", Scope.ADMIN, About.MACHINE, "remove it after its move to another host"),
+    _v1("GET", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "whether an account can be moved to this host"),
+    _v1("PUT", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "receive an account from another host"),
+    _v1("POST", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "start it after its move"),
+    _v1("DELETE", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "remove it again before its first start"),
     _v1("GET", "accounts/{name}/options", Scope.READ, About.NAME, "its options, without secrets"),
     _v1("POST", "accounts/{name}/webhook/test", Scope.CONTROL, About.NAME, "send a test event to its webhook"),
     _v1(

@@ -8,6 +8,7 @@ from urllib.parse import quote_plus, unquote_plus, urlsplit, urlunsplit
 from wxcontroller.core import egress
 from wxcontroller.core.errors import BadEnvironmentFile, WxError, reason_of
 from wxcontroller.core.jsontypes import obj, read_json, text
+from wxcontroller.core.leaving import Leaving, leaving_from
 from wxcontroller.core.limits import LIMITS, REMOVED, variable_of
 from wxcontroller.core.messages import N_, Text, in_file
 from wxcontroller.core.names import AccountName, parse_name
@@ -23,6 +24,8 @@ INSTANCE = "WXCLIENT_INSTANCE"
 DESIRED = "WXCLIENT_DESIRED"
 PARAMETERS = "WXCLIENT_PARAMETERS"
 EPOCH = "WXCLIENT_EPOCH"
+LEAVING = "WXCLIENT_LEAVING"
+ARRIVED = "WXCLIENT_ARRIVED"
 # Moves take a person's time; a number beyond this comes from a damaged file.
 LARGEST_EPOCH = (1 << 31) - 1
 # Options that the original's client reads with client=NAME merged in.
@@ -40,6 +43,7 @@ class Account:
     text by name (core.limits); from a file also removed ones, so that writing it again changes it. ``epoch`` is the
     number of times that the account has found a host, raised with each move: what two hosts hold of one account is
     told apart by it. Accounts that never moved, and all of earlier versions, are in their first and have no variable.
+    ``leaving`` marks one that is being moved away; ``arrived`` is the id of the move that brought it, "" for none.
     """
 
     name: AccountName
@@ -49,6 +53,8 @@ class Account:
     parameters: Mapping[str, str] = field(default_factory=dict)
     limits: Mapping[str, str] = field(default_factory=dict)
     epoch: int = 1
+    leaving: Leaving | None = None
+    arrived: str = ""
 
     @property
     def driver(self) -> str:
@@ -101,6 +107,10 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
     variables[DESIRED] = account.desired.value
     if account.epoch > 1:
         variables[EPOCH] = str(account.epoch)
+    if account.leaving is not None:
+        variables[LEAVING] = str(account.leaving)
+    if account.arrived:
+        variables[ARRIVED] = account.arrived
     if account.parameters:
         variables[PARAMETERS] = json.dumps(dict(account.parameters), ensure_ascii=False, sort_keys=True)
     return variables
@@ -118,6 +128,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
         name = parse_name(variables[NAME])
         port = int(variables[PORT], 10)
         epoch = epoch_in(variables)
+        leaving = leaving_from(variables.get(LEAVING, ""))
         desired = Desired(variables[DESIRED])
     except (WxError, ValueError) as problem:
         raise BadEnvironmentFile(
@@ -154,7 +165,8 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                     in_file(origin, Text("{key} is not a URL", key=merged)), N_("correct it, or start over")
                 ) from None
     limits = {name: variables[key] for name in (*LIMITS, *REMOVED) if (key := variable_of(name)) in variables}
-    return Account(name, port, desired, options, _parameters(variables.get(PARAMETERS, "")), limits, epoch)
+    parameters, arrived = _parameters(variables.get(PARAMETERS, "")), variables.get(ARRIVED, "")
+    return Account(name, port, desired, options, parameters, limits, epoch, leaving, arrived)
 
 
 def epoch_in(variables: Mapping[str, str]) -> int:

@@ -179,6 +179,28 @@ class AccountExists(WxError):
     exit_code = 8
 
 
+class AccountMoving(WxError):
+    """An account that is on its way to another host."""
+
+    code = "moving"
+    status = 409
+    exit_code = 5
+
+
+class AccountMoved(WxError):
+    """An account that has gone to another host."""
+
+    code = "moved"
+    status = 409
+    exit_code = 8
+
+
+class StaleEpoch(AccountMoved):
+    """A copy of an account from before it moved."""
+
+    code = "stale-epoch"
+
+
 class OtherRoute(WxError):
     """An account that runs is to take another route to WeChat."""
 

@@ -33,6 +33,7 @@ from wxcontroller.core.errors import (
     reason_of,
 )
 from wxcontroller.core.files import replace_file, sync
+from wxcontroller.core.leaving import Gone, Leaving, gone_from
 from wxcontroller.core.limits import shown
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
@@ -164,6 +165,7 @@ class Materialiser:
         """
         with self._locked():
             known = self._known(name.instance)
+            self._refuse_left(name, known)
             merged = {**self.settings.client, **_default_urls(self.settings)}
             echoed: dict[str, str] = {}
             if keep and known is not None:
@@ -178,13 +180,23 @@ class Materialiser:
             # A port outside today's range (the settings changed) would be refused by the slice.
             stays = known is not None and (runs or self._in_range(known.port))
             port = known.port if known is not None and stays else self._free_port(name.instance)
-            epoch = known.epoch if known is not None else 1
-            return self._write(Account(name, port, Desired.STARTED, merged, echoed, epoch=epoch))
+            account = known or Account(name, port)
+            return self._write(
+                replace(account, port=port, desired=Desired.STARTED, options=merged, parameters=echoed)
+            )
 
     def add(
-        self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], epoch: int = 1
+        self,
+        name: AccountName,
+        options: Mapping[str, str],
+        parameters: Mapping[str, str],
+        epoch: int = 1,
+        arrived: str = "",
     ) -> Account:
-        """Register a new account that is not to run yet. Raises as ``start``, and AccountExists."""
+        """Register a new account that is not to run yet. Raises as ``start``, and AccountExists.
+
+        One that was here before and has moved away may come back in a later ``epoch``, else StaleEpoch is raised.
+        """
         with self._locked():
             if self.paths.account_file(name.instance).exists():
                 raise AccountExists(
@@ -192,10 +204,14 @@ class Materialiser:
                     N_("choose another name, or change its options"),
                     account=str(name),
                 )
+            self._refuse_left(name, None, epoch)
             merged = {**self.settings.client, **_default_urls(self.settings), **options}
             self._check_targets(name, merged)
             port = self._free_port(name.instance)
-            return self._write(Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch))
+            account = Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch, arrived=arrived)
+            written = self._write(account)
+            self.paths.gone_file(name.instance).unlink(missing_ok=True)
+            return written
 
     def change(self, instance: str, set_: Mapping[str, str], unset: Collection[str], runs: bool = False) -> Account:
         """Store other options with an account; what is not named stays, what is ``unset`` gets its default again.
@@ -205,6 +221,7 @@ class Materialiser:
         """
         with self._locked():
             known = self.registry.load(instance, overrides=False)
+            self._refuse_left(known.name, known)
             # Under either name where there are two: the later one counts alone.
             other = {SAME.get(name, name) for name in (*unset, *set_)}
             kept = {key: value for key, value in known.parameters.items() if SAME.get(key, key) not in other}
@@ -232,6 +249,7 @@ class Materialiser:
                     instance=instance,
                 )
             name = parse_name(instance)
+            self._refuse_left(name, None)
             options = {**self.settings.client, **_default_urls(self.settings)}
             account = Account(name, self._free_port(instance), Desired.STARTED, options, {})
             return self._write(account)
@@ -239,8 +257,27 @@ class Materialiser:
     def desire(self, instance: str, desired: Desired) -> Account:
         """Change what is wanted of an account, and nothing else. Raises UnknownAccount or BadEnvironmentFile."""
         with self._locked():
-            account = replace(self.registry.load(instance, overrides=False), desired=desired)
-            return self._write(account)
+            known = self.registry.load(instance, overrides=False)
+            if desired is Desired.STARTED:
+                self._refuse_left(known.name, known)
+            return self._write(replace(known, desired=desired))
+
+    def leave(self, instance: str, leaving: Leaving | None) -> Account:
+        """Mark an account as being moved away, and not to run; or with None take the mark from it.
+
+        Raises UnknownAccount or BadEnvironmentFile.
+        """
+        with self._locked():
+            known = self.registry.load(instance, overrides=False)
+            ran = leaving is None and known.leaving is not None and known.leaving.ran
+            return self._write(replace(known, leaving=leaving, desired=Desired.STARTED if ran else Desired.STOPPED))
+
+    def has_left(self, account: Account, at: int) -> None:
+        """Note where an account is that is removed here because it has moved. Raises OSError."""
+        assert account.leaving is not None
+        with self._locked():
+            gone = Gone(account.name, account.leaving.to, account.epoch + 1, at)
+            gone.write(self.paths.gone_file(account.name.instance))
 
     def remove(self, instance: str) -> None:
         """Forget an account: its file goes, an unusable one kept aside too, and its port is free again."""
@@ -294,6 +331,14 @@ class Materialiser:
                 ) from None
         for option in ("post_api", "poll_api"):
             targets.check(str(name), option, options.get(option, ""))
+
+    def _refuse_left(self, name: AccountName, known: Account | None, epoch: int = 0) -> None:
+        """Raise AccountMoving for an account on its way to another host, AccountMoved for one that has gone there."""
+        if known is not None and known.leaving is not None:
+            raise known.leaving.refused(name.name)
+        file = self.paths.gone_file(name.instance)
+        if known is None and (gone := gone_from(file, name)) is not None:
+            gone.refuse(file, epoch)
 
     def _known(self, instance: str) -> Account | None:
         try:

@@ -60,6 +60,10 @@ class Paths:
         """Directory of the materialised environment files: the registry."""
         return self.root / "var/lib/wxcontroller/clients"
 
+    def gone_file(self, instance: str) -> Path:
+        """What is kept of an account that has moved to another host. Written by the controller."""
+        return self.root / "var/lib/wxcontroller/gone" / f"{_checked(instance)}.json"
+
     @property
     def client_state(self) -> Path:
         """Parent of the accounts' private state directories, as a client sees them."""
@@ -78,6 +82,11 @@ class Paths:
     def journal_socket(self) -> Path:
         """Where accounts' journals are asked for (wxclient-journal.socket)."""
         return self.root / "run/wxclient-journal.sock"
+
+    @property
+    def receive_socket(self) -> Path:
+        """Behind which root takes in accounts from other hosts (wxcontroller-receive.socket)."""
+        return self.root / "run/wxcontroller-receive.sock"
 
     @property
     def notify_targets(self) -> Path:

@@ -71,6 +71,11 @@ class HostRow:
     name: AccountName
     content: JsonObject
 
+    @property
+    def is_leaving(self) -> bool:
+        """Whether the account is being moved away from the host."""
+        return bool(self.content.get("leaving"))
+
 
 class OtherHost:
     """Another host. ``run`` keeps it up to date; ``full`` asks for rows with the accounts' activity."""

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 # Between two looks at what is to be kept on disk.
 _KEEP_PAUSE = 2.0
 # What is kept of a row.
-_KEPT = ("name", "instance", "driver", "desired", "epoch")
+_KEPT = ("name", "instance", "driver", "desired", "epoch", "leaving")
 
 
 class Hosts:
@@ -112,5 +112,8 @@ class Hosts:
             for host in self:
                 for instance in host.rows:
                     found[instance] = (*found.get(instance, ()), host)
+            for instance, having in found.items():
+                if len(having) > 1:  # one that is being moved is on the host that it is not leaving
+                    found[instance] = tuple(h for h in having if not h.rows[instance].is_leaving) or having
             self._having, self._changes = found, changes
         return self._having

@@ -41,6 +41,8 @@ _ACCOUNT: Mapping[str, str] = {
     "unit": "its unit of systemd",
     "driver": "route to WeChat",
     "epoch": "1, and one more with each move to another host",
+    "leaving": "the host to which it is being moved; null: it is not",
+    "arrived": "id of the move that brought it to this host; null: none did",
     "desired": "what somebody asked for; it outlasts reboots",
     "unit_state": "what systemd says of the unit; absent: it has not loaded it",
     "unit_sub": "what systemd says of it more closely",

@@ -1,9 +1,11 @@
-"""The verbs export and import: an account moves to another machine with all it has, in one encrypted file."""
+"""The verbs export, import and move: an account goes to another machine with all it has, encrypted."""
 
 import click
 
-from wxcontroller.cli.context import FILE, WxctlRun, global_options, name_argument
+from wxcontroller.cli.context import FILE, WxctlRun, complete_name, global_options, name_argument
+from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.core.messages import N_
 
 _PASSPHRASE = click.option(
     "--passphrase-file",
@@ -71,3 +73,39 @@ def import_(session: WxctlRun, file: str, drop_ins: bool | None, passphrase_file
     from wxcontroller.cli.transfer.importing import imported
 
     imported(session, file, passphrase_file, drop_ins)
+
+
+@click.command(
+    cls=VerbCommand,
+    short_help="Move accounts to another host of the fleet.",
+    examples=(
+        "wxctl move alice host-b",
+        "wxctl move 'shop-*' host-b",
+        "wxctl move alice --undo",
+    ),
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME... HOST", shell_complete=complete_name)
+@click.option("--undo", is_flag=True, help="Undo an interrupted move, unless the account has been started there.")
+@click.option(
+    "--leave-behind",
+    is_flag=True,
+    help="Move without drop-ins of the unit and encrypted credentials, which cannot move.",
+)
+@global_options
+@click.pass_obj
+def move(session: WxctlRun, names: tuple[str, ...], undo: bool, leave_behind: bool) -> None:
+    """Move accounts to HOST, a host in [fleet] of the settings, with options, login, events, queues and media.
+
+    Each account is stopped here, sent encrypted, started there and then removed here. Before it is stopped, HOST is
+    asked whether it has the space. An interrupted move leaves the account stopped: run the same command again to
+    finish it, or undo it. The files in /etc that move with the account are removed here. Run this as root on the
+    account's host.
+    """
+    from wxcontroller.cli.transfer.moving import moved, undone
+
+    if undo:
+        undone(session, names)
+    elif len(names) < 2:
+        raise BadUsage(N_("no host is given"), N_("use: wxctl move NAME HOST"))
+    else:
+        moved(session, names[:-1], names[-1], leave_behind)

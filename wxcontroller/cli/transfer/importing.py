@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import IO
@@ -14,7 +14,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
-from wxcontroller.cli.transfer.pack import Unpacked, secret_file, unpack
+from wxcontroller.cli.transfer.pack import Manifest, Unpacked, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
 from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
@@ -35,25 +35,10 @@ def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins
         raise BadUsage(
             N_("the account and the passphrase cannot both come from standard input"), N_("name a file for one")
         )
-    api.health()  # it has to be there
-    _take_back_what_was_left(api)
-    with _source(file) as source, _staging() as place:
-        opener = Opener(source, lambda: passphrase(passphrase_file, is_new=False))
-        try:
-            found = unpack(opener, place, lambda name: _refuse_existing(api, name))
-            opener.finish()
-        except WxError:  # some are OSErrors besides
-            raise
-        except OSError as problem:
-            raise disk_problem(str(place), problem) from None
-        unit = UnitFiles(found.manifest.name, found.drop_ins)
-        _refuse_undecided(unit, drop_ins)
-        if not drop_ins:
-            found.drop_ins = {}
-        _refuse_files(found.manifest.name, _to_put(found))
-        account = _taken_in(api, found, place)
+    with _source(file) as source:
+        account, found = take_in(api, source, lambda: passphrase(passphrase_file, is_new=False), drop_ins)
     if drop_ins:
-        _tell_missing(unit)
+        _tell_missing(UnitFiles(found.manifest.name, found.drop_ins))
     if session.json:
         told: JsonObject = {"files": found.files, "exported": found.manifest.exported, "drop_ins": [*found.drop_ins]}
         session.emit({**account, **told})
@@ -68,6 +53,37 @@ def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins
         command=command("start", name),
     )
     tell("  it must no longer run on its former machine, or both lose the login", err=True)
+
+
+def take_in(
+    api: Api,
+    source: IO[bytes],
+    secret: Callable[[], bytes],
+    drop_ins: bool | None,
+    check: Callable[[Manifest], None] = lambda _: None,
+) -> tuple[JsonObject, Unpacked]:
+    """Put an exported account where it belongs, all of it or nothing; return it as the controller shows it.
+
+    ``drop_ins``: whether those of its unit are wanted; None: refuse an account that has some. ``check`` may refuse it
+    by what it says of itself. Raises WxError.
+    """
+    api.health()  # it has to be there
+    _take_back_what_was_left(api)
+    with _staging() as place:
+        opener = Opener(source, secret)
+        try:
+            found = unpack(opener, place, lambda name: _refuse_existing(api, name))
+            opener.finish()
+        except WxError:  # some are OSErrors besides
+            raise
+        except OSError as problem:
+            raise disk_problem(str(place), problem) from None
+        check(found.manifest)
+        _refuse_undecided(UnitFiles(found.manifest.name, found.drop_ins), drop_ins)
+        if not drop_ins:
+            found.drop_ins = {}
+        _refuse_files(found.manifest.name, _to_put(found))
+        return _taken_in(api, found, place), found
 
 
 @contextmanager
@@ -215,7 +231,7 @@ def _taken_in(api: Api, found: Unpacked, place: Path) -> JsonObject:
         if found.drop_ins:
             reload_units()
         # One more than where it was: what its former host still holds or sends is told apart by it.
-        account = api.add(name, options, found.manifest.epoch + 1).raw
+        account = api.add(name, options, found.manifest.epoch + 1, found.manifest.move).raw
         registered = True
         os.rename(found.state, PATHS.private_state(name.instance))  # noqa: PTH104 - it must not be a copy
         sync(PATHS.private_state(name.instance).parent)

@@ -34,6 +34,7 @@ _SMALL = 1024 * 1024
 _LATEST = float(1 << 33)  # no file is from after that
 _PIECE = 1024 * 1024
 _DEEP = 8
+_MOVE_ID = 64
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link
 
@@ -55,6 +56,7 @@ class Manifest:
     """What a bundle says of itself: whose it is, and the options that were stored with the account.
 
     ``epoch`` is that in which it ran where it was exported; files of 2.3.0 and before have none, which is the first.
+    ``move`` is the id of the move that it is sent by, "" for an export.
     """
 
     name: AccountName
@@ -63,6 +65,7 @@ class Manifest:
     exported: int
     media: bool
     epoch: int = 1
+    move: str = ""
 
     def as_json(self) -> JsonObject:
         return {
@@ -73,6 +76,7 @@ class Manifest:
             "exported": self.exported,
             "media": self.media,
             "epoch": self.epoch,
+            "move": self.move,
         }
 
 
@@ -95,7 +99,8 @@ def pack(
 ) -> Packed:
     """Write an account's bundle. Raises OSError, and WxError for a file that changes meanwhile."""
     instance, packed = account.name.instance, Packed()
-    manifest = Manifest(account.name, dict(account.parameters), __version__, now, media, account.epoch)
+    move = account.leaving.id if account.leaving else ""
+    manifest = Manifest(account.name, dict(account.parameters), __version__, now, media, account.epoch, move)
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
         _add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
         if override := _small(paths.override_file(instance)):
@@ -259,6 +264,7 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
         exported if isinstance(exported, int) else 0,
         told.get("media") is True,
         min(max(1, integer(told.get("epoch"))), LARGEST_EPOCH - 1),
+        text(told.get("move"))[:_MOVE_ID],
     )
 
 

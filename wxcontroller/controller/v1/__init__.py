@@ -5,6 +5,7 @@ from functools import cache
 from aiohttp import web
 
 from wxcontroller.controller.context import CONTEXT
+from wxcontroller.controller.v1 import moves
 from wxcontroller.controller.v1.board import BOARD, Board
 from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.controller.v1.openapi import DOCUMENT, Document
@@ -15,6 +16,7 @@ def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
     app[BOARD] = Board(app[CONTEXT])
     app[DOCUMENT] = Document(_document)
+    moves.setup(app)
     for each in CALLS:
         each.add_to(app.router)
 

@@ -15,6 +15,7 @@ from wxcontroller.controller.v1.calls import IGNORED, NAME, PASSED_ON, RoutedCal
 from wxcontroller.controller.v1.newer import pass_on_newer
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
+from wxcontroller.core.access import Scope
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
@@ -52,17 +53,20 @@ async def one_account(request: web.Request) -> web.Response:
 async def add(request: web.Request) -> web.Response:
     """POST /v1/accounts ``{"name": …, "options": {…}}``: registers an account, which does not run yet; 201.
 
-    ``epoch`` is that of an account that has run on another host.
+    ``epoch`` is that of an account that has run on another host, ``arrived`` the id of the move that brings it.
     """
     shared = context(request)
     body = await json_object(request, 'send {"name": "alice", "options": {"post_api": "http://…"}}')
-    if unknown := sorted(body.keys() - {"name", "options", "epoch"}):
+    if unknown := sorted(body.keys() - {"name", "options", "epoch", "arrived"}):
         raise BadRequest(
             N_("unknown key {unknown}"), N_("name, options and epoch are known"), unknown=unknown[0][:64]
         )
     name = parse_name(text(body.get("name")))
     hold_to_accounts(request, name.name)
-    if shared.fleet is not None:
+    arrived = text(body.get("arrived"))
+    check_line(arrived)
+    # What a move brings is still registered on the host that it leaves, where nothing starts it any more.
+    if shared.fleet is not None and not (arrived and caller(request).scope.covers(Scope.ADMIN)):
         shared.fleet.keep_name_unique(name)
     options = body.get("options", {})
     if not isinstance(options, dict):
@@ -72,7 +76,7 @@ async def add(request: web.Request) -> web.Response:
         raise BadRequest(N_("epoch is not a number from 1 on"), N_("leave it out for a new account"))
     given = texts(options)
     checked = check_options(given.items())
-    view = await shared.accounts.add(name, checked.given, given, epoch)
+    view = await shared.accounts.add(name, checked.given, given, epoch, arrived[:64])
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
     return json_response({**account_json(view), **ignored}, 201)
 
@@ -199,8 +203,9 @@ CALLS = (
                 "name": TEXT,
                 "options": ref("Options"),
                 "epoch": {"type": "integer", "minimum": 1, "maximum": LARGEST_EPOCH},
+                "arrived": TEXT,
             },
-            ("options", "epoch"),
+            ("options", "epoch", "arrived"),
         ),
         status=201,
     ),

@@ -109,6 +109,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "host": {**maybe(TEXT), "description": "the host of the fleet that has it; null without a fleet"},
             **texts("status", "reason"),
             "epoch": WHOLE,
+            "leaving": maybe(record({"to": TEXT, "id": TEXT, "ran": SWITCH, "sent": SWITCH})),
+            "arrived": maybe(TEXT),
             "desired": word(*(desired.value for desired in Desired)),
             "unit_state": word(*(state.value for state in UnitState)),
             "login_state": _STATES,

@@ -12,6 +12,7 @@ from wxcontroller.controller.v1 import (
     journalstream,
     loginlinks,
     messages,
+    moves,
     openapi,
     options,
     pairings,
@@ -42,4 +43,5 @@ CALLS = (
     *consumers.CALLS,
     *pairings.CALLS,
     *targets.CALLS,
+    *moves.CALLS,
 )

@@ -167,6 +167,19 @@ def decision(facts: Facts, condition: Condition) -> Issue | None:
     return _issue(facts, Code.INPUT, Severity.ERROR, headline, remedy)
 
 
+def moving(facts: Facts, _: Condition) -> Issue | None:
+    """A move that is under way, or was interrupted."""
+    if not facts.leaving:
+        return None
+    headline = Text(N_("is being moved to host {host}, and stopped until then"), host=facts.leaving)
+    remedy = Text(
+        N_("if no move is under way, finish it: {finish}; or undo it: {undo}"),
+        finish=facts.wxctl("move", facts.leaving),
+        undo=facts.wxctl("move", "--undo"),
+    )
+    return Issue(Code.MOVING, Severity.NOTICE, headline, remedy)
+
+
 def restricted(facts: Facts, _: Condition) -> Issue | None:
     """WeChat accepts messages for somebody and shows none of them."""
     number = facts.client.restricted if facts.client is not None else None
@@ -211,7 +224,7 @@ def duplicate(facts: Facts, _: Condition) -> Issue | None:
 
 CHECKS = (
     *(down, failed, crash_loop, restarting, no_state, unreadable),
-    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, old_code),
+    *(login_stuck, scan, confirm, offline, parked, decision, duplicate, restricted, moving, old_code),
 )
 
 

@@ -75,6 +75,7 @@ class Code(StrEnum):
     INPUT = "needs-decision"  # error: it waits for an answer that only a person may give
     SCAN = "needs-scan"  # warning: it shows a QR code
     CONFIRM = "needs-confirmation"  # warning: it waits for the phone to confirm the login
+    MOVING = "moving"  # notice: it is stopped, on its way to another host
     OLD_CODE = "old-code"  # notice: the process runs another version than is installed
     STORE = "cannot-store"  # error: incoming messages cannot be written to disk
     DAMAGED = "log-damaged"  # error: the event log was damaged and replaced within the last day
@@ -172,7 +173,7 @@ class Facts:
     ``webhook`` is post_api without secrets. ``loops``: its process has ended again and again. ``installed`` is the
     version that a restart would run. ``patience`` is for how long it may log in, at most LOGIN_SECONDS. ``unseen``:
     nobody could look at the state file, so nothing follows from not knowing it. ``also_on`` are the other hosts that
-    have an account of its name, "" for none.
+    have an account of its name, "" for none; ``leaving`` is the host to which it is being moved, "" for none.
     """
 
     name: AccountName
@@ -189,6 +190,7 @@ class Facts:
     patience: float = LOGIN_SECONDS
     unseen: bool = False
     also_on: str = ""
+    leaving: str = ""
 
     @property
     def restarts(self) -> bool:

@@ -1,0 +1,156 @@
+"""Accounts move between two hosts: one command, never on both at once, and nothing is lost on the way."""
+
+import json
+import random
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.patience import PATIENCE
+from tests.system.actors import Phone, Webhook, log_in, until
+from tests.system.fleet import PASSPHRASE, PASSPHRASE_FILE, Fleet, fleet
+from tests.system.host import Host
+
+pytestmark = pytest.mark.system
+NAME = "alice"
+UNIT = f"wxclient@{NAME}.service"
+
+
+@pytest.fixture(scope="module")
+def pair(debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with fleet(debs, tmp_path_factory.mktemp("certificates")) as both:
+        yield both
+
+
+def move(host: Host, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[bytes]:
+    return host.run("wxctl", "move", *arguments, check=check, timeout=PATIENCE * 2)
+
+
+def settled(pair: Fleet, name: str, host: str) -> None:
+    assert (pair.where(name), pair.running(name)) == ([host], [host])
+
+
+def test_an_account_moves_with_its_login_and_all_that_waits(pair: Fleet) -> None:
+    first, second = pair.hosts.values()
+    caller, phone = pair.caller("host-a"), Phone(first)
+    uin = phone.account("搬家")
+    friend = phone.friend(uin)
+    with Webhook(first, answer=lambda _: 503) as hook:
+        log_in(caller, phone, NAME, uin, post_api=hook.address, lang="en_US")
+        phone.write(uin, friend, "not delivered there")
+        listing = ("wxctl", "deliveries", "list", NAME, "--json")
+        [row] = until(
+            lambda: [row for row in json.loads(first.run(*listing).stdout) if row["type"] == "friend_message"], "it"
+        )
+    logins = len(phone.call("GET", "/logins"))
+    with Webhook(second) as hook:
+        with pair.watched(NAME) as watch:
+            move(first, NAME, "host-b")
+        assert watch.looks > 100
+        assert watch.both == 0
+        settled(pair, NAME, "host-b")
+        pair.caller("host-b").until_state(NAME, "running")
+        phone.write(uin, friend, "after the move")
+        got = until(
+            lambda: found if len(found := [one for one in hook.reports if one.get("content")]) == 2 else None, "both"
+        )
+    assert [one["content"] for one in got] == ["not delivered there", "after the move"]
+    assert got[0]["_delivery"] == row["id"]
+    assert [hook.epochs[one["_delivery"]] for one in got] == ["1", "2"]
+    assert len(phone.call("GET", "/logins")) == logins  # no code was asked for
+    assert pair.caller("host-b").account(NAME)["epoch"] == 2
+    assert json.loads(second.run("wxctl", "show", NAME, "--json").stdout)["options"]["lang"]["value"] == "en_US"
+    assert first.run("test", "-e", f"/var/lib/private/wxclient/{NAME}", check=False).returncode == 1
+    # Its name begins nothing here any more, neither by systemd nor by an old copy.
+    refused = first.run("systemctl", "start", UNIT, check=False)
+    assert refused.returncode != 0
+    assert f"account {NAME} has moved to host host-b" in first.journal(f"wxclient-prepare@{NAME}.service")
+    assert pair.where(NAME) == ["host-b"]
+    # Asked for again it is done already; and it moves back.
+    move(first, NAME, "host-b")
+    move(second, NAME, "host-a")
+    settled(pair, NAME, "host-a")
+    assert pair.caller("host-a").account(NAME)["epoch"] == 3
+
+
+def test_a_host_that_cannot_take_it_is_asked_before_anything_is_stopped(pair: Fleet) -> None:
+    first, second = pair.hosts.values()
+    pid = pair.caller("host-a").account(NAME)["pid"]
+    second.run("mount", "-t", "tmpfs", "-o", "size=16M,mode=0700", "tmpfs", "/var/lib/private")
+    try:
+        refused = move(first, NAME, "host-b", check=False)
+    finally:
+        second.run("umount", "/var/lib/private")
+    assert b"MB free" in refused.stderr
+    second.run("systemctl", "stop", "wxcontroller-receive.socket")
+    refused = move(first, NAME, "host-b", check=False)
+    assert b"systemctl enable --now wxcontroller-receive.socket" in refused.stderr
+    second.run("systemctl", "start", "wxcontroller-receive.socket")
+    assert b"known hosts: host-b" in move(first, NAME, "nowhere", check=False).stderr
+    # Nobody but root on a host of the fleet makes root there import anything: with another passphrase it is refused,
+    # and runs here as before.
+    second.write(PASSPHRASE_FILE, b"another passphrase\n", 0o600)
+    refused = move(first, NAME, "host-b", check=False)
+    second.write(PASSPHRASE_FILE, PASSPHRASE, 0o600)
+    assert b"stays on this host" in refused.stderr
+    settled(pair, NAME, "host-a")
+    assert pair.caller("host-a").account(NAME)["leaving"] is None
+    assert pair.caller("host-a").account(NAME)["pid"] != pid  # it was stopped for that, and only that
+    assert second.run("sh", "-c", "ls -A /var/lib/private/wxclient", check=False).stdout.strip() == b""
+
+
+def test_a_move_that_is_killed_anywhere_is_finished_or_undone(pair: Fleet) -> None:
+    """Killed after each of its steps and at random moments; then taken up, or undone, by one command."""
+    chosen = random.Random(7)
+    with pair.watched(NAME) as watch:
+        for number in range(10):
+            [here] = pair.where(NAME)
+            [there] = pair.hosts.keys() - {here}
+            source = pair.hosts[here]
+            killed_at = ("stopping", "sending", "starting")[number] if number < 3 else chosen.uniform(0.3, 3.0)
+            _killed(source, killed_at, there)
+            running = pair.running(NAME)
+            assert len(running) <= 1
+            left = json.loads(source.run("wxctl", "status", NAME, "--json", check=False).stdout or b"{}")
+            if not running and left.get("leaving"):  # it says what to do
+                assert f"wxctl move {NAME} {there}" in left["issues"][0]["remedy"]
+                assert source.run("systemctl", "start", UNIT, check=False).returncode != 0
+            if number % 3 == 2 and left.get("leaving"):
+                undone = move(source, NAME, "--undo", check=False)
+                if undone.returncode == 0:
+                    settled(pair, NAME, here)
+                    continue
+                assert b"has been started on host" in undone.stderr
+            move(source, NAME, there)
+            settled(pair, NAME, there)
+    assert watch.both == 0
+
+
+def _killed(source: Host, when: str | float, there: str) -> None:
+    """Begin a move and kill it: when it says a word, or after so many seconds."""
+    command = f"wxctl move {NAME} {there} >/run/moving 2>&1 & echo $!"
+    pid = source.run("sh", "-c", command).stdout.decode().strip()
+    end = time.monotonic() + (when if isinstance(when, float) else PATIENCE)
+    while time.monotonic() < end:
+        if isinstance(when, str) and when.encode() in source.run("cat", "/run/moving", check=False).stdout:
+            break
+        if source.run("test", "-e", f"/proc/{pid}", check=False).returncode:
+            break
+        time.sleep(0.02)
+    source.run("kill", "-9", pid, check=False)
+    until(lambda: source.run("test", "-e", f"/proc/{pid}", check=False).returncode, "its end")
+
+
+def test_many_accounts_move_at_once(pair: Fleet) -> None:
+    first = pair.hosts["host-a"]
+    names = [f"shop-{number}" for number in range(3)]
+    for name in names:
+        first.run("systemctl", "start", f"wxclient@{name}")
+    first.run("wxctl", "stop", "shop-2")
+    moved = json.loads(move(first, "shop-*", "host-b", "--json").stdout)
+    assert [one["name"] for one in moved] == names
+    assert [pair.where(name) for name in names] == [["host-b"]] * 3
+    assert [pair.running(name) for name in names] == [["host-b"], ["host-b"], []]

@@ -1,0 +1,29 @@
+"""The controller of another host, as the settings of this one name it in [fleet]."""
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.connection import Far
+from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.transfer.home import PATHS
+from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.core.messages import N_
+from wxcontroller.core.settings import load_settings
+from wxcontroller.fleet.connection import credentials_of
+from wxcontroller.fleet.hop import HopCaller
+
+
+def host_named(name: str) -> Api:
+    """Return the API of a host of the fleet, for root here. Raises BadUsage and BadSettings."""
+    fleet = load_settings(PATHS).settings.fleet
+    hosts = {host.name: host for host in fleet.hosts} if fleet else {}
+    if fleet is None or name not in hosts:
+        raise BadUsage(
+            N_("there is no host {host} in the settings"),
+            N_("known hosts: {hosts}; add it as [fleet.hosts.{host}], see wxcontroller.toml(5)"),
+            host=name,
+            hosts=", ".join(hosts) or "-",
+        )
+    credentials = credentials_of(hosts[name])
+    headers = {CALLER_HEADER: str(HopCaller(fleet.name, Scope.ADMIN, None, "wxctl move"))}
+    if credentials.token:
+        headers["Authorization"] = f"Bearer {credentials.token}"
+    return Api(hosts[name].url, far=Far(credentials.tls, headers))

@@ -1,0 +1,374 @@
+"""Moving accounts to another host of the fleet: the steps, in an order in which an account never runs on two.
+
+1. Ask the other host whether it can take the account. Nothing has changed so far.
+2. Mark the account's record here and stop it. From now on nothing starts it here (core.leaving).
+3. Note in the mark that it is being sent, then send it. The other host imports all of it, or nothing, and raises its
+   epoch; it does not start it.
+4. Have the other host start it, and wait until its unit is ready.
+5. Remove it here.
+
+A move that was interrupted is taken up from the mark and from what the other host says: its account has the id of the
+move that brought it. Undoing is safe until step 4, as nothing but step 4 starts the account there.
+"""
+
+import fcntl
+import os
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import WxctlRun
+from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.cli.systemd import disable
+from wxcontroller.cli.transfer.farhost import host_named
+from wxcontroller.cli.transfer.home import PATHS, at_home
+from wxcontroller.cli.transfer.pack import CREDENTIALS, secret_file
+from wxcontroller.cli.transfer.receiving import PASSPHRASE_FILE
+from wxcontroller.cli.transfer.rest import look
+from wxcontroller.cli.transfer.sending import SealedAccount
+from wxcontroller.cli.transfer.unitfiles import unit_files
+from wxcontroller.cli.work import ActionWatch, Work, is_pattern, run
+from wxcontroller.core.account import Account
+from wxcontroller.core.commands import command
+from wxcontroller.core.errors import (
+    AccountExists,
+    AccountMoved,
+    ControllerUnreachable,
+    UnknownAccount,
+    WxError,
+    reason_of,
+)
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, text
+from wxcontroller.core.leaving import Leaving, gone_from
+from wxcontroller.core.materialise import AccountFiles
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.names import AccountName, is_derived, parse_name
+
+# What the other host keeps free besides the account: for its databases' logs and what arrives meanwhile.
+SPARE_BYTES = 64 << 20
+_LOCK = Path("/run/wxctl-move.lock")
+
+
+class NoSpace(WxError):
+    """The other host's disk does not take the account."""
+
+
+@dataclass(frozen=True, slots=True)
+class ArrivalState:
+    """What the other host says of an account. ``account`` is it as it is there, empty for none."""
+
+    receiving: bool
+    under_way: bool
+    free: int
+    account: JsonObject
+
+    def by(self, move: str) -> bool:
+        """Return whether this move has brought it."""
+        return bool(self.account) and text(self.account.get("arrived")) == move
+
+
+def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool) -> None:
+    """Do what ``wxctl move NAME... HOST`` is for. Raises WxError."""
+    api = at_home(session)
+    far = host_named(host)
+    secret = _passphrase()
+    with _alone():
+        chosen = _chosen(names, host)
+
+        def act(_: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
+            return Move(api, far, host, name, watch, secret, leave_behind).run()
+
+        def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
+            return result, Text(N_("{account} has moved to host {host}"), account=name.name, host=host)
+
+        run(session, chosen, Work(act, finish))
+
+
+def undone(session: WxctlRun, names: Sequence[str]) -> None:
+    """Do what ``wxctl move --undo NAME...`` is for. Raises WxError."""
+    api = at_home(session)
+    with _alone():
+
+        def act(_: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
+            leaving = _leaving(name)
+            if leaving is None:
+                raise UnknownAccount(N_("{account} is not being moved"), account=name.name)
+            return Move(api, host_named(leaving.to), leaving.to, name, watch, b"", leave_behind=False).undo(leaving)
+
+        def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
+            return result, Text(N_("{account} stays on this host"), account=name.name)
+
+        run(session, _chosen(names, ""), Work(act, finish))
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """One account's move."""
+
+    here: Api
+    far: Api
+    host: str
+    name: AccountName
+    watch: ActionWatch
+    passphrase: bytes
+    leave_behind: bool
+
+    def run(self) -> JsonObject:
+        """Move it, or go on where an earlier call was interrupted. Returns the account as it is there."""
+        gone = gone_from(PATHS.gone_file(self.name.instance), self.name)
+        if gone is not None and not _is_here(self.name) and gone.to == self.host:
+            return {"name": self.name.name, "to": self.host, "epoch": gone.epoch, "already": True}
+        leaving = _leaving(self.name)
+        if leaving is not None and leaving.to != self.host:
+            raise leaving.refused(self.name.name)
+        there = self._ask()
+        if leaving is None:
+            self._refuse(there)
+            leaving = Leaving(self.host, secrets.token_hex(8), ran=False)
+        self._note(N_("{account}: stopping it here"))
+        disable(self.here, self.name)
+        self.here.leave(self.name, leaving.to, leaving.id, sent=leaving.sent)
+        leaving = _leaving(self.name) or leaving
+        if not (rest := look(self.name)).quiet:
+            raise WxError(
+                N_("{account} is still {active}"),
+                N_("stop it; then run this again"),
+                account=self.name.name,
+                active=rest.active,
+            )
+        if not there.by(leaving.id):
+            self._send(leaving, there)
+        account = self._started(leaving)
+        carried = self._carried()
+        left = self.here.has_left(self.name, leaving.id)
+        for file in carried:
+            file.unlink(missing_ok=True)
+        for target in items(left.get("targets")):
+            self._note(N_("{account}: its notification target {target} has ended; add it on the other host"), target)
+        return {**account, "to": self.host, "already": False}
+
+    def undo(self, leaving: Leaving) -> JsonObject:
+        """Have it stay here, if it has not been started there."""
+        if leaving.sent:
+            there = self._ask()
+            if there.under_way:
+                raise WxError(
+                    N_("host {host} is receiving {account} at this moment"),
+                    N_("run this again in a minute"),
+                    host=self.host,
+                    account=self.name.name,
+                )
+            if there.by(leaving.id):
+                if text(there.account.get("desired")) != "stopped":
+                    raise AccountMoved(
+                        N_("{account} has been started on host {host}"),
+                        N_("finish the move: {finish}; then move it back from there"),
+                        account=self.name.name,
+                        host=self.host,
+                        finish=command("move", self.name.name, self.host),
+                    )
+                self.far.send_back(self.name, leaving.id)
+        return self.here.stay(self.name, leaving.id)
+
+    def _ask(self) -> ArrivalState:
+        told = self.far.arrival(self.name)
+        return ArrivalState(
+            told.get("receiving") is True,
+            told.get("under_way") is True,
+            integer(told.get("free")),
+            obj(told.get("account")),
+        )
+
+    def _refuse(self, there: ArrivalState) -> None:
+        """Raise WxError for what can be known before anything is stopped."""
+        if there.account:
+            raise AccountExists(
+                N_("there is an account {account} on host {host} already"),
+                N_("remove one of the two"),
+                account=self.name.name,
+                host=self.host,
+            )
+        if not there.receiving:
+            raise WxError(
+                N_("host {host} receives no accounts"),
+                N_("as root on it: systemctl enable --now wxcontroller-receive.socket"),
+                host=self.host,
+            )
+        size = _size(PATHS.private_state(self.name.instance))
+        if there.free < size + SPARE_BYTES:
+            raise NoSpace(
+                N_("host {host} has {free} MB free; {account} needs {size} MB"),
+                N_("free some space there; {account} was not stopped"),
+                host=self.host,
+                free=there.free >> 20,
+                account=self.name.name,
+                size=(size + SPARE_BYTES) >> 20,
+            )
+        unit = unit_files(PATHS, self.name)
+        stay = [*unit.files, *unit.odd, *unit.encrypted(PATHS)]
+        if stay and not self.leave_behind:
+            raise BadUsage(
+                N_("{account} has drop-ins or encrypted credentials, which do not move: {files}"),
+                N_("set them up on host {host} first, then add --leave-behind"),
+                account=self.name.name,
+                files=", ".join(stay),
+                host=self.host,
+            )
+
+    def _send(self, leaving: Leaving, there: ArrivalState) -> None:
+        """Send it. If the other host surely does not have it then, it runs here again."""
+        if there.account:
+            raise AccountExists(
+                N_("there is another account {account} on host {host} now"),
+                N_("remove it there, or undo the move: {undo}"),
+                account=self.name.name,
+                host=self.host,
+                undo=command("move", self.name.name, "--undo"),
+            )
+        self.here.leave(self.name, leaving.to, leaving.id, sent=True)
+        self._note(N_("{account}: sending it"))
+        account = _registered(self.name)
+        sealed = SealedAccount(account, self.passphrase, int(time.time()))
+        try:
+            self.far.arrive(self.name, sealed.pieces)
+        except (Unanswered, ControllerUnreachable) as problem:
+            if sealed.problem is None and self._is_there(leaving):
+                return
+            raise self._interrupted(sealed.problem or problem) from None
+        except WxError as problem:
+            problem = sealed.problem or problem
+            there = self._ask()
+            if there.by(leaving.id):
+                return
+            if there.under_way:
+                raise self._interrupted(problem) from None
+            self.here.stay(self.name, leaving.id)
+            raise WxError(
+                N_("{account} stays on this host: {reason}"),
+                problem.remedy_text,
+                account=self.name.name,
+                reason=problem.text,
+            ) from None
+
+    def _is_there(self, leaving: Leaving) -> bool:
+        with suppress(WxError):
+            return self._ask().by(leaving.id)
+        return False
+
+    def _interrupted(self, problem: WxError) -> WxError:
+        return WxError(
+            N_("the move of {account} was interrupted, and it is stopped: {reason}"),
+            N_("go on: {finish}; or undo it: {undo}"),
+            account=self.name.name,
+            reason=problem.text,
+            finish=command("move", self.name.name, self.host),
+            undo=command("move", self.name.name, "--undo"),
+        )
+
+    def _started(self, leaving: Leaving) -> JsonObject:
+        """Have it started there, if it ran here; return it as it is there. Raises WxError when it is not up."""
+        if not leaving.ran:
+            return self._ask().account
+        self._note(N_("{account}: starting it on the other host"))
+        try:
+            return self.far.start_arrived(self.name, leaving.id)
+        except WxError as problem:
+            raise WxError(
+                N_("{account} is on host {host} and does not start there: {reason}"),
+                N_("correct that, then finish the move: {finish}"),
+                account=self.name.name,
+                host=self.host,
+                reason=problem.text,
+                finish=command("move", self.name.name, self.host),
+            ) from None
+
+    def _carried(self) -> list[Path]:
+        """Return files of the administrator's that have moved, and would count for another account of the name."""
+        instance = self.name.instance
+        return [PATHS.override_file(instance), *(secret_file(PATHS, instance, each) for each in CREDENTIALS)]
+
+    def _note(self, words: str, target: JsonValue = "") -> None:
+        self.watch.note(Text(words, account=self.name.name, target=one_line(target)))
+
+
+def _registered(name: AccountName) -> Account:
+    return AccountFiles(PATHS).load(name.instance, overrides=False)
+
+
+def _is_here(name: AccountName) -> bool:
+    return PATHS.account_file(name.instance).exists()
+
+
+def _leaving(name: AccountName) -> Leaving | None:
+    try:
+        return _registered(name).leaving
+    except UnknownAccount:
+        return None
+
+
+def _chosen(names: Sequence[str], host: str) -> list[str]:
+    """Return the accounts of this host that names and patterns mean; also those that have moved to ``host``.
+
+    The register is asked, not the controller, which shows other hosts' accounts too. Raises UnknownAccount.
+    """
+    registered = [account.name for account in AccountFiles(PATHS).all()]
+    found = dict[str, None]()
+    for given in names:
+        fitting = [
+            name.name
+            for name in registered
+            if given == name.instance or (is_pattern(given) and fnmatchcase(name.name, given))
+        ]
+        if not fitting and not is_pattern(given) and not is_derived(given):
+            name = parse_name(given)
+            if _is_here(name) or (host and gone_from(PATHS.gone_file(name.instance), name)):
+                fitting = [name.name]
+        if not fitting:
+            raise UnknownAccount(
+                N_("no account of this host matches {given}"), N_("wxctl list shows the accounts"), given=given
+            )
+        found |= dict.fromkeys(fitting)
+    return list(found)
+
+
+def _size(place: Path) -> int:
+    """Return how many bytes are in a directory, as far as it can be read."""
+    total = 0
+    for directory, _, files in os.walk(place):
+        for file in files:
+            with suppress(OSError):
+                total += Path(directory, file).lstat().st_size
+    return total
+
+
+def _passphrase() -> bytes:
+    try:
+        found = Path(PASSPHRASE_FILE).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as problem:
+        raise BadUsage(
+            N_("the passphrase of the fleet can't be read from {file}: {reason}"),
+            N_("write one passphrase into this file on every host, for root alone"),
+            file=PASSPHRASE_FILE,
+            reason=reason_of(problem),
+        ) from None
+    if len(found) < 8:
+        raise BadUsage(
+            N_("the passphrase in {file} is too short"), N_("use at least 8 characters"), file=PASSPHRASE_FILE
+        )
+    return found.encode()
+
+
+@contextmanager
+def _alone() -> Iterator[None]:
+    """Be the only one on this host that moves accounts: a move and its undoing must not meet. Raises WxError."""
+    with _LOCK.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise WxError(N_("another wxctl move is running on this host"), N_("wait until it has ended")) from None
+        yield

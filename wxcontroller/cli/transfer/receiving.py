@@ -1,0 +1,66 @@
+"""What wxcontroller-receive@.service runs: the import of one account that another host sends.
+
+The controller passes on what it gets over the network; it is not trusted. The account is sealed with the passphrase
+of the fleet, a file of root's on every host: only what root on one of them has sealed is taken in. Drop-ins never
+are, as they would let root there run anything as root here.
+"""
+
+import json
+import os
+import sys
+from functools import partial
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import DEFAULT_URL, error_as_json, printable
+from wxcontroller.cli.transfer.importing import take_in
+from wxcontroller.cli.transfer.pack import Manifest
+from wxcontroller.cli.transfer.seal import Locked
+from wxcontroller.core.credentials import PLACE, read_credential
+from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import N_
+
+CREDENTIAL = "fleet"
+PASSPHRASE_FILE = str(PLACE / CREDENTIAL)
+_NAME_BYTES = 64
+
+
+def main() -> int:
+    """Read "INSTANCE" and an account from standard input; write one line of JSON, and what else there is to say."""
+    expected = sys.stdin.buffer.readline(_NAME_BYTES).decode("ascii", "replace").strip()
+    try:
+        api = Api(os.environ.get("WXCTL_URL") or DEFAULT_URL)
+        account, found = take_in(api, sys.stdin.buffer, _passphrase, None, partial(_refuse_other, expected))
+        said: JsonObject = {**account, "files": found.files}
+        code = 0
+    except WxError as problem:
+        said, code = error_as_json(problem), problem.exit_code
+    sys.stdout.write(printable(json.dumps(said, ensure_ascii=False)) + "\n")
+    sys.stdout.flush()
+    # The rest of an account that was refused at once: without it, the answer would not get there.
+    while sys.stdin.buffer.read(1 << 20):
+        pass
+    return code
+
+
+def _passphrase() -> bytes:
+    if not (found := read_credential(CREDENTIAL)):
+        raise BadSettings(
+            N_("this host has no passphrase of the fleet"),
+            N_("write the one of the others into {file}"),
+            file=PASSPHRASE_FILE,
+        )
+    return found.encode()
+
+
+def _refuse_other(expected: str, manifest: Manifest) -> None:
+    if manifest.name.instance != expected or not manifest.move:
+        raise Locked(
+            N_("this is not the account {account} as wxctl move sends it"),
+            N_("nothing was imported"),
+            account=expected,
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

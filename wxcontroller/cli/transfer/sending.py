@@ -1,0 +1,50 @@
+"""An account as a stream of sealed bytes: packed in one thread, sent by another, never whole in memory or on disk.
+
+A host may be moved from because its disk is full, so nothing is written here. If packing fails, the stream ends
+without its last piece, which the other side notices: it takes nothing in.
+"""
+
+import os
+import threading
+from collections.abc import Iterator
+from typing import IO
+
+from wxcontroller.cli.transfer.home import PATHS, disk_problem
+from wxcontroller.cli.transfer.pack import Packed, pack
+from wxcontroller.cli.transfer.seal import Sealer
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import WxError
+
+_PIECE = 256 * 1024
+
+
+class SealedAccount:
+    """The content of one account; iterate once. ``problem`` is why it ended early, None while all is well."""
+
+    def __init__(self, account: Account, passphrase: bytes, now: int) -> None:
+        self._account = account
+        self._passphrase = passphrase
+        self._now = now
+        self.packed = Packed()
+        self.problem: WxError | None = None
+
+    def pieces(self) -> Iterator[bytes]:
+        """Yield the sealed bytes."""
+        source, sink = os.pipe()
+        with os.fdopen(source, "rb") as reader:
+            packing = threading.Thread(target=self._pack, args=(os.fdopen(sink, "wb"),), daemon=True)
+            packing.start()
+            while piece := reader.read(_PIECE):
+                yield piece
+        packing.join()
+
+    def _pack(self, out: IO[bytes]) -> None:
+        try:
+            with out:
+                sealer = Sealer(out, self._passphrase)
+                self.packed = pack(sealer, self._account, PATHS, self._now, media=True)
+                sealer.close()
+        except WxError as problem:
+            self.problem = problem
+        except OSError as problem:  # also: nobody reads any more
+            self.problem = disk_problem(str(PATHS.private_state(self._account.name.instance)), problem)

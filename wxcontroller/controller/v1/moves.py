@@ -1,0 +1,282 @@
+"""Moving an account between hosts: its way out of this one, and its way in.
+
+``wxctl move`` on the account's host decides each step, and its record there (core.leaving) remembers how far it came;
+the controllers only carry the steps out. An account that comes in is sealed with the fleet's passphrase, which the
+controller does not know: it passes the bytes on to wxcontroller-receive.socket, behind which root imports them. So
+neither a controller that was taken over nor anybody with a token for it reads a login, or makes root take in an
+account that none of the fleet's hosts has sent.
+"""
+
+import asyncio
+import contextlib
+import os
+from collections.abc import AsyncIterator
+
+from aiohttp import web
+
+from wxcontroller.controller.context import Context, context
+from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotReceiving, json_response
+from wxcontroller.controller.v1.accounts import json_object
+from wxcontroller.controller.v1.calls import RoutedCall, call
+from wxcontroller.controller.view import account_json
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
+from wxcontroller.core.leaving import Leaving, gone_from
+from wxcontroller.core.messages import N_, text_in
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parameter, maybe, record, ref
+
+# Importing a large account after its last byte came: it waits for the disk.
+IMPORT_SECONDS = 600.0
+# Of what the import says: a result, or a failure, and a few lines for the journal.
+IMPORT_ANSWER_BYTES = 256 << 10
+_CONNECT_SECONDS = 10.0
+_WORD = 64
+
+
+async def leave(request: web.Request) -> web.Response:
+    """PUT /v1/departures/{account}: marks an account as being moved away, and stops it."""
+    body = await json_object(request, 'send {"to": "host-b", "id": "…"}')
+    to, move = text(body.get("to")), text(body.get("id"))
+    if not all(word and word.isascii() and word.isprintable() and " " not in word for word in (to, move)):
+        raise BadRequest(N_("to and id are words without spaces"), N_("use: wxctl move"))
+    leaving = Leaving(to[:_WORD], move[:_WORD], ran=False, sent=body.get("sent") is True)
+    return json_response(account_json(await context(request).accounts.leave(request.match_info["account"], leaving)))
+
+
+async def stay(request: web.Request) -> web.Response:
+    """DELETE /v1/departures/{account}?id=…: undoes that; the account runs again if it did before."""
+    accounts = context(request).accounts
+    return json_response(
+        account_json(await accounts.stay(request.match_info["account"], request.query.get("id", "")))
+    )
+
+
+async def has_left(request: web.Request) -> web.Response:
+    """POST /v1/departures/{account}?id=…: removes the account, which is on the other host now."""
+    shared = context(request)
+    removed = await shared.accounts.has_left(request.match_info["account"], request.query.get("id", ""))
+    name = removed.account.name.name
+    await shared.gate.consumers.end(removed.instance)
+    ended = await asyncio.to_thread(shared.targets.account_removed, name)
+    return json_response({"name": name, "instance": removed.instance, "targets": list(ended)})
+
+
+async def arrival(request: web.Request) -> web.Response:
+    """GET /v1/arrivals/{account}: whether an account can be moved here, and whether it has been."""
+    shared, name = context(request), parse_name(request.match_info["account"])
+    view = await shared.accounts.view(name.name, 0)
+    gone = await asyncio.to_thread(gone_from, shared.accounts.paths.gone_file(name.instance), name)
+    found: JsonObject = {
+        "name": name.name,
+        "receiving": shared.accounts.paths.receive_socket.exists(),
+        "under_way": name.instance in request.app[_UNDER_WAY],
+        "free": await asyncio.to_thread(_free, shared),
+        "account": account_json(view) if view else None,
+        "gone": {"to": gone.to, "epoch": gone.epoch} if gone else None,
+    }
+    return json_response(found)
+
+
+def _free(shared: Context) -> int:
+    """Return how many bytes the accounts' file system takes."""
+    # The controller may not look into the first of them, but ask about the file system that it is on.
+    private = shared.accounts.paths.private_state("x").parents[1]
+    found = os.statvfs(private if private.exists() else private.parent)
+    return found.f_bavail * found.f_frsize
+
+
+async def arrive(request: web.Request) -> web.Response:
+    """PUT /v1/arrivals/{account}: takes an account in that ``wxctl move`` sends; it does not run yet. 201."""
+    name = parse_name(request.match_info["account"])
+    under_way = request.app[_UNDER_WAY]
+    if name.instance in under_way:
+        raise ArrivalRefused(
+            N_("account {account} is being received already"), N_("wait for it to end"), account=name.name
+        )
+    under_way.add(name.instance)
+    try:
+        said = await _imported(request, name)
+    finally:
+        under_way.discard(name.instance)
+    context(request).accounts.registry.forget(name.instance)
+    if error := obj(said.get("error")):
+        raise ArrivalRefused(
+            N_("account {account} cannot be received: {reason}"),
+            N_("{remedy}"),
+            account=name.name,
+            reason=text_in(error, "message"),
+            remedy=text_in(error, "remedy"),
+        )
+    view = await context(request).accounts.require(name.name)
+    return json_response(account_json(view), 201)
+
+
+async def start_arrived(request: web.Request) -> web.Response:
+    """POST /v1/arrivals/{account}?id=…: starts an account that this move has brought; returns when its unit is up."""
+    accounts = context(request).accounts
+    given = request.match_info["account"]
+    accounts.arrived(given, request.query.get("id", ""))
+    started = await accounts.start(accounts.registry.name_of(given), {}, {}, keep=True)
+    return json_response(account_json(started.view))
+
+
+async def send_back(request: web.Request) -> web.Response:
+    """DELETE /v1/arrivals/{account}?id=…: removes what this move has brought, if it was never started."""
+    removed = await context(request).accounts.send_back(request.match_info["account"], request.query.get("id", ""))
+    return json_response({"name": removed.account.name.name, "instance": removed.instance})
+
+
+async def _imported(request: web.Request, name: AccountName) -> JsonObject:
+    """Have root import the body; return what it says. Raises NotReceiving and ArrivalRefused."""
+    shared, socket = context(request), context(request).accounts.paths.receive_socket
+    try:
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(str(socket))
+    except OSError as problem:
+        raise NotReceiving(
+            N_("this host receives no accounts: {reason}"),
+            N_("as root on it: systemctl enable --now wxcontroller-receive.socket; see wxctl(1), move"),
+            reason=problem.strerror or str(problem),
+        ) from None
+    try:
+        answering = asyncio.create_task(_answer(reader))
+        try:
+            writer.write(f"{name.instance}\n".encode())
+            async for piece in _pieces(request, shared.settings.ua_inactivity_timeout):
+                if not answering.done():  # else it has refused: the rest is read, so that its answer gets there
+                    writer.write(piece)
+                    with contextlib.suppress(OSError):
+                        await writer.drain()
+            with contextlib.suppress(OSError, RuntimeError):  # it has been killed
+                writer.write_eof()
+            async with asyncio.timeout(IMPORT_SECONDS):
+                said = await answering
+        finally:
+            answering.cancel()
+    except TimeoutError:
+        said = b""
+    finally:
+        writer.close()
+    return _last_object(said)
+
+
+async def _pieces(request: web.Request, silence: float) -> AsyncIterator[bytes]:
+    """Give the body as it comes: passed on at once, it takes no memory and has no limit but the disk's."""
+    while True:
+        try:
+            async with asyncio.timeout(silence):
+                piece = await request.content.readany()
+        except TimeoutError:
+            raise web.HTTPRequestTimeout from None
+        if not piece:
+            return
+        yield piece
+
+
+async def _answer(reader: asyncio.StreamReader) -> bytes:
+    said = bytearray()
+    with contextlib.suppress(OSError):
+        while piece := await reader.read(1 << 16):
+            said = (said + piece)[-IMPORT_ANSWER_BYTES:]
+    return bytes(said)
+
+
+def _last_object(said: bytes) -> JsonObject:
+    """Return the last line that is a JSON object; the others are for the journal."""
+    for line in reversed(said.splitlines()):
+        with contextlib.suppress(ValueError):
+            if found := obj(read_json(line)):
+                return found
+    raise ArrivalRefused(
+        N_("the import said nothing"),
+        N_("see there: journalctl -u 'wxcontroller-receive@*'; then run wxctl move again"),
+    )
+
+
+_UNDER_WAY = web.AppKey("arrivals under way", set[str])
+
+
+def setup(app: web.Application) -> None:
+    """Prepare an application for these calls."""
+    app[_UNDER_WAY] = set()
+
+
+_ACCOUNT = Parameter("account", "its name or instance id", place="path")
+_MOVE = Parameter("id", "the id of the move")
+_REMOVED = record({"name": TEXT, "instance": TEXT})
+_LEAVING = record({"to": TEXT, "id": TEXT, "sent": SWITCH}, ("sent",))
+CALLS: tuple[RoutedCall, ...] = (
+    call(
+        "PUT",
+        "departures/{account}",
+        leave,
+        "mark it as being moved to another host, and stop it; for wxctl move",
+        ref("Account"),
+        (404, 409, 415),
+        (_ACCOUNT,),
+        body=_LEAVING,
+    ),
+    call(
+        "DELETE",
+        "departures/{account}",
+        stay,
+        "undo the same; it runs again if it did before",
+        ref("Account"),
+        (404, 409),
+        (_ACCOUNT, _MOVE),
+    ),
+    call(
+        "POST",
+        "departures/{account}",
+        has_left,
+        "remove it, as it is on the other host now",
+        record({"name": TEXT, "instance": TEXT, "targets": ANYTHING}),
+        (404, 409),
+        (_ACCOUNT, _MOVE),
+    ),
+    call(
+        "GET",
+        "arrivals/{account}",
+        arrival,
+        "whether an account can be moved to this host, and whether it has been",
+        record(
+            {
+                "name": TEXT,
+                **dict.fromkeys(("receiving", "under_way"), SWITCH),
+                "free": WHOLE,
+                "account": maybe(ref("Account")),
+                "gone": maybe(record({"to": TEXT, "epoch": WHOLE})),
+            }
+        ),
+        (),
+        (_ACCOUNT,),
+    ),
+    call(
+        "PUT",
+        "arrivals/{account}",
+        arrive,
+        "take in an account that wxctl move sends from another host",
+        ref("Account"),
+        (409,),
+        (_ACCOUNT,),
+        status=201,
+    ),
+    call(
+        "POST",
+        "arrivals/{account}",
+        start_arrived,
+        "start an account that this move has brought",
+        ref("Account"),
+        (404, 409),
+        (_ACCOUNT, _MOVE),
+    ),
+    call(
+        "DELETE",
+        "arrivals/{account}",
+        send_back,
+        "remove what this move has brought, if it was never started",
+        _REMOVED,
+        (404, 409),
+        (_ACCOUNT, _MOVE),
+    ),
+)

@@ -1,0 +1,113 @@
+"""An account on its way to another host: the mark in its record here, and what stays when it has gone.
+
+A move must never leave an account on two hosts at once. So its record carries a mark from before its unit is stopped
+until it runs on the other host (or the move is undone): while it is there, neither the controller nor systemd starts
+the account, on whatever grounds. Once the account has gone, a file keeps where to and in which epoch, so that neither
+its name nor an old backup begins a second account here by mistake.
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.core.commands import command
+from wxcontroller.core.errors import AccountMoved, AccountMoving, StaleEpoch
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line, read_json, text
+from wxcontroller.core.messages import N_
+from wxcontroller.core.names import AccountName
+
+_MODE = 0o640
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """The mark. ``id`` identifies the move on both hosts. ``ran``: the account was to run before.
+
+    ``sent``: from now on the other host may have it, so that undoing has to ask there first.
+    """
+
+    to: str
+    id: str
+    ran: bool
+    sent: bool = False
+
+    def __str__(self) -> str:
+        """Return it as a variable of the record has it."""
+        return f"{self.to} {self.id} {'ran' if self.ran else 'stopped'} {'sent' if self.sent else 'kept'}"
+
+    def as_json(self) -> JsonObject:
+        return {"to": self.to, "id": self.id, "ran": self.ran, "sent": self.sent}
+
+    def refused(self, name: str) -> AccountMoving:
+        """Return why the account cannot be started or changed."""
+        return AccountMoving(
+            N_("account {account} is being moved to host {host}"),
+            N_("finish the move: {finish}; or undo it: {undo}"),
+            account=name,
+            host=self.to,
+            finish=command("move", name, self.to),
+            undo=command("move", name, "--undo"),
+        )
+
+
+def leaving_from(variable: str) -> Leaving | None:
+    """Read the variable; None for an empty one. Raises ValueError."""
+    if not variable:
+        return None
+    to, move, ran, sent = variable.split(" ")
+    return Leaving(to, move, ran == "ran", sent != "kept")
+
+
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """What is kept of an account that has moved away: the host, the epoch it has there, and when it left."""
+
+    name: AccountName
+    to: str
+    epoch: int
+    at: int
+
+    def write(self, path: Path) -> None:
+        """Store it, durably. Raises OSError."""
+        path.parent.mkdir(mode=0o750, exist_ok=True)
+        content: JsonObject = {"name": self.name.name, "to": self.to, "epoch": self.epoch, "at": self.at}
+        replace_file(path, json.dumps(content).encode(), _MODE, durable=True)
+
+    def refuse(self, path: Path, epoch: int = 0) -> None:
+        """Raise AccountMoved, or StaleEpoch for one that is to come back in an earlier ``epoch`` than it left."""
+        if epoch > self.epoch:
+            return
+        if epoch:
+            raise StaleEpoch(
+                N_("account {account} has epoch {epoch}; it left this machine for host {host} with epoch {newer}"),
+                N_("it is an old copy: move the account back from host {host}, or remove {file} if it is lost there"),
+                account=self.name.name,
+                epoch=epoch,
+                host=self.to,
+                newer=self.epoch,
+                file=path,
+            )
+        raise AccountMoved(
+            N_("account {account} has moved to host {host}"),
+            N_("use it there, or move it back from there: wxctl move; if it is lost there, remove {file}"),
+            account=self.name.name,
+            host=self.to,
+            file=path,
+        )
+
+
+def gone_from(path: Path, name: AccountName) -> Gone | None:
+    """Read what is kept of an account; None when it has not moved away. Raises OSError.
+
+    A damaged file still says that it has.
+    """
+    try:
+        content = obj(read_json(path.read_bytes()))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        content = {}
+    return Gone(
+        name, one_line(text(content.get("to"))) or "?", integer(content.get("epoch")), integer(content.get("at"))
+    )
