@@ -1,10 +1,12 @@
 """Compile the catalogs of messages, by the tools of gettext: for setup.py, and for tests.
 
-Beside the catalog of everything, wxcontroller.mo, each language gets two parts of it for the dashboard, which would
+Beside the catalog of everything, wxcontroller.mo, each language gets parts of it for the dashboard, which would
 otherwise load the texts of wxctl and of the API reference, too:
 
-- page.mo: what its scripts say, and what the list shows of accounts (conditions, progress of a login, why it fails).
-- answers.mo: all texts of the API. The page loads those when an answer has one that is not in the first part.
+- page.mo: what its scripts say until the list is there, and what that shows of accounts: conditions, progress of a
+  login, why it fails or a webhook does.
+- views.mo: what its scripts say. The page loads those with the first other view.
+- answers.mo: all texts of the API. The page loads those when an answer has one that is in no other part.
 
 Which module a text is from is found out by xgettext here, and not kept in the catalogs: a text that moves is no
 change of its translation.
@@ -21,7 +23,12 @@ PACKAGE = Path("wxcontroller")
 # Keywords of xgettext: the calls that have a text, and which argument it is.
 PYTHON = ("N_:1", "NP_:1,2", "Text:1", "Text:1,2")
 JAVASCRIPT = ("t:1", "t:1,3")
-_OF_ACCOUNTS = ("core/condition/*.py", "drivers/**/*.py", "client/session.py")
+_OF_ACCOUNTS = (
+    *("core/condition/*.py", "core/messages.py", "core/unreached.py"),
+    *("drivers/**/*.py", "client/session.py", "client/deliveries/*.py"),
+)
+_SCRIPTS = PACKAGE / "controller/page/static"
+_IMPORTED = re.compile(r' from "\./([\w.-]+)";')
 _OF_ANSWERS = tuple(f"{area}/**/*.py" for area in ("core", "openwx", "drivers", "client", "controller"))
 _PLURAL = re.compile(r'msgid ((?:".*"\n)+)msgid_plural ((?:".*"\n)+)msgstr\[0\] ""\nmsgstr\[1\] ""\n')
 
@@ -72,9 +79,24 @@ def _parts(directory: Path) -> list[Path]:
     def texts(places: Iterable[str]) -> str:
         return texts_of([path for place in places for path in PACKAGE.glob(place)])
 
-    scripts = PACKAGE.glob("controller/page/static/*.js")
-    both = written("scripts", extracted("JavaScript", scripts, JAVASCRIPT)), written("accounts", texts(_OF_ACCOUNTS))
-    return [written("page", output("msgcat", "--use-first", *both)), written("answers", texts(_OF_ANSWERS))]
+    def said(scripts: Iterable[Path]) -> str:
+        return extracted("JavaScript", scripts, JAVASCRIPT)
+
+    both = written("scripts", said(_needed_by("main.js"))), written("accounts", texts(_OF_ACCOUNTS))
+    return [
+        written("page", output("msgcat", "--use-first", *both)),
+        written("views", said(_SCRIPTS.glob("*.js"))),
+        written("answers", texts(_OF_ANSWERS)),
+    ]
+
+
+def _needed_by(script: str) -> list[Path]:
+    """Return a script of the page and all that it needs before it runs."""
+    found = [_SCRIPTS / script]
+    for path in found:
+        imported = [_SCRIPTS / name for name in _IMPORTED.findall(path.read_text(encoding="utf-8"))]
+        found += [each for each in dict.fromkeys(imported) if each not in found]
+    return found
 
 
 def _compile(catalog: str, path: Path) -> None:

@@ -14,6 +14,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 TABS = ("chats", "events", "deliveries", "options", "journal")
 INSIDE = ("#people li", "#events li", "#deliveries li", "#options dt", "#journal li")
 
+RARE = "return performance.getEntriesByType('resource').some(({ name }) => name.includes('/answers-'))"
 CODE_DRAWN = "return document.querySelector('#scan img')?.naturalWidth > 0"
 # What is opened in a tab, and what is seen then.
 OPENS = {
@@ -57,6 +58,7 @@ def test_readable_on_every_screen(browser: Browser, width: int, theme: str, lang
     browser.open()
     browser.find("#rows [data-account=waits] .state.attention")
     browser.find("#rows [data-account=runs] .fix a")
+    assert not browser.script(RARE), "texts of rare answers are loaded for what the list shows"
     looked_at("list")
     browser.click("#open-add")
     looked_at("add")

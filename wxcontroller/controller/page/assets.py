@@ -66,9 +66,10 @@ class Bundle:
 
 
 def _translations(language: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield what the scripts load in a language, by name; options' meanings and rare answers only when needed."""
-    known, answers = entries(language, "page"), entries(language, "answers")
-    yield "messages", known
-    yield "answers", {text: words for text, words in answers.items() if text not in known}
+    """Yield what the scripts load in a language, by name: first the messages, the others when they are needed."""
+    known: set[str] = set()
+    for name, part in (("messages", "page"), ("views", "views"), ("answers", "answers")):
+        yield name, {text: words for text, words in entries(language, part).items() if text not in known}
+        known |= entries(language, part).keys()
     everything = entries(language)
     yield "meanings", {option.name: everything.get(option.meaning, option.meaning) for option in OPTIONS.values()}

@@ -7,16 +7,24 @@ const messages = Object.assign(Object.create(null), await load("messages"));
 // What each option means, by its name.
 export const meanings = () => load("meanings");
 
-const TEMPLATE = /"template": ?("(?:[^"\\]|\\.)*")/g;
-let complete = language === "en"; // where the texts are the keys
+// The other parts of the translations (catalogs.py), once each. In English the texts are the keys.
+const added = new Map();
+function add(part) {
+  if (language === "en") return null;
+  // English is better than nothing.
+  if (!added.has(part)) added.set(part, load(part).then((words) => Object.assign(messages, words), () => {}));
+  return added.get(part);
+}
 
-// Returns what JSON says, once its texts can be shown: what accounts usually say comes with the page's own texts, the
-// other ones of the API when one of them is there.
+// Resolves once texts of views beside the list can be shown.
+export const viewsKnown = async () => add("views");
+
+const TEMPLATE = /"template": ?("(?:[^"\\]|\\.)*")/g;
+
+// Returns what JSON says, once its texts can be shown.
 export async function parsed(json) {
-  if (!complete && [...json.matchAll(TEMPLATE)].some(([, text]) => !(JSON.parse(text) in messages))) {
-    complete = true;
-    Object.assign(messages, await load("answers").catch(() => ({}))); // English is better than nothing
-  }
+  const isKnown = ([, text]) => JSON.parse(text) in messages;
+  if (language !== "en" && ![...json.matchAll(TEMPLATE)].every(isKnown)) await add("answers");
   return JSON.parse(json);
 }
 

@@ -3,9 +3,10 @@
 import { call, signedIn } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
-import { t } from "./i18n.js";
+import { t, viewsKnown } from "./i18n.js";
 import { setUpLogin } from "./login.js";
 
+await viewsKnown();
 const code = location.pathname.split("/").pop();
 const path = `v1/ilink/pairings/${code}`;
 const form = $("pair-form");

@@ -5,13 +5,14 @@ import { exchange, onTokenNeeded, Problem, signedIn, signOut } from "./api.js";
 import { confirmed, setUpConfirm } from "./confirm.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
-import { t } from "./i18n.js";
+import { t, viewsKnown } from "./i18n.js";
 import { showAnswer } from "./reference-answer.js";
 import { formOf } from "./reference-form.js";
 import { operations } from "./reference-operations.js";
 import { setUpSearch } from "./reference-search.js";
 import { SNIPPETS } from "./reference-snippets.js";
 
+await viewsKnown();
 let chosen = "curl";
 
 // Its form is made when it is opened: there are a hundred of them.
