@@ -26,6 +26,7 @@ JAVASCRIPT = ("t:1", "t:1,3")
 _OF_ACCOUNTS = (
     *("core/condition/*.py", "core/messages.py", "core/unreached.py"),
     *("drivers/**/*.py", "client/session.py", "client/deliveries/*.py"),
+    *("controller/view.py", "controller/statefiles.py"),
 )
 _SCRIPTS = PACKAGE / "controller/page/static"
 _IMPORTED = re.compile(r' from "\./([\w.-]+)";')
