@@ -7,13 +7,14 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.system.actors import CONTROLLER, SANDBOX, Caller, Json, Phone, log_in, use_sandbox
+from tests.system.actors import CONTROLLER, SANDBOX, Caller, Json, Phone, Webhook, log_in, use_sandbox
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
 NAME = "asked"
 GIF = b"GIF89a" + bytes(100)
 MOST = 20971520
+MB = 1024 * 1024
 DROP_IN = f"/run/systemd/system/wxclient@{NAME}.service.d/files.conf"
 
 
@@ -21,6 +22,9 @@ DROP_IN = f"/run/systemd/system/wxclient@{NAME}.service.d/files.conf"
 class World:
     host: Host
     caller: Caller
+    phone: Phone
+    hook: Webhook
+    uin: str
     port: int
 
     def url(self, way: str, call: str, **given: str) -> str:
@@ -47,8 +51,29 @@ class World:
 def world(host: Host) -> Iterator[World]:
     use_sandbox(host)
     caller, phone = Caller(host), Phone(host)
-    log_in(caller, phone, NAME, phone.account("问"))
-    yield World(host, caller, caller.account(NAME)["port"])
+    uin = phone.account("问")
+    with Webhook(host) as hook:
+        log_in(caller, phone, NAME, uin, post_api=hook.address, media_size_max=str(128 * MB))
+        yield World(host, caller, phone, hook, uin, caller.account(NAME)["port"])
+
+
+def test_a_file_as_large_as_is_taken_goes_in_and_out_within_the_accounts_memory(world: World) -> None:
+    pid = world.caller.account(NAME)["pid"]
+    body = {"from": world.phone.friend(world.uin), "kind": "file", "name": "large.bin", "size": 100 * MB}
+    message = world.phone.call("POST", f"/accounts/{world.uin}/receive", body, timeout=120)["msg_id"]
+    report = world.hook.wait_for(lambda one: one.get("id") == message)
+    assert (report["media_size"], report["media_data"], report["media_name"]) == (100 * MB, "", "large.bin")
+    assert world.host.run("cat", report["media_path"], user="wxcontroller", check=False).returncode != 0
+    answer = world.ask("controller", "send_friend_message", id="filehelper", media_id=report["media_id"])
+    assert answer["code"] == 0, answer
+    sent = world.phone.sent(world.uin, seconds=0)[-1]
+    assert (sent["kind"], sent["name"], sent["size"]) == ("file", "large.bin", 100 * MB)
+    again = world.ask("controller", "send_friend_message", id="filehelper", media_id=answer["media_id"])
+    assert (again["code"], again["media_id"]) == (0, answer["media_id"])
+    assert world.caller.account(NAME)["pid"] == pid
+    # The unit's MemoryMax, 512 MB, is not enforced here.
+    status = world.host.text("cat", f"/proc/{pid}/status")
+    assert 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) < 120 * MB
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,10 @@ import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from urllib.parse import quote
 
 import pytest
 
-from tests.system.actors import CONTROLLER, Caller, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.actors import Caller, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
 from wxcontroller.core import envfile
 
@@ -183,28 +182,6 @@ def test_after_a_reboot_wanted_accounts_come_back_and_stopped_ones_stay_stopped(
     assert world.caller.openwx("check_client", client="unwanted") == {"code": 1, "status": "client not exists"}
     assert world.caller.account("unwanted")["unit_state"] in ("inactive", "absent")
     world.caller.openwx("stop_client", client="wanted")
-
-
-def test_an_upload_of_20_mb_and_any_method_go_through_the_proxy(world: World) -> None:
-    world.caller.openwx("start_client", client="big")
-    boundary = "----wx"
-    head = f'--{boundary}\r\nContent-Disposition: form-data; name="media_data"; filename="f"\r\n\r\n'.encode()
-    field = f'\r\n--{boundary}\r\nContent-Disposition: form-data; name="client"\r\n\r\nbig\r\n--{boundary}--\r\n'
-    body = head + b"x" * (20 * 1024 * 1024) + field.encode()
-    status, _, answer = world.host.http(
-        "POST",
-        f"{CONTROLLER}/openwx/send_friend_message",
-        body=body,
-        headers={"Content-Type": f"multipart/form-data; boundary={boundary}"},
-        timeout=60,
-    )
-    assert status == 200
-    # It reached the account, which is not logged in.
-    assert json.loads(answer)["code"] == -3
-    for method in ("PUT", "DELETE", "PATCH"):
-        status, _, answer = world.host.http(method, f"{CONTROLLER}/openwx/get_client_info?client={quote('big')}")
-        assert (status, answer) == (403, b"api not found")
-    world.caller.openwx("stop_client", client="big")
 
 
 def test_systemd_reads_environment_files_as_we_do(world: World) -> None:
