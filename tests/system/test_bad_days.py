@@ -251,7 +251,7 @@ def test_the_controller_killed_while_proxying(world: World) -> None:
 
     waiting = threading.Thread(target=poll)
     waiting.start()
-    time.sleep(0.5)  # until the request is on its way; nothing tells from outside
+    time.sleep(2)  # until the request is on its way; nothing tells from outside
     pid = world.caller.account("proxied")["pid"]
     world.host.run("systemctl", "kill", "--signal=KILL", "wxcontroller")
     waiting.join(timeout=60)
@@ -287,15 +287,12 @@ def test_a_full_disk_keeps_the_account_going(world: World) -> None:
 def test_sigterm_ends_a_client_soon_in_every_state(world: World) -> None:
     world.caller.openwx("start_client", client="quick")
     world.caller.until_state("quick", "scaning")
-    begun = time.monotonic()
     world.host.run("systemctl", "stop", "wxclient@quick")
-    assert time.monotonic() - begun < 9  # systemd would kill it after ten
+    assert world.host.text("systemctl", "show", "-P", "Result", "wxclient@quick").strip() == "success"
     uin = world.phone.account("快")
     log_in(world.caller, world.phone, "quick", uin, post_api="http://127.0.0.1:9/")
-    begun = time.monotonic()
     world.host.run("systemctl", "stop", "wxclient@quick")
-    assert time.monotonic() - begun < 9  # systemd would kill it after ten
-    assert "Result: timeout" not in world.host.journal("wxclient@quick.service")
+    assert world.host.text("systemctl", "show", "-P", "Result", "wxclient@quick").strip() == "success"
     world.caller.openwx("stop_client", client="quick")
 
 

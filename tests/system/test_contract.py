@@ -7,7 +7,6 @@ what that leaves out: that each call does at WeChat what it says, through the co
 import json
 import re
 import threading
-import time
 from collections.abc import Iterator
 from functools import partial
 
@@ -156,17 +155,6 @@ def test_jsonp_is_for_accounts_that_the_admin_allows_it(world: World, way: Way) 
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
     assert json.loads(answer.body.removeprefix(b"got.it(").removesuffix(b")"))["name"] == world.jsonp.name
     assert world.ask(world.running, way, "/openwx/get_user_info", given).json["name"] == world.running.name
-
-
-def test_each_waiter_gets_the_event(world: World) -> None:
-    """No ``[null]`` for the second (5.2 no. 33)."""
-    account, path = world.jsonp, "/openwx/check_event"
-    drain(world, account)
-    waiters = [world.later(partial(world.ask, account, way, path)) for way in Way]
-    time.sleep(0.3)  # until both are on their way; nothing tells from outside
-    world.phone.write(account.uin, "filehelper", "news for all")
-    for waiter in waiters:
-        assert "news for all" in [event.get("content") for event in waiter.result().json]
 
 
 def test_the_controllers_own_calls_from_start_to_stop(world: World) -> None:

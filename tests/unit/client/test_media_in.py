@@ -317,13 +317,13 @@ async def test_a_media_directory_that_can_not_be_read_ends_nobody(
 
 
 async def test_a_text_waits_no_longer_than_the_limit_behind_media_that_hang(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_SECONDS": "2"})
+    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_SECONDS": "5"})
     await client.login()
     client.driver.gates = {str(number): asyncio.Event() for number in range(20)}
     begun = time.monotonic()
     client.driver.play([media(str(number), id=f"v{number}") for number in range(20)])
     client.driver.play([message("behind them", id="last")])
     got = await webhook.messages(21)
-    assert time.monotonic() - begun < 8  # in turns of four it would be ten
+    assert time.monotonic() - begun < 20  # in turns of four it would be 25
     assert [one["id"] for one in got] == [*(f"v{number}" for number in range(20)), "last"]
-    assert {one["media_error"] for one in got[:-1]} == {"not complete within 2 s"}
+    assert {one["media_error"] for one in got[:-1]} == {"not complete within 5 s"}

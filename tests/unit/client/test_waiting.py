@@ -62,12 +62,12 @@ async def test_fetching_and_waiting_together_take_no_longer(start: Start, silent
 
 
 async def test_a_question_is_answered_in_time_however_late_it_went_out(start: Start) -> None:
-    client = start(MOJO_WEIXIN_SEND_INTERVAL="3", WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="3.5")
+    client = start(MOJO_WEIXIN_SEND_INTERVAL="9", WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="9.5")
     await queued(client)
     began = time.monotonic()
-    answer = obj(await client.get("consult", id="@ann", content="?", timeout="3.5"))
+    answer = obj(await client.get("consult", id="@ann", content="?", timeout="9.5"))
     assert (answer["code"], answer["reply_status"]) == (0, "reply timeout")
-    assert time.monotonic() - began < 6  # counted from when it went out: 6.5
+    assert time.monotonic() - began < 18  # counted from when it went out: 18.5
 
 
 async def test_who_hangs_up_on_a_question_leaves_the_next_one_alone(start: Start) -> None:
