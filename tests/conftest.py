@@ -11,9 +11,12 @@ from xdist.workermanage import WorkerController
 # Ctrl-C could not press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Files in booted hosts and a browser mostly wait. Those that wait longest come first.
+# Files in booted hosts and a browser mostly wait.
 _WAITING = ("tests/system/", "tests/page/")
-_LONGEST = tuple(f"tests/system/test_{name}.py" for name in ("stuck", "bad_days", "packaging", "alerts", "upgrade"))
+_LONGEST = (
+    *(f"tests/system/test_{name}.py" for name in ("stuck", "bad_days", "packaging", "alerts", "documents", "wxctl")),
+    *("tests/lint/test_style.py", "tests/unit/durability/test_crashpoints.py"),
+)
 
 
 class _Mixed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
@@ -24,11 +27,12 @@ class _Mixed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
     """
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        waits = [scope for scope in self.workqueue if scope.startswith(_WAITING)]
-        computes = [scope for scope in self.workqueue if not scope.startswith(_WAITING)]
-        waits.sort(key=lambda scope: _LONGEST.index(scope) if scope in _LONGEST else len(_LONGEST))
-        first, second = (waits, computes) if self.nodes.index(node) % 2 == 0 else (computes, waits)
-        self.workqueue.move_to_end((first or second)[0], last=False)
+        longest_first = sorted(
+            self.workqueue, key=lambda scope: _LONGEST.index(scope) if scope in _LONGEST else len(_LONGEST)
+        )
+        waits = self.nodes.index(node) % 2 == 0
+        fitting = [scope for scope in longest_first if scope.startswith(_WAITING) == waits]
+        self.workqueue.move_to_end((fitting or longest_first)[0], last=False)
         super()._assign_work_unit(node)
 
 

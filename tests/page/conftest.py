@@ -28,9 +28,9 @@ def language() -> str:
     return "en"
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser_of() -> Iterator[Callable[[str], Browser]]:
-    """One browser for each language: to start it takes as much time as many a test."""
+    """One browser for each language, while a file runs: to start it takes as much time as many a test."""
     with ExitStack() as stack:
         started = dict[str, Browser]()
 
