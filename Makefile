@@ -66,7 +66,7 @@ docs: ## write docs/reference and docs/zh/reference from the code's own tables
 	$(PYTHON) -m tests.reference_zh
 
 test: host-tree ## everything: lint, unit, contract and system tests
-	exec $(PYTEST) tests $(SIDE_BY_SIDE) --durations=15 </dev/null
+	exec $(PYTEST) tests $(SIDE_BY_SIDE) --durations=10 </dev/null
 
 lint: test-deps ## style, types, import layers, units
 	exec $(PYTEST) tests/lint </dev/null

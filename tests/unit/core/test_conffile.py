@@ -1,8 +1,8 @@
-"""The shipped settings file shows every option with its default, and nothing else."""
+"""The settings file as shipped; that it shows every option is for test_reference.py."""
 
 import re
 import tomllib
-from dataclasses import fields
+from dataclasses import replace
 from pathlib import Path
 
 from wxcontroller.core.paths import Paths
@@ -19,28 +19,10 @@ def test_it_sets_nothing_as_shipped() -> None:
     assert tomllib.loads(CONFFILE.read_text()) == {}
 
 
-def test_it_shows_every_option() -> None:
-    shown = tomllib.loads(uncommented())
-    assert set(shown) == {entry.name for entry in fields(Settings)}
-
-
-def test_each_option_is_shown_with_its_default(tmp_path: Path) -> None:
-    paths = Paths(tmp_path)
-    paths.settings_file.parent.mkdir(parents=True)
-    # The examples under [client] are options with their defaults too; the table itself is empty by default.
-    content = uncommented().partition("[client]")[0]
-    paths.settings_file.write_text(content)
-    loaded = load_settings(paths)
-    assert loaded.settings == Settings()
-    assert loaded.notices == ()
-
-
-def test_the_examples_for_accounts_are_options(tmp_path: Path) -> None:
+def test_what_it_shows_can_be_set_and_is_the_default(tmp_path: Path) -> None:
     paths = Paths(tmp_path)
     paths.settings_file.parent.mkdir(parents=True)
     paths.settings_file.write_text(uncommented())
-    assert load_settings(paths).settings.client == {
-        "send_interval": "3",
-        "qrcode_count_max": "10",
-        "download_media": "1",
-    }
+    loaded = load_settings(paths)
+    examples = {"send_interval": "3", "qrcode_count_max": "10", "download_media": "1"}
+    assert (loaded.settings, loaded.notices) == (replace(Settings(), client=examples), ())
