@@ -263,11 +263,11 @@ async def test_all_waiters_of_check_event_get_the_event_and_a_hang_up_takes_none
     client.driver.play(logged_in())
     await client.until_state("running")
     gone = asyncio.create_task(client.get("check_event"))
-    await asyncio.sleep(0.1)  # until the request is waiting; nothing tells from outside
+    await asyncio.sleep(1)  # until the request is waiting; nothing tells from outside
     gone.cancel()
     await asyncio.wait([gone])
     first, second = asyncio.create_task(client.get("check_event")), asyncio.create_task(client.get("check_event"))
-    await asyncio.sleep(0.1)
+    await asyncio.sleep(1)
     client.driver.play([message("for both")])
     assert await first == await second
     client.driver.play([message("kept")])
