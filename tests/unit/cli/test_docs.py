@@ -74,15 +74,15 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
     page = source("wxctl.1")
     assert isinstance(cli, click.Group)
     for name, command in cli.commands.items():
-        found = re.search(rf"^\*{name}\*.*?(?=^\*\w|^#)", page, re.MULTILINE | re.DOTALL)
-        assert found is not None, name
+        found = "".join(re.findall(rf"^\*{name}\*.*?(?=^\*\w|^#)", page, re.MULTILINE | re.DOTALL))
+        assert found, name
         inner = command.commands if isinstance(command, click.Group) else {}
         for parameter in (*command.params, *(one for each in inner.values() for one in each.params)):
             if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name not in _EVERYWHERE:
                 for spelling in parameter.opts:
-                    assert f"*{spelling}*" in found[0], (name, spelling)
+                    assert f"*{spelling}*" in found, (name, spelling)
         for verb in inner:
-            assert f"_{verb}_" in found[0] or f"\t*{name} {verb}*" in found[0], (name, verb)
+            assert f"_{verb}_" in found or f"\t*{name} {verb}*" in found, (name, verb)
     verbs = set(
         re.findall(r"^\*([\w-]+)\*(?: \[?[_*]|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE)
     )
