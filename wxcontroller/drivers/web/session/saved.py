@@ -25,23 +25,30 @@ from wxcontroller.drivers.web.wire.hosts import hosts_of
 log = logging.getLogger(__name__)
 # Ids of messages that are remembered, so that none is reported twice: WeChat repeats only what it sent last.
 MESSAGE_IDS = 10_000
+_MARK, _SHELVES = 8, 128
 _VERSION = 1
 
 
 class ReportedIds:
-    """Ids of messages that were reported already (7.10), the latest ``most`` of them."""
+    """Ids of messages that were reported already (7.10), the latest ``most`` of them.
+
+    Each is eight bytes of its hash, side by side: as objects they would be many times as large, and each would keep
+    a page of memory from being given back that it shares with what a message needs only for a moment.
+    """
 
     def __init__(self, most: int = MESSAGE_IDS) -> None:
-        self._most = most
-        self._ids: dict[str, None] = {}
+        self._most = most * _MARK
+        self._marks = bytearray()  # in order, the latest is the last
+        self._shelves = [bytearray() for _ in range(_SHELVES)]  # the same, found by their first byte
         self._fresh: dict[str, None] = {}  # since the last checkpoint
 
     def __contains__(self, message_id: str) -> bool:
-        return message_id in self._ids
+        mark = _mark(message_id)
+        return _find(self._shelf(mark), mark) >= 0
 
     def first(self, message_id: str) -> bool:
         """Return whether an id is new, and remember it."""
-        if message_id in self._ids:
+        if message_id in self:
             return False
         self.add(message_id)
         return True
@@ -62,10 +69,31 @@ class ReportedIds:
         return tuple(fresh)
 
     def _remember(self, message_id: str) -> None:
-        self._ids.pop(message_id, None)
-        self._ids[message_id] = None
-        if len(self._ids) > self._most:
-            del self._ids[next(iter(self._ids))]
+        mark = _mark(message_id)
+        shelf = self._shelf(mark)
+        for marks in (shelf, self._marks) if _find(shelf, mark) >= 0 else ():
+            at = _find(marks, mark)
+            del marks[at : at + _MARK]
+        for marks in (shelf, self._marks):
+            marks += mark
+        if len(self._marks) > self._most:
+            oldest = bytes(self._marks[:_MARK])
+            for marks in (self._shelf(oldest), self._marks):
+                del marks[:_MARK]
+
+    def _shelf(self, mark: bytes) -> bytearray:
+        return self._shelves[mark[0] % _SHELVES]
+
+
+def _find(marks: bytearray, mark: bytes) -> int:
+    at = marks.find(mark)
+    while at > 0 and at % _MARK:  # parts of two others
+        at = marks.find(mark, at + 1)
+    return at
+
+
+def _mark(message_id: str) -> bytes:
+    return hashlib.blake2b(message_id.encode(errors="surrogatepass"), digest_size=_MARK).digest()
 
 
 @dataclass(slots=True)
