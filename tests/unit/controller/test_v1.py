@@ -39,6 +39,7 @@ async def test_an_account_in_full(host: Machine) -> None:
     assert status == 200
     listed = {
         "name": "小店",
+        "host": None,
         "instance": process.instance,
         "unit": f"wxclient@{process.instance}.service",
         "driver": "web",
