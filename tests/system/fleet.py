@@ -150,13 +150,16 @@ def _listen(host: Host, address: str, certificate: Path, key: Path) -> None:
 
 def _join(host: Host, name: str, other: str, token: bytes, authority: bytes) -> None:
     """Name the other host in the settings, and let this one receive accounts."""
-    host.run("mkdir", "-p", "/etc/wxcontroller/fleet")
-    host.write(f"/etc/wxcontroller/fleet/{other}.token", token, 0o640)
-    host.run("chgrp", "wxcontroller", f"/etc/wxcontroller/fleet/{other}.token")
-    host.write(f"/etc/wxcontroller/fleet/{other}.crt", authority)
+    credential = f"/etc/wxcontroller/credentials/fleet-{other}"
+    host.write(credential, token, 0o600)
+    host.write(
+        "/etc/systemd/system/wxcontroller.service.d/token.conf",
+        f"[Service]\nLoadCredential=fleet-{other}:{credential}\n".encode(),
+    )
+    host.write(f"/etc/ssl/certs/{other}.crt", authority)
     settings = (
         f'[fleet]\nname = "{name}"\n[fleet.hosts.{other}]\nurl = "https://{ADDRESSES[other]}:{PORT}"\n'
-        f'token = "/etc/wxcontroller/fleet/{other}.token"\nca_file = "/etc/wxcontroller/fleet/{other}.crt"\n'
+        f'token = "fleet-{other}"\nca_file = "/etc/ssl/certs/{other}.crt"\n'
     )
     host.write(FLEET, settings.encode())
     host.write(PASSPHRASE_FILE, PASSPHRASE, 0o600)

@@ -1,14 +1,21 @@
 """The controller of another host, as the settings of this one name it in [fleet]."""
 
+from dataclasses import replace
+from pathlib import Path
+
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.connection import Far
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.transfer.home import PATHS
 from wxcontroller.core.access import CALLER_HEADER, Scope
+from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.messages import N_
 from wxcontroller.core.settings import load_settings
 from wxcontroller.fleet.connection import credentials_of
 from wxcontroller.fleet.hop import HopCaller
+
+# What systemd has handed to the controller; root can read it while the controller runs.
+_CONTROLLERS = Path("/run/credentials/wxcontroller.service")
 
 
 def host_named(name: str) -> Api:
@@ -22,8 +29,14 @@ def host_named(name: str) -> Api:
             host=name,
             hosts=", ".join(hosts) or "-",
         )
-    credentials = credentials_of(hosts[name])
+    credentials = credentials_of(_for_root(hosts[name]))
     headers = {CALLER_HEADER: str(HopCaller(fleet.name, Scope.ADMIN, None, "wxctl move"))}
     if credentials.token:
         headers["Authorization"] = f"Bearer {credentials.token}"
     return Api(hosts[name].url, far=Far(credentials.tls, headers))
+
+
+def _for_root(host: HostSettings) -> HostSettings:
+    """Return the settings with the controller's credentials as the files that they are."""
+    given = {key: getattr(host, key) for key in ("token", "ca_file", "certificate", "key")}
+    return replace(host, **{key: str(_CONTROLLERS / each) for key, each in given.items() if each})

@@ -102,10 +102,9 @@ async def arrive(request: web.Request) -> web.Response:
     if error := obj(said.get("error")):
         raise ArrivalRefused(
             N_("account {account} cannot be received: {reason}"),
-            N_("{remedy}"),
+            text_in(error, "remedy"),
             account=name.name,
             reason=text_in(error, "message"),
-            remedy=text_in(error, "remedy"),
         )
     view = await context(request).accounts.require(name.name)
     return json_response(account_json(view), 201)
