@@ -61,18 +61,20 @@ def take_in(
     secret: Callable[[], bytes],
     drop_ins: bool | None,
     check: Callable[[Manifest], None] = lambda _: None,
+    this_host: bool = False,
 ) -> tuple[JsonObject, Unpacked]:
     """Put an exported account where it belongs, all of it or nothing; return it as the controller shows it.
 
     ``drop_ins``: whether those of its unit are wanted; None: refuse an account that has some. ``check`` may refuse it
-    by what it says of itself. Raises WxError.
+    by what it says of itself. An account of its name is refused that any host of the fleet has, with ``this_host``
+    only this one. Raises WxError.
     """
     api.health()  # it has to be there
     _take_back_what_was_left(api)
     with _staging() as place:
         opener = Opener(source, secret)
         try:
-            found = unpack(opener, place, lambda name: _refuse_existing(api, name))
+            found = unpack(opener, place, lambda name: _refuse_existing(api, name, this_host))
             opener.finish()
         except WxError:  # some are OSErrors besides
             raise
@@ -178,13 +180,14 @@ def _tell_missing(unit: UnitFiles) -> None:
             )
 
 
-def _refuse_existing(api: Api, name: AccountName) -> None:
+def _refuse_existing(api: Api, name: AccountName, this_host: bool) -> None:
     """Refuse an account that is here already, before anything of it is unpacked. Raises AccountExists."""
+    exists = True
     try:
-        api.account(name)
+        exists = api.arrival(name).get("account") is not None if this_host else bool(api.account(name))
     except UnknownAccount:
-        pass
-    else:
+        exists = False
+    if exists:
         raise AccountExists(
             N_("there is an account {account} already"),
             N_("remove it first: {command}"),

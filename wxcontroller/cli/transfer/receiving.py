@@ -30,7 +30,8 @@ def main() -> int:
     expected = sys.stdin.buffer.readline(_NAME_BYTES).decode("ascii", "replace").strip()
     try:
         api = Api(os.environ.get("WXCTL_URL") or DEFAULT_URL)
-        account, found = take_in(api, sys.stdin.buffer, _passphrase, None, partial(_refuse_other, expected))
+        refuse_other = partial(_refuse_other, expected)
+        account, found = take_in(api, sys.stdin.buffer, _passphrase, None, refuse_other, this_host=True)
         said: JsonObject = {**account, "files": found.files}
         code = 0
     except WxError as problem:
