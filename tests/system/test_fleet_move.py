@@ -106,7 +106,7 @@ def test_a_move_that_is_killed_anywhere_is_finished_or_undone(pair: Fleet) -> No
     """Killed after each of its steps and at random moments; then taken up, or undone, by one command."""
     chosen = random.Random(7)
     with pair.watched(NAME) as watch:
-        for number in range(10):
+        for number in range(6):
             [here] = pair.where(NAME)
             [there] = pair.hosts.keys() - {here}
             source = pair.hosts[here]
