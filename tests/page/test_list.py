@@ -179,6 +179,19 @@ def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Ser
     assert browser.complaints() == []
 
 
+def test_an_account_of_another_host_says_which(browser: Browser, served: Served) -> None:
+    _, account = served.run(served.machine.v1("GET", "accounts/bob"))
+    shown = """
+      const [account, done] = arguments;
+      const at = document.querySelector("script[type=module]").src.replace("main.js", "row.js");
+      import(at).then(({ rowOf }) => done(rowOf(account).element.textContent));
+    """
+    text = browser.driver.execute_async_script(shown, {**account, "host": "two"})
+    assert "小bob · two" in text
+    away: JsonObject = {"host": "two", "condition": "unreachable", "severity": "error", "login_state": None}
+    assert "Host unreachable" in browser.driver.execute_async_script(shown, {**account, **away})
+
+
 def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
     browser.click("#rows [data-account=alice] .pick input")
     stopped = browser.find("#rows [data-account=bob] .pick input")

@@ -40,7 +40,7 @@ export function rowOf(account) {
 
   function update(now) {
     row.account = now;
-    row.key = `${now.name}\n${now.instance}\n${nickname(now)}`.toLowerCase();
+    row.key = `${now.name}\n${now.instance}\n${nickname(now)}\n${now.host ?? ""}`.toLowerCase();
     row.groups = groupsOf(now);
     const section = sectionOf(now);
     if (section !== row.section) {
@@ -49,7 +49,8 @@ export function rowOf(account) {
       if (!middle || before !== (section === "attention")) change(section === "attention" ? trouble() : plain());
     }
     face.show(now);
-    setText(user, nickname(now) || (now.instance === now.name ? "" : now.instance));
+    const about = nickname(now) || (now.instance === now.name ? "" : now.instance);
+    setText(user, [about, now.host].filter(Boolean).join(" · "));
     const { tone, word } = shownState(now);
     setClass(state, `state ${tone}`);
     setText(state, word);

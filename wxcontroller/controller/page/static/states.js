@@ -15,6 +15,7 @@ const WORDS = {
   stopping: () => t("Stopping"),
   up: () => t("Reports no state"),
   unreadable: () => t("State unreadable"),
+  unreachable: () => t("Host unreachable"),
   init: () => t("Starting"),
   loading: () => t("Logging in"),
   scanning: () => t("Scan the code"),
