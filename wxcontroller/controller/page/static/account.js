@@ -111,7 +111,8 @@ function show() {
 function aboutOf(account) {
   const { driver, since } = account;
   const day = since && Date.now() / 1000 - since > 86_400 ? exactly(since) : since && timeOf(since);
-  return [nickname(account), routeName(driver), account.host, day && t("since {when}", { when: day })].filter(Boolean).join(" · ");
+  const began = day && t("since {when}", { when: day });
+  return [nickname(account), routeName(driver), account.host, began].filter(Boolean).join(" · ");
 }
 
 function showAdvice(account) {
