@@ -17,6 +17,8 @@ import asyncio
 import contextlib
 import logging
 import random
+import shutil
+import sqlite3
 import sys
 import tempfile
 import time
@@ -31,7 +33,7 @@ from tests.torture.ledger import Arrival, Ledger
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, WEB, Route
 from wxcontroller.core.faultpoints import VARIABLE, Point
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, kept_json, obj, text
 
 _CHAPTER = 50  # runs of one account
 _LIFE_SECONDS = 60.0  # in which a point is reached
@@ -166,8 +168,21 @@ class Chapter:
                 if exchange.endpoint == "getupdates" and exchange.answer.get("msgs"):
                     brought = exchange.answer
         self._looked = ilink.exchange_count
-        if point in (None, Point.SENT, Point.RESULT_STORED, Point.EVENT_STORED):
+        under_way = point in (None, Point.SENT, Point.RESULT_STORED, Point.EVENT_STORED)
+        if under_way and brought and not self._has_stored(text(brought["get_updates_buf"])):
             self.books.in_flight.append({text(obj(one)["message_id"]) for one in items(brought.get("msgs"))})
+
+    def _has_stored(self, cursor: str) -> bool:
+        """Whether a position in what WeChat sends is on disk: then what it covers has to be, too."""
+        kept = self.account.paths.state("alice") / "events.db"
+        with tempfile.TemporaryDirectory() as directory:
+            # A copy: to look into the file itself would be to recover it.
+            for path in (kept, kept.with_name(f"{kept.name}-wal")):
+                if path.exists():
+                    shutil.copy(path, directory)
+            with contextlib.closing(sqlite3.connect(Path(directory) / kept.name)) as db:
+                positions = [kept_json(value) for (value,) in db.execute("SELECT value FROM driver")]
+        return any(text(position.get("cursor")) == cursor for position in positions)
 
     # -- what goes on around the account
 
