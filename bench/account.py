@@ -184,11 +184,13 @@ async def client(stage: Stage, program: str = _PROGRAM, **more: str) -> AsyncIte
                 pass
         ready = time.monotonic() - begun
         stage.pid = int((place / "pid").read_text())
+        loop.add_reader(notify, notify.recv, 4096)  # a full socket would hold the account up
         try:
             yield ready
         finally:
             process.terminate()
             await process.wait()
+            loop.remove_reader(notify)
 
 
 async def log_in(stage: Stage) -> None:
