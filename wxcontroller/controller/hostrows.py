@@ -15,7 +15,7 @@ from wxcontroller.openwx.replies import to_bytes
 
 # What nobody knows of an account whose host does not answer.
 _UNKNOWN = ("login_state", "state", "pid", "qrcode_number", "qrcode_try", "qrcode_limit", "qrcode_until", "input")
-_NOT_KEPT = ("since", "user", "avatar", "start_time", "heartbeats", "hourly_messages")
+_NOT_KEPT = ("since", "user", "avatar", "start_time", "heartbeats", "hourly_messages", "leaving", "arrived")
 
 
 @dataclass(frozen=True, slots=True, eq=False)
