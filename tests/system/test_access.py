@@ -80,7 +80,12 @@ def test_wxctl_finds_what_it_needs(host: Host) -> None:
 
 def target(endpoint: Endpoint, account: str) -> str:
     path = endpoint.path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "none")
-    path = path.replace("{consumer}", "helper").replace("{code}", "0").replace("{target}", "ops")
+    path = (
+        path.replace("{account}", account)
+        .replace("{consumer}", "helper")
+        .replace("{code}", "0")
+        .replace("{target}", "ops")
+    )
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 
 

@@ -137,7 +137,9 @@ CASES = [
 
 def target(endpoint: Endpoint, account: str) -> str:
     path = endpoint.path.replace("{digest}/{file}", f"{ASSETS.digest}/main.js")
-    path = path.replace("{name}", account).replace("{id}", "a-1").replace("{file}", "page")
+    path = (
+        path.replace("{name}", account).replace("{account}", account).replace("{id}", "a-1").replace("{file}", "page")
+    )
     path = path.replace("{consumer}", "helper").replace("{code}", "0").replace("{target}", "ops")
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 

@@ -44,6 +44,8 @@ async def test_an_account_in_full(host: Machine) -> None:
         "unit": f"wxclient@{process.instance}.service",
         "driver": "web",
         "epoch": 1,
+        "leaving": None,
+        "arrived": None,
         "desired": "started",
         "unit_state": "active",
         "unit_sub": "running",

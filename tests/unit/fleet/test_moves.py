@@ -1,12 +1,17 @@
 """An account that is being moved: two hosts have it for a moment, and it counts on the one that it is not leaving."""
 
+from functools import partial
 from pathlib import Path
 
-from tests.unit.fleet.hosts import hosts_of, until
+from tests.unit.fleet.hosts import FleetHost, hosts_of, until
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
 BROUGHT: JsonObject = {"name": "eve", "epoch": 2, "arrived": "5f2c"}
+
+
+def _has_no_duplicates(host: FleetHost) -> bool:
+    return not host.accounts.duplicates
 
 
 async def test_a_moving_account_is_no_duplicate_and_never_out_of_reach(tmp_path: Path) -> None:
@@ -26,7 +31,7 @@ async def test_a_moving_account_is_no_duplicate_and_never_out_of_reach(tmp_path:
         _, content = await c.v1("GET", "accounts/eve")
         assert (content["host"], content["epoch"]) == ("b", 2)
         for host in (a, b, c):
-            await until(lambda host=host: not host.accounts.duplicates)
+            await until(partial(_has_no_duplicates, host))
             assert (await host.v1("GET", "fleet"))[1]["duplicates"] == []
         # Here it is refused with what to do; and once it has left, calls for it go to its new host.
         status, content = await a.v1("POST", "accounts/eve/start")
