@@ -141,11 +141,12 @@ def measure(number: int, original: str, rounds: int, seconds: float) -> None:
         with programs(accounts, original) as found:
             for every in (0, EVERY):
                 taken: dict[tuple[str, str], list[float]] = {}
-                for _ in range(rounds):
+                for turn in range(rounds + 1):
                     for program in found:
                         for path in program.calls:
                             took = milliseconds(program, path, accounts, every, seconds)
-                            taken.setdefault((path, program.name), []).append(took)
+                            if turn:  # at first a program still reads what there is
+                                taken.setdefault((path, program.name), []).append(took)
                 for (path, name), times in taken.items():
                     ours, what = taken[path, "product"], "changing" if every else "unchanged"
                     ratio = statistics.median(a / b for a, b in zip(times, ours, strict=True))
