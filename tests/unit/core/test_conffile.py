@@ -5,6 +5,7 @@ import tomllib
 from dataclasses import replace
 from pathlib import Path
 
+from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings
 
@@ -25,4 +26,5 @@ def test_what_it_shows_can_be_set_and_is_the_default(tmp_path: Path) -> None:
     paths.settings_file.write_text(uncommented())
     loaded = load_settings(paths)
     examples = {"send_interval": "3", "qrcode_count_max": "10", "download_media": "1"}
-    assert (loaded.settings, loaded.notices) == (replace(Settings(), client=examples), ())
+    fleet = FleetSettings("host-a", "", (HostSettings("host-b", "https://host-b.example:2000", "fleet-b"),))
+    assert (loaded.settings, loaded.notices) == (replace(Settings(), client=examples, fleet=fleet), ())
