@@ -45,12 +45,12 @@ class Story:
     def command(self, text: str) -> None:
         self._print(f"   {self._paint('33', '$ ' + text)}")
 
-    def output(self, text: str, most: int = 40) -> None:
+    def output(self, text: str, limit: int = 40) -> None:
         lines = text.rstrip("\n").splitlines()
-        for line in lines[:most]:
+        for line in lines[:limit]:
             self._print(f"     {line}")
-        if len(lines) > most:
-            self._print(f"     … {len(lines) - most} more lines")
+        if len(lines) > limit:
+            self._print(f"     … {len(lines) - limit} more lines")
 
     def _paint(self, code: str, text: str) -> str:
         return f"\x1b[{code}m{text}\x1b[0m" if self._colour else text
@@ -79,11 +79,11 @@ class Tour:
         self.story.output(text if len(text) < 600 else text[:600] + " …")
         return answer
 
-    def shell(self, *argv: str, most: int = 40) -> str:
+    def shell(self, *argv: str, limit: int = 40) -> str:
         self.story.command(" ".join(argv))
         done = self.host.run(*argv, check=False)
         text = (done.stdout + done.stderr).decode(errors="replace")
-        self.story.output(text, most)
+        self.story.output(text, limit)
         return text
 
     def run(self) -> None:
@@ -239,7 +239,7 @@ def main(arguments: list[str] | None = None) -> int:
             try:
                 tour.run()
             except BaseException:
-                story.output(host.journal("wxclient@alice.service", "wxcontroller.service"), most=200)
+                story.output(host.journal("wxclient@alice.service", "wxcontroller.service"), limit=200)
                 raise
             if not chosen.exit:
                 _stay(tour, host, story)

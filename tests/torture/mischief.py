@@ -38,8 +38,8 @@ class Stage:
     def some(self) -> str:
         return self.chance.choice(self.accounts)
 
-    def rest(self, least: float, most: float) -> None:
-        time.sleep(self.chance.uniform(least, most) * self.pause)
+    def rest(self, least: float, limit: float) -> None:
+        time.sleep(self.chance.uniform(least, limit) * self.pause)
 
     def kill(self, unit: str, number: str = "KILL") -> None:
         self.host.run("systemctl", "kill", f"--signal={number}", unit, check=False)

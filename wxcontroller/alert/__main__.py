@@ -38,10 +38,10 @@ def way(channel: Channel, settings: AlertSettings, limits: Limits = DEFAULTS) ->
             from wxcontroller.alert.command import tell
 
             return lambda alert: tell(settings.command, alert, limits.alert_program_seconds)
-    return _nowhere
+    return nowhere
 
 
-async def _nowhere(alert: Alert) -> None:
+async def nowhere(alert: Alert) -> None:
     """An alert that was made before the way to tell it was taken out of the settings."""
     log.warning("this channel is no longer configured, alert dropped: %s", alert.english.subject)
 

@@ -74,7 +74,7 @@ for _verb in (
 
 def main() -> int:
     """Run one command and return its exit code; expected failures are told in words on standard error."""
-    code = _run()
+    code = run()
     try:
         sys.stdout.flush()
     except BrokenPipeError:
@@ -83,7 +83,7 @@ def main() -> int:
     return code
 
 
-def _run() -> int:
+def run() -> int:
     session = WxctlRun(json="--json" in takewhile(lambda word: word != "--", sys.argv[1:]))
     if not session.json:  # JSON is for programs, and English
         speak(cli)
@@ -96,7 +96,7 @@ def _run() -> int:
         session.report(problem)
         return problem.exit_code
     except click.ClickException as problem:
-        session.report(_as_ours(problem))
+        session.report(as_ours(problem))
         return problem.exit_code
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -110,7 +110,7 @@ def _run() -> int:
     return result if isinstance(result, int) else 0
 
 
-def _as_ours(problem: click.ClickException) -> BadUsage:
+def as_ours(problem: click.ClickException) -> BadUsage:
     """Return click's complaint in the form of all others: lower case, no period, and what to do."""
     context = problem.ctx if isinstance(problem, click.UsageError) else None
     words = problem.format_message().rstrip(".")

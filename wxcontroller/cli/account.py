@@ -84,12 +84,12 @@ def account_view(value: JsonValue) -> AccountView:
         instance=one_line(field(found, "instance")),
         unit=one_line(field(found, "unit")),
         driver=one_line(field(found, "driver")),
-        desired=_word(Desired, field(found, "desired")),
-        unit_state=_word(UnitState, field(found, "unit_state")) or UnitState.ABSENT,
+        desired=word(Desired, field(found, "desired")),
+        unit_state=word(UnitState, field(found, "unit_state")) or UnitState.ABSENT,
         unit_sub=one_line(field(found, "unit_sub")),
-        login_state=_word(LoginState, field(found, "login_state")),
+        login_state=word(LoginState, field(found, "login_state")),
         status=text_in(found, "status"),
-        since=_whole(field(found, "since")),
+        since=whole(field(found, "since")),
         reason=text_in(found, "reason"),
         pid=integer(field(found, "pid")),
         port=integer(field(found, "port")),
@@ -98,25 +98,25 @@ def account_view(value: JsonValue) -> AccountView:
         asks=text(field(field(found, "input"), "id")),
         qrcode=field(found, "qrcode") is True,
         user=one_line(field(user, "name")) or one_line(field(user, "id")),
-        assessment=assessment_of(found) or _assessed(found),
+        assessment=assessment_of(found) or assessed(found),
         raw=found,
     )
 
 
-def _assessed(found: JsonObject) -> Assessment:
+def assessed(found: JsonObject) -> Assessment:
     """Assess what a controller of 2.0.0 tells, which does not assess it."""
     facts = Facts(
         AccountName(one_line(found.get("name")), one_line(found.get("instance"))),
-        _word(Desired, found.get("desired")),
-        _word(UnitState, found.get("unit_state")) or UnitState.ABSENT,
+        word(Desired, found.get("desired")),
+        word(UnitState, found.get("unit_state")) or UnitState.ABSENT,
         one_line(found.get("unit_sub")),
         Instant(time.time()),
         ClientReport(
-            _word(LoginState, found.get("login_state")),
+            word(LoginState, found.get("login_state")),
             one_line(found.get("state")),
             text_in(found, "status"),
             text_in(found, "reason"),
-            _whole(found.get("since")),
+            whole(found.get("since")),
             text(field(found.get("input"), "id")),
         ),
     )
@@ -126,12 +126,12 @@ def _assessed(found: JsonObject) -> Assessment:
         return Assessment(Condition.UP)
 
 
-def _word(kind: type[_E], value: JsonValue) -> _E | None:
+def word(kind: type[_E], value: JsonValue) -> _E | None:
     try:
         return kind(text(value))
     except ValueError:
         return None
 
 
-def _whole(value: JsonValue) -> int:
+def whole(value: JsonValue) -> int:
     return int(value) if isinstance(value, float) else integer(value)

@@ -47,7 +47,7 @@ def test(session: WxctlRun, timeout: float) -> None:
     api = session.api()
     sent = api.test_alert()
     number, channels = text(sent.get("id")), [text(each) for each in items(sent.get("channels"))]
-    results = _outcomes(api, number, channels, timeout)
+    results = outcomes(api, number, channels, timeout)
     if session.json:
         session.emit({"id": number, "channels": {one.channel: one.error or None for one in results}})
     else:
@@ -91,7 +91,7 @@ class _Result:
     error: str
 
 
-def _outcomes(api: Api, number: str, channels: list[str], timeout: float) -> list[_Result]:
+def outcomes(api: Api, number: str, channels: list[str], timeout: float) -> list[_Result]:
     """Wait until each channel has tried this alert."""
     found: dict[str, str] = {}
     end = time.monotonic() + timeout

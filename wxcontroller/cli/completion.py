@@ -100,7 +100,7 @@ class Bash(ShellComplete):
 
     def format_completion(self, item: CompletionItem) -> str:
         line, value = os.environ.get("COMP_LINE", ""), str(item.value)
-        if item.type != "plain" or _open_quote(line):
+        if item.type != "plain" or open_quote(line):
             return f"{item.type},{value}"
         # bash replaces what comes after the last character at which it breaks a word, and no more.
         breaks = set(os.environ.get("COMP_BREAKS", "")) - set(" \t\n\"'")
@@ -161,7 +161,7 @@ def _line(item: CompletionItem) -> str:
     return " ".join((item.help or "").split())
 
 
-def _open_quote(line: str) -> bool:
+def open_quote(line: str) -> bool:
     """Say whether a line ends within quotes."""
     quote, escaped = "", False
     for c in line:

@@ -67,28 +67,28 @@ def printable(written: str) -> str:
     return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 
-def _session(context: click.Context) -> WxctlRun:
+def session(context: click.Context) -> WxctlRun:
     return context.ensure_object(WxctlRun)
 
 
-def _remember_url(context: click.Context, _: click.Parameter, value: str | None) -> None:
+def remember_url(context: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
-        _session(context).url = value
+        session(context).url = value
 
 
-def _remember_file(context: click.Context, _: click.Parameter, value: str | None) -> None:
+def remember_file(context: click.Context, _: click.Parameter, value: str | None) -> None:
     if value is not None:
-        _session(context).token_file = value
+        session(context).token_file = value
 
 
-def _remember_json(context: click.Context, _: click.Parameter, value: bool) -> None:
+def remember_json(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
-        _session(context).json = True
+        session(context).json = True
 
 
-def _remember_insecure(context: click.Context, _: click.Parameter, value: bool) -> None:
+def remember_insecure(context: click.Context, _: click.Parameter, value: bool) -> None:
     if value:
-        _session(context).insecure = True
+        session(context).insecure = True
 
 
 def json_option(command: _F) -> _F:
@@ -98,7 +98,7 @@ def json_option(command: _F) -> _F:
         cls=GlobalOption,
         expose_value=False,
         is_flag=True,
-        callback=_remember_json,
+        callback=remember_json,
         help="Print the result as JSON.",
     )(command)
 
@@ -111,7 +111,7 @@ def global_options(command: _F) -> _F:
             cls=GlobalOption,
             is_flag=True,
             expose_value=False,
-            callback=_remember_insecure,
+            callback=remember_insecure,
             help="Send the token to another machine without TLS, if the URL says so.",
         ),
         click.option(
@@ -120,7 +120,7 @@ def global_options(command: _F) -> _F:
             metavar="FILE",
             type=FILE,
             expose_value=False,
-            callback=_remember_file,
+            callback=remember_file,
             help="File with the API token, - for standard input [default: $WXCTL_TOKEN, or a token file "
             "that is found].",
         ),
@@ -130,7 +130,7 @@ def global_options(command: _F) -> _F:
             cls=GlobalOption,
             metavar="URL",
             expose_value=False,
-            callback=_remember_url,
+            callback=remember_url,
             help=f"The controller [default: $WXCTL_URL or {DEFAULT_URL}].",
         ),
     ):
@@ -156,10 +156,10 @@ def optional_name_argument(command: _F) -> _F:
 def complete_name(context: click.Context, _: click.Parameter, incomplete: str) -> list[CompletionItem]:
     """Offer the accounts; where the controller does not answer, those that systemd knows."""
     try:
-        api = _session(context).api()
+        api = session(context).api()
         found = {account.name: account.condition.value for account in api.accounts(wait=3.0)}
     except WxError:
-        found = _known_to_systemd()
+        found = known_to_systemd()
     return [CompletionItem(name, help=words) for name, words in found.items() if name.startswith(incomplete)]
 
 
@@ -182,7 +182,7 @@ def complete_key(context: click.Context, parameter: click.Parameter, incomplete:
     return [CompletionItem(str(each.value).rstrip("="), help=each.help) for each in found]
 
 
-def _known_to_systemd() -> dict[str, str]:
+def known_to_systemd() -> dict[str, str]:
     from wxcontroller.cli.local import known_units
     from wxcontroller.core.names import instance_of
 

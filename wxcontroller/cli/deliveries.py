@@ -98,14 +98,14 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
     """List an account's waiting reports and dead letters; without NAME, show the counts of all accounts."""
     api = session.api()
     if name is None:
-        _overview(session, api, all_)
+        overview(session, api, all_)
         return
     account = api.resolve(name)
     found = _found(session, api, account, states or ("held", "pending", "dead"), after, limit)
     if session.json:
         session.emit(items(found.get("deliveries")))
         return
-    _describe(account, found)
+    describe(account, found)
     rows = [obj(one) for one in items(found.get("deliveries"))]
     if rows:
         from wxcontroller.cli.terminal import print_rows
@@ -115,7 +115,7 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
             [
                 (
                     text(row.get("id")),
-                    _when(row.get("time")),
+                    when(row.get("time")),
                     text(row.get("type")),
                     say(text(row.get("state"))),
                     say(text(row.get("lane"))),
@@ -152,12 +152,12 @@ def show(session: WxctlRun, name: str, delivery_id: str) -> None:
         elif key in ("state", "lane"):
             shown = say(text(value))
         else:
-            shown = _when(value) if key == "time" else "-" if value is None else text(value)
+            shown = when(value) if key == "time" else "-" if value is None else text(value)
         click.echo(f"{padded(key, 12)}: {shown}")
     click.echo(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True))
 
 
-def _choosing(verb: _F) -> _F:
+def choosing(verb: _F) -> _F:
     """Give a verb IDs and the switches that stand for many."""
     for option in (
         click.argument("ids", nargs=-1, metavar="[ID]..."),
@@ -172,7 +172,7 @@ def _choosing(verb: _F) -> _F:
     examples=("wxctl deliveries replay alice --dead", "wxctl deliveries replay alice 5f3a9c01-17 --delivered"),
 )
 @name_argument
-@_choosing
+@choosing
 @click.option("--delivered", is_flag=True, help="With IDs: also reports that were already delivered.")
 @global_options
 @click.pass_obj
@@ -184,8 +184,8 @@ def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, deliv
     api = session.api()
     states = ["dead", "purged", *(["delivered", "kept"] if delivered else [])]
     chosen: JsonObject = {"state": "dead"} if dead and not ids else {"ids": list(ids), "state": ",".join(states)}
-    _need(ids, dead, "wxctl deliveries replay NAME --dead sends all dead letters again")
-    _do(session, api, api.resolve(name), "replay", chosen, "replayed", _REPLAYED)
+    need(ids, dead, "wxctl deliveries replay NAME --dead sends all dead letters again")
+    do(session, api, api.resolve(name), "replay", chosen, "replayed", _REPLAYED)
 
 
 @deliveries.command(
@@ -193,7 +193,7 @@ def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, deliv
     examples=("wxctl deliveries purge alice --dead", "wxctl deliveries purge alice 5f3a9c01-17"),
 )
 @name_argument
-@_choosing
+@choosing
 @click.option("--pending", is_flag=True, help="All waiting reports.")
 @global_options
 @click.pass_obj
@@ -205,8 +205,8 @@ def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pendin
     api = session.api()
     states = [word for word, wanted in (("dead", dead), ("pending", pending)) if wanted]
     chosen: JsonObject = {"ids": list(ids)} if ids else {"state": ",".join(states)}
-    _need(ids, dead or pending, "wxctl deliveries purge NAME --dead gives up all dead letters")
-    _do(session, api, api.resolve(name), "purge", chosen, "purged", _PURGED)
+    need(ids, dead or pending, "wxctl deliveries purge NAME --dead gives up all dead letters")
+    do(session, api, api.resolve(name), "purge", chosen, "purged", _PURGED)
 
 
 @deliveries.command(
@@ -225,17 +225,17 @@ def acknowledge(session: WxctlRun, name: str, ids: tuple[str, ...]) -> None:
     """
     api = session.api()
     chosen: JsonObject = {"ids": list(ids), "state": "dead"} if ids else {"state": "dead"}
-    _do(session, api, api.resolve(name), "ack", chosen, "acknowledged", _ACKNOWLEDGED)
+    do(session, api, api.resolve(name), "ack", chosen, "acknowledged", _ACKNOWLEDGED)
 
 
-def _need(ids: tuple[str, ...], many: bool, remedy: str) -> None:
+def need(ids: tuple[str, ...], many: bool, remedy: str) -> None:
     if ids and many:
         raise BadUsage(N_("IDs and a switch for many cannot be combined"), N_("use one of them"))
     if not ids and not many:
         raise BadUsage(N_("IDs or a switch for many are needed"), remedy)
 
 
-def _do(
+def do(
     session: WxctlRun, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
 ) -> None:
     answer = api.change_deliveries(name, verb, chosen)
@@ -248,7 +248,7 @@ def _do(
     tell("now {waiting} waiting, {dead} dead", waiting=waiting, dead=dead)
 
 
-def _overview(session: WxctlRun, api: Api, all_: bool) -> None:
+def overview(session: WxctlRun, api: Api, all_: bool) -> None:
     found = sorted(items(field(api.all_deliveries(), "accounts")), key=lambda row: text(field(row, "account")))
     if session.json:
         session.emit(found)
@@ -281,7 +281,7 @@ def _overview(session: WxctlRun, api: Api, all_: bool) -> None:
                 text(row.get("dead")),
                 text(row.get("dropped")),
                 str(integer(row.get("retrying"))),
-                _when(row.get("oldest_since")),
+                when(row.get("oldest_since")),
                 text(row.get("to")) or say("nowhere"),
                 say(text_in(row, "trouble") or text_in(row, "last_error")),
             )
@@ -311,7 +311,7 @@ def _found(
         return {**found, "to": api.account(account).post_api or None}
 
 
-def _describe(name: AccountName, found: JsonObject) -> None:
+def describe(name: AccountName, found: JsonObject) -> None:
     to = text(found.get("to"))
     tell(
         "{account} → {to}: {pending} wait, {dead} dead, {lost} lost",
@@ -326,7 +326,7 @@ def _describe(name: AccountName, found: JsonObject) -> None:
             tell("  {words}", words=words)
 
 
-def _when(moment: JsonValue) -> str:
+def when(moment: JsonValue) -> str:
     if not isinstance(moment, int | float) or not moment:
         return ""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(moment))

@@ -28,7 +28,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CURSOR = re.compile(r"[0-9]{1,18}([.][A-Za-z0-9_-]+=[0-9a-f]{8}-[0-9]+)*")
 
 
-def _complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+def complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
     return sorted(each for each in EVENTS | MESSAGES if each.startswith(incomplete))
 
 
@@ -48,7 +48,7 @@ def _complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> li
     "types",
     multiple=True,
     metavar="TYPE",
-    shell_complete=_complete_type,
+    shell_complete=complete_type,
     help="Only events of this type; may be repeated.",
 )
 @click.option("--since", metavar="WHEN", help="Start with events from WHEN: 30s, 10m, 2h, 7d ago, or a date.")
@@ -87,8 +87,8 @@ def events(
         )
     began = int(time.time() * 1e6)
     api = session.api()
-    accounts = [_known(api, name) for name in names]
-    cursor = _cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
+    accounts = [known(api, name) for name in names]
+    cursor = cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
     if cursor_file and not os.access(cursor_file.parent, os.W_OK):
         raise BadUsage(
             N_("cannot store a cursor in {cursor_file}"),
@@ -99,18 +99,18 @@ def events(
         raise BadUsage(N_("invalid cursor"), N_("begin without one, or with --since"))
     if not cursor:
         cursor = str(began)  # from then on, also when the first connection is late
-    for shown, event in enumerate(_following(api, accounts, types, cursor), 1):
+    for shown, event in enumerate(following(api, accounts, types, cursor), 1):
         if session.json:
             session.emit_line({"cursor": event.cursor, "event": event.body})
         else:
             click.echo(words_of(event.body))
         if cursor_file:
-            _keep(cursor_file, event.cursor)
+            keep(cursor_file, event.cursor)
         if count is not None and shown >= count:
             return
 
 
-def _known(api: Api, given: str) -> AccountName:
+def known(api: Api, given: str) -> AccountName:
     """Return an account that events are wanted of. Raises UnknownAccount, if the controller is there to say so."""
     name = api.resolve(given)
     with suppress(ControllerUnreachable, Unanswered):  # it is waited for
@@ -124,7 +124,7 @@ class _Event:
     cursor: str  # to go on after it; that of an earlier one where the stream gave none
 
 
-def _following(api: Api, accounts: list[AccountName], types: tuple[str, ...], cursor: str) -> Iterator[_Event]:
+def following(api: Api, accounts: list[AccountName], types: tuple[str, ...], cursor: str) -> Iterator[_Event]:
     """Yield events, over breaks of the connection. Raises WxError for what no other try can mend."""
     seen = ""
     for sent in followed(lambda place: api.events(accounts, types, place), cursor):
@@ -140,27 +140,27 @@ def words_of(event: JsonObject) -> str:
     moment = event.get("time")
     clock = time.strftime("%m-%d %H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else "-"
     report = obj(event.get("report"))
-    return " ".join((clock, text(event.get("account")), text(event.get("type")), _content(report))).rstrip()
+    return " ".join((clock, text(event.get("account")), text(event.get("type")), content(report))).rstrip()
 
 
-def _content(report: JsonObject) -> str:
+def content(report: JsonObject) -> str:
     if text(report.get("post_type")) == "event":
         said = say if report.get("event") == "state_change" else str
         params = [
             said(text(one)) or text(field(one, "displayname")) or text(field(one, "name"))
             for one in items(report.get("params"))
         ]
-        return _line(" ".join(word for word in params if word))
+        return line(" ".join(word for word in params if word))
     sender, receiver = text(report.get("sender")), text(report.get("group")) or text(report.get("receiver"))
-    return _line(f"{sender} → {receiver}: {text(report.get('content'))}")
+    return line(f"{sender} → {receiver}: {text(report.get('content'))}")
 
 
-def _line(words: str) -> str:
+def line(words: str) -> str:
     """One line, without what a terminal would obey: messages are written by others."""
     return "".join(c if c.isprintable() else " " for c in words)
 
 
-def _cursor_of(path: Path) -> str:
+def cursor_of(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -172,7 +172,7 @@ def _cursor_of(path: Path) -> str:
         ) from None
 
 
-def _keep(path: Path, cursor: str) -> None:
+def keep(path: Path, cursor: str) -> None:
     try:
         replace_file(path, f"{cursor}\n".encode())
     except OSError as problem:

@@ -60,7 +60,7 @@ def follow(
             display.show(account, _link(api, name, account))
             if account.condition is Condition.RUNNING:
                 return account
-            problem = _ended(account)
+            problem = ended(account)
             if problem is not None and now - begun > _SETTLED:
                 raise problem
             if now - begun > timeout:
@@ -73,7 +73,7 @@ def follow(
                     timeout=f"{timeout:g}",
                 )
                 raise WxError(
-                    _because(state, account.words),
+                    because(state, account.words),
                     N_("it continues in the background; see: {command}"),
                     command=command("status", name.name),
                 )
@@ -102,7 +102,7 @@ def failure(account: AccountView) -> WxError | None:
     return None
 
 
-def _because(what: Text, why: Text) -> Text:
+def because(what: Text, why: Text) -> Text:
     return Text("{what}: {why}", what=what, why=why) if why else what
 
 
@@ -111,7 +111,7 @@ def titled(account: str, issue: Issue) -> Text:
     return Text(N_("{account}: {headline}"), account=account, headline=issue.headline)
 
 
-def _ended(account: AccountView) -> WxError | None:
+def ended(account: AccountView) -> WxError | None:
     """Return why a start has failed, None while there is hope."""
     if account.condition is Condition.STOPPED:
         start = command("start", account.name)

@@ -28,14 +28,14 @@ _PIECE = re.compile(
 
 
 @cache
-def _translate() -> Translate:
+def translate() -> Translate:
     return translate_by(gettext.translation(DOMAIN, LOCALE, fallback=True))
 
 
 def say(words: str | Text, plural: str = "", /, **values: Value) -> str:
     """Return a text, or a template with its values, in the reader's language."""
     text = words if isinstance(words, Text) else Text(words, plural, **values)
-    return text.rendered(_translate())
+    return text.rendered(translate())
 
 
 def tell(words: str | Text, plural: str = "", /, *, err: bool = False, **values: Value) -> None:
@@ -61,34 +61,34 @@ def speak(command: click.Command) -> None:
     if isinstance(catalog, gettext.GNUTranslations):
         gettext.bindtextdomain(DOMAIN, str(LOCALE))
         gettext.textdomain(DOMAIN)  # click's own words too
-        _translate_command(command, catalog.gettext)
+        translate_command(command, catalog.gettext)
 
 
 def texts(command: click.Command) -> Iterator[str]:
     """Yield what a catalog has to have of a command and what is below it."""
-    for text in (command.help, command.short_help, command.epilog, *(each.help for each in _options(command))):
-        for paragraph in _paragraphs(text):
+    for text in (command.help, command.short_help, command.epilog, *(each.help for each in options(command))):
+        for paragraph in paragraphs(text):
             yield _key(paragraph)[1]
     for inner in _inner(command):
         yield from texts(inner)
 
 
-def _translate_command(command: click.Command, said: Callable[[str], str]) -> None:
+def translate_command(command: click.Command, said: Callable[[str], str]) -> None:
     def whole(text: str | None) -> str | None:
-        keys = [_key(paragraph) for paragraph in _paragraphs(text)]
+        keys = [_key(paragraph) for paragraph in paragraphs(text)]
         return "\n\n".join(before + said(key) + after for before, key, after in keys) if text else text
 
     command.context_class = _Context
     command.help, command.epilog = whole(command.help), whole(command.epilog)
     # click would take an English sentence's end for it.
     command.short_help = whole(command.short_help) or "".join((command.help or "").partition("。")[:2])
-    for option in _options(command):
+    for option in options(command):
         option.help = whole(option.help)
     for inner in _inner(command):
-        _translate_command(inner, said)
+        translate_command(inner, said)
 
 
-def _options(command: click.Command) -> list[click.Option]:
+def options(command: click.Command) -> list[click.Option]:
     return [each for each in command.params if isinstance(each, click.Option)]
 
 
@@ -96,7 +96,7 @@ def _inner(command: click.Command) -> list[click.Command]:
     return list(command.commands.values()) if isinstance(command, click.Group) else []
 
 
-def _paragraphs(text: str | None) -> list[str]:
+def paragraphs(text: str | None) -> list[str]:
     return inspect.cleandoc(text).split("\n\n") if text else []
 
 

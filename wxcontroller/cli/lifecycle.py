@@ -63,7 +63,7 @@ _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short 
 @click.pass_obj
 def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
     """Register an account with its options, without starting it. Refused (8) if an account of that name exists."""
-    added = session.api().add(parse_name(name), _given(pairs, post_api, driver))
+    added = session.api().add(parse_name(name), given(pairs, post_api, driver))
     for note in notes(added):
         tell(note, err=True)
     if session.json:
@@ -108,11 +108,11 @@ def start(
     For a single account, its QR code is shown here. Options are stored with the account and apply to later
     starts. Ctrl-C stops following; the account keeps running.
     """
-    options = _given(pairs, post_api, driver)
+    options = given(pairs, post_api, driver)
     following = 0 if no_wait else timeout
 
     def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
-        new = _is_new(api, account)
+        new = is_new(api, account)
         started = api.start(account, options)
         if new:
             watch.note(new_account(account.name))
@@ -126,7 +126,7 @@ def start(
     def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
         return without_controller(api, name, "start", away, options)
 
-    run(session, names, Work(act, _up(following), by_systemd))
+    run(session, names, Work(act, up(following), by_systemd))
 
 
 @click.command(
@@ -182,7 +182,7 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
         return without_controller(api, name, "restart", away)
 
     # A pattern must not start what was stopped on purpose.
-    run(session, names, Work(act, _up(following), by_systemd, stopped_too=False))
+    run(session, names, Work(act, up(following), by_systemd, stopped_too=False))
 
 
 @click.command(
@@ -211,7 +211,7 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
         tell("{account} is logged out and stopped; the next start needs a scan", account=account.name)
 
 
-def _is_new(api: Api, account: AccountName) -> bool:
+def is_new(api: Api, account: AccountName) -> bool:
     try:
         api.options(account)  # its own program need not be asked
     except UnknownAccount:
@@ -236,7 +236,7 @@ def confirm(api: Api, accounts: list[AccountName], question: Text, otherwise: Te
         raise Declined(Text(N_("{state}: you answered no"), state=otherwise))
 
 
-def _given(pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> dict[str, str]:
+def given(pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> dict[str, str]:
     options = option_pairs(pairs)
     if post_api is not None:
         options["post_api"] = post_api
@@ -290,7 +290,7 @@ def notes(account: AccountView) -> Iterator[Text]:
         yield Text(N_("wxctl: {account}: {note}"), account=account.name, note=note)
 
 
-def _up(followed: float) -> Callable[[AccountName, AccountView], tuple[JsonObject, Text]]:
+def up(followed: float) -> Callable[[AccountName, AccountView], tuple[JsonObject, Text]]:
     """Return how a start ends, in JSON and words; ``followed``: for so long, 0 for not at all."""
 
     def finish(account: AccountName, view: AccountView) -> tuple[JsonObject, Text]:

@@ -93,24 +93,24 @@ class LocalUnit:
 
 def show_unit(unit: str) -> LocalUnit:
     """Ask systemd for one unit. Raises WxError when there is no systemd to ask."""
-    return _local_unit(unit, show(_SHOWN, unit).get(unit, {}))
+    return local_unit(unit, show(_SHOWN, unit).get(unit, {}))
 
 
-def _local_unit(unit: str, told: Mapping[str, str]) -> LocalUnit:
+def local_unit(unit: str, told: Mapping[str, str]) -> LocalUnit:
     return LocalUnit(
         unit,
         told.get("ActiveState", ""),
         told.get("SubState", ""),
         one_line(told.get("StatusText", "")),
-        _number(told.get("MainPID", "")),
+        number(told.get("MainPID", "")),
         told.get("Result", ""),
-        _number(told.get("StateChangeTimestamp", "").removeprefix("@")),
+        number(told.get("StateChangeTimestamp", "").removeprefix("@")),
     )
 
 
 def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
     """Return properties of units, by unit. Raises WxError when there is no systemd to ask."""
-    out = _systemctl("show", "--timestamp=unix", f"--property={','.join(('Id', *properties))}", "--", *units)
+    out = systemctl("show", "--timestamp=unix", f"--property={','.join(('Id', *properties))}", "--", *units)
     blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n")]
     # In the order in which they were asked for: an alias tells another Id.
     return dict(zip(units, (block for block in blocks if block), strict=False))
@@ -118,7 +118,7 @@ def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
 
 def controllers_ports() -> set[int]:
     """Return the ports of the controller's socket. Raises WxError when there is no systemd to ask."""
-    out = _systemctl("show", "--property=Listen", "--", "wxcontroller.socket")
+    out = systemctl("show", "--property=Listen", "--", "wxcontroller.socket")
     return {int(port) for port in re.findall(r":(\d+) \(Stream\)", out)}
 
 
@@ -130,7 +130,7 @@ def crashes(port: int) -> Text | None:
         found = show(("ActiveState", "NRestarts", "Result"), "wxcontroller.service").get("wxcontroller.service", {})
     except WxError:
         return None
-    state, restarts = found.get("ActiveState", ""), _number(found.get("NRestarts", ""))
+    state, restarts = found.get("ActiveState", ""), number(found.get("NRestarts", ""))
     if state == "failed" or (state == "activating" and restarts):
         return Text(_CRASHES, _CRASHES_MORE, n=restarts, result=found.get("Result", ""))
     return None
@@ -142,7 +142,7 @@ def settings_of(unit: str, key: str) -> list[str]:
     For what ``systemctl show`` does not print. Raises WxError when there is no systemd to ask.
     """
     found: list[str] = []
-    for line in _systemctl("cat", "--", unit).splitlines():
+    for line in systemctl("cat", "--", unit).splitlines():
         name, _, value = line.partition("=")
         if name.strip() == key:
             found = [*found, value.strip()] if value.strip() else []
@@ -151,7 +151,7 @@ def settings_of(unit: str, key: str) -> list[str]:
 
 def list_units() -> list[LocalUnit]:
     """Ask systemd for all accounts' units that it knows. Raises WxError when there is no systemd to ask."""
-    out = _systemctl("list-units", "--all", "--output=json", "wxclient@*.service")
+    out = systemctl("list-units", "--all", "--output=json", "wxclient@*.service")
     try:
         parsed: JsonValue = json.loads(out or "[]")
     except ValueError:
@@ -186,7 +186,7 @@ def act(verb: str, unit: str) -> None:
 
 def reload_units() -> None:
     """Have systemd reload its units. Raises WxError."""
-    _systemctl("daemon-reload")
+    systemctl("daemon-reload")
 
 
 def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
@@ -200,21 +200,21 @@ def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
     with suppress(OSError):
         units |= dict.fromkeys(unit_of(instance) for instance in AccountFiles(paths).instances())
     told = show(_SHOWN, *units) if units else {}
-    found = [_with_files(_local_unit(unit, told.get(unit, {})), paths) for unit in units]
+    found = [with_files(local_unit(unit, told.get(unit, {})), paths) for unit in units]
     return sorted(found, key=lambda one: one.account or one.unit)
 
 
 def known_unit(unit: str, paths: Paths = _PATHS) -> LocalUnit:
     """Return one account's unit, with the account's name where it can be read. Raises WxError as known_units."""
-    return _with_files(show_unit(unit), paths)
+    return with_files(show_unit(unit), paths)
 
 
-def _with_files(found: LocalUnit, paths: Paths) -> LocalUnit:
+def with_files(found: LocalUnit, paths: Paths) -> LocalUnit:
     """Add what the account's files say, as far as they can be read."""
     from wxcontroller.core.materialise import AccountFiles
 
     instance = instance_of(found.unit) or ""
-    found = replace(found, account=_plain(found.unit))
+    found = replace(found, account=plain(found.unit))
     with suppress(WxError, OSError):
         account = AccountFiles(paths).load(instance)
         found = replace(found, account=account.name.name, desired=account.desired)
@@ -226,7 +226,7 @@ def _with_files(found: LocalUnit, paths: Paths) -> LocalUnit:
     return found
 
 
-def _plain(unit: str) -> str:
+def plain(unit: str) -> str:
     """Return the name that a unit's instance is, "" where that is derived from it."""
     instance = instance_of(unit) or ""
     return "" if is_derived(instance) else instance
@@ -298,7 +298,7 @@ def _run(*arguments: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[s
     )
 
 
-def _systemctl(*arguments: str) -> str:
+def systemctl(*arguments: str) -> str:
     try:
         done = _run(*arguments)
     except subprocess.TimeoutExpired:
@@ -311,5 +311,5 @@ def _systemctl(*arguments: str) -> str:
     return done.stdout
 
 
-def _number(digits: str) -> int:
+def number(digits: str) -> int:
     return int(digits) if digits.isdecimal() else 0

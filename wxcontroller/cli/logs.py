@@ -52,9 +52,9 @@ def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: s
     unit = unit_of(instance)
     # What prevented a start is said by the unit that prepares it.
     units = [unit, unit.replace("wxclient@", "wxclient-prepare@", 1)]
-    if is_this_machines(api) and _may_read_the_journal():
-        _raise_if_unknown(session, name, instance, units)
-        _journalctl(session, units, lines, follow, since)
+    if is_this_machines(api) and may_read_the_journal():
+        raise_if_unknown(session, name, instance, units)
+        journalctl(session, units, lines, follow, since)
     try:
         remotelogs.show(session, api, api.resolve(name), lines, follow, since)
     except ControllerUnreachable as away:
@@ -62,11 +62,11 @@ def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: s
             raise ControllerUnreachable(
                 away.message, N_("{remedy}; on its machine: journalctl -u {unit}"), remedy=away.remedy_text, unit=unit
             ) from None
-        _journalctl(session, units, lines, follow, since)
+        journalctl(session, units, lines, follow, since)
 
 
-def _journalctl(session: WxctlRun, units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
-    when = _in_journalctls_words(since)
+def journalctl(session: WxctlRun, units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
+    when = in_journalctls_words(since)
     if when is not None and not is_time(when):
         raise BadUsage(
             N_("invalid --since: {since}"),
@@ -76,18 +76,18 @@ def _journalctl(session: WxctlRun, units: list[str], lines: int | None, follow: 
     exec_journalctl(units, lines, follow, when, session.json)
 
 
-def _in_journalctls_words(since: str | None) -> str | None:
+def in_journalctls_words(since: str | None) -> str | None:
     """Take 2h for 2h ago, which journalctl does not."""
     return f"-{since}" if since and re.fullmatch(r"[0-9]+ ?[a-z]+", since) else since
 
 
-def _may_read_the_journal() -> bool:
+def may_read_the_journal() -> bool:
     """Say whether journalctl would show another user's lines. Where there is no journal, it says so itself."""
     files = [file for place in _JOURNALS for file in place.glob("*/system.journal")]
     return not files or any(os.access(file, os.R_OK) for file in files)
 
 
-def _raise_if_unknown(session: WxctlRun, name: str, instance: str, units: list[str]) -> None:
+def raise_if_unknown(session: WxctlRun, name: str, instance: str, units: list[str]) -> None:
     """Raise UnknownAccount when register or controller say so; logs are shown where neither can tell."""
     known = is_registered(instance)
     if known:

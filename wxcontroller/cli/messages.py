@@ -72,14 +72,14 @@ def messages(
         return
     shown = [obj(one) for one in (*items(page.get("messages")), *items(page.get("pending")))]
     for one in shown:
-        click.echo(_line(one))
+        click.echo(line(one))
     if not shown:
         tell("no messages", err=True)
     if field(page, "complete") is False:
         tell("the log of an earlier version is still being indexed: older messages are missing for now", err=True)
 
 
-def _line(message: JsonObject) -> str:
+def line(message: JsonObject) -> str:
     """Return a message as a line: when, in which chat, who, what and what became of it."""
     moment = message.get("time")
     clock = time.strftime("%m-%d %H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else "-"

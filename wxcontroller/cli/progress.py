@@ -81,7 +81,7 @@ class LiveDisplay:
             elif link != self._printed:
                 self._live.console.print(code)
                 self._printed = link
-        parts.append(_steps(account))
+        parts.append(steps(account))
         self._spinner.update(text=Text(account.name + say(": ") + words))
         parts.append(self._spinner)
         self._live.update(Group(*parts), refresh=True)
@@ -195,7 +195,7 @@ class StateOnly(LineDisplay):
         return
 
 
-def _steps(account: AccountView) -> Text:
+def steps(account: AccountView) -> Text:
     line = Text()
     at = _STEPS.index(account.condition) if account.condition in _STEPS else -1
     for position, step in enumerate(_STEPS):

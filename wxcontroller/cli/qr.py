@@ -49,7 +49,7 @@ def qr(session: WxctlRun, name: str, output: Path | None) -> None:
     link = api.qr_link(account)
     if output is not None:
         try:
-            replace_file(output, _image(link, output.suffix.lower().lstrip(".")))
+            replace_file(output, image(link, output.suffix.lower().lstrip(".")))
         except OSError as problem:
             raise WxError(
                 N_("{output} can't be written: {reason}"),
@@ -79,7 +79,7 @@ def qr(session: WxctlRun, name: str, output: Path | None) -> None:
             tell("scan it with WeChat on the phone of {account}", err=True, account=account.name)
 
 
-def _image(link: str, kind: str) -> bytes:
+def image(link: str, kind: str) -> bytes:
     import segno
 
     buffer = io.BytesIO()

@@ -37,7 +37,7 @@ def show(session: WxctlRun, api: Api, name: AccountName, lines: int | None, foll
     query = {"since": str(moment(since))} if since is not None else {}
     if follow:
         few = MOST if since is not None else _FOLLOWED
-        for new in _following(api, name, {**query, "lines": str(few if lines is None else lines)}):
+        for new in following(api, name, {**query, "lines": str(few if lines is None else lines)}):
             put(session, new)
         return
     if lines == 0:
@@ -54,7 +54,7 @@ def show(session: WxctlRun, api: Api, name: AccountName, lines: int | None, foll
         )
 
 
-def _following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[JsonObject]:
+def following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[JsonObject]:
     last = ""
     for sent in followed(lambda cursor: api.journal_stream(name, query, cursor), "", at_first=False):
         line = obj(read_json(sent.data))
@@ -66,10 +66,10 @@ def _following(api: Api, name: AccountName, query: dict[str, str]) -> Iterator[J
 def put(session: WxctlRun, line: JsonObject) -> None:
     """Show one line."""
     if session.json:
-        session.emit_line(_as_the_journal(line))
+        session.emit_line(as_the_journal(line))
         return
     level = integer(line.get("priority"), _INFO)
-    stamp = time.strftime("%b %d %H:%M:%S", time.localtime(_seconds(line)))
+    stamp = time.strftime("%b %d %H:%M:%S", time.localtime(seconds(line)))
     indent = "\n" + " " * (len(stamp) + 1)
     words = "".join(c if c.isprintable() or c == "\n" else " " for c in text(line.get("message"))).strip()
     shown = f"{stamp} {words.replace(chr(10), indent)}"
@@ -77,19 +77,19 @@ def put(session: WxctlRun, line: JsonObject) -> None:
     click.secho(shown, fg=colour, bold=bold or None)
 
 
-def _as_the_journal(line: JsonObject) -> JsonObject:
+def as_the_journal(line: JsonObject) -> JsonObject:
     """Return a line with the journal's own names of fields, as journalctl's JSON has them."""
     event = text(line.get("event"))
     return {
         "__CURSOR": text(line.get("cursor")),
-        "__REALTIME_TIMESTAMP": str(round(_seconds(line) * 1e6)),
+        "__REALTIME_TIMESTAMP": str(round(seconds(line) * 1e6)),
         "PRIORITY": str(integer(line.get("priority"), _INFO)),
         "MESSAGE": text(line.get("message")),
         **({"WX_EVENT": event} if event else {}),
     }
 
 
-def _seconds(line: JsonObject) -> float:
+def seconds(line: JsonObject) -> float:
     """Return when it was written, a time that can be shown."""
     found = line.get("time")
     return min(max(0.0, found), 1e11) if isinstance(found, int | float) else 0.0

@@ -66,11 +66,11 @@ def remove(session: WxctlRun, names: tuple[str, ...], yes: bool, keep_tokens: bo
     def finish(account: AccountName, removed: tuple[bool, JsonObject]) -> tuple[JsonObject, Text]:
         is_roots, answer = removed
         unbound = _unbound(account) if is_roots and not keep_tokens else None
-        left = _admins_files(account) if is_roots else []
+        left = admins_files(account) if is_roots else []
         _tell(account, unbound, [one_line(each) for each in items(field(answer, "tokens"))])
         for file in left:
             tell("wxctl: {file} is left, for the next account {account}", err=True, file=file, account=account.name)
-        shown: JsonObject = {**answer, **_as_json(unbound), "left": [str(file) for file in left]}
+        shown: JsonObject = {**answer, **as_json(unbound), "left": [str(file) for file in left]}
         return shown, Text(N_("{account} is removed"), account=account.name)
 
     run(session, names, Work(act, finish), ask)
@@ -93,7 +93,7 @@ def _unbound(account: AccountName) -> Unbound:
     return unbound
 
 
-def _as_json(unbound: Unbound | None) -> JsonObject:
+def as_json(unbound: Unbound | None) -> JsonObject:
     """Return which tokens are still good for the name, and what became of others."""
     if unbound is None:
         return {}
@@ -132,7 +132,7 @@ def _tell(account: AccountName, unbound: Unbound | None, kept: list[str]) -> Non
         )
 
 
-def _admins_files(account: AccountName) -> list[Path]:
+def admins_files(account: AccountName) -> list[Path]:
     """Return what an admin has put there for the account, which is not removed with it."""
     instance, unit = account.instance, account.unit
     found = [_PATHS.override_file(instance), *sorted(PLACE.glob(f"{instance}.*"))]

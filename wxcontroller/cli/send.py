@@ -110,7 +110,7 @@ def send(
     what = Text("{account}: {thing} to {text}", account=account.name, thing=thing, text=recipient.text)
     keyed = _Keyed(api, account, what, key or str(uuid.uuid4()), timeout)
     if recipient.is_lasting:
-        answer: JsonValue = _posted(keyed, recipient, content, file)
+        answer: JsonValue = posted(keyed, recipient, content, file)
     else:  # its program is older than POST …/messages
         endpoint = "send_group_message" if recipient.group else "send_friend_message"
         form = {"id": recipient.id, "idempotency_key": keyed.key}
@@ -128,7 +128,7 @@ def send(
             words=words,
         )
     if not queued:
-        _raise_for(api, answer, account, Text("{thing} to {text} was not sent", thing=thing, text=recipient.text))
+        raise_for(api, answer, account, Text("{thing} to {text} was not sent", thing=thing, text=recipient.text))
     state, reason = field(answer, "state"), one_line(field(answer, "reason"))
     if session.json:
         session.emit(answer)
@@ -142,7 +142,7 @@ def send(
         tell("sent to {recipient}", recipient=recipient.text)
 
 
-def _posted(keyed: "_Keyed", recipient: Recipient, content: str, file: Path | None) -> JsonObject:
+def posted(keyed: "_Keyed", recipient: Recipient, content: str, file: Path | None) -> JsonObject:
     """Send by /v1; return its answer with the members that --json has had before: the old API's."""
     message: JsonObject = {"to": recipient.id, "text": content}
     body = file_body({"to": recipient.id, "media_name": file.name}, "file", file) if file else message
@@ -208,10 +208,10 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
     except NotOffered:
         found = []
         if not only_groups:
-            found += _search(api, account, "search_friend", _FRIEND_KEYS, to)
+            found += search(api, account, "search_friend", _FRIEND_KEYS, to)
         # An id belongs to one; names are looked for among both.
         if not any(one.id == to for one in found):
-            found += _search(api, account, "search_group", _GROUP_KEYS, to)
+            found += search(api, account, "search_group", _GROUP_KEYS, to)
     if not found:
         raise WxError(
             N_("{account} has no group {to}") if only_groups else N_("{account} has no friend or group {to}"),
@@ -250,7 +250,7 @@ def _known(api: Api, account: AccountName, to: str, only_groups: bool) -> list[R
     return found
 
 
-def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...], to: str) -> list[Recipient]:
+def search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...], to: str) -> list[Recipient]:
     group = endpoint == "search_group"
     for key in keys:
         answer = api.openwx(endpoint, account, {key: to})
@@ -263,11 +263,11 @@ def _search(api: Api, account: AccountName, endpoint: str, keys: tuple[str, ...]
             if matches:
                 return matches
         elif integer(field(answer, "code")) != _NOT_FOUND:
-            _raise_for(api, answer, account, Text("its contacts cannot be searched"))
+            raise_for(api, answer, account, Text("its contacts cannot be searched"))
     return []
 
 
-def _raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> None:
+def raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> None:
     """Raise for an answer of the old shape whose code is not 0."""
     code, why = field(answer, "code"), one_line(field(answer, "status"))
     if code is None or integer(code) == 0:

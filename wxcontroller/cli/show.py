@@ -63,7 +63,7 @@ def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) 
         api.probe()
         accounts = api.accounts()
     except ControllerUnreachable as unreachable:
-        _without_controller(session, api, None, unreachable)
+        without_controller(session, api, None, unreachable)
     shown = [
         account
         for account in sorted(accounts, key=_SORTING[sort])
@@ -104,7 +104,7 @@ def status(session: WxctlRun, name: str | None) -> None:
     is 3.
     """
     if name is None:
-        _overview(session)
+        overview(session)
         return
     api = session.api()
     try:
@@ -112,23 +112,23 @@ def status(session: WxctlRun, name: str | None) -> None:
         account = api.account(api.resolve(name))
     except ControllerUnreachable as unreachable:
         unit = unit_of(name) if is_derived(name) else parse_name(name).unit
-        _without_controller(session, api, unit, unreachable)
+        without_controller(session, api, unit, unreachable)
     if session.json:
         session.emit(account.raw)
     else:
-        _describe(account)
+        describe(account)
     if problem := failure(account):
         raise click.exceptions.Exit(problem.exit_code)
 
 
-def _overview(session: WxctlRun) -> None:
+def overview(session: WxctlRun) -> None:
     api = session.api()
     try:
         api.probe()
         # In this order: when systemd can't be asked, it is the accounts' answer that says so.
         accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:
-        _without_controller(session, api, None, unreachable)
+        without_controller(session, api, None, unreachable)
     if session.json:
         session.emit({"health": health, "accounts": [account.raw for account in accounts]})
         return
@@ -154,7 +154,7 @@ def _overview(session: WxctlRun) -> None:
                 click.echo(f"  {say(titled(account.name, issue))}\n    {say(issue.remedy)}")
 
 
-def _describe(account: AccountView) -> None:
+def describe(account: AccountView) -> None:
     from rich.text import Text
 
     from wxcontroller.cli.client import lines
@@ -194,7 +194,7 @@ def _describe(account: AccountView) -> None:
             target.print(f"{padded(title, 11)}: {value}")
 
 
-def _without_controller(session: WxctlRun, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
+def without_controller(session: WxctlRun, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
     """Report ``why``, then show what systemd knows; raises it with systemd's trouble added when it can't be asked.
 
     Nothing is shown of another machine, nor of this one for an address that is the beginning of a tunnel, or where

@@ -40,7 +40,7 @@ def deliveries_of(name: AccountName, states: Sequence[str], after: int, limit: i
     Raises WxError when the file cannot be read: as someone who is not root, or since there is none.
     """
     try:
-        with _opened(PATHS.state(name.instance) / "events.db") as db:
+        with opened(PATHS.state(name.instance) / "events.db") as db:
             (log,) = db.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
             counted = dict(db.execute("SELECT state, number FROM tally").fetchall())
             dropped = db.execute("SELECT value FROM meta WHERE name = 'dropped'").fetchone()
@@ -78,44 +78,44 @@ def _shown(log: str, row: Sequence[object]) -> JsonObject:
     seq, moment, kind, state, attempts, next_at, error, status, settled_at, size = row
     pending = state == "pending"
     return {
-        "id": f"{log}-{_number(seq):.0f}",
-        "seq": int(_number(seq)),
-        "time": round(_number(moment), 3),
+        "id": f"{log}-{number(seq):.0f}",
+        "seq": int(number(seq)),
+        "time": round(number(moment), 3),
         "type": str(kind),
         "state": str(state),
-        "attempts": int(_number(attempts)),
-        "next_at": round(_number(next_at), 3) or None if pending else None,
+        "attempts": int(number(attempts)),
+        "next_at": round(number(next_at), 3) or None if pending else None,
         "last_error": str(error),
-        "last_status": int(_number(status)) or None,
-        "settled_at": round(_number(settled_at), 3) or None,
-        "bytes": int(_number(size)),
+        "last_status": int(number(status)) or None,
+        "settled_at": round(number(settled_at), 3) or None,
+        "bytes": int(number(size)),
     }
 
 
-def _number(value: object) -> float:
+def number(value: object) -> float:
     if isinstance(value, int | float):
         return value
     raise ValueError
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[sqlite3.Connection]:
+def opened(path: Path) -> Iterator[sqlite3.Connection]:
     wal = path.with_name(f"{path.name}-wal")
     if not stat.S_ISREG(path.lstat().st_mode):
         raise OSError(Text("is not a plain file"))
-    if not (_is_file(wal) and wal.stat().st_size):
-        with _connected(f"file:{quote(str(path))}?mode=ro&immutable=1") as db:
+    if not (is_file(wal) and wal.stat().st_size):
+        with connected(f"file:{quote(str(path))}?mode=ro&immutable=1") as db:
             yield db
         return
     with tempfile.TemporaryDirectory(dir="/var/tmp") as directory:  # on disk, unlike /tmp
         for file in (path, wal):
             _copy(file, Path(directory, file.name))
-        with _connected(f"file:{quote(str(Path(directory, path.name)))}") as db:
+        with connected(f"file:{quote(str(Path(directory, path.name)))}") as db:
             yield db
 
 
 @contextmanager
-def _connected(uri: str) -> Iterator[sqlite3.Connection]:
+def connected(uri: str) -> Iterator[sqlite3.Connection]:
     end = time.monotonic() + _SECONDS
     with closing(sqlite3.connect(uri, uri=True)) as db:
         db.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, _VALUE_BYTES)
@@ -125,7 +125,7 @@ def _connected(uri: str) -> Iterator[sqlite3.Connection]:
         yield db
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
     try:
         return stat.S_ISREG(path.lstat().st_mode)
     except FileNotFoundError:

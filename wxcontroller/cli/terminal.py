@@ -59,8 +59,8 @@ def account_table(accounts: list[AccountView], width: int | None) -> Group:
         room = width - sum(widths[:_KEPT]) - _GAP
         for column in range(_KEPT, len(widths)):
             least = widths[column] if column < _USER else _LEAST
-            most = _MOST if column == _USER else width
-            widths[column] = min(widths[column], most, room - _GAP) if room - _GAP >= least else 0
+            limit = _MOST if column == _USER else width
+            widths[column] = min(widths[column], limit, room - _GAP) if room - _GAP >= least else 0
             room -= widths[column] + _GAP if widths[column] else 0
     # Not a rich table: where the terminal is narrow, that shrinks the columns that have to stay.
     lines = [_line(map(Text, titles), widths)]
@@ -107,14 +107,14 @@ def print_tokens(tokens: Iterable[Token], now: float) -> None:
     titles = N_("ID"), N_("NAME"), N_("SCOPE"), N_("ACCOUNTS"), N_("CREATED"), N_("EXPIRES")
     rows: list[tuple[str | Text, ...]] = []
     for token in tokens:
-        expires = say(N_("never")) if token.expires is None else _day(token.expires)
+        expires = say(N_("never")) if token.expires is None else day(token.expires)
         ends = Text(say("{expires}, expired", expires=expires), "red") if token.expired(now) else expires
         accounts = ", ".join(token.accounts) or say(N_("all"))
-        rows.append((token.id, token.name, token.scope.value, accounts, _day(token.created), ends))
+        rows.append((token.id, token.name, token.scope.value, accounts, day(token.created), ends))
     print_rows(titles, rows, wraps="ACCOUNTS")
 
 
-def _day(moment: int) -> str:
+def day(moment: int) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(moment))
 
 

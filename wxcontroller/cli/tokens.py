@@ -84,12 +84,12 @@ def create(
             scope=scope,
         )
     if scope == Scope.ILINK:
-        _for_agent(session, name, accounts[0], _expiry(expires))
+        for_agent(session, name, accounts[0], expiry(expires))
         return
-    shown, made = minted(name, Scope(scope), accounts, _expiry(expires))
-    tokens = _changed(lambda file: file.add(made), root)
+    shown, made = minted(name, Scope(scope), accounts, expiry(expires))
+    tokens = changed(lambda file: file.add(made), root)
     if session.json:
-        session.emit({**_public(made), "token": shown})
+        session.emit({**public(made), "token": shown})
     else:
         click.echo(shown)
         tell(
@@ -99,7 +99,7 @@ def create(
             id=made.id,
             words=_words(made),
         )
-    for account in _unknown(made, root):
+    for account in unknown(made, root):
         tell("wxctl: there is no account {account} yet", err=True, account=account)
     if made.scope.in_ladder and sum(each.scope.in_ladder for each in tokens.by_id.values()) == 1:
         tell(
@@ -115,10 +115,10 @@ def create(
 @click.pass_obj
 def list_(session: WxctlRun, root: Path) -> None:
     """List tokens with id, name, scope, bound accounts, creation time and expiry."""
-    tokens = _changed(lambda file: file.read(), root)
+    tokens = changed(lambda file: file.read(), root)
     _publish(tokens, root)
     if session.json:
-        session.emit([_public(each) for each in tokens.by_id.values()])
+        session.emit([public(each) for each in tokens.by_id.values()])
         return
     if not tokens.by_id:
         tell("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)
@@ -149,10 +149,10 @@ def revoke(session: WxctlRun, which: str, root: Path) -> None:
         gone.append(taken)
         return left
 
-    tokens = _changed(take_out, root)
+    tokens = changed(take_out, root)
     _publish(tokens, root)
     if session.json:
-        session.emit(_public(gone[0]))
+        session.emit(public(gone[0]))
     else:
         tell("token {token} ({id}) is revoked", token=gone[0].name, id=gone[0].id)
     if gone[0].scope.in_ladder and not tokens.required:
@@ -163,7 +163,7 @@ def revoke(session: WxctlRun, which: str, root: Path) -> None:
         )
 
 
-def _for_agent(session: WxctlRun, name: str, account: str, expires: int | None) -> None:
+def for_agent(session: WxctlRun, name: str, account: str, expires: int | None) -> None:
     """Have the controller make the token of an agent. It keeps them: administrators also approve agents remotely."""
     api = session.api()
     made = api.put_consumer(api.resolve(account), name, {"token": True, "expires": expires})
@@ -174,7 +174,7 @@ def _for_agent(session: WxctlRun, name: str, account: str, expires: int | None) 
     tell("wxctl: token of {name}, for {account} only; it is not shown again", err=True, name=name, account=account)
 
 
-def _changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
+def changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
     """Do something to the file. Raises WxError saying what to do."""
     path = Paths(root).tokens_file
     try:
@@ -192,7 +192,7 @@ def _changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
         ) from None
 
 
-def _unknown(made: Token, root: Path) -> list[str]:
+def unknown(made: Token, root: Path) -> list[str]:
     """Return the accounts that a token is bound to and that are not there."""
     paths = Paths(root)
     return [name for name in made.accounts if not paths.account_file(parse_name(name).instance).exists()]
@@ -225,7 +225,7 @@ def _group(root: Path) -> int | None:
         ) from None
 
 
-def _public(kept: Token) -> JsonObject:
+def public(kept: Token) -> JsonObject:
     content = kept.as_json()
     del content["sha256"]
     return content
@@ -240,7 +240,7 @@ def _words(kept: Token) -> Text:
     )
 
 
-def _expiry(given: str | None) -> int | None:
+def expiry(given: str | None) -> int | None:
     """Read --expires. Raises BadUsage."""
     if given is None:
         return None

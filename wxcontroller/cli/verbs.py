@@ -51,7 +51,7 @@ class VerbCommand(click.Command):
             formatter.write(f"\n  {', '.join(shared)}: {say(N_('see wxctl --help'))}\n")
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        _write_examples(self.examples, formatter)
+        write_examples(self.examples, formatter)
         super().format_epilog(ctx, formatter)
 
 
@@ -65,7 +65,7 @@ class VerbGroup(click.Group):
         self.examples = examples
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        _write_examples(self.examples, formatter)
+        write_examples(self.examples, formatter)
         super().format_epilog(ctx, formatter)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -98,6 +98,6 @@ class VerbGroup(click.Group):
         return super().resolve_command(ctx, args)
 
 
-def _write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
+def write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:
     if examples:
         formatter.write(f"\n{say(N_('Examples:'))}\n" + "".join(f"  {line}\n" for line in examples))

@@ -129,7 +129,7 @@ def run(
             session.emit(list(results) if is_several(names) else results[0])
         return
     if is_several(names):
-        if code := _several(session, api, accounts, work):
+        if code := several(session, api, accounts, work):
             raise click.exceptions.Exit(code)
         return
     [account] = accounts
@@ -179,7 +179,7 @@ class _Alone:
             raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-def _several(session: WxctlRun, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
+def several(session: WxctlRun, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
     from wxcontroller.cli.progress import Bar
     from wxcontroller.cli.terminal import console
 
@@ -217,11 +217,11 @@ def _several(session: WxctlRun, api: Api, accounts: list[AccountName], work: Wor
     if session.json:
         session.emit([results[account.name] for account in accounts if account.name in results])
     else:
-        tell(_summary(codes))
+        tell(summary(codes))
     return max(codes)
 
 
-def _summary(codes: list[int]) -> Text:
+def summary(codes: list[int]) -> Text:
     done, interrupted = codes.count(0), codes.count(INTERRUPTED)
     words = N_("{done} done, {failed} failed, {interrupted} interrupted")
     counts = Text(

@@ -9,14 +9,14 @@ from wxcontroller.core import lean
 def main() -> int:
     """Run one account; the exit code tells systemd whether to start it again."""
     given = sys.argv[1:]
-    instance = given[0] if len(given) == 1 and not given[0].startswith("-") else _parsed()
+    instance = given[0] if len(given) == 1 and not given[0].startswith("-") else parsed()
     lean.prepare()
     from wxcontroller.client.process import run  # as little as can be, now
 
     return run(instance)
 
 
-def _parsed() -> str:
+def parsed() -> str:
     """Return the instance, or exit: for --help, --version and mistakes. systemd's call needs none of this."""
     import argparse
 

@@ -13,7 +13,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.contacts import Contacts
 from wxcontroller.client.guard import Guard, no_page
 from wxcontroller.client.ilink import door
-from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.reading import Reading
 from wxcontroller.client.sends.calls import SendCalls
 from wxcontroller.client.unsupported import offered
@@ -33,11 +33,11 @@ PORT_HEADERS = 100
 LONG_POLLS = frozenset({"/openwx/check_event", "/openwx/consult", "/v1/events", door.POLL})
 
 
-def application(parts: Parts, sends: SendCalls, inbox: Inbox, guard: Guard) -> web.Application:
+def application(parts: Parts, sends: SendCalls, fetcher: MediaFetcher, guard: Guard) -> web.Application:
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
     config, limits = parts.config, port_limits(parts.config)
     admission = Admission(lambda: limits)
-    app = web.Application(middlewares=[_errors, admission.middleware(guard.claim, _resource), web.middleware(guard)])
+    app = web.Application(middlewares=[errors, admission.middleware(guard.claim, _resource), web.middleware(guard)])
     app[ADMISSION] = admission
     app[BODIES] = Bodies(admission, config.number("api_body_max"), config.media_dir)
     app.on_response_prepare.append(no_page)
@@ -56,8 +56,8 @@ def application(parts: Parts, sends: SendCalls, inbox: Inbox, guard: Guard) -> w
     for path, endpoint in {**paths, "/openwx/{name:[a-z_]+}.{format:[^/]+}": with_format}.items():
         app.router.add_get(path, endpoint)
         app.router.add_post(path, endpoint)
-    v1.add_routes(app, parts, inbox)
-    app.router.add_options("/{path:.+}", _options)
+    v1.add_routes(app, parts, fetcher)
+    app.router.add_options("/{path:.+}", options)
     app.on_response_prepare.append(_name)
     return app
 
@@ -109,13 +109,13 @@ def _endpoint(handler: Handler, jsonp: bool) -> Callable[[web.Request], Awaitabl
     return answer
 
 
-async def _options(_: web.Request) -> web.StreamResponse:
+async def options(_: web.Request) -> web.StreamResponse:
     """A preflight without Access-Control-Allow-Origin: pages from elsewhere stay out (5.3 no. 43)."""
     return web.Response(headers=PREFLIGHT_HEADERS)
 
 
 @web.middleware
-async def _errors(
+async def errors(
     request: web.Request, handler: Callable[[web.Request], Awaitable[web.StreamResponse]]
 ) -> web.StreamResponse:
     try:
@@ -123,16 +123,16 @@ async def _errors(
     except (web.HTTPNotFound, web.HTTPMethodNotAllowed):
         return web.Response(status=403, body=b"api not found", headers={"Content-Type": "text/html;charset=UTF-8"})
     except TooLarge as problem:
-        return _refused(request, 413, "too-large", f"the request is larger than {problem.most} bytes")
+        return refused(request, 413, "too-large", f"the request is larger than {problem.limit} bytes")
     except web.HTTPUnsupportedMediaType:
-        return _refused(request, 415, "packed", "the body is packed, send it without Content-Encoding")
+        return refused(request, 415, "packed", "the body is packed, send it without Content-Encoding")
     except Busy as problem:
-        answer = _refused(request, 503, "busy", f"{problem.words}; try again in a moment")
+        answer = refused(request, 503, "busy", f"{problem.words}; try again in a moment")
         answer.headers["Retry-After"] = "1"
         return answer
     except BadParameter as problem:
         # The old API tells errors by their code, at the controller's port as well.
-        return _refused(request, 400 if request.path.startswith("/v1/") else 200, "bad-request", str(problem))
+        return refused(request, 400 if request.path.startswith("/v1/") else 200, "bad-request", str(problem))
     except (web.HTTPException, ConnectionError):  # also: the caller is gone
         raise
     except Exception:
@@ -140,7 +140,7 @@ async def _errors(
         return json_answer({"code": -1, "status": "internal error, see the journal of this account"}, 500)
 
 
-def _refused(request: web.Request, status: int, code: str, words: str) -> web.Response:
+def refused(request: web.Request, status: int, code: str, words: str) -> web.Response:
     """Return a refusal in the form of the path's API."""
     if request.path.startswith("/v1/"):
         return json_answer({"error": {"code": code, "message": words, "remedy": ""}}, status)

@@ -49,50 +49,50 @@ class Attached:
             digest.update(piece)
         return digest.digest()
 
-    def move_to(self, stream: IO[bytes], most: int) -> None:
+    def move_to(self, stream: IO[bytes], limit: int) -> None:
         """Write the content, once, and let go of the body. Raises ContentTooLarge, and as ``stream``."""
         value, self._value = self._value, None
-        if value is None or (value.encoding is Encoding.NONE and value.raw_size > most):
+        if value is None or (value.encoding is Encoding.NONE and value.raw_size > limit):
             raise ContentTooLarge
         written = 0
         for piece in value.pieces():
             written += len(piece)
-            if written > most:
+            if written > limit:
                 raise ContentTooLarge
             stream.write(piece)
 
 
 class TooLarge(web.HTTPRequestEntityTooLarge):
-    """A body of more than ``most`` bytes."""
+    """A body of more than ``limit`` bytes."""
 
-    def __init__(self, most: int, size: int) -> None:
-        super().__init__(most, size)
-        self.most = most
+    def __init__(self, limit: int, size: int) -> None:
+        super().__init__(limit, size)
+        self.limit = limit
 
 
 @dataclass(frozen=True, slots=True)
 class Bodies:
-    """Reads bodies of at most ``most`` bytes, large ones into ``directory``, within what ``admission`` grants."""
+    """Reads bodies of at most ``limit`` bytes, large ones into ``directory``, within what ``admission`` grants."""
 
     admission: Admission
-    most: int
+    limit: int
     directory: Path
 
-    async def take(self, request: web.Request, most: int) -> bytes:
-        """Read a small body of at most ``most`` bytes, and leave it for whoever reads it after.
+    async def take(self, request: web.Request, limit: int) -> bytes:
+        """Read a small body of at most ``limit`` bytes, and leave it for whoever reads it after.
 
         Raises as ``read``, but for OSError.
         """
         taken: bytes | None = request.get(_TAKEN)
         if taken is None:
-            content, most = bytearray(), min(most, self.most)
-            _refuse(request, most)
+            content, limit = bytearray(), min(limit, self.limit)
+            refuse(request, limit)
             async with asyncio.timeout(BODY_SECONDS):
                 async for piece in request.content.iter_chunked(_PIECE):
                     self.admission.hold(request, len(piece))
                     content += piece
-                    if len(content) > most:
-                        raise TooLarge(most, len(content))
+                    if len(content) > limit:
+                        raise TooLarge(limit, len(content))
             taken = request[_TAKEN] = bytes(content)
         return taken
 
@@ -105,7 +105,7 @@ class Bodies:
         taken: bytes | None = request.get(_TAKEN)
         if taken is not None:
             return taken
-        _refuse(request, self.most)
+        refuse(request, self.limit)
         small, size = bytearray(), 0
         with contextlib.ExitStack() as stack:
             large: IO[bytes] | None = None
@@ -113,10 +113,10 @@ class Bodies:
                 async for piece in request.content.iter_chunked(_PIECE):
                     self.admission.hold(request, len(piece))
                     size += len(piece)
-                    if size > self.most:
-                        raise TooLarge(self.most, size)
+                    if size > self.limit:
+                        raise TooLarge(self.limit, size)
                     if large is None and size > _IN_MEMORY:
-                        large = stack.enter_context(await asyncio.to_thread(_nameless, self.directory))
+                        large = stack.enter_context(await asyncio.to_thread(nameless, self.directory))
                         await asyncio.to_thread(large.write, small)
                     if large is None:
                         small += piece
@@ -136,16 +136,16 @@ class Bodies:
 BODIES = web.AppKey("bodies", Bodies)
 
 
-def _refuse(request: web.Request, most: int) -> None:
+def refuse(request: web.Request, limit: int) -> None:
     """Refuse what need not be waited for."""
     announced = request.content_length or 0
-    if announced > most:
-        raise TooLarge(most, announced)
+    if announced > limit:
+        raise TooLarge(limit, announced)
     if request.headers.get("Content-Encoding", "identity").lower() != "identity":
         raise web.HTTPUnsupportedMediaType  # some bytes of it could become any number
 
 
-def _nameless(directory: Path) -> IO[bytes]:
+def nameless(directory: Path) -> IO[bytes]:
     """Return a file that is gone when it is closed. On the account's own disk: /tmp may be memory."""
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     return tempfile.TemporaryFile(dir=directory)

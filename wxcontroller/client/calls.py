@@ -133,14 +133,14 @@ async def read_call(request: web.Request) -> Call:
     if request.method == "POST" and parameters.holds_parameters(request.path, content_type):
         body = await request.app[BODIES].read(request)
     if len(body) > _PARSED_AT_ONCE:
-        given, data = await asyncio.to_thread(_parsed, query, content_type, body)
+        given, data = await asyncio.to_thread(parsed, query, content_type, body)
     else:
-        given, data = _parsed(query, content_type, body)
+        given, data = parsed(query, content_type, body)
     key = key_of(request.headers.getall(KEY_HEADER, ()), given.pop(KEY_PARAMETER, ""))
     return Call(given, data, key)
 
 
-def _parsed(query: str, content_type: str, body: parameters.Body) -> tuple[dict[str, str], Attached]:
+def parsed(query: str, content_type: str, body: parameters.Body) -> tuple[dict[str, str], Attached]:
     """Return the parameters as text, and content undecoded."""
     values = dict(parameters.values_of(query, content_type, body))
     data = Attached(values.pop("media_data", None))

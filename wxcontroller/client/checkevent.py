@@ -16,12 +16,12 @@ _ASKED_SECONDS = 3600.0
 class EventRing:
     """The newest ``size`` reports not fetched yet. ``dropped`` counts those that fell out unread.
 
-    Beyond ``most`` characters of texts and media those of older reports are let go, their path stays; then the
-    oldest go. Media are kept up to ``most`` while somebody asks for events at least once in an hour, else few.
+    Beyond ``limit`` characters of texts and media those of older reports are let go, their path stays; then the
+    oldest go. Media are kept up to ``limit`` while somebody asks for events at least once in an hour, else few.
     """
 
-    def __init__(self, size: int, most: int = DEFAULTS.check_event_media_bytes) -> None:
-        self._most = most
+    def __init__(self, size: int, limit: int = DEFAULTS.check_event_media_bytes) -> None:
+        self._most = limit
         self._queue: deque[JsonObject] = deque()
         self._held = 0
         self._size = size
@@ -37,16 +37,16 @@ class EventRing:
         if waiting:
             return
         self._queue.append(report)
-        self._held += _weight(report)
+        self._held += weight(report)
         asked = time.monotonic() - self._asked < _ASKED_SECONDS
         self._lighten(self._most if asked else min(self._most, _UNASKED_MEDIA_BYTES))
         while len(self._queue) > self._size or (self._held > self._most and len(self._queue) > 1):
-            self._held -= _weight(self._queue.popleft())
+            self._held -= weight(self._queue.popleft())
             self.dropped += 1
 
-    def _lighten(self, most: int) -> None:
+    def _lighten(self, limit: int) -> None:
         for at, report in enumerate(self._queue):
-            if self._held <= most or at == len(self._queue) - 1:
+            if self._held <= limit or at == len(self._queue) - 1:
                 return
             if data := text(report.get("media_data")):
                 self._queue[at] = {**report, "media_data": ""}
@@ -81,11 +81,11 @@ class EventRing:
                 )
                 if not others_had_it:
                     self._queue.appendleft(report)
-                    self._held += _weight(report)
+                    self._held += weight(report)
             raise
         finally:
             self._waiters.discard(waiter)
 
 
-def _weight(report: JsonObject) -> int:
+def weight(report: JsonObject) -> int:
     return len(text(report.get("content"))) + len(text(report.get("media_data")))

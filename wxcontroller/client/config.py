@@ -146,8 +146,8 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     return ClientConfig(
         name=name,
         port=int(port),
-        post_api=_report_url(given, "post_api", environ.get(POST_API, ""), name),
-        poll_api=_report_url(given, "poll_api", environ.get(POLL_API, ""), name),
+        post_api=report_url(given, "post_api", environ.get(POST_API, ""), name),
+        poll_api=report_url(given, "poll_api", environ.get(POLL_API, ""), name),
         given=given,
         options={**defaults, **given, **{name: value for name, value in both.items() if value}},
         state_path=path("MOJO_WEIXIN_STATE_PATH", paths.state_file(instance)),
@@ -172,6 +172,6 @@ def _secrets(environ: Mapping[str, str]) -> tuple[str, ...]:
     return tuple(found.split())
 
 
-def _report_url(given: Mapping[str, str], option: str, merged: str, name: AccountName) -> str:
+def report_url(given: Mapping[str, str], option: str, merged: str, name: AccountName) -> str:
     """The admin's own variable wins over what the controller wrote; both carry client=NAME."""
     return with_client(given[option], name.name) if option in given else merged

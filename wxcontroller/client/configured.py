@@ -57,8 +57,8 @@ def pacer_of(config: ClientConfig, window: ReplyWindow | None = None) -> Pacer:
 def receiver_of(config: ClientConfig, agent: str, tls: ssl.SSLContext | None) -> Receiver:
     """Return who gets this account's reports; ``tls`` as in Receiver."""
     with_data = config.flag("plugin_openwx_post_media_data")
-    most = config.limits.report_media_bytes
-    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, most, tls)
+    limit = config.limits.report_media_bytes
+    return Receiver(config.post_api, agent, config.webhook_secrets, with_data, config.targets, limit, tls)
 
 
 def policy_of(config: ClientConfig, quick_retries: tuple[float, ...]) -> Policy:

@@ -42,7 +42,7 @@ class Contacts:
         return {name: self._at_work(handler) for name, handler in found.items()}
 
     async def create_group(self, call: Call) -> Answer:
-        people = _ids(call.get("friends"))
+        people = ids(call.get("friends"))
         if refusal := self._no_friends(people):
             return refusal
         made: list[str] = []
@@ -65,7 +65,7 @@ class Contacts:
         group = self._group(call)
         if group is None:
             return NOT_FOUND
-        people = _ids(call.get("friends"))
+        people = ids(call.get("friends"))
         if refusal := self._no_friends(people):
             return refusal
         return await self._done(self.parts.driver.invite(group.id, people)) or _SUCCESS
@@ -74,7 +74,7 @@ class Contacts:
         group = self._group(call)
         if group is None:
             return NOT_FOUND
-        people = _ids(call.get("members"))
+        people = ids(call.get("members"))
         if not people:
             return _NO_MEMBERS
         known = {member.id for member in group.members}
@@ -171,10 +171,10 @@ class Contacts:
             async with asyncio.timeout(CONTACTS_ANSWER_SECONDS):
                 await work
         except TimeoutError:
-            return _unknown(f"WeChat did not answer within {CONTACTS_ANSWER_SECONDS:g} s")
+            return unknown(f"WeChat did not answer within {CONTACTS_ANSWER_SECONDS:g} s")
         except WxError as problem:
             if isinstance(problem, WeChatError) and problem.unsure:
-                return _unknown(str(problem))
+                return unknown(str(problem))
             log.warning("WeChat did not do it: %s", problem)
             return {"code": 201, "status": "failure", "reason": str(problem)}
         return None
@@ -184,10 +184,10 @@ class Contacts:
         self.parts.reporter.events(told)
 
 
-def _unknown(why: str) -> JsonObject:
+def unknown(why: str) -> JsonObject:
     log.warning("it is not known whether WeChat did it: %s", why)
     return {"code": FAILED, "status": UNKNOWN_WORD, "reason": f"it may have been done: {why}"}
 
 
-def _ids(given: str) -> list[str]:
+def ids(given: str) -> list[str]:
     return list(dict.fromkeys(each.strip() for each in given.split(",") if each.strip()))

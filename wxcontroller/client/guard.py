@@ -65,14 +65,14 @@ class Guard:
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Serve a request, or refuse it. To be wrapped as a middleware."""
-        if _is_foreign(request):
+        if is_foreign(request):
             return json_answer(replies.reply(replies.REFUSED, _FOREIGN), 403)
         if request.path.startswith(AGENTS):
             # These calls always need a token, also while others need none. It is the controller that checks it.
             if request.get(_BY_CONTROLLER) is None:
                 return json_answer({"ret": -1, "errmsg": "agents call the controller's port, with their token"}, 403)
             return await handler(request)
-        needed = _scope_for(request)
+        needed = scope_for(request)
         if needed is None:
             return await handler(request)
         scope = await self._scope(request)
@@ -108,7 +108,7 @@ class Guard:
 
     async def _scope(self, request: web.Request) -> Scope | None:
         """Return what the caller may do, None when it is nobody we know. Raises Busy."""
-        if _SCOPE not in request and (token := await _presented(request)) is not None:
+        if _SCOPE not in request and (token := await presented(request)) is not None:
             claim = self._claim_by_token(request, token)
             request.app[ADMISSION].recognize(request, claim)
         scope: Scope | None = request.get(_SCOPE)
@@ -149,7 +149,7 @@ class Guard:
         return answer
 
 
-def _scope_for(request: web.Request) -> Scope | None:
+def scope_for(request: web.Request) -> Scope | None:
     """Return what a request needs by the table: of /v1 by its route, of the calls by the path as it was sent.
 
     None: nothing.
@@ -161,7 +161,7 @@ def _scope_for(request: web.Request) -> Scope | None:
     return access.of_call(path).scope
 
 
-def _is_foreign(request: web.Request) -> bool:
+def is_foreign(request: web.Request) -> bool:
     headers = request.headers
     # All names that somebody on the way may have gone by, also one in the request's target.
     hosts: list[str | None] = [*headers.getall("Host", [])]
@@ -174,7 +174,7 @@ def _is_foreign(request: web.Request) -> bool:
     return foreign or not all(callers.own_host(host, allowed=()) for host in hosts)
 
 
-async def _presented(request: web.Request) -> str | None:
+async def presented(request: web.Request) -> str | None:
     token = credentials.from_head(request.headers, request.raw_path)
     kind = request.headers.get("Content-Type", "")
     short = (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.consult import Consults
-from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.people import chat_of
 from wxcontroller.client.quotes import Quotes
 from wxcontroller.client.reporting import Reporter
@@ -33,7 +33,7 @@ class Incoming:
     roster: Roster
     reporter: Reporter
     consults: Consults
-    inbox: Inbox
+    fetcher: MediaFetcher
     media: MediaIndex
     quotes: Quotes
     heard: Callable[[str], None]  # a person wrote
@@ -63,4 +63,4 @@ class Incoming:
             _ = self.media.add_received(content, facts.path if facts.size else "")
             slot.fill(with_media(report, facts, self.config), facts.path if facts.data else "")
 
-        self.inbox.take(message, publish)
+        self.fetcher.take(message, publish)

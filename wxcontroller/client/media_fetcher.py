@@ -46,7 +46,7 @@ class MediaSwept(Kept):
 
 
 @dataclass(slots=True)
-class Inbox:
+class MediaFetcher:
     """Fetches media, a few at once."""
 
     config: ClientConfig
@@ -84,13 +84,13 @@ class Inbox:
 
         Nothing received that is still to be delivered goes (``in_use``: paths), nor what is ``to_send``.
         """
-        days, most = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
+        days, limit = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
         self.too_much.clear()
         swept = await asyncio.to_thread(
-            sweep, self.config.media_dir, days * 86400, most, time.time(), self._begun, in_use, to_send
+            sweep, self.config.media_dir, days * 86400, limit, time.time(), self._begun, in_use, to_send
         )
         self.kept = Kept(swept.files, swept.bytes)
-        if 0 < most < swept.bytes:  # what is in use goes when it is delivered
+        if 0 < limit < swept.bytes:  # what is in use goes when it is delivered
             self.too_much.set()
         if swept.removed:
             log.info("%d received media files were deleted by age or size", swept.removed)
@@ -117,7 +117,7 @@ class Inbox:
         token = secrets.token_hex(8)
         part = self.config.media_dir / f".in.{token}"
         try:
-            with await asyncio.to_thread(_private, part) as stream:
+            with await asyncio.to_thread(private, part) as stream:
                 got = await self.driver.fetch(content, stream, self.config.number("media_fetch_max"))
             return await self._kept(message, content, got, part, token)
         finally:
@@ -135,7 +135,7 @@ class Inbox:
             self.too_much.set()
         data = ""
         if self.config.flag("plugin_openwx_post_media_data") and got.size <= self.config.limits.report_media_bytes:
-            data = await asyncio.to_thread(_encoded, named.path)
+            data = await asyncio.to_thread(encoded, named.path)
         return replace(known, path=str(named.path), mime=named.mime, ext=named.ext, data=data)
 
 
@@ -162,23 +162,23 @@ def _named(content: MessageMedia, got: Fetched, part: Path, token: str) -> _Name
     return _Named(path, mime, ext)
 
 
-def _encoded(path: Path) -> str:
+def encoded(path: Path) -> str:
     return base64.encodebytes(path.read_bytes()).decode("ascii")
 
 
 def sweep(
     directory: Path,
     seconds: float,
-    most: int,
+    limit: int,
     now: float,
     begun: float = 0.0,
     in_use: frozenset[str] = frozenset(),
     to_send: frozenset[str] = frozenset(),
 ) -> MediaSwept:
-    """Delete received media older than ``seconds``, then the oldest beyond ``most`` bytes; 0 is no limit for either.
+    """Delete received media older than ``seconds``, then the oldest beyond ``limit`` bytes; 0 is no limit for either.
 
     Also removes what is unfinished since before ``begun``, when this process began. The paths of ``in_use`` stay.
-    Content of own sends goes when their reports are delivered; beyond ``most`` bytes that of the oldest reports goes
+    Content of own sends goes when their reports are delivered; beyond ``limit`` bytes that of the oldest reports goes
     before. What is ``to_send`` stays.
     """
     found: list[tuple[float, int, Path]] = []
@@ -199,11 +199,11 @@ def sweep(
                         path.unlink()
                 elif path.name.startswith(_PREFIX):
                     found.append((status.st_mtime, status.st_size, path))
-    _shrink(own, most)
+    shrink(own, limit)
     found.sort()
     total, removed = sum(size for _, size, _ in found), 0
     for mtime, size, path in found:
-        too_much = (seconds and now - mtime > seconds) or (most and total > most)
+        too_much = (seconds and now - mtime > seconds) or (limit and total > limit)
         if too_much and str(path) not in in_use:
             with contextlib.suppress(OSError):
                 path.unlink()
@@ -212,18 +212,18 @@ def sweep(
     return MediaSwept(len(found) - removed, total, removed)
 
 
-def _shrink(files: list[tuple[float, int, Path]], most: int) -> None:
-    """Delete the oldest files beyond ``most`` bytes, 0 for any number."""
+def shrink(files: list[tuple[float, int, Path]], limit: int) -> None:
+    """Delete the oldest files beyond ``limit`` bytes, 0 for any number."""
     total = sum(size for _, size, _ in files)
     for _, size, path in sorted(files):
-        if not most or total <= most:
+        if not limit or total <= limit:
             return
         with contextlib.suppress(OSError):
             path.unlink()
             total -= size
 
 
-def _private(path: Path) -> BinaryIO:
+def private(path: Path) -> BinaryIO:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)  # follows no link
     return os.fdopen(descriptor, "wb")

@@ -28,7 +28,7 @@ def run(instance: str) -> int:
     try:
         config = read_config(instance, os.environ, Paths())
         setup_logging("wxclient", config.options["log_level"], config.name.name)
-        asyncio.run(_serve(config))
+        asyncio.run(serve(config))
     except WxError as problem:
         log.error("%s", problem)
         return problem.exit_code
@@ -36,7 +36,7 @@ def run(instance: str) -> int:
         return 130
 
 
-async def _serve(config: ClientConfig) -> NoReturn:
+async def serve(config: ClientConfig) -> NoReturn:
     """Run the client until it ends or a signal asks it to, then end the process with its exit code."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

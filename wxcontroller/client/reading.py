@@ -57,7 +57,7 @@ class Reading:
 
     async def search_friend(self, call: Call) -> Answer:
         wanted = _wanted(call)
-        if refusal := _unknown_attribute(wanted, objects.FRIEND_ATTRIBUTES):
+        if refusal := unknown_attribute(wanted, objects.FRIEND_ATTRIBUTES):
             return refusal
         if not self.parts.roster.contacts:
             return self.parts.not_running()
@@ -66,7 +66,7 @@ class Reading:
 
     async def search_group(self, call: Call) -> Answer:
         wanted = _wanted(call)
-        if refusal := _unknown_attribute(wanted, objects.GROUP_ATTRIBUTES):
+        if refusal := unknown_attribute(wanted, objects.GROUP_ATTRIBUTES):
             return refusal
         roster = self.parts.roster
         if not roster.contacts:
@@ -125,7 +125,7 @@ def _wanted(call: Call) -> dict[str, str]:
     return {name: value for name, value in call.parameters.items() if name not in _PASSED_OVER}
 
 
-def _unknown_attribute(wanted: Mapping[str, str], known: frozenset[str]) -> JsonObject | None:
+def unknown_attribute(wanted: Mapping[str, str], known: frozenset[str]) -> JsonObject | None:
     for name in wanted:
         if name not in known:
             return {

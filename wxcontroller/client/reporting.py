@@ -74,7 +74,7 @@ class Reporter:
 
         ``is_notice``: nobody wrote it.
         """
-        self.log.append(_without(report, media), self.delivers(report), key, media, is_notice)
+        self.log.append(without(report, media), self.delivers(report), key, media, is_notice)
         self._ring(report)
 
     def delivers(self, report: JsonObject) -> bool:
@@ -112,20 +112,20 @@ class Reporter:
         while self._order and self._order[0].filled:
             first = self._order.popleft()
             if first.report is not None:
-                self._held -= _weight(first.report)
+                self._held -= weight(first.report)
                 self._hand_out(first.report)
 
     def _wait(self, slot: Slot, report: JsonObject | None) -> None:
         """Keep a report for its turn, with its media as far as there is room. The next one in turn does not wait."""
         if report is not None:
-            if slot is not self._order[0] and self._held + _weight(report) > WAITING_MEDIA_BYTES:
+            if slot is not self._order[0] and self._held + weight(report) > WAITING_MEDIA_BYTES:
                 report = {**report, "media_data": ""}
-            self._held += _weight(report)
+            self._held += weight(report)
         slot.report, slot.filled = report, True
 
     def _fill(self, place: ReservedEntry, report: JsonObject | None, media: str) -> None:
         deliver = self.webhook and (report is None or self._passes(report))
-        self.log.fill(place, report and _without(report, media), deliver, media)
+        self.log.fill(place, report and without(report, media), deliver, media)
 
     def _ring(self, report: JsonObject) -> None:
         if not self._order:
@@ -149,12 +149,12 @@ class Reporter:
         return all(name not in report or text(report[name]) == value for name, value in self.conditions.items())
 
 
-def _without(report: JsonObject, media: str) -> JsonObject:
+def without(report: JsonObject, media: str) -> JsonObject:
     """Leave out what ``media`` holds anyway."""
     return {**report, "media_data": ""} if media else report
 
 
-def _weight(report: JsonObject) -> int:
+def weight(report: JsonObject) -> int:
     return len(text(report.get("media_data")))
 
 

@@ -6,7 +6,7 @@ import time
 from dataclasses import dataclass
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.reporting import Reporter
 from wxcontroller.client.store.eventlog import Held
 from wxcontroller.client.store.media import media_from_json
@@ -26,7 +26,7 @@ class Resuming:
     """Fetches held media again once ``running`` is set: WeChat can be asked then. Else they are reported without."""
 
     reporter: Reporter
-    inbox: Inbox
+    fetcher: MediaFetcher
     running: asyncio.Event
 
     async def run(self, held: "asyncio.Future[list[Held]]") -> None:
@@ -41,7 +41,7 @@ class Resuming:
                 await self.running.wait()
         except TimeoutError:
             for one in found:
-                self.reporter.resume(one.place, _without_media(one.report, "the account was not back in time"))
+                self.reporter.resume(one.place, without_media(one.report, "the account was not back in time"))
             return
         for one in found:
             self._fetch(one)
@@ -67,10 +67,10 @@ class Resuming:
 
         def done(facts: MediaFacts) -> None:
             self.reporter.resume(
-                one.place, with_media(report, facts, self.inbox.config), facts.path if facts.data else ""
+                one.place, with_media(report, facts, self.fetcher.config), facts.path if facts.data else ""
             )
 
-        self.inbox.take(message, done)
+        self.fetcher.take(message, done)
 
 
 def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> JsonObject:
@@ -85,5 +85,5 @@ def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> J
     return {**known, "media_url": url_of(config, facts.path)}
 
 
-def _without_media(report: JsonObject, why: str) -> JsonObject:
+def without_media(report: JsonObject, why: str) -> JsonObject:
     return {**report, "media_error": why}

@@ -106,11 +106,11 @@ class Roster:
 
     def find_contacts(self, wanted: Mapping[str, str]) -> list[Contact]:
         """Contacts of which every given attribute is exactly equal (openwx-api 2.3); none when none is given."""
-        return _find(_candidates(self.contacts, wanted), objects.friend, wanted)
+        return find(candidates(self.contacts, wanted), objects.friend, wanted)
 
     def find_groups(self, wanted: Mapping[str, str]) -> list[Group]:
         own = self.own
-        return _find(_candidates(self.groups, wanted), lambda group: objects.group_basic(group, own), wanted)
+        return find(candidates(self.groups, wanted), lambda group: objects.group_basic(group, own), wanted)
 
     def member(self, group: str, person: str) -> Member | None:
         """A member of a group, or None when the group or the member is unknown."""
@@ -118,7 +118,7 @@ class Roster:
         return next((one for one in found.members if one.id == person), None) if found else None
 
 
-def _candidates(things: Mapping[str, Thing], wanted: Mapping[str, str]) -> Iterable[Thing]:
+def candidates(things: Mapping[str, Thing], wanted: Mapping[str, str]) -> Iterable[Thing]:
     """Return who can be meant at all: an id is one of thousands, and most are found by it."""
     if "id" not in wanted:
         return things.values()
@@ -126,23 +126,23 @@ def _candidates(things: Mapping[str, Thing], wanted: Mapping[str, str]) -> Itera
     return () if found is None else (found,)
 
 
-def _find(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:
+def find(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:
     """Return who is wanted. The original shows names with entities (``A&amp;B``): who gives one so is understood."""
     if not wanted:
         return []
-    found = _equal(things, render, wanted)
+    found = equal(things, render, wanted)
     decoded = {key: html.unescape(value) for key, value in wanted.items()}
-    return found if found or decoded == wanted else _equal(things, render, decoded)
+    return found if found or decoded == wanted else equal(things, render, decoded)
 
 
-def _equal(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:
+def equal(things: Iterable[Thing], render: Callable[[Thing], JsonObject], wanted: Mapping[str, str]) -> list[Thing]:
     found: list[Thing] = []
     for thing in things:
         rendered = render(thing)
-        if all(_text(rendered.get(key)) == value for key, value in wanted.items()):
+        if all(text(rendered.get(key)) == value for key, value in wanted.items()):
             found.append(thing)
     return found
 
 
-def _text(value: JsonValue) -> str:
+def text(value: JsonValue) -> str:
     return "" if value is None else str(value)

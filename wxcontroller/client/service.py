@@ -23,9 +23,9 @@ from wxcontroller.client.deliveries.published import Publisher
 from wxcontroller.client.directory import Directory
 from wxcontroller.client.guard import Guard
 from wxcontroller.client.heartbeat import Heartbeat
-from wxcontroller.client.inbox import Inbox
 from wxcontroller.client.incoming import Incoming
 from wxcontroller.client.logins import Elsewhere, Logins
+from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.minutes import Minutes
 from wxcontroller.client.port import listening
 from wxcontroller.client.publicfiles import PublicFiles
@@ -126,7 +126,7 @@ class Client:
         media_index = MediaIndex(events)
         ring = EventRing(config.number("check_event_list_max_size"), limits.check_event_media_bytes)
         reporter = reporter_of(config, events, ring)
-        consults, inbox = Consults(), Inbox(config, driver)
+        consults, fetcher = Consults(), MediaFetcher(config, driver)
         preparer = MediaPreparer(config, agent, media_index, vitals)
 
         window = driver.capabilities.window
@@ -134,11 +134,11 @@ class Client:
         def heard(peer: str) -> None:
             sends.heard(peer)
 
-        incoming = Incoming(config, roster, reporter, consults, inbox, media_index, Quotes(events), heard)
+        incoming = Incoming(config, roster, reporter, consults, fetcher, media_index, Quotes(events), heard)
         facts = facts_of(config)
         files = PublicFiles()
         session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)
-        resuming = Resuming(reporter, inbox, session.running)
+        resuming = Resuming(reporter, fetcher, session.running)
         store = SendStore(events, config.options["driver"], limits.idempotency_keys)
         with_data = config.flag("plugin_openwx_post_media_data")
         report_bytes = limits.report_media_bytes if with_data else 0
@@ -190,7 +190,7 @@ class Client:
         minutes = Minutes(config.name.instance, events, session.running.is_set)
         files.write(config.pid_path, f"{os.getpid()}\n".encode())
         await asyncio.to_thread(remove_unfinished, private)
-        async with listening(application(parts, send_calls, inbox, guard), config, guard):
+        async with listening(application(parts, send_calls, fetcher, guard), config, guard):
             notifier.ready()
             events.open()
             # What an earlier process left, before anything is written by this one.
@@ -203,7 +203,7 @@ class Client:
                         sends.run(left),
                         sends.count_imported(migration.done),
                         heartbeat.run(),
-                        Keeping(config, events, inbox, store).run(),
+                        Keeping(config, events, fetcher, store).run(),
                         minutes.run(),
                         Publisher(
                             config.state_path.with_name(DELIVERIES_FILE), events, delivery, lambda: minutes.recent
@@ -221,7 +221,7 @@ class Client:
                         helper.cancel()
                     await asyncio.wait(helpers)
                     await tasks.close()
-                    await inbox.close()
+                    await fetcher.close()
                     session.stop()
                     await delivery.flush(FLUSH_SECONDS)
                     posting.cancel()
@@ -244,7 +244,7 @@ class Client:
             if not working.done() and session.state is LoginState.RUNNING:
                 await drain.run()
             if working.done():
-                session.end(_ended(working))
+                session.end(ended(working))
                 while not asked.done():
                     session.alive()
                     await asyncio.wait({asked}, timeout=PARKED_PULSE_SECONDS)
@@ -254,7 +254,7 @@ class Client:
             await asyncio.wait({working, asked})
 
 
-def _ended(working: "asyncio.Task[Ended]") -> Ended:
+def ended(working: "asyncio.Task[Ended]") -> Ended:
     """Return how the driver ended. Raises what it raised."""
     try:
         return working.result()

@@ -135,7 +135,7 @@ class Session:
                 await self._roster_changed(event)
             case base.FriendAsked():
                 self.roster.meet(event.request.id)
-                self._report(reports.friend_request(event.request), _key_of(event.request))
+                self._report(reports.friend_request(event.request), key_of(event.request))
             case base.Online():
                 self._heard = True
                 self._note_answer()
@@ -223,7 +223,7 @@ class Session:
         ``asked``: someone wanted that. ``asks``: the driver still runs, and goes on when this is answered.
         """
         self.reason = reason
-        self.asks = _question(asks) if asks else None
+        self.asks = question(asks) if asks else None
         if asked:
             log.info("account %s: %s", self.config.name, reason)
         else:
@@ -240,7 +240,7 @@ class Session:
     def _ask(self, event: base.InputRequired) -> None:
         """Ask for digits that a phone shows: the login goes on, and waits for them."""
         log.warning("account %s: %s", self.config.name, event.prompt)
-        self.move(LoginState.CONFIRMING, event.prompt, asks=_question(event))
+        self.move(LoginState.CONFIRMING, event.prompt, asks=question(event))
 
     def alive(self) -> None:
         """Tell the watchdog that the process still answers, where no driver does."""
@@ -258,7 +258,7 @@ class Session:
         self._sync_uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def _show_qrcode(self, event: base.QrReady) -> None:
-        image = event.image or _drawn(event.link)
+        image = event.image or drawn(event.link)
         self._files.write(self.config.qrcode_path, image)
         self._link = event.link
         self._codes += 1
@@ -323,7 +323,7 @@ class Session:
 
     async def _roster_changed(self, event: base.RosterChanged) -> None:
         """Take a change over, group by group: the reports of fifty large ones take a tenth of a second."""
-        for part in _parts(event):
+        for part in parts(event):
             told = self.roster.update(part.contacts, part.groups, part.gone)
             if self._loaded:  # what comes before the list is complete is no news
                 self._reporter.events(told)
@@ -416,11 +416,11 @@ class Session:
         self._notifier.status(f"{self.state}: {self._status}")
 
 
-def _question(asked: base.InputRequired) -> Question:
+def question(asked: base.InputRequired) -> Question:
     return Question(asked.id, asked.kind.value, asked.prompt, asked.digits)
 
 
-def _parts(event: base.RosterChanged) -> Iterator[base.RosterChanged]:
+def parts(event: base.RosterChanged) -> Iterator[base.RosterChanged]:
     """Yield the contacts, each group, and who is gone, in this order."""
     if event.contacts:
         yield base.RosterChanged(contacts=event.contacts)
@@ -430,12 +430,12 @@ def _parts(event: base.RosterChanged) -> Iterator[base.RosterChanged]:
         yield base.RosterChanged(gone=event.gone)
 
 
-def _key_of(request: FriendRequest) -> str:
+def key_of(request: FriendRequest) -> str:
     """What makes a request the same when it is told again; without the ticket itself."""
     return "request-" + hashlib.sha256(f"{request.id} {request.ticket}".encode("utf-8", "replace")).hexdigest()[:32]
 
 
-def _drawn(link: str) -> bytes:
+def drawn(link: str) -> bytes:
     """Draw the code ourselves where WeChat's picture could not be fetched. PNG: every viewer looks at the content."""
     import segno  # a rare need, and memory is multiplied by hundreds
 

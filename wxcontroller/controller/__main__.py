@@ -32,7 +32,7 @@ def main() -> int:
     arguments = _parser().parse_args()
     paths = Paths(arguments.root)
     if arguments.check_config:
-        return _check(paths)
+        return check(paths)
     # The Python stack of a loop that stalled gets into the journal when the watchdog kills us.
     faulthandler.enable()
     forbid_dumps()
@@ -44,14 +44,14 @@ def main() -> int:
             log.warning("%s", notice)
         # A proxied request costs a third less CPU than on asyncio's own loop (bench/proxy.py).
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_serve(paths, loaded))
+            runner.run(serve(paths, loaded))
     except WxError as problem:
         log.error("%s", problem)
         return problem.exit_code
     return 0
 
 
-async def _serve(paths: Paths, loaded: Loaded) -> None:
+async def serve(paths: Paths, loaded: Loaded) -> None:
     sockets = inherited_sockets() or own_sockets(loaded.settings)
     async with Systemd() as units:
         await Service(paths, loaded, sockets, units).run()
@@ -61,7 +61,7 @@ async def _serve(paths: Paths, loaded: Loaded) -> None:
 SLICE_PORTS = (3000, 4999)
 
 
-def _check(paths: Paths) -> int:
+def check(paths: Paths) -> int:
     out, err = sys.stdout, sys.stderr
     try:
         loaded = load_settings(paths)

@@ -65,11 +65,11 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
     """Pass a request on if its caller may do that; raises Refused if not."""
     endpoint = endpoint_of(request)
     if endpoint.scope is None:
-        return await _handled(request, endpoint, handler)
+        return await handled(request, endpoint, handler)
     gate = context(request).gate
     found = recognized(request)
     if found is None or (found is ANYBODY and not endpoint.scope.in_ladder):
-        found = await _recognized_by_token(request)
+        found = await recognized_by_token(request)
     if endpoint is not _ANY_TOKEN and not found.scope.covers(endpoint.scope):
         raise gate.denied(
             found,
@@ -90,10 +90,10 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
         )
     if endpoint.about is About.NAME:
         hold_to_accounts(request, request.match_info["name"])
-    return await _handled(request, endpoint, handler)
+    return await handled(request, endpoint, handler)
 
 
-async def _handled(request: web.Request, endpoint: Endpoint, handler: Handler) -> web.StreamResponse:
+async def handled(request: web.Request, endpoint: Endpoint, handler: Handler) -> web.StreamResponse:
     """Have a request handled here, or by the host of the fleet that has its account."""
     fleet = context(request).fleet
     elsewhere = await fleet.elsewhere(request, endpoint) if fleet is not None else None
@@ -146,7 +146,7 @@ async def presented(request: web.Request) -> str | None:
     return token
 
 
-async def _recognized_by_token(request: web.Request) -> Caller:
+async def recognized_by_token(request: web.Request) -> Caller:
     """Return who sent a request whose caller the head did not show; raises Refused for nobody, and Busy."""
     shared = context(request)
     if request.get(NOTIFIES) and shared.gate.targets.broken:  # a right token would not help either

@@ -147,12 +147,12 @@ class Accounts:
 
     def _doubtful(self, view: View) -> bool:
         """Say whether a view may be wrong because the unit was looked at a second ago."""
-        return view.contradictory and self._confirmed.get(view.instance) != _pair(view)
+        return view.contradictory and self._confirmed.get(view.instance) != pair(view)
 
     def _confirm(self, views: Iterable[View]) -> None:
         for view in views:
             if view.contradictory:
-                self._confirmed[view.instance] = _pair(view)
+                self._confirmed[view.instance] = pair(view)
             else:
                 self._confirmed.pop(view.instance, None)
 
@@ -161,7 +161,7 @@ class Accounts:
         name = self.registry.name_of(given)
         found = self.registry.get(name.instance)
         if found is None:
-            raise _unknown(given)
+            raise unknown(given)
         return found
 
     async def view(self, given: str, max_age: float = MAX_AGE) -> View | None:
@@ -180,7 +180,7 @@ class Accounts:
         name = self.registry.name_of(given)
         found = await self.view(name.name)
         if found is None:
-            raise _unknown(given)
+            raise unknown(given)
         return found
 
     def _view(self, account: Account, unit: UnitRecord) -> View:
@@ -335,7 +335,7 @@ class Accounts:
             unit = await record(self.units, instance, 0)
             known = self._fresh(instance)
             if known is None:
-                raise _unknown(instance)
+                raise unknown(instance)
             if known.desired is not Desired.STARTED:
                 return False
             if not unit.has_process or unit.state is UnitState.DEACTIVATING:
@@ -348,7 +348,7 @@ class Accounts:
         async with self._locks.held(name.instance):
             unit = await record(self.units, name.instance, 0)
             if self._staying(name) is None:
-                raise _unknown(name.name)
+                raise unknown(name.name)
             async with self._a_place(name.instance):
                 await self._written(name, {}, {}, keep=True)
                 await self._bring_up(unit, Verb.RESTART)
@@ -375,7 +375,7 @@ class Accounts:
         known = self._fresh(name.instance)
         unit = await record(self.units, name.instance, 0)
         if known is None and not unit.state.has_process:
-            raise _unknown(name.name)
+            raise unknown(name.name)
         account = known or Account(name, 0, Desired.STOPPED)
         before = self._view(account, unit)
         notes = [] if known else [Text("its file is missing or damaged")]
@@ -397,7 +397,7 @@ class Accounts:
             notes.append(Text(_ENABLED, unit=name.unit))
         log.info("account %s is stopped", name, extra=fields(Event.ACCOUNT_STOPPED, name.name))
         account = self._fresh(name.instance) or account
-        return Stopped(before, self._view(account, await record(self.units, name.instance)), _joined(notes))
+        return Stopped(before, self._view(account, await record(self.units, name.instance)), joined(notes))
 
     def arrived(self, given: str, move: str) -> Account:
         """Return an account that a move has brought here. Raises UnknownAccount and UnknownMove."""
@@ -425,7 +425,7 @@ class Accounts:
         async with self._held_to_stop(name.instance):
             known = self._fresh(name.instance)
             if known is None:
-                raise _unknown(name.name)
+                raise unknown(name.name)
             if (earlier := known.leaving) is not None and earlier.id != leaving.id:
                 raise earlier.refused(name.name)
             ran = earlier.ran if earlier is not None else known.desired is Desired.STARTED
@@ -442,7 +442,7 @@ class Accounts:
         """Return an account that this move is taking away. Raises UnknownAccount or UnknownMove."""
         known = self._fresh(name.instance)
         if known is None:
-            raise _unknown(name.name)
+            raise unknown(name.name)
         if known.leaving is None or known.leaving.id != move:
             raise UnknownMove(
                 N_("account {account} is not on this move"), N_("see: wxctl status {account}"), account=name.name
@@ -588,27 +588,27 @@ class Accounts:
         try:
             return await asyncio.shield(task)
         except asyncio.CancelledError:
-            task.add_done_callback(_log_end)
+            task.add_done_callback(log_end)
             raise
 
 
-def _pair(view: View) -> tuple[UnitRecord, Stamp | None]:
+def pair(view: View) -> tuple[UnitRecord, Stamp | None]:
     return view.unit, view.state.stamp if view.state is not None else None
 
 
-def _log_end(task: asyncio.Task[object]) -> None:
+def log_end(task: asyncio.Task[object]) -> None:
     """Say how an action ended whose caller is gone."""
     if not task.cancelled() and (problem := task.exception()) is not None:
         log.warning("the caller hung up meanwhile; the action failed: %s", problem)
 
 
-def _unknown(given: str) -> UnknownAccount:
+def unknown(given: str) -> UnknownAccount:
     return UnknownAccount(
         N_("there is no account {given}"), N_("GET /v1/accounts or wxctl list shows the accounts"), given=given
     )
 
 
-def _joined(texts: list[Text]) -> Text:
+def joined(texts: list[Text]) -> Text:
     found = NOTHING
     for each in texts:
         found = Text("{what}; {remedy}", what=found, remedy=each) if found else each

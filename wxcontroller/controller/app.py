@@ -41,10 +41,10 @@ def application(shared: Context) -> web.Application:
     notify.add_routes(app)
     proxy.add_routes(app)
     # `/openwx` and `/openwx/` for every method; other unknown paths end in the middleware.
-    app.router.add_route("*", "/openwx", _no_api)
-    app.router.add_route("*", "/openwx/", _no_api)
+    app.router.add_route("*", "/openwx", no_api)
+    app.router.add_route("*", "/openwx/", no_api)
     return app
 
 
-async def _no_api(_: web.Request) -> web.Response:
+async def no_api(_: web.Request) -> web.Response:
     return json_response(API_NOT_FOUND, 403)

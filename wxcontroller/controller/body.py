@@ -44,18 +44,18 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
         yield chunk
 
 
-async def whole(request: web.Request, most: int) -> bytes:
-    """Read a body of at most ``most`` bytes; raises HTTPRequestEntityTooLarge, and as ``chunks``."""
+async def whole(request: web.Request, limit: int) -> bytes:
+    """Read a body of at most ``limit`` bytes; raises HTTPRequestEntityTooLarge, and as ``chunks``."""
     body = bytearray()
     async for chunk in chunks(request):
         body += chunk
-        if len(body) > most:
-            raise web.HTTPRequestEntityTooLarge(most, len(body))
+        if len(body) > limit:
+            raise web.HTTPRequestEntityTooLarge(limit, len(body))
     return bytes(body)
 
 
-async def take(request: web.Request, most: int) -> bytes:
+async def take(request: web.Request, limit: int) -> bytes:
     """Read a body as ``whole`` does, and leave it for the others who want it."""
-    body: bytes = request.get(_TAKEN) or await whole(request, most)
+    body: bytes = request.get(_TAKEN) or await whole(request, limit)
     request[_TAKEN] = body
     return body

@@ -174,9 +174,9 @@ def refusal(request: web.Request, problem: Refused) -> web.Response:
     """Return the answer for who is not let in. Under /openwx 401 is 403, as in the original."""
     if is_ilink(request):
         session_over = problem.status == 401
-        response = answers.session_over() if session_over else _answer(request, problem)
+        response = answers.session_over() if session_over else answer(request, problem)
     elif is_v1(request):
-        response = _answer(request, problem)
+        response = answer(request, problem)
     else:
         status = 403 if problem.status == 401 else problem.status
         response = json_response({**AUTH_FAILURE, "reason": str(problem)}, status)
@@ -218,23 +218,23 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         return refusal(request, problem)
     except WxError as problem:
         if is_ilink(request) or is_v1(request):
-            return _answer(request, problem)
+            return answer(request, problem)
         if isinstance(problem, HostFailure | WrongHost):
             return json_response(reply(PROXY_FAILED, str(problem)), problem.status)
-        return json_response(reply(_old_code(problem), str(problem)))
+        return json_response(reply(old_code(problem), str(problem)))
     except web.HTTPNotFound:
-        return _no_such_path(request)
+        return no_such_path(request)
     except web.HTTPMethodNotAllowed as problem:
-        return _wrong_method(request, problem)
+        return wrong_method(request, problem)
     except tuple(_HTTP_FAILURES) as problem:
-        return _answer(request, _HTTP_FAILURES[type(problem)])
+        return answer(request, _HTTP_FAILURES[type(problem)])
     except Busy as problem:
         failure = (
             TooManyReaders(problem.words, N_("disconnect some"))
             if problem.is_reader
             else Refused("busy", problem.words, N_("try again in a moment"), status=503)
         )
-        response = _answer(request, failure)
+        response = answer(request, failure)
         response.headers["Retry-After"] = "1"
         return response
     except web.HTTPException:
@@ -243,7 +243,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
         if isinstance(problem, ConnectionError):
             raise  # the caller is gone
         log.error("%s %s: %s", request.method, loggable(request.path), problem, extra=cause(f"errno {problem.errno}"))
-        return _answer(request, file_failed(problem))
+        return answer(request, file_failed(problem))
     except Exception:
         # The outermost edge of a request: the caller gets a number, the journal the rest.
         number = secrets.token_hex(4)
@@ -255,7 +255,7 @@ async def json_errors(request: web.Request, handler: Handler) -> web.StreamRespo
             status=500,
             number=number,
         )
-        return _answer(request, failure)
+        return answer(request, failure)
 
 
 def is_v1(request: web.Request) -> bool:
@@ -268,7 +268,7 @@ def is_ilink(request: web.Request) -> bool:
     return _ILINK.match(request.path) is not None
 
 
-def _answer(request: web.Request, problem: WxError) -> web.Response:
+def answer(request: web.Request, problem: WxError) -> web.Response:
     if is_ilink(request):
         return answers.failure(answers.FAILED, problem.text, problem.status)
     if is_v1(request):
@@ -277,13 +277,13 @@ def _answer(request: web.Request, problem: WxError) -> web.Response:
     return json_response(reply(-1, str(problem)), problem.status)
 
 
-def _old_code(problem: WxError) -> int:
+def old_code(problem: WxError) -> int:
     return 1 if isinstance(problem, BadName | UnknownAccount) else -1
 
 
-def _no_such_path(request: web.Request) -> web.Response:
+def no_such_path(request: web.Request) -> web.Response:
     if is_v1(request):
-        return _answer(
+        return answer(
             request,
             Refused(
                 "no-such-path",
@@ -296,11 +296,11 @@ def _no_such_path(request: web.Request) -> web.Response:
     return json_response(API_NOT_FOUND, 403)
 
 
-def _wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> web.Response:
+def wrong_method(request: web.Request, problem: web.HTTPMethodNotAllowed) -> web.Response:
     if not is_v1(request):
         return json_response(API_NOT_FOUND, 403)
     allowed = ", ".join(sorted(problem.allowed_methods))
-    response = _answer(
+    response = answer(
         request,
         Refused(
             "wrong-method",

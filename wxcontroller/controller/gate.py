@@ -132,7 +132,7 @@ class Gate:
             return None
         known = (tokens or self.tokens).find(presented) or self.consumers.tokens.find(presented)
         if known is not None and not known.expired(time.time()):
-            return _holder(known)
+            return holder(known)
         return ROOT if self._is_local(presented) and is_loopback(address) else None
 
     def notifier(self, presented: str | None) -> Caller | None:
@@ -186,7 +186,7 @@ class Gate:
     @staticmethod
     def as_consumer(consumer: TokenHolder) -> Caller:
         """Return who calls with a URL that was made for a consumer."""
-        return _holder(consumer.token)
+        return holder(consumer.token)
 
     def is_still_valid(self, caller: Caller) -> bool:
         """Say whether somebody who was let in would be again: for answers that take their time."""
@@ -240,7 +240,7 @@ class Gate:
         return Refused(code, message, remedy, status=401)
 
 
-def _holder(token: Token) -> Caller:
+def holder(token: Token) -> Caller:
     return Caller(f"token {token.name} ({token.id})", token.scope, token.instances, token.id)
 
 

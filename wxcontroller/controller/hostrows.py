@@ -63,11 +63,11 @@ class HostRows:
         if known is not None and known.source == source:
             return known
         others = ", ".join(each.name for each in having[1:])
-        return _made(host, row, others, source)
+        return made(host, row, others, source)
 
 
-def _made(host: OtherHost, row: HostRow, others: str, source: tuple[object, ...]) -> ShownRow:
-    content = {**_blank(row.name), **row.content, "host": host.name}
+def made(host: OtherHost, row: HostRow, others: str, source: tuple[object, ...]) -> ShownRow:
+    content = {**blank(row.name), **row.content, "host": host.name}
     assessment = assessment_of(content)
     if not host.is_up:
         assessment = host_unreachable(host.name, host.why, host.since)
@@ -85,7 +85,7 @@ def _made(host: OtherHost, row: HostRow, others: str, source: tuple[object, ...]
     return ShownRow(row.name.instance, row.name.name, host.name, host.is_up, wanted, listed, body, source)
 
 
-def _blank(name: AccountName) -> JsonObject:
+def blank(name: AccountName) -> JsonObject:
     """Return an ACCOUNT of which nothing is known but its name."""
     return {
         **{"name": name.name, "instance": name.instance, "unit": name.unit, "driver": "", "unit_sub": ""},

@@ -329,9 +329,9 @@ class OtherHosts:
         try:
             found = gate.recognize(shown, address_of(request)) or gate.caller(shown, address_of(request))
         except Refused as problem:
-            raise _not_a_hop(problem) from None
+            raise not_a_hop(problem) from None
         if found.scope is not Scope.FLEET:
-            raise _not_a_hop(
+            raise not_a_hop(
                 gate.denied(
                     found,
                     N_("forwarding calls needs a token of scope fleet"),
@@ -385,7 +385,7 @@ class OtherHosts:
             )
         having = self.hosts.having(instance)
         if len(having) > 1:
-            raise _on_several(given, ", ".join(host.name for host in having))
+            raise on_several(given, ", ".join(host.name for host in having))
         return _HostOf(self, request, having[0]) if having else None
 
     async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
@@ -397,20 +397,20 @@ class OtherHosts:
         if account is not None:
             also_on = self.shared.accounts.duplicates.get(account.name.instance)
             if also_on and endpoint.path in _STARTS:
-                raise _on_several(account.name.name, f"{self.name}, {also_on}")
+                raise on_several(account.name.name, f"{self.name}, {also_on}")
             return None
         destination = self.destination(request, given)
         if destination is None:
             return None
         target = credentials.without_token(sent_target(request.raw_path))
-        sent_back, most = SENT_BACK, self.shared.settings.max_body
+        sent_back, limit = SENT_BACK, self.shared.settings.max_body
         if is_ilink(request):
             sent_back = MEDIA_SENT_BACK
             if endpoint.scope is not None:
-                most = AGENT_BODY_BYTES
+                limit = AGENT_BODY_BYTES
         if not has_body(request):
             return await pass_to(request, destination, target, sent_back=sent_back)
-        async with form_of(request, most, endpoint.about is About.CLIENT) as spool:
+        async with form_of(request, limit, endpoint.about is About.CLIENT) as spool:
             return await pass_to(request, destination, target, spool, sent_back)
 
     async def _account_of(self, request: web.Request, endpoint: Endpoint) -> str | None:
@@ -431,7 +431,7 @@ class OtherHosts:
         return instance_in(request) or request.match_info.get("account")
 
 
-def _on_several(account: str, hosts: str) -> WrongHost:
+def on_several(account: str, hosts: str) -> WrongHost:
     return WrongHost(
         N_("account {account} exists on more than one host: {hosts}"),
         N_("stop and remove it on all hosts but one"),
@@ -440,7 +440,7 @@ def _on_several(account: str, hosts: str) -> WrongHost:
     )
 
 
-def _not_a_hop(problem: Refused) -> Refused:
+def not_a_hop(problem: Refused) -> Refused:
     """Return the refusal of a call that claims to be forwarded, so that the calling host knows what was refused."""
     status = 403 if problem.status == 401 else problem.status
     return Refused("not-a-hop", problem.text, problem.remedy_text, status=status, retry_after=problem.retry_after)

@@ -101,11 +101,11 @@ async def check_client(request: web.Request) -> web.Response:
         if state is None:
             reason = str(view.unreadable or view.status)
             return json_response({**replies.STATE_UNREADABLE, "reason": reason})
-        return _bytes_response(states([state], []))
+        return bytes_response(states([state], []))
     body, fleet = answers.check_client.answer(await accounts.views(), caller(request)), context(request).fleet
     if fleet is not None and not caller(request).hop:
         body = await fleet.check_client(body, request)
-    return _bytes_response(body)
+    return bytes_response(body)
 
 
 async def get_qrcode(request: web.Request) -> web.Response:
@@ -193,5 +193,5 @@ def shown(parameters: Mapping[str, str]) -> Mapping[str, str]:
     return {**parameters, "proxy": egress.shown(parameters["proxy"])}
 
 
-def _bytes_response(body: bytes) -> web.Response:
+def bytes_response(body: bytes) -> web.Response:
     return web.Response(body=body, headers={"Content-Type": replies.CONTENT_TYPE})

@@ -27,28 +27,28 @@ _APIS = ("/openwx", "/v1")
 async def no_foreign_pages(request: web.Request, handler: Handler) -> web.StreamResponse:
     """Let a request pass unless a foreign page sent it, and answer the preflight of one that is allowed."""
     headers, settings = request.headers, context(request).settings
-    for host in (*headers.getall("Host", ()), *_host_of_target(request)):
+    for host in (*headers.getall("Host", ()), *host_of_target(request)):
         if own_host(host, ()) or own_host(host, (*settings.allow_hosts, *settings.allow_origins)):
             continue
-        if not _is_own_address(request, host):
+        if not is_own_address(request, host):
             problem = Refused(
                 "foreign-host", N_("the name {host} is not this controller's"), _ADD_HOST, host=host[:200]
             )
-            return _refused(request, problem)
+            return refused(request, problem)
     if "Origin" in headers or "Sec-Fetch-Site" in headers:
         origin = headers.get("Origin")
-        if _is_api(request) and foreign_origin(
+        if is_api(request) and foreign_origin(
             origin, headers.get("Sec-Fetch-Site"), headers.get("Host"), settings.allow_origins
         ):
             who = origin[:200] if origin is not None else Text("another site")
             problem = Refused("foreign-origin", N_("a page of {who} may not call this API"), _ADD_ORIGIN, who=who)
-            return _refused(request, problem)
+            return refused(request, problem)
         if (
             request.method == "OPTIONS"
             and "Access-Control-Request-Method" in headers
-            and _is_allowed(origin, settings)
+            and is_allowed(origin, settings)
         ):
-            return _preflight(request)
+            return preflight(request)
     return await handler(request)
 
 
@@ -59,22 +59,22 @@ async def mark_allowed(request: web.Request, response: web.StreamResponse) -> No
         return
     response.headers.add("Vary", "Origin")
     origin = request.headers.get("Origin")
-    if origin is not None and _is_allowed(origin, settings):
+    if origin is not None and is_allowed(origin, settings):
         response.headers["Access-Control-Allow-Origin"] = origin
 
 
-def _is_api(request: web.Request) -> bool:
+def is_api(request: web.Request) -> bool:
     """Say whether pages from elsewhere may not call this. The page of pairing is a link, as the dashboard is."""
     if is_ilink(request):
         return not request.path.startswith("/ilink/pair/")
     return request.path.startswith(_APIS) or is_v1(request)
 
 
-def _is_allowed(origin: str | None, settings: Settings) -> bool:
+def is_allowed(origin: str | None, settings: Settings) -> bool:
     return origin in settings.allow_origins or "*" in settings.allow_origins
 
 
-def _preflight(request: web.Request) -> web.Response:
+def preflight(request: web.Request) -> web.Response:
     """Allow a page's coming call whatever its method and headers; what there is says the call's own answer."""
     asked = request.headers
     headers = {
@@ -86,14 +86,14 @@ def _preflight(request: web.Request) -> web.Response:
     return web.Response(status=204, headers=headers)
 
 
-def _is_own_address(request: web.Request, host: str) -> bool:
+def is_own_address(request: web.Request, host: str) -> bool:
     """Say whether a Host is the address that this connection was made to: no page can have that for its own name."""
     transport = request.transport
     own = ip_of(transport.get_extra_info("sockname")) if transport is not None else None
     return own is not None and parse_ip(host_alone(host).strip("[]")) == own
 
 
-def _host_of_target(request: web.Request) -> tuple[str, ...]:
+def host_of_target(request: web.Request) -> tuple[str, ...]:
     """Return the host of an absolute-form target, ``GET http://host/path``: it counts, not Host (RFC 9112 3.2.2)."""
     if request.raw_path.startswith("/"):
         return ()
@@ -103,7 +103,7 @@ def _host_of_target(request: web.Request) -> tuple[str, ...]:
     return (authority.rpartition("@")[2],) if authority else ()
 
 
-def _refused(request: web.Request, problem: Refused) -> web.Response:
+def refused(request: web.Request, problem: Refused) -> web.Response:
     if is_v1(request):
         return error_response(problem)
     if is_ilink(request):

@@ -21,11 +21,11 @@ def address_of(request: web.Request) -> object:
         transport = request.transport
         other_end = transport.get_extra_info("peername") if transport is not None else None
         trusted = context(request).settings.trusted_proxies
-        request[_PEER] = _forwarded(request, trusted, other_end) if trusted else other_end
+        request[_PEER] = forwarded(request, trusted, other_end) if trusted else other_end
     return request[_PEER]
 
 
-def _forwarded(request: web.Request, trusted: Iterable[Network], address: object) -> object:
+def forwarded(request: web.Request, trusted: Iterable[Network], address: object) -> object:
     """Follow the header from its end, as far as trusted proxies have written it."""
     hops = [hop.strip() for line in request.headers.getall("X-Forwarded-For", ()) for hop in line.split(",")]
     while hops and is_within(address, trusted):

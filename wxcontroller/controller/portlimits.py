@@ -12,16 +12,16 @@ class CurrentLimits:
     def __init__(self, settings: Callable[[], Settings]) -> None:
         self._settings = settings
         self._made_of = settings()
-        self._limits = _limits_of(self._made_of)
+        self._limits = limits_of(self._made_of)
 
     def __call__(self) -> PortLimits:
         settings = self._settings()
         if settings is not self._made_of:
-            self._limits, self._made_of = _limits_of(settings), settings
+            self._limits, self._made_of = limits_of(settings), settings
         return self._limits
 
 
-def _limits_of(settings: Settings) -> PortLimits:
+def limits_of(settings: Settings) -> PortLimits:
     return PortLimits(
         idle=settings.idle_timeout,
         head=settings.header_timeout,

@@ -79,7 +79,7 @@ async def one_pass(accounts: Accounts, only: frozenset[str] | None = None) -> Pa
     wanted = [view for view in await accounts.views() if view.account.desired is Desired.STARTED]
     down = [view for view in wanted if not view.unit.state.has_process]
     missing = [view for view in down if only is None or view.instance in only]
-    outcomes = await _start_all(accounts, missing)
+    outcomes = await start_all(accounts, missing)
     count = Counter(outcomes.values())
     sentence = (
         f"after boot: {len(wanted)} accounts wanted, {len(wanted) - len(down)} up, {count[_Outcome.STARTED]} started"
@@ -97,7 +97,7 @@ class _Outcome(StrEnum):
     UNWANTED = "stopped meanwhile"
 
 
-async def _start_all(accounts: Accounts, missing: Sequence[View]) -> dict[str, _Outcome]:
+async def start_all(accounts: Accounts, missing: Sequence[View]) -> dict[str, _Outcome]:
     slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
     outcomes: dict[str, _Outcome] = {}
 

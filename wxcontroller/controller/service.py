@@ -102,7 +102,7 @@ class Service:
             fleet = fleet_of(shared, self._paths, self._loaded.settings)
             server = Server(application(shared), self._sockets)
             ending, asked = asyncio.Event(), asyncio.Event()
-            with _signals(ending.set, asked.set):
+            with signals(ending.set, asked.set):
                 await server.start()
                 await accounts.apply_settings()
                 self._notifier.ready()
@@ -248,7 +248,7 @@ def fleet_of(shared: Context, paths: Paths, settings: Settings) -> Fleet | None:
 
 
 @contextlib.contextmanager
-def _signals(end: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
+def signals(end: Callable[[], None], reload: Callable[[], None]) -> Iterator[None]:
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGTERM, end)
     loop.add_signal_handler(signal.SIGINT, end)

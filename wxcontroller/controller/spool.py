@@ -52,16 +52,16 @@ class BodySpool:
                 yield chunk
                 start += len(chunk)
 
-    async def _read(self, most: int) -> bytes:
+    async def _read(self, limit: int) -> bytes:
         """Read on; what is in memory costs no thread."""
         if self.size <= _IN_MEMORY:
-            return self._stream.read(most)
-        return await asyncio.to_thread(self._stream.read, most)
+            return self._stream.read(limit)
+        return await asyncio.to_thread(self._stream.read, limit)
 
 
 @contextlib.asynccontextmanager
-async def spooled(request: web.Request, most: int) -> AsyncIterator[BodySpool]:
-    """Read a body of at most ``most`` bytes; the file is gone after the block.
+async def spooled(request: web.Request, limit: int) -> AsyncIterator[BodySpool]:
+    """Read a body of at most ``limit`` bytes; the file is gone after the block.
 
     Raises HTTPRequestEntityTooLarge, and as ``chunks``.
     """
@@ -69,8 +69,8 @@ async def spooled(request: web.Request, most: int) -> AsyncIterator[BodySpool]:
         size = 0
         async for chunk in chunks(request):
             size += len(chunk)
-            if size > most:
-                raise web.HTTPRequestEntityTooLarge(most, size)
+            if size > limit:
+                raise web.HTTPRequestEntityTooLarge(limit, size)
             if size > _IN_MEMORY:
                 await asyncio.to_thread(stream.write, chunk)
             else:

@@ -55,15 +55,15 @@ async def server_sent(
     response, send = web.StreamResponse(headers=HEADERS), None
     if packed and "gzip" in request.headers.get("Accept-Encoding", ""):
         response.headers.update({"Content-Encoding": "gzip", "Vary": "Accept-Encoding"})
-        send = _packing(response)
+        send = packing(response)
     send = send or response.write
     await response.prepare(request)
     await write(send(b"retry: %d\n\n" % retry))
-    await _until_draining(request, _follow(request, source, send, may_go_on))
+    await until_draining(request, follow(request, source, send, may_go_on))
     return response
 
 
-def _packing(response: web.StreamResponse) -> Callable[[bytes], Awaitable[None]]:
+def packing(response: web.StreamResponse) -> Callable[[bytes], Awaitable[None]]:
     """Return what sends pieces packed, each at once (RFC 1952; the flush of RFC 1951 3.2.4)."""
     # The fastest level: rows become a tenth, and slower ones save little more.
     packer = zlib.compressobj(1, zlib.DEFLATED, 16 + zlib.MAX_WBITS)
@@ -80,8 +80,8 @@ async def by_websocket(request: web.Request, source: EventSource[str]) -> web.We
     await socket.prepare(request)
     try:
         with contextlib.suppress(ConnectionError):
-            await _until_draining(
-                request, first_of(_follow(request, source, socket.send_str, lambda: True), _gone(socket))
+            await until_draining(
+                request, first_of(follow(request, source, socket.send_str, lambda: True), gone(socket))
             )
     finally:
         with contextlib.suppress(ConnectionError, TimeoutError):
@@ -90,7 +90,7 @@ async def by_websocket(request: web.Request, source: EventSource[str]) -> web.We
     return socket
 
 
-async def _until_draining(request: web.Request, work: Coroutine[object, None, None]) -> None:
+async def until_draining(request: web.Request, work: Coroutine[object, None, None]) -> None:
     await first_of(work, _draining(context(request)))
 
 
@@ -98,7 +98,7 @@ async def _draining(shared: Context) -> None:
     await shared.draining.wait()
 
 
-async def _follow(
+async def follow(
     request: web.Request,
     source: EventSource[T],
     send: "Callable[[T], Awaitable[None]]",
@@ -115,7 +115,7 @@ async def _follow(
             piece = source.heartbeat()
 
 
-async def _gone(socket: web.WebSocketResponse) -> None:
+async def gone(socket: web.WebSocketResponse) -> None:
     async for message in socket:
         if message.type in (WSMsgType.ERROR, WSMsgType.CLOSE):
             return

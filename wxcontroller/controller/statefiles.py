@@ -208,32 +208,32 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
     link, number = text(field(content, _SECRET)), field(content, "qrcode_number")
     heard = _uptime(field(content, "last_sync_uptime"))
     return ClientState(
-        fields=MappingProxyType({key: _shown(value) for key, value in content.items() if key not in _NOT_SHOWN}),
+        fields=MappingProxyType({key: shown(value) for key, value in content.items() if key not in _NOT_SHOWN}),
         login=login,
         word=one_line(field(content, "state")),
         status=text_in(content, "status"),
         reason=text_in(content, "reason"),
-        since=_seconds(field(content, "state_since")),
+        since=seconds(field(content, "state_since")),
         pid=integer(field(content, "pid")),
-        start_time=_seconds(field(content, "start_time")),
+        start_time=seconds(field(content, "start_time")),
         qrcode_link=link,
-        qrcode_number=integer(number) if number is not None else _number_of(link, stamp),
+        qrcode_number=integer(number) if number is not None else number_of(link, stamp),
         user={"id": one_line(field(user, "id")), "name": one_line(field(user, "name"))} if user else None,
         stamp=stamp,
         heard=heard,
         until=heard + BELIEVED_SECONDS if heard and login is LoginState.RUNNING else math.inf,
-        asks=_question(obj(field(content, "input"))),
+        asks=question(obj(field(content, "input"))),
         assessed=MappingProxyType({key: content[key] for key in FOR_CONTROLLER if key in content}),
     )
 
 
-def _shown(value: JsonValue) -> JsonValue:
+def shown(value: JsonValue) -> JsonValue:
     if isinstance(value, dict) and not _TEXTS.isdisjoint(value):
         return {key: inner for key, inner in value.items() if key not in _TEXTS}
     return value
 
 
-def _question(told: JsonObject) -> Question | None:
+def question(told: JsonObject) -> Question | None:
     kind, digits = text(told.get("kind")), integer(told.get("digits"))
     if kind not in QUESTION_KINDS:
         return None
@@ -251,12 +251,12 @@ def _uptime(value: JsonValue) -> float:
     return float(value)
 
 
-def _number_of(link: str, stamp: Stamp) -> int:
+def number_of(link: str, stamp: Stamp) -> int:
     """Return a number that changes with the QR code, for programs that don't count them."""
     if link:
         return int.from_bytes(hashlib.sha256(link.encode("utf-8", "surrogatepass")).digest()[:4], "big")
     return stamp[0] // 1_000_000  # the time of the file's last change, in what JavaScript can count
 
 
-def _seconds(value: JsonValue) -> int:
+def seconds(value: JsonValue) -> int:
     return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)

@@ -16,13 +16,13 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
     """Return what the settings' certificate and key make, None without any. Raises BadSettings."""
     if not settings.tls_certificate:
         return None
-    certificate = _place("tls_certificate", settings.tls_certificate, environment)
-    key = _place("tls_key", settings.tls_key, environment)
+    certificate = place("tls_certificate", settings.tls_certificate, environment)
+    key = place("tls_key", settings.tls_key, environment)
     made = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.set_alpn_protocols(["http/1.1"])
     if settings.fleet is not None and settings.fleet.client_ca:
-        authority = _place("fleet.client_ca", settings.fleet.client_ca, environment)
+        authority = place("fleet.client_ca", settings.fleet.client_ca, environment)
         made.verify_mode = ssl.CERT_OPTIONAL  # programs and browsers have none
         try:
             made.load_verify_locations(authority)
@@ -51,7 +51,7 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
     return made
 
 
-def _place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
+def place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
     """Return the file of a setting: a path, or the name of a credential of the unit. Raises BadSettings."""
     path = place_of(setting, given, environment)
     try:

@@ -199,14 +199,14 @@ def account_json(view: View, assessment: Assessment | None = None) -> JsonObject
         "qrcode_number": live.qrcode_number if live and view.has_qrcode else None,
         **{key: view.counted(key) or None if view.has_qrcode else None for key in _OF_THE_CODE},
         "user": user,
-        "avatar": _avatar(account.name.name, text(user.get("id"))) if user else None,
+        "avatar": avatar(account.name.name, text(user.get("id"))) if user else None,
         "start_time": live.start_time or None if live else None,
         **(view.recent.as_json() if view.recent else {"heartbeats": None, "hourly_messages": None}),
         **(assessment or view.assessment()).as_json(),
     }
 
 
-def _avatar(name: str, user: str) -> str:
+def avatar(name: str, user: str) -> str:
     """Return where the picture of the account's user is, on a route that has pictures."""
     return f"/openwx/get_avatar?{urlencode({'client': name, 'id': user})}"
 

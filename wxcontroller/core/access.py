@@ -77,19 +77,19 @@ class Endpoint:
     meaning: str
 
 
-def _page(path: str, meaning: str) -> Endpoint:
+def page(path: str, meaning: str) -> Endpoint:
     return Endpoint(("GET",), path, None, About.NOTHING, meaning)
 
 
-def _own(call: str, scope: Scope, about: About, meaning: str) -> Endpoint:
+def own(call: str, scope: Scope, about: About, meaning: str) -> Endpoint:
     return Endpoint(("GET",), f"/openwx/{call}", scope, about, meaning)
 
 
-def _v1(method: str, path: str, scope: Scope | None, about: About, meaning: str) -> Endpoint:
+def v1(method: str, path: str, scope: Scope | None, about: About, meaning: str) -> Endpoint:
     return Endpoint((method,), f"/v1/{path}", scope, about, meaning)
 
 
-def _ilink(methods: tuple[str, ...], call: str, scope: Scope | None, meaning: str) -> tuple[Endpoint, Endpoint]:
+def ilink(methods: tuple[str, ...], call: str, scope: Scope | None, meaning: str) -> tuple[Endpoint, Endpoint]:
     """Return a call of the iLink API, and the same with the account that pairing suggests in its path."""
     about = About.NOTHING if scope is None else About.BEARER
     paths = f"/ilink/{call}", f"/for/{{account}}/ilink/{call}"
@@ -97,7 +97,7 @@ def _ilink(methods: tuple[str, ...], call: str, scope: Scope | None, meaning: st
     return plain, suggesting
 
 
-def _notify(path: str, meaning: str) -> Endpoint:
+def notify(path: str, meaning: str) -> Endpoint:
     return Endpoint(("POST", "PUT"), path, Scope.NOTIFY, About.BEARER, meaning)
 
 
@@ -107,117 +107,115 @@ def _call(name: str, scope: Scope, meaning: str) -> Endpoint:
 
 # What the controller answers itself, by the paths of its router.
 CONTROLLER: tuple[Endpoint, ...] = (
-    _page("/", "the dashboard; it asks for a token where one is needed"),
-    _page("/page/api", "the API reference"),
-    _page("/page/login", "the page that a login link opens"),
-    _page("/page/{digest}/{file}", "its scripts, style sheet, icon and texts"),
-    _own("check_client", Scope.READ, About.OWN, "the state of one account, or of all"),
-    _own("get_qrcode", Scope.CONTROL, About.CLIENT, "the QR code to scan: anyone who has it can start a login"),
-    _own("start_client", Scope.CONTROL, About.CLIENT, "start an account"),
-    _own("stop_client", Scope.CONTROL, About.CLIENT, "stop an account"),
-    _v1("GET", "openapi.json", None, About.NOTHING, "the description of this API"),
-    _v1("GET", "access", None, About.NOTHING, "whether a token is required, and whether this one is valid"),
-    _v1("GET", "health", Scope.READ, About.OWN, "status of the controller"),
-    _v1("GET", "health/units", Scope.READ, About.OWN, "whether systemd carries out the controller's requests"),
-    _v1("GET", "accounts", Scope.READ, About.OWN, "all accounts, also as a stream"),
-    _v1("POST", "accounts", Scope.CONTROL, About.OWN, "add one, without a start"),
-    _v1("GET", "accounts/{name}", Scope.READ, About.NAME, "one account"),
-    _v1("GET", "accounts/{name}/qr", Scope.CONTROL, About.NAME, "its QR code: anyone who has it can start a login"),
-    _v1("POST", "accounts/{name}/start", Scope.CONTROL, About.NAME, "start it, with options"),
-    _v1("POST", "accounts/{name}/stop", Scope.CONTROL, About.NAME, "stop it"),
-    _v1("POST", "accounts/{name}/restart", Scope.CONTROL, About.NAME, "restart it"),
-    _v1("POST", "accounts/{name}/logout", Scope.CONTROL, About.NAME, "end its session for good, and stop it"),
-    _v1("POST", "accounts/{name}/input", Scope.CONTROL, About.NAME, "answer what it waits for, such as a consent"),
-    _v1(
+    page("/", "the dashboard; it asks for a token where one is needed"),
+    page("/page/api", "the API reference"),
+    page("/page/login", "the page that a login link opens"),
+    page("/page/{digest}/{file}", "its scripts, style sheet, icon and texts"),
+    own("check_client", Scope.READ, About.OWN, "the state of one account, or of all"),
+    own("get_qrcode", Scope.CONTROL, About.CLIENT, "the QR code to scan: anyone who has it can start a login"),
+    own("start_client", Scope.CONTROL, About.CLIENT, "start an account"),
+    own("stop_client", Scope.CONTROL, About.CLIENT, "stop an account"),
+    v1("GET", "openapi.json", None, About.NOTHING, "the description of this API"),
+    v1("GET", "access", None, About.NOTHING, "whether a token is required, and whether this one is valid"),
+    v1("GET", "health", Scope.READ, About.OWN, "status of the controller"),
+    v1("GET", "health/units", Scope.READ, About.OWN, "whether systemd carries out the controller's requests"),
+    v1("GET", "accounts", Scope.READ, About.OWN, "all accounts, also as a stream"),
+    v1("POST", "accounts", Scope.CONTROL, About.OWN, "add one, without a start"),
+    v1("GET", "accounts/{name}", Scope.READ, About.NAME, "one account"),
+    v1("GET", "accounts/{name}/qr", Scope.CONTROL, About.NAME, "its QR code: anyone who has it can start a login"),
+    v1("POST", "accounts/{name}/start", Scope.CONTROL, About.NAME, "start it, with options"),
+    v1("POST", "accounts/{name}/stop", Scope.CONTROL, About.NAME, "stop it"),
+    v1("POST", "accounts/{name}/restart", Scope.CONTROL, About.NAME, "restart it"),
+    v1("POST", "accounts/{name}/logout", Scope.CONTROL, About.NAME, "end its session for good, and stop it"),
+    v1("POST", "accounts/{name}/input", Scope.CONTROL, About.NAME, "answer what it waits for, such as a consent"),
+    v1(
         "POST",
         "accounts/{name}/login-links",
         Scope.CONTROL,
         About.NAME,
         "create a link that lets another person scan",
     ),
-    _v1("DELETE", "accounts/{name}/login-links/{id}", Scope.CONTROL, About.NAME, "revoke one"),
-    _v1("GET", "login-links", Scope.CONTROL, About.OWN, "login links that are still valid"),
-    _v1("GET", "login-code", None, About.NOTHING, "the code of a login link; the link is in a header"),
+    v1("DELETE", "accounts/{name}/login-links/{id}", Scope.CONTROL, About.NAME, "revoke one"),
+    v1("GET", "login-links", Scope.CONTROL, About.OWN, "login links that are still valid"),
+    v1("GET", "login-code", None, About.NOTHING, "the code of a login link; the link is in a header"),
     # About this host and not about an account, which two hosts have for a moment: never forwarded.
-    _v1(
-        "PUT", "departures/{account}", Scope.ADMIN, About.MACHINE, "stop an account, and mark it as being moved away"
-    ),
-    _v1("DELETE", "departures/{account}", Scope.ADMIN, About.MACHINE, "undo that"),
-    _v1("POST", "departures/{account}", Scope.ADMIN, About.MACHINE, "remove it after its move to another host"),
-    _v1("GET", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "whether an account can be moved to this host"),
-    _v1("PUT", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "receive an account from another host"),
-    _v1("POST", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "start it after its move"),
-    _v1("DELETE", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "remove it again before its first start"),
-    _v1("GET", "accounts/{name}/options", Scope.READ, About.NAME, "its options, without secrets"),
-    _v1("POST", "accounts/{name}/webhook/test", Scope.CONTROL, About.NAME, "send a test event to its webhook"),
-    _v1(
+    v1("PUT", "departures/{account}", Scope.ADMIN, About.MACHINE, "stop an account, and mark it as being moved away"),
+    v1("DELETE", "departures/{account}", Scope.ADMIN, About.MACHINE, "undo that"),
+    v1("POST", "departures/{account}", Scope.ADMIN, About.MACHINE, "remove it after its move to another host"),
+    v1("GET", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "whether an account can be moved to this host"),
+    v1("PUT", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "receive an account from another host"),
+    v1("POST", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "start it after its move"),
+    v1("DELETE", "arrivals/{account}", Scope.ADMIN, About.MACHINE, "remove it again before its first start"),
+    v1("GET", "accounts/{name}/options", Scope.READ, About.NAME, "its options, without secrets"),
+    v1("POST", "accounts/{name}/webhook/test", Scope.CONTROL, About.NAME, "send a test event to its webhook"),
+    v1(
         "POST",
         "accounts/{name}/proxy/test",
         Scope.CONTROL,
         About.NAME,
         "test whether WeChat is reachable through a proxy",
     ),
-    _v1("PATCH", "accounts/{name}/options", Scope.CONTROL, About.NAME, "store other options"),
-    _v1("DELETE", "accounts/{name}", Scope.ADMIN, About.NAME, "stop and delete it"),
-    _v1("GET", "accounts/{name}/journal", Scope.READ, About.NAME, "the end of its journal, also as a stream"),
-    _v1("GET", "accounts/{name}/events", Scope.READ, About.NAME, "its events, by pages or as a stream"),
+    v1("PATCH", "accounts/{name}/options", Scope.CONTROL, About.NAME, "store other options"),
+    v1("DELETE", "accounts/{name}", Scope.ADMIN, About.NAME, "stop and delete it"),
+    v1("GET", "accounts/{name}/journal", Scope.READ, About.NAME, "the end of its journal, also as a stream"),
+    v1("GET", "accounts/{name}/events", Scope.READ, About.NAME, "its events, by pages or as a stream"),
     Endpoint(("POST",), "/mcp", Scope.READ, About.OWN, "MCP for AI agents; each tool needs the scope of its call"),
     Endpoint(("GET",), "/metrics", Scope.READ, About.OWN, "figures for Prometheus"),
-    _v1("GET", "alerts", Scope.READ, About.OWN, "current problems and alert channels"),
-    _v1("POST", "alerts/test", Scope.ADMIN, About.MACHINE, "send a test alert"),
-    _v1("GET", "fleet", Scope.READ, About.MACHINE, "the other hosts, and accounts that two hosts have"),
-    _v1("GET", "fleet/self", Scope.FLEET, About.NOTHING, "what this host tells the others about itself"),
-    _v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens, without their secrets"),
-    _v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
-    _v1("GET", "deliveries", Scope.READ, About.OWN, "numbers of waiting and dead reports"),
-    _v1("POST", "accounts/{name}/messages", Scope.SEND, About.NAME, "send a message"),
-    _v1("GET", "accounts/{name}/messages", Scope.READ, About.NAME, "its messages, of all chats or one, in pages"),
-    _v1("GET", "accounts/{name}/messages/{id}", Scope.READ, About.NAME, "one of them"),
-    _v1("DELETE", "accounts/{name}/messages/{id}", Scope.SEND, About.NAME, "recall one"),
-    _v1("GET", "accounts/{name}/chats", Scope.READ, About.NAME, "its chats with their last messages"),
-    _v1("GET", "accounts/{name}/contacts", Scope.READ, About.NAME, "its contacts"),
-    _v1("GET", "accounts/{name}/groups", Scope.READ, About.NAME, "its groups"),
-    _v1("GET", "accounts/{name}/groups/{id}/members", Scope.READ, About.NAME, "the members of one"),
-    _v1("GET", "accounts/{name}/sends", Scope.READ, About.NAME, "sends that wait or are held"),
-    _v1("GET", "accounts/{name}/sends/{id}", Scope.READ, About.NAME, "one by its id, also when it has ended"),
-    _v1("DELETE", "accounts/{name}/sends/{id}", Scope.SEND, About.NAME, "cancel one"),
-    _v1("GET", "targets", Scope.ADMIN, About.MACHINE, "notification targets"),
-    _v1("POST", "targets", Scope.ADMIN, About.MACHINE, "add one; the response contains its token"),
-    _v1("GET", "targets/{target}", Scope.ADMIN, About.MACHINE, "one of them"),
-    _v1("DELETE", "targets/{target}", Scope.ADMIN, About.MACHINE, "remove one and revoke its token"),
-    _notify("/notify/{target}", "send a notification, as ntfy's clients do, as a form, JSON or a webhook"),
-    _notify("/notify/{target}/message", "send one, as Gotify's clients do"),
-    _notify("/", "send one, as ntfy's clients do in JSON: topic is the target's name"),
-    _notify("/{target}", "send one to this target, for ntfy's clients that know no other path"),
-    _v1("POST", "accounts/{name}/typing", Scope.SEND, About.NAME, "show a person that somebody is typing"),
-    _v1("GET", "accounts/{name}/deliveries", Scope.READ, About.NAME, "its deliveries"),
-    _v1("GET", "accounts/{name}/deliveries/{id}", Scope.READ, About.NAME, "one with its report"),
-    _v1("POST", "accounts/{name}/deliveries/replay", Scope.CONTROL, About.NAME, "send some again"),
-    _v1("POST", "accounts/{name}/deliveries/purge", Scope.ADMIN, About.NAME, "discard some"),
-    _v1("POST", "accounts/{name}/deliveries/ack", Scope.CONTROL, About.NAME, "acknowledge dead letters"),
-    _v1("GET", "accounts/{name}/media/{file}", Scope.READ, About.NAME, "content that it received"),
-    _v1(
+    v1("GET", "alerts", Scope.READ, About.OWN, "current problems and alert channels"),
+    v1("POST", "alerts/test", Scope.ADMIN, About.MACHINE, "send a test alert"),
+    v1("GET", "fleet", Scope.READ, About.MACHINE, "the other hosts, and accounts that two hosts have"),
+    v1("GET", "fleet/self", Scope.FLEET, About.NOTHING, "what this host tells the others about itself"),
+    v1("GET", "tokens", Scope.ADMIN, About.MACHINE, "API tokens, without their secrets"),
+    v1("GET", "events", Scope.READ, About.OWN, "the stream of events"),
+    v1("GET", "deliveries", Scope.READ, About.OWN, "numbers of waiting and dead reports"),
+    v1("POST", "accounts/{name}/messages", Scope.SEND, About.NAME, "send a message"),
+    v1("GET", "accounts/{name}/messages", Scope.READ, About.NAME, "its messages, of all chats or one, in pages"),
+    v1("GET", "accounts/{name}/messages/{id}", Scope.READ, About.NAME, "one of them"),
+    v1("DELETE", "accounts/{name}/messages/{id}", Scope.SEND, About.NAME, "recall one"),
+    v1("GET", "accounts/{name}/chats", Scope.READ, About.NAME, "its chats with their last messages"),
+    v1("GET", "accounts/{name}/contacts", Scope.READ, About.NAME, "its contacts"),
+    v1("GET", "accounts/{name}/groups", Scope.READ, About.NAME, "its groups"),
+    v1("GET", "accounts/{name}/groups/{id}/members", Scope.READ, About.NAME, "the members of one"),
+    v1("GET", "accounts/{name}/sends", Scope.READ, About.NAME, "sends that wait or are held"),
+    v1("GET", "accounts/{name}/sends/{id}", Scope.READ, About.NAME, "one by its id, also when it has ended"),
+    v1("DELETE", "accounts/{name}/sends/{id}", Scope.SEND, About.NAME, "cancel one"),
+    v1("GET", "targets", Scope.ADMIN, About.MACHINE, "notification targets"),
+    v1("POST", "targets", Scope.ADMIN, About.MACHINE, "add one; the response contains its token"),
+    v1("GET", "targets/{target}", Scope.ADMIN, About.MACHINE, "one of them"),
+    v1("DELETE", "targets/{target}", Scope.ADMIN, About.MACHINE, "remove one and revoke its token"),
+    notify("/notify/{target}", "send a notification, as ntfy's clients do, as a form, JSON or a webhook"),
+    notify("/notify/{target}/message", "send one, as Gotify's clients do"),
+    notify("/", "send one, as ntfy's clients do in JSON: topic is the target's name"),
+    notify("/{target}", "send one to this target, for ntfy's clients that know no other path"),
+    v1("POST", "accounts/{name}/typing", Scope.SEND, About.NAME, "show a person that somebody is typing"),
+    v1("GET", "accounts/{name}/deliveries", Scope.READ, About.NAME, "its deliveries"),
+    v1("GET", "accounts/{name}/deliveries/{id}", Scope.READ, About.NAME, "one with its report"),
+    v1("POST", "accounts/{name}/deliveries/replay", Scope.CONTROL, About.NAME, "send some again"),
+    v1("POST", "accounts/{name}/deliveries/purge", Scope.ADMIN, About.NAME, "discard some"),
+    v1("POST", "accounts/{name}/deliveries/ack", Scope.CONTROL, About.NAME, "acknowledge dead letters"),
+    v1("GET", "accounts/{name}/media/{file}", Scope.READ, About.NAME, "content that it received"),
+    v1(
         "GET",
         "accounts/{name}/consumers",
         Scope.READ,
         About.NAME,
         "agents that use the account through the iLink API",
     ),
-    _v1("PUT", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "add an agent, or change it"),
-    _v1("DELETE", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "remove an agent and its token"),
-    _v1("GET", "ilink/consumers", Scope.ADMIN, About.MACHINE, "agents of all accounts, by their tokens"),
-    _v1("GET", "ilink/pairings", Scope.ADMIN, About.MACHINE, "open pairing requests"),
-    _v1("GET", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "one of them"),
-    _v1("POST", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "approve it"),
-    _v1("DELETE", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "refuse it"),
+    v1("PUT", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "add an agent, or change it"),
+    v1("DELETE", "accounts/{name}/consumers/{consumer}", Scope.ADMIN, About.NAME, "remove an agent and its token"),
+    v1("GET", "ilink/consumers", Scope.ADMIN, About.MACHINE, "agents of all accounts, by their tokens"),
+    v1("GET", "ilink/pairings", Scope.ADMIN, About.MACHINE, "open pairing requests"),
+    v1("GET", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "one of them"),
+    v1("POST", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "approve it"),
+    v1("DELETE", "ilink/pairings/{code}", Scope.ADMIN, About.NOTHING, "refuse it"),
     # Off until configured. The URLs of media and of pairing are secrets themselves.
-    _page("/ilink/pair/{code}", "the page to approve an agent; it asks for a token if one is needed"),
-    *_ilink(("GET", "POST"), "bot/get_bot_qrcode", None, "an agent asks for a token"),
-    *_ilink(("GET",), "bot/get_qrcode_status", None, "whether the request is approved"),
-    *_ilink(("POST",), "bot/{call}", Scope.ILINK, "a call of the iLink API"),
-    *_ilink(("POST",), "c2c/upload", None, "media that an agent sends"),
-    *_ilink(("GET",), "c2c/download", None, "media that an agent receives"),
-    *_ilink(("*",), "{rest}", None, "always 404"),
+    page("/ilink/pair/{code}", "the page to approve an agent; it asks for a token if one is needed"),
+    *ilink(("GET", "POST"), "bot/get_bot_qrcode", None, "an agent asks for a token"),
+    *ilink(("GET",), "bot/get_qrcode_status", None, "whether the request is approved"),
+    *ilink(("POST",), "bot/{call}", Scope.ILINK, "a call of the iLink API"),
+    *ilink(("POST",), "c2c/upload", None, "media that an agent sends"),
+    *ilink(("GET",), "c2c/download", None, "media that an agent receives"),
+    *ilink(("*",), "{rest}", None, "always 404"),
 )
 
 # What an account's program answers under /openwx, at its own port and through the controller.
@@ -250,35 +248,35 @@ ACCOUNT: tuple[Endpoint, ...] = (
 
 # What it answers at its own port only.
 OWN_PORT: tuple[Endpoint, ...] = (
-    _v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
-    _v1("GET", "options", Scope.READ, About.NOTHING, "the options in use, without secrets"),
-    _v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),
-    _v1("POST", "messages", Scope.SEND, About.NOTHING, "send a message"),
-    _v1("GET", "messages", Scope.READ, About.NOTHING, "its messages, of all chats or one, in pages"),
-    _v1("GET", "messages/{id}", Scope.READ, About.NOTHING, "one of them"),
-    _v1("DELETE", "messages/{id}", Scope.SEND, About.NOTHING, "recall one"),
-    _v1("GET", "chats", Scope.READ, About.NOTHING, "its chats with their last messages"),
-    _v1("GET", "contacts", Scope.READ, About.NOTHING, "its contacts"),
-    _v1("GET", "groups", Scope.READ, About.NOTHING, "its groups"),
-    _v1("GET", "groups/{id}/members", Scope.READ, About.NOTHING, "the members of one"),
-    _v1("GET", "sends", Scope.READ, About.NOTHING, "sends that wait or are held"),
-    _v1("GET", "sends/{id}", Scope.READ, About.NOTHING, "one by its id, also when it has ended"),
-    _v1("DELETE", "sends/{id}", Scope.SEND, About.NOTHING, "cancel one"),
-    _v1("POST", "typing", Scope.SEND, About.NOTHING, "show a person that somebody is typing"),
-    _v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),
-    _v1("GET", "deliveries/{id}", Scope.READ, About.NOTHING, "one with its report"),
-    _v1("POST", "logout", Scope.CONTROL, About.NOTHING, "end its session for good"),
-    _v1("POST", "webhook/test", Scope.CONTROL, About.NOTHING, "send a test event to its webhook"),
-    _v1("POST", "proxy/test", Scope.CONTROL, About.NOTHING, "test whether WeChat is reachable through a proxy"),
-    _v1("POST", "keep-user", Scope.CONTROL, About.NOTHING, "refuse other users at the next login"),
-    _v1("POST", "input", Scope.CONTROL, About.NOTHING, "answer what it waits for, such as a consent"),
-    _v1("POST", "deliveries/replay", Scope.CONTROL, About.NOTHING, "send some again"),
-    _v1("POST", "deliveries/purge", Scope.ADMIN, About.NOTHING, "discard some"),
-    _v1("POST", "deliveries/ack", Scope.CONTROL, About.NOTHING, "acknowledge dead letters"),
-    _v1("GET", "media/{file}", Scope.READ, About.NOTHING, "content that it received"),
-    _v1("GET", "consumers", Scope.READ, About.NOTHING, "the agents of the account"),
-    _v1("PUT", "consumers/{name}", Scope.ADMIN, About.NOTHING, "add one, or change its options"),
-    _v1("DELETE", "consumers/{name}", Scope.ADMIN, About.NOTHING, "remove one"),
+    v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
+    v1("GET", "options", Scope.READ, About.NOTHING, "the options in use, without secrets"),
+    v1("GET", "events", Scope.READ, About.NOTHING, "its events, by pages or as a stream"),
+    v1("POST", "messages", Scope.SEND, About.NOTHING, "send a message"),
+    v1("GET", "messages", Scope.READ, About.NOTHING, "its messages, of all chats or one, in pages"),
+    v1("GET", "messages/{id}", Scope.READ, About.NOTHING, "one of them"),
+    v1("DELETE", "messages/{id}", Scope.SEND, About.NOTHING, "recall one"),
+    v1("GET", "chats", Scope.READ, About.NOTHING, "its chats with their last messages"),
+    v1("GET", "contacts", Scope.READ, About.NOTHING, "its contacts"),
+    v1("GET", "groups", Scope.READ, About.NOTHING, "its groups"),
+    v1("GET", "groups/{id}/members", Scope.READ, About.NOTHING, "the members of one"),
+    v1("GET", "sends", Scope.READ, About.NOTHING, "sends that wait or are held"),
+    v1("GET", "sends/{id}", Scope.READ, About.NOTHING, "one by its id, also when it has ended"),
+    v1("DELETE", "sends/{id}", Scope.SEND, About.NOTHING, "cancel one"),
+    v1("POST", "typing", Scope.SEND, About.NOTHING, "show a person that somebody is typing"),
+    v1("GET", "deliveries", Scope.READ, About.NOTHING, "its deliveries"),
+    v1("GET", "deliveries/{id}", Scope.READ, About.NOTHING, "one with its report"),
+    v1("POST", "logout", Scope.CONTROL, About.NOTHING, "end its session for good"),
+    v1("POST", "webhook/test", Scope.CONTROL, About.NOTHING, "send a test event to its webhook"),
+    v1("POST", "proxy/test", Scope.CONTROL, About.NOTHING, "test whether WeChat is reachable through a proxy"),
+    v1("POST", "keep-user", Scope.CONTROL, About.NOTHING, "refuse other users at the next login"),
+    v1("POST", "input", Scope.CONTROL, About.NOTHING, "answer what it waits for, such as a consent"),
+    v1("POST", "deliveries/replay", Scope.CONTROL, About.NOTHING, "send some again"),
+    v1("POST", "deliveries/purge", Scope.ADMIN, About.NOTHING, "discard some"),
+    v1("POST", "deliveries/ack", Scope.CONTROL, About.NOTHING, "acknowledge dead letters"),
+    v1("GET", "media/{file}", Scope.READ, About.NOTHING, "content that it received"),
+    v1("GET", "consumers", Scope.READ, About.NOTHING, "the agents of the account"),
+    v1("PUT", "consumers/{name}", Scope.ADMIN, About.NOTHING, "add one, or change its options"),
+    v1("DELETE", "consumers/{name}", Scope.ADMIN, About.NOTHING, "remove one"),
 )
 
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
@@ -289,7 +287,7 @@ _PAIRING = re.compile(r"(/ilink/pair(?:ings)?/).+")
 _UNKNOWN_CALL = Endpoint(("*",), "/openwx/*", Scope.ADMIN, About.CLIENT, "any other call of an account")
 
 
-def _by_method(endpoints: tuple[Endpoint, ...]) -> Mapping[tuple[str, str], Endpoint]:
+def by_method(endpoints: tuple[Endpoint, ...]) -> Mapping[tuple[str, str], Endpoint]:
     def pairs() -> Iterator[tuple[tuple[str, str], Endpoint]]:
         for endpoint in endpoints:
             for method in endpoint.methods:
@@ -298,8 +296,8 @@ def _by_method(endpoints: tuple[Endpoint, ...]) -> Mapping[tuple[str, str], Endp
     return dict(pairs())
 
 
-_CONTROLLER = _by_method(CONTROLLER)
-_OWN_PORT = _by_method(OWN_PORT)
+_CONTROLLER = by_method(CONTROLLER)
+_OWN_PORT = by_method(OWN_PORT)
 
 
 def is_notification(method: str, path: str) -> bool:

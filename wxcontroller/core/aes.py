@@ -37,14 +37,14 @@ def read_key(aes_key: str, hex_key: str = "") -> bytes:
     ``aes_key`` is base64 of the raw key or of its hex digits. b"" when there is neither. Raises ValueError.
     """
     if hex_key:
-        return _sized(bytes.fromhex(hex_key))
+        return sized(bytes.fromhex(hex_key))
     if not aes_key:
         return b""
     try:
         raw = base64.b64decode(aes_key, validate=True)
     except binascii.Error:
         raise ValueError("the key is not base64") from None
-    return raw if len(raw) == BLOCK else _sized(bytes.fromhex(raw.decode("ascii", "replace")))
+    return raw if len(raw) == BLOCK else sized(bytes.fromhex(raw.decode("ascii", "replace")))
 
 
 def padded_size(size: int) -> int:
@@ -88,7 +88,7 @@ class Decryptor:
         return last[:-padding]
 
 
-def _sized(key: bytes) -> bytes:
+def sized(key: bytes) -> bytes:
     if len(key) != BLOCK:
         raise ValueError("the key is not one of 16 bytes")
     return key

@@ -134,10 +134,10 @@ class Alert:
 
     def without_old_codes(self, now: float) -> "Alert":
         """Return the alert without QR codes that WeChat takes no more, and with a word about that."""
-        return replace(self, items=tuple(_timely(item, now) for item in self.items))
+        return replace(self, items=tuple(timely(item, now) for item in self.items))
 
     def to_json(self) -> JsonObject:
-        found: list[JsonValue] = [_item_json(item, self) for item in self.items]
+        found: list[JsonValue] = [item_json(item, self) for item in self.items]
         return {
             "id": self.id,
             "event": self.event.value,
@@ -169,10 +169,10 @@ _TITLES: Mapping[Kind, str] = {
 }
 
 
-def plain(words: str, most: int = _MOST_WORDS) -> str:
+def plain(words: str, limit: int = _MOST_WORDS) -> str:
     """Return words of others as one line that does nothing but be read, cut where it is too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
-    return line if len(line) <= most else f"{line[: most - 1]}…"
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
 
 
 def alert_from(content: JsonValue) -> Alert:
@@ -186,7 +186,7 @@ def alert_from(content: JsonValue) -> Alert:
         Happening(text(given.get("event"))),
         float(integer(given.get("time"))),
         text(given.get("host")),
-        tuple(_item_from(obj(each)) for each in items(given.get("items"))),
+        tuple(item_from(obj(each)) for each in items(given.get("items"))),
         integer(given.get("more")),
         language if language in LANGUAGES else LANGUAGES[0],
     )
@@ -203,7 +203,7 @@ def values_of(*texts: Text) -> JsonObject:
     return found
 
 
-def _item_json(item: Item, alert: Alert) -> JsonObject:
+def item_json(item: Item, alert: Alert) -> JsonObject:
     code = item.qrcode
     picture: JsonValue = None
     if code is not None:
@@ -228,7 +228,7 @@ def _item_json(item: Item, alert: Alert) -> JsonObject:
     }
 
 
-def _item_from(given: JsonObject) -> Item:
+def item_from(given: JsonObject) -> Item:
     code, picture = obj(given.get("qrcode")), None
     if code:
         try:
@@ -250,7 +250,7 @@ def _item_from(given: JsonObject) -> Item:
     )
 
 
-def _timely(item: Item, now: float) -> Item:
+def timely(item: Item, now: float) -> Item:
     code = item.qrcode
     if code is None or 0 <= now - code.made < QRCODE_SECONDS:
         return item

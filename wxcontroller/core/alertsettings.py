@@ -29,7 +29,7 @@ class Channel(StrEnum):
     COMMAND = "command"
 
 
-def _addresses(value: object) -> object:
+def addresses(value: object) -> object:
     if not isinstance(value, str):
         raise ValueError(Text('must be an address in quotes, several with commas, or ""'))
     found = [each.strip() for each in value.split(",") if each.strip()]
@@ -41,7 +41,7 @@ def _addresses(value: object) -> object:
     return ", ".join(found)
 
 
-def _argv(value: object) -> object:
+def argv(value: object) -> object:
     words = [value] if isinstance(value, str) and value else value or []
     if not isinstance(words, list) or not all(isinstance(each, str) and "\0" not in each for each in words):
         raise ValueError(Text('must be a list of words in quotes, like ["/usr/local/bin/tell", "--loud"]'))
@@ -58,7 +58,7 @@ def _language(value: object) -> object:
     return value or ""
 
 
-def _setting(default: T, parse: Parser, doc: str) -> T:
+def setting(default: T, parse: Parser, doc: str) -> T:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
 
@@ -66,19 +66,17 @@ def _setting(default: T, parse: Parser, doc: str) -> T:
 class AlertSettings:
     """Durations are in seconds."""
 
-    webhook: str = _setting("", web_address, "URL that alerts are posted to")
-    mail: str = _setting("", _addresses, "mail addresses that alerts are sent to, by sendmail")
-    command: tuple[str, ...] = _setting((), _argv, "program to run for each alert, with its arguments")
-    after: float = _setting(300, number(10, 86400), "how long an account may be offline or starting before an alert")
-    delivery_after: float = _setting(
+    webhook: str = setting("", web_address, "URL that alerts are posted to")
+    mail: str = setting("", addresses, "mail addresses that alerts are sent to, by sendmail")
+    command: tuple[str, ...] = setting((), argv, "program to run for each alert, with its arguments")
+    after: float = setting(300, number(10, 86400), "how long an account may be offline or starting before an alert")
+    delivery_after: float = setting(
         900, number(60, 604800), "how long a report may wait for its receiver before an alert"
     )
-    disk_low: int = _setting(
-        512 * 1024 * 1024, whole(0, 1 << 50), "free bytes on a disk below which an alert is sent"
-    )
-    interval: float = _setting(3600, number(60, 604800), "shortest time between two alerts of a kind for an account")
-    per_hour: int = _setting(20, whole(1, 1000), "most alerts per hour; further ones are combined")
-    language: str = _setting("", _language, "language of alerts, en or zh-CN; empty: by the locale of the service")
+    disk_low: int = setting(512 * 1024 * 1024, whole(0, 1 << 50), "free bytes on a disk below which an alert is sent")
+    interval: float = setting(3600, number(60, 604800), "shortest time between two alerts of a kind for an account")
+    per_hour: int = setting(20, whole(1, 1000), "most alerts per hour; further ones are combined")
+    language: str = setting("", _language, "language of alerts, en or zh-CN; empty: by the locale of the service")
 
     @property
     def channels(self) -> tuple[Channel, ...]:

@@ -88,40 +88,40 @@ def check_configuration(paths: Paths) -> list[Finding]:
         try:
             loaded = load_settings(paths)
         except BadSettings as problem:
-            found.append(_finding(paths.settings_file, problem))
+            found.append(finding(paths.settings_file, problem))
         else:
             settings = loaded.settings
             found += [_notice(notice) for notice in loaded.notices]
-            found += _template(paths, settings)
-    for part in (_accounts(paths, settings), _tokens(paths), _agents_and_targets(paths), _credentials(paths)):
+            found += template(paths, settings)
+    for part in (_accounts(paths, settings), _tokens(paths), agents_and_targets(paths), _credentials(paths)):
         try:
             found.extend(part)
         except OSError as problem:  # of a directory; the files' own are findings of the part
             if isinstance(problem, PermissionError) and os.geteuid() != 0:
                 raise
-            found.append(_unreadable(Path(problem.filename), problem))
+            found.append(unreadable(Path(problem.filename), problem))
     return list(dict.fromkeys(found))  # several parts look at the accounts' directory
 
 
 def _settings(paths: Paths) -> Iterator[Finding]:
     for file in (paths.settings_file, *sorted(paths.settings_dropins.glob("*.toml"))):
         for key, problem in problems_in(file):
-            yield _finding(file, problem, key)
+            yield finding(file, problem, key)
 
 
 def _notice(notice: Text) -> Finding:
     words = _part(notice, "problem")
     path, key = Path(str(notice.values["file"])), str(words.values["key"])
-    line = _line_of(path, key) or _line_of(path, f"limits.{key}")
+    line = line_of(path, key) or line_of(path, f"limits.{key}")
     return Finding(Level.WARN, path, words, Text("remove it"), key, line)
 
 
-def _template(paths: Paths, settings: Settings) -> Iterator[Finding]:
+def template(paths: Paths, settings: Settings) -> Iterator[Finding]:
     example = Account(parse_name("example"), settings.backend_start_port, options=settings.client)
     try:
         render_account(example, paths, settings.template_path)
     except WxError as problem:
-        yield _finding(settings.template_path, problem)
+        yield finding(settings.template_path, problem)
         return
     # In the text, not in what came of it: a condition may keep it out of the example.
     set_here = dict.fromkeys(_VARIABLE.findall(settings.template_path.read_text(encoding="utf-8")))
@@ -140,7 +140,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
         try:
             known = account_from({**own, **more}, str(file))
         except BadEnvironmentFile as problem:
-            yield _finding(file, problem)
+            yield finding(file, problem)
             continue
         ports[known.port].append(instance)
         if not settings.backend_start_port <= known.port <= settings.backend_end_port:
@@ -158,7 +158,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                     account=known.name.name,
                 ),
                 names.PORT,
-                _line_of(file, names.PORT),
+                line_of(file, names.PORT),
             )
     for port, several in ports.items():
         for instance in several[1:]:
@@ -169,7 +169,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                 Text("the port {port} is also that of {other}", port=port, other=several[0]),
                 Text("give one of them another: remove the line from the override file, or the account"),
                 names.PORT,
-                _line_of(file, names.PORT),
+                line_of(file, names.PORT),
             )
     if paths.overrides.is_dir():
         group = paths.overrides.stat().st_gid  # the controller's
@@ -202,7 +202,7 @@ def _without_effect(file: Path, variables: Collection[str]) -> Iterator[Finding]
     """Yield the removed limits among the variables that a file sets."""
     for name in removed_in(variables):
         key = variable_of(name)
-        yield Finding(Level.WARN, file, without_effect(name, key), Text("remove it"), key, _line_of(file, key))
+        yield Finding(Level.WARN, file, without_effect(name, key), Text("remove it"), key, line_of(file, key))
 
 
 def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, None, dict[str, str] | None]:
@@ -217,22 +217,22 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
     except FileNotFoundError:
         return {}
     except PermissionError as problem:
-        yield _unreadable(file, problem, verbatim(f"chgrp wxcontroller {file}; chmod 640 {file}"))
+        yield unreadable(file, problem, verbatim(f"chgrp wxcontroller {file}; chmod 640 {file}"))
         return None
     except OSError as problem:
-        yield _unreadable(file, problem)
+        yield unreadable(file, problem)
         return None
     except UnicodeDecodeError:
         yield Finding(Level.FAIL, file, Text("is not UTF-8 text"), Text("save it as UTF-8"))
         return None
     except BadEnvironmentFile as problem:
-        yield _finding(file, problem, str(_part(problem.text, "problem").values.get("key", "")))
+        yield finding(file, problem, str(_part(problem.text, "problem").values.get("key", "")))
         return None
     by_variable = {option.variable: option for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
     limits = {limit.variable: limit for limit in LIMITS.values() if limit.for_accounts}
     removed = {variable_of(name) for name in removed_in(found)}
     for name, value in found.items():
-        option, line = by_variable.get(name), _line_of(file, name)
+        option, line = by_variable.get(name), line_of(file, name)
         if option is not None:
             try:
                 option.check(value)
@@ -281,7 +281,7 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
 
 def _tokens(paths: Paths) -> Iterator[Finding]:
     file = paths.tokens_file
-    yield from _whose_tokens(paths)
+    yield from whose_tokens(paths)
     tokens = yield from _read(file, TokenFile(file).read)
     if tokens is None:
         return
@@ -307,15 +307,15 @@ def _read(file: Path, read: Callable[[], T]) -> Generator[Finding, None, T | Non
     try:
         return read()
     except BadSettings as problem:
-        yield _finding(file, problem)
+        yield finding(file, problem)
     except PermissionError:
         pass  # whoever may not read it has been told, or is somebody else
     except OSError as problem:
-        yield _unreadable(file, problem, Text("restore the file, or remove it and create new tokens"))
+        yield unreadable(file, problem, Text("restore the file, or remove it and create new tokens"))
     return None
 
 
-def _agents_and_targets(paths: Paths) -> Iterator[Finding]:
+def agents_and_targets(paths: Paths) -> Iterator[Finding]:
     """The files of tokens that the controller writes: those of iLink agents and of notification targets."""
     yield from _read(paths.ilink_tokens, TokenFile(paths.ilink_tokens).read)
     file = paths.notify_targets
@@ -342,7 +342,7 @@ def _agents_and_targets(paths: Paths) -> Iterator[Finding]:
         )
 
 
-def _whose_tokens(paths: Paths) -> Iterator[Finding]:
+def whose_tokens(paths: Paths) -> Iterator[Finding]:
     """Who may write the file lets in whom he likes; the controller has to read it, and nobody else."""
     file = paths.tokens_file
     try:
@@ -418,17 +418,17 @@ def _credentials(paths: Paths) -> Iterator[Finding]:
         except (UnicodeDecodeError, ValueError) as problem:
             yield Finding(Level.FAIL, file, reason_of(problem), Text("correct it"))
         except OSError as problem:
-            yield _unreadable(file, problem)
+            yield unreadable(file, problem)
 
 
-def _unreadable(file: Path, problem: OSError, remedy: Text | None = None) -> Finding:
+def unreadable(file: Path, problem: OSError, remedy: Text | None = None) -> Finding:
     if remedy is None:
         misplaced = problem.errno in (errno.EISDIR, errno.ENOTDIR, errno.ELOOP)
         remedy = Text("move it out of the way") if misplaced else file_failed(problem).remedy_text
     return Finding(Level.FAIL, file, Text("can't be read: {reason}", reason=reason_of(problem)), remedy)
 
 
-def _finding(file: Path, problem: WxError, key: str = "") -> Finding:
+def finding(file: Path, problem: WxError, key: str = "") -> Finding:
     """Return what a problem says. A file and key that it names itself are more exact than those it was found with."""
     file, message = Path(str(problem.text.values.get("file", file))), _part(problem.text, "problem")
     named = str(message.values.get("key", ""))
@@ -436,7 +436,7 @@ def _finding(file: Path, problem: WxError, key: str = "") -> Finding:
         message = _part(message, "problem")
     key = key or (named if isinstance(problem, BadSettings) else "")
     line = _LINE.search(str(message))
-    number = int(line[1]) if line else _line_of(file, key) if key else 0
+    number = int(line[1]) if line else line_of(file, key) if key else 0
     return Finding(Level.FAIL, file, message, problem.remedy_text, key, number)
 
 
@@ -446,7 +446,7 @@ def _part(text: Text, name: str) -> Text:
     return part if isinstance(part, Text) else text
 
 
-def _line_of(file: Path, key: str) -> int:
+def line_of(file: Path, key: str) -> int:
     """Return the number of the line on which a key is set, 0 when it is not found.
 
     A key of a table in a TOML file is given as TABLE.KEY. In a file of variables the last line counts.
@@ -456,12 +456,12 @@ def _line_of(file: Path, key: str) -> int:
     except OSError:
         return 0
     if file.suffix == ".toml":
-        return _toml_line(lines, key.split("."))
+        return toml_line(lines, key.split("."))
     pattern = re.compile(rf"\s*{re.escape(key)}\s*=")
     return max((number for number, line in enumerate(lines, 1) if pattern.match(line)), default=0)
 
 
-def _toml_line(lines: list[str], keys: list[str]) -> int:
+def toml_line(lines: list[str], keys: list[str]) -> int:
     """Return the number of the line with which a key is first there.
 
     The parser decides: the name may also stand in another table or in a text of several lines.

@@ -29,7 +29,7 @@ def read_credential(name: str, environ: Mapping[str, str] = os.environ) -> str |
     if not directory:
         return None
     own, common = Path(directory) / name, Path(directory) / f"{_COMMON}{name}"
-    return _text(own, name) or _text(common, name) or None
+    return text(own, name) or text(common, name) or None
 
 
 def place_of(setting: str, given: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -51,7 +51,7 @@ def place_of(setting: str, given: str, environ: Mapping[str, str] = os.environ) 
     return Path(directory) / given
 
 
-def _text(path: Path, name: str) -> str:
+def text(path: Path, name: str) -> str:
     try:
         with path.open("rb") as stream:
             content = stream.read(CREDENTIAL_BYTES + 1)

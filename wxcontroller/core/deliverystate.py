@@ -49,12 +49,12 @@ _NUMBERS = tuple(each.name for each in fields(DeliveryState) if isinstance(each.
 def delivery_state_of(content: JsonObject) -> DeliveryState:
     """Read the file's content, whatever it is: what is missing or no number is 0, texts are made one line."""
     return replace(
-        DeliveryState(*(_number(content.get(name)) for name in _NUMBERS)),  # type: ignore[arg-type]
+        DeliveryState(*(number(content.get(name)) for name in _NUMBERS)),  # type: ignore[arg-type]
         dead_error=text_in(content, "dead_error"),
         last_error=text_in(content, "last_error"),
         trouble=text_in(content, "trouble"),
     )
 
 
-def _number(value: JsonValue) -> int:
+def number(value: JsonValue) -> int:
     return max(0, min(integer(value), _MOST))

@@ -59,7 +59,7 @@ def parse_proxy(value: str) -> Proxy:
         raise ValueError(_FORM)
     user, password = _decoded(parts.username or ""), _decoded(parts.password or "")
     if kind is ProxyKind.SOCKS5:
-        _fit_for_socks(user, password)
+        fit_for_socks(user, password)
     elif ":" in user:
         raise ValueError(Text("has a colon in the user, which HTTP can't send"))
     elif password and not user:
@@ -89,7 +89,7 @@ def _decoded(word: str) -> str:
     return decoded
 
 
-def _fit_for_socks(user: str, password: str) -> None:
+def fit_for_socks(user: str, password: str) -> None:
     if bool(user) != bool(password):
         raise ValueError(Text("needs both user and password, or neither, with socks5"))
     if not (user + password).isascii() or max(len(user), len(password)) > _MOST_SOCKS:

@@ -22,13 +22,13 @@ class SentEvent:
     id: str = ""
 
 
-async def events_in(content: ByteSource, most: int) -> AsyncIterator[SentEvent]:
-    """Yield the events of a stream until it ends. Raises ValueError for one of more than ``most`` bytes."""
+async def events_in(content: ByteSource, limit: int) -> AsyncIterator[SentEvent]:
+    """Yield the events of a stream until it ends. Raises ValueError for one of more than ``limit`` bytes."""
     kind, data, place = "", b"", ""
     buffer = bytearray()
     while piece := await content.readany():
         buffer += piece
-        if len(buffer) > most:
+        if len(buffer) > limit:
             raise ValueError("an event is too long")
         if b"\n" not in piece:
             continue

@@ -49,15 +49,15 @@ def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: i
         sync(path.parent)
 
 
-def read_foreign(path: Path, most: int) -> bytes:
-    """Read a file that another user put there: a plain file of at most ``most`` bytes, or OSError."""
+def read_foreign(path: Path, limit: int) -> bytes:
+    """Read a file that another user put there: a plain file of at most ``limit`` bytes, or OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(Text("is not a plain file"))
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise OSError(Text("is larger than {most} bytes", most=most))
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(Text("is larger than {most} bytes", most=limit))
     return content
 
 

@@ -48,7 +48,7 @@ def parse_fleet(value: object) -> Mapping[str, object]:
         if key == "name":
             found[key] = _name(given, Text("key {key}", key=key))
         elif key == "client_ca":
-            found[key] = _file(given, Text("key {key}", key=key))
+            found[key] = file(given, Text("key {key}", key=key))
         elif key == "hosts":
             if not isinstance(given, dict):
                 raise ValueError(Text("must have a table for each host, as [fleet.hosts.NAME]"))
@@ -84,7 +84,7 @@ def _host(name: str, value: object) -> HostSettings:
             raise ValueError(Text("{where} has no key {key}", where=where, key=key))
         inner = Text("key {key} of {where}", key=key, where=where)
         if key != "url":
-            given[key] = _file(each, inner)
+            given[key] = file(each, inner)
         elif isinstance(each, str) and _URL.fullmatch(each):
             given[key] = each.rstrip("/")
         else:
@@ -104,7 +104,7 @@ def _name(value: object, where: Text) -> str:
     return value
 
 
-def _file(value: object, where: Text) -> str:
+def file(value: object, where: Text) -> str:
     if not isinstance(value, str) or (value and not _FILE.fullmatch(value)):
         raise ValueError(
             Text(

@@ -78,15 +78,15 @@ def setup_logging(identifier: str, level: str = "info", account: str = "") -> No
     root.setLevel(LEVELS.get(level, logging.INFO))
     for handler in list(root.handlers):
         root.removeHandler(handler)
-    handler = _journal(identifier, account) if os.environ.get("JOURNAL_STREAM") else _plain(identifier)
-    handler.addFilter(_without_tokens)
+    handler = _journal(identifier, account) if os.environ.get("JOURNAL_STREAM") else plain(identifier)
+    handler.addFilter(without_tokens)
     handler.addFilter(Summaries(handler.emit))
     root.addHandler(handler)
     # One line per request is noise at the default level; the product logs what matters itself.
     logging.getLogger("aiohttp.access").setLevel(logging.WARNING)
 
 
-def _without_tokens(record: logging.LogRecord) -> bool:
+def without_tokens(record: logging.LogRecord) -> bool:
     """Take API tokens out of a line, and out of its trace. None should get there; this is for when one does."""
     try:
         text = record.getMessage()
@@ -103,7 +103,7 @@ def _journal(identifier: str, account: str) -> logging.Handler:
     try:
         from systemd.journal import JournalHandler  # 2.8 MiB: not for processes outside systemd
     except ImportError:  # not there with wxctl alone; what is on standard error gets into the journal all the same
-        return _plain(identifier)
+        return plain(identifier)
     extra = {"SYSLOG_IDENTIFIER": identifier}
     if account:
         extra["WX_ACCOUNT"] = account
@@ -111,7 +111,7 @@ def _journal(identifier: str, account: str) -> logging.Handler:
     return handler
 
 
-def _plain(identifier: str) -> logging.Handler:
+def plain(identifier: str) -> logging.Handler:
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(logging.Formatter(f"{identifier}: %(levelname)s: %(message)s"))
     return handler

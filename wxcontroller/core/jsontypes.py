@@ -55,9 +55,9 @@ def read_json(
         value: JsonValue = json.loads(
             raw,
             cls=decoder,
-            parse_constant=_no_constant,
-            parse_float=_finite,
-            parse_int=partial(_whole, most=digits),
+            parse_constant=no_constant,
+            parse_float=finite,
+            parse_int=partial(whole, limit=digits),
             object_pairs_hook=_unique if unique else None,
         )
     except RecursionError:
@@ -78,19 +78,19 @@ def kept_json(kept: object) -> JsonObject:
 
 
 def _depth(value: JsonValue) -> int:
-    deepest, open_ones = 0, [_inside(value)]
+    deepest, open_ones = 0, [inside(value)]
     while open_ones:
         deepest = max(deepest, len(open_ones) - 1)
         for entry in open_ones[-1]:
             if isinstance(entry, list | dict):
-                open_ones.append(_inside(entry))
+                open_ones.append(inside(entry))
                 break
         else:
             open_ones.pop()
     return deepest
 
 
-def _inside(value: JsonValue) -> Iterator[JsonValue]:
+def inside(value: JsonValue) -> Iterator[JsonValue]:
     if isinstance(value, dict):
         return iter(value.values())
     return iter(value if isinstance(value, list) else ())
@@ -103,19 +103,19 @@ def _unique(pairs: list[tuple[str, JsonValue]]) -> JsonObject:
     return found
 
 
-def _no_constant(word: str) -> None:
+def no_constant(word: str) -> None:
     raise ValueError(f"{word} is not JSON")
 
 
-def _finite(digits: str) -> float:
+def finite(digits: str) -> float:
     number = float(digits)
     if not math.isfinite(number):  # 1e999: it could not be written as JSON again
         raise ValueError(f"{digits[:32]} is beyond all numbers")
     return number
 
 
-def _whole(digits: str, most: int) -> int:
-    if len(digits) > most:
+def whole(digits: str, limit: int) -> int:
+    if len(digits) > limit:
         raise ValueError(f"{digits[:32]}… is beyond all numbers")
     return int(digits)
 

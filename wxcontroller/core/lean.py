@@ -16,7 +16,7 @@ from wxcontroller.core import deferred
 
 def prepare() -> None:
     """Have less loaded by what is imported from now on."""
-    _trust_by_directory()
+    trust_by_directory()
     if sys.version_info >= (3, 13):  # where it is tested
         deferred.install(_LATER)
     import dataclasses  # not before: it takes inspect
@@ -26,7 +26,7 @@ def prepare() -> None:
     dataclasses.dataclass = records.dataclass  # type: ignore[assignment]
 
 
-def _trust_by_directory() -> None:
+def trust_by_directory() -> None:
     """Have OpenSSL look each authority up when it is met, instead of loading all 146 into each context.
 
     aiohttp makes a context at its import. What the administrator has set stays as it is.
@@ -42,11 +42,11 @@ def _trust_by_directory() -> None:
 # -- what serves for parts of a module that are used while nothing else of it is
 
 
-def _annotations(cls: type) -> Mapping[str, object]:
+def annotations(cls: type) -> Mapping[str, object]:
     return dict(vars(cls).get("__annotations__", {}))
 
 
-def _is_coroutine_function(function: object) -> bool:
+def is_coroutine_function(function: object) -> bool:
     inner = getattr(function, "__func__", function)
     if type(inner) is FunctionType and not vars(inner):  # neither wrapped nor marked
         return bool(inner.__code__.co_flags & _CO_COROUTINE)
@@ -54,7 +54,7 @@ def _is_coroutine_function(function: object) -> bool:
     return answer
 
 
-def _timegm(moment: Sequence[int]) -> int:
+def timegm(moment: Sequence[int]) -> int:
     from datetime import date
 
     year, month, day, hour, minute, second = moment[:6]
@@ -66,22 +66,22 @@ class _Entities(dict[str, str]):
     """The entities that XML has too, and all of HTML's once another is looked up."""
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or name in _all_entities()
+        return super().__contains__(name) or name in all_entities()
 
     def __missing__(self, name: str) -> str:
-        return _all_entities()[name]
+        return all_entities()[name]
 
 
-def _all_entities() -> Mapping[str, str]:
+def all_entities() -> Mapping[str, str]:
     found: Mapping[str, str] = deferred.executed("html.entities").html5
     return found
 
 
 _CO_COROUTINE = 0x80  # of inspect
 _INSPECT: dict[str, Any] = {
-    "get_annotations": _annotations,
+    "get_annotations": annotations,
     "currentframe": sys._getframe,
-    "iscoroutinefunction": _is_coroutine_function,
+    "iscoroutinefunction": is_coroutine_function,
 }
 # Imported by the libraries we use, and used by them for what an account does seldom or never. What each saves is in
 # docs/performance.md.
@@ -98,7 +98,7 @@ _LATER: Mapping[str, deferred.Names] = {
     "aiohttp.web_fileresponse": "FileResponse",
     "aiohttp.web_ws": "WebSocketReady WebSocketResponse WSMsgType",
     "argparse": "ArgumentParser",
-    "calendar": {"timegm": _timegm},
+    "calendar": {"timegm": timegm},
     "email.message": "Message",
     "email.parser": "HeaderParser",
     "email.utils": "formatdate parsedate",

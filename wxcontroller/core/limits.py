@@ -23,11 +23,11 @@ _NUMBER = re.compile(r"[0-9]{1,15}(\.[0-9]{1,6})?")
 _CONTROLLER, _ACCOUNTS, _BOTH = (True, False), (False, True), (True, True)
 
 
-def _count(default: int, low: int, high: int, meaning: str, of: tuple[bool, bool]) -> int:
+def count(default: int, low: int, high: int, meaning: str, of: tuple[bool, bool]) -> int:
     return field(default=default, metadata={"range": (low, high), "meaning": meaning, "of": of})
 
 
-def _seconds(default: float, low: float, high: float, meaning: str, of: tuple[bool, bool]) -> float:
+def seconds(default: float, low: float, high: float, meaning: str, of: tuple[bool, bool]) -> float:
     return field(default=default, metadata={"range": (low, high), "meaning": f"seconds {meaning}", "of": of})
 
 
@@ -35,35 +35,35 @@ def _seconds(default: float, low: float, high: float, meaning: str, of: tuple[bo
 class Limits:
     """All limits that can be set."""
 
-    request_line_bytes: int = _count(
+    request_line_bytes: int = count(
         8190, 1024, 1 << 20, "bytes of a request line or of one header; long texts in a URL need more", _BOTH
     )
-    token_failures: int = _count(
+    token_failures: int = count(
         20, 1, 10_000, "failed token checks per address that are answered immediately; later ones every 3 s", _BOTH
     )
-    account_answer_seconds: float = _seconds(
+    account_answer_seconds: float = seconds(
         10, 0.1, 60, "for an account's response when all are queried", _CONTROLLER
     )
-    watchers: int = _count(64, 1, 4096, "dashboards that receive updates at a time", _CONTROLLER)
-    journal_lines: int = _count(1000, 1000, 9999, "lines of the journal in one response", _CONTROLLER)
-    stream_event_bytes: int = _count(
+    watchers: int = count(64, 1, 4096, "dashboards that receive updates at a time", _CONTROLLER)
+    journal_lines: int = count(1000, 1000, 9999, "lines of the journal in one response", _CONTROLLER)
+    stream_event_bytes: int = count(
         16 << 20, 64 << 10, 1 << 30, "bytes of an event in a stream, with its media as base64", _CONTROLLER
     )
-    alert_webhook_seconds: float = _seconds(30, 0.1, 1500, "for a webhook to accept an alert", _CONTROLLER)
-    alert_program_seconds: float = _seconds(60, 0.1, 1500, "to mail an alert, or for the alert command", _CONTROLLER)
-    check_event_seconds: float = _seconds(30, 0.05, 3600, "that check_event waits for an event", _ACCOUNTS)
-    send_answer_seconds: float = _seconds(100, 0.1, 3600, "until a send is answered, media included", _ACCOUNTS)
-    send_tries: int = _count(5, 1, 100, "attempts to send a message", _ACCOUNTS)
-    idempotency_keys: int = _count(50_000, 100, 10_000_000, "idempotency keys that are stored", _ACCOUNTS)
-    media_url_seconds: float = _seconds(60, 0.1, 600, "to download media to send from a URL", _ACCOUNTS)
-    report_media_bytes: int = _count(
+    alert_webhook_seconds: float = seconds(30, 0.1, 1500, "for a webhook to accept an alert", _CONTROLLER)
+    alert_program_seconds: float = seconds(60, 0.1, 1500, "to mail an alert, or for the alert command", _CONTROLLER)
+    check_event_seconds: float = seconds(30, 0.05, 3600, "that check_event waits for an event", _ACCOUNTS)
+    send_answer_seconds: float = seconds(100, 0.1, 3600, "until a send is answered, media included", _ACCOUNTS)
+    send_tries: int = count(5, 1, 100, "attempts to send a message", _ACCOUNTS)
+    idempotency_keys: int = count(50_000, 100, 10_000_000, "idempotency keys that are stored", _ACCOUNTS)
+    media_url_seconds: float = seconds(60, 0.1, 600, "to download media to send from a URL", _ACCOUNTS)
+    report_media_bytes: int = count(
         10 << 20, 0, 256 << 20, "bytes of media in a report; larger ones are reported by their path", _ACCOUNTS
     )
-    check_event_media_bytes: int = _count(
+    check_event_media_bytes: int = count(
         32 << 20, 0, 1 << 30, "bytes of media in the events kept for check_event", _ACCOUNTS
     )
-    contact_pages: int = _count(16, 1, 1000, "pages of the address book that are fetched", _ACCOUNTS)
-    wechat_answer_bytes: int = _count(
+    contact_pages: int = count(16, 1, 1000, "pages of the address book that are fetched", _ACCOUNTS)
+    wechat_answer_bytes: int = count(
         32 << 20, 64 << 10, 1 << 30, "bytes of a response from WeChat with contacts or messages", _ACCOUNTS
     )
 
@@ -124,7 +124,7 @@ class Limit:
 DEFAULTS = Limits()
 
 
-def _table() -> Iterator[Limit]:
+def table() -> Iterator[Limit]:
     for entry in fields(Limits):
         low, high = entry.metadata["range"]
         controller, accounts = entry.metadata["of"]
@@ -132,7 +132,7 @@ def _table() -> Iterator[Limit]:
         yield Limit(entry.name, default, low, high, meaning, entry.type is int, controller, accounts)
 
 
-LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in _table()}
+LIMITS: Mapping[str, Limit] = {limit.name: limit for limit in table()}
 
 # Settings of 2.0.0 that are constants now: the constant has the name in capitals, and a test compares the values.
 # Those that bound the administrator's own files are higher than 2.0.0's defaults, so that an upgrade does not make a

@@ -166,11 +166,11 @@ class Materialiser:
         with self._locked():
             known = self._known(name.instance)
             self._refuse_left(name, known)
-            merged = {**self.settings.client, **_default_urls(self.settings)}
+            merged = {**self.settings.client, **default_urls(self.settings)}
             echoed: dict[str, str] = {}
             if keep and known is not None:
                 # What was asked for, not what came of it: today's defaults count for the rest.
-                merged.update(_asked_for(known.parameters))
+                merged.update(asked_for(known.parameters))
                 echoed.update(known.parameters)
             merged.update(options)
             echoed.update(parameters)
@@ -205,7 +205,7 @@ class Materialiser:
                     account=str(name),
                 )
             self._refuse_left(name, None, epoch)
-            merged = {**self.settings.client, **_default_urls(self.settings), **options}
+            merged = {**self.settings.client, **default_urls(self.settings), **options}
             self._check_targets(name, merged)
             port = self._free_port(name.instance)
             account = Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch, arrived=arrived)
@@ -226,7 +226,7 @@ class Materialiser:
             other = {SAME.get(name, name) for name in (*unset, *set_)}
             kept = {key: value for key, value in known.parameters.items() if SAME.get(key, key) not in other}
             asked = {**kept, **set_}
-            merged = {**self.settings.client, **_default_urls(self.settings), **_asked_for(asked)}
+            merged = {**self.settings.client, **default_urls(self.settings), **asked_for(asked)}
             if runs:
                 merged |= stay_on_route(known, merged, {*set_, *unset})
             self._check_targets(known.name, merged)
@@ -250,7 +250,7 @@ class Materialiser:
                 )
             name = parse_name(instance)
             self._refuse_left(name, None)
-            options = {**self.settings.client, **_default_urls(self.settings)}
+            options = {**self.settings.client, **default_urls(self.settings)}
             account = Account(name, self._free_port(instance), Desired.STARTED, options, {})
             return self._write(account)
 
@@ -378,7 +378,7 @@ class Materialiser:
         first, last = self.settings.backend_start_port, self.settings.backend_end_port
         taken = self._port_table.taken(without=instance)
         for port in range(first, last + 1):
-            if port not in taken and _bindable(port):
+            if port not in taken and bindable(port):
                 return port
         raise NoPort(
             N_("account {instance}: no port is free between {first} and {last}"),
@@ -428,7 +428,7 @@ def stay_on_route(known: Account, options: Mapping[str, str], named: Collection[
 
 
 @functools.lru_cache(maxsize=1)
-def _compiled(source: str) -> "jinja2.Template":
+def compiled(source: str) -> "jinja2.Template":
     import jinja2.sandbox  # where a file is written: most starts find the account's, and wait for it
 
     environment = jinja2.sandbox.SandboxedEnvironment(
@@ -463,7 +463,7 @@ def render_account(account: Account, paths: Paths, template: Path) -> str:
             reason=reason_of(problem),
         ) from None
     try:
-        rendered = _compiled(source).render(
+        rendered = compiled(source).render(
             account=account, name=account.name.name, instance=account.name.instance, variables=quoted
         )
         back = parse(rendered, str(template))
@@ -512,7 +512,7 @@ def _variables(path: Path) -> dict[str, str] | None:
         ) from None
 
 
-def _asked_for(parameters: Mapping[str, str]) -> dict[str, str]:
+def asked_for(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the options among stored parameters; one that has become invalid since is left out, and logged."""
     found: dict[str, str] = {}
     for name, value in parameters.items():
@@ -524,11 +524,11 @@ def _asked_for(parameters: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _default_urls(settings: Settings) -> dict[str, str]:
+def default_urls(settings: Settings) -> dict[str, str]:
     return {"post_api": settings.post_api} if settings.post_api else {}
 
 
-def _bindable(port: int) -> bool:
+def bindable(port: int) -> bool:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -52,7 +52,7 @@ class Text:
         object.__setattr__(self, "plural", plural)
 
     def __str__(self) -> str:
-        return self.rendered(_english)
+        return self.rendered(english)
 
     def __hash__(self) -> int:
         return hash((self.template, self.plural))
@@ -77,7 +77,7 @@ class Text:
         """Return ``{"template", "values"}``, plus ``plural`` if there is one; texts among the values likewise."""
         found: JsonObject = {
             "template": self.template,
-            "values": {name: _plain(value) for name, value in self.values.items()},
+            "values": {name: plain(value) for name, value in self.values.items()},
         }
         return {**found, "plural": self.plural} if self.plural else found
 
@@ -124,13 +124,13 @@ def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
             values[name] = given
     read = Text(one_line(found.get("template")), one_line(found.get("plural")))
     object.__setattr__(read, "values", MappingProxyType(values))  # names from outside need not be keywords
-    return read if _length(read) <= _MOST_CHARACTERS else NOTHING
+    return read if length(read) <= _MOST_CHARACTERS else NOTHING
 
 
-def _length(text: Text) -> int:
+def length(text: Text) -> int:
     """Return the most characters that a text has in English."""
     sizes = {
-        name: _length(value) if isinstance(value, Text) else len(str(value)) for name, value in text.values.items()
+        name: length(value) if isinstance(value, Text) else len(str(value)) for name, value in text.values.items()
     }
     return max(
         len(template) + sum(sizes.get(name, 0) for name in _PLACE.findall(template))
@@ -138,11 +138,11 @@ def _length(text: Text) -> int:
     )
 
 
-def _plain(value: Value) -> JsonValue:
+def plain(value: Value) -> JsonValue:
     if isinstance(value, Text):
         return value.as_json()
     return value if isinstance(value, str | int | float) else str(value)
 
 
-def _english(template: str, plural: str, number: int) -> str:
+def english(template: str, plural: str, number: int) -> str:
     return plural if plural and number != 1 else template

@@ -55,7 +55,7 @@ def parse_name(raw: str) -> AccountName:
     if name.startswith("."):
         raise BadName(N_("the account name {account} begins with a dot"), _REMEDY, account=f"{name!r}")
     for character in name:
-        if not _allowed(character):
+        if not allowed(character):
             raise BadName(
                 N_("the account name {account} contains {character}"),
                 _REMEDY,
@@ -70,7 +70,7 @@ def parse_name(raw: str) -> AccountName:
         )
     if _PLAIN.fullmatch(name):
         return AccountName(name, name)
-    return AccountName(name, _derive(name))
+    return AccountName(name, derive(name))
 
 
 def is_instance(text: str) -> bool:
@@ -100,11 +100,11 @@ def instance_of(unit: str) -> str | None:
     return match[1] if match and is_instance(match[1]) else None
 
 
-def _allowed(character: str) -> bool:
+def allowed(character: str) -> bool:
     # Marks belong to the letters before them in Indic and Arabic scripts; without them names break.
     return character in "_.-@ " or unicodedata.category(character)[0] in "LNM"
 
 
-def _derive(name: str) -> str:
+def derive(name: str) -> str:
     digest = base64.b32encode(hashlib.sha256(name.encode()).digest()).decode().lower()
     return f"x-{digest[:15]}"

@@ -391,7 +391,7 @@ def check_options(
             shown = name[:64].encode("utf-8", "replace").decode()
             raise BadOption(N_("unknown option: {option}"), N_("wxclient(8) lists the options"), option=shown)
         # What can't stand in an environment file is refused here, before anything changes.
-        _one_line(name, value, longest)
+        one_line(name, value, longest)
         if option.origin is Origin.IGNORED:
             ignored.append(name)
             continue
@@ -414,7 +414,7 @@ def check_options(
     return Checked(given, tuple(dict.fromkeys(ignored)))
 
 
-def _one_line(name: str, value: str, longest: int) -> None:
+def one_line(name: str, value: str, longest: int) -> None:
     if len(value) > longest:
         raise BadOption(
             N_("option {option} has {count} characters, at most {longest} are allowed"),

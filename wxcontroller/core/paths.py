@@ -62,7 +62,7 @@ class Paths:
 
     def gone_file(self, instance: str) -> Path:
         """What is kept of an account that has moved to another host. Written by the controller."""
-        return self.root / "var/lib/wxcontroller/gone" / f"{_checked(instance)}.json"
+        return self.root / "var/lib/wxcontroller/gone" / f"{checked(instance)}.json"
 
     @property
     def client_state(self) -> Path:
@@ -110,11 +110,11 @@ class Paths:
 
     def alerts_spool(self, channel: str) -> Path:
         """Directory of the alerts that a channel still has to deliver."""
-        return self.root / "var/spool/wxcontroller" / _word(channel)
+        return self.root / "var/spool/wxcontroller" / word(channel)
 
     def alerts_runtime(self, channel: str) -> Path:
         """The same in memory, for when the disk takes nothing; and how the last delivery went."""
-        return self.root / "run/wxcontroller-alerts" / _word(channel)
+        return self.root / "run/wxcontroller-alerts" / word(channel)
 
     @property
     def local_token(self) -> Path:
@@ -126,20 +126,20 @@ class Paths:
         return self.root / "etc/systemd/system/wxclient.target.wants" / unit_of(instance)
 
     def account_file(self, instance: str) -> Path:
-        return self.accounts / f"{_checked(instance)}.env"
+        return self.accounts / f"{checked(instance)}.env"
 
     def override_file(self, instance: str) -> Path:
-        return self.overrides / f"{_checked(instance)}.env"
+        return self.overrides / f"{checked(instance)}.env"
 
     def runtime(self, instance: str) -> Path:
-        return self.client_runtime / _checked(instance)
+        return self.client_runtime / checked(instance)
 
     def state(self, instance: str) -> Path:
-        return self.client_state / _checked(instance)
+        return self.client_state / checked(instance)
 
     def private_state(self, instance: str) -> Path:
         """The same directory where systemd keeps it for a user that is made for the unit (DynamicUser=)."""
-        return self.root / "var/lib/private/wxclient" / _checked(instance)
+        return self.root / "var/lib/private/wxclient" / checked(instance)
 
     def state_file(self, instance: str) -> Path:
         """The original's state file; readable by the controller."""
@@ -167,12 +167,12 @@ class Paths:
         return self.state(instance) / "media"
 
 
-def _word(name: str) -> str:
+def word(name: str) -> str:
     if not re.fullmatch(r"[a-z]{1,32}", name):
         raise ValueError(f"{name!r} is no name of a directory")
     return name
 
 
-def _checked(instance: str) -> str:
+def checked(instance: str) -> str:
     unit_of(instance)  # raises BadName: no other string may become part of a path
     return instance

@@ -87,10 +87,10 @@ def publish(paths: Paths, tokens: Tokens, group: int | None = None) -> None:
 
 def port_book(paths: Paths) -> Watched[PortTokens]:
     """Return the accounts' file as it is at each moment; one that can't be used lets nobody in."""
-    return Watched(paths.port_tokens, _parse, PortTokens(), lambda _: PortTokens(closed=True))
+    return Watched(paths.port_tokens, parse, PortTokens(), lambda _: PortTokens(closed=True))
 
 
-def _parse(content: bytes) -> PortTokens:
+def parse(content: bytes) -> PortTokens:
     wrong = BadSettings(
         N_("the accounts' file of tokens can't be read"), N_("rewrite it: systemctl restart wxcontroller")
     )

@@ -49,20 +49,20 @@ def _methods(
     if shown:
         methods.append(("__repr__", _repr))
     if compared:
-        methods += ("__eq__", _eq), ("_record_compared", _values([field.name for field in fields if field.compare]))
+        methods += ("__eq__", _eq), ("_record_compared", values([field.name for field in fields if field.compare]))
     if hashed:
         names = [field.name for field in fields if (field.compare if field.hash is None else field.hash)]
-        methods += ("__hash__", _hash if frozen else None), ("_record_hashed", _values(names))
+        methods += ("__hash__", _hash if frozen else None), ("_record_hashed", values(names))
     if frozen:
-        methods += ("__setattr__", _set), ("__delattr__", _delete)
+        methods += ("__setattr__", _set), ("__delattr__", delete)
     return methods
 
 
-def _values(names: list[str]) -> Callable[[object], object]:
-    return attrgetter(*names) if names else staticmethod(_no_values)
+def values(names: list[str]) -> Callable[[object], object]:
+    return attrgetter(*names) if names else staticmethod(no_values)
 
 
-def _no_values(_: object) -> tuple[()]:
+def no_values(_: object) -> tuple[()]:
     return ()
 
 
@@ -86,16 +86,16 @@ def _hash(self: Any) -> int:
 
 
 def _set(self: Any, name: str, value: object) -> None:
-    _refuse(self, name, "assign to")
+    refuse(self, name, "assign to")
     object.__setattr__(self, name, value)
 
 
-def _delete(self: Any, name: str) -> None:
-    _refuse(self, name, "delete")
+def delete(self: Any, name: str) -> None:
+    refuse(self, name, "delete")
     object.__delattr__(self, name)
 
 
-def _refuse(self: Any, name: str, verb: str) -> None:
+def refuse(self: Any, name: str, verb: str) -> None:
     """Refuse changes of fields; a class that is derived plainly may have attributes of its own."""
     if "__dataclass_fields__" in vars(type(self)) or name in self.__dataclass_fields__:
         raise dataclasses.FrozenInstanceError(f"cannot {verb} field {name!r}")

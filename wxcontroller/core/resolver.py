@@ -46,7 +46,7 @@ class Resolver(AbstractResolver):
         return [
             ResolveResult(
                 hostname=host,
-                host=_text_of(address),
+                host=text_of(address),
                 port=int(address[1]),
                 family=kind,
                 proto=protocol,
@@ -91,7 +91,7 @@ class Resolver(AbstractResolver):
         return future
 
 
-def _text_of(address: tuple[object, ...]) -> str:
+def text_of(address: tuple[object, ...]) -> str:
     """Return an address as text, with its scope for a link-local one."""
     scope = address[3] if len(address) > 3 else 0
     return f"{address[0]}%{scope}" if scope else str(address[0])

@@ -45,7 +45,7 @@ class Listen:
     port: int
 
 
-def _switch(value: object) -> object:
+def switch(value: object) -> object:
     if not isinstance(value, bool):
         raise ValueError(Text("must be true or false"))
     return value
@@ -60,7 +60,7 @@ def _word(*allowed: str) -> Parser:
     return parse
 
 
-def _absolute(value: object) -> object:
+def absolute(value: object) -> object:
     if not isinstance(value, str) or not value.startswith("/"):
         raise ValueError(Text("must be an absolute path in quotes"))
     return Path(value)
@@ -89,13 +89,13 @@ def _listen(value: object) -> object:
     return tuple(found)
 
 
-def _file(value: object) -> object:
+def file(value: object) -> object:
     if not isinstance(value, str) or (value and not re.fullmatch(r"/.+|[0-9A-Za-z._-]+", value)):
         raise ValueError(Text('must be an absolute path in quotes, the name of a credential of the unit, or ""'))
     return value
 
 
-def _origins(value: object) -> object:
+def origins(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError(Text('must be a list like ["https://panel.example"]'))
     for each in value:
@@ -115,7 +115,7 @@ def _origin(value: object) -> object:
     return value
 
 
-def _hosts(value: object) -> object:
+def hosts(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError(Text('must be a list like ["panel.example"]'))
     for each in value:
@@ -124,7 +124,7 @@ def _hosts(value: object) -> object:
     return tuple(value)
 
 
-def _networks(value: object) -> object:
+def networks(value: object) -> object:
     if not isinstance(value, list) or not all(isinstance(each, str) for each in value):
         raise ValueError(Text(N_('must be a list like ["127.0.0.1", "10.0.0.0/8"]')))
     found: list[Network] = []
@@ -167,7 +167,7 @@ def _setting(default: T, parse: Parser, doc: str) -> T:
     return field(default=default, metadata={"parse": parse, "doc": doc})
 
 
-def _table(parse: Parser, doc: str) -> Mapping[str, str]:
+def table(parse: Parser, doc: str) -> Mapping[str, str]:
     return field(default_factory=dict[str, str], metadata={"parse": parse, "doc": doc})
 
 
@@ -188,9 +188,9 @@ class Settings:
     poll_interval: float = _setting(5, _number(0.1, 86400), "pause between two heartbeats of the controller")
     max_clients: int = _setting(100, _whole(1, 10000), "accounts that may run at a time")
     check_interval: float = _setting(5, _number(0.5, 3600), "pause between two checks of all units")
-    template_path: Path = _setting(Path("/etc/wxcontroller/client.env.j2"), _absolute, "account template (jinja2)")
+    template_path: Path = _setting(Path("/etc/wxcontroller/client.env.j2"), absolute, "account template (jinja2)")
     log_level: str = _setting("info", _word(*LEVELS), "level of detail in the journal")
-    http_debug: bool = _setting(False, _switch, "log each request to the controller, without secrets")
+    http_debug: bool = _setting(False, switch, "log each request to the controller, without secrets")
     ua_connect_timeout: float = _setting(10, _number(0.1, 600), "connect timeout towards an account")
     ua_request_timeout: float = _setting(120, _number(1, 3600), "longest proxied request")
     ua_inactivity_timeout: float = _setting(120, _number(1, 3600), "longest silence of a proxied request")
@@ -212,25 +212,25 @@ class Settings:
     header_timeout: float = _setting(20, _number(0.1, 600), "longest time for the head of a request")
     send_timeout: float = _setting(60, _number(0.1, 3600), "longest time without progress while sending a response")
     unknown_options: str = _setting("refuse", _word("refuse", "ignore"), "what to do with an unknown start parameter")
-    allow_origins: tuple[str, ...] = _setting((), _origins, "additional web origins whose pages may call the API")
+    allow_origins: tuple[str, ...] = _setting((), origins, "additional web origins whose pages may call the API")
     allow_hosts: tuple[str, ...] = _setting(
-        (), _hosts, "additional host names of the API, for example behind a reverse proxy"
+        (), hosts, "additional host names of the API, for example behind a reverse proxy"
     )
     trusted_proxies: tuple[Network, ...] = _setting(
-        (), _networks, "addresses of reverse proxies whose X-Forwarded-For is trusted"
+        (), networks, "addresses of reverse proxies whose X-Forwarded-For is trusted"
     )
     public_url: str = _setting(
         "", _origin, "origin at which others reach the controller, behind a proxy; empty: as each request names it"
     )
-    ilink_serve: bool = _setting(False, _switch, "serve the iLink API to agents under /ilink")
-    ilink_pair_digits: bool = _setting(False, _switch, "agents that pair have to enter six digits from the page")
-    mcp_serve: bool = _setting(False, _switch, "serve MCP to AI agents under /mcp")
+    ilink_serve: bool = _setting(False, switch, "serve the iLink API to agents under /ilink")
+    ilink_pair_digits: bool = _setting(False, switch, "agents that pair have to enter six digits from the page")
+    mcp_serve: bool = _setting(False, switch, "serve MCP to AI agents under /mcp")
     alerts: AlertSettings = _setting(AlertSettings(), parse_alerts, "[alerts]: alerts when an account goes offline")
-    tls_certificate: str = _setting("", _file, "certificate with its chain, PEM: a path, or a credential's name")
-    tls_key: str = _setting("", _file, "the key of tls_certificate, PEM: a path, or a credential's name")
+    tls_certificate: str = _setting("", file, "certificate with its chain, PEM: a path, or a credential's name")
+    tls_key: str = _setting("", file, "the key of tls_certificate, PEM: a path, or a credential's name")
     fleet: FleetSettings | None = _setting(None, parse_fleet, "[fleet]: other hosts whose accounts are shown here")
     limits: Limits = _setting(DEFAULTS, parse_limits, "[limits]: limits on external input")
-    client: Mapping[str, str] = _table(_client, "[client]: defaults of account options")
+    client: Mapping[str, str] = table(_client, "[client]: defaults of account options")
 
 
 # The original's, and why nothing is to be set here.
@@ -357,11 +357,11 @@ def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
         problem
         for key, value in content.items()
         if key not in OBSOLETE
-        for problem in _problems_with(path, key, value)
+        for problem in problems_with(path, key, value)
     ]
 
 
-def _problems_with(path: Path, key: str, value: object) -> list[tuple[str, BadSettings]]:
+def problems_with(path: Path, key: str, value: object) -> list[tuple[str, BadSettings]]:
     """Return what is wrong with a key; of a table, with each of its keys, as TABLE.KEY."""
     parts: dict[str, object] = {}
     if key in _TABLES and isinstance(value, dict):

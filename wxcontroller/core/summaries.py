@@ -45,7 +45,7 @@ class Summaries(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         """Say whether a record is to be written."""
-        name = _cause_of(record)
+        name = cause_of(record)
         if name is None:
             return True
         now = time.monotonic()
@@ -53,13 +53,13 @@ class Summaries(logging.Filter):
             window = self._windows.get(name)
             if window is not None and now < window.end:
                 window.held += 1
-                window.last = _summary(record, window.held)
+                window.last = summary(record, window.held)
                 if window.held == 1:
                     self._end_later(name, window.end - now)
                 return False
             self._begin(name, now)
         if window is not None and window.held:  # no loop ran to end it in time
-            record.msg, record.args = _counted(record.getMessage(), window.held), None
+            record.msg, record.args = counted(record.getMessage(), window.held), None
         return True
 
     def _begin(self, name: str, now: float) -> None:
@@ -86,20 +86,20 @@ class Summaries(logging.Filter):
         self._emit(window.last)
 
 
-def _cause_of(record: logging.LogRecord) -> str | None:
+def cause_of(record: logging.LogRecord) -> str | None:
     found: str | None = getattr(record, _ATTRIBUTE, None)
     if found is None and record.name.partition(".")[0] in _LIBRARIES and record.levelno >= logging.WARNING:
         found = str(record.msg).partition("\n")[0]
     return None if found is None else f"{record.name}: {found}"
 
 
-def _summary(record: logging.LogRecord, held: int) -> logging.LogRecord:
+def summary(record: logging.LogRecord, held: int) -> logging.LogRecord:
     """Return a record without traceback: those it stands for are the same."""
     first = record.getMessage().partition("\n")[0]
     made = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None, "stack_info": None})
-    made.msg, made.args = _counted(first, held), None
+    made.msg, made.args = counted(first, held), None
     return made
 
 
-def _counted(message: str, held: int) -> str:
+def counted(message: str, held: int) -> str:
     return f"{message} ({held} more of these in {SUMMARY_SECONDS:g} s)"

@@ -45,7 +45,7 @@ class Target:
                     url=f"{str(url.with_user(None))!r}",
                 )
             )
-        if _is_winding(url):
+        if is_winding(url):
             raise ValueError(Text("contains {word}, whose path contains . or ..", word=f"{word!r}"))
         return cls(url)
 
@@ -57,7 +57,7 @@ class Target:
             return True
         # What one reads as .. below the path is above it for another.
         below = mine.path if mine.path.endswith("/") else f"{mine.path}/"
-        return (its.path == mine.path or its.path.startswith(below)) and not _is_winding(its)
+        return (its.path == mine.path or its.path.startswith(below)) and not is_winding(its)
 
     def __str__(self) -> str:
         return str(self.url)
@@ -104,6 +104,6 @@ class Targets:
         return " ".join(map(str, self.entries))
 
 
-def _is_winding(url: URL) -> bool:
+def is_winding(url: URL) -> bool:
     segments = unquote(url.raw_path).replace("\\", "/").split("/")
     return "." in segments or ".." in segments

@@ -89,15 +89,15 @@ class Watchdog:
     def _tell(self, what: str) -> None:
         if not self._told:
             self._told = True
-            log.error("the process hangs (%s); systemd will start it again. It waits here:\n%s", what, _stacks())
+            log.error("the process hangs (%s); systemd will start it again. It waits here:\n%s", what, stacks())
 
 
-def _stacks() -> str:
+def stacks() -> str:
     """Return where all tasks wait: places in the code, no values."""
-    return "\n".join(" > ".join(_places(task.get_coro())) or repr(task.get_name()) for task in asyncio.all_tasks())
+    return "\n".join(" > ".join(places(task.get_coro())) or repr(task.get_name()) for task in asyncio.all_tasks())
 
 
-def _places(waiting: object) -> Iterator[str]:
+def places(waiting: object) -> Iterator[str]:
     """Yield the calls of a suspended coroutine, from the outermost on: a task tells only that one."""
     while waiting is not None:
         frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)

@@ -87,10 +87,10 @@ class Watched(Generic[T]):
             return self._broken(problem.full_text)
 
 
-def read_small(path: Path, most: int = ANY_SIZE) -> bytes:
-    """Read a file of at most ``most`` bytes. Raises OSError, also for a larger one."""
+def read_small(path: Path, limit: int = ANY_SIZE) -> bytes:
+    """Read a file of at most ``limit`` bytes. Raises OSError, also for a larger one."""
     with path.open("rb") as stream:
-        content = stream.read(most + 1)
-    if len(content) > most:
-        raise OSError(Text("it is larger than {most} bytes", most=most))
+        content = stream.read(limit + 1)
+    if len(content) > limit:
+        raise OSError(Text("it is larger than {most} bytes", most=limit))
     return content

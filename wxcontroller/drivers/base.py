@@ -458,15 +458,15 @@ class Driver(Protocol):
         """Send uploaded content; raises as ``send_text``, and ReferenceRefused for content sent by ``reference``."""
         ...
 
-    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         """Write a received message's content into ``sink``; what WeChat does not have any more is 0 bytes.
 
-        Raises WeChatError, also beyond ``most`` bytes; ``sink`` may then hold a part. What ``sink`` raises as OSError
-        comes out as it is.
+        Raises WeChatError, also beyond ``limit`` bytes; ``sink`` may then hold a part. What ``sink`` raises as
+        OSError comes out as it is.
         """
         ...
 
-    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+    async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
         """Write the picture of a contact, group or (with ``group``) member into ``sink``. Raises as ``fetch``."""
         ...
 

@@ -160,7 +160,7 @@ class OtherHost:
         }
 
     async def ask(
-        self, path: str, caller: HopCaller, seconds: float, most: int = _ANSWER_BYTES
+        self, path: str, caller: HopCaller, seconds: float, limit: int = _ANSWER_BYTES
     ) -> tuple[int, JsonObject]:
         """Return status and JSON object of an answer, {} for no JSON. Raises HostFailure, also after ``seconds``."""
         content, answered = b"", 0
@@ -171,9 +171,9 @@ class OtherHost:
                     answered = response.status
                     async for piece in response.content.iter_any():
                         content += piece
-                        if len(content) > most:
+                        if len(content) > limit:
                             raise ValueError("the answer is too long")
-                    return answered, obj(await _parsed(content))
+                    return answered, obj(await parsed(content))
         except (aiohttp.ClientError, OSError) as problem:
             raise self.failure_of(problem) from None
         except ValueError:
@@ -251,7 +251,7 @@ class OtherHost:
                     raise ValueError(f"it answered {response.status}")
                 async for event in events_in(response.content, HOST_ROWS_BYTES):
                     if event.type == "accounts":
-                        self._take(obj(await _parsed(event.data)))
+                        self._take(obj(await parsed(event.data)))
         except (aiohttp.ClientError, HostFailure, OSError, ValueError) as problem:
             log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
 
@@ -288,7 +288,7 @@ def _agents(value: JsonValue) -> list[AgentToken]:
     ]
 
 
-async def _parsed(data: bytes) -> JsonValue:
+async def parsed(data: bytes) -> JsonValue:
     """Raises ValueError."""
     if values_in(data) <= _FEW_VALUES:
         return read_json(data)

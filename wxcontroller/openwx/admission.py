@@ -244,12 +244,12 @@ class Admission:
         limits, peer = self._limits(), peer_of(address)
         same = self._peers.get(peer, {})
         full: Iterable[CallerConnection] | None = None
-        most = limits.connections
+        limit = limits.connections
         if limits.proxies or not is_loopback(address):
-            most -= most // RESERVE
+            limit -= limit // RESERVE
         if len(same) >= limits.per_peer and not is_within(address, limits.proxies):
             full = same
-        elif len(self._connections) >= most:
+        elif len(self._connections) >= limit:
             full = self._connections
         if full is not None and not self._close_idle(full):
             words = "connection from %s refused: %d are open, %d of them from there, and all are at work"

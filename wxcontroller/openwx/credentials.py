@@ -30,7 +30,7 @@ def from_headers(authorization: str | None, x_auth_token: str | None) -> str | N
 
 def from_query(query: str) -> str | None:
     """Return the token in a query as it was sent; the last one counts. Raises BadParameter."""
-    return _last(_pairs(query, NAME))
+    return last(_pairs(query, NAME))
 
 
 def from_head(headers: Mapping[str, str], target: str) -> str | None:
@@ -48,11 +48,11 @@ def from_publisher(headers: Mapping[str, str], target: str) -> str | None:
     shown = headers.get("X-Gotify-Key", "").strip() or headers.get("X-Auth-Token", "").strip()
     authorization = headers.get("Authorization", "").strip()
     query = parameters.query_of(target)
-    if not authorization and (coded := _last(_pairs(query, "auth"))):
-        authorization = _decoded(coded)
+    if not authorization and (coded := last(_pairs(query, "auth"))):
+        authorization = decoded(coded)
     kind, _, value = authorization.partition(" ")
     if kind.lower() == "basic":
-        user, _, password = _decoded(value).partition(":")
+        user, _, password = decoded(value).partition(":")
         return password or user
     return value.strip() if kind.lower() == "bearer" else shown or from_query(query)
 
@@ -61,7 +61,7 @@ def _pairs(query: str, name: str) -> Iterator[tuple[str, str]]:
     return parameters.urlencoded_pairs(query.encode("utf-8", "surrogateescape"), name)
 
 
-def _decoded(coded: str) -> str:
+def decoded(coded: str) -> str:
     """Return what is base64-coded, in either alphabet and without padding; "" for what is not."""
     plain = coded.strip().rstrip("=").replace("-", "+").replace("_", "/")
     try:
@@ -72,15 +72,15 @@ def _decoded(coded: str) -> str:
 
 def from_form(content_type: str, body: Body) -> str | None:
     """Return the token in a form or JSON body. Raises BadParameter."""
-    return _last(parameters.form_pairs(content_type, body, NAME))
+    return last(parameters.form_pairs(content_type, body, NAME))
 
 
 def without_token(target: str) -> str:
     """Return a request's target without any token in its query; the rest stays as it was sent."""
     path, mark, query = target.partition("?")
-    if not mark or not _may_hold(query):
+    if not mark or not may_hold(query):
         return target
-    kept = [pair for pair in query.split("&") if _name_of(pair.encode("utf-8", "surrogateescape")) != _RAW_NAME]
+    kept = [pair for pair in query.split("&") if name_of(pair.encode("utf-8", "surrogateescape")) != _RAW_NAME]
     return f"{path}?{'&'.join(kept)}" if kept else path
 
 
@@ -89,16 +89,16 @@ def spans_without_token(content_type: str, body: Body) -> list[tuple[int, int]]:
     return parameters.spans_without(content_type, body, NAME)
 
 
-def _last(pairs: "Iterator[tuple[str, str]] | list[tuple[str, str]]") -> str | None:
+def last(pairs: "Iterator[tuple[str, str]] | list[tuple[str, str]]") -> str | None:
     found = None
     for _, value in pairs:
         found = value or found
     return found
 
 
-def _may_hold(query: str) -> bool:
+def may_hold(query: str) -> bool:
     return NAME in query or "%" in query
 
 
-def _name_of(pair: bytes) -> bytes:
+def name_of(pair: bytes) -> bytes:
     return unquote_to_bytes(pair.partition(b"=")[0].replace(b"+", b" "))

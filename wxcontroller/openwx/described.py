@@ -128,11 +128,11 @@ _SENDING = (
 _PEOPLE = Parameter("friends", "ids of friends, separated by commas", required=True)
 
 
-def _search(attributes: frozenset[str]) -> tuple[Parameter, ...]:
+def search(attributes: frozenset[str]) -> tuple[Parameter, ...]:
     return tuple(Parameter(name, "what it has to be, exactly") for name in sorted(attributes))
 
 
-def _list_or_reply(name: str) -> Schema:
+def list_or_reply(name: str) -> Schema:
     """A list of what the schema describes, or the words why there is none."""
     return listing_or(ref(name), record({"code": WHOLE, "status": TEXT}))
 
@@ -140,16 +140,16 @@ def _list_or_reply(name: str) -> Schema:
 # Name, meaning, answer, parameters: one line for each call.
 _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ("get_user_info", "the account's own profile", either(ref("User"), ref("Reply")), ()),
-    ("get_friend_info", "all friends", _list_or_reply("Friend"), ()),
-    ("get_group_info", "all groups with their members", _list_or_reply("Group"), ()),
-    ("get_group_basic_info", "all groups", _list_or_reply("GroupWithoutMembers"), ()),
-    ("search_friend", "friends by what they are", _list_or_reply("Friend"), _search(FRIEND_ATTRIBUTES)),
-    ("search_group", "groups by what they are", _list_or_reply("Group"), _search(GROUP_ATTRIBUTES)),
+    ("get_friend_info", "all friends", list_or_reply("Friend"), ()),
+    ("get_group_info", "all groups with their members", list_or_reply("Group"), ()),
+    ("get_group_basic_info", "all groups", list_or_reply("GroupWithoutMembers"), ()),
+    ("search_friend", "friends by what they are", list_or_reply("Friend"), search(FRIEND_ATTRIBUTES)),
+    ("search_group", "groups by what they are", list_or_reply("Group"), search(GROUP_ATTRIBUTES)),
     ("get_client_info", "status of the account's process", ref("ClientInfo"), ()),
     (
         "check_event",
         "what has happened since it was asked last, or the next thing within 30 s",
-        _list_or_reply("Report"),
+        list_or_reply("Report"),
         (),
     ),
     (
@@ -251,11 +251,11 @@ def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> 
         known = (*first, _KEY) if name in _KEYED else first
         given = (*parameters, _KEY_PARAMETER) if name in _KEYED else parameters
         refused = (422,) if name in _KEYED else ()
-        found += _both(name, meaning, {200: answer}, known, given, (*_FAILURES, *refused, *failures))
+        found += both(name, meaning, {200: answer}, known, given, (*_FAILURES, *refused, *failures))
     picture: Schema = {}
     pictures = dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"), picture)
     person = (Parameter("id", "id of oneself, a friend, a group or a member"), *_FRIEND[1:])
-    found += _both(
+    found += both(
         "get_avatar",
         "somebody's picture",
         {200: Content({**pictures, JSON: ref("Sent")}), 503: Content({"text/html": TEXT, JSON: ref("Failure")})},
@@ -266,7 +266,7 @@ def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> 
     return tuple(found)
 
 
-def _both(
+def both(
     name: str,
     meaning: str,
     answers: Mapping[int, Answer],

@@ -94,7 +94,7 @@ BAD = (400,)
 _BODY = (400, 404, 408, 413, 415)
 
 
-def _with_counts(fields: Mapping[str, Schema]) -> Schema:
+def with_counts(fields: Mapping[str, Schema]) -> Schema:
     return {"allOf": [ref("Counts"), record(fields)]}
 
 
@@ -126,25 +126,25 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
     return (
         route(
             *("GET", "deliveries", "reports that wait or are dead, oldest first, with the counts of all"),
-            {200: _with_counts(shown)},
+            {200: with_counts(shown)},
             (Parameter("state", "other states, separated by commas"), _AFTER, _LIMIT),
             BAD,
         ),
         route(
             *("POST", "deliveries/replay", "send reports again; all: the dead ones"),
-            {200: _with_counts({"replayed": WHOLE})},
+            {200: with_counts({"replayed": WHOLE})},
             failed=(*_BODY, 409),
             body=ref("Choice"),
         ),
         route(
             *("POST", "deliveries/purge", "give reports up that wait or are dead"),
-            {200: _with_counts({"purged": WHOLE})},
+            {200: with_counts({"purged": WHOLE})},
             failed=_BODY,
             body=ref("Choice"),
         ),
         route(
             *("POST", "deliveries/ack", "acknowledge dead letters: they are kept, and count as known"),
-            {200: _with_counts({"acknowledged": WHOLE})},
+            {200: with_counts({"acknowledged": WHOLE})},
             failed=(*_BODY, 409),
             body=ref("Choice"),
         ),

@@ -46,7 +46,7 @@ CODES = (
 _MEDIA_TYPES = ("image", "video", "file", "emoticon")
 
 
-def _said(kind: Schema, meaning: str) -> Schema:
+def said(kind: Schema, meaning: str) -> Schema:
     return {**kind, "description": meaning}
 
 
@@ -65,18 +65,18 @@ _MEANINGS = {
 }
 _TYPES: Mapping[type, Schema] = {str: TEXT, bool: SWITCH, float: NUMBER}
 _FIELD_SCHEMAS: Mapping[str, Schema] = {
-    name: _said(word(*_MEDIA_TYPES) if name == "media_type" else _TYPES[kind], _MEANINGS[name])
+    name: said(word(*_MEDIA_TYPES) if name == "media_type" else _TYPES[kind], _MEANINGS[name])
     for name, kind in FIELDS.items()
 }
 _OPTIONAL = tuple(name for name in (*FIELDS, FILE_FIELD) if name != "to")
 _PERSON = record({"id": TEXT, "name": TEXT})
 _OUTCOME: Mapping[str, Schema] = {
-    "state": _said(word(*STATES), "its state or result"),
-    "reason": _said(maybe(word(*HOLDS, *REFUSALS)), "a code for why it is held or refused"),
-    "detail": _said(maybe(TEXT), "the reason in words"),
-    "held_until": _said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
-    "handle": _said(maybe(TEXT), "its id in reports and in /openwx, once WeChat has assigned one"),
-    "code": _said(maybe(WHOLE), "the code that /openwx returns for this; 0: WeChat accepted the message"),
+    "state": said(word(*STATES), "its state or result"),
+    "reason": said(maybe(word(*HOLDS, *REFUSALS)), "a code for why it is held or refused"),
+    "detail": said(maybe(TEXT), "the reason in words"),
+    "held_until": said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+    "handle": said(maybe(TEXT), "its id in reports and in /openwx, once WeChat has assigned one"),
+    "code": said(maybe(WHOLE), "the code that /openwx returns for this; 0: WeChat accepted the message"),
 }
 SCHEMAS: Mapping[str, Schema] = {
     "NewMessage": {
@@ -84,101 +84,101 @@ SCHEMAS: Mapping[str, Schema] = {
         "examples": [{"to": "1234567", "text": "你好"}],
     },
     "NewMessageForm": record(
-        {**_FIELD_SCHEMAS, FILE_FIELD: _said(BINARY, "content to send")}, _OPTIONAL, "the same as a form, with a file"
+        {**_FIELD_SCHEMAS, FILE_FIELD: said(BINARY, "content to send")}, _OPTIONAL, "the same as a form, with a file"
     ),
     "SentPart": record(
-        {"id": _said(TEXT, "the id of this message"), **_OUTCOME},
+        {"id": said(TEXT, "the id of this message"), **_OUTCOME},
         meaning="one of the messages that a send consists of",
     ),
     "SentMessage": record(
         {
-            "id": _said(TEXT, "the id of the message; with several parts, that of the first"),
-            "chat": _said(TEXT, "the lasting id of the chat"),
+            "id": said(TEXT, "the id of the message; with several parts, that of the first"),
+            "chat": said(TEXT, "the lasting id of the chat"),
             **_OUTCOME,
-            "parts": _said(listing(ref("SentPart")), "its messages: pieces of a long text, then media"),
+            "parts": said(listing(ref("SentPart")), "its messages: pieces of a long text, then media"),
         },
         meaning="the result of a send; its state is the worst of its parts",
     ),
     "MessageMedia": record(
         {
-            "type": _said(TEXT, "image, voice, video, file and so on"),
-            "name": _said(maybe(TEXT), "the file's name"),
-            "mime": _said(maybe(TEXT), "its media type"),
-            "size": _said(maybe(WHOLE), "bytes"),
-            "id": _said(maybe(TEXT), "the media_id with which to send the same content again"),
-            "url": _said(maybe(TEXT), "the path of the content at this controller, if the account has it"),
-            "error": _said(maybe(TEXT), "the reason why the content is missing"),
+            "type": said(TEXT, "image, voice, video, file and so on"),
+            "name": said(maybe(TEXT), "the file's name"),
+            "mime": said(maybe(TEXT), "its media type"),
+            "size": said(maybe(WHOLE), "bytes"),
+            "id": said(maybe(TEXT), "the media_id with which to send the same content again"),
+            "url": said(maybe(TEXT), "the path of the content at this controller, if the account has it"),
+            "error": said(maybe(TEXT), "the reason why the content is missing"),
         },
         meaning="media of a message",
     ),
     "Message": record(
         {
-            "id": _said(TEXT, "the id of the message, which never changes"),
-            "cursor": _said(
+            "id": said(TEXT, "the id of the message, which never changes"),
+            "cursor": said(
                 maybe(TEXT), "its position in the history, for before and after; null: it is still queued"
             ),
-            "chat": _said(TEXT, "the lasting id of the person or group"),
-            "chat_name": _said(TEXT, "the name of the chat; empty if unknown"),
-            "is_group": _said(SWITCH, "whether the chat is a group"),
-            "direction": _said(word("in", "out"), "received, or sent by the account"),
-            "sender": _said(maybe(_PERSON), "the sender; null: WeChat itself"),
-            "time": _said(WHOLE, "in seconds since 1970"),
-            "kind": _said(TEXT, "text, image, voice, video, file, app, card, location, revoke, notice and so on"),
-            "text": _said(TEXT, "the text that people see; for media, the accompanying text"),
-            "media": _said(maybe(ref("MessageMedia")), "its content; null: it has none"),
-            "quote": _said(
+            "chat": said(TEXT, "the lasting id of the person or group"),
+            "chat_name": said(TEXT, "the name of the chat; empty if unknown"),
+            "is_group": said(SWITCH, "whether the chat is a group"),
+            "direction": said(word("in", "out"), "received, or sent by the account"),
+            "sender": said(maybe(_PERSON), "the sender; null: WeChat itself"),
+            "time": said(WHOLE, "in seconds since 1970"),
+            "kind": said(TEXT, "text, image, voice, video, file, app, card, location, revoke, notice and so on"),
+            "text": said(TEXT, "the text that people see; for media, the accompanying text"),
+            "media": said(maybe(ref("MessageMedia")), "its content; null: it has none"),
+            "quote": said(
                 maybe(record({"id": TEXT, "sender": maybe(_PERSON), "text": TEXT})),
                 "the message that this one replies to",
             ),
-            "origin": _said(
+            "origin": said(
                 maybe(TEXT), "api, code (a webhook's reply), reminder or device (another device); null: received"
             ),
             **_OUTCOME,
-            "state": _said(maybe(word(*STATES)), "the state or result of a send"),
-            "recalled": _said(SWITCH, "whether it was recalled with this API"),
+            "state": said(maybe(word(*STATES)), "the state or result of a send"),
+            "recalled": said(SWITCH, "whether it was recalled with this API"),
         },
         meaning="a message; state, reason, detail, held_until, handle and code describe a send",
     ),
     "Chat": record(
         {
-            "id": _said(TEXT, "the lasting id of the person or group"),
-            "name": _said(TEXT, "the name to show"),
-            "is_group": _said(SWITCH, "whether it is a group"),
-            "known": _said(SWITCH, "whether messages can be sent to it at present"),
-            "last": _said(ref("Message"), "its last message"),
+            "id": said(TEXT, "the lasting id of the person or group"),
+            "name": said(TEXT, "the name to show"),
+            "is_group": said(SWITCH, "whether it is a group"),
+            "known": said(SWITCH, "whether messages can be sent to it at present"),
+            "last": said(ref("Message"), "its last message"),
         },
         meaning="a chat with its last message",
     ),
     "ContactEntry": record(
         {
-            "id": _said(TEXT, "the lasting id"),
-            "name": _said(TEXT, "the name to show"),
-            "kind": _said(word("friend", "official", "system"), "the kind of contact"),
-            "remark": _said(TEXT, "the remark set by the account"),
-            "nickname": _said(TEXT, "the name chosen by the person"),
-            "wechat_id": _said(TEXT, "the WeChat ID, if WeChat provides one"),
-            "province": _said(TEXT, "province, as written in the profile"),
-            "city": _said(TEXT, "city, as written in the profile"),
-            "signature": _said(TEXT, "line under the name"),
-            "sex": _said(TEXT, "male or female; empty if unknown"),
+            "id": said(TEXT, "the lasting id"),
+            "name": said(TEXT, "the name to show"),
+            "kind": said(word("friend", "official", "system"), "the kind of contact"),
+            "remark": said(TEXT, "the remark set by the account"),
+            "nickname": said(TEXT, "the name chosen by the person"),
+            "wechat_id": said(TEXT, "the WeChat ID, if WeChat provides one"),
+            "province": said(TEXT, "province, as written in the profile"),
+            "city": said(TEXT, "city, as written in the profile"),
+            "signature": said(TEXT, "line under the name"),
+            "sex": said(TEXT, "male or female; empty if unknown"),
         },
         meaning="a contact of the account",
     ),
     "GroupEntry": record(
         {
-            "id": _said(TEXT, "the lasting id"),
-            "name": _said(TEXT, "its name, or names of members"),
-            "members": _said(WHOLE, "how many are known"),
-            "owner": _said(maybe(TEXT), "the lasting id of the owner"),
+            "id": said(TEXT, "the lasting id"),
+            "name": said(TEXT, "its name, or names of members"),
+            "members": said(WHOLE, "how many are known"),
+            "owner": said(maybe(TEXT), "the lasting id of the owner"),
         },
         meaning="a group of the account",
     ),
     "GroupMember": record(
         {
-            "id": _said(TEXT, "the lasting id"),
-            "name": _said(TEXT, "the name to show"),
-            "display": _said(TEXT, "the name in this group, if one was chosen"),
-            "nickname": _said(TEXT, "the name chosen by the person"),
+            "id": said(TEXT, "the lasting id"),
+            "name": said(TEXT, "the name to show"),
+            "display": said(TEXT, "the name in this group, if one was chosen"),
+            "nickname": said(TEXT, "the name chosen by the person"),
         },
         meaning="a member of a group",
     ),
@@ -189,8 +189,8 @@ _Q = Parameter("q", "a part of a name or id")
 _AFTER_ID = Parameter("after", "the id of the last entry of the previous page")
 
 
-def _limit(most: int) -> Parameter:
-    return Parameter("limit", f"number of results, at most {most}", WHOLE)
+def _limit(limit: int) -> Parameter:
+    return Parameter("limit", f"number of results, at most {limit}", WHOLE)
 
 
 def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -> tuple[DescribedRoute, ...]:
@@ -205,11 +205,11 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
 
     messages = {
         "account": TEXT,
-        "log": _said(TEXT, "the name of the log, which begins each cursor"),
-        "messages": _said(listing(ref("Message")), "the oldest first"),
-        "pending": _said(listing(ref("Message")), "sends that have not ended, with the newest messages"),
-        "more": _said(SWITCH, "whether there are more in this direction"),
-        "complete": _said(SWITCH, "false while the log of an earlier version is being indexed"),
+        "log": said(TEXT, "the name of the log, which begins each cursor"),
+        "messages": said(listing(ref("Message")), "the oldest first"),
+        "pending": said(listing(ref("Message")), "sends that have not ended, with the newest messages"),
+        "more": said(SWITCH, "whether there are more in this direction"),
+        "complete": said(SWITCH, "false while the log of an earlier version is being indexed"),
     }
     key = Parameter("Idempotency-Key", "repeating a send with the same key sends one message", place="header")
     return (

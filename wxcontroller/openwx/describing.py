@@ -161,17 +161,17 @@ def document(
 
 
 def _operation(route: DescribedRoute, scope: Scope | None) -> JsonObject:
-    responses: dict[str, JsonValue] = {str(status): _response(answer) for status, answer in route.answers.items()}
+    responses: dict[str, JsonValue] = {str(status): response(answer) for status, answer in route.answers.items()}
     refusals = () if scope is None else (401, 403, 429) if route.path.startswith("/v1/") else (403, 429)
     for status in (*route.failures, *refusals):
-        responses.setdefault(str(status), _response(ref(route.failure), "why not"))
+        responses.setdefault(str(status), response(ref(route.failure), "why not"))
     operation: JsonObject = {
         "operationId": re.sub(r"\W+", "_", f"{route.method.lower()}{route.path}").strip("_"),
         "summary": route.meaning,
         "tags": [route.tag] if route.tag else [],
-        "parameters": [_parameter(each) for each in route.parameters],
+        "parameters": [parameter(each) for each in route.parameters],
         "responses": dict(sorted(responses.items())),
-        "security": [] if scope is None else _shown_tokens(scope),
+        "security": [] if scope is None else shown_tokens(scope),
     }
     if route.body is not None:
         kinds = {JSON: route.body, **({_MULTIPART: route.upload} if route.upload else {})}
@@ -187,12 +187,12 @@ def _operation(route: DescribedRoute, scope: Scope | None) -> JsonObject:
     return operation
 
 
-def _shown_tokens(scope: Scope) -> list[JsonValue]:
+def shown_tokens(scope: Scope) -> list[JsonValue]:
     ways: list[JsonValue] = [{name: [scope.value]} for name in SCHEMES]
     return [*ways, {}]
 
 
-def _parameter(one: Parameter) -> JsonObject:
+def parameter(one: Parameter) -> JsonObject:
     required = one.required or one.place == "path"
     return {
         "name": one.name,
@@ -203,9 +203,9 @@ def _parameter(one: Parameter) -> JsonObject:
     }
 
 
-def _response(answer: Answer, words: str = "the answer") -> JsonObject:
+def response(answer: Answer, words: str = "the answer") -> JsonObject:
     if isinstance(answer, OnRequest):
-        return _response(answer.schema, f"{words}; {', '.join(answer.others)} on request")
+        return response(answer.schema, f"{words}; {', '.join(answer.others)} on request")
     kinds = answer.kinds if isinstance(answer, Content) else {JSON: answer}
     content: JsonObject = {kind: {"schema": schema} if schema else {} for kind, schema in kinds.items()}
     return {"description": words, "content": content}

@@ -35,16 +35,16 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
             return Shape("text", message.text)
         case MessageKind.APP:
             app = message.app or AppShare(message.text)
-            return Shape("app", _app_text(message.text, app), _app_fields(app))
+            return Shape("app", app_text(message.text, app), app_fields(app))
         case MessageKind.REVOKE:
-            return Shape("revoke", _wrapped("[撤回消息]", message.text), {"revoke_id": message.revoked})
+            return Shape("revoke", wrapped("[撤回消息]", message.text), {"revoke_id": message.revoked})
         case MessageKind.CARD:
             card = message.card or Card("", message.text)
-            return Shape("card", _card_text(message.text, card), _card_fields(card))
+            return Shape("card", card_text(message.text, card), card_fields(card))
         case MessageKind.PAYMENT:
-            return Shape("payment", _wrapped("[转账]", message.text))
+            return Shape("payment", wrapped("[转账]", message.text))
         case MessageKind.LOCATION:
-            return Shape("location", message.text, _place_fields(message))
+            return Shape("location", message.text, place_fields(message))
         case _:
             return Shape("other", message.text, {"raw_kind": message.raw_kind})
 
@@ -66,11 +66,11 @@ def unfetched(message: Message, error: str = "") -> MediaFacts:
     )
 
 
-def _wrapped(label: str, text: str) -> str:
+def wrapped(label: str, text: str) -> str:
     return text if text.startswith(label) else f"{label}({text})"
 
 
-def _app_text(text: str, app: AppShare) -> str:
+def app_text(text: str, app: AppShare) -> str:
     """The route's words where it has any, else the original's: of a link four lines, of others title and address."""
     if text.startswith(_SHARED):
         return text
@@ -79,7 +79,7 @@ def _app_text(text: str, app: AppShare) -> str:
     return "\n".join(f"{_SHARED}{name}：{lines[name] or _UNKNOWN}" for name in shown)
 
 
-def _app_fields(app: AppShare) -> JsonObject:
+def app_fields(app: AppShare) -> JsonObject:
     return {
         "app_id": app.app_id,
         "app_title": app.title,
@@ -93,7 +93,7 @@ def _app_fields(app: AppShare) -> JsonObject:
     }
 
 
-def _card_text(text: str, card: Card) -> str:
+def card_text(text: str, card: Card) -> str:
     if text.startswith(_CARD):
         return text
     where = f"{card.province or _UNKNOWN} {card.city or _UNKNOWN}"
@@ -101,7 +101,7 @@ def _card_text(text: str, card: Card) -> str:
     return "\n".join(f"{_CARD}{name}：{value or _UNKNOWN}" for name, value in lines)
 
 
-def _card_fields(card: Card) -> JsonObject:
+def card_fields(card: Card) -> JsonObject:
     return {
         "card_id": card.id,
         "card_name": card.name,
@@ -113,7 +113,7 @@ def _card_fields(card: Card) -> JsonObject:
     }
 
 
-def _place_fields(message: Message) -> JsonObject:
+def place_fields(message: Message) -> JsonObject:
     place = message.place
     return {
         "location_latitude": place.latitude if place else "",

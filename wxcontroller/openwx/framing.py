@@ -164,7 +164,7 @@ class Heads:
                 self._check_begun(held, limits)
                 self._seen, self.waiting = len(held), bool(held)
                 return None
-            head = _checked(bytes(held[: end + 4]), limits)
+            head = checked(bytes(held[: end + 4]), limits)
         except BadHead as problem:
             problem.is_v1 = _V1.match(held) is not None
             raise
@@ -178,9 +178,9 @@ class Heads:
             raise not_http()
         line = held.rfind(b"\r\n") + 2
         if len(held) - line > limits.line_bytes + _AROUND:
-            raise _long_line(limits) if line < 2 else _long_field(limits)
+            raise long_line(limits) if line < 2 else long_field(limits)
         if len(held) > limits.head_bytes:
-            raise _long_head()
+            raise long_head()
 
 
 def not_http() -> BadHead:
@@ -196,10 +196,10 @@ def escaped(line: bytes) -> bytes:
     return line if line.isascii() else b"".join(bytes((byte,)) if byte < 128 else b"%%%02X" % byte for byte in line)
 
 
-def _checked(raw: bytes, limits: HeadLimits) -> Head:
+def checked(raw: bytes, limits: HeadLimits) -> Head:
     line, _, rest = raw.partition(b"\r\n")
     if len(raw) > limits.line_bytes:
-        _check_lengths(line, rest, limits)
+        check_lengths(line, rest, limits)
     sent, line = line, escaped(line)
     found = _LINE.fullmatch(line)
     if found is None or not _FIELDS.fullmatch(rest):
@@ -216,8 +216,8 @@ def _checked(raw: bytes, limits: HeadLimits) -> Head:
         fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
     if len(fields.get(b"host", ())) != 1 and (minor == b"1" or b"host" in fields):
         raise BadHead(400, "bad-request", N_("the request needs one Host header"), N_("HTTP/1.1 requires it"))
-    body = _body_of(fields, minor)
-    if body is not None and _asks_for_upgrade(fields):
+    body = body_of(fields, minor)
+    if body is not None and asks_for_upgrade(fields):
         # aiohttp takes all that follows for the other protocol.
         raise BadHead(
             400, "bad-request", N_("a request with a body can't ask for Upgrade"), N_("send it without that header")
@@ -225,17 +225,17 @@ def _checked(raw: bytes, limits: HeadLimits) -> Head:
     return Head(raw if line is sent else line + b"\r\n" + rest, body)
 
 
-def _check_lengths(line: bytes, rest: bytes, limits: HeadLimits) -> None:
+def check_lengths(line: bytes, rest: bytes, limits: HeadLimits) -> None:
     target = line.partition(b" ")[2].rpartition(b" ")[0]
     if len(target) > limits.line_bytes:
-        raise _long_line(limits)
+        raise long_line(limits)
     if len(line) + len(rest) > limits.head_bytes:
-        raise _long_head()
+        raise long_head()
     if any(len(field.partition(b":")[2].strip(b" \t")) > limits.line_bytes for field in rest.split(b"\r\n")):
-        raise _long_field(limits)
+        raise long_field(limits)
 
 
-def _long_line(limits: HeadLimits) -> BadHead:
+def long_line(limits: HeadLimits) -> BadHead:
     return BadHead(
         414,
         "uri-too-long",
@@ -245,11 +245,11 @@ def _long_line(limits: HeadLimits) -> BadHead:
     )
 
 
-def _long_head() -> BadHead:
+def long_head() -> BadHead:
     return BadHead(431, "head-too-long", N_("the head of the request is too long"), N_("send fewer headers"))
 
 
-def _long_field(limits: HeadLimits) -> BadHead:
+def long_field(limits: HeadLimits) -> BadHead:
     return BadHead(
         431,
         "header-too-long",
@@ -259,7 +259,7 @@ def _long_field(limits: HeadLimits) -> BadHead:
     )
 
 
-def _body_of(fields: dict[bytes, list[bytes]], minor: bytes) -> Sized | Chunked | None:
+def body_of(fields: dict[bytes, list[bytes]], minor: bytes) -> Sized | Chunked | None:
     lengths, codings = fields.get(b"content-length", ()), fields.get(b"transfer-encoding", ())
     if codings:
         if b",".join(codings).lower() != b"chunked":
@@ -284,5 +284,5 @@ def _body_of(fields: dict[bytes, list[bytes]], minor: bytes) -> Sized | Chunked 
     return Sized(int(lengths[0])) if int(lengths[0]) else None
 
 
-def _asks_for_upgrade(fields: dict[bytes, list[bytes]]) -> bool:
+def asks_for_upgrade(fields: dict[bytes, list[bytes]]) -> bool:
     return b"upgrade" in fields and any(b"upgrade" in value.lower() for value in fields.get(b"connection", ()))

@@ -61,11 +61,11 @@ def members(body: Body) -> Iterator[JsonMember]:
     """
     if _NOTHING.match(body):
         return
-    at = _matched(_BEGIN, body, 0).end()
+    at = matched(_BEGIN, body, 0).end()
     while True:
         member = _member(body, at)
         yield member
-        following = _matched(_NEXT, body, member.end)
+        following = matched(_NEXT, body, member.end)
         at = following.end()
         if following[1] == b"}":
             break
@@ -88,17 +88,17 @@ def spans_without(body: Body, key: bytes) -> list[tuple[int, int]]:
 def pieces(body: Body, start: int, end: int) -> Iterator[bytes]:
     """Yield the text of a string that ``members`` has found there, in pieces of bounded size."""
     while start < end:
-        piece = _matched(_PIECE, body, start, end)
+        piece = matched(_PIECE, body, start, end)
         yield decoded(piece[0])
         start = piece.end()
 
 
 def decoded(raw: bytes) -> bytes:
     """Return the text of a string with its escapes resolved; half a pair of surrogates becomes what is not UTF-8."""
-    return _ESCAPES.sub(_resolved, raw)
+    return _ESCAPES.sub(resolved, raw)
 
 
-def _resolved(escapes: re.Match[bytes]) -> bytes:
+def resolved(escapes: re.Match[bytes]) -> bytes:
     found = escapes[0]
     if not found.startswith(b"\\u"):
         return _SHORT.get(found[1:], found[1:])
@@ -107,31 +107,31 @@ def _resolved(escapes: re.Match[bytes]) -> bytes:
 
 
 def _member(body: Body, at: int) -> JsonMember:
-    key_end = _string_end(body, at)
+    key_end = string_end(body, at)
     key = decoded(body[at + 1 : key_end - 1])
-    value = _matched(_COLON, body, key_end).end()
+    value = matched(_COLON, body, key_end).end()
     if body[value : value + 1] == b'"':
-        end = _string_end(body, value)
+        end = string_end(body, value)
         return JsonMember(key, at, end, (value + 1, end - 1), quoted=True)
-    plain = _matched(_PLAIN, body, value)
+    plain = matched(_PLAIN, body, value)
     if plain[3]:
         raise NestedValue(key)
     return JsonMember(key, at, plain.end(), plain.span(), null=plain[2] is not None)
 
 
-def _string_end(body: Body, at: int) -> int:
+def string_end(body: Body, at: int) -> int:
     """Return where the string that begins here ends, quotes included."""
     if body[at : at + 1] != b'"':
         raise NotAnObject
     part, at = at, at + 1
     while at > part:
-        part, at = at, _matched(_PART, body, at).end()
+        part, at = at, matched(_PART, body, at).end()
         if body[at : at + 1] == b'"':
             return at + 1
     raise NotAnObject
 
 
-def _matched(pattern: re.Pattern[bytes], body: Body, at: int, end: int | None = None) -> re.Match[bytes]:
+def matched(pattern: re.Pattern[bytes], body: Body, at: int, end: int | None = None) -> re.Match[bytes]:
     found = pattern.match(body, at, len(body) if end is None else end)
     if found is None:
         raise NotAnObject

@@ -69,12 +69,12 @@ def group_displayname(group: Group, me: str) -> str:
 
 
 def user(me: Contact) -> JsonObject:
-    return {**_person(me), "displayname": user_displayname(me)}
+    return {**person(me), "displayname": user_displayname(me)}
 
 
 def friend(contact: Contact) -> JsonObject:
     return {
-        **_person(contact),
+        **person(contact),
         "displayname": friend_displayname(contact),
         "category": category(contact),
     }
@@ -117,7 +117,7 @@ def group(one: Group, me: str) -> JsonObject:
     return {**group_basic(one, me), "member": [member(each) for each in one.members]}
 
 
-def _person(contact: Contact) -> JsonObject:
+def person(contact: Contact) -> JsonObject:
     return {
         "id": contact.id,
         "uid": uid_of(contact.uid),

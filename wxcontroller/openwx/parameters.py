@@ -115,7 +115,7 @@ def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[P
     no parameters. Raises BadParameter for a multipart body without its boundary, for JSON that is no object or has
     nested values, for text that is not UTF-8 and for too many fields.
     """
-    kind, boundary = _form(content_type)
+    kind, boundary = form(content_type)
     if kind == URLENCODED:
         return list(urlencoded_pairs(body, only))
     if kind == _MULTIPART_FORM:
@@ -127,7 +127,7 @@ def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[P
 
 def holds_parameters(path: str, content_type: str) -> bool:
     """Say whether the body of a request holds parameters: a form, or JSON to /openwx; /v1 reads JSON elsewhere."""
-    kind = _form(content_type)[0]
+    kind = form(content_type)[0]
     return kind in (URLENCODED, _MULTIPART_FORM) or (kind == _JSON and path.startswith("/openwx/"))
 
 
@@ -136,12 +136,12 @@ def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tupl
 
     For what may carry content that is no text (media_data). Raises BadParameter as the others, for names only.
     """
-    found = list(_urlencoded(query.encode("utf-8", "surrogateescape"), None))
-    kind, boundary = _form(content_type)
+    found = list(urlencoded(query.encode("utf-8", "surrogateescape"), None))
+    kind, boundary = form(content_type)
     if kind == URLENCODED:
-        found += _urlencoded(body, None)
+        found += urlencoded(body, None)
     elif kind == _MULTIPART_FORM:
-        found += _multipart(body, _usable(boundary), None, files=True)
+        found += multipart(body, _usable(boundary), None, files=True)
     elif kind == _JSON:
         found += _json(body, None)
     return found
@@ -149,24 +149,24 @@ def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tupl
 
 def file_name_of(content_type: str, body: Body, field: str) -> str:
     """Return what an uploaded file is called, "" for nothing. Raises BadParameter as ``form_pairs``."""
-    for _, _, head, _ in _multipart_spans(body, _usable(_form(content_type)[1])):
-        if _field_name(head, files=True) == field:
+    for _, _, head, _ in multipart_spans(body, _usable(form(content_type)[1])):
+        if field_name(head, files=True) == field:
             if extended := re.search(rb";\s*filename\*\s*=\s*utf-8'[^']*'([^;\s]+)", head, re.IGNORECASE):
-                return _text(unquote_to_bytes(extended[1]), "a file's name")
+                return text(unquote_to_bytes(extended[1]), "a file's name")
             found = re.search(rb';\s*filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', head, re.IGNORECASE)
-            return _text(found[1] or found[2] or b"", "a file's name") if found else ""
+            return text(found[1] or found[2] or b"", "a file's name") if found else ""
     return ""
 
 
 def text_of(name: str, value: Value) -> str:
     """Return a value as text. Raises BadParameter for what is not UTF-8."""
-    return _text(value.read(), f"parameter {name[:64]}")
+    return text(value.read(), f"parameter {name[:64]}")
 
 
 def urlencoded_pairs(body: Body, only: str | None = None) -> Iterator[Pair]:
     """Yield the pairs of ``a=1&b=2``; raises as ``query_pairs``."""
-    for name, value in _urlencoded(body, only):
-        yield name, _text(value.read(), f"parameter {name[:64]}")
+    for name, value in urlencoded(body, only):
+        yield name, text(value.read(), f"parameter {name[:64]}")
 
 
 def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Iterator[Pair]:
@@ -174,8 +174,8 @@ def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Ite
 
     A body that is cut short yields what is complete. Raises as ``query_pairs``.
     """
-    for name, value in _multipart(body, boundary, only, files=False):
-        yield name, _text(value.read(), f"field {name[:64]}")
+    for name, value in multipart(body, boundary, only, files=False):
+        yield name, text(value.read(), f"field {name[:64]}")
 
 
 def spans_without(content_type: str, body: Body, name: str) -> list[tuple[int, int]]:
@@ -183,19 +183,19 @@ def spans_without(content_type: str, body: Body, name: str) -> list[tuple[int, i
 
     Raises BadParameter as ``form_pairs``.
     """
-    kind, boundary = _form(content_type)
+    kind, boundary = form(content_type)
     without = name.encode()
     gone: list[tuple[int, int]] = []
     if kind == _JSON:
-        with _readable_json():
+        with readable_json():
             return jsonbody.spans_without(body, without)
     elif kind == URLENCODED:
-        for start, name_end, end in _urlencoded_spans(body):
-            if _decoded(body[start:name_end]) == without:
+        for start, name_end, end in urlencoded_spans(body):
+            if decoded(body[start:name_end]) == without:
                 gone.append((start, min(end + 1, len(body))))
     elif kind == _MULTIPART_FORM:
-        for start, end, head, _ in _multipart_spans(body, _usable(boundary)):
-            if _field_name(head, files=True) == name:
+        for start, end, head, _ in multipart_spans(body, _usable(boundary)):
+            if field_name(head, files=True) == name:
                 gone.append((start, end))
     left, at = [], 0
     for start, end in [*gone, (len(body), len(body))]:
@@ -206,7 +206,7 @@ def spans_without(content_type: str, body: Body, name: str) -> list[tuple[int, i
 
 
 @contextmanager
-def _readable_json() -> Iterator[None]:
+def readable_json() -> Iterator[None]:
     try:
         yield
     except jsonbody.NotAnObject:
@@ -214,7 +214,7 @@ def _readable_json() -> Iterator[None]:
             N_("the body is not a JSON object"), N_("send parameters as an object, or as a form")
         ) from None
     except jsonbody.NestedValue as problem:
-        name = _text(problem.key, "a parameter's name")[:64]
+        name = text(problem.key, "a parameter's name")[:64]
         raise BadParameter(
             N_("parameter {name} is an array or an object"), N_("send text, a number, true or false"), name=name
         ) from None
@@ -222,25 +222,25 @@ def _readable_json() -> Iterator[None]:
 
 def _json(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
     """Yield names and values: strings as they are, numbers, true and false as they are written; null is absent."""
-    with _readable_json():
+    with readable_json():
         for count, member in enumerate(jsonbody.members(body)):
             if count == PARAMETERS:
                 raise BadParameter(N_("more than {parameters} parameters"), N_("send fewer"), parameters=PARAMETERS)
             if len(member.key) <= PARAMETER_NAME_BYTES and not member.null:
-                name = _text(member.key, "a parameter's name")
+                name = text(member.key, "a parameter's name")
                 if only is None or name == only:
                     yield name, Value(body, *member.value, Encoding.JSON if member.quoted else Encoding.NONE)
 
 
-def _urlencoded(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
-    for start, name_end, end in _urlencoded_spans(body):
+def urlencoded(body: Body, only: str | None) -> Iterator[tuple[str, Value]]:
+    for start, name_end, end in urlencoded_spans(body):
         if name_end - start <= PARAMETER_NAME_BYTES:
-            name = _text(_decoded(body[start:name_end]), "a parameter's name")
+            name = text(decoded(body[start:name_end]), "a parameter's name")
             if only is None or name == only:
                 yield name, Value(body, min(name_end + 1, end), end, Encoding.PERCENT)
 
 
-def _urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
+def urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
     """Yield where each ``name=value`` begins, where its name ends and where it ends."""
     start, count, length = 0, 0, len(body)
     while start < length:
@@ -255,14 +255,14 @@ def _urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
         start = end + 1
 
 
-def _multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> Iterator[tuple[str, Value]]:
-    for _, end, head, content in _multipart_spans(body, boundary):
-        name = _field_name(head, files)
+def multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> Iterator[tuple[str, Value]]:
+    for _, end, head, content in multipart_spans(body, boundary):
+        name = field_name(head, files)
         if name is not None and (only is None or name == only):
             yield name, Value(body, content, max(content, end - 2), Encoding.NONE)
 
 
-def _multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, bytes, int]]:
+def multipart_spans(body: Body, boundary: bytes) -> Iterator[tuple[int, int, bytes, int]]:
     """Yield where each part begins and ends, delimiter to delimiter, its head, and where its content begins."""
     delimiter = b"--" + boundary
     at = 0 if body[: len(delimiter)] == delimiter else body.find(b"\r\n" + delimiter)
@@ -291,7 +291,7 @@ def _usable(boundary: bytes) -> bytes:
     return boundary
 
 
-def _form(content_type: str) -> tuple[str, bytes]:
+def form(content_type: str) -> tuple[str, bytes]:
     message = Message()
     message["Content-Type"] = re.sub(r"[^ -~]", "?", content_type)
     try:
@@ -303,13 +303,13 @@ def _form(content_type: str) -> tuple[str, bytes]:
     return message.get_content_type() if content_type else "", boundary.encode() if usable else b""
 
 
-def _field_name(head: bytes, files: bool) -> str | None:
+def field_name(head: bytes, files: bool) -> str | None:
     """Return the name of a part that is a field (or a file, with ``files``), None for all others."""
     for line in head.split(b"\r\n"):
         key, _, value = line.partition(b":")
         if key.strip().lower() != b"content-disposition":
             continue
-        shown = _text(value, "a field's name")
+        shown = text(value, "a field's name")
         if not files and re.search(r";\s*filename\*?\s*=", shown, re.IGNORECASE):
             return None
         found = re.search(r';\s*name\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', shown, re.IGNORECASE)
@@ -320,11 +320,11 @@ def _field_name(head: bytes, files: bool) -> str | None:
     return None
 
 
-def _decoded(raw: bytes) -> bytes:
+def decoded(raw: bytes) -> bytes:
     return unquote_to_bytes(raw.replace(b"+", b" "))
 
 
-def _text(raw: bytes, what: str) -> str:
+def text(raw: bytes, what: str) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError:

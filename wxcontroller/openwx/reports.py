@@ -104,7 +104,7 @@ def received(message: Message, chat: Chat, facts: MediaFacts | None = None) -> J
     }
     if outer:
         body.update(source="outer", code="", msg="发送成功", info="来自其他设备")
-    _add_sides(body, message, chat, outer)
+    add_sides(body, message, chat, outer)
     return body
 
 
@@ -146,7 +146,7 @@ def _type(message: Message) -> str:
     return "group_notice" if message.kind is MessageKind.NOTICE else "group_message"
 
 
-def _add_sides(body: JsonObject, message: Message, chat: Chat, outer: bool) -> None:
+def add_sides(body: JsonObject, message: Message, chat: Chat, outer: bool) -> None:
     if not outer:
         body.update(_me("receiver", chat, message.is_group))
     elif body["type"] != "group_notice":
@@ -166,7 +166,7 @@ def _me(role: str, chat: Chat, is_group: bool) -> JsonObject:
     """Return oneself as ``role``; in a group as one of its members, as the original does."""
     me = chat.me
     if not is_group:
-        return _side(role, me.id, user_displayname(me), me.account, me.name, me.markname, me.uid)
+        return side(role, me.id, user_displayname(me), me.account, me.name, me.markname, me.uid)
     members = chat.group.members if chat.group else ()
     known = next((one for one in members if one.id == me.id), Member(me.id, me.name, account=me.account))
     return _member(role, replace(known, uid=known.uid or me.uid), me.id)
@@ -174,18 +174,18 @@ def _me(role: str, chat: Chat, is_group: bool) -> JsonObject:
 
 def _friend(role: str, friend: Contact | None, identifier: str) -> JsonObject:
     if friend is None:
-        return _side(role, identifier, UNKNOWN_PERSON)
+        return side(role, identifier, UNKNOWN_PERSON)
     name = friend_displayname(friend)
-    return _side(role, friend.id, name, friend.account, friend.name, friend.markname, friend.uid)
+    return side(role, friend.id, name, friend.account, friend.name, friend.markname, friend.uid)
 
 
 def _member(role: str, member: Member | None, identifier: str) -> JsonObject:
     if member is None:
-        return _side(role, identifier, UNKNOWN_PERSON)
-    return _side(role, member.id, member_displayname(member), member.account, "", member.nickname, member.uid)
+        return side(role, identifier, UNKNOWN_PERSON)
+    return side(role, member.id, member_displayname(member), member.account, "", member.nickname, member.uid)
 
 
-def _side(
+def side(
     role: str,
     identifier: str,
     displayname: str,

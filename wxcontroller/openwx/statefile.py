@@ -135,10 +135,10 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "user": {"id": moment.user_id, "name": moment.user_name} if moment.user_id else None,
     }
     for name in _SHOWN:
-        content[name] = facts.given[name] if name in facts.given else _number(facts.defaults.get(name, "0"))
+        content[name] = facts.given[name] if name in facts.given else number(facts.defaults.get(name, "0"))
     content.update(facts.paths)
     return content
 
 
-def _number(text: str) -> JsonValue:
+def number(text: str) -> JsonValue:
     return int(text) if text.isdecimal() else text

@@ -80,7 +80,7 @@ _uuid = click.argument("uuid", required=False)
 _wait = click.option("--wait", default=0.0, metavar="SECONDS", help="Wait for a login if there is none.")
 
 
-def _find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait: float) -> str:
+def find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait: float) -> str:
     """Return the uuid given, or that of the newest login in one of the states."""
     if uuid:
         return uuid
@@ -92,7 +92,7 @@ def _find_login(remote: Remote, uuid: str | None, states: tuple[str, ...], wait:
     raise NotThere(f"no login is {' or '.join(states)}", "start a client first, or give --wait")
 
 
-def _move(url: str, uuid: str, verb: str, body: JsonValue = None) -> None:
+def move(url: str, uuid: str, verb: str, body: JsonValue = None) -> None:
     login = Remote(url).ask("POST", "logins", uuid, verb, body=body)
     digits = text(field(login, "digits"))
     click.echo(f"{uuid} {cell(field(login, 'state'))}" + (f", the phone shows {digits}" if digits else ""))
@@ -112,7 +112,7 @@ def scan(url: str, uuid: str | None, uin: int, verify: bool, redirect: bool, wai
         **({"verify": True} if verify else {}),
         **({"redirect": True} if redirect else {}),
     }
-    _move(url, _find_login(Remote(url), uuid, ("waiting",), wait), "scan", body)
+    move(url, find_login(Remote(url), uuid, ("waiting",), wait), "scan", body)
 
 
 @click.command()
@@ -123,7 +123,7 @@ def scan(url: str, uuid: str | None, uin: int, verify: bool, redirect: bool, wai
 def confirm(url: str, uuid: str | None, uin: int | None, wait: float) -> None:
     """Press "Log in" (default: for the newest scanned or waiting login)."""
     states = ("scanned", "waiting")
-    _move(url, _find_login(Remote(url), uuid, states, wait), "confirm", None if uin is None else {"uin": uin})
+    move(url, find_login(Remote(url), uuid, states, wait), "confirm", None if uin is None else {"uin": uin})
 
 
 @click.command()
@@ -132,7 +132,7 @@ def confirm(url: str, uuid: str | None, uin: int | None, wait: float) -> None:
 @click.pass_obj
 def cancel(url: str, uuid: str | None, wait: float) -> None:
     """Decline a login on the phone."""
-    _move(url, _find_login(Remote(url), uuid, ("scanned", "waiting"), wait), "cancel")
+    move(url, find_login(Remote(url), uuid, ("scanned", "waiting"), wait), "cancel")
 
 
 @click.command()
@@ -141,7 +141,7 @@ def cancel(url: str, uuid: str | None, wait: float) -> None:
 @click.pass_obj
 def expire(url: str, uuid: str | None, wait: float) -> None:
     """Let a code expire."""
-    _move(url, _find_login(Remote(url), uuid, ("waiting", "scanned"), wait), "expire")
+    move(url, find_login(Remote(url), uuid, ("waiting", "scanned"), wait), "expire")
 
 
 _kind = click.option("--kind", default="text", show_default=True, help="image, file, link, … (see wxsandbox(1)).")
@@ -153,7 +153,7 @@ _NOT_TEXT = frozenset(
 )
 
 
-def _message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> JsonObject:
+def message(said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> JsonObject:
     body: JsonObject = {"kind": kind, **({"text": said} if said else {})}
     if path is not None:
         body |= {"name": path.name, "content": base64.b64encode(path.read_bytes()).decode()}
@@ -181,7 +181,7 @@ def receive(
     url: str, uin: str, sender: str, said: str, group: str, kind: str, path: Path | None, fields: tuple[str, ...]
 ) -> None:
     """Send a message from SENDER to account UIN and print its id."""
-    body: JsonObject = {"from": sender, **_message(said, kind, path, fields), **({"group": group} if group else {})}
+    body: JsonObject = {"from": sender, **message(said, kind, path, fields), **({"group": group} if group else {})}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "receive", body=body), "msg_id")))
 
 
@@ -195,7 +195,7 @@ def receive(
 @click.pass_obj
 def phone_send(url: str, uin: str, to: str, said: str, kind: str, path: Path | None, fields: tuple[str, ...]) -> None:
     """Send a message from the phone of account UIN and print its id."""
-    body: JsonObject = {"to": to, **_message(said, kind, path, fields)}
+    body: JsonObject = {"to": to, **message(said, kind, path, fields)}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, "phone-send", body=body), "msg_id")))
 
 
@@ -207,7 +207,7 @@ def phone_send(url: str, uin: str, to: str, said: str, kind: str, path: Path | N
 @click.pass_obj
 def join(url: str, uin: str, group: str, who: str, by: str | None) -> None:
     """Let WHO join GROUP; an unknown name creates a person."""
-    _member(url, uin, "join", group, who, by)
+    member(url, uin, "join", group, who, by)
 
 
 @click.command()
@@ -218,10 +218,10 @@ def join(url: str, uin: str, group: str, who: str, by: str | None) -> None:
 @click.pass_obj
 def leave(url: str, uin: str, group: str, who: str, by: str | None) -> None:
     """Remove WHO from GROUP."""
-    _member(url, uin, "leave", group, who, by)
+    member(url, uin, "leave", group, who, by)
 
 
-def _member(url: str, uin: str, verb: str, group: str, who: str, by: str | None) -> None:
+def member(url: str, uin: str, verb: str, group: str, who: str, by: str | None) -> None:
     body: JsonObject = {"group": group, "who": who, **({"by": by} if by else {})}
     click.echo(cell(field(Remote(url).ask("POST", "accounts", uin, verb, body=body), "wxid")))
 

@@ -22,11 +22,11 @@ def fault(url: str, endpoint: str, kind: str, value: str | None, count: int, for
     """
     body: JsonObject = {"endpoint": endpoint, "kind": kind, "count": None if forever else count, "uin": uin}
     if value is not None:
-        body["value"] = value if kind == "garbage" else _number(value)
+        body["value"] = value if kind == "garbage" else number(value)
     click.echo(cell(field(Remote(url).ask("POST", "faults", body=body), "id")))
 
 
-def _number(value: str) -> JsonValue:
+def number(value: str) -> JsonValue:
     for kind in (int, float):
         try:
             return kind(value)

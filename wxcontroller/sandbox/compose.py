@@ -137,9 +137,9 @@ class PushArticle:
 def articles(draft: Draft, name: str, pushed: Sequence[PushArticle]) -> ServerMessage:
     """Return what an official account pushes: several articles in one message (7.4)."""
     items = "".join(
-        f"<item><itemshowtype>4</itemshowtype><title><![CDATA[{_cdata(one.title)}]]></title>"
-        f"<url><![CDATA[{_cdata(escape(one.url))}]]></url><shorturl></shorturl><pub_time>{int(time.time())}</pub_time>"
-        f"<cover><![CDATA[{_cdata(escape(one.cover))}]]></cover><digest><![CDATA[{_cdata(one.description)}]]></digest>"
+        f"<item><itemshowtype>4</itemshowtype><title><![CDATA[{cdata(one.title)}]]></title>"
+        f"<url><![CDATA[{cdata(escape(one.url))}]]></url><shorturl></shorturl><pub_time>{int(time.time())}</pub_time>"
+        f"<cover><![CDATA[{cdata(escape(one.cover))}]]></cover><digest><![CDATA[{cdata(one.description)}]]></digest>"
         "</item>"
         for one in pushed
     )
@@ -159,13 +159,13 @@ def template(draft: Draft, words: str, people: Mapping[str, Sequence[str]]) -> S
     """Return a notice whose ``words`` name places that ``people`` fill, as ``$names$`` (7.7)."""
     links = "".join(
         f'<link name={quoteattr(name)} type="link_profile"><memberlist>'
-        + "".join(f"<member><nickname><![CDATA[{_cdata(who)}]]></nickname></member>" for who in listed)
+        + "".join(f"<member><nickname><![CDATA[{cdata(who)}]]></nickname></member>" for who in listed)
         + "</memberlist><separator><![CDATA[、]]></separator></link>"
         for name, listed in people.items()
     )
     xml = (
         '<sysmsg type="sysmsgtemplate"><sysmsgtemplate><content_template type="tmpl_type_profile"><plain></plain>'
-        f"<template><![CDATA[{_cdata(words)}]]></template><link_list>{links}</link_list>"
+        f"<template><![CDATA[{cdata(words)}]]></template><link_list>{links}</link_list>"
         "</content_template></sysmsgtemplate></sysmsg>"
     )
     return draft.message(SYSTEM, encode(xml))
@@ -177,7 +177,7 @@ def transfer(draft: Draft, amount: str, memo: str) -> ServerMessage:
     xml = (
         f'<msg><appmsg appid="" sdkver=""><title><![CDATA[微信转账]]></title><des><![CDATA[{des}]]></des>'
         f"<type>2000</type><wcpayinfo><paysubtype>1</paysubtype><feedesc><![CDATA[￥{amount}]]></feedesc>"
-        f"<transferid><![CDATA[{draft.msg_id}]]></transferid><pay_memo><![CDATA[{_cdata(memo)}]]></pay_memo>"
+        f"<transferid><![CDATA[{draft.msg_id}]]></transferid><pay_memo><![CDATA[{cdata(memo)}]]></pay_memo>"
         "</wcpayinfo></appmsg></msg>"
     )
     return draft.message(APP, encode(xml), {"AppMsgType": TRANSFER, "FileName": "微信转账"})
@@ -232,7 +232,7 @@ def revoke(draft: Draft, msg_id: int, words: str, session: str) -> ServerMessage
     """Take a message back (7.7)."""
     xml = (
         f'<sysmsg type="revokemsg"><revokemsg><session>{session}</session><oldmsgid>{msg_id % 2**31}</oldmsgid>'
-        f"<msgid>{msg_id}</msgid><replacemsg><![CDATA[{_cdata(words)}]]></replacemsg></revokemsg></sysmsg>"
+        f"<msgid>{msg_id}</msgid><replacemsg><![CDATA[{cdata(words)}]]></replacemsg></revokemsg></sysmsg>"
     )
     return draft.message(SYSTEM, encode(xml))
 
@@ -276,5 +276,5 @@ def encrypted_name(name: str) -> str:
     return quote(name, safe="").replace(".", "%2E").replace("-", "%2D").replace("_", "%5F")
 
 
-def _cdata(text: str) -> str:
+def cdata(text: str) -> str:
     return text.replace("]]>", "]]&gt;")

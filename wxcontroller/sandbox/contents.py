@@ -34,11 +34,11 @@ class Download(web.FileResponse):
 class ServerContents:
     """All content. Without a ``directory`` it lives in a temporary one, until ``close``."""
 
-    def __init__(self, directory: Path | None = None, most: int = MOST) -> None:
+    def __init__(self, directory: Path | None = None, limit: int = MOST) -> None:
         self._wanted = directory
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory: Path | None = None
-        self._most = most
+        self._most = limit
         self._sizes: dict[str, int] = {}  # oldest first
         self._total = 0
         self._serial = 0

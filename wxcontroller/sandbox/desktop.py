@@ -17,19 +17,19 @@ def is_desktop(call: WebCall) -> bool:
     spam = hashlib.sha256(headers.get("extspam", "").encode("utf-8", "surrogateescape")).hexdigest()
     if not headers.get("client-version") or spam != _EXTSPAM:
         return False
-    return _has_mode(call) or not call.sandbox.options.strict
+    return has_mode(call) or not call.sandbox.options.strict
 
 
 def is_complete(call: WebCall) -> bool:
     """True when query and headers agree: all parts of the desktop client are there, or none is."""
-    return is_desktop(call) == tries_to_be_desktop(call) == _has_mode(call)
+    return is_desktop(call) == tries_to_be_desktop(call) == has_mode(call)
 
 
 def tries_to_be_desktop(call: WebCall) -> bool:
     """True when anything in the request is the desktop client's."""
     headers = call.request.headers
-    return _has_mode(call) or "extspam" in headers or "client-version" in headers
+    return has_mode(call) or "extspam" in headers or "client-version" in headers
 
 
-def _has_mode(call: WebCall) -> bool:
+def has_mode(call: WebCall) -> bool:
     return call.request.query.get("mod") == "desktop"

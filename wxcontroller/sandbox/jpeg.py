@@ -18,14 +18,14 @@ def squares(rows: Sequence[Sequence[int]]) -> bytes:
     """Return a baseline greyscale JPEG in which each value of ``rows`` (0 black … 255 white) is an 8×8 square."""
     height, width = len(rows) * BLOCK, len(rows[0]) * BLOCK
     out = bytearray(b"\xff\xd8")
-    out += _segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0")
+    out += segment(0xE0, b"JFIF\0\x01\x01\0\0\x01\0\x01\0\0")
     # quantiser 8: the DC of a flat block, 8·(value-128), becomes value-128 exactly
-    out += _segment(0xDB, b"\0" + bytes([8] * 64))
-    out += _segment(0xC0, struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\0")
+    out += segment(0xDB, b"\0" + bytes([8] * 64))
+    out += segment(0xC0, struct.pack(">BHHB", 8, height, width, 1) + b"\x01\x11\0")
     # DC table: the twelve size classes, all with codes of four bits; AC table: end-of-block as the bit 0
-    out += _segment(0xC4, b"\x00" + bytes([0, 0, 0, 12] + [0] * 12) + bytes(range(12)))
-    out += _segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0")
-    out += _segment(0xDA, b"\x01\x01\0\0\x3f\0")
+    out += segment(0xC4, b"\x00" + bytes([0, 0, 0, 12] + [0] * 12) + bytes(range(12)))
+    out += segment(0xC4, b"\x10" + bytes([1] + [0] * 15) + b"\0")
+    out += segment(0xDA, b"\x01\x01\0\0\x3f\0")
     bits, length, previous = 0, 0, 0
     for row in rows:
         for value in row:
@@ -65,5 +65,5 @@ def avatar(seed: str, scale: int = 1) -> bytes:
     return squares([[v for v in row for _ in range(scale)] for row in (blank, *rows, blank) for _ in range(scale)])
 
 
-def _segment(marker: int, payload: bytes) -> bytes:
+def segment(marker: int, payload: bytes) -> bytes:
     return struct.pack(">BBH", 0xFF, marker, len(payload) + 2) + payload

@@ -27,17 +27,17 @@ def encode(text: str) -> str:
     """Return ``text`` the way the server delivers names and messages: an HTML fragment (8.1)."""
     text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
     if not text.isascii():
-        text = _FLAG.sub(_span, text)
-        text = _KEYCAP.sub(_span, text)
-        text = "".join(_span_one(char) if ord(char) in _SPANNED else char for char in text)
+        text = _FLAG.sub(span, text)
+        text = _KEYCAP.sub(span, text)
+        text = "".join(span_one(char) if ord(char) in _SPANNED else char for char in text)
     return text.replace("\n", "<br/>")
 
 
-def _span(match: re.Match[str]) -> str:
-    return _span_one(match[0])
+def span(match: re.Match[str]) -> str:
+    return span_one(match[0])
 
 
-def _span_one(emoji: str) -> str:
+def span_one(emoji: str) -> str:
     return f'<span class="emoji emoji{"".join(f"{ord(char):x}" for char in emoji)}"></span>'
 
 

@@ -63,11 +63,11 @@ def number(body: JsonObject, key: str, default: int | None, low: int, high: int)
     return value
 
 
-def decimal(body: JsonObject, key: str, default: float, most: float) -> float:
-    """Return a number field that is not beyond ``most`` on either side of 0."""
+def decimal(body: JsonObject, key: str, default: float, limit: float) -> float:
+    """Return a number field that is not beyond ``limit`` on either side of 0."""
     value = body.get(key, default)
-    if not isinstance(value, int | float) or isinstance(value, bool) or not -most <= value <= most:
-        raise BadInput(f"{key!r} must be a number from {-most} to {most}")
+    if not isinstance(value, int | float) or isinstance(value, bool) or not -limit <= value <= limit:
+        raise BadInput(f"{key!r} must be a number from {-limit} to {limit}")
     return float(value)
 
 

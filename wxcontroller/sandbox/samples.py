@@ -32,11 +32,11 @@ def gif(seed: str) -> bytes:
     out += b"\x21\xff\x0bNETSCAPE2.0\x03\x01\0\0\0"
     for colour in (0, 1):
         out += b"\x21\xf9\x04" + struct.pack("<BHB", 0, 25, 0) + b"\0"
-        out += b"\x2c" + struct.pack("<HHHHB", 0, 0, 8, 8, 0) + b"\x02" + _lzw(colour, 64)
+        out += b"\x2c" + struct.pack("<HHHHB", 0, 0, 8, 8, 0) + b"\x02" + lzw(colour, 64)
     return out + b"\x3b"
 
 
-def _lzw(colour: int, pixels: int) -> bytes:
+def lzw(colour: int, pixels: int) -> bytes:
     """Return GIF image data of one colour: a clear code before every two pixels keeps all codes three bits long."""
     codes = []
     for index in range(pixels):
@@ -68,13 +68,13 @@ def silk() -> bytes:
 def mp4(seed: str, seconds: int = 2) -> bytes:
     """Return an MP4 with a film of H.264, two pictures of one colour a second."""
     shades = [16 + zlib.crc32(f"{seed}{index}".encode()) % 200 for index in range(max(1, seconds * 2))]
-    frames = [_length_first(_picture_of(shade, index)) for index, shade in enumerate(shades)]
-    ftyp = _box(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41")
-    mdat = _box(b"mdat", b"".join(frames))
-    return ftyp + mdat + _moov(frames, len(ftyp) + 8)
+    frames = [length_first(picture_of(shade, index)) for index, shade in enumerate(shades)]
+    ftyp = box(b"ftyp", b"isom\0\0\2\0isomiso2avc1mp41")
+    mdat = box(b"mdat", b"".join(frames))
+    return ftyp + mdat + moov(frames, len(ftyp) + 8)
 
 
-def _unsigned(number: int) -> str:
+def unsigned(number: int) -> str:
     """Return an Exp-Golomb code as bits."""
     bits = f"{number + 1:b}"
     return "0" * (len(bits) - 1) + bits
@@ -86,30 +86,30 @@ def _bytes(bits: str) -> bytes:
     return int(bits, 2).to_bytes(len(bits) // 8, "big")
 
 
-def _parameters() -> tuple[bytes, bytes]:
+def parameters() -> tuple[bytes, bytes]:
     """Return the sequence and the picture parameter set: baseline, no reference frames, no deblocking."""
-    edge = _unsigned(_FILM_EDGE // 16 - 1)
-    sequence = _unsigned(0) * 2 + _unsigned(2) + _unsigned(0) + "0" + edge * 2 + "1100" + "1"
-    picture = _unsigned(0) * 2 + "00" + _unsigned(0) * 3 + "000" + _unsigned(0) * 3 + "100" + "1"
+    edge = unsigned(_FILM_EDGE // 16 - 1)
+    sequence = unsigned(0) * 2 + unsigned(2) + unsigned(0) + "0" + edge * 2 + "1100" + "1"
+    picture = unsigned(0) * 2 + "00" + unsigned(0) * 3 + "000" + unsigned(0) * 3 + "100" + "1"
     return b"\x67\x42\xc0\x0a" + _bytes(sequence), b"\x68" + _bytes(picture)
 
 
-def _picture_of(shade: int, index: int) -> bytes:
+def picture_of(shade: int, index: int) -> bytes:
     """Return a picture whose blocks are written uncompressed (I_PCM), which needs no transform and no tables."""
-    head = _unsigned(0) + _unsigned(7) + _unsigned(0) + "0000" + _unsigned(index & 1) + "00" + "1" + _unsigned(1)
+    head = unsigned(0) + unsigned(7) + unsigned(0) + "0000" + unsigned(index & 1) + "00" + "1" + unsigned(1)
     block = bytes([shade]) * 256 + bytes([64 + shade // 2]) * 128
-    out = b"\x65" + _bytes(head + _unsigned(25)) + block
-    out += (_bytes(_unsigned(25)) + block) * ((_FILM_EDGE // 16) ** 2 - 1) + b"\x80"
+    out = b"\x65" + _bytes(head + unsigned(25)) + block
+    out += (_bytes(unsigned(25)) + block) * ((_FILM_EDGE // 16) ** 2 - 1) + b"\x80"
     if any(bytes([0, 0, low]) in out for low in range(4)):
         raise ValueError("the picture would need escapes")
     return out
 
 
-def _length_first(unit: bytes) -> bytes:
+def length_first(unit: bytes) -> bytes:
     return struct.pack(">I", len(unit)) + unit
 
 
-def _moov(frames: list[bytes], offset: int) -> bytes:
+def moov(frames: list[bytes], offset: int) -> bytes:
     length = len(frames) * _FILM_STEP
     matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     mvhd = struct.pack(">5IIH10x", 0, 0, 0, _FILM_SCALE, length, 0x10000, 0x100) + matrix + bytes(24)
@@ -118,23 +118,23 @@ def _moov(frames: list[bytes], offset: int) -> bytes:
     tkhd += struct.pack(">II", _FILM_EDGE << 16, _FILM_EDGE << 16)
     mdhd = struct.pack(">5IHH", 0, 0, 0, _FILM_SCALE, length, 0x55C4, 0)
     hdlr = struct.pack(">II4s12x", 0, 0, b"vide") + b"film\0"
-    sequence, picture = _parameters()
+    sequence, picture = parameters()
     config = b"\x01" + sequence[1:4] + b"\xff\xe1" + struct.pack(">H", len(sequence)) + sequence
     config += b"\x01" + struct.pack(">H", len(picture)) + picture
     entry = struct.pack(">6xH16xHHIIIH32sHh", 1, _FILM_EDGE, _FILM_EDGE, 0x480000, 0x480000, 0, 1, b"", 24, -1)
-    stsd = struct.pack(">II", 0, 1) + _box(b"avc1", entry + _box(b"avcC", config))
+    stsd = struct.pack(">II", 0, 1) + box(b"avc1", entry + box(b"avcC", config))
     stbl = (
-        _box(b"stsd", stsd)
-        + _box(b"stts", struct.pack(">4I", 0, 1, len(frames), _FILM_STEP))
-        + _box(b"stsc", struct.pack(">5I", 0, 1, 1, len(frames), 1))
-        + _box(b"stsz", struct.pack(f">3I{len(frames)}I", 0, 0, len(frames), *map(len, frames)))
-        + _box(b"stco", struct.pack(">3I", 0, 1, offset))
+        box(b"stsd", stsd)
+        + box(b"stts", struct.pack(">4I", 0, 1, len(frames), _FILM_STEP))
+        + box(b"stsc", struct.pack(">5I", 0, 1, 1, len(frames), 1))
+        + box(b"stsz", struct.pack(f">3I{len(frames)}I", 0, 0, len(frames), *map(len, frames)))
+        + box(b"stco", struct.pack(">3I", 0, 1, offset))
     )
-    dinf = _box(b"dinf", _box(b"dref", struct.pack(">II", 0, 1) + _box(b"url ", struct.pack(">I", 1))))
-    minf = _box(b"minf", _box(b"vmhd", struct.pack(">I8x", 1)) + dinf + _box(b"stbl", stbl))
-    mdia = _box(b"mdia", _box(b"mdhd", mdhd) + _box(b"hdlr", hdlr) + minf)
-    return _box(b"moov", _box(b"mvhd", mvhd) + _box(b"trak", _box(b"tkhd", tkhd) + mdia))
+    dinf = box(b"dinf", box(b"dref", struct.pack(">II", 0, 1) + box(b"url ", struct.pack(">I", 1))))
+    minf = box(b"minf", box(b"vmhd", struct.pack(">I8x", 1)) + dinf + box(b"stbl", stbl))
+    mdia = box(b"mdia", box(b"mdhd", mdhd) + box(b"hdlr", hdlr) + minf)
+    return box(b"moov", box(b"mvhd", mvhd) + box(b"trak", box(b"tkhd", tkhd) + mdia))
 
 
-def _box(name: bytes, content: bytes) -> bytes:
+def box(name: bytes, content: bytes) -> bytes:
     return struct.pack(">I", len(content) + 8) + name + content

@@ -50,12 +50,12 @@ async def own_pages_only(
     if origin is not None and urlsplit(origin).netloc != host:
         return reply({"error": f"requests from pages of {origin} are not taken"}, 403)
     # A page can make its own name stand for this machine; an address or localhost is nobody's but ours.
-    if host is not None and not _is_ours(urlsplit(f"//{host}").hostname or ""):
+    if host is not None and not is_ours(urlsplit(f"//{host}").hostname or ""):
         return reply({"error": f"{host} is not this machine's name: use 127.0.0.1 or localhost"}, 403)
     return await handler(request)
 
 
-def _is_ours(name: str) -> bool:
+def is_ours(name: str) -> bool:
     try:
         ipaddress.ip_address(name)
     except ValueError:
@@ -90,7 +90,7 @@ async def health(request: web.Request) -> web.Response:
     return reply({"status": "ok", "accounts": len(sandbox.accounts), "online": online})
 
 
-def _summary(sandbox: Sandbox, account: ServerAccount) -> JsonObject:
+def summary(sandbox: Sandbox, account: ServerAccount) -> JsonObject:
     session = account.session
     user = sandbox.ilink.users[account.uin]
     bot = user.bot
@@ -115,7 +115,7 @@ def _summary(sandbox: Sandbox, account: ServerAccount) -> JsonObject:
 async def accounts(request: web.Request) -> web.Response:
     """List the accounts."""
     sandbox = request.app[SANDBOX]
-    return reply([_summary(sandbox, account) for account in sandbox.accounts.values()])
+    return reply([summary(sandbox, account) for account in sandbox.accounts.values()])
 
 
 _NEW_ACCOUNT = (
@@ -151,14 +151,14 @@ async def add_account(request: web.Request) -> web.Response:
         avatar=flag(body, "avatar"),
     )
     account.group_operations, account.resend = operations, resend
-    return reply(_summary(sandbox, account), 201)
+    return reply(summary(sandbox, account), 201)
 
 
 async def account_details(request: web.Request) -> web.Response:
     """Show one account and everybody it knows."""
     account = its_account(request)
     session = account.session
-    shown = _summary(request.app[SANDBOX], account)
+    shown = summary(request.app[SANDBOX], account)
     world = account.world
 
     def person(one: Person) -> JsonObject:
@@ -228,7 +228,7 @@ async def scan(request: web.Request) -> web.Response:
         ilink.scan(request.app[SANDBOX], login, account, body)
     else:
         request.app[SANDBOX].logins.scan(login, account.uin)
-    return _moved(request, login)
+    return moved(request, login)
 
 
 async def confirm(request: web.Request) -> web.Response:
@@ -237,29 +237,29 @@ async def confirm(request: web.Request) -> web.Response:
     body = await body_of(request, ilink.CONFIRM_FIELDS if isinstance(login, ILinkCode) else ("uin",))
     if isinstance(login, ILinkCode):
         ilink.confirm(request.app[SANDBOX], login, account_by(request, body["uin"]) if "uin" in body else None, body)
-        return _moved(request, login)
+        return moved(request, login)
     book = request.app[SANDBOX].logins
     if "uin" in body and login.state is LoginStage.WAITING and not login.push:
         book.scan(login, account_by(request, body["uin"]).uin)
     book.confirm(login)
-    return _moved(request, login)
+    return moved(request, login)
 
 
 async def cancel(request: web.Request) -> web.Response:
     """Say no on the phone."""
     login = its_login(request)
     request.app[SANDBOX].logins.cancel(login)
-    return _moved(request, login)
+    return moved(request, login)
 
 
 async def expire(request: web.Request) -> web.Response:
     """Let a code grow old at once."""
     login = its_login(request)
     request.app[SANDBOX].logins.expire(login)
-    return _moved(request, login)
+    return moved(request, login)
 
 
-def _moved(request: web.Request, login: WebLoginCode) -> web.Response:
+def moved(request: web.Request, login: WebLoginCode) -> web.Response:
     request.app[SANDBOX].touch()
     return reply(login.as_json())
 
@@ -321,11 +321,11 @@ async def add_fault(request: web.Request) -> web.Response:
     uin = None if body.get("uin") is None else account_by(request, body["uin"]).uin
     fault_kind = FaultKind(kind)
     value = body.get("value")
-    _check_value(fault_kind, value)
+    check_value(fault_kind, value)
     return reply(request.app[SANDBOX].faults.add(endpoint, fault_kind, value, count, uin).as_json(), 201)
 
 
-def _check_value(kind: FaultKind, value: JsonValue) -> None:
+def check_value(kind: FaultKind, value: JsonValue) -> None:
     number = isinstance(value, int | float) and not isinstance(value, bool) and value >= 0
     whole = isinstance(value, int) and not isinstance(value, bool)
     match kind:

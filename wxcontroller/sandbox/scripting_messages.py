@@ -56,7 +56,7 @@ _PHONE_KINDS = frozenset(KINDS) - {"articles", "notice", "template", "friend_req
 _FROM_WECHAT = ("notice", "template")
 
 
-async def _read(request: web.Request, *where: str) -> tuple[str, JsonObject]:
+async def read(request: web.Request, *where: str) -> tuple[str, JsonObject]:
     known = dict.fromkeys(("kind", *where, *(name for names in KINDS.values() for name in names)))
     body = await body_of(request, known)
     kind = string(body, "kind", "text")
@@ -70,7 +70,7 @@ async def _read(request: web.Request, *where: str) -> tuple[str, JsonObject]:
 async def receive(request: web.Request) -> web.Response:
     """Let somebody send the account something, alone or in a group."""
     account, sandbox = its_account(request), request.app[SANDBOX]
-    kind, body = await _read(request, "from", "group")
+    kind, body = await read(request, "from", "group")
     if kind == "friend_request":
         return _friend_request(sandbox, account, body)
     if kind == "revoke" and "from" not in body:
@@ -110,7 +110,7 @@ async def phone_send(request: web.Request) -> web.Response:
     account, sandbox = its_account(request), request.app[SANDBOX]
     if (bot := await ilink.addressed_bot(request, account)) is not None:
         return await ilink.phone_send(request, account, bot)
-    kind, body = await _read(request, "to")
+    kind, body = await read(request, "to")
     if kind not in _PHONE_KINDS:
         raise BadInput(f"a phone sends no {kind}")
     if kind == "revoke":
@@ -166,13 +166,13 @@ def _compose(
         case "emoticon" if "store" in body and flag(body, "store"):
             return compose.store_emoticon(draft), "[store emoticon]"
         case "image" | "emoticon" | "voice" | "video" | "microvideo" | "file":
-            return _media(sandbox, kind, draft, body)
+            return media(sandbox, kind, draft, body)
         case "link" | "app":
             title, app_type = string(body, "title"), number(body, "app_type", compose.LINK, 0, 100_001)
             parts = (string(body, name, "") for name in ("url", "description", "app_name"))
             return compose.link(draft, app_type, title, *parts), title
         case "articles":
-            pushed = [_article(one) for one in items(body.get("articles"))]
+            pushed = [article(one) for one in items(body.get("articles"))]
             if not pushed:
                 raise BadInput("'articles' must be a list of objects with title, url, description and cover")
             return compose.articles(draft, account.name_of(draft.sender), pushed), pushed[0].title
@@ -206,14 +206,14 @@ def _compose(
             return draft.message(number(body, "msg_type", 1, 0, 2**31), said, obj(body.get("fields"))), said
 
 
-def _article(value: JsonValue) -> compose.PushArticle:
+def article(value: JsonValue) -> compose.PushArticle:
     one = obj(value)
     return compose.PushArticle(
         string(one, "title"), *(string(one, name, "") for name in ("url", "description", "cover"))
     )
 
 
-def _media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple[ServerMessage, str]:
+def media(sandbox: Sandbox, kind: str, draft: Draft, body: JsonObject) -> tuple[ServerMessage, str]:
     item = content_of(sandbox.contents, kind, str(draft.msg_id), body)
     shown = f"[{item.name}]" if kind == "file" else f"[{kind}]"
     match kind:

@@ -72,16 +72,16 @@ async def running(sandbox: Sandbox, plain: Address, tls: Tls | None = None) -> A
     )
     await runner.setup()
     try:
-        await _listen(runner, plain, None)
+        await listen(runner, plain, None)
         if tls is not None:
-            await _listen(runner, tls.address, tls.context)
+            await listen(runner, tls.address, tls.context)
         yield [Address(host, port) for host, port, *_ in runner.addresses]
     finally:
         await runner.cleanup()
         sandbox.contents.close()
 
 
-async def _listen(runner: web.AppRunner, address: Address, context: ssl.SSLContext | None) -> None:
+async def listen(runner: web.AppRunner, address: Address, context: ssl.SSLContext | None) -> None:
     site = web.TCPSite(runner, address.host, address.port, ssl_context=context, backlog=1024)
     try:
         await site.start()
@@ -102,7 +102,7 @@ async def serve_until_told(
         loop.add_signal_handler(number, stop.set)
     systemd = Notifier()
     async with running(sandbox, plain, tls) as addresses, asyncio.TaskGroup() as tasks:
-        keeper = None if state is None else tasks.create_task(_keep(sandbox, state))
+        keeper = None if state is None else tasks.create_task(keep(sandbox, state))
         where = ", ".join(f"{'https' if index else 'http'}://{address}" for index, address in enumerate(addresses))
         print(f"sandbox with {len(sandbox.accounts)} accounts on {where}", flush=True)  # noqa: T201
         systemd.status(f"Listening on {where}")
@@ -115,7 +115,7 @@ async def serve_until_told(
         snapshot.save(sandbox, state)
 
 
-async def _keep(sandbox: Sandbox, state: Path) -> None:
+async def keep(sandbox: Sandbox, state: Path) -> None:
     """Write the state a little after each change."""
     saved = -1
     while True:

@@ -161,7 +161,7 @@ class ServerSession:
 
     def push(self, event: Event) -> None:
         """Queue an event and wake the poll. Does nothing on a dead session, and with what is not for its page."""
-        if not self.dead and (self.domain not in FILE_PAGES or _of_file_page(event)):
+        if not self.dead and (self.domain not in FILE_PAGES or of_file_page(event)):
             self.queue.append(event)
             self.bell.ring()
 
@@ -195,7 +195,7 @@ class ServerSession:
         """Return the SyncKey of webwxinit, four entries; synccheck uses the same until the first sync (4)."""
         self.issued = self.head
         pairs = ((1, self.base), (2, self.base + self.head), (3, self.base), (1000, self.opened))
-        self.check_key = _flat(pairs)
+        self.check_key = flat(pairs)
         return _key(pairs)
 
     def sync_keys(self, position: int) -> tuple[JsonObject, JsonObject]:
@@ -205,7 +205,7 @@ class ServerSession:
         self.serial += 1
         common = ((1, self.base), (2, self.base + position), (3, self.base), (11, self.base - 7))
         check = (*common, (_CHECK_ONLY, self.opened + self.serial), (1000, self.opened))
-        self.check_key = _flat(check)
+        self.check_key = flat(check)
         return _key((*common, (1000, self.opened))), _key(check)
 
     def position(self, sync_key: JsonValue) -> int:
@@ -239,7 +239,7 @@ class ServerSession:
             del self.sends[next(iter(self.sends))]
 
 
-def _of_file_page(event: Event) -> bool:
+def of_file_page(event: Event) -> bool:
     return isinstance(event, ServerMessage) and event.peer == "filehelper"
 
 
@@ -266,5 +266,5 @@ def _key(pairs: Iterable[tuple[int, int]]) -> JsonObject:
     return {"Count": len(entries), "List": entries}
 
 
-def _flat(pairs: Iterable[tuple[int, int]]) -> str:
+def flat(pairs: Iterable[tuple[int, int]]) -> str:
     return "|".join(f"{key}_{value}" for key, value in pairs)

@@ -29,10 +29,10 @@ def save(sandbox: Sandbox, path: Path) -> None:
     """Write everything to ``path``, all or nothing, readable by the owner only. Raises BadState."""
     sessions: dict[int, list[JsonValue]] = {}
     for session in sandbox.sessions.values():
-        sessions.setdefault(session.uin, []).append(_session_out(session))
+        sessions.setdefault(session.uin, []).append(session_out(session))
     ilink = sandbox.ilink
     accounts: list[JsonValue] = [
-        _account_out(account)
+        account_out(account)
         | {"sessions": sessions.get(account.uin, []), "ilink": ilink_snapshot.user_out(ilink.users[account.uin])}
         for account in sandbox.accounts.values()
     ]
@@ -61,7 +61,7 @@ def load(sandbox: Sandbox, path: Path) -> None:
         raise BadState(f"{path} is not a state file of this version", "remove it to start over")
     try:
         for entry in items(field(value, "accounts")):
-            _account_in(sandbox, obj(entry))
+            account_in(sandbox, obj(entry))
         ilink_snapshot.files_in(sandbox.ilink, field(value, "files"))
         offset = field(value, "clock")
         sandbox.clock.offset = float(offset) if isinstance(offset, int | float) else 0.0
@@ -69,7 +69,7 @@ def load(sandbox: Sandbox, path: Path) -> None:
         raise BadState(f"{path} makes no sense: {error!r}", "remove it to start over") from error
 
 
-def _account_out(account: ServerAccount) -> JsonObject:
+def account_out(account: ServerAccount) -> JsonObject:
     plan = account.plan
     return {
         "uin": account.uin,
@@ -87,7 +87,7 @@ def _account_out(account: ServerAccount) -> JsonObject:
     }
 
 
-def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
+def account_in(sandbox: Sandbox, entry: JsonObject) -> None:
     seed, friends, groups, members = (integer(number) for number in items(entry["plan"]))
     account = ServerAccount(
         uin=integer(entry["uin"]),
@@ -106,7 +106,7 @@ def _account_in(sandbox: Sandbox, entry: JsonObject) -> None:
     sandbox.enter(account)
     ilink_snapshot.user_in(sandbox.ilink, sandbox.ilink.users[account.uin], obj(entry.get("ilink")))
     for kept in items(entry["sessions"]):
-        session = _session_in(account, obj(kept))
+        session = session_in(account, obj(kept))
         sandbox.sessions[session.sid] = session
         if session.dead:
             account.dead.append(session)
@@ -124,17 +124,17 @@ def _hear(account: ServerAccount, session: ServerSession) -> None:
                 account.hold(media_id, event.item)
 
 
-def _item_out(item: ContentItem) -> JsonObject:
+def item_out(item: ContentItem) -> JsonObject:
     return {"kind": item.kind, "md5": item.md5, "size": item.size, "name": item.name, "mime": item.mime}
 
 
-def _item_in(kept: JsonObject) -> ContentItem:
+def item_in(kept: JsonObject) -> ContentItem:
     return ContentItem(
         text(kept["kind"]), text(kept["md5"]), integer(kept["size"]), text(kept["name"]), text(kept["mime"])
     )
 
 
-def _session_out(session: ServerSession) -> JsonObject:
+def session_out(session: ServerSession) -> JsonObject:
     return {
         "sid": session.sid,
         "domain": session.domain,
@@ -153,11 +153,11 @@ def _session_out(session: ServerSession) -> JsonObject:
         "serial": session.serial,
         "check_key": session.check_key,
         "sends": dict(session.sends),
-        "queue": [_event_out(event) for event in session.queue],
+        "queue": [event_out(event) for event in session.queue],
     }
 
 
-def _session_in(account: ServerAccount, kept: JsonObject) -> ServerSession:
+def session_in(account: ServerAccount, kept: JsonObject) -> ServerSession:
     session = ServerSession(account.uin, text(kept.get("domain")) or account.domain, kept["desktop"] is True)
     session.sid = text(kept["sid"])
     session.opened = integer(kept["opened"])
@@ -174,12 +174,12 @@ def _session_in(account: ServerAccount, kept: JsonObject) -> ServerSession:
     session.serial = integer(kept["serial"])
     session.check_key = text(kept["check_key"])
     session.sends = {key: text(value) for key, value in obj(kept["sends"]).items()}
-    session.queue = deque(_event_in(obj(event)) for event in items(kept["queue"]))
+    session.queue = deque(event_in(obj(event)) for event in items(kept["queue"]))
     session.restored = session.head
     return session
 
 
-def _event_out(event: Event) -> JsonObject:
+def event_out(event: Event) -> JsonObject:
     match event:
         case ServerMessage():
             return {
@@ -193,7 +193,7 @@ def _event_out(event: Event) -> JsonObject:
                 "notify_code": event.notify_code,
                 "notify": list(event.notify),
                 "fields": event.fields,
-                "item": None if event.item is None else _item_out(event.item),
+                "item": None if event.item is None else item_out(event.item),
             }
         case ContactChanged():
             return {"kind": "changed", "wxid": event.wxid}
@@ -201,7 +201,7 @@ def _event_out(event: Event) -> JsonObject:
             return {"kind": "gone", "wxid": event.wxid}
 
 
-def _event_in(kept: JsonObject) -> Event:
+def event_in(kept: JsonObject) -> Event:
     match kept["kind"]:
         case "message":
             return ServerMessage(
@@ -214,7 +214,7 @@ def _event_in(kept: JsonObject) -> Event:
                 notify_code=integer(kept["notify_code"]),
                 notify=tuple(text(wxid) for wxid in items(kept["notify"])),
                 fields=obj(kept.get("fields")),
-                item=_item_in(obj(kept["item"])) if kept.get("item") else None,
+                item=item_in(obj(kept["item"])) if kept.get("item") else None,
             )
         case "changed":
             return ContactChanged(text(kept["wxid"]))

@@ -40,7 +40,7 @@ def names(ca: x509.Certificate) -> list[str]:
 
 def lacks_names(directory: Path) -> bool:
     """Return whether the CA in ``directory`` was made before a host that the sandbox now has."""
-    ca = _load(directory, CA_FILES)
+    ca = load(directory, CA_FILES)
     return ca is not None and len(names(ca[0])) < len(HOSTS)
 
 
@@ -52,16 +52,16 @@ def make_ca(directory: Path) -> bool:
     """
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        ca = _load(directory, CA_FILES)
+        ca = load(directory, CA_FILES)
         if ca is None:
-            ca = _new_ca()
-            _write(directory, CA_FILES, ca)
+            ca = new_ca()
+            write(directory, CA_FILES, ca)
             made = True
         else:
             made = False
-        server = _load(directory, SERVER_FILES)
-        if server is None or not _is_good(server[0], ca[0]):
-            _write(directory, SERVER_FILES, _new_server(ca))
+        server = load(directory, SERVER_FILES)
+        if server is None or not is_good(server[0], ca[0]):
+            write(directory, SERVER_FILES, new_server(ca))
             made = True
     except (OSError, ValueError) as error:
         raise TlsError(
@@ -84,7 +84,7 @@ def server_context(directory: Path) -> ssl.SSLContext:
 _Pair = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
-def _load(directory: Path, files: tuple[str, str]) -> _Pair | None:
+def load(directory: Path, files: tuple[str, str]) -> _Pair | None:
     """Return a pair that is complete, fits together and lives on for a while, else None."""
     certificate_path, key_path = (directory / name for name in files)
     if not certificate_path.exists() or not key_path.exists():
@@ -99,7 +99,7 @@ def _load(directory: Path, files: tuple[str, str]) -> _Pair | None:
     return (certificate, key) if certificate.not_valid_after_utc - _RENEW > _now() else None
 
 
-def _is_good(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
+def is_good(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     try:
         certificate.verify_directly_issued_by(ca)
     except (ValueError, TypeError, InvalidSignature):
@@ -108,13 +108,13 @@ def _is_good(certificate: x509.Certificate, ca: x509.Certificate) -> bool:
     return sorted(covered.get_values_for_type(x509.DNSName)) == names(ca)
 
 
-def _new_ca() -> _Pair:
+def new_ca() -> _Pair:
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "wxcontroller sandbox CA (tests only)")])
     builder = (
         _builder(name, name, key, _CA_LIFE)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(_usage(signs=True), critical=True)
+        .add_extension(usage(signs=True), critical=True)
         .add_extension(
             x509.NameConstraints(
                 [x509.DNSName(name) for name in (*DOMAINS, *FILE_PAGES, QR_HOST, *ILINK_HOSTS, ILINK_CDN_HOST)], None
@@ -125,7 +125,7 @@ def _new_ca() -> _Pair:
     return builder.sign(key, hashes.SHA256()), key
 
 
-def _new_server(ca: _Pair) -> _Pair:
+def new_server(ca: _Pair) -> _Pair:
     ca_certificate, ca_key = ca
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "wxcontroller sandbox")])
@@ -133,7 +133,7 @@ def _new_server(ca: _Pair) -> _Pair:
     builder = (
         _builder(name, ca_certificate.subject, key, _SERVER_LIFE)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_usage(signs=False), critical=True)
+        .add_extension(usage(signs=False), critical=True)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(
             x509.SubjectAlternativeName([x509.DNSName(name) for name in names(ca_certificate)]), critical=False
@@ -158,7 +158,7 @@ def _builder(
     )
 
 
-def _usage(signs: bool) -> x509.KeyUsage:
+def usage(signs: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
         digital_signature=not signs,
         key_cert_sign=signs,
@@ -172,7 +172,7 @@ def _usage(signs: bool) -> x509.KeyUsage:
     )
 
 
-def _write(directory: Path, files: tuple[str, str], pair: _Pair) -> None:
+def write(directory: Path, files: tuple[str, str], pair: _Pair) -> None:
     certificate, key = pair
     pem = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()

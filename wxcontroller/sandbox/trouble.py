@@ -29,13 +29,13 @@ async def before(
         case FaultKind.STATUS:
             status = integer(fault.value, 503)
             if status == 0:
-                return await _hang_up(request, b"HTTP/1.1 0 -\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+                return await hang_up(request, b"HTTP/1.1 0 -\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             if status >= 400:
                 return web.Response(status=status)
         case FaultKind.RESET if fault.value != "after":
-            return await _reset(request)
+            return await reset(request)
         case FaultKind.DROP if fault.value != "after":
-            return await _swallow(request, fault)
+            return await swallow(request, fault)
         case FaultKind.GARBAGE:
             return web.Response(text=str(fault.value or _GARBAGE), content_type="text/plain")
         case FaultKind.RETCODE:
@@ -54,13 +54,13 @@ async def after(request: web.Request, response: web.StreamResponse, fault: Fault
         case FaultKind.STATUS:
             response.set_status(integer(fault.value, 200))
         case FaultKind.RESET:
-            return await _reset(request)
+            return await reset(request)
         case FaultKind.DROP:
-            return await _swallow(request, fault)
+            return await swallow(request, fault)
         case FaultKind.TRUNCATE:
-            return await _break_off(request, response, fault, early=False)
+            return await break_off(request, response, fault, early=False)
         case FaultKind.SHORT:
-            return await _break_off(request, response, fault, early=True)
+            return await break_off(request, response, fault, early=True)
         case FaultKind.HEADLESS:
             response.headers.popall("x-encrypted-param", None)
         case FaultKind.NO_RANGE if isinstance(response, Download):
@@ -71,15 +71,15 @@ async def after(request: web.Request, response: web.StreamResponse, fault: Fault
     return response
 
 
-async def _hang_up(request: web.Request, raw: bytes) -> web.StreamResponse:
+async def hang_up(request: web.Request, raw: bytes) -> web.StreamResponse:
     """Write bytes that aiohttp would not, and close."""
     if request.transport is not None:
         request.transport.write(raw)
         request.transport.close()
-    return await _gone()
+    return await gone()
 
 
-async def _reset(request: web.Request) -> web.StreamResponse:
+async def reset(request: web.Request) -> web.StreamResponse:
     """Close with a TCP reset."""
     transport = request.transport
     if transport is not None:
@@ -87,18 +87,18 @@ async def _reset(request: web.Request) -> web.StreamResponse:
         if connection is not None:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         transport.abort()
-    return await _gone()
+    return await gone()
 
 
-async def _swallow(request: web.Request, fault: Fault) -> web.StreamResponse:
+async def swallow(request: web.Request, fault: Fault) -> web.StreamResponse:
     """Say nothing until the client gives up."""
     await asyncio.sleep(fault.value if isinstance(fault.value, int | float) else _HANG)
     if request.transport is not None:
         request.transport.close()
-    return await _gone()
+    return await gone()
 
 
-async def _break_off(
+async def break_off(
     request: web.Request, response: web.StreamResponse, fault: Fault, early: bool
 ) -> web.StreamResponse:
     """Send a part of the body: after the promise of all of it, or, ``early``, without any promise."""
@@ -120,7 +120,7 @@ async def _break_off(
     return broken
 
 
-async def _gone() -> web.StreamResponse:
+async def gone() -> web.StreamResponse:
     """Wait for the server to notice that the connection is gone, which ends this request."""
     await asyncio.sleep(5)
     return web.Response(status=503)

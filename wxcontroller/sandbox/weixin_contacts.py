@@ -109,15 +109,13 @@ async def webwxbatchgetcontact(call: WebCall) -> web.Response:
         raise WebRefusal(TOO_OFTEN, "too many batch-gets a second")
     found: list[JsonValue] = []
     for entry in reversed(wanted):
-        shape = _details(
-            call, account, session, text(field(entry, "UserName")), text(field(entry, "EncryChatRoomId"))
-        )
+        shape = details(call, account, session, text(field(entry, "UserName")), text(field(entry, "EncryChatRoomId")))
         if shape is not None:
             found.append(shape)
     return answer({**payloads.base(), "Count": len(found), "ContactList": found})
 
 
-def _details(
+def details(
     call: WebCall, account: ServerAccount, session: ServerSession, username: str, room: str
 ) -> JsonObject | None:
     wxid = session.wxid(username)

@@ -90,7 +90,7 @@ async def login(call: WebCall) -> web.Response:
             case LoginStage.SCANNED if query.get("tip") != "0":
                 return script("window.code=201;" + _avatar(call, found))
             case LoginStage.CONFIRMED:
-                return _redirect(call, found)
+                return redirect(call, found)
             case LoginStage.CANCELLED:
                 return login_refusal(202)
             case LoginStage.EXPIRED | LoginStage.REFUSED | LoginStage.DONE:
@@ -116,14 +116,14 @@ def _avatar(call: WebCall, found: WebLoginCode) -> str:
     return f"window.userAvatar = 'data:img/jpg;base64,{picture}';"
 
 
-def _redirect(call: WebCall, found: WebLoginCode) -> web.Response:
+def redirect(call: WebCall, found: WebLoginCode) -> web.Response:
     account = call.sandbox.accounts[found.uin or 0]
     call.sandbox.confirmed_polls += 1
     separator = ";\n" if call.sandbox.confirmed_polls % 2 else ";"
-    return script(f'window.code=200{separator}window.redirect_uri="{_login_page(account, found)}";')
+    return script(f'window.code=200{separator}window.redirect_uri="{login_page(account, found)}";')
 
 
-def _login_page(account: ServerAccount, found: WebLoginCode) -> str:
+def login_page(account: ServerAccount, found: WebLoginCode) -> str:
     ticket, uuid = quote(found.ticket, safe="@"), found.uuid
     return f"https://{account.home(found.file_page)}{LOGIN_PAGE}?ticket={ticket}&uuid={uuid}&lang=zh_CN&scan={found.scan}"
 
@@ -140,8 +140,8 @@ async def webwxnewloginpage(call: WebCall) -> web.Response:
         raise WebRefusal(PARAMETER, f"the login is {found.state.value}")
     if call.host.domain != account.home(found.file_page):
         call.note("the login page was asked for on another domain than redirect_uri says")
-        moved = _login_page(account, found).replace("&", "&amp;")
-        return _error_page(0, f"<redirecturl>{moved}</redirecturl>")
+        moved = login_page(account, found).replace("&", "&amp;")
+        return error_page(0, f"<redirecturl>{moved}</redirecturl>")
     desktop = is_desktop(call)
     if not is_complete(call):
         call.note("desktop mode needs mod=desktop, client-version and the right extspam together")
@@ -159,10 +159,10 @@ async def webwxnewloginpage(call: WebCall) -> web.Response:
         f"<skey>{session.skey}</skey><wxsid>{session.sid}</wxsid><wxuin>{session.uin}</wxuin>"
         f"<pass_ticket>{session.pass_ticket}</pass_ticket><isgrayscale>1</isgrayscale>"
     )
-    response = _error_page(0, body)
+    response = error_page(0, body)
     if query.get("version") != "v2":
         response.set_status(301)  # and no Location: what clients without version=v2 get
-    _set_cookies(call, account, session, response)
+    set_cookies(call, account, session, response)
     return response
 
 
@@ -173,14 +173,14 @@ def newloginpage_refusal(ret: int) -> web.Response:
         message = "当前帐号不允许登录网页版，请使用电脑客户端登录。"
     elif ret == 1205:
         message = "操作太频繁，请稍后再试。"
-    return _error_page(ret, "", message)
+    return error_page(ret, "", message)
 
 
-def _error_page(ret: int, body: str, message: str = "") -> web.Response:
+def error_page(ret: int, body: str, message: str = "") -> web.Response:
     return script(f"<error><ret>{ret}</ret><message>{message}</message>{body}</error>")
 
 
-def _set_cookies(call: WebCall, account: ServerAccount, session: ServerSession, response: web.Response) -> None:
+def set_cookies(call: WebCall, account: ServerAccount, session: ServerSession, response: web.Response) -> None:
     device, auth_ticket = account.new_ticket()
     # Which domain the File Transfer page's have is unknown; they are needed on its file host, too.
     home, on_page = session.domain, session.domain in FILE_PAGES
@@ -229,7 +229,7 @@ async def webwxlogout(call: WebCall) -> web.Response:
     """End the session for all who hold its cookies (5.17)."""
     account, _ = call.session()
     call.sandbox.close_session(account, NO_SESSION)
-    return _to_start(call.host.domain)
+    return to_start(call.host.domain)
 
 
 def logout_refusal(ret: int) -> web.Response:
@@ -237,7 +237,7 @@ def logout_refusal(ret: int) -> web.Response:
     return page(f"logged out ({ret})")
 
 
-def _to_start(domain: str) -> web.Response:
+def to_start(domain: str) -> web.Response:
     return web.Response(status=301, headers={"Location": f"https://{domain}/"}, content_type="text/html")
 
 

@@ -36,7 +36,7 @@ def _item(call: WebCall, parameter: str, *types: int) -> ContentItem:
     return heard.item
 
 
-def _content(call: WebCall, item: ContentItem, mime: str) -> web.StreamResponse:
+def content(call: WebCall, item: ContentItem, mime: str) -> web.StreamResponse:
     path = call.sandbox.contents.path(item.md5)
     if path is None:
         call.note("the content is not kept any more")
@@ -54,12 +54,12 @@ async def webwxgetmsgimg(call: WebCall) -> web.StreamResponse:
         call.note("type is neither slave nor big")
     if size == "slave":
         return web.Response(body=jpeg.avatar(item.md5), content_type="image/jpeg")
-    return _content(call, item, "image/jpeg")
+    return content(call, item, "image/jpeg")
 
 
 async def webwxgetvoice(call: WebCall) -> web.StreamResponse:
     """Give a voice message as MP3."""
-    return _content(call, _item(call, "msgid", VOICE), "audio/mp3")
+    return content(call, _item(call, "msgid", VOICE), "audio/mp3")
 
 
 async def webwxgetvideo(call: WebCall) -> web.StreamResponse:
@@ -68,7 +68,7 @@ async def webwxgetvideo(call: WebCall) -> web.StreamResponse:
     if "Range" not in call.request.headers:
         call.note("video is asked for without Range")
         return empty()
-    return _content(call, item, "video/mp4")
+    return content(call, item, "video/mp4")
 
 
 async def webwxgetmedia(call: WebCall) -> web.StreamResponse:
@@ -88,7 +88,7 @@ async def webwxgetmedia(call: WebCall) -> web.StreamResponse:
         call.breach(PARAMETER, "encryfilename and filename are missing")
     if "pass_ticket" not in query:
         call.note("pass_ticket is missing in the query")
-    return _content(call, item, "application/octet-stream")
+    return content(call, item, "application/octet-stream")
 
 
 async def webwxgeticon(call: WebCall) -> web.StreamResponse:
@@ -108,7 +108,7 @@ async def webwxgeticon(call: WebCall) -> web.StreamResponse:
         )
         if not inside and integer(query.get("msgid"), -1) not in account.heard:
             raise WebRefusal(PARAMETER, "username is no friend, and no member of chatroomid")
-    return _head(call, wxid)
+    return head(call, wxid)
 
 
 async def webwxgetheadimg(call: WebCall) -> web.StreamResponse:
@@ -117,7 +117,7 @@ async def webwxgetheadimg(call: WebCall) -> web.StreamResponse:
     wxid = session.wxid(_username(call))
     if wxid not in account.world.groups:
         raise WebRefusal(PARAMETER, "username is no group of this login")
-    return _head(call, wxid)
+    return head(call, wxid)
 
 
 def _username(call: WebCall) -> str:
@@ -128,7 +128,7 @@ def _username(call: WebCall) -> str:
     return query.get("username", "")
 
 
-def _head(call: WebCall, wxid: str) -> web.Response:
+def head(call: WebCall, wxid: str) -> web.Response:
     scale = 4 if call.request.query.get("type") == "big" else 1
     return web.Response(body=jpeg.avatar(wxid, scale), content_type="image/jpeg")
 

@@ -134,7 +134,7 @@ class SubmittedMessage:
             call.breach(PARAMETER, "ClientMsgId and LocalID are missing or differ")
         if session.wxid(text(message.get("FromUserName"))) != account.wxid:
             call.breach(PARAMETER, "FromUserName is not the account itself")
-        peer = _target(account, session, text(message.get("ToUserName")))
+        peer = target(account, session, text(message.get("ToUserName")))
         if "Scene" not in body:
             call.breach(REFUSED_SEND, "Scene is missing")
         return cls(call, account, session, message, peer, client_msg_id)
@@ -165,11 +165,11 @@ async def webwxsendmsg(call: WebCall) -> web.Response:
         call.note("the JSON body escapes / or non-ASCII characters: the server keeps such escapes as text")
     taken = outgoing.take(content, "location" if kind == _LOCATION else "text")
     if outgoing.account.echo:
-        await _let_overtake(outgoing.session)
+        await let_overtake(outgoing.session)
     return taken
 
 
-async def _let_overtake(session: ServerSession) -> None:
+async def let_overtake(session: ServerSession) -> None:
     """Wait until the client has the echo of what it sent, and is likely to have read it, before it has the answer."""
     deadline, echo = time.monotonic() + 2, session.head
     while session.issued < echo and await session.bell.wait(deadline - time.monotonic()):
@@ -177,7 +177,7 @@ async def _let_overtake(session: ServerSession) -> None:
     await asyncio.sleep(0.1)
 
 
-def _target(account: ServerAccount, session: ServerSession, username: str) -> str:
+def target(account: ServerAccount, session: ServerSession, username: str) -> str:
     wxid, world = session.wxid(username), account.world
     if wxid is None or (wxid not in world.people and wxid not in world.groups):
         raise WebRefusal(ERR_LOGIC, "ToUserName is nobody of this login, or a group that was left")

@@ -91,7 +91,7 @@ async def webwxcreatechatroom(call: WebCall) -> web.Response:
         call.breach(PARAMETER, "Topic is missing")
     if len(friends) < 2:
         call.note("a group is made with one friend; two is the usual minimum")
-    _check_switch(account)
+    check_switch(account)
     empty: JsonObject = {**payloads.base(), "Topic": "", "PYInitial": "", "QuanPin": "", "BlackList": ""}
     if account.group_operations is GroupOperations.PRETEND:
         return answer({**empty, "MemberCount": 0, "MemberList": [], "ChatRoomName": ""})
@@ -121,30 +121,30 @@ async def webwxupdatechatroom(call: WebCall) -> web.Response:
     if group is None:
         raise WebRefusal(ERR_LOGIC, "ChatRoomName is no group of this login")
     work = {
-        "addmember": _add,
-        "invitemember": _invite,
-        "delmember": _delete,
+        "addmember": add,
+        "invitemember": invite,
+        "delmember": delete,
         "modtopic": _rename,
         "quitchatroom": _quit,
     }.get(call.request.query.get("fun", ""))
     if work is None:
         raise WebRefusal(PARAMETER, "fun is missing or unknown")
-    _check_switch(account)
+    check_switch(account)
     work(call, account, session, group, body)
     return answer({**payloads.base(), "MemberCount": 0, "MemberList": []})
 
 
-def _add(call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject) -> None:
-    friends = _friends(account, _listed(session, body, "AddMemberList"))
+def add(call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject) -> None:
+    friends = _friends(account, listed(session, body, "AddMemberList"))
     if len(group.members) + len(friends) >= INVITE_FROM:
         raise WebRefusal(PARAMETER, f"a group of {INVITE_FROM} takes members by invitation only: invitemember")
     _join(call, account, group, friends)
 
 
-def _invite(
+def invite(
     call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject
 ) -> None:
-    _join(call, account, group, _friends(account, _listed(session, body, "InviteMemberList")))
+    _join(call, account, group, _friends(account, listed(session, body, "InviteMemberList")))
 
 
 def _join(call: WebCall, account: ServerAccount, group: ServerGroup, friends: list[str]) -> None:
@@ -155,10 +155,10 @@ def _join(call: WebCall, account: ServerAccount, group: ServerGroup, friends: li
         society.join(call.sandbox, account, group, friends, by=account.wxid)
 
 
-def _delete(
+def delete(
     call: WebCall, account: ServerAccount, session: ServerSession, group: ServerGroup, body: JsonObject
 ) -> None:
-    people = _listed(session, body, "DelMemberList")
+    people = listed(session, body, "DelMemberList")
     if group.owner != account.wxid:
         raise WebRefusal(ERR_LOGIC, "only the owner removes members")
     if account.wxid in people or not {member.wxid for member in group.members}.issuperset(people):
@@ -184,7 +184,7 @@ def _quit(
         call.sandbox.remove(account, group.wxid)
 
 
-def _listed(session: ServerSession, body: JsonObject, name: str) -> list[str]:
+def listed(session: ServerSession, body: JsonObject, name: str) -> list[str]:
     value = body.get(name)
     if not isinstance(value, str) or not value:
         raise WebRefusal(PARAMETER, f"{name} is missing or no text")
@@ -201,7 +201,7 @@ def _friends(account: ServerAccount, people: list[str]) -> list[str]:
     return people
 
 
-def _check_switch(account: ServerAccount) -> None:
+def check_switch(account: ServerAccount) -> None:
     if account.group_operations is GroupOperations.REMOVED:
         raise WebRefusal(SESSION_INVALID, "group operations are removed (group_operations)")
 

@@ -33,7 +33,7 @@ def _media(call: WebCall, kind: str, types: tuple[int, ...], element: str) -> we
         call.breach(PARAMETER, f"Type is not {types[0]}")
     media_id, content = text(message.get("MediaId")), text(message.get("Content"))
     if media_id:
-        item = _uploaded(outgoing.account, media_id)
+        item = uploaded(outgoing.account, media_id)
         if item.kind != kind:
             call.breach(PARAMETER, f"MediaId was not uploaded as {'pic' if kind == 'image' else kind}")
         if kind == "image" and item.mime == "image/gif":
@@ -41,8 +41,8 @@ def _media(call: WebCall, kind: str, types: tuple[int, ...], element: str) -> we
         if content:
             call.note("Content is not empty beside a MediaId")
     else:
-        item = _by_md5(call, _parse(content).attribute(element, "md5"), kind)
-        _check_forwarded(call)
+        item = by_md5(call, parse(content).attribute(element, "md5"), kind)
+        check_forwarded(call)
     return outgoing.take(content, kind, item, item.name)
 
 
@@ -62,7 +62,7 @@ async def webwxsendemoticon(call: WebCall) -> web.Response:
         raise WebRefusal(PARAMETER, "MediaId and EMoticonMd5 are missing")
     if media_id and md5:
         call.breach(PARAMETER, "MediaId and EMoticonMd5 are both there")
-    item = _uploaded(outgoing.account, media_id) if media_id else _by_md5(call, md5, "emoticon")
+    item = uploaded(outgoing.account, media_id) if media_id else by_md5(call, md5, "emoticon")
     if item.mime != "image/gif":
         call.note("the emoticon is no GIF")
     return outgoing.take("", "emoticon", item, item.name)
@@ -73,7 +73,7 @@ async def webwxsendappmsg(call: WebCall) -> web.Response:
     outgoing = SubmittedMessage.read(call)
     message = outgoing.message
     content = text(message.get("Content"))
-    xml = _parse(content)
+    xml = parse(content)
     prefix = "appmsg/" if xml.root == "msg" else ""
     if xml.root not in ("appmsg", "msg"):
         raise WebRefusal(PARAMETER, "Content is no appmsg")
@@ -81,14 +81,14 @@ async def webwxsendappmsg(call: WebCall) -> web.Response:
     if integer(message.get("Type"), -1) != app_type:
         call.breach(PARAMETER, "Type is not the type in Content")
     if app_type != _FILE:
-        _check_forwarded(call)
+        check_forwarded(call)
         return outgoing.take(content, "app", None, title)
-    item = _uploaded(outgoing.account, xml.text(prefix + "appattach/attachid"))
+    item = uploaded(outgoing.account, xml.text(prefix + "appattach/attachid"))
     if not title:
         call.breach(PARAMETER, "title is empty")
     if integer(xml.text(prefix + "appattach/totallen"), -1) != item.size:
         call.breach(PARAMETER, "totallen is not the size of the file")
-    if item.size > LARGE and not _signed(outgoing.account, item, message):
+    if item.size > LARGE and not signed(outgoing.account, item, message):
         raise WebRefusal(PARAMETER, "Signature of a large file is missing or wrong")
     extension = xml.text(prefix + "appattach/fileext")
     wanted = title.rpartition(".")[2].lower() if "." in title else "undefined"
@@ -97,33 +97,33 @@ async def webwxsendappmsg(call: WebCall) -> web.Response:
     return outgoing.take(content, "file", item, title)
 
 
-def _signed(account: ServerAccount, item: ContentItem, message: JsonObject) -> bool:
+def signed(account: ServerAccount, item: ContentItem, message: JsonObject) -> bool:
     given = text(message.get("Signature"))
     return bool(given) and account.signatures.get(item.md5, ("", ""))[1] == given
 
 
-def _uploaded(account: ServerAccount, media_id: str) -> ContentItem:
+def uploaded(account: ServerAccount, media_id: str) -> ContentItem:
     item = account.media.get(media_id)
     if item is None:
         raise WebRefusal(PARAMETER, "MediaId is of nothing that was uploaded or received")
     return item
 
 
-def _by_md5(call: WebCall, md5: str, kind: str) -> ContentItem:
+def by_md5(call: WebCall, md5: str, kind: str) -> ContentItem:
     contents = call.sandbox.contents
     if contents.path(md5) is None:
         raise WebRefusal(PARAMETER, "what is to be forwarded is not known here")
     return ContentItem(kind, md5, contents.size(md5), "", contents.mime(md5))
 
 
-def _parse(content: str) -> Element:
+def parse(content: str) -> Element:
     try:
         return Element(content)
     except BadXml as error:
         raise WebRefusal(PARAMETER, f"Content is no XML: {error}") from None
 
 
-def _check_forwarded(call: WebCall) -> None:
+def check_forwarded(call: WebCall) -> None:
     if integer(call.json().get("Scene"), -1) != 2:
         call.note("Scene is not 2, and the message is forwarded")
 

@@ -39,12 +39,12 @@ async def webwxuploadmedia(call: WebCall) -> web.Response:
     except ValueError:
         raise WebRefusal(PARAMETER, "uploadmediarequest is not JSON") from None
     account, session = call.uploader(asked.get("BaseRequest"))
-    _check_form(call, session, form)
-    size = _check_request(call, account, session, form, asked)
-    return _take(call, account, form, asked, size)
+    check_form(call, session, form)
+    size = check_request(call, account, session, form, asked)
+    return take(call, account, form, asked, size)
 
 
-def _check_form(call: WebCall, session: ServerSession, form: forms.Form) -> None:
+def check_form(call: WebCall, session: ServerSession, form: forms.Form) -> None:
     fields = form.fields
     if form.extended:
         raise WebRefusal(PARAMETER, "a part's header is in RFC 2231 form (filename*=), which is not understood")
@@ -66,7 +66,7 @@ def _check_form(call: WebCall, session: ServerSession, form: forms.Form) -> None
         call.breach(PARAMETER, "part mediatype is none of pic, video and doc")
 
 
-def _check_request(
+def check_request(
     call: WebCall, account: ServerAccount, session: ServerSession, form: forms.Form, asked: JsonObject
 ) -> int:
     """Check uploadmediarequest; return the size of the file in bytes."""
@@ -81,7 +81,7 @@ def _check_request(
         call.breach(PARAMETER, "StartPos is not 0")
     if not text(asked.get("ClientMediaId")):
         call.breach(PARAMETER, "ClientMediaId is missing")
-    _check_addresses(call, account, session, asked)
+    check_addresses(call, account, session, asked)
     if not text(asked.get("FileMd5")):
         call.note("FileMd5 is missing")
     if size > LARGE and session.domain in FILE_PAGES:
@@ -94,14 +94,14 @@ def _check_request(
     return size
 
 
-def _check_addresses(call: WebCall, account: ServerAccount, session: ServerSession, asked: JsonObject) -> None:
+def check_addresses(call: WebCall, account: ServerAccount, session: ServerSession, asked: JsonObject) -> None:
     if session.wxid(text(asked.get("FromUserName"))) != account.wxid:
         call.breach(PARAMETER, "FromUserName is not the account itself")
     if session.wxid(text(asked.get("ToUserName"))) is None:
         call.breach(PARAMETER, "ToUserName is nobody of this login")
 
 
-def _take(call: WebCall, account: ServerAccount, form: forms.Form, asked: JsonObject, size: int) -> web.Response:
+def take(call: WebCall, account: ServerAccount, form: forms.Form, asked: JsonObject, size: int) -> web.Response:
     chunks, chunk = integer(form.fields.get("chunks"), 1), integer(form.fields.get("chunk"), 0)
     key = text(asked.get("ClientMediaId"))
     if ("chunks" in form.fields) != ("chunk" in form.fields):
@@ -178,7 +178,7 @@ async def webwxcheckupload(call: WebCall) -> web.Response:
         call.breach(PARAMETER, "FileSize is not a number")
     if integer(body.get("FileType"), -1) != 7:
         raise WebRefusal(PARAMETER, "FileType is not 7")
-    _check_addresses(call, account, session, body)
+    check_addresses(call, account, session, body)
     aes_key, signature = account.signatures.setdefault(md5, (secrets.token_hex(16), secrets.token_urlsafe(64)))
     media_id = ""
     if call.sandbox.contents.size(md5) == size:

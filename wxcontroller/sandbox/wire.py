@@ -63,13 +63,13 @@ async def serve(sandbox: Sandbox, request: web.Request, host: Host) -> web.Strea
         early = await trouble.before(request, fault, endpoint.refusal, host)
         if early is not None:
             return early
-    response: web.StreamResponse = await _answer(call)
+    response: web.StreamResponse = await answer(call)
     for fault in faults:
         response = await trouble.after(request, response, fault)
     return response
 
 
-async def _answer(call: WebCall) -> web.StreamResponse:
+async def answer(call: WebCall) -> web.StreamResponse:
     endpoint = call.endpoint
     if call.host.role not in endpoint.roles:
         call.note(f"asked for on a {call.host.role.value} host")

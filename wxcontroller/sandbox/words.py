@@ -1,23 +1,23 @@
 """What the people and groups of a seeded world are called."""
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+def pairs(text: str) -> tuple[tuple[str, str], ...]:
     """Split ``字:sound`` pairs."""
     return tuple((char, sound) for char, _, sound in (pair.partition(":") for pair in text.split()))
 
 
-SURNAMES = _pairs(
+SURNAMES = pairs(
     "王:wang 李:li 张:zhang 刘:liu 陈:chen 杨:yang 黄:huang 赵:zhao 吴:wu 周:zhou 徐:xu 孙:sun"
     " 马:ma 朱:zhu 胡:hu 郭:guo 何:he 林:lin 高:gao 罗:luo 郑:zheng 梁:liang 谢:xie 宋:song 唐:tang"
     " 许:xu 韩:han 邓:deng 冯:feng 曹:cao 彭:peng 曾:zeng 萧:xiao 田:tian 董:dong 潘:pan 袁:yuan"
     " 蔡:cai 蒋:jiang 余:yu 于:yu 杜:du 叶:ye 程:cheng 魏:wei 苏:su 吕:lv 丁:ding 任:ren 卢:lu"
     " 姚:yao 沈:shen 钟:zhong 姜:jiang 崔:cui 谭:tan 陆:lu 欧阳:ouyang 司徒:situ 上官:shangguan"
 )
-GIVEN = _pairs(
+GIVEN = pairs(
     "伟:wei 芳:fang 娜:na 敏:min 静:jing 丽:li 强:qiang 磊:lei 军:jun 洋:yang 勇:yong 艳:yan"
     " 杰:jie 娟:juan 涛:tao 明:ming 超:chao 秀:xiu 霞:xia 平:ping 刚:gang 桂:gui 英:ying 华:hua"
     " 玉:yu 兰:lan 红:hong 建:jian 文:wen 志:zhi 国:guo 春:chun 梅:mei 晓:xiao 雪:xue 雨:yu 欣:xin"
@@ -25,12 +25,12 @@ GIVEN = _pairs(
     " 晨:chen 佳:jia 琪:qi 瑶:yao 鑫:xin 鹏:peng 飞:fei 龙:long 凤:feng 婷:ting 慧:hui 颖:ying"
     " 倩:qian 薇:wei 然:ran 睿:rui 泽:ze 航:hang 毅:yi 林:lin 森:sen 云:yun 海:hai"
 )
-ENGLISH_FIRST = _words(
+ENGLISH_FIRST = words(
     "Alice Bob Carol David Emma Frank Grace Henry Ivy Jack Kate Leo Mia Noah Olivia Peter Queenie"
     " Ryan Sophie Tom Una Victor Wendy Xavier Yvonne Zoe Amelia Ben Chloe Daniel Ella Felix Hannah"
     " Isaac Julia Kevin Lily Max Nina"
 )
-ENGLISH_LAST = _words(
+ENGLISH_LAST = words(
     "Smith Brown Wilson Taylor Moore Clark Lewis Walker Hall Young King Wright Hill Green Baker"
     " Adams Nelson Carter Mitchell Turner Parker Collins Edwards Stewart Morris Murphy Cook Rogers"
     " Reed Bell"

@@ -45,12 +45,12 @@ def _command(data: bytes) -> None:
 
 def _moved(data: bytes) -> None:
     location, pause = texts(data, 2)
-    moved = receivers._moved_to(URL("https://bots.example/in?key=k"), location)
+    moved = receivers.moved_to(URL("https://bots.example/in?key=k"), location)
     if moved is not None:
         assert moved.scheme in ("http", "https")
         assert moved.raw_host
         fit(one_line(redacted(str(moved))))
-    seconds = receivers._retry_after(pause)
+    seconds = receivers.retry_after(pause)
     assert seconds is None or 0 <= seconds < 1e12
 
 

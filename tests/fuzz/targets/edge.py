@@ -22,7 +22,7 @@ from wxcontroller.client.guard import Guard
 from wxcontroller.client.service import Client
 from wxcontroller.controller.account_port.backends import SERVER
 from wxcontroller.controller.account_port.proxy import _ascii, sent_target
-from wxcontroller.controller.origin import _host_of_target
+from wxcontroller.controller.origin import host_of_target
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx.admission import ADMISSION, Admission
 from wxcontroller.openwx.callers import foreign_origin, own_host
@@ -85,7 +85,7 @@ def _target_line(data: bytes) -> None:
     class Said:
         raw_path = raw
 
-    _host_of_target(Said())  # type: ignore[arg-type]
+    host_of_target(Said())  # type: ignore[arg-type]
 
 
 class _Wire(asyncio.Transport):

@@ -12,7 +12,7 @@ from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.connection import HostCredentials
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
-from wxcontroller.fleet.host import HostState, OtherHost, _agents, _parsed
+from wxcontroller.fleet.host import HostState, OtherHost, _agents, parsed
 from wxcontroller.fleet.hosts import Hosts
 
 CALLER = "whoever reaches a port"
@@ -29,7 +29,7 @@ def _header(data: bytes) -> None:
 
 def _rows(data: bytes) -> None:
     try:
-        event = obj(_LOOP.run_until_complete(_parsed(data)))
+        event = obj(_LOOP.run_until_complete(parsed(data)))
     except ValueError:
         raise NotJson from None
     hosts = Hosts(FleetSettings("a"), Paths().fleet_state)

@@ -41,7 +41,7 @@ from wxcontroller.controller.account_port.status import Answer
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.controller.v1.cursor import CURSOR_LENGTH, BadCursor, Cursor
 from wxcontroller.controller.v1.cursor import parse as parse_cursor
-from wxcontroller.controller.v1.deliveries import _row
+from wxcontroller.controller.v1.deliveries import row
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
 from wxcontroller.core.eventlines import events_in
@@ -72,8 +72,8 @@ class _Read(EventLog):
         super().__init__(Path("nowhere"))
         self._db = db
 
-    async def shown(self, where: Selection, most: int, most_body: int = events.ANY_SIZE) -> list[Entry]:
-        return events.shown(self._db, where, most, most_body)
+    async def shown(self, where: Selection, limit: int, most_body: int = events.ANY_SIZE) -> list[Entry]:
+        return events.shown(self._db, where, limit, most_body)
 
     async def seqs(self, entry_ids: Sequence[str]) -> list[int]:
         return [events.seq_of(self._db, one) for one in entry_ids]
@@ -99,8 +99,7 @@ def _filled(rows: Sequence[Sequence[object]]) -> sqlite3.Connection:
     sends.add(db, [one, one], [content], request, 0, "2026-05-04")
     for way in Way:
         remember(db, way, "7", {"kind": "image", "key": "7", "path": "/a"}, 5)
-    for row in rows[:50]:
-        table, number, column, value = row
+    for table, number, column, value in rows[:50]:
         if table in _TABLES and re.fullmatch("[a-z_]{1,20}", str(column)):
             kept = bytes.fromhex(value[2:]) if isinstance(value, str) and value.startswith("x:") else value
             rowid = "name" if table == "meta" else "state" if table == "tally" else "rowid"
@@ -128,8 +127,8 @@ def _look(db: sqlite3.Connection) -> None:
     pacer = Pacer(0, daily=5)
     pacer.restore(sends.days(db))
     for send in _LOOP.run_until_complete(_sends_of(left)):
-        sends._send_row(send, "", "web", None)
-        sends._media_row(send.media or Media(MediaFacts(MessageKind.FILE)))
+        sends.send_row(send, "", "web", None)
+        sends.media_row(send.media or Media(MediaFacts(MessageKind.FILE)))
         kept_json(sends.sides_of(db, send.seq))
     sends.files(db)
     upload_from_json(recall(db, Way.UPLOADED, "7"))
@@ -260,7 +259,7 @@ def _summary(data: bytes) -> None:
         answer: JsonObject = obj(read_json(data))
     except ValueError:
         raise NotJson from None
-    to_bytes(_row(_ALICE.account, Answer(answer)))
+    to_bytes(row(_ALICE.account, Answer(answer)))
 
 
 def _cursor(data: bytes) -> None:

@@ -25,8 +25,8 @@ def _notification(data: bytes) -> None:
     content_type, value = (each.decode("utf-8", "surrogateescape") for each in (kind[:8190], head[:8190]))
     credentials.from_publisher({"Authorization": value}, f"/?{value}")
     fields = reading.PublishFields({name: reading._header(value) for name in ("title", "click", "message")})
-    found = _LOOP.run_until_complete(reading._from_body(content_type, body))
-    shown = checked(reading._with_head(found, fields))
+    found = _LOOP.run_until_complete(reading.from_body(content_type, body))
+    shown = checked(reading.with_head(found, fields))
     shown.text.encode()
     to_bytes({"message": shown.message, "title": shown.title, "tags": [*shown.tags]})
     if shown.attachment is not None:
@@ -46,7 +46,7 @@ def _repeats(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "repeats"
         path.write_bytes(data)
-        for repeat in repeats._left(path):
+        for repeat in repeats.left(path):
             json.dumps(repeat.as_json(), allow_nan=False)
 
 

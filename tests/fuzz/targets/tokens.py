@@ -38,11 +38,11 @@ def _file(data: bytes) -> None:
         assert re.fullmatch("[0-9a-f]{64}", token.sha256)
         assert token.instances is None or len(token.instances) <= len(token.accounts)
     found.find("wxc_x")
-    porttokens._parse(porttokens.rendered(found))
+    porttokens.parse(porttokens.rendered(found))
 
 
 def _port_file(data: bytes) -> None:
-    found = porttokens._parse(data)
+    found = porttokens.parse(data)
     found.find("alice", "wxc_x", 0.0)
 
 

@@ -146,14 +146,14 @@ class ScriptedDriver:
         self._ends()
         return Sent(f"77{client_id}")
 
-    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         if gate := self.gates.get(media.key):
             await gate.wait()
-        return self._write(media.key, sink, most)
+        return self._write(media.key, sink, limit)
 
-    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+    async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
         self.commands.append(("avatar", person, group))
-        return self._write(f"avatar {person} {group}".strip(), sink, most)
+        return self._write(f"avatar {person} {group}".strip(), sink, limit)
 
     async def revoke(self, message_id: str, to: str) -> None:
         self._command("revoke", message_id, to)
@@ -194,12 +194,12 @@ class ScriptedDriver:
         if outcome:
             raise outcome
 
-    def _write(self, key: str, sink: Sink, most: int) -> Fetched:
+    def _write(self, key: str, sink: Sink, limit: int) -> Fetched:
         content = self.contents.get(key, WeChatError("there is no such content"))
         if isinstance(content, Exception):
             raise content
-        if len(content) > most:
-            raise WeChatError(f"more than {most} bytes")
+        if len(content) > limit:
+            raise WeChatError(f"more than {limit} bytes")
         sink.write(content)
         return Fetched(len(content), self.mimes.get(key, ""))
 

@@ -238,15 +238,15 @@ async def test_a_form_with_a_token_is_read_whole_and_no_longer_than_a_token_may_
     client = start()
     await client.login()
     [own] = close(client, (Scope.CONTROL, ("alice",)))
-    path, most = "/openwx/send_friend_message", TOKEN_FORM_BYTES
+    path, limit = "/openwx/send_friend_message", TOKEN_FORM_BYTES
     head = f"token={own}&id=@ann&content=".encode()
     kind = {"Content-Type": "application/x-www-form-urlencoded"}
-    assert await ask(client, path, kind, head + b"x" * (most - len(head))) == (200, None)
-    assert await ask(client, path, kind, head + b"x" * (most - len(head) + 1)) == (403, -6)
+    assert await ask(client, path, kind, head + b"x" * (limit - len(head))) == (200, None)
+    assert await ask(client, path, kind, head + b"x" * (limit - len(head) + 1)) == (403, -6)
     # Small on its way, and large when it is unpacked.
     packed = {**kind, "Content-Encoding": "gzip"}
-    assert await ask(client, path, packed, gzip.compress(head + b"x" * (20 * most))) == (403, -6)
-    assert [len(text) for _, text, _ in client.driver.sends] == [most - len(head)]
+    assert await ask(client, path, packed, gzip.compress(head + b"x" * (20 * limit))) == (403, -6)
+    assert [len(text) for _, text, _ in client.driver.sends] == [limit - len(head)]
     # And for a body that is no form of the old API.
     assert await ask(client, f"/v1/deliveries/replay?token={own}", data=b'{"all": true}') == (409, None)
 

@@ -13,7 +13,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client import reporting, resuming
-from wxcontroller.client.inbox import MediaSwept, sweep
+from wxcontroller.client.media_fetcher import MediaSwept, sweep
 from wxcontroller.client.store import retention
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj

@@ -501,10 +501,10 @@ async def test_media_that_the_account_may_not_send_say_so(start: Start, wechat: 
 
 def test_pieces_tear_no_character_apart() -> None:
     content = "e\u0301" * 10 + "👩\u200d👧" * 10
-    for most in range(2, 12):
-        found = [*pieces(content, most)]
+    for limit in range(2, 12):
+        found = [*pieces(content, limit)]
         assert "".join(found) == content
-        assert all(len(piece) <= most for piece in found)
+        assert all(len(piece) <= limit for piece in found)
     assert all(not piece.startswith("\u0301") for piece in pieces("e\u0301" * 10, 3))
 
 

@@ -13,7 +13,7 @@ async def kept(ring: EventRing) -> list[JsonObject]:
 
 
 async def test_older_media_lose_their_content_and_keep_their_path() -> None:
-    ring = EventRing(20, most=100)
+    ring = EventRing(20, limit=100)
     for number in range(5):
         ring.put(report(number, "[图片]", "x" * 40))
     found = await kept(ring)
@@ -37,7 +37,7 @@ async def test_media_are_kept_for_those_who_ask_for_events() -> None:
 
 
 async def test_of_texts_too_long_to_be_kept_the_oldest_go_and_are_counted() -> None:
-    ring = EventRing(20, most=100)
+    ring = EventRing(20, limit=100)
     for number in range(5):
         ring.put(report(number, "长" * 40))
     assert [one["id"] for one in await kept(ring)] == ["3", "4"]

@@ -26,12 +26,12 @@ def escaped(content: bytes) -> bytes:
 
 
 @contextlib.contextmanager
-def peak(most: int) -> Iterator[None]:
+def peak(limit: int) -> Iterator[None]:
     """Tell when more memory than this is needed on top in the meantime."""
     tracemalloc.start()
     try:
         yield
-        assert tracemalloc.get_traced_memory()[1] < most
+        assert tracemalloc.get_traced_memory()[1] < limit
     finally:
         tracemalloc.stop()
 

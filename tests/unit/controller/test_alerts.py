@@ -565,7 +565,7 @@ async def test_a_systemd_that_can_not_be_asked_is_told_after_a_minute(watched: W
     ("free", "expected"), [(0.04, Problem), (0.099, Problem), (0.11, type(None)), (0.13, Healthy), (0.9, Healthy)]
 )
 def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: float, expected: type) -> None:
-    real = disk._places
+    real = disk.places
 
     def places(paths: object) -> object:
         for path, status in real(paths):  # type: ignore[arg-type]

@@ -107,8 +107,8 @@ async def test_at_most_four_actions_at_once(script: Script, tmp_path: Path) -> N
     body = f"touch {busy}/$$; ls {busy} | wc -l >>{tmp_path}/most; sleep 0.1; rm {busy}/$$"
     async with Systemd(script.does(body)) as units:
         await asyncio.gather(*(units.act(Verb.START, f"a{number}", 5) for number in range(12)))
-    most = max(int(line) for line in (tmp_path / "most").read_text().split())
-    assert 1 < most <= 4
+    limit = max(int(line) for line in (tmp_path / "most").read_text().split())
+    assert 1 < limit <= 4
 
 
 async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> None:

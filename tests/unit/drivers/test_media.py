@@ -38,10 +38,10 @@ def draft(world: Wechat, account: ServerAccount, chat: str = "", sender: str = "
     return compose.Draft(world.sandbox.next_msg_id(), peer, sender or peer)
 
 
-async def fetched(drive: Drive, message: Message, most: int = MOST) -> tuple[bytes, str]:
+async def fetched(drive: Drive, message: Message, limit: int = MOST) -> tuple[bytes, str]:
     assert message.media is not None
     sink = io.BytesIO()
-    got = await drive.driver.fetch(message.media, sink, most)
+    got = await drive.driver.fetch(message.media, sink, limit)
     assert got.size == len(sink.getvalue())
     return sink.getvalue(), got.mime
 

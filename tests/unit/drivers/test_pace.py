@@ -37,7 +37,7 @@ async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, ali
 
 @pytest.mark.parametrize(("mode", "least", "most", "nudges"), [("0", 4, 12, 0), ("1", 1, 3, 0), ("2", 1, 5, 1)])
 async def test_the_guard_after_media(
-    world: Wechat, alice: ServerAccount, mode: str, least: int, most: int, nudges: int
+    world: Wechat, alice: ServerAccount, mode: str, least: int, limit: int, nudges: int
 ) -> None:
     async with world.drive(fix_media_loop=mode) as drive:
         await world.enter(drive, alice)
@@ -47,7 +47,7 @@ async def test_the_guard_after_media(
         world.fault("synccheck", FaultKind.GARBAGE, NEWS, count=None)
         # 0: three and then ten a second, as this test's times are; else 0.3 s after the first, and 0.6 s after that.
         # 2: WeChat has news of the nudge.
-        assert await counted(world, "webwxsync", 0.75, least) <= most
+        assert await counted(world, "webwxsync", 0.75, least) <= limit
         assert world.requests("webwxstatusnotify") - told == nudges
     assert world.violations() == []
 

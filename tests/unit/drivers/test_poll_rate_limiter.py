@@ -4,7 +4,7 @@ from itertools import pairwise
 
 import pytest
 
-from wxcontroller.drivers.web.session.tempo import Tempo
+from wxcontroller.drivers.web.session.poll_rate_limiter import PollRateLimiter
 
 
 class Clock:
@@ -13,14 +13,14 @@ class Clock:
     def __init__(self) -> None:
         self.now = 1000.0
 
-    def tempo(self, spacing: float, burst: int) -> Tempo:
-        return Tempo(spacing, burst, lambda: self.now)
+    def limiter(self, spacing: float, burst: int) -> PollRateLimiter:
+        return PollRateLimiter(spacing, burst, lambda: self.now)
 
-    def run(self, tempo: Tempo, seconds: float, brought: bool, takes: float = 0.0) -> list[float]:
+    def run(self, limiter: PollRateLimiter, seconds: float, brought: bool, takes: float = 0.0) -> list[float]:
         """Check again and again; an answer takes ``takes`` seconds. Returns when the checks began."""
         began, end = list[float](), self.now + seconds
         while True:
-            self.now += tempo.due(brought)
+            self.now += limiter.due(brought)
             if self.now >= end:
                 return began
             began.append(self.now)
@@ -33,21 +33,21 @@ def clock() -> Clock:
 
 
 def test_a_burst_is_free_and_then_each_request_waits_its_turn(clock: Clock) -> None:
-    tempo = clock.tempo(spacing=10.0, burst=3)
-    began = clock.run(tempo, 35.0, brought=False)
+    limiter = clock.limiter(spacing=10.0, burst=3)
+    began = clock.run(limiter, 35.0, brought=False)
     assert [round(at - 1000.0) for at in began] == [0, 0, 0, 10, 20, 30]
 
 
 def test_a_server_with_nothing_to_say_is_asked_once_per_spacing_for_ever(clock: Clock) -> None:
-    tempo = clock.tempo(spacing=1.0, burst=20)
-    began = clock.run(tempo, 3600.0, brought=False)
+    limiter = clock.limiter(spacing=1.0, burst=20)
+    began = clock.run(limiter, 3600.0, brought=False)
     assert len(began) == pytest.approx(3600 + 20, abs=2)
     assert all(later - one >= 0.999 for one, later in pairwise(began[20:]))
 
 
 def test_a_stream_is_followed_closely_but_not_madly(clock: Clock) -> None:
-    tempo = clock.tempo(spacing=1.0, burst=20)
-    began = [at - 1000.0 for at in clock.run(tempo, 60.0, brought=True, takes=0.001)]
+    limiter = clock.limiter(spacing=1.0, burst=20)
+    began = [at - 1000.0 for at in clock.run(limiter, 60.0, brought=True, takes=0.001)]
     late = [at for at in began if at >= 5.0]
     assert len(late) / 55.0 <= 102  # a hundred, and the one that is free every second
     gaps = [later - one for one, later in pairwise(late)]
@@ -55,21 +55,21 @@ def test_a_stream_is_followed_closely_but_not_madly(clock: Clock) -> None:
 
 
 def test_after_a_stream_the_pace_is_the_usual_one(clock: Clock) -> None:
-    tempo = clock.tempo(spacing=1.0, burst=20)
-    clock.run(tempo, 600.0, brought=True, takes=0.005)
-    began = clock.run(tempo, 10.0, brought=False, takes=0.005)
+    limiter = clock.limiter(spacing=1.0, burst=20)
+    clock.run(limiter, 600.0, brought=True, takes=0.005)
+    began = clock.run(limiter, 10.0, brought=False, takes=0.005)
     assert 9 <= len(began) <= 11
     clock.now += 25.0  # a quiet half minute
-    assert [tempo.due() for _ in range(20)] == [0.0] * 20
+    assert [limiter.due() for _ in range(20)] == [0.0] * 20
 
 
 def test_a_longer_interval_is_longer_in_streams_too(clock: Clock) -> None:
-    tempo = clock.tempo(spacing=5.0, burst=20)
-    began = clock.run(tempo, 120.0, brought=True)
+    limiter = clock.limiter(spacing=5.0, burst=20)
+    began = clock.run(limiter, 120.0, brought=True)
     late = [at for at in began if at >= 1010.0]
     assert len(late) <= 110 * (20 + 0.2) + 1  # twenty a second, and the one that is free every five
 
 
 def test_no_spacing_means_no_wait() -> None:
-    tempo = Tempo(spacing=0.0, burst=1)
-    assert [tempo.due() for _ in range(100)] == [0.0] * 100
+    limiter = PollRateLimiter(spacing=0.0, burst=1)
+    assert [limiter.due() for _ in range(100)] == [0.0] * 100

@@ -8,16 +8,16 @@ from wxcontroller.drivers.web.session.saved import ReportedIds
 
 
 @pytest.mark.parametrize("most", [1, 3, 50, 700])
-def test_the_latest_ids_are_known_and_no_others(most: int) -> None:
-    chance, ids, expected = random.Random(most), ReportedIds(most), list[str]()
+def test_the_latest_ids_are_known_and_no_others(limit: int) -> None:
+    chance, ids, expected = random.Random(limit), ReportedIds(limit), list[str]()
     for number in range(6000):
-        one = str(chance.choice((number, chance.randrange(2 * most), 10**18 + number // 2, "", "消息")))
+        one = str(chance.choice((number, chance.randrange(2 * limit), 10**18 + number // 2, "", "消息")))
         assert (one in ids) == (one in expected)
         ids.add(one)
         if one in expected:
             expected.remove(one)
         expected.append(one)
-        del expected[:-most]
+        del expected[:-limit]
     assert [one for one in expected if one not in ids] == []
 
 

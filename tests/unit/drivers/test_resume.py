@@ -34,9 +34,9 @@ class Paper:
     drive: Drive
     media: MessageMedia
 
-    async def fetch(self, most: int = MOST) -> tuple[bytes, Fetched]:
+    async def fetch(self, limit: int = MOST) -> tuple[bytes, Fetched]:
         sink = io.BytesIO()
-        got = await self.drive.driver.fetch(self.media, sink, most)
+        got = await self.drive.driver.fetch(self.media, sink, limit)
         return sink.getvalue(), got
 
     def fault(self, kind: FaultKind, value: int | str | None = None, count: int | None = 1) -> None:
@@ -111,7 +111,7 @@ async def test_crumbs_end_too(paper: Paper) -> None:
 async def test_a_limit_holds_over_all_parts(paper: Paper) -> None:
     paper.fault(FaultKind.SHORT, 100_000)
     with pytest.raises(TooLong):
-        await paper.fetch(most=len(PAPER) - 1)
+        await paper.fetch(limit=len(PAPER) - 1)
 
 
 async def test_a_video_that_comes_in_parts(world: Wechat, alice: ServerAccount) -> None:

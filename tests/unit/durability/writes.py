@@ -108,11 +108,11 @@ def imported(paths: Paths) -> None:
     _made(staging / "state", paths.overrides.parent, paths.private_state("x").parent)
     found = Unpacked(Manifest(NAME, {}, "2", 0, media=True), staging / "state", override=b"A=1\n")
     vars(importing)["PATHS"] = paths
-    importing._taken_in(cast("Api", Controller()), found, staging)
+    importing.taken_in(cast("Api", Controller()), found, staging)
 
 
 def exported(paths: Paths) -> None:
-    with exporting._new_file(str(paths.root / "alice.wxpack")) as out:
+    with exporting.new_file(str(paths.root / "alice.wxpack")) as out:
         out.write(b"content")
 
 

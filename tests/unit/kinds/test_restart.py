@@ -45,11 +45,11 @@ async def test_ids_are_good_after_a_restart(tmp_path: Path) -> None:
 async def test_the_latest_are_remembered_at_once(tmp_path: Path) -> None:
     log = EventLog(tmp_path / "events.db")
     log.open()
-    most = 20
-    index = MediaIndex(log, most)
+    limit = 20
+    index = MediaIndex(log, limit)
     upload = Uploaded(MessageKind.FILE, "@up", "a", 5, "sig", "ref")
     _ = index.add_upload(upload)
-    for number in range(most + 1):
+    for number in range(limit + 1):
         media = MessageMedia(MessageKind.FILE, f"key{number}", "n", 7, public=f"id{number}", reference="x")
         _ = index.add_received(media, "/p")
     _ = index.add_received(MessageMedia(MessageKind.FILE, "key1", "n", 8, public="id1"), "/again")
@@ -60,7 +60,7 @@ async def test_the_latest_are_remembered_at_once(tmp_path: Path) -> None:
     assert await index.received("id1") == Received(
         MessageMedia(MessageKind.FILE, "key1", "n", 8, public="id1"), "/again"
     )
-    assert await index.received(f"key{most}") is None
+    assert await index.received(f"key{limit}") is None
     await log.close(2)
 
 

@@ -93,12 +93,12 @@ _HERE: tuple[Check, ...] = (
 
 def results(api: Api, paths: Paths) -> Iterator[CheckResult]:
     """Look at everything that can be looked at from here, and yield what was found, as it is found."""
-    patient = _examined(api, paths)
+    patient = examined(api, paths)
     for check in _HERE if api.is_local else _EVERYWHERE:
         yield from check(patient)
 
 
-def _examined(api: Api, paths: Paths) -> Patient:
+def examined(api: Api, paths: Paths) -> Patient:
     patient = Patient(api, paths, is_root=os.geteuid() == 0)
     try:
         patient.api.probe()

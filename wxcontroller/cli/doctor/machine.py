@@ -24,7 +24,7 @@ def disks(patient: Patient) -> Iterator[CheckResult]:
     )
     seen: set[int] = set()
     for place, what in places:
-        directory = _existing(place)
+        directory = existing(place)
         try:
             device, found = directory.stat().st_dev, os.statvfs(directory)
         except OSError as problem:
@@ -75,7 +75,7 @@ def disks(patient: Patient) -> Iterator[CheckResult]:
             yield ok("disk", words)
 
 
-def _existing(place: Path) -> Path:
+def existing(place: Path) -> Path:
     """Return the place, or what it would be made in."""
     while place != place.parent:
         try:

@@ -36,7 +36,7 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
         return  # told before
     if active != "active":
         for port in sorted(own):
-            if _listens(port):
+            if listens(port):
                 good = False
                 yield fail(
                     "ports",
@@ -47,7 +47,7 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
     states = show(("ActiveState",), *instances) if instances else {}
     for unit, account in instances.items():
         down = states.get(unit, {}).get("ActiveState", "") in ("", "inactive", "failed", "activating")
-        if down and _listens(account.port):
+        if down and listens(account.port):
             good = False
             override = patient.paths.override_file(account.name.instance)
             remedy = Text(
@@ -67,7 +67,7 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
         yield ok("ports", Text("no port is in use by another program"))
 
 
-def _listens(port: int) -> bool:
+def listens(port: int) -> bool:
     try:
         with socket.create_connection(("127.0.0.1", port), _PROBE):
             return True
@@ -107,14 +107,14 @@ class _Way:
 
 def wechat(patient: Patient) -> Iterator[CheckResult]:
     """Every way that accounts go out: whether it leads there, and what time it is there."""
-    for way in sorted({_way(account) for account in _accounts(patient)}, key=str):
+    for way in sorted({_way(account) for account in accounts(patient)}, key=str):
         if way.proxy:
-            yield _through(way)
+            yield through(way)
         else:
-            yield from _direct(way)
+            yield from direct(way)
 
 
-def _accounts(patient: Patient) -> list[Account]:
+def accounts(patient: Patient) -> list[Account]:
     return patient.registered or [
         Account(parse_name("example"), patient.settings.backend_start_port, options=patient.settings.client)
     ]
@@ -127,7 +127,7 @@ def _way(account: Account) -> _Way:
     return _Way(option("domain"), option("server"), option("proxy"), option("ca_file"))
 
 
-def _through(way: _Way) -> CheckResult:
+def through(way: _Way) -> CheckResult:
     try:
         proxy = parse_proxy(way.proxy)
     except ValueError as problem:
@@ -145,9 +145,9 @@ def _through(way: _Way) -> CheckResult:
     return ok("WeChat", Text("the proxy {proxy} answers", proxy=str(proxy)))
 
 
-def _direct(way: _Way) -> Iterator[CheckResult]:
+def direct(way: _Way) -> Iterator[CheckResult]:
     try:
-        status, date, middle = _asked(way)
+        status, date, middle = asked(way)
     except ssl.SSLError as problem:
         yield fail(
             "WeChat",
@@ -195,7 +195,7 @@ def _direct(way: _Way) -> Iterator[CheckResult]:
         yield ok("clock", Text("right within a few seconds, by {way}", way=str(way)))
 
 
-def _asked(way: _Way) -> tuple[int, str, float]:
+def asked(way: _Way) -> tuple[int, str, float]:
     """Ask for the front page; return status, Date, and our time in the middle of it."""
     parts = urlsplit(way.server or f"https://{way.host}")
     host = parts.hostname or ""

@@ -119,9 +119,9 @@ def polkit(patient: Patient) -> Iterator[CheckResult]:
     remedy = verbatim("apt install --reinstall wxcontroller; systemctl restart polkit")
     if patient.api.is_local:
         places = [patient.paths.root / place / _RULE for place in _RULE_PLACES]
-        directories = [place.parent for place in places if _is_there(place.parent)]
+        directories = [place.parent for place in places if is_there(place.parent)]
         hidden = any(not os.access(directory, os.R_OK | os.X_OK) for directory in directories)
-        if not hidden and not any(map(_is_there, places)):
+        if not hidden and not any(map(is_there, places)):
             yield fail("polkit", Text("the rule that lets the controller start accounts is missing"), remedy)
             return
     if patient.away is not None:
@@ -140,7 +140,7 @@ def polkit(patient: Patient) -> Iterator[CheckResult]:
         )
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Say whether a path can be seen to be there."""
     try:
         return path.exists()
@@ -226,7 +226,7 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
         if TokenFile(patient.paths.tokens_file).read().required:
             yield ok("tokens", Text("callers need a token"))
             return
-        users = _login_users(patient.paths.root / "etc/passwd")
+        users = login_users(patient.paths.root / "etc/passwd")
     except (BadSettings, OSError):
         return  # told before, or not for us to see
     if not users:
@@ -241,7 +241,7 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
     yield warn("tokens", str(told), Text("wxctl token create me --scope admin"))
 
 
-def _login_users(passwd: Path) -> list[str]:
+def login_users(passwd: Path) -> list[str]:
     """Return who can log in, besides root. Raises OSError."""
     entries = [line.split(":") for line in passwd.read_text(encoding="utf-8", errors="replace").splitlines()]
     people = [entry for entry in entries if len(entry) == 7 and entry[2].isdecimal()]

@@ -34,8 +34,8 @@ def exported(
 ) -> None:
     """Do what wxctl export is for. Raises WxError."""
     api = at_home(session)
-    account = _registered(name)
-    _refuse_odd_output(file)
+    account = registered(name)
+    refuse_odd_output(file)
     before = look(account.name)
     if not before.quiet and not stop_it:
         raise WxError(
@@ -47,11 +47,11 @@ def exported(
     secret = passphrase(passphrase_file, is_new=True)
     lay_down(api, account.name, PATHS)
     before = look(account.name)
-    with _new_file(file) as out:
+    with new_file(file) as out:
         sealer = Sealer(out, secret)
         try:
             unit = unit_files(PATHS, account.name)
-            packed = pack(sealer, _registered(name), PATHS, int(time.time()), media, unit)
+            packed = pack(sealer, registered(name), PATHS, int(time.time()), media, unit)
         except OSError as problem:
             raise disk_problem(file, problem) from None
         sealer.close()
@@ -61,10 +61,10 @@ def exported(
                 N_("export it again while nobody starts it"),
                 account=str(account.name),
             )
-    _tell_exported(session, unit, file, packed, sealer.written)
+    tell_exported(session, unit, file, packed, sealer.written)
 
 
-def _registered(given: str) -> Account:
+def registered(given: str) -> Account:
     instance = given if is_derived(given) else parse_name(given).instance
     try:
         return AccountFiles(PATHS).load(instance, overrides=False)
@@ -74,7 +74,7 @@ def _registered(given: str) -> Account:
         ) from None
 
 
-def _refuse_odd_output(file: str) -> None:
+def refuse_odd_output(file: str) -> None:
     if file == "-" and sys.stdout.isatty():
         raise BadUsage(
             N_("an exported account is binary data, not for a terminal"), N_("name a file, or redirect the output")
@@ -84,7 +84,7 @@ def _refuse_odd_output(file: str) -> None:
 
 
 @contextmanager
-def _new_file(file: str) -> Iterator[IO[bytes]]:
+def new_file(file: str) -> Iterator[IO[bytes]]:
     """Give a file to write to, which is there under its name when the block is done, whole, or not at all."""
     if file == "-":
         yield sys.stdout.buffer
@@ -128,7 +128,7 @@ def _temporary(path: Path) -> tuple[int, str]:
         return tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
 
 
-def _tell_exported(session: WxctlRun, unit: UnitFiles, file: str, packed: Packed, written: int) -> None:
+def tell_exported(session: WxctlRun, unit: UnitFiles, file: str, packed: Packed, written: int) -> None:
     name = unit.name
     encrypted, named = (
         unit.encrypted(PATHS),

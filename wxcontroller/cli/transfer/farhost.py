@@ -29,14 +29,14 @@ def host_named(name: str) -> Api:
             host=name,
             hosts=", ".join(hosts) or "-",
         )
-    credentials = credentials_of(_for_root(hosts[name]))
+    credentials = credentials_of(for_root(hosts[name]))
     headers = {CALLER_HEADER: str(HopCaller(fleet.name, Scope.ADMIN, None, "wxctl move"))}
     if credentials.token:
         headers["Authorization"] = f"Bearer {credentials.token}"
     return Api(hosts[name].url, far=Far(credentials.tls, headers))
 
 
-def _for_root(host: HostSettings) -> HostSettings:
+def for_root(host: HostSettings) -> HostSettings:
     """Return the settings with the controller's credentials as the files that they are."""
     given = {key: getattr(host, key) for key in ("token", "ca_file", "certificate", "key")}
     return replace(host, **{key: str(_CONTROLLERS / each) for key, each in given.items() if each})

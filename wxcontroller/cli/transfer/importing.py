@@ -38,7 +38,7 @@ def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins
     with _source(file) as source:
         account, found = take_in(api, source, lambda: passphrase(passphrase_file, is_new=False), drop_ins)
     if drop_ins:
-        _tell_missing(UnitFiles(found.manifest.name, found.drop_ins))
+        tell_missing(UnitFiles(found.manifest.name, found.drop_ins))
     if session.json:
         told: JsonObject = {"files": found.files, "exported": found.manifest.exported, "drop_ins": [*found.drop_ins]}
         session.emit({**account, **told})
@@ -70,22 +70,22 @@ def take_in(
     only this one. Raises WxError.
     """
     api.health()  # it has to be there
-    _take_back_what_was_left(api)
+    take_back_what_was_left(api)
     with _staging() as place:
         opener = Opener(source, secret)
         try:
-            found = unpack(opener, place, lambda name: _refuse_existing(api, name, this_host))
+            found = unpack(opener, place, lambda name: refuse_existing(api, name, this_host))
             opener.finish()
         except WxError:  # some are OSErrors besides
             raise
         except OSError as problem:
             raise disk_problem(str(place), problem) from None
         check(found.manifest)
-        _refuse_undecided(UnitFiles(found.manifest.name, found.drop_ins), drop_ins)
+        refuse_undecided(UnitFiles(found.manifest.name, found.drop_ins), drop_ins)
         if not drop_ins:
             found.drop_ins = {}
-        _refuse_files(found.manifest.name, _to_put(found))
-        return _taken_in(api, found, place), found
+        refuse_files(found.manifest.name, to_put(found))
+        return taken_in(api, found, place), found
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def _staging() -> Iterator[Path]:
         yield place
 
 
-def _take_back_what_was_left(api: Api) -> None:
+def take_back_what_was_left(api: Api) -> None:
     """Undo what imports had begun that were killed."""
     try:
         with abandoned(PATHS) as left:
@@ -126,7 +126,7 @@ def _take_back_what_was_left(api: Api) -> None:
                     file.unlink()
                 if begun.left_account(PATHS):
                     api.remove(begun.name)
-                _forget_drop_ins(begun.name, files)
+                forget_drop_ins(begun.name, files)
                 tell(
                     "wxctl: undid an interrupted import of {account}",
                     err=True,
@@ -138,7 +138,7 @@ def _take_back_what_was_left(api: Api) -> None:
         raise disk_problem(str(PATHS.private_state("x").parent), problem) from None
 
 
-def _forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
+def forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
     """Have systemd know that drop-ins have gone."""
     place = place_of(PATHS, name)
     if any(file.parent == place for file in gone):
@@ -148,7 +148,7 @@ def _forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
             reload_units()
 
 
-def _refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
+def refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
     if unit.files and wanted is None:
         raise BadUsage(
             N_("{unit} has drop-ins of its unit, which systemd obeys as root: {shown}"),
@@ -158,7 +158,7 @@ def _refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
         )
 
 
-def _tell_missing(unit: UnitFiles) -> None:
+def tell_missing(unit: UnitFiles) -> None:
     """Say what the drop-ins of an imported account name and that is not here."""
     name = unit.name.name
     for each in unit.encrypted(PATHS):
@@ -180,7 +180,7 @@ def _tell_missing(unit: UnitFiles) -> None:
             )
 
 
-def _refuse_existing(api: Api, name: AccountName, this_host: bool) -> None:
+def refuse_existing(api: Api, name: AccountName, this_host: bool) -> None:
     """Refuse an account that is here already, before anything of it is unpacked. Raises AccountExists."""
     exists = True
     try:
@@ -194,10 +194,10 @@ def _refuse_existing(api: Api, name: AccountName, this_host: bool) -> None:
             account=str(name),
             command=command("remove", name.name),
         )
-    _refuse_files(name, (PATHS.private_state(name.instance),))
+    refuse_files(name, (PATHS.private_state(name.instance),))
 
 
-def _refuse_files(name: AccountName, files: Iterable[Path]) -> None:
+def refuse_files(name: AccountName, files: Iterable[Path]) -> None:
     for file in files:
         if file.exists() or file.is_symlink():
             raise AccountExists(
@@ -209,7 +209,7 @@ def _refuse_files(name: AccountName, files: Iterable[Path]) -> None:
             )
 
 
-def _to_put(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
+def to_put(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
     """Return the files that are put in place, with their modes."""
     name = found.manifest.name
     files = dict[Path, tuple[bytes, int]]()
@@ -222,15 +222,15 @@ def _to_put(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
     return files
 
 
-def _taken_in(api: Api, found: Unpacked, place: Path) -> JsonObject:
+def taken_in(api: Api, found: Unpacked, place: Path) -> JsonObject:
     """Put everything where it belongs, or nothing. systemd gives the state to the account's user at its start."""
     name, made = found.manifest.name, list[Path]()
-    files, options = _to_put(found), _options(found.manifest.parameters)
+    files, options = to_put(found), _options(found.manifest.parameters)
     registered = False
     try:
         Begun(name, {str(file): digest(content) for file, (content, _) in files.items()}, digest(options)).note(place)
         for file, (content, mode) in files.items():
-            _put(file, content, mode, made)
+            put(file, content, mode, made)
         if found.drop_ins:
             reload_units()
         # One more than where it was: what its former host still holds or sends is told apart by it.
@@ -243,7 +243,7 @@ def _taken_in(api: Api, found: Unpacked, place: Path) -> JsonObject:
         for file in made:
             with suppress(OSError):
                 file.unlink()
-        _forget_drop_ins(name, made)
+        forget_drop_ins(name, made)
         if registered:
             with suppress(WxError):
                 api.remove(name)
@@ -261,7 +261,7 @@ def _options(parameters: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _put(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
+def put(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
     """Write a new file, with its directory's group."""
     path.parent.mkdir(mode=0o755, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # follows no link

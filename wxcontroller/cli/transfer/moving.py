@@ -77,7 +77,7 @@ def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool
     api = at_home(session)
     far = host_named(host)
     secret = _passphrase()
-    with _alone():
+    with alone():
         chosen = _chosen(names, host)
 
         def act(_: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
@@ -92,7 +92,7 @@ def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool
 def undone(session: WxctlRun, names: Sequence[str]) -> None:
     """Do what ``wxctl move --undo NAME...`` is for. Raises WxError."""
     api = at_home(session)
-    with _alone():
+    with alone():
 
         def act(_: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
             leaving = _leaving(name)
@@ -121,7 +121,7 @@ class Move:
     def run(self) -> JsonObject:
         """Move it, or go on where an earlier call was interrupted. Returns the account as it is there."""
         gone = gone_from(PATHS.gone_file(self.name.instance), self.name)
-        if gone is not None and not _is_here(self.name) and gone.to == self.host:
+        if gone is not None and not is_here(self.name) and gone.to == self.host:
             return {"name": self.name.name, "to": self.host, "epoch": gone.epoch, "already": True}
         leaving = _leaving(self.name)
         if leaving is not None and leaving.to != self.host:
@@ -300,7 +300,7 @@ def _registered(name: AccountName) -> Account:
     return AccountFiles(PATHS).load(name.instance, overrides=False)
 
 
-def _is_here(name: AccountName) -> bool:
+def is_here(name: AccountName) -> bool:
     return PATHS.account_file(name.instance).exists()
 
 
@@ -326,7 +326,7 @@ def _chosen(names: Sequence[str], host: str) -> list[str]:
         ]
         if not fitting and not is_pattern(given) and not is_derived(given):
             name = parse_name(given)
-            if _is_here(name) or (host and gone_from(PATHS.gone_file(name.instance), name)):
+            if is_here(name) or (host and gone_from(PATHS.gone_file(name.instance), name)):
                 fitting = [name.name]
         if not fitting:
             raise UnknownAccount(
@@ -364,7 +364,7 @@ def _passphrase() -> bytes:
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def alone() -> Iterator[None]:
     """Be the only one on this host that moves accounts: a move and its undoing must not meet. Raises WxError."""
     with _LOCK.open("w") as lock:
         try:

@@ -102,14 +102,14 @@ def pack(
     move = account.leaving.id if account.leaving else ""
     manifest = Manifest(account.name, dict(account.parameters), __version__, now, media, account.epoch, move)
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
-        _add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
-        if override := _small(paths.override_file(instance)):
-            _add(archive, _OVERRIDE, override)
+        add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
+        if override := small(paths.override_file(instance)):
+            add(archive, _OVERRIDE, override)
         for name in CREDENTIALS:
-            if secret := _small(secret_file(paths, instance, name)):
-                _add(archive, f"{_SECRETS}/{name}", secret)
+            if secret := small(secret_file(paths, instance, name)):
+                add(archive, f"{_SECRETS}/{name}", secret)
         for name, content in unit.files.items() if unit else ():
-            _add(archive, f"{_DROP_INS}/{name}", content)
+            add(archive, f"{_DROP_INS}/{name}", content)
         place = paths.private_state(instance)
         try:
             top = os.open(place, _READ | os.O_DIRECTORY)
@@ -163,13 +163,13 @@ def _directory(
             packed.left_out.append(inner)
 
 
-def _add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
+def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
     member = tarfile.TarInfo(name)
     member.size, member.mode = len(content), 0o600
     archive.addfile(member, io.BytesIO(content))
 
 
-def _small(path: Path) -> bytes:
+def small(path: Path) -> bytes:
     try:
         with path.open("rb") as stream:
             return stream.read(_SMALL)
@@ -202,35 +202,35 @@ def unpack(source: Readable, staging: Path, check: Callable[[AccountName], None]
             for member in archive:
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is None:
-                    raise _strange(member.name)
+                    raise strange(member.name)
                 if found is None:
                     found = Unpacked(_manifest(member, content), state)
                     check(found.manifest.name)
                 else:
-                    _take(found, member, content)
+                    take(found, member, content)
     except (tarfile.TarError, ValueError):  # also: names that can't be one
-        raise _strange("the archive") from None
+        raise strange("the archive") from None
     if found is None:
-        raise _strange("nothing")
+        raise strange("nothing")
     for directory, _, _ in os.walk(staging, topdown=False):
         sync(Path(directory))
     return found
 
 
-def _take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
+def take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
     parts = PurePosixPath(member.name).parts
     if parts == (_OVERRIDE,):
-        found.override = _bounded(member, content)
+        found.override = bounded(member, content)
     elif len(parts) == 2 and parts[0] == _SECRETS and parts[1] in CREDENTIALS:
-        found.secrets[parts[1]] = _bounded(member, content)
+        found.secrets[parts[1]] = bounded(member, content)
     elif len(parts) == 2 and parts[0] == _DROP_INS and DROP_IN.fullmatch(parts[1]):
-        found.drop_ins[parts[1]] = _bounded(member, content)
+        found.drop_ins[parts[1]] = bounded(member, content)
     elif parts[0] == _STATE and 1 < len(parts) <= _DEEP + 1 and not {"..", ".", "/"} & set(parts):
         target = found.state.joinpath(*parts[1:])
         for depth in range(1, len(parts) - 1):
             found.state.joinpath(*parts[1 : depth + 1]).mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(target, _NEW, 0o600), "wb") as stream:
-            for piece in _pieces(content):
+            for piece in pieces(content):
                 stream.write(piece)
             stream.flush()
             os.fsync(stream.fileno())
@@ -238,17 +238,17 @@ def _take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
         os.utime(target, (moment, moment))
         found.files += 1
     else:
-        raise _strange(member.name)
+        raise strange(member.name)
 
 
 def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
     if member.name != _MANIFEST:
-        raise _strange(member.name)
+        raise strange(member.name)
     try:
-        told = obj(read_json(_bounded(member, content)))
+        told = obj(read_json(bounded(member, content)))
         name = parse_name(text(told.get("name")))
     except ValueError:  # BadName is one
-        raise _strange(member.name) from None
+        raise strange(member.name) from None
     if told.get("format") != _FORMAT:
         raise Locked(
             N_("the account was exported by version {version}, in a format that this version does not know"),
@@ -268,18 +268,18 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
     )
 
 
-def _bounded(member: tarfile.TarInfo, content: IO[bytes]) -> bytes:
+def bounded(member: tarfile.TarInfo, content: IO[bytes]) -> bytes:
     if member.size > _SMALL:
-        raise _strange(member.name)
+        raise strange(member.name)
     return content.read()
 
 
-def _pieces(content: IO[bytes]) -> Iterator[bytes]:
+def pieces(content: IO[bytes]) -> Iterator[bytes]:
     while piece := content.read(_PIECE):
         yield piece
 
 
-def _strange(what: str) -> Locked:
+def strange(what: str) -> Locked:
     return Locked(
         N_("the exported account contains unexpected data: {what}"),
         N_("nothing was imported"),

@@ -18,8 +18,8 @@ _LEAST = 8
 def passphrase(file: str | None, is_new: bool) -> bytes:
     """Return the passphrase. ``is_new``: it is chosen now, and typed twice. Raises BadUsage."""
     if file is not None:
-        found = _read(file)
-    elif sys.stdin.isatty() or _has_terminal():
+        found = read(file)
+    elif sys.stdin.isatty() or has_terminal():
         found = click.prompt(say("Passphrase"), hide_input=True, confirmation_prompt=is_new, err=True)
     else:
         raise BadUsage(
@@ -36,7 +36,7 @@ def passphrase(file: str | None, is_new: bool) -> bytes:
     return found.encode()
 
 
-def _read(file: str) -> str:
+def read(file: str) -> str:
     if file == "-":
         return sys.stdin.readline().rstrip("\r\n")
     path = Path(file)
@@ -57,7 +57,7 @@ def _read(file: str) -> str:
         ) from None
 
 
-def _has_terminal() -> bool:
+def has_terminal() -> bool:
     try:
         with Path("/dev/tty").open():
             return True

@@ -31,7 +31,7 @@ def main() -> int:
     try:
         api = Api(os.environ.get("WXCTL_URL") or DEFAULT_URL)
         refuse_other = partial(_refuse_other, expected)
-        account, found = take_in(api, sys.stdin.buffer, _passphrase, None, refuse_other, this_host=True)
+        account, found = take_in(api, sys.stdin.buffer, passphrase, None, refuse_other, this_host=True)
         said: JsonObject = {**account, "files": found.files}
         code = 0
     except WxError as problem:
@@ -44,7 +44,7 @@ def main() -> int:
     return code
 
 
-def _passphrase() -> bytes:
+def passphrase() -> bytes:
     if not (found := read_credential(CREDENTIAL)):
         raise BadSettings(
             N_("this host has no passphrase of the fleet"),

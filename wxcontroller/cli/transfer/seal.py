@@ -28,7 +28,7 @@ class Locked(WxError):
     exit_code = 9
 
 
-def _key(passphrase: bytes, salt: bytes, cost: int) -> bytes:
+def key(passphrase: bytes, salt: bytes, cost: int) -> bytes:
     return hashlib.scrypt(
         passphrase, salt=salt, n=1 << cost, r=8, p=1, maxmem=(1 << cost) * 1024 + (1 << 26), dklen=32
     )
@@ -45,7 +45,7 @@ class Sealer:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # takes its time
 
         salt, self._prefix = os.urandom(_SALT), os.urandom(_PREFIX)
-        self._cipher = ChaCha20Poly1305(_key(passphrase, salt, cost))
+        self._cipher = ChaCha20Poly1305(key(passphrase, salt, cost))
         self._header = _HEADER.pack(MAGIC, cost, salt, self._prefix)
         self._out = out
         self._buffer = bytearray()
@@ -79,16 +79,16 @@ class Opener:
     def __init__(self, source: IO[bytes], passphrase: Callable[[], bytes]) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
-        self._header = _whole(source, _HEADER.size)
+        self._header = whole(source, _HEADER.size)
         if len(self._header) < _HEADER.size or not self._header.startswith(MAGIC):
             raise Locked(N_("this is not an account exported by wxctl"), N_("name a file made by: wxctl export"))
         _, cost, salt, self._prefix = _HEADER.unpack(self._header)
         if cost > _MOST_COST:
             raise Locked(N_("the file needs more memory to open than any that wxctl writes"), N_("get another copy"))
-        self._cipher = ChaCha20Poly1305(_key(passphrase(), salt, cost))
+        self._cipher = ChaCha20Poly1305(key(passphrase(), salt, cost))
         self._source = source
         self._number = 0
-        self._ahead = _whole(source, _PIECE + _TAG)
+        self._ahead = whole(source, _PIECE + _TAG)
         self._buffer = b""
         self.ended = False
 
@@ -107,7 +107,7 @@ class Opener:
     def _piece(self) -> bytes:
         from cryptography.exceptions import InvalidTag
 
-        sealed, self._ahead = self._ahead, _whole(self._source, _PIECE + _TAG)
+        sealed, self._ahead = self._ahead, whole(self._source, _PIECE + _TAG)
         last = not self._ahead
         try:
             piece = self._cipher.decrypt(_nonce(self._prefix, self._number, last), sealed, self._header)
@@ -125,7 +125,7 @@ class Opener:
         return piece
 
 
-def _whole(source: IO[bytes], size: int) -> bytes:
+def whole(source: IO[bytes], size: int) -> bytes:
     """Read so many bytes, fewer only at the end: pipes give what they have."""
     found = bytearray()
     while len(found) < size and (piece := source.read(size - len(found))):

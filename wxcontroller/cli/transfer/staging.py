@@ -42,7 +42,7 @@ class Begun:
 
     def left_files(self) -> list[Path]:
         """Return those that are there, as they were put there: what was changed since is somebody's."""
-        return [Path(path) for path, wanted in self.files.items() if _digest_of(Path(path)) == wanted]
+        return [Path(path) for path, wanted in self.files.items() if digest_of(Path(path)) == wanted]
 
     def left_account(self, paths: Paths) -> bool:
         """Say whether the account was registered and got nothing: nobody has started it or changed it since."""
@@ -68,7 +68,7 @@ def staging(paths: Paths) -> Iterator[Path]:
     parent = _parent(paths)
     parent.parent.mkdir(mode=0o700, exist_ok=True)  # as systemd makes it
     parent.mkdir(mode=0o755, exist_ok=True)
-    place, lock = _locked(parent)
+    place, lock = locked(parent)
     try:
         yield place
     finally:
@@ -108,7 +108,7 @@ def _parent(paths: Paths) -> Path:
     return paths.private_state("x").parent
 
 
-def _locked(parent: Path) -> tuple[Path, int]:
+def locked(parent: Path) -> tuple[Path, int]:
     while True:
         place = Path(tempfile.mkdtemp(prefix=PREFIX, dir=parent))
         lock = _lock(place)
@@ -141,7 +141,7 @@ def _begun(place: Path) -> Begun | None:
         return None
 
 
-def _digest_of(path: Path) -> str:
+def digest_of(path: Path) -> str:
     with suppress(OSError):
         if path.is_file() and not path.is_symlink():
             return digest(path.read_bytes())

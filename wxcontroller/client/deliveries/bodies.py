@@ -43,25 +43,25 @@ def is_light(stored: bytes, media: str) -> bool:
     return not media and len(stored) <= LIGHT_BYTES
 
 
-def prepare(stored: bytes, media: str = "", most: int = 0) -> Body:
+def prepare(stored: bytes, media: str = "", limit: int = 0) -> Body:
     """Return the body for a stored report.
 
     Args:
         stored: the report's JSON as the log has it. Logs of 2.0.0 may have content in it.
         media: the file whose content belongs into it, "" for none. Content of a file that is gone, or that is larger
-            than ``most`` bytes, is left out.
-        most: see ``media``.
+            than ``limit`` bytes, is left out.
+        limit: see ``media``.
     """
-    start, end = _content_in(stored)
+    start, end = content_in(stored)
     plain = stored if start == end else stored[:start] + stored[end:]
     report = kept_json(plain)
     kind = ".".join(word for word in (text(report.get("post_type")), text(report.get("event"))) if word)
     if media and start == end and report.get("media_data") == "":
-        return Body(_with_content(stored, start, media, most), plain, kind)
+        return Body(with_content(stored, start, media, limit), plain, kind)
     return Body(stored, plain, kind or ("?" if report else ""))
 
 
-def _content_in(stored: bytes) -> tuple[int, int]:
+def content_in(stored: bytes) -> tuple[int, int]:
     """Return where content begins and ends, the same place twice when there is none. Base64 has no quotes in it."""
     found = stored.find(_PLACE)
     if found < 0:
@@ -71,10 +71,10 @@ def _content_in(stored: bytes) -> tuple[int, int]:
     return (start, end) if end >= 0 else (0, 0)
 
 
-def _with_content(stored: bytes, place: int, media: str, most: int) -> bytes | bytearray:
+def with_content(stored: bytes, place: int, media: str, limit: int) -> bytes | bytearray:
     try:
         with Path(media).open("rb") as stream:
-            if os.fstat(stream.fileno()).st_size > most:
+            if os.fstat(stream.fileno()).st_size > limit:
                 return stored
             body = bytearray(stored[:place])
             while part := stream.read(_PART):
@@ -86,11 +86,11 @@ def _with_content(stored: bytes, place: int, media: str, most: int) -> bytes | b
         return stored
 
 
-def content_of(path: str, most: int) -> str:
+def content_of(path: str, limit: int) -> str:
     """Return a media file as base64 in lines of 76 (openwx-api 3.2), "" when it is gone or too large."""
     try:
         with Path(path).open("rb") as stream:
-            content = stream.read(most + 1)
+            content = stream.read(limit + 1)
     except OSError:
         return ""
-    return "" if len(content) > most else base64.encodebytes(content).decode("ascii")
+    return "" if len(content) > limit else base64.encodebytes(content).decode("ascii")

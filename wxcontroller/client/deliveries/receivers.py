@@ -130,7 +130,7 @@ class Poster:
                         if status not in _MOVED or not location:
                             limit.reschedule(None)  # what an answer says has a limit of its own
                             return await self._result(url, answer)
-                        moved = _moved_to(url, location)
+                        moved = moved_to(url, location)
                     if moved is None:
                         return Result(DeliveryOutcome.FAILED, status, Text("it redirects to an invalid URL"))
                     url, hops = moved, hops + 1
@@ -141,7 +141,7 @@ class Poster:
         except aiohttp.ClientResponseError as problem:
             return Result(DeliveryOutcome.FAILED, status, unreached(problem))  # it is there, and does not speak HTTP
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
-            return Result(_broken(parts), status, unreached(problem))
+            return Result(broken(parts), status, unreached(problem))
         finally:
             parts.release()
 
@@ -150,7 +150,7 @@ class Poster:
         try:
             return await self._send(url, parts, headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as problem:
-            if not self.connector.is_reused or _is_answer(problem):
+            if not self.connector.is_reused or is_answer(problem):
                 raise
         return await self._send(url, parts, headers)
 
@@ -163,9 +163,9 @@ class Poster:
         if 200 <= status < 300:
             return Result(DeliveryOutcome.ACCEPTED, status, answer=await self._read(answer))
         if status in _OVERLOADED:
-            pause = _retry_after(answer.headers.get("Retry-After", ""))
+            pause = retry_after(answer.headers.get("Retry-After", ""))
             return Result(DeliveryOutcome.UNREACHED, status, Text("it answers {status}", status=status), pause)
-        if status in _MOVED_WITHOUT_BODY and (moved := _moved_to(url, answer.headers.get("Location", ""))):
+        if status in _MOVED_WITHOUT_BODY and (moved := moved_to(url, answer.headers.get("Location", ""))):
             where = redacted(str(moved))
             return Result(
                 DeliveryOutcome.FAILED,
@@ -183,8 +183,8 @@ class Poster:
             async with asyncio.timeout(WEBHOOK_ANSWER_SECONDS):
                 async for piece in answer.content.iter_chunked(16 * 1024):
                     content += piece
-                    if len(content) > (most := WEBHOOK_ANSWER_BYTES):
-                        log.warning("the webhook's answer is larger than %d bytes and is not read", most)
+                    if len(content) > (limit := WEBHOOK_ANSWER_BYTES):
+                        log.warning("the webhook's answer is larger than %d bytes and is not read", limit)
                         return b""
         except (TimeoutError, aiohttp.ClientError, OSError):
             log.warning("the webhook's answer can't be read to its end")
@@ -198,19 +198,19 @@ def stored_error(error: str, status: int) -> Text:
     return answered if error == str(answered) else verbatim(error) if error else NOTHING
 
 
-def _is_answer(problem: Exception) -> bool:
+def is_answer(problem: Exception) -> bool:
     """Return whether a connection broke within the head of an answer: the library hands on what there is of it."""
     return isinstance(problem, aiohttp.ServerDisconnectedError) and not isinstance(problem.message, str)
 
 
-def _broken(parts: _Parts) -> DeliveryOutcome:
+def broken(parts: _Parts) -> DeliveryOutcome:
     """Return what a connection is taken for that broke, or whose time ran out."""
     if parts.done:
         return DeliveryOutcome.FAILED
     return DeliveryOutcome.CUT_OFF if parts.begun else DeliveryOutcome.UNREACHED
 
 
-def _retry_after(value: str) -> float | None:
+def retry_after(value: str) -> float | None:
     """Return the seconds of a Retry-After header (RFC 9110, 10.2.3), None when there is none that can be read."""
     if value.isascii() and value.isdecimal():
         return float(value[:9])
@@ -220,7 +220,7 @@ def _retry_after(value: str) -> float | None:
         return None
 
 
-def _moved_to(url: URL, location: str) -> URL | None:
+def moved_to(url: URL, location: str) -> URL | None:
     """Return where a redirect leads, None when that is no address of the web."""
     try:
         moved = url_of(str(url.join(url_of(location))))

@@ -33,7 +33,7 @@ from wxcontroller.openwx.media import sniff
 PERMIT_SECONDS = 600
 _IDLE_SECONDS = 60.0  # without a byte of an upload
 _PIECE = 256 << 10
-# As received media are named, so that what tidies these up does so with uploads, too (Inbox.sweep).
+# As received media are named, so that what tidies these up does so with uploads, too (MediaFetcher.sweep).
 _RECEIVED = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
 # getuploadurl counts kinds otherwise than items do (11.2). Voice can't be sent on any route.
 _KINDS = {1: MessageKind.IMAGE, 2: MessageKind.VIDEO, 3: MessageKind.FILE}
@@ -182,10 +182,10 @@ class Cdn:
         token = secrets.token_hex(8)
         part = self.config.media_dir / f".in.{token}"
         try:
-            with await asyncio.to_thread(_created, part) as stream:
-                start = await _decrypt(body, stream, bytes.fromhex(str(key)), int(size), str(digest))
-            name = f"mojo_weixin_media_{time.strftime('%Y%m%d%H%M%S')}_{token}.{_extension(kind, start)}"
-            await asyncio.to_thread(_keep, part, part.with_name(name))
+            with await asyncio.to_thread(created, part) as stream:
+                start = await decrypt(body, stream, bytes.fromhex(str(key)), int(size), str(digest))
+            name = f"mojo_weixin_media_{time.strftime('%Y%m%d%H%M%S')}_{token}.{extension(kind, start)}"
+            await asyncio.to_thread(keep, part, part.with_name(name))
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
         return self._parameter(consumer, "uploaded", consumer.bot + json.dumps([name, kind.value]).encode())
@@ -223,23 +223,23 @@ class Cdn:
         return consumer, content
 
 
-def _created(path: Path) -> BinaryIO:
+def created(path: Path) -> BinaryIO:
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     return path.open("xb")
 
 
-def _keep(part: Path, path: Path) -> None:
+def keep(part: Path, path: Path) -> None:
     sync(part)
     part.rename(path)
     sync(path.parent)
 
 
-def _extension(kind: MessageKind, start: bytes) -> str:
+def extension(kind: MessageKind, start: bytes) -> str:
     found = sniff(start).rpartition("/")[2].replace("jpeg", "jpg")
     return found or {MessageKind.IMAGE: "jpg", MessageKind.VIDEO: "mp4"}.get(kind, "dat")
 
 
-async def _decrypt(body: Pieces, stream: BinaryIO, key: bytes, size: int, digest: str) -> bytes:
+async def decrypt(body: Pieces, stream: BinaryIO, key: bytes, size: int, digest: str) -> bytes:
     """Write the content of a body and compare it with what was announced; return its first bytes."""
     decryptor, taken, start = Decryptor(key), 0, b""
     found = hashlib.md5(usedforsecurity=False)

@@ -163,7 +163,7 @@ class ConsumerBook:
 
     def __init__(self, log: EventLog, rows: Sequence[ConsumerRow]) -> None:
         self._log = log
-        self._found = {row.name: _consumer_of(row) for row in rows}
+        self._found = {row.name: consumer_of(row) for row in rows}
 
     def all(self) -> list[Consumer]:
         return [self._found[name] for name in sorted(self._found)]
@@ -201,7 +201,7 @@ class ConsumerBook:
         await asyncio.shield(self._log.write(lambda db: tables.delete_consumer(db, consumer.name)))
 
 
-def _consumer_of(row: ConsumerRow) -> Consumer:
+def consumer_of(row: ConsumerRow) -> Consumer:
     try:
         options = ConsumerOptions().changed(row.options)
     except ValueError:  # damaged, or of a later version

@@ -38,7 +38,7 @@ class Door:
         """Return the account's consumers for its status, None while they can't be read."""
         try:
             if self._loading is None and self._has_consumers is None:
-                self._has_consumers = await self._parts.log.read(_has_consumers)
+                self._has_consumers = await self._parts.log.read(has_consumers)
             if self._loading is None and not self._has_consumers:
                 return []
             return await (await self._serving()).management.briefly()
@@ -79,5 +79,5 @@ class Door:
         return await call((await self._serving()).management)(request)
 
 
-def _has_consumers(db: sqlite3.Connection) -> bool:
+def has_consumers(db: sqlite3.Connection) -> bool:
     return db.execute("SELECT 1 FROM consumers LIMIT 1").fetchone() is not None

@@ -66,7 +66,7 @@ class MessageMapping:
         if not is_group and report.get("sender_category") == CATEGORIES[ContactKind.OFFICIAL] and not options.public:
             return None
         peer, group = self._sides(report, own, is_group)
-        mentioned = is_group and _mentions(report)
+        mentioned = is_group and mentions(report)
         if is_group:
             if not options.allows_group(group) or (options.groups is GroupMessages.AT and not mentioned):
                 return None
@@ -115,8 +115,8 @@ class MessageMapping:
         item = _text(_words(report))
         if kind is not None:
             offered = self.cdn.offered(entry, report, consumer, origin)
-            playtime = play_times.get(_media_key(report), 0)
-            item = _media(kind, report, offered, playtime) if offered else _text(_missing(kind, report))
+            playtime = play_times.get(media_key(report), 0)
+            item = _media(kind, report, offered, playtime) if offered else _text(missing(kind, report))
         times: JsonObject = {
             name: integer(report.get("time")) * 1000 for name in ("create_time_ms", "update_time_ms")
         }
@@ -133,7 +133,7 @@ class MessageMapping:
 def voice_of(entry: Entry) -> str:
     """Return the id under which the content of a voice message is known, "" for other entries."""
     report = kept_json(entry.body) if b"voice" in entry.body else {}
-    return _media_key(report) if report.get("media_type") == MessageKind.VOICE.value else ""
+    return media_key(report) if report.get("media_type") == MessageKind.VOICE.value else ""
 
 
 def number_of(identifier: str) -> int:
@@ -155,7 +155,7 @@ def _words(report: JsonObject) -> str:
     return text(report.get("content")) or _UNKNOWN
 
 
-def _missing(kind: MessageKind, report: JsonObject) -> str:
+def missing(kind: MessageKind, report: JsonObject) -> str:
     """Return what is said of content that is not here. Emoticons of the store have none at all."""
     said = text(report.get("media_text"))
     if kind is MessageKind.EMOTICON and not text(report.get("media_error")):
@@ -166,7 +166,7 @@ def _missing(kind: MessageKind, report: JsonObject) -> str:
     return f"{LABELS[kind]}{f' {name}' if name else ''} (content not available)"
 
 
-def _media_key(report: JsonObject) -> str:
+def media_key(report: JsonObject) -> str:
     return split_id(text(report.get("media_id")))[0]
 
 
@@ -200,7 +200,7 @@ def _quote(report: JsonObject) -> JsonObject:
     return quote
 
 
-def _mentions(report: JsonObject) -> bool:
+def mentions(report: JsonObject) -> bool:
     """Whether a group's message mentions the account, by the names that it has there."""
     content = text(report.get("content"))
     names = {text(report.get(name)) for name in ("receiver", "receiver_name", "receiver_markname")} - {""}

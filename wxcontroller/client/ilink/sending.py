@@ -122,7 +122,7 @@ class AgentSending:
             recipient = self._recipient(consumer, message)
         except NotAccepted as problem:
             return problem.answer
-        content = _fingerprint(recipient.id, contents)
+        content = fingerprint(recipient.id, contents)
         key = self._key(consumer, recipient, content, text(message.get("client_id")))
         request = Request(key, content, "ilink")
         interim = consumer.options.interim and bool(message.get("interim"))
@@ -136,7 +136,7 @@ class AgentSending:
     def held(self, consumer: Consumer) -> int:
         """Return how many messages of a consumer are held."""
         return sum(
-            send.state is SendState.HELD and send.request.startswith(_prefix(consumer))
+            send.state is SendState.HELD and send.request.startswith(prefix(consumer))
             for send in self.parts.sends.waiting()
         )
 
@@ -215,7 +215,7 @@ class AgentSending:
         if folds and (held := self._held_before(consumer, recipient, content)):
             return held
         unique = hashlib.sha256(f"{client_id or secrets.token_hex(16)} {content}".encode("utf-8", "replace"))
-        return f"{_prefix(consumer)}{unique.hexdigest()}"
+        return f"{prefix(consumer)}{unique.hexdigest()}"
 
     def _held_before(self, consumer: Consumer, recipient: _Recipient, content: str) -> str:
         """Return the key of a message that is held, or was not long ago, and says the same; "" for none."""
@@ -225,9 +225,9 @@ class AgentSending:
             return key
         for send in self.parts.sends.waiting():
             # Of an earlier process; messages of one part are enough, longer ones are repeated less often.
-            own = send.state is SendState.HELD and send.request.startswith(_prefix(consumer))
+            own = send.state is SendState.HELD and send.request.startswith(prefix(consumer))
             fresh = own and now - send.queued_at < _FOLD_SECONDS
-            same = fresh and _fingerprint(recipient.id, [_Content(send.content)]) == content
+            same = fresh and fingerprint(recipient.id, [_Content(send.content)]) == content
             if same and send.target == self.ids.target(recipient.id):
                 return send.request
         return ""
@@ -254,31 +254,31 @@ class AgentSending:
                 sends += self.parts.sending.sends(order)
         except NotAccepted as problem:
             why = Refusal.NO_PEER.value if problem.ret == _RECIPIENT_UNKNOWN else ""
-            return _as_json(_Verdict(SendState.REFUSED, str(problem), refusal=why))
+            return as_json(_Verdict(SendState.REFUSED, str(problem), refusal=why))
         except OSError as problem:
             _discard(sends)
             gone = isinstance(problem, FileNotFoundError)
             words = "the content is no longer here; upload it again" if gone else str(problem.strerror)
-            return _as_json(_Verdict(SendState.REFUSED, f"not sent: {words}"))
+            return as_json(_Verdict(SendState.REFUSED, f"not sent: {words}"))
         keyed = replace(request, target=target, parts={send.part: {} for send in sends})
         try:
             added = await self.parts.sending.store(sends, keyed, latest)
         except TimeoutError:
-            return _as_json(_Verdict(SendState.WAITING, own_id=sends[-1].client_id))
+            return as_json(_Verdict(SendState.WAITING, own_id=sends[-1].client_id))
         except Unavailable as problem:
-            return _as_json(_Verdict(SendState.REFUSED, f"not sent: {problem}"))
+            return as_json(_Verdict(SendState.REFUSED, f"not sent: {problem}"))
         if added.known is not None:  # the same message was on its way to the disk
             return await self._again(added.known)
         consumer.sent += len(sends)
         _ = self.consumers.keep(consumer)
-        return _as_json(await self._verdict(sends, {}, latest))
+        return as_json(await self._verdict(sends, {}, latest))
 
     async def _again(self, known: Request) -> JsonObject:
         """Return how a message stands that came before."""
         latest = _now() + ANSWER_SECONDS
         sends = [send for send in await self.parts.sending.unsettled() if send.request == known.key]
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
-        return _as_json(await self._verdict(sends, found.parts if found else {}, latest))
+        return as_json(await self._verdict(sends, found.parts if found else {}, latest))
 
     async def _verdict(self, sends: Sequence[Send], ended: Mapping[Part, JsonObject], latest: float) -> _Verdict:
         """Wait until it is known how the parts of a message stand; return the worst."""
@@ -287,7 +287,7 @@ class AgentSending:
         for send in sends:
             told = send.answer.result() if send.answer.done() else None
             if send.outcome is not None and (told is None or told.get("state") == SendState.HELD.value):
-                found.append(_of(send.outcome, send.client_id))  # nobody was told how it ended
+                found.append(of(send.outcome, send.client_id))  # nobody was told how it ended
                 continue
             waits = _Verdict(SendState.WAITING, own_id=send.client_id)
             found.append(waits if told is None else replace(_ended(send.at_present(told)), own_id=send.client_id))
@@ -299,7 +299,7 @@ class AgentSending:
     # -- how it is answered
 
     def _answer(self, consumer: Consumer, content: str, key: str, kept: JsonObject) -> JsonObject:
-        verdict = _from_json(kept)
+        verdict = from_json(kept)
         ours: JsonObject = {"ret": 0, "message_id": number_of(verdict.own_id or key)}
         marks = consumer.name, content
         if verdict.state is not SendState.HELD:
@@ -343,12 +343,12 @@ def _ended(answer: JsonObject) -> _Verdict:
     return _Verdict(state, words, identifier if is_delivered else "", text(answer.get("refusal")))
 
 
-def _of(outcome: Outcome, own_id: str) -> _Verdict:
+def of(outcome: Outcome, own_id: str) -> _Verdict:
     is_delivered = outcome.state is SendState.DELIVERED
     return _Verdict(outcome.state, outcome.info, outcome.message_id if is_delivered else "", outcome.refusal, own_id)
 
 
-def _as_json(verdict: _Verdict) -> JsonObject:
+def as_json(verdict: _Verdict) -> JsonObject:
     return {
         "state": verdict.state.value,
         "words": verdict.words,
@@ -358,16 +358,16 @@ def _as_json(verdict: _Verdict) -> JsonObject:
     }
 
 
-def _from_json(kept: JsonObject) -> _Verdict:
+def from_json(kept: JsonObject) -> _Verdict:
     names = ("words", "message_id", "refusal", "own_id")
     return _Verdict(SendState(text(kept.get("state"))), *(text(kept.get(name)) for name in names))
 
 
-def _prefix(consumer: Consumer) -> str:
+def prefix(consumer: Consumer) -> str:
     return f"{_PREFIX}{consumer.name}\x01"
 
 
-def _fingerprint(recipient: str, contents: Sequence[_Content]) -> str:
+def fingerprint(recipient: str, contents: Sequence[_Content]) -> str:
     parts = [[one.words, one.file.path.name if one.file else "", one.name] for one in contents]
     return hashlib.sha256(json.dumps([recipient, parts]).encode("utf-8", "replace")).hexdigest()
 

@@ -164,20 +164,20 @@ class Serving:
         try:
             parameter = await self.cdn.upload(request.query.get(_PARAMETER, ""), request.content)
         except NotTaken as problem:
-            return _refused(problem.status, str(problem))
+            return refused(problem.status, str(problem))
         except (web.RequestPayloadError, Unavailable) as problem:
-            return _refused(500, str(problem))
+            return refused(500, str(problem))
         except OSError as problem:
-            return _refused(500, f"the content cannot be stored: {problem.strerror}")
+            return refused(500, f"the content cannot be stored: {problem.strerror}")
         return web.Response(headers={"x-encrypted-param": parameter})
 
     async def _download(self, request: web.Request) -> web.StreamResponse:
         try:
             found = await self.cdn.download(request.query.get(_PARAMETER, ""))
         except NotTaken as problem:
-            return _refused(problem.status, str(problem))
+            return refused(problem.status, str(problem))
         except Unavailable as problem:
-            return _refused(500, str(problem))
+            return refused(500, str(problem))
         response = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
         response.content_length = padded_size(found.size)
         await response.prepare(request)
@@ -204,7 +204,7 @@ async def unavailable(call: str, why: str, cursor: str = "") -> web.Response:
     return json_answer({"ret": 0, "msgs": [], "get_updates_buf": cursor})
 
 
-def _refused(status: int, words: str) -> web.Response:
+def refused(status: int, words: str) -> web.Response:
     return web.Response(status=status, headers={"x-error-message": words.encode("ascii", "replace").decode()})
 
 

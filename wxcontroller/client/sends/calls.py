@@ -174,18 +174,18 @@ class SendCalls:
         latest, media, content = self._latest(), None, call.get("content")
         number = len(targets) * (bool(content) + call.has_media)
         if refusal := self.parts.sends.refusal(number):
-            return _unsent(refusal)
+            return unsent(refusal)
         if at_once is None and call.flag("async"):
             at_once = _ACCEPTED
         try:
             if call.has_media:
                 media = await self.parts.media.describe(call.media, call.media_data)
         except BadMedia as problem:
-            return {**_unsent(problem.message), "reason": problem.reason, "media_id": ""}
+            return {**unsent(problem.message), "reason": problem.reason, "media_id": ""}
         try:
-            hold = _hold_of(call)
+            hold = hold_of(call)
         except ValueError:
-            return _unsent(f"hold is not a number of seconds from 0 to {MOST_HOLD}")
+            return unsent(f"hold is not a number of seconds from 0 to {MOST_HOLD}")
         order = Order(targets, is_group, content, media, call.flag("interim"), call.flag("urgent"), hold)
         sends = self.parts.sending.sends(order)
         keyed = replace(request, answer=at_once) if request else None
@@ -216,7 +216,7 @@ class SendCalls:
             )
             return {"id": None, "code": FAILED, "status": UNKNOWN_WORD, "reason": words}
         except Unavailable as problem:
-            return _unsent(f"not sent: {problem}")
+            return unsent(f"not sent: {problem}")
         if added.known is None:
             return None
         # The same request was on its way to the disk when this one asked whether it is known.
@@ -239,7 +239,7 @@ class SendCalls:
                     outcome = await asyncio.shield(send.answer)
                 before = known.get(send.part)
                 # Of the pieces of one text, the worst is the answer.
-                if not before or _worse(outcome or {}, before):
+                if not before or worse(outcome or {}, before):
                     known[send.part] = send.at_present(outcome or {})
             except TimeoutError:
                 known[send.part] = {}
@@ -260,11 +260,11 @@ class SendCalls:
 
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
-            return _unsent("content and media are empty, nothing to send")
+            return unsent("content and media are empty, nothing to send")
         if refusal := self.parts.sends.refusal():
-            return _unsent(refusal)
+            return unsent(refusal)
         if self.parts.log.trouble:
-            return _unsent(f"not sent: it can't be stored: {self.parts.log.trouble}")
+            return unsent(f"not sent: it can't be stored: {self.parts.log.trouble}")
         if self.parts.at_work or self.parts.holds_for_login:
             return None
         return {"id": None, **self.parts.not_running()}
@@ -287,18 +287,18 @@ class SendCalls:
                 words = f"this {KEY_HEADER} came with another request before; a new request needs a new key"
                 return json_answer({"id": None, "code": OTHER_REQUEST, "status": words}, 422)
             except Unavailable as problem:
-                return _unsent(f"not sent: whether it was sent before can't be looked up: {problem.message}")
+                return unsent(f"not sent: whether it was sent before can't be looked up: {problem.message}")
 
         return answer
 
     def _seconds(self, call: Call) -> float | None:
         """Return how long a call may wait, None when what it says of it is no time."""
-        given, most = call.get("timeout"), self.parts.config.seconds("consult_max")
+        given, limit = call.get("timeout"), self.parts.config.seconds("consult_max")
         try:
             value = float(given) if given else _CONSULT_SECONDS
         except ValueError:
             return None
-        return min(value, most) if math.isfinite(value) and value > 0 else None
+        return min(value, limit) if math.isfinite(value) and value > 0 else None
 
     async def _again(self, _: Call, known: Request) -> JsonObject:
         if known.answer is not None:
@@ -332,7 +332,7 @@ class SendCalls:
 
     def _latest(self) -> float:
         """When a call that begins now is to be answered, by the loop's time."""
-        return _now() + self._limits.send_answer_seconds
+        return now() + self._limits.send_answer_seconds
 
     @property
     def _limits(self) -> Limits:
@@ -341,7 +341,7 @@ class SendCalls:
     async def _replied(
         self, sent: JsonObject, reply: "asyncio.Future[Message]", seconds: float, latest: float
     ) -> JsonObject:
-        until = _now() + seconds
+        until = now() + seconds
         if seconds <= self._limits.send_answer_seconds:  # who asks for more can wait for more
             until = min(until, latest)
         try:
@@ -359,7 +359,7 @@ class SendCalls:
         return answer
 
 
-def _hold_of(call: Call) -> float | None:
+def hold_of(call: Call) -> float | None:
     """Return for how many seconds a send may be held, None when the call does not say. Raises ValueError."""
     given = call.get("hold")
     if not given:
@@ -370,7 +370,7 @@ def _hold_of(call: Call) -> float | None:
     return seconds
 
 
-def _worse(answer: JsonObject, other: JsonObject) -> bool:
+def worse(answer: JsonObject, other: JsonObject) -> bool:
     """Whether an answer rather than an ``other`` one, of the piece before it, tells how a text ended."""
     rank, best = _rank(answer), _rank(other)
     return rank < best or (rank == best and other.get("code") == 0)
@@ -383,9 +383,9 @@ def _rank(answer: JsonObject) -> int:
     return len(_WORST_FIRST) - 1 if answer.get("code") == 0 else 0
 
 
-def _unsent(words: str) -> JsonObject:
+def unsent(words: str) -> JsonObject:
     return {"id": None, "code": FAILED, "status": words}
 
 
-def _now() -> float:
+def now() -> float:
     return asyncio.get_running_loop().time()

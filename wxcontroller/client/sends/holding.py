@@ -121,7 +121,7 @@ class Holding:
         if self.windows is None:
             return
         now = time.time()
-        found = list(_all_held(waiting, blocked) if blocked else order.held(waiting, self.windows, now))
+        found = list(all_held(waiting, blocked) if blocked else order.held(waiting, self.windows, now))
         for one in found:
             if not isinstance(one, order.HeldSend):
                 one.state, one.held = SendState.WAITING, ""
@@ -226,7 +226,7 @@ def held_of(waiting: Iterable[Send]) -> Iterator[Send]:
     return (send for send in waiting if send.state is SendState.HELD)
 
 
-def _all_held(waiting: Iterable[Send], why: Hold) -> Iterator[order.HeldSend]:
+def all_held(waiting: Iterable[Send], why: Hold) -> Iterator[order.HeldSend]:
     """Hold every send that WeChat can't have."""
     places: Counter[str] = Counter()
     for send in waiting:

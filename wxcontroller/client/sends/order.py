@@ -42,9 +42,9 @@ def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send
         if send.marked or send.unsure or send.state is SendState.SENDING:
             continue
         why = windows.hold(send.target, send.interim, now, send.reminder)
-        if not send.reminder and not _is_answer(send, windows, now):
+        if not send.reminder and not is_answer(send, windows, now):
             before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
-            why = before or _kept_back(send, windows, now) or why
+            why = before or kept_back(send, windows, now) or why
         if why is None:
             yield send
             continue
@@ -72,7 +72,7 @@ def following(ready: Iterable[Send], windows: Windows, now: float, writer: str =
     candidates = [send for send in ready if send.state is not SendState.HELD]
     ranks: tuple[Callable[[Send], bool], ...] = (
         lambda send: send.unsure or send.marked,
-        lambda send: not send.interim and _is_answer(send, windows, now),
+        lambda send: not send.interim and is_answer(send, windows, now),
         lambda send: send.urgent and not send.interim,
         lambda send: not send.interim and send.target == writer,
         lambda send: not send.interim,
@@ -81,12 +81,12 @@ def following(ready: Iterable[Send], windows: Windows, now: float, writer: str =
     return next((send for rank in ranks for send in candidates if rank(send)), None)
 
 
-def _is_answer(send: Send, windows: Windows, now: float) -> bool:
+def is_answer(send: Send, windows: Windows, now: float) -> bool:
     """Whether a send is the answer to a message that came while others were held."""
     return windows.awaits_answer(send.target, now) and send.queued_at >= windows.peers[send.target].opened
 
 
-def _kept_back(send: Send, windows: Windows, now: float) -> Hold | None:
+def kept_back(send: Send, windows: Windows, now: float) -> Hold | None:
     if not windows.awaits_answer(send.target, now):
         return None
     least = 1 + windows.reminder

@@ -109,7 +109,7 @@ class MediaPreparer:
         """Return media for a copy of a file of the account's own. Raises OSError."""
         given = {"media_type": kind.value, "media_name": name}
         media = described({key: value for key, value in given.items() if value})
-        media.kept = await asyncio.to_thread(_duplicate, path, self.config.media_dir)
+        media.kept = await asyncio.to_thread(duplicate, path, self.config.media_dir)
         return media
 
     async def prepare(self, media: Media) -> None:
@@ -121,8 +121,10 @@ class MediaPreparer:
             await self._look_at(media, given, label)
         elif given.get("media_id"):
             await self._by_id(media, given)
-        elif len(label) > (most := MEDIA_PATH_LENGTH):
-            raise BadMedia("invaild media_path", f"it is longer than {most} characters", MediaFacts(MessageKind.FILE))
+        elif len(label) > (limit := MEDIA_PATH_LENGTH):
+            raise BadMedia(
+                "invaild media_path", f"it is longer than {limit} characters", MediaFacts(MessageKind.FILE)
+            )
         elif is_web_address(label):
             media.kept, source = await self._fetched(given, label)
             await self._look_at(media, given, label, source.name, source.mime)
@@ -144,7 +146,7 @@ class MediaPreparer:
             await self._received_before(media, given, kind or received.content.kind, received)
             return
         if known is None and key.isascii() and key.isdecimal():  # no upload is called so
-            raise BadMedia("invaild media", _NOT_REMEMBERED.format(most=MEDIA_IDS), _facts(given))
+            raise BadMedia("invaild media", _NOT_REMEMBERED.format(limit=MEDIA_IDS), _facts(given))
         wanted = kind or (known.kind if known else None) or _kind(given) or MessageKind.FILE
         name = contract.safe_name(given.get("media_name", "")) or "media"
         size = _number(given.get("media_size", ""))
@@ -167,7 +169,7 @@ class MediaPreparer:
         problem = BadMedia("invaild media", _NOT_HERE, _facts(named))
         if found.path:
             try:
-                media.kept = await asyncio.to_thread(_duplicate, Path(found.path), self.config.media_dir)
+                media.kept = await asyncio.to_thread(duplicate, Path(found.path), self.config.media_dir)
                 await self._look_at(media, named, found.path, f"{kind.value}{Path(found.path).suffix}")
             except OSError:  # tidied up
                 pass
@@ -189,16 +191,16 @@ class MediaPreparer:
     async def _own_file(self, given: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
         """Make a file that is on disk after the block, or gone if that fails. Raises BadMedia if the disk fails."""
         try:
-            path, stream = await asyncio.to_thread(_created, self.config.media_dir)
+            path, stream = await asyncio.to_thread(created, self.config.media_dir)
             try:
                 with stream:
                     yield path, stream
-                await asyncio.to_thread(_make_durable, path)
+                await asyncio.to_thread(make_durable, path)
             except BaseException:
                 delete(path)
                 raise
         except OSError as problem:
-            raise _unreadable(problem, given) from None
+            raise unreadable(problem, given) from None
 
     def _turn_of(self, url: str) -> asyncio.Semaphore:
         """Return what bounds the fetches from a URL's host. It is forgotten when nobody has it any more."""
@@ -227,7 +229,7 @@ class MediaPreparer:
             raise BadMedia("invaild media_path", words, _facts(given))
         async with self._reading:
             try:
-                source = await asyncio.to_thread(_opened, confined, label)
+                source = await asyncio.to_thread(opened, confined, label)
             except OSError as problem:
                 why = problem.strerror or str(problem)
                 hint = f"{why}: {_HIDDEN}" if why.startswith(("No such file", "Permission")) else why
@@ -248,9 +250,9 @@ class MediaPreparer:
         assert media.kept is not None
         try:
             async with self._reading:
-                status, digest, start = await asyncio.to_thread(_examined, media.kept)
+                status, digest, start = await asyncio.to_thread(examined, media.kept)
         except OSError as problem:
-            raise _unreadable(problem, given) from None
+            raise unreadable(problem, given) from None
         if status.st_size > self._most:
             raise self._too_large(given)
         if status.st_size == 0:
@@ -267,7 +269,7 @@ class MediaPreparer:
         name = name or f"media.{ext}"
         media.facts = MediaFacts(
             kind,
-            path=_shown(label),
+            path=shown(label),
             name=name,
             mime=mime,
             ext=ext,
@@ -291,40 +293,40 @@ class MediaPreparer:
 # -- in a thread
 
 
-def _opened(confined: Confinement, label: str) -> IO[bytes]:
+def opened(confined: Confinement, label: str) -> IO[bytes]:
     """Open a file that may be sent; as an object, which closes it when nobody waits for it any more."""
     return os.fdopen(confined.open(label), "rb")
 
 
-def _created(directory: Path) -> tuple[Path, IO[bytes]]:
+def created(directory: Path) -> tuple[Path, IO[bytes]]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(prefix=SEND_PREFIX, dir=directory)
     return Path(name), os.fdopen(descriptor, "wb")
 
 
-def _make_durable(path: Path) -> None:
+def make_durable(path: Path) -> None:
     sync(path)
     sync(path.parent)
 
 
-def _duplicate(received: Path, directory: Path) -> Path:
+def duplicate(received: Path, directory: Path) -> Path:
     """Return a copy of a received file, which stays whatever is tidied up. Raises OSError.
 
     A second name would cost nothing, but the unit's system call filter forbids links.
     """
     with open(os.open(received, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as source:  # noqa: PTH123
-        path, stream = _created(directory)
+        path, stream = created(directory)
         try:
             with stream:
                 shutil.copyfileobj(source, stream, 1 << 20)
-            _make_durable(path)
+            make_durable(path)
         except BaseException:
             path.unlink(missing_ok=True)
             raise
     return path
 
 
-def _examined(path: Path) -> tuple[os.stat_result, str, bytes]:
+def examined(path: Path) -> tuple[os.stat_result, str, bytes]:
     """Return what is known of a file, its MD5 and first bytes."""
     digest = hashlib.md5(usedforsecurity=False)
     start = b""
@@ -343,7 +345,7 @@ def described(given: Mapping[str, str]) -> Media:
     return Media(_facts(given), given)
 
 
-def _unreadable(problem: OSError, given: Mapping[str, str]) -> BadMedia:
+def unreadable(problem: OSError, given: Mapping[str, str]) -> BadMedia:
     return BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given))
 
 
@@ -360,7 +362,7 @@ def _facts(given: Mapping[str, str]) -> MediaFacts:
     """Return what a request says of its media, before anything was looked at."""
     return MediaFacts(
         _kind(given) or MessageKind.FILE,
-        path=_shown(given.get("media_path", "")),
+        path=shown(given.get("media_path", "")),
         name=contract.safe_name(given.get("media_name", "")),
         mime=given.get("media_mime", ""),
         ext=given.get("media_ext", ""),
@@ -368,7 +370,7 @@ def _facts(given: Mapping[str, str]) -> MediaFacts:
     )
 
 
-def _shown(label: str) -> str:
+def shown(label: str) -> str:
     """Return a path or URL without the password in it."""
     if not is_web_address(label):
         return label

@@ -73,7 +73,7 @@ _REFUSALS = {_NOBODY: Refusal.NO_PEER, _OTHER_LOGIN: Refusal.OTHER_USER, OTHER_R
 class SendQueue:
     """Sends one message at a time, as ``pacer`` and ``backoff`` allow, while one is logged in.
 
-    ``tries`` are those of a message, ``most`` how many may wait.
+    ``tries`` are those of a message, ``limit`` how many may wait.
     """
 
     pacer: Pacer
@@ -84,7 +84,7 @@ class SendQueue:
     keep_seconds: float
     backoff: SendBackoff
     tries: int = DEFAULTS.send_tries
-    most: int = MOST_WAITING
+    limit: int = MOST_WAITING
     holding: Holding = field(default_factory=Holding)
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
@@ -118,7 +118,7 @@ class SendQueue:
 
     def no_room(self, number: int) -> str:
         """Return why ``number`` more sends are too many, "" when they are not."""
-        if len(self) + self._adding + number <= self.most:
+        if len(self) + self._adding + number <= self.limit:
             return ""
         if number == 1:
             return f"{len(self)} sends wait already, try again later"

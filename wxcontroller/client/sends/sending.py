@@ -48,8 +48,8 @@ class Sending:
 
     def sends(self, order: Order) -> list[Send]:
         """Return the messages that an order is: the pieces of its text, then its media, for each receiver."""
-        most, quoted = self.driver.capabilities.text_length, order.quoted
-        room = max(1, most - len(quoted.head)) if most and quoted else most
+        limit, quoted = self.driver.capabilities.text_length, order.quoted
+        room = max(1, limit - len(quoted.head)) if limit and quoted else limit
         texts = [*pieces(order.text, room)] if order.text else []
         found = [
             Send(target, order.is_group, text, origin=order.origin) for target in order.targets for text in texts

@@ -6,31 +6,31 @@ from collections.abc import Iterator
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
 
 
-def pieces(content: str, most: int) -> Iterator[str]:
-    """Yield a text in pieces of at most ``most`` characters, cut at line ends, else at spaces; 0 for any length.
+def pieces(content: str, limit: int) -> Iterator[str]:
+    """Yield a text in pieces of at most ``limit`` characters, cut at line ends, else at spaces; 0 for any length.
 
     A piece never begins with a combining mark, so that no character is torn apart.
     """
-    while most and len(content) > most:
-        cut = _cut(content, most)
+    while limit and len(content) > limit:
+        cut = _cut(content, limit)
         yield content[:cut]
         content = content[cut:]
     yield content
 
 
-def _cut(content: str, most: int) -> int:
+def _cut(content: str, limit: int) -> int:
     for separator in ("\n", " "):
-        found = content.rfind(separator, 0, most)
+        found = content.rfind(separator, 0, limit)
         # A piece of a few words is worse than a line that is cut.
-        if found >= most // 2:
+        if found >= limit // 2:
             return found + 1
-    cut = most
-    while cut > 1 and _belongs_to_previous(content, cut):
+    cut = limit
+    while cut > 1 and belongs_to_previous(content, cut):
         cut -= 1
-    return cut if cut > 1 else most
+    return cut if cut > 1 else limit
 
 
-def _belongs_to_previous(content: str, place: int) -> bool:
+def belongs_to_previous(content: str, place: int) -> bool:
     return (
         bool(unicodedata.combining(content[place]))
         or content[place] in _JOINERS

@@ -91,13 +91,13 @@ def may_be_asked(address: str) -> bool:
 async def fetch(
     url: str,
     sink: Sink,
-    most: int,
+    limit: int,
     private: bool,
     agent: str,
     seconds: float = DEFAULTS.media_url_seconds,
     resolver: AbstractResolver | None = None,
 ) -> Source:
-    """Write what ``url`` gives into ``sink``, at most ``most`` bytes.
+    """Write what ``url`` gives into ``sink``, at most ``limit`` bytes.
 
     ``private`` allows addresses of private networks. Raises BadSource, OSError of the sink.
     """
@@ -116,7 +116,7 @@ async def fetch(
                 timeout=aiohttp.ClientTimeout(total=None, connect=CONNECT_SECONDS),
             ) as web,
         ):
-            return await _follow(web, target(url, private), sink, most, private, MEDIA_URL_REDIRECTS)
+            return await follow(web, target(url, private), sink, limit, private, MEDIA_URL_REDIRECTS)
     except aiohttp.ClientError as problem:
         if isinstance(problem, aiohttp.ClientConnectorDNSError) and isinstance(problem.os_error, _Private):
             raise BadSource(str(problem.os_error)) from None
@@ -125,8 +125,8 @@ async def fetch(
         raise BadSource(N_("no complete answer within {seconds} s"), seconds=f"{seconds:g}") from None
 
 
-async def _follow(
-    web: aiohttp.ClientSession, url: URL, sink: Sink, most: int, private: bool, redirects: int
+async def follow(
+    web: aiohttp.ClientSession, url: URL, sink: Sink, limit: int, private: bool, redirects: int
 ) -> Source:
     for _ in range(redirects + 1):
         async with web.get(url, allow_redirects=False) as answer:
@@ -138,13 +138,13 @@ async def _follow(
             if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
                 # A few bytes could become more than there is memory.
                 raise BadSource(N_("the server compresses it, though it was asked not to"))
-            if (answer.content_length or 0) > most:
-                raise SourceTooLarge(most)
+            if (answer.content_length or 0) > limit:
+                raise SourceTooLarge(limit)
             got = 0
             async for piece in answer.content.iter_chunked(_PIECE):
                 got += len(piece)
-                if got > most:
-                    raise SourceTooLarge(most)
+                if got > limit:
+                    raise SourceTooLarge(limit)
                 await asyncio.to_thread(sink.write, piece)  # a disk that is busy holds writers up
             disposition = answer.content_disposition
             name = (disposition.filename if disposition else None) or url.name
@@ -155,8 +155,8 @@ async def _follow(
 class SourceTooLarge(BadSource):
     """More bytes than are taken."""
 
-    def __init__(self, most: int) -> None:
-        super().__init__(f"media size exceed, maximum size is {most} bytes")
+    def __init__(self, limit: int) -> None:
+        super().__init__(f"media size exceed, maximum size is {limit} bytes")
 
 
 def redirected(url: URL, location: str, private: bool) -> URL:

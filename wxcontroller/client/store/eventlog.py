@@ -63,12 +63,12 @@ class _Ahead:
     """What is asked for next, and what of it the last commit has ``found``: None before one has looked."""
 
     where: Selection
-    most: int
+    limit: int
     most_body: int
     found: list[Entry] | None = None
 
     def asks_as(self, other: "_Ahead") -> bool:
-        return (self.where, self.most, self.most_body) == (other.where, other.most, other.most_body)
+        return (self.where, self.limit, self.most_body) == (other.where, other.limit, other.most_body)
 
 
 def type_of(report: JsonObject) -> str:
@@ -76,7 +76,7 @@ def type_of(report: JsonObject) -> str:
     return text(report.get("event")) if report.get("post_type") == "event" else text(report.get("type"))
 
 
-def _is_received(report: JsonObject) -> bool:
+def is_received(report: JsonObject) -> bool:
     return report.get("post_type") == "receive_message"
 
 
@@ -133,7 +133,7 @@ class EventLog:
         """
         source = tables.NOTICE if is_notice else ""
         state = EntryState.PENDING if deliver else EntryState.KEPT
-        kind, body, received = type_of(report), to_bytes(report), _is_received(report)
+        kind, body, received = type_of(report), to_bytes(report), is_received(report)
         indexed = history.indexed(report)
 
         def work(db: sqlite3.Connection) -> None:
@@ -166,7 +166,7 @@ class EventLog:
         """Add a message whose media are still to come: ``report`` is what is told should they never come."""
         place = ReservedEntry(0, type_of(report), key, to_bytes(report), history.indexed(report))
         wanted = json.dumps(source)
-        received = _is_received(report)
+        received = is_received(report)
 
         def work(db: sqlite3.Connection) -> None:
             place.seq = tables.insert(
@@ -202,7 +202,7 @@ class EventLog:
             tables.settle(db, entry, EntryState.DELIVERED, "", status, lighter)
             return own if own and not tables.needs_file(db, own) else ""
 
-        self._database.write(work, lazy=True).add_done_callback(_delete_file)
+        self._database.write(work, lazy=True).add_done_callback(delete_file)
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Note that it is not tried any more."""
@@ -263,39 +263,39 @@ class EventLog:
 
     # -- reading; raises Unavailable
 
-    async def shown(self, where: Selection, most: int, most_body: int = tables.ANY_SIZE) -> list[Entry]:
-        """Return entries in order, up to the first that is held, at most ``most``.
+    async def shown(self, where: Selection, limit: int, most_body: int = tables.ANY_SIZE) -> list[Entry]:
+        """Return entries in order, up to the first that is held, at most ``limit``.
 
         They come with bodies of at most ``most_body`` bytes, and with none in place of larger ones.
         """
-        return await self._database.read(lambda db: tables.shown(db, where, most, most_body))
+        return await self._database.read(lambda db: tables.shown(db, where, limit, most_body))
 
-    async def upcoming(self, where: Selection, most: int, most_body: int) -> list[Entry]:
+    async def upcoming(self, where: Selection, limit: int, most_body: int) -> list[Entry]:
         """Return the same as ``shown``, to who asks again and again for what comes after the last entries.
 
         Who has had everything is given what a commit adds together with the news of it: the writer, which has just
         had these pages in its hands, looks for it. A read of its own would be two more changes of threads.
         """
-        asked, ahead = _Ahead(where, most, most_body), self._ahead
+        asked, ahead = _Ahead(where, limit, most_body), self._ahead
         if ahead is not None and ahead.found is not None and ahead.asks_as(asked):
             found = ahead.found
         else:
             self._ahead = asked  # a commit during the read finds the same
-            found = await self._database.read(lambda db: tables.shown(db, where, most, most_body), noted=False)
+            found = await self._database.read(lambda db: tables.shown(db, where, limit, most_body), noted=False)
             if self._ahead is not asked:
                 return found  # it did
-        if len(found) == most:
+        if len(found) == limit:
             self._ahead = None  # there is more: looked for after each commit it would be read in vain
         elif found:
             rest = replace(where, after=found[-1].seq, log=found[-1].log)
-            self._ahead = _Ahead(rest, most, most_body, [])
+            self._ahead = _Ahead(rest, limit, most_body, [])
         else:
             self._ahead = replace(asked, found=found)
         return found
 
-    async def select(self, where: Selection, most: int, most_body: int = tables.ANY_SIZE) -> list[Entry]:
+    async def select(self, where: Selection, limit: int, most_body: int = tables.ANY_SIZE) -> list[Entry]:
         """Return entries in order, also those that are held; ``most_body`` as in ``shown``."""
-        return await self._database.read(lambda db: tables.select(db, where, most, most_body))
+        return await self._database.read(lambda db: tables.select(db, where, limit, most_body))
 
     async def first_aside(self, most_body: int) -> Entry | None:
         """Return the report of the retry lane that is due first, None for none; ``most_body`` as in ``shown``."""
@@ -364,7 +364,7 @@ class EventLog:
     def _look(self, db: sqlite3.Connection) -> Callable[[], None]:
         ahead, counts = self._ahead, tables.counts(db)
         if ahead is not None:
-            ahead = replace(ahead, found=tables.shown(db, ahead.where, ahead.most, ahead.most_body))
+            ahead = replace(ahead, found=tables.shown(db, ahead.where, ahead.limit, ahead.most_body))
         return partial(self._seen, counts, ahead)
 
     def _seen(self, counts: Counts, ahead: "_Ahead | None") -> None:
@@ -378,7 +378,7 @@ class EventLog:
         news.set()
 
 
-def _delete_file(written: "asyncio.Future[str]") -> None:
+def delete_file(written: "asyncio.Future[str]") -> None:
     """Delete the file that nothing needs since a change was written, beside the event loop."""
     if not written.cancelled() and written.exception() is None and (path := written.result()):
         _ = asyncio.get_running_loop().run_in_executor(None, delete, Path(path))

@@ -357,21 +357,21 @@ def acknowledge(db: sqlite3.Connection, where: Selection) -> int:
     return db.execute(f"UPDATE events SET acknowledged = 1 WHERE {_UNACKNOWLEDGED} AND {condition}", values).rowcount
 
 
-def select(db: sqlite3.Connection, where: Selection, most: int, most_body: int = ANY_SIZE) -> list[Entry]:
+def select(db: sqlite3.Connection, where: Selection, limit: int, most_body: int = ANY_SIZE) -> list[Entry]:
     """Return entries in order, also those that are held, with bodies of at most so many bytes."""
-    return _selected(db, "1", where, most, most_body)
+    return selected(db, "1", where, limit, most_body)
 
 
-def shown(db: sqlite3.Connection, where: Selection, most: int, most_body: int = ANY_SIZE) -> list[Entry]:
+def shown(db: sqlite3.Connection, where: Selection, limit: int, most_body: int = ANY_SIZE) -> list[Entry]:
     """Return entries in order, up to the first that is held, with bodies of at most so many bytes."""
-    return _selected(db, _SHOWN, where, most, most_body)
+    return selected(db, _SHOWN, where, limit, most_body)
 
 
-def _selected(db: sqlite3.Connection, which: str, where: Selection, most: int, most_body: int) -> list[Entry]:
+def selected(db: sqlite3.Connection, which: str, where: Selection, limit: int, most_body: int) -> list[Entry]:
     condition, values = where.where()
     found = db.execute(
         f"SELECT {_COLUMNS} FROM events WHERE {which} AND {condition} ORDER BY seq LIMIT ?",
-        [most_body, *values, most],
+        [most_body, *values, limit],
     )
     name = name_of(db)
     return [_entry(name, row) for row in found]

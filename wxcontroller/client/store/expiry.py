@@ -50,22 +50,22 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
         ).rowcount
     forgotten = 0
     if limits.keep:
-        forgotten = _forget(db, ("delivered", "kept", "purged"), now - limits.keep)
-    dead_forgotten = _forget(db, ("dead",), now - limits.keep_dead) if limits.keep_dead else 0
+        forgotten = forget(db, ("delivered", "kept", "purged"), now - limits.keep)
+    dead_forgotten = forget(db, ("dead",), now - limits.keep_dead) if limits.keep_dead else 0
     dropped = 0
     if limits.most_bytes:
         (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
         excess = int(as_float(size)) - limits.most_bytes
         # Nothing goes while there is something left that may go before it: at the next call, if not at this one.
-        number, excess = _shrink(db, ("delivered", "kept", "purged"), excess)
+        number, excess = shrink(db, ("delivered", "kept", "purged"), excess)
         forgotten += number
         if number < _AT_ONCE:
-            number, excess = _shrink(db, ("dead",), excess)
+            number, excess = shrink(db, ("dead",), excess)
             dead_forgotten += number
         if number < _AT_ONCE and limits.lose:
-            dropped, excess = _shrink(db, ("pending",), excess, OURS)
+            dropped, excess = shrink(db, ("pending",), excess, OURS)
             if dropped < _AT_ONCE:
-                dropped += _shrink(db, ("pending",), excess)[0]
+                dropped += shrink(db, ("pending",), excess)[0]
     if dropped:
         db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
@@ -74,7 +74,7 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
     return Swept(given_up, forgotten, dead_forgotten, dropped)
 
 
-def _forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> int:
+def forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> int:
     marks = ", ".join("?" * len(states))
     return db.execute(
         f"DELETE FROM events WHERE seq IN (SELECT seq FROM events WHERE state IN ({marks}) AND time < ? LIMIT ?)",
@@ -82,7 +82,7 @@ def _forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> i
     ).rowcount
 
 
-def _shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: str = "1") -> tuple[int, int]:
+def shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: str = "1") -> tuple[int, int]:
     """Delete the oldest of these states until ``excess`` bytes are gone; return how many, and what is left of it.
 
     ``which`` is a condition in SQL that they have to meet.

@@ -108,10 +108,10 @@ def indexed(report: JsonObject, verdict: str = "") -> Indexed | None:
         return None
     if report.get("source") != "local":
         return Indexed(chat)
-    return Indexed(chat, text(report.get("uid")), verdict or _verdict_of(report))
+    return Indexed(chat, text(report.get("uid")), verdict or verdict_of(report))
 
 
-def _verdict_of(report: JsonObject) -> str:
+def verdict_of(report: JsonObject) -> str:
     """Return how a send of ours ended, as far as a report of an earlier version tells."""
     if state := text(report.get("state")):
         return f"{state} {text(report.get('refusal'))}".strip()
@@ -134,24 +134,24 @@ def note_recall(db: sqlite3.Connection, seq: int) -> None:
     db.execute("UPDATE messages SET verdict = ? WHERE seq = ?", (f"delivered {RECALLED}", seq))
 
 
-def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int | None, most: int) -> HistoryPage:
-    """Return the ``most`` messages next to a sequence, of all chats or of one by its ids.
+def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int | None, limit: int) -> HistoryPage:
+    """Return the ``limit`` messages next to a sequence, of all chats or of one by its ids.
 
     They are those before ``before`` (0: the newest), or with ``after`` those after that.
     """
-    least, below = (after, _shown(db)) if after is not None else (0, min(before or _MOST, _shown(db)))
+    least, below = (after, shown(db)) if after is not None else (0, min(before or _MOST, shown(db)))
     order = "ASC" if after is not None else "DESC"
     found: list[Found] = []
     for which, value in [("m.chat = ?", chat) for chat in chats] or [("? = ''", "")]:
         rows = db.execute(
             f"SELECT {_COLUMNS} {_FROM} WHERE {which} AND m.seq > ? AND m.seq < ? ORDER BY m.seq {order} LIMIT ?",
-            (value, least, below, most + 1),
+            (value, least, below, limit + 1),
         )
         found += [_found(row) for row in rows]
     found.sort(key=lambda one: one.seq, reverse=after is None)
-    wanted = found[:most]
+    wanted = found[:limit]
     wanted.sort(key=lambda one: one.seq)
-    return HistoryPage(wanted, len(found) > most, _unindexed(db) == 0)
+    return HistoryPage(wanted, len(found) > limit, unindexed(db) == 0)
 
 
 def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
@@ -161,7 +161,7 @@ def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
         "SELECT (SELECT MIN(chat) FROM messages WHERE chat > each.chat) FROM each WHERE each.chat IS NOT NULL) "
         "SELECT chat, (SELECT MAX(seq) FROM messages m WHERE m.chat = each.chat AND m.seq < ?) FROM each "
         "WHERE chat IS NOT NULL",
-        (_shown(db),),
+        (shown(db),),
     )
     return [(str(chat), as_int(last)) for chat, last in found if last is not None]
 
@@ -185,15 +185,15 @@ def by_id(db: sqlite3.Connection, identifier: str) -> Found | None:
 
 def index_older(db: sqlite3.Connection) -> bool:
     """Index some more of what an earlier version wrote; return whether there may be still more."""
-    most = _unindexed(db)
+    limit = unindexed(db)
     rows = db.execute(
         f"SELECT seq, {_BODY} FROM events e WHERE seq <= ? AND type IN ({_MARKS}) ORDER BY seq DESC LIMIT ?",
-        (most, *_TYPES, _AT_ONCE),
+        (limit, *_TYPES, _AT_ONCE),
     ).fetchall()
     for seq, body in rows:
         add(db, as_int(seq), indexed(kept_json(as_bytes(body))))
     left = as_int(rows[-1][0]) - 1 if len(rows) == _AT_ONCE else 0
-    _set_unindexed(db, left)
+    set_unindexed(db, left)
     return left > 0
 
 
@@ -207,8 +207,8 @@ def look_for_older(db: sqlite3.Connection) -> bool:
         f"SELECT MAX(seq) FROM events WHERE seq > ? AND type IN ({_MARKS})", (newest, *_TYPES)
     ).fetchone()[0]
     if found is not None:
-        _set_unindexed(db, max(as_int(found), _unindexed(db)))
-    return _unindexed(db) > 0
+        set_unindexed(db, max(as_int(found), unindexed(db)))
+    return unindexed(db) > 0
 
 
 def restore(db: sqlite3.Connection) -> None:
@@ -220,7 +220,7 @@ def restore(db: sqlite3.Connection) -> None:
     lost = db.execute(
         f"SELECT e.seq, {_BODY} FROM events e WHERE e.seq > ? AND e.type IN ({_MARKS}) "
         "AND NOT EXISTS (SELECT 1 FROM messages m WHERE m.seq = e.seq)",
-        (_unindexed(db), *_TYPES),
+        (unindexed(db), *_TYPES),
     )
     for seq, body in lost:
         add(db, as_int(seq), indexed(kept_json(as_bytes(body))))
@@ -234,7 +234,7 @@ async def index_all(log: Log, looked: "asyncio.Future[bool]") -> None:
         await asyncio.sleep(_PAUSE_SECONDS)
 
 
-def _unindexed(db: sqlite3.Connection) -> int:
+def unindexed(db: sqlite3.Connection) -> int:
     """Return the sequence up to which events are not indexed. A rescued file of an earlier version does not say."""
     found = db.execute("SELECT value FROM meta WHERE name = 'unindexed'").fetchone()
     if found is not None:
@@ -242,11 +242,11 @@ def _unindexed(db: sqlite3.Connection) -> int:
     return as_int(db.execute("SELECT COALESCE(MAX(seq), 0) FROM events").fetchone()[0])
 
 
-def _set_unindexed(db: sqlite3.Connection, seq: int) -> None:
+def set_unindexed(db: sqlite3.Connection, seq: int) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES ('unindexed', ?)", (str(seq),))
 
 
-def _shown(db: sqlite3.Connection) -> int:
+def shown(db: sqlite3.Connection) -> int:
     """Return the sequence below which readers see: that of the first event that is held."""
     (held,) = db.execute("SELECT MIN(seq) FROM events WHERE state = 'held'").fetchone()
     return _MOST if held is None else as_int(held)

@@ -37,19 +37,19 @@ class Received:
 
 
 class MediaIndex:
-    """Remembers the latest ``most`` of each way. What is written is on disk when the future is done."""
+    """Remembers the latest ``limit`` of each way. What is written is on disk when the future is done."""
 
-    def __init__(self, log: EventLog, most: int = MEDIA_IDS) -> None:
+    def __init__(self, log: EventLog, limit: int = MEDIA_IDS) -> None:
         self._log = log
-        self._most = most
+        self._most = limit
 
     def add_upload(self, content: Uploaded) -> "Future[None]":
-        known, most = upload_to_json(content), self._most
-        return self._log.write(lambda db: remember(db, Way.UPLOADED, content.key, known, most))
+        known, limit = upload_to_json(content), self._most
+        return self._log.write(lambda db: remember(db, Way.UPLOADED, content.key, known, limit))
 
     def add_received(self, content: MessageMedia, path: str) -> "Future[None]":
-        known, most = received_to_json(Received(content, path)), self._most
-        return self._log.write(lambda db: remember(db, Way.RECEIVED, content.id, known, most))
+        known, limit = received_to_json(Received(content, path)), self._most
+        return self._log.write(lambda db: remember(db, Way.RECEIVED, content.id, known, limit))
 
     async def upload(self, key: str) -> Uploaded | None:
         """Return what was uploaded under an id without its code. Raises Unavailable."""
@@ -60,12 +60,12 @@ class MediaIndex:
         return received_from_json(await self._log.read(lambda db: recall(db, Way.RECEIVED, key)))
 
 
-def remember(db: sqlite3.Connection, way: Way, key: str, known: JsonObject, most: int) -> None:
-    """Note what is under an id, as the latest, and forget the oldest beyond ``most``."""
+def remember(db: sqlite3.Connection, way: Way, key: str, known: JsonObject, limit: int) -> None:
+    """Note what is under an id, as the latest, and forget the oldest beyond ``limit``."""
     values = (way, key.encode("utf-8", "replace").decode(), json.dumps(known))
     db.execute("INSERT OR REPLACE INTO media_index (way, key, known) VALUES (?, ?, ?)", values)
     oldest = "SELECT seq FROM media_index WHERE way = ? ORDER BY seq DESC LIMIT 1 OFFSET ?"
-    db.execute(f"DELETE FROM media_index WHERE way = ? AND seq <= ({oldest})", (way, way, most))  # noqa: S608
+    db.execute(f"DELETE FROM media_index WHERE way = ? AND seq <= ({oldest})", (way, way, limit))  # noqa: S608
 
 
 def recall(db: sqlite3.Connection, way: Way, key: str) -> JsonObject:
@@ -79,14 +79,14 @@ def play_times(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, int]:
     return {key: integer(recall(db, Way.RECEIVED, key).get("milliseconds")) for key in keys}
 
 
-def import_book(db: sqlite3.Connection, kept: JsonObject, most: int = MEDIA_IDS) -> None:
+def import_book(db: sqlite3.Connection, kept: JsonObject, limit: int = MEDIA_IDS) -> None:
     """Take over what 2.0.0 kept in ``media.json``; entries that are none are left out."""
     for entry in items(kept.get("uploaded")):
         if upload := upload_from_json(obj(entry)):
-            remember(db, Way.UPLOADED, upload.key, upload_to_json(upload), most)
+            remember(db, Way.UPLOADED, upload.key, upload_to_json(upload), limit)
     for entry in items(kept.get("received")):
         if received := received_from_json(obj(entry)):
-            remember(db, Way.RECEIVED, received.content.id, received_to_json(received), most)
+            remember(db, Way.RECEIVED, received.content.id, received_to_json(received), limit)
 
 
 def upload_to_json(one: Uploaded) -> JsonObject:

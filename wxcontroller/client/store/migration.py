@@ -64,7 +64,7 @@ class Migration:
         try:
             for name, work in _IMPORTS.items():
                 await self._import(self.session.with_name(name), work)
-            await asyncio.to_thread(_second_name, self.session)
+            await asyncio.to_thread(second_name, self.session)
             await asyncio.to_thread(forget_old, self.session.parent, time.time())
         finally:
             self.done.set()
@@ -78,7 +78,7 @@ class Migration:
             log.error("cannot import %s: %s; it is left as it is", path, problem)
             return
         await self.log.write(lambda db: work(db, content))
-        await asyncio.to_thread(_set_aside, path)
+        await asyncio.to_thread(set_aside, path)
         log.info("%s is in the database now", path.name)
 
 
@@ -90,14 +90,14 @@ def forget_old(directory: Path, now: float) -> None:
                 path.unlink()
 
 
-def _set_aside(path: Path) -> None:
+def set_aside(path: Path) -> None:
     with suppress(OSError):
         aside = path.with_name(path.name + SUFFIX)
         path.rename(aside)
         os.utime(aside)  # the week begins now
 
 
-def _second_name(path: Path) -> None:
+def second_name(path: Path) -> None:
     """Keep the content of a session file of 2.0.0, which names the ids of reported messages."""
     aside = path.with_name(path.name + SUFFIX)
     with suppress(OSError):

@@ -69,9 +69,9 @@ def finish_interrupted(path: Path) -> None:
         fresh.unlink(missing_ok=True)  # killed while it was filled; the damage is still there to be found
         return
     if fresh.exists():
-        stale = _beside(path, "-wal")
+        stale = beside(path, "-wal")
         if stale.exists():
-            stale.rename(_beside(_aside(path), "-wal"))
+            stale.rename(beside(_aside(path), "-wal"))
         fresh.rename(path)
         sync(path.parent)
 
@@ -90,20 +90,20 @@ def recover(path: Path, schema: Sequence[str], known: Known) -> Rescued:
         for number, statements in enumerate(schema, 1):
             new.executescript(f"BEGIN; {statements}; PRAGMA user_version={number}; COMMIT")
         new.execute("BEGIN IMMEDIATE")
-        rows, lost = _fill(new, path, known)
+        rows, lost = fill(new, path, known)
         new.execute("COMMIT")
     aside = _aside(path)
     path.rename(aside)
     for suffix in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
-            _beside(path, suffix).rename(_beside(aside, suffix))
+            beside(path, suffix).rename(beside(aside, suffix))
     fresh.rename(path)
     sync(path.parent)
-    _forget_old_sets(path)
+    forget_old_sets(path)
     return Rescued(aside, rows, lost)
 
 
-def _fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
+def fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
     """Copy what can be read; return the number of rows, and of open events that are lost."""
     new.execute("DELETE FROM meta")
     with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
@@ -111,14 +111,14 @@ def _fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
         expected = max(known.waiting, _expected(old))
         tables = _tables(new)
         rows = sum(_copy(old, new, table, known.last) for table in tables)
-        sequences = {str(name): as_int(seq) for name, seq in _readable(old, "SELECT name, seq FROM sqlite_sequence")}
+        sequences = {str(name): as_int(seq) for name, seq in readable(old, "SELECT name, seq FROM sqlite_sequence")}
     name = new.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
     if known.name:
         new.execute("INSERT OR REPLACE INTO meta VALUES ('name', ?)", (known.name,))
     elif name is None:
         new.execute("INSERT INTO meta VALUES ('name', lower(hex(randomblob(4))))")
     new.execute("INSERT OR IGNORE INTO meta VALUES ('dropped', '0')")
-    _continue_sequences(new, sequences, known, named=bool(known.name or name))
+    continue_sequences(new, sequences, known, named=bool(known.name or name))
     if "messages" in tables:
         history.restore(new)
     marks = ", ".join("?" * len(_OPEN))
@@ -135,11 +135,11 @@ def _fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
 
 def _expected(old: sqlite3.Connection) -> int:
     """Return how many events were open by the old file's own tally, 0 when that can't be read."""
-    tally = {str(state): as_int(number) for state, number in _readable(old, "SELECT state, number FROM tally")}
+    tally = {str(state): as_int(number) for state, number in readable(old, "SELECT state, number FROM tally")}
     return sum(max(0, tally.get(state, 0)) for state in _OPEN)
 
 
-def _continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Known, named: bool) -> None:
+def continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Known, named: bool) -> None:
     """Let no sequence be used twice."""
     counted = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
     for (table,) in new.execute(counted).fetchall():
@@ -160,13 +160,13 @@ def _tables(db: sqlite3.Connection) -> list[str]:
 def _copy(old: sqlite3.Connection, new: sqlite3.Connection, table: str, last: int) -> int:
     """Copy a table's readable rows, by the columns that both have; return how many."""
     wanted = {str(row[1]) for row in new.execute(f"PRAGMA table_info({table})")}
-    there = [str(row[1]) for row in _readable(old, f"PRAGMA table_info({table})")]
+    there = [str(row[1]) for row in readable(old, f"PRAGMA table_info({table})")]
     columns = [name for name in there if name in wanted]
     if not columns:
         return 0
     names, marks = ", ".join(columns), ", ".join("?" * len(columns))
-    by_rowid = any(True for _ in _readable(old, f"SELECT rowid FROM {table} LIMIT 1"))  # noqa: S608
-    found = _by_rowid(old, table, names, last) if by_rowid else _readable(old, f"SELECT {names} FROM {table}")  # noqa: S608
+    by_rowid = any(True for _ in readable(old, f"SELECT rowid FROM {table} LIMIT 1"))  # noqa: S608
+    found = _by_rowid(old, table, names, last) if by_rowid else readable(old, f"SELECT {names} FROM {table}")  # noqa: S608
     number = 0
     for row in found:
         with contextlib.suppress(sqlite3.IntegrityError):  # damaged into a duplicate, or into NULL
@@ -187,17 +187,17 @@ def _by_rowid(old: sqlite3.Connection, table: str, names: str, last: int) -> Ite
     else:
         return
     backwards = f"SELECT rowid, {names} FROM {table} WHERE rowid > ? ORDER BY rowid DESC"  # noqa: S608
-    for rowid, *values in _readable(old, backwards, low):
+    for rowid, *values in readable(old, backwards, low):
         high = as_int(rowid)
         yield tuple(values)
     if not high:
-        sequence = _readable(old, "SELECT seq FROM sqlite_sequence WHERE name = ?", table)
+        sequence = readable(old, "SELECT seq FROM sqlite_sequence WHERE name = ?", table)
         high = max([last if table == "events" else 0, *(as_int(seq) for (seq,) in sequence)]) + 1
     for rowid in range(low + 1, min(high, low + _LOOK_UPS)):
-        yield from _readable(old, f"SELECT {names} FROM {table} WHERE rowid = ?", rowid)  # noqa: S608
+        yield from readable(old, f"SELECT {names} FROM {table} WHERE rowid = ?", rowid)  # noqa: S608
 
 
-def _readable(db: sqlite3.Connection, statement: str, *values: object) -> Iterator[tuple[object, ...]]:
+def readable(db: sqlite3.Connection, statement: str, *values: object) -> Iterator[tuple[object, ...]]:
     """Yield a statement's rows up to the first that can't be read."""
     with contextlib.suppress(sqlite3.DatabaseError):
         yield from db.execute(statement, values)
@@ -207,7 +207,7 @@ def _fresh(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def _beside(path: Path, suffix: str) -> Path:
+def beside(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
@@ -219,9 +219,9 @@ def _aside(path: Path) -> Path:
     return found
 
 
-def _forget_old_sets(path: Path) -> None:
+def forget_old_sets(path: Path) -> None:
     sets = sorted(found for found in path.parent.glob(f"{path.name}.damaged-*") if found.name[-1].isdigit())
     for old in sets[:-_KEPT_SETS]:
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
-                _beside(old, suffix).unlink()
+                beside(old, suffix).unlink()

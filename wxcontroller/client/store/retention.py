@@ -7,7 +7,7 @@ import time
 from dataclasses import dataclass, replace
 
 from wxcontroller.client.config import ClientConfig
-from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.expiry import RetentionLimits
 from wxcontroller.client.store.sends import SendStore
@@ -43,7 +43,7 @@ class Keeping:
 
     config: ClientConfig
     log: EventLog
-    inbox: Inbox
+    fetcher: MediaFetcher
     sends: SendStore
     _warned: bool = False  # that what is pending will be lost for its size
 
@@ -61,7 +61,7 @@ class Keeping:
         await asyncio.sleep(SWEEP_PAUSE)
         size, end = self.log.counts.bytes, time.monotonic() + SWEEP_SECONDS
         while (left := end - time.monotonic()) > 0 and self.log.counts.bytes - size < growth:
-            if not await either(self.log.news, self.inbox.too_much, left) or self.inbox.too_much.is_set():
+            if not await either(self.log.news, self.fetcher.too_much, left) or self.fetcher.too_much.is_set():
                 return
 
     async def _sweep(self, limits: RetentionLimits) -> None:
@@ -88,7 +88,7 @@ class Keeping:
         try:
             # In this order: a send that ends in between hands its file on to its report.
             to_send = await self.sends.files()
-            await self.inbox.sweep(await self.log.media_in_use(), to_send)
+            await self.fetcher.sweep(await self.log.media_in_use(), to_send)
         except OSError as problem:  # tried again at the next look; an account must not end for it
             log.error(
                 "received media can't be looked through: %s; see to %s", problem.strerror, self.config.media_dir

@@ -63,8 +63,8 @@ class Left:
 
     def sends(self) -> list[Send]:
         """Return the sends, with their media. Those of another route can't go out any more."""
-        media = {as_int(row[0]): _media_of(row) for row in self._media}
-        return [_send_of(row, media, self._route) for row in self._sends]
+        media = {as_int(row[0]): media_of(row) for row in self._media}
+        return [send_of(row, media, self._route) for row in self._sends]
 
 
 class SendStore:
@@ -93,10 +93,10 @@ class SendStore:
         """Store sends, all or none, with all that belongs to them; see ``add``."""
         contents = list(dict.fromkeys(one.media for one in sends if one.media is not None))
         rows = [
-            _send_row(one, of, self._route, contents.index(one.media) if one.media is not None else None)
+            send_row(one, of, self._route, contents.index(one.media) if one.media is not None else None)
             for one, of in zip(sends, sides, strict=True)
         ]
-        media = [_media_row(one) for one in contents]
+        media = [media_row(one) for one in contents]
         stored = self._log.write(lambda db: add(db, rows, media, request, reply_to, day))
         if kept := {one.kept for one in contents if one.kept is not None}:
             self._adding |= kept
@@ -124,7 +124,7 @@ class SendStore:
 
     def note_media(self, media: Media) -> None:
         """Note what has become known of content."""
-        number, row = media.id, _media_row(media)
+        number, row = media.id, media_row(media)
         _ = self._log.write(lambda db: note_media(db, number, row))
 
     def end(self, send: Send, answer: JsonObject, windows: bytes = b"") -> Within:
@@ -150,8 +150,8 @@ class SendStore:
 
     async def sweep(self, seconds: float) -> int:
         """Forget requests that are older, and the oldest of too many; return how many."""
-        most = self._most_requests
-        return await self._log.write(lambda db: forget(db, time.time() - seconds, most))
+        limit = self._most_requests
+        return await self._log.write(lambda db: forget(db, time.time() - seconds, limit))
 
 
 def add(
@@ -176,17 +176,17 @@ def add(
     if request is not None:
         keep(db, request)
     if day:
-        _count(db, day)
+        count(db, day)
     stored = [
         db.execute("INSERT INTO parcels (given, file, facts, uploaded) VALUES (?, ?, ?, ?)", row).lastrowid or 0
         for row in media
     ]
     numbers = [None if row[-1] is None else stored[as_int(row[-1])] for row in sends]
-    seqs = [_insert(db, row, number) for row, number in zip(sends, numbers, strict=True)]
+    seqs = [insert(db, row, number) for row, number in zip(sends, numbers, strict=True)]
     return Added(seqs, [number or 0 for number in numbers])
 
 
-def _insert(db: sqlite3.Connection, row: _Row, media: int | None) -> int:
+def insert(db: sqlite3.Connection, row: _Row, media: int | None) -> int:
     values = row[:-1]
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
@@ -199,7 +199,7 @@ def _insert(db: sqlite3.Connection, row: _Row, media: int | None) -> int:
 
 def handed(db: sqlite3.Connection, seq: int, attempts_left: int, now: float, day: str, windows: bytes = b"") -> None:
     """Note that a send is being handed to WeChat: from now on it may have arrived."""
-    _count(db, day)
+    count(db, day)
     note_windows(db, windows)
     db.execute(
         "UPDATE sends SET tried = CASE WHEN tried = 0 THEN ? ELSE tried END, attempts_left = ? WHERE seq = ?",
@@ -207,7 +207,7 @@ def handed(db: sqlite3.Connection, seq: int, attempts_left: int, now: float, day
     )
 
 
-def _count(db: sqlite3.Connection, day: str, number: int = 1) -> None:
+def count(db: sqlite3.Connection, day: str, number: int = 1) -> None:
     db.execute(
         "INSERT INTO send_days VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET number = number + excluded.number",
         (day, number),
@@ -337,17 +337,17 @@ def keep(db: sqlite3.Connection, request: Request) -> None:
     )
 
 
-def forget(db: sqlite3.Connection, before: float, most: int) -> int:
-    """Forget requests that are older than ``before``, and the oldest beyond ``most``; none that is under way.
+def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
+    """Forget requests that are older than ``before``, and the oldest beyond ``limit``; none that is under way.
 
     Return how many.
     """
     over = "key NOT IN (SELECT request FROM sends WHERE request IS NOT NULL)"
     gone = db.execute(f"DELETE FROM requests WHERE time < ? AND {over}", (before,)).rowcount
     (number,) = db.execute("SELECT COUNT(*) FROM requests").fetchone()
-    if number > most:
+    if number > limit:
         oldest = f"SELECT key FROM requests WHERE {over} ORDER BY time LIMIT ?"
-        gone += db.execute(f"DELETE FROM requests WHERE key IN ({oldest})", (number - most,)).rowcount
+        gone += db.execute(f"DELETE FROM requests WHERE key IN ({oldest})", (number - limit,)).rowcount
     return gone
 
 
@@ -364,7 +364,7 @@ def _ended(kept: object) -> JsonObject:
     return found if isinstance(found.get("code"), int) else {}
 
 
-def _send_row(send: Send, sides: str, route: str, media: int | None) -> _Row:
+def send_row(send: Send, sides: str, route: str, media: int | None) -> _Row:
     """Return the columns of a send, then ``media`` as it is."""
     return (
         *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
@@ -376,7 +376,7 @@ def _send_row(send: Send, sides: str, route: str, media: int | None) -> _Row:
     )
 
 
-def _send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
+def send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
     request, interim, hold_until, strikes, struck, route, urgent, quote = more
     # Of content that is not there any more, the file was damaged: it is told when its turn comes.
@@ -405,21 +405,21 @@ def _send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
     )
 
 
-def _media_row(media: Media) -> _Row:
+def media_row(media: Media) -> _Row:
     """Return the columns of content: the request's words, the file, what is known of it, and what WeChat holds."""
     known: JsonObject = {}
     if media.ready:
         forced = media.file is not None and media.file.kind is MessageKind.FILE
-        known = {**_facts_to_json(media.facts), "has_file": media.file is not None, "forced": forced}
+        known = {**facts_to_json(media.facts), "has_file": media.file is not None, "forced": forced}
     uploaded = upload_to_json(media.uploaded) if media.uploaded else {}
     return json.dumps(dict(media.given)), str(media.kept or ""), _text(known), _text(uploaded)
 
 
-def _media_of(row: _Row) -> Media:
+def media_of(row: _Row) -> Media:
     number, given, file, facts, uploaded = row
     kept, known = Path(str(file)) if file else None, kept_json(facts)
     media = Media(
-        _facts_from_json(known),
+        facts_from_json(known),
         {name: text(value) for name, value in kept_json(given).items()},
         uploaded=upload_from_json(kept_json(uploaded)),
         kept=kept,
@@ -431,8 +431,8 @@ def _media_of(row: _Row) -> Media:
     return media
 
 
-def _facts_to_json(facts: MediaFacts) -> JsonObject:
-    """Return what ``_facts_from_json`` makes the same of."""
+def facts_to_json(facts: MediaFacts) -> JsonObject:
+    """Return what ``facts_from_json`` makes the same of."""
     return {
         "kind": facts.kind.value,
         "id": facts.id,
@@ -447,7 +447,7 @@ def _facts_to_json(facts: MediaFacts) -> JsonObject:
     }
 
 
-def _facts_from_json(kept: JsonObject) -> MediaFacts:
+def facts_from_json(kept: JsonObject) -> MediaFacts:
     return MediaFacts(
         MEDIA_KINDS.get(text(kept.get("kind")), MessageKind.FILE),
         id=text(kept.get("id")),

@@ -267,7 +267,7 @@ class Database:
             if damage is not None and damage.generation == self._generation:
                 connection = self._failed(connection, _Unreadable(str(damage.problem)))
             try:
-                with self._vitals.within(_STUCK_SECONDS, "writing the event log"), _as_damage():
+                with self._vitals.within(_STUCK_SECONDS, "writing the event log"), as_damage():
                     if connection is None:
                         connection = self._connected()
                         self._opened.set()
@@ -328,7 +328,7 @@ class Database:
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             for number, statements in enumerate(self._schema[version:], version + 1):
                 connection.executescript(f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version={number}; COMMIT")
-            if not _tables(self._schema) <= _made(connection):
+            if not tables(self._schema) <= made(connection):
                 raise _Unreadable("its tables are not all there")
         except OSError as problem:
             connection.close()
@@ -458,20 +458,20 @@ class Database:
         )
 
 
-def _tables(schema: Sequence[str]) -> set[tuple[str, str]]:
+def tables(schema: Sequence[str]) -> set[tuple[str, str]]:
     """Return what a file of this schema consists of: names and definitions."""
     with contextlib.closing(sqlite3.connect(":memory:")) as model:
         for statements in schema:
             model.executescript(statements)
-        return _made(model)
+        return made(model)
 
 
-def _made(connection: sqlite3.Connection) -> set[tuple[str, str]]:
+def made(connection: sqlite3.Connection) -> set[tuple[str, str]]:
     return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
 
 
 @contextlib.contextmanager
-def _as_damage() -> Iterator[None]:
+def as_damage() -> Iterator[None]:
     """Take a schema or message of SQLite's that is no UTF-8 for what it is."""
     try:
         yield

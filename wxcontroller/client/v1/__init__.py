@@ -11,7 +11,7 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.ilink.door import Door
-from wxcontroller.client.inbox import Inbox
+from wxcontroller.client.media_fetcher import MediaFetcher
 from wxcontroller.client.v1.answers import RequestRefused, refusal, told
 from wxcontroller.client.v1.deliveries import Deliveries
 from wxcontroller.client.v1.events import Events
@@ -34,12 +34,12 @@ if TYPE_CHECKING:
 LOGOUT_SECONDS = 20.0
 
 
-def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
+def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> None:
     """Route all of /v1, and the iLink API."""
     door = Door(parts)
 
     async def status(_: web.Request) -> web.StreamResponse:
-        return json_answer({**status_of(parts, inbox), "consumers": await door.shown()})
+        return json_answer({**status_of(parts, fetcher), "consumers": await door.shown()})
 
     async def options(_: web.Request) -> web.StreamResponse:
         return json_answer(options_of(parts.config))
@@ -119,10 +119,10 @@ def add_routes(app: web.Application, parts: Parts, inbox: Inbox) -> None:
     app.router.add_get("/v1/media/{file}", told(MediaFiles(parts.config).get))
     door.add_routes(app)
     for method in ("GET", "POST", "PUT", "PATCH", "DELETE"):
-        app.router.add_route(method, "/v1/{rest:.*}", _no_such_path)
+        app.router.add_route(method, "/v1/{rest:.*}", no_such_path)
 
 
-async def _no_such_path(request: web.Request) -> web.StreamResponse:
+async def no_such_path(request: web.Request) -> web.StreamResponse:
     what = Text("there is no {method} {path} at an account's own port", method=request.method, path=request.path)
     return refusal(
         RequestRefused(404, "no-such-path", what, N_("GET /v1/status is here; the controller's port has the rest"))

@@ -53,7 +53,7 @@ class Conversations:
             "id": place.send or text(report.get("id")),
             "cursor": f"{log}-{found.seq}",
             "chat": chat,
-            "chat_name": self._directory.name(chat) or text(report.get(_role(is_group, own))),
+            "chat_name": self._directory.name(chat) or text(report.get(role(is_group, own))),
             "is_group": is_group,
             "direction": "out" if own else "in",
             "sender": self._sender(report) if report.get("sender_id") else None,
@@ -61,7 +61,7 @@ class Conversations:
             "kind": kind_of(found).value,
             "text": text_of(found),
             "media": self._media(report) if report.get("format") == "media" else None,
-            "quote": _quote(report),
+            "quote": quote(report),
             "origin": _origin(report) if own else None,
             **(state_of_logged(found) if place.send else NO_STATE),
         }
@@ -80,7 +80,7 @@ class Conversations:
             "time": int(send.queued_at),
             "kind": send.kind.value,
             "text": send.content,
-            "media": _described(send.kind, media.facts.name, media.facts.mime, media.facts.size) if media else None,
+            "media": described(send.kind, media.facts.name, media.facts.mime, media.facts.size) if media else None,
             "quote": None
             if quoted is None
             else {
@@ -102,7 +102,7 @@ class Conversations:
     def _media(self, report: JsonObject) -> JsonObject:
         kind = _KINDS.get(text(report.get("media_type")), MessageKind.FILE)
         name, mime = text(report.get("media_name")), text(report.get("media_mime"))
-        shown = _described(kind, name, mime, integer(report.get("media_size")))
+        shown = described(kind, name, mime, integer(report.get("media_size")))
         path = text(report.get("media_path"))
         link = target_of(self._config, path) if report.get("source") != "local" else ""
         return {
@@ -113,7 +113,7 @@ class Conversations:
         }
 
 
-def _role(is_group: bool, own: bool) -> str:
+def role(is_group: bool, own: bool) -> str:
     """Return which member of a report names its chat."""
     return "group" if is_group else "receiver" if own else "sender"
 
@@ -187,7 +187,7 @@ def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tu
     return {**worst, "id": parts[0]["id"], "chat": chat, "parts": shown}, 200 if over else 202
 
 
-def _described(kind: MessageKind, name: str, mime: str, size: int) -> JsonObject:
+def described(kind: MessageKind, name: str, mime: str, size: int) -> JsonObject:
     return {
         "type": kind.value,
         "name": name or None,
@@ -199,7 +199,7 @@ def _described(kind: MessageKind, name: str, mime: str, size: int) -> JsonObject
     }
 
 
-def _quote(report: JsonObject) -> JsonObject | None:
+def quote(report: JsonObject) -> JsonObject | None:
     if "quote_id" not in report:
         return None
     sender = text(report.get("quote_sender_id"))

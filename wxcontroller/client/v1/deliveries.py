@@ -31,12 +31,14 @@ class Deliveries:
         """GET: entries of some states (by default what waits and what is dead), oldest first, after ``after``."""
         query = request.query
         states = states_of(query.get("state", "held,pending,dead"))
-        after, most = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, PAGE_DELIVERIES)
+        after, limit = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, PAGE_DELIVERIES)
         counts = self._counts()  # first: what is counted as settled is not listed as pending
-        found = await self._parts.log.select(Selection(states, after=after), max(1, most) + 1, most_body=_SHOWN_BYTES)
-        more = len(found) > most
-        shown: list[JsonValue] = [_shown(entry) for entry in found[:most]]
-        return json_answer({**counts, "deliveries": shown, "next": found[most - 1].seq if more and most else None})
+        found = await self._parts.log.select(
+            Selection(states, after=after), max(1, limit) + 1, most_body=_SHOWN_BYTES
+        )
+        more = len(found) > limit
+        shown: list[JsonValue] = [_shown(entry) for entry in found[:limit]]
+        return json_answer({**counts, "deliveries": shown, "next": found[limit - 1].seq if more and limit else None})
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """GET one with its report, as readers of events get it."""

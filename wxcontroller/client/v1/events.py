@@ -40,10 +40,10 @@ class Events:
         types = tuple(word for word in query.get("types", "").split(",") if word)
         if "text/event-stream" in request.headers.get("Accept", ""):
             return await self._stream(request, await self._start(query, await self._log.last()), types)
-        most = max(1, number_of(query, "limit", 100, PAGE_EVENTS))
-        found = await self._log.shown(Selection(after=await self._start(query, 0), types=types), most + 1)
-        events: list[JsonValue] = [self._shown(entry) for entry in found[:most]]
-        return json_answer({**await self._bounds(), "events": events, "more": len(found) > most})
+        limit = max(1, number_of(query, "limit", 100, PAGE_EVENTS))
+        found = await self._log.shown(Selection(after=await self._start(query, 0), types=types), limit + 1)
+        events: list[JsonValue] = [self._shown(entry) for entry in found[:limit]]
+        return json_answer({**await self._bounds(), "events": events, "more": len(found) > limit})
 
     async def _start(self, query: Mapping[str, str], default: int) -> int:
         if "since" in query:

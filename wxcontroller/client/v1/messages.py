@@ -75,7 +75,7 @@ class Messages:
         The newest ``limit``, or those next to ``before`` or ``after``: cursors of messages, as in /v1/events.
         """
         query = request.query
-        most = max(1, number_of(query, "limit", _DEFAULT_PAGE, PAGE_MESSAGES))
+        limit = max(1, number_of(query, "limit", _DEFAULT_PAGE, PAGE_MESSAGES))
         if "before" in query and "after" in query:
             raise bad(N_("before and after exclude each other"), N_("use only one of them"))
         chats = self._parts.directory.aliases(query["chat"]) if query.get("chat") else ()
@@ -88,7 +88,7 @@ class Messages:
             if before is not None and not below:
                 return name, history.HistoryPage((), False, True)  # nothing is before the beginning of this log
             above = _seq(name, after, "after") if after is not None else None
-            return name, history.page(db, chats, below, above, most)
+            return name, history.page(db, chats, below, above, limit)
 
         name, page = await log.read(read)
         pending: list[JsonValue] = []
@@ -111,7 +111,7 @@ class Messages:
     async def chats(self, request: web.Request) -> web.StreamResponse:
         """GET: chats with their last messages, the latest first; ``before`` as of messages."""
         query = request.query
-        most = max(1, number_of(query, "limit", _DEFAULT_PAGE, PAGE_CHATS))
+        limit = max(1, number_of(query, "limit", _DEFAULT_PAGE, PAGE_CHATS))
         before, directory = query.get("before"), self._parts.directory
 
         # People are looked up between two reads: those are in threads, and the roster belongs to this one.
@@ -122,10 +122,10 @@ class Messages:
             latest[chat] = max(seq, latest.get(chat, 0))
         below = math.inf if before is None else _seq(name, before, "before")
         seqs = sorted((seq for seq in latest.values() if seq < below), reverse=True)
-        found = await self._parts.log.read(lambda db: history.at(db, seqs[:most]))
+        found = await self._parts.log.read(lambda db: history.at(db, seqs[:limit]))
         shown: list[JsonValue] = [self._chat(one, name) for one in found]
         return json_answer(
-            {"account": self._parts.config.name.name, "log": name, "chats": shown, "more": len(seqs) > most}
+            {"account": self._parts.config.name.name, "log": name, "chats": shown, "more": len(seqs) > limit}
         )
 
     def _chat(self, found: Found, log: str) -> JsonObject:
@@ -144,7 +144,7 @@ class Messages:
         if looked.send is not None:
             return json_answer(self._shown.queued(looked.send))
         if looked.logged is None:
-            raise _no_such_message(request.match_info["id"])
+            raise no_such_message(request.match_info["id"])
         return json_answer(self._shown.logged(looked.logged, looked.log))
 
     # -- sending
@@ -252,7 +252,7 @@ class Messages:
         if asked.get("reply_to") and not asked.get("text"):
             raise bad(N_("reply_to requires text"), N_("only text can quote a message; add text"))
         hold = _seconds(asked, "hold", MOST_HOLD)
-        interim, urgent = _flag(asked, "interim"), _flag(asked, "urgent")
+        interim, urgent = flag(asked, "interim"), flag(asked, "urgent")
         self._check_capabilities(asked, bool(sources))
         self._check_state(1 + bool(asked.get("text") and sources))
         target = parts.directory.find(to)
@@ -280,13 +280,13 @@ class Messages:
                     N_("check the account's state directory"),
                 ) from None
             if media.fault is not None:
-                most = parts.config.number("media_size_max")
+                limit = parts.config.number("media_size_max")
                 raise RequestRefused(
                     413,
                     "too-large",
                     N_("the content is larger than {most} bytes"),
                     N_("see media_size_max in wxclient(8)"),
-                    most=most,
+                    most=limit,
                 )
         order = Order(
             (target.id,), isinstance(target, Group), asked.get("text"), media, interim, urgent, hold, quoted
@@ -350,7 +350,7 @@ class Messages:
     async def _quoted(self, identifier: str, target: Contact | Group) -> Quoted:
         directory, found = self._parts.directory, (await look_up(self._parts, identifier)).logged
         if found is None:
-            raise _no_such_message(identifier)
+            raise no_such_message(identifier)
         shown = self._shown.logged(found, "")
         if shown["chat"] != id_of(target):
             raise bad(N_("reply_to is a message of another chat"), N_("quote a message of the same chat"))
@@ -364,15 +364,15 @@ class Messages:
         )
 
     def _wait_of(self, asked: Asked) -> float:
-        most = self._parts.config.limits.send_answer_seconds
-        found = _seconds(asked, "wait", most)
-        return most if found is None else found
+        limit = self._parts.config.limits.send_answer_seconds
+        found = _seconds(asked, "wait", limit)
+        return limit if found is None else found
 
     async def _read(self, request: web.Request) -> Asked:
         """Read a JSON object or a form. Raises RequestRefused, and as Bodies.read."""
         kind = request.content_type
         if kind == "application/json":
-            return Asked(_texts(await request.app[BODIES].small(request)))
+            return Asked(texts(await request.app[BODIES].small(request)))
         if kind != "multipart/form-data":
             raise RequestRefused(
                 415,
@@ -389,7 +389,7 @@ class Messages:
                 Text("the body can't be stored: {reason}", reason=problem.strerror or ""),
                 N_("check the account's state directory"),
             ) from None
-        return await asyncio.to_thread(_form, request.headers["Content-Type"], body)
+        return await asyncio.to_thread(form, request.headers["Content-Type"], body)
 
     # -- taking back
 
@@ -407,7 +407,7 @@ class Messages:
                 409, "being-sent", N_("the message is being sent"), N_("recall it when it is delivered")
             )
         if found is None:
-            raise _no_such_message(identifier)
+            raise no_such_message(identifier)
         message_id, _, target = text(found.report.get("id")).partition(":")
         state, _, word = found.indexed.verdict.partition(" ")
         if not found.indexed.send or state != "delivered" or not target:
@@ -452,7 +452,7 @@ class Messages:
             raise RequestRefused(409, "unsupported", problem.text, problem.remedy_text) from None
 
 
-def _no_such_message(identifier: str) -> RequestRefused:
+def no_such_message(identifier: str) -> RequestRefused:
     return RequestRefused(
         404,
         "no-such-message",
@@ -470,7 +470,7 @@ def _seq(log: str, cursor: str, name: str) -> int:
     return int(number) if not dash or of == log else 0
 
 
-def _texts(body: bytes) -> dict[str, str]:
+def texts(body: bytes) -> dict[str, str]:
     """Return a JSON object's members as texts. Raises RequestRefused."""
     try:
         given = read_json(body or b"null")
@@ -511,7 +511,7 @@ def _known(name: str) -> "type | tuple[type, ...]":
     return (int, float) if kind is float else kind
 
 
-def _form(content_type: str, body: parameters.Body) -> Asked:
+def form(content_type: str, body: parameters.Body) -> Asked:
     found: dict[str, str] = {}
     upload = Attached()
     try:
@@ -530,7 +530,7 @@ def _form(content_type: str, body: parameters.Body) -> Asked:
     return Asked(found, upload)
 
 
-def _seconds(asked: Asked, name: str, most: float) -> float | None:
+def _seconds(asked: Asked, name: str, limit: float) -> float | None:
     """Return a number of seconds, None when it is not given. Raises RequestRefused."""
     given = asked.get(name)
     if not given:
@@ -541,12 +541,12 @@ def _seconds(asked: Asked, name: str, most: float) -> float | None:
         seconds = math.nan
     if not 0 <= seconds <= MOST_HOLD:
         raise bad(
-            N_("{name} is not a number of seconds"), N_("use a number from 0 to {most}"), name=name, most=int(most)
+            N_("{name} is not a number of seconds"), N_("use a number from 0 to {most}"), name=name, most=int(limit)
         )
-    return min(seconds, most)
+    return min(seconds, limit)
 
 
-def _flag(asked: Asked, name: str) -> bool:
+def flag(asked: Asked, name: str) -> bool:
     given = asked.get(name)
     if given not in ("", "0", "1", "true", "false"):
         raise bad(N_("{name} must be {type}"), _REMEDY, name=name, type=Text("true or false"))

@@ -50,13 +50,13 @@ class PeopleCalls:
 
     def _page(self, request: web.Request, name: str, people: Iterable[Contact | Group]) -> web.Response:
         query = request.query
-        most = max(1, number_of(query, "limit", PAGE_PEOPLE, PAGE_PEOPLE))
+        limit = max(1, number_of(query, "limit", PAGE_PEOPLE, PAGE_PEOPLE))
         wanted, after = query.get("q", "").casefold(), query.get("after")
         shown: list[JsonValue] = []
         begun, more = after is None, False
         for one in people:
-            if begun and _matches(one, wanted):
-                if len(shown) == most:
+            if begun and matches(one, wanted):
+                if len(shown) == limit:
                     more = True
                     break
                 shown.append(self._contact(one) if isinstance(one, Contact) else self._group(one))
@@ -94,7 +94,7 @@ class PeopleCalls:
         }
 
 
-def _matches(one: Contact | Group, wanted: str) -> bool:
+def matches(one: Contact | Group, wanted: str) -> bool:
     if not wanted:
         return True
     names = (one.name, one.markname, one.display, one.account) if isinstance(one, Contact) else (one.name,)

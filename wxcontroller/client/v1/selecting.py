@@ -27,12 +27,12 @@ def states_of(words: str) -> tuple[EntryState, ...]:
         ) from None
 
 
-def number_of(query: Mapping[str, str], name: str, default: int, most: int) -> int:
+def number_of(query: Mapping[str, str], name: str, default: int, limit: int) -> int:
     """Return a whole number of a query. Raises RequestRefused."""
     given = query.get(name, str(default))
     if not given.isascii() or not given.isdecimal() or len(given) > 18:
-        raise bad(N_("{key} is not a whole number"), N_("give one up to {most}"), key=name, most=most)
-    return min(int(given), most)
+        raise bad(N_("{key} is not a whole number"), N_("give one up to {most}"), key=name, most=limit)
+    return min(int(given), limit)
 
 
 async def chosen(log: EventLog, body: bytes) -> Selection:

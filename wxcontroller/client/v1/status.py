@@ -5,7 +5,7 @@ from pathlib import Path
 
 from wxcontroller import __version__
 from wxcontroller.client.calls import Parts
-from wxcontroller.client.inbox import Inbox, Kept
+from wxcontroller.client.media_fetcher import Kept, MediaFetcher
 from wxcontroller.client.sends.queue import SendQueue
 from wxcontroller.client.session import Session
 from wxcontroller.core import egress
@@ -15,7 +15,7 @@ from wxcontroller.core.messages import text_fields
 from wxcontroller.core.model import Direction
 
 
-def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
+def status_of(parts: Parts, fetcher: MediaFetcher) -> JsonObject:
     """Return the STATUS object. Times are seconds since 1970, null when it has not happened."""
     session, roster, delivery = parts.session, parts.roster, parts.delivery
     return {
@@ -38,25 +38,25 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "to": redacted(delivery.address) or None,
             "waiting": parts.log.counts.waiting,
             "retrying": parts.log.counts.retrying,
-            "oldest_since": _second(parts.log.counts.oldest or None),
+            "oldest_since": second(parts.log.counts.oldest or None),
             **text_fields(last_error=delivery.last_error, trouble=parts.log.trouble),
             "last_attempt": delivery.last_attempt.as_json() if delivery.last_attempt else None,
             "delivered": delivery.delivered,
             "failed": delivery.failed,
             "refused": delivery.refused,
             "dropped": parts.log.counts.dropped,
-            "dropped_at": _second(parts.log.counts.dropped_at or None),
-            "damaged_at": _second(parts.log.counts.damaged_at or None),
+            "dropped_at": second(parts.log.counts.dropped_at or None),
+            "damaged_at": second(parts.log.counts.damaged_at or None),
             "dead": parts.log.counts.dead,
             "bytes": parts.log.counts.bytes,
         },
         "messages": {
-            "received": _by_kind(session, Direction.RECEIVED),
+            "received": by_kind(session, Direction.RECEIVED),
             "sent": {kind.value: number for kind, number in parts.sends.sent.items()},
-            "sent_elsewhere": _by_kind(session, Direction.SENT_ELSEWHERE),
+            "sent_elsewhere": by_kind(session, Direction.SENT_ELSEWHERE),
             "not_sent": parts.sends.not_sent,
         },
-        "media": _media(inbox.kept),
+        "media": media(fetcher.kept),
         "roster": {
             "contacts": len(roster.contacts),
             "groups": len(roster.groups),
@@ -68,11 +68,11 @@ def status_of(parts: Parts, inbox: Inbox) -> JsonObject:
             "sent": parts.sends.last_sent or parts.log.counts.sent or None,
         },
         "last_sync_time": session.last_sync or None,
-        "memory": _memory(),
+        "memory": memory(),
     }
 
 
-def _by_kind(session: Session, direction: Direction) -> JsonObject:
+def by_kind(session: Session, direction: Direction) -> JsonObject:
     return {kind.value: number for (which, kind), number in session.messages.items() if which is direction}
 
 
@@ -83,10 +83,10 @@ def queue_of(sends: SendQueue) -> JsonObject:
         "waiting": len(sends) - sends.in_flight,
         "in_flight": sends.in_flight,
         "held": sends.held,
-        "oldest_since": _second(sends.oldest_since),
+        "oldest_since": second(sends.oldest_since),
         "next_send_at": None if next_at is None else round(next_at, 3),
         **text_fields(last_error=sends.last_error),
-        "most_waiting": sends.most,
+        "most_waiting": sends.limit,
         "sent_today": pacer.sent_today,
         "daily_limit": pacer.daily,
         "burst_limit": pacer.burst,
@@ -95,7 +95,7 @@ def queue_of(sends: SendQueue) -> JsonObject:
     }
 
 
-def _memory() -> int | None:
+def memory() -> int | None:
     """Return the bytes of memory that are this process' own and in use."""
     try:
         pages = Path("/proc/self/statm").read_text(encoding="ascii").split()
@@ -104,9 +104,9 @@ def _memory() -> int | None:
     return (int(pages[1]) - int(pages[2])) * resource.getpagesize()
 
 
-def _media(kept: Kept) -> JsonObject:
+def media(kept: Kept) -> JsonObject:
     return {"files": kept.files, "bytes": kept.bytes}
 
 
-def _second(moment: float | None) -> int | None:
+def second(moment: float | None) -> int | None:
     return None if moment is None else int(moment)

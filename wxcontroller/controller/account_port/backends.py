@@ -271,12 +271,12 @@ class Backend(asyncio.Protocol):
         if self._chunked is not None:
             pieces: list[bytes] = []
             keep = self._chunked.take(data, pieces) == len(data)
-            data = _chunk(b"".join(pieces))
+            data = chunk(b"".join(pieces))
             done = self._chunked.done
             if done:
                 data += b"0\r\n\r\n"
         elif self._left == _UNTIL_END:
-            data, done = _chunk(data), False
+            data, done = chunk(data), False
         else:
             if len(data) > self._left:
                 data, keep = data[: self._left], False
@@ -327,7 +327,7 @@ class Backend(asyncio.Protocol):
             self._fail(TimeoutError())
 
 
-def _chunk(data: bytes) -> bytes:
+def chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 

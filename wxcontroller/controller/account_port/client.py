@@ -158,9 +158,9 @@ class AccountPorts:
         method: str,
         headers: Mapping[str, str] | None = None,
         body: "AsyncIterable[bytes] | bytes | None" = None,
-        most: int = PROGRAM_ANSWER_BYTES,
+        limit: int = PROGRAM_ANSWER_BYTES,
     ) -> tuple[int, bytes]:
-        """Return status and content of an answer, of which no more than ``most`` bytes are read.
+        """Return status and content of an answer, of which no more than ``limit`` bytes are read.
 
         Raises NotRunning or NotAnswering, the latter also after ``seconds``.
         """
@@ -168,13 +168,13 @@ class AccountPorts:
         try:
             async with asyncio.timeout(seconds):
                 async with await self.open(account, target, scope, method, headers, body, timeout) as response:
-                    return response.status, await _bounded(response, most)
+                    return response.status, await bounded(response, limit)
         except (aiohttp.ClientError, OSError) as problem:
             raise failure_of(account, problem, seconds) from None
 
     def _timeout(self) -> aiohttp.ClientTimeout:
         settings = self._settings()
-        return _timeouts(settings.ua_request_timeout, settings.ua_connect_timeout, settings.ua_inactivity_timeout)
+        return timeouts(settings.ua_request_timeout, settings.ua_connect_timeout, settings.ua_inactivity_timeout)
 
 
 def failure_of(account: Account, problem: Exception, seconds: float | None = None) -> NotAnswering:
@@ -201,16 +201,16 @@ def unusable_because(status: int, encoding: str) -> Text | None:
     return None
 
 
-async def _bounded(response: aiohttp.ClientResponse, most: int) -> bytes:
-    """Read no more than ``most`` bytes of a response: what is cut off is not JSON any more."""
+async def bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+    """Read no more than ``limit`` bytes of a response: what is cut off is not JSON any more."""
     content = b""
     async for piece in response.content.iter_any():
         content += piece
-        if len(content) > most:
-            return content[:most]
+        if len(content) > limit:
+            return content[:limit]
     return content
 
 
 @lru_cache(maxsize=8)
-def _timeouts(total: float, connect: float, silence: float) -> aiohttp.ClientTimeout:
+def timeouts(total: float, connect: float, silence: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=total, sock_connect=connect, sock_read=silence)

@@ -143,7 +143,7 @@ class Subscription:
 
     async def put(self, event: AccountEvent) -> None:
         """Take an event, waiting for room, unless the account's line has given it in the meantime."""
-        while not _reaches(self.queued.get(event.instance), event.id) and not self.offer(event):
+        while not reaches(self.queued.get(event.instance), event.id) and not self.offer(event):
             self._taken.clear()
             await self._taken.wait()
 
@@ -166,7 +166,7 @@ class _Line:
         place = reader.queued.get(self.account.name.instance)
         if place is None:
             return self.place is None and self.since <= reader.since
-        return self.place is not None and _reaches(place, self.place)
+        return self.place is not None and reaches(place, self.place)
 
 
 @dataclass(slots=True)
@@ -201,7 +201,7 @@ class Hub:
         places: Mapping[str, str] = MappingProxyType({}),
     ) -> AsyncIterator[Subscription]:
         """Subscribe for a block, to what happens after ``since`` and ``places``; by default from now on."""
-        made = Subscription(wanted, types, _now() if since is None else since, places)
+        made = Subscription(wanted, types, now() if since is None else since, places)
         if since is None:
             for instance, line in self._lines.items():
                 if line.place is not None and wanted(instance):
@@ -269,7 +269,7 @@ class Hub:
         readers = [each for each in self._subscriptions if each.wants(instance)]
         line = self._lines.get(instance)
         if line is None or line.task is None or line.task.done():
-            since = min((each.since for each in readers if instance not in each.queued), default=_now())
+            since = min((each.since for each in readers if instance not in each.queued), default=now())
             self._lines[instance] = line = _Line(account, since, line.place if line else None)
             line.task = group.create_task(self._follow(line))
         for reader in readers:
@@ -291,7 +291,7 @@ class Hub:
 
         async def give(event: AccountEvent) -> None:
             for reader in self._subscriptions:
-                has_it = _reaches(reader.queued.get(instance), event.id)
+                has_it = reaches(reader.queued.get(instance), event.id)
                 if has_it or not reader.wants(instance) or not line.serves(reader):
                     continue
                 if not reader.offer(event):
@@ -361,11 +361,11 @@ class _CaughtUp(Exception):
     """A reader has reached the account's line."""
 
 
-def _now() -> int:
+def now() -> int:
     return int(time.time() * 1e6)
 
 
-def _reaches(place: str | None, other: str) -> bool:
+def reaches(place: str | None, other: str) -> bool:
     """Say whether a place is in the same log as another and not before it."""
     if place is None:
         return False

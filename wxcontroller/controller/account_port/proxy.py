@@ -106,7 +106,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
                 look = partial(parameters.form_pairs, kind, body, "client")
                 # To look through 64 MiB of JSON takes a second.
                 client = dict(await asyncio.to_thread(look) if spool.size > _SMALL else look()).get("client")
-        return await _to_account(request, shared, client, spool)
+        return await to_account(request, shared, client, spool)
 
 
 async def pass_on_v1(request: web.Request, most_body: int = PASSED_BODY_BYTES) -> web.StreamResponse:
@@ -120,23 +120,23 @@ async def pass_on_v1(request: web.Request, most_body: int = PASSED_BODY_BYTES) -
 
 
 @contextlib.asynccontextmanager
-async def form_of(request: web.Request, most: int, needed: bool) -> AsyncIterator[BodySpool | None]:
+async def form_of(request: web.Request, limit: int, needed: bool) -> AsyncIterator[BodySpool | None]:
     """Yield parameters without the caller's token, if they are ``needed`` or may hold one; else None: stream them."""
-    if (request.content_length or 0) > most:
-        raise web.HTTPRequestEntityTooLarge(most, request.content_length or 0)
+    if (request.content_length or 0) > limit:
+        raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
     kind = request.headers.get("Content-Type", "")
     look_for_token = looks_for_token(request)
     if not parameters.holds_parameters(request.path, kind) or not (needed or look_for_token):
         yield None
         return
-    async with spooled(request, most) as spool:
+    async with spooled(request, limit) as spool:
         if look_for_token:
             with spool.view() as body:
                 spool.keep(credentials.spans_without_token(kind, body))
         yield spool
 
 
-async def _to_account(
+async def to_account(
     request: web.Request, shared: Context, client: str | None, spool: BodySpool | None
 ) -> web.StreamResponse:
     if client is None or is_missing(client):
@@ -150,7 +150,7 @@ async def _to_account(
     try:
         return await pass_on(request, account, target, spool)
     except PortFailure as problem:
-        return await _failure(shared, account, problem)
+        return await failure(shared, account, problem)
 
 
 async def pass_on(
@@ -185,7 +185,7 @@ async def pass_to(
     sent_back: frozenset[str] = SENT_BACK,
 ) -> web.StreamResponse:
     """Send a request on and its response back; as ``pass_on``, whose failures are the destination's here."""
-    response = await _sent(request, destination, target, spool)
+    response = await sent(request, destination, target, spool)
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
     async with response:
@@ -195,8 +195,8 @@ async def pass_to(
         if response.status == 200 and (seconds := _KEPT_BY_BROWSERS.get(call_path(request.path))):
             headers["Cache-Control"] = f"max-age={seconds}"
             headers["Expires"] = formatdate(time.time() + seconds, usegmt=True)
-        if not _is_small(request, response):
-            return await _stream(request, response, headers)
+        if not is_small(request, response):
+            return await stream(request, response, headers)
         try:
             content = await response.read()
         except (aiohttp.ClientError, OSError) as problem:
@@ -205,14 +205,14 @@ async def pass_to(
         return web.Response(status=response.status, reason=response.reason, headers=headers, body=content)
 
 
-async def _sent(
+async def sent(
     request: web.Request, destination: Destination, target: str, spool: BodySpool | None
 ) -> aiohttp.ClientResponse | None:
     """Send the request on; return the response when its head is there, None for a long poll that a restart ends."""
     if done := handed_over(request):
         raise done.problem
     shared = context(request)
-    headers, body = _forwarded(request, shared.settings, spool)
+    headers, body = forwarded(request, shared.settings, spool)
     sending = destination.open(_ascii(target), caller(request), request.method, headers, body)
     try:
         if call_path(request.path) != _LONG_POLL:
@@ -220,8 +220,8 @@ async def _sent(
         response = await first_of(sending, _draining(shared))
     except WxError:
         if isinstance(body, _Bounded) and body.exceeded:
-            most = shared.settings.max_body
-            raise web.HTTPRequestEntityTooLarge(most, most + 1) from None
+            limit = shared.settings.max_body
+            raise web.HTTPRequestEntityTooLarge(limit, limit + 1) from None
         raise
     if not shared.gate.is_still_valid(caller(request)):
         if response is not None:
@@ -230,12 +230,12 @@ async def _sent(
     return response
 
 
-def _is_small(request: web.Request, response: aiohttp.ClientResponse) -> bool:
+def is_small(request: web.Request, response: aiohttp.ClientResponse) -> bool:
     length = response.content_length
     return length is not None and length <= _SMALL and request.method != HTTPMethod.HEAD
 
 
-async def _stream(
+async def stream(
     request: web.Request, response: aiohttp.ClientResponse, headers: CIMultiDict[str]
 ) -> web.StreamResponse:
     answer = web.StreamResponse(status=response.status, reason=response.reason, headers=headers)
@@ -260,7 +260,7 @@ async def _draining(shared: Context) -> None:
     await shared.draining.wait()
 
 
-async def _failure(shared: Context, account: Account, problem: PortFailure) -> web.Response:
+async def failure(shared: Context, account: Account, problem: PortFailure) -> web.Response:
     """Say why there is no response, as far as systemd and the account's own word tell."""
     name = account.name
     fields: dict[str, str] = {"client": name.name}
@@ -278,8 +278,8 @@ async def _failure(shared: Context, account: Account, problem: PortFailure) -> w
     return json_response(reply(PROXY_FAILED, f"{problem.message}: {view.status}; {why}", **fields), status)
 
 
-def _forwarded(request: web.Request, settings: Settings, spool: BodySpool | None) -> tuple[CIMultiDict[str], Body]:
-    headers = _end_to_end(request.headers)
+def forwarded(request: web.Request, settings: Settings, spool: BodySpool | None) -> tuple[CIMultiDict[str], Body]:
+    headers = end_to_end(request.headers)
     if spool is not None:
         headers["Content-Length"] = str(spool.length)
         return headers, spool.chunks()
@@ -291,11 +291,11 @@ def _forwarded(request: web.Request, settings: Settings, spool: BodySpool | None
 
 
 class _Bounded:
-    """A body of unknown length that ends the request when it grows beyond ``most`` bytes."""
+    """A body of unknown length that ends the request when it grows beyond ``limit`` bytes."""
 
-    def __init__(self, content: aiohttp.StreamReader, most: int) -> None:
+    def __init__(self, content: aiohttp.StreamReader, limit: int) -> None:
         self._content = content
-        self._left = most
+        self._left = limit
         self.exceeded = False
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
@@ -307,7 +307,7 @@ class _Bounded:
             yield chunk
 
 
-def _end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
+def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """Return a request's headers that are for the account, in their order."""
     without = NOT_SENT_ON
     for named in headers.getall("Connection", ()):

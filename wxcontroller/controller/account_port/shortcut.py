@@ -177,8 +177,8 @@ class AccountShortcut:
             return 0
         request_end, content = head_end, b""
         if line.has_form:
-            most = min(FORM_BYTES, settings.max_body)
-            if not 0 < block.length <= most or not block.holds:
+            limit = min(FORM_BYTES, settings.max_body)
+            if not 0 < block.length <= limit or not block.holds:
                 return 0
             request_end += block.length
             if len(data) < request_end:
@@ -272,7 +272,7 @@ class AccountShortcut:
         """Return the client that a request names, and its form without the caller's token. Raises BadParameter."""
         if not content:
             return line.client, content
-        simple = _names_in(content) if block.plain else None
+        simple = names_in(content) if block.plain else None
         client = line.client
         if client is None:
             found = simple and simple.get(b"client")
@@ -321,7 +321,7 @@ def own_headers(settings: Settings) -> bytes:
     return "".join(f"{name}: {value}\r\n" for name, value in added(settings).items()).encode()
 
 
-def _names_in(content: bytes) -> dict[bytes, bytes] | None:
+def names_in(content: bytes) -> dict[bytes, bytes] | None:
     """Return the fields of a form of few, the last of each name, undecoded; None if a name is not plain."""
     found: dict[bytes, bytes] = {}
     fields = content.split(b"&", _FEW_FIELDS)

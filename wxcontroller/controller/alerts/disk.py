@@ -23,12 +23,12 @@ _MB = 1024 * 1024
 
 def disk_of(paths: Paths, least: int) -> Verdict:
     """Judge the disks. ``least``: bytes that shall be free, 0 for not to look. Waits for the disk."""
-    if (problem := _written(paths)) is not None:
+    if (problem := written(paths)) is not None:
         message = Text(N_("Cannot write to {place}: {reason}."), place=paths.alerts_state.parent, reason=problem)
         remedy = Text(N_("logins and settings of accounts are not stored; see: df /var; dmesg"))
         return Problem(Kind.DISK, "", message, remedy, code="disk-unwritable")
     between = False
-    for path, status in _places(paths):
+    for path, status in places(paths):
         wanted = min(least, int(status.f_blocks * status.f_frsize * _PART))
         free = status.f_bavail * status.f_frsize
         files = status.f_favail if status.f_files else _LEAST_FILES * 2
@@ -42,7 +42,7 @@ def disk_of(paths: Paths, least: int) -> Verdict:
     return None if between else Healthy("", Text(N_("The disks have room again.")))
 
 
-def _places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:
+def places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:
     seen: set[int] = set()
     # The accounts' own is not to be entered, but to be asked about.
     for path in (paths.accounts, paths.root / "var/lib/private", paths.client_runtime, paths.root / "var/log"):
@@ -55,7 +55,7 @@ def _places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:
             yield path, status
 
 
-def _written(paths: Paths) -> str | None:
+def written(paths: Paths) -> str | None:
     probe = paths.alerts_state.with_name(".written")
     try:
         replace_file(probe, b"The disk takes files.\n")

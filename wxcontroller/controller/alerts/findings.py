@@ -110,7 +110,7 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
     if view.account.desired is not Desired.STARTED:
         return dict.fromkeys((Track.LOGIN, Track.PERSON, Track.DUPLICATE, *_OF_DELIVERIES), Ignored())
     name, assessment = view.account.name.name, view.assessment(now)
-    found: dict[Track, Verdict] = {Track.LOGIN: _without_issue(name, assessment, settings)}
+    found: dict[Track, Verdict] = {Track.LOGIN: without_issue(name, assessment, settings)}
     if view.deliveries is not None:
         found |= {track: Healthy(name, Text(words, account=name)) for track, words in _OF_DELIVERIES.items()}
     if view.host:
@@ -125,11 +125,11 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
         if not issue.severity.is_trouble or issue.code not in KINDS:
             continue
         track, kind = KINDS[issue.code]
-        found[track] = _finding(view, issue, kind, _hold(issue, booting, settings, now))
+        found[track] = finding(view, issue, kind, _hold(issue, booting, settings, now))
     return found
 
 
-def _finding(view: View, issue: Issue, kind: Kind, hold: float) -> Problem:
+def finding(view: View, issue: Issue, kind: Kind, hold: float) -> Problem:
     name = view.account.name.name
     # A process that has heard WeChat once had been let in: it is logged out now. Else somebody is logging it in.
     first = kind in (Kind.SCAN, Kind.CONFIRM) and (view.live is None or not view.live.heard)
@@ -152,7 +152,7 @@ def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> f
     return 0.0
 
 
-def _without_issue(name: str, assessment: Assessment, settings: AlertSettings) -> Verdict:
+def without_issue(name: str, assessment: Assessment, settings: AlertSettings) -> Verdict:
     """Return the login's verdict while nothing is wrong with it: well when it runs, else on its way."""
     if assessment.condition is Condition.RUNNING:
         return Healthy(name, Text(N_("Account {account} is running again."), account=name))

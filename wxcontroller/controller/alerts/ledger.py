@@ -74,9 +74,9 @@ class Ledger:
         self._since += elapsed
         for key, verdict in verdicts.items():
             record = self.records.setdefault(key, Record())
-            before = _outline(record)
-            _judge(record, verdict, elapsed)
-            self._changed = self._changed or before != _outline(record)
+            before = outline(record)
+            judge(record, verdict, elapsed)
+            self._changed = self._changed or before != outline(record)
             if record.empty:
                 del self.records[key]
 
@@ -95,7 +95,7 @@ class Ledger:
         problems = [
             Due(key, record.finding.kind, record.finding, record.age)
             for key, record in self.records.items()
-            if record.finding and _is_due(record, record.finding, settings.interval, now)
+            if record.finding and is_due(record, record.finding, settings.interval, now)
         ]
         recoveries = [
             Due(key, list(record.before)[-1], record.recovered)
@@ -140,7 +140,7 @@ class Ledger:
 
     def dump(self) -> bytes:
         """Return what is to be kept."""
-        entries: list[JsonValue] = [_entry(key, record) for key, record in self.records.items()]
+        entries: list[JsonValue] = [entry(key, record) for key, record in self.records.items()]
         sent: list[JsonValue] = list(self._sent)
         kept: JsonObject = {"version": _VERSION, "sent": sent, "records": entries, "restarts": self.restarts}
         return json.dumps(kept).encode()
@@ -157,12 +157,12 @@ class Ledger:
             self.records[key] = record
 
 
-def _outline(record: Record) -> tuple[object, ...]:
+def outline(record: Record) -> tuple[object, ...]:
     """Return what is worth a write when it changes; ages are not."""
     return record.finding and record.finding.kind, record.was_well, dict(record.told), record.recovered is None
 
 
-def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
+def judge(record: Record, verdict: Verdict, elapsed: float) -> None:
     match verdict:
         case None:
             return
@@ -177,18 +177,18 @@ def _judge(record: Record, verdict: Verdict, elapsed: float) -> None:
             if record.recovered:  # it was well for a moment only, and nobody was told so
                 record.recovered, record.told = None, record.before
             same = record.finding is not None and record.finding.kind is verdict.kind
-            record.age = record.age + elapsed if same and not _begins(record.finding, verdict) else 0.0
+            record.age = record.age + elapsed if same and not begins(record.finding, verdict) else 0.0
             record.finding = verdict
             if verdict.level < record.told.get(verdict.kind, 0):
                 record.told[verdict.kind] = verdict.level  # what comes on top of it is news
 
 
-def _begins(before: Problem | None, now: Problem) -> bool:
+def begins(before: Problem | None, now: Problem) -> bool:
     """Whether it must last from now on: how long a unit was stopped by hand says nothing about a failed start."""
     return before is not None and before.hold == float("inf") and 0 < now.hold < float("inf")
 
 
-def _is_due(record: Record, finding: Problem, interval: float, now: float) -> bool:
+def is_due(record: Record, finding: Problem, interval: float, now: float) -> bool:
     if finding.first and not record.was_well:
         return False  # whoever started it is there, with the phone
     if finding.kind is Kind.CONFIRM and Kind.SCAN in record.told:
@@ -199,7 +199,7 @@ def _is_due(record: Record, finding: Problem, interval: float, now: float) -> bo
     return not 0 <= now - record.sent.get(finding.kind, float("-inf")) < interval
 
 
-def _entry(key: Key, record: Record) -> JsonObject:
+def entry(key: Key, record: Record) -> JsonObject:
     finding = record.finding
     return {
         "instance": key[0],

@@ -98,14 +98,14 @@ async def call(request: web.Request) -> web.Response:
         return response
     body = await whole(request, BODY_BYTES)
     if name == _POLL:
-        return await _poll(request, shared, consumer, body)
+        return await poll(request, shared, consumer, body)
     try:
-        return await _passed_on(request, shared, consumer, body, _CALL_SECONDS)
+        return await passed_on(request, shared, consumer, body, _CALL_SECONDS)
     except (PortFailure, UnknownAccount) as problem:
-        return _without_answer(name, problem)
+        return without_answer(name, problem)
 
 
-async def _poll(request: web.Request, shared: Context, consumer: TokenHolder, body: bytes) -> web.Response:
+async def poll(request: web.Request, shared: Context, consumer: TokenHolder, body: bytes) -> web.Response:
     agents, token = request.app[AGENTS], consumer.token.id
     replaced = agents.begin_poll(token)
 
@@ -116,12 +116,12 @@ async def _poll(request: web.Request, shared: Context, consumer: TokenHolder, bo
 
     async def ended(event: asyncio.Event) -> web.Response:
         await event.wait()
-        return _nothing(body)
+        return nothing(body)
 
     try:
         return await first_of(
             revoked(),
-            _updates(request, shared, consumer, body),
+            updates(request, shared, consumer, body),
             ended(replaced),
             ended(shared.draining),
         )
@@ -129,20 +129,20 @@ async def _poll(request: web.Request, shared: Context, consumer: TokenHolder, bo
         agents.end_poll(token, replaced)
 
 
-async def _updates(request: web.Request, shared: Context, consumer: TokenHolder, body: bytes) -> web.Response:
+async def updates(request: web.Request, shared: Context, consumer: TokenHolder, body: bytes) -> web.Response:
     """Return the account's answer, or nothing new if it gives none for as long as a poll is held."""
     loop = asyncio.get_running_loop()
     end = loop.time() + _HOLD_SECONDS
     while True:
         try:
-            return await _passed_on(request, shared, consumer, body, _POLL_SECONDS)
+            return await passed_on(request, shared, consumer, body, _POLL_SECONDS)
         except (PortFailure, UnknownAccount):
             if loop.time() + _PAUSE > end:
-                return _nothing(body)
+                return nothing(body)
         await asyncio.sleep(_PAUSE)
 
 
-def _nothing(body: bytes) -> web.Response:
+def nothing(body: bytes) -> web.Response:
     """Return an empty answer to a poll, with the cursor that it came with."""
     try:
         cursor = text(member(read_json(body), "get_updates_buf"))
@@ -151,7 +151,7 @@ def _nothing(body: bytes) -> web.Response:
     return answer(msgs=[], get_updates_buf=cursor, longpolling_timeout_ms=int(_HOLD_SECONDS * 1000))
 
 
-async def _passed_on(
+async def passed_on(
     request: web.Request, shared: Context, consumer: TokenHolder, body: bytes, seconds: float
 ) -> web.Response:
     """Return the account's answer. Raises PortFailure and UnknownAccount."""
@@ -167,7 +167,7 @@ async def _passed_on(
     return web.Response(status=status, body=content, headers={"Content-Type": CONTENT_TYPE})
 
 
-def _without_answer(name: str, problem: PortFailure | UnknownAccount) -> web.Response:
+def without_answer(name: str, problem: PortFailure | UnknownAccount) -> web.Response:
     """Return the answer to a call that the account's program did not answer."""
     if name == _SEND and isinstance(problem, NotAnswering):
         return failure(NOT_SENT, Text(N_("unknown: it may have arrived ({problem})"), problem=problem.text))

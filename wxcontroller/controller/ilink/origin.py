@@ -26,8 +26,8 @@ def base_url(request: web.Request) -> str:
     """
     if (origin := request.get(HOP_ORIGIN)) is not None:
         return str(origin)
-    origin = context(request).settings.public_url or f"{_scheme(request)}://{request.host}"
-    return origin + _prefix(request)
+    origin = context(request).settings.public_url or f"{scheme(request)}://{request.host}"
+    return origin + prefix(request)
 
 
 def certain_origin(request: web.Request) -> str:
@@ -40,8 +40,8 @@ def certain_origin(request: web.Request) -> str:
             return origin
     own_name = host_alone(host)
     listed = own_name and own_name in {host_alone(each) for each in settings.allow_hosts if each != "*"}
-    if listed or _is_own_socket(request, host):
-        return f"{_scheme(request)}://{host}"
+    if listed or is_own_socket(request, host):
+        return f"{scheme(request)}://{host}"
     raise Refused(
         "unknown-origin",
         N_("agents cannot pair at {host}: it is not a configured address of the controller"),
@@ -52,19 +52,19 @@ def certain_origin(request: web.Request) -> str:
 
 def certain_base_url(request: web.Request) -> str:
     """Return the base URL to announce to an agent that pairs: ``certain_origin``, and the prefix that it came by."""
-    return certain_origin(request) + _prefix(request)
+    return certain_origin(request) + prefix(request)
 
 
-def _prefix(request: web.Request) -> str:
+def prefix(request: web.Request) -> str:
     """Return the path before /ilink, as the agent wrote it."""
     return request.raw_path.partition("?")[0].partition("/ilink/")[0] if "account" in request.match_info else ""
 
 
-def _scheme(request: web.Request) -> str:
+def scheme(request: web.Request) -> str:
     return "https" if request.secure else "http"
 
 
-def _is_own_socket(request: web.Request, host: str) -> bool:
+def is_own_socket(request: web.Request, host: str) -> bool:
     """Say whether a Host is the address and port that this connection was made to."""
     transport = request.transport
     own: object = transport.get_extra_info("sockname") if transport is not None else None

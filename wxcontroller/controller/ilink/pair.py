@@ -39,7 +39,7 @@ async def get_bot_qrcode(request: web.Request) -> web.Response:
         base_url=base_url,
     )
     tokens = map(text, items(field(content, "local_token_list"))[:10])
-    if any(_is_live(shared, token) for token in tokens):
+    if any(is_live(shared, token) for token in tokens):
         pairing.status = Status.BOUND
     request.app[PAIRINGS].add(pairing)
     return answer(qrcode=pairing.key, qrcode_img_content=f"{origin}/ilink/pair/{pairing.code}")
@@ -60,7 +60,7 @@ async def get_qrcode_status(request: web.Request) -> web.Response:
     if digits := request.query.get("verify_code"):
         pairing.enter(digits)
     elif pairing.status is pairing.reported:
-        await _change(shared, pairing)
+        await change(shared, pairing)
     pairing.reported = pairing.status
     if pairing.is_over:
         pairings.forget(pairing)
@@ -80,7 +80,7 @@ async def get_qrcode_status(request: web.Request) -> web.Response:
     )
 
 
-async def _change(shared: Context, pairing: Pairing) -> None:
+async def change(shared: Context, pairing: Pairing) -> None:
     """Wait until a request changes, for as long as a poll is held or the controller runs."""
     changed = asyncio.create_task(pairing.changed.wait())
     draining = asyncio.create_task(shared.draining.wait())
@@ -91,7 +91,7 @@ async def _change(shared: Context, pairing: Pairing) -> None:
         draining.cancel()
 
 
-def _is_live(shared: Context, token: str) -> bool:
+def is_live(shared: Context, token: str) -> bool:
     found = shared.gate.consumers.tokens.find(token)
     return found is not None and shared.gate.consumers.find(*found.name.split(".", 1)) is not None
 

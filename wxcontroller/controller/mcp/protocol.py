@@ -73,17 +73,17 @@ async def serve(request: web.Request) -> web.Response:
         if "id" not in sent:
             return web.Response(status=202)
         identity = sent["id"]
-        modern = _is_modern(request, sent)
-        result = await _answer(request, who, text(sent["method"]), obj(sent.get("params")), modern)
+        modern = is_modern(request, sent)
+        result = await answer(request, who, text(sent["method"]), obj(sent.get("params")), modern)
     except Failed as problem:
         error: JsonObject = {"code": problem.code, "message": str(problem)}
         if problem.data is not None:
             error["data"] = problem.data
-        return json_response({"jsonrpc": "2.0", "id": identity, "error": error}, _status_of(problem, modern))
+        return json_response({"jsonrpc": "2.0", "id": identity, "error": error}, status_of(problem, modern))
     return json_response({"jsonrpc": "2.0", "id": identity, "result": result})
 
 
-def _status_of(problem: Failed, modern: bool) -> int:
+def status_of(problem: Failed, modern: bool) -> int:
     if not modern and problem.code in (NO_METHOD, INVALID_PARAMS):
         return 200  # clients of earlier revisions take a 404 for the end of their session
     return 404 if problem.code == NO_METHOD else 400
@@ -108,7 +108,7 @@ def _message(body: bytes) -> JsonObject:
     return sent
 
 
-def _is_modern(request: web.Request, sent: JsonObject) -> bool:
+def is_modern(request: web.Request, sent: JsonObject) -> bool:
     """Return whether a request is of revision 2026-07-28, and not of an earlier one. Raises Failed for others."""
     meta = obj(field(sent.get("params"), "_meta"))
     named, header = meta.get(f"{_META}protocolVersion"), request.headers.get(_VERSION_HEADER)
@@ -128,7 +128,7 @@ def _is_modern(request: web.Request, sent: JsonObject) -> bool:
     return True
 
 
-async def _answer(request: web.Request, who: Caller, method: str, params: JsonObject, modern: bool) -> JsonObject:
+async def answer(request: web.Request, who: Caller, method: str, params: JsonObject, modern: bool) -> JsonObject:
     """Return the result of a method. Raises Failed."""
     server: JsonObject = {"name": "wxcontroller", "version": __version__}
     served: JsonObject = {"capabilities": {"tools": {}}, "instructions": _INSTRUCTIONS}
@@ -137,7 +137,7 @@ async def _answer(request: web.Request, who: Caller, method: str, params: JsonOb
     if method == "tools/list":
         result = {"tools": [tool.as_json() for tool in TOOLS.values() if who.scope.covers(tool.scope)], **kept}
     elif method == "tools/call":
-        result = await _called(request, who, params)
+        result = await called(request, who, params)
     elif modern and method == "server/discover":
         versions: list[JsonValue] = [MODERN, *reversed(EARLIER)]
         result = {"supportedVersions": versions, **served, **kept}
@@ -151,7 +151,7 @@ async def _answer(request: web.Request, who: Caller, method: str, params: JsonOb
     return {**result, "resultType": "complete", "_meta": {f"{_META}serverInfo": server}} if modern else result
 
 
-async def _called(request: web.Request, who: Caller, params: JsonObject) -> JsonObject:
+async def called(request: web.Request, who: Caller, params: JsonObject) -> JsonObject:
     """Return the result of a tool. Its failures are results, which the agent can act on. Raises Failed."""
     name = text(params.get("name"))
     tool = TOOLS.get(name)
@@ -169,11 +169,11 @@ async def _called(request: web.Request, who: Caller, params: JsonObject) -> Json
     arguments = obj(params.get("arguments"))
     try:
         if wrong := tool.complaint(arguments):
-            return _failure(f"{wrong}; see the tool's inputSchema")
+            return failure(f"{wrong}; see the tool's inputSchema")
         return {"content": list[JsonValue](await tool.run(ToolCall(request, who, arguments))), "isError": False}
     except WxError as problem:
-        return _failure("; ".join(filter(None, (str(problem.text), str(problem.remedy_text)))))
+        return failure("; ".join(filter(None, (str(problem.text), str(problem.remedy_text)))))
 
 
-def _failure(why: str) -> JsonObject:
+def failure(why: str) -> JsonObject:
     return {"content": [{"type": "text", "text": why}], "isError": True}

@@ -98,7 +98,7 @@ class AccountFigures(Collector):
         for metric, path, words in _GAUGES:
             gauge = GaugeMetricFamily(f"wxclient_{metric}", words, labels=("account",))
             for name, status in answering:
-                gauge.add_metric((name,), _figure(status, path))
+                gauge.add_metric((name,), figure(status, path))
             yield gauge
         # On routes with a reply window only. Never by person: ids are no labels.
         windows = [(name, status) for name, status in answering if field(status, "sending")]
@@ -108,7 +108,7 @@ class AccountFigures(Collector):
             labels=("account",),
         )
         for name, status in windows:
-            left.add_metric((name,), _figure(status, ("sending", "left")))
+            left.add_metric((name,), figure(status, ("sending", "left")))
         yield left
         messages = CounterMetricFamily(
             "wxclient_messages",
@@ -118,7 +118,7 @@ class AccountFigures(Collector):
         for name, status in answering:
             for direction in DIRECTIONS:
                 for kind in MessageKind:
-                    count = _figure(status, ("messages", direction, kind.value))
+                    count = figure(status, ("messages", direction, kind.value))
                     messages.add_metric((name, direction, kind.value), count)
         yield messages
         yield _counter("wxclient_sends_failed", "Messages that were not sent, or nobody knows.", answering)
@@ -130,18 +130,18 @@ class AccountFigures(Collector):
         )
         for name, status in answering:
             for result, key in _RESULTS:
-                deliveries.add_metric((name, result), _figure(status, ("reports", key)))
+                deliveries.add_metric((name, result), figure(status, ("reports", key)))
         yield deliveries
 
 
 def _counter(metric: str, words: str, answering: _Statuses) -> Metric:
     counter = CounterMetricFamily(metric, words, labels=("account",))
     for name, status in answering:
-        counter.add_metric((name,), _figure(status, ("messages", "not_sent")))
+        counter.add_metric((name,), figure(status, ("messages", "not_sent")))
     return counter
 
 
-def _figure(status: JsonObject, path: tuple[str, ...]) -> int:
+def figure(status: JsonObject, path: tuple[str, ...]) -> int:
     """Return a number of an account's status; 0 for null, and for what a program of another version does not tell."""
     value: JsonValue = status
     for key in path:

@@ -43,12 +43,12 @@ class ConsumerFigures(Collector):
         for metric, key, words in _GAUGES:
             gauge = GaugeMetricFamily(f"wxclient_consumer_{metric}", words, labels=_LABELS)
             for labels, row in rows:
-                gauge.add_metric(labels, _figure(row, key))
+                gauge.add_metric(labels, figure(row, key))
             yield gauge
         for metric, key, words in _COUNTERS:
             counter = CounterMetricFamily(f"wxclient_consumer_{metric}", words, labels=_LABELS)
             for labels, row in rows:
-                counter.add_metric(labels, _figure(row, key))
+                counter.add_metric(labels, figure(row, key))
             yield counter
 
     def _rows(self) -> Iterator[tuple[tuple[str, str], JsonObject]]:
@@ -61,6 +61,6 @@ class ConsumerFigures(Collector):
                 yield (account.name.name, name), reported[name]
 
 
-def _figure(row: JsonObject, key: str) -> int:
+def figure(row: JsonObject, key: str) -> int:
     value = row.get(key)
     return int(value) if isinstance(value, bool) else integer(value)

@@ -21,10 +21,10 @@ _EXPIRES_SECONDS = 12 * 3600
 def ntfy(target: str, notification: Notification, verdict: NotifyVerdict) -> web.Response:
     """Return ntfy's message, or its form of an error."""
     if verdict.refused:
-        return _ntfy_failure(verdict.status, str(verdict.reason), _state(verdict))
+        return ntfy_failure(verdict.status, str(verdict.reason), _state(verdict))
     now, tags = int(time.time()), list[JsonValue](notification.tags)
     answer: JsonObject = {
-        "id": _short(verdict.id or f"{target}{time.time_ns()}"),
+        "id": short(verdict.id or f"{target}{time.time_ns()}"),
         "time": now,
         "expires": now + _EXPIRES_SECONDS,
         "event": "message",
@@ -41,14 +41,14 @@ def ntfy(target: str, notification: Notification, verdict: NotifyVerdict) -> web
 
 def failure_form(path: str) -> Callable[[WxError], web.Response]:
     """Return how failures of a request to a path are reported: as Gotify does, or as ntfy."""
-    return _gotify_problem if path.startswith("/notify/") and path.endswith("/message") else _ntfy_problem
+    return gotify_problem if path.startswith("/notify/") and path.endswith("/message") else ntfy_problem
 
 
-def _ntfy_problem(problem: WxError) -> web.Response:
-    return _ntfy_failure(problem.status, str(problem), _refused(problem))
+def ntfy_problem(problem: WxError) -> web.Response:
+    return ntfy_failure(problem.status, str(problem), _refused(problem))
 
 
-def _ntfy_failure(status: int, words: str, more: JsonObject) -> web.Response:
+def ntfy_failure(status: int, words: str, more: JsonObject) -> web.Response:
     answer: JsonObject = {"code": status * 100, "http": status, "error": words}
     return json_response({**answer, **more}, status)
 
@@ -56,7 +56,7 @@ def _ntfy_failure(status: int, words: str, more: JsonObject) -> web.Response:
 def gotify(_: str, notification: Notification, verdict: NotifyVerdict) -> web.Response:
     """Return Gotify's message, or its form of an error."""
     if verdict.refused:
-        return _gotify_failure(verdict.status, str(verdict.reason), _state(verdict))
+        return gotify_failure(verdict.status, str(verdict.reason), _state(verdict))
     answer: JsonObject = {
         "id": time.time_ns() // 1_000_000,
         "appid": 1,
@@ -68,11 +68,11 @@ def gotify(_: str, notification: Notification, verdict: NotifyVerdict) -> web.Re
     return json_response({**answer, **_state(verdict)})
 
 
-def _gotify_problem(problem: WxError) -> web.Response:
-    return _gotify_failure(problem.status, str(problem), _refused(problem))
+def gotify_problem(problem: WxError) -> web.Response:
+    return gotify_failure(problem.status, str(problem), _refused(problem))
 
 
-def _gotify_failure(status: int, words: str, more: JsonObject) -> web.Response:
+def gotify_failure(status: int, words: str, more: JsonObject) -> web.Response:
     answer: JsonObject = {"error": "refused", "errorCode": status, "errorDescription": words}
     return json_response({**answer, **more}, status)
 
@@ -87,6 +87,6 @@ def _state(verdict: NotifyVerdict) -> JsonObject:
     return {"state": verdict.state, **reason, **send}
 
 
-def _short(value: str) -> str:
+def short(value: str) -> str:
     """Return an id as short as ntfy's, which clients expect."""
     return sha256(value.encode()).hexdigest()[:12]

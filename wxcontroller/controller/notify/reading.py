@@ -93,8 +93,8 @@ async def ntfy(request: web.Request) -> ReceivedNotification:
     if is_file:
         found = Notification(attachment=Attachment(name, body))
     else:
-        found = await _from_body(request.headers.get("Content-Type", ""), body)
-    return ReceivedNotification(checked(_with_head(found, head)))
+        found = await from_body(request.headers.get("Content-Type", ""), body)
+    return ReceivedNotification(checked(with_head(found, head)))
 
 
 async def ntfy_json(request: web.Request) -> ReceivedNotification:
@@ -105,13 +105,13 @@ async def ntfy_json(request: web.Request) -> ReceivedNotification:
         raise BadNotification(N_("the JSON object has no topic"), N_("topic is the name of the target"))
     if text(body.get("delay")):
         raise BadNotification(N_("notifications are sent immediately; a delay is not supported"), N_("leave it out"))
-    return ReceivedNotification(checked(_of_fields(body)), topic)
+    return ReceivedNotification(checked(of_fields(body)), topic)
 
 
 async def gotify(request: web.Request) -> ReceivedNotification:
     """Read Gotify's message, JSON or a form. Raises as ``ntfy``."""
     kind, body = request.headers.get("Content-Type", ""), await whole(request, TEXT_BODY_BYTES)
-    if _kind_of(kind) in _FORMS:
+    if kind_of(kind) in _FORMS:
         fields: JsonObject = dict(parameters.form_pairs(kind, body))
     else:
         fields = await _json(body)
@@ -157,7 +157,7 @@ def _header(value: str) -> str:
         return value.strip()
 
 
-def _with_head(found: Notification, head: PublishFields) -> Notification:
+def with_head(found: Notification, head: PublishFields) -> Notification:
     """Add what headers and query say; they count more than the body."""
     url = head.get("attach")
     if url and not _WEB.fullmatch(url):
@@ -175,25 +175,25 @@ def _with_head(found: Notification, head: PublishFields) -> Notification:
     )
 
 
-async def _from_body(kind: str, body: bytes) -> Notification:
-    plain = _kind_of(kind)
+async def from_body(kind: str, body: bytes) -> Notification:
+    plain = kind_of(kind)
     if plain in _FORMS:
-        fields = _form_fields(kind, body)
+        fields = form_fields(kind, body)
         if "data" in fields and plain != parameters.URLENCODED:  # Uptime Kuma's form
-            return _of_json(await _json(fields["data"].encode()))
+            return of_json(await _json(fields["data"].encode()))
         if fields.keys() & _BODY_FIELDS:
-            return _of_fields(dict(fields))
+            return of_fields(dict(fields))
         if plain != parameters.URLENCODED:
-            raise _unknown()
+            raise unknown()
     elif plain == "application/json":
-        return _of_json(await _json(body))
+        return of_json(await _json(body))
     elif body[:1] == b"{":
         try:
             parsed = await _json(body)
         except BadNotification:
             parsed = {}
         if parsed.keys() & _BODY_FIELDS or of_webhook(parsed):
-            return _of_json(parsed)
+            return of_json(parsed)
     try:
         return Notification(message=body.decode())
     except UnicodeDecodeError:
@@ -202,25 +202,25 @@ async def _from_body(kind: str, body: bytes) -> Notification:
         ) from None
 
 
-def _form_fields(kind: str, body: bytes) -> dict[str, str]:
+def form_fields(kind: str, body: bytes) -> dict[str, str]:
     try:
         return dict(parameters.form_pairs(kind, body))
     except BadParameter:
-        if _kind_of(kind) != parameters.URLENCODED:
+        if kind_of(kind) != parameters.URLENCODED:
             raise
         return {}  # a text that only claims to be a form
 
 
-def _of_json(body: JsonObject) -> Notification:
+def of_json(body: JsonObject) -> Notification:
     found = of_webhook(body)
     if found is not None:
         return found
     if not body.keys() & _BODY_FIELDS:
-        raise _unknown()
-    return _of_fields(body)
+        raise unknown()
+    return of_fields(body)
 
 
-def _of_fields(body: JsonObject) -> Notification:
+def of_fields(body: JsonObject) -> Notification:
     """Return what our own JSON or form says, and ntfy's JSON."""
     words = next((text(body[name]) for name in _TEXT_FIELDS if text(body.get(name))), "")
     url, name, data = text(body.get("attach")), text(body.get("filename")), text(body.get("attachment"))
@@ -243,7 +243,7 @@ def _of_fields(body: JsonObject) -> Notification:
     )
 
 
-def _unknown() -> BadNotification:
+def unknown() -> BadNotification:
     return BadNotification(
         N_("the body contains no field of a notification"),
         N_("send message or text, optionally with title, priority and tags; see docs/notifications.md"),
@@ -278,14 +278,14 @@ def _link(given: str) -> str:
     return given if _WEB.fullmatch(given) else ""
 
 
-def _kind_of(content_type: str) -> str:
+def kind_of(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
 async def _json(body: bytes) -> JsonObject:
     """Read a JSON object. Raises BadNotification."""
     try:
-        parsed = read_json(body, values=_JSON_VALUES) if len(body) < _JSON_VALUES else await _read_long(body)
+        parsed = read_json(body, values=_JSON_VALUES) if len(body) < _JSON_VALUES else await read_long(body)
     except ValueError:
         raise BadNotification(N_("the body is not JSON"), N_("send a JSON object in UTF-8")) from None
     if not isinstance(parsed, dict):
@@ -293,5 +293,5 @@ async def _json(body: bytes) -> JsonObject:
     return parsed
 
 
-async def _read_long(body: bytes) -> JsonValue:
+async def read_long(body: bytes) -> JsonValue:
     return await asyncio.to_thread(read_json, body, values=_JSON_VALUES)

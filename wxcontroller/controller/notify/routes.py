@@ -80,7 +80,7 @@ class Notifications:
         content, attachment = notification.text, notification.attachment
         if attachment is not None:
             if wait := self._wait(target.id):
-                return _too_many(wait), False
+                return too_many(wait), False
             sent = self._sender.send(target, content, notification.is_urgent, attachment, new_key())
             return await sent, False
         return await self.repeats.send(target.id, content, notification.is_urgent)
@@ -90,7 +90,7 @@ class Notifications:
         if target is None:
             return NotifyVerdict(REFUSED, Text(N_("the target was removed")))
         if wait := self._wait(identity):
-            return _too_many(wait)
+            return too_many(wait)
         return await self._sender.send(target, content, urgent, None, key)
 
     def _wait(self, identity: str) -> float:
@@ -108,10 +108,10 @@ def add_routes(app: web.Application) -> None:
     app[NOTIFICATIONS] = Notifications(app[CONTEXT], app[FIGURES].notifications)
     app.cleanup_ctx.append(_running)
     for method in ("POST", "PUT"):
-        app.router.add_route(method, "/notify/{target}/message", _handler(GOTIFY))
-        app.router.add_route(method, "/notify/{target}", _handler(NTFY))
-        app.router.add_route(method, "/", _handler(NTFY_JSON))
-        app.router.add_route(method, f"/{{target:(?!(?:{_RESERVED})$){_TOPIC}}}", _handler(NTFY))
+        app.router.add_route(method, "/notify/{target}/message", handler(GOTIFY))
+        app.router.add_route(method, "/notify/{target}", handler(NTFY))
+        app.router.add_route(method, "/", handler(NTFY_JSON))
+        app.router.add_route(method, f"/{{target:(?!(?:{_RESERVED})$){_TOPIC}}}", handler(NTFY))
 
 
 async def _running(app: web.Application) -> AsyncIterator[None]:
@@ -120,7 +120,7 @@ async def _running(app: web.Application) -> AsyncIterator[None]:
         yield
 
 
-def _handler(dialect: Dialect) -> Callable[[web.Request], Awaitable[web.Response]]:
+def handler(dialect: Dialect) -> Callable[[web.Request], Awaitable[web.Response]]:
     async def handle(request: web.Request) -> web.Response:
         """Take a notification in one dialect."""
         who, shared, notifications = caller(request), context(request), request.app[NOTIFICATIONS]
@@ -129,13 +129,13 @@ def _handler(dialect: Dialect) -> Callable[[web.Request], Awaitable[web.Response
         try:
             named = request.match_info.get("target")
             if named is not None:
-                _hold_to_target(request, named)
+                hold_to_target(request, named)
             received = await dialect.read(request)
-            target = _hold_to_target(request, named or received.topic)
+            target = hold_to_target(request, named or received.topic)
             verdict, repeated = await notifications.take(target, received.notification)
         except (WxError, web.HTTPRequestEntityTooLarge) as problem:
             notifications.counts[dialect.name, REFUSED] += 1
-            raise problem if isinstance(problem, WxError) else _too_large(shared) from None
+            raise problem if isinstance(problem, WxError) else too_large(shared) from None
         notifications.counts[dialect.name, "repeated" if repeated else verdict.state] += 1
         answer = dialect.answer(target.name, received.notification, verdict)
         if verdict.retry_after:
@@ -145,7 +145,7 @@ def _handler(dialect: Dialect) -> Callable[[web.Request], Awaitable[web.Response
     return handle
 
 
-def _hold_to_target(request: web.Request, name: str) -> NotifyTarget:
+def hold_to_target(request: web.Request, name: str) -> NotifyTarget:
     """Return the target that a request names; raises Refused for any but the one of its token."""
     who, gate = caller(request), context(request).gate
     target = gate.targets.by_name.get(name)
@@ -158,13 +158,13 @@ def _hold_to_target(request: web.Request, name: str) -> NotifyTarget:
     return target
 
 
-def _too_many(wait: float) -> NotifyVerdict:
+def too_many(wait: float) -> NotifyVerdict:
     seconds = math.ceil(wait)
     words = Text(N_("too many notifications; try again in {seconds} s"), seconds=seconds)
     return NotifyVerdict(REFUSED, words, status=429, passing=True, retry_after=seconds)
 
 
-def _too_large(shared: Context) -> Refused:
+def too_large(shared: Context) -> Refused:
     return Refused(
         "too-large",
         N_("the request body is too large"),

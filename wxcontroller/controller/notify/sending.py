@@ -83,12 +83,12 @@ class TargetSender:
         latest = asyncio.get_running_loop().time() + ANSWER_SECONDS
         answer = await self._sent(account, target, {**fields, "id": target.peer}, attachment, key, latest)
         if isinstance(answer, NotifyVerdict) or integer(answer.get("code")) != _NOT_FOUND:
-            return answer if isinstance(answer, NotifyVerdict) else _verdict(answer)
+            return answer if isinstance(answer, NotifyVerdict) else verdict(answer)
         found = await self._search(account, target)
         if isinstance(found, NotifyVerdict):
             return found
         answer = await self._sent(account, target, {**fields, "id": found}, attachment, f"{key}-2", latest)
-        return answer if isinstance(answer, NotifyVerdict) else _verdict(answer)
+        return answer if isinstance(answer, NotifyVerdict) else verdict(answer)
 
     async def _sent(
         self,
@@ -103,7 +103,7 @@ class TargetSender:
         path = "/openwx/send_group_message" if target.is_group else "/openwx/send_friend_message"
         loop, lost = asyncio.get_running_loop(), NOTHING
         while True:
-            headers, body = _encoded({**fields, "idempotency_key": key}, attachment)
+            headers, body = encoded({**fields, "idempotency_key": key}, attachment)
             try:
                 _, content = await self.ports.exchange(
                     account, path, max(0.1, latest - loop.time()), Scope.SEND, "POST", headers, body
@@ -158,7 +158,7 @@ def new_key() -> str:
     return f"notify-{uuid.uuid4()}"
 
 
-def _verdict(answer: JsonObject) -> NotifyVerdict:
+def verdict(answer: JsonObject) -> NotifyVerdict:
     """Return what an account's answer to a send says. Routes without reply windows give no state."""
     code, state, identity = integer(answer.get("code"), -1), text(answer.get("state")), text(answer.get("id"))
     why = verbatim(one_line(answer.get("status"))) if answer.get("status") else NOTHING
@@ -176,15 +176,15 @@ def _refused(message: str, **values: str) -> NotifyVerdict:
     return NotifyVerdict(REFUSED, Text(message, **values))
 
 
-def _encoded(
+def encoded(
     fields: Mapping[str, str], attachment: Attachment | None
 ) -> tuple[dict[str, str], bytes | AsyncIterator[bytes]]:
     """Return headers and body of a send."""
     if attachment is None:
-        return _form(fields)
+        return form(fields)
     if attachment.url:
         named = {"media_name": attachment.name} if attachment.name else {}
-        return _form({**fields, **named, "media_path": attachment.url})
+        return form({**fields, **named, "media_path": attachment.url})
     boundary = uuid.uuid4().hex
     head = "".join(
         f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
@@ -205,6 +205,6 @@ def _encoded(
     return headers, pieces()
 
 
-def _form(fields: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
+def form(fields: Mapping[str, str]) -> tuple[dict[str, str], bytes]:
     body = urlencode(fields).encode()
     return {"Content-Type": "application/x-www-form-urlencoded", "Content-Length": str(len(body))}, body

@@ -17,11 +17,11 @@ def of_webhook(body: JsonObject) -> Notification | None:
     if isinstance(body.get("alerts"), list) and "status" in body:
         return _alerts(body)
     if "heartbeat" in body and "monitor" in body:
-        return _uptime_kuma(body)
+        return uptime_kuma(body)
     return None
 
 
-def _uptime_kuma(body: JsonObject) -> Notification:
+def uptime_kuma(body: JsonObject) -> Notification:
     """``msg`` is the finished text, with name, state and reason; the test button sends nothing else."""
     monitor, heartbeat = obj(body.get("monitor")), obj(body.get("heartbeat"))
     address = text(monitor.get("url"))
@@ -45,12 +45,12 @@ def _alerts(body: JsonObject) -> Notification:
 def _title(body: JsonObject, firing: int) -> str:
     state = text(body.get("status")).upper()
     number = f":{firing}" if firing else ""
-    common = {**_words(body.get("commonLabels")), **_words(body.get("groupLabels"))}
+    common = {**words(body.get("commonLabels")), **words(body.get("groupLabels"))}
     return f"[{state}{number}] {common.get('alertname', '')}".strip()
 
 
 def _alert(alert: JsonObject) -> str:
-    labels, notes = _words(alert.get("labels")), _words(alert.get("annotations"))
+    labels, notes = words(alert.get("labels")), words(alert.get("annotations"))
     mark = "✅" if alert.get("status") == "resolved" else "🔴"
     name = labels.pop("alertname", "")
     summary = notes.get("summary") or notes.get("message") or notes.get("description") or ""
@@ -59,5 +59,5 @@ def _alert(alert: JsonObject) -> str:
     return "\n".join(part for part in (f"{head}: {summary}" if summary else head, about) if part)
 
 
-def _words(value: JsonValue) -> dict[str, str]:
+def words(value: JsonValue) -> dict[str, str]:
     return {key: text(each) for key, each in obj(value).items() if text(each)}

@@ -34,19 +34,19 @@ def add_routes(app: web.Application) -> None:
 
     async def dashboard(request: web.Request) -> web.Response:
         is_open = context(request).gate.is_open
-        return _answer(request, rendered[chosen_language(request), chosen_theme(request), is_open], _BY_READER)
+        return answer(request, rendered[chosen_language(request), chosen_theme(request), is_open], _BY_READER)
 
     async def pair(request: web.Request) -> web.Response:
         if not context(request).settings.ilink_serve:
             raise web.HTTPNotFound
         page = small_page("pair", chosen_language(request), chosen_theme(request), f"page/{bundle.digest}")
-        return _answer(request, page, {**_BY_READER, "Content-Security-Policy": _PAIR_CSP})
+        return answer(request, page, {**_BY_READER, "Content-Security-Policy": _PAIR_CSP})
 
     async def asset(request: web.Request) -> web.Response:
         found = bundle.files.get(request.match_info["file"])
         if found is None or request.match_info["digest"] != bundle.digest:
             raise web.HTTPNotFound
-        return _answer(request, found, {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"})
+        return answer(request, found, {"Cache-Control": _FOR_GOOD, "Vary": "Accept-Encoding"})
 
     @cache
     def api(language: str, theme: str) -> Served:
@@ -56,11 +56,11 @@ def add_routes(app: web.Application) -> None:
 
     async def api_as_a_page(request: web.Request) -> web.Response:
         language = chosen_language(request, request.query.get("language", ""))  # a link: the page has no script
-        return _answer(request, api(language, chosen_theme(request)), _BY_READER)
+        return answer(request, api(language, chosen_theme(request)), _BY_READER)
 
     async def login_link(request: web.Request) -> web.Response:
         page = small_page("link", chosen_language(request), chosen_theme(request), bundle.digest)
-        return _answer(request, page, _BY_READER)
+        return answer(request, page, _BY_READER)
 
     app.router.add_get("/", dashboard)
     app.router.add_get("/ilink/pair/{code}", pair)
@@ -69,7 +69,7 @@ def add_routes(app: web.Application) -> None:
     app.router.add_get("/page/{digest}/{file}", asset)
 
 
-def _answer(request: web.Request, served: Served, headers: dict[str, str]) -> web.Response:
+def answer(request: web.Request, served: Served, headers: dict[str, str]) -> web.Response:
     headers = {**_HEADERS, **headers, "Content-Type": served.kind, "ETag": served.etag}
     if request.headers.get("If-None-Match") == served.etag:
         return web.Response(status=304, headers=headers)

@@ -127,7 +127,7 @@ def rendered(language: str, theme: str, root: str) -> bytes:
             root=root,
             version=__version__,
             groups={part: [call for call in calls if _part(call.path) == part] for part in _ORDER},
-            schemas=_shapes(),
+            schemas=shapes(),
             scopes={scope: MEANINGS[scope] for scope in LADDER},
             say=say,
         )
@@ -142,7 +142,7 @@ def meanings() -> set[str]:
     for call in _calls():
         found.add(call.summary)
         named += call.parameters
-    for shape in _shapes():
+    for shape in shapes():
         found.add(shape.meaning)
         named += shape.fields
     return (found | {one.meaning for one in named}) - {""}
@@ -162,7 +162,7 @@ def _calls() -> tuple[DocumentedCall, ...]:
 
 
 @cache
-def _shapes() -> tuple[ValueShape, ...]:
+def shapes() -> tuple[ValueShape, ...]:
     schemas = obj(obj(openapi()["components"])["schemas"])
     return tuple(
         ValueShape(name, text(field(schema, "description")), tuple(_fields(obj(schema), "")), _kind(schema))
@@ -210,12 +210,12 @@ def _call(method: str, path: str, operation: JsonObject) -> DocumentedCall:
 def _answers(responses: JsonObject) -> Iterator[DocumentedStatuses]:
     by_kind: dict[tuple[ValueKind, ...], list[str]] = {}
     for status, response in responses.items():
-        by_kind.setdefault(tuple(dict.fromkeys(_contents(response))), []).append(status)
+        by_kind.setdefault(tuple(dict.fromkeys(contents(response))), []).append(status)
     for kinds, statuses in by_kind.items():
         yield DocumentedStatuses(tuple(statuses), kinds)
 
 
-def _contents(response: JsonValue) -> Iterator[ValueKind]:
+def contents(response: JsonValue) -> Iterator[ValueKind]:
     for content_type, content in obj(field(response, "content")).items():
         yield (
             _kind(field(content, "schema"))

@@ -45,7 +45,7 @@ class Bundle:
         for entry in files(__package__ or "").joinpath("static").iterdir():
             contents[entry.name] = entry.read_bytes()
         for language in languages:
-            for name, words in _translations(language):
+            for name, words in translations(language):
                 text = json.dumps(words, ensure_ascii=False, indent=0)
                 contents[f"{name}-{language}.js"] = f"export default {text};\n".encode()
         self.files: Mapping[str, Served] = {
@@ -65,7 +65,7 @@ class Bundle:
         return found
 
 
-def _translations(language: str) -> Iterator[tuple[str, Mapping[str, str]]]:
+def translations(language: str) -> Iterator[tuple[str, Mapping[str, str]]]:
     """Yield what the scripts load in a language, by name: first the messages, the others when they are needed."""
     known: set[str] = set()
     for name, part in (("messages", "page"), ("views", "views"), ("answers", "answers")):

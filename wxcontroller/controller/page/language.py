@@ -12,7 +12,7 @@ THEME_COOKIE = "wx-theme"
 
 def chosen_language(request: web.Request, here: str = "") -> str:
     """Return what the reader has asked for ``here`` or switched to before, else what the browser asks for first."""
-    asked = [here, request.cookies.get(LANGUAGE_COOKIE, ""), *_preferred(request.headers.get("Accept-Language", ""))]
+    asked = [here, request.cookies.get(LANGUAGE_COOKIE, ""), *preferred(request.headers.get("Accept-Language", ""))]
     for each in asked:
         if each in LANGUAGES:
             return each
@@ -29,7 +29,7 @@ def chosen_theme(request: web.Request) -> str:
     return found if found in THEMES else THEMES[0]
 
 
-def _preferred(accept: str) -> list[str]:
+def preferred(accept: str) -> list[str]:
     """Return the languages of an Accept-Language header, the one wanted most first."""
     weighted: list[tuple[float, str]] = []
     for part in accept.split(",")[:20]:

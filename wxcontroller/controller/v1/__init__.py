@@ -15,14 +15,14 @@ from wxcontroller.openwx.replies import to_bytes
 def add_routes(app: web.Application) -> None:
     """Route all of /v1."""
     app[BOARD] = Board(app[CONTEXT])
-    app[DOCUMENT] = Document(_document)
+    app[DOCUMENT] = Document(document)
     moves.setup(app)
     for each in CALLS:
         each.add_to(app.router)
 
 
 @cache
-def _document() -> bytes:
+def document() -> bytes:
     from wxcontroller.controller.v1.described import openapi  # only who asks pays for it
 
     return to_bytes(openapi())

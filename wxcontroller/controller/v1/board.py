@@ -214,7 +214,7 @@ def _activity(answer: Answer) -> JsonObject | None:
         "people": integer(obj(status.get("roster")).get("changes")),
         "memory": memory if isinstance(memory, int) else None,
         "held": integer(obj(status.get("sending")).get("held")),
-        "capabilities": _flags(status.get("capabilities")),
+        "capabilities": flags(status.get("capabilities")),
     }
 
 
@@ -227,7 +227,7 @@ def _attempt(sent: JsonValue) -> JsonObject | None:
     return {**time_and_duration, "status": integer(attempt.get("status")) or None}
 
 
-def _flags(capabilities: JsonValue) -> JsonObject | None:
+def flags(capabilities: JsonValue) -> JsonObject | None:
     """Return those that say yes or no, None of a program that tells none."""
     told = obj(capabilities)
     return {key: told[key] for key in _CAPABILITIES if isinstance(told.get(key), bool)} or None

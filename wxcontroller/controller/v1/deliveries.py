@@ -45,18 +45,18 @@ async def summary(request: web.Request) -> web.Response:
     seconds = shared.settings.limits.account_answer_seconds
     accounts = [view.account for view in views]
     await ask_all(shared.ports, accounts, answers.__setitem__, "/v1/deliveries?limit=1", seconds)
-    rows: list[JsonValue] = [_row(account, answers[account.name.instance]) for account in accounts]
+    rows: list[JsonValue] = [row(account, answers[account.name.instance]) for account in accounts]
     return json_response({"accounts": rows})
 
 
-def _row(account: Account, answer: Answer) -> JsonObject:
+def row(account: Account, answer: Answer) -> JsonObject:
     content = answer.content or {}
     counts = {key: content.get(key) for key in _COUNTS}
     name = account.name
-    return {"account": name.name, "instance": name.instance, **counts, **_error(answer.reason)}
+    return {"account": name.name, "instance": name.instance, **counts, **error(answer.reason)}
 
 
-def _error(reason: Text) -> JsonObject:
+def error(reason: Text) -> JsonObject:
     return {"error": str(reason) or None, "error_text": reason.as_json() if reason else None}
 
 

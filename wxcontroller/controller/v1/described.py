@@ -56,15 +56,15 @@ def _option(option: Option) -> Schema:
     elif isinstance(check, Choice):
         schema = word(*check.allowed)
     elif isinstance(check, Whole):
-        schema = either({"type": "integer", "minimum": check.low, "maximum": check.high}, _digits("[0-9]{1,12}"))
+        schema = either({"type": "integer", "minimum": check.low, "maximum": check.high}, digits("[0-9]{1,12}"))
     elif isinstance(check, Seconds):
         number: Schema = {"type": "number", "minimum": check.low, "maximum": check.high}
-        schema = either(number, _digits(r"[0-9]{1,9}(\.[0-9]{1,6})?"))
+        schema = either(number, digits(r"[0-9]{1,9}(\.[0-9]{1,6})?"))
     # Not "default": generators take that for what is sent when nothing is.
     return {**schema, "description": option.meaning, "x-default": option.default}
 
 
-def _digits(pattern: str) -> Schema:
+def digits(pattern: str) -> Schema:
     return {"type": "string", "pattern": f"^{pattern}$"}
 
 
@@ -321,9 +321,9 @@ ROUTES = (*V1, *OWN, *described.calls((_CLIENT,), (502, 504)))
 def openapi() -> JsonObject:
     """Return the document that /v1/openapi.json gives."""
     routes = {(route.method, route.path): route for route in reversed(ROUTES)}  # stop_client is the controller's own
-    return document("wxcontroller", __version__, _ABOUT, reversed(routes.values()), SCHEMAS, _scope_of)
+    return document("wxcontroller", __version__, _ABOUT, reversed(routes.values()), SCHEMAS, scope_of)
 
 
-def _scope_of(route: DescribedRoute) -> Scope | None:
+def scope_of(route: DescribedRoute) -> Scope | None:
     own = route in V1 or route in OWN
     return (access.of_controller(route.method, route.path) if own else access.of_call(route.path)).scope

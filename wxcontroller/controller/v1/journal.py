@@ -53,16 +53,16 @@ def _lines(content: bytes) -> list[JsonValue]:
     return [line for each in content.splitlines() if (line := line_of(each))]
 
 
-def question(request: web.Request, instance: str, most: int, follow: bool) -> str:
+def question(request: web.Request, instance: str, limit: int, follow: bool) -> str:
     """Return what is to be asked for a request. Raises BadRequest.
 
-    ``lines``: how many of the newest, up to ``most``; or those after a line that the caller has had (``after``, for a
-    stream ``Last-Event-ID``), or from a second on (``since``).
+    ``lines``: how many of the newest, up to ``limit``; or those after a line that the caller has had (``after``, for
+    a stream ``Last-Event-ID``), or from a second on (``since``).
     """
     query, least = request.query, 0 if follow else 1
     wanted = query.get("lines", str(_DEFAULT_LINES))
-    if not _is_number(wanted) or not least <= int(wanted[:9]) <= most:
-        raise BadRequest(N_("invalid lines"), N_("give one from {least} to {most}"), least=least, most=most)
+    if not is_number(wanted) or not least <= int(wanted[:9]) <= limit:
+        raise BadRequest(N_("invalid lines"), N_("give one from {least} to {most}"), least=least, most=limit)
     where = ""
     after = (request.headers.get("Last-Event-ID") if follow else None) or query.get("after")
     since = query.get("since")
@@ -71,14 +71,14 @@ def question(request: web.Request, instance: str, most: int, follow: bool) -> st
             raise BadRequest(N_("invalid cursor"), N_("begin without one"))
         where = f" after={after}"
     elif since:
-        if not _is_number(since) or len(since) > 10:
+        if not is_number(since) or len(since) > 10:
             raise BadRequest(N_("invalid since"), N_("use seconds since 1970"))
         where = f" since={since}"
     how = " follow" if follow else " once" if where else ""
     return f"{instance} {int(wanted)}{how}{where}\n"
 
 
-def _is_number(given: str) -> bool:
+def is_number(given: str) -> bool:
     return given.isascii() and given.isdecimal()
 
 
@@ -119,14 +119,14 @@ def line_of(raw: bytes) -> JsonObject | None:
     if isinstance(message, list):  # bytes that are no text
         message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
     return {
-        "cursor": _shown(found.get("__CURSOR")),
+        "cursor": shown(found.get("__CURSOR")),
         "time": min(integer(found.get("__REALTIME_TIMESTAMP")), _LATEST) / 1e6,
         "priority": integer(found.get("PRIORITY"), _INFO),
-        "message": _shown(message),
-        "event": _shown(found.get("WX_EVENT")) or None,
+        "message": shown(message),
+        "event": shown(found.get("WX_EVENT")) or None,
     }
 
 
-def _shown(value: JsonValue) -> str:
+def shown(value: JsonValue) -> str:
     """Return a text without halves of characters, which nobody can write."""
     return text(value).encode("utf-8", "replace").decode()

@@ -25,10 +25,10 @@ _ID = re.compile("[0-9a-z=;]{1,256}")
 
 async def page_or_stream(request: web.Request) -> web.StreamResponse:
     """GET: with ``Accept: text/event-stream`` a stream, else the end of the journal as it is."""
-    return await (_stream(request) if wants_stream(request) else journal(request))
+    return await (stream(request) if wants_stream(request) else journal(request))
 
 
-async def _stream(request: web.Request) -> web.StreamResponse:
+async def stream(request: web.Request) -> web.StreamResponse:
     """Send lines until the stream ends (see controller/sse.py), or what reads the journal, or the account is removed.
 
     Raises BadRequest, NoJournal, UnknownAccount.

@@ -70,14 +70,14 @@ async def arrival(request: web.Request) -> web.Response:
         "name": name.name,
         "receiving": shared.accounts.paths.receive_socket.exists(),
         "under_way": name.instance in request.app[_UNDER_WAY],
-        "free": await asyncio.to_thread(_free, shared),
+        "free": await asyncio.to_thread(free, shared),
         "account": account_json(view) if view else None,
         "gone": {"to": gone.to, "epoch": gone.epoch} if gone else None,
     }
     return json_response(found)
 
 
-def _free(shared: Context) -> int:
+def free(shared: Context) -> int:
     """Return how many bytes the accounts' file system takes."""
     # The controller may not look into the first of them, but ask about the file system that it is on.
     private = shared.accounts.paths.private_state("x").parents[1]
@@ -95,7 +95,7 @@ async def arrive(request: web.Request) -> web.Response:
         )
     under_way.add(name.instance)
     try:
-        said = await _imported(request, name)
+        said = await imported(request, name)
     finally:
         under_way.discard(name.instance)
     context(request).accounts.registry.forget(name.instance)
@@ -125,7 +125,7 @@ async def send_back(request: web.Request) -> web.Response:
     return json_response({"name": removed.account.name.name, "instance": removed.instance})
 
 
-async def _imported(request: web.Request, name: AccountName) -> JsonObject:
+async def imported(request: web.Request, name: AccountName) -> JsonObject:
     """Have root import the body; return what it says. Raises NotReceiving and ArrivalRefused."""
     shared, socket = context(request), context(request).accounts.paths.receive_socket
     try:
@@ -138,10 +138,10 @@ async def _imported(request: web.Request, name: AccountName) -> JsonObject:
             reason=problem.strerror or str(problem),
         ) from None
     try:
-        answering = asyncio.create_task(_answer(reader))
+        answering = asyncio.create_task(answer(reader))
         try:
             writer.write(f"{name.instance}\n".encode())
-            async for piece in _pieces(request, shared.settings.ua_inactivity_timeout):
+            async for piece in pieces(request, shared.settings.ua_inactivity_timeout):
                 if not answering.done():  # else it has refused: the rest is read, so that its answer gets there
                     writer.write(piece)
                     with contextlib.suppress(OSError):
@@ -156,10 +156,10 @@ async def _imported(request: web.Request, name: AccountName) -> JsonObject:
         said = b""
     finally:
         writer.close()
-    return _last_object(said)
+    return last_object(said)
 
 
-async def _pieces(request: web.Request, silence: float) -> AsyncIterator[bytes]:
+async def pieces(request: web.Request, silence: float) -> AsyncIterator[bytes]:
     """Give the body as it comes: passed on at once, it takes no memory and has no limit but the disk's."""
     while True:
         try:
@@ -172,7 +172,7 @@ async def _pieces(request: web.Request, silence: float) -> AsyncIterator[bytes]:
         yield piece
 
 
-async def _answer(reader: asyncio.StreamReader) -> bytes:
+async def answer(reader: asyncio.StreamReader) -> bytes:
     said = bytearray()
     with contextlib.suppress(OSError):
         while piece := await reader.read(1 << 16):
@@ -180,7 +180,7 @@ async def _answer(reader: asyncio.StreamReader) -> bytes:
     return bytes(said)
 
 
-def _last_object(said: bytes) -> JsonObject:
+def last_object(said: bytes) -> JsonObject:
     """Return the last line that is a JSON object; the others are for the journal."""
     for line in reversed(said.splitlines()):
         with contextlib.suppress(ValueError):

@@ -73,7 +73,7 @@ def _options(view: View, answer: Answer) -> JsonObject:
             continue
         value = account.options.get(option.name, option.default)
         origin = "request" if option.name in asked else "settings" if option.name in account.options else "default"
-        value, in_force = presentable(option.name, _canonical(option, value)), running.get(option.name)
+        value, in_force = presentable(option.name, canonical(option, value)), running.get(option.name)
         if option.name in decided:  # by a file of the admin's, also at the next start
             value, origin = str(in_force), "credential"
         entry: JsonObject = {"value": value, "in_force": in_force, "default": option.default, "from": origin}
@@ -90,7 +90,7 @@ def _options(view: View, answer: Answer) -> JsonObject:
     }
 
 
-def _canonical(option: Option, value: str) -> str:
+def canonical(option: Option, value: str) -> str:
     """Return a value as a program takes it: the admin's file may have it in another spelling."""
     try:
         return option.check(value)

@@ -19,7 +19,7 @@ LOST_SECONDS = 86400.0
 
 def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
     """The webhook does not accept what is sent to it."""
-    if not known.last_error or not _is_older(facts, known, FAILING_SECONDS):
+    if not known.last_error or not is_older(facts, known, FAILING_SECONDS):
         return None
     number = facts.instant.minutes_since(known.oldest_since)
     headline = Text(
@@ -30,12 +30,12 @@ def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
         minutes=number,  # for programs
         error=known.last_error,
     )
-    return Issue(Code.WEBHOOK, Severity.WARNING, headline, _fix_receiver(facts), known.oldest_since)
+    return Issue(Code.WEBHOOK, Severity.WARNING, headline, fix_receiver(facts), known.oldest_since)
 
 
 def late(facts: Facts, known: DeliveryState) -> Issue | None:
     """Reports wait for long, and no error says why."""
-    if known.last_error or not _is_older(facts, known, LATE_SECONDS):
+    if known.last_error or not is_older(facts, known, LATE_SECONDS):
         return None
     number = facts.instant.minutes_since(known.oldest_since)
     headline = Text(
@@ -45,7 +45,7 @@ def late(facts: Facts, known: DeliveryState) -> Issue | None:
         duration=minutes(number),
         minutes=number,  # for programs
     )
-    return Issue(Code.LATE, Severity.WARNING, headline, _fix_receiver(facts), known.oldest_since)
+    return Issue(Code.LATE, Severity.WARNING, headline, fix_receiver(facts), known.oldest_since)
 
 
 def dead(facts: Facts, known: DeliveryState) -> Issue | None:
@@ -71,7 +71,7 @@ def dead(facts: Facts, known: DeliveryState) -> Issue | None:
 
 def lost(facts: Facts, known: DeliveryState) -> Issue | None:
     """Reports were deleted before they were delivered: the log was full."""
-    if not known.dropped or facts.instant.has_passed(known.dropped_at + LOST_SECONDS) or _is_damaged(facts, known):
+    if not known.dropped or facts.instant.has_passed(known.dropped_at + LOST_SECONDS) or is_damaged(facts, known):
         return None
     headline = Text(
         "{n} report is lost: too many were waiting for their webhook",
@@ -88,7 +88,7 @@ def lost(facts: Facts, known: DeliveryState) -> Issue | None:
 
 def damaged(facts: Facts, known: DeliveryState) -> Issue | None:
     """The event log was damaged and replaced."""
-    if not _is_damaged(facts, known):
+    if not is_damaged(facts, known):
         return None
     headline = Text(
         "its event log was damaged; {n} undelivered report is lost so far",
@@ -115,16 +115,16 @@ def cannot_store(facts: Facts, known: DeliveryState) -> Issue | None:
 CHECKS = (cannot_store, damaged, lost, dead, webhook_failing, late)
 
 
-def _is_older(facts: Facts, known: DeliveryState, seconds: float) -> bool:
+def is_older(facts: Facts, known: DeliveryState, seconds: float) -> bool:
     """Say whether the oldest report has been waiting for so long."""
     return bool(known.waiting and known.oldest_since) and facts.instant.has_passed(known.oldest_since + seconds)
 
 
-def _is_damaged(facts: Facts, known: DeliveryState) -> bool:
+def is_damaged(facts: Facts, known: DeliveryState) -> bool:
     return bool(known.damaged_at) and not facts.instant.has_passed(known.damaged_at + LOST_SECONDS)
 
 
-def _fix_receiver(facts: Facts) -> Text:
+def fix_receiver(facts: Facts) -> Text:
     return Text(
         N_("fix the receiver {webhook}, or use another one: {set}; see: {deliveries}"),
         webhook=facts.webhook or "post_api",

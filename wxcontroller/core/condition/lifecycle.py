@@ -48,7 +48,7 @@ def down(facts: Facts, condition: Condition) -> Issue | None:
     if condition is not Condition.DOWN:
         return None
     headline = Text(N_("should be running, but its unit {unit} is not running"), unit=facts.name.unit)
-    return _issue(facts, Code.DOWN, Severity.ERROR, headline, _start_again(facts))
+    return issue(facts, Code.DOWN, Severity.ERROR, headline, start_again(facts))
 
 
 def failed(facts: Facts, condition: Condition) -> Issue | None:
@@ -56,7 +56,7 @@ def failed(facts: Facts, condition: Condition) -> Issue | None:
     if condition is not Condition.FAILED or facts.loops:
         return None
     headline = Text(N_("its unit {unit} has failed"), unit=facts.name.unit)
-    return _issue(facts, Code.FAILED, Severity.ERROR, headline, _start_again(facts))
+    return issue(facts, Code.FAILED, Severity.ERROR, headline, start_again(facts))
 
 
 def crash_loop(facts: Facts, _: Condition) -> Issue | None:
@@ -64,7 +64,7 @@ def crash_loop(facts: Facts, _: Condition) -> Issue | None:
     if not facts.loops:
         return None
     headline = Text(N_("its process keeps ending and being restarted"))
-    return _issue(facts, Code.CRASH_LOOP, Severity.ERROR, headline, _look_at_log(facts))
+    return issue(facts, Code.CRASH_LOOP, Severity.ERROR, headline, look_at_log(facts))
 
 
 def restarting(facts: Facts, condition: Condition) -> Issue | None:
@@ -72,14 +72,14 @@ def restarting(facts: Facts, condition: Condition) -> Issue | None:
     if condition is not Condition.RESTARTING or facts.loops:
         return None
     headline = Text(N_("its process ended unexpectedly; systemd is restarting it"))
-    return _issue(facts, Code.RESTARTING, Severity.WARNING, headline, _look_at_log(facts))
+    return issue(facts, Code.RESTARTING, Severity.WARNING, headline, look_at_log(facts))
 
 
 def no_state(facts: Facts, condition: Condition) -> Issue | None:
     """The program runs and reports nothing that says how it is."""
     if condition is not Condition.UP or facts.unseen:
         return None
-    return _issue(facts, Code.NO_STATE, Severity.WARNING, Text(N_("reports no state")), _look_at_log(facts))
+    return issue(facts, Code.NO_STATE, Severity.WARNING, Text(N_("reports no state")), look_at_log(facts))
 
 
 def unreadable(facts: Facts, condition: Condition) -> Issue | None:
@@ -87,7 +87,7 @@ def unreadable(facts: Facts, condition: Condition) -> Issue | None:
     if condition is not Condition.UNREADABLE:
         return None
     headline = Text(N_("its state cannot be read: {reason}"), reason=facts.unreadable)
-    return _issue(facts, Code.UNREADABLE, Severity.WARNING, headline, _look_at_log(facts))
+    return issue(facts, Code.UNREADABLE, Severity.WARNING, headline, look_at_log(facts))
 
 
 def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
@@ -109,7 +109,7 @@ def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
         logs=facts.wxctl("logs"),
         restart=facts.wxctl("restart"),
     )
-    return _issue(facts, Code.LOGIN_STUCK, Severity.ERROR, headline, remedy)
+    return issue(facts, Code.LOGIN_STUCK, Severity.ERROR, headline, remedy)
 
 
 def scan(facts: Facts, condition: Condition) -> Issue | None:
@@ -123,7 +123,7 @@ def scan(facts: Facts, condition: Condition) -> Issue | None:
         else Text(N_("needs a scan of its QR code"))
     )
     remedy = Text(N_("scan the code with WeChat on the phone: {qr}"), qr=facts.wxctl("qr"))
-    return _issue(facts, Code.SCAN, Severity.WARNING, headline, remedy)
+    return issue(facts, Code.SCAN, Severity.WARNING, headline, remedy)
 
 
 def confirm(facts: Facts, condition: Condition) -> Issue | None:
@@ -132,7 +132,7 @@ def confirm(facts: Facts, condition: Condition) -> Issue | None:
         return None
     headline = Text(N_("is waiting for its phone to confirm the login"))
     remedy = Text(N_("confirm the login on the phone; without that, a QR code to scan follows"))
-    return _issue(facts, Code.CONFIRM, Severity.WARNING, headline, remedy)
+    return issue(facts, Code.CONFIRM, Severity.WARNING, headline, remedy)
 
 
 def offline(facts: Facts, condition: Condition) -> Issue | None:
@@ -141,7 +141,7 @@ def offline(facts: Facts, condition: Condition) -> Issue | None:
         return None
     headline = Text(N_("is offline: {reason}"), reason=facts.client.why)
     remedy = Text(N_("it keeps trying; check its log: {logs}"), logs=facts.wxctl("logs"))
-    return _issue(facts, Code.OFFLINE, Severity.ERROR, headline, remedy)
+    return issue(facts, Code.OFFLINE, Severity.ERROR, headline, remedy)
 
 
 def parked(facts: Facts, condition: Condition) -> Issue | None:
@@ -155,7 +155,7 @@ def parked(facts: Facts, condition: Condition) -> Issue | None:
     if facts.client.ended == _ELSEWHERE:
         advice = N_("make sure that it is stopped on its former host, then start it again: {start}")
     remedy = Text(advice, start=facts.wxctl("start"))
-    return _issue(facts, Code.PARKED, Severity.ERROR, headline, remedy)
+    return issue(facts, Code.PARKED, Severity.ERROR, headline, remedy)
 
 
 def decision(facts: Facts, condition: Condition) -> Issue | None:
@@ -164,7 +164,7 @@ def decision(facts: Facts, condition: Condition) -> Issue | None:
         return None
     headline = Text(N_("waits for your answer: {reason}"), reason=facts.client.why)
     remedy = Text(N_("to answer, run: {answer}"), answer=facts.wxctl("answer"))
-    return _issue(facts, Code.INPUT, Severity.ERROR, headline, remedy)
+    return issue(facts, Code.INPUT, Severity.ERROR, headline, remedy)
 
 
 def moving(facts: Facts, _: Condition) -> Issue | None:
@@ -228,15 +228,15 @@ CHECKS = (
 )
 
 
-def _issue(facts: Facts, code: Code, severity: Severity, headline: Text, remedy: Text) -> Issue:
+def issue(facts: Facts, code: Code, severity: Severity, headline: Text, remedy: Text) -> Issue:
     return Issue(code, severity, headline, remedy, facts.client.since if facts.client else 0)
 
 
-def _look_at_log(facts: Facts) -> Text:
+def look_at_log(facts: Facts) -> Text:
     return Text(N_("check its log: {logs}"), logs=facts.wxctl("logs"))
 
 
-def _start_again(facts: Facts) -> Text:
+def start_again(facts: Facts) -> Text:
     return Text(
         N_("check its log: {logs}; start it again: {start}"), logs=facts.wxctl("logs"), start=facts.wxctl("start")
     )

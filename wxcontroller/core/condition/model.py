@@ -124,7 +124,7 @@ def client_of(content: JsonObject) -> ClientReport:
         one_line(content.get("state")),
         text_in(content, "status"),
         text_in(content, "reason"),
-        _seconds(content.get("state_since")),
+        seconds(content.get("state_since")),
         one_line(field(content.get("input"), "id")),
         one_line(content.get("version")),
         _number(content.get("restricted")),
@@ -136,7 +136,7 @@ def _number(value: JsonValue) -> int | None:
     return max(0, min(integer(value), 1 << 40)) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def _seconds(value: JsonValue) -> int:
+def seconds(value: JsonValue) -> int:
     return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)
 
 
@@ -286,13 +286,13 @@ def assessment_of(content: JsonObject) -> Assessment | None:
         condition = Condition(text(content.get("condition")))
     except ValueError:
         return None
-    return Assessment(condition, tuple(_issue_of(obj(each)) for each in items(content.get("issues"))))
+    return Assessment(condition, tuple(issue_of(obj(each)) for each in items(content.get("issues"))))
 
 
-def _issue_of(content: JsonObject) -> Issue:
+def issue_of(content: JsonObject) -> Issue:
     try:
         severity = Severity(text(content.get("severity")))
     except ValueError:
         severity = Severity.WARNING
     headline, remedy = text_in(content, "message"), text_in(content, "remedy")
-    return Issue(text(content.get("code")), severity, headline, remedy, _seconds(content.get("since")))
+    return Issue(text(content.get("code")), severity, headline, remedy, seconds(content.get("since")))

@@ -77,7 +77,7 @@ class FileHelperDriver(WebDriver):
         kind, _ = kind_of(file)
         return await super().upload(file if kind is MessageKind.IMAGE else replace(file, kind=MessageKind.FILE))
 
-    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+    async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
         """See Driver.avatar."""
         raise Unsupported(
             N_("the filehelper route does not support pictures of people"), N_("use an account on a route that does")

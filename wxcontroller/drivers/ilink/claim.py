@@ -69,7 +69,7 @@ async def _claim(mark: str, account: str) -> asyncio.Server | None:
     except OSError as problem:
         claim.close()
         if problem.errno == errno.EADDRINUSE:
-            raise Claimed(await _owner(address)) from None
+            raise Claimed(await owner(address)) from None
         log.warning("another account with the same WeChat user would not be noticed: %s", problem)
         return None
 
@@ -82,7 +82,7 @@ async def _claim(mark: str, account: str) -> asyncio.Server | None:
     return await asyncio.start_unix_server(tell, sock=claim)
 
 
-async def _owner(address: str) -> str:
+async def owner(address: str) -> str:
     try:
         async with asyncio.timeout(_ANSWER_SECONDS):
             reader, writer = await asyncio.open_unix_connection(address)

@@ -179,7 +179,7 @@ def updates(answer: JsonObject) -> Updates:
 def messages(batch: Sequence[JsonValue]) -> list[Arrived]:
     """Decode the messages of one answer. Only what users wrote is kept (6)."""
     return [
-        _arrived(obj(message), number)
+        arrived(obj(message), number)
         for number, message in enumerate(batch)
         if integer(obj(message).get("message_type")) == _USER_MESSAGE and text(obj(message).get("from_user_id"))
     ]
@@ -196,10 +196,10 @@ def sent_id(answer: JsonObject) -> str:
 # -- messages
 
 
-def _arrived(message: JsonObject, number: int) -> Arrived:
+def arrived(message: JsonObject, number: int) -> Arrived:
     content = [obj(item) for item in items(message.get("item_list"))]
     sender, created = text(message.get("from_user_id")), integer(message.get("create_time_ms"))
-    rough = json.dumps([_substance(item) for item in content], sort_keys=True)
+    rough = json.dumps([substance(item) for item in content], sort_keys=True)
     fingerprint = _hash(sender, str(created), rough)
     first = text(content[0].get("msg_id")) if content else ""
     ids = tuple(text(one) for one in (message.get("message_id"), first, message.get("client_id")) if text(one))
@@ -213,7 +213,7 @@ def _arrived(message: JsonObject, number: int) -> Arrived:
     return Arrived(sender, text(message.get("context_token")), ids[:1] or (own,), fingerprint, parts)
 
 
-def _substance(item: JsonObject) -> JsonValue:
+def substance(item: JsonObject) -> JsonValue:
     """Return what of an item stays the same when it is delivered again."""
     return {name: value for name, value in item.items() if name.endswith("_item")}
 
@@ -318,12 +318,12 @@ def quoted_part(whole: str, chosen: JsonObject) -> str:
 
     ``chosen`` has ``start``, ``startindex``, ``end``, ``endindex`` and ``quotemd5``; it is empty for all of the text.
     """
-    begin = _nth(whole, text(chosen.get("start")), integer(chosen.get("startindex")), 0)
+    begin = nth(whole, text(chosen.get("start")), integer(chosen.get("startindex")), 0)
     if begin < 0:
         return whole
     end, index = text(chosen.get("end")), integer(chosen.get("endindex"))
     # Clients differ in whether occurrences of the end are counted from the start of the text or of the selection.
-    for stop in (_nth(whole, end, index, 0), _nth(whole, end, index, begin + len(text(chosen.get("start"))))):
+    for stop in (nth(whole, end, index, 0), nth(whole, end, index, begin + len(text(chosen.get("start"))))):
         candidate = whole[begin : stop + len(end)] if stop >= 0 else ""
         digest = hashlib.md5(candidate.encode("utf-8", "replace"), usedforsecurity=False).hexdigest()
         if candidate and digest == text(chosen.get("quotemd5")).lower():
@@ -331,15 +331,15 @@ def quoted_part(whole: str, chosen: JsonObject) -> str:
     return whole
 
 
-def _nth(whole: str, wanted: str, index: int, begin: int) -> int:
+def nth(whole: str, wanted: str, index: int, begin: int) -> int:
     """Return where the ``index``-th occurrence of a text begins, counted from 0; -1 if there is none."""
     if not wanted or not 0 <= index <= len(whole):
         return -1
-    places = _occurrences(whole, wanted, begin)
+    places = occurrences(whole, wanted, begin)
     return next((place for number, place in enumerate(places) if number == index), -1)
 
 
-def _occurrences(whole: str, wanted: str, begin: int) -> Iterator[int]:
+def occurrences(whole: str, wanted: str, begin: int) -> Iterator[int]:
     place = whole.find(wanted, begin)
     while place >= 0:
         yield place

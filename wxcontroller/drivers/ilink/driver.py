@@ -164,7 +164,7 @@ class ILinkDriver:
                         await self._keep(credentials, pulse)
                     await self._receive(credentials, pulse, stored)
             except Claimed as problem:
-                return Ended(EndReason.TAKEN, _taken(problem.account))
+                return Ended(EndReason.TAKEN, taken(problem.account))
             await pulse.emit(SessionLost(LossReason.KICKED, SESSION_TIMEOUT))
             await self._tell_service()  # behind it: nothing is to go out in between
             self._memory.credentials = credentials = None
@@ -344,9 +344,9 @@ class ILinkDriver:
         """See Driver.upload."""
         return await self._contents.upload(self._live("getuploadurl").credentials, file)
 
-    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         """See Driver.fetch. Content is fetched by its URL and needs no login."""
-        return await self._contents.fetch(media, sink, most)
+        return await self._contents.fetch(media, sink, limit)
 
     async def set_remark(self, person: str, remark: str) -> None:
         """See Driver.set_remark. WeChat knows no remarks on this route: the alias is kept here."""
@@ -372,51 +372,51 @@ class ILinkDriver:
 
     # -- what this route has no call for
 
-    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+    async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
         """See Driver.avatar."""
-        _unsupported(N_("pictures of people"))
+        unsupported(N_("pictures of people"))
 
     async def revoke(self, message_id: str, to: str) -> None:
         """See Driver.revoke."""
-        _unsupported(N_("recalling messages"))
+        unsupported(N_("recalling messages"))
 
     async def create_group(self, people: Sequence[str], name: str) -> str:
         """See Driver.create_group."""
-        _unsupported(N_("groups"))
+        unsupported(N_("groups"))
 
     async def invite(self, group: str, people: Sequence[str]) -> None:
         """See Driver.invite."""
-        _unsupported(N_("groups"))
+        unsupported(N_("groups"))
 
     async def kick(self, group: str, people: Sequence[str]) -> None:
         """See Driver.kick."""
-        _unsupported(N_("groups"))
+        unsupported(N_("groups"))
 
     async def rename_group(self, group: str, name: str) -> None:
         """See Driver.rename_group."""
-        _unsupported(N_("groups"))
+        unsupported(N_("groups"))
 
     async def pin(self, chat: str, on: bool) -> None:
         """See Driver.pin."""
-        _unsupported(N_("pinning chats"))
+        unsupported(N_("pinning chats"))
 
     async def ask_friend(self, person: str, greeting: str) -> None:
         """See Driver.ask_friend."""
-        _unsupported(N_("friend requests"))
+        unsupported(N_("friend requests"))
 
     async def accept_friend(self, person: str, ticket: str) -> None:
         """See Driver.accept_friend."""
-        _unsupported(N_("friend requests"))
+        unsupported(N_("friend requests"))
 
 
-def _unsupported(what: str) -> NoReturn:
+def unsupported(what: str) -> NoReturn:
     raise Unsupported(
         Text(N_("the {route} route does not support this: {what}"), route=_ROUTE, what=Text(what)),
         N_("use an account on the web route for it; see docs/routes.md"),
     )
 
 
-def _taken(account: str) -> Text:
+def taken(account: str) -> Text:
     if not account:
         return Text("another program has its session; end that, then start the account again")
     return Text(

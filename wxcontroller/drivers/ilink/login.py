@@ -253,7 +253,7 @@ class ILinkLogin:
         """Wait for the digits that the phone shows; the code is polled with them."""
         code.wrong, code.digits = code.wrong + bool(code.digits), ""
         self._asked = asyncio.get_running_loop().create_future()
-        await self.pulse.emit(InputRequired(DIGITS, InputKind.CODE, _prompt(code.wrong), _LENGTH))
+        await self.pulse.emit(InputRequired(DIGITS, InputKind.CODE, prompt(code.wrong), _LENGTH))
         end = time.monotonic() + self.timing.answer_patience
         try:
             while not self._asked.done() and time.monotonic() < end:
@@ -265,7 +265,7 @@ class ILinkLogin:
         code.turn.set()
 
 
-def _prompt(wrong: int) -> Text:
+def prompt(wrong: int) -> Text:
     """Return what is asked for. It counts, so that a repeated question is another one for whoever compares."""
     if not wrong:
         return Text(_PROMPT)

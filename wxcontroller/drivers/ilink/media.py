@@ -102,7 +102,7 @@ class ILinkMedia:
     async def upload(self, credentials: Credentials, file: Upload) -> Uploaded:
         """Encrypt and upload a file. Raises UploadFailed, and OSError if it can't be read."""
         self._refuse_early()
-        kind = _kind_of(file)
+        kind = kind_of(file)
         key, digest = secrets.token_bytes(16), await asyncio.to_thread(_md5, file.path)
         problem = UnreadableResponse("upload", Text("no permit"))
         for pauses in (self.timing.upload_pauses, self.timing.permit_pauses):
@@ -117,15 +117,15 @@ class ILinkMedia:
                         raise UploadFailed(failure, 1, 1) from None
                     log.info("an upload failed and is repeated: %s", failure.message)
                 else:
-                    handle = Handle(parameter, key.hex(), file.size, _padded(file.size))
+                    handle = Handle(parameter, key.hex(), file.size, padded(file.size))
                     # The id is ours: callers see it, and the handle has a key in it.
                     return Uploaded(kind, text(permit.get("filekey")), file.name, file.size, handle.as_text())
-        raise UploadFailed(_never(problem.message), 1, 1)
+        raise UploadFailed(never(problem.message), 1, 1)
 
     def _refuse_early(self) -> None:
         since = self.memory.media_refused
         if since and time.time() - since < self.timing.media_retry:
-            raise MediaRefused(_never(_media_refused()), 1, 1)
+            raise MediaRefused(never(_media_refused()), 1, 1)
 
     async def _permit(
         self, credentials: Credentials, file: Upload, kind: MessageKind, key: bytes, digest: str
@@ -138,7 +138,7 @@ class ILinkMedia:
             "to_user_id": credentials.user_id,
             "rawsize": file.size,
             "rawfilemd5": digest,
-            "filesize": _padded(file.size),
+            "filesize": padded(file.size),
             "aeskey": key.hex(),
             "no_need_thumb": True,
         }
@@ -150,7 +150,7 @@ class ILinkMedia:
                 raise MediaRefused(decode.failure_error(failure), 1, 1)
             raise UploadFailed(decode.failure_error(failure), 1, 1)
         if not text(answer.get("upload_full_url")) and not text(answer.get("upload_param")):
-            raise UploadFailed(_never("getuploadurl: the answer names no place to upload to"), 1, 1)
+            raise UploadFailed(never("getuploadurl: the answer names no place to upload to"), 1, 1)
         self._refused_at = 0.0
         if self.memory.media_refused:
             self.memory.media_refused = 0
@@ -172,7 +172,7 @@ class ILinkMedia:
         """Upload once; return the parameter by which the content is sent. Raises UnreadableResponse."""
         url, parameter = text(permit.get("upload_full_url")), text(permit.get("upload_param"))
         request = self.calls.upload(url, parameter, text(permit.get("filekey")))
-        size = _padded(file.size)
+        size = padded(file.size)
         headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
         seconds = self.timing.transfer_base + size / _BYTES_PER_SECOND
         sent = LineRequest(
@@ -181,7 +181,7 @@ class ILinkMedia:
             request.path,
             request.query,
             "POST",
-            _ciphertext(file.path, key),
+            ciphertext(file.path, key),
             headers,
             seconds,
             request.limit,
@@ -206,7 +206,7 @@ class ILinkMedia:
 
     # -- down
 
-    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         """Download and decrypt received content into ``sink``. Raises WeChatError."""
         from wxcontroller.core.aes import BadCiphertext, Decryptor, read_key
 
@@ -217,7 +217,7 @@ class ILinkMedia:
             raise UnreadableResponse("download", reason_of(problem)) from None
         if not key and media.kind is not MessageKind.IMAGE:
             raise UnreadableResponse("download", Text("the message names no key for its content"))
-        request = self.calls.download(where.url, where.parameter, _padded(most))
+        request = self.calls.download(where.url, where.parameter, padded(limit))
         if not key:  # images without a key are not encrypted (11.1)
             got = await self.transport.fetch(request, sink.write)
             return Fetched(got.size, got.mime)
@@ -236,10 +236,10 @@ class ILinkMedia:
         except BadCiphertext as problem:
             raise UnreadableResponse("download", reason_of(problem)) from None
         sink.write(rest)
-        return Fetched(written + len(rest), _voice_type(head or rest))
+        return Fetched(written + len(rest), voice_type(head or rest))
 
 
-def _kind_of(file: Upload) -> MessageKind:
+def kind_of(file: Upload) -> MessageKind:
     """Return how a file is sent, by its type. Audio goes as a file: voice bubbles are not shown (11.2)."""
     if file.kind is not MessageKind.FILE:
         if file.mime.startswith("image/"):
@@ -249,14 +249,14 @@ def _kind_of(file: Upload) -> MessageKind:
     return MessageKind.FILE
 
 
-def _voice_type(head: bytes) -> str:
+def voice_type(head: bytes) -> str:
     """Return the type of voice by its first bytes: the encoding that the message names is often wrong (7.1)."""
     if head.removeprefix(b"\x02").startswith(b"#!SILK"):
         return "audio/silk"
     return "audio/amr" if head.startswith(b"#!AMR") else ""
 
 
-def _padded(size: int) -> int:
+def padded(size: int) -> int:
     return (size // 16 + 1) * 16
 
 
@@ -265,7 +265,7 @@ def _md5(path: Path) -> str:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-async def _ciphertext(path: Path, key: bytes) -> AsyncIterator[bytes]:
+async def ciphertext(path: Path, key: bytes) -> AsyncIterator[bytes]:
     from wxcontroller.core.aes import encrypted
 
     with await asyncio.to_thread(path.open, "rb") as stream:
@@ -274,7 +274,7 @@ async def _ciphertext(path: Path, key: bytes) -> AsyncIterator[bytes]:
             yield piece
 
 
-def _never(what: str) -> WeChatError:
+def never(what: str) -> WeChatError:
     return WeChatError(what, _DOES_NOT_TAKE, unsure=False, handling=FailureHandling.NEVER)
 
 

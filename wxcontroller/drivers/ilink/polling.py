@@ -93,7 +93,7 @@ class Poller:
                 await asyncio.wait({polling}, timeout=self.timing.held_alive)
                 if not polling.done():
                     await self._online_now()
-            return await self.pulse.wait(_settled(polling))
+            return await self.pulse.wait(settled(polling))
         except NoAnswer as problem:
             if problem.timed_out:  # a normal end, but nobody answered
                 await self._offline_if_silent(Text("WeChat has not answered"))
@@ -222,7 +222,7 @@ class Poller:
             # A poll that is held is one of a session that lives. It is not cut off: what it brings comes once only.
             if not polling.done():
                 await self._revive()
-            answer = await self.pulse.wait(_settled(polling))
+            answer = await self.pulse.wait(settled(polling))
         except WeChatError as problem:
             log.info("the session is polled again: %s", problem.message)
             await self._confirm(False)
@@ -247,5 +247,5 @@ class Poller:
         await self._confirm(False)
 
 
-async def _settled(polling: "asyncio.Future[JsonObject]") -> JsonObject:
+async def settled(polling: "asyncio.Future[JsonObject]") -> JsonObject:
     return await polling

@@ -52,6 +52,6 @@ class UnreadableResponse(WeChatError):
 class TooLong(UnreadableResponse):
     """More came than anybody wants."""
 
-    def __init__(self, call: str, most: int) -> None:
+    def __init__(self, call: str, limit: int) -> None:
         remedy = N_("it is not stored; the limit for media can be raised")
-        super().__init__(call, Text("the content is longer than {most} bytes", most=most), remedy)
+        super().__init__(call, Text("the content is longer than {most} bytes", most=limit), remedy)

@@ -194,7 +194,7 @@ class Transport:
             mime = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             start, total = 0, 0
             if response.status == 206:
-                start, total = _part(request, response.headers.get("Content-Range", ""))
+                start, total = part(request, response.headers.get("Content-Range", ""))
             packed = "Content-Encoding" in response.headers  # then the length is another one's
             begin(ReceivedFile(0 if packed else response.content_length or 0, mime, start, total))
             async for piece in response.content.iter_any():
@@ -249,7 +249,7 @@ class Transport:
         raise failure
 
 
-def _part(request: LineRequest, content_range: str) -> tuple[int, int]:
+def part(request: LineRequest, content_range: str) -> tuple[int, int]:
     """Return where a part begins and the bytes of the whole, 0 when they are not said. Raises UnreadableResponse."""
     found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
     if found is None and request.headers.get("Range") == "bytes=0-":

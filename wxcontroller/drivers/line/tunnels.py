@@ -67,7 +67,7 @@ class Tunnels(ProxyConnector):
                 writer = await attempt.open()
                 try:
                     if ssl is not None:
-                        await _tls_with(host, writer, ssl, self._way)
+                        await tls_with(host, writer, ssl, self._way)
                 except BaseException:
                     writer.transport.abort()
                     raise
@@ -123,7 +123,7 @@ class _Attempt:
                 ),
                 Text("check that it runs and may connect there"),
             )
-        return _unreachable(self._proxy, Text("no answer in time"))
+        return unreachable(self._proxy, Text("no answer in time"))
 
     async def open(self) -> asyncio.StreamWriter:
         """Try each address of the proxy in turn. Raises TunnelFailed. The caller minds the time."""
@@ -132,13 +132,13 @@ class _Attempt:
         try:
             found = await self._names.resolve(self._proxy.host, self._proxy.port, socket.AF_UNSPEC)
         except OSError as error:
-            raise _unreachable(self._proxy, _words(error)) from None
+            raise unreachable(self._proxy, words(error)) from None
         for address in found:
             try:
                 return await way(address["host"])
             except _NotConnected as error:
                 problem = error.problem
-        raise _unreachable(self._proxy, _words(problem))
+        raise unreachable(self._proxy, words(problem))
 
     async def _connect(self, address: str) -> asyncio.StreamWriter:
         proxy, name = self._proxy, self._proxy.host if self._tls else None
@@ -162,7 +162,7 @@ class _Attempt:
             head = await reader.readuntil(b"\r\n\r\n")
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.transport.abort()
-            raise _another(proxy) from None
+            raise another(proxy) from None
         except BaseException:
             writer.transport.abort()
             raise
@@ -181,7 +181,7 @@ class _Attempt:
 
     def _refused(self, status: int) -> TunnelFailed:
         if status in (401, 407):  # 401 is tinyproxy's answer to a wrong password
-            return _locked(self._proxy, f"HTTP {status}")
+            return locked(self._proxy, f"HTTP {status}")
         if status in (502, 503, 504):
             return TunnelFailed(
                 Text(
@@ -202,7 +202,7 @@ class _Attempt:
                 ),
                 Text("let it allow CONNECT to that port"),
             )
-        return _another(self._proxy)
+        return another(self._proxy)
 
     async def _socks(self, address: str) -> asyncio.StreamWriter:
         proxy = self._proxy
@@ -246,11 +246,11 @@ class _Attempt:
                 _ITS_NETWORK,
             )
         if "authentication" in str(problem):
-            return _locked(self._proxy, "SOCKS5")
-        return _another(self._proxy)
+            return locked(self._proxy, "SOCKS5")
+        return another(self._proxy)
 
 
-async def _tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLContext, proxy: Proxy) -> None:
+async def tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLContext, proxy: Proxy) -> None:
     try:
         await writer.start_tls(context, server_hostname=host)
     except ssl.SSLCertVerificationError:
@@ -269,7 +269,7 @@ async def _tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLCon
         ) from None
 
 
-def _locked(proxy: Proxy, how: str) -> TunnelFailed:
+def locked(proxy: Proxy, how: str) -> TunnelFailed:
     if proxy.user:
         return TunnelFailed(
             Text("the proxy {proxy} does not accept user and password ({how})", proxy=str(proxy), how=how),
@@ -281,14 +281,14 @@ def _locked(proxy: Proxy, how: str) -> TunnelFailed:
     )
 
 
-def _unreachable(proxy: Proxy, why: Text) -> TunnelFailed:
+def unreachable(proxy: Proxy, why: Text) -> TunnelFailed:
     return TunnelFailed(
         Text("the proxy {proxy} can't be reached: {why}", proxy=str(proxy), why=why),
         Text("check that it runs, or correct the option proxy"),
     )
 
 
-def _another(proxy: Proxy) -> TunnelFailed:
+def another(proxy: Proxy) -> TunnelFailed:
     what = (
         N_("the proxy {proxy} does not answer as a SOCKS5 proxy does")
         if proxy.kind is ProxyKind.SOCKS5
@@ -300,7 +300,7 @@ def _another(proxy: Proxy) -> TunnelFailed:
     )
 
 
-def _words(problem: OSError) -> Text:
+def words(problem: OSError) -> Text:
     if problem.errno is not None and problem.errno > 0:
         # asyncio's own text repeats the address
         return reason_of(OSError(problem.errno, os.strerror(problem.errno)))

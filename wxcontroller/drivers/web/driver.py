@@ -396,13 +396,13 @@ class WebDriver:
         """See Driver.upload."""
         return await self._live("webwxuploadmedia").uploads.upload(file)
 
-    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         """See Driver.fetch. What WeChat does not have any more comes as 0 bytes."""
-        return await self._live("fetch").downloads.fetch(media, sink, most)
+        return await self._live("fetch").downloads.fetch(media, sink, limit)
 
-    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+    async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
         """See Driver.avatar."""
-        return await self._live("avatar").downloads.avatar(person, group, sink, most)
+        return await self._live("avatar").downloads.avatar(person, group, sink, limit)
 
     async def revoke(self, message_id: str, to: str) -> None:
         """See Driver.revoke."""

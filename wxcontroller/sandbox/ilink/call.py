@@ -160,7 +160,7 @@ class ILinkCall:
             return
         if headers.get("AuthorizationType") != "ilink_bot_token":
             self.breach("AuthorizationType is missing or wrong")
-        if not _is_uin(headers.get("X-WECHAT-UIN", "")):
+        if not is_uin(headers.get("X-WECHAT-UIN", "")):
             self.breach("X-WECHAT-UIN is not base64 of a decimal number below 2^32")
         if self.endpoint.needs_token:
             base = obj(self.body.get("base_info"))
@@ -186,7 +186,7 @@ class ILinkCall:
         return self.reply({self.endpoint.error_key: ret, "errmsg": words})
 
 
-def _is_uin(value: str) -> bool:
+def is_uin(value: str) -> bool:
     try:
         decoded = base64.b64decode(value, validate=True).decode("ascii")
     except (binascii.Error, ValueError):

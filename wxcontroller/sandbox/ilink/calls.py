@@ -69,7 +69,7 @@ async def get_qrcode_status(call: ILinkCall) -> web.StreamResponse:
         if code is None:
             return call.reply({"ret": 0, "status": "expired"})
         if entered and code.digits and code.state is LoginStage.SCANNED:
-            _try_digits(call, code, entered)
+            try_digits(call, code, entered)
             return _status(call, code)
         left = deadline - time.monotonic()
         status = code.status_at(call.host)
@@ -78,7 +78,7 @@ async def get_qrcode_status(call: ILinkCall) -> web.StreamResponse:
         await code.bell.wait(min(left, max(0.01, code.expires - call.now)))
 
 
-def _try_digits(call: ILinkCall, code: ILinkCode, entered: str) -> None:
+def try_digits(call: ILinkCall, code: ILinkCode, entered: str) -> None:
     if entered == code.digits:
         code.digits = ""
     else:
@@ -95,14 +95,14 @@ def _status(call: ILinkCall, code: ILinkCode) -> web.Response:
         call.sandbox.touch()
     answer: JsonObject = {"ret": 0, "status": status}
     if status == "scaned_but_redirect" and code.redirect is HostChange.OTHER_NAME:
-        answer["redirect_host"] = code.redirect_host or _other_name(call.host)
+        answer["redirect_host"] = code.redirect_host or other_name(call.host)
     if status in ("confirmed", "binded_redirect"):
         answer |= code.credentials
         call.sandbox.logins.move(code, LoginStage.DONE)
     return call.reply(answer)
 
 
-def _other_name(host: str) -> str:
+def other_name(host: str) -> str:
     """Return another name under which this sandbox answers."""
     name, colon, port = host.partition(":")
     other = {"ilinkai.weixin.qq.com": "ilinkai.wechat.com", "127.0.0.1": "localhost"}.get(name, "127.0.0.1")
@@ -159,15 +159,15 @@ async def sendmessage(call: ILinkCall) -> web.StreamResponse:
     settings = call.owner(bot).settings
     message = obj(call.body.get("msg"))
     client_id = text(message.get("client_id"))
-    peer, item = _arguments(call, message)
+    peer, item = arguments(call, message)
     if client_id in bot.answers:
         if settings.drop_repeats:
             return call.reply(bot.answers[client_id])
         call.note("client_id was used before")
     window = bot.windows.setdefault(peer.user_id, Window())
-    _check_window(call, bot, window, text(message.get("context_token")))
+    check_window(call, bot, window, text(message.get("context_token")))
     bot.count(call.now, window)
-    sent = _take(call, bot, peer, message, item)
+    sent = take(call, bot, peer, message, item)
     answer: JsonObject = {}
     match call.sandbox.ilink.users[peer.uin].settings.answer:
         case SendVerdict.ID:
@@ -183,7 +183,7 @@ async def sendmessage(call: ILinkCall) -> web.StreamResponse:
     return call.reply(answer)
 
 
-def _arguments(call: ILinkCall, message: JsonObject) -> tuple[User, JsonObject]:
+def arguments(call: ILinkCall, message: JsonObject) -> tuple[User, JsonObject]:
     """Return the peer and the item of a message. Refuses what the service is reported to refuse in any state."""
     to, listed = text(message.get("to_user_id")), items(message.get("item_list"))
     item = obj(listed[0]) if listed else {}
@@ -208,7 +208,7 @@ def _arguments(call: ILinkCall, message: JsonObject) -> tuple[User, JsonObject]:
     return peer, item
 
 
-def _check_window(call: ILinkCall, bot: Bot, window: Window, token: str) -> None:
+def check_window(call: ILinkCall, bot: Bot, window: Window, token: str) -> None:
     """Refuse a send that may not go now (9). Attempts during a penalty lengthen it."""
     now, settings = call.now, call.owner(bot).settings
     if not token and settings.tokens is TokenPolicy.IGNORED:
@@ -230,11 +230,11 @@ def _check_window(call: ILinkCall, bot: Bot, window: Window, token: str) -> None
         raise ILinkRefusal(THROTTLED)
 
 
-def _take(call: ILinkCall, bot: Bot, peer: User, message: JsonObject, item: JsonObject) -> ILinkSend:
+def take(call: ILinkCall, bot: Bot, peer: User, message: JsonObject, item: JsonObject) -> ILinkSend:
     ilink, kind = call.sandbox.ilink, KINDS.get(integer(item.get("type")), "other")
     details = obj(item.get(f"{kind}_item"))
     said = text(details.get("text"))
-    content, problem = (None, "") if kind in ("text", "other") else _fetch(call, kind, details)
+    content, problem = (None, "") if kind in ("text", "other") else fetch(call, kind, details)
     if peer.settings.answer is not SendVerdict.ID:
         problem = "the user is restricted"
     elif item.get("type") == VOICE:
@@ -266,7 +266,7 @@ def _take(call: ILinkCall, bot: Bot, peer: User, message: JsonObject, item: Json
     return sent
 
 
-def _fetch(call: ILinkCall, kind: str, details: JsonObject) -> tuple[ContentItem | None, str]:
+def fetch(call: ILinkCall, kind: str, details: JsonObject) -> tuple[ContentItem | None, str]:
     """Return the content that an item refers to, or why the phone can't show it."""
     sandbox, media = call.sandbox, obj(details.get("media"))
     stored = sandbox.ilink.files.get(text(media.get("encrypt_query_param")))

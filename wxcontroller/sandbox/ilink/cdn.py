@@ -20,9 +20,9 @@ def upload_url(cdn: str, parameter: str, filekey: str) -> str:
 async def upload(call: ILinkCall) -> web.StreamResponse:
     """Keep a file; its download parameter is in a header of the answer. The same permit can be used again."""
     permit = call.sandbox.ilink.permits.get(call.request.query.get("encrypted_query_param", ""))
-    _check(call)
+    check(call)
     if permit is None:
-        return _no(400, "encrypted_query_param is not valid")
+        return no(400, "encrypted_query_param is not valid")
     if call.request.query.get("filekey") != permit.filekey:
         call.breach("filekey is not the one of the permit")
     if call.request.content_type != _OCTETS:
@@ -43,20 +43,20 @@ async def upload(call: ILinkCall) -> web.StreamResponse:
 
 async def download(call: ILinkCall) -> web.StreamResponse:
     """Hand out a file."""
-    _check(call)
+    check(call)
     stored = call.sandbox.ilink.files.get(call.request.query.get("encrypted_query_param", ""))
     path = call.sandbox.contents.path(stored.md5) if stored is not None else None
     if path is None:
-        return _no(404, "no such file")
+        return no(404, "no such file")
     return Download(path, _OCTETS)
 
 
-def _check(call: ILinkCall) -> None:
+def check(call: ILinkCall) -> None:
     if hdrs.AUTHORIZATION in call.request.headers:
         call.breach("Authorization went to the CDN")
 
 
-def _no(status: int, words: str) -> web.Response:
+def no(status: int, words: str) -> web.Response:
     return web.Response(status=status, headers={"x-error-message": words})
 
 

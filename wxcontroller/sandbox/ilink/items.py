@@ -70,11 +70,11 @@ def media_item(ilink: ILink, contents: ServerContents, uin: int, cdn: str, media
         reference["full_url"] = download_url(cdn, parameter)
     return {
         "type": _NUMBERS[content.kind],
-        f"{content.kind}_item": {"media": reference, **_details(media, stored.size)},
+        f"{content.kind}_item": {"media": reference, **details(media, stored.size)},
     }
 
 
-def _details(media: ItemMedia, stored_size: int) -> JsonObject:
+def details(media: ItemMedia, stored_size: int) -> JsonObject:
     content = media.content
     match content.kind:
         case "image":

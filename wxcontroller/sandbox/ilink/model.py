@@ -308,11 +308,11 @@ class ILink:
 
     def allow_upload(self, permit: Permit) -> str:
         """Keep a permit; return its parameter."""
-        return _keep(self.permits, permit)
+        return keep(self.permits, permit)
 
     def store_file(self, file: CdnFile) -> str:
         """Keep a file; return its download parameter."""
-        return _keep(self.files, file)
+        return keep(self.files, file)
 
 
 def user_id(wxid: str) -> str:
@@ -331,7 +331,7 @@ def opaque(size: int) -> str:
     return base64.b64encode(secrets.token_bytes(size)).decode()
 
 
-def _keep(book: dict[str, T], value: T) -> str:
+def keep(book: dict[str, T], value: T) -> str:
     key = opaque(64)
     book[key] = value
     while len(book) > KEPT_FILES:

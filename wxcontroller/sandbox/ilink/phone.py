@@ -131,7 +131,7 @@ def write(
     bot.pending.append(message)
     bot.bell.ring()
     remember(user, str(identifier), message)
-    account.record(_contact(account, bot), "phone", account.nickname, shown, now, content)
+    account.record(contact(account, bot), "phone", account.nickname, shown, now, content)
     sandbox.touch()
     return message
 
@@ -194,7 +194,7 @@ def remember(user: User, identifier: str, message: JsonObject) -> None:
 def show(sandbox: Sandbox, bot: Bot, peer: User, said: str, item: ContentItem | None) -> None:
     """Show on the phone of ``peer`` what a bot sent."""
     account = sandbox.accounts[peer.uin]
-    account.record(_contact(account, bot), "bot", "", said, sandbox.clock.now(), item)
+    account.record(contact(account, bot), "bot", "", said, sandbox.clock.now(), item)
 
 
 def cdn_base(origin: str) -> str:
@@ -205,5 +205,5 @@ def cdn_base(origin: str) -> str:
     return f"{parts.scheme}://{place}/c2c"
 
 
-def _contact(account: ServerAccount, bot: Bot) -> str:
+def contact(account: ServerAccount, bot: Bot) -> str:
     return BOT_CONTACT if bot.uin == account.uin else bot.bot_id

@@ -91,7 +91,7 @@ def _user(request: web.Request) -> User:
     return request.app[SANDBOX].ilink.users[its_account(request).uin]
 
 
-def _bot_out(sandbox: Sandbox, bot: Bot) -> JsonObject:
+def bot_out(sandbox: Sandbox, bot: Bot) -> JsonObject:
     now = sandbox.clock.now()
     windows: list[JsonValue] = [
         {
@@ -120,34 +120,34 @@ def _bot_out(sandbox: Sandbox, bot: Bot) -> JsonObject:
     }
 
 
-def _out(sandbox: Sandbox, user: User) -> JsonObject:
+def out(sandbox: Sandbox, user: User) -> JsonObject:
     return {
         "user_id": user.user_id,
         "settings": user.settings.as_json(),
-        "bot": None if user.bot is None else _bot_out(sandbox, user.bot),
+        "bot": None if user.bot is None else bot_out(sandbox, user.bot),
     }
 
 
 async def show(request: web.Request) -> web.Response:
     """Show an account's iLink side."""
-    return reply(_out(request.app[SANDBOX], _user(request)))
+    return reply(out(request.app[SANDBOX], _user(request)))
 
 
 async def change(request: web.Request) -> web.Response:
     """Change how the service treats an account, and the state of its bot."""
     body = await body_of(request, (*_SETTINGS, *_STATE_FIELDS))
     sandbox, user = request.app[SANDBOX], _user(request)
-    settings = {name: _setting(user.settings, name, body) for name in _SETTINGS if name in body}
+    settings = {name: setting(user.settings, name, body) for name in _SETTINGS if name in body}
     bot = phone.own_bot(sandbox, its_account(request)) if any(name in body for name in _STATE_FIELDS) else None
     if bot is not None:
-        _change_state(sandbox, bot, user, body)
+        change_state(sandbox, bot, user, body)
     for name, value in settings.items():
         setattr(user.settings, name, value)
     sandbox.touch()
-    return reply(_out(sandbox, user))
+    return reply(out(sandbox, user))
 
 
-def _setting(settings: ILinkBehavior, name: str, body: JsonObject) -> object:
+def setting(settings: ILinkBehavior, name: str, body: JsonObject) -> object:
     """Read a setting by the type of its present value."""
     match getattr(settings, name):
         case enum.Enum() as present:
@@ -165,7 +165,7 @@ def _setting(settings: ILinkBehavior, name: str, body: JsonObject) -> object:
             return string(body, name, "")
 
 
-def _change_state(sandbox: Sandbox, bot: Bot, user: User, body: JsonObject) -> None:
+def change_state(sandbox: Sandbox, bot: Bot, user: User, body: JsonObject) -> None:
     states = [state.value for state in SessionState]
     if "session" in body and body["session"] not in states:
         raise BadInput(f"'session' must be one of {', '.join(states)}")
@@ -235,7 +235,7 @@ async def phone_send(request: web.Request, account: ServerAccount, bot: Bot) -> 
     kind = string(body, "kind", "text")
     if kind not in _KINDS:
         raise BadInput(f"a phone sends a bot no {kind}; it sends {', '.join(_KINDS)}")
-    quoting: JsonObject = {"ref_msg": _quote(user, body)} if "quote" in body else {}
+    quoting: JsonObject = {"ref_msg": quote(user, body)} if "quote" in body else {}
     changes = obj(body.get("fields"))
     if kind in ("text", "raw"):
         said = string(body, "text") if kind == "text" else ""
@@ -263,7 +263,7 @@ def _media(sandbox: Sandbox, kind: str, body: JsonObject) -> ItemMedia:
     )
 
 
-def _quote(user: User, body: JsonObject) -> JsonObject:
+def quote(user: User, body: JsonObject) -> JsonObject:
     form = string(body, "quote_form", QuoteForm.ID.value)
     if form not in {one.value for one in QuoteForm}:
         raise BadInput(f"'quote_form' must be one of {', '.join(one.value for one in QuoteForm)}")

@@ -12,7 +12,7 @@ from wxcontroller.sandbox.ilink.model import Bot, CdnFile, ILink, ILinkBehavior,
 
 def user_out(user: User) -> JsonObject:
     """Return what is to be kept of a user."""
-    bot = None if user.bot is None else _bot_out(user.bot)
+    bot = None if user.bot is None else bot_out(user.bot)
     return {"settings": user.settings.as_json(), "sent_count": user.sent_count, "bot": bot}
 
 
@@ -21,7 +21,7 @@ def user_in(ilink: ILink, user: User, kept: JsonObject) -> None:
     user.settings = ILinkBehavior.from_json(obj(kept.get("settings")))
     user.sent_count = integer(kept.get("sent_count"))
     if kept.get("bot") is not None:
-        user.bot = _bot_in(user.uin, obj(kept["bot"]))
+        user.bot = bot_in(user.uin, obj(kept["bot"]))
         ilink.bots[user.bot.token] = user.bot
 
 
@@ -37,7 +37,7 @@ def files_in(ilink: ILink, kept: JsonValue) -> None:
         ilink.files[text(parameter)] = CdnFile(integer(uin), text(md5), integer(size))
 
 
-def _bot_out(bot: Bot) -> JsonObject:
+def bot_out(bot: Bot) -> JsonObject:
     return {
         "bot_id": bot.bot_id,
         "token": bot.token,
@@ -64,28 +64,28 @@ def _bot_out(bot: Bot) -> JsonObject:
     }
 
 
-def _bot_in(uin: int, kept: JsonObject) -> Bot:
+def bot_in(uin: int, kept: JsonObject) -> Bot:
     return Bot(
         uin=uin,
         bot_id=text(kept["bot_id"]),
         token=text(kept["token"]),
-        created=_number(kept["created"]),
+        created=number(kept["created"]),
         origin=text(kept["origin"]),
         state=SessionState(kept["state"]),
         cursor=text(kept["cursor"]),
         pending=deque(obj(message) for message in items(kept["pending"])),
-        windows={peer: _window_in(obj(window)) for peer, window in obj(kept["windows"]).items()},
-        sends=deque(_number(moment) for moment in items(kept["sends"])),
-        throttled_until=_number(kept["throttled_until"]),
+        windows={peer: window_in(obj(window)) for peer, window in obj(kept["windows"]).items()},
+        sends=deque(number(moment) for moment in items(kept["sends"])),
+        throttled_until=number(kept["throttled_until"]),
         attempts=integer(kept["attempts"]),
         started=kept["started"] is True,
         answers={client_id: obj(answer) for client_id, answer in obj(kept["answers"]).items()},
     )
 
 
-def _window_in(kept: JsonObject) -> Window:
+def window_in(kept: JsonObject) -> Window:
     window = Window(
-        opened=None if kept["opened"] is None else _number(kept["opened"]),
+        opened=None if kept["opened"] is None else number(kept["opened"]),
         sent=integer(kept["sent"]),
         closed=kept["closed"] is True,
         ticket=text(kept["ticket"]),
@@ -94,7 +94,7 @@ def _window_in(kept: JsonObject) -> Window:
     return window
 
 
-def _number(value: JsonValue) -> float:
+def number(value: JsonValue) -> float:
     if not isinstance(value, int | float):
         raise ValueError("a time is not a number")
     return float(value)

@@ -33,7 +33,7 @@ async def serve(sandbox: Sandbox, request: web.Request, endpoint: ILinkEndpoint)
         await call.read()
     uin = call.who()
     sandbox.ledger.count(uin, endpoint.name)
-    exchange = _record(call, uin)
+    exchange = record(call, uin)
     faults = sandbox.faults.take(endpoint.name, uin)
     for fault in faults:
         early = await trouble.before(request, fault, call.refuse)
@@ -63,7 +63,7 @@ async def _answer(call: ILinkCall) -> web.StreamResponse:
         return call.refuse(refusal.ret, refusal.words)
 
 
-def _record(call: ILinkCall, uin: int | None) -> RecordedCall:
+def record(call: ILinkCall, uin: int | None) -> RecordedCall:
     ilink, request = call.sandbox.ilink, call.request
     ilink.exchange_count += 1
     exchange = RecordedCall(

@@ -49,7 +49,7 @@ class Page:
         preferred = request.query.get("language", request.headers.get("Accept-Language", ""))
         language = LANGUAGES[1] if preferred.lower().startswith("zh") else LANGUAGES[0]
         if language not in self._html:
-            self._html[language] = _rendered(language)
+            self._html[language] = rendered(language)
         headers = {**_HEADERS, "Vary": "Accept-Language"}
         return web.Response(text=self._html[language], content_type="text/html", headers=headers)
 
@@ -85,7 +85,7 @@ class Page:
         )
 
 
-def _rendered(language: str) -> str:
+def rendered(language: str) -> str:
     import jinja2  # here, because many sandboxes never show their page
 
     environment = jinja2.Environment(

@@ -187,19 +187,19 @@ def login_page_of(answer: LineResponse) -> LoginPage:
     if not (answer.status == 200 or 300 <= answer.status < 400):
         raise UnreadableResponse(answer.call, Text("HTTP status {status}", status=answer.status))
     page = answer.body[: 1 << 16].decode("utf-8", "replace")
-    moved = _element(page, "redirecturl")
+    moved = element(page, "redirecturl")
     if moved:
         redirect = redirect_of(answer.call, plain(moved, False))
-        return LoginPage(integer(_element(page, "ret")), "", moved=redirect)
-    ret = _element(page, "ret")
+        return LoginPage(integer(element(page, "ret")), "", moved=redirect)
+    ret = element(page, "ret")
     if not re.fullmatch(r"-?\d{1,6}", ret):
         raise UnreadableResponse(answer.call, Text("the answer is not the login page's XML"))
-    uin = _element(page, "wxuin")
-    values = [_element(page, name) for name in ("skey", "wxsid", "pass_ticket")]
+    uin = element(page, "wxuin")
+    values = [element(page, name) for name in ("skey", "wxsid", "pass_ticket")]
     skey, sid, ticket = (value if re.fullmatch(r"[!-~]{0,1000}", value) else "" for value in values)
     return LoginPage(
         ret=int(ret),
-        message=_words(plain(_element(page, "message"), False)),
+        message=words(plain(element(page, "message"), False)),
         skey=skey,
         sid=sid,
         uin=int(uin) if re.fullmatch(r"\d{1,18}", uin) else 0,
@@ -207,7 +207,7 @@ def login_page_of(answer: LineResponse) -> LoginPage:
     )
 
 
-def _element(page: str, name: str) -> str:
+def element(page: str, name: str) -> str:
     start = page.find(f"<{name}>")
     if start < 0:
         return ""
@@ -219,20 +219,20 @@ def _element(page: str, name: str) -> str:
     return content
 
 
-def _words(message: str) -> str:
+def words(message: str) -> str:
     """Return WeChat's words for people, on one line and not endless."""
     return " ".join("".join(c if c.isprintable() else " " for c in message).split())[:200]
 
 
 def init_of(answer: LineResponse) -> Init:
     """Read webwxinit. Raises WeChatError with Ret ≠ 0."""
-    found = _json_with_ret(answer)
+    found = json_with_ret(answer)
     user = obj(found.get("User"))
     if not text(user.get("UserName")):
         raise UnreadableResponse(answer.call, Text("the answer does not say who logged in"))
     return Init(
         user=user,
-        contacts=_objects(found.get("ContactList")),
+        contacts=objects(found.get("ContactList")),
         chats=names_in(text(found.get("ChatSet"))),
         sync_key=_sync_key(found.get("SyncKey")),
         skey=text(found.get("SKey")),
@@ -242,7 +242,7 @@ def init_of(answer: LineResponse) -> Init:
 
 def accepted(answer: LineResponse) -> None:
     """Look only whether Ret is 0. Raises WeChatError if not."""
-    _json_with_ret(answer)
+    json_with_ret(answer)
 
 
 def check_of(answer: LineResponse) -> Check:
@@ -256,11 +256,11 @@ def check_of(answer: LineResponse) -> Check:
 
 def news_of(answer: LineResponse) -> News:
     """Read webwxsync. Raises WeChatError with Ret ≠ 0."""
-    found = _json_with_ret(answer)
-    gone = (text(entry.get("UserName")) for entry in _objects(found.get("DelContactList")))
+    found = json_with_ret(answer)
+    gone = (text(entry.get("UserName")) for entry in objects(found.get("DelContactList")))
     return News(
-        messages=_objects(found.get("AddMsgList")),
-        changed=_objects(found.get("ModContactList")),
+        messages=objects(found.get("AddMsgList")),
+        changed=objects(found.get("ModContactList")),
         gone=tuple(name for name in gone if name),
         profile=obj(found.get("Profile")),
         more=integer(found.get("ContinueFlag")) != 0,
@@ -272,7 +272,7 @@ def news_of(answer: LineResponse) -> News:
 
 def sent_of(answer: LineResponse) -> str:
     """Return the server's id of a sent message. Raises WeChatError with Ret ≠ 0."""
-    message_id = text(_json_with_ret(answer).get("MsgID"))
+    message_id = text(json_with_ret(answer).get("MsgID"))
     if not message_id:
         raise UnreadableResponse(answer.call, Text("accepted, but without an id"))
     return message_id
@@ -280,7 +280,7 @@ def sent_of(answer: LineResponse) -> str:
 
 def uploaded_of(answer: LineResponse, last: bool) -> str:
     """Return the MediaId after a piece of a file, "" before the ``last`` one. Raises WeChatError with Ret ≠ 0."""
-    media_id = text(_json_with_ret(answer).get("MediaId"))
+    media_id = text(json_with_ret(answer).get("MediaId"))
     if last and not media_id:
         raise UnreadableResponse(answer.call, Text("accepted, but without a MediaId"))
     return media_id if last else ""
@@ -288,13 +288,13 @@ def uploaded_of(answer: LineResponse, last: bool) -> str:
 
 def checked_of(answer: LineResponse) -> UploadCheck:
     """Read webwxcheckupload (5.9). Raises WeChatError with Ret ≠ 0."""
-    found = _json_with_ret(answer)
+    found = json_with_ret(answer)
     return UploadCheck(*(text(found.get(name)) for name in ("MediaId", "AESKey", "Signature")))
 
 
 def group_made_of(answer: LineResponse) -> str:
     """Return the id of a group that was made (5.15). Raises WeChatError with Ret ≠ 0 or without an id."""
-    name = text(_json_with_ret(answer).get("ChatRoomName"))
+    name = text(json_with_ret(answer).get("ChatRoomName"))
     if not 0 < len(name) <= 256:
         raise UnreadableResponse(answer.call, Text("accepted, but without a group"))
     return name
@@ -308,19 +308,19 @@ def names_in(joined: str) -> tuple[str, ...]:
 def _sync_key(value: JsonValue) -> SyncKey:
     """Return a key's pairs; () for one that is empty or damaged, which must never replace a good one (5.6)."""
     found = obj(value)
-    entries = _objects(found.get("List"))
+    entries = objects(found.get("List"))
     if integer(found.get("Count")) <= 0 or not entries:
         return ()
     pairs = [(entry.get("Key"), entry.get("Val")) for entry in entries]
     kept = tuple((key, val) for key, val in pairs if type(key) is int and type(val) is int)
-    return kept if len(kept) == len(pairs) and _small(kept) else ()
+    return kept if len(kept) == len(pairs) and small(kept) else ()
 
 
-def _small(pairs: SyncKey) -> bool:
+def small(pairs: SyncKey) -> bool:
     return len(pairs) <= 1000 and all(abs(number) < 1 << 64 for pair in pairs for number in pair)
 
 
-def _objects(value: JsonValue) -> tuple[JsonObject, ...]:
+def objects(value: JsonValue) -> tuple[JsonObject, ...]:
     return tuple(entry for entry in items(value) if isinstance(entry, dict))
 
 
@@ -353,20 +353,20 @@ def without_halves(value: JsonValue, content: str, start: int, end: int) -> Json
 
     They can't be written anywhere again. May raise RecursionError.
     """
-    return _whole(value) if _ESCAPED_SURROGATE.search(content, start, end) else value
+    return whole(value) if _ESCAPED_SURROGATE.search(content, start, end) else value
 
 
-def _whole(value: JsonValue) -> JsonValue:
+def whole(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [_whole(entry) for entry in value]
+        return [whole(entry) for entry in value]
     if isinstance(value, dict):
-        return {_SURROGATE.sub("\ufffd", key): _whole(entry) for key, entry in value.items()}
+        return {_SURROGATE.sub("\ufffd", key): whole(entry) for key, entry in value.items()}
     return value
 
 
-def _json_with_ret(answer: LineResponse) -> JsonObject:
+def json_with_ret(answer: LineResponse) -> JsonObject:
     found = _json(answer)
     accept(answer.call, found)
     return found

@@ -42,7 +42,7 @@ def contact_of(raw: JsonObject, emoji_names: bool) -> Contact:
     return Contact(
         id=name,
         name=plain_name(text(raw.get("NickName")), emoji_names),
-        uid=_number(raw, "Uin"),
+        uid=number(raw, "Uin"),
         account=text(raw.get("Alias")),
         markname=plain_name(text(raw.get("RemarkName")), emoji_names),
         display=plain_name(text(raw.get("DisplayName")), emoji_names),
@@ -68,8 +68,8 @@ def group_of(raw: JsonObject, me: str, emoji_names: bool) -> Group:
         id=id_of(raw),
         name=plain_name(text(raw.get("NickName")), emoji_names),
         members=_members(raw, emoji_names),
-        uid=_number(raw, "Uin"),
-        owner_uid=_number(raw, "OwnerUin"),
+        uid=number(raw, "Uin"),
+        owner_uid=number(raw, "OwnerUin"),
         owner=intern(owner),
         key=text(raw.get("EncryChatRoomId")),
         avatar=_avatar(raw),
@@ -87,7 +87,7 @@ def _members(raw: JsonObject, emoji_names: bool) -> tuple[Member, ...]:
             id=name,
             nickname=plain_name(text(member.get("NickName")), emoji_names),
             display=plain_name(text(member.get("DisplayName")), emoji_names),
-            uid=_number(member, "Uin"),
+            uid=number(member, "Uin"),
             account=text(member.get("Alias")),
             province=intern(text(member.get("Province"))),
             city=intern(text(member.get("City"))),
@@ -99,7 +99,7 @@ def _members(raw: JsonObject, emoji_names: bool) -> tuple[Member, ...]:
     )
 
 
-def _number(raw: JsonObject, key: str) -> int:
+def number(raw: JsonObject, key: str) -> int:
     value = integer(raw.get(key))
     return value if 0 <= value < 1 << 63 else 0
 
@@ -140,7 +140,7 @@ def merge_group(known: Group | None, seen: Group) -> Group:
     return Group(
         id=known.id,
         name=seen.name or known.name,
-        members=_merge_members(known.members, seen.members),
+        members=merge_members(known.members, seen.members),
         uid=seen.uid or known.uid,
         owner_uid=seen.owner_uid or known.owner_uid,
         owner=seen.owner or known.owner,
@@ -149,14 +149,14 @@ def merge_group(known: Group | None, seen: Group) -> Group:
     )
 
 
-def _merge_members(known: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[Member, ...]:
+def merge_members(known: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[Member, ...]:
     if not seen:
         return known
     old = {member.id: member for member in known}
-    return tuple(_merge_member(old[member.id], member) if member.id in old else member for member in seen)
+    return tuple(merge_member(old[member.id], member) if member.id in old else member for member in seen)
 
 
-def _merge_member(old: Member, seen: Member) -> Member:
+def merge_member(old: Member, seen: Member) -> Member:
     """Return ``seen`` with what is known of its details: lists come without (5.4)."""
     return replace(
         old,

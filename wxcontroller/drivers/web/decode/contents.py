@@ -78,10 +78,10 @@ def content_of(
 ) -> DecodedContent:
     """Read an entry of AddMsgList whose Content, rid of a group's prefix, is ``content``; ``kind`` is its MsgType."""
     if kind == TEXT:
-        if integer(raw.get("SubMsgType")) == PLACE or _shown_as_place(raw, content):
+        if integer(raw.get("SubMsgType")) == PLACE or shown_as_place(raw, content):
             return _place(raw, content.partition(":<br/>")[0], emoji_names)
         if text(raw.get("FromUserName")) == "newsapp":
-            return _news(markup.read(content, emoji_names))
+            return news(markup.read(content, emoji_names))
         words = plain(content, emoji_names)
         if not words and integer(raw.get("AppMsgType")) == _APP_RED_PACKET:
             words = _RED_PACKET
@@ -97,7 +97,7 @@ def content_of(
     if kind == APP:
         return _app(raw, markup.read(content, emoji_names), message_id, emoji_names)
     if kind == SYSMSG:
-        return _sysmsg(markup.read(content, emoji_names))
+        return sysmsg(markup.read(content, emoji_names))
     if kind in _MEDIA:
         return _media(raw, markup.read(content, emoji_names), _MEDIA[kind], message_id, str(kind))
     return DecodedContent(MessageKind.OTHER, _UNSUPPORTED, str(kind))
@@ -133,8 +133,8 @@ def _media(raw: JsonObject, xml: Markup, kind: MessageKind, message_id: str, raw
     )
 
 
-def _reference(xml: str, most: int) -> str:
-    return xml.strip() if len(xml) <= most else ""
+def _reference(xml: str, limit: int) -> str:
+    return xml.strip() if len(xml) <= limit else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +158,7 @@ def file_key(key: str) -> FileKey | None:
     return None
 
 
-def _file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> DecodedContent:
+def file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> DecodedContent:
     name = plain(text(raw.get("FileName")), emoji_names) or xml.text("appmsg/title")
     media_id = text(raw.get("MediaId")) or xml.text("appattach/attachid")
     parts = [text(raw.get("FromUserName")), media_id, text(raw.get("EncryFileName")), name]
@@ -184,7 +184,7 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> De
     app_type = _count(xml.text("appmsg/type")) or _count(raw.get("AppMsgType"))
     raw_kind = f"{APP}/{app_type}"
     if app_type == _APP_FILE:
-        return _file(raw, xml, raw_kind, emoji_names)
+        return file(raw, xml, raw_kind, emoji_names)
     if app_type == _APP_IMAGE:
         return _media(raw, xml, MessageKind.IMAGE, message_id, raw_kind)
     if app_type == _APP_EMOTICON:
@@ -210,12 +210,10 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> De
         type=app_type,
         articles=articles,
     )
-    return DecodedContent(
-        MessageKind.APP, _shared(app, app_type == _APP_LINK and bool(xml.source)), raw_kind, app=app
-    )
+    return DecodedContent(MessageKind.APP, shared(app, app_type == _APP_LINK and bool(xml.source)), raw_kind, app=app)
 
 
-def _shared(app: AppShare, in_full: bool) -> str:
+def shared(app: AppShare, in_full: bool) -> str:
     """Return the words of a link, in four lines or in two; of a push, with three lines for each further article."""
     if not in_full:
         return f"[应用分享]标题：{app.title}\n[应用分享]链接：{app.url}"
@@ -225,23 +223,23 @@ def _shared(app: AppShare, in_full: bool) -> str:
     return "\n".join(f"[应用分享]{name}：{value or _NOT_KNOWN}" for name, value in lines)
 
 
-def _articles(xml: Markup, most: int) -> tuple[Article, ...]:
+def _articles(xml: Markup, limit: int) -> tuple[Article, ...]:
     """Return the articles that an official account pushed together (7.4)."""
     items = xml.each("category/item") or xml.each("category/newitem")
     return tuple(
         Article(item.text("title"), unescape(item.text("url")), item.text("digest"), unescape(item.text("cover")))
-        for item in items[:most]
+        for item in items[:limit]
     )
 
 
-def _news(xml: Markup) -> DecodedContent:
+def news(xml: Markup) -> DecodedContent:
     """Read what WeChat's own news account sends: a text that is XML."""
     articles = _articles(xml, PUSH_ARTICLES)
     if not articles:
         return DecodedContent(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")
     first = articles[0]
     app = AppShare(first.title, first.url, first.digest, xml.text("category/name"), "", _APP_LINK, articles)
-    return DecodedContent(MessageKind.APP, _shared(app, in_full=True), "1/newsapp", app=app)
+    return DecodedContent(MessageKind.APP, shared(app, in_full=True), "1/newsapp", app=app)
 
 
 def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> DecodedContent:
@@ -269,7 +267,7 @@ def _card(raw: JsonObject, xml: Markup, emoji_names: bool) -> DecodedContent:
     return DecodedContent(MessageKind.CARD, words, str(CARD), card=card)
 
 
-def _shown_as_place(raw: JsonObject, content: str) -> bool:
+def shown_as_place(raw: JsonObject, content: str) -> bool:
     """Whether a text without SubMsgType is a location. Anybody can write the words, but not the fields."""
     return "pictype=location" in content and bool(text(raw.get("Url")) or text(raw.get("OriContent")))
 
@@ -291,7 +289,7 @@ def _place(raw: JsonObject, name: str, emoji_names: bool, content: str = "") -> 
 # -- WeChat's own words
 
 
-def _sysmsg(xml: Markup) -> DecodedContent:
+def sysmsg(xml: Markup) -> DecodedContent:
     kind = xml.attribute("sysmsg", "type")
     words = xml.text("revokemsg/replacemsg")
     if kind == "revokemsg" or words:
@@ -304,13 +302,13 @@ def _sysmsg(xml: Markup) -> DecodedContent:
             own=words.startswith(_OWN_RECALLS) or revoked == "0",
         )
     words = next((found for name in ("template", "plain", "content", "text") if (found := xml.text(name))), "")
-    words = _filled(words, xml, NOTICE_LENGTH)
+    words = filled(words, xml, NOTICE_LENGTH)
     raw_kind = f"{SYSMSG}/{kind[:40]}" if kind else str(SYSMSG)
     return DecodedContent(MessageKind.NOTICE if words else MessageKind.OTHER, words or _UNSUPPORTED, raw_kind)
 
 
-def _filled(template: str, xml: Markup, most: int) -> str:
-    """Put the people and words of a template's link_list into it, ``most`` characters in each place.
+def filled(template: str, xml: Markup, limit: int) -> str:
+    """Put the people and words of a template's link_list into it, ``limit`` characters in each place.
 
     What the list does not name stays as it is.
     """
@@ -319,7 +317,7 @@ def _filled(template: str, xml: Markup, most: int) -> str:
         names = [one.text("nickname") or one.text("username") for one in link.each("memberlist/member")]
         shown = (link.text("separator") or "、").join(name for name in names if name)
         shown = shown or link.text("title") or link.text("link/plain")
-        values.setdefault(link.attribute("link", "name"), shown[:most])
+        values.setdefault(link.attribute("link", "name"), shown[:limit])
     for _ in range(2 if values else 0):  # the words of one link may name another
         template = _PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template, count=50)
     return template

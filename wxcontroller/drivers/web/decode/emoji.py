@@ -38,8 +38,8 @@ def character_of(code: str) -> str:
     parts = [part for part in (code[:split], code[split:]) if part]
     if any(len(part) > 5 for part in parts):
         return "\ufffd"
-    return "".join(_character(int(part, 16)) for part in parts)
+    return "".join(character(int(part, 16)) for part in parts)
 
 
-def _character(point: int) -> str:
+def character(point: int) -> str:
     return "\ufffd" if point > 0x10FFFF or 0xD800 <= point < 0xE000 or point < 32 else chr(point)

@@ -58,7 +58,7 @@ class Markup:
         """Return every element that ends like ``path``, with what is in it; only those that could be parsed."""
         found: list[Markup] = []
         for start, element in enumerate(self._elements):
-            if not _ends(element.place, path):
+            if not ends(element.place, path):
                 continue
             inside, end = element.place + "/", start + 1
             while end < len(self._elements) and self._elements[end].place.startswith(inside):
@@ -67,7 +67,7 @@ class Markup:
         return found
 
     def _ending(self, path: str) -> Iterator[_Element]:
-        return (element for element in self._elements if _ends(element.place, path))
+        return (element for element in self._elements if ends(element.place, path))
 
     def _text_by_pattern(self, path: str) -> str:
         name = path.rpartition("/")[2]
@@ -111,11 +111,11 @@ def read(raw: str, emoji_names: bool) -> Markup:
     source = _DECLARATION.sub("", source).lstrip()
     found = Markup(source)
     if source.startswith("<"):
-        _parse(found)
+        parse(found)
     return found
 
 
-def _parse(found: Markup) -> None:
+def parse(found: Markup) -> None:
     # Imported here: most messages are texts, and most accounts never need it.
     import xml.sax
 
@@ -151,5 +151,5 @@ def _parse(found: Markup) -> None:
     found.whole = True
 
 
-def _ends(place: str, path: str) -> bool:
+def ends(place: str, path: str) -> bool:
     return place == path or place.endswith("/" + path)

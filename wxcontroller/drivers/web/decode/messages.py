@@ -53,10 +53,10 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify 
         return None
     if kind == STATUS_NOTIFY:
         wanted = integer(raw.get("StatusNotifyCode")) in (2, 4)
-        return _notify(raw) if wanted else Notify(())
+        return notify(raw) if wanted else Notify(())
     origin, target, content = (text(raw.get(key)) for key in ("FromUserName", "ToUserName", "Content"))
     if kind == FRIEND_REQUEST:
-        return _asked(raw, content, me, emoji_names)
+        return asked(raw, content, me, emoji_names)
     own = origin in ("", me)
     chat = target if own else origin
     in_group = is_group(chat)
@@ -90,7 +90,7 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify 
     )
 
 
-def _notify(raw: JsonObject) -> Notify:
+def notify(raw: JsonObject) -> Notify:
     """Read a list of chats. Its Content names the same ones by their real ids, in the same order if at all (6.5)."""
     joined = text(raw.get("StatusNotifyUserName"))
     names = joined.split(",")
@@ -104,7 +104,7 @@ def _notify(raw: JsonObject) -> Notify:
     return Notify(names_in(joined), found if believed else ())
 
 
-def _asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> IncomingFriendRequest | None:
+def asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> IncomingFriendRequest | None:
     """Read a request to be a friend (7.6); None for one's own."""
     who, xml = obj(raw.get("RecommendInfo")), markup.read(content, emoji_names)
     request = FriendRequest(

@@ -32,12 +32,12 @@ def plain_emoji(raw: str, emoji_names: bool, escape: bool = False) -> str:
 
     def written(found: re.Match[str]) -> str:
         emoji = (name_of if emoji_names else character_of)(found[1])
-        return _for_xml(emoji) if escape else emoji
+        return for_xml(emoji) if escape else emoji
 
     return _EMOJI.sub(written, raw)
 
 
-def _for_xml(content: str) -> str:
+def for_xml(content: str) -> str:
     return "".join(f"&amp;#{ord(character)};" if character in "&<>\"'" else character for character in content)
 
 

@@ -55,7 +55,7 @@ class Downloads:
         self._data_ticket = data_ticket
         self._pause = pause
 
-    async def fetch(self, media: MessageMedia, sink: Sink, most: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes.
 
         What breaks off is gone on with where it broke off, as often as it makes progress; it is either whole in the
@@ -79,12 +79,12 @@ class Downloads:
                 raise WeChatError(N_("a {kind} has no content to fetch"), N_("ask for media only"), kind=media.kind)
         is_file = media.kind is MessageKind.FILE
         # How large a file is, is known; of all else the announced size may be another quality's.
-        intake = Intake(sink, call, most, anything=is_file, announced=media.size if is_file else 0)
+        intake = Intake(sink, call, limit, anything=is_file, announced=media.size if is_file else 0)
         ranged = call == "webwxgetvideo"  # gives nothing without a Range (5.13)
-        return await self._whole(intake, call, host, f"{CGI}{call}?{query}", most, ranged)
+        return await self._whole(intake, call, host, f"{CGI}{call}?{query}", limit, ranged)
 
     async def _whole(
-        self, intake: Intake, call: str, host: str, path_and_query: str, most: int, ranged: bool
+        self, intake: Intake, call: str, host: str, path_and_query: str, limit: int, ranged: bool
     ) -> Fetched:
         failed, in_vain = 0, 0
         for _ in range(DOWNLOAD_PARTS):  # a server that gives it in crumbs is not asked for ever
@@ -92,7 +92,7 @@ class Downloads:
             part = f"bytes={start}-" if start or ranged else ""
             try:
                 await self._calls.download(
-                    call, self._session, host, path_and_query, intake.take, most, part, intake.begin
+                    call, self._session, host, path_and_query, intake.take, limit, part, intake.begin
                 )
                 if intake.whole:
                     return intake.end()
@@ -124,14 +124,14 @@ class Downloads:
             webwx_data_ticket=self._data_ticket(),
         )
 
-    async def avatar(self, person: str, group: str, sink: Sink, most: int) -> Fetched:
+    async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
         """See Driver.avatar."""
         path = self._picture(person, group)
         call = path.removeprefix(CGI).partition("?")[0]
         for _ in range(_EMPTY_TRIES):
-            intake = Intake(sink, call, most)
+            intake = Intake(sink, call, limit)
             received = await self._calls.download(
-                call, self._session, self._session.domain, path, intake.take, most, begin=intake.begin
+                call, self._session, self._session.domain, path, intake.take, limit, begin=intake.begin
             )
             if received.size:
                 return intake.end()

@@ -29,12 +29,12 @@ class Intake:
     the server sends it from the beginning all the same, what is there already is left out.
     """
 
-    def __init__(self, sink: Sink, call: str, most: int, anything: bool = False, announced: int = 0) -> None:
-        """``most`` bytes are taken. ``anything``: also what looks like a refusal is content. ``announced``: bytes of
+    def __init__(self, sink: Sink, call: str, limit: int, anything: bool = False, announced: int = 0) -> None:
+        """``limit`` bytes are taken. ``anything``: also what looks like a refusal is content. ``announced``: bytes of
         the whole, 0: unknown."""
         self._sink = sink
         self._call = call
-        self._most = most
+        self._most = limit
         self._anything = anything
         self._head = b""
         self._passing = False
@@ -84,7 +84,7 @@ class Intake:
         self._declared = self._declared or answer.mime
 
     def take(self, piece: bytes) -> None:
-        """Take a piece of the answer. Raises TooLong beyond ``most`` bytes, UnreadableResponse for words."""
+        """Take a piece of the answer. Raises TooLong beyond ``limit`` bytes, UnreadableResponse for words."""
         if self._skip:
             left_out = min(self._skip, len(piece))
             self._skip -= left_out

@@ -87,7 +87,7 @@ class Uploads:
             "ToUserName": _OWN,
             "FileMd5": md5,
             "FileSize": file.size,
-            "FileName": _placeholder(file),
+            "FileName": placeholder(file),
             "FileType": 7,
         }
         return await self._calls.post("webwxcheckupload", self._session, "", body)
@@ -117,7 +117,7 @@ class Uploads:
         }
         if checked.signature:
             request |= {"AESKey": checked.aes_key, "Signature": checked.signature}
-        name, chunks = _placeholder(file), self._pieces(file)
+        name, chunks = placeholder(file), self._pieces(file)
         fields = {"id": f"WU_FILE_{self._number}"} if self._numbered else {}
         fields |= {
             "name": name,
@@ -161,21 +161,21 @@ def kind_of(file: Upload) -> tuple[MessageKind, str]:
     """
     mime = file.mime.partition(";")[0].strip().lower()
     if not re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", mime) or mime == "application/octet-stream":
-        mime = _EXTENSIONS.get(_extension(file.name), "application/octet-stream")
+        mime = _EXTENSIONS.get(extension(file.name), "application/octet-stream")
     kind = _KINDS.get(mime, MessageKind.FILE)
     if file.kind in (MessageKind.FILE, MessageKind.VOICE) or file.size > _MOST_SHOWN:
         kind = MessageKind.FILE
     return kind, mime
 
 
-def _extension(name: str) -> str:
+def extension(name: str) -> str:
     ending = name.rpartition(".")[2].lower() if "." in name else ""
     return ending if re.fullmatch(r"[a-z0-9]{1,10}", ending) else ""
 
 
-def _placeholder(file: Upload) -> str:
+def placeholder(file: Upload) -> str:
     """Return a name that survives every header (5.8); people see the title of the message instead."""
-    ending = _extension(file.name) or next((e for e, mime in _EXTENSIONS.items() if mime == file.mime), "")
+    ending = extension(file.name) or next((e for e, mime in _EXTENSIONS.items() if mime == file.mime), "")
     return f"file.{ending}" if ending else "file"
 
 

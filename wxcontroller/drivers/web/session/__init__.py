@@ -1,6 +1,7 @@
 """What an account does with its connection, and what it remembers.
 
 ``login`` gets in, with the owner's ``consent`` where that is needed, and ``saved`` keeps the session between
-processes. ``sync`` listens, at the pace of ``tempo`` and ``guard``. ``roster`` knows people and groups: ``identity``
-recognizes them after a login, ``inquiries`` asks WeChat for them. ``commands`` change messages, people and groups.
+processes. ``sync`` listens, at the pace of ``poll_rate_limiter`` and ``guard``. ``roster`` knows people and groups:
+``identity`` recognizes them after a login, ``inquiries`` asks WeChat for them. ``commands`` change messages, people
+and groups.
 """

@@ -40,9 +40,9 @@ class Commands:
     async def create_group(self, people: Sequence[str], name: str) -> str:
         """Make a group and return its id."""
         members: list[JsonValue] = [{"UserName": person} for person in people]
-        body: JsonObject = {"MemberCount": len(members), "MemberList": members, "Topic": _line(name)}
+        body: JsonObject = {"MemberCount": len(members), "MemberList": members, "Topic": line(name)}
         answer = await self._calls.post("webwxcreatechatroom", self._session, query_of(r=now_ms()), body)
-        with _explained(_REFUSED):
+        with explained(_REFUSED):
             group = answers.group_made_of(answer)
         self._roster.want((group,))
         return group
@@ -58,7 +58,7 @@ class Commands:
         await self._update(group, "delmember", {"DelMemberList": ",".join(people)})
 
     async def rename_group(self, group: str, name: str) -> None:
-        await self._update(group, "modtopic", {"NewTopic": _line(name)})
+        await self._update(group, "modtopic", {"NewTopic": line(name)})
 
     async def _update(self, group: str, function: str, body: JsonObject) -> None:
         await self._accepted("webwxupdatechatroom", query_of(fun=function), {"ChatRoomName": group, **body})
@@ -68,7 +68,7 @@ class Commands:
 
     async def set_remark(self, person: str, remark: str) -> None:
         """Give somebody another name, "" for none."""
-        body: JsonObject = {"CmdId": _REMARK, "RemarkName": _line(remark), "UserName": person}
+        body: JsonObject = {"CmdId": _REMARK, "RemarkName": line(remark), "UserName": person}
         await self._accepted("webwxoplog", "", body)
         self._roster.want((person,), again=True)
 
@@ -106,12 +106,12 @@ class Commands:
 
     async def _accepted(self, call: str, query: str, body: JsonObject, remedy: str = _REFUSED) -> None:
         answer = await self._calls.post(call, self._session, query, body)
-        with _explained(remedy):
+        with explained(remedy):
             answers.accepted(answer)
 
 
 @contextmanager
-def _explained(remedy: str) -> Iterator[None]:
+def explained(remedy: str) -> Iterator[None]:
     """Give refusals the remedy that fits here: their codes mean other things elsewhere."""
     try:
         yield
@@ -121,5 +121,5 @@ def _explained(remedy: str) -> Iterator[None]:
         raise WeChatError(problem.text, remedy, ret=problem.ret, unsure=problem.unsure) from None
 
 
-def _line(content: str) -> str:
+def line(content: str) -> str:
     return " ".join(sendable(content).split())

@@ -83,8 +83,8 @@ class Consent:
         if stored.get("version") != _VERSION:
             return
         refused = obj(stored.get("refused"))
-        self._agreed = _seconds(stored.get("agreed"))
-        self._refused = {False: _times(refused.get("normal")), True: _times(refused.get("desktop"))}
+        self._agreed = seconds(stored.get("agreed"))
+        self._refused = {False: times(refused.get("normal")), True: times(refused.get("desktop"))}
 
     def next_step(self) -> Step:
         """Return the mode of the next QR code, or what has to happen first."""
@@ -185,11 +185,11 @@ class Consent:
         return json.dumps({"version": _VERSION, "agreed": agreed, "refused": refused}).encode()
 
 
-def _times(stored: JsonValue) -> list[float]:
-    return [moment for moment in map(_seconds, items(stored)) if moment][-_A_DAY:]
+def times(stored: JsonValue) -> list[float]:
+    return [moment for moment in map(seconds, items(stored)) if moment][-_A_DAY:]
 
 
-def _seconds(stored: JsonValue) -> float:
+def seconds(stored: JsonValue) -> float:
     if isinstance(stored, bool) or not isinstance(stored, int | float) or not 0 < stored < 1e12:
         return 0.0
     return float(stored)

@@ -69,10 +69,10 @@ def marks_of(one: Contact | Group) -> Marks:
 
 
 class Identities:
-    """The marks of an account's people and groups, over all its logins; beyond ``most`` the oldest go first."""
+    """The marks of an account's people and groups, over all its logins; beyond ``limit`` the oldest go first."""
 
-    def __init__(self, store: StateStore | None, most: int = IDENTITY_MARKS) -> None:
-        self._most = most
+    def __init__(self, store: StateStore | None, limit: int = IDENTITY_MARKS) -> None:
+        self._most = limit
         self._store = store
         self._numbers: dict[int, int] = {}  # mark → number
         self._changed: dict[int, int] = {}  # of these, those that are not stored
@@ -137,7 +137,7 @@ class Recognition:
         await asyncio.sleep(0)
         for count, (one, marks) in enumerate(marked):
             own = alone[id(marks)]
-            self._take(one, _made_of(marks, own))
+            self._take(one, made_of(marks, own))
             if number := self._numbers.get(one.id):
                 self._known.learn((*marks.exact, *own), number)
             else:
@@ -150,7 +150,7 @@ class Recognition:
         """Give a number to somebody who turns up later, by what is sure."""
         marks = marks_of(one)
         self._take(one, (one.uid,) if one.uid else map(self._known.find, marks.exact))
-        self._take(one, _made_of(marks, []))
+        self._take(one, made_of(marks, []))
         if marks.exact and (number := self._numbers.get(one.id)):
             self._known.learn(marks.exact, number)
 
@@ -204,7 +204,7 @@ class Recognition:
                 return
 
 
-def _made_of(marks: Marks, alone: list[int]) -> Iterator[int]:
+def made_of(marks: Marks, alone: list[int]) -> Iterator[int]:
     """Return numbers for somebody who is new: the same on every machine, so that they last without any store."""
     yield from (mark >> 16 for mark in marks.exact)
     if marks.look and marks.look in alone:

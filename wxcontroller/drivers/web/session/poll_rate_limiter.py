@@ -21,7 +21,7 @@ _PART = 100  # of the spacing between two checks of a stream
 
 
 @dataclass(slots=True)
-class Tempo:
+class PollRateLimiter:
     """See above. ``spacing`` 0 or less: no waiting at all. ``clock`` gives monotonic seconds."""
 
     spacing: float

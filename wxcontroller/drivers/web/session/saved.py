@@ -30,14 +30,14 @@ _VERSION = 1
 
 
 class ReportedIds:
-    """Ids of messages that were reported already (7.10), the latest ``most`` of them.
+    """Ids of messages that were reported already (7.10), the latest ``limit`` of them.
 
     Each is eight bytes of its hash, side by side: as objects they would be many times as large, and each would keep
     a page of memory from being given back that it shares with what a message needs only for a moment.
     """
 
-    def __init__(self, most: int = MESSAGE_IDS) -> None:
-        self._most = most * _MARK
+    def __init__(self, limit: int = MESSAGE_IDS) -> None:
+        self._most = limit * _MARK
         self._marks = bytearray()  # in order, the latest is the last
         self._shelves = [bytearray() for _ in range(_SHELVES)]  # the same, found by their first byte
         self._fresh: dict[str, None] = {}  # since the last checkpoint
@@ -160,7 +160,7 @@ class Saved:
         if session is None:
             return False
         position = kept_json(restored.state)
-        if position.get("session") == _name_of(session):
+        if position.get("session") == name_of(session):
             session.sync_key = _pairs(position.get("sync_key"))
             session.check_key = _pairs(position.get("check_key"))
         else:
@@ -172,7 +172,7 @@ class Saved:
         session, state = self.memory.session, None
         if session is not None:
             position: JsonObject = {
-                "session": _name_of(session),
+                "session": name_of(session),
                 "sync_key": [list(pair) for pair in session.sync_key],
                 "check_key": [list(pair) for pair in session.check_key],
             }
@@ -267,7 +267,7 @@ def _stored(memory: WebMemory) -> JsonObject:
 
 def _restore(stored: JsonObject, memory: WebMemory) -> None:
     domain = text(stored.get("domain"))
-    if stored.get("version") != _VERSION or not _known(domain):
+    if stored.get("version") != _VERSION or not known(domain):
         log.warning("the stored session has an unknown version; logging in again")
         return
     memory.domain = domain
@@ -280,14 +280,14 @@ def _restore(stored: JsonObject, memory: WebMemory) -> None:
     memory.session = _session(obj(stored.get("session")))
 
 
-def _name_of(session: WebSession) -> str:
+def name_of(session: WebSession) -> str:
     """Return what tells a session from others, and can't open it."""
     return hashlib.sha256(f"{session.uin} {session.sid}".encode()).hexdigest()[:16]
 
 
 def _session(values: JsonObject) -> WebSession | None:
     domain, sid, uin = text(values.get("domain")), text(values.get("sid")), integer(values.get("uin"))
-    if not _known(domain) or not sid or uin <= 0:
+    if not known(domain) or not sid or uin <= 0:
         return None
     opened = values.get("opened")
     return WebSession(
@@ -310,7 +310,7 @@ def _pairs(stored: JsonValue) -> SyncKey:
     return kept if len(kept) == len(pairs) else ()
 
 
-def _known(domain: str) -> bool:
+def known(domain: str) -> bool:
     try:
         hosts_of(domain)
     except ValueError:

@@ -26,8 +26,8 @@ from wxcontroller.drivers.web.decode.answers import News
 from wxcontroller.drivers.web.decode.failures import SESSION_OVER, TOO_FREQUENT, HostMoved, tried_again
 from wxcontroller.drivers.web.session.guard import MediaLoop, SyncGuard
 from wxcontroller.drivers.web.session.login import HOST_MOVES
+from wxcontroller.drivers.web.session.poll_rate_limiter import PollRateLimiter
 from wxcontroller.drivers.web.session.saved import ReportedIds, Saved
-from wxcontroller.drivers.web.session.tempo import Tempo
 from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
 from wxcontroller.drivers.web.wire.timing import WebTiming
 
@@ -109,7 +109,7 @@ class Listener:
         self._guard = SyncGuard(media_loop, timing)
         self._brought = False  # the last round had news
         self._moves = 0
-        self._tempo = Tempo(timing.check_spacing, timing.check_burst)
+        self._poll_limiter = PollRateLimiter(timing.check_spacing, timing.check_burst)
         self._doubt = asyncio.Event()
         self._refused_sends = 0
 
@@ -141,7 +141,7 @@ class Listener:
         lost = await self._sync_round(asked=False)
         while lost is None:
             brought, self._brought = self._brought, False
-            await self._pulse.pause(self._tempo.due(brought))
+            await self._pulse.pause(self._poll_limiter.due(brought))
             lost = await self._check_round()
             if lost is None and (pause := self._guard.wait()):
                 log.debug("WeChat says that there are news and has none; waiting %.0f s", pause)

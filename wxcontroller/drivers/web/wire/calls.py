@@ -70,7 +70,7 @@ class WebCalls:
 
     async def login_poll(self, domain: str, uuid: str, tip: int) -> LineResponse:
         """Wait for something to happen to a uuid (3.3)."""
-        query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=_not_now(), _=now_ms())
+        query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=not_now(), _=now_ms())
         host = hosts_of(domain).login
         timeout = self._timing.poll
         return await self.get("login", host, CGI + "login", query, timeout=timeout, patient=True)
@@ -104,7 +104,7 @@ class WebCalls:
 
     async def init(self, session: WebSession) -> LineResponse:
         """Open or reopen the session (5.1)."""
-        return await self.post("webwxinit", session, query_of(r=_not_now()), {}, limit=self._many)
+        return await self.post("webwxinit", session, query_of(r=not_now()), {}, limit=self._many)
 
     async def status_notify(self, session: WebSession, code: int, to: str) -> LineResponse:
         """Tell the phone that the session is there (code 3) or that a chat was read (1) (5.2)."""
@@ -165,7 +165,7 @@ class WebCalls:
             skey=session.skey,
             sid=session.sid,
             uin=session.uin,
-            deviceid=_device(),
+            deviceid=device(),
             synckey="|".join(f"{key}_{value}" for key, value in keys),
             _=now_ms(),
         )
@@ -176,7 +176,7 @@ class WebCalls:
     async def sync(self, session: WebSession) -> LineResponse:
         """Fetch news (5.6)."""
         pairs: list[JsonValue] = [{"Key": key, "Val": value} for key, value in session.sync_key]
-        body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": _not_now()}
+        body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": not_now()}
         query = query_of(sid=session.sid, skey=session.skey)
         return await self.post("webwxsync", session, query, body, limit=self._many)
 
@@ -260,14 +260,14 @@ class WebCalls:
         host: str,
         path_and_query: str,
         take: Callable[[bytes], object],
-        most: int,
+        limit: int,
         part: str = "",
         begin: Callable[[ReceivedFile], object] = lambda _: None,
     ) -> ReceivedFile:
-        """Carry a GET whose answer is content of at most ``most`` bytes; ``part`` is a Range. See Transport.fetch."""
+        """Carry a GET for content of at most ``limit`` bytes; ``part`` is a Range. See Transport.fetch."""
         path, _, query = path_and_query.partition("?")
         headers = {"Referer": f"https://{session.domain}/"} | ({"Range": part} if part else {})
-        request = LineRequest(call, host, path, query, headers=headers, timeout=self._timing.silence, limit=most)
+        request = LineRequest(call, host, path, query, headers=headers, timeout=self._timing.silence, limit=limit)
         return await self._transport.fetch(self.dressed(request), take, begin)
 
     async def upload(self, session: WebSession, body: bytes, boundary: str) -> LineResponse:
@@ -286,7 +286,7 @@ class WebCalls:
 
 def base_request(session: WebSession) -> JsonObject:
     """Return BaseRequest, which every JSON body has (4)."""
-    return {"Uin": session.uin, "Sid": session.sid, "Skey": session.skey, "DeviceID": _device()}
+    return {"Uin": session.uin, "Sid": session.sid, "Skey": session.skey, "DeviceID": device()}
 
 
 def minimal_json(value: JsonObject) -> bytes:
@@ -318,11 +318,11 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def _not_now() -> int:
+def not_now() -> int:
     """Return ``~Date.now()`` as a 32-bit integer, as the page does."""
     value = ~now_ms() & 0xFFFFFFFF
     return value - (1 << 32) if value >= 1 << 31 else value
 
 
-def _device() -> str:
+def device() -> str:
     return f"e{secrets.randbelow(10**15):015d}"

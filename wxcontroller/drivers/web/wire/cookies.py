@@ -142,15 +142,15 @@ class Jar:
     def restore(self, stored: JsonValue) -> None:
         """Take over what ``stored`` returned; what is no cookie is passed over."""
         for entry in items(stored):
-            cookie = _restored(obj(entry))
+            cookie = restored(obj(entry))
             if cookie is not None:
                 self.put(cookie)
 
 
-def _restored(entry: JsonObject) -> Cookie | None:
+def restored(entry: JsonObject) -> Cookie | None:
     name, value, domain = text(entry.get("name")), text(entry.get("value")), text(entry.get("domain"))
     expires = entry.get("expires")
-    if not name or not domain or not _clean(name + value):
+    if not name or not domain or not clean(name + value):
         return None
     return Cookie(
         name,
@@ -165,7 +165,7 @@ def _restored(entry: JsonObject) -> Cookie | None:
 
 def parse(header: str, host: str, now: float) -> Cookie | None:
     """Read one ``Set-Cookie`` header of an answer from ``host``; None for one that can't be taken."""
-    if len(header) > COOKIE_LENGTH or not _clean(header):
+    if len(header) > COOKIE_LENGTH or not clean(header):
         return None
     first, *rest = header.split(";")
     name, equals, value = first.partition("=")
@@ -185,12 +185,12 @@ def parse(header: str, host: str, now: float) -> Cookie | None:
         domain or host,
         exact=not domain or domain.replace(".", "").isdigit(),
         path=_path(attributes.get("path", "")),
-        expires=_expiry(attributes, now),
+        expires=expiry(attributes, now),
         secure="secure" in attributes,
     )
 
 
-def _expiry(attributes: dict[str, str], now: float) -> float:
+def expiry(attributes: dict[str, str], now: float) -> float:
     age = attributes.get("max-age", "")
     if re.fullmatch(r"-?[0-9]{1,11}", age):
         return now + int(age) if int(age) > 0 else 1.0
@@ -218,5 +218,5 @@ def _path(path: str) -> str:
     return path.rstrip("/") or "/" if path.startswith("/") else "/"
 
 
-def _clean(content: str) -> bool:
+def clean(content: str) -> bool:
     return all(character >= " " and character != "\x7f" for character in content)

@@ -45,7 +45,7 @@ def media_message(content: Uploaded, desktop: bool) -> OutgoingMessage:
     Raises Unsupported for what is no media.
     """
     if content.reference:
-        return _forwarded(content, desktop)
+        return forwarded(content, desktop)
     match content.kind:
         case MessageKind.IMAGE:
             fields: JsonObject = {"Type": 3, "MediaId": content.key, "Content": ""}
@@ -58,7 +58,7 @@ def media_message(content: Uploaded, desktop: bool) -> OutgoingMessage:
             fields = {"Type": 43, "MediaId": content.key, "Content": ""}
             return OutgoingMessage("webwxsendvideomsg", "fun=async&f=json", fields)
         case MessageKind.FILE | MessageKind.VOICE:  # the web can't send voice (5.10)
-            fields = {"Type": _FILE, "Content": _file(content, desktop)}
+            fields = {"Type": _FILE, "Content": file(content, desktop)}
             if content.signature:
                 fields["Signature"] = content.signature
             return OutgoingMessage(
@@ -70,7 +70,7 @@ def media_message(content: Uploaded, desktop: bool) -> OutgoingMessage:
             )
 
 
-def _forwarded(content: Uploaded, desktop: bool) -> OutgoingMessage:
+def forwarded(content: Uploaded, desktop: bool) -> OutgoingMessage:
     """Return received content as a message: the server copies what the reference names (5.11)."""
     query, reference = "fun=async&f=json", content.reference
     match content.kind:
@@ -94,7 +94,7 @@ def _forwarded(content: Uploaded, desktop: bool) -> OutgoingMessage:
             )
 
 
-def _file(content: Uploaded, desktop: bool) -> str:
+def file(content: Uploaded, desktop: bool) -> str:
     title = " ".join(sendable(content.name).split()) or "file"
     ending = title.rpartition(".")[2].lower() if "." in title else ""
     values = {"title": title, "size": str(content.size), "id": content.key, "ending": ending or "undefined"}

@@ -24,7 +24,7 @@ class WebTiming(LineTiming):
     relogins: int = 5  # sessions that may be lost within ...
     relogin_window: float = 3600.0
 
-    check_spacing: float = 1.0  # between two synccheck calls in the long run; see tempo
+    check_spacing: float = 1.0  # between two synccheck calls in the long run; see poll_rate_limiter
     check_burst: int = 20  # that many may follow each other at once
     check_retry: float = 1.0  # first pause after a failed one
     flagged_within: float = 60.0  # a new session that ends so early is a ban's sign (9.3)
