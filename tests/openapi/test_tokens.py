@@ -11,7 +11,10 @@ from wxcontroller.core import access
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import items, obj, text
 
-PARTS = {"name": "alice", "id": "0badcafe-1", "file": "x", "consumer": "helper", "code": "x", "target": "ops"}
+PARTS = {
+    **dict.fromkeys(("name", "account"), "alice"),
+    **{"id": "0badcafe-1", "file": "x", "consumer": "helper", "code": "x", "target": "ops"},
+}
 
 
 def needed(judge: Judge, method: str, path: str) -> Scope | None:

@@ -571,7 +571,7 @@ def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         for path, status in real(paths):  # type: ignore[arg-type]
             yield path, _Status(status.f_frsize, status.f_blocks, int(status.f_blocks * free), 10**6, 10**6)
 
-    monkeypatch.setattr(disk, "_places", places)
+    monkeypatch.setattr(disk, "places", places)
     paths = Machine(tmp_path).paths
     verdict = disk_of(paths, 1 << 50)
     assert isinstance(verdict, expected)

@@ -35,7 +35,7 @@ async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, ali
         await drive.text("goes on")
 
 
-@pytest.mark.parametrize(("mode", "least", "most", "nudges"), [("0", 4, 12, 0), ("1", 1, 3, 0), ("2", 1, 5, 1)])
+@pytest.mark.parametrize(("mode", "least", "limit", "nudges"), [("0", 4, 12, 0), ("1", 1, 3, 0), ("2", 1, 5, 1)])
 async def test_the_guard_after_media(
     world: Wechat, alice: ServerAccount, mode: str, least: int, limit: int, nudges: int
 ) -> None:

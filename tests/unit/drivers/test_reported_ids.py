@@ -7,7 +7,7 @@ import pytest
 from wxcontroller.drivers.web.session.saved import ReportedIds
 
 
-@pytest.mark.parametrize("most", [1, 3, 50, 700])
+@pytest.mark.parametrize("limit", [1, 3, 50, 700])
 def test_the_latest_ids_are_known_and_no_others(limit: int) -> None:
     chance, ids, expected = random.Random(limit), ReportedIds(limit), list[str]()
     for number in range(6000):

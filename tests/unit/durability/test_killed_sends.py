@@ -86,7 +86,9 @@ async def test_a_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) ->
                         taken.append(text)
 
             writing = asyncio.create_task(go_on())
-            await asyncio.sleep(0.3 + 0.13 * life)  # the moment is to be any
+            while len(taken) < 6 * (life + 1):
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.13 * life)  # the moment is to be any
             await account.kill()
             writing.cancel()
             with contextlib.suppress(asyncio.CancelledError):

@@ -54,7 +54,7 @@ _SENDABLE_AS = {
 
 
 _NOT_REMEMBERED = (
-    "no media of this id are remembered (the last {most} received are): "
+    "no media of this id are remembered (the last {limit} received are): "
     "send the content itself, by media_data or media_path"
 )
 _NOT_HERE = (
