@@ -137,7 +137,7 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
             "roster": {"contacts": 3, "groups": 1, "members": 9, "changes": 2},
             "memory": 30_000_000,
             "capabilities": {"groups": False, "contacts": True, "sends": ["text"], "other": "x" * 100},
-            "sending": {"held": 7},
+            "sending": {"held": 7, "media_since": 1_700_000_400},
         }
     ).encode()
     async with watched(host) as stream:
@@ -155,6 +155,7 @@ async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(hos
                 "tries": 6,
                 "last_attempt": {"time": 1_700_000_300, "status": 500, "milliseconds": 14},
                 "held": 7,
+                "media_since": 1_700_000_400,
                 "capabilities": {"groups": False, "contacts": True},
             },
         )

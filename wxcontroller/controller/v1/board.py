@@ -200,7 +200,7 @@ def _activity(answer: Answer) -> JsonObject | None:
         return None
     times, queue, reports = obj(status.get("last_message_time")), obj(status.get("queue")), obj(status.get("reports"))
     last = max(integer(times.get("received")), integer(times.get("sent")))
-    memory = field(status, "memory")
+    memory, sending = field(status, "memory"), obj(status.get("sending"))
     oldest = integer(reports.get("oldest_since"))
     failing = oldest and time.time() - oldest > FAILING_SECONDS
     return {
@@ -213,7 +213,8 @@ def _activity(answer: Answer) -> JsonObject | None:
         "last_attempt": _attempt(reports.get("last_attempt")),
         "people": integer(obj(status.get("roster")).get("changes")),
         "memory": memory if isinstance(memory, int) else None,
-        "held": integer(obj(status.get("sending")).get("held")),
+        "held": integer(sending.get("held")),
+        "media_since": integer(sending.get("media_since")) or None,
         "capabilities": flags(status.get("capabilities")),
     }
 

@@ -44,7 +44,8 @@ export function peopleTab(name) {
     if (!isThere(account)) return forget();
     const { activity } = account;
     const nowRoster = activity ? `${activity.people} ${can(account, "groups")}` : null;
-    const nowNews = activity ? [activity.last_message, activity.queued, activity.held, account.pid].join() : null;
+    const { last_message: last, queued, held, media_since: refused } = activity ?? {};
+    const nowNews = activity ? [last, queued, held, refused, account.pid].join() : null;
     if (loading || (nowRoster === roster && nowNews === news)) return;
     loading = true;
     const first = roster === undefined;
