@@ -38,11 +38,11 @@ def way(channel: Channel, settings: AlertSettings, limits: Limits = DEFAULTS) ->
             from wxcontroller.alert.command import tell
 
             return lambda alert: tell(settings.command, alert, limits.alert_program_seconds)
-    return nowhere
+    return drop_unconfigured
 
 
-async def nowhere(alert: Alert) -> None:
-    """An alert that was made before the way to tell it was taken out of the settings."""
+async def drop_unconfigured(alert: Alert) -> None:
+    """Drop an alert whose channel was removed from the settings after it was made."""
     log.warning("this channel is no longer configured, alert dropped: %s", alert.english.subject)
 
 

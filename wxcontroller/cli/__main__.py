@@ -96,7 +96,7 @@ def run() -> int:
         session.report(problem)
         return problem.exit_code
     except click.ClickException as problem:
-        session.report(as_ours(problem))
+        session.report(as_bad_usage(problem))
         return problem.exit_code
     except click.exceptions.Exit as ended:
         return ended.exit_code
@@ -110,7 +110,7 @@ def run() -> int:
     return result if isinstance(result, int) else 0
 
 
-def as_ours(problem: click.ClickException) -> BadUsage:
+def as_bad_usage(problem: click.ClickException) -> BadUsage:
     """Return click's complaint in the form of all others: lower case, no period, and what to do."""
     context = problem.ctx if isinstance(problem, click.UsageError) else None
     words = problem.format_message().rstrip(".")

@@ -84,10 +84,10 @@ def account_view(value: JsonValue) -> AccountView:
         instance=one_line(field(found, "instance")),
         unit=one_line(field(found, "unit")),
         driver=one_line(field(found, "driver")),
-        desired=word(Desired, field(found, "desired")),
-        unit_state=word(UnitState, field(found, "unit_state")) or UnitState.ABSENT,
+        desired=enum_member(Desired, field(found, "desired")),
+        unit_state=enum_member(UnitState, field(found, "unit_state")) or UnitState.ABSENT,
         unit_sub=one_line(field(found, "unit_sub")),
-        login_state=word(LoginState, field(found, "login_state")),
+        login_state=enum_member(LoginState, field(found, "login_state")),
         status=text_in(found, "status"),
         since=whole(field(found, "since")),
         reason=text_in(found, "reason"),
@@ -107,12 +107,12 @@ def assessed(found: JsonObject) -> Assessment:
     """Assess what a controller of 2.0.0 tells, which does not assess it."""
     facts = Facts(
         AccountName(one_line(found.get("name")), one_line(found.get("instance"))),
-        word(Desired, found.get("desired")),
-        word(UnitState, found.get("unit_state")) or UnitState.ABSENT,
+        enum_member(Desired, found.get("desired")),
+        enum_member(UnitState, found.get("unit_state")) or UnitState.ABSENT,
         one_line(found.get("unit_sub")),
         Instant(time.time()),
         ClientReport(
-            word(LoginState, found.get("login_state")),
+            enum_member(LoginState, found.get("login_state")),
             one_line(found.get("state")),
             text_in(found, "status"),
             text_in(found, "reason"),
@@ -126,7 +126,7 @@ def assessed(found: JsonObject) -> Assessment:
         return Assessment(Condition.UP)
 
 
-def word(kind: type[_E], value: JsonValue) -> _E | None:
+def enum_member(kind: type[_E], value: JsonValue) -> _E | None:
     try:
         return kind(text(value))
     except ValueError:

@@ -147,7 +147,7 @@ class Connection:
         """Do a request and return its JSON. Raises WxError for an answer that tells a failure."""
         status, content = self._exchange(method, path, body, wait, headers)
         answer = self._read(status, content)
-        if not_let_in(status, answer) and self._renewed():
+        if may_be_unauthorized(status, answer) and self._renewed():
             status, content = self._exchange(method, path, body, wait, headers)
             answer = self._read(status, content)
         if status >= 400:
@@ -283,7 +283,7 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def not_let_in(status: int, answer: JsonValue) -> bool:
+def may_be_unauthorized(status: int, answer: JsonValue) -> bool:
     """Say whether an answer may mean that the token is not good (any more); the old API has one for all refusals."""
     return status == 401 or (status == 403 and field(answer, "code") == REFUSED)
 

@@ -53,7 +53,7 @@ class Finder:
             return ""
         for address in items(member(content, "addresses")):
             pair = items(address)
-            if len(pair) == 2 and integer(pair[1]) == port and same(text(pair[0]), host):
+            if len(pair) == 2 and integer(pair[1]) == port and is_same_host(text(pair[0]), host):
                 return text(member(content, "token"))
         return ""
 
@@ -85,7 +85,7 @@ class Finder:
             ) from None
 
 
-def same(listening: str, host: str) -> bool:
+def is_same_host(listening: str, host: str) -> bool:
     """Say whether a host in a URL is reached at an address that is listened on."""
     try:
         own = ip_address(listening.partition("%")[0])

@@ -157,8 +157,8 @@ def show(session: WxctlRun, name: str, delivery_id: str) -> None:
     click.echo(json.dumps(field(found, "report"), ensure_ascii=False, indent=2, sort_keys=True))
 
 
-def choosing(verb: _F) -> _F:
-    """Give a verb IDs and the switches that stand for many."""
+def with_selection(verb: _F) -> _F:
+    """Add IDs and the switches that select many to a verb."""
     for option in (
         click.argument("ids", nargs=-1, metavar="[ID]..."),
         click.option("--dead", is_flag=True, help="All dead letters."),
@@ -172,7 +172,7 @@ def choosing(verb: _F) -> _F:
     examples=("wxctl deliveries replay alice --dead", "wxctl deliveries replay alice 5f3a9c01-17 --delivered"),
 )
 @name_argument
-@choosing
+@with_selection
 @click.option("--delivered", is_flag=True, help="With IDs: also reports that were already delivered.")
 @global_options
 @click.pass_obj
@@ -184,8 +184,8 @@ def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, deliv
     api = session.api()
     states = ["dead", "purged", *(["delivered", "kept"] if delivered else [])]
     chosen: JsonObject = {"state": "dead"} if dead and not ids else {"ids": list(ids), "state": ",".join(states)}
-    need(ids, dead, "wxctl deliveries replay NAME --dead sends all dead letters again")
-    do(session, api, api.resolve(name), "replay", chosen, "replayed", _REPLAYED)
+    require_selection(ids, dead, "wxctl deliveries replay NAME --dead sends all dead letters again")
+    change_deliveries(session, api, api.resolve(name), "replay", chosen, "replayed", _REPLAYED)
 
 
 @deliveries.command(
@@ -193,7 +193,7 @@ def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, deliv
     examples=("wxctl deliveries purge alice --dead", "wxctl deliveries purge alice 5f3a9c01-17"),
 )
 @name_argument
-@choosing
+@with_selection
 @click.option("--pending", is_flag=True, help="All waiting reports.")
 @global_options
 @click.pass_obj
@@ -205,8 +205,8 @@ def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pendin
     api = session.api()
     states = [word for word, wanted in (("dead", dead), ("pending", pending)) if wanted]
     chosen: JsonObject = {"ids": list(ids)} if ids else {"state": ",".join(states)}
-    need(ids, dead or pending, "wxctl deliveries purge NAME --dead gives up all dead letters")
-    do(session, api, api.resolve(name), "purge", chosen, "purged", _PURGED)
+    require_selection(ids, dead or pending, "wxctl deliveries purge NAME --dead gives up all dead letters")
+    change_deliveries(session, api, api.resolve(name), "purge", chosen, "purged", _PURGED)
 
 
 @deliveries.command(
@@ -225,17 +225,17 @@ def acknowledge(session: WxctlRun, name: str, ids: tuple[str, ...]) -> None:
     """
     api = session.api()
     chosen: JsonObject = {"ids": list(ids), "state": "dead"} if ids else {"state": "dead"}
-    do(session, api, api.resolve(name), "ack", chosen, "acknowledged", _ACKNOWLEDGED)
+    change_deliveries(session, api, api.resolve(name), "ack", chosen, "acknowledged", _ACKNOWLEDGED)
 
 
-def need(ids: tuple[str, ...], many: bool, remedy: str) -> None:
+def require_selection(ids: tuple[str, ...], many: bool, remedy: str) -> None:
     if ids and many:
         raise BadUsage(N_("IDs and a switch for many cannot be combined"), N_("use one of them"))
     if not ids and not many:
         raise BadUsage(N_("IDs or a switch for many are needed"), remedy)
 
 
-def do(
+def change_deliveries(
     session: WxctlRun, api: Api, name: AccountName, verb: str, chosen: JsonObject, key: str, words: tuple[str, str]
 ) -> None:
     answer = api.change_deliveries(name, verb, chosen)

@@ -87,7 +87,7 @@ def events(
         )
     began = int(time.time() * 1e6)
     api = session.api()
-    accounts = [known(api, name) for name in names]
+    accounts = [resolve_account(api, name) for name in names]
     cursor = cursor_of(cursor_file) if cursor_file else after or (f"{_moment(since)}" if since else "")
     if cursor_file and not os.access(cursor_file.parent, os.W_OK):
         raise BadUsage(
@@ -105,13 +105,13 @@ def events(
         else:
             click.echo(words_of(event.body))
         if cursor_file:
-            keep(cursor_file, event.cursor)
+            save_cursor(cursor_file, event.cursor)
         if count is not None and shown >= count:
             return
 
 
-def known(api: Api, given: str) -> AccountName:
-    """Return an account that events are wanted of. Raises UnknownAccount, if the controller is there to say so."""
+def resolve_account(api: Api, given: str) -> AccountName:
+    """Return the account to read events of. Raises UnknownAccount if the controller responds and does not have it."""
     name = api.resolve(given)
     with suppress(ControllerUnreachable, Unanswered):  # it is waited for
         api.account(name)
@@ -172,7 +172,7 @@ def cursor_of(path: Path) -> str:
         ) from None
 
 
-def keep(path: Path, cursor: str) -> None:
+def save_cursor(path: Path, cursor: str) -> None:
     try:
         replace_file(path, f"{cursor}\n".encode())
     except OSError as problem:

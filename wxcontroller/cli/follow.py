@@ -60,7 +60,7 @@ def follow(
             display.show(account, _link(api, name, account))
             if account.condition is Condition.RUNNING:
                 return account
-            problem = ended(account)
+            problem = start_failure(account)
             if problem is not None and now - begun > _SETTLED:
                 raise problem
             if now - begun > timeout:
@@ -73,7 +73,7 @@ def follow(
                     timeout=f"{timeout:g}",
                 )
                 raise WxError(
-                    because(state, account.words),
+                    with_reason(state, account.words),
                     N_("it continues in the background; see: {command}"),
                     command=command("status", name.name),
                 )
@@ -102,7 +102,7 @@ def failure(account: AccountView) -> WxError | None:
     return None
 
 
-def because(what: Text, why: Text) -> Text:
+def with_reason(what: Text, why: Text) -> Text:
     return Text("{what}: {why}", what=what, why=why) if why else what
 
 
@@ -111,8 +111,8 @@ def titled(account: str, issue: Issue) -> Text:
     return Text(N_("{account}: {headline}"), account=account, headline=issue.headline)
 
 
-def ended(account: AccountView) -> WxError | None:
-    """Return why a start has failed, None while there is hope."""
+def start_failure(account: AccountView) -> WxError | None:
+    """Return why a start has failed, None while it may still succeed."""
     if account.condition is Condition.STOPPED:
         start = command("start", account.name)
         return WxError(N_("{account} was stopped"), N_("start it again: {start}"), account=account.name, start=start)

@@ -126,7 +126,7 @@ def start(
     def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
         return without_controller(api, name, "start", away, options)
 
-    run(session, names, Work(act, up(following), by_systemd))
+    run(session, names, Work(act, start_outcome(following), by_systemd))
 
 
 @click.command(
@@ -182,7 +182,7 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
         return without_controller(api, name, "restart", away)
 
     # A pattern must not start what was stopped on purpose.
-    run(session, names, Work(act, up(following), by_systemd, stopped_too=False))
+    run(session, names, Work(act, start_outcome(following), by_systemd, stopped_too=False))
 
 
 @click.command(
@@ -290,7 +290,7 @@ def notes(account: AccountView) -> Iterator[Text]:
         yield Text(N_("wxctl: {account}: {note}"), account=account.name, note=note)
 
 
-def up(followed: float) -> Callable[[AccountName, AccountView], tuple[JsonObject, Text]]:
+def start_outcome(followed: float) -> Callable[[AccountName, AccountView], tuple[JsonObject, Text]]:
     """Return how a start ends, in JSON and words; ``followed``: for so long, 0 for not at all."""
 
     def finish(account: AccountName, view: AccountView) -> tuple[JsonObject, Text]:

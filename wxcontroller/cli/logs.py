@@ -66,7 +66,7 @@ def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: s
 
 
 def journalctl(session: WxctlRun, units: list[str], lines: int | None, follow: bool, since: str | None) -> NoReturn:
-    when = in_journalctls_words(since)
+    when = journalctl_since(since)
     if when is not None and not is_time(when):
         raise BadUsage(
             N_("invalid --since: {since}"),
@@ -76,8 +76,8 @@ def journalctl(session: WxctlRun, units: list[str], lines: int | None, follow: b
     exec_journalctl(units, lines, follow, when, session.json)
 
 
-def in_journalctls_words(since: str | None) -> str | None:
-    """Take 2h for 2h ago, which journalctl does not."""
+def journalctl_since(since: str | None) -> str | None:
+    """Return --since for journalctl, which accepts 2h only as 2h ago."""
     return f"-{since}" if since and re.fullmatch(r"[0-9]+ ?[a-z]+", since) else since
 
 

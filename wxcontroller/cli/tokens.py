@@ -87,9 +87,9 @@ def create(
         for_agent(session, name, accounts[0], expiry(expires))
         return
     shown, made = minted(name, Scope(scope), accounts, expiry(expires))
-    tokens = changed(lambda file: file.add(made), root)
+    tokens = change_tokens(lambda file: file.add(made), root)
     if session.json:
-        session.emit({**public(made), "token": shown})
+        session.emit({**without_hash(made), "token": shown})
     else:
         click.echo(shown)
         tell(
@@ -99,7 +99,7 @@ def create(
             id=made.id,
             words=_words(made),
         )
-    for account in unknown(made, root):
+    for account in missing_accounts(made, root):
         tell("wxctl: there is no account {account} yet", err=True, account=account)
     if made.scope.in_ladder and sum(each.scope.in_ladder for each in tokens.by_id.values()) == 1:
         tell(
@@ -115,10 +115,10 @@ def create(
 @click.pass_obj
 def list_(session: WxctlRun, root: Path) -> None:
     """List tokens with id, name, scope, bound accounts, creation time and expiry."""
-    tokens = changed(lambda file: file.read(), root)
+    tokens = change_tokens(lambda file: file.read(), root)
     _publish(tokens, root)
     if session.json:
-        session.emit([public(each) for each in tokens.by_id.values()])
+        session.emit([without_hash(each) for each in tokens.by_id.values()])
         return
     if not tokens.by_id:
         tell("no tokens: every program on this machine may call the API; wxctl token create NAME", err=True)
@@ -149,10 +149,10 @@ def revoke(session: WxctlRun, which: str, root: Path) -> None:
         gone.append(taken)
         return left
 
-    tokens = changed(take_out, root)
+    tokens = change_tokens(take_out, root)
     _publish(tokens, root)
     if session.json:
-        session.emit(public(gone[0]))
+        session.emit(without_hash(gone[0]))
     else:
         tell("token {token} ({id}) is revoked", token=gone[0].name, id=gone[0].id)
     if gone[0].scope.in_ladder and not tokens.required:
@@ -174,8 +174,8 @@ def for_agent(session: WxctlRun, name: str, account: str, expires: int | None) -
     tell("wxctl: token of {name}, for {account} only; it is not shown again", err=True, name=name, account=account)
 
 
-def changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
-    """Do something to the file. Raises WxError saying what to do."""
+def change_tokens(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
+    """Change the tokens file. Raises WxError with the remedy."""
     path = Paths(root).tokens_file
     try:
         return change(TokenFile(path, _group(root)))
@@ -192,8 +192,8 @@ def changed(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
         ) from None
 
 
-def unknown(made: Token, root: Path) -> list[str]:
-    """Return the accounts that a token is bound to and that are not there."""
+def missing_accounts(made: Token, root: Path) -> list[str]:
+    """Return the accounts that a token is bound to and that do not exist."""
     paths = Paths(root)
     return [name for name in made.accounts if not paths.account_file(parse_name(name).instance).exists()]
 
@@ -225,7 +225,7 @@ def _group(root: Path) -> int | None:
         ) from None
 
 
-def public(kept: Token) -> JsonObject:
+def without_hash(kept: Token) -> JsonObject:
     content = kept.as_json()
     del content["sha256"]
     return content

@@ -129,7 +129,7 @@ def run(
             session.emit(list(results) if is_several(names) else results[0])
         return
     if is_several(names):
-        if code := several(session, api, accounts, work):
+        if code := run_for_each(session, api, accounts, work):
             raise click.exceptions.Exit(code)
         return
     [account] = accounts
@@ -179,7 +179,7 @@ class _Alone:
             raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-def several(session: WxctlRun, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
+def run_for_each(session: WxctlRun, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
     from wxcontroller.cli.progress import Bar
     from wxcontroller.cli.terminal import console
 

@@ -41,14 +41,14 @@ class Avatars:
                 await self.parts.driver.avatar(*found, picture, AVATAR_BYTES)
         except TimeoutError:
             log.info("a picture can't be had within %g s", AVATAR_SECONDS)
-            return nothing()
+            return no_avatar()
         except WxError as problem:
             log.info("a picture can't be had: %s", problem)
-            return nothing()
+            return no_avatar()
         content = picture.getvalue()
         mime = sniff(content)
         if not mime:
-            return nothing()
+            return no_avatar()
         now = time.time()
         return web.Response(
             body=content,
@@ -75,5 +75,5 @@ class Avatars:
         return (wanted, "") if roster.met(wanted) else None
 
 
-def nothing() -> web.Response:
+def no_avatar() -> web.Response:
     return web.Response(status=503, body=b"", headers={"Content-Type": "text/html;charset=UTF-8"})

@@ -86,7 +86,7 @@ class Bodies:
         taken: bytes | None = request.get(_TAKEN)
         if taken is None:
             content, limit = bytearray(), min(limit, self.limit)
-            refuse(request, limit)
+            refuse_announced(request, limit)
             async with asyncio.timeout(BODY_SECONDS):
                 async for piece in request.content.iter_chunked(_PIECE):
                     self.admission.hold(request, len(piece))
@@ -105,7 +105,7 @@ class Bodies:
         taken: bytes | None = request.get(_TAKEN)
         if taken is not None:
             return taken
-        refuse(request, self.limit)
+        refuse_announced(request, self.limit)
         small, size = bytearray(), 0
         with contextlib.ExitStack() as stack:
             large: IO[bytes] | None = None
@@ -136,8 +136,8 @@ class Bodies:
 BODIES = web.AppKey("bodies", Bodies)
 
 
-def refuse(request: web.Request, limit: int) -> None:
-    """Refuse what need not be waited for."""
+def refuse_announced(request: web.Request, limit: int) -> None:
+    """Refuse a body by its headers, before any of it is read."""
     announced = request.content_length or 0
     if announced > limit:
         raise TooLarge(limit, announced)

@@ -171,10 +171,10 @@ class Contacts:
             async with asyncio.timeout(CONTACTS_ANSWER_SECONDS):
                 await work
         except TimeoutError:
-            return unknown(f"WeChat did not answer within {CONTACTS_ANSWER_SECONDS:g} s")
+            return unknown_outcome(f"WeChat did not answer within {CONTACTS_ANSWER_SECONDS:g} s")
         except WxError as problem:
             if isinstance(problem, WeChatError) and problem.unsure:
-                return unknown(str(problem))
+                return unknown_outcome(str(problem))
             log.warning("WeChat did not do it: %s", problem)
             return {"code": 201, "status": "failure", "reason": str(problem)}
         return None
@@ -184,7 +184,7 @@ class Contacts:
         self.parts.reporter.events(told)
 
 
-def unknown(why: str) -> JsonObject:
+def unknown_outcome(why: str) -> JsonObject:
     log.warning("it is not known whether WeChat did it: %s", why)
     return {"code": FAILED, "status": UNKNOWN_WORD, "reason": f"it may have been done: {why}"}
 

@@ -33,13 +33,13 @@ class Minutes:
                 partial(note_minute, minute=int(now) // _MINUTE, running=self._running()), lazy=True
             )
             writing.add_done_callback(self._written)
-            await asyncio.sleep(until(now, self._second))
+            await asyncio.sleep(seconds_until(now, self._second))
 
     def _written(self, done: "asyncio.Future[Heartbeats]") -> None:
         if not done.cancelled() and done.exception() is None:
             self.recent = done.result()
 
 
-def until(now: float, second: int) -> float:
+def seconds_until(now: float, second: int) -> float:
     """Return how long it is until this second of the next minute."""
     return (int(now) // _MINUTE + 1) * _MINUTE + second - now

@@ -74,7 +74,7 @@ class Reporter:
 
         ``is_notice``: nobody wrote it.
         """
-        self.log.append(without(report, media), self.delivers(report), key, media, is_notice)
+        self.log.append(without_content(report, media), self.delivers(report), key, media, is_notice)
         self._ring(report)
 
     def delivers(self, report: JsonObject) -> bool:
@@ -125,7 +125,7 @@ class Reporter:
 
     def _fill(self, place: ReservedEntry, report: JsonObject | None, media: str) -> None:
         deliver = self.webhook and (report is None or self._passes(report))
-        self.log.fill(place, report and without(report, media), deliver, media)
+        self.log.fill(place, report and without_content(report, media), deliver, media)
 
     def _ring(self, report: JsonObject) -> None:
         if not self._order:
@@ -149,8 +149,8 @@ class Reporter:
         return all(name not in report or text(report[name]) == value for name, value in self.conditions.items())
 
 
-def without(report: JsonObject, media: str) -> JsonObject:
-    """Leave out what ``media`` holds anyway."""
+def without_content(report: JsonObject, media: str) -> JsonObject:
+    """Leave out the content that is also in ``media``."""
     return {**report, "media_data": ""} if media else report
 
 

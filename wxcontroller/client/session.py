@@ -223,7 +223,7 @@ class Session:
         ``asked``: someone wanted that. ``asks``: the driver still runs, and goes on when this is answered.
         """
         self.reason = reason
-        self.asks = question(asks) if asks else None
+        self.asks = question_of(asks) if asks else None
         if asked:
             log.info("account %s: %s", self.config.name, reason)
         else:
@@ -240,7 +240,7 @@ class Session:
     def _ask(self, event: base.InputRequired) -> None:
         """Ask for digits that a phone shows: the login goes on, and waits for them."""
         log.warning("account %s: %s", self.config.name, event.prompt)
-        self.move(LoginState.CONFIRMING, event.prompt, asks=question(event))
+        self.move(LoginState.CONFIRMING, event.prompt, asks=question_of(event))
 
     def alive(self) -> None:
         """Tell the watchdog that the process still answers, where no driver does."""
@@ -323,7 +323,7 @@ class Session:
 
     async def _roster_changed(self, event: base.RosterChanged) -> None:
         """Take a change over, group by group: the reports of fifty large ones take a tenth of a second."""
-        for part in parts(event):
+        for part in split_change(event):
             told = self.roster.update(part.contacts, part.groups, part.gone)
             if self._loaded:  # what comes before the list is complete is no news
                 self._reporter.events(told)
@@ -416,11 +416,11 @@ class Session:
         self._notifier.status(f"{self.state}: {self._status}")
 
 
-def question(asked: base.InputRequired) -> Question:
+def question_of(asked: base.InputRequired) -> Question:
     return Question(asked.id, asked.kind.value, asked.prompt, asked.digits)
 
 
-def parts(event: base.RosterChanged) -> Iterator[base.RosterChanged]:
+def split_change(event: base.RosterChanged) -> Iterator[base.RosterChanged]:
     """Yield the contacts, each group, and who is gone, in this order."""
     if event.contacts:
         yield base.RosterChanged(contacts=event.contacts)

@@ -147,12 +147,12 @@ class Accounts:
 
     def _doubtful(self, view: View) -> bool:
         """Say whether a view may be wrong because the unit was looked at a second ago."""
-        return view.contradictory and self._confirmed.get(view.instance) != pair(view)
+        return view.contradictory and self._confirmed.get(view.instance) != unit_and_stamp(view)
 
     def _confirm(self, views: Iterable[View]) -> None:
         for view in views:
             if view.contradictory:
-                self._confirmed[view.instance] = pair(view)
+                self._confirmed[view.instance] = unit_and_stamp(view)
             else:
                 self._confirmed.pop(view.instance, None)
 
@@ -161,7 +161,7 @@ class Accounts:
         name = self.registry.name_of(given)
         found = self.registry.get(name.instance)
         if found is None:
-            raise unknown(given)
+            raise unknown_account(given)
         return found
 
     async def view(self, given: str, max_age: float = MAX_AGE) -> View | None:
@@ -180,7 +180,7 @@ class Accounts:
         name = self.registry.name_of(given)
         found = await self.view(name.name)
         if found is None:
-            raise unknown(given)
+            raise unknown_account(given)
         return found
 
     def _view(self, account: Account, unit: UnitRecord) -> View:
@@ -335,7 +335,7 @@ class Accounts:
             unit = await record(self.units, instance, 0)
             known = self._fresh(instance)
             if known is None:
-                raise unknown(instance)
+                raise unknown_account(instance)
             if known.desired is not Desired.STARTED:
                 return False
             if not unit.has_process or unit.state is UnitState.DEACTIVATING:
@@ -348,7 +348,7 @@ class Accounts:
         async with self._locks.held(name.instance):
             unit = await record(self.units, name.instance, 0)
             if self._staying(name) is None:
-                raise unknown(name.name)
+                raise unknown_account(name.name)
             async with self._a_place(name.instance):
                 await self._written(name, {}, {}, keep=True)
                 await self._bring_up(unit, Verb.RESTART)
@@ -375,7 +375,7 @@ class Accounts:
         known = self._fresh(name.instance)
         unit = await record(self.units, name.instance, 0)
         if known is None and not unit.state.has_process:
-            raise unknown(name.name)
+            raise unknown_account(name.name)
         account = known or Account(name, 0, Desired.STOPPED)
         before = self._view(account, unit)
         notes = [] if known else [Text("its file is missing or damaged")]
@@ -425,7 +425,7 @@ class Accounts:
         async with self._held_to_stop(name.instance):
             known = self._fresh(name.instance)
             if known is None:
-                raise unknown(name.name)
+                raise unknown_account(name.name)
             if (earlier := known.leaving) is not None and earlier.id != leaving.id:
                 raise earlier.refused(name.name)
             ran = earlier.ran if earlier is not None else known.desired is Desired.STARTED
@@ -442,7 +442,7 @@ class Accounts:
         """Return an account that this move is taking away. Raises UnknownAccount or UnknownMove."""
         known = self._fresh(name.instance)
         if known is None:
-            raise unknown(name.name)
+            raise unknown_account(name.name)
         if known.leaving is None or known.leaving.id != move:
             raise UnknownMove(
                 N_("account {account} is not on this move"), N_("see: wxctl status {account}"), account=name.name
@@ -592,7 +592,7 @@ class Accounts:
             raise
 
 
-def pair(view: View) -> tuple[UnitRecord, Stamp | None]:
+def unit_and_stamp(view: View) -> tuple[UnitRecord, Stamp | None]:
     return view.unit, view.state.stamp if view.state is not None else None
 
 
@@ -602,7 +602,7 @@ def log_end(task: asyncio.Task[object]) -> None:
         log.warning("the caller hung up meanwhile; the action failed: %s", problem)
 
 
-def unknown(given: str) -> UnknownAccount:
+def unknown_account(given: str) -> UnknownAccount:
     return UnknownAccount(
         N_("there is no account {given}"), N_("GET /v1/accounts or wxctl list shows the accounts"), given=given
     )

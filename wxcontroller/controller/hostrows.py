@@ -63,10 +63,10 @@ class HostRows:
         if known is not None and known.source == source:
             return known
         others = ", ".join(each.name for each in having[1:])
-        return made(host, row, others, source)
+        return host_row(host, row, others, source)
 
 
-def made(host: OtherHost, row: HostRow, others: str, source: tuple[object, ...]) -> ShownRow:
+def host_row(host: OtherHost, row: HostRow, others: str, source: tuple[object, ...]) -> ShownRow:
     content = {**blank(row.name), **row.content, "host": host.name}
     assessment = assessment_of(content)
     if not host.is_up:

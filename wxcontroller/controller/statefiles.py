@@ -208,7 +208,9 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
     link, number = text(field(content, _SECRET)), field(content, "qrcode_number")
     heard = _uptime(field(content, "last_sync_uptime"))
     return ClientState(
-        fields=MappingProxyType({key: shown(value) for key, value in content.items() if key not in _NOT_SHOWN}),
+        fields=MappingProxyType(
+            {key: without_texts(value) for key, value in content.items() if key not in _NOT_SHOWN}
+        ),
         login=login,
         word=one_line(field(content, "state")),
         status=text_in(content, "status"),
@@ -222,18 +224,18 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         stamp=stamp,
         heard=heard,
         until=heard + BELIEVED_SECONDS if heard and login is LoginState.RUNNING else math.inf,
-        asks=question(obj(field(content, "input"))),
+        asks=question_of(obj(field(content, "input"))),
         assessed=MappingProxyType({key: content[key] for key in FOR_CONTROLLER if key in content}),
     )
 
 
-def shown(value: JsonValue) -> JsonValue:
+def without_texts(value: JsonValue) -> JsonValue:
     if isinstance(value, dict) and not _TEXTS.isdisjoint(value):
         return {key: inner for key, inner in value.items() if key not in _TEXTS}
     return value
 
 
-def question(told: JsonObject) -> Question | None:
+def question_of(told: JsonObject) -> Question | None:
     kind, digits = text(told.get("kind")), integer(told.get("digits"))
     if kind not in QUESTION_KINDS:
         return None

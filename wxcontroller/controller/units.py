@@ -233,7 +233,7 @@ class Systemd:
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
         try:
             async with asyncio.timeout(timeout):
-                return await result(command, environment)
+                return await run_command(command, environment)
         except TimeoutError:
             unit = arguments[-1]
             raise UnitFailed(
@@ -252,7 +252,7 @@ class Systemd:
             ) from None
 
 
-async def result(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes, bytes]:
+async def run_command(command: list[str], environment: Mapping[str, str]) -> tuple[int, bytes, bytes]:
     """Run a command, again while systemd is being replaced; return its code and what it wrote. Raises OSError."""
     clock = asyncio.get_running_loop().time
     end = clock() + _REEXEC_SECONDS

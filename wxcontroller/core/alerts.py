@@ -134,7 +134,7 @@ class Alert:
 
     def without_old_codes(self, now: float) -> "Alert":
         """Return the alert without QR codes that WeChat takes no more, and with a word about that."""
-        return replace(self, items=tuple(timely(item, now) for item in self.items))
+        return replace(self, items=tuple(without_expired_code(item, now) for item in self.items))
 
     def to_json(self) -> JsonObject:
         found: list[JsonValue] = [item_json(item, self) for item in self.items]
@@ -250,7 +250,7 @@ def item_from(given: JsonObject) -> Item:
     )
 
 
-def timely(item: Item, now: float) -> Item:
+def without_expired_code(item: Item, now: float) -> Item:
     code = item.qrcode
     if code is None or 0 <= now - code.made < QRCODE_SECONDS:
         return item

@@ -282,7 +282,7 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
 
 def _tokens(paths: Paths) -> Iterator[Finding]:
     file = paths.tokens_file
-    yield from whose_tokens(paths)
+    yield from tokens_file_access(paths)
     tokens = yield from _read(file, TokenFile(file).read)
     if tokens is None:
         return
@@ -343,8 +343,8 @@ def agents_and_targets(paths: Paths) -> Iterator[Finding]:
         )
 
 
-def whose_tokens(paths: Paths) -> Iterator[Finding]:
-    """Who may write the file lets in whom he likes; the controller has to read it, and nobody else."""
+def tokens_file_access(paths: Paths) -> Iterator[Finding]:
+    """Check that only root can write the tokens file, and only the controller can read it."""
     file = paths.tokens_file
     try:
         facts, place = file.stat(), file.parent.stat()

@@ -78,19 +78,19 @@ def kept_json(kept: object) -> JsonObject:
 
 
 def _depth(value: JsonValue) -> int:
-    deepest, open_ones = 0, [inside(value)]
+    deepest, open_ones = 0, [children(value)]
     while open_ones:
         deepest = max(deepest, len(open_ones) - 1)
         for entry in open_ones[-1]:
             if isinstance(entry, list | dict):
-                open_ones.append(inside(entry))
+                open_ones.append(children(entry))
                 break
         else:
             open_ones.pop()
     return deepest
 
 
-def inside(value: JsonValue) -> Iterator[JsonValue]:
+def children(value: JsonValue) -> Iterator[JsonValue]:
     if isinstance(value, dict):
         return iter(value.values())
     return iter(value if isinstance(value, list) else ())

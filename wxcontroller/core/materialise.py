@@ -170,7 +170,7 @@ class Materialiser:
             echoed: dict[str, str] = {}
             if keep and known is not None:
                 # What was asked for, not what came of it: today's defaults count for the rest.
-                merged.update(asked_for(known.parameters))
+                merged.update(requested_options(known.parameters))
                 echoed.update(known.parameters)
             merged.update(options)
             echoed.update(parameters)
@@ -226,7 +226,7 @@ class Materialiser:
             other = {SAME.get(name, name) for name in (*unset, *set_)}
             kept = {key: value for key, value in known.parameters.items() if SAME.get(key, key) not in other}
             asked = {**kept, **set_}
-            merged = {**self.settings.client, **default_urls(self.settings), **asked_for(asked)}
+            merged = {**self.settings.client, **default_urls(self.settings), **requested_options(asked)}
             if runs:
                 merged |= stay_on_route(known, merged, {*set_, *unset})
             self._check_targets(known.name, merged)
@@ -512,7 +512,7 @@ def _variables(path: Path) -> dict[str, str] | None:
         ) from None
 
 
-def asked_for(parameters: Mapping[str, str]) -> dict[str, str]:
+def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
     """Return the options among stored parameters; one that has become invalid since is left out, and logged."""
     found: dict[str, str] = {}
     for name, value in parameters.items():

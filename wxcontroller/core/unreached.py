@@ -39,13 +39,13 @@ def unreached(problem: Exception) -> Text:
         case TimeoutError():
             return Text("no response in time")
         case aiohttp.ClientConnectorCertificateError():
-            return distrusted(problem)
+            return certificate_reason(problem)
         case aiohttp.ClientConnectorSSLError():
             return Text("TLS handshake with {address} failed; check that it serves https", address=_where(problem))
         case aiohttp.ClientConnectorDNSError():
-            return unresolved(problem)
+            return dns_reason(problem)
         case aiohttp.ClientConnectorError():
-            return unconnected(problem)
+            return connect_reason(problem)
         case aiohttp.TooManyRedirects():
             return Text("too many redirects")
         case aiohttp.RedirectClientError():
@@ -68,7 +68,7 @@ def certificate_fault(problem: Exception) -> tuple[Text, bool]:
     return _CERTIFICATES.get(code, Text("is not in order")), code in _OF_THE_CLOCK
 
 
-def distrusted(problem: aiohttp.ClientConnectorCertificateError) -> Text:
+def certificate_reason(problem: aiohttp.ClientConnectorCertificateError) -> Text:
     fault, by_the_clock = certificate_fault(problem.certificate_error)
     remedy = Text("check this machine's clock") if by_the_clock else Text("see update-ca-certificates(8)")
     return Text(
@@ -79,13 +79,13 @@ def distrusted(problem: aiohttp.ClientConnectorCertificateError) -> Text:
     )
 
 
-def unresolved(problem: aiohttp.ClientConnectorDNSError) -> Text:
+def dns_reason(problem: aiohttp.ClientConnectorDNSError) -> Text:
     if problem.errno == socket.EAI_AGAIN:
         return Text("no DNS server answered for {host}; see: resolvectl status", host=problem.host)
     return Text("the name {host} cannot be resolved; check its spelling", host=problem.host)
 
 
-def unconnected(problem: aiohttp.ClientConnectorError) -> Text:
+def connect_reason(problem: aiohttp.ClientConnectorError) -> Text:
     where = _where(problem)
     forbidden = Text(
         "this machine forbids connections to {address}; see its firewall, and drop-ins of the unit", address=where

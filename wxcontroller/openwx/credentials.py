@@ -30,7 +30,7 @@ def from_headers(authorization: str | None, x_auth_token: str | None) -> str | N
 
 def from_query(query: str) -> str | None:
     """Return the token in a query as it was sent; the last one counts. Raises BadParameter."""
-    return last(_pairs(query, NAME))
+    return last_value(_pairs(query, NAME))
 
 
 def from_head(headers: Mapping[str, str], target: str) -> str | None:
@@ -48,7 +48,7 @@ def from_publisher(headers: Mapping[str, str], target: str) -> str | None:
     shown = headers.get("X-Gotify-Key", "").strip() or headers.get("X-Auth-Token", "").strip()
     authorization = headers.get("Authorization", "").strip()
     query = parameters.query_of(target)
-    if not authorization and (coded := last(_pairs(query, "auth"))):
+    if not authorization and (coded := last_value(_pairs(query, "auth"))):
         authorization = decoded(coded)
     kind, _, value = authorization.partition(" ")
     if kind.lower() == "basic":
@@ -72,7 +72,7 @@ def decoded(coded: str) -> str:
 
 def from_form(content_type: str, body: Body) -> str | None:
     """Return the token in a form or JSON body. Raises BadParameter."""
-    return last(parameters.form_pairs(content_type, body, NAME))
+    return last_value(parameters.form_pairs(content_type, body, NAME))
 
 
 def without_token(target: str) -> str:
@@ -89,7 +89,7 @@ def spans_without_token(content_type: str, body: Body) -> list[tuple[int, int]]:
     return parameters.spans_without(content_type, body, NAME)
 
 
-def last(pairs: "Iterator[tuple[str, str]] | list[tuple[str, str]]") -> str | None:
+def last_value(pairs: "Iterator[tuple[str, str]] | list[tuple[str, str]]") -> str | None:
     found = None
     for _, value in pairs:
         found = value or found

@@ -46,7 +46,7 @@ CODES = (
 _MEDIA_TYPES = ("image", "video", "file", "emoticon")
 
 
-def said(kind: Schema, meaning: str) -> Schema:
+def with_meaning(kind: Schema, meaning: str) -> Schema:
     return {**kind, "description": meaning}
 
 
@@ -65,18 +65,18 @@ _MEANINGS = {
 }
 _TYPES: Mapping[type, Schema] = {str: TEXT, bool: SWITCH, float: NUMBER}
 _FIELD_SCHEMAS: Mapping[str, Schema] = {
-    name: said(word(*_MEDIA_TYPES) if name == "media_type" else _TYPES[kind], _MEANINGS[name])
+    name: with_meaning(word(*_MEDIA_TYPES) if name == "media_type" else _TYPES[kind], _MEANINGS[name])
     for name, kind in FIELDS.items()
 }
 _OPTIONAL = tuple(name for name in (*FIELDS, FILE_FIELD) if name != "to")
 _PERSON = record({"id": TEXT, "name": TEXT})
 _OUTCOME: Mapping[str, Schema] = {
-    "state": said(word(*STATES), "its state or result"),
-    "reason": said(maybe(word(*HOLDS, *REFUSALS)), "a code for why it is held or refused"),
-    "detail": said(maybe(TEXT), "the reason in words"),
-    "held_until": said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
-    "handle": said(maybe(TEXT), "its id in reports and in /openwx, once WeChat has assigned one"),
-    "code": said(maybe(WHOLE), "the code that /openwx returns for this; 0: WeChat accepted the message"),
+    "state": with_meaning(word(*STATES), "its state or result"),
+    "reason": with_meaning(maybe(word(*HOLDS, *REFUSALS)), "a code for why it is held or refused"),
+    "detail": with_meaning(maybe(TEXT), "the reason in words"),
+    "held_until": with_meaning(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+    "handle": with_meaning(maybe(TEXT), "its id in reports and in /openwx, once WeChat has assigned one"),
+    "code": with_meaning(maybe(WHOLE), "the code that /openwx returns for this; 0: WeChat accepted the message"),
 }
 SCHEMAS: Mapping[str, Schema] = {
     "NewMessage": {
@@ -84,101 +84,105 @@ SCHEMAS: Mapping[str, Schema] = {
         "examples": [{"to": "1234567", "text": "你好"}],
     },
     "NewMessageForm": record(
-        {**_FIELD_SCHEMAS, FILE_FIELD: said(BINARY, "content to send")}, _OPTIONAL, "the same as a form, with a file"
+        {**_FIELD_SCHEMAS, FILE_FIELD: with_meaning(BINARY, "content to send")},
+        _OPTIONAL,
+        "the same as a form, with a file",
     ),
     "SentPart": record(
-        {"id": said(TEXT, "the id of this message"), **_OUTCOME},
+        {"id": with_meaning(TEXT, "the id of this message"), **_OUTCOME},
         meaning="one of the messages that a send consists of",
     ),
     "SentMessage": record(
         {
-            "id": said(TEXT, "the id of the message; with several parts, that of the first"),
-            "chat": said(TEXT, "the lasting id of the chat"),
+            "id": with_meaning(TEXT, "the id of the message; with several parts, that of the first"),
+            "chat": with_meaning(TEXT, "the lasting id of the chat"),
             **_OUTCOME,
-            "parts": said(listing(ref("SentPart")), "its messages: pieces of a long text, then media"),
+            "parts": with_meaning(listing(ref("SentPart")), "its messages: pieces of a long text, then media"),
         },
         meaning="the result of a send; its state is the worst of its parts",
     ),
     "MessageMedia": record(
         {
-            "type": said(TEXT, "image, voice, video, file and so on"),
-            "name": said(maybe(TEXT), "the file's name"),
-            "mime": said(maybe(TEXT), "its media type"),
-            "size": said(maybe(WHOLE), "bytes"),
-            "id": said(maybe(TEXT), "the media_id with which to send the same content again"),
-            "url": said(maybe(TEXT), "the path of the content at this controller, if the account has it"),
-            "error": said(maybe(TEXT), "the reason why the content is missing"),
+            "type": with_meaning(TEXT, "image, voice, video, file and so on"),
+            "name": with_meaning(maybe(TEXT), "the file's name"),
+            "mime": with_meaning(maybe(TEXT), "its media type"),
+            "size": with_meaning(maybe(WHOLE), "bytes"),
+            "id": with_meaning(maybe(TEXT), "the media_id with which to send the same content again"),
+            "url": with_meaning(maybe(TEXT), "the path of the content at this controller, if the account has it"),
+            "error": with_meaning(maybe(TEXT), "the reason why the content is missing"),
         },
         meaning="media of a message",
     ),
     "Message": record(
         {
-            "id": said(TEXT, "the id of the message, which never changes"),
-            "cursor": said(
+            "id": with_meaning(TEXT, "the id of the message, which never changes"),
+            "cursor": with_meaning(
                 maybe(TEXT), "its position in the history, for before and after; null: it is still queued"
             ),
-            "chat": said(TEXT, "the lasting id of the person or group"),
-            "chat_name": said(TEXT, "the name of the chat; empty if unknown"),
-            "is_group": said(SWITCH, "whether the chat is a group"),
-            "direction": said(word("in", "out"), "received, or sent by the account"),
-            "sender": said(maybe(_PERSON), "the sender; null: WeChat itself"),
-            "time": said(WHOLE, "in seconds since 1970"),
-            "kind": said(TEXT, "text, image, voice, video, file, app, card, location, revoke, notice and so on"),
-            "text": said(TEXT, "the text that people see; for media, the accompanying text"),
-            "media": said(maybe(ref("MessageMedia")), "its content; null: it has none"),
-            "quote": said(
+            "chat": with_meaning(TEXT, "the lasting id of the person or group"),
+            "chat_name": with_meaning(TEXT, "the name of the chat; empty if unknown"),
+            "is_group": with_meaning(SWITCH, "whether the chat is a group"),
+            "direction": with_meaning(word("in", "out"), "received, or sent by the account"),
+            "sender": with_meaning(maybe(_PERSON), "the sender; null: WeChat itself"),
+            "time": with_meaning(WHOLE, "in seconds since 1970"),
+            "kind": with_meaning(
+                TEXT, "text, image, voice, video, file, app, card, location, revoke, notice and so on"
+            ),
+            "text": with_meaning(TEXT, "the text that people see; for media, the accompanying text"),
+            "media": with_meaning(maybe(ref("MessageMedia")), "its content; null: it has none"),
+            "quote": with_meaning(
                 maybe(record({"id": TEXT, "sender": maybe(_PERSON), "text": TEXT})),
                 "the message that this one replies to",
             ),
-            "origin": said(
+            "origin": with_meaning(
                 maybe(TEXT), "api, code (a webhook's reply), reminder or device (another device); null: received"
             ),
             **_OUTCOME,
-            "state": said(maybe(word(*STATES)), "the state or result of a send"),
-            "recalled": said(SWITCH, "whether it was recalled with this API"),
+            "state": with_meaning(maybe(word(*STATES)), "the state or result of a send"),
+            "recalled": with_meaning(SWITCH, "whether it was recalled with this API"),
         },
         meaning="a message; state, reason, detail, held_until, handle and code describe a send",
     ),
     "Chat": record(
         {
-            "id": said(TEXT, "the lasting id of the person or group"),
-            "name": said(TEXT, "the name to show"),
-            "is_group": said(SWITCH, "whether it is a group"),
-            "known": said(SWITCH, "whether messages can be sent to it at present"),
-            "last": said(ref("Message"), "its last message"),
+            "id": with_meaning(TEXT, "the lasting id of the person or group"),
+            "name": with_meaning(TEXT, "the name to show"),
+            "is_group": with_meaning(SWITCH, "whether it is a group"),
+            "known": with_meaning(SWITCH, "whether messages can be sent to it at present"),
+            "last": with_meaning(ref("Message"), "its last message"),
         },
         meaning="a chat with its last message",
     ),
     "ContactEntry": record(
         {
-            "id": said(TEXT, "the lasting id"),
-            "name": said(TEXT, "the name to show"),
-            "kind": said(word("friend", "official", "system"), "the kind of contact"),
-            "remark": said(TEXT, "the remark set by the account"),
-            "nickname": said(TEXT, "the name chosen by the person"),
-            "wechat_id": said(TEXT, "the WeChat ID, if WeChat provides one"),
-            "province": said(TEXT, "province, as written in the profile"),
-            "city": said(TEXT, "city, as written in the profile"),
-            "signature": said(TEXT, "line under the name"),
-            "sex": said(TEXT, "male or female; empty if unknown"),
+            "id": with_meaning(TEXT, "the lasting id"),
+            "name": with_meaning(TEXT, "the name to show"),
+            "kind": with_meaning(word("friend", "official", "system"), "the kind of contact"),
+            "remark": with_meaning(TEXT, "the remark set by the account"),
+            "nickname": with_meaning(TEXT, "the name chosen by the person"),
+            "wechat_id": with_meaning(TEXT, "the WeChat ID, if WeChat provides one"),
+            "province": with_meaning(TEXT, "province, as written in the profile"),
+            "city": with_meaning(TEXT, "city, as written in the profile"),
+            "signature": with_meaning(TEXT, "line under the name"),
+            "sex": with_meaning(TEXT, "male or female; empty if unknown"),
         },
         meaning="a contact of the account",
     ),
     "GroupEntry": record(
         {
-            "id": said(TEXT, "the lasting id"),
-            "name": said(TEXT, "its name, or names of members"),
-            "members": said(WHOLE, "how many are known"),
-            "owner": said(maybe(TEXT), "the lasting id of the owner"),
+            "id": with_meaning(TEXT, "the lasting id"),
+            "name": with_meaning(TEXT, "its name, or names of members"),
+            "members": with_meaning(WHOLE, "how many are known"),
+            "owner": with_meaning(maybe(TEXT), "the lasting id of the owner"),
         },
         meaning="a group of the account",
     ),
     "GroupMember": record(
         {
-            "id": said(TEXT, "the lasting id"),
-            "name": said(TEXT, "the name to show"),
-            "display": said(TEXT, "the name in this group, if one was chosen"),
-            "nickname": said(TEXT, "the name chosen by the person"),
+            "id": with_meaning(TEXT, "the lasting id"),
+            "name": with_meaning(TEXT, "the name to show"),
+            "display": with_meaning(TEXT, "the name in this group, if one was chosen"),
+            "nickname": with_meaning(TEXT, "the name chosen by the person"),
         },
         meaning="a member of a group",
     ),
@@ -205,11 +209,11 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
 
     messages = {
         "account": TEXT,
-        "log": said(TEXT, "the name of the log, which begins each cursor"),
-        "messages": said(listing(ref("Message")), "the oldest first"),
-        "pending": said(listing(ref("Message")), "sends that have not ended, with the newest messages"),
-        "more": said(SWITCH, "whether there are more in this direction"),
-        "complete": said(SWITCH, "false while the log of an earlier version is being indexed"),
+        "log": with_meaning(TEXT, "the name of the log, which begins each cursor"),
+        "messages": with_meaning(listing(ref("Message")), "the oldest first"),
+        "pending": with_meaning(listing(ref("Message")), "sends that have not ended, with the newest messages"),
+        "more": with_meaning(SWITCH, "whether there are more in this direction"),
+        "complete": with_meaning(SWITCH, "false while the log of an earlier version is being indexed"),
     }
     key = Parameter("Idempotency-Key", "repeating a send with the same key sends one message", place="header")
     return (

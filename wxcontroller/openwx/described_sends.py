@@ -25,65 +25,65 @@ STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unk
 _NEVER = "in seconds since 1970; null: never"
 
 
-def said(kind: Schema, meaning: str) -> Schema:
+def with_meaning(kind: Schema, meaning: str) -> Schema:
     return {**kind, "description": meaning}
 
 
 _STATES = word("waiting", "held", "delivered", "accepted", "refused", "unknown")
 # What answers of sends have besides, on routes with a reply window.
 VERDICT: dict[str, Schema] = {
-    "state": said(_STATES, "how it ended, or held; on routes with a reply window"),
-    "refusal": said(word(*REFUSALS), "why it was refused, for programs"),
-    "held_until": said(WHOLE, "when it is refused if it is still held, in seconds since 1970"),
-    "position": said(WHOLE, "its place among the messages that are held for the person"),
-    "parts": said(listing(WHOLE), "pieces that went out, and all of them"),
+    "state": with_meaning(_STATES, "how it ended, or held; on routes with a reply window"),
+    "refusal": with_meaning(word(*REFUSALS), "why it was refused, for programs"),
+    "held_until": with_meaning(WHOLE, "when it is refused if it is still held, in seconds since 1970"),
+    "position": with_meaning(WHOLE, "its place among the messages that are held for the person"),
+    "parts": with_meaning(listing(WHOLE), "pieces that went out, and all of them"),
 }
 SCHEMAS: dict[str, Schema] = {
     "Send": record(
         {
-            "id": said(TEXT, "its id, as the call answered it"),
-            "peer": said(TEXT, "who gets it"),
-            "is_group": said(SWITCH, "whether that is a group"),
-            "kind": said(TEXT, "text, image, video or file"),
-            "interim": said(SWITCH, "whether it is progress, which may be dropped"),
-            "urgent": said(SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"),
-            "queued_at": said(WHOLE, "when it was queued, in seconds since 1970"),
-            "attempts_left": said(WHOLE, "attempts that are left"),
-            "state": said(word(*STATES), "where it is, or how it ended"),
-            "reason": said(maybe(word(*HOLDS, *REFUSALS)), "why it is held or was refused; null: neither"),
-            "detail": said(maybe(TEXT), "more about the state, in words"),
-            "held_until": said(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+            "id": with_meaning(TEXT, "its id, as the call answered it"),
+            "peer": with_meaning(TEXT, "who gets it"),
+            "is_group": with_meaning(SWITCH, "whether that is a group"),
+            "kind": with_meaning(TEXT, "text, image, video or file"),
+            "interim": with_meaning(SWITCH, "whether it is progress, which may be dropped"),
+            "urgent": with_meaning(SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"),
+            "queued_at": with_meaning(WHOLE, "when it was queued, in seconds since 1970"),
+            "attempts_left": with_meaning(WHOLE, "attempts that are left"),
+            "state": with_meaning(word(*STATES), "where it is, or how it ended"),
+            "reason": with_meaning(maybe(word(*HOLDS, *REFUSALS)), "why it is held or was refused; null: neither"),
+            "detail": with_meaning(maybe(TEXT), "more about the state, in words"),
+            "held_until": with_meaning(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
         },
         ("interim", "urgent", "queued_at", "attempts_left", "detail"),
         "a message to be sent; of one that has ended, interim, urgent, queued_at and attempts_left are not kept",
     ),
     "Window": record(
         {
-            "peer": said(TEXT, "the person"),
-            "state": said(word("open", "low", "spent", "closed", "throttled", "never"), "never: has not written"),
-            "opened": said(maybe(WHOLE), f"when the person wrote last, {_NEVER}"),
-            "closes": said(maybe(WHOLE), f"when the window closes, {_NEVER}"),
-            "sent": said(WHOLE, "messages sent since then"),
-            "limit": said(WHOLE, "messages in a window; 0: any number"),
-            "left": said(WHOLE, "messages that both limits still allow"),
-            "held": said(WHOLE, "messages that are held for the person"),
-            "held_since": said(maybe(WHOLE), f"when the oldest of them was queued, {_NEVER}"),
-            "restricted": said(SWITCH, "whether WeChat accepts messages for the person but shows none"),
+            "peer": with_meaning(TEXT, "the person"),
+            "state": with_meaning(word("open", "low", "spent", "closed", "throttled", "never"), "never: has not written"),
+            "opened": with_meaning(maybe(WHOLE), f"when the person wrote last, {_NEVER}"),
+            "closes": with_meaning(maybe(WHOLE), f"when the window closes, {_NEVER}"),
+            "sent": with_meaning(WHOLE, "messages sent since then"),
+            "limit": with_meaning(WHOLE, "messages in a window; 0: any number"),
+            "left": with_meaning(WHOLE, "messages that both limits still allow"),
+            "held": with_meaning(WHOLE, "messages that are held for the person"),
+            "held_since": with_meaning(maybe(WHOLE), f"when the oldest of them was queued, {_NEVER}"),
+            "restricted": with_meaning(SWITCH, "whether WeChat accepts messages for the person but shows none"),
         },
         meaning="what can be sent to a person on a route with reply windows",
     ),
     "Sending": record(
         {
-            "sent_24h": said(WHOLE, "messages sent in the last 24 hours, to everybody"),
-            "limit_24h": said(WHOLE, "the limit for them; 0: none"),
-            "limit_24h_from": said(word("unset", "set", "learned"), "learned: from a refusal"),
-            "throttled_until": said(maybe(WHOLE), f"until when nothing is sent, {_NEVER}"),
-            "held": said(WHOLE, "messages that are held for all persons"),
-            "left": said(maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),
-            "accepted_without_id": said(WHOLE, "messages in a row that WeChat accepted without an id"),
-            "media": said(word("allowed", "refused"), "whether WeChat lets the account send media"),
-            "media_since": said(maybe(WHOLE), f"since when it does not, {_NEVER}"),
-            "revived": said(WHOLE, "sessions that seemed to be over and were not, since the start"),
+            "sent_24h": with_meaning(WHOLE, "messages sent in the last 24 hours, to everybody"),
+            "limit_24h": with_meaning(WHOLE, "the limit for them; 0: none"),
+            "limit_24h_from": with_meaning(word("unset", "set", "learned"), "learned: from a refusal"),
+            "throttled_until": with_meaning(maybe(WHOLE), f"until when nothing is sent, {_NEVER}"),
+            "held": with_meaning(WHOLE, "messages that are held for all persons"),
+            "left": with_meaning(maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),
+            "accepted_without_id": with_meaning(WHOLE, "messages in a row that WeChat accepted without an id"),
+            "media": with_meaning(word("allowed", "refused"), "whether WeChat lets the account send media"),
+            "media_since": with_meaning(maybe(WHOLE), f"since when it does not, {_NEVER}"),
+            "revived": with_meaning(WHOLE, "sessions that seemed to be over and were not, since the start"),
         },
         meaning="the limits of the account as a whole on such a route",
     ),

@@ -46,7 +46,7 @@ def _repeats(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as place:
         path = Path(place) / "repeats"
         path.write_bytes(data)
-        for repeat in repeats.left(path):
+        for repeat in repeats.saved_repeats(path):
             json.dumps(repeat.as_json(), allow_nan=False)
 
 

@@ -13,7 +13,7 @@ from tests.unit.client.test_ilink_account import begin, enter, quickly
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Send
-from wxcontroller.client.sends.splitting import pieces
+from wxcontroller.client.sends.splitting import split_text
 from wxcontroller.client.sends.window import REMINDER, Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.drivers.base import ReplyWindow
@@ -502,10 +502,10 @@ async def test_media_that_the_account_may_not_send_say_so(start: Start, wechat: 
 def test_pieces_tear_no_character_apart() -> None:
     content = "e\u0301" * 10 + "👩\u200d👧" * 10
     for limit in range(2, 12):
-        found = [*pieces(content, limit)]
+        found = [*split_text(content, limit)]
         assert "".join(found) == content
         assert all(len(piece) <= limit for piece in found)
-    assert all(not piece.startswith("\u0301") for piece in pieces("e\u0301" * 10, 3))
+    assert all(not piece.startswith("\u0301") for piece in split_text("e\u0301" * 10, 3))
 
 
 # -- the state table

@@ -147,7 +147,7 @@ def through(way: _Way) -> CheckResult:
 
 def direct(way: _Way) -> Iterator[CheckResult]:
     try:
-        status, date, middle = asked(way)
+        status, date, middle = front_page(way)
     except ssl.SSLError as problem:
         yield fail(
             "WeChat",
@@ -195,7 +195,7 @@ def direct(way: _Way) -> Iterator[CheckResult]:
         yield ok("clock", Text("right within a few seconds, by {way}", way=str(way)))
 
 
-def asked(way: _Way) -> tuple[int, str, float]:
+def front_page(way: _Way) -> tuple[int, str, float]:
     """Ask for the front page; return status, Date, and our time in the middle of it."""
     parts = urlsplit(way.server or f"https://{way.host}")
     host = parts.hostname or ""

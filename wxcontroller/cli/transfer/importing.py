@@ -70,7 +70,7 @@ def take_in(
     only this one. Raises WxError.
     """
     api.health()  # it has to be there
-    take_back_what_was_left(api)
+    undo_interrupted_imports(api)
     with _staging() as place:
         opener = Opener(source, secret)
         try:
@@ -84,8 +84,8 @@ def take_in(
         refuse_undecided(UnitFiles(found.manifest.name, found.drop_ins), drop_ins)
         if not drop_ins:
             found.drop_ins = {}
-        refuse_files(found.manifest.name, to_put(found))
-        return taken_in(api, found, place), found
+        refuse_files(found.manifest.name, files_to_write(found))
+        return install_account(api, found, place), found
 
 
 @contextmanager
@@ -116,8 +116,8 @@ def _staging() -> Iterator[Path]:
         yield place
 
 
-def take_back_what_was_left(api: Api) -> None:
-    """Undo what imports had begun that were killed."""
+def undo_interrupted_imports(api: Api) -> None:
+    """Undo imports that were killed halfway."""
     try:
         with abandoned(PATHS) as left:
             for begun in left:
@@ -209,8 +209,8 @@ def refuse_files(name: AccountName, files: Iterable[Path]) -> None:
             )
 
 
-def to_put(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
-    """Return the files that are put in place, with their modes."""
+def files_to_write(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
+    """Return the files to write, with their modes."""
     name = found.manifest.name
     files = dict[Path, tuple[bytes, int]]()
     if found.override:
@@ -222,15 +222,15 @@ def to_put(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
     return files
 
 
-def taken_in(api: Api, found: Unpacked, place: Path) -> JsonObject:
-    """Put everything where it belongs, or nothing. systemd gives the state to the account's user at its start."""
+def install_account(api: Api, found: Unpacked, place: Path) -> JsonObject:
+    """Install all of the account, or nothing. systemd gives the state to the account's user at its start."""
     name, made = found.manifest.name, list[Path]()
-    files, options = to_put(found), _options(found.manifest.parameters)
+    files, options = files_to_write(found), _options(found.manifest.parameters)
     registered = False
     try:
         Begun(name, {str(file): digest(content) for file, (content, _) in files.items()}, digest(options)).note(place)
         for file, (content, mode) in files.items():
-            put(file, content, mode, made)
+            write_new(file, content, mode, made)
         if found.drop_ins:
             reload_units()
         # One more than where it was: what its former host still holds or sends is told apart by it.
@@ -261,7 +261,7 @@ def _options(parameters: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def put(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
+def write_new(path: Path, content: bytes, mode: int, made: list[Path]) -> None:
     """Write a new file, with its directory's group."""
     path.parent.mkdir(mode=0o755, exist_ok=True)
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)  # follows no link

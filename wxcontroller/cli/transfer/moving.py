@@ -77,7 +77,7 @@ def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool
     api = at_home(session)
     far = host_named(host)
     secret = _passphrase()
-    with alone():
+    with hold_move_lock():
         chosen = _chosen(names, host)
 
         def act(_: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
@@ -92,7 +92,7 @@ def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool
 def undone(session: WxctlRun, names: Sequence[str]) -> None:
     """Do what ``wxctl move --undo NAME...`` is for. Raises WxError."""
     api = at_home(session)
-    with alone():
+    with hold_move_lock():
 
         def act(_: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
             leaving = _leaving(name)
@@ -364,7 +364,7 @@ def _passphrase() -> bytes:
 
 
 @contextmanager
-def alone() -> Iterator[None]:
+def hold_move_lock() -> Iterator[None]:
     """Be the only one on this host that moves accounts: a move and its undoing must not meet. Raises WxError."""
     with _LOCK.open("w") as lock:
         try:

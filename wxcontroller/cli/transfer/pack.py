@@ -202,22 +202,22 @@ def unpack(source: Readable, staging: Path, check: Callable[[AccountName], None]
             for member in archive:
                 content = archive.extractfile(member) if member.isreg() else None
                 if content is None:
-                    raise strange(member.name)
+                    raise unexpected_data(member.name)
                 if found is None:
                     found = Unpacked(_manifest(member, content), state)
                     check(found.manifest.name)
                 else:
-                    take(found, member, content)
+                    extract_member(found, member, content)
     except (tarfile.TarError, ValueError):  # also: names that can't be one
-        raise strange("the archive") from None
+        raise unexpected_data("the archive") from None
     if found is None:
-        raise strange("nothing")
+        raise unexpected_data("nothing")
     for directory, _, _ in os.walk(staging, topdown=False):
         sync(Path(directory))
     return found
 
 
-def take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
+def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
     parts = PurePosixPath(member.name).parts
     if parts == (_OVERRIDE,):
         found.override = bounded(member, content)
@@ -230,7 +230,7 @@ def take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
         for depth in range(1, len(parts) - 1):
             found.state.joinpath(*parts[1 : depth + 1]).mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(target, _NEW, 0o600), "wb") as stream:
-            for piece in pieces(content):
+            for piece in read_chunks(content):
                 stream.write(piece)
             stream.flush()
             os.fsync(stream.fileno())
@@ -238,17 +238,17 @@ def take(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
         os.utime(target, (moment, moment))
         found.files += 1
     else:
-        raise strange(member.name)
+        raise unexpected_data(member.name)
 
 
 def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
     if member.name != _MANIFEST:
-        raise strange(member.name)
+        raise unexpected_data(member.name)
     try:
         told = obj(read_json(bounded(member, content)))
         name = parse_name(text(told.get("name")))
     except ValueError:  # BadName is one
-        raise strange(member.name) from None
+        raise unexpected_data(member.name) from None
     if told.get("format") != _FORMAT:
         raise Locked(
             N_("the account was exported by version {version}, in a format that this version does not know"),
@@ -270,16 +270,16 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
 
 def bounded(member: tarfile.TarInfo, content: IO[bytes]) -> bytes:
     if member.size > _SMALL:
-        raise strange(member.name)
+        raise unexpected_data(member.name)
     return content.read()
 
 
-def pieces(content: IO[bytes]) -> Iterator[bytes]:
+def read_chunks(content: IO[bytes]) -> Iterator[bytes]:
     while piece := content.read(_PIECE):
         yield piece
 
 
-def strange(what: str) -> Locked:
+def unexpected_data(what: str) -> Locked:
     return Locked(
         N_("the exported account contains unexpected data: {what}"),
         N_("nothing was imported"),

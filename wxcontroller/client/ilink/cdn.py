@@ -185,7 +185,7 @@ class Cdn:
             with await asyncio.to_thread(created, part) as stream:
                 start = await decrypt(body, stream, bytes.fromhex(str(key)), int(size), str(digest))
             name = f"mojo_weixin_media_{time.strftime('%Y%m%d%H%M%S')}_{token}.{extension(kind, start)}"
-            await asyncio.to_thread(keep, part, part.with_name(name))
+            await asyncio.to_thread(rename_durably, part, part.with_name(name))
         finally:
             await asyncio.to_thread(part.unlink, missing_ok=True)
         return self._parameter(consumer, "uploaded", consumer.bot + json.dumps([name, kind.value]).encode())
@@ -228,7 +228,7 @@ def created(path: Path) -> BinaryIO:
     return path.open("xb")
 
 
-def keep(part: Path, path: Path) -> None:
+def rename_durably(part: Path, path: Path) -> None:
     sync(part)
     part.rename(path)
     sync(path.parent)

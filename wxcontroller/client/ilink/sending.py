@@ -287,7 +287,7 @@ class AgentSending:
         for send in sends:
             told = send.answer.result() if send.answer.done() else None
             if send.outcome is not None and (told is None or told.get("state") == SendState.HELD.value):
-                found.append(of(send.outcome, send.client_id))  # nobody was told how it ended
+                found.append(verdict_of(send.outcome, send.client_id))  # nobody was told how it ended
                 continue
             waits = _Verdict(SendState.WAITING, own_id=send.client_id)
             found.append(waits if told is None else replace(_ended(send.at_present(told)), own_id=send.client_id))
@@ -343,7 +343,7 @@ def _ended(answer: JsonObject) -> _Verdict:
     return _Verdict(state, words, identifier if is_delivered else "", text(answer.get("refusal")))
 
 
-def of(outcome: Outcome, own_id: str) -> _Verdict:
+def verdict_of(outcome: Outcome, own_id: str) -> _Verdict:
     is_delivered = outcome.state is SendState.DELIVERED
     return _Verdict(outcome.state, outcome.info, outcome.message_id if is_delivered else "", outcome.refusal, own_id)
 

@@ -174,18 +174,18 @@ class SendCalls:
         latest, media, content = self._latest(), None, call.get("content")
         number = len(targets) * (bool(content) + call.has_media)
         if refusal := self.parts.sends.refusal(number):
-            return unsent(refusal)
+            return unsent_answer(refusal)
         if at_once is None and call.flag("async"):
             at_once = _ACCEPTED
         try:
             if call.has_media:
                 media = await self.parts.media.describe(call.media, call.media_data)
         except BadMedia as problem:
-            return {**unsent(problem.message), "reason": problem.reason, "media_id": ""}
+            return {**unsent_answer(problem.message), "reason": problem.reason, "media_id": ""}
         try:
             hold = hold_of(call)
         except ValueError:
-            return unsent(f"hold is not a number of seconds from 0 to {MOST_HOLD}")
+            return unsent_answer(f"hold is not a number of seconds from 0 to {MOST_HOLD}")
         order = Order(targets, is_group, content, media, call.flag("interim"), call.flag("urgent"), hold)
         sends = self.parts.sending.sends(order)
         keyed = replace(request, answer=at_once) if request else None
@@ -216,7 +216,7 @@ class SendCalls:
             )
             return {"id": None, "code": FAILED, "status": UNKNOWN_WORD, "reason": words}
         except Unavailable as problem:
-            return unsent(f"not sent: {problem}")
+            return unsent_answer(f"not sent: {problem}")
         if added.known is None:
             return None
         # The same request was on its way to the disk when this one asked whether it is known.
@@ -239,7 +239,7 @@ class SendCalls:
                     outcome = await asyncio.shield(send.answer)
                 before = known.get(send.part)
                 # Of the pieces of one text, the worst is the answer.
-                if not before or worse(outcome or {}, before):
+                if not before or is_worse(outcome or {}, before):
                     known[send.part] = send.at_present(outcome or {})
             except TimeoutError:
                 known[send.part] = {}
@@ -260,11 +260,11 @@ class SendCalls:
 
     def _unsendable(self, call: Call) -> JsonObject | None:
         if not call.get("content") and not call.has_media:
-            return unsent("content and media are empty, nothing to send")
+            return unsent_answer("content and media are empty, nothing to send")
         if refusal := self.parts.sends.refusal():
-            return unsent(refusal)
+            return unsent_answer(refusal)
         if self.parts.log.trouble:
-            return unsent(f"not sent: it can't be stored: {self.parts.log.trouble}")
+            return unsent_answer(f"not sent: it can't be stored: {self.parts.log.trouble}")
         if self.parts.at_work or self.parts.holds_for_login:
             return None
         return {"id": None, **self.parts.not_running()}
@@ -287,7 +287,7 @@ class SendCalls:
                 words = f"this {KEY_HEADER} came with another request before; a new request needs a new key"
                 return json_answer({"id": None, "code": OTHER_REQUEST, "status": words}, 422)
             except Unavailable as problem:
-                return unsent(f"not sent: whether it was sent before can't be looked up: {problem.message}")
+                return unsent_answer(f"not sent: whether it was sent before can't be looked up: {problem.message}")
 
         return answer
 
@@ -370,7 +370,7 @@ def hold_of(call: Call) -> float | None:
     return seconds
 
 
-def worse(answer: JsonObject, other: JsonObject) -> bool:
+def is_worse(answer: JsonObject, other: JsonObject) -> bool:
     """Whether an answer rather than an ``other`` one, of the piece before it, tells how a text ended."""
     rank, best = _rank(answer), _rank(other)
     return rank < best or (rank == best and other.get("code") == 0)
@@ -383,7 +383,7 @@ def _rank(answer: JsonObject) -> int:
     return len(_WORST_FIRST) - 1 if answer.get("code") == 0 else 0
 
 
-def unsent(words: str) -> JsonObject:
+def unsent_answer(words: str) -> JsonObject:
     return {"id": None, "code": FAILED, "status": words}
 
 

@@ -45,9 +45,9 @@ class Confinement:
         return descriptor
 
     def _holds(self, where: Path) -> bool:
-        if not below(where, self.allowed) or below(where, _NEVER):
+        if not is_below(where, self.allowed) or is_below(where, _NEVER):
             return False
-        return not below(where, self.private) or below(where, self.shared)
+        return not is_below(where, self.private) or is_below(where, self.shared)
 
 
 def confinement(media_paths: str, state: Path, media: Path, environ: Mapping[str, str] = os.environ) -> Confinement:
@@ -60,5 +60,5 @@ def confinement(media_paths: str, state: Path, media: Path, environ: Mapping[str
     )
 
 
-def below(where: Path, directories: Sequence[Path]) -> bool:
+def is_below(where: Path, directories: Sequence[Path]) -> bool:
     return any(where.is_relative_to(each.resolve()) for each in directories)

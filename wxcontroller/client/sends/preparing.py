@@ -269,7 +269,7 @@ class MediaPreparer:
         name = name or f"media.{ext}"
         media.facts = MediaFacts(
             kind,
-            path=shown(label),
+            path=without_password(label),
             name=name,
             mime=mime,
             ext=ext,
@@ -362,7 +362,7 @@ def _facts(given: Mapping[str, str]) -> MediaFacts:
     """Return what a request says of its media, before anything was looked at."""
     return MediaFacts(
         _kind(given) or MessageKind.FILE,
-        path=shown(given.get("media_path", "")),
+        path=without_password(given.get("media_path", "")),
         name=contract.safe_name(given.get("media_name", "")),
         mime=given.get("media_mime", ""),
         ext=given.get("media_ext", ""),
@@ -370,7 +370,7 @@ def _facts(given: Mapping[str, str]) -> MediaFacts:
     )
 
 
-def shown(label: str) -> str:
+def without_password(label: str) -> str:
     """Return a path or URL without the password in it."""
     if not is_web_address(label):
         return label

@@ -47,7 +47,7 @@ class Sender:
             if media.file is None:
                 raise ValueError("media without content")
             try:
-                with self.vitals.within(longest(media), "an upload"):
+                with self.vitals.within(stuck_after(media), "an upload"):
                     media.uploaded = await self.driver.upload(media.file)
             except WeChatError as problem:
                 problem.unsure = False
@@ -74,7 +74,7 @@ class Sender:
 
     async def _send_media(self, send: Send, media: Media) -> str:
         assert media.uploaded is not None
-        with self.vitals.within(longest(media), "a send"):
+        with self.vitals.within(stuck_after(media), "a send"):
             return (await self.driver.send_media(send.target, media.uploaded, send.client_id)).id
 
     # -- to whoever reads reports
@@ -118,6 +118,6 @@ class Sender:
         return self.reporter.sent(body, within, file, send.verdict)
 
 
-def longest(media: Media) -> float:
-    """Return after how many seconds handing media to WeChat counts as stuck."""
+def stuck_after(media: Media) -> float:
+    """Return the seconds after which handing media to WeChat counts as stuck."""
     return STUCK_SECONDS + (media.file.size if media.file is not None else 0) / SLOWEST_UPLOAD

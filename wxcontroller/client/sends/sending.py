@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from wxcontroller.client.sends.model import Media, Quoted, Request, Send
 from wxcontroller.client.sends.queue import SendQueue
-from wxcontroller.client.sends.splitting import pieces
+from wxcontroller.client.sends.splitting import split_text
 from wxcontroller.client.store.sends import Added
 from wxcontroller.drivers.base import Driver
 
@@ -50,7 +50,7 @@ class Sending:
         """Return the messages that an order is: the pieces of its text, then its media, for each receiver."""
         limit, quoted = self.driver.capabilities.text_length, order.quoted
         room = max(1, limit - len(quoted.head)) if limit and quoted else limit
-        texts = [*pieces(order.text, room)] if order.text else []
+        texts = [*split_text(order.text, room)] if order.text else []
         found = [
             Send(target, order.is_group, text, origin=order.origin) for target in order.targets for text in texts
         ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 _JOINERS = frozenset("\u200d\ufe0e\ufe0f")
 
 
-def pieces(content: str, limit: int) -> Iterator[str]:
+def split_text(content: str, limit: int) -> Iterator[str]:
     """Yield a text in pieces of at most ``limit`` characters, cut at line ends, else at spaces; 0 for any length.
 
     A piece never begins with a combining mark, so that no character is torn apart.

@@ -304,15 +304,15 @@ class Windows:
                 name, opened, sent, closed, late, answer_until, without_id = entry
                 why = Hold(text(closed)) if text(closed) in [*Hold] else None
                 self.peers[text(name)] = PeerWindow(
-                    real(opened), integer(sent), why, late is True, real(answer_until), integer(without_id)
+                    as_float(opened), integer(sent), why, late is True, as_float(answer_until), integer(without_id)
                 )
         throttle = items(found.get("throttle"))
         if len(throttle) == 4:
-            self.throttled_until, self.refusals = real(throttle[0]), integer(throttle[1])
-            self.learned, self.learned_at = integer(throttle[2]), real(throttle[3])
+            self.throttled_until, self.refusals = as_float(throttle[0]), integer(throttle[1])
+            self.learned, self.learned_at = integer(throttle[2]), as_float(throttle[3])
         recent = [entry for entry in map(items, items(found.get("recent"))) if len(entry) == 3]
         self._recent = deque(
-            _Sends(real(begun), real(last), max(0, integer(number))) for begun, last, number in recent
+            _Sends(as_float(begun), as_float(last), max(0, integer(number))) for begun, last, number in recent
         )
 
     def gauge(self, held: dict[str, list[float]], now: float) -> JsonObject:
@@ -364,5 +364,5 @@ class Windows:
         return "low" if left <= _KEPT_FOR_FINALS else "open"
 
 
-def real(value: object) -> float:
+def as_float(value: object) -> float:
     return float(value) if isinstance(value, int | float) and not isinstance(value, bool) else 0.0

@@ -139,7 +139,7 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
 
     They are those before ``before`` (0: the newest), or with ``after`` those after that.
     """
-    least, below = (after, shown(db)) if after is not None else (0, min(before or _MOST, shown(db)))
+    least, below = (after, visible_before(db)) if after is not None else (0, min(before or _MOST, visible_before(db)))
     order = "ASC" if after is not None else "DESC"
     found: list[Found] = []
     for which, value in [("m.chat = ?", chat) for chat in chats] or [("? = ''", "")]:
@@ -161,7 +161,7 @@ def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
         "SELECT (SELECT MIN(chat) FROM messages WHERE chat > each.chat) FROM each WHERE each.chat IS NOT NULL) "
         "SELECT chat, (SELECT MAX(seq) FROM messages m WHERE m.chat = each.chat AND m.seq < ?) FROM each "
         "WHERE chat IS NOT NULL",
-        (shown(db),),
+        (visible_before(db),),
     )
     return [(str(chat), as_int(last)) for chat, last in found if last is not None]
 
@@ -246,8 +246,8 @@ def set_unindexed(db: sqlite3.Connection, seq: int) -> None:
     db.execute("INSERT OR REPLACE INTO meta VALUES ('unindexed', ?)", (str(seq),))
 
 
-def shown(db: sqlite3.Connection) -> int:
-    """Return the sequence below which readers see: that of the first event that is held."""
+def visible_before(db: sqlite3.Connection) -> int:
+    """Return the sequence below which events are visible: that of the first one that is held."""
     (held,) = db.execute("SELECT MIN(seq) FROM events WHERE state = 'held'").fetchone()
     return _MOST if held is None else as_int(held)
 

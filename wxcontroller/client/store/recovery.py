@@ -69,9 +69,9 @@ def finish_interrupted(path: Path) -> None:
         fresh.unlink(missing_ok=True)  # killed while it was filled; the damage is still there to be found
         return
     if fresh.exists():
-        stale = beside(path, "-wal")
+        stale = sibling(path, "-wal")
         if stale.exists():
-            stale.rename(beside(_aside(path), "-wal"))
+            stale.rename(sibling(_aside(path), "-wal"))
         fresh.rename(path)
         sync(path.parent)
 
@@ -90,20 +90,20 @@ def recover(path: Path, schema: Sequence[str], known: Known) -> Rescued:
         for number, statements in enumerate(schema, 1):
             new.executescript(f"BEGIN; {statements}; PRAGMA user_version={number}; COMMIT")
         new.execute("BEGIN IMMEDIATE")
-        rows, lost = fill(new, path, known)
+        rows, lost = copy_readable(new, path, known)
         new.execute("COMMIT")
     aside = _aside(path)
     path.rename(aside)
     for suffix in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
-            beside(path, suffix).rename(beside(aside, suffix))
+            sibling(path, suffix).rename(sibling(aside, suffix))
     fresh.rename(path)
     sync(path.parent)
     forget_old_sets(path)
     return Rescued(aside, rows, lost)
 
 
-def fill(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
+def copy_readable(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
     """Copy what can be read; return the number of rows, and of open events that are lost."""
     new.execute("DELETE FROM meta")
     with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
@@ -207,7 +207,7 @@ def _fresh(path: Path) -> Path:
     return path.with_name(f"{path.name}.new")
 
 
-def beside(path: Path, suffix: str) -> Path:
+def sibling(path: Path, suffix: str) -> Path:
     return path.with_name(path.name + suffix)
 
 
@@ -224,4 +224,4 @@ def forget_old_sets(path: Path) -> None:
     for old in sets[:-_KEPT_SETS]:
         for suffix in ("", "-wal", "-shm"):
             with contextlib.suppress(OSError):
-                beside(old, suffix).unlink()
+                sibling(old, suffix).unlink()

@@ -20,16 +20,16 @@ class Sends:
 
     async def listed(self, _: web.Request) -> web.StreamResponse:
         """GET: all that have not ended, in order."""
-        return json_answer({"sends": [row(send) for send in self._parts.sends.waiting()]})
+        return json_answer({"sends": [send_row(send) for send in self._parts.sends.waiting()]})
 
     async def one(self, request: web.Request) -> web.StreamResponse:
         """GET one by its id, also when it has ended."""
         looked = await look_up(self._parts, request.match_info["id"])
         if looked.send is not None:
-            return json_answer(row(looked.send))
+            return json_answer(send_row(looked.send))
         if looked.logged is None or not looked.logged.indexed.send:
             raise no_such_send(N_("there is no send with this id"), N_("it may be too old (event_keep_days)"))
-        return json_answer(logged_row(looked.logged))
+        return json_answer(logged_send_row(looked.logged))
 
     async def cancel(self, request: web.Request) -> web.StreamResponse:
         """DELETE: give one up that WeChat does not have. It is reported as not sent."""
@@ -52,7 +52,7 @@ def no_such_send(words: str, remedy: str) -> RequestRefused:
     return RequestRefused(404, "no-such-send", words, remedy)
 
 
-def row(send: Send) -> JsonObject:
+def send_row(send: Send) -> JsonObject:
     state = state_of_send(send)
     return {
         "id": send.client_id,
@@ -70,7 +70,7 @@ def row(send: Send) -> JsonObject:
     }
 
 
-def logged_row(found: Found) -> JsonObject:
+def logged_send_row(found: Found) -> JsonObject:
     state, is_group = state_of_logged(found), found.type != "friend_message"
     return {
         "id": found.indexed.send,

@@ -168,7 +168,7 @@ class AccountPorts:
         try:
             async with asyncio.timeout(seconds):
                 async with await self.open(account, target, scope, method, headers, body, timeout) as response:
-                    return response.status, await bounded(response, limit)
+                    return response.status, await read_bounded(response, limit)
         except (aiohttp.ClientError, OSError) as problem:
             raise failure_of(account, problem, seconds) from None
 
@@ -201,7 +201,7 @@ def unusable_because(status: int, encoding: str) -> Text | None:
     return None
 
 
-async def bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
+async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
     """Read no more than ``limit`` bytes of a response: what is cut off is not JSON any more."""
     content = b""
     async for piece in response.content.iter_any():

@@ -143,7 +143,7 @@ class Subscription:
 
     async def put(self, event: AccountEvent) -> None:
         """Take an event, waiting for room, unless the account's line has given it in the meantime."""
-        while not reaches(self.queued.get(event.instance), event.id) and not self.offer(event):
+        while not is_at_or_after(self.queued.get(event.instance), event.id) and not self.offer(event):
             self._taken.clear()
             await self._taken.wait()
 
@@ -166,7 +166,7 @@ class _Line:
         place = reader.queued.get(self.account.name.instance)
         if place is None:
             return self.place is None and self.since <= reader.since
-        return self.place is not None and reaches(place, self.place)
+        return self.place is not None and is_at_or_after(place, self.place)
 
 
 @dataclass(slots=True)
@@ -291,7 +291,7 @@ class Hub:
 
         async def give(event: AccountEvent) -> None:
             for reader in self._subscriptions:
-                has_it = reaches(reader.queued.get(instance), event.id)
+                has_it = is_at_or_after(reader.queued.get(instance), event.id)
                 if has_it or not reader.wants(instance) or not line.serves(reader):
                     continue
                 if not reader.offer(event):
@@ -365,8 +365,8 @@ def now() -> int:
     return int(time.time() * 1e6)
 
 
-def reaches(place: str | None, other: str) -> bool:
-    """Say whether a place is in the same log as another and not before it."""
+def is_at_or_after(place: str | None, other: str) -> bool:
+    """Whether a place is in the same log as another and not before it."""
     if place is None:
         return False
     (log_name, _, seq), (other_log, _, other_seq) = place.partition("-"), other.partition("-")

@@ -185,7 +185,7 @@ async def pass_to(
     sent_back: frozenset[str] = SENT_BACK,
 ) -> web.StreamResponse:
     """Send a request on and its response back; as ``pass_on``, whose failures are the destination's here."""
-    response = await sent(request, destination, target, spool)
+    response = await send_request(request, destination, target, spool)
     if response is None:
         return web.Response(body=b"[]", headers={"Content-Type": replies.CONTENT_TYPE})
     async with response:
@@ -205,7 +205,7 @@ async def pass_to(
         return web.Response(status=response.status, reason=response.reason, headers=headers, body=content)
 
 
-async def sent(
+async def send_request(
     request: web.Request, destination: Destination, target: str, spool: BodySpool | None
 ) -> aiohttp.ClientResponse | None:
     """Send the request on; return the response when its head is there, None for a long poll that a restart ends."""

@@ -45,7 +45,7 @@ class Crashes:
             if history and count < history[-1][1]:
                 history.clear()  # somebody has started it again
             history.append((now, count))
-        return {instance for instance, history in self._counts.items() if loops(history, now)}
+        return {instance for instance, history in self._counts.items() if is_crash_loop(history, now)}
 
     def forget(self, instances: Iterable[str]) -> None:
         """Drop all accounts but these."""
@@ -77,7 +77,7 @@ class Crashes:
                 self._counts[instance] = deque((now - age, count) for age, count in ages)
 
 
-def loops(history: deque[tuple[float, int]], now: float) -> bool:
+def is_crash_loop(history: deque[tuple[float, int]], now: float) -> bool:
     # The last one before the window is what the others are counted from.
     while len(history) > 1 and history[1][0] < now - _WINDOW:
         history.popleft()

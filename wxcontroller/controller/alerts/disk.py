@@ -23,7 +23,7 @@ _MB = 1024 * 1024
 
 def disk_of(paths: Paths, least: int) -> Verdict:
     """Judge the disks. ``least``: bytes that shall be free, 0 for not to look. Waits for the disk."""
-    if (problem := written(paths)) is not None:
+    if (problem := write_error(paths)) is not None:
         message = Text(N_("Cannot write to {place}: {reason}."), place=paths.alerts_state.parent, reason=problem)
         remedy = Text(N_("logins and settings of accounts are not stored; see: df /var; dmesg"))
         return Problem(Kind.DISK, "", message, remedy, code="disk-unwritable")
@@ -55,7 +55,7 @@ def places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:
             yield path, status
 
 
-def written(paths: Paths) -> str | None:
+def write_error(paths: Paths) -> str | None:
     probe = paths.alerts_state.with_name(".written")
     try:
         replace_file(probe, b"The disk takes files.\n")

@@ -177,14 +177,14 @@ def judge(record: Record, verdict: Verdict, elapsed: float) -> None:
             if record.recovered:  # it was well for a moment only, and nobody was told so
                 record.recovered, record.told = None, record.before
             same = record.finding is not None and record.finding.kind is verdict.kind
-            record.age = record.age + elapsed if same and not begins(record.finding, verdict) else 0.0
+            record.age = record.age + elapsed if same and not restarts_hold(record.finding, verdict) else 0.0
             record.finding = verdict
             if verdict.level < record.told.get(verdict.kind, 0):
                 record.told[verdict.kind] = verdict.level  # what comes on top of it is news
 
 
-def begins(before: Problem | None, now: Problem) -> bool:
-    """Whether it must last from now on: how long a unit was stopped by hand says nothing about a failed start."""
+def restarts_hold(before: Problem | None, now: Problem) -> bool:
+    """Whether the hold starts now: how long a unit was stopped by hand says nothing about a failed start."""
     return before is not None and before.hold == float("inf") and 0 < now.hold < float("inf")
 
 

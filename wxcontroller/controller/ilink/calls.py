@@ -100,7 +100,7 @@ async def call(request: web.Request) -> web.Response:
     if name == _POLL:
         return await poll(request, shared, consumer, body)
     try:
-        return await passed_on(request, shared, consumer, body, _CALL_SECONDS)
+        return await forward_call(request, shared, consumer, body, _CALL_SECONDS)
     except (PortFailure, UnknownAccount) as problem:
         return without_answer(name, problem)
 
@@ -116,7 +116,7 @@ async def poll(request: web.Request, shared: Context, consumer: TokenHolder, bod
 
     async def ended(event: asyncio.Event) -> web.Response:
         await event.wait()
-        return nothing(body)
+        return empty_poll(body)
 
     try:
         return await first_of(
@@ -135,14 +135,14 @@ async def updates(request: web.Request, shared: Context, consumer: TokenHolder, 
     end = loop.time() + _HOLD_SECONDS
     while True:
         try:
-            return await passed_on(request, shared, consumer, body, _POLL_SECONDS)
+            return await forward_call(request, shared, consumer, body, _POLL_SECONDS)
         except (PortFailure, UnknownAccount):
             if loop.time() + _PAUSE > end:
-                return nothing(body)
+                return empty_poll(body)
         await asyncio.sleep(_PAUSE)
 
 
-def nothing(body: bytes) -> web.Response:
+def empty_poll(body: bytes) -> web.Response:
     """Return an empty answer to a poll, with the cursor that it came with."""
     try:
         cursor = text(member(read_json(body), "get_updates_buf"))
@@ -151,7 +151,7 @@ def nothing(body: bytes) -> web.Response:
     return answer(msgs=[], get_updates_buf=cursor, longpolling_timeout_ms=int(_HOLD_SECONDS * 1000))
 
 
-async def passed_on(
+async def forward_call(
     request: web.Request, shared: Context, consumer: TokenHolder, body: bytes, seconds: float
 ) -> web.Response:
     """Return the account's answer. Raises PortFailure and UnknownAccount."""

@@ -60,7 +60,7 @@ async def get_qrcode_status(request: web.Request) -> web.Response:
     if digits := request.query.get("verify_code"):
         pairing.enter(digits)
     elif pairing.status is pairing.reported:
-        await change(shared, pairing)
+        await wait_for_change(shared, pairing)
     pairing.reported = pairing.status
     if pairing.is_over:
         pairings.forget(pairing)
@@ -80,7 +80,7 @@ async def get_qrcode_status(request: web.Request) -> web.Response:
     )
 
 
-async def change(shared: Context, pairing: Pairing) -> None:
+async def wait_for_change(shared: Context, pairing: Pairing) -> None:
     """Wait until a request changes, for as long as a poll is held or the controller runs."""
     changed = asyncio.create_task(pairing.changed.wait())
     draining = asyncio.create_task(shared.draining.wait())

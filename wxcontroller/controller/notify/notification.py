@@ -73,16 +73,16 @@ def checked(notification: Notification) -> Notification:
     attachment = notification.attachment
     notification = replace(
         notification,
-        message=whole(notification.message),
-        title=whole(notification.title),
-        tags=tuple(map(whole, notification.tags)),
-        attachment=replace(attachment, name=whole(attachment.name)) if attachment is not None else None,
+        message=sendable_text(notification.message),
+        title=sendable_text(notification.title),
+        tags=tuple(map(sendable_text, notification.tags)),
+        attachment=replace(attachment, name=sendable_text(attachment.name)) if attachment is not None else None,
     )
     if not notification.text and notification.attachment is None:
         raise BadNotification(N_("the notification is empty"), N_("send a message or a file"))
     return notification
 
 
-def whole(given: str) -> str:
+def sendable_text(given: str) -> str:
     """Return a text without halves of characters, which JSON can spell and nobody can send, and without NUL."""
     return re.sub("[\ud800-\udfff\0]", "\ufffd", given)

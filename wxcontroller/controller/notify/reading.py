@@ -184,7 +184,7 @@ async def from_body(kind: str, body: bytes) -> Notification:
         if fields.keys() & _BODY_FIELDS:
             return of_fields(dict(fields))
         if plain != parameters.URLENCODED:
-            raise unknown()
+            raise no_known_field()
     elif plain == "application/json":
         return of_json(await _json(body))
     elif body[:1] == b"{":
@@ -216,7 +216,7 @@ def of_json(body: JsonObject) -> Notification:
     if found is not None:
         return found
     if not body.keys() & _BODY_FIELDS:
-        raise unknown()
+        raise no_known_field()
     return of_fields(body)
 
 
@@ -243,7 +243,7 @@ def of_fields(body: JsonObject) -> Notification:
     )
 
 
-def unknown() -> BadNotification:
+def no_known_field() -> BadNotification:
     return BadNotification(
         N_("the body contains no field of a notification"),
         N_("send message or text, optionally with title, priority and tags; see docs/notifications.md"),

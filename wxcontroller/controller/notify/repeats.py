@@ -158,7 +158,7 @@ class Repeats:
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Send counts when they are due, first those that an earlier process has left; the rest stay on disk."""
-        self._due += await asyncio.to_thread(left, self._path)
+        self._due += await asyncio.to_thread(saved_repeats, self._path)
         task = asyncio.create_task(self._run())
         try:
             yield
@@ -197,7 +197,7 @@ class Repeats:
         await self._stored()
 
 
-def left(path: Path) -> list[Repeat]:
+def saved_repeats(path: Path) -> list[Repeat]:
     """Return the counts that an earlier process has left."""
     try:
         content = read_json(read_small(path, _FILE_BYTES))

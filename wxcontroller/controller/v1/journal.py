@@ -33,7 +33,7 @@ async def journal(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}/journal?lines=100: the newest lines, the oldest of them first. Raises NoJournal."""
     shared = context(request)
     view = await shared.accounts.require(request.match_info["name"])
-    asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=False)
+    asked = journal_query(request, view.instance, shared.settings.limits.journal_lines, follow=False)
     content = b""
     try:
         async with (
@@ -53,7 +53,7 @@ def _lines(content: bytes) -> list[JsonValue]:
     return [line for each in content.splitlines() if (line := line_of(each))]
 
 
-def question(request: web.Request, instance: str, limit: int, follow: bool) -> str:
+def journal_query(request: web.Request, instance: str, limit: int, follow: bool) -> str:
     """Return what is to be asked for a request. Raises BadRequest.
 
     ``lines``: how many of the newest, up to ``limit``; or those after a line that the caller has had (``after``, for
@@ -119,14 +119,14 @@ def line_of(raw: bytes) -> JsonObject | None:
     if isinstance(message, list):  # bytes that are no text
         message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
     return {
-        "cursor": shown(found.get("__CURSOR")),
+        "cursor": printable(found.get("__CURSOR")),
         "time": min(integer(found.get("__REALTIME_TIMESTAMP")), _LATEST) / 1e6,
         "priority": integer(found.get("PRIORITY"), _INFO),
-        "message": shown(message),
-        "event": shown(found.get("WX_EVENT")) or None,
+        "message": printable(message),
+        "event": printable(found.get("WX_EVENT")) or None,
     }
 
 
-def shown(value: JsonValue) -> str:
+def printable(value: JsonValue) -> str:
     """Return a text without halves of characters, which nobody can write."""
     return text(value).encode("utf-8", "replace").decode()

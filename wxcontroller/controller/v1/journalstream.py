@@ -11,7 +11,7 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.sse import server_sent, wants_stream
 from wxcontroller.controller.v1.calls import call
-from wxcontroller.controller.v1.journal import answering, journal, line_of, question
+from wxcontroller.controller.v1.journal import answering, journal, journal_query, line_of
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.openwx.describing import NUMBER, STREAM, TEXT, WHOLE, OnRequest, Parameter, listing, maybe, record
 from wxcontroller.openwx.eventstream import HEARTBEAT, event
@@ -35,7 +35,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
     """
     shared = context(request)
     view = await shared.accounts.require(request.match_info["name"])
-    asked = question(request, view.instance, shared.settings.limits.journal_lines, follow=True)
+    asked = journal_query(request, view.instance, shared.settings.limits.journal_lines, follow=True)
     async with answering(shared.accounts.paths.journal_socket, asked, view) as lines:
         return await server_sent(
             request, _Lines(lines), _RETRY, lambda: shared.accounts.registry.get(view.instance) is not None

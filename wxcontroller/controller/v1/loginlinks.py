@@ -55,7 +55,7 @@ async def all_links(request: web.Request) -> web.Response:
     shared, who = context(request), caller(request)
     links = [link for link in shared.login_links.current() if who.may_see(link.instance)]
     found: list[JsonValue] = [
-        link.as_json() for link in links if (view := await usable(shared, link)) and not link.is_done(view)
+        link.as_json() for link in links if (view := await account_of_link(shared, link)) and not link.is_done(view)
     ]
     return json_response({"links": found})
 
@@ -77,7 +77,7 @@ async def code(request: web.Request) -> web.Response:
     shared, headers = context(request), request.headers
     links = shared.login_links
     link = links.open(headers.get(LINK_HEADER, ""), headers.get(BROWSER_HEADER, ""), address_of(request))
-    view = await usable(shared, link)
+    view = await account_of_link(shared, link)
     if view is None:
         links.drop(link, "the account was restarted, stopped or removed, or the token revoked")
         raise over()
@@ -87,20 +87,20 @@ async def code(request: web.Request) -> web.Response:
         "state": state,
         "code": drawn(shown.qrcode_link, "svg").decode() if shown else None,
         "code_number": shown.qrcode_number if shown else None,
-        "code_seconds": left(view.counted("qrcode_until")) if shown else None,
+        "code_seconds": seconds_left(view.counted("qrcode_until")) if shown else None,
         "same_user": link.kept,
-        "seconds": left(link.expires),
+        "seconds": seconds_left(link.expires),
     }
     return json_response(answer)
 
 
-def left(until: int) -> int | None:
+def seconds_left(until: int) -> int | None:
     """Return the seconds until a moment, None for unknown: the reader's clock may be another one."""
     return max(0, until - int(time.time())) if until else None
 
 
-async def usable(shared: Context, link: LoginLink) -> View | None:
-    """Return the account of a link that was not restarted since, None for one that is worth nothing any more."""
+async def account_of_link(shared: Context, link: LoginLink) -> View | None:
+    """Return the account of a link that was not restarted since, None if the link is no longer valid."""
     view = await shared.accounts.view(link.instance)
     return view if view and link.is_for(view) and shared.gate.is_still_valid(link.creator) else None
 

@@ -70,15 +70,15 @@ async def arrival(request: web.Request) -> web.Response:
         "name": name.name,
         "receiving": shared.accounts.paths.receive_socket.exists(),
         "under_way": name.instance in request.app[_UNDER_WAY],
-        "free": await asyncio.to_thread(free, shared),
+        "free": await asyncio.to_thread(free_bytes, shared),
         "account": account_json(view) if view else None,
         "gone": {"to": gone.to, "epoch": gone.epoch} if gone else None,
     }
     return json_response(found)
 
 
-def free(shared: Context) -> int:
-    """Return how many bytes the accounts' file system takes."""
+def free_bytes(shared: Context) -> int:
+    """Return how many more bytes fit on the accounts' file system."""
     # The controller may not look into the first of them, but ask about the file system that it is on.
     private = shared.accounts.paths.private_state("x").parents[1]
     found = os.statvfs(private if private.exists() else private.parent)
@@ -141,7 +141,7 @@ async def imported(request: web.Request, name: AccountName) -> JsonObject:
         answering = asyncio.create_task(answer(reader))
         try:
             writer.write(f"{name.instance}\n".encode())
-            async for piece in pieces(request, shared.settings.ua_inactivity_timeout):
+            async for piece in body_chunks(request, shared.settings.ua_inactivity_timeout):
                 if not answering.done():  # else it has refused: the rest is read, so that its answer gets there
                     writer.write(piece)
                     with contextlib.suppress(OSError):
@@ -159,8 +159,8 @@ async def imported(request: web.Request, name: AccountName) -> JsonObject:
     return last_object(said)
 
 
-async def pieces(request: web.Request, silence: float) -> AsyncIterator[bytes]:
-    """Give the body as it comes: passed on at once, it takes no memory and has no limit but the disk's."""
+async def body_chunks(request: web.Request, silence: float) -> AsyncIterator[bytes]:
+    """Yield the body as it arrives: forwarded at once, it takes no memory and has no limit but the disk's."""
     while True:
         try:
             async with asyncio.timeout(silence):

@@ -49,19 +49,19 @@ async def remove(request: web.Request) -> web.Response:
     return json_response({"name": target.name, "removed": True})
 
 
-def said(schema: Schema, meaning: str) -> Schema:
+def with_meaning(schema: Schema, meaning: str) -> Schema:
     return {**schema, "description": meaning}
 
 
 _FIELDS: dict[str, Schema] = {
-    "name": said(TEXT, "its name, also in the URL"),
-    "id": said(TEXT, "the id of its token"),
-    "account": said(TEXT, "the account that sends"),
-    "peer": said(TEXT, "the id or name of the person or group that gets the messages"),
-    "group": said(SWITCH, "whether the peer is a group"),
-    "driver": said(TEXT, "the account's driver when the target was added; with another one it is refused"),
-    "created": said(TEXT, "when it was added, in UTC"),
-    "removed": said(SWITCH, "whether its account was removed; nothing is sent then"),
+    "name": with_meaning(TEXT, "its name, also in the URL"),
+    "id": with_meaning(TEXT, "the id of its token"),
+    "account": with_meaning(TEXT, "the account that sends"),
+    "peer": with_meaning(TEXT, "the id or name of the person or group that gets the messages"),
+    "group": with_meaning(SWITCH, "whether the peer is a group"),
+    "driver": with_meaning(TEXT, "the account's driver when the target was added; with another one it is refused"),
+    "created": with_meaning(TEXT, "when it was added, in UTC"),
+    "removed": with_meaning(SWITCH, "whether its account was removed; nothing is sent then"),
 }
 _TARGET = record(_FIELDS, meaning="where a program's notifications go")
 _NAME = Parameter("target", "the target's name", place="path")
@@ -72,7 +72,7 @@ CALLS = (
         "targets",
         add,
         "add one; its token is shown only in this response",
-        record({**_FIELDS, "token": said(TEXT, "the token, for this target only")}),
+        record({**_FIELDS, "token": with_meaning(TEXT, "the token, for this target only")}),
         (404, 409),
         body=record({"name": TEXT, "account": TEXT, "peer": TEXT, "group": SWITCH}, ("group",)),
         status=201,

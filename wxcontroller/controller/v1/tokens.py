@@ -22,11 +22,11 @@ async def tokens(request: web.Request) -> web.Response:
     """GET /v1/tokens: all of them; ``reason`` is why their file can't be used, "" while it can."""
     known = context(request).gate.tokens
     now = time.time()
-    listed: list[JsonValue] = [row(token, now) for token in known.by_id.values()]
+    listed: list[JsonValue] = [token_row(token, now) for token in known.by_id.values()]
     return json_response({"required": known.required, "tokens": listed, **text_fields(reason=known.broken)})
 
 
-def row(token: Token, now: float) -> JsonObject:
+def token_row(token: Token, now: float) -> JsonObject:
     return {
         "id": token.id,
         "name": token.name,

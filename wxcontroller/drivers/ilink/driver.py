@@ -164,7 +164,7 @@ class ILinkDriver:
                         await self._keep(credentials, pulse)
                     await self._receive(credentials, pulse, stored)
             except Claimed as problem:
-                return Ended(EndReason.TAKEN, taken(problem.account))
+                return Ended(EndReason.TAKEN, already_used(problem.account))
             await pulse.emit(SessionLost(LossReason.KICKED, SESSION_TIMEOUT))
             await self._tell_service()  # behind it: nothing is to go out in between
             self._memory.credentials = credentials = None
@@ -416,7 +416,7 @@ def unsupported(what: str) -> NoReturn:
     )
 
 
-def taken(account: str) -> Text:
+def already_used(account: str) -> Text:
     if not account:
         return Text("another program has its session; end that, then start the account again")
     return Text(

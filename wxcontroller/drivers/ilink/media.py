@@ -120,12 +120,12 @@ class ILinkMedia:
                     handle = Handle(parameter, key.hex(), file.size, padded(file.size))
                     # The id is ours: callers see it, and the handle has a key in it.
                     return Uploaded(kind, text(permit.get("filekey")), file.name, file.size, handle.as_text())
-        raise UploadFailed(never(problem.message), 1, 1)
+        raise UploadFailed(permanent_failure(problem.message), 1, 1)
 
     def _refuse_early(self) -> None:
         since = self.memory.media_refused
         if since and time.time() - since < self.timing.media_retry:
-            raise MediaRefused(never(_media_refused()), 1, 1)
+            raise MediaRefused(permanent_failure(_media_refused()), 1, 1)
 
     async def _permit(
         self, credentials: Credentials, file: Upload, kind: MessageKind, key: bytes, digest: str
@@ -150,7 +150,7 @@ class ILinkMedia:
                 raise MediaRefused(decode.failure_error(failure), 1, 1)
             raise UploadFailed(decode.failure_error(failure), 1, 1)
         if not text(answer.get("upload_full_url")) and not text(answer.get("upload_param")):
-            raise UploadFailed(never("getuploadurl: the answer names no place to upload to"), 1, 1)
+            raise UploadFailed(permanent_failure("getuploadurl: the answer names no place to upload to"), 1, 1)
         self._refused_at = 0.0
         if self.memory.media_refused:
             self.memory.media_refused = 0
@@ -274,7 +274,7 @@ async def ciphertext(path: Path, key: bytes) -> AsyncIterator[bytes]:
             yield piece
 
 
-def never(what: str) -> WeChatError:
+def permanent_failure(what: str) -> WeChatError:
     return WeChatError(what, _DOES_NOT_TAKE, unsure=False, handling=FailureHandling.NEVER)
 
 

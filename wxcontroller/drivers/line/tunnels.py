@@ -162,7 +162,7 @@ class _Attempt:
             head = await reader.readuntil(b"\r\n\r\n")
         except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             writer.transport.abort()
-            raise another(proxy) from None
+            raise wrong_protocol(proxy) from None
         except BaseException:
             writer.transport.abort()
             raise
@@ -181,7 +181,7 @@ class _Attempt:
 
     def _refused(self, status: int) -> TunnelFailed:
         if status in (401, 407):  # 401 is tinyproxy's answer to a wrong password
-            return locked(self._proxy, f"HTTP {status}")
+            return credentials_refused(self._proxy, f"HTTP {status}")
         if status in (502, 503, 504):
             return TunnelFailed(
                 Text(
@@ -202,7 +202,7 @@ class _Attempt:
                 ),
                 Text("let it allow CONNECT to that port"),
             )
-        return another(self._proxy)
+        return wrong_protocol(self._proxy)
 
     async def _socks(self, address: str) -> asyncio.StreamWriter:
         proxy = self._proxy
@@ -246,8 +246,8 @@ class _Attempt:
                 _ITS_NETWORK,
             )
         if "authentication" in str(problem):
-            return locked(self._proxy, "SOCKS5")
-        return another(self._proxy)
+            return credentials_refused(self._proxy, "SOCKS5")
+        return wrong_protocol(self._proxy)
 
 
 async def tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLContext, proxy: Proxy) -> None:
@@ -269,7 +269,7 @@ async def tls_with(host: str, writer: asyncio.StreamWriter, context: ssl.SSLCont
         ) from None
 
 
-def locked(proxy: Proxy, how: str) -> TunnelFailed:
+def credentials_refused(proxy: Proxy, how: str) -> TunnelFailed:
     if proxy.user:
         return TunnelFailed(
             Text("the proxy {proxy} does not accept user and password ({how})", proxy=str(proxy), how=how),
@@ -288,7 +288,7 @@ def unreachable(proxy: Proxy, why: Text) -> TunnelFailed:
     )
 
 
-def another(proxy: Proxy) -> TunnelFailed:
+def wrong_protocol(proxy: Proxy) -> TunnelFailed:
     what = (
         N_("the proxy {proxy} does not answer as a SOCKS5 proxy does")
         if proxy.kind is ProxyKind.SOCKS5

@@ -313,10 +313,10 @@ def _sync_key(value: JsonValue) -> SyncKey:
         return ()
     pairs = [(entry.get("Key"), entry.get("Val")) for entry in entries]
     kept = tuple((key, val) for key, val in pairs if type(key) is int and type(val) is int)
-    return kept if len(kept) == len(pairs) and small(kept) else ()
+    return kept if len(kept) == len(pairs) and is_bounded(kept) else ()
 
 
-def small(pairs: SyncKey) -> bool:
+def is_bounded(pairs: SyncKey) -> bool:
     return len(pairs) <= 1000 and all(abs(number) < 1 << 64 for pair in pairs for number in pair)
 
 
@@ -353,16 +353,16 @@ def without_halves(value: JsonValue, content: str, start: int, end: int) -> Json
 
     They can't be written anywhere again. May raise RecursionError.
     """
-    return whole(value) if _ESCAPED_SURROGATE.search(content, start, end) else value
+    return without_surrogates(value) if _ESCAPED_SURROGATE.search(content, start, end) else value
 
 
-def whole(value: JsonValue) -> JsonValue:
+def without_surrogates(value: JsonValue) -> JsonValue:
     if isinstance(value, str):
         return _SURROGATE.sub("\ufffd", value)
     if isinstance(value, list):
-        return [whole(entry) for entry in value]
+        return [without_surrogates(entry) for entry in value]
     if isinstance(value, dict):
-        return {_SURROGATE.sub("\ufffd", key): whole(entry) for key, entry in value.items()}
+        return {_SURROGATE.sub("\ufffd", key): without_surrogates(entry) for key, entry in value.items()}
     return value
 
 

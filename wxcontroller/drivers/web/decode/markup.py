@@ -58,7 +58,7 @@ class Markup:
         """Return every element that ends like ``path``, with what is in it; only those that could be parsed."""
         found: list[Markup] = []
         for start, element in enumerate(self._elements):
-            if not ends(element.place, path):
+            if not path_matches(element.place, path):
                 continue
             inside, end = element.place + "/", start + 1
             while end < len(self._elements) and self._elements[end].place.startswith(inside):
@@ -67,7 +67,7 @@ class Markup:
         return found
 
     def _ending(self, path: str) -> Iterator[_Element]:
-        return (element for element in self._elements if ends(element.place, path))
+        return (element for element in self._elements if path_matches(element.place, path))
 
     def _text_by_pattern(self, path: str) -> str:
         name = path.rpartition("/")[2]
@@ -151,5 +151,5 @@ def parse(found: Markup) -> None:
     found.whole = True
 
 
-def ends(place: str, path: str) -> bool:
+def path_matches(place: str, path: str) -> bool:
     return place == path or place.endswith("/" + path)

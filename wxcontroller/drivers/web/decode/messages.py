@@ -56,7 +56,7 @@ def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify 
         return notify(raw) if wanted else Notify(())
     origin, target, content = (text(raw.get(key)) for key in ("FromUserName", "ToUserName", "Content"))
     if kind == FRIEND_REQUEST:
-        return asked(raw, content, me, emoji_names)
+        return read_friend_request(raw, content, me, emoji_names)
     own = origin in ("", me)
     chat = target if own else origin
     in_group = is_group(chat)
@@ -104,7 +104,7 @@ def notify(raw: JsonObject) -> Notify:
     return Notify(names_in(joined), found if believed else ())
 
 
-def asked(raw: JsonObject, content: str, me: str, emoji_names: bool) -> IncomingFriendRequest | None:
+def read_friend_request(raw: JsonObject, content: str, me: str, emoji_names: bool) -> IncomingFriendRequest | None:
     """Read a request to be a friend (7.6); None for one's own."""
     who, xml = obj(raw.get("RecommendInfo")), markup.read(content, emoji_names)
     request = FriendRequest(

@@ -70,7 +70,7 @@ class WebCalls:
 
     async def login_poll(self, domain: str, uuid: str, tip: int) -> LineResponse:
         """Wait for something to happen to a uuid (3.3)."""
-        query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=not_now(), _=now_ms())
+        query = f"loginicon=true&uuid={_uuid(uuid)}&" + query_of(tip=tip, r=inverted_clock(), _=now_ms())
         host = hosts_of(domain).login
         timeout = self._timing.poll
         return await self.get("login", host, CGI + "login", query, timeout=timeout, patient=True)
@@ -104,7 +104,7 @@ class WebCalls:
 
     async def init(self, session: WebSession) -> LineResponse:
         """Open or reopen the session (5.1)."""
-        return await self.post("webwxinit", session, query_of(r=not_now()), {}, limit=self._many)
+        return await self.post("webwxinit", session, query_of(r=inverted_clock()), {}, limit=self._many)
 
     async def status_notify(self, session: WebSession, code: int, to: str) -> LineResponse:
         """Tell the phone that the session is there (code 3) or that a chat was read (1) (5.2)."""
@@ -176,7 +176,7 @@ class WebCalls:
     async def sync(self, session: WebSession) -> LineResponse:
         """Fetch news (5.6)."""
         pairs: list[JsonValue] = [{"Key": key, "Val": value} for key, value in session.sync_key]
-        body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": not_now()}
+        body: JsonObject = {"SyncKey": {"Count": len(pairs), "List": pairs}, "rr": inverted_clock()}
         query = query_of(sid=session.sid, skey=session.skey)
         return await self.post("webwxsync", session, query, body, limit=self._many)
 
@@ -318,7 +318,7 @@ def now_ms() -> int:
     return int(time.time() * 1000)
 
 
-def not_now() -> int:
+def inverted_clock() -> int:
     """Return ``~Date.now()`` as a 32-bit integer, as the page does."""
     value = ~now_ms() & 0xFFFFFFFF
     return value - (1 << 32) if value >= 1 << 31 else value
