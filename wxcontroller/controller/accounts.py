@@ -404,7 +404,7 @@ class Accounts:
         account = self.account(given)
         if not move or account.arrived != move:
             raise UnknownMove(
-                N_("account {account} was not brought by this move"),
+                N_("account {account} was not received in this move"),
                 N_("see: wxctl status {account}"),
                 account=account.name.name,
             )
@@ -445,7 +445,7 @@ class Accounts:
             raise unknown_account(name.name)
         if known.leaving is None or known.leaving.id != move:
             raise UnknownMove(
-                N_("account {account} is not on this move"), N_("see: wxctl status {account}"), account=name.name
+                N_("account {account} is not part of this move"), N_("see: wxctl status {account}"), account=name.name
             )
         return known
 

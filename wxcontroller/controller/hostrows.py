@@ -91,7 +91,7 @@ def blank(name: AccountName) -> JsonObject:
         **{"name": name.name, "instance": name.instance, "unit": name.unit, "driver": "", "unit_sub": ""},
         **{"desired": Desired.STOPPED.value, "unit_state": UnitState.INACTIVE.value, "port": 0, "epoch": 1},
         **{"post_api": "", "proxy": "", "qrcode": False, "activity": None},
-        **text_fields(status=Text("its host has not told anything yet"), reason=NOTHING),
+        **text_fields(status=Text("its host has not responded yet"), reason=NOTHING),
         **dict.fromkeys((*_UNKNOWN, *_NOT_KEPT)),
         **Assessment(Condition.UP).as_json(),
     }

@@ -173,7 +173,9 @@ def epoch_in(variables: Mapping[str, str]) -> int:
     """Return the epoch in an account's environment. Raises ValueError for one that is no epoch."""
     given = variables.get(EPOCH) or "1"
     if not (given.isascii() and given.isdecimal() and 1 <= int(given[:12]) <= LARGEST_EPOCH):
-        raise ValueError(Text("{key} is {value}, not a number from 1 on", key=EPOCH, value=f"{given[:64]!r}"))
+        raise ValueError(
+            Text("{key} is {value}; it must be an integer of at least 1", key=EPOCH, value=f"{given[:64]!r}")
+        )
     return int(given)
 
 

@@ -65,7 +65,7 @@ def fleet_of(parsed: Mapping[str, object]) -> FleetSettings:
     if not isinstance(name, str) or not isinstance(client_ca, str):
         raise ValueError(Text('needs the name of this host, as name = "host-a"'))
     if any(host.name == name for host in hosts):
-        raise ValueError(Text("lists this host, {host}, among the others", host=name))
+        raise ValueError(Text("lists this host, {host}, as another host", host=name))
     if len(hosts) > FLEET_HOSTS:
         raise ValueError(Text("must have at most {most} hosts", most=FLEET_HOSTS))
     if len({host.url.rstrip("/") for host in hosts}) < len(hosts):
@@ -100,7 +100,12 @@ def _host(name: str, value: object) -> HostSettings:
 
 def _name(value: object, where: Text) -> str:
     if not isinstance(value, str) or not _NAME.fullmatch(value):
-        raise ValueError(Text("{where}: a host's name has 1 to 32 of A-Z a-z 0-9 -, no dash first", where=where))
+        raise ValueError(
+            Text(
+                "{where}: a host name consists of 1 to 32 of A-Z a-z 0-9 - and does not begin with a dash",
+                where=where,
+            )
+        )
     return value
 
 

@@ -80,7 +80,7 @@ class Gone:
             return
         if epoch:
             raise StaleEpoch(
-                N_("account {account} has epoch {epoch}; it left this machine for host {host} with epoch {newer}"),
+                N_("account {account} has epoch {epoch}; it moved to host {host} with epoch {newer}"),
                 N_("it is an old copy: move the account back from host {host}, or remove {file} if it is lost there"),
                 account=self.name.name,
                 epoch=epoch,

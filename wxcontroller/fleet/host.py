@@ -194,7 +194,7 @@ class OtherHost:
         if status == 200:
             called = one_line(content.get("name"))[:40]
             self._become(
-                HostState.REFUSED, Text(N_("it calls itself {name}; name it so in [fleet.hosts]"), name=called)
+                HostState.REFUSED, Text(N_("its name is {name}; use this name in [fleet.hosts]"), name=called)
             )
         elif field(content.get("error"), "code") in ("not-a-hop", "foreign-host"):
             self._become(HostState.REFUSED, Text(N_("it answered {status}: {reason}"), status=status, reason=words))

@@ -65,7 +65,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             **dict.fromkeys(("id", "account", "type"), TEXT),
             **dict.fromkeys(("seq", "stamp"), WHOLE),
-            "epoch": {**WHOLE, "description": "the account's epoch then; older programs have none"},
+            "epoch": {**WHOLE, "description": "the account's epoch at that time; absent from older versions"},
             "time": NUMBER,
             "report": {"type": "object"},
         },

@@ -46,21 +46,25 @@ SCHEMAS: dict[str, Schema] = {
             "is_group": with_meaning(SWITCH, "whether that is a group"),
             "kind": with_meaning(TEXT, "text, image, video or file"),
             "interim": with_meaning(SWITCH, "whether it is progress, which may be dropped"),
-            "urgent": with_meaning(SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"),
+            "urgent": with_meaning(
+                SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"
+            ),
             "queued_at": with_meaning(WHOLE, "when it was queued, in seconds since 1970"),
             "attempts_left": with_meaning(WHOLE, "attempts that are left"),
-            "state": with_meaning(word(*STATES), "where it is, or how it ended"),
+            "state": with_meaning(word(*STATES), "its state, or its result"),
             "reason": with_meaning(maybe(word(*HOLDS, *REFUSALS)), "why it is held or was refused; null: neither"),
             "detail": with_meaning(maybe(TEXT), "more about the state, in words"),
             "held_until": with_meaning(maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
         },
         ("interim", "urgent", "queued_at", "attempts_left", "detail"),
-        "a message to be sent; of one that has ended, interim, urgent, queued_at and attempts_left are not kept",
+        "a message to be sent; interim, urgent, queued_at and attempts_left are not kept after it has ended",
     ),
     "Window": record(
         {
             "peer": with_meaning(TEXT, "the person"),
-            "state": with_meaning(word("open", "low", "spent", "closed", "throttled", "never"), "never: has not written"),
+            "state": with_meaning(
+                word("open", "low", "spent", "closed", "throttled", "never"), "never: has not written"
+            ),
             "opened": with_meaning(maybe(WHOLE), f"when the person wrote last, {_NEVER}"),
             "closes": with_meaning(maybe(WHOLE), f"when the window closes, {_NEVER}"),
             "sent": with_meaning(WHOLE, "messages sent since then"),
@@ -79,7 +83,9 @@ SCHEMAS: dict[str, Schema] = {
             "limit_24h_from": with_meaning(word("unset", "set", "learned"), "learned: from a refusal"),
             "throttled_until": with_meaning(maybe(WHOLE), f"until when nothing is sent, {_NEVER}"),
             "held": with_meaning(WHOLE, "messages that are held for all persons"),
-            "left": with_meaning(maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),
+            "left": with_meaning(
+                maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"
+            ),
             "accepted_without_id": with_meaning(WHOLE, "messages in a row that WeChat accepted without an id"),
             "media": with_meaning(word("allowed", "refused"), "whether WeChat lets the account send media"),
             "media_since": with_meaning(maybe(WHOLE), f"since when it does not, {_NEVER}"),
@@ -103,7 +109,7 @@ def routes(path: str, first: tuple[Parameter, ...], failures: tuple[int, ...]) -
             tag="v1",
         ),
         DescribedRoute(
-            *("GET", f"{path}/sends/{{id}}", "one by its id, also when it has ended"),
+            *("GET", f"{path}/sends/{{id}}", "one by its id, including ended ones"),
             {200: ref("Send")},
             one,
             failures=found,

@@ -29,7 +29,7 @@ def test_hosts_of_several_files_are_put_together(tmp_path: Path) -> None:
     [
         (f"[fleet.hosts.b]\n{B}", "needs the name of this host"),
         (f'[fleet]\nname = "b"\n[fleet.hosts.b]\n{B}', "lists this host, b"),
-        ('[fleet]\nname = "a b"\n', "a host's name has"),
+        ('[fleet]\nname = "a b"\n', "a host name consists of"),
         ('[fleet]\nname = "a"\nport = 1\n', "has no key port"),
         (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}more = 1\n', "host b has no key more"),
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\nurl = "http://b"\ntoken = "t"\n', "https://"),

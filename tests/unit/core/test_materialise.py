@@ -96,7 +96,7 @@ def test_an_account_keeps_its_epoch_and_those_that_never_moved_have_none_in_thei
     one.desire("b", Desired.STOPPED)
     assert one.registry.load("b").epoch == 5
     for wrong in ("0", "-1", "x", "1" * 20):
-        with pytest.raises(BadEnvironmentFile, match=r"WXCLIENT_EPOCH is '.*', not a number"):
+        with pytest.raises(BadEnvironmentFile, match=r"WXCLIENT_EPOCH is '.*'; it must be an integer"):
             account_from({**variables_of(one.registry.load("b"), paths), "WXCLIENT_EPOCH": wrong}, "b.env")
 
 

@@ -109,7 +109,7 @@ def fleet(patient: Patient) -> Iterator[CheckResult]:
             "fleet", words, Text("stop and remove it on all hosts but one: {remove}", remove=command("remove", name))
         )
     if not bad:
-        yield ok("fleet", Text("{count} other hosts answer", count=len(items(found.get("hosts")))))
+        yield ok("fleet", Text("{count} other hosts respond", count=len(items(found.get("hosts")))))
 
 
 def alerts(patient: Patient) -> Iterator[CheckResult]:

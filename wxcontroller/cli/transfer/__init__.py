@@ -96,10 +96,9 @@ def import_(session: WxctlRun, file: str, drop_ins: bool | None, passphrase_file
 def move(session: WxctlRun, names: tuple[str, ...], undo: bool, leave_behind: bool) -> None:
     """Move accounts to HOST, a host in [fleet] of the settings, with options, login, events, queues and media.
 
-    Each account is stopped here, sent encrypted, started there and then removed here. Before it is stopped, HOST is
-    asked whether it has the space. An interrupted move leaves the account stopped: run the same command again to
-    finish it, or undo it. The files in /etc that move with the account are removed here. Run this as root on the
-    account's host.
+    Each account is stopped here, sent encrypted, started there and then removed here, with its files in /etc. It is
+    stopped only if HOST has enough space. An interrupted move leaves the account stopped: run the same command again
+    to finish the move, or undo it. Run this as root on the account's host.
     """
     from wxcontroller.cli.transfer.moving import moved, undone
 

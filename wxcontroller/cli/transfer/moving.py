@@ -158,7 +158,7 @@ class Move:
             there = self._ask()
             if there.under_way:
                 raise WxError(
-                    N_("host {host} is receiving {account} at this moment"),
+                    N_("host {host} is currently receiving {account}"),
                     N_("run this again in a minute"),
                     host=self.host,
                     account=self.name.name,
@@ -188,15 +188,15 @@ class Move:
         """Raise WxError for what can be known before anything is stopped."""
         if there.account:
             raise AccountExists(
-                N_("there is an account {account} on host {host} already"),
+                N_("host {host} already has an account {account}"),
                 N_("remove one of the two"),
                 account=self.name.name,
                 host=self.host,
             )
         if not there.receiving:
             raise WxError(
-                N_("host {host} receives no accounts"),
-                N_("as root on it: systemctl enable --now wxcontroller-receive.socket"),
+                N_("host {host} does not receive accounts"),
+                N_("run there as root: systemctl enable --now wxcontroller-receive.socket"),
                 host=self.host,
             )
         size = _size(PATHS.private_state(self.name.instance))
@@ -224,7 +224,7 @@ class Move:
         """Send it. If the other host surely does not have it then, it runs here again."""
         if there.account:
             raise AccountExists(
-                N_("there is another account {account} on host {host} now"),
+                N_("host {host} now has another account {account}"),
                 N_("remove it there, or undo the move: {undo}"),
                 account=self.name.name,
                 host=self.host,
@@ -263,7 +263,7 @@ class Move:
     def _interrupted(self, problem: WxError) -> WxError:
         return WxError(
             N_("the move of {account} was interrupted, and it is stopped: {reason}"),
-            N_("go on: {finish}; or undo it: {undo}"),
+            N_("finish the move: {finish}; or undo it: {undo}"),
             account=self.name.name,
             reason=problem.text,
             finish=command("move", self.name.name, self.host),
@@ -280,7 +280,7 @@ class Move:
         except WxError as problem:
             raise WxError(
                 N_("{account} is on host {host} and does not start there: {reason}"),
-                N_("correct that, then finish the move: {finish}"),
+                N_("fix that, then finish the move: {finish}"),
                 account=self.name.name,
                 host=self.host,
                 reason=problem.text,
@@ -352,7 +352,7 @@ def _passphrase() -> bytes:
     except (OSError, UnicodeDecodeError) as problem:
         raise BadUsage(
             N_("the passphrase of the fleet can't be read from {file}: {reason}"),
-            N_("write one passphrase into this file on every host, for root alone"),
+            N_("write the same passphrase into this file on every host, readable only by root"),
             file=PASSPHRASE_FILE,
             reason=reason_of(problem),
         ) from None

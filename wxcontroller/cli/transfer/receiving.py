@@ -48,7 +48,7 @@ def passphrase() -> bytes:
     if not (found := read_credential(CREDENTIAL)):
         raise BadSettings(
             N_("this host has no passphrase of the fleet"),
-            N_("write the one of the others into {file}"),
+            N_("write the passphrase of the other hosts into {file}"),
             file=PASSPHRASE_FILE,
         )
     return found.encode()

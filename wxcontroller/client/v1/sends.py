@@ -23,7 +23,7 @@ class Sends:
         return json_answer({"sends": [send_row(send) for send in self._parts.sends.waiting()]})
 
     async def one(self, request: web.Request) -> web.StreamResponse:
-        """GET one by its id, also when it has ended."""
+        """GET one by its id, including ended ones."""
         looked = await look_up(self._parts, request.match_info["id"])
         if looked.send is not None:
             return json_answer(send_row(looked.send))
@@ -36,7 +36,7 @@ class Sends:
         wanted = request.match_info["id"]
         if all(send.client_id != wanted for send in self._parts.sends.waiting()):
             raise no_such_send(
-                N_("no send with this id waits or is held"), N_("if it has ended, GET …/sends/ID tells how")
+                N_("no send with this id waits or is held"), N_("if it has ended, GET …/sends/ID returns its result")
             )
         if not await self._parts.sends.cancel(wanted):
             raise RequestRefused(

@@ -115,7 +115,7 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
         found |= {track: Healthy(name, Text(words, account=name)) for track, words in _OF_DELIVERIES.items()}
     if view.host:
         found[Track.DUPLICATE] = Healthy(
-            name, Text(N_("Account {account} is on no other host any more."), account=name)
+            name, Text(N_("Account {account} no longer exists on other hosts."), account=name)
         )
     if view.live is not None and view.live.client.restricted is not None:
         found[Track.PERSON] = Healthy(
@@ -175,9 +175,9 @@ def systemd_of(problem: str) -> Verdict:
 def hosts_of(unreachable: Mapping[str, Text], settings: AlertSettings) -> Verdict:
     """Judge the other hosts of a fleet; ``unreachable`` are the reasons by host."""
     if not unreachable:
-        return Healthy("", Text(N_("All other hosts answer again.")))
+        return Healthy("", Text(N_("All other hosts respond again.")))
     names = ", ".join(unreachable)
     reason = next(iter(unreachable.values()))
-    message = Text(N_("Not answering: host {hosts} ({reason})."), hosts=names, reason=reason)
+    message = Text(N_("Not responding: host {hosts} ({reason})."), hosts=names, reason=reason)
     remedy = Text(N_("check the controller there: systemctl status wxcontroller; all hosts: wxctl fleet"))
     return Problem(Kind.HOST, "", message, remedy, settings.after, len(unreachable), code="host-unreachable")

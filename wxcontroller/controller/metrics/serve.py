@@ -47,7 +47,7 @@ class _Hosts(Collector):
 
     def collect(self) -> Iterator[Metric]:
         up = GaugeMetricFamily(
-            "wxcontroller_fleet_host_up", "1 when another host of the fleet answers.", labels=("host",)
+            "wxcontroller_fleet_host_up", "1 if another host of the fleet responds.", labels=("host",)
         )
         accounts = GaugeMetricFamily(
             "wxcontroller_fleet_host_accounts",
@@ -61,7 +61,7 @@ class _Hosts(Collector):
         yield accounts
         duplicates = len(items(self._overview["duplicates"]))
         yield GaugeMetricFamily(
-            "wxcontroller_fleet_duplicates", "Account names that more than one host has.", value=duplicates
+            "wxcontroller_fleet_duplicates", "Account names that exist on more than one host.", value=duplicates
         )
 
 

@@ -58,9 +58,7 @@ async def add(request: web.Request) -> web.Response:
     shared = context(request)
     body = await json_object(request, 'send {"name": "alice", "options": {"post_api": "http://…"}}')
     if unknown := sorted(body.keys() - {"name", "options", "epoch", "arrived"}):
-        raise BadRequest(
-            N_("unknown key {unknown}"), N_("name, options and epoch are known"), unknown=unknown[0][:64]
-        )
+        raise BadRequest(N_("unknown key {unknown}"), N_("use only name, options and epoch"), unknown=unknown[0][:64])
     name = parse_name(text(body.get("name")))
     hold_to_accounts(request, name.name)
     arrived = text(body.get("arrived"))
@@ -73,7 +71,7 @@ async def add(request: web.Request) -> web.Response:
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
     epoch = body.get("epoch", 1)
     if isinstance(epoch, bool) or not isinstance(epoch, int) or not 1 <= epoch <= LARGEST_EPOCH:
-        raise BadRequest(N_("epoch is not a number from 1 on"), N_("leave it out for a new account"))
+        raise BadRequest(N_("epoch must be an integer of at least 1"), N_("omit it for a new account"))
     given = texts(options)
     checked = check_options(given.items())
     view = await shared.accounts.add(name, checked.given, given, epoch, arrived[:64])

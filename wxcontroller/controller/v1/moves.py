@@ -133,8 +133,8 @@ async def imported(request: web.Request, name: AccountName) -> JsonObject:
             reader, writer = await asyncio.open_unix_connection(str(socket))
     except OSError as problem:
         raise NotReceiving(
-            N_("this host receives no accounts: {reason}"),
-            N_("as root on it: systemctl enable --now wxcontroller-receive.socket; see wxctl(1), move"),
+            N_("this host does not receive accounts: {reason}"),
+            N_("run there as root: systemctl enable --now wxcontroller-receive.socket; see wxctl(1), move"),
             reason=problem.strerror or str(problem),
         ) from None
     try:
@@ -187,8 +187,8 @@ def last_object(said: bytes) -> JsonObject:
             if found := obj(read_json(line)):
                 return found
     raise ArrivalRefused(
-        N_("the import said nothing"),
-        N_("see there: journalctl -u 'wxcontroller-receive@*'; then run wxctl move again"),
+        N_("the import returned no result"),
+        N_("check on that host: journalctl -u 'wxcontroller-receive@*'; then run wxctl move again"),
     )
 
 
@@ -219,7 +219,7 @@ CALLS: tuple[RoutedCall, ...] = (
         "DELETE",
         "departures/{account}",
         stay,
-        "undo the same; it runs again if it did before",
+        "undo that; the account runs again if it did before",
         ref("Account"),
         (404, 409),
         (_ACCOUNT, _MOVE),
@@ -228,7 +228,7 @@ CALLS: tuple[RoutedCall, ...] = (
         "POST",
         "departures/{account}",
         has_left,
-        "remove it, as it is on the other host now",
+        "remove it here after its move to the other host",
         record({"name": TEXT, "instance": TEXT, "targets": ANYTHING}),
         (404, 409),
         (_ACCOUNT, _MOVE),
@@ -254,7 +254,7 @@ CALLS: tuple[RoutedCall, ...] = (
         "PUT",
         "arrivals/{account}",
         arrive,
-        "take in an account that wxctl move sends from another host",
+        "receive an account that wxctl move sends from another host",
         ref("Account"),
         (409,),
         (_ACCOUNT,),
@@ -264,7 +264,7 @@ CALLS: tuple[RoutedCall, ...] = (
         "POST",
         "arrivals/{account}",
         start_arrived,
-        "start an account that this move has brought",
+        "start an account received in this move",
         ref("Account"),
         (404, 409),
         (_ACCOUNT, _MOVE),
@@ -273,7 +273,7 @@ CALLS: tuple[RoutedCall, ...] = (
         "DELETE",
         "arrivals/{account}",
         send_back,
-        "remove what this move has brought, if it was never started",
+        "remove an account received in this move, if it was never started",
         _REMOVED,
         (404, 409),
         (_ACCOUNT, _MOVE),

@@ -126,7 +126,7 @@ export function talkOf(name, signal) {
     }
     const left = message.time * 1000 + RECALL_MILLISECONDS - Date.now();
     if (state === "delivered" && !message.recalled && left > 0 && recalls()) {
-      const recall = withdrawing(id, "recall", t("Recall"), t("The message is recalled."));
+      const recall = withdrawing(id, "recall", t("Recall"), t("The message was recalled."));
       setTimeout(() => recall.remove(), left);
       line.append(recall);
     }

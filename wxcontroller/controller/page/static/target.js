@@ -21,7 +21,7 @@ export function targetForm(added) {
     field(t("Name"), name, t("Letters, digits, - and _. Programs use it as the topic.")),
     field(t("Account"), account),
     field(t("To"), peer, t("The id or the exact name of a person or group.")),
-    h("label", { className: "check" }, group, " ", t("It is a group")),
+    h("label", { className: "check" }, group, " ", t("This is a group")),
     problem,
     h("p", { className: "buttons" }, h("button", { className: "main" }, t("Add target"))),
   );
@@ -46,7 +46,7 @@ export function targetForm(added) {
 const field = (label, control, hint) => h("label", {}, label, " ", control, hint && h("small", {}, hint));
 
 function shown(name, token) {
-  const words = t("Target {name} is added. The token is not shown again.", { name });
+  const words = t("Target {name} was added. The token is not shown again.", { name });
   const copied = (value) => h("input", { readOnly: true, value });
   const address = new URL(`notify/${name}`, root).href;
   return [h("p", {}, words), field(t("Token"), copied(token)), field(t("URL"), copied(address))];
