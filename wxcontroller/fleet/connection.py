@@ -21,6 +21,7 @@ from wxcontroller.core.credentials import place_of
 from wxcontroller.core.errors import BadSettings, HostFailure, reason_of
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.resolver import Resolver
 from wxcontroller.fleet.hop import HopCaller
 
 Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | bytes | None"
@@ -87,7 +88,7 @@ class HostConnection:
     async def __aenter__(self) -> "HostConnection":
         tls = self._credentials.tls
         self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=30),
+            connector=aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=30, resolver=Resolver()),
             cookie_jar=aiohttp.DummyCookieJar(),
             auto_decompress=False,
             skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),

@@ -10,6 +10,7 @@ sent any.
 
 import asyncio
 import contextlib
+import json
 import logging
 import re
 import time
@@ -23,9 +24,23 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadName, HostFailure
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.fleetsettings import HostSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, one_line, read_json, text, values_in
+from wxcontroller.core.jsontypes import (
+    InterruptibleDecoder,
+    JsonObject,
+    JsonValue,
+    field,
+    integer,
+    items,
+    obj,
+    one_line,
+    read_json,
+    text,
+    values_in,
+)
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance, parse_name
+from wxcontroller.core.pace import Pace
+from wxcontroller.core.states import Desired
 from wxcontroller.fleet.connection import Body, HostConnection, HostCredentials
 from wxcontroller.fleet.hop import HopCaller
 
@@ -36,12 +51,12 @@ GREETING_PAUSE, GREETING_SECONDS = 3.0, 2.0
 _STREAM_PAUSE = 0.5
 # The controller sends a heartbeat every 15 s.
 _STREAM_SILENCE = 45.0
-# All rows at once, of 10,000 accounts.
+# All rows at once, of 10,000 accounts; also of those that are kept.
 HOST_ROWS_BYTES, _ROW_VALUES = 32 << 20, 4_000_000
 HOST_ACCOUNTS = 10_000
 _ANSWER_BYTES = 4 << 20
-# Beyond so many values an answer is parsed in a thread.
-_FEW_VALUES = 5000
+# Beyond so many values an answer is parsed in a thread; beyond very many, 50 ms, such that this one runs meanwhile.
+_FEW_VALUES, _MANY_VALUES = 5000, 200_000
 _TOKEN_ID, _SHA256 = re.compile(r"[0-9a-f]{8}"), re.compile(r"[0-9a-f]{64}")
 
 
@@ -66,15 +81,37 @@ class AgentToken:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class HostRow:
-    """An account of another host. ``content`` is its row there, or little of it while the host was never reached."""
+    """An account of another host. ``content`` is its row there, or little of it while the host was never reached.
+
+    ``size`` is how many bytes it has as JSON.
+    """
 
     name: AccountName
     content: JsonObject
+    size: int
 
     @property
     def is_leaving(self) -> bool:
         """Whether the account is being moved away from the host."""
         return bool(self.content.get("leaving"))
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the account is to run there."""
+        return self.content.get("desired") == Desired.STARTED.value
+
+    @property
+    def epoch(self) -> int:
+        return integer(self.content.get("epoch"), 1)
+
+
+@dataclass(frozen=True, slots=True)
+class ToldRows:
+    """What one event of a host's stream tells of its accounts. ``all``: there are no others."""
+
+    rows: list[HostRow]
+    gone: list[str]
+    all: bool
 
 
 class OtherHost:
@@ -91,9 +128,12 @@ class OtherHost:
         self.rows_known = False  # whether the rows are the host's own and not those of an earlier run
         self.agents: Mapping[str, AgentToken] = {}
         self.changes = 0  # grows with every change of rows or state
+        self.members = 0  # grows when it has other accounts, or another one begins to leave
+        self.met = asyncio.Event()  # set once it has told its accounts, or is known not to
+        self._rows_size = 0
         self._connection = HostConnection(settings, credentials)
         self._own_name = own_name
-        self._full = False
+        self.full = False
         self._other_rows = asyncio.Event()
         self._greeted = asyncio.Event()
 
@@ -103,8 +143,8 @@ class OtherHost:
 
     def want(self, full: bool) -> None:
         """Have the rows come with the accounts' activity, which costs the host a round of questions, or without."""
-        if full != self._full:
-            self._full = full
+        if full != self.full:
+            self.full = full
             self._other_rows.set()
 
     async def run(self) -> None:
@@ -163,7 +203,7 @@ class OtherHost:
         self, path: str, caller: HopCaller, seconds: float, limit: int = _ANSWER_BYTES
     ) -> tuple[int, JsonObject]:
         """Return status and JSON object of an answer, {} for no JSON. Raises HostFailure, also after ``seconds``."""
-        content, answered = b"", 0
+        content, answered = bytearray(), 0
         try:
             async with asyncio.timeout(seconds + GREETING_SECONDS):
                 timeout = aiohttp.ClientTimeout(total=seconds)
@@ -173,7 +213,7 @@ class OtherHost:
                         content += piece
                         if len(content) > limit:
                             raise ValueError("the answer is too long")
-                    return answered, obj(await parsed(content))
+                    return answered, obj(await parsed(bytes(content)))
         except (aiohttp.ClientError, OSError) as problem:
             raise self.failure_of(problem) from None
         except ValueError:
@@ -205,6 +245,8 @@ class OtherHost:
 
     def _become(self, state: HostState, reason: Text) -> None:
         self._greeted.set()
+        if state is not HostState.UP:
+            self.met.set()
         if state is self.state and str(reason) == str(self.reason):
             return
         if state is not self.state:
@@ -244,39 +286,58 @@ class OtherHost:
         """Read the host's stream of rows until it ends. Raises nothing: whether the host is up, the greeting says."""
         caller = HopCaller(self._own_name, Scope.READ, None, "the controller")
         timeout = aiohttp.ClientTimeout(total=None, sock_read=_STREAM_SILENCE)
-        target = "/v1/accounts" if self._full else "/v1/accounts?activity=0"
+        target, pace = "/v1/accounts" if self.full else "/v1/accounts?activity=0", Pace()
         try:
             async with await self.open(target, caller, timeout, headers={"Accept": "text/event-stream"}) as response:
                 if response.status != 200 or response.content_type != "text/event-stream":
                     raise ValueError(f"it answered {response.status}")
                 async for event in events_in(response.content, HOST_ROWS_BYTES):
+                    began = time.perf_counter()
                     if event.type == "accounts":
-                        self._take(obj(await parsed(event.data)))
+                        self._take(await told_rows(event.data))
+                    await pace.after(time.perf_counter() - began)
         except (aiohttp.ClientError, HostFailure, OSError, ValueError) as problem:
             log.debug("rows of host %s: %s: %s", self.name, type(problem).__name__, problem)
 
-    def _take(self, event: JsonObject) -> None:
+    def _take(self, told: ToldRows) -> None:
         """Take over rows that are new, and forget those that are gone."""
-        rows = {} if event.get("all") is True else dict(self.rows)
-        gone = {text(name) for name in items(event.get("gone"))}
-        for instance in [instance for instance, row in rows.items() if row.name.name in gone]:
-            del rows[instance]
-        for each in items(event.get("accounts")):
-            row = row_of(each)
-            if row is not None and (row.name.instance in rows or len(rows) < HOST_ACCOUNTS):
-                rows[row.name.instance] = row
-        self.rows, self.rows_known = rows, True
+        if told.all:
+            self.rows, self._rows_size = {}, 0
+            self.members += 1
+        for instance in told.gone:
+            if (row := self.rows.pop(instance, None)) is not None:
+                self._rows_size -= row.size
+                self.members += 1
+        for row in told.rows:
+            self._put(row)
+        self.rows_known = True
+        self.met.set()
         self.changes += 1
+
+    def _put(self, row: HostRow) -> None:
+        """Take over a row, unless the host has more than any would have."""
+        known = self.rows.get(row.name.instance)
+        size = self._rows_size + row.size - (known.size if known is not None else 0)
+        if size > HOST_ROWS_BYTES or (known is None and len(self.rows) >= HOST_ACCOUNTS):
+            return
+        self.rows[row.name.instance], self._rows_size = row, size
+        self.members += known is None or known.is_leaving != row.is_leaving
 
 
 def row_of(value: JsonValue) -> HostRow | None:
     """Return a row, None for what is none: its name has to be one, and its id the one of the name."""
     content = obj(value)
-    with contextlib.suppress(BadName):
-        name = parse_name(text(content.get("name")))
-        if name.instance == content.get("instance"):
-            return HostRow(name, content)
-    return None
+    name = _name(content.get("name"))
+    if name is None or name.instance != content.get("instance"):
+        return None
+    return HostRow(name, content, len(json.dumps(content)))
+
+
+def _name(value: JsonValue) -> AccountName | None:
+    try:
+        return parse_name(text(value))
+    except BadName:
+        return None
 
 
 def _agents(value: JsonValue) -> list[AgentToken]:
@@ -288,8 +349,23 @@ def _agents(value: JsonValue) -> list[AgentToken]:
     ]
 
 
+async def told_rows(data: bytes) -> ToldRows:
+    """Read an event. Raises ValueError."""
+    event = obj(await parsed(data))
+    if values_in(data) <= _FEW_VALUES:
+        return _told(event)
+    return await asyncio.to_thread(_told, event)
+
+
+def _told(event: JsonObject) -> ToldRows:
+    rows = [row for each in items(event.get("accounts")) if (row := row_of(each)) is not None]
+    gone = [name.instance for each in items(event.get("gone")) if (name := _name(each)) is not None]
+    return ToldRows(rows, gone, event.get("all") is True)
+
+
 async def parsed(data: bytes) -> JsonValue:
     """Raises ValueError."""
-    if values_in(data) <= _FEW_VALUES:
+    if (values := values_in(data)) <= _FEW_VALUES:
         return read_json(data)
-    return await asyncio.to_thread(read_json, data, values=_ROW_VALUES)
+    decoder = InterruptibleDecoder if values > _MANY_VALUES else json.JSONDecoder
+    return await asyncio.to_thread(read_json, data, values=_ROW_VALUES, decoder=decoder)

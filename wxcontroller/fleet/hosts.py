@@ -35,7 +35,7 @@ class Hosts:
         self._credentials = {each.name: credentials_of(each) for each in ordered}
         self.by_name = {each.name: OtherHost(each, self._credentials[each.name], settings.name) for each in ordered}
         self._kept: Mapping[str, list[JsonObject]] = {}
-        self._kept_changes = self._changes = -1
+        self._kept_changes = self._members = -1
         self._having: dict[str, tuple[OtherHost, ...]] = {}
         self._load()
 
@@ -107,7 +107,7 @@ class Hosts:
             host.rows = {row.name.instance: row for row in rows if row is not None}
 
     def _index(self) -> dict[str, tuple[OtherHost, ...]]:
-        if self._changes != (changes := self.changes):
+        if self._members != (members := sum(host.members for host in self)):
             found: dict[str, tuple[OtherHost, ...]] = {}
             for host in self:
                 for instance in host.rows:
@@ -115,5 +115,5 @@ class Hosts:
             for instance, having in found.items():
                 if len(having) > 1:  # one that is being moved is on the host that it is not leaving
                     found[instance] = tuple(h for h in having if not h.rows[instance].is_leaving) or having
-            self._having, self._changes = found, changes
+            self._having, self._members = found, members
         return self._having

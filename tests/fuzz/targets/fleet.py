@@ -12,7 +12,7 @@ from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.connection import HostCredentials
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
-from wxcontroller.fleet.host import HostState, OtherHost, _agents, parsed
+from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
 from wxcontroller.fleet.hosts import Hosts
 
 CALLER = "whoever reaches a port"
@@ -29,13 +29,13 @@ def _header(data: bytes) -> None:
 
 def _rows(data: bytes) -> None:
     try:
-        event = obj(_LOOP.run_until_complete(parsed(data)))
+        told = _LOOP.run_until_complete(told_rows(data))
     except ValueError:
         raise NotJson from None
     hosts = Hosts(FleetSettings("a"), Paths().fleet_state)
     host = OtherHost(_DESCRIBED, HostCredentials(_TLS, ""), "a")
     hosts.by_name["b"] = host
-    host._take(event)
+    host._take(told)
     for state in (HostState.UP, HostState.UNREACHABLE):
         host.state = state
         for instance, row in HostRows(hosts).current(()).items():

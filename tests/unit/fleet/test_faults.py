@@ -1,6 +1,7 @@
 """Hosts that are down, hang, are old, or have the same account: shown, explained, and of no harm to the rest."""
 
 import asyncio
+import json
 import socket
 import ssl
 import time
@@ -278,3 +279,29 @@ async def test_a_host_that_was_taken_over_cannot_act_on_callers(tmp_path: Path, 
                 async with a.http.get(path, allow_redirects=False) as answer:
                     assert answer.status == 502
                     assert not {"Location", "WWW-Authenticate"} & set(answer.headers)
+
+
+async def test_a_host_cannot_fill_the_memory(tmp_path: Path) -> None:
+    """It tells more and more accounts, each of them small enough."""
+
+    async def greet(_: web.Request) -> web.Response:
+        return web.json_response({"name": "b", "version": "9.0.0", "agents": []})
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        await response.prepare(request)
+        rows = [{"name": f"a{number}", "instance": f"a{number}", "status": "x" * 1_000_000} for number in range(50)]
+        for row in (*rows, {"name": "last", "instance": "last"}):
+            await response.write(b'event: accounts\ndata: {"accounts": [%b]}\n\n' % json.dumps(row).encode())
+        await done.wait()
+        return response
+
+    done = asyncio.Event()
+    async with hosts_of(tmp_path, "a") as [a]:
+        evil = web.Application()
+        evil.router.add_get("/v1/fleet/self", greet)
+        evil.router.add_get("/v1/accounts", flood)
+        async with instead(a, evil):
+            await until(lambda: "last" in a.other("b").rows)
+            assert 30 < len(a.other("b").rows) < 40
+            done.set()

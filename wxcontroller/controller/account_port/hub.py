@@ -40,6 +40,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.jsontypes import InterruptibleDecoder, obj, read_json, text, values_in
 from wxcontroller.core.names import AccountName
+from wxcontroller.core.pace import Pace
 
 log = logging.getLogger(__name__)
 # Events that wait for one reader. When it is slower than this, it reads the accounts' logs at its own pace.
@@ -54,8 +55,6 @@ _FEW_VALUES = 5000
 RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0
 # Between two looks for accounts that have come up and for connections that have ended.
 _LOOK_SECONDS = 1.0
-# After so many seconds of parsing an account's events, that account waits for a multiple of them.
-_PARSED_SECONDS, _PAUSE_FACTOR = 0.005, 4.0
 # Of an account whose program is older than epochs.
 FIRST_EPOCH = 1
 _ID = re.compile(r"(?P<log>[0-9a-f]{8})-(?P<seq>[0-9]{1,18})")
@@ -325,7 +324,7 @@ class Hub:
         begin = {"since": str(since)} if place is None else {"after": place}
         headers = {"Accept": "text/event-stream"}
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=5.0, sock_read=STREAM_SILENCE_SECONDS)
-        parsing = 0.0
+        pace = Pace()
         process, opened = self._registry.process(account.name.instance), False
 
         def own(name: str) -> AccountName | None:
@@ -339,16 +338,15 @@ class Hub:
                     raise ValueError("it has no stream of events")
                 async for sent in events_in(response.content, self._event_bytes()):
                     began = time.perf_counter()
+                    worked = 0.0
                     if sent.type == "open":
                         if place := opening_of(account, sent.data):
                             begins(place)
                     elif sent.type != "here" and (event := await event_of(own, sent.type, sent.data)):
-                        parsing += time.perf_counter() - began
+                        worked = time.perf_counter() - began
                         await give(event)
                     opened = True
-                    if parsing > _PARSED_SECONDS:
-                        await asyncio.sleep(_PAUSE_FACTOR * parsing)
-                        parsing = 0.0
+                    await pace.after(worked)
         except (aiohttp.ClientError, PortFailure, OSError, ValueError) as problem:
             log.debug("events of account %s: %s: %s", account.name, type(problem).__name__, problem)
         if opened:
