@@ -8,12 +8,13 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.controller.test_stream import Reader, reading, say
 from tests.unit.controller.test_watching import STREAM, Stream
-from tests.unit.fleet.hosts import FleetHost
+from tests.unit.fleet.hosts import FleetHost, fleet_of, until
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller import hosts as hosts_module
 from wxcontroller.controller.account_port import hub
 from wxcontroller.core.access import Scope
 from wxcontroller.core.backoff import Backoff
+from wxcontroller.controller.v1.board import BOARD
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.states import LoginState
 
@@ -120,3 +121,12 @@ async def test_check_client_has_the_states_of_all_hosts(pair: Pair) -> None:
     await a.finds("bob", "b")
     assert {text(state["account"]) for state in await a.states()} == {"alice", "bob"}
     assert {text(state["account"]) for state in await b.states()} == {"alice", "bob"}
+async def test_hosts_do_not_keep_each_other_watching(pair: Pair) -> None:
+    a, b = pair
+    boards = [host.app[BOARD] for host in pair]
+    async with a.http.get("/v1/accounts", headers=STREAM):
+        await until(lambda: all(board.is_asking for board in boards))
+        assert (a.other("b").full, b.other("a").full) == (True, False)
+    await until(lambda: not any(board.is_asking for board in boards))
+
+

@@ -60,11 +60,17 @@ class Board:
         self._work = SharedWork(self._keep_up)
         self._activity = asyncio.Event()  # set while somebody wants what only the programs know
         self._watchers = 0  # who do
+        self._viewers = 0  # of these, who watch the accounts of all hosts: not another host
         self._news = asyncio.Event()
         self._new_processes = asyncio.Event()
         self.version = 0
         self.known = asyncio.Event()  # set once the first look is done
         self.trouble: JsonObject | None = None  # why the rows may be old
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether the accounts' programs are asked for what only they know."""
+        return self._activity.is_set()
 
     @property
     def rows(self) -> Iterable[Row]:
@@ -75,18 +81,21 @@ class Board:
         return self._elsewhere.values()
 
     @contextlib.asynccontextmanager
-    async def watched(self, activity: bool = True) -> "AsyncIterator[asyncio.Task[None]]":
+    async def watched(self, activity: bool = True, by_host: bool = False) -> "AsyncIterator[asyncio.Task[None]]":
         """Keep the rows up to date during a block, with ``activity`` also what only the accounts' programs know.
 
+        ``by_host``: another host watches, which wants nothing of the others: two would keep each other watching.
         Yields what does that, which ends before only when it fails.
         """
         async with self._work.needed() as work:
             self._watchers += activity
+            self._viewers += not by_host
             self._set_activity()
             try:
                 yield work
             finally:
                 self._watchers -= activity
+                self._viewers -= not by_host
                 self._set_activity()
 
     def _set_activity(self) -> None:
@@ -95,7 +104,7 @@ class Board:
         else:
             self._activity.clear()
         if self._shared.fleet is not None:
-            self._shared.fleet.want_activity(self._watchers > 0)
+            self._shared.fleet.want_activity(self._viewers > 0)
 
     def news(self) -> asyncio.Event:
         """Return what is set at the next change."""
@@ -111,6 +120,7 @@ class Board:
 
     async def _look(self) -> None:
         while True:
+            self._set_activity()  # a reload may have brought other hosts
             try:
                 views = await self._shared.accounts.views()
                 fleet = self._shared.fleet

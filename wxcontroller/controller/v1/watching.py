@@ -27,7 +27,7 @@ async def watch(request: web.Request) -> web.StreamResponse:
     """
     board, who = request.app[BOARD], caller(request)
     activity = not who.hop or request.query.get("activity") != "0"
-    async with board.watched(activity) as work:
+    async with board.watched(activity, by_host=bool(who.hop)) as work:
         return await server_sent(request, _AccountsReader(board, work, who), _RETRY, packed=True)
 
 
