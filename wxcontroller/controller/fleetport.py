@@ -11,6 +11,7 @@ from wxcontroller.controller.account_port.client import Body
 from wxcontroller.controller.account_port.hub import Subscription
 from wxcontroller.controller.gate import Caller
 from wxcontroller.core.access import Endpoint
+from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
@@ -52,6 +53,17 @@ class Fleet(Protocol):
 
     async def run(self) -> None:
         """Keep the hosts up to date, until cancelled."""
+        ...
+
+    async def met(self) -> None:
+        """Wait until each host has told its accounts or is known not to answer, a few seconds at most."""
+        ...
+
+    def kept_down_by(self, account: Account) -> str:
+        """Return the hosts because of which a boot must not start an account of this one, "" for none.
+
+        They have it in a later epoch, as after a restored backup, or it runs there.
+        """
         ...
 
     def hop(self, request: web.Request) -> Caller:

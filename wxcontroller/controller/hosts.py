@@ -40,6 +40,7 @@ from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url
 from wxcontroller.controller.openwx import CONTROL_FORM_BYTES, request_parameters
 from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, parse
+from wxcontroller.core.account import Account
 from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import AccountExists, BadName, HostFailure, WrongHost, WxError
@@ -50,6 +51,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import digest, token_id
+from wxcontroller.fleet.connection import CONNECT_SECONDS
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import HOST_ROWS_BYTES, HostState, OtherHost
 from wxcontroller.fleet.hosts import Hosts
@@ -61,11 +63,15 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS = 1.0
 # What check_client waits for other hosts. 300 accounts take a tenth of it.
 _STATES_SECONDS = 1.0
+# What is waited for the accounts of hosts that have not told any yet, once: for a greeting, and for an answer.
+_MEETING_SECONDS = CONNECT_SECONDS + GREETING_SECONDS + 1.0
+# A caller who is bound to more accounts is named with those that the host has: more have no room in a header.
+_NAMED_ACCOUNTS = 200
 
 # Calls of the old API that the controller answers itself, for one account that ``client`` names.
 _OWN_CALLS = frozenset({"/openwx/start_client", "/openwx/stop_client", "/openwx/get_qrcode", "/openwx/check_client"})
 # Two programs of one name would use one WeChat session: an account that another host has, too, is not started.
-_STARTS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start"})
+_STARTS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start", "/v1/accounts/{name}/restart"})
 # Of a call that needs no token: nobody's.
 _NO_ACCOUNTS: frozenset[str] = frozenset()
 
@@ -113,6 +119,7 @@ class OtherHosts:
         self.shared = shared
         self.hosts = hosts
         self._rows = HostRows(hosts)
+        self._met = False
 
     @property
     def name(self) -> str:
@@ -126,6 +133,31 @@ class OtherHosts:
                 self._look()
                 await asyncio.sleep(_LOOK_SECONDS)
 
+    async def met(self) -> None:
+        """See ``controller.fleetport.Fleet``."""
+        if not self._met:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MEETING_SECONDS):
+                    for host in self.hosts:
+                        await host.met.wait()
+            self._met = True
+
+    def kept_down_by(self, account: Account) -> str:
+        """See ``controller.fleetport.Fleet``."""
+        having = [(host, row) for host in self.hosts if (row := host.rows.get(account.name.instance)) is not None]
+        # One that is leaving its host is stopped there. What is known of a host that is down may be old.
+        return ", ".join(
+            host.name
+            for host, row in having
+            if row.epoch > account.epoch
+            or (row.is_wanted and not row.is_leaving and (host.is_up or row.epoch == account.epoch))
+        )
+
+    def _also_on(self, instance: str) -> str:
+        """Return the other hosts that have an account and are not giving it away."""
+        having = self.hosts.having(instance)
+        return ", ".join(host.name for host in having if not host.rows[instance].is_leaving)
+
     def _look(self) -> None:
         accounts = self.shared.accounts
         accounts.host = self.name
@@ -135,9 +167,8 @@ class OtherHosts:
             return
         found = {
             instance: names
-            for instance, having in self.hosts.all().items()
-            if instance in own and own[instance].leaving is None
-            if (names := ", ".join(host.name for host in having if not host.rows[instance].is_leaving))
+            for instance in self.hosts.all()
+            if instance in own and own[instance].leaving is None and (names := self._also_on(instance))
         }
         for instance in found.keys() - accounts.duplicates.keys():
             log.warning("account %s also exists on other hosts: %s", own[instance].name, found[instance])
@@ -395,8 +426,8 @@ class OtherHosts:
             return None
         account = self.shared.accounts.registry.find(given)
         if account is not None:
-            also_on = self.shared.accounts.duplicates.get(account.name.instance)
-            if also_on and endpoint.path in _STARTS:
+            # One that is leaving is refused with what to do about that.
+            if starts and account.leaving is None and (also_on := self._also_on(account.name.instance)):
                 raise on_several(account.name.name, f"{self.name}, {also_on}")
             return None
         destination = self.destination(request, given)
@@ -410,6 +441,9 @@ class OtherHosts:
                 limit = AGENT_BODY_BYTES
         if not has_body(request):
             return await pass_to(request, destination, target, sent_back=sent_back)
+        starts = endpoint.path in _STARTS
+        if starts:
+            await self.met()
         async with form_of(request, limit, endpoint.about is About.CLIENT) as spool:
             return await pass_to(request, destination, target, spool, sent_back)
 

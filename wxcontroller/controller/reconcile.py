@@ -3,11 +3,12 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from wxcontroller.controller.accounts import Accounts, StoppedMeanwhile, TooManyAccounts
+from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, SYSTEMD_LOOK_SECONDS, Units, Verb
 from wxcontroller.controller.view import View
 from wxcontroller.core.backoff import Backoff
@@ -48,15 +49,23 @@ class Pass:
     failed: frozenset[str]
 
 
-async def after_boot(accounts: Accounts, mark: BootMark, pauses: Backoff) -> None:
-    """Start every wanted account that does not run, once per boot. Ends when none is left whose start failed."""
+async def after_boot(
+    accounts: Accounts, mark: BootMark, pauses: Backoff, others: Callable[[], Fleet | None] = lambda: None
+) -> None:
+    """Start every wanted account that does not run, once per boot. Ends when none is left whose start failed.
+
+    ``others`` returns the other hosts, if any: an account that has moved to one of them is not started here, although
+    a restored backup wants it.
+    """
     if mark.is_set():
         log.info("accounts are left as they are: this is no boot")
         return
+    if (fleet := others()) is not None:
+        await fleet.met()
     again: frozenset[str] | None = None
     while again is None or again:
         try:
-            done = await one_pass(accounts, again)
+            done = await one_pass(accounts, again, others())
         except (WxError, OSError) as problem:
             log.error("the wanted accounts can't be looked at: %s", problem)
         else:
@@ -70,7 +79,7 @@ async def after_boot(accounts: Accounts, mark: BootMark, pauses: Backoff) -> Non
         log.error("that this boot's starts are done can't be remembered: %s", problem)
 
 
-async def one_pass(accounts: Accounts, only: frozenset[str] | None = None) -> Pass:
+async def one_pass(accounts: Accounts, only: frozenset[str] | None = None, fleet: Fleet | None = None) -> Pass:
     """Start the wanted accounts that have no process; of these the ids ``only``, if given: those that failed before.
 
     What came up before and is down now has been stopped by somebody. Raises UnitFailed or OSError when it can't be
@@ -79,12 +88,12 @@ async def one_pass(accounts: Accounts, only: frozenset[str] | None = None) -> Pa
     wanted = [view for view in await accounts.views() if view.account.desired is Desired.STARTED]
     down = [view for view in wanted if not view.unit.state.has_process]
     missing = [view for view in down if only is None or view.instance in only]
-    outcomes = await start_all(accounts, missing)
+    outcomes = await start_all(accounts, missing, fleet)
     count = Counter(outcomes.values())
     sentence = (
         f"after boot: {len(wanted)} accounts wanted, {len(wanted) - len(down)} up, {count[_Outcome.STARTED]} started"
     )
-    for outcome in (_Outcome.FAILED, _Outcome.TOO_MANY, _Outcome.UNWANTED):
+    for outcome in (_Outcome.FAILED, _Outcome.TOO_MANY, _Outcome.ELSEWHERE, _Outcome.UNWANTED):
         if count[outcome]:
             sentence += f", {count[outcome]} {outcome}"
     return Pass(sentence, frozenset(each for each, outcome in outcomes.items() if outcome is _Outcome.FAILED))
@@ -94,24 +103,30 @@ class _Outcome(StrEnum):
     STARTED = "started"
     FAILED = "failed"
     TOO_MANY = "left down by max_clients"
+    ELSEWHERE = "left down because another host has them"
     UNWANTED = "stopped meanwhile"
 
 
-async def start_all(accounts: Accounts, missing: Sequence[View]) -> dict[str, _Outcome]:
+async def start_all(accounts: Accounts, missing: Sequence[View], fleet: Fleet | None) -> dict[str, _Outcome]:
     slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
     outcomes: dict[str, _Outcome] = {}
 
     async def start(view: View) -> _Outcome:
         async with slots:
+            name = view.account.name
+            if fleet is not None and (hosts := fleet.kept_down_by(view.account)):
+                marks = fields(Event.ACCOUNT_FAILED, name.name)
+                log.error("account %s stays down, as other hosts have it: %s", name, hosts, extra=marks)
+                return _Outcome.ELSEWHERE
             try:
                 wanted = await accounts.start_again(view.instance)
             except TooManyAccounts as problem:
-                log.warning("account %s stays down: %s", view.account.name, problem)
+                log.warning("account %s stays down: %s", name, problem)
                 return _Outcome.TOO_MANY
             except (UnknownAccount, StoppedMeanwhile):
                 return _Outcome.UNWANTED
             except (WxError, OSError) as problem:
-                log.error("account %s could not be started: %s", view.account.name, problem)
+                log.error("account %s could not be started: %s", name, problem)
                 return _Outcome.FAILED
             return _Outcome.STARTED if wanted else _Outcome.UNWANTED
 

@@ -111,7 +111,7 @@ class Service:
                     self._set_fleet(shared, fleet, group)
                     tasks = [
                         group.create_task(self._watchdog(), name="watchdog"),
-                        group.create_task(self._look_after(accounts, mark, alerts), name="looks"),
+                        group.create_task(self._look_after(shared, mark, alerts), name="looks"),
                         group.create_task(alerts.look_seldom(), name="seldom looks"),
                         group.create_task(self._reloads(asked, shared, group), name="reloads"),
                         group.create_task(heartbeat(lambda: shared.settings), name="heartbeat"),
@@ -152,11 +152,13 @@ class Service:
         for warning in shared.warnings:
             log.warning("%s", warning)
 
-    async def _look_after(self, accounts: Accounts, mark: BootMark, alerts: AlertWatch) -> None:
+    async def _look_after(self, shared: Context, mark: BootMark, alerts: AlertWatch) -> None:
         """Once per boot start what is wanted; then look at all units again and again and keep the status line."""
+        accounts = shared.accounts
         async with asyncio.TaskGroup() as group:
             pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
-            _ = group.create_task(after_boot(accounts, mark, pauses), name="after boot")
+            starting = after_boot(accounts, mark, pauses, lambda: shared.fleet)
+            _ = group.create_task(starting, name="after boot")
             watch, delays = Watch(), RestartDelays(accounts.units, time.monotonic())
             while True:
                 try:
@@ -192,6 +194,8 @@ class Service:
         if self._fleet_task is not None:
             self._fleet_task.cancel()
         shared.fleet = fleet
+        if fleet is None:
+            shared.accounts.host, shared.accounts.duplicates = "", {}
         if shared.alerts is not None:
             shared.alerts.hosts = None if fleet is None else fleet.unreachable
         self._fleet_task = None if fleet is None else group.create_task(fleet.run(), name="other hosts")

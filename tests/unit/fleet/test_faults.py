@@ -195,7 +195,8 @@ async def test_a_name_on_two_hosts_is_shown_and_not_served_by_chance(tmp_path: P
         ]
         # A second one is not started: two programs would use one session.
         await a.v1("POST", "accounts/eve/stop")
-        assert (await a.v1("POST", "accounts/eve/start"))[0] == 409
+        for call in ("start", "restart"):
+            assert (await a.v1("POST", f"accounts/eve/{call}"))[0] == 409
         assert (await a.get("start_client", client="eve"))["code"] == 7
 
 

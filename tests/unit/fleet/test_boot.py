@@ -1,0 +1,80 @@
+"""After a boot: accounts that another host has are not started a second time."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.patience import PATIENCE
+from tests.unit.controller.test_reconcile import boot
+from tests.unit.fleet.hosts import FleetHost, hosts_of, until
+from tests.unit.fleet.test_faults import instead
+from wxcontroller.controller.reconcile import BootMark, after_boot
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.jsontypes import JsonObject
+
+MOVE: JsonObject = {"to": "a", "id": "5f2c", "sent": True}
+
+
+async def back(host: FleetHost) -> None:
+    starting = after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02), lambda: host.shared.fleet)
+    await asyncio.wait_for(starting, PATIENCE)
+
+
+@pytest.mark.parametrize(
+    ("here", "there", "does", "comes_up"),
+    [
+        (1, 2, "stopped", False),  # a backup from before it was moved
+        (1, 2, "started", False),
+        (1, 1, "started", False),
+        (1, 1, "stopped", True),
+        (2, 1, "started", False),  # the other host has the old copy, and runs it
+        (2, 1, "stopped", True),
+        (2, 1, "leaving", True),  # the move that brought it has not ended
+        (1, 2, "leaving", False),  # it has moved there, and on from there
+    ],
+)
+async def test_what_another_host_has_is_not_started(
+    tmp_path: Path, here: int, there: int, does: str, comes_up: bool
+) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        await a.start("alice")
+        for host, epoch in ((a, here), (b, there)):
+            assert (await host.v1("POST", "accounts", {"name": "eve", "epoch": epoch}))[0] == 201
+        await a.v1("POST", "accounts/eve/start")
+        if does == "started":
+            await b.v1("POST", "accounts/eve/start")
+        elif does == "leaving":
+            await b.v1("PUT", "departures/eve", MOVE)
+        await boot(a)
+        await b.join()
+        await a.join(a.describe(b))  # which has not been greeted yet
+        await back(a)
+        assert "alice" in a.units.processes
+        assert ("eve" in a.units.processes) == comes_up
+        assert BootMark(a.paths).is_set()
+        if does == "started":
+            await until(lambda: "eve" in a.accounts.duplicates)  # which is an alert
+
+
+async def test_a_host_that_hangs_delays_no_boot_for_long(tmp_path: Path) -> None:
+    async with hosts_of(tmp_path, "a") as [a]:
+        for name in ("alice", "eve"):
+            await a.start(name)
+        await boot(a)
+        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "eve", "instance": "eve", "epoch": 2}]}}')
+        async with instead(a, None):
+            await back(a)
+        assert set(a.units.processes) == {"alice"}
+
+
+@pytest.mark.parametrize("call", ["start", "restart"])
+async def test_a_start_waits_until_the_other_hosts_are_known(tmp_path: Path, call: str) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        await a.start("eve")
+        await a.v1("POST", "accounts/eve/stop")
+        await b.start("eve")
+        await b.join()
+        await a.join(a.describe(b))
+        assert (await a.v1("POST", f"accounts/eve/{call}"))[0] == 409
+        assert "eve" not in a.units.processes
