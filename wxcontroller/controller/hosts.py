@@ -79,10 +79,11 @@ _NO_ACCOUNTS: frozenset[str] = frozenset()
 class _HostOf:
     """The host of an account as a destination."""
 
-    def __init__(self, fleet: "OtherHosts", request: web.Request, host: OtherHost) -> None:
+    def __init__(self, fleet: "OtherHosts", request: web.Request, host: OtherHost, instance: str) -> None:
         self._fleet = fleet
         self._request = request
         self._host = host
+        self._instance = instance
 
     async def open(
         self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
@@ -90,11 +91,10 @@ class _HostOf:
         settings = self._fleet.shared.settings
         timeout = aiohttp.ClientTimeout(settings.ua_request_timeout, sock_read=settings.ua_inactivity_timeout)
         sent = dict(headers)
-        if is_ilink(self._request) and (agent := shown_by_head(self._request)):
+        if caller.scope is Scope.ILINK and (agent := shown_by_head(self._request)):
             sent["X-Auth-Token"] = agent  # to the host that has issued it
-        response = await self._host.open(
-            target, self._fleet.as_hop(caller, self._request), timeout, method, sent, body
-        )
+        hop = self._fleet.as_hop(caller, self._request, {self._instance})
+        response = await self._host.open(target, hop, timeout, method, sent, body)
         if unusable := unusable_because(response.status, response.headers.get("Content-Encoding", "")):
             response.close()
             raise HostFailure(self._host.name, unusable)
@@ -321,7 +321,7 @@ class OtherHosts:
         if not host.is_up:
             return None
         try:
-            hop = self.as_hop(who, request)
+            hop = self.as_hop(who, request, host.rows)
             status, content = await host.ask("/openwx/check_client", hop, _STATES_SECONDS, HOST_ROWS_BYTES)
         except (HostFailure, BadCaller):
             return None
@@ -379,12 +379,14 @@ class OtherHosts:
         names = {value.lower() for kind, value in shown.get("subjectAltName", ()) if kind == "DNS"}
         return next((host.name for host in self.hosts if host.name.lower() in names), "")
 
-    def as_hop(self, who: Caller, request: web.Request) -> HopCaller:
-        """Return for whom a request is forwarded."""
+    def as_hop(self, who: Caller, request: web.Request, accounts: Collection[str] | None = None) -> HopCaller:
+        """Return for whom a request is forwarded, of ``accounts`` those that the caller is bound to; None: all."""
         agent = is_ilink(request)
         known = who.token or who.instances is None or who.scope is not Scope.READ
-        scope = who.scope if known else None
-        return HopCaller(self.name, scope, who.instances, who.words, base_url(request) if agent else "")
+        scope, bound = who.scope if known else None, who.instances
+        if bound is not None and accounts is not None:
+            bound = bound.intersection(accounts)
+        return HopCaller(self.name, scope, bound, who.words, base_url(request) if agent else "")
 
     # -- calls for accounts of other hosts
 
@@ -417,7 +419,7 @@ class OtherHosts:
         having = self.hosts.having(instance)
         if len(having) > 1:
             raise on_several(given, ", ".join(host.name for host in having))
-        return _HostOf(self, request, having[0]) if having else None
+        return _HostOf(self, request, having[0], instance) if having else None
 
     async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
         """See ``controller.fleetport.Fleet``."""

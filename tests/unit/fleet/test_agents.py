@@ -5,9 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest_asyncio
+from aiohttp import web
 
 from tests.unit.controller.test_ilink import SESSION_OVER, Agent, Stage, within
 from tests.unit.fleet.hosts import FleetHost, hosts_of, introduce, until
+from tests.unit.fleet.test_faults import instead
+from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject
 
 Stages = tuple[Stage, Stage]
@@ -54,6 +57,31 @@ async def test_an_agent_calls_at_a_host_that_has_not_its_account(stages: Stages)
         assert "x-secret" not in response.headers
     async with a.host.http.get("/ilink/c2c/download?encrypted_query_param=alice.helper.secret") as response:
         assert len(await response.read()) == 1_000_000
+
+
+async def test_a_token_of_this_host_s_own_is_shown_to_no_other(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def greet(_: web.Request) -> web.Response:
+        return web.json_response({"name": "b", "version": "9.0.0", "agents": []})
+
+    async def note(request: web.Request) -> web.Response:
+        seen.append(str(request.headers))
+        return web.json_response({})
+
+    async with hosts_of(tmp_path, "a") as [a]:
+        a.settings = a.accounts.settings = replace(a.settings, ilink_serve=True)
+        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "alice", "instance": "alice"}]}}')
+        curious = web.Application()
+        curious.router.add_get("/v1/fleet/self", greet)
+        curious.router.add_route("*", "/for/alice/ilink/{rest:.*}", note)
+        async with instead(a, curious):
+            await until(lambda: a.other("b").is_up)
+            shown = a.token(Scope.ADMIN)
+            headers = {"Authorization": f"Bearer {shown}", "X-Auth-Token": shown}
+            async with a.http.get("/for/alice/ilink/bot/get_bot_qrcode", headers=headers) as answer:
+                assert answer.status == 200
+    assert (len(seen), shown in str(seen)) == (1, False)
 
 
 async def test_no_other_token_leaves_the_host(stages: Stages) -> None:
