@@ -14,7 +14,6 @@ import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
 from dataclasses import replace
-from functools import partial
 from urllib.parse import urlencode
 
 import aiohttp
@@ -40,8 +39,8 @@ from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url
 from wxcontroller.controller.openwx import CONTROL_FORM_BYTES, request_parameters
 from wxcontroller.controller.peers import address_of
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, parse
-from wxcontroller.core.account import Account
 from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
+from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import AccountExists, BadName, HostFailure, WrongHost, WxError
 from wxcontroller.core.eventlines import events_in
@@ -49,11 +48,12 @@ from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.pace import Pace
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import digest, token_id
 from wxcontroller.fleet.connection import CONNECT_SECONDS
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
-from wxcontroller.fleet.host import HOST_ROWS_BYTES, HostState, OtherHost
+from wxcontroller.fleet.host import GREETING_SECONDS, HOST_ROWS_BYTES, HostState, OtherHost
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.openwx import credentials
 from wxcontroller.openwx.replies import to_bytes
@@ -223,11 +223,7 @@ class OtherHosts:
         self, request: web.Request, subscription: Subscription, accounts: Collection[str]
     ) -> AsyncIterator[None]:
         """See ``controller.fleetport.Fleet``."""
-        who = caller(request)
-        tasks = [
-            asyncio.create_task(self._feed(host, self.as_hop(who, request), subscription, accounts))
-            for host in self.hosts
-        ]
+        tasks = [asyncio.create_task(self._feed(host, request, subscription, accounts)) for host in self.hosts]
         try:
             yield
         finally:
@@ -236,55 +232,74 @@ class OtherHosts:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _feed(
-        self, host: OtherHost, hop: HopCaller, subscription: Subscription, accounts: Collection[str]
+        self, host: OtherHost, request: web.Request, subscription: Subscription, accounts: Collection[str]
     ) -> None:
         """Give a subscription the events of a host, going on where it was whenever the host is there again."""
         pauses = Backoff(0.5, 15.0)
         while True:
+            if accounts and not any(self._may_have(host, each) for each in accounts):
+                await asyncio.sleep(_LOOK_SECONDS)  # one may be moved there
+                continue
             try:
-                await self._feed_once(host, hop, subscription, accounts, pauses)
+                await self._feed_once(host, request, subscription, accounts, pauses)
             except (aiohttp.ClientError, HostFailure, BadCursor, OSError, ValueError) as problem:
                 log.debug("events of host %s: %s: %s", host.name, type(problem).__name__, problem)
             await asyncio.sleep(pauses.next())
 
     async def _feed_once(
-        self, host: OtherHost, hop: HopCaller, subscription: Subscription, accounts: Collection[str], pauses: Backoff
+        self,
+        host: OtherHost,
+        request: web.Request,
+        subscription: Subscription,
+        accounts: Collection[str],
+        pauses: Backoff,
     ) -> None:
-        asked = [instance for instance in sorted(accounts) if self._may_have(host, instance)]
-        if accounts and not asked:
-            return
+        # Accounts whose events were left out because another host has them, as far as is known here. When they turn
+        # out to have moved, the stream is opened again, after their last event.
+        unheard: set[str] = set()
+
+        def speaks_for(name: str) -> AccountName | None:
+            found = _parsed(name)
+            # A new one may not be among the host's rows yet.
+            if found is None or (found.instance not in unheard and self._may_have(host, found.instance)):
+                return found
+            unheard.add(found.instance)
+            return None
+
+        who, members = caller(request), host.members
+        many = who.instances is not None and len(who.instances) > _NAMED_ACCOUNTS
+        hop = self.as_hop(who, request, accounts or (host.rows if many else None))
         places = {each: place for each, place in subscription.queued.items() if self._may_have(host, each)}
         stamp = subscription.stamps.get(host.name, subscription.since)
         headers = {"Accept": "text/event-stream", "Last-Event-ID": str(Cursor(stamp, places))}
-        query = urlencode({"account": ",".join(asked), "types": ",".join(sorted(subscription.types))})
+        # All of them: any may be moved there.
+        query = urlencode({"account": ",".join(sorted(accounts)), "types": ",".join(sorted(subscription.types))})
         timeout = aiohttp.ClientTimeout(total=None, sock_read=STREAM_SILENCE_SECONDS)
         async with await host.open(f"/v1/events?{query}", hop, timeout, headers=headers) as response:
             if response.status != 200 or response.content_type != "text/event-stream":
                 raise ValueError(f"it answered {response.status}")
+            pace = Pace()
             async for sent in events_in(response.content, self.shared.settings.limits.stream_event_bytes):
                 pauses.reset()
+                if any(self._may_have(host, each) for each in unheard) or (many and host.members != members):
+                    return
                 if sent.type != "heartbeat":
-                    event = await event_of(partial(self._name_at, host), sent.type, sent.data, host.name)
+                    began = time.perf_counter()
+                    event = await event_of(speaks_for, sent.type, sent.data, host.name)
+                    await pace.after(time.perf_counter() - began)
                     if event is not None and subscription.wants(event.instance):
                         await subscription.put(event)
                 if sent.id:
                     cursor = parse(sent.id)
                     subscription.stamps[host.name] = cursor.stamp
                     for instance, place in cursor.places.items():
-                        if self._may_have(host, instance):
+                        if instance not in unheard and self._may_have(host, instance):
                             subscription.begin_at(instance, place)
 
-    def _name_at(self, host: OtherHost, name: str) -> AccountName | None:
-        """Return an account of which a host may speak. A new one may not be among the host's rows yet."""
-        try:
-            found = parse_name(name)
-        except BadName:
-            return None
-        return found if self._may_have(host, found.instance) else None
-
     def _may_have(self, host: OtherHost, instance: str) -> bool:
-        """Say whether an account is on no other host than this."""
-        return self.hosts.having(instance) in ((), (host,)) and self.shared.accounts.registry.get(instance) is None
+        """Say whether an account is on no other host than this, or on its way from here."""
+        own = self.shared.accounts.registry.get(instance)
+        return self.hosts.having(instance) in ((), (host,)) and (own is None or own.leaving is not None)
 
     def keep_name_unique(self, name: AccountName) -> None:
         """Raise AccountExists for an account that another host has."""
@@ -426,6 +441,9 @@ class OtherHosts:
         given = await self._account_of(request, endpoint)
         if given is None:
             return None
+        starts = endpoint.path in _STARTS
+        if starts:
+            await self.met()
         account = self.shared.accounts.registry.find(given)
         if account is not None:
             # One that is leaving is refused with what to do about that.
@@ -443,9 +461,6 @@ class OtherHosts:
                 limit = AGENT_BODY_BYTES
         if not has_body(request):
             return await pass_to(request, destination, target, sent_back=sent_back)
-        starts = endpoint.path in _STARTS
-        if starts:
-            await self.met()
         async with form_of(request, limit, endpoint.about is About.CLIENT) as spool:
             return await pass_to(request, destination, target, spool, sent_back)
 
@@ -484,7 +499,12 @@ def not_a_hop(problem: Refused) -> Refused:
 
 def _instance(name: str) -> str:
     """Return the instance of an account's name, "" for what is no name."""
+    found = _parsed(name)
+    return "" if found is None else found.instance
+
+
+def _parsed(name: str) -> AccountName | None:
     try:
-        return parse_name(name).instance
+        return parse_name(name)
     except BadName:
-        return ""
+        return None

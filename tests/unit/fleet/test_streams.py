@@ -1,7 +1,9 @@
 """Streams of all hosts together: rows for the dashboard, and events."""
 
 import asyncio
+import shutil
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -12,9 +14,9 @@ from tests.unit.fleet.hosts import FleetHost, fleet_of, until
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller import hosts as hosts_module
 from wxcontroller.controller.account_port import hub
+from wxcontroller.controller.v1.board import BOARD
 from wxcontroller.core.access import Scope
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.controller.v1.board import BOARD
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.states import LoginState
 
@@ -77,6 +79,30 @@ async def test_a_bound_token_hears_its_accounts_on_all_hosts_only(pair: Pair) ->
         assert await reader.until(1) == ["yes"]
 
 
+@pytest.mark.parametrize("at", ["a", "c"])
+@pytest.mark.parametrize("query", ["", "?account=eve,bob"])
+async def test_an_account_that_is_moved_is_heard_all_the_way(tmp_path: Path, at: str, query: str) -> None:
+    async with fleet_of(tmp_path, "a", "b", "c") as (a, b, c):
+        eve, bob = await a.start("eve"), await b.start("bob")
+        for host, name, there in ((c, "eve", "a"), (c, "bob", "b"), (a, "bob", "b")):
+            await host.finds(name, there)
+        async with reading(a if at == "a" else c, Reader(), query) as reader:
+            say(eve, "one")
+            await reader.until(1)
+            say(bob, "two")
+            await reader.until(2)
+            await a.v1("PUT", "departures/eve", {"to": "b", "id": "5f2c", "sent": True})
+            shutil.copytree(a.paths.state("eve"), b.paths.state("eve"))  # with its log
+            await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "5f2c"})
+            assert (await b.v1("POST", "arrivals/eve?id=5f2c"))[0] == 200
+            say(b.process("eve"), "three")
+            await reader.until(3)
+            assert (await a.v1("POST", "departures/eve?id=5f2c"))[0] == 200
+            say(b.process("eve"), "four")
+            assert await reader.until(4) == ["one", "two", "three", "four"]
+        assert [host for _, host, _ in origins(reader)] == ["a", "b", "b", "b"]
+
+
 async def test_an_account_cannot_claim_a_host(pair: Pair) -> None:
     a, _ = pair
     alice = await a.start("alice")
@@ -114,13 +140,6 @@ async def test_the_dashboard_has_rows_of_all_hosts_as_they_change(pair: Pair) ->
         assert (rows["alice"]["condition"] == "unreachable", rows["bob"]["login_state"]) == (False, None)
 
 
-async def test_check_client_has_the_states_of_all_hosts(pair: Pair) -> None:
-    a, b = pair
-    await a.start("alice")
-    await b.start("bob")
-    await a.finds("bob", "b")
-    assert {text(state["account"]) for state in await a.states()} == {"alice", "bob"}
-    assert {text(state["account"]) for state in await b.states()} == {"alice", "bob"}
 async def test_hosts_do_not_keep_each_other_watching(pair: Pair) -> None:
     a, b = pair
     boards = [host.app[BOARD] for host in pair]
@@ -130,3 +149,10 @@ async def test_hosts_do_not_keep_each_other_watching(pair: Pair) -> None:
     await until(lambda: not any(board.is_asking for board in boards))
 
 
+async def test_check_client_has_the_states_of_all_hosts(pair: Pair) -> None:
+    a, b = pair
+    await a.start("alice")
+    await b.start("bob")
+    await a.finds("bob", "b")
+    assert {text(state["account"]) for state in await a.states()} == {"alice", "bob"}
+    assert {text(state["account"]) for state in await b.states()} == {"alice", "bob"}
