@@ -12,7 +12,7 @@ import contextlib
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
 from urllib.parse import urlencode
 
@@ -38,6 +38,7 @@ from wxcontroller.controller.ilink.media import MEDIA_SENT_BACK, instance_in
 from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url
 from wxcontroller.controller.openwx import CONTROL_FORM_BYTES, request_parameters
 from wxcontroller.controller.peers import address_of
+from wxcontroller.controller.tasks import first_of
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, parse
 from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
 from wxcontroller.core.account import Account
@@ -266,6 +267,12 @@ class OtherHosts:
             unheard.add(found.instance)
             return None
 
+        async def others_there() -> None:
+            while not any(self._may_have(host, each) for each in unheard):
+                if many and host.members != members:
+                    return
+                await asyncio.sleep(_LOOK_SECONDS)
+
         who, members = caller(request), host.members
         many = who.instances is not None and len(who.instances) > _NAMED_ACCOUNTS
         hop = self.as_hop(who, request, accounts or (host.rows if many else None))
@@ -278,23 +285,34 @@ class OtherHosts:
         async with await host.open(f"/v1/events?{query}", hop, timeout, headers=headers) as response:
             if response.status != 200 or response.content_type != "text/event-stream":
                 raise ValueError(f"it answered {response.status}")
-            pace = Pace()
-            async for sent in events_in(response.content, self.shared.settings.limits.stream_event_bytes):
-                pauses.reset()
-                if any(self._may_have(host, each) for each in unheard) or (many and host.members != members):
-                    return
-                if sent.type != "heartbeat":
-                    began = time.perf_counter()
-                    event = await event_of(speaks_for, sent.type, sent.data, host.name)
-                    await pace.after(time.perf_counter() - began)
-                    if event is not None and subscription.wants(event.instance):
-                        await subscription.put(event)
-                if sent.id:
-                    cursor = parse(sent.id)
-                    subscription.stamps[host.name] = cursor.stamp
-                    for instance, place in cursor.places.items():
-                        if instance not in unheard and self._may_have(host, instance):
-                            subscription.begin_at(instance, place)
+            hearing = self._hear(host, response, subscription, speaks_for, unheard, pauses)
+            await first_of(hearing, others_there())
+
+    async def _hear(
+        self,
+        host: OtherHost,
+        response: aiohttp.ClientResponse,
+        subscription: Subscription,
+        speaks_for: Callable[[str], AccountName | None],
+        unheard: Collection[str],
+        pauses: Backoff,
+    ) -> None:
+        """Give a subscription the events of a host's stream until it ends, but of accounts that are ``unheard``."""
+        pace = Pace()
+        async for sent in events_in(response.content, self.shared.settings.limits.stream_event_bytes):
+            pauses.reset()
+            if sent.type != "heartbeat":
+                began = time.perf_counter()
+                event = await event_of(speaks_for, sent.type, sent.data, host.name)
+                await pace.after(time.perf_counter() - began)
+                if event is not None and subscription.wants(event.instance):
+                    await subscription.put(event)
+            if sent.id:
+                cursor = parse(sent.id)
+                subscription.stamps[host.name] = cursor.stamp
+                for instance, place in cursor.places.items():
+                    if instance not in unheard and self._may_have(host, instance):
+                        subscription.begin_at(instance, place)
 
     def _may_have(self, host: OtherHost, instance: str) -> bool:
         """Say whether an account is on no other host than this, or on its way from here."""
