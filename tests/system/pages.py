@@ -127,7 +127,7 @@ def until_told(command: str, told: str) -> str:
     """Return a command that goes on until Ctrl-C as one that ends when it has told something."""
     return f"""{command} >/tmp/endless 2>&1 & endless=$!
 until grep -q -- '{told}' /tmp/endless; do kill -0 $endless; sleep 0.1; done
-kill $endless; wait $endless || true; cat /tmp/endless; rm /tmp/endless"""
+kill $endless; wait $endless || true; cat /tmp/endless; mv /tmp/endless /tmp/endless.seen"""
 
 
 def main() -> None:

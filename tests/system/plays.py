@@ -62,11 +62,12 @@ def write_to_reader(stage: Stage) -> None:
 
 
 def write_until_seen(stage: Stage) -> None:
-    """Write again until a reader of whom nothing is seen before has told something."""
+    """Write again until a reader of whom nothing is seen before has told something, or has done so and ended."""
+    stage.host.run("rm", "-f", "/tmp/endless.seen")
 
     def seen() -> bool:
         write(stage)
-        return bool(stage.host.run("cat", "/tmp/endless", check=False).stdout)
+        return bool(stage.host.run("cat", "/tmp/endless", "/tmp/endless.seen", check=False).stdout)
 
     until(seen, "a reader")
 
