@@ -19,7 +19,7 @@ from wxcontroller.core.options import OPTIONS
 async def test_a_crash_between_two_durable_steps_loses_and_repeats_nothing(
     tmp_path: Path, route: Route, runs: int, pause: float
 ) -> None:
-    result = await crash(runs, seed=11, directory=tmp_path, route=route, pause=pause)
+    result = await crash(runs, seed=11, directory=tmp_path, route=route, pause=pause, strict=False)
     print(result)
     assert result.faults == []
     assert result.good, str(result)
