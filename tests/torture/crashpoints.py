@@ -17,8 +17,6 @@ import asyncio
 import contextlib
 import logging
 import random
-import shutil
-import sqlite3
 import sys
 import tempfile
 import time
@@ -26,6 +24,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TypeAlias
 
 import aiohttp
 
@@ -33,7 +32,8 @@ from tests.torture.ledger import Arrival, Ledger
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, WEB, Route
 from wxcontroller.core.faultpoints import VARIABLE, Point
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, kept_json, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.sandbox.ilink.model import RecordedCall
 
 _CHAPTER = 50  # runs of one account
 _LIFE_SECONDS = 60.0  # in which a point is reached
@@ -42,6 +42,10 @@ _PAUSE = 0.06  # between two messages, on average
 _STILL_QUEUED = -7
 _NOT_SENT = "accepted and not sent"
 _MAYBE = "it may have arrived"
+
+
+# A call to WeChat, and which process of the account made it.
+ProcessCall: TypeAlias = tuple[int, RecordedCall]
 
 
 @dataclass
@@ -55,7 +59,8 @@ class Books:
     unsure: list[str] = field(default_factory=list)
     repeated: int = 0  # requests with a key that were made again
     changed: list[str] = field(default_factory=list)  # keyed requests whose answers name different messages
-    # What single answers of WeChat brought to a process that was killed meanwhile: each is lost whole, or not at all.
+    # What single answers of WeChat brought to a process that was killed meanwhile (lost_answers): each is lost whole,
+    # or not at all.
     in_flight: list[set[str]] = field(default_factory=list)
 
     def lost_in_flight(self, reported: set[str]) -> set[str]:
@@ -96,6 +101,23 @@ class Books:
         return found
 
 
+def lost_answers(calls: Sequence[ProcessCall]) -> list[set[str]]:
+    """Return the messages of each answer that was on its way to a process when that was killed.
+
+    On the iLink route WeChat gives each answer once. What a poll shows as its position was on disk, so everything
+    that it covers has to be, too. Of the answers whose position is never shown, only the last of a process can have
+    been on its way: after any other it asked again, and so had read it.
+    """
+    polls = [(life, call) for life, call in calls if call.endpoint == "getupdates"]
+    shown = {text(poll.body.get("get_updates_buf")) for _, poll in polls}
+    last = {life: poll.seq for life, poll in polls}
+    return [
+        {text(obj(one)["message_id"]) for one in items(poll.answer.get("msgs"))}
+        for life, poll in polls
+        if poll.seq == last[life] and poll.answer.get("msgs") and text(poll.answer["get_updates_buf"]) not in shown
+    ]
+
+
 @dataclass
 class Chapter:
     """Runs of one account, and what goes on around it meanwhile."""
@@ -103,12 +125,11 @@ class Chapter:
     account: Process
     chance: random.Random
     pause: float = _PAUSE  # seconds between two messages that come in, on average
-    strict: bool = True  # an answer is in flight only if its position is not on disk
     books: Books = field(default_factory=Books)
     killed: Counter[Point] = field(default_factory=Counter)
     missed: int = 0  # runs that did not reach their point
-    beyond: int = 0  # sends that WeChat refused
-    _looked: int = 0
+    _calls: list[ProcessCall] = field(default_factory=list)
+    _life: int = 0  # how many processes have ended
     _over: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def play(self, runs: int) -> list[str]:
@@ -116,6 +137,7 @@ class Chapter:
         self.account.account.resend = False
         await self.account.start(login=True)
         await self.account.kill()
+        self._next_life()
         async with asyncio.TaskGroup() as group:
             writing = group.create_task(self._write())
             sending = [group.create_task(self._send(keyed)) for keyed in (True, False)]
@@ -125,19 +147,26 @@ class Chapter:
                     turn = self.chance.sample([*Point], len(Point))
                 await self._run(turn.pop())
             self.account.environ.pop(VARIABLE, None)
-            await self.account.start()
+            await self.account.launch()
+            self._next_life()
+            await self.account.until_state("running")
             self._over.set()
             async with asyncio.timeout(_SETTLE_SECONDS):
                 await asyncio.wait(sending)
             writing.cancel()
         await self._settled()
         await self.account.stop()
-        self._look_at_wechat(Point.POSITION_STORED)
-        return self.books.faults(self.account.arrived(), self._reports())
+        return self._faults()
+
+    @property
+    def beyond(self) -> int:
+        """How many sends WeChat has refused."""
+        return sum(call.endpoint == "sendmessage" and bool(call.answer.get("ret")) for _, call in self._calls)
 
     async def _run(self, point: Point) -> None:
         self.account.environ[VARIABLE] = f"{point}:{self.chance.randint(1, self.account.route.latest[point])}"
         await self.account.launch()
+        self._next_life()
         process = self.account.process
         assert process is not None
         try:
@@ -147,43 +176,33 @@ class Chapter:
             self.missed += 1
             print(f"{self.account.environ[VARIABLE]} not reached:", *self.account.log.read_text().splitlines()[-8:])
             await self.account.kill()
-            self._look_at_wechat(None)
         else:
             assert process.returncode == -9, self.account.log.read_text()
             self.killed[point] += 1
-            self._look_at_wechat(point)
 
-    def _look_at_wechat(self, point: Point | None) -> None:
-        """Count refused sends, and note what WeChat gave to a process that was killed meanwhile.
+    def _next_life(self) -> None:
+        """Tell calls of the process that has ended from those of the next, which has asked nothing yet.
 
-        ``point`` is None for a kill at any moment. On the iLink route WeChat gives nothing again, and a poll is under
-        way when a send's point is reached, or when the account tells that it runs. An answer that the process had not
-        read yet is lost, whatever it does.
+        Not when it ends: a request that it leaves behind is answered a moment later on a busy machine.
         """
-        ilink = self.account.wechat.sandbox.ilink
-        brought: JsonObject = {}
-        for exchange in ilink.exchanges:
-            if exchange.seq > self._looked and exchange.uin == self.account.account.uin:
-                if exchange.endpoint == "sendmessage" and exchange.answer.get("ret"):
-                    self.beyond += 1
-                if exchange.endpoint == "getupdates" and exchange.answer.get("msgs"):
-                    brought = exchange.answer
-        self._looked = ilink.exchange_count
-        under_way = point in (None, Point.SENT, Point.RESULT_STORED, Point.EVENT_STORED)
-        if under_way and brought and not (self.strict and self._has_stored(text(brought["get_updates_buf"]))):
-            self.books.in_flight.append({text(obj(one)["message_id"]) for one in items(brought.get("msgs"))})
+        self._note_calls()
+        self._life += 1
 
-    def _has_stored(self, cursor: str) -> bool:
-        """Whether a position in what WeChat sends is on disk: then what it covers has to be, too."""
-        kept = self.account.paths.state("alice") / "events.db"
-        with tempfile.TemporaryDirectory() as directory:
-            # A copy: to look into the file itself would be to recover it.
-            for path in (kept, kept.with_name(f"{kept.name}-wal")):
-                if path.exists():
-                    shutil.copy(path, directory)
-            with contextlib.closing(sqlite3.connect(Path(directory) / kept.name)) as db:
-                positions = [kept_json(value) for (value,) in db.execute("SELECT value FROM driver")]
-        return any(text(position.get("cursor")) == cursor for position in positions)
+    def _note_calls(self) -> None:
+        """Note what WeChat was asked since; answers come into the same objects."""
+        ilink = self.account.wechat.sandbox.ilink
+        noted = self._calls[-1][1].seq if self._calls else 0
+        self._calls += [
+            (self._life, call)
+            for call in ilink.exchanges
+            if call.seq > noted and call.uin == self.account.account.uin
+            if call.endpoint in ("getupdates", "sendmessage")
+        ]
+
+    def _faults(self) -> list[str]:
+        self._note_calls()
+        self.books.in_flight = lost_answers(self._calls)
+        return self.books.faults(self.account.arrived(), self._reports())
 
     # -- what goes on around the account
 
@@ -259,7 +278,7 @@ class Chapter:
     async def _settled(self) -> None:
         """Wait until everything has arrived, or for so long that it never will."""
         deadline = time.monotonic() + _SETTLE_SECONDS
-        while (faults := self.books.faults(self.account.arrived(), self._reports())) and time.monotonic() < deadline:
+        while (faults := self._faults()) and time.monotonic() < deadline:
             if any(fault.startswith(_NOT_SENT) for fault in faults):  # held, perhaps, until somebody writes
                 await self._write_one()
             await asyncio.sleep(0.5)
@@ -313,23 +332,15 @@ class Result:
 
 
 @contextlib.asynccontextmanager
-async def chapter(
-    directory: Path, chance: random.Random, route: Route, pause: float, strict: bool
-) -> AsyncIterator[Chapter]:
+async def chapter(directory: Path, chance: random.Random, route: Route, pause: float) -> AsyncIterator[Chapter]:
     """An account in a place of its own, that has never run."""
     await asyncio.to_thread(directory.mkdir, parents=True)
     async with processed(directory, route) as account:
-        yield Chapter(account, chance, pause, strict)
+        yield Chapter(account, chance, pause)
 
 
 async def crash(
-    runs: int,
-    seed: int,
-    directory: Path,
-    route: Route = WEB,
-    side_by_side: int = 2,
-    pause: float = _PAUSE,
-    strict: bool = True,
+    runs: int, seed: int, directory: Path, route: Route = WEB, side_by_side: int = 2, pause: float = _PAUSE
 ) -> Result:
     """Make so many runs on a route, ``side_by_side`` accounts at a time, with a message every ``pause`` seconds."""
     result = Result()
@@ -340,7 +351,7 @@ async def crash(
     async def play() -> None:
         while parts:
             which, part = parts.pop(0)
-            async with chapter(directory / str(which), random.Random(f"{seed} {which}"), route, pause, strict) as one:
+            async with chapter(directory / str(which), random.Random(f"{seed} {which}"), route, pause) as one:
                 faults = await one.play(part)
                 result.add(one, [f"account {which}: {fault}" for fault in faults])
                 if faults:
