@@ -278,7 +278,7 @@ class Session:
         self.move(LoginState.SCANNING, status, self._refusal)
 
     def _hindered(self, event: base.LoginStalled) -> None:
-        """Say why the login does not get on, where people look; in the journal once per reason."""
+        """Show in the status why the login is stuck, and log each reason once."""
         words = Text("login is stuck, retrying: {reason}", reason=event.reason)
         if words != self._status:
             log.warning("account %s: %s", self.config.name, words)

@@ -210,7 +210,7 @@ class Accounts:
     # What shall be
 
     async def apply_settings(self) -> None:
-        """Bring what the settings say for all accounts into their files. What can't be written is logged."""
+        """Write settings that apply to all accounts into the accounts' files. Failed writes are logged."""
         try:
             changed = await asyncio.to_thread(self._materialiser.apply_settings)
         except OSError as problem:

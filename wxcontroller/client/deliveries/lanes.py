@@ -1,4 +1,4 @@
-"""Which report is posted next, and what becomes of it after an attempt: decisions only, no sockets and no clock.
+"""Which report is posted next, and where it goes after an attempt. Pure decisions: no sockets and no clock.
 
 Reports wait in one of two lanes:
 

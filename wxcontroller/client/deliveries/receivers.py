@@ -175,7 +175,7 @@ class Poster:
         return Result(DeliveryOutcome.FAILED, status, Text("it answers {status}", status=status))
 
     async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
-        """Return a JSON answer (openwx-api 3.4). The report is delivered, whatever becomes of its answer."""
+        """Return a JSON answer (openwx-api 3.4). The report counts as delivered even if this fails."""
         if answer.content_type not in ("application/json", "text/json"):
             return b""
         content = bytearray()
@@ -211,7 +211,7 @@ def broken(parts: _Parts) -> DeliveryOutcome:
 
 
 def retry_after(value: str) -> float | None:
-    """Return the seconds of a Retry-After header (RFC 9110, 10.2.3), None when there is none that can be read."""
+    """Return the seconds in a Retry-After header (RFC 9110, 10.2.3), None if it is missing or malformed."""
     if value.isascii() and value.isdecimal():
         return float(value[:9])
     try:

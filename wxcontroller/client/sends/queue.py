@@ -7,7 +7,7 @@ client id: WeChat drops it if the first try had arrived after all.
 - Order: messages go out as they were queued, urgent ones first (order.py). One whose media are still being found (a
   slow web server) is passed by others and keeps its place. One that WeChat did not take goes behind all others; one
   whose answer was lost is tried again first, while WeChat would still know its client id.
-- What can't be sent for ``keep_seconds``, because the account is stopped or not logged in, is reported as not sent.
+- A send that has waited ``keep_seconds`` for the account to run and log in is reported as not sent.
 - Ids of people are those of one login: what was queued in another is reported as not sent.
 - On a route with a reply window a send that can't go now is held in its place until the person writes (holding.py);
   each person has an order of their own, and nobody's window holds up anybody else.

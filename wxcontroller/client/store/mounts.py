@@ -6,10 +6,10 @@ _TABLE = Path("/proc/self/mountinfo")
 
 
 def left_behind(directory: Path, table: str | None = None) -> bool:
-    """Say whether ``directory`` is read-only for this process alone: its file system can be written.
+    """Return whether ``directory`` is read-only for this process alone, although its file system is writable.
 
-    A unit's own mounts are made when it starts. Of a file system that was read-only then they stay so, whatever
-    becomes of it: only another process gets out of that. ``table`` is what to look at, as in proc_pid_mountinfo(5).
+    systemd makes a unit's mounts when the unit starts. If the file system was read-only then, they stay read-only
+    until the unit is restarted. ``table`` is the content of /proc/PID/mountinfo; see proc_pid_mountinfo(5).
     """
     try:
         lines = (table if table is not None else _TABLE.read_text("utf-8", "replace")).splitlines()

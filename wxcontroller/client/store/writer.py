@@ -419,7 +419,7 @@ class Database:
                         job.future.set_result(job.result)
 
         assert self._loop is not None
-        with contextlib.suppress(RuntimeError):  # the loop has ended: nobody is there to be told
+        with contextlib.suppress(RuntimeError):  # the event loop is closed, so nothing waits for the result
             self._loop.call_soon_threadsafe(tell)
 
     def _failed(self, connection: sqlite3.Connection | None, problem: Exception) -> sqlite3.Connection | None:
