@@ -7,7 +7,7 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.systemd import is_this_machines
 from wxcontroller.core.errors import WxError, reason_of
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 
 PATHS = Paths()
@@ -18,12 +18,7 @@ def at_home(session: WxctlRun) -> Api:
     """Return the API of this machine's controller; raises WxError for another one, and for who is not root."""
     api = session.api()
     if not is_this_machines(api):  # also the beginning of a tunnel: accounts there would be stopped for those here
-        raise BadUsage(
-            N_("{url} is not this machine's controller"),
-            N_("export it from its own controller: {here}"),
-            url=api.shown,
-            here=Text(HERE),
-        )
+        raise BadUsage(N_("{url} is not this machine's controller"), HERE, url=api.shown)
     if os.geteuid() != 0:
         raise WxError(N_("only root can read and write what an account has stored"), HERE)
     return api
