@@ -37,7 +37,7 @@ class Clock:
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
     monkeypatch.setattr(minutes, "time", made)
-    monkeypatch.setattr(minutes, "until", lambda *_: 0.01)
+    monkeypatch.setattr(minutes, "seconds_until", lambda *_: 0.01)
     monkeypatch.setattr(published, "_PAUSE_SECONDS", 0.01)
     return made
 

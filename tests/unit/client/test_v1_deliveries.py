@@ -127,7 +127,7 @@ async def test_deliveries_are_published_next_to_the_state_file(
     monkeypatch.setattr(published, "_PAUSE_SECONDS", 0.02)
     monkeypatch.setattr(published, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(published, "_WAITING_SECONDS", 1.5)
-    monkeypatch.setattr(minutes, "until", lambda *_: 3600.0)  # a minute is a change, too
+    monkeypatch.setattr(minutes, "seconds_until", lambda *_: 3600.0)  # a minute is a change, too
     client = await with_dead(start, webhook, "one", "two")
     path = client.paths.deliveries_file("alice")
 
