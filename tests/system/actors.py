@@ -62,7 +62,10 @@ class Caller:
         status, _, answer = self.host.http(
             method, f"{CONTROLLER}/v1{path}", body=content, headers=headers, timeout=90
         )
-        return status, json.loads(answer) if answer else None
+        try:
+            return status, json.loads(answer) if answer else None
+        except ValueError:
+            raise AssertionError(f"{method} {path} is answered by {status} {answer!r}") from None
 
     def account(self, name: str) -> Json:
         status, answer = self.v1("GET", f"/accounts/{quote(name, safe='')}")

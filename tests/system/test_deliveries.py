@@ -56,7 +56,10 @@ class Hook:
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["Content-Length"]))
+                length = int(self.headers["Content-Length"])
+                body = self.rfile.read(length)
+                if len(body) < length:
+                    return  # the account was killed in the middle of it
                 refused = b"refuse me" in body and not hook.accepts
                 if not refused:
                     with hook._news:
