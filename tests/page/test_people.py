@@ -24,11 +24,15 @@ OPENS = {
 }
 
 
+@pytest.fixture(scope="module")
+def uin(phone: Phone, address: str) -> str:
+    return phone.account("小红", friends=30, groups=4)
+
+
 @pytest.fixture(scope="module", autouse=True)
-def accounts(host: Host, caller: Caller, phone: Phone, address: str) -> Iterator[None]:
+def accounts(host: Host, caller: Caller, phone: Phone, address: str, uin: str) -> Iterator[None]:
     """One of each kind."""
     with Webhook(host) as hook:
-        uin = phone.account("小红", friends=30, groups=4)
         log_in(caller, phone, "runs", uin, post_api=hook.address)
         caller.openwx("start_client", client="waits")
         caller.openwx("start_client", client="小店")
@@ -91,7 +95,7 @@ def test_options_say_what_they_mean(browser: Browser, language: str) -> None:
     browser.open("#/a/runs")
     browser.click("#tab-options")
     meaning = {"en": "URL to which reports are posted", "zh-CN": "上报推送到哪里"}[language]
-    assert meaning in browser.find("#options div", "post_api").text
+    assert meaning in browser.text("#options div", "post_api")
     browser.click("#all-options")
     browser.find("#options div", "qrcode_count_max")
     silent = "return [...document.querySelectorAll('#options .meaning')].filter((one) => !one.textContent).length"
@@ -208,6 +212,24 @@ def test_conversations_settings_and_views_with_the_keyboard_alone(browser: Brows
     assert browser.complaints() == []
 
 
+def test_a_message_is_recalled_with_the_keyboard_while_others_arrive(
+    browser: Browser, phone: Phone, uin: str
+) -> None:
+    browser.open("#/a/runs")
+    browser.click("#people button")  # who wrote last
+    browser.find("#messages li")
+    browser.press("written too soon", Keys.ENTER)
+    recall = "#messages [data-state=delivered] [data-action=recall]"
+    browser.find(recall)
+    tab_until(browser, recall, back=True)
+    phone.write(uin, phone.friend(uin), "meanwhile")
+    browser.find("#messages li", "meanwhile")
+    assert browser.script("return document.activeElement.matches(arguments[0])", recall)
+    browser.press(Keys.ENTER)
+    browser.find("#messages li", "recalled")
+    browser.until(lambda: browser.script("return document.activeElement.matches('#send textarea')"), "the focus")
+
+
 def test_switches_are_remembered(browser: Browser) -> None:
     browser.open()
     browser.click("#language", "中文")
@@ -235,7 +257,7 @@ def test_failures_are_told_in_words(browser: Browser, host: Host) -> None:
     host.run("systemctl", "stop", "wxclient-journal.socket")
     browser.click("#rows [data-account=runs] a")
     browser.click("#tab-journal")
-    assert "systemctl start wxclient-journal.socket" in browser.find("#journal-note", "can't be read").text
+    assert "systemctl start wxclient-journal.socket" in browser.text("#journal-note", "can't be read")
     host.run("systemctl", "start", "wxclient-journal.socket")
     browser.find("#journal li")
 
@@ -263,7 +285,7 @@ def test_that_systemd_can_not_be_asked_is_told_with_why(browser: Browser, host: 
     }[language]
     host.run("chmod", "700", "/usr/bin/systemctl")
     try:
-        assert {"en": "Install systemd", "zh-CN": "请安装 systemd"}[language] in browser.find("#connection", why).text
+        assert {"en": "Install systemd", "zh-CN": "请安装 systemd"}[language] in browser.text("#connection", why)
         browser.picture(f"{language.lower()}-trouble")
     finally:
         host.run("chmod", "755", "/usr/bin/systemctl")

@@ -33,7 +33,9 @@ export function composer(name, signal, sent) {
   }
 
   function enable() {
-    for (const each of form.querySelectorAll("textarea, button")) each.disabled = sending || !chosen;
+    for (const each of form.querySelectorAll("button")) each.disabled = sending || !chosen;
+    field.disabled = !chosen;
+    field.readOnly = sending; // disabled, it would lose the focus
     setHidden(form, !may("send"));
   }
 
@@ -88,7 +90,7 @@ export function composer(name, signal, sent) {
       if (!signal.aborted) {
         enable();
         sent();
-        field.focus();
+        if (document.activeElement === document.body) field.focus(); // the button had it
       }
     }
   }

@@ -94,8 +94,16 @@ export function talkOf(name, signal) {
       if (dayOf(message.time) !== day) items.push(h("li", { className: "day" }, (day = dayOf(message.time))));
       items.push(item(message));
     }
+    const focused = $("messages").contains(document.activeElement) ? document.activeElement : null;
     $("messages").replaceChildren(...items);
+    if (focused) (successor(focused) ?? $("send").elements.content).focus({ preventScroll: true });
     body.scrollTop = atEnd ? body.scrollHeight : body.scrollHeight - from;
+  }
+
+  // The button that does the same for the same message.
+  function successor(button) {
+    const message = CSS.escape(button.closest("[data-id]").dataset.id);
+    return $("messages").querySelector(`[data-id="${message}"] [data-action="${button.dataset.action}"]`);
   }
 
   function item(message) {
@@ -145,7 +153,9 @@ export function talkOf(name, signal) {
       } catch (problem) {
         if (problem.name !== "AbortError") complain(problem);
       }
-      if (!signal.aborted) refresh();
+      if (signal.aborted) return;
+      await refresh();
+      if (document.activeElement === document.body) compose.focus(); // the button had it
     });
     return button;
   }
@@ -155,7 +165,7 @@ export function talkOf(name, signal) {
     const path = media.url?.replace(/^\//, "");
     if (!path) return h("span", { className: "bubble faint" }, media.error || contentWords({ kind, media }));
     if (PICTURES.has(media.type)) return pictureOf(path);
-    const link = h("button", { type: "button", className: "bubble file" }, icon("save"));
+    const link = h("button", { type: "button", className: "bubble file", "data-action": "save" }, icon("save"));
     link.append(media.name || contentWords({ kind, media }));
     link.addEventListener("click", () => saved(path, media.name || kind).catch(complain));
     return link;
