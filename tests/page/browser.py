@@ -105,16 +105,29 @@ class Browser:
         self.click(f"#menu [data-action={action}]")
 
     def type(self, selector: str, text: str) -> None:
-        element = self.find(selector)
-        element.clear()
-        element.send_keys(text)
+        """Put a text in the place of what a field holds."""
+
+        def typed() -> bool:
+            element = self.find(selector)
+            element.clear()
+            element.send_keys(text)
+            return True
+
+        self.until(typed, f"typing into {selector!r}")
 
     def press(self, *keys: str) -> None:
         """Press keys wherever the focus is."""
-        self.driver.switch_to.active_element.send_keys(*keys)
 
-    def text(self, selector: str) -> str:
-        return str(self.find(selector).text)
+        def pressed() -> bool:
+            self.driver.switch_to.active_element.send_keys(*keys)
+            return True
+
+        self.until(pressed, "pressing keys")
+
+    def text(self, selector: str, text: str = "") -> str:
+        """All that is written in what ``find`` finds, which the page may replace meanwhile."""
+        read = self.until(lambda: [str(self.find(selector, text).text)], f"a text in {selector!r}")
+        return read[0]
 
     def script(self, source: str, *arguments: object) -> Any:
         return self.driver.execute_script(source, *arguments)  # type: ignore[no-untyped-call]

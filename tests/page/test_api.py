@@ -66,7 +66,7 @@ def test_readable_on_every_screen(browser: Browser, language: str) -> None:
         browser.colours(theme)
         browser.open("page/api")
         browser.find("h1", said("The API of wxcontroller"))
-        assert said("stop and delete it")[1:] in browser.find("#delete_v1_accounts_name").text
+        assert said("stop and delete it")[1:] in browser.text("#delete_v1_accounts_name")
         name = f"api-{language.lower()}-{width}-{theme}"
         browser.picture(name)
         for part in ("post_v1_accounts_name_start", "get_openwx_send_friend_message", "schema-Account"):
@@ -118,7 +118,7 @@ def test_by_keyboard_and_back(browser: Browser) -> None:
 def test_what_has_no_meaning_says_none(browser: Browser) -> None:
     """A field without a description is not described by the catalog's own head."""
     browser.open("page/api")
-    assert "string" in browser.find("#schema-Account").text
+    assert "string" in browser.text("#schema-Account")
     assert "charset=UTF-8" not in browser.text("main")
 
 

@@ -100,7 +100,7 @@ def test_a_login_that_is_refused_says_so_beside_the_new_code(
     with phone.fault("webwxnewloginpage", "retcode", 1200, 1):
         phone.scan(uuid, other)
         phone.confirm(uuid)
-        assert "1200" in browser.find("#account-login .hint", "1200").text
+        assert "1200" in browser.text("#account-login .hint", "1200")
     browser.picture(f"{language.lower()}-refused")
     caller.v1("DELETE", f"/accounts/{name}")
 
@@ -173,13 +173,13 @@ def test_options_that_wait_for_a_restart(browser: Browser, caller: Caller, alice
     caller.v1("PATCH", f"/accounts/{alice}/options", {"send_interval": value})
     browser.open(f"#/a/{alice}")
     browser.click("#tab-options")
-    shown = browser.find("#options [data-waits=send_interval] dd").text
+    shown = browser.text("#options [data-waits=send_interval] dd")
     assert shown.startswith(in_force)
     assert value in browser.text("#options [data-waits=send_interval] .attention")
     browser.picture(f"{language.lower()}-options-wait")
     browser.click("#account-actions [data-action=restart]")
     browser.gone("#options [data-waits]")
-    assert value in browser.find("#options div", "send_interval").text
+    assert value in browser.text("#options div", "send_interval")
     assert browser.complaints() == []
 
 
