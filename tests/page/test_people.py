@@ -230,6 +230,19 @@ def test_a_message_is_recalled_with_the_keyboard_while_others_arrive(
     browser.until(lambda: browser.script("return document.activeElement.matches('#send textarea')"), "the focus")
 
 
+def test_the_focus_stays_in_deliveries_while_others_arrive(browser: Browser, phone: Phone, uin: str) -> None:
+    browser.open("#/a/runs/deliveries")
+    again = "#deliveries [data-action=replay]"
+    browser.find(again)
+    tab_until(browser, again)
+    chosen = "return document.activeElement.closest('[data-id]')?.dataset.id"
+    delivery = browser.script(chosen)
+    assert delivery
+    phone.write(uin, phone.friend(uin), "dead")
+    browser.until(lambda: len(browser.driver.find_elements("css selector", again)) > 1, "another dead letter")
+    assert browser.script(chosen) == delivery
+
+
 def test_switches_are_remembered(browser: Browser) -> None:
     browser.open()
     browser.click("#language", "中文")

@@ -1,7 +1,7 @@
 // Reports of all accounts that wait for their webhooks or were refused by them.
 
 import { call, may, pathOf } from "./api.js";
-import { $, h, icon, setHidden, setText } from "./dom.js";
+import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
@@ -25,7 +25,7 @@ async function load() {
 function show(rows) {
   const told = rows.filter(({ to, pending, held, dead }) => to && pending + held + dead > 0);
   told.sort((one, other) => other.dead - one.dead || other.pending - one.pending);
-  $("all-deliveries").replaceChildren(...told.map(row));
+  redraw($("all-deliveries"), told.map(row));
   const fine = rows.filter(({ to }) => to).length - told.length;
   const words = told.length ? t("Other webhooks, with nothing waiting: {n}", { n: fine }) : t("Nothing is waiting.");
   setText($("all-deliveries-note"), words);
@@ -36,12 +36,12 @@ function row(one) {
   const { account, to, pending, held, dead, unacknowledged, oldest_since: oldest, last_attempt: last } = one;
   const error = textOf(one, "last_error");
   const buttons = [
-    dead && button("restart", t("Send dead letters again"), () => change(account, "replay")),
-    unacknowledged && button("check", t("Acknowledge"), () => change(account, "ack")),
+    dead && button("replay", "restart", t("Send dead letters again"), () => change(account, "replay")),
+    unacknowledged && button("ack", "check", t("Acknowledge"), () => change(account, "ack")),
   ];
   return h(
     "tr",
-    {},
+    { "data-id": account },
     h("th", { scope: "row" }, h("a", { href: `#/a/${encodeURIComponent(account)}/deliveries` }, account)),
     h("td", {}, to, error && h("small", { className: "bad" }, error), last && h("small", {}, answerWords(last))),
     h("td", { className: "number" }, pending + held ? String(pending + held) : ""),
@@ -51,8 +51,8 @@ function row(one) {
   );
 }
 
-function button(drawing, text, work) {
-  const made = h("button", { type: "button" }, icon(drawing), text);
+function button(action, drawing, text, work) {
+  const made = h("button", { type: "button", "data-action": action }, icon(drawing), text);
   made.addEventListener("click", () => {
     made.disabled = true;
     work();

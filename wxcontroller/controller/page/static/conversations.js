@@ -1,6 +1,6 @@
 // Conversations of all accounts: choosing one.
 
-import { $, h, setHidden, setText } from "./dom.js";
+import { $, h, redraw, setHidden, setText } from "./dom.js";
 import { letterFace, nickname } from "./face.js";
 import { t } from "./i18n.js";
 import { routeName } from "./routes.js";
@@ -14,7 +14,7 @@ function show() {
   const there = [...accounts.values()].filter(isThere);
   const last = ({ activity }) => activity?.last_message ?? 0;
   there.sort((one, other) => last(other) - last(one));
-  $("conversation-accounts").replaceChildren(...there.map(item));
+  redraw($("conversation-accounts"), there.map(item));
   setHidden($("conversation-accounts"), !there.length);
   setText($("conversations-note"), there.length ? "" : t("Conversations are shown once an account runs."));
 }

@@ -1,7 +1,7 @@
 // Reports that wait for the webhook or were refused by it, and sending them again.
 
 import { call, may, pathOf } from "./api.js";
-import { $, h, icon, setHidden, setText } from "./dom.js";
+import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { inWords, sentences } from "./failures.js";
 import { reportWord } from "./happenings.js";
 import { t, textOf } from "./i18n.js";
@@ -59,7 +59,7 @@ export function deliveriesTab(name) {
     setHidden($("ack-dead"), !unacknowledged || !may("control"));
     // Today an account has one receiver; what is grouped says so, whatever comes.
     const groups = Map.groupBy(deliveries, (one) => one.to ?? to ?? "");
-    $("deliveries").replaceChildren(...[...groups].map(([receiver, ones]) => group(receiver, ones)));
+    redraw($("deliveries"), [...groups].map(([receiver, ones]) => group(receiver, ones)));
   }
 
   function group(receiver, ones) {
@@ -85,7 +85,7 @@ export function deliveriesTab(name) {
     const later = next ? t("next try: {when}", { when: moment(next) }) : "";
     return h(
       "li",
-      {},
+      { "data-id": id },
       icon(state === "dead" ? "warning" : "deliveries"),
       h("time", { title: exactly(time) }, moment(time)),
       h("span", { className: "what" }, reportWord(type), whoOf(delivery), " ", h("span", { className }, word)),

@@ -2,7 +2,7 @@
 
 import { adviceOf, lineOf } from "./advice.js";
 import { call } from "./api.js";
-import { $, h, setText } from "./dom.js";
+import { $, h, redraw, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { sentence, t, textOf } from "./i18n.js";
 import { groupsOf, shownState } from "./states.js";
@@ -53,7 +53,7 @@ async function load() {
 function show() {
   const rows = [...accounts.values()];
   const troubled = rows.filter((account) => groupsOf(account).has("attention"));
-  $("health-accounts").replaceChildren(...troubled.map(trouble));
+  redraw($("health-accounts"), troubled.map(trouble));
   const fine = rows.length - troubled.length;
   const words = troubled.length ? t("Other accounts: {n}", { n: fine }) : t("No account needs attention.");
   setText($("health-note"), rows.length ? words : t("No account yet"));

@@ -1,7 +1,7 @@
 // Conversations of an account at the left: chats with their last messages, then everybody else, with a search.
 
 import { call, pathOf } from "./api.js";
-import { $, h, setText } from "./dom.js";
+import { $, h, redraw, setText } from "./dom.js";
 import { letterFace } from "./face.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
@@ -134,9 +134,7 @@ export function peopleTab(name) {
     const some = t("On this route, people appear after their first message.");
     const limits = can(accounts.get(name), "contacts") ? "" : some;
     setText($("people-note"), [shown || none, limits].filter(Boolean).join(" · "));
-    const focused = document.activeElement?.closest("#people button")?.dataset.id;
-    $("people").replaceChildren(...found.slice(0, MOST).map(item));
-    if (focused) $("people").querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
+    redraw($("people"), found.slice(0, MOST).map(item));
   }
 
   function item(entry) {

@@ -1,7 +1,7 @@
 // A conversation at the right: its messages with pictures and what has become of each, and the reply window.
 
 import { call, may, pathOf, picture } from "./api.js";
-import { $, h, icon, setHidden, setText } from "./dom.js";
+import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { composer } from "./compose.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
@@ -94,16 +94,8 @@ export function talkOf(name, signal) {
       if (dayOf(message.time) !== day) items.push(h("li", { className: "day" }, (day = dayOf(message.time))));
       items.push(item(message));
     }
-    const focused = $("messages").contains(document.activeElement) ? document.activeElement : null;
-    $("messages").replaceChildren(...items);
-    if (focused) (successor(focused) ?? $("send").elements.content).focus({ preventScroll: true });
+    redraw($("messages"), items);
     body.scrollTop = atEnd ? body.scrollHeight : body.scrollHeight - from;
-  }
-
-  // The button that does the same for the same message.
-  function successor(button) {
-    const message = CSS.escape(button.closest("[data-id]").dataset.id);
-    return $("messages").querySelector(`[data-id="${message}"] [data-action="${button.dataset.action}"]`);
   }
 
   function item(message) {
