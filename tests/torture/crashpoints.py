@@ -365,7 +365,11 @@ async def crash(
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python3 -m tests.torture.crashpoints", description=__doc__)
+    parser = argparse.ArgumentParser(
+        prog="python3 -m tests.torture.crashpoints",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--runs", type=int, default=1000)
     parser.add_argument("--seed", type=int, default=int(time.time()))
     parser.add_argument("--route", choices=[route.name for route in ROUTES], default=WEB.name)
