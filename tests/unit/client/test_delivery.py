@@ -16,6 +16,7 @@ from aiohttp import web
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import logged_in, message
+from tests.unit.client.test_send_disk import locked
 from tests.unit.client.test_v1_deliveries import call, until
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.states import LoginState
@@ -87,6 +88,17 @@ async def test_each_report_says_which_it_is_and_how_often_it_was_tried(start: St
     assert [one["webhook-id"] for one in tries] == [one["X-Wx-Delivery"] for one in tries]
     assert [one["webhook-timestamp"] for one in tries] == [one["X-Wx-Timestamp"] for one in tries]
     assert not {"X-Wx-Signature", "webhook-signature"} & tries[0].keys()
+
+
+async def test_attempts_are_counted_while_the_disk_takes_nothing(start: Start, receiver: Receiver) -> None:
+    receiver.statuses["one"] = [503] * 1000
+    client = start(**{POST_API: receiver.address})
+    await client.login()
+    client.driver.play([message("one")])
+    await receiver.until(1)
+    async with locked(client):
+        tries = await receiver.until(len(receiver.got) + 3)
+    assert [int(headers["X-Wx-Attempt"]) for headers, _ in tries] == list(range(1, len(tries) + 1))
 
 
 async def test_reports_keep_the_epoch_in_which_they_were_stored(start: Start, receiver: Receiver) -> None:

@@ -164,9 +164,9 @@ class Delivery:
             self._done, self._from_start = ("", 0), False
         if self._lanes.is_paused(time.monotonic()):
             await self._rest(None)
-            # Read again: the report may have been given up. Not before its last attempt is on disk, and counted.
-            self._queue.clear()
-            await self._log.settled(self._policy.first)
+            # Read again, as the report may have been given up. Not before its last attempt is on disk, and counted.
+            if await self._log.settled(self._policy.first):
+                self._queue.clear()
             return
         head = await self._head()
         lane = self._lanes.next_lane(time.monotonic(), queued=head is not None, retrying=self._is_retrying)
@@ -240,9 +240,12 @@ class Delivery:
             await self._answered(replace(entry, body=body.stored), result.answer)
         attempt = Attempt(entry.id, lane, body.kind, max(0, entry.attempts - entry.replayed))
         decision = self._lanes.after(attempt, result, began, time.monotonic())
-        if lane is Lane.QUEUE and decision.verdict is not Verdict.AGAIN:
+        if lane is Lane.QUEUE:
             self._queue.popleft()
-            self._done = entry.log, entry.seq
+            if decision.verdict is Verdict.AGAIN:
+                self._queue.appendleft(replace(entry, attempts=entry.attempts + 1))
+            else:
+                self._done = entry.log, entry.seq
         self._note(entry, body.kind, result, decision, lighter)
 
     async def _post(self, poster: Poster, entry: Entry, body: Body) -> Result:
