@@ -210,7 +210,8 @@ async def test_what_an_attempt_comes_to(
 
     server = await asyncio.start_server(serve, "127.0.0.1", 0)
     address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/in"
-    async with posting(Receiver(address, "test"), Policy(timeout=1.0)) as poster:
+    timeout = 1.0 if answer is None else PATIENCE
+    async with posting(Receiver(address, "test"), Policy(timeout=timeout)) as poster:
         result = await poster.post(body, {})
         over.set()
         server.close()
