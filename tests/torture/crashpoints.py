@@ -31,6 +31,7 @@ import aiohttp
 from tests.torture.ledger import Arrival, Ledger
 from tests.unit.durability.process import Process, processed
 from tests.unit.durability.routes import ROUTES, WEB, Route
+from wxcontroller.client.sends.model import UNKNOWN_WORD
 from wxcontroller.core.faultpoints import VARIABLE, Point
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.sandbox.ilink.model import RecordedCall
@@ -59,6 +60,7 @@ class Books:
     unsure: list[str] = field(default_factory=list)
     repeated: int = 0  # requests with a key that were made again
     changed: list[str] = field(default_factory=list)  # keyed requests whose answers name different messages
+    asking: dict[str, JsonValue] = field(default_factory=dict)  # keyed requests that are not accepted yet: answers
     # What single answers of WeChat brought to a process that was killed meanwhile (lost_answers): each is lost whole,
     # or not at all.
     in_flight: list[set[str]] = field(default_factory=list)
@@ -96,6 +98,7 @@ class Books:
             ("refused and sent", [one for one in self.refused if times[one]]),
             ("sent by nobody", [*times.keys() - {*self.accepted, *self.refused, *self.unsure}]),
             ("answered differently when repeated", self.changed),
+            ("not accepted, however often", [f"{one}: {answer}" for one, answer in self.asking.items()]),
         ):
             found += [f"{what}: {one}" for one in texts]
         return found
@@ -151,8 +154,9 @@ class Chapter:
             self._next_life()
             await self.account.until_state("running")
             self._over.set()
-            async with asyncio.timeout(_SETTLE_SECONDS):
-                await asyncio.wait(sending)
+            _, waiting = await asyncio.wait(sending, timeout=_SETTLE_SECONDS)
+            for task in waiting:
+                task.cancel()
             writing.cancel()
         await self._settled()
         await self.account.stop()
@@ -255,8 +259,13 @@ class Chapter:
                 if answer["code"] == 0:
                     handles.append(answer.get("id"))
                     continue
+                if answer.get("status") == UNKNOWN_WORD:  # two processes were killed while they sent it
+                    self.books.unsure.append(text)
+                    return
+                self.books.asking[text] = answer
             self.books.repeated += 1
             await asyncio.sleep(0.1)
+        self.books.asking.pop(text, None)
         self.books.accepted.append(text)
         if handles[0] != handles[1]:
             self.books.changed.append(f"{text}: {handles}")
@@ -352,10 +361,10 @@ async def crash(
         while parts:
             which, part = parts.pop(0)
             async with chapter(directory / str(which), random.Random(f"{seed} {which}"), route, pause) as one:
-                faults = await one.play(part)
-                result.add(one, [f"account {which}: {fault}" for fault in faults])
+                faults = [f"account {which}: {fault}" for fault in await one.play(part)]
+                result.add(one, faults)
                 if faults:
-                    print(one.account.log.read_text()[-5000:], flush=True)
+                    print(one.account.log.read_text()[-5000:], *faults[:50], sep="\n", flush=True)
             print(result, flush=True)
 
     async with asyncio.TaskGroup() as group:
@@ -380,7 +389,6 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as directory:
         route = next(one for one in ROUTES if one.name == given.route)
         result = asyncio.run(crash(given.runs, given.seed, Path(directory), route, pause=given.pause))
-    print("\n".join([*result.faults[:50], str(result)]))
     return 0 if result.good else 1
 
 

@@ -107,7 +107,7 @@ async def test_at_most_four_actions_at_once(script: Script, tmp_path: Path) -> N
     body = f"touch {busy}/$$; until [ -e {go_on} ]; do sleep 0.02; done; ls {busy} | wc -l; rm {busy}/$$"
     async with Systemd(script.does(f"{{ {body}; }} >>{tmp_path}/counts")) as units, asyncio.TaskGroup() as tasks:
         for number in range(12):
-            tasks.create_task(units.act(Verb.START, f"a{number}", PATIENCE))
+            _ = tasks.create_task(units.act(Verb.START, f"a{number}", PATIENCE))
         async with asyncio.timeout(PATIENCE):
             while len(list(busy.iterdir())) < 4:
                 await asyncio.sleep(0.01)
