@@ -15,6 +15,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 import aiohttp
@@ -25,6 +26,7 @@ from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.v1.events import Events
+from wxcontroller.controller import page
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
@@ -44,6 +46,11 @@ from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.credentials import PORT_HEADER
+
+# Nothing of a controller is in the pages of the dashboard: all controllers of this process share them, because
+# rendering them takes longer than many a test.
+for _made in ("Bundle", "pages"):
+    setattr(page, _made, cache(getattr(page, _made)))
 
 # Root's, as the service makes one at each boot.
 ROOT_TOKEN = "wxc_00000000_" + "0" * 64

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import aiohttp
 import pytest
+import pytest_asyncio
 import yarl
 from aiohttp import web
 
@@ -144,12 +145,34 @@ def target(endpoint: Endpoint, account: str) -> str:
     return f"{path}?client={account}" if endpoint.about in (About.CLIENT, About.OWN) else path
 
 
+@dataclass(frozen=True)
+class World:
+    """A controller for all endpoints, with a token of each scope, and one of the highest that is bound to alice."""
+
+    host: Machine
+    shown: Mapping[Scope, str]
+    bound: str
+
+    async def with_both_accounts(self) -> Machine:
+        """Start what an endpoint before has stopped or removed."""
+        for name in ("alice", "bob"):
+            started = await ask(self.host, "GET", f"/openwx/start_client?client={name}", bearer(ROOT_TOKEN))
+            assert (started.status, started.code) == (200, 0)
+            self.host.process(name).requests.clear()
+        return self.host
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def world(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[World]:
+    async with Machine(tmp_path_factory.mktemp("scopes")) as host:
+        host.gate.set_token_failures(1_000_000)
+        yield World(host, token_of_each_scope(host), token(host, Scope.ADMIN, "alice"))
+
+
+@pytest.mark.asyncio(loop_scope="module")
 @pytest.mark.parametrize(("method", "endpoint"), CASES)
-async def test_the_scope_of_each_endpoint(host: Machine, method: str, endpoint: Endpoint) -> None:
-    await host.start("alice")
-    await host.start("bob")
-    shown = token_of_each_scope(host)
-    bound = token(host, Scope.ADMIN, "alice")
+async def test_the_scope_of_each_endpoint(world: World, method: str, endpoint: Endpoint) -> None:
+    host, shown, bound = await world.with_both_accounts(), world.shown, world.bound
     nobody = await ask(host, method, target(endpoint, "alice"))
     wrong = await ask(host, method, target(endpoint, "alice"), bearer("wxc_12345678_" + "0" * 64))
     if endpoint.scope is None:
