@@ -1,8 +1,12 @@
 """For all tests, in one process or in several."""
 
+import os
 import signal
+import sys
+from functools import cache
 
 import pytest
+import pytest_asyncio.plugin
 from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
@@ -10,6 +14,13 @@ from xdist.workermanage import WorkerController
 # A shell that puts us into the background has interrupts ignored, and what we start would inherit that: tests of
 # Ctrl-C could not press it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What is compiled is kept, for the other processes here and for those that tests start: to compile all again takes
+# longer than many a file of tests.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+# Asked about every fixture for every test, a million times in all.
+pytest_asyncio.plugin._is_coroutine_or_asyncgen = cache(pytest_asyncio.plugin._is_coroutine_or_asyncgen)
 
 # Files in booted hosts and a browser mostly wait.
 _WAITING = ("tests/system/", "tests/page/")
