@@ -24,15 +24,19 @@ SANDBOX_SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/sandbox.toml"
 
 
 def until(condition: Callable[[], Json], what: str = "it", seconds: float = PATIENCE) -> Json:
-    """Ask again until the answer is true; fail after ``seconds`` saying what was waited for."""
-    deadline = time.monotonic() + seconds
+    """Ask again until the answer is true; fail after ``seconds`` saying what was waited for.
+
+    What takes longer is asked for less often: a question is a process or a call, which costs more than the wait.
+    """
+    began = time.monotonic()
     while True:
         found = condition()
         if found:
             return found
-        if time.monotonic() > deadline:
+        waited = time.monotonic() - began
+        if waited > seconds:
             raise AssertionError(f"{what} did not happen within {seconds} s; last seen: {found!r}")
-        time.sleep(0.05)
+        time.sleep(min(max(0.05, waited / 40), 1))
 
 
 @dataclass

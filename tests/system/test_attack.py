@@ -7,6 +7,7 @@ sandbox first, by root, where it succeeds or fails for another reason; so a refu
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import TypeAlias
 
@@ -77,11 +78,12 @@ class Intruder:
         assert status == 200
         return json.loads(answer)
 
-    def outside(self, attack: str, target: str) -> object:
-        """The same by root without a sandbox; what it mounts is gone with it."""
-        words = target.format(**self.names, own=SCRATCH).split()
-        self.host.run("sh", "-c", f"rm -rf {SCRATCH} && mkdir -p {SCRATCH}")
-        return json.loads(self.host.text("unshare", "-m", "/usr/bin/python3", PROGRAM, attack, *words))
+
+@cache
+def outside(host: Host, attack: str, target: str) -> object:
+    """The same by root without a sandbox, once for all intruders; what it mounts is gone with it."""
+    fresh = f'rm -rf {SCRATCH} && mkdir -p {SCRATCH} && exec unshare -m /usr/bin/python3 {PROGRAM} "$@"'
+    return json.loads(host.text("sh", "-c", fresh, "sh", attack, *target.split()))
 
 
 # Tries that are the same from everywhere.
@@ -346,7 +348,7 @@ def alert(host: Host, world: dict[str, str]) -> Iterator[Intruder]:
 
 def refuses(intruder: Intruder, one: Try) -> None:
     if one.outside:
-        there = intruder.outside(one.attack, one.target)
+        there = outside(intruder.host, one.attack, one.target.format(**intruder.names, own=SCRATCH))
         assert there not in one.refused, f"outside the sandbox it is refused too: {there}"
     here = intruder.does(one.attack, one.target)
     print(f"{one.name}: {here}")
