@@ -1,6 +1,5 @@
 """Bad input and bad days: each ends in a clear error, the right state, and a working system after."""
 
-import json
 import threading
 import time
 from collections.abc import Iterator
@@ -9,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
@@ -46,58 +45,6 @@ def world(host: Host) -> Iterator[World]:
     yield World(host, Caller(host), Phone(host))
 
 
-def test_missing_and_unknown_clients(world: World) -> None:
-    missing = {"code": 1, "status": "client not found"}
-    unknown = {"code": 1, "status": "client not exists"}
-    for call in ("start_client", "stop_client", "get_qrcode", "get_user_info"):
-        assert world.caller.openwx(call) == missing, call
-    for call in ("stop_client", "get_qrcode", "check_client", "get_user_info"):
-        assert world.caller.openwx(call, client="nobody") == unknown, call
-
-
-def test_a_repeated_parameter_counts_once_the_last(world: World) -> None:
-    status, _, body = world.caller.host.http("GET", f"{CONTROLLER}/openwx/start_client?client=one&client=two")
-    answer = json.loads(body)
-    assert (status, answer["code"], answer["client"]) == (200, 0, "two")
-    assert world.caller.openwx("check_client", client="one")["code"] == 1
-    world.caller.openwx("stop_client", client="two")
-
-
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("load", "ShowMsg"),
-        ("send_interval", "fast"),
-        ("post_api", "ftp://x/"),
-        ("http_agent", "a\nMOJO_WEIXIN_SERVER=http://evil/"),
-        ("server", "http://192.0.2.1/"),
-    ],
-)
-def test_bad_options_are_refused_by_name_and_change_nothing(world: World, option: str, value: str) -> None:
-    answer = world.caller.openwx("start_client", client="refused", **{option: value})
-    assert answer["code"] not in (0, None)
-    assert option in answer["status"]
-    assert world.caller.openwx("check_client", client="refused")["code"] == 1
-    assert world.host.run("test", "-e", "/var/lib/wxcontroller/clients/refused.env", check=False).returncode == 1
-
-
-def test_no_port_left_and_too_many_clients(world: World) -> None:
-    with world.settings("backend_start_port = 4900\nbackend_end_port = 4901\n"):
-        for name in ("p1", "p2"):
-            assert world.caller.openwx("start_client", client=name)["code"] == 0
-        assert world.caller.openwx("start_client", client="p3") == {
-            "code": 2,
-            "status": "no available port",
-            "client": "p3",
-        }
-    with world.settings("max_clients = 2\n"):
-        assert world.caller.openwx("start_client", client="p3") == {"code": 5, "status": "max clients exceed"}
-        assert world.caller.openwx("start_client", client="p1")["status"] == "client already exists"
-    for name in ("p1", "p2"):
-        world.caller.openwx("stop_client", client=name)
-    world.works()
-
-
 def test_a_template_with_an_error_stops_nothing_else(world: World) -> None:
     template = "/etc/wxcontroller/client.env.j2"
     good = world.host.read(template)
@@ -115,20 +62,6 @@ def test_a_template_with_an_error_stops_nothing_else(world: World) -> None:
     finally:
         world.host.write(template, good, 0o644)
     world.works()
-
-
-def test_an_unreadable_state_file_spoils_only_its_own_account(world: World) -> None:
-    for name in ("good", "bad"):
-        assert world.caller.openwx("start_client", client=name)["code"] == 0
-        world.caller.until_state(name, "scaning")
-    world.host.run("sh", "-c", "echo '{half' > /run/wxclient/bad/mojo_weixin_state_bad.json")
-    answer = world.caller.openwx("check_client", client="bad")
-    assert (answer["code"], answer["status"]) == (1, "client state file read error")
-    everybody = world.caller.openwx("check_client")
-    assert everybody["code"] == 0
-    assert "good" in [state["account"] for state in everybody["client"] if "state" in state]
-    for name in ("good", "bad"):
-        assert world.caller.openwx("stop_client", client=name)["code"] == 0
 
 
 def test_start_while_starting_and_start_while_stopping(world: World) -> None:
@@ -222,23 +155,6 @@ def test_wechat_gone_for_a_while_costs_no_session_and_is_told(world: World) -> N
     world.caller.openwx("stop_client", client="outage")
 
 
-@pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync", "webwxgetcontact", "jslogin"])
-def test_garbage_from_wechat_is_survived(world: World, endpoint: str) -> None:
-    name = f"garbage-{endpoint.lower()}"
-    uin = world.phone.account(endpoint)
-    if endpoint in ("synccheck", "webwxsync"):
-        log_in(world.caller, world.phone, name, uin)
-        with world.phone.fault(endpoint, "garbage", count=3):
-            friend = world.phone.friend(uin)
-            world.phone.write(uin, friend, "hello")
-            world.caller.until_state(name, "running")
-    else:
-        with world.phone.fault(endpoint, "garbage", count=1):
-            log_in(world.caller, world.phone, name, uin)
-    assert world.caller.openwx("send_friend_message", client=name, id="filehelper", content="x")["code"] == 0
-    world.caller.openwx("stop_client", client=name)
-
-
 def test_the_controller_killed_while_proxying(world: World) -> None:
     world.caller.openwx("start_client", client="proxied")
     outcome: list[object] = []
@@ -294,15 +210,6 @@ def test_sigterm_ends_a_client_soon_in_every_state(world: World) -> None:
     world.host.run("systemctl", "stop", "wxclient@quick")
     assert world.host.text("systemctl", "show", "-P", "Result", "wxclient@quick").strip() == "success"
     world.caller.openwx("stop_client", client="quick")
-
-
-def test_a_session_ended_by_the_phone_asks_for_a_new_scan(world: World) -> None:
-    uin = world.phone.account("退出")
-    log_in(world.caller, world.phone, "ended", uin)
-    world.phone.end_session(uin, 1101)
-    state = world.caller.until_state("ended", "scaning", "confirming", "stop")
-    assert state != "running"
-    world.caller.openwx("stop_client", client="ended")
 
 
 def test_a_flagged_account_is_parked_and_asks_nobody(world: World) -> None:
