@@ -45,7 +45,7 @@ const FAILURES = {
   "no-journal": () => [t("The journal can't be read."), ""],
 };
 
-export function wordsOf({ code, message, remedy }) {
+export function wordsOf({ code, message, remedy = "" }) {
   const ours = FAILURES[code]?.();
   if (!ours) return { headline: sentence(message), remedy: sentence(remedy), details: "" };
   return { headline: ours[0], remedy: ours[1], details: [message, remedy].filter(Boolean).join(" · ") };

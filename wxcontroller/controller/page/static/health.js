@@ -5,6 +5,7 @@ import { call } from "./api.js";
 import { $, h, redraw, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { sentence, t, textOf } from "./i18n.js";
+import { orderOf } from "./order.js";
 import { groupsOf, shownState } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { lasted } from "./words.js";
@@ -29,7 +30,7 @@ async function controller(signal) {
   const asked = units.may_act ? t("It starts and stops accounts for the controller.") : units.reason;
   const channels = Object.keys(alerts.channels).length;
   return [
-    check("good", t("Controller"), version),
+    check("good", t("Controller"), sentence(version)),
     check(wrong ? "bad" : "good", t("Settings"), sentence(wrong) || t("All settings are in effect.")),
     check(units.may_act ? "good" : "bad", t("systemd"), asked),
     channels
@@ -53,9 +54,10 @@ async function load() {
 function show() {
   const rows = [...accounts.values()];
   const troubled = rows.filter((account) => groupsOf(account).has("attention"));
+  troubled.sort((one, other) => orderOf({ account: other }) - orderOf({ account: one }));
   redraw($("health-accounts"), troubled.map(trouble));
   const fine = rows.length - troubled.length;
-  const words = troubled.length ? t("Other accounts: {n}", { n: fine }) : t("No account needs attention.");
+  const words = troubled.length ? t("{n} other account needs no attention.", { n: fine }, "{n} other accounts need no attention.") : t("No account needs attention.");
   setText($("health-note"), rows.length ? words : t("No account yet"));
 }
 
