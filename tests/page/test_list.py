@@ -153,7 +153,7 @@ def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Ser
     served.machine.process("bob").say(LoginState.RUNNING, user={"id": "2a51419c@im.bot", "name": "2a51419c"})
     browser.until(lambda: browser.text("#rows [data-account=bob] th") == "B\nbob", "the account's own name alone")
     bar = browser.find("#rows [data-account=alice] .beats")
-    assert bar.get_attribute("aria-label") == "Running in 35 of the last 50 minutes"
+    assert bar.get_attribute("aria-label") == "Running in 35 of 50 minutes"
     # Opened by the keyboard: headline, remedy and minutes.
     row = "#rows [data-account=offline]"
     browser.script("document.querySelector(arguments[0]).focus()", f"{row} .why button")

@@ -66,7 +66,7 @@ function blame(problem) {
 function showLogin(name) {
   setHidden($("add-form"), true);
   setHidden($("add-login"), false);
-  $("add-login-title").textContent = t("Log in {name}", { name });
+  $("add-login-title").textContent = t("Log in to {name}", { name });
   $("add-login-title").focus();
   const stop = loginView($("add-login-view"), name);
   end = () => {

@@ -33,7 +33,7 @@ export function faceOf(size = "") {
 
   function show(account) {
     const name = nickname(account) || account.name;
-    const letter = [...name][0].toUpperCase();
+    const letter = initial(name);
     const now = (account.activity && can(account, "avatars") && account.avatar) || "";
     if (letter !== shown && !element.querySelector("img")) {
       element.textContent = letter;
@@ -55,10 +55,13 @@ export function faceOf(size = "") {
 
 // The first letter of somebody's name.
 export function letterFace(name) {
-  const element = h("span", { className: "face", "aria-hidden": "true" }, [...(name || "?")][0].toUpperCase());
+  const element = h("span", { className: "face", "aria-hidden": "true" }, initial(name));
   element.dataset.hue = hueOf(name);
   return element;
 }
+
+// Not a bracket or an emoji where the name has a letter.
+const initial = (name) => (name.match(/[\p{L}\p{N}]/u) ?? [...name, "?"])[0].toUpperCase();
 
 function hueOf(name) {
   let sum = 0;

@@ -22,7 +22,7 @@ export function figures(place) {
     const { activity, hourly_messages: hours, heartbeats } = account;
     const last = activity?.last_message;
     const sum = hours ? String(hours.reduce((one, other) => one + other, 0)) : "–";
-    fill(cards.messages, sum, last ? t("last one: {ago}", { ago: ago(last) }) : t("none yet"));
+    fill(cards.messages, sum, last ? lastWords(ago(last)) : t("none yet"));
     fill(cards.sends, ...sendsOf(account));
     fill(cards.webhook, ...webhookOf(account));
     beats.show(heartbeats ?? "");
@@ -44,13 +44,15 @@ function fill({ value, more }, text, below, tone = "") {
   more.title = below;
 }
 
+const lastWords = (when) => (when === t("now") ? t("last one just now") : t("last one {ago} ago", { ago: when }));
+
 function sendsOf({ activity }) {
   if (!activity) return ["–", t("unknown while the account is not running")];
   const { queued, held } = activity;
   const until = t("until the person writes, or as the conversation says");
   if (held) return [t("{n} held", { n: held }), until, "attention"];
   if (queued) return [t("{n} waiting", { n: queued }), t("sent at the account's pace")];
-  return [t("none waiting"), t("all are sent")];
+  return [t("none waiting"), t("all sent")];
 }
 
 function webhookOf({ post_api: address, activity, advice }) {

@@ -44,7 +44,7 @@ export function beatsBar() {
 
 export function beatsWords(beats) {
   const running = beats.split("r").length - 1;
-  return t("Running in {n} of the last {all} minutes", { n: running, all: beats.length });
+  return t("Running in {n} of {all} minutes", { n: running, all: beats.length });
 }
 
 // The same for messages per hour; nothing is drawn where there were none.

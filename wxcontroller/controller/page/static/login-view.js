@@ -143,7 +143,7 @@ async function saved(name) {
 // The same in a dialog of its own, for accounts that wait in the list.
 export function openScan(name) {
   const dialog = $("scan");
-  $("scan-title").textContent = t("Log in {name}", { name });
+  $("scan-title").textContent = t("Log in to {name}", { name });
   const end = loginView($("scan-view"), name);
   dialog.addEventListener("close", end, { once: true });
   dialog.showModal();
