@@ -134,6 +134,7 @@ class Chapter:
     _calls: list[ProcessCall] = field(default_factory=list)
     _life: int = 0  # how many processes have ended
     _over: asyncio.Event = field(default_factory=asyncio.Event)
+    _silent: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def play(self, runs: int) -> list[str]:
         """Kill the account so many times; return what is wrong in the end."""
@@ -142,7 +143,7 @@ class Chapter:
         await self.account.kill()
         self._next_life()
         async with asyncio.TaskGroup() as group:
-            writing = group.create_task(self._write())
+            _ = group.create_task(self._write())
             sending = [group.create_task(self._send(keyed)) for keyed in (True, False)]
             turn: list[Point] = []
             for _ in range(runs):
@@ -157,7 +158,7 @@ class Chapter:
             _, waiting = await asyncio.wait(sending, timeout=_SETTLE_SECONDS)
             for task in waiting:
                 task.cancel()
-            writing.cancel()
+            self._silent.set()  # not cancelled: a picture that is being sent would be in no book
         await self._settled()
         await self.account.stop()
         return self._faults()
@@ -212,7 +213,7 @@ class Chapter:
 
     async def _write(self) -> None:
         """Be people who write to it, also while it is down."""
-        while True:
+        while not self._silent.is_set():
             await self._write_one()
             await self._pause(self.pause)
 
