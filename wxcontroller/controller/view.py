@@ -49,6 +49,7 @@ class View:
     until: float = field(default=math.inf, compare=False)
     host: str = ""
     also_on: str = ""
+    _assessed: list[tuple[float, Assessment]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
     def instance(self) -> str:
@@ -135,12 +136,16 @@ class View:
 
     def assessment(self, now: float | None = None) -> Assessment:
         """Return the account's condition and what is wrong with it; ``now`` is in seconds since 1970."""
+        now = time.time() if now is None else now
+        for begin, known in self._assessed:
+            if begin <= now < known.until:
+                return known
         facts = Facts(
             self.account.name,
             self.account.desired,
             self.unit.state,
             self.unit.sub,
-            Instant(time.time() if now is None else now),
+            Instant(now),
             self.live.client if self.live else None,
             self.unreadable,
             self.deliveries,
@@ -151,7 +156,8 @@ class View:
             also_on=self.also_on,
             leaving=self.account.leaving.to if self.account.leaving else "",
         )
-        return assess(facts)
+        self._assessed[:] = [(now, assess(facts))]
+        return self._assessed[0][1]
 
     @property
     def qrcode_link(self) -> str:

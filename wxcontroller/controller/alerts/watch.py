@@ -116,7 +116,9 @@ class AlertWatch:
         found = list(views)
         loops = await self._crashes.look(found, steady)
         self.accounts.crash_loops = loops
-        return [replace(view, loops=view.instance in loops) for view in found]
+        return [
+            view if view.loops == (view.instance in loops) else replace(view, loops=not view.loops) for view in found
+        ]
 
     async def look_seldom(self) -> None:
         """Look at the disks, and ask accounts that still run 2.0.0, until cancelled."""
