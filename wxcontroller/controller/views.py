@@ -22,7 +22,7 @@ from wxcontroller.core.paths import Paths
 
 log = logging.getLogger(__name__)
 # All files are looked at so often, watched or not: against what no watch tells, as of a file system of another host.
-SWEEP_SECONDS = 5.0
+SWEEP_SECONDS = 30.0
 
 
 class Changes:
@@ -83,7 +83,7 @@ class Changes:
         """Watch what all accounts share, as soon as it is there. Return whether there is something new."""
         is_new = False
         for path in (*self._files, self._runtime):
-            if path in directories:
+            if path in directories or not os.access(path, os.F_OK):
                 continue
             with contextlib.suppress(FileNotFoundError):
                 directories.watch(path)
