@@ -132,11 +132,23 @@ class Accounts:
 
         Raises UnitFailed when systemd can't be asked, and OSError.
         """
-        views = self._current(await self.units.snapshot())
-        fresh = self._views.fresh
-        if any(self._doubtful(view) for view in fresh.values()):
+        views = self._certain(await self.units.snapshot())
+        if views is None:
             views = self._current(await self.units.snapshot(0))
-            self._confirm(fresh.values())
+            self._confirm(self._views.fresh.values())
+            self._views.fresh.clear()
+        return views
+
+    def recent_views(self) -> tuple[View, ...] | None:
+        """Return what ``views`` would without asking systemd, None if it would ask. Raises OSError."""
+        units = self.units.recent()
+        return None if units is None else self._certain(units)
+
+    def _certain(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...] | None:
+        """Return the views of this moment, None if a new one contradicts its unit, which may have changed since."""
+        views, fresh = self._current(units), self._views.fresh
+        if any(self._doubtful(view) for view in fresh.values()):
+            return None
         fresh.clear()
         return views
 

@@ -88,6 +88,10 @@ class Units(Protocol):
         """Return the units of all accounts by instance, not older than ``max_age`` seconds."""
         ...
 
+    def recent(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord] | None:
+        """Return what ``snapshot`` would without asking systemd, None if it would ask."""
+        ...
+
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
         """Do one thing to one account's unit and wait until it is done."""
         ...
@@ -138,13 +142,16 @@ class Systemd:
                 await self._look
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
-        # uvloop's clock counts milliseconds: with ``max_age`` 0 a look of this millisecond would do.
-        if time.monotonic() - self._seen_at <= max_age:
-            return self._seen
+        if (found := self.recent(max_age)) is not None:
+            return found
         # Everybody who asks meanwhile waits for one look; one of them hanging up must not end it.
         if self._look is None or self._look.done():
             self._look = asyncio.create_task(self._list(), name="list-units")
         return await asyncio.shield(self._look)
+
+    def recent(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord] | None:
+        # uvloop's clock counts milliseconds: with ``max_age`` 0 a look of this millisecond would do.
+        return self._seen if time.monotonic() - self._seen_at <= max_age else None
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
         unit = unit_of(instance)

@@ -11,12 +11,14 @@ What it can't bring to an end it hands over, to be answered as if there were no 
 """
 
 import asyncio
+import contextlib
 import logging
+import os
 import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import IO, Protocol, cast
 
 from aiohttp import StreamReader, web
 from aiohttp.abc import AbstractAccessLogger, AbstractStreamWriter
@@ -267,8 +269,11 @@ class PatientConnection(web.RequestHandler):
             self._wait(_REST_SECONDS)
         return data if needs == 0 else b""
 
-    def begin(self, exchange: Exchange, behind: bytes) -> None:
-        """Have the shortcut answer the request that has arrived; ``behind`` is what came after it."""
+    def begin(self, exchange: Exchange | None, behind: bytes) -> None:
+        """Have the shortcut answer the request that has arrived; ``behind`` is what came after it.
+
+        Without an ``exchange`` it answers at once.
+        """
         self._deadline, self._at_work, self._exchange, self._behind = 0.0, True, exchange, 0
         if behind:
             self._held += behind
@@ -278,6 +283,20 @@ class PatientConnection(web.RequestHandler):
         """Send a part of the shortcut's answer."""
         if self._wire is not None:
             self._wire.write(data)
+
+    def send_whole(self, head: bytes, body: bytes, file: IO[bytes] | None) -> None:
+        """Send the shortcut's answer. The kernel takes the body from its copy in a file, if there is one."""
+        wire, sent, done = self._wire, 0, 0
+        if wire is None:
+            return
+        if file is not None and wire.get_extra_info("sslcontext") is None and not wire.get_write_buffer_size():
+            with contextlib.suppress(OSError):  # the transport sends what is left, or finds out the same
+                connection = wire.get_extra_info("socket").fileno()
+                sent = os.write(connection, head)
+                done = os.sendfile(connection, file.fileno(), 0, len(body)) if sent == len(head) else 0
+        for left in (memoryview(head)[sent:], memoryview(body)[done:]):
+            if left:
+                wire.write(left)
 
     def end(self, keep: bool) -> None:
         """End what the shortcut began: the whole answer is sent. ``keep`` the connection for the next request."""

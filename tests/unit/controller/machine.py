@@ -319,6 +319,9 @@ class StandInUnits:
         self.looks += 1
         return dict(self.records if max_age < MAX_AGE or self.remembered is None else self.remembered)
 
+    def recent(self, _: float = MAX_AGE) -> Mapping[str, UnitRecord] | None:
+        return None if self.broken else dict(self.records if self.remembered is None else self.remembered)
+
     def remember(self) -> None:
         """From now on tell how it is now to everybody who takes a look that is a second old."""
         self.remembered = dict(self.records)

@@ -25,6 +25,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.settings import Settings
+from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 from wxcontroller.openwx import accepting
 
@@ -169,6 +170,12 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
                 assert answer.status == 403
             async with http.get(f"{url}/openwx/start_client?client=alice") as answer:
                 assert (await answer.json())["code"] == 0
+            host.process("alice").say(LoginState.RUNNING, filler="x" * 100_000)
+            reader, writer = await asyncio.open_connection(*host.address, ssl=trusting(certificate), limit=1 << 20)
+            for _ in range(3):  # a list that is sent again takes another way
+                writer.write(b"GET /openwx/check_client HTTP/1.1\r\nHost: wx.example\r\n\r\n")
+                assert b"x" * 100_000 in await asyncio.wait_for(reader.readuntil(b'"code":0}'), PATIENCE)
+            writer.close()
             async with http.get(f"{url}/openwx/stream?client=alice&bytes=3000000") as answer:
                 assert len(await answer.read()) == 3_000_000
         for old in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.controller.account_port.backends import Backends
 from wxcontroller.controller.gate import LOOK_SECONDS, Gate
 from wxcontroller.core.access import Scope
+from wxcontroller.core.materialise import Materialiser
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 
 _HEAD = b"Host: 127.0.0.1:2000\r\nUser-Agent: x\r\n"
@@ -303,3 +307,69 @@ async def test_a_deadline_can_be_moved_when_it_is_due(tmp_path: Path) -> None:
         await asyncio.sleep(0)
         assert connections.kept(account, loop.time()) is backend
         backend.let_go()
+
+
+def listing(path: str, token: str = "", more: str = "") -> bytes:
+    shown_token = f"X-Auth-Token: {token}\r\n" if token else ""
+    return f"GET {path} HTTP/1.1\r\n{_HEAD.decode()}{shown_token}{more}\r\n".encode()
+
+
+LISTS = ("/openwx/check_client", "/v1/accounts")
+
+
+async def test_lists_of_accounts_are_the_same_either_way(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        await pair.host.start("other")
+        for path in LISTS:
+            status, _, body = await ask(pair, listing(path))
+            assert (status, body.count(b'"login_state"')) == (200, 2), body
+            assert (await ask(pair, listing(path) + listing(path)))[::2] == (200, body)
+            for other in (f"{path}?a=b", f"{path}?client=other", f"{path}?client=%ff", f"{path}/", f"{path}.json"):
+                await ask(pair, listing(other))
+            await ask(pair, listing(path, more="Content-Length: 2\r\n") + b"{}")
+            await ask(pair, listing(path).replace(b"GET", b"HEAD"))
+            await ask(pair, listing(path).replace(b"GET", b"POST"))
+
+
+async def test_each_caller_gets_the_list_of_his_own_accounts(tmp_path: Path) -> None:
+    async with paired(tmp_path, closed=True) as pair:
+        Materialiser(pair.host.paths, pair.host.settings).add(parse_name("other"), {}, {}, 1, "")
+        tokens = {}
+        for name, accounts in (("all", ()), ("own", ("bot",)), ("its", ("other",)), ("no", ("x",))):
+            tokens[name], made = minted(name, Scope.READ, accounts, None)
+            TokenFile(pair.host.paths.tokens_file).add(made)
+        wanted = {"all": ["bot", "other"], "own": ["bot"], "its": ["other"], "no": []}
+        for name in [*wanted, *reversed(wanted)]:
+            for path, query in ((each, query) for each in LISTS for query in (False, True)):
+                sent = listing(f"{path}?token={tokens[name]}") if query else listing(path, tokens[name])
+                status, _, body = await ask(pair, sent)
+                content = json.loads(body)
+                assert status == 200
+                found = [each["name"] for each in content.get("accounts", ())]
+                found += [each["account"] for each in content.get("client", ())]
+                assert found == [each for each in wanted[name] if path == LISTS[1] or each == "bot"]
+        for path, refusal in zip(LISTS, (403, 401), strict=True):
+            assert (await ask(pair, listing(path, "wrong")))[0] == (await ask(pair, listing(path)))[0] == refusal
+
+
+async def test_long_lists_are_whole_and_never_those_of_before(tmp_path: Path) -> None:
+    """More than the socket takes at once, again and again, to a caller who reads none of it for a while."""
+    async with paired(tmp_path) as pair:
+        processes, body = [await pair.host.start(f"a{number}") for number in range(40)], b""
+        for word in ("one", "two"):
+            for process in processes:
+                process.say(LoginState.RUNNING, word=word, filler=word * 60_000)
+            for _ in range(3):
+                status, _, body = await ask(pair, listing("/openwx/check_client"))
+                words = [each.get("word") for each in json.loads(body)["client"] if each["account"] != "bot"]
+                assert (status, words) == (200, [word] * len(processes))
+        reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
+        for _ in range(3):
+            writer.write(listing("/openwx/check_client"))
+            await asyncio.sleep(0.05)  # each of them arrives alone
+        async with asyncio.timeout(SECONDS):
+            for _ in range(3):
+                head = await reader.readuntil(_ENDS)
+                assert f"Content-Length: {len(body)}\r\n".encode() in head
+                assert await reader.readexactly(len(body)) == body
+        writer.close()

@@ -71,6 +71,10 @@ async def test_many_questions_are_one_look(script: Script) -> None:
         assert len(script.calls) == 1
         await units.snapshot(max_age=0)
         assert len(script.calls) == 2
+        assert units.recent() == {}
+        async with asyncio.timeout(PATIENCE):
+            while units.recent() is not None:  # until it is a second old
+                await asyncio.sleep(0.05)
 
 
 async def test_one_who_hangs_up_does_not_end_the_look_of_others(script: Script) -> None:
@@ -95,7 +99,9 @@ async def test_after_an_action_nobody_sees_how_it_was_before(script: Script, tmp
         async with asyncio.timeout(PATIENCE):
             while len(script.calls) < 2:
                 await asyncio.sleep(0.005)
+        assert units.recent() == {}
         await units.act(Verb.START, "alice", PATIENCE)
+        assert units.recent() is None
         (tmp_path / "held").unlink()
         assert "alice" in await units.snapshot()
         assert "alice" in await looking

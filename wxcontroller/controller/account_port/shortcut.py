@@ -9,6 +9,8 @@ Everything that is not quite ordinary is left to aiohttp and ``proxy``, which ha
 let in, browsers' calls from pages, long polls, uploads, other methods, accounts that are down, and a port that is
 full. So does a request that comes to no good end before its answer has begun: it is handed over with what happened,
 never sent again.
+
+Lists of all accounts are answered at once while they are at hand (``lists``).
 """
 
 import asyncio
@@ -19,6 +21,7 @@ from dataclasses import dataclass
 
 from wxcontroller.controller.account_port.backends import Backend, Backends, BadResponse
 from wxcontroller.controller.account_port.client import NotAnswering, failure_of
+from wxcontroller.controller.account_port.lists import LISTS, AccountLists, head_of
 from wxcontroller.controller.account_port.proxy import NOT_SENT_ON
 from wxcontroller.controller.admission import claim_of_caller
 from wxcontroller.controller.context import Context
@@ -27,7 +30,7 @@ from wxcontroller.controller.headers import added
 from wxcontroller.controller.metrics.requests import RequestFigures, RequestPart
 from wxcontroller.controller.openwx import is_missing
 from wxcontroller.core import access
-from wxcontroller.core.access import Endpoint, Scope
+from wxcontroller.core.access import About, Endpoint, Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.tokens import Tokens
@@ -42,7 +45,7 @@ log = logging.getLogger(__name__)
 FORM_BYTES = 64 << 10
 # Lines and blocks that are remembered, and bytes of one: forms of other lengths have blocks of their own.
 _REMEMBERED, _REMEMBERED_BYTES = 1024, 1024
-_LINE = re.compile(rb"(GET|HEAD|POST) (/openwx/([a-z_]+)(?:\.json)?)(?:\?([!-\"$-~]*))? HTTP/1\.1")
+_LINE = re.compile(rb"(GET|HEAD|POST) (/openwx/([a-z_]+)(?:\.json)?|/v1/accounts)(?:\?([!-\"$-~]*))? HTTP/1\.1")
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*+((?:[!-~](?:[ -~\t]*[!-~])?)?)")
 # Of these there is one at most.
 _ONCE = frozenset({"host", "content-length", "content-type", "authorization", "x-auth-token", "connection"})
@@ -99,7 +102,7 @@ def read_line(line: bytes) -> RequestLine | None:
     if found is None:
         return None
     method, path, call, query = found.groups()
-    endpoint = _CALLS.get(call)
+    endpoint = LISTS.get(b"%b %b" % (method, path)) or _CALLS.get(call)
     if endpoint is None:
         return None
     raw = query or b""
@@ -108,8 +111,10 @@ def read_line(line: bytes) -> RequestLine | None:
         token = credentials.from_query(raw.decode())
     except BadParameter:
         return None
-    target = path.decode() if query is None else f"{path.decode()}?{raw.decode()}"
-    sent = b"%b %b HTTP/1.1\r\n" % (method, credentials.without_token(target).encode())
+    target = credentials.without_token(path.decode() if query is None else f"{path.decode()}?{raw.decode()}")
+    if endpoint.about is About.OWN and target != endpoint.path:
+        return None
+    sent = b"%b %b HTTP/1.1\r\n" % (method, target.encode())
     return RequestLine(method == b"POST", method == b"HEAD", endpoint, client, token, sent)
 
 
@@ -154,6 +159,8 @@ class AccountShortcut:
         self.backends = Backends(shared.accounts.registry)
         self.shared = shared
         self._settings: Settings | None = None
+        self._own_headers = b""
+        self._lists = AccountLists(shared)
         self._lines: dict[bytes, RequestLine] = {}
         self._blocks: dict[bytes, HeaderBlock] = {}
         self._claims: dict[tuple[str, Scope, object], Claim] = {}
@@ -186,6 +193,8 @@ class AccountShortcut:
             content = data[head_end:request_end]
         elif block.length >= 0:
             return 0
+        if line.endpoint.about is About.OWN:
+            return self._answer_list(line, block, caller, connection, data[request_end:])
         try:
             client, content = self._parameters(line, block, content, now)
         except BadParameter:
@@ -212,11 +221,30 @@ class AccountShortcut:
             task.add_done_callback(self._opening.discard)
         return -1
 
+    def _answer_list(
+        self, line: RequestLine, block: HeaderBlock, caller: Caller, connection: PatientConnection, behind: bytes
+    ) -> int:
+        """Answer a request for the list of all accounts; see ``take`` for what is returned."""
+        is_stream = b"text/event-stream" in block.sent
+        found = None if is_stream else self._lists.at_hand(line.endpoint.path, caller)
+        place = None if found is None else self._place(caller, connection, 0, self.shared.settings)
+        if found is None or place is None:
+            return 0
+        accounts, body = found
+        file = accounts.copy_of(body) if caller.instances is None else None
+        connection.begin(None, behind)
+        connection.send_whole(head_of(body) + self._own_headers + b"\r\n", body, file)
+        place.__exit__()
+        self.requests.note(accounts.part, 200, time.monotonic() - connection.heard)
+        connection.end(keep=True)
+        return -1
+
     def close(self) -> None:
         """Close the connections that are kept."""
         for task in self._opening:
             task.cancel()
         self.backends.close()
+        self._lists.close()
 
     def _reset(self, settings: Settings) -> None:
         """Forget what was checked by other settings."""
@@ -226,7 +254,8 @@ class AccountShortcut:
         self._lines.clear()
         self._blocks.clear()
         self._claims.clear()
-        self.backends.set_own(own_headers(settings))
+        self._own_headers = own_headers(settings)
+        self.backends.set_own(self._own_headers)
 
     def _line(self, line: bytes) -> RequestLine | None:
         found = self._lines.get(line)
