@@ -57,7 +57,12 @@ function show() {
   troubled.sort((one, other) => orderOf({ account: other }) - orderOf({ account: one }));
   redraw($("health-accounts"), troubled.map(trouble));
   const fine = rows.length - troubled.length;
-  const words = troubled.length ? t("{n} other account needs no attention.", { n: fine }, "{n} other accounts need no attention.") : t("No account needs attention.");
+  const others = t(
+    "{n} other account needs no attention.",
+    { n: fine },
+    "{n} other accounts need no attention.",
+  );
+  const words = troubled.length ? others : t("No account needs attention.");
   setText($("health-note"), rows.length ? words : t("No account yet"));
 }
 
