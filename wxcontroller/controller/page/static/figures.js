@@ -22,12 +22,11 @@ export function figures(place) {
     const { activity, hourly_messages: hours, heartbeats } = account;
     const last = activity?.last_message;
     const sum = hours ? String(hours.reduce((one, other) => one + other, 0)) : "–";
-    fill(cards.messages, sum, last ? lastWords(ago(last)) : t("none yet"));
+    fill(cards.messages, sum, lastWords(ago(last), sum));
     fill(cards.sends, ...sendsOf(account));
     fill(cards.webhook, ...webhookOf(account));
     beats.show(heartbeats ?? "");
-    const unknown = isUp(account) ? t("not known yet") : t("no process");
-    setText(cards.minutes.more, heartbeats ? beatsWords(heartbeats) : unknown);
+    setText(cards.minutes.more, heartbeats ? beatsWords(heartbeats) : unknown(account));
   };
 }
 
@@ -44,10 +43,16 @@ function fill({ value, more }, text, below, tone = "") {
   more.title = below;
 }
 
-const lastWords = (when) => (when === t("now") ? t("last one just now") : t("last one {ago} ago", { ago: when }));
+const unknown = (account) => (isUp(account) ? t("not known yet") : t("no process"));
 
-function sendsOf({ activity }) {
-  if (!activity) return ["–", t("unknown while the account is not running")];
+function lastWords(when, sum) {
+  if (when === "–") return sum === "0" ? t("none yet") : "";
+  return when === t("now") ? t("last one just now") : t("last one {ago} ago", { ago: when });
+}
+
+function sendsOf(account) {
+  const { activity } = account;
+  if (!activity) return ["–", unknown(account)];
   const { queued, held } = activity;
   const until = t("until the person writes, or as the conversation says");
   if (held) return [t("{n} held", { n: held }), until, "attention"];
