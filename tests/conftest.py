@@ -25,8 +25,11 @@ pytest_asyncio.plugin._is_coroutine_or_asyncgen = cache(pytest_asyncio.plugin._i
 # Files in booted hosts and a browser mostly wait.
 _WAITING = ("tests/system/", "tests/page/")
 _LONGEST = (
-    *(f"tests/system/test_{name}.py" for name in ("stuck", "bad_days", "packaging", "alerts", "documents", "wxctl")),
+    *(f"tests/system/test_{name}.py" for name in ("stuck", "packaging", "bad_days", "alerts", "documents", "wxctl")),
+    *("tests/page/test_people.py", "tests/system/test_doctor.py", "tests/page/test_changes.py"),
+    *("tests/page/test_walk.py", "tests/page/test_routes.py"),
     *("tests/lint/test_style.py", "tests/unit/durability/test_crashpoints.py"),
+    *("tests/unit/durability/test_lifecycle.py", "tests/unit/controller/test_restart.py"),
 )
 
 
@@ -45,6 +48,11 @@ class _Mixed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
         fitting = [scope for scope in longest_first if scope.startswith(_WAITING) == waits]
         self.workqueue.move_to_end((fitting or longest_first)[0], last=False)
         super()._assign_work_unit(node)
+
+
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Name a long parameter by its length: every process tells the others all names, and one had 20 MB."""
+    return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > 200 else None
 
 
 @pytest.hookimpl(optionalhook=True)
