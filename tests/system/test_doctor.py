@@ -46,13 +46,14 @@ def world(host: Host) -> Iterator[World]:
     caller, phone = Caller(host), Phone(host)
     uin = phone.account("病人")
     log_in(caller, phone, "alice", uin)
-    yield World(host, caller, phone, uin)
+    well = World(host, caller, phone, uin)
+    assert well.doctor(0) == []
+    yield well
 
 
 @pytest.fixture(autouse=True)
 def _well_again(world: World) -> Iterator[None]:
-    """Before and after each fault nothing is found: what one breaks, it mends."""
-    assert world.doctor(0) == []
+    """After each fault, as before the first one, nothing is found: what one breaks, it mends."""
     yield
     assert world.doctor(0) == []
 

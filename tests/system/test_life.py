@@ -33,7 +33,7 @@ def text(host: Host, *argv: str, check: bool = True) -> str:
     return bytes(done.stdout + done.stderr).decode()
 
 
-@pytest.mark.parametrize("name", ["小红的账号", "shop.01", "zoë@home", "my-bot"])
+@pytest.mark.parametrize("name", ["小红的账号", "my-bot"])  # one that is no id, and one that is
 def test_every_allowed_name_works_everywhere(world: World, name: str) -> None:
     uin = world.phone.account("名字")
     log_in(world.caller, world.phone, name, uin)
