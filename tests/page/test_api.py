@@ -5,7 +5,6 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from itertools import product
 from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
@@ -58,10 +57,14 @@ def printed(*command: str, place: Path) -> str:
     return done.stdout
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
-def test_readable_on_every_screen(browser: Browser, language: str) -> None:
+@pytest.mark.parametrize(
+    ("language", "screens"),  # each two of language, width and theme together once
+    [("en", ((1280, "light"), (360, "dark"))), ("zh-CN", ((1280, "dark"), (360, "light")))],
+    ids=["en", "zh-CN"],
+)
+def test_readable_on_every_screen(browser: Browser, language: str, screens: tuple[tuple[int, str], ...]) -> None:
     said = translations(language).gettext
-    for width, theme in product((1280, 360), ("light", "dark")):
+    for width, theme in screens:
         browser.size(width)
         browser.colours(theme)
         browser.open("page/api")

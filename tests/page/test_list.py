@@ -50,6 +50,13 @@ NAMES = "return [...document.querySelectorAll('#tokens-table tbody th')].map((on
 SHOWN = "return [...document.querySelectorAll('#targets-form [readonly]')].map(each => each.value)"
 VIEWS = ("", "#/events", "#/deliveries", "#/health", "#/access")
 ROWS = "return [...document.querySelectorAll('#rows tbody > :not([hidden])')].map((one) => one.dataset.account)"
+# What the page makes of texts that the API sends as data.
+TEXTS = """
+const [sent, done] = arguments;
+const at = document.querySelector("script[type=module]").src.replace("main.js", "i18n.js");
+import(at).then(async ({ parsed, textOf }) =>
+  done((await parsed(JSON.stringify(sent))).map((each) => textOf(each, "reason"))));
+"""
 T = TypeVar("T")
 
 
@@ -312,3 +319,24 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
     browser.gone("#all-events li", "bob")
     browser.find("#all-events li", "alice")
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("language", ["zh-CN"])
+def test_a_text_is_in_the_readers_language_and_its_values_are_not_translated(browser: Browser) -> None:
+    known = Text("there is no account {given}", given="running")
+    sent = [
+        text_fields(reason=known),
+        text_fields(reason=Text("{what}; {remedy}", what=known, remedy="running")),
+        text_fields(reason=Text("the {moon} is in the way", moon="moon")),  # not in the catalog
+        text_fields(reason=Text("constructor")),
+        {"reason": "there is no account bob"},  # of a program of 2.0.0
+        {"reason": ""},
+    ]
+    assert browser.driver.execute_async_script(TEXTS, sent) == [
+        "没有账号 running",
+        "没有账号 running；running",
+        "the moon is in the way",
+        "constructor",
+        "there is no account bob",
+        "",
+    ]

@@ -47,16 +47,17 @@ def accounts(host: Host, caller: Caller, phone: Phone, address: str, uin: str) -
         yield
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1280, 360])
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize(
+    ("language", "width", "theme"),  # each two of them together once
+    [("en", 1280, "light"), ("en", 360, "dark"), ("zh-CN", 1280, "dark"), ("zh-CN", 360, "light")],
+)
 def test_readable_on_every_screen(browser: Browser, width: int, theme: str, language: str) -> None:
     browser.size(width)
     browser.colours(theme)
     tag = f"{language.lower()}-{width}-{theme}"
 
     def looked_at(what: str) -> None:
-        assert faults(browser, axe=(language == "en") == (theme == "light")) == [], what
+        assert faults(browser) == [], what
         browser.picture(f"{tag}-{what}")
 
     browser.open()
