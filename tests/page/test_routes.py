@@ -165,7 +165,8 @@ def test_a_token_that_only_reads_is_offered_nothing_else(
         browser.picture("read-only")
         browser.open("#/a/bot")
         browser.click("#tab-chats")
-        browser.find("#people li")
+        browser.click("#people button")
+        browser.find("#send-to")
         browser.gone("#send")
         assert browser.complaints() == []
     finally:
