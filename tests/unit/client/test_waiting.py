@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.drivers.base import LossReason, SessionLost
@@ -93,17 +93,6 @@ async def test_a_question_outlives_the_session_no_longer_than_its_time(start: St
         await asyncio.sleep(0.005)
     client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100)])
     assert obj(await asyncio.wait_for(asked, PATIENCE))["reply_status"] == "reply timeout"
-
-
-async def test_who_hangs_up_on_a_send_does_not_stop_it(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address}, MOJO_WEIXIN_SEND_INTERVAL="0.5")
-    await queued(client)
-    gone = asyncio.create_task(client.get("send_friend_message", id="@ann", content="second"))
-    while obj(await client.get("get_client_info"))["queued"] != 1:
-        await asyncio.sleep(0.01)
-    gone.cancel()
-    await asyncio.wait([gone])
-    assert [r["content"] for r in await webhook.messages(2)] == ["first", "second"]
 
 
 async def test_many_who_wait_for_an_event_get_it_and_those_gone_hold_nothing_up(start: Start) -> None:
