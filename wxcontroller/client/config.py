@@ -6,7 +6,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.core.account import LEAVING, NAME, POLL_API, PORT, POST_API, epoch_in, with_client
+from wxcontroller.core.account import (
+    ADOPTION,
+    ARRIVED,
+    LEAVING,
+    NAME,
+    POLL_API,
+    PORT,
+    POST_API,
+    epoch_in,
+    with_client,
+)
 from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.leaving import leaving_from
@@ -43,6 +53,7 @@ class ClientConfig:
     limits: Limits = DEFAULTS
     by_credential: tuple[str, ...] = ()  # options that a credential decides, over all that was given
     epoch: int = 1  # raised with each move to another host (core.account.Account)
+    adopted: bool = False  # brought into this epoch from a bundle, after its host was lost
 
     @property
     def targets(self) -> Targets:
@@ -160,6 +171,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         limits=limits,
         by_credential=() if proxy is None else ("proxy",),
         epoch=epoch,
+        adopted=environ.get(ARRIVED, "").startswith(ADOPTION),
     )
 
 

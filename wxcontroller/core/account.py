@@ -26,6 +26,8 @@ PARAMETERS = "WXCLIENT_PARAMETERS"
 EPOCH = "WXCLIENT_EPOCH"
 LEAVING = "WXCLIENT_LEAVING"
 ARRIVED = "WXCLIENT_ARRIVED"
+# How the id of an adoption begins, which brings an account here from a bundle instead of from its host.
+ADOPTION = "adopt-"
 # Moves take a person's time; a number beyond this comes from a damaged file.
 LARGEST_EPOCH = (1 << 31) - 1
 # Options that the original's client reads with client=NAME merged in.
@@ -43,7 +45,8 @@ class Account:
     text by name (core.limits); from a file also removed ones, so that writing it again changes it. ``epoch`` is the
     number of times that the account has found a host, raised with each move: what two hosts hold of one account is
     told apart by it. Accounts that never moved, and all of earlier versions, are in their first and have no variable.
-    ``leaving`` marks one that is being moved away; ``arrived`` is the id of the move that brought it, "" for none.
+    ``leaving`` marks one that is being moved away; ``arrived`` is the id of the move or adoption that brought it, ""
+    for none.
     """
 
     name: AccountName

@@ -102,6 +102,25 @@ async def test_what_a_stop_leaves_is_sent_after_the_next_start_in_order(start: S
     assert again.driver.sends[0][2] == "1001"  # the id it was given when it was queued
 
 
+async def test_what_waits_in_an_adopted_account_is_unknown_and_never_sent(start: Start, webhook: Webhook) -> None:
+    adopted = {"WXCLIENT_EPOCH": "2", "WXCLIENT_ARRIVED": "adopt-5f2c"}
+    client = start(**{POST_API: webhook.address}, **SLOW)
+    await first_of(client, "a", "b")
+    assert await client.stop() == 0
+    again = start(**{POST_API: webhook.address}, **adopted, **SLOW)
+    await webhook.messages(3)  # before it is logged in
+    assert [(text, code) for text, code, _ in told(webhook)[1:]] == [("a", -1), ("b", -1)]
+    assert all("it may have arrived" in str(info) for *_, info in told(webhook)[1:])
+    await first_of(again, "c", "d")
+    assert [text for _, text, _ in again.driver.sends] == ["first"]
+    assert await again.stop() == 0  # what is queued here is sent by a later run
+    again = start(**{POST_API: webhook.address}, **adopted)
+    await again.login()
+    reports = await webhook.messages(6)
+    assert [(one["content"], one["code"]) for one in reports[3:]] == [("first", ""), ("c", ""), ("d", "")]
+    assert [text for _, text, _ in again.driver.sends] == ["c", "d"]
+
+
 async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, DRAIN: "0", **SLOW})
     await first_of(client, "1", "2")

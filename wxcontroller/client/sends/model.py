@@ -34,6 +34,9 @@ OTHER_REQUEST = -9  # the Idempotency-Key came before with another request; HTTP
 UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
 _WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
 OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
+ADOPTED = "the host that the account was adopted from may have sent it"
+# Attempts that are left of such a send.
+NEVER_AGAIN = -1
 QUOTED_LENGTH = 100  # characters of a quoted message that are sent along
 _REFUSED_WORD = "unknown error"  # the original's for every code of WeChat
 

@@ -15,12 +15,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.client.sends.model import OTHER_ROUTE, Media, Part, Request, Send, quoted_from
+from wxcontroller.client.sends.model import ADOPTED, NEVER_AGAIN, OTHER_ROUTE, Media, Part, Request, Send, quoted_from
 from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message
 from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
 from wxcontroller.client.store.state import note_windows, windows
-from wxcontroller.client.store.values import as_float, as_int
+from wxcontroller.client.store.values import as_bytes, as_float, as_int
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.model import MessageKind
@@ -79,9 +79,18 @@ class SendStore:
         self._most_requests = most_requests
         self._adding: set[Path] = set()
 
-    def left(self) -> "Future[Left]":
-        """Return what an earlier process left. Ask before anything is added."""
-        return self._log.write(lambda db: left(db, self._route))
+    def left(self, adopted: int = 0) -> "Future[Left]":
+        """Return what an earlier process left. Ask before anything is added.
+
+        ``adopted`` is the epoch in which an account was adopted, 0 for others: what waited then may have been sent.
+        """
+
+        def work(db: sqlite3.Connection) -> Left:
+            if adopted:
+                doubt_left(db, adopted)
+            return left(db, self._route)
+
+        return self._log.write(work)
 
     def days(self) -> "Future[dict[str, int]]":
         """Return how many sends were handed to WeChat, by day."""
@@ -293,6 +302,17 @@ def files(db: sqlite3.Connection) -> frozenset[str]:
     return frozenset(str(file) for (file,) in db.execute("SELECT file FROM parcels WHERE file != ''"))
 
 
+def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
+    """Note, once in this epoch, that each send may have arrived, and that none is to be tried again.
+
+    The lost host had the account longer than the bundle shows, and may have sent what waits in it.
+    """
+    found = db.execute("SELECT value FROM driver WHERE name = 'adopted'").fetchone()
+    if found is None or as_bytes(found[0]) != b"%d" % adopted:
+        db.execute("INSERT OR REPLACE INTO driver VALUES ('adopted', ?)", (b"%d" % adopted,))
+        db.execute("UPDATE sends SET tried = MAX(tried, time, 1), attempts_left = ?", (NEVER_AGAIN,))
+
+
 def left(db: sqlite3.Connection, route: str) -> Left:
     """Return everything that is stored of sends that have not ended; first those that may have arrived."""
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
@@ -381,6 +401,7 @@ def send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
     request, interim, hold_until, strikes, struck, route, urgent, quote = more
     # Of content that is not there any more, the file was damaged: it is told when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
+    never = ADOPTED if attempts_left == NEVER_AGAIN else ""
     return Send(
         target=str(target),
         is_group=bool(is_group),
@@ -395,7 +416,7 @@ def send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
         tried=as_float(tried),
         attempts_left=as_int(attempts_left),
         unsure=as_float(tried) > 0,
-        never="" if route == own_route else OTHER_ROUTE,
+        never=never if route == own_route else OTHER_ROUTE,
         interim=bool(interim),
         urgent=bool(urgent),
         hold_until=as_float(hold_until),
