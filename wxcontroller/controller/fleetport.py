@@ -107,6 +107,10 @@ class Fleet(Protocol):
         """Raise AccountExists for an account that another host has."""
         ...
 
+    def refuse_living(self, name: AccountName) -> None:
+        """Raise AccountExists for an account that another host has and that responds."""
+        ...
+
     def unreachable(self) -> Mapping[str, Text]:
         """Return why hosts do not answer, by their names."""
         ...

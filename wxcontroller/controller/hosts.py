@@ -146,18 +146,29 @@ class OtherHosts:
     def kept_down_by(self, account: Account) -> str:
         """See ``controller.fleetport.Fleet``."""
         having = [(host, row) for host in self.hosts if (row := host.rows.get(account.name.instance)) is not None]
-        # One that is leaving its host is stopped there. What is known of a host that is down may be old.
+        # One that is leaving its host is stopped there. An older copy counts only while it runs: what is known of a
+        # host that is down may be old, and a host that was lost still wants what was adopted from it.
         return ", ".join(
             host.name
             for host, row in having
             if row.epoch > account.epoch
-            or (row.is_wanted and not row.is_leaving and (host.is_up or row.epoch == account.epoch))
+            or (row.epoch == account.epoch and row.is_wanted and not row.is_leaving)
+            or (host.is_up and row.is_running)
         )
 
-    def _also_on(self, instance: str) -> str:
-        """Return the other hosts that have an account and are not giving it away."""
-        having = self.hosts.having(instance)
-        return ", ".join(host.name for host in having if not host.rows[instance].is_leaving)
+    def _also_on(self, account: Account, stopped_too: bool = True) -> str:
+        """Return the other hosts that have an account and are not giving it away.
+
+        On a host that is down, an older copy does not count: the account was adopted from there. Once that host is
+        back, ``stopped_too`` says whether the copy counts even while it does not run.
+        """
+        instance = account.name.instance
+        return ", ".join(
+            host.name
+            for host in self.hosts.having(instance)
+            if not (row := host.rows[instance]).is_leaving
+            and (row.epoch >= account.epoch or (host.is_up and (stopped_too or row.is_running)))
+        )
 
     def _look(self) -> None:
         accounts = self.shared.accounts
@@ -169,7 +180,7 @@ class OtherHosts:
         found = {
             instance: names
             for instance in self.hosts.all()
-            if instance in own and own[instance].leaving is None and (names := self._also_on(instance))
+            if instance in own and own[instance].leaving is None and (names := self._also_on(own[instance]))
         }
         for instance in found.keys() - accounts.duplicates.keys():
             log.warning("account %s also exists on other hosts: %s", own[instance].name, found[instance])
@@ -320,13 +331,24 @@ class OtherHosts:
         return self.hosts.having(instance) in ((), (host,)) and (own is None or own.leaving is not None)
 
     def keep_name_unique(self, name: AccountName) -> None:
-        """Raise AccountExists for an account that another host has."""
+        """See ``controller.fleetport.Fleet``."""
         if having := self.hosts.having(name.instance):
             raise AccountExists(
                 N_("account {account} exists on host {hosts}"),
                 N_("choose another name, or remove the account there"),
                 account=name.name,
                 hosts=", ".join(host.name for host in having),
+            )
+
+    def refuse_living(self, name: AccountName) -> None:
+        """See ``controller.fleetport.Fleet``."""
+        having = [host for host in self.hosts if name.instance in host.rows]
+        if living := ", ".join(host.name for host in having if host.is_up):
+            raise AccountExists(
+                N_("host {hosts} responds and has account {account}"),
+                N_("move it from there: wxctl move"),
+                account=name.name,
+                hosts=living,
             )
 
     async def check_client(self, body: bytes, request: web.Request) -> bytes:
@@ -465,7 +487,7 @@ class OtherHosts:
         account = self.shared.accounts.registry.find(given)
         if account is not None:
             # One that is leaving is refused with what to do about that.
-            if starts and account.leaving is None and (also_on := self._also_on(account.name.instance)):
+            if starts and account.leaving is None and (also_on := self._also_on(account, False)):
                 raise on_several(account.name.name, f"{self.name}, {also_on}")
             return None
         destination = self.destination(request, given)

@@ -40,7 +40,7 @@ from wxcontroller.core.jsontypes import (
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance, parse_name
 from wxcontroller.core.pace import Pace
-from wxcontroller.core.states import Desired
+from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.connection import Body, HostConnection, HostCredentials
 from wxcontroller.fleet.hop import HopCaller
 
@@ -57,6 +57,7 @@ HOST_ACCOUNTS = 10_000
 _ANSWER_BYTES = 4 << 20
 # Beyond so many values an answer is parsed in a thread; beyond very many, 50 ms, such that this one runs meanwhile.
 _FEW_VALUES, _MANY_VALUES = 5000, 200_000
+_WITH_PROCESS = frozenset(state.value for state in UnitState if state.has_process)
 _TOKEN_ID, _SHA256 = re.compile(r"[0-9a-f]{8}"), re.compile(r"[0-9a-f]{64}")
 
 
@@ -101,6 +102,11 @@ class HostRow:
         return self.content.get("desired") == Desired.STARTED.value
 
     @property
+    def is_running(self) -> bool:
+        """Whether its unit may have a process there."""
+        return self.content.get("unit_state") in _WITH_PROCESS
+
+    @property
     def epoch(self) -> int:
         return integer(self.content.get("epoch"), 1)
 
@@ -128,7 +134,7 @@ class OtherHost:
         self.rows_known = False  # whether the rows are the host's own and not those of an earlier run
         self.agents: Mapping[str, AgentToken] = {}
         self.changes = 0  # grows with every change of rows or state
-        self.members = 0  # grows when it has other accounts, or another one begins to leave
+        self.members = 0  # grows when it has other accounts, another one begins to leave or has another epoch
         self.met = asyncio.Event()  # set once it has told its accounts, or is known not to
         self._rows_size = 0
         self._connection = HostConnection(settings, credentials)
@@ -321,7 +327,7 @@ class OtherHost:
         if size > HOST_ROWS_BYTES or (known is None and len(self.rows) >= HOST_ACCOUNTS):
             return
         self.rows[row.name.instance], self._rows_size = row, size
-        self.members += known is None or known.is_leaving != row.is_leaving
+        self.members += known is None or (known.is_leaving, known.epoch) != (row.is_leaving, row.epoch)
 
 
 def row_of(value: JsonValue) -> HostRow | None:

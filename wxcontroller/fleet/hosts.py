@@ -114,6 +114,9 @@ class Hosts:
                     found[instance] = (*found.get(instance, ()), host)
             for instance, having in found.items():
                 if len(having) > 1:  # one that is being moved is on the host that it is not leaving
-                    found[instance] = tuple(h for h in having if not h.rows[instance].is_leaving) or having
+                    staying = tuple(h for h in having if not h.rows[instance].is_leaving) or having
+                    # After an adoption, the copy on the host that was lost has an older epoch.
+                    newest = max(h.rows[instance].epoch for h in staying)
+                    found[instance] = tuple(h for h in staying if h.rows[instance].epoch == newest)
             self._having, self._members = found, members
         return self._having

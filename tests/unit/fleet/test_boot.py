@@ -30,6 +30,8 @@ async def back(host: FleetHost) -> None:
         (1, 1, "stopped", True),
         (2, 1, "started", False),  # the other host has the old copy, and runs it
         (2, 1, "stopped", True),
+        (2, 1, "lost", True),  # it was adopted from the other host, which has come back and does not run it
+        (1, 2, "lost", False),  # on that host
         (2, 1, "leaving", True),  # the move that brought it has not ended
         (1, 2, "leaving", False),  # it has moved there, and on from there
     ],
@@ -44,6 +46,9 @@ async def test_what_another_host_has_is_not_started(
         await a.v1("POST", "accounts/eve/start")
         if does == "started":
             await b.v1("POST", "accounts/eve/start")
+        elif does == "lost":
+            await b.v1("POST", "accounts/eve/start")
+            await boot(b)
         elif does == "leaving":
             await b.v1("PUT", "departures/eve", MOVE)
         await boot(a)
@@ -53,7 +58,7 @@ async def test_what_another_host_has_is_not_started(
         assert "alice" in a.units.processes
         assert ("eve" in a.units.processes) == comes_up
         assert BootMark(a.paths).is_set()
-        if does == "started":
+        if does == "started" or (does, here) == ("lost", 2):
             await until(lambda: "eve" in a.accounts.duplicates)  # which is an alert
 
 

@@ -16,7 +16,7 @@ from wxcontroller.controller.v1.newer import pass_on_newer
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
-from wxcontroller.core.account import LARGEST_EPOCH
+from wxcontroller.core.account import ADOPTION, LARGEST_EPOCH
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.messages import N_, Text, text_fields
@@ -63,9 +63,13 @@ async def add(request: web.Request) -> web.Response:
     hold_to_accounts(request, name.name)
     arrived = text(body.get("arrived"))
     check_line(arrived)
-    # What a move brings is still registered on the host that it leaves, where nothing starts it any more.
-    if shared.fleet is not None and not (arrived and caller(request).scope.covers(Scope.ADMIN)):
-        shared.fleet.keep_name_unique(name)
+    if shared.fleet is not None:
+        if not arrived or not caller(request).scope.covers(Scope.ADMIN):
+            shared.fleet.keep_name_unique(name)
+        elif arrived.startswith(ADOPTION):
+            await shared.fleet.met()
+            shared.fleet.refuse_living(name)
+        # What a move brings is still registered on the host that it leaves, where nothing starts it any more.
     options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
