@@ -1,9 +1,14 @@
 """An account as an archive: all of it, nothing of others, and nothing that a strange archive sneaks in."""
 
+import contextlib
 import io
 import json
 import os
+import sqlite3
+import subprocess
+import sys
 import tarfile
+from typing import TYPE_CHECKING
 from pathlib import Path
 
 import pytest
@@ -14,6 +19,9 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountExists
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
+
+if TYPE_CHECKING:
+    from _typeshed import ReadableBuffer
 
 ACCOUNT = Account(parse_name("小店"), 3000, parameters={"lang": "en_US", "post_api": "http://h/in?key=1"}, epoch=3)
 INSTANCE = ACCOUNT.name.instance
@@ -173,3 +181,53 @@ def test_a_later_form_is_told(tmp_path: Path) -> None:
         made.addfile(member, io.BytesIO(content))
     with pytest.raises(Locked, match=r"exported by version 9\.0"):
         unpacked(out.getvalue(), tmp_path)
+
+
+def test_the_database_of_a_running_account_is_copied_as_a_crash_would_leave_it(paths: Paths, tmp_path: Path) -> None:
+    state = paths.private_state(INSTANCE)
+    (state / "events.db").unlink()
+    writer = subprocess.Popen([sys.executable, "-c", _WRITER], stdout=subprocess.PIPE, cwd=state)
+    assert writer.stdout is not None
+    lines = writer.stdout
+
+    class Slow(io.BytesIO):
+        """Takes each of the first pieces only when the account has written more, and begun its log again."""
+
+        def write(self, content: "ReadableBuffer", /) -> int:
+            if self.tell() < 300_000:
+                lines.readline()
+            return super().write(content)
+
+    try:
+        last = int(lines.readline())
+        for file in (state, *state.rglob("*")):
+            os.chown(file, 4711 if os.geteuid() == 0 else -1, -1)
+        out = Slow()
+        pack(out, ACCOUNT, paths, 1795600000, True)
+    finally:
+        writer.kill()
+        writer.communicate()
+    found = unpacked(out.getvalue(), tmp_path)
+    assert not (found.state / "events.db-shm").exists()
+    assert files(found.state)["media/2026/图.jpg"] == b"jpeg"
+    with contextlib.closing(sqlite3.connect(found.state / "events.db")) as copy:
+        assert copy.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        rows, ones, most = copy.execute("SELECT COUNT(*), SUM(half = 1), MAX(number) FROM notes").fetchone()
+    assert (rows, ones) == (2 * most, most)  # both halves of each transaction
+    assert most >= last
+
+
+_WRITER = """
+import itertools, sqlite3, sys
+db = sqlite3.connect("events.db", isolation_level=None, timeout=60)
+db.execute("PRAGMA journal_mode=WAL")
+db.execute("PRAGMA wal_autocheckpoint=20")
+db.execute("CREATE TABLE notes (number INTEGER, half INTEGER, text TEXT)")
+for number in itertools.count(1):
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("INSERT INTO notes VALUES (?, 1, ?)", (number, "x" * 3000))
+    db.execute("INSERT INTO notes VALUES (?, 2, ?)", (number, "y" * 3000))
+    db.execute("COMMIT")
+    if number % 20 == 0:
+        print(number, flush=True)
+"""

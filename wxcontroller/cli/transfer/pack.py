@@ -4,18 +4,21 @@ Those belong to the accounts' programs, which may have been taken over: no link 
 plain file of the account's own is left out.
 """
 
+import errno
 import io
 import json
 import os
 import stat
 import tarfile
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from wxcontroller import __version__
 from wxcontroller.cli.transfer.seal import Locked
+from wxcontroller.cli.transfer.snapshot import DATABASE, INDEX, held_database
 from wxcontroller.cli.transfer.unitfiles import NAME as DROP_IN
 from wxcontroller.cli.transfer.unitfiles import UnitFiles
 from wxcontroller.core.account import LARGEST_EPOCH, Account
@@ -117,7 +120,12 @@ def pack(
             return packed  # it never ran
         try:
             owner = os.fstat(top).st_uid
-            _directory(archive, top, _STATE, owner, packed, () if media else ("media",))
+            # First: what it names is copied after it, so that nothing is missing but what the account has deleted.
+            with held_database(top):
+                for each in DATABASE:
+                    _file(archive, top, each, f"{_STATE}/{each}", owner, packed)
+            without = (*DATABASE, INDEX, *(() if media else ("media",)))
+            _directory(archive, top, _STATE, owner, packed, without)
         finally:
             os.close(top)
         packed.login_file = (place / paths.cookie_file(instance).name).is_file()
@@ -131,36 +139,51 @@ def _directory(
         entries = sorted(found, key=lambda entry: entry.name)
     for entry in entries:
         inner = f"{name}/{entry.name}"
-        facts = entry.stat(follow_symlinks=False)
         if entry.name in without:
             continue
-        if stat.S_ISDIR(facts.st_mode) and inner.count("/") < _DEEP:
-            below = os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=opened)
-            try:
-                _directory(archive, below, inner, owner, packed, ())
-            finally:
-                os.close(below)
-        elif stat.S_ISREG(facts.st_mode):
-            with os.fdopen(os.open(entry.name, _READ, dir_fd=opened), "rb") as stream:
-                facts = os.fstat(stream.fileno())
-                # A file of somebody else's that was linked in here.
-                if facts.st_uid != owner or facts.st_nlink != 1 or not stat.S_ISREG(facts.st_mode):
-                    packed.left_out.append(inner)
-                    continue
-                member = tarfile.TarInfo(inner)
-                member.size, member.mtime, member.mode = facts.st_size, int(facts.st_mtime), 0o600
+        with suppress(FileNotFoundError):  # a running account has deleted it
+            mode = entry.stat(follow_symlinks=False).st_mode
+            if stat.S_ISDIR(mode) and inner.count("/") < _DEEP:
+                below = os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=opened)
                 try:
-                    archive.addfile(member, stream)
-                except OSError as problem:
-                    if problem.errno is None:
-                        raise WxError(
-                            N_("{inner} became shorter while it was read"), N_("export it again"), inner=inner
-                        ) from None
-                    raise
-                packed.files += 1
-                packed.content += facts.st_size
-        else:
+                    _directory(archive, below, inner, owner, packed, ())
+                finally:
+                    os.close(below)
+            elif stat.S_ISREG(mode):
+                _file(archive, opened, entry.name, inner, owner, packed)
+            else:
+                packed.left_out.append(inner)
+
+
+def _file(archive: tarfile.TarFile, directory: int, name: str, inner: str, owner: int, packed: Packed) -> None:
+    """Add a plain file of the account's own, if there is one of the name."""
+    try:
+        opened = os.open(name, _READ, dir_fd=directory)
+    except FileNotFoundError:
+        return
+    except OSError as problem:
+        if problem.errno != errno.ELOOP:
+            raise
+        packed.left_out.append(inner)
+        return
+    with os.fdopen(opened, "rb") as stream:
+        facts = os.fstat(stream.fileno())
+        # A file of somebody else's that was linked in here.
+        if facts.st_uid != owner or facts.st_nlink != 1 or not stat.S_ISREG(facts.st_mode):
             packed.left_out.append(inner)
+            return
+        member = tarfile.TarInfo(inner)
+        member.size, member.mtime, member.mode = facts.st_size, int(facts.st_mtime), 0o600
+        try:
+            archive.addfile(member, stream)
+        except OSError as problem:
+            if problem.errno is None:
+                raise WxError(
+                    N_("{inner} became shorter while it was read"), N_("export it again"), inner=inner
+                ) from None
+            raise
+        packed.files += 1
+        packed.content += facts.st_size
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:

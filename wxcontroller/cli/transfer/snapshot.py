@@ -1,0 +1,68 @@
+"""A consistent copy of a running account's database, without stopping the account or a second copy on its disk.
+
+While somebody reads a database with a write-ahead log, nothing that the reader sees is overwritten: its pages change
+only by what the log holds too, and the log is not begun again. So the database and then its log, copied as the files
+that they are, are a database as a crash would leave it: opened again, it ends with the last whole transaction. The
+index of the log (-shm) is made again then.
+"""
+
+import os
+import select
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_
+
+DATABASE, INDEX = ("events.db", "events.db-wal"), "events.db-shm"
+_HOLDER = str(Path(__file__).with_name("holder.py"))
+_SECONDS = 60.0
+
+
+@contextmanager
+def held_database(directory: int) -> Iterator[None]:
+    """Hold an account's database still during a block, if the account has it open. Raises WxError.
+
+    ``directory`` is a descriptor of the account's.
+    """
+    if not _is_open(directory):
+        yield
+        if _is_open(directory):
+            raise WxError(N_("the account was started meanwhile"), N_("run this again"))
+        return
+    arguments = [sys.executable, "-I", _HOLDER, str(directory)]
+    with subprocess.Popen(
+        arguments,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        pass_fds=(directory,),
+        bufsize=0,
+    ) as holder:
+        assert holder.stdin is not None
+        assert holder.stdout is not None
+        assert holder.stderr is not None
+        try:
+            ready, _, _ = select.select([holder.stdout], [], [], _SECONDS)
+            if not ready or not holder.stdout.read(1):
+                holder.kill()
+                lines = holder.stderr.read(4096).decode(errors="replace").splitlines()
+                raise WxError(
+                    N_("the database of the account cannot be read: {reason}"),
+                    N_("check the account: wxctl doctor"),
+                    reason=lines[-1] if lines else "no response in time",
+                )
+            yield
+        finally:
+            holder.kill()
+
+
+def _is_open(directory: int) -> bool:
+    try:
+        os.stat(INDEX, dir_fd=directory, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
