@@ -27,6 +27,7 @@ THRESHOLDS = {
     "wxclient-journal@.service": 12,
     "wxcontroller-alert@.service": 15,
     "wxcontroller-receive@.service": 22,
+    "wxcontroller-standby.service": 26,
     "wxcontroller-sandbox.service": 20,
 }
 SANDBOXED = (

@@ -399,6 +399,22 @@ async def test_requests_with_a_key(caller: Caller) -> None:
     assert (await caller.call("GET", "/openwx/send_friend_message", bad))[0] == 200
 
 
+@contextlib.asynccontextmanager
+async def taking_in(caller: Caller, answer: bytes) -> AsyncIterator[None]:
+    """Answer as root's program that takes in accounts of other hosts."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read()
+        writer.write(answer)
+        writer.close()
+
+    socket = caller.made.accounts.paths.receive_socket
+    socket.parent.mkdir(parents=True, exist_ok=True)
+    async with await asyncio.start_unix_server(serve, socket):
+        yield
+    socket.unlink(missing_ok=True)
+
+
 async def test_a_fleet(caller: Caller) -> None:
     made = caller.made
     assert (await caller.call("GET", "/v1/fleet"))[0] == 200
@@ -412,6 +428,11 @@ async def test_a_fleet(caller: Caller) -> None:
     try:
         for path, headers in (("/v1/fleet", {}), ("/v1/fleet/self", hop), ("/v1/accounts", {}), ("/v1/health", {})):
             assert (await caller.call("GET", path, headers=headers))[0] == 200
+        bundle = b'{"name": "eve", "host": "b", "epoch": 1, "at": 1795600000, "bytes": 4711}\n'
+        for to, answer, status in (("nowhere", b"", 409), ("a", b"{}", 409), ("a", bundle, 200)):
+            async with taking_in(caller, answer):
+                path = "/v1/standbys/{account}"
+                assert (await caller.call("PUT", path, {"to": to}, body=b"sealed", account="eve"))[0] == status
     finally:
         made.shared.fleet = None
         TokenFile(made.paths.tokens_file).revoke("b")
@@ -434,16 +455,7 @@ async def test_an_account_leaves_and_comes(caller: Caller) -> None:
     assert (await caller.call("POST", path, move, account="eve"))[0] == 200
     assert (await caller.call("GET", "/v1/arrivals/{account}", account="eve"))[0] == 200
     assert (await caller.call("PUT", "/v1/arrivals/{account}", body=b"sealed", account="eve"))[0] == 409
-    answering = b'{"name": "alice"}\n'
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.read()
-        writer.write(answering)
-        writer.close()
-
-    socket = caller.made.accounts.paths.receive_socket
-    socket.parent.mkdir(parents=True, exist_ok=True)
-    async with await asyncio.start_unix_server(serve, socket):
+    async with taking_in(caller, b'{"name": "alice"}\n'):
         assert (await caller.call("PUT", "/v1/arrivals/{account}", body=b"sealed", account="alice"))[0] == 201
     assert (await caller.call("POST", "/v1/arrivals/{account}", move, account="alice"))[0] == 409
     given = json.loads(json.dumps({"name": "eve", "epoch": 9, "arrived": "5f2c"}))

@@ -64,6 +64,20 @@ class Fleet:
             watch.end()
             thread.join()
 
+    def lose(self, name: str) -> None:
+        """Cut a host's power, and with it the cable."""
+        self.hosts[name].cut_power()
+        [(other, end)] = [(host, end) for host, end in zip(self.hosts, _ends(), strict=True) if host != name]
+        self.hosts[other].run("ip", "link", "delete", end)
+
+    def bring_back(self, name: str) -> None:
+        """Boot a lost host again; its controller starts once the host is on the cable."""
+        self.hosts[name].boot()
+        _cable(*self.hosts.values())
+        self.hosts[name].run("systemctl", "restart", "wxcontroller.socket")
+        self.hosts[name].run("systemctl", "restart", "wxcontroller.service")
+        until(partial(_answers, self.caller(name)), "the controller")
+
     def caller(self, name: str) -> Caller:
         return Caller(self.hosts[name], self.tokens[name])
 
@@ -120,8 +134,12 @@ def _answers(caller: Caller) -> bool:
     return caller.get("/v1/health")[0] == 200
 
 
+def _ends() -> tuple[str, str]:
+    return f"wxa{os.getpid()}", f"wxb{os.getpid()}"
+
+
 def _cable(first: Host, second: Host) -> None:
-    names = f"wxa{os.getpid()}", f"wxb{os.getpid()}"
+    names = _ends()
     ends = ("netns", str(first.leader), "type", "veth", "peer", "name", names[1], "netns", str(second.leader))
     subprocess.run(["ip", "link", "add", names[0], *ends], check=True, capture_output=True)
     for host, name, address in zip((first, second), names, ADDRESSES.values(), strict=True):

@@ -149,6 +149,11 @@ class Host:
         self._stop(orderly=True)
         self.boot()
 
+    def cut_power(self) -> None:
+        """Stop at once, as it is; ``boot`` goes on with what is on the disk."""
+        (self._place / "keep").touch()
+        self._stop()
+
     def keep_as(self, layer: Path) -> None:
         """Stop in an orderly way and keep what was written as a layer that other hosts boot on."""
         self._stop(orderly=True)

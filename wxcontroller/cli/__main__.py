@@ -32,7 +32,7 @@ from wxcontroller.cli.remove import remove
 from wxcontroller.cli.send import send
 from wxcontroller.cli.show import list_, status
 from wxcontroller.cli.target import target
-from wxcontroller.cli.transfer import export, import_, move
+from wxcontroller.cli.transfer import adopt, export, import_, move
 from wxcontroller.cli.verbs import VerbGroup
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text
@@ -67,7 +67,7 @@ def cli() -> None:
 for _verb in (
     *(add, start, stop, restart, list_, status, qr, login_link, show, set_, logs, send, messages, events),
     *(deliveries, alert, ilink),
-    *(answer, logout, remove, export, import_, move, tokens.token, target, fleet, config, doctor),
+    *(answer, logout, remove, export, import_, move, adopt, tokens.token, target, fleet, config, doctor),
 ):
     cli.add_command(_verb)
 

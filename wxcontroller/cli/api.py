@@ -156,6 +156,12 @@ class Api:
         path = f"/v1/arrivals/{quote(name.name, safe='')}"
         return obj(self._line.call("PUT", path, body, about=name, wait=_PATIENCE))
 
+    def standby(self, name: AccountName, to: str, content: Callable[[], Iterable[bytes]]) -> JsonObject:
+        """Send a sealed bundle of an account to its standby host; return what is kept there."""
+        body = RequestBody("application/octet-stream", -1, content)
+        path = f"/v1/standbys/{quote(name.name, safe='')}?{urlencode({'to': to})}"
+        return obj(self._line.call("PUT", path, body, about=name, wait=_PATIENCE))
+
     def start_arrived(self, name: AccountName, move: str) -> JsonObject:
         """Start an account that a move has brought there; returns when its unit is up."""
         return self._of_move("POST", "arrivals", name, move)

@@ -18,11 +18,12 @@ from wxcontroller.core.messages import N_, Text, text_in
 @global_options
 @click.pass_obj
 def fleet(session: WxctlRun) -> None:
-    """Show the other hosts of the fleet, and accounts that exist on more than one host.
+    """Show the other hosts of the fleet, accounts that exist on more than one host, and standby bundles.
 
-    Exits with status 1 if a host is not reachable or an account exists twice.
+    Exits with status 1 if a host is not reachable, an account exists twice, or a standby bundle is too old.
     """
     found = session.api().fleet()
+    standbys = [obj(each) for each in items(found.get("standbys"))]
     hosts, duplicates = [obj(each) for each in items(found.get("hosts"))], items(found.get("duplicates"))
     if session.json:
         session.emit(found)
@@ -39,7 +40,10 @@ def fleet(session: WxctlRun) -> None:
                 hosts=", ".join(map(one_line, items(each.get("hosts")))),
             )
             click.echo(say(words))
-    if not session.json and (duplicates or any(host.get("state") != "up" for host in hosts)):
+        if standbys:
+            _print_standbys(standbys)
+    is_late = any(each.get("stale") is True for each in standbys)
+    if not session.json and (duplicates or is_late or any(host.get("state") != "up" for host in hosts)):
         raise click.exceptions.Exit(WxError.exit_code)
 
 
@@ -59,4 +63,24 @@ def _print(hosts: list[JsonObject]) -> None:
         )
         for host in hosts
     ]
+    print_rows(titles, rows, wraps="REASON")
+
+
+def _print_standbys(standbys: list[JsonObject]) -> None:
+    from wxcontroller.cli.terminal import ago, print_rows
+
+    titles = N_("STANDBY OF"), N_("FROM"), N_("TO"), N_("EPOCH"), N_("AGE"), N_("SIZE"), N_("REASON")
+    rows: list[tuple[str, ...]] = []
+    for each in standbys:
+        age = ago(integer(each.get("at"))) or "-"
+        rows.append(
+            (
+                *(one_line(each.get(key)) for key in ("account", "from", "to")),
+                text(each.get("epoch")),
+                f"{age} !" if each.get("stale") is True else age,
+                f"{integer(each.get('bytes')) / (1 << 20):.1f} MB",
+                say(text_in(each, "reason")),
+            )
+        )
+    click.echo()
     print_rows(titles, rows, wraps="REASON")

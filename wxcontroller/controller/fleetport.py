@@ -1,6 +1,6 @@
 """What the rest of the controller asks of other hosts, if there are any; ``controller/hosts.py`` implements it."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import AsyncIterable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -111,6 +111,12 @@ class Fleet(Protocol):
         """Raise AccountExists for an account that another host has and that responds."""
         ...
 
+    async def pass_bundle(
+        self, request: web.Request, to: str, name: AccountName, body: AsyncIterable[bytes]
+    ) -> tuple[int, JsonObject]:
+        """Pass a sealed account on to its standby host; return that host's answer. Raises WrongHost, HostFailure."""
+        ...
+
     def unreachable(self) -> Mapping[str, Text]:
         """Return why hosts do not answer, by their names."""
         ...
@@ -119,8 +125,16 @@ class Fleet(Protocol):
         """Return what this host tells another one that greets it."""
         ...
 
+    async def look_at_standbys(self) -> None:
+        """Bring up to date what is known of standby bundles. Raises OSError."""
+        ...
+
+    def late_standbys(self) -> Mapping[str, Text]:
+        """Return this host's accounts whose standby bundles are too old, with the reasons."""
+        ...
+
     def overview(self) -> JsonObject:
-        """Return the hosts, and the accounts that more than one host has."""
+        """Return the hosts, the accounts that more than one host has, and the standby bundles."""
         ...
 
     async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:

@@ -12,9 +12,9 @@ import contextlib
 import hmac
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
 
 import aiohttp
 from aiohttp import web
@@ -46,7 +46,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import AccountExists, BadName, HostFailure, WrongHost, WxError
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.fleetsettings import FleetSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.pace import Pace
@@ -56,16 +56,22 @@ from wxcontroller.fleet.connection import CONNECT_SECONDS
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import GREETING_SECONDS, HOST_ROWS_BYTES, HostState, OtherHost
 from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.standby import StandbyState, standby_states
 from wxcontroller.openwx import credentials
 from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 # Between two looks for names that two hosts have.
 _LOOK_SECONDS = 1.0
+# Between two looks at the standby bundles.
+_STANDBY_SECONDS = 30.0
 # What check_client waits for other hosts. 300 accounts take a tenth of it.
 _STATES_SECONDS = 1.0
 # What is waited for the accounts of hosts that have not told any yet, once: for a greeting, and for an answer.
 _MEETING_SECONDS = CONNECT_SECONDS + GREETING_SECONDS + 1.0
+# For the answer after the last byte of a bundle: it waits for the disk.
+_BUNDLE_SECONDS = 600.0
+_BUNDLE_ANSWER_BYTES = 64 << 10
 # A caller who is bound to more accounts is named with those that the host has: more have no room in a header.
 _NAMED_ACCOUNTS = 200
 
@@ -121,6 +127,7 @@ class OtherHosts:
         self.hosts = hosts
         self._rows = HostRows(hosts)
         self._met = False
+        self._standbys: list[StandbyState] = []
 
     @property
     def name(self) -> str:
@@ -130,9 +137,16 @@ class OtherHosts:
         """Keep the hosts up to date, and what this host's accounts have to know of them, until cancelled."""
         async with asyncio.TaskGroup() as group:
             _ = group.create_task(self.hosts.run())
+            _ = group.create_task(self._watch_standbys())
             while True:
                 self._look()
                 await asyncio.sleep(_LOOK_SECONDS)
+
+    async def _watch_standbys(self) -> None:
+        while True:
+            with contextlib.suppress(OSError):  # whoever asks for the fleet hears of it
+                await self.look_at_standbys()
+            await asyncio.sleep(_STANDBY_SECONDS)
 
     async def met(self) -> None:
         """See ``controller.fleetport.Fleet``."""
@@ -214,7 +228,7 @@ class OtherHosts:
         return {"name": self.name, "version": __version__, "agents": agents}
 
     def overview(self) -> JsonObject:
-        """Return the hosts, and the accounts that more than one host has."""
+        """See ``controller.fleetport.Fleet``."""
         own = self.shared.accounts.duplicates
         listed: dict[str, list[str]] = {}
         for instance, having in self.hosts.all().items():
@@ -222,7 +236,25 @@ class OtherHosts:
             if len(names) > 1:
                 listed[having[0].rows[instance].name.name] = names
         duplicates: list[JsonValue] = [{"account": name, "hosts": [*names]} for name, names in sorted(listed.items())]
-        return {"name": self.name, "hosts": [host.as_json() for host in self.hosts], "duplicates": duplicates}
+        return {
+            "name": self.name,
+            "hosts": [host.as_json() for host in self.hosts],
+            "duplicates": duplicates,
+            "standbys": [each.as_json() for each in self._standbys],
+        }
+
+    async def look_at_standbys(self) -> None:
+        """See ``controller.fleetport.Fleet``."""
+        wanted = {
+            instance: (account.name.name, to)
+            for instance, account in self.shared.accounts.registry.all().items()
+            if (to := account.options.get("standby", "")) and to != self.name and account.leaving is None
+        }
+        self._standbys = await asyncio.to_thread(standby_states, self.shared.accounts.paths, self.name, wanted)
+
+    def late_standbys(self) -> Mapping[str, Text]:
+        """See ``controller.fleetport.Fleet``."""
+        return {each.account: each.reason for each in self._standbys if each.is_stale}
 
     def listing(self, body: bytes, who: Caller) -> bytes:
         """Return the answer of GET /v1/accounts with the caller's accounts of other hosts added. Raises OSError."""
@@ -381,6 +413,33 @@ class OtherHosts:
         except (HostFailure, BadCaller):
             return None
         return [obj(each) for each in items(content.get("client"))] if status == 200 else None
+
+    async def pass_bundle(
+        self, request: web.Request, to: str, name: AccountName, body: AsyncIterable[bytes]
+    ) -> tuple[int, JsonObject]:
+        """See ``controller.fleetport.Fleet``."""
+        host = self.hosts.by_name.get(to)
+        if host is None:
+            raise WrongHost(
+                N_("there is no host {host} in the settings"),
+                N_("correct the option standby, or add it as [fleet.hosts.{host}]"),
+                host=to,
+            )
+        target = f"/v1/standbys/{quote(name.name, safe='')}?{urlencode({'to': to})}"
+        timeout = aiohttp.ClientTimeout(total=None, sock_read=_BUNDLE_SECONDS)
+        hop = self.as_hop(caller(request), request)
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            async with await host.open(target, hop, timeout, "PUT", headers, body) as response:
+                content = bytearray()
+                async for piece in response.content.iter_any():
+                    content = (content + piece)[:_BUNDLE_ANSWER_BYTES]
+        except (aiohttp.ClientError, OSError) as problem:
+            raise host.failure_of(problem) from None
+        try:
+            return response.status, obj(read_json(bytes(content)))
+        except ValueError:
+            return response.status, {}
 
     # -- calls that other hosts forward
 

@@ -36,6 +36,7 @@ class Kind(StrEnum):
     SYSTEMD = "systemd"  # the controller can't look at the accounts
     HOST = "host"  # another host of the fleet does not answer
     DUPLICATE = "duplicate"  # another host has an account of the same name
+    STANDBY = "standby"  # standby bundles of accounts are too old
     TEST = "test"
 
 
@@ -165,6 +166,7 @@ _TITLES: Mapping[Kind, str] = {
     Kind.SYSTEMD: N_("systemd does not answer"),
     Kind.HOST: N_("another host is unreachable"),
     Kind.DUPLICATE: N_("exists on more than one host"),
+    Kind.STANDBY: N_("standby bundles are too old"),
     Kind.TEST: N_("test"),
 }
 

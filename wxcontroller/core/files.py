@@ -14,28 +14,35 @@ _TEMPORARY = re.compile(r"\..+\.[a-z0-9_]{8}")
 
 
 def replace_file(
-    path: Path, content: bytes, mode: int = 0o600, durable: bool = False, group: int | None = None
+    path: Path,
+    content: bytes,
+    mode: int = 0o600,
+    durable: bool = False,
+    group: int | None = None,
+    owner: int | None = None,
 ) -> None:
     """Write ``content`` to ``path`` by a temporary file in the same directory and a rename.
 
     ``mode`` is what the file has from its first moment on, whatever the umask. ``durable`` also waits until it
-    is on disk, for what must survive a power cut. ``group`` is the number of the group it shall have. Raises
-    OSError (disk full included), which names ``path``, and then leaves the old file and no temporary behind.
+    is on disk, for what must survive a power cut. ``group`` and ``owner`` are the numbers of those it shall
+    have. Raises OSError (disk full included), which names ``path``, and then leaves the old file and no temporary
+    behind.
     """
     try:
-        _replace_file(path, content, mode, durable, group)
+        _replace_file(path, content, mode, durable, group, owner)
     except OSError as problem:
         # Of the temporary file, or of none when a write fails.
         raise OSError(problem.errno, problem.strerror, str(path)) from problem
 
 
-def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: int | None) -> None:
+def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: int | None, owner: int | None) -> None:
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
-            if group is not None:
-                os.fchown(stream.fileno(), -1, group)
+            # Before it may belong to somebody else, whose files need another capability.
             os.fchmod(stream.fileno(), mode)
+            if group is not None or owner is not None:
+                os.fchown(stream.fileno(), -1 if owner is None else owner, -1 if group is None else group)
             stream.write(content)
             stream.flush()
             if durable:

@@ -143,6 +143,13 @@ def proxy(value: str) -> str:
     return value
 
 
+def host(value: str) -> str:
+    """Accept the name of a host of the fleet, or nothing."""
+    if not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9-]{0,31})?", value):
+        raise ValueError(Text("must be the name of a host in [fleet]"))
+    return value
+
+
 def line(longest: int) -> Callable[[str], str]:
     def check(value: str) -> str:
         if len(value) > longest:
@@ -336,6 +343,7 @@ OPTIONS: Mapping[str, Option] = {
         Option("ua_connect_timeout", "10", seconds(0.1, 600), "connect timeout towards WeChat"),
         Option("ua_request_timeout", "35", seconds(1, 600), "request timeout towards WeChat"),
         Option("ua_inactivity_timeout", "35", seconds(1, 600), "longest silence of a connection to WeChat"),
+        Option("standby", "", host, "host of the fleet that keeps a copy of the account, for wxctl adopt"),
         Option("log_level", "info", choice(*LEVELS), "level of detail in the journal"),
         Option("http_debug", "0", flag, "log requests to WeChat, without secrets"),
         Option("server", "", url, "server to use instead of WeChat's, such as the sandbox", Origin.SETTINGS),

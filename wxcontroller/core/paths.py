@@ -108,6 +108,25 @@ class Paths:
         """The last known accounts of other hosts: a restart must not forget those of a host that is down."""
         return self.root / "var/lib/wxcontroller/fleet.json"
 
+    @property
+    def standby(self) -> Path:
+        """Where root keeps standby bundles of other hosts' accounts, and notes what it has sent to other hosts."""
+        return self.root / "var/lib/wxcontroller-standby"
+
+    @property
+    def standby_kept(self) -> Path:
+        """What root tells the controller of the bundles that it keeps."""
+        return self.standby / "kept.json"
+
+    @property
+    def standby_sent(self) -> Path:
+        """The same of those that it has sent."""
+        return self.standby / "sent.json"
+
+    def standby_bundle(self, instance: str) -> Path:
+        """The newest bundle of an account of another host, sealed."""
+        return self.standby / f"{checked(instance)}.wxaccount"
+
     def alerts_spool(self, channel: str) -> Path:
         """Directory of the alerts that a channel still has to deliver."""
         return self.root / "var/spool/wxcontroller" / word(channel)

@@ -8,8 +8,8 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
-from typing import TYPE_CHECKING
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 

@@ -33,6 +33,8 @@ async def families(host: Machine) -> list[Metric]:
     secret.write_text("wxc_12345678_" + "0" * 64)
     other = HostSettings("b", "https://127.0.0.1:9", str(secret))
     host.shared.fleet = other_hosts(host.shared, host.paths, FleetSettings("a", "", (other,)))
+    await host.v1("PATCH", f"accounts/{process.account.name}/options", {"standby": "b"})
+    await host.shared.fleet.look_at_standbys()
     return list(text_string_to_metric_families(await scrape(host)))
 
 

@@ -1,4 +1,4 @@
-"""The verbs export, import and move: an account goes to another machine with all it has, encrypted."""
+"""The verbs export, import, move and adopt: an account goes to another machine with all it has, encrypted."""
 
 import click
 
@@ -108,3 +108,30 @@ def move(session: WxctlRun, names: tuple[str, ...], undo: bool, leave_behind: bo
         raise BadUsage(N_("no host is given"), N_("use: wxctl move NAME HOST"))
     else:
         moved(session, names[:-1], names[-1], leave_behind)
+
+
+@click.command(
+    cls=VerbCommand,
+    short_help="Adopt accounts of a lost host of the fleet.",
+    examples=("wxctl adopt alice", "wxctl adopt 'shop-*' --yes"),
+)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_name)
+@click.option("-y", "--yes", is_flag=True, help="Don't ask. The lost host must be off.")
+@click.option(
+    "--start/--no-start",
+    default=None,
+    help="Start the accounts, or leave them stopped; otherwise those that ran are started.",
+)
+@global_options
+@click.pass_obj
+def adopt(session: WxctlRun, names: tuple[str, ...], yes: bool, start: bool | None) -> None:
+    """Import accounts from the standby bundles on this host, after the host that ran them is lost for good.
+
+    The command shows how old the bundles are, and asks whether that host is off. Messages received since then are
+    lost unless that host comes back. Messages that waited to be sent end as unknown and are not sent, as that host
+    may have sent them. Each account gets the next epoch; its former host does not start it again. Refused (8) while
+    that host responds and has the account. Run this as root on the standby host.
+    """
+    from wxcontroller.cli.transfer.adopting import adopted
+
+    adopted(session, names, yes, start)

@@ -5,6 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import IO
 
@@ -14,6 +15,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
+from wxcontroller.cli.transfer.keeping import drop_bundle
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
 from wxcontroller.cli.transfer.seal import Opener
@@ -36,7 +38,8 @@ def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins
             N_("the account and the passphrase cannot both come from standard input"), N_("name a file for one")
         )
     with _source(file) as source:
-        account, found = take_in(api, source, lambda: passphrase(passphrase_file, is_new=False), drop_ins)
+        secret = partial(passphrase, passphrase_file, is_new=False)
+        account, found = take_in(api, source, secret, drop_ins, refuse_bundle)
     if drop_ins:
         tell_missing(UnitFiles(found.manifest.name, found.drop_ins))
     if session.json:
@@ -62,12 +65,13 @@ def take_in(
     drop_ins: bool | None,
     check: Callable[[Manifest], None] = lambda _: None,
     this_host: bool = False,
+    arrived: str = "",
 ) -> tuple[JsonObject, Unpacked]:
     """Put an exported account where it belongs, all of it or nothing; return it as the controller shows it.
 
     ``drop_ins``: whether those of its unit are wanted; None: refuse an account that has some. ``check`` may refuse it
     by what it says of itself. An account of its name is refused that any host of the fleet has, with ``this_host``
-    only this one. Raises WxError.
+    only this one. ``arrived`` is the id of an adoption; a move has its own. Raises WxError.
     """
     api.health()  # it has to be there
     undo_interrupted_imports(api)
@@ -85,7 +89,21 @@ def take_in(
         if not drop_ins:
             found.drop_ins = {}
         refuse_files(found.manifest.name, files_to_write(found))
-        return install_account(api, found, place), found
+        account = install_account(api, found, place, arrived or found.manifest.move)
+    with suppress(OSError):  # it is older than what is here now, and refused
+        drop_bundle(PATHS, found.manifest.name)
+    return account, found
+
+
+def refuse_bundle(manifest: Manifest) -> None:
+    if manifest.host:
+        raise BadUsage(
+            N_("this is a standby bundle of account {account} from host {host}"),
+            N_("use on the standby host: {command}"),
+            account=manifest.name.name,
+            host=manifest.host,
+            command=command("adopt", manifest.name.name),
+        )
 
 
 @contextmanager
@@ -222,7 +240,7 @@ def files_to_write(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
     return files
 
 
-def install_account(api: Api, found: Unpacked, place: Path) -> JsonObject:
+def install_account(api: Api, found: Unpacked, place: Path, arrived: str) -> JsonObject:
     """Install all of the account, or nothing. systemd gives the state to the account's user at its start."""
     name, made = found.manifest.name, list[Path]()
     files, options = files_to_write(found), _options(found.manifest.parameters)
@@ -234,7 +252,7 @@ def install_account(api: Api, found: Unpacked, place: Path) -> JsonObject:
         if found.drop_ins:
             reload_units()
         # One more than where it was: what its former host still holds or sends is told apart by it.
-        account = api.add(name, options, found.manifest.epoch + 1, found.manifest.move).raw
+        account = api.add(name, options, found.manifest.epoch + 1, arrived).raw
         registered = True
         os.rename(found.state, PATHS.private_state(name.instance))  # noqa: PTH104 - it must not be a copy
         sync(PATHS.private_state(name.instance).parent)

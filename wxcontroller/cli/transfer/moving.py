@@ -76,7 +76,7 @@ def moved(session: WxctlRun, names: Sequence[str], host: str, leave_behind: bool
     """Do what ``wxctl move NAME... HOST`` is for. Raises WxError."""
     api = at_home(session)
     far = host_named(host)
-    secret = _passphrase()
+    secret = fleet_passphrase()
     with hold_move_lock():
         chosen = _chosen(names, host)
 
@@ -346,7 +346,8 @@ def _size(place: Path) -> int:
     return total
 
 
-def _passphrase() -> bytes:
+def fleet_passphrase() -> bytes:
+    """Return the passphrase that the hosts of the fleet share. Raises BadUsage."""
     try:
         found = Path(PASSPHRASE_FILE).read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as problem:

@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
 from wxcontroller import __version__
-from wxcontroller.cli.transfer.seal import Locked
+from wxcontroller.cli.transfer.seal import Locked, Readable
 from wxcontroller.cli.transfer.snapshot import DATABASE, INDEX, held_database
 from wxcontroller.cli.transfer.unitfiles import NAME as DROP_IN
 from wxcontroller.cli.transfer.unitfiles import UnitFiles
@@ -25,10 +25,11 @@ from wxcontroller.core.account import LARGEST_EPOCH, Account
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import sync
-from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line, read_json, text
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import Desired
 
 CREDENTIALS = ("proxy", "webhook-secret")
 _FORMAT = 1
@@ -48,18 +49,13 @@ class Writable(Protocol):
     def write(self, content: bytes, /) -> int: ...
 
 
-class Readable(Protocol):
-    """What an archive is read from."""
-
-    def read(self, size: int, /) -> bytes: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """What a bundle says of itself: whose it is, and the options that were stored with the account.
 
     ``epoch`` is that in which it ran where it was exported; files of 2.3.0 and before have none, which is the first.
-    ``move`` is the id of the move that it is sent by, "" for an export.
+    ``move`` is the id of the move that it is sent by, "" for an export. ``host`` is the host that made a standby
+    bundle, "" for anything else. ``ran``: the account was to run there.
     """
 
     name: AccountName
@@ -69,6 +65,8 @@ class Manifest:
     media: bool
     epoch: int = 1
     move: str = ""
+    host: str = ""
+    ran: bool = False
 
     def as_json(self) -> JsonObject:
         return {
@@ -80,6 +78,8 @@ class Manifest:
             "media": self.media,
             "epoch": self.epoch,
             "move": self.move,
+            "host": self.host,
+            "ran": self.ran,
         }
 
 
@@ -98,12 +98,30 @@ def secret_file(paths: Paths, instance: str, name: str) -> Path:
 
 
 def pack(
-    out: Writable, account: Account, paths: Paths, now: int, media: bool, unit: UnitFiles | None = None
+    out: Writable,
+    account: Account,
+    paths: Paths,
+    now: int,
+    media: bool,
+    unit: UnitFiles | None = None,
+    host: str = "",
 ) -> Packed:
-    """Write an account's bundle. Raises OSError, and WxError for a file that changes meanwhile."""
+    """Write an account's bundle, with ``host`` as a standby bundle of that host; the account may run.
+
+    Raises OSError, and WxError for a file that changes meanwhile.
+    """
     instance, packed = account.name.instance, Packed()
-    move = account.leaving.id if account.leaving else ""
-    manifest = Manifest(account.name, dict(account.parameters), __version__, now, media, account.epoch, move)
+    manifest = Manifest(
+        account.name,
+        dict(account.parameters),
+        __version__,
+        now,
+        media,
+        account.epoch,
+        account.leaving.id if account.leaving else "",
+        host,
+        account.desired is Desired.STARTED,
+    )
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
         add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
         if override := small(paths.override_file(instance)):
@@ -240,6 +258,18 @@ def unpack(source: Readable, staging: Path, check: Callable[[AccountName], None]
     return found
 
 
+def manifest_in(source: Readable) -> Manifest:
+    """Read what a bundle says of itself, and little more of it. Raises Locked for one that is none of ours."""
+    try:
+        with tarfile.open(fileobj=source, mode="r|") as archive:  # type: ignore[call-overload]
+            for member in archive:
+                if (content := archive.extractfile(member)) is not None:
+                    return _manifest(member, content)
+    except (tarfile.TarError, ValueError):
+        raise unexpected_data("the archive") from None
+    raise unexpected_data("nothing")
+
+
 def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes]) -> None:
     parts = PurePosixPath(member.name).parts
     if parts == (_OVERRIDE,):
@@ -288,6 +318,8 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
         told.get("media") is True,
         min(max(1, integer(told.get("epoch"))), LARGEST_EPOCH - 1),
         text(told.get("move"))[:_MOVE_ID],
+        one_line(told.get("host"))[:_MOVE_ID],
+        told.get("ran") is True,
     )
 
 

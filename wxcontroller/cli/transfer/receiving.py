@@ -1,4 +1,4 @@
-"""What wxcontroller-receive@.service runs: the import of one account that another host sends.
+"""What wxcontroller-receive@.service runs: takes in one account that another host sends, or keeps its standby bundle.
 
 The controller passes on what it gets over the network; it is not trusted. The account is sealed with the passphrase
 of the fleet, a file of root's on every host: only what root on one of them has sealed is taken in. Drop-ins never
@@ -12,27 +12,35 @@ from functools import partial
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import DEFAULT_URL, error_as_json, printable
+from wxcontroller.cli.transfer.home import PATHS
 from wxcontroller.cli.transfer.importing import take_in
+from wxcontroller.cli.transfer.keeping import keep
 from wxcontroller.cli.transfer.pack import Manifest
 from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.core.credentials import PLACE, read_credential
 from wxcontroller.core.errors import BadSettings, WxError
-from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_
 
 CREDENTIAL = "fleet"
+STANDBY = "standby"
 PASSPHRASE_FILE = str(PLACE / CREDENTIAL)
-_NAME_BYTES = 64
+_LINE_BYTES = 80
 
 
 def main() -> int:
-    """Read "INSTANCE" and an account from standard input; write one line of JSON, and what else there is to say."""
-    expected = sys.stdin.buffer.readline(_NAME_BYTES).decode("ascii", "replace").strip()
+    """Read a line and a sealed account from standard input; write one line of JSON, and what else there is to say.
+
+    The line is "INSTANCE" for an account that is moved here, and "INSTANCE standby" for a bundle.
+    """
+    words = sys.stdin.buffer.readline(_LINE_BYTES).decode("ascii", "replace").split() or [""]
     try:
         api = Api(os.environ.get("WXCTL_URL") or DEFAULT_URL)
-        refuse_other = partial(_refuse_other, expected)
-        account, found = take_in(api, sys.stdin.buffer, passphrase, None, refuse_other, this_host=True)
-        said: JsonObject = {**account, "files": found.files}
+        if words[1:] == [STANDBY]:
+            said = keep(api, PATHS, sys.stdin.buffer, passphrase, words[0])
+        else:
+            refuse_other = partial(_refuse_other, " ".join(words))
+            account, found = take_in(api, sys.stdin.buffer, passphrase, None, refuse_other, this_host=True)
+            said = {**account, "files": found.files}
         code = 0
     except WxError as problem:
         said, code = error_as_json(problem), problem.exit_code

@@ -9,7 +9,7 @@ import hashlib
 import os
 import struct
 from collections.abc import Callable
-from typing import IO
+from typing import IO, Protocol
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_
@@ -20,6 +20,12 @@ _MOST_COST = 20  # of a file that somebody else has made
 _SALT, _PREFIX, _TAG = 16, 7, 16
 _PIECE = 64 * 1024
 _HEADER = struct.Struct(f"!{len(MAGIC)}sB{_SALT}s{_PREFIX}s")
+
+
+class Readable(Protocol):
+    """What sealed or opened content is read from."""
+
+    def read(self, size: int, /) -> bytes: ...
 
 
 class Locked(WxError):
@@ -76,7 +82,7 @@ class Opener:
     ``passphrase`` is called once the header is good: nobody is asked for the passphrase of another kind of file.
     """
 
-    def __init__(self, source: IO[bytes], passphrase: Callable[[], bytes]) -> None:
+    def __init__(self, source: Readable, passphrase: Callable[[], bytes]) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305
 
         self._header = whole(source, _HEADER.size)
@@ -125,7 +131,7 @@ class Opener:
         return piece
 
 
-def whole(source: IO[bytes], size: int) -> bytes:
+def whole(source: Readable, size: int) -> bytes:
     """Read so many bytes, fewer only at the end: pipes give what they have."""
     found = bytearray()
     while len(found) < size and (piece := source.read(size - len(found))):

@@ -14,17 +14,24 @@ from wxcontroller.cli.transfer.pack import Packed, pack
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.paths import Paths
 
 _PIECE = 256 * 1024
 
 
 class SealedAccount:
-    """The content of one account; iterate once. ``problem`` is why it ended early, None while all is well."""
+    """The content of one account; iterate once. ``problem`` is why it ended early, None while all is well.
 
-    def __init__(self, account: Account, passphrase: bytes, now: int) -> None:
+    With ``host`` it is a standby bundle of that host; ``size`` is how many bytes it has.
+    """
+
+    def __init__(self, account: Account, passphrase: bytes, now: int, host: str = "", paths: Paths = PATHS) -> None:
         self._account = account
         self._passphrase = passphrase
         self._now = now
+        self._host = host
+        self._paths = paths
+        self.size = 0
         self.packed = Packed()
         self.problem: WxError | None = None
 
@@ -42,9 +49,10 @@ class SealedAccount:
         try:
             with out:
                 sealer = Sealer(out, self._passphrase)
-                self.packed = pack(sealer, self._account, PATHS, self._now, media=True)
+                self.packed = pack(sealer, self._account, self._paths, self._now, media=True, host=self._host)
                 sealer.close()
+                self.size = sealer.written
         except WxError as problem:
             self.problem = problem
         except OSError as problem:  # also: nobody reads any more
-            self.problem = disk_problem(str(PATHS.private_state(self._account.name.instance)), problem)
+            self.problem = disk_problem(str(self._paths.private_state(self._account.name.instance)), problem)

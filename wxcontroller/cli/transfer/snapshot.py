@@ -34,7 +34,7 @@ def held_database(directory: int) -> Iterator[None]:
             raise WxError(N_("the account was started meanwhile"), N_("run this again"))
         return
     arguments = [sys.executable, "-I", _HOLDER, str(directory)]
-    with subprocess.Popen(
+    with subprocess.Popen(  # noqa: S603 - fixed program and words
         arguments,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

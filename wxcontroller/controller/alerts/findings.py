@@ -13,7 +13,7 @@ from wxcontroller.core.alerts import Kind, plain
 from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import Desired
 
 # A phone that was asked without a code is mostly answered at once.
@@ -34,6 +34,7 @@ class Track(StrEnum):
     DISK = "disk"
     SYSTEMD = "systemd"
     HOSTS = "hosts"  # the others of the fleet
+    STANDBYS = "standbys"
     DUPLICATE = "duplicate"
 
 
@@ -181,3 +182,14 @@ def hosts_of(unreachable: Mapping[str, Text], settings: AlertSettings) -> Verdic
     message = Text(N_("Not responding: host {hosts} ({reason})."), hosts=names, reason=reason)
     remedy = Text(N_("check the controller there: systemctl status wxcontroller; all hosts: wxctl fleet"))
     return Problem(Kind.HOST, "", message, remedy, settings.after, len(unreachable), code="host-unreachable")
+
+
+def standbys_of(late: Mapping[str, Text], settings: AlertSettings) -> Verdict:
+    """Judge the standby bundles of accounts; ``late`` are the reasons of those that are too old, by account."""
+    if not late:
+        return Healthy("", Text(N_("All standby bundles are recent again.")))
+    message = Text(N_("The standby bundle is too old: {accounts}."), accounts=", ".join(late))
+    if reason := next((each for each in late.values() if each), NOTHING):
+        message = Text("{what} {reason}", what=message, reason=reason)
+    remedy = Text(N_("see: wxctl fleet; journalctl -u wxcontroller-standby"))
+    return Problem(Kind.STANDBY, "", message, remedy, settings.after, len(late), code="standby-stale")

@@ -13,7 +13,7 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.compose import Composer
 from wxcontroller.controller.alerts.crashes import Crashes
 from wxcontroller.controller.alerts.disk import disk_of
-from wxcontroller.controller.alerts.findings import Track, Verdict, hosts_of, systemd_of, verdicts_of
+from wxcontroller.controller.alerts.findings import Track, Verdict, hosts_of, standbys_of, systemd_of, verdicts_of
 from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
 from wxcontroller.controller.reconcile import BootMark
@@ -63,6 +63,7 @@ class AlertWatch:
     clock: Clock = field(default_factory=Clock)
     ledger: Ledger = field(default_factory=Ledger)
     hosts: Callable[[], Mapping[str, Text]] | None = None  # the other hosts that do not answer, with the reasons
+    standbys: Callable[[], Mapping[str, Text]] | None = None  # accounts whose standby bundles are too old
     _composer: Composer = field(init=False)
     _crashes: Crashes = field(init=False)
     _seldom: dict[Key, Verdict] = field(default_factory=dict)  # since the last look
@@ -94,6 +95,8 @@ class AlertWatch:
         verdicts[("", Track.SYSTEMD)] = systemd_of(problem)
         if self.hosts is not None:
             verdicts[("", Track.HOSTS)] = hosts_of(self.hosts(), self.settings)
+        if self.standbys is not None:
+            verdicts[("", Track.STANDBYS)] = standbys_of(self.standbys(), self.settings)
         if not problem:
             booting, now = not self.mark.is_set(), self.clock.wall()
             for instance, view in seen.items():

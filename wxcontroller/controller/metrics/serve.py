@@ -59,6 +59,19 @@ class _Hosts(Collector):
             accounts.add_metric((text(host["name"]),), integer(host["accounts"]))
         yield up
         yield accounts
+        standbys = GaugeMetricFamily(
+            "wxcontroller_standby_bundle_timestamp_seconds",
+            "When the standby bundle of an account was made, by the clock of its host; 0: never.",
+            labels=("account", "host", "standby"),
+        )
+        stale = 0
+        for each in map(obj, items(self._overview["standbys"])):
+            standbys.add_metric((text(each["account"]), text(each["from"]), text(each["to"])), integer(each["at"]))
+            stale += each["stale"] is True
+        yield standbys
+        yield GaugeMetricFamily(
+            "wxcontroller_standby_bundles_stale", "Accounts whose standby bundle is too old.", value=stale
+        )
         duplicates = len(items(self._overview["duplicates"]))
         yield GaugeMetricFamily(
             "wxcontroller_fleet_duplicates", "Account names that exist on more than one host.", value=duplicates

@@ -5,8 +5,9 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import NotServed, json_response
 from wxcontroller.controller.v1.calls import call
+from wxcontroller.core.errors import file_failed
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx.describing import TEXT, WHOLE, listing, maybe, record, texts, word
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, maybe, record, texts, word
 
 _STATES = ("connecting", "up", "unreachable", "older-version", "refused")
 
@@ -14,7 +15,13 @@ _STATES = ("connecting", "up", "unreachable", "older-version", "refused")
 async def fleet(request: web.Request) -> web.Response:
     """GET /v1/fleet: ``name`` is null where there is no fleet."""
     hosts = context(request).fleet
-    return json_response({"name": None, "hosts": [], "duplicates": []} if hosts is None else hosts.overview())
+    if hosts is None:
+        return json_response({"name": None, "hosts": [], "duplicates": [], "standbys": []})
+    try:
+        await hosts.look_at_standbys()
+    except OSError as problem:
+        raise file_failed(problem) from None
+    return json_response(hosts.overview())
 
 
 async def own_words(request: web.Request) -> web.Response:
@@ -34,14 +41,31 @@ _HOST = record(
     }
 )
 _DUPLICATE = record({"account": TEXT, "hosts": listing(TEXT)})
+_STANDBY = record(
+    {
+        **dict.fromkeys(("account", "from", "to"), TEXT),
+        "epoch": WHOLE,
+        "at": {**maybe(WHOLE), "description": "when the bundle was made, by the clock of its host; null: none yet"},
+        "bytes": WHOLE,
+        "stale": {**SWITCH, "description": "the account has been newer than its bundle for half an hour"},
+        **texts("reason"),
+    }
+)
 _AGENT = record(dict.fromkeys(("id", "sha256", "instance"), TEXT))
 CALLS = (
     call(
         "GET",
         "fleet",
         fleet,
-        "the other hosts, and accounts that exist on more than one host",
-        record({"name": maybe(TEXT), "hosts": listing(_HOST), "duplicates": listing(_DUPLICATE)}),
+        "the other hosts, accounts that exist on more than one host, and standby bundles",
+        record(
+            {
+                "name": maybe(TEXT),
+                "hosts": listing(_HOST),
+                "duplicates": listing(_DUPLICATE),
+                "standbys": listing(_STANDBY),
+            }
+        ),
     ),
     call(
         "GET",

@@ -11,14 +11,17 @@ import asyncio
 import contextlib
 import os
 from collections.abc import AsyncIterator
+from http import HTTPStatus
 
 from aiohttp import web
 
+from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotReceiving, json_response
+from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotReceiving, NotServed, json_response
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import RoutedCall, call
 from wxcontroller.controller.view import account_json
+from wxcontroller.core.errors import WrongHost, WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
 from wxcontroller.core.leaving import Leaving, gone_from
 from wxcontroller.core.messages import N_, text_in
@@ -88,6 +91,44 @@ def free_bytes(shared: Context) -> int:
 async def arrive(request: web.Request) -> web.Response:
     """PUT /v1/arrivals/{account}: takes an account in that ``wxctl move`` sends; it does not run yet. 201."""
     name = parse_name(request.match_info["account"])
+    await received(request, name)
+    context(request).accounts.registry.forget(name.instance)
+    view = await context(request).accounts.require(name.name)
+    return json_response(account_json(view), 201)
+
+
+async def stand_by(request: web.Request) -> web.Response:
+    """PUT /v1/standbys/{account}?to=HOST: keeps a sealed bundle of an account; another host's is passed on to it."""
+    try:
+        return json_response(await kept_by(request, request.query.get("to", "")))
+    except WxError:
+        with contextlib.suppress(OSError, web.HTTPException):  # the rest, so that the answer gets there
+            async for _ in body_chunks(request, context(request).settings.ua_inactivity_timeout):
+                pass
+        raise
+
+
+async def kept_by(request: web.Request, to: str) -> JsonObject:
+    """Have the body kept as an account's bundle by a host; return what that host says of it. Raises WxError."""
+    shared, name = context(request), parse_name(request.match_info["account"])
+    fleet = shared.fleet
+    if fleet is None:
+        raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
+    if to == fleet.name:
+        return await received(request, name, " standby")
+    if caller(request).hop:
+        raise WrongHost(
+            N_("this is host {host}, not {to}"), N_("correct the name in [fleet.hosts]"), host=fleet.name, to=to
+        )
+    body = body_chunks(request, shared.settings.ua_inactivity_timeout)
+    status, said = await fleet.pass_bundle(request, to, name, body)
+    if status != HTTPStatus.OK:
+        raise refusal(name, obj(said.get("error")))
+    return said
+
+
+async def received(request: web.Request, name: AccountName, purpose: str = "") -> JsonObject:
+    """Have root take in the body for a ``purpose``, one at a time of an account. Raises ArrivalRefused."""
     under_way = request.app[_UNDER_WAY]
     if name.instance in under_way:
         raise ArrivalRefused(
@@ -95,19 +136,21 @@ async def arrive(request: web.Request) -> web.Response:
         )
     under_way.add(name.instance)
     try:
-        said = await imported(request, name)
+        said = await imported(request, f"{name.instance}{purpose}")
     finally:
         under_way.discard(name.instance)
-    context(request).accounts.registry.forget(name.instance)
     if error := obj(said.get("error")):
-        raise ArrivalRefused(
-            N_("account {account} cannot be received: {reason}"),
-            text_in(error, "remedy"),
-            account=name.name,
-            reason=text_in(error, "message"),
-        )
-    view = await context(request).accounts.require(name.name)
-    return json_response(account_json(view), 201)
+        raise refusal(name, error)
+    return said
+
+
+def refusal(name: AccountName, error: JsonObject) -> ArrivalRefused:
+    return ArrivalRefused(
+        N_("account {account} cannot be received: {reason}"),
+        text_in(error, "remedy"),
+        account=name.name,
+        reason=text_in(error, "message"),
+    )
 
 
 async def start_arrived(request: web.Request) -> web.Response:
@@ -125,8 +168,11 @@ async def send_back(request: web.Request) -> web.Response:
     return json_response({"name": removed.account.name.name, "instance": removed.instance})
 
 
-async def imported(request: web.Request, name: AccountName) -> JsonObject:
-    """Have root import the body; return what it says. Raises NotReceiving and ArrivalRefused."""
+async def imported(request: web.Request, line: str) -> JsonObject:
+    """Have root take in the body, for which ``line`` says what; return what it says.
+
+    Raises NotReceiving and ArrivalRefused.
+    """
     shared, socket = context(request), context(request).accounts.paths.receive_socket
     try:
         async with asyncio.timeout(_CONNECT_SECONDS):
@@ -140,7 +186,7 @@ async def imported(request: web.Request, name: AccountName) -> JsonObject:
     try:
         answering = asyncio.create_task(answer(reader))
         try:
-            writer.write(f"{name.instance}\n".encode())
+            writer.write(f"{line}\n".encode())
             async for piece in body_chunks(request, shared.settings.ua_inactivity_timeout):
                 if not answering.done():  # else it has refused: the rest is read, so that its answer gets there
                     writer.write(piece)
@@ -202,6 +248,7 @@ def setup(app: web.Application) -> None:
 
 _ACCOUNT = Parameter("account", "its name or instance id", place="path")
 _MOVE = Parameter("id", "the id of the move")
+_TO = Parameter("to", "the host that keeps the bundle")
 _REMOVED = record({"name": TEXT, "instance": TEXT})
 _LEAVING = record({"to": TEXT, "id": TEXT, "sent": SWITCH}, ("sent",))
 CALLS: tuple[RoutedCall, ...] = (
@@ -277,5 +324,14 @@ CALLS: tuple[RoutedCall, ...] = (
         _REMOVED,
         (404, 409),
         (_ACCOUNT, _MOVE),
+    ),
+    call(
+        "PUT",
+        "standbys/{account}",
+        stand_by,
+        "keep a sealed copy of an account of another host; for wxctl adopt",
+        record({"name": TEXT, "host": TEXT, "epoch": WHOLE, "at": WHOLE, "bytes": WHOLE}),
+        (409, 504),
+        (_ACCOUNT, _TO),
     ),
 )

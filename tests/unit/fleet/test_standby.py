@@ -1,0 +1,196 @@
+"""Standby bundles between two controllers over TLS, with root's programs at both ends of them."""
+
+import asyncio
+import io
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from functools import partial
+
+import pytest
+
+from tests.unit.fleet.hosts import FleetHost, until
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import error_as_json
+from wxcontroller.cli.transfer.keeping import keep
+from wxcontroller.cli.transfer.pack import unpack
+from wxcontroller.cli.transfer.seal import Opener, Sealer
+from wxcontroller.cli.transfer.sending import SealedAccount
+from wxcontroller.cli.transfer.standby import StandbyRound
+from wxcontroller.core.account import Account
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.materialise import AccountFiles
+from wxcontroller.fleet.host import HostState
+from wxcontroller.fleet.standby import kept_bundles, sent_bundles
+
+SECRET = b"correct horse"
+
+
+@pytest.fixture(autouse=True)
+def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key takes half a second; here it does not have to resist anybody."""
+    monkeypatch.setattr(Sealer.__init__, "__defaults__", (10,))
+
+
+@asynccontextmanager
+async def receiving(host: FleetHost) -> AsyncIterator[None]:
+    """Do what wxcontroller-receive@.service does."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        instance, purpose = (await reader.readline()).decode().split()
+        assert purpose == "standby"
+        content = io.BytesIO(await reader.read())
+        answer = await asyncio.to_thread(kept, host, content, instance)
+        writer.write(json.dumps(answer).encode() + b"\n")
+        writer.close()
+
+    host.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
+    async with await asyncio.start_unix_server(serve, host.paths.receive_socket):
+        yield
+
+
+def kept(host: FleetHost, content: io.BytesIO, instance: str) -> JsonObject:
+    try:
+        return keep(Api(host.url), host.paths, content, lambda: SECRET, instance)
+    except WxError as problem:
+        return error_as_json(problem)
+
+
+def sealed(host: FleetHost, account: Account, at: int, by: str = "a") -> io.BytesIO:
+    return io.BytesIO(b"".join(SealedAccount(account, SECRET, at, by, host.paths).pieces()))
+
+
+async def one_round(host: FleetHost) -> None:
+    await asyncio.to_thread(StandbyRound(Api(host.url), host.paths, host.name, SECRET, lambda _: None).run)
+
+
+async def standbys(host: FleetHost) -> list[JsonObject]:
+    return [obj(each) for each in items((await host.v1("GET", "fleet"))[1]["standbys"])]
+
+
+async def test_a_changed_account_is_kept_sealed_on_its_standby_host(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, b = pair
+    async with receiving(b):
+        await a.v1("POST", "accounts", {"name": "eve", "options": {"standby": "b", "lang": "en_US"}})
+        await a.v1("POST", "accounts", {"name": "bob"})
+        await a.v1("POST", "accounts/eve/start")
+        private = a.paths.private_state("eve")
+        private.mkdir(parents=True, exist_ok=True)
+        (private / "note").write_text("first")
+        await one_round(a)
+        assert [path.name for path in b.paths.standby.glob("*.wxaccount")] == ["eve.wxaccount"]
+        assert b.paths.standby_bundle("eve").stat().st_mode & 0o777 == 0o600
+        assert "eve" not in AccountFiles(b.paths).instances()
+        content = b.paths.standby_bundle("eve").read_bytes()
+        assert b"first" not in content
+        # Nothing has changed: nothing is sent. Then something has.
+        await one_round(a)
+        assert b.paths.standby_bundle("eve").read_bytes() == content
+        (private / "note").write_text("second")
+        sent = sent_bundles(a.paths)
+        assert sent["eve"].took > 0  # too soon after a bundle that took long
+        await one_round(a)
+        assert b.paths.standby_bundle("eve").read_bytes() == content
+        assert sent_bundles(a.paths)["eve"].changed > 0
+        await due(a)
+        found = await unsealed(b)
+        assert found == {"note": b"second"}
+        [here], [there] = await standbys(a), await standbys(b)
+        async with a.http.get("/metrics") as response:
+            shown = await response.text()
+    labels = 'account="eve",host="a",standby="b"'
+    assert f"wxcontroller_standby_bundle_timestamp_seconds{{{labels}}} 1" in shown
+    assert "wxcontroller_standby_bundles_stale 0.0" in shown
+    assert (here["account"], here["from"], here["to"], here["epoch"], here["stale"]) == ("eve", "a", "b", 1, False)
+    assert {**here, "reason": "", "reason_text": None} == there
+    assert kept_bundles(b.paths)["eve"].ran is True
+
+
+async def due(host: FleetHost) -> None:
+    """Send what has changed as if the last bundles had been sent long ago."""
+    from wxcontroller.fleet.standby import write_sent
+
+    bundles = {instance: replace(each, tried=0) for instance, each in sent_bundles(host.paths).items()}
+    write_sent(host.paths, bundles)
+    await one_round(host)
+
+
+async def unsealed(host: FleetHost) -> dict[str, bytes]:
+    def work() -> dict[str, bytes]:
+        place = host.paths.root / "unsealed"
+        place.mkdir()
+        with host.paths.standby_bundle("eve").open("rb") as source:
+            found = unpack(Opener(source, lambda: SECRET), place)
+        assert found.manifest.parameters == {"standby": "b", "lang": "en_US"}
+        return {file.name: file.read_bytes() for file in found.state.iterdir()}
+
+    return await asyncio.to_thread(work)
+
+
+async def test_what_is_kept_is_replaced_by_nothing_older_and_by_no_other_host(
+    pair: tuple[FleetHost, FleetHost],
+) -> None:
+    a, b = pair
+    await a.v1("POST", "accounts", {"name": "eve", "epoch": 3})
+    account = AccountFiles(a.paths).load("eve")
+
+    def put(at: int, epoch: int = 3, by: str = "a", cut: int = 0) -> str:
+        content = sealed(a, replace(account, epoch=epoch), at, by).getvalue()
+        answer = kept(b, io.BytesIO(content[: len(content) - cut]), "eve")
+        return str(obj(answer.get("error")).get("message", ""))
+
+    assert await asyncio.to_thread(put, 1000) == ""
+    content = b.paths.standby_bundle("eve").read_bytes()
+    for older in (
+        partial(put, 999),
+        partial(put, 2000, epoch=2),
+        partial(put, 2000, by="c"),
+        partial(put, 2000, cut=1),
+    ):
+        assert await asyncio.to_thread(older) != ""
+        assert b.paths.standby_bundle("eve").read_bytes() == content
+    assert await asyncio.to_thread(put, 500, epoch=4, by="c") == ""  # it has moved there
+    assert kept_bundles(b.paths)["eve"].host == "c"
+    b.paths.standby_bundle("eve").unlink()  # by hand, as the account is no longer to stand by here
+    assert kept_bundles(b.paths) == {}
+    assert await asyncio.to_thread(put, 500, epoch=4, by="c") == ""
+    # It is for another account, or it is no bundle at all; and what is here itself needs none.
+    refused = await asyncio.to_thread(kept, b, sealed(a, account, 3000), "bob")
+    assert "not a standby bundle of account bob" in str(refused["error"])
+    await b.leave()
+    await b.v1("POST", "accounts", {"name": "eve"})
+    assert "account eve is on this host" in await asyncio.to_thread(put, 9000, epoch=9)
+    assert {path.name for path in b.paths.standby.iterdir()} == {"eve.wxaccount", "kept.json", ".lock"}
+
+
+async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
+    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = pair
+    await a.v1("POST", "accounts", {"name": "eve", "options": {"standby": "b"}})
+    [shown] = await standbys(a)
+    assert (shown["stale"], shown["at"]) == (True, None)
+    assert "wxcontroller-standby.timer" in str(shown["reason"])
+    await one_round(a)  # nobody receives there
+    [shown] = await standbys(a)
+    assert (shown["stale"], shown["at"]) == (False, None)
+    assert "wxcontroller-receive.socket" in str(shown["reason"]) or "does not receive" in str(shown["reason"])
+    monkeypatch.setattr("wxcontroller.fleet.standby.STALE_SECONDS", -1)
+    [shown] = await standbys(a)
+    assert shown["stale"] is True
+    await a.fleet.look_at_standbys()
+    assert list(a.fleet.late_standbys()) == ["eve"]
+    monkeypatch.undo()
+    async with receiving(b):
+        await due(a)
+    await a.fleet.look_at_standbys()
+    assert a.fleet.late_standbys() == {}
+    # One for a host that nobody knows.
+    await a.v1("PATCH", "accounts/eve/options", {"standby": "nowhere"})
+    await one_round(a)
+    [shown] = await standbys(a)
+    assert "there is no host nowhere" in str(shown["reason"])
+    await b.leave()
+    await until(lambda: a.other("b").state is not HostState.UP)

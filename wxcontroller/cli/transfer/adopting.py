@@ -1,0 +1,187 @@
+"""Adopting accounts of a host that is lost, from the standby bundles on this one.
+
+Nothing here can know that the other host is off: a person has to confirm it. What can be known is asked before: a
+host that responds and has the account keeps it. The account gets the next epoch, so that its former host, once it is
+back, does not start its copy. Messages that waited to be sent are not sent (client/store/sends.py), as they may have
+been.
+"""
+
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import WxctlRun
+from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.cli.lifecycle import confirm
+from wxcontroller.cli.transfer.farhost import host_named
+from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
+from wxcontroller.cli.transfer.importing import take_in
+from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
+from wxcontroller.cli.transfer.pack import Manifest
+from wxcontroller.cli.transfer.seal import Locked
+from wxcontroller.cli.work import ActionWatch, Work, is_pattern, run
+from wxcontroller.core.account import ADOPTION
+from wxcontroller.core.commands import command
+from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.settings import load_settings
+from wxcontroller.fleet.standby import KeptBundle, kept_bundles
+
+
+def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | None) -> None:
+    """Do what ``wxctl adopt`` is for; ``start``: whether to start the accounts, None: if they ran. Raises WxError."""
+    at_home(session)
+    fleet = load_settings(PATHS).settings.fleet
+    if fleet is None:
+        raise BadUsage(N_("this host is not part of a fleet"), N_("see the table [fleet] in wxcontroller.toml(5)"))
+    secret = fleet_passphrase()
+    bundles = _chosen(names)
+    with hold_move_lock():
+        for bundle in bundles.values():
+            refuse_living(bundle, fleet.name)
+
+        def ask(api: Api, accounts: list[AccountName]) -> None:
+            if not yes:
+                _ask(api, accounts, bundles)
+
+        def act(api: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
+            return Adoption(api, bundles[name.instance], secret, start).run()
+
+        def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
+            words = N_("{account} is adopted from host {host} as it was at {when}, with epoch {epoch}")
+            bundle = bundles[name.instance]
+            epoch = integer(result.get("epoch"))
+            return result, Text(words, account=name.name, host=bundle.host, when=_when(bundle), epoch=epoch)
+
+        run(session, [bundle.name for bundle in bundles.values()], Work(act, finish), ask)
+
+
+@dataclass(frozen=True, slots=True)
+class Adoption:
+    """One account's adoption."""
+
+    api: Api
+    bundle: KeptBundle
+    passphrase: bytes
+    start: bool | None
+
+    def run(self) -> JsonObject:
+        """Import the account, and start it if it is to run; return it as the controller shows it."""
+        name = parse_name(self.bundle.name)
+        file = PATHS.standby_bundle(name.instance)
+        arrived = f"{ADOPTION}{secrets.token_hex(8)}"
+        try:
+            source = file.open("rb")
+        except OSError as problem:
+            raise disk_problem(str(file), problem) from None
+        with source:
+            account, found = take_in(
+                self.api, source, lambda: self.passphrase, False, self._check, this_host=True, arrived=arrived
+            )
+        if self.start if self.start is not None else found.manifest.ran:
+            try:
+                account = self.api.start(name, {}).raw
+            except WxError as problem:
+                raise WxError(
+                    N_("{account} is adopted and does not start: {reason}"),
+                    N_("fix that, then: {command}"),
+                    account=name.name,
+                    reason=problem.text,
+                    command=command("start", name.name),
+                ) from None
+        return {**account, "from": self.bundle.host, "at": self.bundle.at}
+
+    def _check(self, manifest: Manifest) -> None:
+        if (manifest.name.name, manifest.host) != (self.bundle.name, self.bundle.host):
+            raise Locked(
+                N_("this is not a standby bundle of account {account}"),
+                N_("nothing was imported"),
+                account=self.bundle.name,
+            )
+
+
+def refuse_living(bundle: KeptBundle, host: str) -> None:
+    """Raise WxError if a bundle's host responds and has the account, or has moved it to another than ``host``."""
+    name = parse_name(bundle.name)
+    try:
+        there = host_named(bundle.host).arrival(name)
+    except BadUsage:  # it is not in the settings any more
+        return
+    except Unanswered as problem:
+        raise WxError(
+            N_("host {host} accepts connections and does not answer: {reason}"),
+            N_("turn it off, if it is lost"),
+            host=bundle.host,
+            reason=problem.text,
+        ) from None
+    except ControllerUnreachable:
+        return
+    gone = obj(there.get("gone"))
+    if there.get("account") is not None:
+        raise AccountExists(
+            N_("host {hosts} responds and has account {account}"),
+            N_("move it from there: wxctl move"),
+            account=name.name,
+            hosts=bundle.host,
+        )
+    if gone and gone.get("to") != host:
+        raise AccountMoved(
+            N_("account {account} has moved to host {host}"),
+            N_("adopt it from a bundle of that host"),
+            account=name.name,
+            host=one_line(gone.get("to")),
+        )
+
+
+def _ask(api: Api, accounts: list[AccountName], bundles: dict[str, KeptBundle]) -> None:
+    from wxcontroller.cli.terminal import ago, print_rows
+
+    chosen = [bundles[name.instance] for name in accounts]
+    titles = N_("ACCOUNT"), N_("FROM"), N_("BUNDLE"), N_("AGE"), N_("EPOCH"), N_("SIZE")
+    rows = [
+        (each.name, each.host, _when(each), ago(each.at), str(each.epoch), f"{each.size / (1 << 20):.1f} MB")
+        for each in chosen
+    ]
+    print_rows(titles, rows, wraps="FROM")
+    hosts = ", ".join(sorted({each.host for each in chosen}))
+    question = Text(
+        N_(
+            "Messages received since then are lost unless the host comes back. Messages that waited to be sent end "
+            "as unknown. If an account still runs there, both hosts lose the login. Is {hosts} off for good?"
+        ),
+        hosts=hosts,
+    )
+    names = ", ".join(each.name for each in chosen)
+    confirm(api, [], question, Text(N_("not adopted: {names}"), names=names))
+
+
+def _when(bundle: KeptBundle) -> str:
+    return time.strftime("%Y-%m-%d %H:%M", time.localtime(bundle.at))
+
+
+def _chosen(names: Sequence[str]) -> dict[str, KeptBundle]:
+    """Return the bundles that names and patterns mean. Raises UnknownAccount."""
+    try:
+        kept = kept_bundles(PATHS)
+    except OSError as problem:
+        raise disk_problem(str(PATHS.standby_kept), problem) from None
+    found: dict[str, KeptBundle] = {}
+    for given in names:
+        fitting = {
+            instance: bundle
+            for instance, bundle in kept.items()
+            if given in (bundle.name, instance) or (is_pattern(given) and fnmatchcase(bundle.name, given))
+        }
+        if not fitting:
+            raise UnknownAccount(
+                N_("there is no standby bundle of {given} on this host"),
+                N_("wxctl fleet shows the bundles"),
+                given=given,
+            )
+        found |= fitting
+    return found

@@ -1,0 +1,133 @@
+"""The standby bundles on this host: the newest one of each account, sealed as it came, in a directory of root's.
+
+A bundle replaces another one only when all of it is here and opens with the passphrase of the fleet, and when it is
+newer and comes from the host that has the account: in a later epoch, or in the same epoch from the same host.
+"""
+
+import fcntl
+import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from typing import IO
+
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.transfer.home import disk_problem
+from wxcontroller.cli.transfer.pack import Manifest, manifest_in
+from wxcontroller.cli.transfer.seal import Locked, Opener
+from wxcontroller.core.errors import AccountExists, StaleEpoch, WxError
+from wxcontroller.core.files import sync
+from wxcontroller.core.jsontypes import JsonObject, integer, obj
+from wxcontroller.core.messages import N_
+from wxcontroller.core.names import AccountName
+from wxcontroller.core.paths import Paths
+from wxcontroller.fleet.standby import KeptBundle, kept_bundles, write_kept
+
+# What a bundle leaves free on the disk, for this host's own accounts.
+SPARE_BYTES = 256 << 20
+_LOOK_BYTES = 4 << 20
+
+
+def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes], instance: str) -> JsonObject:
+    """Keep a bundle that another host sends, all of it or nothing; return what it is. Raises WxError."""
+    paths.standby.mkdir(mode=0o711, exist_ok=True)
+    new = paths.standby / f".{instance}.new"  # of one that was killed, the next one takes over
+    try:
+        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as out:
+            copied = _Copied(source, out)
+            opener = Opener(copied, secret)
+            manifest = manifest_in(opener)
+            refuse_bundle(api, paths, manifest, instance)
+            opener.finish()
+            out.flush()
+            os.fsync(out.fileno())
+        found = KeptBundle(
+            manifest.name.name, manifest.host, manifest.epoch, manifest.exported, copied.size, manifest.ran
+        )
+        with bundles_locked(paths):
+            refuse_bundle(api, paths, manifest, instance)
+            new.replace(paths.standby_bundle(instance))
+            sync(paths.standby)
+            write_kept(paths, {**kept_bundles(paths), instance: found})
+    except WxError:  # some are OSErrors besides
+        raise
+    except OSError as problem:
+        raise disk_problem(str(paths.standby), problem) from None
+    finally:
+        with suppress(OSError):
+            new.unlink()
+    return {"name": found.name, "host": found.host, "epoch": found.epoch, "at": found.at, "bytes": found.size}
+
+
+def refuse_bundle(api: Api, paths: Paths, manifest: Manifest, instance: str) -> None:
+    """Raise WxError for a bundle that is not this account's newest one."""
+    if manifest.name.instance != instance or not manifest.host:
+        raise Locked(
+            N_("this is not a standby bundle of account {account}"), N_("nothing was kept"), account=instance
+        )
+    here = api.arrival(manifest.name)
+    if here.get("account") is not None:
+        raise AccountExists(
+            N_("account {account} is on this host"),
+            N_("a standby bundle has to be on another host than the account"),
+            account=manifest.name.name,
+        )
+    gone = integer(obj(here.get("gone")).get("epoch"))
+    known = kept_bundles(paths).get(instance)
+    is_older = known is not None and (
+        manifest.epoch < known.epoch
+        or (manifest.epoch == known.epoch and (manifest.host != known.host or manifest.exported < known.at))
+    )
+    if is_older or manifest.epoch < gone:
+        raise StaleEpoch(
+            N_("the bundle of {account} (host {host}, epoch {epoch}) is older than what is known here"),
+            N_("see: wxctl fleet; remove the account on host {host} if another host has it"),
+            account=manifest.name.name,
+            host=manifest.host,
+            epoch=manifest.epoch,
+        )
+
+
+def drop_bundle(paths: Paths, name: AccountName) -> None:
+    """Forget the bundle of an account that is on this host now. Raises OSError."""
+    if not paths.standby_bundle(name.instance).exists():
+        return
+    with bundles_locked(paths):
+        paths.standby_bundle(name.instance).unlink(missing_ok=True)
+        kept = kept_bundles(paths)
+        kept.pop(name.instance, None)
+        write_kept(paths, kept)
+
+
+@contextmanager
+def bundles_locked(paths: Paths) -> Iterator[None]:
+    """Be the only one that replaces bundles or what is noted of them. Raises OSError."""
+    with (paths.standby / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+class _Copied:
+    """A source whose bytes are also written to ``out``, as long as the disk has space. Raises WxError and OSError."""
+
+    def __init__(self, source: IO[bytes], out: IO[bytes]) -> None:
+        self._source = source
+        self._out = out
+        self._looked = -_LOOK_BYTES
+        self.size = 0
+
+    def read(self, size: int, /) -> bytes:
+        found = self._source.read(size)
+        if self.size - self._looked >= _LOOK_BYTES:
+            self._looked = self.size
+            facts = os.fstatvfs(self._out.fileno())
+            if (free := facts.f_bavail * facts.f_frsize) < SPARE_BYTES:
+                raise WxError(
+                    N_("only {free} MB are free on the disk of the standby bundles; {spare} MB have to stay free"),
+                    N_("free some space there"),
+                    free=free >> 20,
+                    spare=SPARE_BYTES >> 20,
+                )
+        self._out.write(found)
+        self.size += len(found)
+        return found

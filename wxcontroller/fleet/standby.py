@@ -1,0 +1,178 @@
+"""Standby bundles as the controller knows them: which are kept on this host, and which it has sent to others.
+
+A bundle is an account as ``wxctl export`` writes it, sealed. Root keeps and sends them (cli/transfer) and writes down
+what the controller may know of them in two files that only the controller can read.
+"""
+
+import json
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, obj, one_line, text
+from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
+from wxcontroller.core.paths import Paths
+
+# A bundle is late when the account has been newer than it for so long: beyond what hundreds of accounts take.
+STALE_SECONDS = 1800
+_NEVER = Text(N_("none was sent yet; on this host: systemctl enable --now wxcontroller-standby.timer"))
+_NOT_LOOKED = Text(N_("nothing was sent for a long time; see: systemctl status wxcontroller-standby.timer"))
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBundle:
+    """A bundle on this host. ``at`` is when ``host`` made it, ``ran`` whether the account was to run then."""
+
+    name: str
+    host: str
+    epoch: int
+    at: int
+    size: int
+    ran: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SentBundle:
+    """The last bundle of an account of this host that ``to`` has, with ``at`` 0 for none.
+
+    ``digest`` is that of the account's files then. ``tried`` is when the last one was begun, and ``took`` the seconds
+    it took; ``changed`` since when the account is newer than its bundle, 0 while it is not; ``reason`` why none has
+    arrived since.
+    """
+
+    to: str
+    epoch: int
+    at: int = 0
+    size: int = 0
+    digest: str = ""
+    tried: int = 0
+    took: int = 0
+    changed: int = 0
+    reason: Text = NOTHING
+
+
+def kept_bundles(paths: Paths) -> dict[str, KeptBundle]:
+    """Return the bundles on this host by their accounts' instances, but those that were deleted. Raises OSError."""
+    return {
+        instance: KeptBundle(
+            one_line(each.get("name")),
+            one_line(each.get("host")),
+            integer(each.get("epoch")),
+            integer(each.get("at")),
+            integer(each.get("size")),
+            each.get("ran") is True,
+        )
+        for instance, each in _read(paths.standby_kept).items()
+        if paths.standby_bundle(instance).exists()
+    }
+
+
+def sent_bundles(paths: Paths) -> dict[str, SentBundle]:
+    """Return the bundles that this host has sent by their accounts' instances. Raises OSError."""
+    return {
+        instance: SentBundle(
+            to=one_line(each.get("to")),
+            epoch=integer(each.get("epoch")),
+            at=integer(each.get("at")),
+            size=integer(each.get("size")),
+            digest=text(each.get("digest")),
+            tried=integer(each.get("tried")),
+            took=integer(each.get("took")),
+            changed=integer(each.get("changed")),
+            reason=text_in(each, "reason"),
+        )
+        for instance, each in _read(paths.standby_sent).items()
+    }
+
+
+def write_kept(paths: Paths, bundles: Mapping[str, KeptBundle]) -> None:
+    """Store them. Raises OSError."""
+    rows: dict[str, JsonObject] = {
+        instance: {
+            **{"name": each.name, "host": each.host, "epoch": each.epoch},
+            **{"at": each.at, "size": each.size, "ran": each.ran},
+        }
+        for instance, each in bundles.items()
+    }
+    _write(paths, paths.standby_kept, rows)
+
+
+def write_sent(paths: Paths, bundles: Mapping[str, SentBundle]) -> None:
+    """Store them. Raises OSError."""
+    rows: dict[str, JsonObject] = {
+        instance: {
+            **{"to": each.to, "epoch": each.epoch, "at": each.at, "size": each.size, "digest": each.digest},
+            **{"tried": each.tried, "took": each.took, "changed": each.changed, **text_fields(reason=each.reason)},
+        }
+        for instance, each in bundles.items()
+    }
+    _write(paths, paths.standby_sent, rows)
+
+
+@dataclass(frozen=True, slots=True)
+class StandbyState:
+    """A standby bundle as people and programs are shown it. ``at`` is 0 for none; ``reason`` why it is not newer."""
+
+    account: str
+    owner: str
+    to: str
+    epoch: int
+    at: int
+    size: int
+    is_stale: bool = False
+    reason: Text = NOTHING
+
+    def as_json(self) -> JsonObject:
+        """Return it as /v1/fleet shows it."""
+        return {
+            **{"account": self.account, "from": self.owner, "to": self.to, "epoch": self.epoch},
+            **{"at": self.at or None, "bytes": self.size, "stale": self.is_stale},
+            **text_fields(reason=self.reason),
+        }
+
+
+def standby_states(paths: Paths, host: str, wanted: Mapping[str, tuple[str, str]]) -> list[StandbyState]:
+    """Return the bundles of this ``host``'s accounts and those that it keeps. Raises OSError.
+
+    ``wanted`` are the names and the standby hosts of its accounts that have one, by instance.
+    """
+    now = int(time.time())
+    sent = sent_bundles(paths)
+    looked = now - _written(paths.standby_sent) < STALE_SECONDS
+    states: list[StandbyState] = []
+    for instance, (name, to) in sorted(wanted.items()):
+        found = sent.get(instance)
+        if found is None or found.to != to:
+            states.append(StandbyState(name, host, to, 0, 0, 0, True, _NEVER))
+        elif not looked:
+            states.append(StandbyState(name, host, to, found.epoch, found.at, found.size, True, _NOT_LOOKED))
+        else:
+            is_stale = bool(found.changed) and now - found.changed > STALE_SECONDS
+            states.append(StandbyState(name, host, to, found.epoch, found.at, found.size, is_stale, found.reason))
+    kept = kept_bundles(paths).values()
+    states += [StandbyState(each.name, each.host, host, each.epoch, each.at, each.size) for each in kept]
+    return states
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except FileNotFoundError:
+        return 0.0
+
+
+def _read(path: Path) -> dict[str, JsonObject]:
+    try:
+        content = kept_json(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    return {instance: obj(each) for instance, each in obj(content.get("bundles")).items()}
+
+
+def _write(paths: Paths, path: Path, rows: Mapping[str, JsonObject]) -> None:
+    # For the controller, not for its group, which the accounts' processes share.
+    owner = paths.accounts.parent.stat().st_uid
+    paths.standby.mkdir(mode=0o711, exist_ok=True)
+    replace_file(path, json.dumps({"bundles": {**rows}}).encode(), 0o400, durable=True, owner=owner)
