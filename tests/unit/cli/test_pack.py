@@ -16,7 +16,7 @@ import pytest
 from wxcontroller.cli.transfer.pack import Unpacked, pack, secret_file, unpack
 from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import AccountExists
+from wxcontroller.core.errors import AccountExists, WxError
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 
@@ -215,6 +215,28 @@ def test_the_database_of_a_running_account_is_copied_as_a_crash_would_leave_it(p
         rows, ones, most = copy.execute("SELECT COUNT(*), SUM(half = 1), MAX(number) FROM notes").fetchone()
     assert (rows, ones) == (2 * most, most)  # both halves of each transaction
     assert most >= last
+
+
+def test_a_log_that_is_begun_again_while_it_is_copied_is_no_copy(paths: Paths) -> None:
+    """All of it was in the database, so that whoever reads does not keep it: an older page would win over a newer."""
+    state = paths.private_state(INSTANCE)
+    (state / "events.db").unlink()
+    with contextlib.closing(sqlite3.connect(state / "events.db", isolation_level=None)) as account:
+        account.execute("PRAGMA journal_mode=WAL")
+        account.execute("CREATE TABLE notes (text TEXT)")
+        account.executemany("INSERT INTO notes VALUES (?)", [("x" * 3000,)] * 50)
+        account.execute("PRAGMA wal_checkpoint").fetchall()
+
+        class Busy(io.BytesIO):
+            """The account writes as soon as the first part of its log is copied."""
+
+            def write(self, content: "ReadableBuffer", /) -> int:
+                if any(magic in bytes(content) for magic in (b"\x37\x7f\x06\x82", b"\x37\x7f\x06\x83")):
+                    account.execute("INSERT INTO notes VALUES ('y')")
+                return super().write(content)
+
+        with pytest.raises(WxError, match="while it was read"):
+            pack(Busy(), ACCOUNT, paths, 1795600000, True)
 
 
 _WRITER = """

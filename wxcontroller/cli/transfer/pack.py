@@ -18,7 +18,7 @@ from typing import IO, Protocol
 
 from wxcontroller import __version__
 from wxcontroller.cli.transfer.seal import Locked, Readable
-from wxcontroller.cli.transfer.snapshot import DATABASE, INDEX, held_database
+from wxcontroller.cli.transfer.snapshot import DATABASE, INDEX, copied_log, held_database
 from wxcontroller.cli.transfer.unitfiles import NAME as DROP_IN
 from wxcontroller.cli.transfer.unitfiles import UnitFiles
 from wxcontroller.core.account import LARGEST_EPOCH, Account
@@ -140,8 +140,9 @@ def pack(
             owner = os.fstat(top).st_uid
             # First: what it names is copied after it, so that nothing is missing but what the account has deleted.
             with held_database(top):
-                for each in DATABASE:
-                    _file(archive, top, each, f"{_STATE}/{each}", owner, packed)
+                _file(archive, top, DATABASE[0], f"{_STATE}/{DATABASE[0]}", owner, packed)
+                with copied_log(top):
+                    _file(archive, top, DATABASE[1], f"{_STATE}/{DATABASE[1]}", owner, packed)
             without = (*DATABASE, INDEX, *(() if media else ("media",)))
             _directory(archive, top, _STATE, owner, packed, without)
         finally:

@@ -4,6 +4,9 @@ While somebody reads a database with a write-ahead log, nothing that the reader 
 only by what the log holds too, and the log is not begun again. So the database and then its log, copied as the files
 that they are, are a database as a crash would leave it: opened again, it ends with the last whole transaction. The
 index of the log (-shm) is made again then.
+
+There is one exception: a log that is in the database as a whole when the reader begins is begun again by the next
+transaction. That is harmless before the log is copied, and is noticed while it is (``copied_log``).
 """
 
 import os
@@ -58,6 +61,26 @@ def held_database(directory: int) -> Iterator[None]:
             yield
         finally:
             holder.kill()
+
+
+@contextmanager
+def copied_log(directory: int) -> Iterator[None]:
+    """Copy a held database's log during a block. Raises WxError if it was begun again meanwhile."""
+    before = _log_head(directory)
+    yield
+    if _log_head(directory) != before:
+        raise WxError(N_("{inner} was restarted while it was read"), N_("run this again"), inner=DATABASE[1])
+
+
+def _log_head(directory: int) -> bytes:
+    """Return what a log has at its beginning: another number each time it is begun."""
+    try:
+        with os.fdopen(
+            os.open(DATABASE[1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory), "rb"
+        ) as log:
+            return log.read(32)
+    except OSError:  # there is none, or none that is copied
+        return b""
 
 
 def _is_open(directory: int) -> bool:
