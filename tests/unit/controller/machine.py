@@ -13,15 +13,17 @@ import secrets
 import shutil
 import socket
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Hashable, Iterable, Mapping
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 
 import aiohttp
 from aiohttp import web
 from multidict import CIMultiDict
 
+from tests.i18n import compiled
 from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from wxcontroller.client.store.eventlog import EventLog
@@ -47,10 +49,23 @@ from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.credentials import PORT_HEADER
 
+T = TypeVar("T")
+_compiled = cache(compiled)
+
+
+def _shared(make: Callable[..., T]) -> Callable[..., T]:
+    @cache
+    def made(*given: Hashable, **named: Hashable) -> T:
+        _compiled()  # as the package's build does
+        return make(*given, **named)
+
+    return made
+
+
 # Nothing of a controller is in the pages of the dashboard: all controllers of this process share them, because
 # rendering them takes longer than many a test.
 for _made in ("Bundle", "pages"):
-    setattr(page, _made, cache(getattr(page, _made)))
+    setattr(page, _made, _shared(getattr(page, _made)))
 
 # Root's, as the service makes one at each boot.
 ROOT_TOKEN = "wxc_00000000_" + "0" * 64

@@ -8,6 +8,7 @@ import re
 import time
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import aiohttp
@@ -50,7 +51,10 @@ def bearer(shown: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {shown}"}
 
 
-ASSETS = Bundle(LANGUAGES)
+@cache
+def digest() -> str:
+    """Return the part of the page's addresses that depends on what they hold: after a controller has started."""
+    return Bundle(LANGUAGES).digest
 
 
 @dataclass(frozen=True)
@@ -137,7 +141,7 @@ CASES = [
 
 
 def target(endpoint: Endpoint, account: str) -> str:
-    path = endpoint.path.replace("{digest}/{file}", f"{ASSETS.digest}/main.js")
+    path = endpoint.path.replace("{digest}/{file}", f"{digest()}/main.js")
     path = (
         path.replace("{name}", account).replace("{account}", account).replace("{id}", "a-1").replace("{file}", "page")
     )
@@ -635,7 +639,7 @@ async def test_pages_are_pages_and_nothing_else_is(host: Machine) -> None:
         assert headers["Referrer-Policy"] == "no-referrer"
         assert headers["X-Frame-Options"] == "DENY"
         assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
-    for path in ("/", f"/page/{ASSETS.digest}/main.js"):
+    for path in ("/", f"/page/{digest()}/main.js"):
         headers = (await ask(host, "GET", path)).headers
         policy = headers["Content-Security-Policy"]
         for rule in ("default-src 'none'", "script-src 'self'", "frame-ancestors 'none'", "base-uri 'none'"):

@@ -7,16 +7,8 @@ from urllib.parse import urljoin
 
 import pytest
 
-from tests.i18n import compiled
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.jsontypes import field, items, obj, text
-
-
-@pytest.fixture(autouse=True, scope="module")
-def catalogs() -> None:
-    """As the package's build does, before the page is rendered."""
-    compiled()
-
 
 KINDS = {
     "js": "text/javascript",
