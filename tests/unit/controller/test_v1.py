@@ -318,6 +318,7 @@ async def test_a_bug_is_a_number_for_the_caller_and_a_trace_for_the_journal(
         raise ZeroDivisionError("secret detail")
 
     monkeypatch.setattr(host.units, "snapshot", broken)
+    monkeypatch.setattr(host.units, "recent", lambda *_: None)
     status, answer = await host.v1("GET", "accounts")
     message = str(obj(answer["error"])["message"])
     assert (status, obj(answer["error"])["code"]) == (500, "internal")
