@@ -4,6 +4,7 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncIterator, Callable
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +13,13 @@ from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.test_ilink_account import begin, enter, quickly
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from wxcontroller.client.sends import order
-from wxcontroller.client.sends.model import Send
+from wxcontroller.client.sends.model import Media, Send
 from wxcontroller.client.sends.splitting import split_text
 from wxcontroller.client.sends.window import REMINDER, Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
+from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import ReplyWindow
+from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
@@ -695,3 +698,16 @@ def test_the_state_is_the_same_after_a_restart() -> None:
     again.restore(windows.as_bytes())
     assert again == windows
     table().restore(b"damaged")
+
+
+async def test_what_waits_for_its_content_holds_up_its_request_and_on_this_route_its_person() -> None:
+    fetched = Media(MediaFacts(MessageKind.IMAGE), file=Path("a"))
+    caption, coming = Send("a", False, "1", request="k"), Media(MediaFacts(MessageKind.IMAGE))
+    picture, paper = (Send("a", False, "", media=media, request="k") for media in (coming, fetched))
+    later, progress = Send("a", False, "2"), Send("a", False, "…", interim=True)
+    other = Send("b", False, "3")
+    waiting = [caption, picture, paper, later, progress, other]
+    assert [*order.prepared(waiting, per_peer=False)] == [caption, later, progress, other]
+    assert [*order.prepared(waiting, per_peer=True)] == [caption, progress, other]
+    coming.file = fetched.file
+    assert [*order.prepared(waiting, per_peer=True)] == waiting

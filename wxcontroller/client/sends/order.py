@@ -53,6 +53,22 @@ def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send
         yield HeldSend(send, why, places[send.target])
 
 
+def prepared(waiting: Iterable[Send], per_peer: bool) -> Iterator[Send]:
+    """Yield each send whose content is here, but none before an earlier part of its request.
+
+    ``per_peer``: nor before an earlier one of its person, finals and interims apart (ilink-bot-protocol 19.1).
+    """
+    behind: set[str | tuple[str, bool]] = set()
+    for send in waiting:
+        lines: set[str | tuple[str, bool]] = {send.request} if send.request else set()
+        if per_peer:
+            lines.add((send.target, send.interim))
+        if not send.ready:
+            behind |= lines
+        elif behind.isdisjoint(lines):
+            yield send
+
+
 def first(ready: Iterable[Send]) -> Send | None:
     """Return which of the sends that are ready goes next on a route without windows, None if there is none."""
     head = None

@@ -23,6 +23,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
+from wxcontroller.client.sends import order
 from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.holding import Holding, held_of
 from wxcontroller.client.sends.model import (
@@ -383,7 +384,7 @@ class SendQueue:
         self.pacer.restore(await self.store.days())
 
     def _next(self) -> Send | None:
-        ready = (send for send in self._waiting if send.ready)
+        ready = order.prepared(self._waiting, per_peer=self.windows is not None)
         # Of thousands that wait mostly none is urgent.
         return next(ready, None) if self.windows is None and not self._urgent else self.holding.following(ready)
 
