@@ -22,7 +22,7 @@ from wxcontroller.core.paths import Paths
 
 log = logging.getLogger(__name__)
 # All files are looked at so often, watched or not: against what no watch tells, as of a file system of another host.
-SWEEP_SECONDS = 30.0
+SWEEP_SECONDS = 5.0
 
 
 class Changes:
