@@ -156,8 +156,8 @@ async def test_it_is_known_before_the_queue_is_taken_up(start: Start, monkeypatc
     await waiting
     gate, left = asyncio.Event(), SendStore.left
 
-    def later(store: SendStore) -> "asyncio.Future[Left]":
-        found = left(store)
+    def later(store: SendStore, adopted: int) -> "asyncio.Future[Left]":
+        found = left(store, adopted)
 
         async def gated() -> Left:
             await gate.wait()
