@@ -7,12 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 
 import pytest
 
 from tests.unit.fleet.hosts import FleetHost, until
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
+from wxcontroller.cli.transfer import receiving as receiver
 from wxcontroller.cli.transfer.keeping import keep
 from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener, Sealer
@@ -22,6 +24,7 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.materialise import AccountFiles
+from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import kept_bundles, sent_bundles
 
@@ -163,6 +166,34 @@ async def test_what_is_kept_is_replaced_by_nothing_older_and_by_no_other_host(
     await b.v1("POST", "accounts", {"name": "eve"})
     assert "account eve is on this host" in await asyncio.to_thread(put, 9000, epoch=9)
     assert {path.name for path in b.paths.standby.iterdir()} == {"eve.wxaccount", "kept.json", ".lock"}
+
+
+@pytest.mark.parametrize("word", ["./wxcontroller/e", "./e", "..", "/etc/secret", "-e", ""])
+def test_a_controller_that_was_taken_over_names_no_other_file(
+    word: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    paths = Paths(tmp_path)
+    secret = tmp_path / "etc/secret.new"
+    for place in (paths.standby / "etc", paths.accounts, secret.parent):
+        place.mkdir(parents=True)
+    secret.write_text("secret")
+    links = [paths.accounts.parent / "e.new", paths.standby.parent / "e.new", paths.standby / "etc/secret.new"]
+    for link in [*links, paths.standby / "....new", paths.standby / ".-e.new", paths.standby / "..new"]:
+        link.symlink_to(secret)
+
+    def files() -> dict[Path, tuple[int, int]]:
+        return {
+            path: (path.lstat().st_ino, path.lstat().st_size) for path in tmp_path.rglob("*") if not path.is_dir()
+        }
+
+    before = files()
+    monkeypatch.setattr(receiver, "PATHS", paths)
+    monkeypatch.setenv("WXCTL_URL", "http://127.0.0.1:1")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{word} standby\n".encode() + b"x" * 36)))
+    assert receiver.main() != 0
+    assert "error" in json.loads(capsys.readouterr().out)
+    assert files() == before
+    assert secret.read_text() == "secret"
 
 
 async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(

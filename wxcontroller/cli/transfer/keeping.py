@@ -25,14 +25,17 @@ from wxcontroller.fleet.standby import KeptBundle, kept_bundles, write_kept
 # What a bundle leaves free on the disk, for this host's own accounts.
 SPARE_BYTES = 256 << 20
 _LOOK_BYTES = 4 << 20
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
 
 
 def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes], instance: str) -> JsonObject:
     """Keep a bundle that another host sends, all of it or nothing; return what it is. Raises WxError."""
+    # The instance is the controller's word, which nothing vouches for yet: no other string becomes part of a path.
+    bundle = paths.standby_bundle(instance)
     paths.standby.mkdir(mode=0o711, exist_ok=True)
     new = paths.standby / f".{instance}.new"  # of one that was killed, the next one takes over
     try:
-        descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(new, _NEW, 0o600)
         with os.fdopen(descriptor, "wb") as out:
             copied = _Copied(source, out)
             opener = Opener(copied, secret)
@@ -46,7 +49,7 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
         )
         with bundles_locked(paths):
             refuse_bundle(api, paths, manifest, instance)
-            new.replace(paths.standby_bundle(instance))
+            new.replace(bundle)
             sync(paths.standby)
             write_kept(paths, {**kept_bundles(paths), instance: found})
     except WxError:  # some are OSErrors besides
