@@ -196,6 +196,30 @@ def test_a_controller_that_was_taken_over_names_no_other_file(
     assert secret.read_text() == "secret"
 
 
+async def test_two_bundles_at_a_time_are_two_files_and_what_a_dead_one_left_goes(
+    pair: tuple[FleetHost, FleetHost],
+) -> None:
+    a, b = pair
+    await a.v1("POST", "accounts", {"name": "eve"})
+    account = AccountFiles(a.paths).load("eve")
+    older, newer = sealed(a, account, 1000), sealed(a, account, 2000).getvalue()
+    answers: list[JsonObject] = []
+
+    class Interrupted(io.BytesIO):
+        def read(self, size: int | None = -1, /) -> bytes:
+            if not answers and self.tell():  # its file has been made
+                answers.append(kept(b, older, "eve"))
+            return super().read(size)
+
+    b.paths.standby.mkdir(mode=0o711)
+    (b.paths.standby / ".new-dead").write_bytes(b"half of one")
+    answers.append(await asyncio.to_thread(kept, b, Interrupted(newer), "eve"))
+    assert [answer.get("at") for answer in answers] == [1000, 2000]
+    assert b.paths.standby_bundle("eve").read_bytes() == newer
+    assert kept_bundles(b.paths)["eve"].at == 2000
+    assert {path.name for path in b.paths.standby.iterdir()} == {"eve.wxaccount", "kept.json", ".lock"}
+
+
 async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
     pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:

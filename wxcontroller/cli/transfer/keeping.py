@@ -6,8 +6,10 @@ newer and comes from the host that has the account: in a later epoch, or in the 
 
 import fcntl
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import IO
 
 from wxcontroller.cli.api import Api
@@ -25,18 +27,16 @@ from wxcontroller.fleet.standby import KeptBundle, kept_bundles, write_kept
 # What a bundle leaves free on the disk, for this host's own accounts.
 SPARE_BYTES = 256 << 20
 _LOOK_BYTES = 4 << 20
-_NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW
+_NEW = ".new-"
 
 
 def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes], instance: str) -> JsonObject:
     """Keep a bundle that another host sends, all of it or nothing; return what it is. Raises WxError."""
     # The instance is the controller's word, which nothing vouches for yet: no other string becomes part of a path.
     bundle = paths.standby_bundle(instance)
-    paths.standby.mkdir(mode=0o711, exist_ok=True)
-    new = paths.standby / f".{instance}.new"  # of one that was killed, the next one takes over
     try:
-        descriptor = os.open(new, _NEW, 0o600)
-        with os.fdopen(descriptor, "wb") as out:
+        paths.standby.mkdir(mode=0o711, exist_ok=True)
+        with _new_file(paths) as (new, out):
             copied = _Copied(source, out)
             opener = Opener(copied, secret)
             manifest = manifest_in(opener)
@@ -44,21 +44,18 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
             opener.finish()
             out.flush()
             os.fsync(out.fileno())
-        found = KeptBundle(
-            manifest.name.name, manifest.host, manifest.epoch, manifest.exported, copied.size, manifest.ran
-        )
-        with bundles_locked(paths):
-            refuse_bundle(api, paths, manifest, instance)
-            new.replace(bundle)
-            sync(paths.standby)
-            write_kept(paths, {**kept_bundles(paths), instance: found})
+            found = KeptBundle(
+                manifest.name.name, manifest.host, manifest.epoch, manifest.exported, copied.size, manifest.ran
+            )
+            with bundles_locked(paths):
+                refuse_bundle(api, paths, manifest, instance)
+                new.replace(bundle)
+                sync(paths.standby)
+                write_kept(paths, {**kept_bundles(paths), instance: found})
     except WxError:  # some are OSErrors besides
         raise
     except OSError as problem:
         raise disk_problem(str(paths.standby), problem) from None
-    finally:
-        with suppress(OSError):
-            new.unlink()
     return {"name": found.name, "host": found.host, "epoch": found.epoch, "at": found.at, "bytes": found.size}
 
 
@@ -108,6 +105,23 @@ def bundles_locked(paths: Paths) -> Iterator[None]:
     with (paths.standby / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
+
+
+@contextmanager
+def _new_file(paths: Paths) -> Iterator[tuple[Path, IO[bytes]]]:
+    """Give a file of its own for a bundle that arrives; what is still there after the block goes. Raises OSError."""
+    with bundles_locked(paths):
+        for left in paths.standby.glob(f"{_NEW}*"):
+            with suppress(OSError), left.open("rb") as one:  # it is still arriving, or has just gone
+                fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                left.unlink()
+        descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=paths.standby)
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    with os.fdopen(descriptor, "wb") as out:
+        try:
+            yield Path(name), out
+        finally:
+            Path(name).unlink(missing_ok=True)
 
 
 class _Copied:
