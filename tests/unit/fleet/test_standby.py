@@ -11,9 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.fleet.hosts import FleetHost, until
+from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
+from wxcontroller.cli.transfer import moving
 from wxcontroller.cli.transfer import receiving as receiver
 from wxcontroller.cli.transfer.keeping import keep
 from wxcontroller.cli.transfer.pack import unpack
@@ -24,6 +27,8 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.materialise import AccountFiles
+from wxcontroller.core.messages import Text
+from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import kept_bundles, sent_bundles
@@ -194,6 +199,56 @@ def test_a_controller_that_was_taken_over_names_no_other_file(
     assert "error" in json.loads(capsys.readouterr().out)
     assert files() == before
     assert secret.read_text() == "secret"
+
+
+class NoWatch:
+    def note(self, words: Text) -> None:
+        pass
+
+    def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
+        return view
+
+
+async def test_an_account_can_arrive_while_its_bundle_does(
+    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = pair
+    monkeypatch.setattr(moving, "PATHS", a.paths)
+    await a.start("eve")
+    came, over = asyncio.Queue[str](), asyncio.Event()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        came.put_nowait((await reader.readline()).decode().strip())
+        await over.wait()
+        writer.write(b'{"error": {"code": "locked", "message": "the passphrase is wrong"}}\n')
+        writer.close()
+
+    async def put(path: str) -> str:
+        async with b.http.put(path, data=b"sealed") as response:
+            return str(obj(obj(await response.json())["error"])["message"])
+
+    async def under_way() -> bool:
+        return (await b.v1("GET", "arrivals/eve"))[1]["under_way"] is True
+
+    b.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
+    async with await asyncio.start_unix_server(serve, b.paths.receive_socket), asyncio.timeout(PATIENCE):
+        bundle = asyncio.create_task(put("/v1/standbys/eve?to=b"))
+        assert await came.get() == "eve standby"
+        assert not await under_way()
+        account = asyncio.create_task(put("/v1/arrivals/eve"))
+        assert await came.get() == "eve"
+        assert await under_way()
+        assert "already" in await put("/v1/arrivals/eve")
+        assert "already" in await put("/v1/standbys/eve?to=b")
+        # What cannot be sent now is not stopped for it.
+        move = moving.Move(Api(a.url), Api(b.url), "b", parse_name("eve"), NoWatch(), SECRET, leave_behind=False)
+        with pytest.raises(WxError, match="receiving"):
+            await asyncio.to_thread(move.run)
+        assert (await a.v1("GET", "accounts/eve"))[1]["unit_state"] == "active"
+        over.set()
+        assert [message.rpartition(": ")[2] for message in (await bundle, await account)] == [
+            "the passphrase is wrong"
+        ] * 2
 
 
 async def test_two_bundles_at_a_time_are_two_files_and_what_a_dead_one_left_goes(

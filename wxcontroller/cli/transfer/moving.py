@@ -156,13 +156,7 @@ class Move:
         """Have it stay here, if it has not been started there."""
         if leaving.sent:
             there = self._ask()
-            if there.under_way:
-                raise WxError(
-                    N_("host {host} is currently receiving {account}"),
-                    N_("run this again in a minute"),
-                    host=self.host,
-                    account=self.name.name,
-                )
+            self._refuse_under_way(there)
             if there.by(leaving.id):
                 if text(there.account.get("desired")) != "stopped":
                     raise AccountMoved(
@@ -199,6 +193,7 @@ class Move:
                 N_("run there as root: systemctl enable --now wxcontroller-receive.socket"),
                 host=self.host,
             )
+        self._refuse_under_way(there)
         size = _size(PATHS.private_state(self.name.instance))
         if there.free < size + SPARE_BYTES:
             raise NoSpace(
@@ -218,6 +213,15 @@ class Move:
                 account=self.name.name,
                 files=", ".join(stay),
                 host=self.host,
+            )
+
+    def _refuse_under_way(self, there: ArrivalState) -> None:
+        if there.under_way:
+            raise WxError(
+                N_("host {host} is currently receiving {account}"),
+                N_("run this again in a minute"),
+                host=self.host,
+                account=self.name.name,
             )
 
     def _send(self, leaving: Leaving, there: ArrivalState) -> None:

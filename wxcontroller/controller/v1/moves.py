@@ -129,16 +129,16 @@ async def kept_by(request: web.Request, to: str) -> JsonObject:
 
 async def received(request: web.Request, name: AccountName, purpose: str = "") -> JsonObject:
     """Have root take in the body for a ``purpose``, one at a time of an account. Raises ArrivalRefused."""
-    under_way = request.app[_UNDER_WAY]
-    if name.instance in under_way:
+    under_way, line = request.app[_UNDER_WAY], f"{name.instance}{purpose}"
+    if line in under_way:
         raise ArrivalRefused(
             N_("account {account} is being received already"), N_("wait for it to end"), account=name.name
         )
-    under_way.add(name.instance)
+    under_way.add(line)
     try:
-        said = await imported(request, f"{name.instance}{purpose}")
+        said = await imported(request, line)
     finally:
-        under_way.discard(name.instance)
+        under_way.discard(line)
     if error := obj(said.get("error")):
         raise refusal(name, error)
     return said
@@ -238,6 +238,7 @@ def last_object(said: bytes) -> JsonObject:
     )
 
 
+# By what root is told of each: a move does not have to wait for a bundle, which may take hours.
 _UNDER_WAY = web.AppKey("arrivals under way", set[str])
 
 
