@@ -13,6 +13,7 @@ from pathlib import Path
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, obj, one_line, text
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
+from wxcontroller.core.names import is_instance
 from wxcontroller.core.paths import Paths
 
 # A bundle is late when the account has been newer than it for so long: beyond what hundreds of accounts take.
@@ -65,7 +66,7 @@ def kept_bundles(paths: Paths) -> dict[str, KeptBundle]:
             each.get("ran") is True,
         )
         for instance, each in _read(paths.standby_kept).items()
-        if paths.standby_bundle(instance).exists()
+        if is_instance(instance) and each.get("name") and paths.standby_bundle(instance).exists()
     }
 
 

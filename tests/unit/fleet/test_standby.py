@@ -18,7 +18,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
 from wxcontroller.cli.transfer import moving
 from wxcontroller.cli.transfer import receiving as receiver
-from wxcontroller.cli.transfer.keeping import keep
+from wxcontroller.cli.transfer.keeping import keep, known_bundles
 from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener, Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
@@ -31,7 +31,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
-from wxcontroller.fleet.standby import kept_bundles, sent_bundles
+from wxcontroller.fleet.standby import KeptBundle, kept_bundles, sent_bundles
 
 SECRET = b"correct horse"
 
@@ -207,6 +207,39 @@ class NoWatch:
 
     def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
         return view
+
+
+async def test_bundles_are_known_by_themselves_where_what_is_noted_of_them_is_lost(
+    pair: tuple[FleetHost, FleetHost],
+) -> None:
+    a, b = pair
+    await a.v1("POST", "accounts", {"name": "eve", "epoch": 3})
+    await a.v1("POST", "accounts", {"name": "bob"})
+    accounts = AccountFiles(a.paths)
+    eve, bob = accounts.load("eve"), accounts.load("bob")
+
+    async def put(account: Account, at: int) -> bool:
+        return "error" not in await asyncio.to_thread(kept, b, sealed(a, account, at), account.name.instance)
+
+    assert await put(eve, 1000)
+    # The last one is of a controller that was taken over: the file is its own.
+    noted = {"eve": {"name": "eve", "host": "a", "epoch": 1, "at": 1}}
+    for moment, damaged in enumerate(
+        (None, "", '{"bundles": {"eve": {"epoch": 9}}}', json.dumps({"bundles": noted}))
+    ):
+        b.paths.standby_kept.unlink()
+        if damaged is not None:
+            b.paths.standby_kept.write_text(damaged)
+        assert not await put(eve, 999)
+        assert not await put(replace(eve, epoch=2), 2000)
+        assert await put(bob, 1000 + moment)
+        found = await asyncio.to_thread(known_bundles, b.paths, lambda: SECRET)
+        assert set(found) == {"eve", "bob"} == set(kept_bundles(b.paths))
+    assert await put(eve, 1001)
+    b.paths.standby_kept.unlink()
+    found = await asyncio.to_thread(known_bundles, b.paths, lambda: SECRET)
+    size = b.paths.standby_bundle("eve").stat().st_size
+    assert found["eve"] == KeptBundle("eve", "a", 3, 1001, size, ran=False)
 
 
 async def test_an_account_can_arrive_while_its_bundle_does(

@@ -19,6 +19,7 @@ from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.transfer.farhost import host_named
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
 from wxcontroller.cli.transfer.importing import take_in
+from wxcontroller.cli.transfer.keeping import known_bundles
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
 from wxcontroller.cli.transfer.pack import Manifest
 from wxcontroller.cli.transfer.seal import Locked
@@ -30,7 +31,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.settings import load_settings
-from wxcontroller.fleet.standby import KeptBundle, kept_bundles
+from wxcontroller.fleet.standby import KeptBundle
 
 
 def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | None) -> None:
@@ -40,7 +41,7 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
     if fleet is None:
         raise BadUsage(N_("this host is not part of a fleet"), N_("see the table [fleet] in wxcontroller.toml(5)"))
     secret = fleet_passphrase()
-    bundles = _chosen(names)
+    bundles = _chosen(names, secret)
     with hold_move_lock():
         for bundle in bundles.values():
             refuse_living(bundle, fleet.name)
@@ -164,10 +165,10 @@ def _when(bundle: KeptBundle) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(bundle.at))
 
 
-def _chosen(names: Sequence[str]) -> dict[str, KeptBundle]:
+def _chosen(names: Sequence[str], secret: bytes) -> dict[str, KeptBundle]:
     """Return the bundles that names and patterns mean. Raises UnknownAccount."""
     try:
-        kept = kept_bundles(PATHS)
+        kept = known_bundles(PATHS, lambda: secret)
     except OSError as problem:
         raise disk_problem(str(PATHS.standby_kept), problem) from None
     found: dict[str, KeptBundle] = {}

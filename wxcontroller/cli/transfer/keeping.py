@@ -1,7 +1,8 @@
 """The standby bundles on this host: the newest one of each account, sealed as it came, in a directory of root's.
 
 A bundle replaces another one only when all of it is here and opens with the passphrase of the fleet, and when it is
-newer and comes from the host that has the account: in a later epoch, or in the same epoch from the same host.
+newer and comes from the host that has the account: in a later epoch, or in the same epoch from the same host. What a
+bundle is, it says itself: what is noted of it belongs to the controller, which may show it and is not trusted.
 """
 
 import fcntl
@@ -40,18 +41,16 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
             copied = _Copied(source, out)
             opener = Opener(copied, secret)
             manifest = manifest_in(opener)
-            refuse_bundle(api, paths, manifest, instance)
+            refuse_bundle(api, manifest, instance, kept_bundles(paths).get(instance))  # before the rest comes
             opener.finish()
             out.flush()
             os.fsync(out.fileno())
-            found = KeptBundle(
-                manifest.name.name, manifest.host, manifest.epoch, manifest.exported, copied.size, manifest.ran
-            )
+            found = _described(manifest, copied.size)
             with bundles_locked(paths):
-                refuse_bundle(api, paths, manifest, instance)
+                refuse_bundle(api, manifest, instance, _bundle_in(bundle, secret))
                 new.replace(bundle)
                 sync(paths.standby)
-                write_kept(paths, {**kept_bundles(paths), instance: found})
+                write_kept(paths, {**known_bundles(paths, secret), instance: found})
     except WxError:  # some are OSErrors besides
         raise
     except OSError as problem:
@@ -59,8 +58,8 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
     return {"name": found.name, "host": found.host, "epoch": found.epoch, "at": found.at, "bytes": found.size}
 
 
-def refuse_bundle(api: Api, paths: Paths, manifest: Manifest, instance: str) -> None:
-    """Raise WxError for a bundle that is not this account's newest one."""
+def refuse_bundle(api: Api, manifest: Manifest, instance: str, known: KeptBundle | None) -> None:
+    """Raise WxError for a bundle that is not this account's newest one; ``known`` is the one that is here."""
     if manifest.name.instance != instance or not manifest.host:
         raise Locked(
             N_("this is not a standby bundle of account {account}"), N_("nothing was kept"), account=instance
@@ -73,7 +72,6 @@ def refuse_bundle(api: Api, paths: Paths, manifest: Manifest, instance: str) -> 
             account=manifest.name.name,
         )
     gone = integer(obj(here.get("gone")).get("epoch"))
-    known = kept_bundles(paths).get(instance)
     is_older = known is not None and (
         manifest.epoch < known.epoch
         or (manifest.epoch == known.epoch and (manifest.host != known.host or manifest.exported < known.at))
@@ -86,6 +84,28 @@ def refuse_bundle(api: Api, paths: Paths, manifest: Manifest, instance: str) -> 
             host=manifest.host,
             epoch=manifest.epoch,
         )
+
+
+def known_bundles(paths: Paths, secret: Callable[[], bytes]) -> dict[str, KeptBundle]:
+    """Return the bundles on this host; those of which nothing is noted are opened for it. Raises OSError."""
+    kept = kept_bundles(paths)
+    for file in paths.standby.glob("*.wxaccount"):
+        if file.stem not in kept and (found := _bundle_in(file, secret)):
+            kept[file.stem] = found
+    return kept
+
+
+def _bundle_in(file: Path, secret: Callable[[], bytes]) -> KeptBundle | None:
+    """Return what a bundle says of itself; None for one that is not there, or cannot be opened. Raises OSError."""
+    try:
+        with file.open("rb") as source:
+            return _described(manifest_in(Opener(source, secret)), os.fstat(source.fileno()).st_size)
+    except (FileNotFoundError, Locked):
+        return None
+
+
+def _described(manifest: Manifest, size: int) -> KeptBundle:
+    return KeptBundle(manifest.name.name, manifest.host, manifest.epoch, manifest.exported, size, manifest.ran)
 
 
 def drop_bundle(paths: Paths, name: AccountName) -> None:
