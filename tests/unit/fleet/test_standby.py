@@ -18,7 +18,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
 from wxcontroller.cli.transfer import moving
 from wxcontroller.cli.transfer import receiving as receiver
-from wxcontroller.cli.transfer.keeping import keep, known_bundles
+from wxcontroller.cli.transfer.keeping import bundles_locked, drop_bundle, keep, known_bundles
 from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener, Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
@@ -240,6 +240,18 @@ async def test_bundles_are_known_by_themselves_where_what_is_noted_of_them_is_lo
     found = await asyncio.to_thread(known_bundles, b.paths, lambda: SECRET)
     size = b.paths.standby_bundle("eve").stat().st_size
     assert found["eve"] == KeptBundle("eve", "a", 3, 1001, size, ran=False)
+
+
+async def test_a_bundle_that_comes_while_its_account_arrives_goes(pair: tuple[FleetHost, FleetHost]) -> None:
+    _, b = pair
+    await asyncio.to_thread(drop_bundle, b.paths, parse_name("eve"))  # there has never been one
+    b.paths.standby.mkdir()
+    with bundles_locked(b.paths):
+        dropping = asyncio.create_task(asyncio.to_thread(drop_bundle, b.paths, parse_name("eve")))
+        await asyncio.wait([dropping], timeout=0.2)  # it has to wait; a moment in which it might not
+        b.paths.standby_bundle("eve").write_bytes(b"sealed")
+    await dropping
+    assert not b.paths.standby_bundle("eve").exists()
 
 
 async def test_an_account_can_arrive_while_its_bundle_does(

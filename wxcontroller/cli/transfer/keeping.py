@@ -110,13 +110,14 @@ def _described(manifest: Manifest, size: int) -> KeptBundle:
 
 def drop_bundle(paths: Paths, name: AccountName) -> None:
     """Forget the bundle of an account that is on this host now. Raises OSError."""
-    if not paths.standby_bundle(name.instance).exists():
+    if not paths.standby.exists():
         return
+    # One that is about to be kept may be waiting to see that the account is not here: none comes after this.
     with bundles_locked(paths):
-        paths.standby_bundle(name.instance).unlink(missing_ok=True)
-        kept = kept_bundles(paths)
-        kept.pop(name.instance, None)
-        write_kept(paths, kept)
+        if (file := paths.standby_bundle(name.instance)).exists():
+            kept = kept_bundles(paths)
+            file.unlink()
+            write_kept(paths, {instance: each for instance, each in kept.items() if instance != name.instance})
 
 
 @contextmanager
