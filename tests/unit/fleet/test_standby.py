@@ -23,6 +23,7 @@ from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener, Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.cli.transfer.standby import StandbyRound
+from wxcontroller.controller.v1.moves import STANDBYS_AT_A_TIME
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
@@ -70,8 +71,8 @@ def sealed(host: FleetHost, account: Account, at: int, by: str = "a") -> io.Byte
     return io.BytesIO(b"".join(SealedAccount(account, SECRET, at, by, host.paths).pieces()))
 
 
-async def one_round(host: FleetHost) -> None:
-    await asyncio.to_thread(StandbyRound(Api(host.url), host.paths, host.name, SECRET, lambda _: None).run)
+async def one_round(host: FleetHost, secret: bytes = SECRET) -> None:
+    await asyncio.to_thread(StandbyRound(Api(host.url), host.paths, host.name, secret, lambda _: None).run)
 
 
 async def standbys(host: FleetHost) -> list[JsonObject]:
@@ -290,7 +291,14 @@ async def test_an_account_can_arrive_while_its_bundle_does(
         with pytest.raises(WxError, match="receiving"):
             await asyncio.to_thread(move.run)
         assert (await a.v1("GET", "accounts/eve"))[1]["unit_state"] == "active"
+        # Bundles of many accounts leave room for one.
+        more = [asyncio.create_task(put(f"/v1/standbys/eve{n}?to=b")) for n in range(1, STANDBYS_AT_A_TIME)]
+        assert {await came.get() for _ in more} == {f"eve{n} standby" for n in range(1, STANDBYS_AT_A_TIME)}
+        assert "already" in await put("/v1/standbys/bob?to=b")
+        other = asyncio.create_task(put("/v1/arrivals/bob"))
+        assert await came.get() == "bob"
         over.set()
+        await asyncio.gather(*more, other)
         assert [message.rpartition(": ")[2] for message in (await bundle, await account)] == [
             "the passphrase is wrong"
         ] * 2
@@ -339,6 +347,10 @@ async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
     assert list(a.fleet.late_standbys()) == ["eve"]
     monkeypatch.undo()
     async with receiving(b):
+        await one_round(a, b"another passphrase")
+        [shown] = await standbys(a)
+        assert str(shown["reason"]).startswith("host b: ")
+        assert str(shown["reason"]).count("cannot be received: ") == 1
         await due(a)
     await a.fleet.look_at_standbys()
     assert a.fleet.late_standbys() == {}

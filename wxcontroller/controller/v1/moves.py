@@ -32,7 +32,10 @@ from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parame
 IMPORT_SECONDS = 600.0
 # Of what the import says: a result, or a failure, and a few lines for the journal.
 IMPORT_ANSWER_BYTES = 256 << 10
+# Half of what the socket takes: bundles leave room for accounts that are moved here.
+STANDBYS_AT_A_TIME = 4
 _CONNECT_SECONDS = 10.0
+_STANDBY = " standby"
 _WORD = 64
 
 
@@ -115,7 +118,7 @@ async def kept_by(request: web.Request, to: str) -> JsonObject:
     if fleet is None:
         raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
     if to == fleet.name:
-        return await received(request, name, " standby")
+        return await received(request, name, _STANDBY)
     if caller(request).hop:
         raise WrongHost(
             N_("this is host {host}, not {to}"), N_("correct the name in [fleet.hosts]"), host=fleet.name, to=to
@@ -123,7 +126,10 @@ async def kept_by(request: web.Request, to: str) -> JsonObject:
     body = body_chunks(request, shared.settings.ua_inactivity_timeout)
     status, said = await fleet.pass_bundle(request, to, name, body)
     if status != HTTPStatus.OK:
-        raise refusal(name, obj(said.get("error")))
+        error = obj(said.get("error"))
+        raise ArrivalRefused(
+            N_("host {host}: {reason}"), text_in(error, "remedy"), host=to, reason=text_in(error, "message")
+        )
     return said
 
 
@@ -134,23 +140,25 @@ async def received(request: web.Request, name: AccountName, purpose: str = "") -
         raise ArrivalRefused(
             N_("account {account} is being received already"), N_("wait for it to end"), account=name.name
         )
+    if purpose and sum(each.endswith(purpose) for each in under_way) >= STANDBYS_AT_A_TIME:
+        raise ArrivalRefused(
+            N_("{count} standby bundles are being received already"),
+            N_("wait for one to end"),
+            count=STANDBYS_AT_A_TIME,
+        )
     under_way.add(line)
     try:
         said = await imported(request, line)
     finally:
         under_way.discard(line)
     if error := obj(said.get("error")):
-        raise refusal(name, error)
+        raise ArrivalRefused(
+            N_("account {account} cannot be received: {reason}"),
+            text_in(error, "remedy"),
+            account=name.name,
+            reason=text_in(error, "message"),
+        )
     return said
-
-
-def refusal(name: AccountName, error: JsonObject) -> ArrivalRefused:
-    return ArrivalRefused(
-        N_("account {account} cannot be received: {reason}"),
-        text_in(error, "remedy"),
-        account=name.name,
-        reason=text_in(error, "message"),
-    )
 
 
 async def start_arrived(request: web.Request) -> web.Response:
