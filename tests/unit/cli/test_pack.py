@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import tarfile
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ import pytest
 
 from wxcontroller.cli.transfer.pack import Unpacked, pack, secret_file, unpack
 from wxcontroller.cli.transfer.seal import Locked
+from wxcontroller.cli.transfer.snapshot import held_database
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountExists, WxError
 from wxcontroller.core.names import AccountName, parse_name
@@ -215,6 +217,24 @@ def test_the_database_of_a_running_account_is_copied_as_a_crash_would_leave_it(p
         rows, ones, most = copy.execute("SELECT COUNT(*), SUM(half = 1), MAX(number) FROM notes").fetchone()
     assert (rows, ones) == (2 * most, most)  # both halves of each transaction
     assert most >= last
+
+
+def test_what_holds_a_database_as_its_account_gets_nothing_of_roots(
+    paths: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WXCTL_TOKEN", "of-root")
+    state = paths.private_state(INSTANCE)
+    (state / "events.db").unlink()
+    with contextlib.closing(sqlite3.connect(state / "events.db", isolation_level=None)) as account:
+        account.execute("PRAGMA journal_mode=WAL")
+        account.execute("CREATE TABLE notes (text TEXT)")
+        directory = os.open(state, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            with held_database(directory):
+                holder = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()[-1]
+                assert b"of-root" not in Path(f"/proc/{holder}/environ").read_bytes()
+        finally:
+            os.close(directory)
 
 
 def test_a_log_that_is_begun_again_while_it_is_copied_is_no_copy(paths: Paths) -> None:

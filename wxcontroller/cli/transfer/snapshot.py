@@ -44,6 +44,7 @@ def held_database(directory: int) -> Iterator[None]:
         stderr=subprocess.PIPE,
         pass_fds=(directory,),
         bufsize=0,
+        env={},  # it becomes the account's user
     ) as holder:
         assert holder.stdin is not None
         assert holder.stdout is not None
