@@ -146,9 +146,10 @@ class Api:
         """Remove an account that is on the other host now."""
         return self._of_move("POST", "departures", name, move)
 
-    def arrival(self, name: AccountName) -> JsonObject:
-        """Return whether an account can be moved there, and whether it has been."""
-        return obj(self._line.call("GET", f"/v1/arrivals/{quote(name.name, safe='')}", about=name))
+    def arrival(self, name: AccountName, to: str = "") -> JsonObject:
+        """Return whether an account can be moved there, or to the host ``to``, and whether it has been."""
+        query = f"?{urlencode({'to': to})}" if to else ""
+        return obj(self._line.call("GET", f"/v1/arrivals/{quote(name.name, safe='')}{query}", about=name))
 
     def arrive(self, name: AccountName, content: Callable[[], Iterable[bytes]]) -> JsonObject:
         """Send an account there, sealed."""

@@ -117,6 +117,10 @@ class Fleet(Protocol):
         """Pass a sealed account on to its standby host; return that host's answer. Raises WrongHost, HostFailure."""
         ...
 
+    async def arrival_at(self, request: web.Request, to: str, name: AccountName) -> tuple[int, JsonObject]:
+        """Return what another host says of an account that is to come there. Raises WrongHost, HostFailure."""
+        ...
+
     def unreachable(self) -> Mapping[str, Text]:
         """Return why hosts do not answer, by their names."""
         ...

@@ -71,7 +71,11 @@ _STATES_SECONDS = 1.0
 _MEETING_SECONDS = CONNECT_SECONDS + GREETING_SECONDS + 1.0
 # For the answer after the last byte of a bundle: it waits for the disk.
 _BUNDLE_SECONDS = 600.0
+# For all of it: as long as root's program runs that sends it.
+_BUNDLE_LONGEST_SECONDS = 6 * 3600.0
 _BUNDLE_ANSWER_BYTES = 64 << 10
+# For a standby host to say whether it would take a bundle.
+_ARRIVAL_SECONDS = 10.0
 # A caller who is bound to more accounts is named with those that the host has: more have no room in a header.
 _NAMED_ACCOUNTS = 200
 
@@ -418,6 +422,34 @@ class OtherHosts:
         self, request: web.Request, to: str, name: AccountName, body: AsyncIterable[bytes]
     ) -> tuple[int, JsonObject]:
         """See ``controller.fleetport.Fleet``."""
+        host = self._standby_host(request, to)
+        target = f"/v1/standbys/{quote(name.name, safe='')}?{urlencode({'to': to})}"
+        timeout = aiohttp.ClientTimeout(_BUNDLE_LONGEST_SECONDS, sock_read=_BUNDLE_SECONDS)
+        hop = self.as_hop(caller(request), request)
+        headers = {"Content-Type": "application/octet-stream"}
+        try:
+            async with await host.open(target, hop, timeout, "PUT", headers, body) as response:
+                async with asyncio.timeout(_BUNDLE_SECONDS):
+                    content = await bounded_answer(response.content)
+        except (aiohttp.ClientError, OSError) as problem:
+            raise host.failure_of(problem) from None
+        try:
+            return response.status, obj(read_json(content))
+        except ValueError:
+            return response.status, {}
+
+    async def arrival_at(self, request: web.Request, to: str, name: AccountName) -> tuple[int, JsonObject]:
+        """See ``controller.fleetport.Fleet``."""
+        host = self._standby_host(request, to)
+        path = f"/v1/arrivals/{quote(name.name, safe='')}"
+        return await host.ask(path, self.as_hop(caller(request), request), _ARRIVAL_SECONDS)
+
+    def _standby_host(self, request: web.Request, to: str) -> OtherHost:
+        """Return the host that an account's standby bundles go to. Raises WrongHost, also for a forwarded request."""
+        if caller(request).hop:
+            raise WrongHost(
+                N_("this is host {host}, not {to}"), N_("correct the name in [fleet.hosts]"), host=self.name, to=to
+            )
         host = self.hosts.by_name.get(to)
         if host is None:
             raise WrongHost(
@@ -425,21 +457,7 @@ class OtherHosts:
                 N_("correct the option standby, or add it as [fleet.hosts.{host}]"),
                 host=to,
             )
-        target = f"/v1/standbys/{quote(name.name, safe='')}?{urlencode({'to': to})}"
-        timeout = aiohttp.ClientTimeout(total=None, sock_read=_BUNDLE_SECONDS)
-        hop = self.as_hop(caller(request), request)
-        headers = {"Content-Type": "application/octet-stream"}
-        try:
-            async with await host.open(target, hop, timeout, "PUT", headers, body) as response:
-                content = bytearray()
-                async for piece in response.content.iter_any():
-                    content = (content + piece)[:_BUNDLE_ANSWER_BYTES]
-        except (aiohttp.ClientError, OSError) as problem:
-            raise host.failure_of(problem) from None
-        try:
-            return response.status, obj(read_json(bytes(content)))
-        except ValueError:
-            return response.status, {}
+        return host
 
     # -- calls that other hosts forward
 
@@ -600,6 +618,16 @@ def _instance(name: str) -> str:
     """Return the instance of an account's name, "" for what is no name."""
     found = _parsed(name)
     return "" if found is None else found.instance
+
+
+async def bounded_answer(content: aiohttp.StreamReader) -> bytes:
+    """Return the beginning of a host's answer about a bundle; the rest of one that is too long is not waited for."""
+    found = bytearray()
+    async for piece in content.iter_any():
+        found += piece
+        if len(found) >= _BUNDLE_ANSWER_BYTES:
+            break
+    return bytes(found[:_BUNDLE_ANSWER_BYTES])
 
 
 def _parsed(name: str) -> AccountName | None:

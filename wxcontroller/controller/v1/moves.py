@@ -15,13 +15,12 @@ from http import HTTPStatus
 
 from aiohttp import web
 
-from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotReceiving, NotServed, json_response
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import RoutedCall, call
 from wxcontroller.controller.view import account_json
-from wxcontroller.core.errors import WrongHost, WxError
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
 from wxcontroller.core.leaving import Leaving, gone_from
 from wxcontroller.core.messages import N_, text_in
@@ -68,8 +67,13 @@ async def has_left(request: web.Request) -> web.Response:
 
 
 async def arrival(request: web.Request) -> web.Response:
-    """GET /v1/arrivals/{account}: whether an account can be moved here, and whether it has been."""
+    """GET /v1/arrivals/{account}?to=HOST: whether an account can be moved to a host, and whether it has been."""
     shared, name = context(request), parse_name(request.match_info["account"])
+    if (fleet := shared.fleet) is not None and (to := request.query.get("to", "")) not in ("", fleet.name):
+        status, said = await fleet.arrival_at(request, to, name)
+        if status != HTTPStatus.OK:
+            raise refusal(name, obj(said.get("error")))
+        return json_response(said)
     view = await shared.accounts.view(name.name, 0)
     gone = await asyncio.to_thread(gone_from, shared.accounts.paths.gone_file(name.instance), name)
     found: JsonObject = {
@@ -119,10 +123,6 @@ async def kept_by(request: web.Request, to: str) -> JsonObject:
         raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
     if to == fleet.name:
         return await received(request, name, _STANDBY)
-    if caller(request).hop:
-        raise WrongHost(
-            N_("this is host {host}, not {to}"), N_("correct the name in [fleet.hosts]"), host=fleet.name, to=to
-        )
     body = body_chunks(request, shared.settings.ua_inactivity_timeout)
     status, said = await fleet.pass_bundle(request, to, name, body)
     if status != HTTPStatus.OK:
@@ -258,6 +258,7 @@ def setup(app: web.Application) -> None:
 _ACCOUNT = Parameter("account", "its name or instance id", place="path")
 _MOVE = Parameter("id", "the id of the move")
 _TO = Parameter("to", "the host that keeps the bundle")
+_AT = Parameter("to", "the host that is asked, this one by default")
 _REMOVED = record({"name": TEXT, "instance": TEXT})
 _LEAVING = record({"to": TEXT, "id": TEXT, "sent": SWITCH}, ("sent",))
 CALLS: tuple[RoutedCall, ...] = (
@@ -303,8 +304,8 @@ CALLS: tuple[RoutedCall, ...] = (
                 "gone": maybe(record({"to": TEXT, "epoch": WHOLE})),
             }
         ),
-        (),
-        (_ACCOUNT,),
+        (404, 409, 502),
+        (_ACCOUNT, _AT),
     ),
     call(
         "PUT",
