@@ -40,7 +40,7 @@ class SentBundle:
 
     ``digest`` is that of the account's files then. ``tried`` is when the last one was begun, and ``took`` the seconds
     it took; ``changed`` since when the account is newer than its bundle, 0 while it is not; ``reason`` why none has
-    arrived since.
+    arrived since. ``files`` is how many files of the account's the bundle has.
     """
 
     to: str
@@ -52,6 +52,7 @@ class SentBundle:
     took: int = 0
     changed: int = 0
     reason: Text = NOTHING
+    files: int = 0
 
 
 def kept_bundles(paths: Paths) -> dict[str, KeptBundle]:
@@ -83,6 +84,7 @@ def sent_bundles(paths: Paths) -> dict[str, SentBundle]:
             took=integer(each.get("took")),
             changed=integer(each.get("changed")),
             reason=text_in(each, "reason"),
+            files=integer(each.get("files")),
         )
         for instance, each in _read(paths.standby_sent).items()
     }
@@ -105,7 +107,8 @@ def write_sent(paths: Paths, bundles: Mapping[str, SentBundle]) -> None:
     rows: dict[str, JsonObject] = {
         instance: {
             **{"to": each.to, "epoch": each.epoch, "at": each.at, "size": each.size, "digest": each.digest},
-            **{"tried": each.tried, "took": each.took, "changed": each.changed, **text_fields(reason=each.reason)},
+            **{"tried": each.tried, "took": each.took, "changed": each.changed, "files": each.files},
+            **text_fields(reason=each.reason),
         }
         for instance, each in bundles.items()
     }

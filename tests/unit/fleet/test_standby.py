@@ -3,8 +3,11 @@
 import asyncio
 import io
 import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+import os
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -12,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.fleet.hosts import FleetHost, until
+from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, until
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json
@@ -32,7 +35,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
-from wxcontroller.fleet.standby import KeptBundle, kept_bundles, sent_bundles
+from wxcontroller.fleet.standby import KeptBundle, SentBundle, kept_bundles, sent_bundles, write_sent
 
 SECRET = b"correct horse"
 
@@ -44,12 +47,14 @@ def cheap_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @asynccontextmanager
-async def receiving(host: FleetHost) -> AsyncIterator[None]:
-    """Do what wxcontroller-receive@.service does."""
+async def receiving(host: FleetHost) -> AsyncIterator[list[str]]:
+    """Do what wxcontroller-receive@.service does; yield the instances whose bundles came, in order."""
+    came: list[str] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         instance, purpose = (await reader.readline()).decode().split()
         assert purpose == "standby"
+        came.append(instance)
         content = io.BytesIO(await reader.read())
         answer = await asyncio.to_thread(kept, host, content, instance)
         writer.write(json.dumps(answer).encode() + b"\n")
@@ -57,7 +62,7 @@ async def receiving(host: FleetHost) -> AsyncIterator[None]:
 
     host.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
     async with await asyncio.start_unix_server(serve, host.paths.receive_socket):
-        yield
+        yield came
 
 
 def kept(host: FleetHost, content: io.BytesIO, instance: str) -> JsonObject:
@@ -71,8 +76,23 @@ def sealed(host: FleetHost, account: Account, at: int, by: str = "a") -> io.Byte
     return io.BytesIO(b"".join(SealedAccount(account, SECRET, at, by, host.paths).pieces()))
 
 
-async def one_round(host: FleetHost, secret: bytes = SECRET) -> None:
-    await asyncio.to_thread(StandbyRound(Api(host.url), host.paths, host.name, secret, lambda _: None).run)
+async def one_round(
+    host: FleetHost, pause: Callable[[float], None] = lambda _: None, secret: bytes = SECRET
+) -> None:
+    await asyncio.to_thread(StandbyRound(Api(host.url), host.paths, host.name, secret, pause).run)
+
+
+async def add(host: FleetHost, *names: str, **options: str) -> None:
+    """Add accounts that stand by on host b and have stored a note."""
+    for name in names:
+        await host.v1("POST", "accounts", {"name": name, "options": {"standby": "b", **options}})
+        host.paths.private_state(name).mkdir(parents=True, exist_ok=True)
+        (host.paths.private_state(name) / "note").write_text(name)
+
+
+async def reason_of(host: FleetHost, name: str = "eve") -> str:
+    [shown] = [each for each in await standbys(host) if each["account"] == name]
+    return str(shown["reason"])
 
 
 async def standbys(host: FleetHost) -> list[JsonObject]:
@@ -119,8 +139,6 @@ async def test_a_changed_account_is_kept_sealed_on_its_standby_host(pair: tuple[
 
 async def due(host: FleetHost) -> None:
     """Send what has changed as if the last bundles had been sent long ago."""
-    from wxcontroller.fleet.standby import write_sent
-
     bundles = {instance: replace(each, tried=0) for instance, each in sent_bundles(host.paths).items()}
     write_sent(host.paths, bundles)
     await one_round(host)
@@ -361,3 +379,156 @@ async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
     assert "there is no host nowhere" in str(shown["reason"])
     await b.leave()
     await until(lambda: a.other("b").state is not HostState.UP)
+
+
+async def test_files_that_cannot_be_sent_keep_no_other_account_from_its_turn(
+    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = pair
+    monkeypatch.setattr("wxcontroller.cli.transfer.changes.BUNDLE_FILES", 5)
+    await add(a, "deep", "many", "sparse", "zoe")
+    endless(a.paths.private_state("deep"))
+    for number in range(6):
+        (a.paths.private_state("many") / str(number)).touch()
+    with (a.paths.private_state("sparse") / "hole").open("w") as hole:
+        hole.truncate(1 << 40)
+    async with receiving(b) as came:
+        await one_round(a)
+        assert sorted(came) == ["deep", "zoe"]  # what is too deep is left out
+    assert "more than 5 files" in await reason_of(a, "many")
+    assert "mostly empty" in await reason_of(a, "sparse")
+    assert sent_bundles(a.paths)["many"].changed > 0
+
+
+def endless(directory: Path) -> None:
+    """Make a file whose path is longer than the system takes, below directories whose paths are not."""
+    opened, length = os.open(directory, os.O_RDONLY), len(str(directory))
+    while length < 4000:
+        name = "d" * min(200, 4050 - length)
+        os.mkdir(name, dir_fd=opened)
+        below = os.open(name, os.O_RDONLY, dir_fd=opened)
+        os.close(opened)
+        opened, length = below, length + len(name) + 1
+    os.close(os.open("f" * 200, os.O_CREAT | os.O_WRONLY, dir_fd=opened))
+    os.close(opened)
+
+
+async def test_an_account_that_goes_during_a_round_is_passed_over(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, b = pair
+    await add(a, "alice", "bob", "zoe")
+
+    def pause(_: float) -> None:  # after each bundle
+        a.paths.account_file("bob").unlink(missing_ok=True)
+
+    async with receiving(b) as came:
+        await one_round(a, pause)
+        assert came == ["alice", "zoe"]
+
+
+async def test_the_bundle_of_a_state_directory_that_is_gone_replaces_nothing(
+    pair: tuple[FleetHost, FleetHost],
+) -> None:
+    a, b = pair
+    await add(a, "eve", lang="en_US")
+    async with receiving(b):
+        await one_round(a)
+        (a.paths.private_state("eve") / "note").unlink()
+        a.paths.private_state("eve").rmdir()
+        await due(a)
+    assert "missing or empty" in await reason_of(a)
+    assert await unsealed(b) == {"note": b"eve"}
+
+
+async def test_a_bundle_that_fails_is_not_sent_again_at_once(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, b = pair
+    await add(a, "eve")
+    pauses: list[float] = []
+    await one_round(a, pauses.append)  # nobody receives there
+    async with receiving(b) as came:
+        await one_round(a)
+        assert (came, len(pauses)) == ([], 1)
+        await due(a)
+        assert came == ["eve"]
+
+
+async def test_what_the_standby_host_would_refuse_is_not_sent(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, b = pair
+    await add(a, "eve")
+    await b.leave()
+    await b.v1("POST", "accounts", {"name": "eve"})
+    await b.join(b.describe(a))
+    async with receiving(b) as came:
+        await one_round(a)
+        assert came == []
+    assert "host b has an account eve" in await reason_of(a)
+
+
+async def test_the_account_that_was_tried_longest_ago_comes_first(
+    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = pair
+    await add(a, "alice", "zoe")
+    tried = {"alice": 200, "zoe": 100}
+    write_sent(a.paths, {name: SentBundle("b", 1, tried=at, changed=at) for name, at in tried.items()})
+    async with receiving(b) as came:
+        with monkeypatch.context() as slow:
+            slow.setattr("wxcontroller.cli.transfer.standby._BASE_SECONDS", -1000.0)
+            await one_round(a)  # all of them take too long
+        assert kept_bundles(b.paths) == {}
+        assert "took longer" in await reason_of(a, "zoe")
+        write_sent(a.paths, {name: SentBundle("b", 1, tried=at, changed=at) for name, at in tried.items()})
+        came.clear()
+        await one_round(a)
+        assert came == ["zoe", "alice"]
+
+
+async def test_an_answer_without_an_end_is_not_waited_for(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, b = pair
+    await add(a, "eve")
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    tls.load_cert_chain(b.certificate, b.key)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        is_bundle = (await reader.readline()).startswith(b"PUT")
+        said = b" " * 70_000 if is_bundle else b'{"name":"b"}'
+        length = 1_000_000_000 if is_bundle else len(said)
+        head = f"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n"
+        writer.write(head.encode() + said)
+        with suppress(OSError):
+            await reader.read()
+            writer.close()
+
+    async with await asyncio.start_server(answer, TLS_ADDRESS, 0, ssl=tls) as server:
+        port = server.sockets[0].getsockname()[1]
+        await a.join(a.describe(b, url=f"https://{TLS_ADDRESS}:{port}"))
+        await until(lambda: a.other("b").is_up)
+        async with asyncio.timeout(PATIENCE):
+            async with a.http.put("/v1/standbys/eve?to=b", data=b"sealed") as response:
+                assert response.status == 200, await response.text()
+        await a.leave()
+
+
+async def test_bundles_are_sent_although_nothing_can_be_noted_here(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, b = pair
+    await add(a, "eve")
+    a.paths.standby.symlink_to(a.paths.root / "nowhere")  # as good as a full disk: nothing can be written
+    async with receiving(b) as came:
+        await one_round(a)
+        assert came == ["eve"]
+    assert list(kept_bundles(b.paths)) == ["eve"]
+
+
+async def test_an_unchanged_account_is_sent_again_after_a_day(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, b = pair
+    await add(a, "eve")
+    async with receiving(b) as came:
+        await one_round(a)
+        b.paths.standby_bundle("eve").unlink()
+        sent = sent_bundles(a.paths)["eve"]
+        write_sent(a.paths, {"eve": replace(sent, tried=int(time.time()) - 86000)})
+        await one_round(a)
+        assert came == ["eve"]
+        write_sent(a.paths, {"eve": replace(sent, tried=int(time.time()) - 87000)})
+        await one_round(a)
+        assert came == ["eve", "eve"]
+    assert list(kept_bundles(b.paths)) == ["eve"]

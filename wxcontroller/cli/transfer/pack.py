@@ -37,7 +37,7 @@ _MANIFEST, _OVERRIDE, _STATE, _SECRETS, _DROP_INS = "account.json", "override.en
 _SMALL = 1024 * 1024
 _LATEST = float(1 << 33)  # no file is from after that
 _PIECE = 1024 * 1024
-_DEEP = 8
+DEEPEST = 8
 _MOVE_ID = 64
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link
@@ -162,7 +162,7 @@ def _directory(
             continue
         with suppress(FileNotFoundError):  # a running account has deleted it
             mode = entry.stat(follow_symlinks=False).st_mode
-            if stat.S_ISDIR(mode) and inner.count("/") < _DEEP:
+            if stat.S_ISDIR(mode) and inner.count("/") < DEEPEST:
                 below = os.open(entry.name, _READ | os.O_DIRECTORY, dir_fd=opened)
                 try:
                     _directory(archive, below, inner, owner, packed, ())
@@ -279,7 +279,7 @@ def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes])
         found.secrets[parts[1]] = bounded(member, content)
     elif len(parts) == 2 and parts[0] == _DROP_INS and DROP_IN.fullmatch(parts[1]):
         found.drop_ins[parts[1]] = bounded(member, content)
-    elif parts[0] == _STATE and 1 < len(parts) <= _DEEP + 1 and not {"..", ".", "/"} & set(parts):
+    elif parts[0] == _STATE and 1 < len(parts) <= DEEPEST + 1 and not {"..", ".", "/"} & set(parts):
         target = found.state.joinpath(*parts[1:])
         for depth in range(1, len(parts) - 1):
             found.state.joinpath(*parts[1 : depth + 1]).mkdir(mode=0o700, exist_ok=True)

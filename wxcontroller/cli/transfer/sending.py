@@ -14,6 +14,7 @@ from wxcontroller.cli.transfer.pack import Packed, pack
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 
 _PIECE = 256 * 1024
@@ -22,15 +23,25 @@ _PIECE = 256 * 1024
 class SealedAccount:
     """The content of one account; iterate once. ``problem`` is why it ended early, None while all is well.
 
-    With ``host`` it is a standby bundle of that host; ``size`` is how many bytes it has.
+    With ``host`` it is a standby bundle of that host; ``size`` is how many bytes it has. ``has_run``: the account is
+    known to have stored files, and a bundle without any must not replace those that have them.
     """
 
-    def __init__(self, account: Account, passphrase: bytes, now: int, host: str = "", paths: Paths = PATHS) -> None:
+    def __init__(
+        self,
+        account: Account,
+        passphrase: bytes,
+        now: int,
+        host: str = "",
+        paths: Paths = PATHS,
+        has_run: bool = False,
+    ) -> None:
         self._account = account
         self._passphrase = passphrase
         self._now = now
         self._host = host
         self._paths = paths
+        self._has_run = has_run
         self.size = 0
         self.packed = Packed()
         self.problem: WxError | None = None
@@ -50,9 +61,17 @@ class SealedAccount:
             with out:
                 sealer = Sealer(out, self._passphrase)
                 self.packed = pack(sealer, self._account, self._paths, self._now, media=True, host=self._host)
+                if self._has_run and not self.packed.files:
+                    raise WxError(
+                        N_("the state directory of {account} is missing or empty"),
+                        N_("restore it; the last standby bundle is kept"),
+                        account=self._account.name.name,
+                    )
                 sealer.close()
                 self.size = sealer.written
         except WxError as problem:
             self.problem = problem
-        except OSError as problem:  # also: nobody reads any more
+        except BrokenPipeError:  # nobody reads any more, and who stopped has the reason
+            return
+        except OSError as problem:
             self.problem = disk_problem(str(self._paths.private_state(self._account.name.instance)), problem)

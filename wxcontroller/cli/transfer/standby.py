@@ -1,41 +1,50 @@
 """What wxcontroller-standby.service runs: sends bundles of accounts that have a standby host and have changed.
 
-It goes through the accounts one after the other and ends; a timer starts it again. So there is one bundle at a time,
-and the timer's pause is the shortest one between two of an account. Two more rules bound what this costs: an account
-whose bundle takes long is sent seldom, and all of them together take at most a quarter of the time.
+It looks at all accounts, sends the bundles that are due one after the other and ends; a timer starts it again. So
+there is one bundle at a time, and the timer's pause is the shortest one between two of an account. Two more rules
+bound what this costs, also when sending fails: an account whose bundle takes long is sent seldom, and after each
+bundle there is a pause.
+
+Accounts and other hosts may be in the hands of somebody else. A problem of one of them keeps no other account from
+its turn: it is noted as the reason why that account has no newer bundle, each bundle has a time limit, and the ones
+that were tried longest ago come first.
 
 It can read what accounts have stored and reaches nothing but this host's controller, which passes sealed bundles on.
 """
 
-import hashlib
 import math
 import os
 import sys
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import DEFAULT_URL
 from wxcontroller.cli.errors import Unanswered
-from wxcontroller.cli.transfer.home import PATHS
-from wxcontroller.cli.transfer.pack import CREDENTIALS, secret_file
+from wxcontroller.cli.transfer.changes import Look, look_at
+from wxcontroller.cli.transfer.home import PATHS, disk_problem
+from wxcontroller.cli.transfer.keeping import SPARE_BYTES
 from wxcontroller.cli.transfer.receiving import passphrase
 from wxcontroller.cli.transfer.sending import SealedAccount
-from wxcontroller.cli.transfer.snapshot import INDEX
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import integer
+from wxcontroller.core.errors import AccountExists, StaleEpoch, UnknownAccount, WxError
+from wxcontroller.core.jsontypes import JsonObject, integer, obj
 from wxcontroller.core.materialise import AccountFiles
-from wxcontroller.core.messages import NOTHING
+from wxcontroller.core.messages import N_, NOTHING
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 from wxcontroller.fleet.standby import SentBundle, sent_bundles, write_sent
 
-# Of an account: a bundle takes at most a twentieth of the time. Of all of them: a quarter.
+# Of an account: a bundle takes at most a twentieth of the time. Of all of them: a quarter, if they are quick.
 _ACCOUNT_SHARE, _SHARE = 20, 4
 _LONGEST_PAUSE = 60.0
+# Then the next round looks at all accounts again, so that it is known which of them have changed.
+_ROUND_SECONDS = 600.0
+# What an unchanged account is sent after: its standby host may have lost the bundle.
+_RESEND_SECONDS = 86400
+# The slowest connection, and the longest that a bundle may take: less than the service may run.
+_BASE_SECONDS, _SLOWEST, _MOST_SECONDS = 600.0, 256 << 10, 5 * 3600.0
 
 
 def main() -> int:
@@ -43,7 +52,7 @@ def main() -> int:
     try:
         fleet = load_settings(PATHS).settings.fleet
         if fleet is None:
-            return 0
+            raise WxError(N_("this host is not part of a fleet"), N_("see the table [fleet] in wxcontroller.toml(5)"))
         api = Api(os.environ.get("WXCTL_URL") or DEFAULT_URL)
         StandbyRound(api, PATHS, fleet.name, passphrase()).run()
     except (WxError, OSError) as problem:
@@ -52,7 +61,7 @@ def main() -> int:
     return 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class StandbyRound:
     """One round through the accounts of this ``host``."""
 
@@ -61,68 +70,150 @@ class StandbyRound:
     host: str
     passphrase: bytes
     pause: Callable[[float], None] = time.sleep
+    _sent: dict[str, SentBundle] = field(init=False, default_factory=dict)
+    _due: dict[str, Look] = field(init=False, default_factory=dict)
+    _down: set[str] = field(init=False, default_factory=set)  # hosts that do not respond
 
     def run(self) -> None:
         """Send a bundle of each account that has changed and whose turn it is. Raises OSError."""
         before = sent_bundles(self.paths)
-        wanted = {
-            account.name.instance: (account, to)
-            for account in AccountFiles(self.paths).all()
-            if (to := account.options.get("standby", "")) and to != self.host and account.leaving is None
-        }
-        sent = {instance: each for instance, each in before.items() if instance in wanted}
-        write_sent(self.paths, sent)  # also says that this runs
-        down: set[str] = set()
-        for instance, (account, to) in wanted.items():
-            bundle = sent.get(instance)
-            if bundle is None or (bundle.to, bundle.epoch) != (to, account.epoch):
-                bundle = SentBundle(to, account.epoch)
-            sent[instance] = self._looked_after(account, bundle, down)
-            if sent[instance] != before.get(instance):
-                write_sent(self.paths, sent)
-            if sent[instance].at != bundle.at:
-                self.pause(min(_LONGEST_PAUSE, sent[instance].took * (_SHARE - 1)))
+        for instance in AccountFiles(self.paths).instances():
+            self._look(instance, before.get(instance))
+        # Not before all were looked at: when this is written says since when nothing is known of changes.
+        self._note()
+        end = time.monotonic() + _ROUND_SECONDS
+        for instance in sorted(self._due, key=lambda each: self._sent[each].tried):
+            if time.monotonic() < end and self._has_turn(self._sent[instance]):
+                self._serve(instance)
 
-    def _looked_after(self, account: Account, bundle: SentBundle, down: set[str]) -> SentBundle:
-        """Send an account's bundle, if it is due; return what is known of it then."""
-        now, digest = int(time.time()), digest_of(account, self.paths)
-        if digest == bundle.digest:
-            return replace(bundle, changed=0, reason=NOTHING)
-        bundle = replace(bundle, changed=bundle.changed or now)
-        if 0 <= now - bundle.tried < bundle.took * _ACCOUNT_SHARE or bundle.to in down:
-            return bundle
-        # A clock that was set back must not make this bundle look older than the last one.
-        made = max(now, bundle.at + 1)
+    def _look(self, instance: str, bundle: SentBundle | None) -> None:
+        """Find out whether an account needs a bundle; ``bundle`` is its last one."""
+        now = int(time.time())
+        try:
+            account = AccountFiles(self.paths).load(instance)
+            if not (to := standby_host(account)) or to == self.host:
+                return
+            if bundle is None or not is_of(bundle, account):
+                bundle = SentBundle(to, account.epoch, changed=now)
+            look = look_at(account, self.paths)
+        except UnknownAccount:  # removed since the listing
+            return
+        except (WxError, OSError) as problem:
+            if bundle is not None:
+                self._sent[instance] = self._failed(instance, bundle, problem)
+            return
+        self._sent[instance] = bundle
+        is_old = not 0 <= now - bundle.tried < _RESEND_SECONDS
+        if bundle.changed or bundle.digest != look.digest or is_old:
+            self._sent[instance] = replace(bundle, changed=bundle.changed or now)
+            self._due[instance] = look
+
+    def _has_turn(self, bundle: SentBundle) -> bool:
+        is_soon = 0 <= int(time.time()) - bundle.tried < bundle.took * _ACCOUNT_SHARE
+        return not is_soon and bundle.to not in self._down
+
+    def _serve(self, instance: str) -> None:
+        """Try to send an account's bundle, note what came of it, and pause."""
+        bundle = replace(self._sent[instance], tried=int(time.time()))
+        self._sent[instance] = bundle
+        self._note()  # first: one that ends this program is tried last by the next round
         began = time.monotonic()
-        sealed = SealedAccount(account, self.passphrase, made, self.host, self.paths)
         try:
-            there = self.api.standby(account.name, bundle.to, sealed.pieces)
+            bundle = self._deliver(instance, bundle)
+        except (WxError, OSError) as problem:
+            bundle = self._failed(instance, bundle, problem)
+        took = time.monotonic() - began
+        self._sent[instance] = replace(bundle, took=max(1, math.ceil(took)))
+        self._note()
+        self.pause(min(_LONGEST_PAUSE, took * (_SHARE - 1)))
+
+    def _deliver(self, instance: str, bundle: SentBundle) -> SentBundle:
+        """Send an account's bundle; return it. Raises WxError and OSError."""
+        account, look = AccountFiles(self.paths).load(instance), self._due[instance]
+        if not is_of(bundle, account):  # changed since it was looked at: the next round knows
+            return bundle
+        refuse_vain(self.api.arrival(account.name, bundle.to), account, bundle.to, look.size)
+        # A clock that was set back must not make this bundle look older than the last one.
+        made = max(bundle.tried, bundle.at + 1)
+        sealed = SealedAccount(account, self.passphrase, made, self.host, self.paths, has_run=bundle.files > 0)
+        seconds = min(_MOST_SECONDS, _BASE_SECONDS + look.size / _SLOWEST)
+        try:
+            there = self.api.standby(account.name, bundle.to, lambda: in_time(sealed.pieces(), seconds, bundle.to))
         except WxError as problem:
-            problem = sealed.problem or problem
-            if isinstance(problem, Unanswered):  # the others for this host can wait, too
-                down.add(bundle.to)
-            sys.stderr.write(f"{account.name}: {problem}\n")
-            return replace(bundle, tried=now, reason=problem.text)
-        took = math.ceil(time.monotonic() - began)
-        size = integer(there.get("bytes"))
-        return SentBundle(bundle.to, bundle.epoch, made, size, digest, now, took, 0, NOTHING)
+            raise sealed.problem or problem from None
+        size, files = integer(there.get("bytes")), sealed.packed.files
+        return replace(bundle, at=made, size=size, digest=look.digest, files=files, changed=0, reason=NOTHING)
 
+    def _failed(self, instance: str, bundle: SentBundle, problem: WxError | OSError) -> SentBundle:
+        """Return what is noted of a bundle that could not be made or sent."""
+        if isinstance(problem, Unanswered):  # the others for this host can wait, too
+            self._down.add(bundle.to)
+        if not isinstance(problem, WxError):
+            problem = disk_problem(problem.filename or str(self.paths.private_state(instance)), problem)
+        sys.stderr.write(f"{instance}: {problem}\n")
+        return replace(bundle, changed=bundle.changed or int(time.time()), reason=problem.text)
 
-def digest_of(account: Account, paths: Paths) -> str:
-    """Return what stands for all that a bundle of an account has: another one after each change."""
-    instance = account.name.instance
-    found = hashlib.sha256(paths.account_file(instance).read_bytes())
-    private = paths.private_state(instance)
-    files = [paths.override_file(instance), *(secret_file(paths, instance, each) for each in CREDENTIALS)]
-    for directory, _, names in os.walk(private):
-        files += [Path(directory, name) for name in names if name != INDEX]
-    for file in sorted(files):
+    def _note(self) -> None:
         try:
-            facts = file.lstat()
-        except FileNotFoundError:
-            continue
-        found.update(f"{file} {facts.st_size} {facts.st_mtime_ns}\n".encode("utf-8", "surrogateescape"))
-    return found.hexdigest()
+            write_sent(self.paths, self._sent)
+        except OSError as problem:  # a full disk here is when the bundles are needed most
+            sys.stderr.write(f"{disk_problem(str(self.paths.standby_sent), problem)}\n")
+
+
+def standby_host(account: Account) -> str:
+    """Return the host that is to have an account's bundles, "" for none."""
+    return account.options.get("standby", "") if account.leaving is None else ""
+
+
+def is_of(bundle: SentBundle, account: Account) -> bool:
+    """Say whether a bundle is for the host and of the epoch that the account has now."""
+    return (bundle.to, bundle.epoch) == (standby_host(account), account.epoch)
+
+
+def refuse_vain(there: JsonObject, account: Account, to: str, size: int) -> None:
+    """Raise WxError for a bundle that its host would refuse, by what it has said of the account."""
+    name = account.name.name
+    if there.get("receiving") is not True:
+        raise WxError(
+            N_("host {host} does not receive bundles"),
+            N_("run there as root: systemctl enable --now wxcontroller-receive.socket"),
+            host=to,
+        )
+    if there.get("account") is not None:
+        raise AccountExists(
+            N_("host {host} has an account {account}, too"),
+            N_("remove it on one of the hosts"),
+            host=to,
+            account=name,
+        )
+    if integer(obj(there.get("gone")).get("epoch")) > account.epoch:
+        raise StaleEpoch(
+            N_("account {account} has left host {host} in a later epoch"),
+            N_("see: wxctl fleet"),
+            account=name,
+            host=to,
+        )
+    if integer(there.get("free")) < size + SPARE_BYTES:
+        raise WxError(
+            N_("host {host} has only {free} MB of free disk space, too little for the bundle"),
+            N_("free some space there"),
+            host=to,
+            free=integer(there.get("free")) >> 20,
+        )
+
+
+def in_time(pieces: Iterable[bytes], seconds: float, to: str) -> Iterator[bytes]:
+    """Yield what is sent to a host. Raises Unanswered once that takes too long."""
+    end = time.monotonic() + seconds
+    for piece in pieces:
+        if time.monotonic() > end:
+            raise Unanswered(
+                N_("sending a bundle to host {host} took longer than {seconds} seconds"),
+                N_("check the connection to it"),
+                host=to,
+                seconds=int(seconds),
+            )
+        yield piece
 
 
 if __name__ == "__main__":
