@@ -252,7 +252,7 @@ class OtherHosts:
         wanted = {
             instance: (account.name.name, to)
             for instance, account in self.shared.accounts.registry.all().items()
-            if (to := account.options.get("standby", "")) and to != self.name and account.leaving is None
+            if (to := account.options.get("standby", "")) and account.leaving is None
         }
         self._standbys = await asyncio.to_thread(standby_states, self.shared.accounts.paths, self.name, wanted)
 

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from wxcontroller.core.commands import command
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, obj, one_line, text
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
@@ -19,6 +20,7 @@ from wxcontroller.core.paths import Paths
 # A bundle is late when the account has been newer than it for so long: beyond what hundreds of accounts take.
 STALE_SECONDS = 1800
 _NEVER = Text(N_("none was sent yet; on this host: systemctl enable --now wxcontroller-standby.timer"))
+_THIS_HOST = N_("the standby host is this host; name another one: {command}")
 _NOT_LOOKED = Text(N_("nothing was sent for a long time; see: systemctl status wxcontroller-standby.timer"))
 
 
@@ -142,22 +144,27 @@ def standby_states(paths: Paths, host: str, wanted: Mapping[str, tuple[str, str]
 
     ``wanted`` are the names and the standby hosts of its accounts that have one, by instance.
     """
-    now = int(time.time())
     sent = sent_bundles(paths)
-    looked = now - _written(paths.standby_sent) < STALE_SECONDS
-    states: list[StandbyState] = []
-    for instance, (name, to) in sorted(wanted.items()):
-        found = sent.get(instance)
-        if found is None or found.to != to:
-            states.append(StandbyState(name, host, to, 0, 0, 0, True, _NEVER))
-        elif not looked:
-            states.append(StandbyState(name, host, to, found.epoch, found.at, found.size, True, _NOT_LOOKED))
-        else:
-            is_stale = bool(found.changed) and now - found.changed > STALE_SECONDS
-            states.append(StandbyState(name, host, to, found.epoch, found.at, found.size, is_stale, found.reason))
+    looked = int(time.time()) - _written(paths.standby_sent) < STALE_SECONDS
+    states = [
+        _own_state(name, host, to, sent.get(instance), looked) for instance, (name, to) in sorted(wanted.items())
+    ]
     kept = kept_bundles(paths).values()
     states += [StandbyState(each.name, each.host, host, each.epoch, each.at, each.size) for each in kept]
     return states
+
+
+def _own_state(name: str, host: str, to: str, sent: SentBundle | None, looked: bool) -> StandbyState:
+    """Return the state of the bundle of an account on this ``host``; ``looked``: changes were noticed lately."""
+    if to == host:
+        reason = Text(_THIS_HOST, command=command("set", name, "standby=HOST"))
+        return StandbyState(name, host, to, 0, 0, 0, True, reason)
+    if sent is None or sent.to != to:  # its turn comes, if there are rounds
+        sent = SentBundle(to, 0)
+    if not looked:
+        return StandbyState(name, host, to, sent.epoch, sent.at, sent.size, True, _NOT_LOOKED if sent.at else _NEVER)
+    is_stale = bool(sent.changed) and int(time.time()) - sent.changed > STALE_SECONDS
+    return StandbyState(name, host, to, sent.epoch, sent.at, sent.size, is_stale, sent.reason)
 
 
 def _written(path: Path) -> float:

@@ -508,6 +508,21 @@ async def test_an_answer_without_an_end_is_not_waited_for(pair: tuple[FleetHost,
         await a.leave()
 
 
+async def test_a_new_account_waits_for_its_first_bundle_without_an_alert(
+    pair: tuple[FleetHost, FleetHost],
+) -> None:
+    a, b = pair
+    async with receiving(b):
+        await one_round(a)
+        await add(a, "alice", "zoe")
+        [alice, zoe] = await standbys(a)
+        assert (alice["stale"], alice["reason"], zoe["stale"], zoe["reason"]) == (False, "", False, "")
+        noted: list[dict[str, SentBundle]] = []
+        await one_round(a, lambda _: noted.append(sent_bundles(a.paths)))
+    assert noted[0]["alice"].changed == 0
+    assert noted[0]["zoe"].changed > 0
+
+
 async def test_bundles_are_sent_although_nothing_can_be_noted_here(pair: tuple[FleetHost, FleetHost]) -> None:
     a, b = pair
     await add(a, "eve")
@@ -532,3 +547,12 @@ async def test_an_unchanged_account_is_sent_again_after_a_day(pair: tuple[FleetH
         await one_round(a)
         assert came == ["eve", "eve"]
     assert list(kept_bundles(b.paths)) == ["eve"]
+
+
+async def test_an_account_cannot_stand_by_on_its_own_host(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, _ = pair
+    await add(a, "eve", standby="a")
+    await one_round(a)
+    [shown] = await standbys(a)
+    assert (shown["stale"], shown["to"], shown["at"]) == (True, "a", None)
+    assert "wxctl set eve standby=" in str(shown["reason"])

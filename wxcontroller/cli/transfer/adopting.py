@@ -54,10 +54,15 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
             return Adoption(api, bundles[name.instance], secret, start).run()
 
         def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
-            words = N_("{account} is adopted from host {host} as it was at {when}, with epoch {epoch}")
+            words = N_(
+                "{account} is adopted from host {host} as it was at {when}, with epoch {epoch}; its standby host is "
+                "this one: name another by {command}"
+            )
             bundle = bundles[name.instance]
             epoch = integer(result.get("epoch"))
-            return result, Text(words, account=name.name, host=bundle.host, when=_when(bundle), epoch=epoch)
+            another = command("set", name.name, "standby=HOST")
+            text = Text(words, account=name.name, host=bundle.host, when=_when(bundle), epoch=epoch, command=another)
+            return result, text
 
         run(session, [bundle.name for bundle in bundles.values()], Work(act, finish), ask)
 
