@@ -76,9 +76,7 @@ def sealed(host: FleetHost, account: Account, at: int, by: str = "a") -> io.Byte
     return io.BytesIO(b"".join(SealedAccount(account, SECRET, at, by, host.paths).pieces()))
 
 
-async def one_round(
-    host: FleetHost, pause: Callable[[float], None] = lambda _: None, secret: bytes = SECRET
-) -> None:
+async def one_round(host: FleetHost, pause: Callable[[float], None] = lambda _: None, secret: bytes = SECRET) -> None:
     await asyncio.to_thread(StandbyRound(Api(host.url), host.paths, host.name, secret, pause).run)
 
 
@@ -365,7 +363,7 @@ async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
     assert list(a.fleet.late_standbys()) == ["eve"]
     monkeypatch.undo()
     async with receiving(b):
-        await one_round(a, b"another passphrase")
+        await one_round(a, secret=b"another passphrase")
         [shown] = await standbys(a)
         assert str(shown["reason"]).startswith("host b: ")
         assert str(shown["reason"]).count("cannot be received: ") == 1

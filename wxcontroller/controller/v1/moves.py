@@ -72,7 +72,7 @@ async def arrival(request: web.Request) -> web.Response:
     if (fleet := shared.fleet) is not None and (to := request.query.get("to", "")) not in ("", fleet.name):
         status, said = await fleet.arrival_at(request, to, name)
         if status != HTTPStatus.OK:
-            raise refusal(name, obj(said.get("error")))
+            raise refusal_by(to, obj(said.get("error")))
         return json_response(said)
     view = await shared.accounts.view(name.name, 0)
     gone = await asyncio.to_thread(gone_from, shared.accounts.paths.gone_file(name.instance), name)
@@ -126,11 +126,15 @@ async def kept_by(request: web.Request, to: str) -> JsonObject:
     body = body_chunks(request, shared.settings.ua_inactivity_timeout)
     status, said = await fleet.pass_bundle(request, to, name, body)
     if status != HTTPStatus.OK:
-        error = obj(said.get("error"))
-        raise ArrivalRefused(
-            N_("host {host}: {reason}"), text_in(error, "remedy"), host=to, reason=text_in(error, "message")
-        )
+        raise refusal_by(to, obj(said.get("error")))
     return said
+
+
+def refusal_by(host: str, error: JsonObject) -> ArrivalRefused:
+    """Return another host's refusal in its own words."""
+    return ArrivalRefused(
+        N_("host {host}: {reason}"), text_in(error, "remedy"), host=host, reason=text_in(error, "message")
+    )
 
 
 async def received(request: web.Request, name: AccountName, purpose: str = "") -> JsonObject:
