@@ -20,7 +20,7 @@ from types import MappingProxyType
 from urllib.parse import urlencode, urlsplit
 
 from wxcontroller.cli.credential import Finder
-from wxcontroller.cli.errors import AccountNotRunning, BadUsage, NotOffered, Unanswered, WrongUrl
+from wxcontroller.cli.errors import AccountNotRunning, BadUsage, NoMachine, NotOffered, Unanswered, WrongUrl
 from wxcontroller.core.account import redacted
 from wxcontroller.core.errors import (
     AccountExists,
@@ -60,6 +60,11 @@ class Far:
 
     tls: ssl.SSLContext
     headers: Mapping[str, str] = field_of(repr=False)
+
+
+def _kind(connection: HTTPConnection) -> type[ControllerUnreachable]:
+    """Return what a connection is that did not come about; one that lacks only TLS has its socket."""
+    return NoMachine if connection.sock is None else ControllerUnreachable
 
 
 def json_body(value: JsonValue) -> RequestBody:
@@ -121,9 +126,9 @@ class Connection:
             host=self._host,
         )
 
-    def _unreachable(self, problem: Exception) -> ControllerUnreachable:
+    def _unreachable(self, problem: Exception, kind: type[ControllerUnreachable]) -> ControllerUnreachable:
         """Return what to say of a connection that did not come about."""
-        kind: type[ControllerUnreachable] = WrongUrl if isinstance(problem, ssl.SSLError) else ControllerUnreachable
+        kind = WrongUrl if isinstance(problem, ssl.SSLError) else kind
         words, remedy = reason_of(problem), N_("check --url or WXCTL_URL, and the way there")
         if isinstance(problem, ssl.SSLCertVerificationError):
             words = Text("its certificate is not valid: {verify_message}", verify_message=problem.verify_message)
@@ -233,7 +238,7 @@ class Connection:
             yield connection.getresponse()
         except TimeoutError:
             words = Text("the controller at {url} did not answer in time", url=self.shown), self._see_to_it()
-            raise (Unanswered(*words, exit_code=3) if connected else ControllerUnreachable(*words)) from None
+            raise (Unanswered(*words, exit_code=3) if connected else _kind(connection)(*words)) from None
         except WxError:
             raise
         except (OSError, HTTPException) as problem:
@@ -244,7 +249,8 @@ class Connection:
                     exit_code=3,
                     url=self.shown,
                 ) from None
-            raise self._unreachable(problem) from None
+            kind = ControllerUnreachable if isinstance(problem, ConnectionRefusedError) else _kind(connection)
+            raise self._unreachable(problem, kind) from None
         finally:
             connection.close()
 

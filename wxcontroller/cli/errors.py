@@ -40,6 +40,10 @@ class WrongUrl(ControllerUnreachable):
     """Something answers at the controller's URL, but not a controller, or not in the way that the URL says."""
 
 
+class NoMachine(ControllerUnreachable):
+    """Nothing accepts or refuses a connection at the controller's address: its machine may be off."""
+
+
 class Unanswered(WxError):
     """A request that may have been done: it was sent, and no answer came."""
 

@@ -378,8 +378,9 @@ class OtherHosts:
 
     def refuse_living(self, name: AccountName) -> None:
         """See ``controller.fleetport.Fleet``."""
+        lost = (HostState.UNREACHABLE, HostState.CONNECTING)
         having = [host for host in self.hosts if name.instance in host.rows]
-        if living := ", ".join(host.name for host in having if host.is_up):
+        if living := ", ".join(host.name for host in having if host.state not in lost):
             raise AccountExists(
                 N_("host {hosts} responds and has account {account}"),
                 N_("move it from there: wxctl move"),

@@ -14,7 +14,7 @@ from fnmatch import fnmatchcase
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.cli.errors import BadUsage, NoMachine, Unanswered
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.transfer.farhost import host_named
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
@@ -118,15 +118,15 @@ def refuse_living(bundle: KeptBundle, host: str) -> None:
         there = host_named(bundle.host).arrival(name)
     except BadUsage:  # it is not in the settings any more
         return
-    except Unanswered as problem:
+    except NoMachine:
+        return
+    except (ControllerUnreachable, Unanswered) as problem:  # refused, frozen or misconfigured: its accounts may run
         raise WxError(
-            N_("host {host} accepts connections and does not answer: {reason}"),
-            N_("turn it off, if it is lost"),
+            N_("the machine of host {host} is on: {reason}"),
+            N_("turn it off if it is lost, or remove the host from [fleet.hosts] if its address is another machine's"),
             host=bundle.host,
             reason=problem.text,
         ) from None
-    except ControllerUnreachable:
-        return
     gone = obj(there.get("gone"))
     if there.get("account") is not None:
         raise AccountExists(

@@ -1,0 +1,101 @@
+"""Adopting an account: when its host counts as lost."""
+
+import asyncio
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import self_signed
+from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
+from wxcontroller.cli.transfer.adopting import refuse_living
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.fleetsettings import HostSettings
+from wxcontroller.fleet.host import HostState
+from wxcontroller.fleet.standby import KeptBundle
+
+BUNDLE = KeptBundle("eve", "b", epoch=1, at=1000, size=1, ran=True)
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give up connecting soon."""
+    monkeypatch.setattr("wxcontroller.cli.connection._CONNECT", 0.5)
+
+
+def know(host: FleetHost, other: HostSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have root's programs on a host know another one."""
+    place = host.paths.settings_dropins
+    place.mkdir(parents=True, exist_ok=True)
+    (place / "fleet.toml").write_text(
+        f'[fleet]\nname = "{host.name}"\n[fleet.hosts.{other.name}]\n'
+        f'url = "{other.url}"\ntoken = "{other.token}"\nca_file = "{other.ca_file}"\n'
+    )
+    monkeypatch.setattr("wxcontroller.cli.transfer.farhost.PATHS", host.paths)
+
+
+async def refused() -> str:
+    """Return why the account is not adopted, "" if it is."""
+    try:
+        await asyncio.to_thread(refuse_living, BUNDLE, "a")
+    except WxError as problem:
+        return problem.message
+    return ""
+
+
+@contextmanager
+def listening(backlog: int = 8) -> Iterator[int]:
+    """A port that takes connections and never answers."""
+    with socket.create_server((TLS_ADDRESS, 0), backlog=backlog) as listener:
+        yield listener.getsockname()[1]
+
+
+@contextmanager
+def dropping() -> Iterator[int]:
+    """A port whose packets are dropped, like those of a machine that is off."""
+    with listening(0) as port, ExitStack() as stack:
+        for _ in range(4):
+            sock = stack.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex((TLS_ADDRESS, port))
+        yield port
+
+
+async def test_a_machine_that_is_on_is_not_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        await b.join()
+        know(a, a.describe(b), monkeypatch)
+        assert await refused() == ""  # it does not have the account
+        await b.v1("POST", "accounts", {"name": "eve"})
+        assert "host b responds" in await refused()
+        other, _ = self_signed(tmp_path, TLS_ADDRESS, "other")
+        know(a, a.describe(b, ca_file=str(other)), monkeypatch)
+        assert "certificate is not valid" in await refused()
+        with listening() as port:  # its controller is frozen before the TLS handshake
+            know(a, a.describe(b, url=f"https://{TLS_ADDRESS}:{port}"), monkeypatch)
+            assert "host b" in await refused()
+        know(a, a.describe(b, url=f"https://{TLS_ADDRESS}:{port}"), monkeypatch)
+        assert "refused" in await refused()
+
+
+async def test_a_machine_that_does_not_respond_may_be_lost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        with dropping() as port:
+            know(a, a.describe(b, url=f"https://{TLS_ADDRESS}:{port}"), monkeypatch)
+            assert await refused() == ""
+        know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
+        assert await refused() == ""
+
+
+async def test_a_host_that_answers_as_another_is_not_lost(tmp_path: Path) -> None:
+    async with hosts_of(tmp_path, "a", "b") as (a, b):
+        a.paths.fleet_state.write_text('{"hosts": {"b": [{"name": "eve", "instance": "eve"}]}}')
+        b.name = "c"
+        await b.join()
+        b.name = "b"
+        await a.join(a.describe(b))
+        await a.sees("b", HostState.REFUSED)
+        status, _ = await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "adopt-5f2c"})
+        assert status == 409
