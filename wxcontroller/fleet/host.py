@@ -110,6 +110,11 @@ class HostRow:
     def epoch(self) -> int:
         return integer(self.content.get("epoch"), 1)
 
+    @property
+    def counts(self) -> tuple[bool, bool, int]:
+        """What decides between several copies of an account."""
+        return self.is_leaving, self.is_running, self.epoch
+
 
 @dataclass(frozen=True, slots=True)
 class ToldRows:
@@ -134,7 +139,7 @@ class OtherHost:
         self.rows_known = False  # whether the rows are the host's own and not those of an earlier run
         self.agents: Mapping[str, AgentToken] = {}
         self.changes = 0  # grows with every change of rows or state
-        self.members = 0  # grows when it has other accounts, another one begins to leave or has another epoch
+        self.members = 0  # grows with all that may change which hosts count as having an account
         self.met = asyncio.Event()  # set once it has told its accounts, or is known not to
         self._rows_size = 0
         self._connection = HostConnection(settings, credentials)
@@ -259,6 +264,7 @@ class OtherHost:
             self.since = int(time.time())
             words = log.info if state is HostState.UP else log.warning
             words("host %s is %s%s", self.name, state, f": {reason}" if reason else "")
+            self.members += 1
         self.state, self.reason = state, reason
         self.changes += 1
 
@@ -327,7 +333,7 @@ class OtherHost:
         if size > HOST_ROWS_BYTES or (known is None and len(self.rows) >= HOST_ACCOUNTS):
             return
         self.rows[row.name.instance], self._rows_size = row, size
-        self.members += known is None or (known.is_leaving, known.epoch) != (row.is_leaving, row.epoch)
+        self.members += known is None or known.counts != row.counts
 
 
 def row_of(value: JsonValue) -> HostRow | None:

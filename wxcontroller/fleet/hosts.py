@@ -115,8 +115,13 @@ class Hosts:
             for instance, having in found.items():
                 if len(having) > 1:  # one that is being moved is on the host that it is not leaving
                     staying = tuple(h for h in having if not h.rows[instance].is_leaving) or having
-                    # After an adoption, the copy on the host that was lost has an older epoch.
+                    # After an adoption, the copy on the host that was lost has an older epoch. One that runs counts
+                    # all the same: a host that was taken over may claim any epoch.
                     newest = max(h.rows[instance].epoch for h in staying)
-                    found[instance] = tuple(h for h in staying if h.rows[instance].epoch == newest)
+                    found[instance] = tuple(
+                        h
+                        for h in staying
+                        if (row := h.rows[instance]).epoch == newest or (h.is_up and row.is_running)
+                    )
             self._having, self._members = found, members
         return self._having

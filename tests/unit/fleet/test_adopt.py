@@ -1,4 +1,4 @@
-"""Adopting an account: when its host counts as lost."""
+"""Adopting an account: when its host counts as lost, and which copy counts from then on."""
 
 import asyncio
 import socket
@@ -13,6 +13,7 @@ from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.cli.transfer.adopting import refuse_living
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import HostSettings
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import KeptBundle
 
@@ -99,3 +100,21 @@ async def test_a_host_that_answers_as_another_is_not_lost(tmp_path: Path) -> Non
         await a.sees("b", HostState.REFUSED)
         status, _ = await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "adopt-5f2c"})
         assert status == 409
+
+
+async def test_a_later_epoch_takes_no_account_from_a_host_that_runs_it(tmp_path: Path) -> None:
+    async with hosts_of(tmp_path, "b", "c") as (b, c):
+        async with hosts_of(tmp_path, "a") as [a]:
+            await a.start("eve")
+            await c.v1("POST", "accounts", {"name": "eve", "epoch": 1 << 30})
+            for host in (a, c):
+                await host.join()
+            await b.join(b.describe(a), b.describe(c))
+            await b.finds("eve", "a", "c")
+            _, content = await b.v1("POST", "accounts/eve/start")
+            assert obj(content["error"])["code"] == "wrong-host"
+            await a.v1("POST", "accounts/eve/stop")
+            await b.finds("eve", "c")
+            await a.v1("POST", "accounts/eve/start")
+            await b.finds("eve", "a", "c")
+        await b.finds("eve", "c")
