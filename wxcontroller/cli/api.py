@@ -92,11 +92,15 @@ class Api:
     def account(self, name: AccountName, wait: float = ANSWER) -> AccountView:
         return account_view(self._line.call("GET", _path(name), about=name, wait=wait))
 
-    def add(self, name: AccountName, options: Mapping[str, str], epoch: int = 1, arrived: str = "") -> AccountView:
+    def add(
+        self, name: AccountName, options: Mapping[str, str], epoch: int = 1, arrived: str = "", adopted: int = 0
+    ) -> AccountView:
         """Register an account without starting it. Raises AccountExists."""
         body: JsonObject = {"name": name.name, "options": dict(options)}
         if epoch > 1:
             body |= {"epoch": epoch, "arrived": arrived}
+        if adopted:
+            body["adopted"] = adopted
         return account_view(self._line.call("POST", "/v1/accounts", json_body(body), about=name))
 
     def options(self, name: AccountName) -> JsonObject:

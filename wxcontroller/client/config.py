@@ -7,8 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from wxcontroller.core.account import (
-    ADOPTION,
-    ARRIVED,
+    ADOPTED,
     LEAVING,
     NAME,
     POLL_API,
@@ -53,7 +52,7 @@ class ClientConfig:
     limits: Limits = DEFAULTS
     by_credential: tuple[str, ...] = ()  # options that a credential decides, over all that was given
     epoch: int = 1  # raised with each move to another host (core.account.Account)
-    adopted: bool = False  # brought into this epoch from a bundle, after its host was lost
+    adopted: int = 0  # the epoch into which it was brought from a bundle, after its host was lost
 
     @property
     def targets(self) -> Targets:
@@ -97,7 +96,8 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
             port2=f"{port!r}",
         )
     try:
-        epoch, leaving = epoch_in(environ), leaving_from(environ.get(LEAVING, ""))
+        epoch, adopted = epoch_in(environ), epoch_in(environ, ADOPTED, 0)
+        leaving = leaving_from(environ.get(LEAVING, ""))
     except ValueError as problem:
         raise BadSettings(
             N_("account {account}: {problem}"), remedy, account=str(name), problem=reason_of(problem)
@@ -171,7 +171,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         limits=limits,
         by_credential=() if proxy is None else ("proxy",),
         epoch=epoch,
-        adopted=environ.get(ARRIVED, "").startswith(ADOPTION),
+        adopted=adopted,
     )
 
 

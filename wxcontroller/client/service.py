@@ -194,7 +194,7 @@ class Client:
             notifier.ready()
             events.open()
             # What an earlier process left, before anything is written by this one.
-            left, held = store.left(config.epoch if config.adopted else 0), asyncio.ensure_future(events.held())
+            left, held = store.left(config.adopted), asyncio.ensure_future(events.held())
             older = events.write(history.look_for_older)
             try:
                 async with asyncio.TaskGroup() as group:

@@ -252,10 +252,11 @@ class Accounts:
         parameters: Mapping[str, str],
         epoch: int = 1,
         arrived: str = "",
+        adopted: int = 0,
     ) -> View:
         """Register a new account without starting it. Raises AccountExists, and as ``start``."""
         async with self._locks.held(name.instance):
-            await asyncio.to_thread(self._materialiser.add, name, options, parameters, epoch, arrived)
+            await asyncio.to_thread(self._materialiser.add, name, options, parameters, epoch, arrived, adopted)
             self.registry.forget(name.instance)
         return await self.require(name.name)
 

@@ -26,8 +26,7 @@ PARAMETERS = "WXCLIENT_PARAMETERS"
 EPOCH = "WXCLIENT_EPOCH"
 LEAVING = "WXCLIENT_LEAVING"
 ARRIVED = "WXCLIENT_ARRIVED"
-# How the id of an adoption begins, which brings an account here from a bundle instead of from its host.
-ADOPTION = "adopt-"
+ADOPTED = "WXCLIENT_ADOPTED"
 # Moves take a person's time; a number beyond this comes from a damaged file.
 LARGEST_EPOCH = (1 << 31) - 1
 # Options that the original's client reads with client=NAME merged in.
@@ -45,8 +44,9 @@ class Account:
     text by name (core.limits); from a file also removed ones, so that writing it again changes it. ``epoch`` is the
     number of times that the account has found a host, raised with each move: what two hosts hold of one account is
     told apart by it. Accounts that never moved, and all of earlier versions, are in their first and have no variable.
-    ``leaving`` marks one that is being moved away; ``arrived`` is the id of the move or adoption that brought it, ""
-    for none.
+    ``leaving`` marks one that is being moved away; ``arrived`` is the id of the move that brought it, "" for none.
+    ``adopted`` is the epoch of its last adoption, 0 for none: it stays when the account moves on, because what it
+    held then is not settled before its first start.
     """
 
     name: AccountName
@@ -58,6 +58,7 @@ class Account:
     epoch: int = 1
     leaving: Leaving | None = None
     arrived: str = ""
+    adopted: int = 0
 
     @property
     def driver(self) -> str:
@@ -114,6 +115,8 @@ def variables_of(account: Account, paths: Paths) -> dict[str, str]:
         variables[LEAVING] = str(account.leaving)
     if account.arrived:
         variables[ARRIVED] = account.arrived
+    if account.adopted:
+        variables[ADOPTED] = str(account.adopted)
     if account.parameters:
         variables[PARAMETERS] = json.dumps(dict(account.parameters), ensure_ascii=False, sort_keys=True)
     return variables
@@ -130,7 +133,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
     try:
         name = parse_name(variables[NAME])
         port = int(variables[PORT], 10)
-        epoch = epoch_in(variables)
+        epoch, adopted = epoch_in(variables), epoch_in(variables, ADOPTED, 0)
         leaving = leaving_from(variables.get(LEAVING, ""))
         desired = Desired(variables[DESIRED])
     except (WxError, ValueError) as problem:
@@ -169,15 +172,16 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
                 ) from None
     limits = {name: variables[key] for name in (*LIMITS, *REMOVED) if (key := variable_of(name)) in variables}
     parameters, arrived = _parameters(variables.get(PARAMETERS, "")), variables.get(ARRIVED, "")
-    return Account(name, port, desired, options, parameters, limits, epoch, leaving, arrived)
+    return Account(name, port, desired, options, parameters, limits, epoch, leaving, arrived, adopted)
 
 
-def epoch_in(variables: Mapping[str, str]) -> int:
-    """Return the epoch in an account's environment. Raises ValueError for one that is no epoch."""
-    given = variables.get(EPOCH) or "1"
+def epoch_in(variables: Mapping[str, str], key: str = EPOCH, missing: int = 1) -> int:
+    """Return an epoch in an account's environment. Raises ValueError for one that is no epoch."""
+    if not (given := variables.get(key)):
+        return missing
     if not (given.isascii() and given.isdecimal() and 1 <= int(given[:12]) <= LARGEST_EPOCH):
         raise ValueError(
-            Text("{key} is {value}; it must be an integer of at least 1", key=EPOCH, value=f"{given[:64]!r}")
+            Text("{key} is {value}; it must be an integer of at least 1", key=key, value=f"{given[:64]!r}")
         )
     return int(given)
 

@@ -192,6 +192,7 @@ class Materialiser:
         parameters: Mapping[str, str],
         epoch: int = 1,
         arrived: str = "",
+        adopted: int = 0,
     ) -> Account:
         """Register a new account that is not to run yet. Raises as ``start``, and AccountExists.
 
@@ -208,7 +209,8 @@ class Materialiser:
             merged = {**self.settings.client, **default_urls(self.settings), **options}
             self._check_targets(name, merged)
             port = self._free_port(name.instance)
-            account = Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch, arrived=arrived)
+            account = Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch)
+            account = replace(account, arrived=arrived, adopted=adopted)
             written = self._write(account)
             self.paths.gone_file(name.instance).unlink(missing_ok=True)
             return written

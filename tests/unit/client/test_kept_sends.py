@@ -103,7 +103,7 @@ async def test_what_a_stop_leaves_is_sent_after_the_next_start_in_order(start: S
 
 
 async def test_what_waits_in_an_adopted_account_is_unknown_and_never_sent(start: Start, webhook: Webhook) -> None:
-    adopted = {"WXCLIENT_EPOCH": "2", "WXCLIENT_ARRIVED": "adopt-5f2c"}
+    adopted = {"WXCLIENT_EPOCH": "3", "WXCLIENT_ADOPTED": "2"}  # it was moved before its first start
     client = start(**{POST_API: webhook.address}, **SLOW)
     await first_of(client, "a", "b")
     assert await client.stop() == 0
@@ -114,7 +114,7 @@ async def test_what_waits_in_an_adopted_account_is_unknown_and_never_sent(start:
     await first_of(again, "c", "d")
     assert [text for _, text, _ in again.driver.sends] == ["first"]
     assert await again.stop() == 0  # what is queued here is sent by a later run
-    again = start(**{POST_API: webhook.address}, **adopted)
+    again = start(**{POST_API: webhook.address}, **{**adopted, "WXCLIENT_EPOCH": "4"})
     await again.login()
     reports = await webhook.messages(6)
     assert [(one["content"], one["code"]) for one in reports[3:]] == [("first", ""), ("c", ""), ("d", "")]

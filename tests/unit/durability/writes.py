@@ -108,7 +108,7 @@ def imported(paths: Paths) -> None:
     _made(staging / "state", paths.overrides.parent, paths.private_state("x").parent)
     found = Unpacked(Manifest(NAME, {}, "2", 0, media=True), staging / "state", override=b"A=1\n")
     vars(importing)["PATHS"] = paths
-    importing.install_account(cast("Api", Controller()), found, staging, "")
+    importing.install_account(cast("Api", Controller()), found, staging, adopts=False)
 
 
 def exported(paths: Paths) -> None:

@@ -1,28 +1,39 @@
 """Adopting an account: when its host counts as lost, and which copy counts from then on."""
 
 import asyncio
+import io
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.certificates import self_signed
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
+from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adopting import refuse_living
+from wxcontroller.cli.transfer.importing import take_in
+from wxcontroller.cli.transfer.seal import Sealer
+from wxcontroller.cli.transfer.sending import SealedAccount
+from wxcontroller.core.account import variables_of
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.leaving import Leaving
+from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import KeptBundle
 
+SECRET = b"correct horse"
 BUNDLE = KeptBundle("eve", "b", epoch=1, at=1000, size=1, ran=True)
 
 
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give up connecting soon."""
+    """Give up connecting soon; a key takes half a second, and does not have to resist anybody here."""
+    monkeypatch.setattr(Sealer.__init__, "__defaults__", (10,))
     monkeypatch.setattr("wxcontroller.cli.connection._CONNECT", 0.5)
 
 
@@ -98,7 +109,7 @@ async def test_a_host_that_answers_as_another_is_not_lost(tmp_path: Path) -> Non
         b.name = "b"
         await a.join(a.describe(b))
         await a.sees("b", HostState.REFUSED)
-        status, _ = await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "adopt-5f2c"})
+        status, _ = await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
         assert status == 409
 
 
@@ -118,3 +129,23 @@ async def test_a_later_epoch_takes_no_account_from_a_host_that_runs_it(tmp_path:
             await a.v1("POST", "accounts/eve/start")
             await b.finds("eve", "a", "c")
         await b.finds("eve", "c")
+
+
+@pytest.mark.parametrize("move", ["", "5f2c"])
+async def test_an_adoption_is_known_wherever_the_account_goes(
+    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch, move: str
+) -> None:
+    """What it held is not settled before its first start, which may be on another host."""
+    a, b = pair
+    monkeypatch.setattr("wxcontroller.cli.transfer.importing.PATHS", b.paths)
+    await b.leave()
+    await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
+    account = AccountFiles(a.paths).load("eve")
+    assert account.adopted == 2
+    if move:
+        account = replace(account, leaving=Leaving("b", move, ran=False, sent=True))
+    content = io.BytesIO(b"".join(SealedAccount(account, SECRET, 1000, "", a.paths).pieces()))
+    await asyncio.to_thread(take_in, Api(b.url), content, lambda: SECRET, None)
+    there = AccountFiles(b.paths).load("eve")
+    assert (there.epoch, there.adopted, there.arrived) == (3, 2, move)
+    assert variables_of(there, b.paths)["WXCLIENT_ADOPTED"] == "2"

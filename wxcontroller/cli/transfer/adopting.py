@@ -6,7 +6,6 @@ back, does not start its copy. Messages that waited to be sent are not sent (cli
 been.
 """
 
-import secrets
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,7 +23,6 @@ from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
 from wxcontroller.cli.transfer.pack import Manifest
 from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, run
-from wxcontroller.core.account import ADOPTION
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line
@@ -80,14 +78,13 @@ class Adoption:
         """Import the account, and start it if it is to run; return it as the controller shows it."""
         name = parse_name(self.bundle.name)
         file = PATHS.standby_bundle(name.instance)
-        arrived = f"{ADOPTION}{secrets.token_hex(8)}"
         try:
             source = file.open("rb")
         except OSError as problem:
             raise disk_problem(str(file), problem) from None
         with source:
             account, found = take_in(
-                self.api, source, lambda: self.passphrase, False, self._check, this_host=True, arrived=arrived
+                self.api, source, lambda: self.passphrase, False, self._check, this_host=True, adopts=True
             )
         if self.start if self.start is not None else found.manifest.ran:
             try:
@@ -123,7 +120,9 @@ def refuse_living(bundle: KeptBundle, host: str) -> None:
     except (ControllerUnreachable, Unanswered) as problem:  # refused, frozen or misconfigured: its accounts may run
         raise WxError(
             N_("the machine of host {host} is on: {reason}"),
-            N_("turn it off if it is lost, or remove the host from [fleet.hosts] if its address is another machine's"),
+            N_(
+                "turn it off if it is lost, or remove the host from [fleet.hosts] if its address is another machine's"
+            ),
             host=bundle.host,
             reason=problem.text,
         ) from None

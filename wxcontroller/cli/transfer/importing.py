@@ -65,13 +65,13 @@ def take_in(
     drop_ins: bool | None,
     check: Callable[[Manifest], None] = lambda _: None,
     this_host: bool = False,
-    arrived: str = "",
+    adopts: bool = False,
 ) -> tuple[JsonObject, Unpacked]:
     """Put an exported account where it belongs, all of it or nothing; return it as the controller shows it.
 
     ``drop_ins``: whether those of its unit are wanted; None: refuse an account that has some. ``check`` may refuse it
     by what it says of itself. An account of its name is refused that any host of the fleet has, with ``this_host``
-    only this one. ``arrived`` is the id of an adoption; a move has its own. Raises WxError.
+    only this one. ``adopts``: its host is lost. Raises WxError.
     """
     api.health()  # it has to be there
     undo_interrupted_imports(api)
@@ -89,7 +89,7 @@ def take_in(
         if not drop_ins:
             found.drop_ins = {}
         refuse_files(found.manifest.name, files_to_write(found))
-        account = install_account(api, found, place, arrived or found.manifest.move)
+        account = install_account(api, found, place, adopts)
     with suppress(OSError):  # it is older than what is here now, and refused
         drop_bundle(PATHS, found.manifest.name)
     return account, found
@@ -240,7 +240,7 @@ def files_to_write(found: Unpacked) -> dict[Path, tuple[bytes, int]]:
     return files
 
 
-def install_account(api: Api, found: Unpacked, place: Path, arrived: str) -> JsonObject:
+def install_account(api: Api, found: Unpacked, place: Path, adopts: bool) -> JsonObject:
     """Install all of the account, or nothing. systemd gives the state to the account's user at its start."""
     name, made = found.manifest.name, list[Path]()
     files, options = files_to_write(found), _options(found.manifest.parameters)
@@ -252,7 +252,9 @@ def install_account(api: Api, found: Unpacked, place: Path, arrived: str) -> Jso
         if found.drop_ins:
             reload_units()
         # One more than where it was: what its former host still holds or sends is told apart by it.
-        account = api.add(name, options, found.manifest.epoch + 1, arrived).raw
+        epoch = found.manifest.epoch + 1
+        adopted = epoch if adopts else found.manifest.adopted
+        account = api.add(name, options, epoch, found.manifest.move, adopted).raw
         registered = True
         os.rename(found.state, PATHS.private_state(name.instance))  # noqa: PTH104 - it must not be a copy
         sync(PATHS.private_state(name.instance).parent)

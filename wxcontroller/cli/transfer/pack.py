@@ -55,7 +55,7 @@ class Manifest:
 
     ``epoch`` is that in which it ran where it was exported; files of 2.3.0 and before have none, which is the first.
     ``move`` is the id of the move that it is sent by, "" for an export. ``host`` is the host that made a standby
-    bundle, "" for anything else. ``ran``: the account was to run there.
+    bundle, "" for anything else. ``ran``: the account was to run there. ``adopted``: the epoch of its last adoption.
     """
 
     name: AccountName
@@ -67,6 +67,7 @@ class Manifest:
     move: str = ""
     host: str = ""
     ran: bool = False
+    adopted: int = 0
 
     def as_json(self) -> JsonObject:
         return {
@@ -80,6 +81,7 @@ class Manifest:
             "move": self.move,
             "host": self.host,
             "ran": self.ran,
+            "adopted": self.adopted,
         }
 
 
@@ -121,6 +123,7 @@ def pack(
         account.leaving.id if account.leaving else "",
         host,
         account.desired is Desired.STARTED,
+        account.adopted,
     )
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
         add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
@@ -321,6 +324,7 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
         text(told.get("move"))[:_MOVE_ID],
         one_line(told.get("host"))[:_MOVE_ID],
         told.get("ran") is True,
+        min(max(0, integer(told.get("adopted"))), LARGEST_EPOCH - 1),
     )
 
 

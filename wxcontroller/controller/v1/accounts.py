@@ -16,7 +16,7 @@ from wxcontroller.controller.v1.newer import pass_on_newer
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
-from wxcontroller.core.account import ADOPTION, LARGEST_EPOCH
+from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.errors import BadOption
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.messages import N_, Text, text_fields
@@ -53,34 +53,46 @@ async def one_account(request: web.Request) -> web.Response:
 async def add(request: web.Request) -> web.Response:
     """POST /v1/accounts ``{"name": …, "options": {…}}``: registers an account, which does not run yet; 201.
 
-    ``epoch`` is that of an account that has run on another host, ``arrived`` the id of the move that brings it.
+    ``epoch`` is that of an account that has run on another host, ``arrived`` the id of the move that brings it, and
+    ``adopted`` the epoch of its last adoption; one whose epochs are the same is being adopted.
     """
     shared = context(request)
     body = await json_object(request, 'send {"name": "alice", "options": {"post_api": "http://…"}}')
-    if unknown := sorted(body.keys() - {"name", "options", "epoch", "arrived"}):
+    if unknown := sorted(body.keys() - {"name", "options", "epoch", "arrived", "adopted"}):
         raise BadRequest(N_("unknown key {unknown}"), N_("use only name, options and epoch"), unknown=unknown[0][:64])
     name = parse_name(text(body.get("name")))
     hold_to_accounts(request, name.name)
     arrived = text(body.get("arrived"))
     check_line(arrived)
+    epoch, adopted = _epoch(body, "epoch", 1), _epoch(body, "adopted", 0)
+    is_adopted = epoch == adopted
     if shared.fleet is not None:
-        if not arrived or not caller(request).scope.covers(Scope.ADMIN):
+        if not (arrived or is_adopted) or not caller(request).scope.covers(Scope.ADMIN):
             shared.fleet.keep_name_unique(name)
-        elif arrived.startswith(ADOPTION):
+        elif is_adopted:
             await shared.fleet.met()
             shared.fleet.refuse_living(name)
         # What a move brings is still registered on the host that it leaves, where nothing starts it any more.
     options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
-    epoch = body.get("epoch", 1)
-    if isinstance(epoch, bool) or not isinstance(epoch, int) or not 1 <= epoch <= LARGEST_EPOCH:
-        raise BadRequest(N_("epoch must be an integer of at least 1"), N_("omit it for a new account"))
     given = texts(options)
     checked = check_options(given.items())
-    view = await shared.accounts.add(name, checked.given, given, epoch, arrived[:64])
+    view = await shared.accounts.add(name, checked.given, given, epoch, arrived[:64], adopted)
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
     return json_response({**account_json(view), **ignored}, 201)
+
+
+def _epoch(body: JsonObject, key: str, missing: int) -> int:
+    epoch = body.get(key, missing)
+    if isinstance(epoch, bool) or not isinstance(epoch, int) or not missing <= epoch <= LARGEST_EPOCH:
+        raise BadRequest(
+            N_("{key} must be an integer of at least {least}"),
+            N_("omit it for a new account"),
+            key=key,
+            least=missing,
+        )
+    return epoch
 
 
 async def logout(request: web.Request) -> web.Response:
@@ -206,8 +218,9 @@ CALLS = (
                 "options": ref("Options"),
                 "epoch": {"type": "integer", "minimum": 1, "maximum": LARGEST_EPOCH},
                 "arrived": TEXT,
+                "adopted": {"type": "integer", "minimum": 0, "maximum": LARGEST_EPOCH},
             },
-            ("options", "epoch", "arrived"),
+            ("options", "epoch", "arrived", "adopted"),
         ),
         status=201,
     ),
