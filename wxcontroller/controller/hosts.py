@@ -183,8 +183,9 @@ class OtherHosts:
         instance = account.name.instance
         return ", ".join(
             host.name
-            for host in self.hosts.having(instance)
-            if not (row := host.rows[instance]).is_leaving
+            for host in self.hosts  # not only those with the newest of their epochs
+            if (row := host.rows.get(instance)) is not None
+            and not row.is_leaving
             and (row.epoch >= account.epoch or (host.is_up and (stopped_too or row.is_running)))
         )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import self_signed
-from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
+from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, until
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adopting import refuse_living
 from wxcontroller.cli.transfer.importing import take_in
@@ -149,3 +149,19 @@ async def test_an_adoption_is_known_wherever_the_account_goes(
     there = AccountFiles(b.paths).load("eve")
     assert (there.epoch, there.adopted, there.arrived) == (3, 2, move)
     assert variables_of(there, b.paths)["WXCLIENT_ADOPTED"] == "2"
+
+
+async def test_an_old_copy_is_noticed_whatever_newer_ones_there_are(tmp_path: Path) -> None:
+    async with hosts_of(tmp_path, "a", "c") as (a, c):
+        await c.start("eve")  # lost first, and back
+        async with hosts_of(tmp_path, "b") as [b]:
+            await b.v1("POST", "accounts", {"name": "eve", "epoch": 2})  # adopted from c, and lost
+            for host in (b, c):
+                await host.join()
+            await a.join(a.describe(b), a.describe(c))
+            await a.finds("eve", "b", "c")
+        await a.sees("b", HostState.UNREACHABLE)
+        await c.v1("POST", "accounts/eve/stop")
+        await a.finds("eve", "b")
+        await a.v1("POST", "accounts", {"name": "eve", "epoch": 3, "arrived": "5f2c"})
+        await until(lambda: a.accounts.duplicates == {"eve": "c"})
