@@ -107,8 +107,11 @@ class Fleet(Protocol):
         """Raise AccountExists for an account that another host has."""
         ...
 
-    def refuse_living(self, name: AccountName) -> None:
-        """Raise AccountExists for an account that another host has and that responds."""
+    def refuse_living(self, name: AccountName, epoch: int) -> None:
+        """Refuse to adopt an account into an ``epoch``.
+
+        Raises AccountExists if another host has it and responds, StaleEpoch if the epoch is known of another host.
+        """
         ...
 
     async def pass_bundle(

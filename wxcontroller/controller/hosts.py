@@ -43,7 +43,7 @@ from wxcontroller.controller.v1.cursor import BadCursor, Cursor, parse
 from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import AccountExists, BadName, HostFailure, WrongHost, WxError
+from wxcontroller.core.errors import AccountExists, BadName, HostFailure, StaleEpoch, WrongHost, WxError
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
@@ -377,7 +377,7 @@ class OtherHosts:
                 hosts=", ".join(host.name for host in having),
             )
 
-    def refuse_living(self, name: AccountName) -> None:
+    def refuse_living(self, name: AccountName, epoch: int) -> None:
         """See ``controller.fleetport.Fleet``."""
         lost = (HostState.UNREACHABLE, HostState.CONNECTING)
         having = [host for host in self.hosts if name.instance in host.rows]
@@ -387,6 +387,15 @@ class OtherHosts:
                 N_("move it from there: wxctl move"),
                 account=name.name,
                 hosts=living,
+            )
+        newest = max(having, key=lambda host: host.rows[name.instance].epoch, default=None)
+        if newest is not None and (known := newest.rows[name.instance].epoch) >= epoch:
+            raise StaleEpoch(
+                N_("host {host} has had account {account} with epoch {known}, which is later than the bundle"),
+                N_("adopt it from a bundle of that host; if there is none, remove the host from [fleet.hosts]"),
+                account=name.name,
+                host=newest.name,
+                known=known,
             )
 
     async def check_client(self, body: bytes, request: web.Request) -> bytes:

@@ -165,3 +165,16 @@ async def test_an_old_copy_is_noticed_whatever_newer_ones_there_are(tmp_path: Pa
         await a.finds("eve", "b")
         await a.v1("POST", "accounts", {"name": "eve", "epoch": 3, "arrived": "5f2c"})
         await until(lambda: a.accounts.duplicates == {"eve": "c"})
+
+
+async def test_no_account_is_adopted_from_before_an_epoch_that_is_known(tmp_path: Path) -> None:
+    async with hosts_of(tmp_path, "a") as [a]:
+        async with hosts_of(tmp_path, "b") as [b]:
+            await b.v1("POST", "accounts", {"name": "eve", "epoch": 2})
+            await b.join()
+            await a.join(a.describe(b))
+            await a.finds("eve", "b")
+        await a.sees("b", HostState.UNREACHABLE)
+        status, content = await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
+        assert (status, obj(content["error"])["code"]) == (409, "stale-epoch")
+        assert (await a.v1("POST", "accounts", {"name": "eve", "epoch": 3, "adopted": 3}))[0] == 201
