@@ -13,7 +13,7 @@ import pytest
 from tests.certificates import self_signed
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, until
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.transfer.adopting import refuse_living
+from wxcontroller.cli.transfer.adopting import Adoption, refuse_living
 from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
@@ -24,7 +24,7 @@ from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.leaving import Leaving
 from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.fleet.host import HostState
-from wxcontroller.fleet.standby import KeptBundle
+from wxcontroller.fleet.standby import KeptBundle, write_kept
 
 SECRET = b"correct horse"
 BUNDLE = KeptBundle("eve", "b", epoch=1, at=1000, size=1, ran=True)
@@ -178,3 +178,28 @@ async def test_no_account_is_adopted_from_before_an_epoch_that_is_known(tmp_path
         status, content = await a.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
         assert (status, obj(content["error"])["code"]) == (409, "stale-epoch")
         assert (await a.v1("POST", "accounts", {"name": "eve", "epoch": 3, "adopted": 3}))[0] == 201
+
+
+async def test_the_lost_host_is_looked_for_again_just_before_the_import(
+    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = pair
+    await b.v1("POST", "accounts", {"name": "eve"})
+    await a.leave()  # its controller knows no other host, so that nothing but the look refuses
+    for module in ("adopting", "importing", "home"):
+        monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", a.paths)
+    know(a, a.describe(b), monkeypatch)
+    content = b"".join(SealedAccount(AccountFiles(b.paths).load("eve"), SECRET, 1000, "b", b.paths).pieces())
+    a.paths.standby.mkdir(parents=True)
+    a.paths.standby_bundle("eve").write_bytes(content)
+    adoption = Adoption(Api(a.url), BUNDLE, SECRET, False, "a")
+    with pytest.raises(WxError, match="host b responds"):
+        await asyncio.to_thread(adoption.run)
+    know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
+    write_kept(a.paths, {"eve": replace(BUNDLE, at=2000)})  # which it has sent meanwhile
+    with pytest.raises(WxError, match="host b has sent a newer bundle"):
+        await asyncio.to_thread(adoption.run)
+    assert a.paths.standby_bundle("eve").exists()
+    write_kept(a.paths, {"eve": BUNDLE})
+    assert (await asyncio.to_thread(adoption.run))["epoch"] == 2
+    assert not a.paths.standby_bundle("eve").exists()

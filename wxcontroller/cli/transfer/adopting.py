@@ -49,7 +49,7 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
                 _ask(api, accounts, bundles)
 
         def act(api: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
-            return Adoption(api, bundles[name.instance], secret, start).run()
+            return Adoption(api, bundles[name.instance], secret, start, fleet.name).run()
 
         def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
             words = N_(
@@ -73,10 +73,12 @@ class Adoption:
     bundle: KeptBundle
     passphrase: bytes
     start: bool | None
+    host: str  # this one
 
     def run(self) -> JsonObject:
         """Import the account, and start it if it is to run; return it as the controller shows it."""
         name = parse_name(self.bundle.name)
+        self._refuse_returned(name)
         file = PATHS.standby_bundle(name.instance)
         try:
             source = file.open("rb")
@@ -98,6 +100,18 @@ class Adoption:
                     command=command("start", name.name),
                 ) from None
         return {**account, "from": self.bundle.host, "at": self.bundle.at}
+
+    def _refuse_returned(self, name: AccountName) -> None:
+        """Raise WxError if the host is there again: a person may have thought about the question for long."""
+        refuse_living(self.bundle, self.host)
+        kept = kept_bundles(PATHS).get(name.instance, self.bundle)
+        if kept != self.bundle:
+            raise WxError(
+                N_("host {host} has sent a newer bundle of account {account} meanwhile"),
+                N_("it is on: turn it off if it is lost, then run wxctl adopt again"),
+                account=self.bundle.name,
+                host=kept.host,
+            )
 
     def _check(self, manifest: Manifest) -> None:
         if (manifest.name.name, manifest.host) != (self.bundle.name, self.bundle.host):
