@@ -255,7 +255,27 @@ class OtherHosts:
             for instance, account in self.shared.accounts.registry.all().items()
             if (to := account.options.get("standby", "")) and account.leaving is None
         }
-        self._standbys = await asyncio.to_thread(standby_states, self.shared.accounts.paths, self.name, wanted)
+        paths = self.shared.accounts.paths
+        self._standbys = [
+            self._judged(each, paths) for each in await asyncio.to_thread(standby_states, paths, self.name, wanted)
+        ]
+
+    def _judged(self, bundle: StandbyState, paths: Paths) -> StandbyState:
+        """Add why a bundle on this host is of no use: its host is there, and has no such account any more."""
+        owner, instance = self.hosts.by_name.get(bundle.owner), _instance(bundle.account)
+        if (
+            bundle.to != self.name
+            or owner is None
+            or not (owner.is_up and owner.rows_known)
+            or instance in owner.rows
+        ):
+            return bundle
+        why = Text(
+            N_("host {host} no longer has this account; if it was removed, delete {file} here"),
+            host=owner.name,
+            file=paths.standby_bundle(instance),
+        )
+        return replace(bundle, reason=why)
 
     def late_standbys(self) -> Mapping[str, Text]:
         """See ``controller.fleetport.Fleet``."""

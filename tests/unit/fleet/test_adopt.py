@@ -15,12 +15,13 @@ from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, until
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adopting import Adoption, refuse_living
 from wxcontroller.cli.transfer.importing import take_in
+from wxcontroller.cli.transfer.keeping import keep
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.core.account import variables_of
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import HostSettings
-from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.leaving import Leaving
 from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.fleet.host import HostState
@@ -48,10 +49,10 @@ def know(host: FleetHost, other: HostSettings, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("wxcontroller.cli.transfer.farhost.PATHS", host.paths)
 
 
-async def refused() -> str:
+async def refused(is_named: bool = True) -> str:
     """Return why the account is not adopted, "" if it is."""
     try:
-        await asyncio.to_thread(refuse_living, BUNDLE, "a")
+        await asyncio.to_thread(refuse_living, BUNDLE, "a", is_named)
     except WxError as problem:
         return problem.message
     return ""
@@ -80,6 +81,7 @@ async def test_a_machine_that_is_on_is_not_lost(tmp_path: Path, monkeypatch: pyt
         await b.join()
         know(a, a.describe(b), monkeypatch)
         assert await refused() == ""  # it does not have the account
+        assert "no longer has account eve" in await refused(is_named=False)
         await b.v1("POST", "accounts", {"name": "eve"})
         assert "host b responds" in await refused()
         other, _ = self_signed(tmp_path, TLS_ADDRESS, "other")
@@ -203,3 +205,24 @@ async def test_the_lost_host_is_looked_for_again_just_before_the_import(
     write_kept(a.paths, {"eve": BUNDLE})
     assert (await asyncio.to_thread(adoption.run))["epoch"] == 2
     assert not a.paths.standby_bundle("eve").exists()
+
+
+async def test_a_bundle_of_an_account_that_was_removed_is_marked(pair: tuple[FleetHost, FleetHost]) -> None:
+    a, b = pair
+    await b.v1("POST", "accounts", {"name": "eve"})
+    await a.finds("eve", "b")
+    content = b"".join(SealedAccount(AccountFiles(b.paths).load("eve"), SECRET, 1000, "b", b.paths).pieces())
+    await asyncio.to_thread(keep, Api(a.url), a.paths, io.BytesIO(content), lambda: SECRET, "eve")
+
+    async def reason() -> str:
+        await a.fleet.look_at_standbys()
+        [shown] = items(a.fleet.overview()["standbys"])
+        return str(obj(shown)["reason"])
+
+    assert await reason() == ""
+    await b.v1("DELETE", "accounts/eve")
+    await a.finds("eve")
+    assert str(a.paths.standby_bundle("eve")) in await reason()
+    await b.v1("POST", "accounts", {"name": "eve"})
+    await a.finds("eve", "b")
+    assert await reason() == ""

@@ -124,6 +124,7 @@ async def test_a_changed_account_is_kept_sealed_on_its_standby_host(pair: tuple[
         await due(a)
         found = await unsealed(b)
         assert found == {"note": b"second"}
+        await b.finds("eve", "a")
         [here], [there] = await standbys(a), await standbys(b)
         async with a.http.get("/metrics") as response:
             shown = await response.text()

@@ -42,7 +42,8 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
     bundles = _chosen(names, secret)
     with hold_move_lock():
         for bundle in bundles.values():
-            refuse_living(bundle, fleet.name)
+            is_named = bundle.name in names or parse_name(bundle.name).instance in names
+            refuse_living(bundle, fleet.name, is_named)
 
         def ask(api: Api, accounts: list[AccountName]) -> None:
             if not yes:
@@ -122,8 +123,11 @@ class Adoption:
             )
 
 
-def refuse_living(bundle: KeptBundle, host: str) -> None:
-    """Raise WxError if a bundle's host responds and has the account, or has moved it to another than ``host``."""
+def refuse_living(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
+    """Raise WxError if a bundle's host responds and has the account, or has moved it to another than ``host``.
+
+    An account that it has no longer may have been removed: whoever wants that one back has to name it.
+    """
     name = parse_name(bundle.name)
     try:
         there = host_named(bundle.host).arrival(name)
@@ -154,6 +158,14 @@ def refuse_living(bundle: KeptBundle, host: str) -> None:
             N_("adopt it from a bundle of that host"),
             account=name.name,
             host=one_line(gone.get("to")),
+        )
+    if not is_named and not gone:
+        raise UnknownAccount(
+            N_("host {host} responds and no longer has account {account}"),
+            N_("to restore it all the same: {command}"),
+            account=name.name,
+            host=bundle.host,
+            command=command("adopt", name.name),
         )
 
 

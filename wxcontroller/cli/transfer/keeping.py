@@ -79,10 +79,14 @@ def refuse_bundle(api: Api, manifest: Manifest, instance: str, known: KeptBundle
     if is_older or manifest.epoch < gone:
         raise StaleEpoch(
             N_("the bundle of {account} (host {host}, epoch {epoch}) is older than what is known here"),
-            N_("see: wxctl fleet; remove the account on host {host} if another host has it"),
+            N_(
+                "if the account was removed and added again, delete {file} on the standby host; if another host has "
+                "it, remove it on host {host}"
+            ),
             account=manifest.name.name,
             host=manifest.host,
             epoch=manifest.epoch,
+            file=paths.standby_bundle(instance),
         )
 
 
