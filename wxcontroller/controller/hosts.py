@@ -46,7 +46,7 @@ from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import AccountExists, BadName, HostFailure, StaleEpoch, WrongHost, WxError
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.fleetsettings import FleetSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.pace import Pace
@@ -54,7 +54,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import digest, token_id
 from wxcontroller.fleet.connection import CONNECT_SECONDS
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
-from wxcontroller.fleet.host import GREETING_SECONDS, HOST_ROWS_BYTES, HostState, OtherHost
+from wxcontroller.fleet.host import GREETING_SECONDS, HOST_ROWS_BYTES, HostState, OtherHost, parsed
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.standby import StandbyState, standby_states
 from wxcontroller.openwx import credentials
@@ -465,7 +465,7 @@ class OtherHosts:
         except (aiohttp.ClientError, OSError) as problem:
             raise host.failure_of(problem) from None
         try:
-            return response.status, obj(read_json(content))
+            return response.status, obj(await parsed(content))
         except ValueError:
             return response.status, {}
 

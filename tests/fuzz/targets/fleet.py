@@ -3,8 +3,10 @@
 import asyncio
 import json
 import ssl
+import tempfile
+from pathlib import Path
 
-from tests.fuzz.target import NotJson, Target, json_of
+from tests.fuzz.target import NotJson, Target, fit, json_of
 from wxcontroller.controller.hostrows import HostRows
 from wxcontroller.core.access import Scope
 from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
@@ -14,6 +16,7 @@ from wxcontroller.fleet.connection import HostCredentials
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
 from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.standby import standby_states
 
 CALLER = "whoever reaches a port"
 HOST = "another host"
@@ -46,6 +49,16 @@ def _rows(data: bytes) -> None:
 def _greeting(data: bytes) -> None:
     for each in _agents(obj(json_of(data)).get("agents")):
         assert len(each.id + each.sha256) == 72
+
+
+def _notes(data: bytes) -> None:
+    with tempfile.TemporaryDirectory(prefix="wxfuzz-") as place:
+        paths = Paths(Path(place))
+        paths.standby.mkdir(parents=True)
+        for file in (paths.standby_kept, paths.standby_sent):
+            file.write_bytes(data)
+        for state in standby_states(paths, "a", {"bob": ("bob", "b")}):
+            fit(json.dumps(state.as_json()))
 
 
 _DESCRIBED = HostSettings("b", "https://b")
@@ -89,6 +102,19 @@ TARGETS = (
         (json.dumps({"agents": [{"id": "0badcafe", "sha256": "a" * 64, "instance": "bob"}]}).encode(),),
         ("wxcontroller.fleet.host",),
         (NotJson,),
+        weight=1,
+        longest=1 << 14,
+    ),
+    Target(
+        "notes of standby bundles",
+        "a disk that was damaged, or the controller's user",
+        _notes,
+        (
+            b'{"bundles":{"bob":{"name":"bob","host":"b","epoch":1,"at":5,"size":9,"ran":true}}}',
+            b'{"bundles":{"bob":{"to":"b","epoch":2,"at":5,"size":9,"digest":"a","tried":4,"took":1,"changed":3}}}',
+        ),
+        ("wxcontroller.fleet.standby",),
+        tokens=(b'"bundles":', b'"at":', b'"changed":', b'"reason":'),
         weight=1,
         longest=1 << 14,
     ),

@@ -18,7 +18,7 @@ from wxcontroller.client.sends.splitting import split_text
 from wxcontroller.client.sends.window import REMINDER, Hold, Windows
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind
-from wxcontroller.drivers.base import ReplyWindow
+from wxcontroller.drivers.base import ReplyWindow, Upload
 from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
@@ -701,7 +701,7 @@ def test_the_state_is_the_same_after_a_restart() -> None:
 
 
 async def test_what_waits_for_its_content_holds_up_its_request_and_on_this_route_its_person() -> None:
-    fetched = Media(MediaFacts(MessageKind.IMAGE), file=Path("a"))
+    fetched = Media(MediaFacts(MessageKind.IMAGE), file=Upload(Path("a"), "a", "image/png", 1))
     caption, coming = Send("a", False, "1", request="k"), Media(MediaFacts(MessageKind.IMAGE))
     picture, paper = (Send("a", False, "", media=media, request="k") for media in (coming, fetched))
     later, progress = Send("a", False, "2"), Send("a", False, "…", interim=True)

@@ -136,11 +136,11 @@ async def test_a_changed_account_is_kept_sealed_on_its_standby_host(pair: tuple[
     assert kept_bundles(b.paths)["eve"].ran is True
 
 
-async def due(host: FleetHost) -> None:
+async def due(host: FleetHost, secret: bytes = SECRET) -> None:
     """Send what has changed as if the last bundles had been sent long ago."""
     bundles = {instance: replace(each, tried=0) for instance, each in sent_bundles(host.paths).items()}
     write_sent(host.paths, bundles)
-    await one_round(host)
+    await one_round(host, secret=secret)
 
 
 async def unsealed(host: FleetHost) -> dict[str, bytes]:
@@ -364,7 +364,7 @@ async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
     assert list(a.fleet.late_standbys()) == ["eve"]
     monkeypatch.undo()
     async with receiving(b):
-        await one_round(a, secret=b"another passphrase")
+        await due(a, b"another passphrase")
         [shown] = await standbys(a)
         assert str(shown["reason"]).startswith("host b: ")
         assert str(shown["reason"]).count("cannot be received: ") == 1

@@ -105,7 +105,7 @@ class Adoption:
     def _refuse_returned(self, name: AccountName) -> None:
         """Raise WxError if the host is there again: a person may have thought about the question for long."""
         refuse_living(self.bundle, self.host)
-        kept = kept_bundles(PATHS).get(name.instance, self.bundle)
+        kept = known_bundles(PATHS, lambda: self.passphrase).get(name.instance, self.bundle)
         if kept != self.bundle:
             raise WxError(
                 N_("host {host} has sent a newer bundle of account {account} meanwhile"),

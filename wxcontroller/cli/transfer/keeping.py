@@ -41,13 +41,13 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
             copied = _Copied(source, out)
             opener = Opener(copied, secret)
             manifest = manifest_in(opener)
-            refuse_bundle(api, manifest, instance, kept_bundles(paths).get(instance))  # before the rest comes
+            refuse_bundle(api, manifest, bundle, kept_bundles(paths).get(instance))  # before the rest comes
             opener.finish()
             out.flush()
             os.fsync(out.fileno())
             found = _described(manifest, copied.size)
             with bundles_locked(paths):
-                refuse_bundle(api, manifest, instance, _bundle_in(bundle, secret))
+                refuse_bundle(api, manifest, bundle, _bundle_in(bundle, secret))
                 new.replace(bundle)
                 sync(paths.standby)
                 write_kept(paths, {**known_bundles(paths, secret), instance: found})
@@ -58,11 +58,11 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
     return {"name": found.name, "host": found.host, "epoch": found.epoch, "at": found.at, "bytes": found.size}
 
 
-def refuse_bundle(api: Api, manifest: Manifest, instance: str, known: KeptBundle | None) -> None:
-    """Raise WxError for a bundle that is not this account's newest one; ``known`` is the one that is here."""
-    if manifest.name.instance != instance or not manifest.host:
+def refuse_bundle(api: Api, manifest: Manifest, file: Path, known: KeptBundle | None) -> None:
+    """Raise WxError for a bundle that is not its account's newest one; ``known`` is the one in ``file`` now."""
+    if manifest.name.instance != file.stem or not manifest.host:
         raise Locked(
-            N_("this is not a standby bundle of account {account}"), N_("nothing was kept"), account=instance
+            N_("this is not a standby bundle of account {account}"), N_("nothing was kept"), account=file.stem
         )
     here = api.arrival(manifest.name)
     if here.get("account") is not None:
@@ -86,7 +86,7 @@ def refuse_bundle(api: Api, manifest: Manifest, instance: str, known: KeptBundle
             account=manifest.name.name,
             host=manifest.host,
             epoch=manifest.epoch,
-            file=paths.standby_bundle(instance),
+            file=file,
         )
 
 
