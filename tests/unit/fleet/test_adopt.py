@@ -3,7 +3,7 @@
 import asyncio
 import io
 import socket
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import self_signed
+from tests.patience import PATIENCE
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, until
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adopting import Adoption, refuse_living
@@ -226,3 +227,35 @@ async def test_a_bundle_of_an_account_that_was_removed_is_marked(pair: tuple[Fle
     await b.v1("POST", "accounts", {"name": "eve"})
     await a.finds("eve", "b")
     assert await reason() == ""
+
+
+async def test_a_host_that_is_sending_a_bundle_is_not_lost(
+    pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = pair
+    for module in ("farhost", "home", "adopting"):
+        monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", a.paths)
+    know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
+    began, ended = asyncio.Event(), asyncio.Event()
+
+    async def receive(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        began.set()
+        await reader.read()
+        writer.write(b'{"name": "eve"}\n')
+        writer.close()
+
+    async def content() -> AsyncIterator[bytes]:
+        yield b"a bundle, and no end of it"
+        await ended.wait()
+
+    a.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
+    async with await asyncio.start_unix_server(receive, a.paths.receive_socket):
+        sending = asyncio.create_task(a.http.put("/v1/standbys/eve?to=a", data=content()))
+        async with asyncio.timeout(PATIENCE):
+            await began.wait()
+        with pytest.raises(WxError, match="host b is sending a bundle"):
+            await asyncio.to_thread(Adoption(Api(a.url), BUNDLE, SECRET, False, "a").run)
+        ended.set()
+        async with await sending as response:
+            assert response.status == 200

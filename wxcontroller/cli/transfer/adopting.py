@@ -105,6 +105,13 @@ class Adoption:
     def _refuse_returned(self, name: AccountName) -> None:
         """Raise WxError if the host is there again: a person may have thought about the question for long."""
         refuse_living(self.bundle, self.host)
+        if self.api.arrival(name).get("standby_under_way") is True:
+            raise WxError(
+                N_("host {host} is sending a bundle of account {account}"),
+                N_("it is on: turn it off if it is lost, then run wxctl adopt again in a minute"),
+                account=self.bundle.name,
+                host=self.bundle.host,
+            )
         kept = known_bundles(PATHS, lambda: self.passphrase).get(name.instance, self.bundle)
         if kept != self.bundle:
             raise WxError(

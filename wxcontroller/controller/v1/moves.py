@@ -80,6 +80,7 @@ async def arrival(request: web.Request) -> web.Response:
         "name": name.name,
         "receiving": shared.accounts.paths.receive_socket.exists(),
         "under_way": name.instance in request.app[_UNDER_WAY],
+        "standby_under_way": f"{name.instance}{_STANDBY}" in request.app[_UNDER_WAY],
         "free": await asyncio.to_thread(free_bytes, shared),
         "account": account_json(view) if view else None,
         "gone": {"to": gone.to, "epoch": gone.epoch} if gone else None,
@@ -302,7 +303,7 @@ CALLS: tuple[RoutedCall, ...] = (
         record(
             {
                 "name": TEXT,
-                **dict.fromkeys(("receiving", "under_way"), SWITCH),
+                **dict.fromkeys(("receiving", "under_way", "standby_under_way"), SWITCH),
                 "free": WHOLE,
                 "account": maybe(ref("Account")),
                 "gone": maybe(record({"to": TEXT, "epoch": WHOLE})),
