@@ -14,17 +14,19 @@ from tests.certificates import self_signed
 from tests.patience import PATIENCE
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, until
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.transfer.adopting import Adoption, refuse_living
+from wxcontroller.cli.transfer.adopting import Adoption, chosen_bundles, refuse_living
 from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.cli.transfer.keeping import keep
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.core.account import variables_of
-from wxcontroller.core.errors import WxError
+from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.leaving import Leaving
 from wxcontroller.core.materialise import AccountFiles
+from wxcontroller.core.names import parse_name
+from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
 from wxcontroller.fleet.standby import KeptBundle, write_kept
 
@@ -259,3 +261,23 @@ async def test_a_host_that_is_sending_a_bundle_is_not_lost(
         ended.set()
         async with await sending as response:
             assert response.status == 200
+
+
+def test_bundles_are_found_by_names_as_they_are_typed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = Paths(tmp_path)
+    monkeypatch.setattr("wxcontroller.cli.transfer.adopting.PATHS", paths)
+    bundle = replace(BUNDLE, name="caf\u00e9")
+    instance = parse_name(bundle.name).instance
+    paths.accounts.mkdir(parents=True)
+    paths.standby.mkdir(parents=True)
+    paths.standby_bundle(instance).write_bytes(b"sealed")
+    write_kept(paths, {instance: bundle})
+    for given in ("caf\u00e9", "cafe\u0301", "c*e\u0301", instance):
+        assert chosen_bundles([given], SECRET) == {instance: bundle}
+    with pytest.raises(UnknownAccount, match="no standby bundle"):
+        chosen_bundles(["eve"], SECRET)
+    # An adoption that has ended in an account that does not start is not begun again.
+    paths.account_file("eve").write_text("")
+    with pytest.raises(AccountExists) as caught:
+        chosen_bundles(["eve"], SECRET)
+    assert "wxctl start eve" in caught.value.remedy

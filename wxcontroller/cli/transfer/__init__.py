@@ -1,6 +1,7 @@
 """The verbs export, import, move and adopt: an account goes to another machine with all it has, encrypted."""
 
 import click
+from click.shell_completion import CompletionItem
 
 from wxcontroller.cli.context import FILE, WxctlRun, complete_name, global_options, name_argument
 from wxcontroller.cli.errors import BadUsage
@@ -110,12 +111,24 @@ def move(session: WxctlRun, names: tuple[str, ...], undo: bool, leave_behind: bo
         moved(session, names[:-1], names[-1], leave_behind)
 
 
+def _complete_bundle(_: click.Context, __: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Offer the accounts of the standby bundles, to root."""
+    from wxcontroller.cli.transfer.home import PATHS
+    from wxcontroller.fleet.standby import kept_bundles
+
+    try:
+        kept = kept_bundles(PATHS).values()
+    except OSError:
+        return []
+    return [CompletionItem(each.name, help=each.host) for each in kept if each.name.startswith(incomplete)]
+
+
 @click.command(
     cls=VerbCommand,
     short_help="Adopt accounts of a lost host of the fleet.",
     examples=("wxctl adopt alice", "wxctl adopt 'shop-*' --yes"),
 )
-@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=complete_name)
+@click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete_bundle)
 @click.option("-y", "--yes", is_flag=True, help="Don't ask. The lost host must be off.")
 @click.option(
     "--start/--no-start",

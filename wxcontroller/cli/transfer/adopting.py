@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from unicodedata import normalize
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
@@ -39,11 +40,11 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
     if fleet is None:
         raise BadUsage(N_("this host is not part of a fleet"), N_("see the table [fleet] in wxcontroller.toml(5)"))
     secret = fleet_passphrase()
-    bundles = _chosen(names, secret)
+    names = [normalize("NFC", given) for given in names]
+    bundles = chosen_bundles(names, secret)
     with hold_move_lock():
-        for bundle in bundles.values():
-            is_named = bundle.name in names or parse_name(bundle.name).instance in names
-            refuse_living(bundle, fleet.name, is_named)
+        for instance, bundle in bundles.items():
+            refuse_living(bundle, fleet.name, bundle.name in names or instance in names)
 
         def ask(api: Api, accounts: list[AccountName]) -> None:
             if not yes:
@@ -202,19 +203,26 @@ def _when(bundle: KeptBundle) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(bundle.at))
 
 
-def _chosen(names: Sequence[str], secret: bytes) -> dict[str, KeptBundle]:
-    """Return the bundles that names and patterns mean. Raises UnknownAccount."""
+def chosen_bundles(names: Sequence[str], secret: bytes) -> dict[str, KeptBundle]:
+    """Return the bundles that names and patterns mean. Raises UnknownAccount, AccountExists for one that is here."""
     try:
         kept = known_bundles(PATHS, lambda: secret)
     except OSError as problem:
         raise disk_problem(str(PATHS.standby_kept), problem) from None
     found: dict[str, KeptBundle] = {}
-    for given in names:
+    for given in (normalize("NFC", each) for each in names):
         fitting = {
             instance: bundle
             for instance, bundle in kept.items()
             if given in (bundle.name, instance) or (is_pattern(given) and fnmatchcase(bundle.name, given))
         }
+        if not fitting and not is_pattern(given) and PATHS.account_file(parse_name(given).instance).exists():
+            raise AccountExists(
+                N_("account {given} is on this host already"),
+                N_("start it if it does not run: {command}"),
+                given=given,
+                command=command("start", given),
+            )
         if not fitting:
             raise UnknownAccount(
                 N_("there is no standby bundle of {given} on this host"),
