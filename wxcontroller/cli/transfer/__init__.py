@@ -142,8 +142,8 @@ def adopt(session: WxctlRun, names: tuple[str, ...], yes: bool, start: bool | No
 
     The command shows how old the bundles are, and asks whether that host is off. Messages received since then are
     lost unless that host comes back. Messages that waited to be sent end as unknown and are not sent, as that host
-    may have sent them. Each account gets the next epoch; its former host does not start it again. Refused (8) while
-    that host responds and has the account. Run this as root on the standby host.
+    may have sent them. Each account gets the next epoch. Refused (8) while that host responds and has the account.
+    Run this as root on the standby host.
     """
     from wxcontroller.cli.transfer.adopting import adopted
 
