@@ -110,7 +110,8 @@ class WebLoginCodes:
     ) -> WebLoginCode:
         """Hand out a uuid; ``push_for`` is the account that a push login asks, ``client`` its name at the client."""
         now = self.clock.now()
-        uuid = secrets.token_urlsafe(8)[:10] + "=="
+        # Never with "-" in front, as an option of wxsandbox would begin.
+        uuid = secrets.token_urlsafe(8)[:10].replace("-", "0", 1) + "=="
         login = WebLoginCode(
             uuid,
             now,
