@@ -104,10 +104,10 @@ async def test_what_a_stop_leaves_is_sent_after_the_next_start_in_order(start: S
 
 async def test_what_waits_in_an_adopted_account_is_unknown_and_never_sent(start: Start, webhook: Webhook) -> None:
     adopted = {"WXCLIENT_EPOCH": "3", "WXCLIENT_ADOPTED": "2"}  # it was moved before its first start
-    client = start(**{POST_API: webhook.address}, **SLOW)
+    client = start(**{POST_API: webhook.address, DRAIN: "0"}, **SLOW)
     await first_of(client, "a", "b")
     assert await client.stop() == 0
-    again = start(**{POST_API: webhook.address}, **adopted, **SLOW)
+    again = start(**{POST_API: webhook.address, DRAIN: "0"}, **adopted, **SLOW)
     await webhook.messages(3)  # before it is logged in
     assert [(text, code) for text, code, _ in told(webhook)[1:]] == [("a", -1), ("b", -1)]
     assert all("it may have arrived" in str(info) for *_, info in told(webhook)[1:])
