@@ -15,7 +15,7 @@ import pytest
 from tests.patience import PATIENCE
 from wxcontroller.client.store import consumers, writer
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import EntryState, Selection
+from wxcontroller.client.store.events import EntryState, Selection, before, last, last_shown
 from wxcontroller.client.store.expiry import RetentionLimits
 from wxcontroller.core.jsontypes import JsonObject
 
@@ -429,3 +429,28 @@ async def test_what_a_consumer_lags_behind_is_counted_in_bounded_work(opened: "C
     assert found == [1, consumers.MOST_BEHIND]
     await log.write(lambda db: fill(db, 60_000))
     assert await log.read(count) == (found, steps)
+
+
+@pytest.mark.parametrize("state", ["none", "held"])
+async def test_a_reader_begins_before_what_comes_while_its_place_is_looked_up(
+    opened: "Callable[..., EventLog]", tmp_path: Path, state: str
+) -> None:
+    log = opened()
+    log.append(report(0), deliver=False)
+    assert await log.settled(PATIENCE)
+    since, looks = int(time.time() * 1e6), 0
+
+    def meanwhile(_: str) -> None:
+        nonlocal looks
+        looks += 1
+        if looks == 2:
+            with contextlib.closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as other:
+                columns = "time, type, body, size, media, source, epoch"
+                made = f"INSERT INTO events (stamp, state, {columns}) SELECT {since + 9}, '{state}', {columns}"
+                other.execute(f"{made} FROM events LIMIT 1")
+
+    with contextlib.closing(sqlite3.connect(tmp_path / "events.db", isolation_level=None)) as db:
+        db.set_trace_callback(meanwhile)
+        assert (before(db, since) if state == "none" else last_shown(db)) == 1
+        db.set_trace_callback(None)
+        assert last(db) == 2

@@ -391,10 +391,9 @@ def seq_of(db: sqlite3.Connection, entry_id: str) -> int:
 
 def last_shown(db: sqlite3.Connection) -> int:
     """Return the sequence of the last entry before the first that is held, 0 when there is none."""
+    newest = last(db)  # first: see ``before``
     (held,) = db.execute("SELECT MIN(seq) FROM events WHERE state = 'held'").fetchone()
-    if held is not None:
-        return int(held) - 1
-    return last(db)
+    return newest if held is None else int(held) - 1
 
 
 def last(db: sqlite3.Connection) -> int:
@@ -405,10 +404,9 @@ def last(db: sqlite3.Connection) -> int:
 
 def before(db: sqlite3.Connection, stamp: int) -> int:
     """Return the sequence before the first entry of ``stamp`` or later; of the last entry when there is none."""
+    newest = last(db)  # first: an entry that is written in between is after it, too
     (found,) = db.execute("SELECT MIN(seq) FROM events WHERE stamp >= ?", (stamp,)).fetchone()
-    if found is not None:
-        return int(found) - 1
-    return last(db)
+    return newest if found is None else int(found) - 1
 
 
 def first(db: sqlite3.Connection) -> int:
