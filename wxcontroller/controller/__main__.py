@@ -7,9 +7,8 @@ import logging
 import sys
 from pathlib import Path
 
-import uvloop
-
 from wxcontroller import __version__
+from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.service import Service, inherited_sockets, own_sockets
 from wxcontroller.controller.tls import tls_context
 from wxcontroller.controller.units import Systemd
@@ -43,7 +42,7 @@ def main() -> int:
         for notice in loaded.notices:
             log.warning("%s", notice)
         # A proxied request costs a third less CPU than on asyncio's own loop (bench/proxy.py).
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        with asyncio.Runner(loop_factory=EventLoop) as runner:
             runner.run(serve(paths, loaded))
     except WxError as problem:
         log.error("%s", problem)

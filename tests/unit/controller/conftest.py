@@ -4,15 +4,14 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import uvloop
 
-from tests.unit.controller.machine import Machine
+from tests.unit.controller.machine import ControllerLoops, Machine
 
 
 @pytest.fixture(scope="session")
 def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
     """Run the tests on the controller's event loop."""
-    return uvloop.EventLoopPolicy()
+    return ControllerLoops()
 
 
 @pytest_asyncio.fixture

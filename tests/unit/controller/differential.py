@@ -18,13 +18,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
 
-import uvloop
-
 from bench.proxy import free_port
 from tests.unit.controller import strict
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.strict import Ambiguous, Incomplete, Sent
 from wxcontroller.controller.app import application
+from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.server import Server
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
@@ -283,7 +282,7 @@ def main() -> int:
         with tempfile.TemporaryDirectory() as root:
             closed = batch // _BATCH % 2 == 0
             number = min(_BATCH, given.requests - batch)
-            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            with asyncio.Runner(loop_factory=EventLoop) as runner:
                 total += runner.run(run(Path(root), number, given.seed * 1000 + batch, closed))
         print(f"{sum(total.values())} requests, {time.monotonic() - began:.0f} s: {dict(total)}", flush=True)
     return 0

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
+import uvloop
 from aiohttp import web
 from multidict import CIMultiDict
 
@@ -33,6 +34,7 @@ from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.app import application
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
@@ -70,6 +72,13 @@ for _made in ("Bundle", "pages"):
 # Root's, as the service makes one at each boot.
 ROOT_TOKEN = "wxc_00000000_" + "0" * 64
 TEMPLATE = Path(__file__).parents[3] / "etc/client.env.j2"
+
+
+class ControllerLoops(uvloop.EventLoopPolicy):
+    """Tests run on the controller's event loop."""
+
+    def _loop_factory(self) -> EventLoop:
+        return EventLoop()
 
 
 SENT: JsonObject = {"id": "1:@x", "code": 0, "status": "success"}

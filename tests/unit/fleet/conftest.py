@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-import uvloop
 
+from tests.unit.controller.machine import ControllerLoops
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, fleet_of
 from wxcontroller.controller import server
 from wxcontroller.fleet import host
@@ -14,7 +14,7 @@ from wxcontroller.fleet import host
 @pytest.fixture(scope="session")
 def event_loop_policy() -> asyncio.AbstractEventLoopPolicy:
     """Run the tests on the controller's event loop."""
-    return uvloop.EventLoopPolicy()
+    return ControllerLoops()
 
 
 @pytest.fixture(autouse=True)
