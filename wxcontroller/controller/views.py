@@ -68,7 +68,8 @@ class Changes:
             instance = path.rpartition("/")[2]
             if path == self._runtime:
                 instance = name
-                self._unwatched.add(name)
+                if name:  # not the directory itself, whose mode was set
+                    self._unwatched.add(name)
             elif path in self._files:
                 instance = name.removesuffix(".env")
             elif not name:

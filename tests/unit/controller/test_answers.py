@@ -150,8 +150,12 @@ async def test_whatever_changes_the_next_answer_has_it(host: Machine) -> None:
         if (paths.root / f"{name}.env").exists():
             (paths.root / f"{name}.env").rename(paths.account_file(name))
 
+    def tidy_up(_: str) -> None:
+        for each in (paths.client_runtime, paths.accounts):
+            each.chmod(0o755)  # as systemd-tmpfiles does
+
     events: list[Callable[[str], None]] = [write_state, write_state, tell_deliveries, take_away, override]
-    events += [end_process, begin_process, restart_process, no_overrides, unregister, register]
+    events += [end_process, begin_process, restart_process, no_overrides, unregister, register, tidy_up]
     for turn in range(150):
         for _ in range(dice.randrange(1, 4)):
             happens, name = dice.choice(events), dice.choice(names)
