@@ -125,6 +125,7 @@ class Tour:
             story.say(f"running {time.monotonic() - begun:.2f} s after the scan")
             state = self.ask("check_client", client="alice")["client"][0]
             story.say(f"state: {state['state']}, {state['status']}")
+            hook.wait_for(lambda report: report.get("event") == "login", what="login")
             for report in hook.reports:
                 params = report["params"]
                 shown = [p if len(str(p)) < 60 else str(p)[:57] + "…" for p in params]
