@@ -7,7 +7,6 @@ from typing import Protocol
 import aiohttp
 from aiohttp import web
 
-from wxcontroller.controller.account_port.client import Body
 from wxcontroller.controller.account_port.hub import Subscription
 from wxcontroller.controller.gate import Caller
 from wxcontroller.core.access import Endpoint
@@ -16,6 +15,7 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
 from wxcontroller.core.names import AccountName
+from wxcontroller.core.relay import Body
 
 
 class Destination(Protocol):

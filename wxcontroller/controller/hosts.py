@@ -22,7 +22,7 @@ from aiohttp import web
 from wxcontroller import __version__
 from wxcontroller.controller.access import caller, hold_to_accounts
 from wxcontroller.controller.account_port.backends import SENT_BACK
-from wxcontroller.controller.account_port.client import Body, unusable_because
+from wxcontroller.controller.account_port.client import unusable_because
 from wxcontroller.controller.account_port.hub import STREAM_SILENCE_SECONDS, Subscription, event_of
 from wxcontroller.controller.account_port.proxy import form_of, pass_to, sent_target
 from wxcontroller.controller.admission import recognized, shown_by_head
@@ -51,6 +51,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.pace import Pace
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.relay import Body
 from wxcontroller.core.tokens import digest, token_id
 from wxcontroller.fleet.connection import CONNECT_SECONDS
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller

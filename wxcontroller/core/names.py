@@ -73,6 +73,14 @@ def parse_name(raw: str) -> AccountName:
     return AccountName(name, derive(name))
 
 
+def name_or_none(raw: str) -> AccountName | None:
+    """Return the name that ``raw`` is, None for what cannot be one."""
+    try:
+        return parse_name(raw)
+    except BadName:
+        return None
+
+
 def is_instance(text: str) -> bool:
     """Say whether ``text`` may stand between ``wxclient@`` and ``.service``."""
     return _PLAIN.fullmatch(text) is not None

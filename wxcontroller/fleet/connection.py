@@ -7,10 +7,9 @@ the call fails; after that the limits of the call count.
 import errno
 import re
 import ssl
-from collections.abc import AsyncIterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from types import TracebackType
-from typing import TypeAlias
 
 import aiohttp
 from multidict import CIMultiDict
@@ -21,10 +20,10 @@ from wxcontroller.core.credentials import place_of
 from wxcontroller.core.errors import BadSettings, HostFailure, reason_of
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.relay import Body, relay_session
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.fleet.hop import HopCaller
 
-Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | bytes | None"
 CONNECT_SECONDS = 2.0
 _FILE_BYTES = 1 << 20
 
@@ -87,14 +86,9 @@ class HostConnection:
 
     async def __aenter__(self) -> "HostConnection":
         tls = self._credentials.tls
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=30, resolver=Resolver()),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        self._session = relay_session(
+            aiohttp.TCPConnector(limit=0, ssl=tls, keepalive_timeout=30, resolver=Resolver())
         )
-        # A request that reached the host may have done its work: sending it again would send a message twice.
-        self._session._retry_connection = False
         return self
 
     async def __aexit__(

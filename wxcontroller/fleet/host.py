@@ -21,7 +21,7 @@ from enum import StrEnum
 import aiohttp
 
 from wxcontroller.core.access import Scope
-from wxcontroller.core.errors import BadName, HostFailure
+from wxcontroller.core.errors import HostFailure
 from wxcontroller.core.eventlines import events_in
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import (
@@ -38,10 +38,11 @@ from wxcontroller.core.jsontypes import (
     values_in,
 )
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
-from wxcontroller.core.names import AccountName, is_instance, parse_name
+from wxcontroller.core.names import AccountName, is_instance, name_or_none
 from wxcontroller.core.pace import Pace
+from wxcontroller.core.relay import Body
 from wxcontroller.core.states import Desired, UnitState
-from wxcontroller.fleet.connection import Body, HostConnection, HostCredentials
+from wxcontroller.fleet.connection import HostConnection, HostCredentials
 from wxcontroller.fleet.hop import HopCaller
 
 log = logging.getLogger(__name__)
@@ -339,17 +340,10 @@ class OtherHost:
 def row_of(value: JsonValue) -> HostRow | None:
     """Return a row, None for what is none: its name has to be one, and its id the one of the name."""
     content = obj(value)
-    name = _name(content.get("name"))
+    name = name_or_none(text(content.get("name")))
     if name is None or name.instance != content.get("instance"):
         return None
     return HostRow(name, content, len(json.dumps(content)))
-
-
-def _name(value: JsonValue) -> AccountName | None:
-    try:
-        return parse_name(text(value))
-    except BadName:
-        return None
 
 
 def _agents(value: JsonValue) -> list[AgentToken]:
@@ -371,7 +365,7 @@ async def told_rows(data: bytes) -> ToldRows:
 
 def _told(event: JsonObject) -> ToldRows:
     rows = [row for each in items(event.get("accounts")) if (row := row_of(each)) is not None]
-    gone = [name.instance for each in items(event.get("gone")) if (name := _name(each)) is not None]
+    gone = [name.instance for each in items(event.get("gone")) if (name := name_or_none(text(each))) is not None]
     return ToldRows(rows, gone, event.get("all") is True)
 
 

@@ -11,7 +11,6 @@ import asyncio
 from collections.abc import AsyncIterable, Callable, Mapping
 from functools import lru_cache
 from types import TracebackType
-from typing import TypeAlias
 
 import aiohttp
 from multidict import CIMultiDict
@@ -23,10 +22,10 @@ from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.relay import Body, relay_session
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx.replies import CONTENT_TYPE, to_bytes
 
-Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | bytes | None"
 # Of an answer about the account itself, whether one account is asked or all are: its status, its options, its numbers
 # of deliveries. They have a few KiB and a few hundred values.
 PROGRAM_ANSWER_BYTES = 64 << 10
@@ -75,15 +74,9 @@ class AccountPorts:
         self._settings = settings
 
     async def __aenter__(self) -> "AccountPorts":
-        # Nothing in the session changes what passes through.
-        self._session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=0, limit_per_host=0, use_dns_cache=False, keepalive_timeout=30),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            auto_decompress=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+        self._session = relay_session(
+            aiohttp.TCPConnector(limit=0, limit_per_host=0, use_dns_cache=False, keepalive_timeout=30)
         )
-        # A request that reached the account may have done its work: sending it again would send a message twice.
-        self._session._retry_connection = False
         return self
 
     async def __aexit__(

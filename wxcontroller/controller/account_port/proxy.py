@@ -16,7 +16,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 
 from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, looks_for_token
 from wxcontroller.controller.account_port.backends import SENT_BACK
-from wxcontroller.controller.account_port.client import AccountPorts, Body, NotRunning, PortFailure, failure_of
+from wxcontroller.controller.account_port.client import AccountPorts, NotRunning, PortFailure, failure_of
 from wxcontroller.controller.admission import resource_of
 from wxcontroller.controller.body import has_body
 from wxcontroller.controller.context import Context, context
@@ -29,6 +29,7 @@ from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.access import CALLER_HEADER, call_path
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import UnitFailed, WxError
+from wxcontroller.core.relay import Body
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials, parameters, replies
 from wxcontroller.openwx.admission import Resource

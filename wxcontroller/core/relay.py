@@ -1,0 +1,23 @@
+"""The HTTP client for requests that are passed on: nothing in it changes what passes through."""
+
+from collections.abc import AsyncIterable
+from typing import TypeAlias
+
+import aiohttp
+
+Body: TypeAlias = "aiohttp.StreamReader | AsyncIterable[bytes] | bytes | None"
+
+
+def relay_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
+    """Return a session that adds, decodes, keeps and repeats nothing.
+
+    A request that reached the other side may have done its work: sending it again would send a message twice.
+    """
+    session = aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        auto_decompress=False,
+        skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+    )
+    session._retry_connection = False
+    return session
