@@ -167,12 +167,7 @@ def list_units() -> list[LocalUnit]:
 
 def act(verb: str, unit: str) -> None:
     """Have systemd start, stop or restart a unit. Raises UnitFailed, or WxError when there is no systemd to ask."""
-    try:
-        done = _run(verb, "--", unit, wait=_ACT)
-    except subprocess.TimeoutExpired:
-        raise WxError(N_("systemctl does not answer either")) from None
-    except OSError as problem:
-        raise WxError(N_("systemctl failed, too: {reason}"), reason=reason_of(problem)) from None
+    done = _run(verb, "--", unit, wait=_ACT)
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise UnitFailed(
@@ -287,24 +282,24 @@ def exec_journalctl(
 
 
 def _run(*arguments: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(  # noqa: S603 - fixed program, checked unit names
-        ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        timeout=wait,
-        check=False,
-    )
-
-
-def systemctl(*arguments: str) -> str:
     try:
-        done = _run(*arguments)
+        return subprocess.run(  # noqa: S603 - fixed program, checked unit names
+            ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=wait,
+            check=False,
+        )
     except subprocess.TimeoutExpired:
         raise WxError(N_("systemctl does not answer either")) from None
     except OSError as problem:
         raise WxError(N_("systemctl failed, too: {reason}"), reason=reason_of(problem)) from None
+
+
+def systemctl(*arguments: str) -> str:
+    done = _run(*arguments)
     if done.returncode:
         reason = done.stderr.strip().splitlines()
         raise WxError(N_("systemctl failed, too: {value}"), value=reason[-1] if reason else done.returncode)

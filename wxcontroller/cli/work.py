@@ -70,6 +70,11 @@ def is_pattern(given: str) -> bool:
     return any(character in given for character in "*?[")
 
 
+def means(given: str, name: str, instance: str) -> bool:
+    """Say whether a name, a generated id or a pattern matches an account."""
+    return given in (name, instance) or (is_pattern(given) and fnmatchcase(name, given))
+
+
 def is_several(names: Sequence[str]) -> bool:
     """Say whether these call for the form for several accounts, also where they turn out to be one."""
     return len(names) > 1 or is_pattern(names[0])
@@ -84,7 +89,7 @@ def chosen(api: Api, names: Sequence[str], stopped_too: bool) -> list[AccountNam
     known = api.accounts() if len(plain) < len(names) else []
     found: dict[str, AccountName] = {}
     for given in names:
-        views = [view for view in known if given == view.instance or fnmatchcase(view.name, given)]
+        views = [view for view in known if means(given, view.name, view.instance)]
         fitting = [
             view for view in views if stopped_too or given == view.instance or view.condition is not Condition.STOPPED
         ]

@@ -9,7 +9,6 @@ been.
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from unicodedata import normalize
 
 from wxcontroller.cli.api import Api
@@ -17,13 +16,13 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, NoMachine, Unanswered
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.transfer.farhost import host_named
-from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
+from wxcontroller.cli.transfer.home import PATHS, at_home, disk_errors
 from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.cli.transfer.keeping import known_bundles
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
 from wxcontroller.cli.transfer.pack import Manifest
 from wxcontroller.cli.transfer.seal import Locked
-from wxcontroller.cli.work import ActionWatch, Work, is_pattern, run
+from wxcontroller.cli.work import ActionWatch, Work, is_pattern, means, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, one_line
@@ -82,10 +81,8 @@ class Adoption:
         name = parse_name(self.bundle.name)
         self._refuse_returned(name)
         file = PATHS.standby_bundle(name.instance)
-        try:
+        with disk_errors(file):
             source = file.open("rb")
-        except OSError as problem:
-            raise disk_problem(str(file), problem) from None
         with source:
             account, found = take_in(
                 self.api, source, lambda: self.passphrase, False, self._check, this_host=True, adopts=True
@@ -205,17 +202,11 @@ def _when(bundle: KeptBundle) -> str:
 
 def chosen_bundles(names: Sequence[str], secret: bytes) -> dict[str, KeptBundle]:
     """Return the bundles that names and patterns mean. Raises UnknownAccount, AccountExists for one that is here."""
-    try:
+    with disk_errors(PATHS.standby_kept):
         kept = known_bundles(PATHS, lambda: secret)
-    except OSError as problem:
-        raise disk_problem(str(PATHS.standby_kept), problem) from None
     found: dict[str, KeptBundle] = {}
     for given in (normalize("NFC", each) for each in names):
-        fitting = {
-            instance: bundle
-            for instance, bundle in kept.items()
-            if given in (bundle.name, instance) or (is_pattern(given) and fnmatchcase(bundle.name, given))
-        }
+        fitting = {instance: bundle for instance, bundle in kept.items() if means(given, bundle.name, instance)}
         if not fitting and not is_pattern(given) and PATHS.account_file(parse_name(given).instance).exists():
             raise AccountExists(
                 N_("account {given} is on this host already"),

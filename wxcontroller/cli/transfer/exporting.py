@@ -13,7 +13,7 @@ from typing import IO
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
+from wxcontroller.cli.transfer.home import PATHS, at_home, disk_errors
 from wxcontroller.cli.transfer.pack import CREDENTIALS as SECRETS
 from wxcontroller.cli.transfer.pack import Packed, pack, secret_file
 from wxcontroller.cli.transfer.passphrase import passphrase
@@ -49,11 +49,9 @@ def exported(
     before = look(account.name)
     with new_file(file) as out:
         sealer = Sealer(out, secret)
-        try:
+        with disk_errors(file):
             unit = unit_files(PATHS, account.name)
             packed = pack(sealer, registered(name), PATHS, int(time.time()), media, unit)
-        except OSError as problem:
-            raise disk_problem(file, problem) from None
         sealer.close()
         if look(account.name) != before:
             raise WxError(
@@ -80,7 +78,11 @@ def refuse_odd_output(file: str) -> None:
             N_("an exported account is binary data, not for a terminal"), N_("name a file, or redirect the output")
         )
     if file != "-" and Path(file).exists():
-        raise AccountExists(N_("{file} exists already"), N_("name another file, or remove it"), file=file)
+        raise already_there(file)
+
+
+def already_there(file: str) -> AccountExists:
+    return AccountExists(N_("{file} exists already"), N_("name another file, or remove it"), file=file)
 
 
 @contextmanager
@@ -91,24 +93,21 @@ def new_file(file: str) -> Iterator[IO[bytes]]:
         sys.stdout.buffer.flush()
         return
     path = Path(file)
-    try:
+    with disk_errors(file):
         descriptor, temporary = _temporary(path)
-    except OSError as problem:
-        raise disk_problem(file, problem) from None
     try:
-        with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
-            yield stream
-            stream.flush()
-            os.fsync(stream.fileno())
-            # Unlike a rename it overwrites nothing. With a directory, which does not matter, it follows the link.
-            os.link(temporary or f"/proc/self/fd/{stream.fileno()}", path, src_dir_fd=stream.fileno())
-        sync(path.parent)
-    except WxError:  # some are OSErrors besides
-        raise
-    except FileExistsError:
-        raise AccountExists(N_("{file} exists already"), N_("name another file, or remove it"), file=file) from None
-    except OSError as problem:
-        raise disk_problem(file, problem) from None
+        with disk_errors(file):
+            with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
+                yield stream
+                stream.flush()
+                os.fsync(stream.fileno())
+                try:
+                    # Unlike a rename it overwrites nothing. With a directory, which does not matter, it follows the
+                    # link.
+                    os.link(temporary or f"/proc/self/fd/{stream.fileno()}", path, src_dir_fd=stream.fileno())
+                except FileExistsError:
+                    raise already_there(file) from None
+            sync(path.parent)
     finally:
         if temporary:
             with suppress(OSError):

@@ -1,6 +1,9 @@
 """What moving an account takes: root, on a machine of its own."""
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
@@ -24,8 +27,19 @@ def at_home(session: WxctlRun) -> Api:
     return api
 
 
-def disk_problem(place: str, problem: OSError) -> WxError:
-    """Return what to say of a file that can't be written."""
+@contextmanager
+def disk_errors(place: str | Path) -> Iterator[None]:
+    """Raise an OSError of the block as the WxError that ``disk_problem`` returns."""
+    try:
+        yield
+    except WxError:  # some are OSErrors besides
+        raise
+    except OSError as problem:
+        raise disk_problem(place, problem) from None
+
+
+def disk_problem(place: str | Path, problem: OSError) -> WxError:
+    """Return the error for a file that cannot be read or written."""
     return WxError(
         N_("{place}: {reason}"),
         N_("check the disk and the owner of the directory; nothing was left there"),

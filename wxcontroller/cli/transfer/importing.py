@@ -14,7 +14,7 @@ from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
-from wxcontroller.cli.transfer.home import PATHS, at_home, disk_problem
+from wxcontroller.cli.transfer.home import PATHS, at_home, disk_errors, disk_problem
 from wxcontroller.cli.transfer.keeping import drop_bundle
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, secret_file, unpack
 from wxcontroller.cli.transfer.passphrase import passphrase
@@ -77,13 +77,9 @@ def take_in(
     undo_interrupted_imports(api)
     with _staging() as place:
         opener = Opener(source, secret)
-        try:
+        with disk_errors(place):
             found = unpack(opener, place, lambda name: refuse_existing(api, name, this_host))
             opener.finish()
-        except WxError:  # some are OSErrors besides
-            raise
-        except OSError as problem:
-            raise disk_problem(str(place), problem) from None
         check(found.manifest)
         refuse_undecided(UnitFiles(found.manifest.name, found.drop_ins), drop_ins)
         if not drop_ins:
@@ -127,33 +123,22 @@ def _source(file: str) -> Iterator[IO[bytes]]:
 @contextmanager
 def _staging() -> Iterator[Path]:
     with ExitStack() as stack:
-        try:
+        with disk_errors(PATHS.private_state("x").parent):
             place = stack.enter_context(staging(PATHS))
-        except OSError as problem:
-            raise disk_problem(str(PATHS.private_state("x").parent), problem) from None
         yield place
 
 
 def undo_interrupted_imports(api: Api) -> None:
     """Undo imports that were killed halfway."""
-    try:
-        with abandoned(PATHS) as left:
-            for begun in left:
-                files = begun.left_files()
-                for file in files:
-                    file.unlink()
-                if begun.left_account(PATHS):
-                    api.remove(begun.name)
-                forget_drop_ins(begun.name, files)
-                tell(
-                    "wxctl: undid an interrupted import of {account}",
-                    err=True,
-                    account=str(begun.name),
-                )
-    except WxError:  # some are OSErrors besides
-        raise
-    except OSError as problem:
-        raise disk_problem(str(PATHS.private_state("x").parent), problem) from None
+    with disk_errors(PATHS.private_state("x").parent), abandoned(PATHS) as left:
+        for begun in left:
+            files = begun.left_files()
+            for file in files:
+                file.unlink()
+            if begun.left_account(PATHS):
+                api.remove(begun.name)
+            forget_drop_ins(begun.name, files)
+            tell("wxctl: undid an interrupted import of {account}", err=True, account=str(begun.name))
 
 
 def forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
@@ -268,7 +253,7 @@ def install_account(api: Api, found: Unpacked, place: Path, adopts: bool) -> Jso
             with suppress(WxError):
                 api.remove(name)
         if isinstance(problem, OSError) and not isinstance(problem, WxError):
-            raise disk_problem(str(PATHS.private_state(name.instance)), problem) from None
+            raise disk_problem(PATHS.private_state(name.instance), problem) from None
         raise
     return account
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.transfer.home import disk_problem
+from wxcontroller.cli.transfer.home import disk_errors
 from wxcontroller.cli.transfer.pack import Manifest, manifest_in
 from wxcontroller.cli.transfer.seal import Locked, Opener
 from wxcontroller.core.errors import AccountExists, StaleEpoch, WxError
@@ -35,7 +35,7 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
     """Keep a bundle that another host sends, all of it or nothing; return what it is. Raises WxError."""
     # The instance is the controller's word, which nothing vouches for yet: no other string becomes part of a path.
     bundle = paths.standby_bundle(instance)
-    try:
+    with disk_errors(paths.standby):
         paths.standby.mkdir(mode=0o711, exist_ok=True)
         with _new_file(paths) as (new, out):
             copied = _Copied(source, out)
@@ -51,10 +51,6 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
                 new.replace(bundle)
                 sync(paths.standby)
                 write_kept(paths, {**known_bundles(paths, secret), instance: found})
-    except WxError:  # some are OSErrors besides
-        raise
-    except OSError as problem:
-        raise disk_problem(str(paths.standby), problem) from None
     return {"name": found.name, "host": found.host, "epoch": found.epoch, "at": found.at, "bytes": found.size}
 
 

@@ -18,7 +18,6 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from fnmatch import fnmatchcase
 from pathlib import Path
 
 from wxcontroller.cli.api import Api
@@ -32,7 +31,7 @@ from wxcontroller.cli.transfer.receiving import PASSPHRASE_FILE
 from wxcontroller.cli.transfer.rest import look
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.cli.transfer.unitfiles import unit_files
-from wxcontroller.cli.work import ActionWatch, Work, is_pattern, run
+from wxcontroller.cli.work import ActionWatch, Work, is_pattern, means, run
 from wxcontroller.core.account import Account
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import (
@@ -323,11 +322,7 @@ def _chosen(names: Sequence[str], host: str) -> list[str]:
     registered = [account.name for account in AccountFiles(PATHS).all()]
     found = dict[str, None]()
     for given in names:
-        fitting = [
-            name.name
-            for name in registered
-            if given == name.instance or (is_pattern(given) and fnmatchcase(name.name, given))
-        ]
+        fitting = [name.name for name in registered if means(given, name.name, name.instance)]
         if not fitting and not is_pattern(given) and not is_derived(given):
             name = parse_name(given)
             if is_here(name) or (host and gone_from(PATHS.gone_file(name.instance), name)):

@@ -74,4 +74,4 @@ class SealedAccount:
         except BrokenPipeError:  # nobody reads any more, and who stopped has the reason
             return
         except OSError as problem:
-            self.problem = disk_problem(str(self._paths.private_state(self._account.name.instance)), problem)
+            self.problem = disk_problem(self._paths.private_state(self._account.name.instance), problem)

@@ -149,7 +149,7 @@ class StandbyRound:
         if isinstance(problem, Unanswered):  # the others for this host can wait, too
             self._down.add(bundle.to)
         if not isinstance(problem, WxError):
-            problem = disk_problem(problem.filename or str(self.paths.private_state(instance)), problem)
+            problem = disk_problem(problem.filename or self.paths.private_state(instance), problem)
         sys.stderr.write(f"{instance}: {problem}\n")
         return replace(bundle, changed=bundle.changed or int(time.time()), reason=problem.text)
 
@@ -157,7 +157,7 @@ class StandbyRound:
         try:
             write_sent(self.paths, self._sent)
         except OSError as problem:  # a full disk here is when the bundles are needed most
-            sys.stderr.write(f"{disk_problem(str(self.paths.standby_sent), problem)}\n")
+            sys.stderr.write(f"{disk_problem(self.paths.standby_sent, problem)}\n")
 
 
 def standby_host(account: Account) -> str:
