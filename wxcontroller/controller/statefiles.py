@@ -20,7 +20,18 @@ from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.files import read_foreign
 from wxcontroller.core.heartbeats import Heartbeats, heartbeats_of
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, obj, one_line, read_json, text
+from wxcontroller.core.jsontypes import (
+    JsonObject,
+    JsonValue,
+    field,
+    integer,
+    obj,
+    one_line,
+    positive_seconds,
+    read_json,
+    text,
+    whole_seconds,
+)
 from wxcontroller.core.messages import Text, in_file, text_in
 from wxcontroller.core.paths import STATE_FILE_BYTES, Paths
 from wxcontroller.core.states import LoginState
@@ -206,7 +217,7 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         login = None
     user = obj(field(content, "user"))
     link, number = text(field(content, _SECRET)), field(content, "qrcode_number")
-    heard = _uptime(field(content, "last_sync_uptime"))
+    heard = positive_seconds(field(content, "last_sync_uptime"))
     return ClientState(
         fields=MappingProxyType(
             {key: without_texts(value) for key, value in content.items() if key not in _NOT_SHOWN}
@@ -215,9 +226,9 @@ def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
         word=one_line(field(content, "state")),
         status=text_in(content, "status"),
         reason=text_in(content, "reason"),
-        since=seconds(field(content, "state_since")),
+        since=whole_seconds(field(content, "state_since")),
         pid=integer(field(content, "pid")),
-        start_time=seconds(field(content, "start_time")),
+        start_time=whole_seconds(field(content, "start_time")),
         qrcode_link=link,
         qrcode_number=integer(number) if number is not None else number_of(link, stamp),
         user={"id": one_line(field(user, "id")), "name": one_line(field(user, "name"))} if user else None,
@@ -247,18 +258,8 @@ def uptime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def _uptime(value: JsonValue) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
-        return 0.0
-    return float(value)
-
-
 def number_of(link: str, stamp: Stamp) -> int:
     """Return a number that changes with the QR code, for programs that don't count them."""
     if link:
         return int.from_bytes(hashlib.sha256(link.encode("utf-8", "surrogatepass")).digest()[:4], "big")
     return stamp[0] // 1_000_000  # the time of the file's last change, in what JavaScript can count
-
-
-def seconds(value: JsonValue) -> int:
-    return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)

@@ -229,35 +229,23 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
     except BadEnvironmentFile as problem:
         yield finding(file, problem, str(_part(problem.text, "problem").values.get("key", "")))
         return None
-    by_variable = {option.variable: option for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
-    limits = {limit.variable: limit for limit in LIMITS.values() if limit.for_accounts}
+    checks: dict[str, tuple[Callable[[str], object], str]] = {
+        limit.variable: (limit.read, limit.meaning) for limit in LIMITS.values() if limit.for_accounts
+    } | {
+        option.variable: (option.check, option.meaning)
+        for option in OPTIONS.values()
+        if option.origin is not Origin.IGNORED
+    }
     removed = {variable_of(name) for name in removed_in(found)}
     for name, value in found.items():
-        option, line = by_variable.get(name), line_of(file, name)
-        if option is not None:
+        line = line_of(file, name)
+        if name in checks:
+            check, meaning = checks[name]
             try:
-                option.check(value)
+                check(value)
             except ValueError as problem:
-                yield Finding(
-                    Level.FAIL,
-                    file,
-                    reason_of(problem),
-                    Text("it is: {meaning}", meaning=Text(option.meaning)),
-                    name,
-                    line,
-                )
-        elif limit := limits.get(name):
-            try:
-                limit.read(value)
-            except ValueError as problem:
-                yield Finding(
-                    Level.FAIL,
-                    file,
-                    reason_of(problem),
-                    Text("it is: {meaning}", meaning=Text(limit.meaning)),
-                    name,
-                    line,
-                )
+                remedy = Text("it is: {meaning}", meaning=Text(meaning))
+                yield Finding(Level.FAIL, file, reason_of(problem), remedy, name, line)
         elif name in removed:
             continue
         elif _OURS.match(name) and name not in _OTHER and not name.startswith("MOJO_WEIXIN_CONTROLLER"):

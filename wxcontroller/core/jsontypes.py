@@ -158,6 +158,18 @@ def integer(value: object, default: int = 0) -> int:
     return default
 
 
+def whole_seconds(value: object) -> int:
+    """Return a number of seconds without its fraction, 0 for anything else."""
+    return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)
+
+
+def positive_seconds(value: object) -> float:
+    """Return a number of seconds, 0.0 for anything else and for a number that is no time."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
+        return 0.0
+    return float(value)
+
+
 def field(container: object, key: str) -> JsonValue:
     """Return ``container[key]`` when there is such a thing, else None."""
     return container.get(key) if isinstance(container, Mapping) else None

@@ -166,20 +166,20 @@ def domain(value: str) -> str:
     return value
 
 
-def words(value: str) -> str:
-    """Accept names separated by commas, or nothing."""
-    found = [word.strip() for word in value.split(",") if word.strip()]
-    if not all(re.fullmatch(r"[a-z_]{1,64}", word) for word in found):
-        raise ValueError(Text("must be names separated by commas"))
-    return ",".join(dict.fromkeys(found))
+def separated_by_commas(shape: str, refusal: Text) -> Callable[[str], str]:
+    """Make a check for words of a ``shape`` separated by commas, or nothing."""
+
+    def check(value: str) -> str:
+        found = [word.strip() for word in value.split(",") if word.strip()]
+        if not all(re.fullmatch(shape, word) for word in found):
+            raise ValueError(refusal)
+        return ",".join(dict.fromkeys(found))
+
+    return check
 
 
-def statuses(value: str) -> str:
-    """Accept HTTP statuses of 4xx and 5xx separated by commas, or nothing."""
-    found = [word.strip() for word in value.split(",") if word.strip()]
-    if not all(re.fullmatch(r"[45][0-9]{2}", word) for word in found):
-        raise ValueError(Text("must be HTTP statuses from 400 to 599 separated by commas"))
-    return ",".join(dict.fromkeys(found))
+words = separated_by_commas(r"[a-z_]{1,64}", Text("must be names separated by commas"))
+statuses = separated_by_commas(r"[45][0-9]{2}", Text("must be HTTP statuses from 400 to 599 separated by commas"))
 
 
 def conditions(value: str) -> str:

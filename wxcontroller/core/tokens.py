@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from wxcontroller.core.access import LADDER, Scope
 from wxcontroller.core.errors import BadName, BadSettings, WxError, reason_of
@@ -92,10 +93,8 @@ class Tokens:
         return any(token.scope.in_ladder for token in self.by_id.values()) or bool(self.broken)
 
     def find(self, presented: str) -> Token | None:
-        """Return the token that was presented, also an expired one. Takes as long for a wrong as for a right one."""
-        known = self.by_id.get(token_id(presented))
-        same = hmac.compare_digest(digest(presented), known.sha256 if known else _NOTHING)
-        return known if same else None
+        """Return the token that was presented, also an expired one."""
+        return holder_of(presented, self.by_id)
 
     def bound_to(self, account: str) -> list[Token]:
         """Return those that are bound to an account, by its name, and have not expired."""
@@ -110,6 +109,16 @@ class Tokens:
         raise UnknownToken(N_("there is no token {token}"), N_("wxctl token list shows them"), token=given)
 
 
+class HasDigest(Protocol):
+    """What a token stands for; ``sha256`` is the token's digest."""
+
+    @property
+    def sha256(self) -> str: ...
+
+
+_Holder = TypeVar("_Holder", bound=HasDigest)
+
+
 @dataclass(frozen=True, slots=True)
 class Unbound:
     """What became of an account's tokens: those that have ended, and those that are for others only, as they were."""
@@ -117,6 +126,13 @@ class Unbound:
     tokens: Tokens
     ended: tuple[Token, ...] = ()
     narrowed: tuple[Token, ...] = ()
+
+
+def holder_of(presented: str, by_id: Mapping[str, _Holder]) -> _Holder | None:
+    """Return what the presented token stands for. Takes as long for a wrong token as for a right one."""
+    known = by_id.get(token_id(presented))
+    same = hmac.compare_digest(digest(presented), known.sha256 if known else _NOTHING)
+    return known if same else None
 
 
 def token_id(token: str) -> str:

@@ -7,7 +7,7 @@ what the controller may know of them in two files that only the controller can r
 import json
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from wxcontroller.core.commands import command
@@ -94,14 +94,7 @@ def sent_bundles(paths: Paths) -> dict[str, SentBundle]:
 
 def write_kept(paths: Paths, bundles: Mapping[str, KeptBundle]) -> None:
     """Store them. Raises OSError."""
-    rows: dict[str, JsonObject] = {
-        instance: {
-            **{"name": each.name, "host": each.host, "epoch": each.epoch},
-            **{"at": each.at, "size": each.size, "ran": each.ran},
-        }
-        for instance, each in bundles.items()
-    }
-    _write(paths, paths.standby_kept, rows)
+    _write(paths, paths.standby_kept, {instance: asdict(each) for instance, each in bundles.items()})
 
 
 def write_sent(paths: Paths, bundles: Mapping[str, SentBundle]) -> None:

@@ -13,7 +13,7 @@ import secrets
 import time
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.ilink.cdn import AgentFile, Cdn
@@ -349,13 +349,7 @@ def verdict_of(outcome: Outcome, own_id: str) -> _Verdict:
 
 
 def as_json(verdict: _Verdict) -> JsonObject:
-    return {
-        "state": verdict.state.value,
-        "words": verdict.words,
-        "message_id": verdict.message_id,
-        "refusal": verdict.refusal,
-        "own_id": verdict.own_id,
-    }
+    return {**asdict(verdict), "state": verdict.state.value}
 
 
 def from_json(kept: JsonObject) -> _Verdict:

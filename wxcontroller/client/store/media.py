@@ -8,7 +8,7 @@ import json
 import sqlite3
 from asyncio import Future
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from enum import StrEnum
 
 from wxcontroller.client.store.eventlog import EventLog
@@ -91,14 +91,7 @@ def import_book(db: sqlite3.Connection, kept: JsonObject, limit: int = MEDIA_IDS
 
 def upload_to_json(one: Uploaded) -> JsonObject:
     """Return what ``upload_from_json`` makes the same of."""
-    return {
-        "kind": one.kind.value,
-        "key": one.key,
-        "name": one.name,
-        "size": one.size,
-        "signature": one.signature,
-        "reference": one.reference,
-    }
+    return {**asdict(one), "kind": one.kind.value}
 
 
 def upload_from_json(kept: JsonObject) -> Uploaded | None:

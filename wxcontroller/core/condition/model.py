@@ -7,7 +7,17 @@ from enum import StrEnum
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, text
+from wxcontroller.core.jsontypes import (
+    JsonObject,
+    JsonValue,
+    field,
+    integer,
+    items,
+    obj,
+    one_line,
+    text,
+    whole_seconds,
+)
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields, text_in
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, LoginState, UnitState
@@ -124,7 +134,7 @@ def client_of(content: JsonObject) -> ClientReport:
         one_line(content.get("state")),
         text_in(content, "status"),
         text_in(content, "reason"),
-        seconds(content.get("state_since")),
+        whole_seconds(content.get("state_since")),
         one_line(field(content.get("input"), "id")),
         one_line(content.get("version")),
         _number(content.get("restricted")),
@@ -134,10 +144,6 @@ def client_of(content: JsonObject) -> ClientReport:
 
 def _number(value: JsonValue) -> int | None:
     return max(0, min(integer(value), 1 << 40)) if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def seconds(value: JsonValue) -> int:
-    return int(value) if isinstance(value, float) and abs(value) < 1e12 else integer(value)
 
 
 class Instant:
@@ -295,4 +301,4 @@ def issue_of(content: JsonObject) -> Issue:
     except ValueError:
         severity = Severity.WARNING
     headline, remedy = text_in(content, "message"), text_in(content, "remedy")
-    return Issue(text(content.get("code")), severity, headline, remedy, seconds(content.get("since")))
+    return Issue(text(content.get("code")), severity, headline, remedy, whole_seconds(content.get("since")))

@@ -16,7 +16,7 @@ import time
 from enum import Enum, auto
 
 from wxcontroller.core.errors import BadAnswer, NotAsked
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, positive_seconds
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers.base import InputKind, InputRequired, SessionStore
 from wxcontroller.drivers.line.pulse import Pulse
@@ -83,7 +83,7 @@ class Consent:
         if stored.get("version") != _VERSION:
             return
         refused = obj(stored.get("refused"))
-        self._agreed = seconds(stored.get("agreed"))
+        self._agreed = positive_seconds(stored.get("agreed"))
         self._refused = {False: times(refused.get("normal")), True: times(refused.get("desktop"))}
 
     def next_step(self) -> Step:
@@ -186,10 +186,4 @@ class Consent:
 
 
 def times(stored: JsonValue) -> list[float]:
-    return [moment for moment in map(seconds, items(stored)) if moment][-_A_DAY:]
-
-
-def seconds(stored: JsonValue) -> float:
-    if isinstance(stored, bool) or not isinstance(stored, int | float) or not 0 < stored < 1e12:
-        return 0.0
-    return float(stored)
+    return [moment for moment in map(positive_seconds, items(stored)) if moment][-_A_DAY:]
