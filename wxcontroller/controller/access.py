@@ -96,7 +96,7 @@ async def authorize(request: web.Request, handler: Handler) -> web.StreamRespons
 async def handled(request: web.Request, endpoint: Endpoint, handler: Handler) -> web.StreamResponse:
     """Have a request handled here, or by the host of the fleet that has its account."""
     fleet = context(request).fleet
-    elsewhere = await fleet.elsewhere(request, endpoint) if fleet is not None else None
+    elsewhere = await fleet.calls.elsewhere(request, endpoint) if fleet is not None else None
     return await handler(request) if elsewhere is None else elsewhere  # a response without state is false
 
 
@@ -154,7 +154,7 @@ async def recognized_by_token(request: web.Request) -> Caller:
     token, address = await presented(request), address_of(request)
     found = None
     if shared.fleet is not None and is_ilink(request) and shared.gate.recognize(token, address) is None:
-        found = shared.fleet.agent(token)
+        found = shared.fleet.calls.agent(token)
     found = found or shared.gate.caller(token, address)
     shared.admission.recognize(request, claim_for(request, found))
     return found

@@ -59,7 +59,7 @@ def _hop(request: web.Request) -> Caller:
             N_("this host does not accept calls from other hosts"),
             N_("add the table [fleet] to its settings; see wxcontroller.toml(5)"),
         )
-    return fleet.hop(request)
+    return fleet.calls.hop(request)
 
 
 def shown_by_head(request: web.Request) -> str | None:

@@ -45,26 +45,8 @@ class FleetRow(Protocol):
     def body(self) -> bytes: ...
 
 
-class Fleet(Protocol):
-    """The other hosts. ``name`` is this one's."""
-
-    @property
-    def name(self) -> str: ...
-
-    async def run(self) -> None:
-        """Keep the hosts up to date, until cancelled."""
-        ...
-
-    async def met(self) -> None:
-        """Wait until each host has told its accounts or is known not to answer, a few seconds at most."""
-        ...
-
-    def kept_down_by(self, account: Account) -> str:
-        """Return the hosts because of which a boot must not start an account of this one, "" for none.
-
-        They have it in a later epoch, as after a restored backup, or it runs there.
-        """
-        ...
+class ForwardedCalls(Protocol):
+    """Calls for accounts of other hosts, and calls that other hosts forward."""
 
     def hop(self, request: web.Request) -> Caller:
         """Return the caller for whom another host forwards a request. Raises Refused."""
@@ -78,6 +60,63 @@ class Fleet(Protocol):
         """Return the host of an account that is not on this one, None when no host has it.
 
         Raises WrongHost, HostFailure.
+        """
+        ...
+
+    async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
+        """Return another host's response to a request that has been let in; None to handle it here.
+
+        Raises WrongHost, HostFailure.
+        """
+        ...
+
+
+class Standbys(Protocol):
+    """The standby bundles of this host's accounts."""
+
+    async def pass_bundle(
+        self, request: web.Request, to: str, name: AccountName, body: AsyncIterable[bytes]
+    ) -> tuple[int, JsonObject]:
+        """Pass a sealed account on to its standby host; return that host's answer. Raises WrongHost, HostFailure."""
+        ...
+
+    async def arrival_at(self, request: web.Request, to: str, name: AccountName) -> tuple[int, JsonObject]:
+        """Return what another host says of an account that is to come there. Raises WrongHost, HostFailure."""
+        ...
+
+    async def look(self) -> None:
+        """Bring up to date what is known of standby bundles. Raises OSError."""
+        ...
+
+    def late(self) -> Mapping[str, Text]:
+        """Return this host's accounts whose standby bundles are too old, with the reasons."""
+        ...
+
+
+class Fleet(Protocol):
+    """The other hosts. ``name`` is this one's."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def calls(self) -> ForwardedCalls: ...
+
+    @property
+    def standbys(self) -> Standbys: ...
+
+    async def run(self) -> None:
+        """Keep the hosts up to date, until cancelled."""
+        ...
+
+    async def met(self) -> None:
+        """Wait until each host has told its accounts or is known not to answer, a few seconds at most."""
+        ...
+
+    def kept_down_by(self, account: Account) -> str:
+        """Return the hosts because of which a boot must not start an account of this one, "" for none.
+
+        They have it in a later epoch, as after a restored backup, or it runs there.
         """
         ...
 
@@ -114,16 +153,6 @@ class Fleet(Protocol):
         """
         ...
 
-    async def pass_bundle(
-        self, request: web.Request, to: str, name: AccountName, body: AsyncIterable[bytes]
-    ) -> tuple[int, JsonObject]:
-        """Pass a sealed account on to its standby host; return that host's answer. Raises WrongHost, HostFailure."""
-        ...
-
-    async def arrival_at(self, request: web.Request, to: str, name: AccountName) -> tuple[int, JsonObject]:
-        """Return what another host says of an account that is to come there. Raises WrongHost, HostFailure."""
-        ...
-
     def unreachable(self) -> Mapping[str, Text]:
         """Return why hosts do not answer, by their names."""
         ...
@@ -132,21 +161,6 @@ class Fleet(Protocol):
         """Return what this host tells another one that greets it."""
         ...
 
-    async def look_at_standbys(self) -> None:
-        """Bring up to date what is known of standby bundles. Raises OSError."""
-        ...
-
-    def late_standbys(self) -> Mapping[str, Text]:
-        """Return this host's accounts whose standby bundles are too old, with the reasons."""
-        ...
-
     def overview(self) -> JsonObject:
         """Return the hosts, the accounts that more than one host has, and the standby bundles."""
-        ...
-
-    async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
-        """Return another host's response to a request that has been let in; None to handle it here.
-
-        Raises WrongHost, HostFailure.
-        """
         ...

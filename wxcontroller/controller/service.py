@@ -198,7 +198,7 @@ class Service:
             shared.accounts.host, shared.accounts.duplicates = "", {}
         if shared.alerts is not None:
             shared.alerts.hosts = None if fleet is None else fleet.unreachable
-            shared.alerts.standbys = None if fleet is None else fleet.late_standbys
+            shared.alerts.standbys = None if fleet is None else fleet.standbys.late
         self._fleet_task = None if fleet is None else group.create_task(fleet.run(), name="other hosts")
 
     async def _reloads(self, asked: asyncio.Event, shared: Context, group: asyncio.TaskGroup) -> None:

@@ -5,21 +5,25 @@ made here meanwhile, and a call for it has to fail with the reason. So names are
 """
 
 import asyncio
+import contextlib
 import json
 import logging
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from wxcontroller.core.account import Account
 from wxcontroller.core.errors import file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, kept_json, obj
-from wxcontroller.fleet.connection import credentials_of
-from wxcontroller.fleet.host import AgentToken, OtherHost, row_of
+from wxcontroller.fleet.connection import CONNECT_SECONDS, credentials_of
+from wxcontroller.fleet.host import GREETING_SECONDS, AgentToken, HostRow, OtherHost, row_of
 
 log = logging.getLogger(__name__)
 # Between two looks at what is to be kept on disk.
 _KEEP_PAUSE = 2.0
+# For the accounts of hosts that have not told any yet: for a greeting, and for an answer.
+_MEETING_SECONDS = CONNECT_SECONDS + GREETING_SECONDS + 1.0
 # What is kept of a row.
 _KEPT = ("name", "instance", "driver", "desired", "epoch", "leaving")
 
@@ -36,6 +40,7 @@ class Hosts:
         self.by_name = {each.name: OtherHost(each, self._credentials[each.name], settings.name) for each in ordered}
         self._kept: Mapping[str, list[JsonObject]] = {}
         self._kept_changes = self._members = -1
+        self._met = False
         self._having: dict[str, tuple[OtherHost, ...]] = {}
         self._load()
 
@@ -52,6 +57,20 @@ class Hosts:
         """A number that grows with every change of any host or row."""
         return sum(host.changes for host in self)
 
+    @property
+    def name(self) -> str:
+        """This host's name."""
+        return self.settings.name
+
+    async def met(self) -> None:
+        """Wait until each host has told its accounts or is known not to answer, a few seconds at most, once."""
+        if not self._met:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_MEETING_SECONDS):
+                    for host in self:
+                        await host.met.wait()
+            self._met = True
+
     def having(self, instance: str) -> tuple[OtherHost, ...]:
         """Return the hosts that have an account, or had it when they were last reached."""
         return self._index().get(instance, ())
@@ -66,6 +85,36 @@ class Hosts:
             if token := host.agents.get(token_id):
                 return host, token
         return None
+
+    def keeping_down(self, account: Account) -> str:
+        """Return the hosts because of which a boot must not start an account of this host, "" for none."""
+        # One that is leaving its host is stopped there. An older copy counts only while it runs: what is known of a
+        # host that is down may be old, and a host that was lost still wants what was adopted from it.
+        return ", ".join(
+            host.name
+            for host, row in self._copies(account)
+            if row.epoch > account.epoch
+            or (row.epoch == account.epoch and row.is_wanted and not row.is_leaving)
+            or (host.is_up and row.is_running)
+        )
+
+    def also_having(self, account: Account, stopped_too: bool = True) -> str:
+        """Return the hosts that have an account of this host, too, and are not giving it away; "" for none.
+
+        On a host that is down, an older copy does not count: the account was adopted from there. Once that host is
+        back, ``stopped_too`` says whether the copy counts even while it does not run.
+        """
+        return ", ".join(
+            host.name
+            for host, row in self._copies(account)
+            if not row.is_leaving and (row.epoch >= account.epoch or (host.is_up and (stopped_too or row.is_running)))
+        )
+
+    def _copies(self, account: Account) -> Iterator[tuple[OtherHost, HostRow]]:
+        """Yield the hosts that have an account, not only those with the newest of their epochs, and its rows."""
+        for host in self:
+            if (row := host.rows.get(account.name.instance)) is not None:
+                yield host, row
 
     async def run(self) -> None:
         """Keep all hosts up to date, until cancelled."""

@@ -34,7 +34,7 @@ async def families(host: Machine) -> list[Metric]:
     other = HostSettings("b", "https://127.0.0.1:9", str(secret))
     host.shared.fleet = other_hosts(host.shared, host.paths, FleetSettings("a", "", (other,)))
     await host.v1("PATCH", f"accounts/{process.account.name}/options", {"standby": "b"})
-    await host.shared.fleet.look_at_standbys()
+    await host.shared.fleet.standbys.look()
     return list(text_string_to_metric_families(await scrape(host)))
 
 

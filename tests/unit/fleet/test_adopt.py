@@ -218,7 +218,7 @@ async def test_a_bundle_of_an_account_that_was_removed_is_marked(pair: tuple[Fle
     await asyncio.to_thread(keep, Api(a.url), a.paths, io.BytesIO(content), lambda: SECRET, "eve")
 
     async def reason() -> str:
-        await a.fleet.look_at_standbys()
+        await a.fleet.standbys.look()
         [shown] = items(a.fleet.overview()["standbys"])
         return str(obj(shown)["reason"])
 

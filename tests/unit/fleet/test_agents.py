@@ -33,7 +33,7 @@ async def known(a: Stage, token: str) -> None:
     """Wait until the host knows whose a token is."""
     assert isinstance(a.host, FleetHost)
     fleet = a.host.fleet
-    await until(lambda: fleet.agent(token) is not None)
+    await until(lambda: fleet.calls.agent(token) is not None)
 
 
 async def test_an_agent_calls_at_a_host_that_has_not_its_account(stages: Stages) -> None:

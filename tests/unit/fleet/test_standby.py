@@ -360,8 +360,8 @@ async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
     monkeypatch.setattr("wxcontroller.fleet.standby.STALE_SECONDS", -1)
     [shown] = await standbys(a)
     assert shown["stale"] is True
-    await a.fleet.look_at_standbys()
-    assert list(a.fleet.late_standbys()) == ["eve"]
+    await a.fleet.standbys.look()
+    assert list(a.fleet.standbys.late()) == ["eve"]
     monkeypatch.undo()
     async with receiving(b):
         await due(a, b"another passphrase")
@@ -369,8 +369,8 @@ async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
         assert str(shown["reason"]).startswith("host b: ")
         assert str(shown["reason"]).count("cannot be received: ") == 1
         await due(a)
-    await a.fleet.look_at_standbys()
-    assert a.fleet.late_standbys() == {}
+    await a.fleet.standbys.look()
+    assert a.fleet.standbys.late() == {}
     # One for a host that nobody knows.
     await a.v1("PATCH", "accounts/eve/options", {"standby": "nowhere"})
     await one_round(a)

@@ -12,7 +12,7 @@ from tests.unit.controller.test_stream import Reader, reading, say
 from tests.unit.controller.test_watching import STREAM, Stream
 from tests.unit.fleet.hosts import FleetHost, fleet_of, until
 from wxcontroller.client.v1 import events as account_events
-from wxcontroller.controller import hosts as hosts_module
+from wxcontroller.controller import hoststreams
 from wxcontroller.controller.account_port import hub
 from wxcontroller.controller.v1.board import BOARD
 from wxcontroller.core.access import Scope
@@ -27,7 +27,7 @@ Pair = tuple[FleetHost, FleetHost]
 def quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(account_events, "HEARTBEAT_SECONDS", 0.2)
     monkeypatch.setattr(hub, "_LOOK_SECONDS", 0.05)
-    monkeypatch.setattr(hosts_module, "Backoff", lambda *_: Backoff(0.1, 0.1))
+    monkeypatch.setattr(hoststreams, "Backoff", lambda *_: Backoff(0.1, 0.1))
     yield
 
 

@@ -146,7 +146,7 @@ async def to_account(
     account = shared.accounts.registry.find(client)
     target = credentials.without_token(sent_target(request.raw_path))
     if account is None:
-        host = shared.fleet.destination(request, client) if shared.fleet is not None else None
+        host = shared.fleet.calls.destination(request, client) if shared.fleet is not None else None
         return json_response(replies.CLIENT_UNKNOWN) if host is None else await pass_to(request, host, target, spool)
     try:
         return await pass_on(request, account, target, spool)

@@ -18,7 +18,7 @@ async def fleet(request: web.Request) -> web.Response:
     if hosts is None:
         return json_response({"name": None, "hosts": [], "duplicates": [], "standbys": []})
     try:
-        await hosts.look_at_standbys()
+        await hosts.standbys.look()
     except OSError as problem:
         raise file_failed(problem) from None
     return json_response(hosts.overview())

@@ -70,7 +70,7 @@ async def arrival(request: web.Request) -> web.Response:
     """GET /v1/arrivals/{account}?to=HOST: whether an account can be moved to a host, and whether it has been."""
     shared, name = context(request), parse_name(request.match_info["account"])
     if (fleet := shared.fleet) is not None and (to := request.query.get("to", "")) not in ("", fleet.name):
-        status, said = await fleet.arrival_at(request, to, name)
+        status, said = await fleet.standbys.arrival_at(request, to, name)
         if status != HTTPStatus.OK:
             raise refusal_by(to, obj(said.get("error")))
         return json_response(said)
@@ -125,7 +125,7 @@ async def kept_by(request: web.Request, to: str) -> JsonObject:
     if to == fleet.name:
         return await received(request, name, _STANDBY)
     body = body_chunks(request, shared.settings.ua_inactivity_timeout)
-    status, said = await fleet.pass_bundle(request, to, name, body)
+    status, said = await fleet.standbys.pass_bundle(request, to, name, body)
     if status != HTTPStatus.OK:
         raise refusal_by(to, obj(said.get("error")))
     return said

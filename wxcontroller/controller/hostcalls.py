@@ -1,0 +1,239 @@
+"""Calls for accounts of other hosts, in both directions.
+
+A request for an account of another host goes there with its caller's scope and accounts in a header (fleet/hop.py),
+and is served there or fails: no host forwards what was forwarded to it. An account that two other hosts have is
+served by neither.
+"""
+
+import hmac
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+
+import aiohttp
+from aiohttp import web
+
+from wxcontroller.controller.access import caller, hold_to_accounts
+from wxcontroller.controller.account_port.backends import SENT_BACK
+from wxcontroller.controller.account_port.client import unusable_because
+from wxcontroller.controller.account_port.proxy import form_of, pass_to, sent_target
+from wxcontroller.controller.admission import recognized, shown_by_head
+from wxcontroller.controller.body import has_body, take
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.errors import Refused, is_ilink
+from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.ilink.calls import BODY_BYTES as AGENT_BODY_BYTES
+from wxcontroller.controller.ilink.media import MEDIA_SENT_BACK, instance_in
+from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url
+from wxcontroller.controller.openwx import CONTROL_FORM_BYTES, request_parameters
+from wxcontroller.controller.peers import address_of
+from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
+from wxcontroller.core.errors import BadName, HostFailure, WrongHost, WxError
+from wxcontroller.core.messages import N_
+from wxcontroller.core.relay import Body
+from wxcontroller.core.tokens import digest, token_id
+from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
+from wxcontroller.fleet.host import OtherHost
+from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.openwx import credentials
+
+# Calls of the old API that the controller answers itself, for one account that ``client`` names.
+_OWN_CALLS = frozenset({"/openwx/start_client", "/openwx/stop_client", "/openwx/get_qrcode", "/openwx/check_client"})
+# Two programs of one name would use one WeChat session: an account that another host has, too, is not started.
+_STARTS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start", "/v1/accounts/{name}/restart"})
+# For a call that needs no token: no account.
+_NO_ACCOUNTS: frozenset[str] = frozenset()
+
+
+class HostDestination:
+    """The host of an account as a destination (``controller.fleetport.Destination``)."""
+
+    def __init__(self, shared: Context, own: str, request: web.Request, host: OtherHost, instance: str) -> None:
+        self._shared = shared
+        self._own = own
+        self._request = request
+        self._host = host
+        self._instance = instance
+
+    async def open(
+        self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body
+    ) -> aiohttp.ClientResponse:
+        settings = self._shared.settings
+        timeout = aiohttp.ClientTimeout(settings.ua_request_timeout, sock_read=settings.ua_inactivity_timeout)
+        sent = dict(headers)
+        if caller.scope is Scope.ILINK and (agent := shown_by_head(self._request)):
+            sent["X-Auth-Token"] = agent  # to the host that has issued it
+        hop = hop_caller(self._own, caller, self._request, {self._instance})
+        response = await self._host.open(target, hop, timeout, method, sent, body)
+        if unusable := unusable_because(response.status, response.headers.get("Content-Encoding", "")):
+            response.close()
+            raise HostFailure(self._host.name, unusable)
+        return response
+
+    def failure_of(self, problem: Exception) -> WxError:
+        return self._host.failure_of(problem)
+
+
+class HostCalls:
+    """Forwards calls to the hosts that have the accounts, and admits calls that other hosts forward."""
+
+    def __init__(self, shared: Context, hosts: Hosts) -> None:
+        self._shared = shared
+        self._hosts = hosts
+
+    # -- calls that other hosts forward
+
+    def hop(self, request: web.Request) -> Caller:
+        """Return the caller for whom another host forwards a request. Raises Refused."""
+        hop = self._hop_credential(request)
+        try:
+            found = read_caller(request.headers[CALLER_HEADER])
+        except BadCaller:
+            raise Refused(
+                "not-a-hop",
+                N_("the header {header} does not name a caller"),
+                N_("upgrade the controller of the calling host"),
+                status=400,
+                header=CALLER_HEADER,
+            ) from None
+        if found.scope is Scope.ILINK:  # the agent's own token says who it is
+            agent = self._shared.gate.recognize(request.headers.get("X-Auth-Token"), None)
+            if agent is None or agent.scope is not Scope.ILINK:
+                raise self._shared.gate.revoked()
+            request[HOP_ORIGIN] = found.origin
+            return replace(agent, hop=found.host)
+        words = f"{found.words} through host {found.host}"
+        accounts = _NO_ACCOUNTS if found.scope is None else found.accounts
+        return Caller(words, found.scope or Scope.READ, accounts, hop.token, hop=found.host)
+
+    def _hop_credential(self, request: web.Request) -> Caller:
+        """Return who forwards a request: the holder of a token of scope fleet, or a host by its certificate."""
+        gate, shown = self._shared.gate, credentials.from_headers(request.headers.get("Authorization"), None)
+        if shown is None and (name := self._certified(request)):
+            return Caller(f"host {name}", Scope.FLEET, hop=name)
+        try:
+            found = gate.recognize(shown, address_of(request)) or gate.caller(shown, address_of(request))
+        except Refused as problem:
+            raise not_a_hop(problem) from None
+        if found.scope is not Scope.FLEET:
+            raise not_a_hop(
+                gate.denied(
+                    found,
+                    N_("forwarding calls needs a token of scope fleet"),
+                    N_("create one on this host: wxctl token create NAME --scope fleet"),
+                )
+            )
+        return found
+
+    def _certified(self, request: web.Request) -> str:
+        """Return the name of the host whose certificate the connection has shown, "" for none."""
+        if not self._hosts.settings.client_ca or request.transport is None:
+            return ""
+        shown = request.transport.get_extra_info("peercert") or {}
+        names = {value.lower() for kind, value in shown.get("subjectAltName", ()) if kind == "DNS"}
+        return next((host.name for host in self._hosts if host.name.lower() in names), "")
+
+    # -- calls for accounts of other hosts
+
+    def agent(self, presented: str | None) -> Caller | None:
+        """Return the agent of another host whose token this is, None for any other token."""
+        found = self._hosts.agent(token_id(presented)) if presented else None
+        if found is None or presented is None:
+            return None
+        host, token = found
+        if not hmac.compare_digest(digest(presented), token.sha256):
+            return None
+        return Caller(
+            f"agent token {token.id} of host {host.name}", Scope.ILINK, frozenset({token.instance}), token.id
+        )
+
+    def destination(self, request: web.Request, given: str) -> HostDestination | None:
+        """See ``controller.fleetport.ForwardedCalls``."""
+        try:
+            instance = self._shared.accounts.registry.resolve(given)
+        except BadName:
+            return None
+        who = recognized(request) or caller(request)
+        if who.hop:
+            raise WrongHost(
+                N_("host {host} does not have account {account}, and does not forward calls of other hosts"),
+                N_("try again in a moment; wxctl fleet shows which host has the account"),
+                host=self._hosts.name,
+                account=given,
+            )
+        having = self._hosts.having(instance)
+        if len(having) > 1:
+            raise on_several(given, ", ".join(host.name for host in having))
+        return HostDestination(self._shared, self._hosts.name, request, having[0], instance) if having else None
+
+    async def elsewhere(self, request: web.Request, endpoint: Endpoint) -> web.StreamResponse | None:
+        """See ``controller.fleetport.ForwardedCalls``."""
+        given = await self._account_of(request, endpoint)
+        if given is None:
+            return None
+        starts = endpoint.path in _STARTS
+        if starts:
+            await self._hosts.met()
+        account = self._shared.accounts.registry.find(given)
+        if account is not None:
+            # One that is leaving is refused with what to do about that.
+            if starts and account.leaving is None and (others := self._hosts.also_having(account, stopped_too=False)):
+                raise on_several(account.name.name, f"{self._hosts.name}, {others}")
+            return None
+        destination = self.destination(request, given)
+        if destination is None:
+            return None
+        target = credentials.without_token(sent_target(request.raw_path))
+        sent_back, limit = SENT_BACK, self._shared.settings.max_body
+        if is_ilink(request):
+            sent_back = MEDIA_SENT_BACK
+            if endpoint.scope is not None:
+                limit = AGENT_BODY_BYTES
+        if not has_body(request):
+            return await pass_to(request, destination, target, sent_back=sent_back)
+        async with form_of(request, limit, endpoint.about is About.CLIENT) as spool:
+            return await pass_to(request, destination, target, spool, sent_back)
+
+    async def _account_of(self, request: web.Request, endpoint: Endpoint) -> str | None:
+        """Return the one account that a request is about, None for none and for those that ``proxy`` looks for."""
+        if endpoint.about is About.NAME:
+            return request.match_info["name"]
+        if endpoint.path in _OWN_CALLS:
+            if has_body(request):
+                await take(request, CONTROL_FORM_BYTES)
+            given = (await request_parameters(request)).get("client")
+            if given is not None:
+                hold_to_accounts(request, given)
+            return given
+        if not is_ilink(request) or not self._shared.settings.ilink_serve:
+            return None
+        if endpoint.about is About.BEARER:
+            return next(iter(caller(request).instances or ()), None)
+        return instance_in(request) or request.match_info.get("account")
+
+
+def hop_caller(own: str, who: Caller, request: web.Request, accounts: Collection[str] | None = None) -> HopCaller:
+    """Return for whom the host ``own`` forwards a request.
+
+    Of the accounts that the caller is bound to, only those among ``accounts`` are named; None: all.
+    """
+    agent = is_ilink(request)
+    known = who.token or who.instances is None or who.scope is not Scope.READ
+    scope, bound = who.scope if known else None, who.instances
+    if bound is not None and accounts is not None:
+        bound = bound.intersection(accounts)
+    return HopCaller(own, scope, bound, who.words, base_url(request) if agent else "")
+
+
+def on_several(account: str, hosts: str) -> WrongHost:
+    return WrongHost(
+        N_("account {account} exists on more than one host: {hosts}"),
+        N_("stop and remove it on all hosts but one"),
+        account=account,
+        hosts=hosts,
+    )
+
+
+def not_a_hop(problem: Refused) -> Refused:
+    """Return the refusal of a call that claims to be forwarded, so that the calling host knows what was refused."""
+    status = 403 if problem.status == 401 else problem.status
+    return Refused("not-a-hop", problem.text, problem.remedy_text, status=status, retry_after=problem.retry_after)
