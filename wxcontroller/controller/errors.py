@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable, Mapping
 from aiohttp import web
 
 from wxcontroller.controller.account_port.client import NotAnswering, NotRunning
-from wxcontroller.controller.accounts import TooManyAccounts, UnknownMove
+from wxcontroller.controller.accounts import UnknownMove
 from wxcontroller.controller.ilink import answers
 from wxcontroller.controller.ilink.pairings import NoPairing, TooManyPairings
+from wxcontroller.controller.unitstarts import TooManyAccounts
 from wxcontroller.core.access import loggable
 from wxcontroller.core.errors import (
     AccountExists,

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from aiohttp import web
 
 from wxcontroller.controller.access import caller, hold_to_accounts
-from wxcontroller.controller.accounts import TooManyAccounts
 from wxcontroller.controller.answers import states
 from wxcontroller.controller.body import has_body, whole
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
+from wxcontroller.controller.unitstarts import TooManyAccounts
 from wxcontroller.controller.view import View
 from wxcontroller.core import egress
 from wxcontroller.core.account import Account

@@ -7,9 +7,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
-from wxcontroller.controller.accounts import Accounts, StoppedMeanwhile, TooManyAccounts
+from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, SYSTEMD_LOOK_SECONDS, Units, Verb
+from wxcontroller.controller.unitstarts import StoppedMeanwhile, TooManyAccounts
 from wxcontroller.controller.view import View
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError

@@ -107,6 +107,11 @@ class Registry:
         except BadName:
             return None
 
+    def shown_name(self, instance: str) -> str:
+        """Return the name of an account for people, its instance while no name is known."""
+        account = self.get(instance)
+        return account.name.name if account else instance
+
     def all(self) -> Mapping[str, Account]:
         """Return all registered accounts by instance, sorted by it. Raises OSError."""
         instances = self._files.instances()

@@ -1,0 +1,188 @@
+"""What the accounts are at the moment.
+
+Nothing is remembered about what was done: files say what is wanted, systemd says what is.
+"""
+
+import asyncio
+import contextlib
+import math
+import time
+from collections.abc import Callable, Iterable, Mapping
+
+from wxcontroller.controller import statefiles
+from wxcontroller.controller.registry import Registry
+from wxcontroller.controller.statefiles import ClientState, StateFiles, Unreadable
+from wxcontroller.controller.units import MAX_AGE, UnitRecord, Units, record
+from wxcontroller.controller.view import View
+from wxcontroller.controller.views import Views
+from wxcontroller.core.account import Account
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.errors import UnknownAccount
+from wxcontroller.core.messages import N_, NOTHING
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.watched import Stamp
+
+# A unit that is up has written its state before; a program that is not ours may need a moment longer.
+_STATE_WAIT = 1.0
+_STATE_LOOK = 0.02
+
+
+class AccountViews:
+    """The accounts of this machine as they are. ``patience`` returns after how many seconds trouble is reported."""
+
+    def __init__(self, paths: Paths, units: Units, patience: Callable[[], float]) -> None:
+        self.paths = paths
+        self.units = units
+        self.registry = Registry(paths)
+        self.state_files = StateFiles(paths)
+        # Accounts whose processes end again and again; kept up to date by what counts restarts.
+        self.crash_loops: set[str] = set()
+        # What accounts that still run 2.0.0 said of their deliveries when they were asked.
+        self.asked_deliveries: Mapping[str, DeliveryState] = {}
+        # This host's name in its fleet, and accounts that other hosts have, too (controller/hosts.py).
+        self.host = ""
+        self.duplicates: Mapping[str, str] = {}
+        self._patience = patience
+        # What a fresh look has confirmed although it is contradictory: not worth another look while nothing changes.
+        self._confirmed: dict[str, tuple[UnitRecord, Stamp | None]] = {}
+        self._views = Views(paths, self.registry, self.view_of)
+
+    def close(self) -> None:
+        """Stop watching the accounts' files."""
+        self._views.close()
+
+    async def views(self) -> tuple[View, ...]:
+        """Return all accounts, by id: the same tuple for as long as nothing about them is new.
+
+        Raises UnitFailed when systemd can't be asked, and OSError.
+        """
+        views = self._certain(await self.units.snapshot())
+        if views is None:
+            views = self._current(await self.units.snapshot(0))
+            self._confirm(self._views.fresh.values())
+            self._views.fresh.clear()
+        return views
+
+    def recent_views(self) -> tuple[View, ...] | None:
+        """Return what ``views`` would without asking systemd, None if it would ask. Raises OSError."""
+        units = self.units.recent()
+        return None if units is None else self._certain(units)
+
+    def _certain(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...] | None:
+        """Return the views of this moment, None if a new one contradicts its unit, which may have changed since."""
+        views, fresh = self._current(units), self._views.fresh
+        if any(self._doubtful(view) for view in fresh.values()):
+            return None
+        fresh.clear()
+        return views
+
+    def _current(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...]:
+        looked = (frozenset(self.crash_loops), self.asked_deliveries, self._patience())
+        others = (*looked, self.host, self.duplicates)
+        return self._views.current(units, others)
+
+    def _doubtful(self, view: View) -> bool:
+        """Say whether a view may be wrong because the unit was looked at a second ago."""
+        return view.contradictory and self._confirmed.get(view.instance) != unit_and_stamp(view)
+
+    def _confirm(self, views: Iterable[View]) -> None:
+        for view in views:
+            if view.contradictory:
+                self._confirmed[view.instance] = unit_and_stamp(view)
+            else:
+                self._confirmed.pop(view.instance, None)
+
+    def account(self, given: str) -> Account:
+        """Return one registered account by name or id. Raises UnknownAccount or BadName."""
+        name = self.registry.name_of(given)
+        found = self.registry.get(name.instance)
+        if found is None:
+            raise unknown_account(given)
+        return found
+
+    async def view(self, given: str, max_age: float = MAX_AGE) -> View | None:
+        """Return one account by name or id, None when there is none. Raises UnitFailed."""
+        account = self.registry.find(given)
+        if account is None:
+            return None
+        found = self.view_of(account, await record(self.units, account.name.instance, max_age))
+        if max_age > 0 and self._doubtful(found):
+            found = self.view_of(account, await record(self.units, account.name.instance, 0))
+            self._confirm([found])
+        return found
+
+    async def require(self, given: str) -> View:
+        """Return one account by name or id; raises BadName, UnknownAccount or UnitFailed."""
+        name = self.registry.name_of(given)
+        found = await self.view(name.name)
+        if found is None:
+            raise unknown_account(given)
+        return found
+
+    def view_of(self, account: Account, unit: UnitRecord) -> View:
+        """Return the view of an account whose unit is known."""
+        instance, state, unreadable = account.name.instance, None, NOTHING
+        try:
+            state = self.state_files.get(instance)
+        except Unreadable as problem:
+            unreadable = problem.words
+        deliveries = recent = None
+        until = state.until if state is not None else math.inf
+        published = self.state_files.published(instance) if unit.has_process else None
+        if published is not None:
+            deliveries = published.deliveries
+            if published.heartbeats:
+                now = time.time()
+                recent = published.heartbeats.at(now)
+                until = min(until, statefiles.uptime() + published.heartbeats.until(now) - now)
+        elif unit.has_process:
+            deliveries = self.asked_deliveries.get(instance)
+        loops, patience = instance in self.crash_loops, self._patience()
+        host, also_on = self.host, self.duplicates.get(instance, "")
+        publishes = published is not None
+        return View(
+            account, unit, state, unreadable, deliveries, publishes, loops, patience, recent, until, host, also_on
+        )
+
+    async def settled(self, instance: str) -> View:
+        """Return an account once its client has written its state, or after a second."""
+        self.registry.forget(instance)
+        unit = await record(self.units, instance)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_STATE_WAIT):
+                # A file in a directory that is not ours: looking is cheaper than a watcher.
+                while unit.has_process and self._state(instance) is None:  # noqa: ASYNC110
+                    await asyncio.sleep(_STATE_LOOK)
+        account = self.registry.get(instance)
+        if account is None:
+            raise UnknownAccount(
+                N_("account {instance}: its file disappeared meanwhile"), N_("start it again"), instance=instance
+            )
+        return self.view_of(account, unit)
+
+    def _state(self, instance: str) -> ClientState | None:
+        try:
+            return self.state_files.get(instance)
+        except Unreadable:
+            return None
+
+    def reread(self, instance: str) -> Account | None:
+        """Return a registered account as its file is now, None when there is none."""
+        self.registry.forget(instance)
+        return self.registry.get(instance)
+
+    def forget(self, instance: str) -> None:
+        """Drop what is known of an account that was removed."""
+        self.registry.forget(instance)
+        self.state_files.forget(instance)
+        self._confirmed.pop(instance, None)
+
+
+def unit_and_stamp(view: View) -> tuple[UnitRecord, Stamp | None]:
+    return view.unit, view.state.stamp if view.state is not None else None
+
+
+def unknown_account(given: str) -> UnknownAccount:
+    return UnknownAccount(
+        N_("there is no account {given}"), N_("GET /v1/accounts or wxctl list shows the accounts"), given=given
+    )

@@ -1,0 +1,122 @@
+"""Starting units: one action per account at a time, no more accounts than max_clients, and a stop ends a start."""
+
+import asyncio
+import contextlib
+import logging
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+from wxcontroller.controller.locks import Locks
+from wxcontroller.controller.registry import Registry
+from wxcontroller.controller.units import UnitRecord, Units, Verb, record
+from wxcontroller.core.errors import UnitFailed, WxError
+from wxcontroller.core.journal import Event, fields
+from wxcontroller.core.messages import N_
+from wxcontroller.core.names import unit_of
+from wxcontroller.core.settings import Settings
+from wxcontroller.core.states import UnitState
+
+log = logging.getLogger(__name__)
+# For systemd to forget earlier failures.
+_QUICK = 10.0
+
+
+class TooManyAccounts(WxError):
+    """max_clients accounts run already."""
+
+    code = "max-clients"
+    status = 409
+    exit_code = 5
+
+
+class StoppedMeanwhile(UnitFailed):
+    """A start that somebody ended by a stop."""
+
+
+class UnitStarts:
+    """The starts under way."""
+
+    def __init__(self, units: Units, registry: Registry, settings: Callable[[], Settings]) -> None:
+        self._units = units
+        self._registry = registry
+        self._settings = settings
+        self._locks = Locks()
+        self._starting: set[str] = set()
+        self._coming_up: dict[str, asyncio.Task[None]] = {}
+        self._stops: Counter[str] = Counter()
+
+    def held(self, instance: str) -> contextlib.AbstractAsyncContextManager[None]:
+        """Hold an account's lock; waits for the action on it that is under way."""
+        return self._locks.held(instance)
+
+    @contextlib.asynccontextmanager
+    async def held_to_stop(self, instance: str) -> AsyncIterator[None]:
+        """Hold an account's lock without waiting for a start that hangs: it is given up, and no other one begins."""
+        self._stops[instance] += 1
+        try:
+            if (coming_up := self._coming_up.get(instance)) is not None:
+                coming_up.cancel()
+            async with self._locks.held(instance):
+                yield
+        finally:
+            self._stops[instance] -= 1
+            self._stops += Counter()  # drops what is zero
+
+    @contextlib.asynccontextmanager
+    async def place(self, instance: str) -> AsyncIterator[None]:
+        """Hold one of max_clients places while an account starts; those without a process hold none."""
+        units = await self._units.snapshot()
+        taken = {each for each, unit in units.items() if unit.has_process} | self._starting
+        if len(taken - {instance}) >= self._settings().max_clients:
+            raise TooManyAccounts(
+                N_("{max_clients} accounts are running, which is the limit"),
+                N_("stop one, or raise max_clients in the settings"),
+                max_clients=self._settings().max_clients,
+            )
+        self._starting.add(instance)
+        try:
+            yield
+        finally:
+            self._starting.discard(instance)
+
+    async def bring_up(self, unit: UnitRecord, verb: Verb = Verb.START) -> None:
+        """Start a unit, whatever it did before. Raises UnitFailed saying what it does now, or StoppedMeanwhile."""
+        instance, name = unit.instance, self._registry.shown_name(unit.instance)
+        if unit.sub.startswith("auto-restart"):
+            verb = Verb.RESTART  # a start would only wait for the time of the next automatic one
+        try:
+            await self.wait_for(instance, self._up(unit, verb))
+        except StoppedMeanwhile:
+            raise
+        except UnitFailed as problem:
+            now = await record(self._units, instance, 0)
+            log.error("account %s: %s", name, problem, extra=fields(Event.ACCOUNT_FAILED, name))
+            raise UnitFailed(
+                N_("{problem}; it is {now} now"), problem.remedy, problem=problem.text, now=now.words
+            ) from None
+        log.info("%s is up", unit_of(instance), extra=fields(Event.ACCOUNT_STARTED, name))
+
+    async def _up(self, unit: UnitRecord, verb: Verb) -> None:
+        if unit.state is not UnitState.ABSENT:
+            # Starts by hand count for systemd's start limit too; an admin's drop-in may set one.
+            with contextlib.suppress(UnitFailed):
+                await self._units.act(Verb.RESET_FAILED, unit.instance, _QUICK)
+        await self._units.act(verb, unit.instance, self._settings().start_timeout)
+
+    async def wait_for(self, instance: str, start: Coroutine[object, None, None]) -> None:
+        """Wait for a start to be done. Raises StoppedMeanwhile when the account is to be stopped."""
+        task = asyncio.ensure_future(start)
+        if self._stops[instance]:
+            task.cancel()
+        self._coming_up[instance] = task
+        try:
+            await task
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is not None and current.cancelling():
+                raise
+            raise StoppedMeanwhile(
+                N_("{unit} was stopped while it came up"), N_("start it again"), unit=unit_of(instance)
+            ) from None
+        finally:
+            del self._coming_up[instance]
