@@ -1,4 +1,4 @@
-"""Delivering what waits in a channel's spool, once. What does not go now goes with the next start, by systemd."""
+"""Delivers the alerts in a channel's spool, once. Those that fail are tried again when systemd starts it next."""
 
 import logging
 import time

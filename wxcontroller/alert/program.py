@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from wxcontroller.alert.deliver import Trouble
 
 _KILL_SECONDS = 5.0
-# What of our own environment is no business of others.
+# Variables of our own environment that other programs do not get.
 _OWN = ("CREDENTIALS_DIRECTORY", "NOTIFY_SOCKET", "WATCHDOG_PID", "WATCHDOG_USEC", "LISTEN_FDS", "LISTEN_PID")
 
 

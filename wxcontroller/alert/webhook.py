@@ -10,7 +10,7 @@ from wxcontroller.core.alerts import Alert
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.unreached import unreached
 
-# What a receiver says that is overloaded or away for a moment.
+# Statuses of a receiver that is overloaded or unavailable for a moment.
 _PASSING = frozenset({408, 425, 429})
 
 

@@ -73,7 +73,7 @@ for _verb in (
 
 
 def main() -> int:
-    """Run one command and return its exit code; expected failures are told in words on standard error."""
+    """Run one command and return its exit code; expected failures are reported on standard error."""
     code = run()
     try:
         sys.stdout.flush()

@@ -64,7 +64,7 @@ class Api:
     def probe(self) -> None:
         """Raise ControllerUnreachable when this machine's controller does not answer, and nothing for another one.
 
-        systemd holds the port: it is open while the controller does not come up, and a request would wait for long.
+        systemd holds the port: it is open while the controller fails to start, and a request would wait for minutes.
         """
         if not self.is_local:
             return
@@ -305,7 +305,7 @@ class Api:
         return obj(self._line.call("GET", "/v1/fleet"))
 
     def test_alert(self) -> JsonObject:
-        """Send a test alert; returns its id and the channels it goes by."""
+        """Send a test alert; return its id and the channels that deliver it."""
         return obj(self._line.call("POST", "/v1/alerts/test"))
 
 

@@ -1,4 +1,4 @@
-"""What a running account says of itself, in words: its queue, its reports, what it keeps and what it heard."""
+"""A running account's own status in words: its queue, its deliveries, its stored events, its last contact."""
 
 import math
 import time

@@ -88,7 +88,7 @@ _PLAIN = re.compile(r"[\w@%+=:,./-]")
 
 @add_completion_class
 class Bash(ShellComplete):
-    """It is told the line up to the cursor: bash breaks words where we don't."""
+    """Takes the line up to the cursor: bash breaks words where we don't."""
 
     name = "bash"
     source_template = _BASH
@@ -112,7 +112,7 @@ class Bash(ShellComplete):
 
 @add_completion_class
 class Zsh(ShellComplete):
-    """It is told the words and the number of that to complete; value and help are on lines of their own."""
+    """Takes the words and the index of the one to complete; value and help are on lines of their own."""
 
     name = "zsh"
     source_template = _ZSH
@@ -127,7 +127,7 @@ class Zsh(ShellComplete):
 
 @add_completion_class
 class Fish(ShellComplete):
-    """It is told the words up to the cursor, and the last of them; it takes the help behind a tab."""
+    """Takes the words up to the cursor, and the last of them; expects the help after a tab."""
 
     name = "fish"
     source_template = _FISH

@@ -47,7 +47,7 @@ _HOW = N_(
 
 @dataclass(frozen=True, slots=True)
 class RequestBody:
-    """What is sent with a request: its type, its length (-1: unknown), and a way to get it, again if need be."""
+    """The body of a request: its type, its length (-1: unknown), and a function that opens it, again if need be."""
 
     kind: str
     length: int
@@ -63,7 +63,7 @@ class Far:
 
 
 def _kind(connection: HTTPConnection) -> type[ControllerUnreachable]:
-    """Return what a connection is that did not come about; one that lacks only TLS has its socket."""
+    """Return why a connection failed; one that lacks only TLS has its socket."""
     return NoMachine if connection.sock is None else ControllerUnreachable
 
 
@@ -86,7 +86,7 @@ class Connection:
     def __init__(
         self, url: str, finder: Finder | None = None, insecure: bool = False, far: Far | None = None
     ) -> None:
-        """Raises BadUsage for a URL that is none, or one to which a secret would go where others can read it."""
+        """Raises BadUsage for an invalid URL, and for one to which a secret would be sent unencrypted."""
         wrong = BadUsage(
             N_("--url (or WXCTL_URL) is not a controller's URL"), N_("give one like http://127.0.0.1:2000")
         )
@@ -127,7 +127,7 @@ class Connection:
         )
 
     def _unreachable(self, problem: Exception, kind: type[ControllerUnreachable]) -> ControllerUnreachable:
-        """Return what to say of a connection that did not come about."""
+        """Return the error for a failed connection."""
         kind = WrongUrl if isinstance(problem, ssl.SSLError) else kind
         words, remedy = reason_of(problem), N_("check --url or WXCTL_URL, and the way there")
         if isinstance(problem, ssl.SSLCertVerificationError):

@@ -1,4 +1,4 @@
-"""What all verbs share: the controller's address, the token, --json, and the NAME argument."""
+"""Shared by all verbs: the controller's address, the token, --json, and the NAME argument."""
 
 import json
 import os
@@ -35,7 +35,7 @@ class WxctlRun:
     insecure: bool = False
 
     def api(self) -> Api:
-        """Return the controller's API; raises BadUsage for a URL that is none, or a token that can't be read."""
+        """Return the controller's API; raises BadUsage for an invalid URL, or a token file that cannot be read."""
         return Api(self.url, Finder(self.token_file), self.insecure)
 
     def emit(self, value: JsonValue) -> None:

@@ -21,7 +21,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.webhooksecrets import standard_form, webhook_secrets
 
 _STATES = ("held", "pending", "dead", "delivered", "kept", "purged")
-# What of an account's numbers is not as it should be, or only just on its way.
+# Numbers that show trouble, or reports that are still on their way.
 _WORTH_A_ROW = ("error", "pending", "held", "dead", "dropped", "retrying", "trouble")
 _SHOWN = (
     *(N_("id"), N_("time"), N_("type"), N_("state"), N_("lane"), N_("attempts"), N_("last_error"), N_("last_status")),

@@ -1,4 +1,4 @@
-"""What only the command line has to complain about. The exit codes are in wxctl(1)."""
+"""Errors of the command line alone. The exit codes are in wxctl(1)."""
 
 from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.messages import Text, Value

@@ -1,4 +1,4 @@
-"""What wxctl ends with: one table, for the program's help, its man page and scripts."""
+"""Exit codes of wxctl: one table for the program's help, its man page and scripts."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

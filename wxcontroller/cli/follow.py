@@ -21,7 +21,7 @@ _SETTLED = 3.0
 
 
 class Display(AbstractContextManager["Display"], Protocol):
-    """Where the states are shown as they come."""
+    """Shows the states as they change."""
 
     def show(self, account: AccountView, link: str) -> None:
         """Show the account; ``link`` is what its QR code says, "" when there is nothing to scan."""
@@ -80,7 +80,7 @@ def follow(
         time.sleep(_PAUSE)
 
 
-# What an issue amounts to as an exit code; all others are no failure of the account to run.
+# Issues that end with an exit code of their own; with all others the account still starts.
 _ERRORS: Mapping[str, type[WxError]] = {
     Code.DOWN: UnitFailed,
     Code.FAILED: UnitFailed,

@@ -18,7 +18,7 @@ from wxcontroller.core.messages import N_, text_in
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What an agent needs: its token, the base URL, and the ids that pairing would tell it."""
+    """An agent's credentials: its token, the base URL, and the ids that pairing would return."""
 
     token: str
     base_url: str

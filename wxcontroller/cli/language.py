@@ -1,4 +1,4 @@
-"""What wxctl tells people, in their language, by gettext: LANGUAGE, LC_ALL, LC_MESSAGES and LANG select it.
+"""Texts of wxctl in the user's language, by gettext: LANGUAGE, LC_ALL, LC_MESSAGES and LANG select it.
 
 The code has English templates with named values, which are looked up and filled in where they are shown. JSON is for
 programs, and English.

@@ -50,7 +50,7 @@ def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: s
     api = session.api()
     instance = name if is_derived(name) else parse_name(name).instance
     unit = unit_of(instance)
-    # What prevented a start is said by the unit that prepares it.
+    # The unit that prepares a start logs what prevented it.
     units = [unit, unit.replace("wxclient@", "wxclient-prepare@", 1)]
     if is_this_machines(api) and may_read_the_journal():
         raise_if_unknown(session, name, instance, units)
@@ -82,13 +82,13 @@ def journalctl_since(since: str | None) -> str | None:
 
 
 def may_read_the_journal() -> bool:
-    """Say whether journalctl would show another user's lines. Where there is no journal, it says so itself."""
+    """Say whether journalctl would show another user's lines. If there is no journal, journalctl reports it."""
     files = [file for place in _JOURNALS for file in place.glob("*/system.journal")]
     return not files or any(os.access(file, os.R_OK) for file in files)
 
 
 def raise_if_unknown(session: WxctlRun, name: str, instance: str, units: list[str]) -> None:
-    """Raise UnknownAccount when register or controller say so; logs are shown where neither can tell."""
+    """Raise UnknownAccount if the registry or the controller does not know it; show logs if neither can tell."""
     known = is_registered(instance)
     if known:
         return

@@ -176,7 +176,7 @@ class Bar:
 
 
 class StateOnly(LineDisplay):
-    """For one of several accounts: its state beside the bar. What needs a person ends it, as does ``stopped``."""
+    """For one of several accounts: its state next to the bar. Ends when it needs a person, or by ``stopped``."""
 
     def __init__(self, bar: Bar, stopped: Event) -> None:
         self._bar = bar

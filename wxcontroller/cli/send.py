@@ -284,7 +284,7 @@ def raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> 
         )
     # An account says it, too.
     why = (one_line(field(answer, "reason")) or why or say("no reason given")).removeprefix("not sent: ")
-    # Of a send that is refused, the account says so already.
+    # The account reports a refused send itself.
     state = one_line(field(answer, "state")).removeprefix("refused")
     told = (
         Text("{why} (state {state}), code {code}", why=why, state=state, code=json_text(code))

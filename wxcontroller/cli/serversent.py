@@ -29,7 +29,7 @@ def followed(
 ) -> Iterator[StreamedEvent]:
     """Yield all events but heartbeats, going on after the last cursor when the connection breaks.
 
-    Without ``at_first`` the first connection has to come about. Raises WxError for what no other try can mend.
+    Without ``at_first`` the first connection has to succeed. Raises WxError if retrying cannot help.
     """
     pause, patient, told = _FIRST_PAUSE, at_first, ""
     while True:

@@ -125,7 +125,7 @@ def overview(session: WxctlRun) -> None:
     api = session.api()
     try:
         api.probe()
-        # In this order: when systemd can't be asked, it is the accounts' answer that says so.
+        # In this order: the answer about the accounts reports it if systemd does not respond.
         accounts, health = api.accounts(), api.health()
     except ControllerUnreachable as unreachable:
         without_controller(session, api, None, unreachable)
@@ -167,7 +167,7 @@ def describe(account: AccountView) -> None:
         heading.append(f" ({account.instance})", "dim")
     heading.append(say(" is ")).append(say(condition.value), account.style)
     target.print(heading)
-    # What an issue says already is not said twice.
+    # Not repeated if an issue says it already.
     reasons = [issue.headline.values.get("reason") for issue in account.assessment.issues]
     login = account.login_state.value if account.login_state else "-"
     for title, value in (

@@ -28,7 +28,7 @@ from wxcontroller.core.paths import Paths
 
 PATHS = Paths()
 _COLUMNS = "seq, time, type, state, attempts, next_at, error, status, settled_at, size"
-# A page of the largest log takes a tenth of a second. What takes longer is not one of ours.
+# A page of the largest log takes a tenth of a second. A file that takes longer is not one of ours.
 _SECONDS = 10.0
 _INSTRUCTIONS = 10_000  # between two looks at the clock
 _VALUE_BYTES = 1 << 20  # of one value; bodies of reports are not read
@@ -37,7 +37,7 @@ _VALUE_BYTES = 1 << 20  # of one value; bodies of reports are not read
 def deliveries_of(name: AccountName, states: Sequence[str], after: int, limit: int) -> JsonObject:
     """Return what ``GET /v1/accounts/NAME/deliveries`` answers, as far as the file has it.
 
-    Raises WxError when the file cannot be read: as someone who is not root, or since there is none.
+    Raises WxError if the file cannot be read, as by a user who is not root, or does not exist.
     """
     try:
         with opened(PATHS.state(name.instance) / "events.db") as db:

@@ -13,7 +13,7 @@ from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say
 from wxcontroller.core.messages import N_
 
-# What other programs call it.
+# Other programs' names for it.
 _OTHER_WORDS = {
     **dict.fromkeys(("ls", "ps", "accounts"), "list"),
     **dict.fromkeys(("rm", "delete", "del", "purge"), "remove"),

@@ -52,7 +52,7 @@ class ActionWatch(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Work(Generic[_T]):
-    """What is done to each account.
+    """An action on each account.
 
     ``act`` runs in a thread of its own, ``finish`` after it in the main thread: it returns the result as JSON and in
     words. ``systemd`` does the same without the controller, as far as systemd can. Patterns match stopped accounts
@@ -239,7 +239,7 @@ def summary(codes: list[int]) -> Text:
 
 
 class _Several:
-    """Watches several accounts: notes at once, states beside the bar."""
+    """Watches several accounts: notes at once, states next to the bar."""
 
     def __init__(self, api: Api, bar: Bar) -> None:
         self._api = api

@@ -58,7 +58,7 @@ class Call:
         return self.parameters.get(name, default) not in ("", "0", "false")
 
     def whom(self, *names: str) -> dict[str, str]:
-        """What to look somebody up by: those of ``names`` that were given, nothing when all of them are empty.
+        """The attributes to search by: those of ``names`` that were given, nothing when all of them are empty.
 
         An empty account or remark would be that of the first of many people.
         """
@@ -88,7 +88,7 @@ Handler: TypeAlias = Callable[[Call], Awaitable[Answer]]
 
 @dataclass(slots=True)
 class Parts:
-    """What the calls work on. ``request_stop`` ends the process in an orderly way."""
+    """The objects that calls use. ``request_stop`` ends the process in an orderly way."""
 
     config: ClientConfig
     facts: ClientFacts
@@ -122,7 +122,7 @@ class Parts:
 
     @property
     def holds_for_login(self) -> bool:
-        """Whether sends are taken while nobody is logged in: ids of people last, and a send has a time of its own."""
+        """Whether sends are accepted while logged out: ids of people last, and a send has a time limit of its own."""
         return self.sends.windows is not None and self.sends.held and bool(self.roster.contacts)
 
 

@@ -1,4 +1,4 @@
-"""What is different between two views of the roster, as the contract's events (openwx-api 3.3)."""
+"""Differences between two views of the roster, as the contract's events (openwx-api 3.3)."""
 
 from collections.abc import Iterator
 

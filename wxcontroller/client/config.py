@@ -1,4 +1,4 @@
-"""What a client is started with: its environment, checked."""
+"""The configuration of a client: its environment, checked."""
 
 import logging
 import re
@@ -56,7 +56,7 @@ class ClientConfig:
 
     @property
     def targets(self) -> Targets:
-        """Where reports and heartbeats may go."""
+        """The permitted targets of reports and heartbeats."""
         return Targets.parse(self.options["webhook_targets"].split())
 
     def flag(self, option: str) -> bool:

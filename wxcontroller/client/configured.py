@@ -1,4 +1,4 @@
-"""What the parts of a client are set to, from its configuration."""
+"""Settings of the parts of a client, from its configuration."""
 
 import os
 import ssl

@@ -23,7 +23,7 @@ class _Question:
 
 @dataclass(slots=True)
 class Consults:
-    """Who waits for whose next message. Several may wait for the same person; each gets the answer."""
+    """Callers that wait for a person's next message. Several may wait for the same person; each gets the answer."""
 
     _open: list[_Question] = field(default_factory=list)
 

@@ -53,7 +53,7 @@ class Contacts:
         failure = await self._done(create())
         if failure:
             return {**failure, "id": None}
-        # Whoever made a group wants to write to it at once: it is known when the call is answered.
+        # A caller that made a group writes to it at once: the group is known when the call is answered.
         try:
             async with asyncio.timeout(KNOWN_SECONDS):
                 await self.parts.roster.until_group(made[0])

@@ -52,7 +52,7 @@ class Directory:
 
     @property
     def own_name(self) -> str:
-        """What the account itself is called, "" before that is known."""
+        """The account's own name, "" before it is known."""
         return user_displayname(self.roster.me) if self.roster.me else ""
 
     @property

@@ -1,4 +1,4 @@
-"""Who may call an account's port: the controller, token holders and, while there are no tokens, local programs.
+"""Access to an account's port: for the controller, token holders and, while there are no tokens, local programs.
 
 Never a web page. The controller shows the secret that this process made when it started, which is in a file that the
 controller can read; with it comes the scope of whoever called the controller.
@@ -60,7 +60,7 @@ class Guard:
 
     @property
     def headers(self) -> dict[str, str]:
-        """What this process shows when it calls itself, as poll_api commands."""
+        """The secret that this process shows when it calls itself, as poll_api does."""
         return {credentials.PORT_HEADER: f"{Scope.ADMIN} {self._secret}"}
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:

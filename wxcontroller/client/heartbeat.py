@@ -72,7 +72,7 @@ class Heartbeat:
         self._own = own
         self._running = running
         self._vitals = vitals or Vitals()
-        self._complaint = ""  # each trouble is told once, until all is well again
+        self._complaint = ""  # each failure is logged once, until a heartbeat succeeds
 
     async def run(self) -> None:
         """Beat until cancelled."""

@@ -45,7 +45,7 @@ class Incoming:
         if message.direction is Direction.RECEIVED:
             self.heard(message.chat)
         try:
-            # Who it is between is what it is now: while media are fetched the roster may change.
+            # Resolved now: the roster may change while media are fetched.
             report = reports.received(message, chat_of(self.roster, message))
             if message.quote is not None:
                 report |= await self.quotes.fields(message.quote)

@@ -1,4 +1,4 @@
-"""Received media: fetched beside the loop into the account's own directory, and not kept for ever."""
+"""Received media: fetched in the background into the account's own directory, and kept for a limited time."""
 
 import asyncio
 import base64

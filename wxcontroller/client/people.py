@@ -1,4 +1,4 @@
-"""Who a message is between, as far as the roster knows them."""
+"""The people of a message, as far as the roster knows them."""
 
 from wxcontroller.client.roster import Roster
 from wxcontroller.core.model import Contact, Direction, Message

@@ -1,4 +1,4 @@
-"""What a message answers to. WeChat often names the quoted message by its id only; the event log has its text."""
+"""Quoted messages. WeChat often names the quoted message by its id only; the event log has its text."""
 
 import logging
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What an earlier process left half done: messages whose media it was fetching."""
+"""Messages that an earlier process left incomplete: it was fetching their media."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
 log = logging.getLogger(__name__)
-# Who logs in by an old session is back within seconds. A report must not wait for somebody to scan a code.
+# A login by a stored session takes seconds. A report must not wait for somebody to scan a code.
 MEDIA_RESUME_SECONDS = 120.0
 
 
@@ -36,7 +36,7 @@ class Resuming:
             return
         log.info("%d messages of the last run still want their media", len(found))
         try:
-            # What came after them waits for the account to be back.
+            # Later events wait until the account is back.
             async with asyncio.timeout(MEDIA_RESUME_SECONDS):
                 await self.running.wait()
         except TimeoutError:

@@ -28,7 +28,7 @@ class Roster:
     _news: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def until_group(self, identifier: str) -> None:
-        """Wait until a group is known. Whoever waits sets the limit."""
+        """Wait until a group is known. The caller sets the time limit."""
         while identifier not in self.groups:
             await self._news.wait()
 

@@ -67,7 +67,7 @@ from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndRe
 log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
-# What happened last, onto a disk that may be slow.
+# The last events, onto a disk that may be slow.
 STORE_SECONDS = 1.0
 # A parked account does nothing but answer; the watchdog still wants to hear that it could.
 PARKED_PULSE_SECONDS = 20.0
@@ -193,7 +193,7 @@ class Client:
         async with listening(application(parts, send_calls, fetcher, guard), config, guard):
             notifier.ready()
             events.open()
-            # What an earlier process left, before anything is written by this one.
+            # The rest of an earlier process, before this one writes anything.
             left, held = store.left(config.adopted), asyncio.ensure_future(events.held())
             older = events.write(history.look_for_older)
             try:

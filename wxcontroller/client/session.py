@@ -1,4 +1,4 @@
-"""Where the login stands: the only writer of login state, and of the files, reports and lines that tell it."""
+"""The login state: its only writer, and of the files, reports and log lines that show it."""
 
 import asyncio
 import hashlib
@@ -29,7 +29,7 @@ from wxcontroller.openwx.statefile import ClientFacts, Moment, Question, render
 log = logging.getLogger(__name__)
 # So long a disk may take before people hear of it.
 _STORE_SECONDS = 5.0
-# How old the time of the last answer may be in the state file, in seconds: the controller believes none that is old.
+# How old the time of the last answer may be in the state file, in seconds: the controller ignores older ones.
 _FRESH = 10.0
 
 
@@ -94,7 +94,7 @@ class Session:
         return self._status
 
     async def handle(self, event: base.DriverEvent) -> None:
-        """Take one event of the driver. Each that its loop emits is a sign of life; some come from beside it."""
+        """Take one event of the driver. Each that its loop emits is a sign of life; some come from other tasks."""
         await self._take(event)
         if not isinstance(event, base.RosterChanged | base.Offline | base.ServiceState):
             self._watchdog.feed()
@@ -369,7 +369,7 @@ class Session:
         log_ = self._reporter.log
         tries = log_.tries
         while not await log_.settled(_STORE_SECONDS):
-            if log_.tries != tries:  # a writer that tries on gets on, one that hangs does not
+            if log_.tries != tries:  # a writer that keeps trying makes progress, one that hangs does not
                 tries = log_.tries
                 self._watchdog.feed()
             trouble = log_.trouble or Text("the disk is slow")
@@ -431,7 +431,7 @@ def split_change(event: base.RosterChanged) -> Iterator[base.RosterChanged]:
 
 
 def key_of(request: FriendRequest) -> str:
-    """What makes a request the same when it is told again; without the ticket itself."""
+    """The identity of a friend request when it is repeated; without the ticket itself."""
     return "request-" + hashlib.sha256(f"{request.id} {request.ticket}".encode("utf-8", "replace")).hexdigest()[:32]
 
 

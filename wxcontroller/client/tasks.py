@@ -13,7 +13,7 @@ _GRACE_SECONDS = 0.1
 
 @dataclass(slots=True)
 class Tasks:
-    """Running work of one account. What fails is logged."""
+    """Background tasks of one account. Failures are logged."""
 
     _running: "set[asyncio.Task[Any]]" = field(default_factory=set)
 

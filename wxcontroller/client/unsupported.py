@@ -10,7 +10,7 @@ from wxcontroller.drivers.base import Capabilities
 
 UNSUPPORTED = -10
 _GROUP_CALLS = ("create_group", "invite_friend", "kick_group_member", "set_group_displayname", "send_group_message")
-# Who may be a friend, and how chats are sorted, is a matter of contact lists.
+# Friend requests and pinned chats need contact lists.
 _CONTACT_CALLS = ("make_friend", "accept_friend_request", "stick")
 _NEEDS: Mapping[str, Callable[[Capabilities], bool]] = {
     **dict.fromkeys(_GROUP_CALLS, lambda able: able.groups),

@@ -109,7 +109,7 @@ def hold_to_accounts(request: web.Request, given: str) -> None:
     try:
         instance = shared.accounts.registry.resolve(given)
     except BadName:
-        return  # it is nobody's; what follows says so
+        return  # no account has it; the handler reports that
     if not found.may_see(instance):
         raise shared.gate.denied(
             found,

@@ -1,4 +1,4 @@
-"""What requests to the controller's port may take, by their heads (``openwx.admission``)."""
+"""Admission of requests to the controller's port, by their heads (``openwx.admission``)."""
 
 from aiohttp import web
 

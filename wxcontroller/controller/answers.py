@@ -14,7 +14,7 @@ from wxcontroller.openwx.replies import to_bytes
 
 @dataclass(frozen=True, slots=True)
 class AnswerPart:
-    """What is said of one account, b"" for nothing. It is true from ``begin`` to ``end`` (``time.time``)."""
+    """The answer about one account, b"" for none. It is true from ``begin`` to ``end`` (``time.time``)."""
 
     view: View
     body: bytes

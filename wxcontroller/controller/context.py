@@ -1,4 +1,4 @@
-"""What request handlers share, handed to them through the application."""
+"""Objects that request handlers share, passed through the application."""
 
 import asyncio
 import ssl

@@ -149,7 +149,7 @@ class TooManyTests(WxError):
     status = 429
 
 
-# What handlers of /v1 raise, with a ``code`` of its own.
+# Errors of /v1's handlers, each with a ``code`` of its own.
 FAILURES: tuple[type[WxError], ...] = (
     *(BadName, BadOption, BadParameter, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning),
     *(OlderVersion, AlreadyLoggedIn, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
@@ -172,7 +172,7 @@ def error_response(problem: WxError) -> web.Response:
 
 
 def refusal(request: web.Request, problem: Refused) -> web.Response:
-    """Return the answer for who is not let in. Under /openwx 401 is 403, as in the original."""
+    """Return the answer to a caller that is refused. Under /openwx 401 is 403, as in the original."""
     if is_ilink(request):
         session_over = problem.status == 401
         response = answers.session_over() if session_over else answer(request, problem)
@@ -188,7 +188,7 @@ def refusal(request: web.Request, problem: Refused) -> web.Response:
     return response
 
 
-# What aiohttp raises, and how it is reported.
+# Errors of aiohttp, and how they are reported.
 _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
     web.HTTPRequestEntityTooLarge: Refused(
         "too-large", N_("the request body is too large"), N_("see max_body in the settings"), status=413

@@ -1,4 +1,4 @@
-"""What the rest of the controller asks of other hosts, if there are any; ``controller/hosts.py`` implements it."""
+"""The controller's interface to other hosts, if there are any; ``controller/hosts.py`` implements it."""
 
 from collections.abc import AsyncIterable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager
@@ -19,7 +19,7 @@ from wxcontroller.core.relay import Body
 
 
 class Destination(Protocol):
-    """Where requests are passed on to: an account's port, or another host that has the account."""
+    """The target of a forwarded request: an account's port, or another host that has the account."""
 
     async def open(
         self, target: str, caller: Caller, method: str, headers: Mapping[str, str], body: Body

@@ -35,7 +35,7 @@ _HOW = Text(
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Who sent a request. ``instances`` are the accounts it is bound to, None when it is bound to none.
+    """The sender of a request. ``instances`` are the accounts it is bound to, None when it is bound to none.
 
     ``token`` is its token's id, "" for who needs none. ``target`` is the notification target that it is bound to.
     ``hop`` is the host that forwards the request, "" for none.
@@ -192,7 +192,7 @@ class Gate:
         """Say whether somebody who was let in would be again: for answers that take their time."""
         if caller is ROOT:
             return True
-        if not caller.token:  # a host's certificate is as good as its connection
+        if not caller.token:  # a host's certificate is valid as long as its connection
             return bool(caller.hop) or self.is_open
         known = self.tokens.by_id.get(caller.token) or self.consumers.tokens.by_id.get(caller.token)
         return known is not None and not known.expired(time.time())

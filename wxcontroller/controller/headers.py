@@ -1,4 +1,4 @@
-"""What every answer tells a browser: nothing in it is a page of ours, unless it is one."""
+"""Headers for browsers in every answer: it is no page, unless it is one of ours."""
 
 from aiohttp import web
 

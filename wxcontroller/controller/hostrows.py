@@ -13,7 +13,7 @@ from wxcontroller.fleet.host import HostRow, OtherHost
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.openwx.replies import to_bytes
 
-# What nobody knows of an account whose host does not answer.
+# Fields that are unknown while an account's host does not answer.
 _UNKNOWN = ("login_state", "state", "pid", "qrcode_number", "qrcode_try", "qrcode_limit", "qrcode_until", "input")
 _NOT_KEPT = ("since", "user", "avatar", "start_time", "heartbeats", "hourly_messages", "leaving", "arrived")
 

@@ -1,6 +1,6 @@
 """Links that let somebody else scan an account's QR code, without a token.
 
-Whoever has the link sees the code and can log in the account, so a link is good for little:
+A holder of the link sees the code and can log in the account, so its use is limited:
 
 - One account and one login. A link remembers the process and how many logins that process has had; after a login or a
   restart it is worth nothing.

@@ -118,7 +118,7 @@ async def get_qrcode(request: web.Request) -> web.Response:
     view = await accounts.view(client)
     if view is None or not view.registered:
         return json_response(replies.CLIENT_UNKNOWN)
-    # What a dead process left behind is no code that anybody could scan.
+    # A code that a dead process left behind cannot be scanned.
     image = accounts.state_files.qrcode(view.instance) if view.unit.has_process else None
     if image is None:
         return web.Response(status=404, headers={"Content-Type": NO_QRCODE_TYPE, "Cache-Control": "no-cache"})

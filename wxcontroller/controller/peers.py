@@ -1,4 +1,4 @@
-"""Who a request comes from: the other end of its connection or, behind a reverse proxy, whom the proxy names.
+"""The peer of a request: the other end of its connection or, behind a reverse proxy, the address it names.
 
 ``X-Forwarded-For`` is a list to which each proxy appends the address it was called from. Callers can send the header,
 too, so only what trusted proxies have appended is true: from the end of the list, the first address that is not a

@@ -1,4 +1,4 @@
-"""What the controller's port grants its callers, by the settings in use."""
+"""Limits of the controller's port, by the settings in use."""
 
 from collections.abc import Callable
 

@@ -1,4 +1,4 @@
-"""Drawing a link as a QR code: for a browser, a terminal, and those who are told that a scan is needed."""
+"""Drawing a link as a QR code: for a browser, a terminal, and alerts."""
 
 import io
 

@@ -38,7 +38,7 @@ _BACKLOG = 1024
 # Between two tries to bring back, after a boot, what did not come up.
 _FIRST_PAUSE = 5.0
 _LONGEST_PAUSE = 300.0
-# systemctl is asked a few times, and each time given up by itself.
+# systemctl is called a few times, and each call has its own time limit.
 _LOOK_STUCK = 120.0
 
 

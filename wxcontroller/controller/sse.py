@@ -25,7 +25,7 @@ T = TypeVar("T", covariant=True)
 
 
 class EventSource(Protocol[T]):
-    """What a stream sends."""
+    """The content of a stream."""
 
     async def next(self) -> T | None:
         """Return what comes next, None at the end. May be cancelled and called again: nothing is lost by that."""

@@ -1,4 +1,4 @@
-"""What the clients say about themselves: their state files and QR codes, read without trusting them.
+"""The clients' state files and QR codes, read without trusting them.
 
 A state file is parsed once per change; between changes only its stamp is looked at. The directories belong to the
 accounts, so nothing in them is followed, waited for or read without bound.
@@ -41,7 +41,7 @@ from wxcontroller.openwx.statefile import FOR_CONTROLLER, QUESTION_KINDS, Questi
 
 QRCODE_FILE_BYTES = 4 << 20
 _STATE_VALUES = 5000
-# Whoever scans it owns the session: shown by the QR endpoints only.
+# A scan of it takes over the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
 # Of the state file only; check_client answers what it always did.
 _TEXTS = frozenset({"status_text", "reason_text", "prompt_text"})
@@ -76,12 +76,12 @@ class ClientState:
     stamp: Stamp
     heard: float = 0.0
     asks: Question | None = None
-    assessed: Mapping[str, JsonValue] = MappingProxyType({})  # what the controller needs beside ``fields``
+    assessed: Mapping[str, JsonValue] = MappingProxyType({})  # for the controller, besides ``fields``
     until: float = field_of(default=math.inf, compare=False)  # by ``uptime``: when it is not to be believed any more
 
     @cached_property
     def client(self) -> ClientReport:
-        """What the assessment needs of it. ``fields`` have the texts in English only."""
+        """The part that the assessment needs. ``fields`` have the texts in English only."""
         return replace(client_of({**self.fields, **self.assessed}), status=self.status, reason=self.reason)
 
     def rendered(self, port: int) -> bytes:
@@ -121,7 +121,7 @@ class ClientState:
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """What an account publishes beside its state; ``heartbeats`` is None of older programs."""
+    """An account's publications besides its state; ``heartbeats`` is None from older programs."""
 
     deliveries: DeliveryState
     heartbeats: Heartbeats | None
@@ -162,7 +162,7 @@ class StateFiles:
         return found.doubted(uptime())
 
     def published(self, instance: str) -> Published | None:
-        """Return what an account publishes beside its state; None when it does not, or not readably."""
+        """Return an account's publications besides its state; None if there are none, or they are unreadable."""
         file = self._published.get(instance)
         if file is None:
             path = self._paths.deliveries_file(instance)

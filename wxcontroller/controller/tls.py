@@ -35,7 +35,7 @@ def tls_context(settings: Settings, environment: Mapping[str, str] = os.environ)
                 reason=problem.reason or "it is no PEM file",
             ) from None
     try:
-        # With a password at hand nobody is asked for one.
+        # With a password given, OpenSSL does not ask for one on the terminal.
         made.load_cert_chain(certificate, key, password="")
     except ssl.SSLError as problem:
         why = problem.reason or "they are no PEM files"

@@ -51,7 +51,7 @@ _RULE = "/usr/share/polkit-1/rules.d/50-wxcontroller.rules"
 
 
 class Verb(StrEnum):
-    """What can be done to an account's unit: systemctl's own words."""
+    """Actions on an account's unit: systemctl's own words."""
 
     START = "start"
     STOP = "stop"
@@ -85,7 +85,7 @@ def absent(instance: str) -> UnitRecord:
 
 
 class Units(Protocol):
-    """What the controller needs of systemd. All methods raise UnitFailed with systemd's own words."""
+    """The controller's interface to systemd. All methods raise UnitFailed with systemd's own words."""
 
     async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
         """Return the units of all accounts by instance, not older than ``max_age`` seconds."""
@@ -104,7 +104,7 @@ class Units(Protocol):
         ...
 
     async def restarts(self, instances: Iterable[str]) -> Mapping[str, int]:
-        """Return how often systemd has restarted these accounts' units by itself since somebody started them."""
+        """Return how often systemd has restarted these accounts' units automatically since their last start."""
         ...
 
     async def deliver(self, channel: Channel, on: bool) -> None:
@@ -341,6 +341,6 @@ def parse_restarts(output: bytes) -> dict[str, int]:
 
 def _first_words(complaint: bytes) -> str:
     lines = [line.strip() for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
-    # What follows is advice to type commands: ours is in the remedy.
+    # Cut off systemctl's own advice: ours is in the remedy.
     kept = [line for line in lines if not line.startswith(("See ", "Hint:"))]
     return " ".join(kept)[:_MOST_WORDS].rstrip(".")

@@ -1,4 +1,4 @@
-"""What an account is to the outside: its file, its unit and its client's word, put together and kept apart."""
+"""An account as callers see it: its file, its unit and its client's state, side by side."""
 
 import math
 import time
@@ -64,7 +64,7 @@ class View:
     def live(self) -> ClientState | None:
         """The client's word, if a process is up that has spoken it.
 
-        What the file says while the unit starts may still be an earlier run's.
+        While the unit starts, the file may still be an earlier run's.
         """
         return self.state if self.unit.has_process and not self.starting else None
 
@@ -161,7 +161,7 @@ class View:
 
     @property
     def qrcode_link(self) -> str:
-        """What the QR code says that waits to be scanned, "" when none does."""
+        """The content of the QR code that waits to be scanned, "" when none does."""
         return self.live.qrcode_link if self.live else ""
 
     def counted(self, name: str) -> int:

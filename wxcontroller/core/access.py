@@ -1,4 +1,4 @@
-"""Who may do what: the scopes of tokens, and one table of every endpoint with the scope that it needs.
+"""Access rights: the scopes of tokens, and one table of every endpoint with the scope that it needs.
 
 The controller and the accounts' ports check by this table, and the documents are held to it. A path that is missing
 from it needs the highest scope.
@@ -16,7 +16,7 @@ from enum import Enum, StrEnum
 
 
 class Scope(StrEnum):
-    """What a token allows. Each scope of the ladder includes those before it; those outside it include nothing."""
+    """The permissions of a token. A scope of the ladder includes those before it; one outside it includes nothing."""
 
     READ = "read"
     SEND = "send"
@@ -105,7 +105,7 @@ def _call(name: str, scope: Scope, meaning: str) -> Endpoint:
     return Endpoint(("GET", "POST"), f"/openwx/{name}", scope, About.CLIENT, meaning)
 
 
-# What the controller answers itself, by the paths of its router.
+# Endpoints of the controller itself, by the paths of its router.
 CONTROLLER: tuple[Endpoint, ...] = (
     page("/", "the dashboard; it asks for a token where one is needed"),
     page("/page/api", "the API reference"),
@@ -219,7 +219,7 @@ CONTROLLER: tuple[Endpoint, ...] = (
     *ilink(("*",), "{rest}", None, "always 404"),
 )
 
-# What an account's program answers under /openwx, at its own port and through the controller.
+# Endpoints of an account's program under /openwx, at its own port and through the controller.
 ACCOUNT: tuple[Endpoint, ...] = (
     _call("get_user_info", Scope.READ, "the account's own profile"),
     _call("get_client_info", Scope.READ, "status of the account's process"),
@@ -247,7 +247,7 @@ ACCOUNT: tuple[Endpoint, ...] = (
     _call("stop_client", Scope.CONTROL, "stop the account's process"),
 )
 
-# What it answers at its own port only.
+# Endpoints at its own port only.
 OWN_PORT: tuple[Endpoint, ...] = (
     v1("GET", "status", Scope.READ, About.NOTHING, "its queue, reports, media and times"),
     v1("GET", "options", Scope.READ, About.NOTHING, "the options in use, without secrets"),
@@ -281,7 +281,7 @@ OWN_PORT: tuple[Endpoint, ...] = (
 )
 
 _PASSED_ON = {endpoint.path: endpoint for endpoint in ACCOUNT}
-# The root, or one part that is none of ours.
+# The root, or one part that is not one of ours.
 _TOPIC = re.compile(r"/(?!(?:openwx|v1|page|metrics|notify|ilink|for|mcp)\Z)[A-Za-z0-9_-]{0,64}")
 _CALL_END = re.compile(r"(?:/|\.[^/]+)\Z")
 _PAIRING = re.compile(r"(/ilink/pair(?:ings)?/).+")

@@ -31,7 +31,7 @@ ADOPTED = "WXCLIENT_ADOPTED"
 LARGEST_EPOCH = (1 << 31) - 1
 # Options that the original's client reads with client=NAME merged in.
 _MERGED = {"post_api": POST_API, "poll_api": POLL_API}
-# What the registry must be able to read back whatever the template looks like.
+# Fields that the registry must be able to read back whatever the template looks like.
 REQUIRED = (NAME, PORT, INSTANCE, DESIRED)
 
 
@@ -196,7 +196,7 @@ def _parameters(stored: str) -> dict[str, str]:
 
 
 def redacted(address: str) -> str:
-    """Return a URL fit for logs and pages: no credentials, query values replaced by ``…``; ``…`` for what is none."""
+    """Return a URL fit for logs and pages: no credentials, query values replaced by ``…``; else ``…``."""
     if not address:
         return ""
     try:
@@ -207,7 +207,7 @@ def redacted(address: str) -> str:
     if not parts.netloc:
         return "…"
     host = parts.netloc.rpartition("@")[2]
-    # What stands there alone may be a secret itself, and so may what a path has before an @.
+    # A value without a name may be a secret itself, and so may the part of a path before an @.
     pairs = (pair.partition("=") for pair in parts.query.split("&") if pair)
     query = "&".join(f"{_key(key)}=…" if equals else "…" for key, equals, _ in pairs)
     path = "/…" if "@" in parts.path else parts.path

@@ -38,7 +38,7 @@ def is_within(address: object, networks: Iterable[Network]) -> bool:
 
 @lru_cache(maxsize=1024)
 def parse_ip(written: str) -> Ip | None:
-    """Return the IP address that is written, IPv4 for a mapped one; None for what is none."""
+    """Return the IP address that is written, IPv4 for a mapped one; None for anything else."""
     try:
         ip = ipaddress.ip_address(written.partition("%")[0])
     except ValueError:

@@ -21,7 +21,7 @@ _LATEST = 1 << 33  # no clock of ours is further
 
 
 class Kind(StrEnum):
-    """What is wrong."""
+    """Kinds of problems."""
 
     SCAN = "scan"  # the account is logged out and shows a QR code
     CONFIRM = "confirm"  # ... and asks on the phone, without a code
@@ -78,7 +78,7 @@ class Item:
 
 @dataclass(frozen=True, slots=True)
 class Alert:
-    """What somebody is told at a time. ``id`` is the same for each try, and another one for each alert."""
+    """One message to a channel. ``id`` is the same for each try, and another one for each alert."""
 
     id: str
     event: Happening

@@ -1,4 +1,4 @@
-"""The table [alerts] of the settings: who is told when an account drops, and how patiently."""
+"""The table [alerts] of the settings: the channels, and after how long an alert is due."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.parsers import Parser, number, web_address, whole
 
 T = TypeVar("T")
-# What any sendmail takes, local users included; never an option, and nothing that a header could be made of.
+# Addresses that any sendmail accepts, local users included; never an option, and nothing that could form a header.
 _ADDRESS = re.compile(r"[A-Za-z0-9_.+=/~^{}!#$&'*?%][A-Za-z0-9_.+=/~^{}!#$&'*?%-]{0,63}(@[A-Za-z0-9.\[\]:-]{1,255})?")
 
 

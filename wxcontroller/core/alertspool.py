@@ -43,7 +43,7 @@ class AlertOutcome:
 
 @dataclass(frozen=True, slots=True)
 class AlertState:
-    """What a channel's deliverer keeps: tries in vain by alert, and the last outcome."""
+    """A channel's record: failed tries by alert, and the last outcome."""
 
     tries: Mapping[str, int] = field(default_factory=dict)
     last: AlertOutcome | None = None

@@ -1,4 +1,4 @@
-"""The catalogs of messages: one gettext domain for all programs, compiled beside the code."""
+"""The catalogs of messages: one gettext domain for all programs, compiled next to the code."""
 
 import gettext
 import struct
@@ -14,7 +14,7 @@ LANGUAGES = ("en", "zh-CN")
 
 
 def translate_by(catalog: gettext.NullTranslations) -> Translate:
-    """Return what looks templates up in a catalog. What it lacks stays English."""
+    """Return a function that looks templates up in a catalog. Missing ones stay English."""
 
     def translate(template: str, plural: str, number: int) -> str:
         if not template:

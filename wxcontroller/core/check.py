@@ -37,7 +37,7 @@ _OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
 _VARIABLE = re.compile(r"\bWXCLIENT_\w+")
 _LINE = re.compile(r"\bline (\d+),? column")
 _CREDENTIALS = ("proxy", "webhook-secret")
-# What accounts' files hold beside options.
+# Variables of accounts' files besides options.
 _OTHER = frozenset(
     {
         *(names.NAME, names.PORT, names.POST_API, names.POLL_API, names.INSTANCE, names.DESIRED, names.PARAMETERS),

@@ -1,4 +1,4 @@
-"""What an account publishes about its deliveries next to its state file, for whoever lists accounts.
+"""An account's deliveries as it publishes them next to its state file, for lists of accounts.
 
 Its last minutes are in the same file (core/heartbeats.py).
 
@@ -18,7 +18,7 @@ _MOST = 1 << 40
 class DeliveryState:
     """Counts of reports; times in seconds since 1970, 0 for never.
 
-    ``waiting`` and ``oldest_since`` are 0 while nothing has been waiting for long. ``unacknowledged`` are the dead
+    ``waiting`` and ``oldest_since`` are 0 unless a report has waited for a while. ``unacknowledged`` are the dead
     letters that nobody has acknowledged, the latest of them dead since ``dead_at`` for ``dead_error``. ``dropped``
     reports were lost, the last one at ``dropped_at``. ``trouble`` is why nothing can be stored at present.
     """

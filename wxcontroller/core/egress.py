@@ -68,7 +68,7 @@ def parse_proxy(value: str) -> Proxy:
 
 
 def shown(value: str) -> str:
-    """Return a proxy's URL fit for everybody's eyes, also when it is none: then ``…``."""
+    """Return a proxy's URL without credentials, ``…`` for an invalid one."""
     try:
         return str(parse_proxy(value)) if value else ""
     except ValueError:

@@ -279,7 +279,7 @@ class BadAnswer(WxError, ValueError):
 
 
 class FailureHandling(Enum):
-    """What a driver wants done about a send that failed.
+    """How a driver wants a failed send to be handled.
 
     A driver knows what its route's codes mean; the send queue knows these words only.
     """

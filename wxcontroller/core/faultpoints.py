@@ -15,7 +15,7 @@ VARIABLE = "WXCLIENT_KILL_AT"
 
 
 class Point(StrEnum):
-    """What has just become true when a point is reached."""
+    """Durable steps: each is complete when its point is reached."""
 
     EVENT_STORED = "event-stored"  # an event is committed, its writer does not know yet
     POSITION_STORED = "position-stored"  # so is the driver's position after it

@@ -1,9 +1,9 @@
 """An account's last minutes and hours: whether it was running in each minute, and how many messages it had per hour.
 
 The account records them in its store and publishes them next to its state file, in the file about its deliveries. The
-controller keeps none of it and reads the file without trusting it.
+controller stores nothing of it and reads the file without trusting it.
 
-What is published ends with the minute in which it was written. ``at`` shifts that to the time of whoever looks, so
+The file ends with the minute in which it was written. ``at`` shifts that to the time of the reader, so
 that an account whose minutes are all alike looks the same from one minute to the next.
 """
 
@@ -25,7 +25,7 @@ _MOST = 1 << 40
 
 @dataclass(frozen=True, slots=True)
 class Recent:
-    """What is shown. ``beats``: a letter per minute, the last one is now: r running, o not running, n no process.
+    """Recent activity. ``beats``: a letter per minute, the last one is now: r running, o not running, n no process.
 
     ``messages``: received and sent, per hour, the last one is this hour.
     """
@@ -39,7 +39,7 @@ class Recent:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeats:
-    """What an account publishes: ``beats`` up to ``minute``, and ``messages`` up to the hour of that minute.
+    """An account's file: ``beats`` up to ``minute``, and ``messages`` up to the hour of that minute.
 
     ``minute`` counts since 1970.
     """

@@ -1,4 +1,4 @@
-"""What JSON from outside may be, and how to narrow it without trusting it."""
+"""JSON from outside: its types, and functions that narrow it without trusting it."""
 
 import json
 import math
@@ -13,9 +13,9 @@ JsonObject: TypeAlias = dict[str, JsonValue]
 # and the time to parse one grows with their square.
 JSON_DEPTH = 64
 JSON_DIGITS = 40
-# What was stored once is read again: 2.0.0 could be set to take so much.
+# Limits for stored JSON: 2.0.0 could be configured to accept so much.
 _STORED = 200, 4000
-# What a terminal obeys or turns round, what ends a line, and halves of characters.
+# Control and direction characters, line ends, and halves of characters.
 _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

@@ -15,7 +15,7 @@ from wxcontroller.core import deferred
 
 
 def prepare() -> None:
-    """Have less loaded by what is imported from now on."""
+    """Reduce what later imports load."""
     trust_by_directory()
     if sys.version_info >= (3, 13):  # where it is tested
         deferred.install(_LATER)
@@ -29,7 +29,7 @@ def prepare() -> None:
 def trust_by_directory() -> None:
     """Have OpenSSL look each authority up when it is met, instead of loading all 146 into each context.
 
-    aiohttp makes a context at its import. What the administrator has set stays as it is.
+    aiohttp makes a context at its import. A setting of the administrator's stays.
     """
     paths, environ = ssl.get_default_verify_paths(), os.environ
     if paths.openssl_cafile_env in environ or paths.openssl_capath_env in environ or paths.capath is None:
@@ -39,7 +39,7 @@ def trust_by_directory() -> None:
             environ[paths.openssl_cafile_env] = os.devnull
 
 
-# -- what serves for parts of a module that are used while nothing else of it is
+# -- replacements for parts of a module that would otherwise be loaded for nothing else
 
 
 def annotations(cls: type) -> Mapping[str, object]:

@@ -61,7 +61,7 @@ def leaving_from(variable: str) -> Leaving | None:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """What is kept of an account that has moved away: the host, the epoch it has there, and when it left."""
+    """The record of an account that has moved away: the host, the epoch it has there, and when it left."""
 
     name: AccountName
     to: str

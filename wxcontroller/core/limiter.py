@@ -15,7 +15,7 @@ from wxcontroller.core.limits import DEFAULTS
 _LOG_EACH = 10.0
 # Slow enough that a script with an old token costs nothing, fast enough for people who try again.
 TOKEN_FAILURE_SECONDS = 3.0
-# Callers with failures that are remembered. Whoever has more addresses only has more failures answered at once.
+# Callers with failures that are remembered. A caller with more addresses only gets more failures answered at once.
 TOKEN_FAILURE_ADDRESSES = 4096
 
 
@@ -29,7 +29,7 @@ class _Peer:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """What to do about one failure: ``retry_after`` seconds to ask for, 0 for none; ``log`` when a line is due.
+    """The reaction to one failure: ``retry_after`` seconds to ask for, 0 for none; ``log`` when a line is due.
 
     ``unlogged`` are the failures since the last line.
     """

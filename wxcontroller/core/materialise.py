@@ -169,7 +169,7 @@ class Materialiser:
             merged = {**self.settings.client, **default_urls(self.settings)}
             echoed: dict[str, str] = {}
             if keep and known is not None:
-                # What was asked for, not what came of it: today's defaults count for the rest.
+                # The requested parameters, not the resulting options: today's defaults count for the rest.
                 merged.update(requested_options(known.parameters))
                 echoed.update(known.parameters)
             merged.update(options)
@@ -235,7 +235,7 @@ class Materialiser:
             return self._write(replace(known, options=merged, parameters=asked))
 
     def prepare(self, instance: str) -> Account:
-        """Return the account of a unit that is being started, writing its file when there is none.
+        """Return the account of a unit that is being started, and write its file if it is missing.
 
         Raises as ``start``, and BadName for an id that only a generated name has: such an account must be started
         by its name once.

@@ -74,7 +74,7 @@ class Group:
 
 
 class MessageKind(StrEnum):
-    """What a message is. OTHER is everything a route does not decode yet: reported, never dropped."""
+    """Kinds of messages. OTHER is everything a route does not decode yet: reported, never dropped."""
 
     TEXT = "text"
     NOTICE = "notice"  # WeChat's own words in a chat: joined, removed, red packet …
@@ -129,7 +129,7 @@ class MessageMedia:
 
     @property
     def id(self) -> str:
-        """What the API calls it."""
+        """Its id in the API."""
         return self.public or self.key
 
 
@@ -194,7 +194,7 @@ class FriendRequest:
 
 @dataclass(frozen=True, slots=True)
 class Quote:
-    """What a message answers to: the quoted message's id and text, either "" when the route does not tell it.
+    """The quoted message of a reply: its id and text, either "" when the route does not provide it.
 
     ``select`` returns the part of the text that was selected.
     """

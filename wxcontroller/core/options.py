@@ -21,7 +21,7 @@ OPTION_LENGTH = 2048
 
 
 class Origin(Enum):
-    """Who may set an option."""
+    """The origins of an option's value."""
 
     REQUEST = "request"  # anybody who may start the account
     SETTINGS = "settings"  # the admin: [client] in the settings, the template, an override file
@@ -44,7 +44,7 @@ class Option:
         return f"{'MOJO_WEIXIN' if original else 'WXCLIENT'}_{self.name.upper()}"
 
 
-# What the original has a variable for; nothing is ever added here.
+# Variables of the original; nothing is ever added here.
 _ORIGINAL = frozenset(
     (
         "post_api poll_api poll_interval plugin_openwx_poll_interval post_event plugin_openwx_post_event "

@@ -1,4 +1,4 @@
-"""Where everything is. The one place that knows directory and file names."""
+"""All directory and file names."""
 
 import re
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ class Paths:
 
     @property
     def port_tokens(self) -> Path:
-        """What the accounts may know of the tokens; readable for all of them."""
+        """The accounts' view of the tokens; readable by all of them."""
         return self.root / "var/lib/wxclient-access/tokens"
 
     @property
@@ -61,7 +61,7 @@ class Paths:
         return self.root / "var/lib/wxcontroller/clients"
 
     def gone_file(self, instance: str) -> Path:
-        """What is kept of an account that has moved to another host. Written by the controller."""
+        """The record of an account that has moved to another host. Written by the controller."""
         return self.root / "var/lib/wxcontroller/gone" / f"{checked(instance)}.json"
 
     @property
@@ -100,7 +100,7 @@ class Paths:
 
     @property
     def alerts_state(self) -> Path:
-        """What was told to whom, and what is wrong: so that a restart tells nothing twice."""
+        """Sent alerts and current problems: a restart must not send an alert twice."""
         return self.root / "var/lib/wxcontroller/alerts.json"
 
     @property
@@ -110,12 +110,12 @@ class Paths:
 
     @property
     def standby(self) -> Path:
-        """Where root keeps standby bundles of other hosts' accounts, and notes what it has sent to other hosts."""
+        """Root's directory of standby bundles of other hosts' accounts, with notes on bundles sent to other hosts."""
         return self.root / "var/lib/wxcontroller-standby"
 
     @property
     def standby_kept(self) -> Path:
-        """What root tells the controller of the bundles that it keeps."""
+        """Root's list for the controller of the bundles on this host."""
         return self.standby / "kept.json"
 
     @property
@@ -165,7 +165,7 @@ class Paths:
         return self.runtime(instance) / f"mojo_weixin_state_{instance}.json"
 
     def deliveries_file(self, instance: str) -> Path:
-        """What the account publishes about its deliveries; readable by the controller."""
+        """The state of the account's deliveries; readable by the controller."""
         return self.runtime(instance) / DELIVERIES_FILE
 
     def qrcode_file(self, instance: str) -> Path:
@@ -175,7 +175,7 @@ class Paths:
         return self.runtime(instance) / f"mojo_weixin_pid_{instance}.pid"
 
     def port_secret(self, instance: str) -> Path:
-        """What the controller shows at the account's port; readable by the controller."""
+        """The secret that the controller shows at the account's port; readable by the controller."""
         return self.runtime(instance) / "port-secret"
 
     def cookie_file(self, instance: str) -> Path:

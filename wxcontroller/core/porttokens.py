@@ -1,4 +1,4 @@
-"""What an account's program may know of the tokens: whether there are any, and which of them are its own.
+"""The tokens as an account's program may see them: whether there are any, and which of them are its own.
 
 All accounts read one file, and any of them may have been taken over. So it holds no token's hash: each token that is
 bound to one account alone is there as a mark that only this account recognises, and only when the token is shown to

@@ -1,7 +1,7 @@
 """Dataclasses that share their methods.
 
 ``dataclasses.dataclass`` compiles methods for each class that compare, hash, show and freeze its instances: 8 KiB a
-class beside ``__init__``. Here all classes have the same functions for that, and behave alike.
+class besides ``__init__``. Here all classes have the same functions for that, and behave alike.
 """
 
 import dataclasses

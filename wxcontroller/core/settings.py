@@ -1,6 +1,6 @@
 """The controller's settings: one table from which come the file parser, its checks and the documentation.
 
-Read from wxcontroller.toml and then the drop-ins beside it in name order; later files win key by key. Every option
+Read from wxcontroller.toml and then the drop-ins next to it in name order; later files win key by key. Every option
 of the original controller keeps its name (openwx-api 1.1). Those that systemd has taken over are accepted and
 reported as without effect.
 """
@@ -173,7 +173,7 @@ def table(parse: Parser, doc: str) -> Mapping[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the controller runs by. Durations are in seconds."""
+    """The controller's settings. Durations are in seconds."""
 
     listen: tuple[Listen, ...] = _setting(
         (Listen("127.0.0.1", 2000),), _listen, "addresses, used only without wxcontroller.socket"
@@ -348,7 +348,7 @@ def read_settings(files: Iterable[Path]) -> Loaded:
 
 
 def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
-    """Return all that is wrong in one file by itself, with the keys, "" for the file as a whole."""
+    """Return all problems of one file on its own, with the keys, "" for the file as a whole."""
     try:
         content = _read(path) or {}
     except BadSettings as problem:

@@ -8,7 +8,7 @@ from enum import StrEnum
 
 
 class Desired(StrEnum):
-    """What was asked for; kept in the account's file."""
+    """The wanted state; kept in the account's file."""
 
     STARTED = "started"
     STOPPED = "stopped"
@@ -45,7 +45,7 @@ _WITH_PROCESS = frozenset(
 
 
 class LoginState(StrEnum):
-    """Where the session is. Written by client/session only."""
+    """The state of the session. Written by client/session only."""
 
     INIT = "init"  # process built, nothing tried yet
     LOADING = "loading"  # trying stored cookies, or fetching a QR code

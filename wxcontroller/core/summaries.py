@@ -1,6 +1,6 @@
 """Log lines that anyone can cause: one line per cause every ten seconds.
 
-Whoever reaches a port can send malformed requests, or wrong tokens from many addresses, faster than a journal should
+Any client of a port can send malformed requests, or wrong tokens from many addresses, faster than a journal should
 grow. A record with a cause (``extra=cause(…)``) is written if there was none of that cause in the last ten seconds.
 Those that follow are counted, and one line with the last of them and their number ends the ten seconds.
 

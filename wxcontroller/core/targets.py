@@ -1,4 +1,4 @@
-"""Where accounts may post reports and send heartbeats: the setting webhook_targets, a list of addresses.
+"""Permitted targets of reports and heartbeats: the setting webhook_targets, a list of addresses.
 
 An address covers everything below it: scheme, host and port are equal, and the path begins with its path, whole
 segments counted. Addresses are read by the library that makes the requests, so that both mean the same host.
@@ -55,7 +55,7 @@ class Target:
             return False
         if mine.path == "/":
             return True
-        # What one reads as .. below the path is above it for another.
+        # Programs disagree about .. in a path: one reads it as a name below the path, another goes up.
         below = mine.path if mine.path.endswith("/") else f"{mine.path}/"
         return (its.path == mine.path or its.path.startswith(below)) and not is_winding(its)
 
@@ -87,7 +87,7 @@ class Targets:
             return False
 
     def check(self, account: str, option: str, address: str) -> None:
-        """Raise BadOption, saying what to do, for an address that is not on the list. An empty one is none."""
+        """Raise BadOption, saying what to do, for an address that is not on the list. An empty one is no address."""
         if address and not self.allow(address):
             raise BadOption(
                 N_("account {account}: {option} is not among {setting}"),

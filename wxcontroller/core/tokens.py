@@ -48,7 +48,7 @@ class UnknownToken(WxError, LookupError):
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """What is kept of a token. ``accounts`` are names, none for all; times are seconds since 1970."""
+    """A stored token. ``accounts`` are names, none for all; times are seconds since 1970."""
 
     id: str
     name: str
@@ -110,7 +110,7 @@ class Tokens:
 
 
 class HasDigest(Protocol):
-    """What a token stands for; ``sha256`` is the token's digest."""
+    """The record of a token; ``sha256`` is its digest."""
 
     @property
     def sha256(self) -> str: ...
@@ -121,7 +121,7 @@ _Holder = TypeVar("_Holder", bound=HasDigest)
 
 @dataclass(frozen=True, slots=True)
 class Unbound:
-    """What became of an account's tokens: those that have ended, and those that are for others only, as they were."""
+    """Changes to an account's tokens: those that have ended, and those that are for others only, as they were."""
 
     tokens: Tokens
     ended: tuple[Token, ...] = ()

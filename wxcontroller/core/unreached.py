@@ -1,4 +1,4 @@
-"""Why an address could not be reached, in words and with what to see to.
+"""Why an address could not be reached, and what to check.
 
 URLs, which the HTTP library's own words quote, stay out of them: they hold secrets. Host and port don't.
 """

@@ -13,7 +13,7 @@ def is_web_address(given: str) -> bool:
 
 
 def url_of(given: str) -> URL:
-    """Return an address as a URL. Raises ValueError for what is none."""
+    """Return an address as a URL. Raises ValueError for anything else."""
     try:
         url = URL(given)
         _, host = url.port, url.raw_host

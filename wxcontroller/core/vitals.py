@@ -1,4 +1,4 @@
-"""What has to get on for a process to be well. While something is overdue, systemd's watchdog is not fed."""
+"""Work that must make progress. While something is overdue, systemd's watchdog is not fed."""
 
 import asyncio
 import logging
@@ -19,9 +19,9 @@ _LEAST = 1.0
 
 @dataclass(slots=True)
 class Vitals:
-    """Work under way that has to end by itself. ``clock`` gives monotonic seconds.
+    """Work under way, each with a time limit of its own. ``clock`` gives monotonic seconds.
 
-    Each wait has a time limit of its own; ``within`` is for the case that it fails. What may wait for ever, as a
+    Each wait has a time limit of its own; ``within`` is for the case that it fails. Work that may wait for ever, as a
     queue that is empty, is not entered.
     """
 
@@ -51,7 +51,7 @@ class Vitals:
 
 
 class Watchdog:
-    """Feeds systemd's watchdog for as long as the process gets on."""
+    """Feeds systemd's watchdog as long as the process makes progress."""
 
     def __init__(self, notifier: Notifier, vitals: Vitals) -> None:
         self._notifier = notifier

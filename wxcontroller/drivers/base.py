@@ -1,8 +1,8 @@
-"""What every route to WeChat promises, whatever it speaks.
+"""The protocol of all routes to WeChat.
 
-A driver runs one account: it logs in, stays logged in and listens, and tells everything it learns as events, in
-order. It keeps no state on disk but what it puts into its SessionStore. What a route can't do raises Unsupported. Its
-other errors (core.errors) say how they are to be handled: nobody but a driver knows what a code means.
+A driver runs one account: it logs in, stays logged in and listens, and emits all it learns as events, in order.
+It keeps no state on disk except in its SessionStore. Operations that a route cannot do raise Unsupported. Its other
+errors (core.errors) say how they are to be handled: only a driver knows the meaning of WeChat's codes.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -64,7 +64,7 @@ class ReplyWindow:
 
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a route can do, known before anybody asks for it. Everything else raises Unsupported, with a reason.
+    """The operations that a route supports, known in advance. All others raise Unsupported, with a reason.
 
     ``sends`` are the kinds of messages it can send. ``contacts``: it lists all people; else only those who wrote are
     known. ``lasting_ids``: ids of people and groups mean the same after a new login, so that sends may wait for one.
@@ -106,7 +106,7 @@ class Loading:
 
 @dataclass(frozen=True, slots=True)
 class LoginStalled:
-    """A login, or loading the contacts after it, does not get on; the driver goes on trying. ``reason`` in words."""
+    """A login is stuck, or loading the contacts after it; the driver keeps trying. ``reason`` in words."""
 
     reason: Text
 
@@ -128,7 +128,7 @@ class QrReady:
 
 @dataclass(frozen=True, slots=True)
 class PushOffered:
-    """The phone shows a login dialog by itself; nothing to scan."""
+    """The phone shows a login dialog without a scan."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +144,7 @@ class ScanCancelled:
 
 
 class InputKind(StrEnum):
-    """What a person has to give."""
+    """The kinds of input that a person gives."""
 
     CONSENT = "consent"  # answered with "yes"
     CODE = "code"  # digits that another device shows
@@ -263,7 +263,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """What else is known of WeChat's service for this account; told when it changes.
+    """WeChat's service for this account, besides its session; emitted when it changes.
 
     ``confirming``: it is being checked whether the session is over, and sends wait. ``media_refused``: since when
     WeChat lets the account send no media, in seconds since 1970, 0 while it does. ``revived``: how often a session
@@ -305,7 +305,7 @@ DriverEvent: TypeAlias = (
     | ServiceState
     | SessionLost
 )
-# Awaited before the driver goes on. What was emitted is the receiver's, for good, after the next Checkpoint.
+# Awaited before the driver goes on. After the next Checkpoint, the receiver has stored all earlier events.
 Emit: TypeAlias = Callable[[DriverEvent], Awaitable[None]]
 
 
@@ -374,7 +374,7 @@ IDENTITY_MARKS = 100_000
 
 
 class SessionStore(Protocol):
-    """Where a driver keeps its session between processes. Private to the account; replaced whole."""
+    """Storage of a driver's session between processes. Private to the account; replaced whole."""
 
     def load(self) -> bytes | None: ...
 
@@ -387,14 +387,14 @@ class SessionStore(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What checkpoints have left: the last ``state``, b"" for none, and the latest ``seen`` ids, the oldest first."""
+    """The stored checkpoints: the last ``state``, b"" for none, and the latest ``seen`` ids, the oldest first."""
 
     state: bytes = field(default=b"", repr=False)
     seen: tuple[str, ...] = ()
 
 
 class StateStore(Protocol):
-    """Where a driver's checkpoints are kept, and the marks by which it knows people again after a login."""
+    """Storage of a driver's checkpoints, and of the marks by which it recognizes people after a login."""
 
     async def restore(self) -> Restored:
         """Return what an earlier process left. Raises WxError while the database can't be read."""
@@ -449,8 +449,8 @@ class Driver(Protocol):
     async def upload(self, file: Upload) -> Uploaded:
         """Give WeChat a file.
 
-        Raises UploadFailed, WeChatError when nobody is logged in, Unsupported for what WeChat takes from nobody, and
-        OSError.
+        Raises UploadFailed, WeChatError when nobody is logged in, Unsupported for content that WeChat never accepts,
+        and OSError.
         """
         ...
 
@@ -521,7 +521,7 @@ class KeepsUser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """What a driver is made from: ``options`` are texts by option name with all defaults filled in.
+    """The arguments of a driver: ``options`` are texts by option name with all defaults filled in.
 
     ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` hears of work that
     has to end. ``limits`` are the administrator's. ``decisions`` keeps what the account's owner decided: it

@@ -50,7 +50,7 @@ _PLACE = "place of this request"
 
 
 class Resource(Enum):
-    """What is counted, with the words for a caller who comes too late."""
+    """Counted resources, with the words for a caller that is refused."""
 
     __hash__ = object.__hash__  # by identity: the library's is slow
 
@@ -63,7 +63,7 @@ class Resource(Enum):
 
 @dataclass(frozen=True, slots=True)
 class PortLimits:
-    """What a port grants its callers. Durations are in seconds."""
+    """The limits of a port. Durations are in seconds."""
 
     idle: float  # without a request: at first, and between two
     head: float  # from the first byte of a request's head to its last
@@ -105,7 +105,7 @@ class Busy(web.HTTPServiceUnavailable):
 
 @dataclass(frozen=True, slots=True)
 class Holder:
-    """Whoever a request counts for: a name that tells it apart, its part of each limit, and words for it."""
+    """A holder of shares: a distinct name, its part of each limit, and words for it."""
 
     name: str
     part: int
@@ -114,7 +114,7 @@ class Holder:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """What a request may take: the shares of its holders and, if ``reserve``, also the last part of a limit."""
+    """The shares that a request may use: those of its holders and, if ``reserve``, also the last part of a limit."""
 
     holders: tuple[Holder, ...] = ()
     reserve: bool = False
@@ -144,7 +144,7 @@ def unknown(peer: str) -> Claim:
 
 
 class _Pool:
-    """What is taken of one limit."""
+    """The use of one limit."""
 
     def __init__(self, resource: Resource) -> None:
         self.resource = resource
@@ -173,7 +173,7 @@ class _Pool:
 
 
 class AdmissionSlot:
-    """What one request has taken, as a context."""
+    """The shares that one request holds, as a context."""
 
     def __init__(
         self, pools: dict[Resource, _Pool], limits: Callable[[], PortLimits], resource: Resource, claim: Claim
@@ -221,7 +221,7 @@ class CallerConnection(Protocol):
 
 
 class Admission:
-    """What one port has admitted. ``limits`` is asked each time, so that changed settings apply at once."""
+    """The admissions of one port. ``limits`` is called each time, so that changed settings apply at once."""
 
     def __init__(self, limits: Callable[[], PortLimits]) -> None:
         self._limits = limits

@@ -1,13 +1,13 @@
 """One connection of a caller: aiohttp's, with raw UTF-8 in request lines, answers in JSON to what is not HTTP, and
 limits on what a caller can occupy: time, memory and places.
 
-aiohttp's protocol handles a request once it is complete enough. What this class adds, it knows from the bytes that it
+aiohttp's protocol handles a request once it is complete enough. This class works on the bytes that it
 passes on (``framing``) and from aiohttp's public hooks: the access logger is called when a request has been answered,
 and ``set_parser`` when a WebSocket begins. A request is *at work* from its head until it is answered and its body has
 arrived. What arrives behind it is held back until then.
 
 A port may have a *shortcut*: code that sees each request before aiohttp does, and answers those that it knows how to.
-What it can't bring to an end it hands over, to be answered as if there were no shortcut.
+A request that it cannot complete is handed over, and answered as if there were no shortcut.
 """
 
 import asyncio
@@ -31,7 +31,7 @@ from wxcontroller.openwx.framing import NOT_HTTP, BadChunk, BadHead, Chunked, He
 from wxcontroller.openwx.replies import CONTENT_TYPE, reply, to_bytes
 
 log = logging.getLogger(__name__)
-# What still comes of a refused request is read for so long: a caller that is still sending reads no answer.
+# How long the rest of a refused request is read: a caller that is still sending reads no answer.
 LINGER_SECONDS = 2.0
 # Requests that wait on one connection while another is answered. Browsers and HTTP libraries send none.
 PIPELINED_REQUESTS = 64
@@ -78,7 +78,7 @@ class Shortcut(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class HandedOver:
-    """What a shortcut has done for a request already: when it began, by the loop's clock, and what came of it."""
+    """A shortcut's progress with a request: when it began, by the loop's clock, and its result so far."""
 
     began: float
     problem: Exception

@@ -1,7 +1,7 @@
 """The token of a request: where it may stand, and how it is taken out before anybody else sees the request.
 
 ``Authorization: Bearer`` and ``X-Auth-Token`` come first, then ``token`` in the query, then in a body that holds
-parameters: for scripts that can't send headers. What stands first is the token, even if it is a wrong one.
+parameters: for scripts that can't send headers. The first one found is the token, even if it is wrong.
 """
 
 import base64
@@ -16,7 +16,7 @@ NAME = "token"
 # Of a form that is looked through for a token. Its caller is nobody yet: a megabyte is as much as he may cost.
 TOKEN_FORM_BYTES = 1 << 20
 _RAW_NAME = NAME.encode()
-# What the controller shows to an account: the caller's scope, and the secret of the account's port.
+# The controller's header for an account: the caller's scope, and the secret of the account's port.
 PORT_HEADER = "X-Wxcontroller"
 
 

@@ -133,7 +133,7 @@ def search(attributes: frozenset[str]) -> tuple[Parameter, ...]:
 
 
 def list_or_reply(name: str) -> Schema:
-    """A list of what the schema describes, or the words why there is none."""
+    """A list of the schema's objects, or the reason why there is none."""
     return listing_or(ref(name), record({"code": WHOLE, "status": TEXT}))
 
 
@@ -229,7 +229,7 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ),
     ("stop_client", "stop the account's process", ref("Stopping"), ()),
 )
-# What every call may be answered: not UTF-8, refused callers, too slow, too large, packed, too many headers, trouble,
+# Failures of every call: not UTF-8, refused callers, too slow, too large, packed, too many headers, trouble,
 # no space for a large body.
 _FAILURES = (400, 403, 408, 413, 415, 431, 500, 503, 505, 507)
 # Those that a key makes safe to repeat.

@@ -1,4 +1,4 @@
-"""What an account asks a person for, over HTTP, described: at its own port, and at the controller for its path."""
+"""An account's questions to a person, over HTTP, described: at its own port, and at the controller for its path."""
 
 from wxcontroller.openwx.describing import (
     SWITCH,
@@ -14,7 +14,7 @@ from wxcontroller.openwx.describing import (
 )
 from wxcontroller.openwx.statefile import QUESTION_KINDS
 
-# What an answer is refused with, besides what every request may be.
+# Codes of refused answers, besides those of every request.
 CODES = ("not-asked", "older-version")
 # ACCOUNT, STATE and STATUS have it as ``input`` while the account waits.
 INPUT: Schema = record(

@@ -26,7 +26,7 @@ from wxcontroller.openwx.describing import (
 )
 from wxcontroller.openwx.pages import PAGE_EVENTS, SELECTED_IDS
 
-# What only the log says no with.
+# Codes of the log alone.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _COUNTED: Mapping[str, Schema] = {
     **dict.fromkeys(("held", "pending", "retrying", "dead", "unacknowledged", "dropped"), WHOLE),

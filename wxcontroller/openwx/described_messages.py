@@ -23,7 +23,7 @@ from wxcontroller.openwx.describing import (
 )
 from wxcontroller.openwx.pages import PAGE_CHATS, PAGE_MESSAGES, PAGE_PEOPLE
 
-# What a send may say, in JSON or a form; a form may have a file besides.
+# Fields of a send, in JSON or a form; a form may have a file besides.
 FIELDS: Mapping[str, type] = {
     "to": str,
     "text": str,
@@ -38,7 +38,7 @@ FIELDS: Mapping[str, type] = {
     "wait": float,
 }
 FILE_FIELD = "file"
-# What a request is refused with, besides what every request may be.
+# Codes of refused requests, besides those of every request.
 CODES = (
     *("no-such-message", "no-such-peer", "key-reused", "queue-full", "stopping", "not-logged-in", "unsupported"),
     *("not-recallable", "recall-refused", "bad-type"),

@@ -14,7 +14,7 @@ from wxcontroller.openwx.describing import (
     word,
 )
 
-# What a request is refused with, besides what every request may be.
+# Codes of refused requests, besides those of every request.
 CODES = ("no-such-send", "being-sent")
 HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline")
 REFUSALS = (
@@ -30,7 +30,7 @@ def with_meaning(kind: Schema, meaning: str) -> Schema:
 
 
 _STATES = word("waiting", "held", "delivered", "accepted", "refused", "unknown")
-# What answers of sends have besides, on routes with a reply window.
+# Additional fields of sends on routes with a reply window.
 VERDICT: dict[str, Schema] = {
     "state": with_meaning(_STATES, "how it ended, or held; on routes with a reply window"),
     "refusal": with_meaning(word(*REFUSALS), "why it was refused, for programs"),

@@ -6,7 +6,7 @@ DEFAULT_EVENTS = (
     *("new_friend", "lose_friend", "new_group", "lose_group", "new_group_member", "lose_group_member"),
     "friend_request",
 )
-# What happens to people; the others are never handed out by check_event (3.7).
+# Events about people; check_event never returns the others (3.7).
 FOR_CHECK_EVENT = frozenset(
     {
         *(f"{what}_{who}" for what in ("new", "lose") for who in ("friend", "group", "group_member")),

@@ -1,4 +1,4 @@
-"""What each kind of message looks like in a report: ``format``, ``content`` and its own fields (openwx-api 3.2)."""
+"""Kinds of messages in a report: ``format``, ``content`` and their own fields (openwx-api 3.2)."""
 
 from dataclasses import dataclass, field
 
@@ -50,7 +50,7 @@ def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
 
 
 def unfetched(message: Message, error: str = "") -> MediaFacts:
-    """What is known of a message's media before, or without, fetching it."""
+    """A message's media before, or without, fetching it."""
     # WeChat may have nothing to fetch, but what it would be is known.
     found = message.media or MessageMedia(message.kind, message.id)
     name = media.safe_name(found.name)

@@ -1,9 +1,9 @@
-"""Where one request on a connection ends and the next one begins (RFC 9112), and which heads are refused.
+"""Framing of requests on a connection (RFC 9112), and the heads that are refused.
 
 aiohttp parses requests. The bytes are divided here first, so that aiohttp gets one request at a time and the
 connection knows, without looking into aiohttp, whether a request is at work and whether its body is complete.
 
-Every head is checked before anyone acts on it. Whatever two programs could read in different ways (more than one
+Every head is checked before anyone acts on it. Heads that two programs could read in different ways (more than one
 length, codings besides chunked, bare line feeds, folded lines) is refused rather than repaired: a reverse proxy in
 front that reads it the other way would take one caller's bytes for another caller's request.
 
@@ -61,7 +61,7 @@ class BadHead(WxError):
 
 
 class BadChunk(Exception):
-    """A chunked body that is none."""
+    """An invalid chunked body."""
 
 
 class Sized:

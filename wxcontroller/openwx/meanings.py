@@ -1,4 +1,4 @@
-"""What the fields of the described schemas mean, for the OpenAPI documents and the page made of them."""
+"""Meanings of the described schemas' fields, for the OpenAPI documents and the page made of them."""
 
 from collections.abc import Mapping
 
@@ -241,7 +241,7 @@ _MEANINGS: Mapping[str, Mapping[str, str]] = {
 
 
 def explained(name: str, schema: JsonObject) -> JsonObject:
-    """Return a schema with what its fields mean, where they don't say so themselves."""
+    """Return a schema with its fields' meanings, where they have no description of their own."""
     meanings = _MEANINGS.get(name)
     if not meanings:
         return schema

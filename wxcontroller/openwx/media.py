@@ -51,7 +51,7 @@ _EMPTY = "non-exist-path"
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """What is known of one piece of media. ``data`` is base64 or ""; ``error`` says why there is no content.
+    """One piece of media. ``data`` is base64 or ""; ``error`` says why there is no content.
 
     ``path`` is a local file, or where sent content came from; ``mtime`` seconds since 1970.
     """
@@ -88,7 +88,7 @@ def split_id(given: str) -> tuple[str, MessageKind | None]:
 
 
 def kind_of(mime: str) -> MessageKind:
-    """What the original makes of content of this type."""
+    """The original's treatment of content of this type."""
     if mime == "image/gif":
         return MessageKind.EMOTICON
     if mime in ("video/mp4", "video/mpeg"):
@@ -114,7 +114,7 @@ def empty(facts: MediaFacts) -> bool:
 
 
 def no_content_path() -> str:
-    """What stands for the path of media without a single byte."""
+    """The path of media without a single byte."""
     return _EMPTY
 
 
@@ -185,7 +185,7 @@ def mime_of(name: str, kind: MessageKind | None = None, said: str = "") -> str:
 
 
 def sniff(start: bytes) -> str:
-    """Return the type of a picture by its first bytes, "" for what is none."""
+    """Return the type of a picture by its first bytes, "" for anything else."""
     if start.startswith(b"\xff\xd8\xff"):
         return "image/jpeg"
     if start.startswith(b"\x89PNG\r\n\x1a\n"):

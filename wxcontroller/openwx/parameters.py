@@ -296,7 +296,7 @@ def form(content_type: str) -> tuple[str, bytes]:
     message["Content-Type"] = re.sub(r"[^ -~]", "?", content_type)
     try:
         boundary = message.get_boundary("")
-    except (ValueError, LookupError):  # an encoding of RFC 2231 that is none
+    except (ValueError, LookupError):  # an invalid encoding of RFC 2231
         boundary = ""
     # RFC 2046 5.1.1: at most 70 characters.
     usable = 0 < len(boundary) <= 70 and boundary.isascii()

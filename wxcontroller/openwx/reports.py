@@ -46,7 +46,7 @@ def friend_request(request: FriendRequest) -> JsonObject:
 
 @dataclass(frozen=True, slots=True)
 class Chat:
-    """Who a message is between, as far as the roster knows them.
+    """The people of a message, as far as the roster knows them.
 
     In a friend's chat ``friend`` is the other side; in a group ``group`` is set and ``member`` is the sender.
     """

@@ -25,7 +25,7 @@ _SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class ClientFacts:
-    """What does not change while a client runs. ``given`` are options somebody set, ``defaults`` the others."""
+    """Constant facts of a running client. ``given`` are options somebody set, ``defaults`` the others."""
 
     account: str
     version: str
@@ -43,7 +43,7 @@ QUESTION_KINDS = ("consent", "code")
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What an account waits for a person to give: yes to a ``kind`` consent, or a code of ``digits`` (0: unknown)."""
+    """An account's question to a person: yes to a ``kind`` consent, or a code of ``digits`` (0: unknown)."""
 
     id: str
     kind: str
@@ -61,7 +61,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """Where the session stands. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process.
+    """The state of the session. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process.
 
     ``last_sync`` is when WeChat answered last, and ``sync_uptime`` the same in seconds since the machine's boot, by a
     clock that nobody sets; both 0 for not yet. ``restricted`` are people whom WeChat shows nothing that is sent, None

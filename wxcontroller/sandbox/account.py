@@ -32,7 +32,7 @@ class WebLogin(enum.Enum):
 
 
 class GroupOperations(enum.Enum):
-    """What becomes of a web client's group operations; the real service removed them in 2018 (5.15)."""
+    """The outcome of a web client's group operations; the real service removed them in 2018 (5.15)."""
 
     WORKING = "working"
     REMOVED = "removed"  # refused with 1101, which must not be taken for the end of the session
@@ -41,7 +41,7 @@ class GroupOperations(enum.Enum):
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """What is remembered of a message, whoever sent it: enough to fetch its content and to revoke it."""
+    """A stored message of any sender: enough to fetch its content and to revoke it."""
 
     peer: str
     sender: str

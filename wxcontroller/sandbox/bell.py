@@ -12,7 +12,7 @@ class Bell:
         self._waiters: list[asyncio.Future[None]] = []
 
     def ring(self) -> None:
-        """Wake all who wait now. Who comes later waits for the next ring."""
+        """Wake all current waiters. Later ones wait for the next ring."""
         waiters, self._waiters = self._waiters, []
         for waiter in waiters:
             if not waiter.done():

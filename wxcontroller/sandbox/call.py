@@ -84,7 +84,7 @@ class WebCall:
         self.note(what)
 
     def json(self) -> JsonObject:
-        """Return the JSON body, read the way the server reads. Refuses (1200) what is none."""
+        """Return the JSON body, read the way the server reads. Refuses (1200) anything else."""
         if self._json is None:
             if "json" not in self.request.content_type:
                 self.note("body is not declared as application/json")
@@ -140,7 +140,7 @@ class WebCall:
         return self.sandbox.accounts[session.uin], session
 
     def check_mark(self) -> None:
-        """Note a call of the File Transfer page that does not say so: what WeChat does then is unknown (15.8)."""
+        """Note a call of the File Transfer page without its header: WeChat's reaction is unknown (15.8)."""
         if MARK not in self.request.query and MARK not in self.request.headers:
             self.note(f"{MARK} is missing")
 

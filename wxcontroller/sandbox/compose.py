@@ -21,7 +21,7 @@ FILE, LINK, TRANSFER = 6, 5, 2000  # AppMsgType
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """Where a message goes, before it is known what it is."""
+    """The addressing of a message, before its content is known."""
 
     msg_id: int
     peer: str

@@ -9,7 +9,7 @@ ANY = "*"
 
 
 class FaultKind(enum.Enum):
-    """What can go wrong."""
+    """The kinds of faults."""
 
     DELAY = "delay"  # value: seconds before the request is looked at
     STATUS = "status"  # value: 400–599 with an empty body; 0 the line "HTTP/1.1 0 -"; 200–399 the right body under it

@@ -10,7 +10,7 @@ _EXTENDED = re.compile(r";\s*(?:file)?name\*\d*\*?=")
 
 
 class BadForm(ValueError):
-    """What came is not multipart/form-data."""
+    """The body is not multipart/form-data."""
 
 
 @dataclass(frozen=True, slots=True)

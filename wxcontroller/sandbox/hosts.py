@@ -16,7 +16,7 @@ ILINK_CDN_HOST = "novac2c.cdn.weixin.qq.com"
 
 
 class Role(enum.Enum):
-    """What a WeChat host is there for."""
+    """The roles of WeChat's hosts."""
 
     LOGIN = "login"
     QR = "qr"

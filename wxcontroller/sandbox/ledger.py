@@ -1,4 +1,4 @@
-"""What clients asked for, and where they departed from the documented protocol.
+"""The requests of clients, and their departures from the documented protocol.
 
 A departure is noted whether or not it was refused. The real service's code is not known, so most departures are only
 noted: unmodified clients that are known to work against the real service must work here too (``Options.strict``

@@ -20,7 +20,7 @@ _CLIENT_LENGTH = 64
 
 
 class LoginStage(enum.Enum):
-    """Where a login stands."""
+    """The state of a login."""
 
     WAITING = "waiting"
     SCANNED = "scanned"
@@ -61,7 +61,7 @@ class WebLoginCode:
 
     @property
     def link(self) -> str:
-        """What the QR code says."""
+        """The content of the QR code."""
         return link(self.uuid)
 
     def confirmed(self, now: float, life: float) -> None:

@@ -1,4 +1,4 @@
-"""What comes into the scripting API: reading it, and refusing what makes no sense."""
+"""Input of the scripting API: reads it, and refuses invalid values."""
 
 import json
 import time

@@ -25,7 +25,7 @@ SAVE_AFTER = 2.0  # seconds that changes are gathered before they are written
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where to listen. Port 0: any free one."""
+    """An address to listen on. Port 0: any free one."""
 
     host: str
     port: int
@@ -41,7 +41,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Tls:
-    """Where to listen with TLS, and how."""
+    """An address to listen on with TLS."""
 
     address: Address
     context: ssl.SSLContext

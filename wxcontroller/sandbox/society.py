@@ -1,4 +1,4 @@
-"""What happens among people: groups grow, shrink and get names, strangers become friends; clients hear of it."""
+"""Events among people: groups grow, shrink and get names, strangers become friends; clients are notified."""
 
 import secrets
 from collections.abc import Sequence

@@ -47,7 +47,7 @@ def lacks_names(directory: Path) -> bool:
 def make_ca(directory: Path) -> bool:
     """Make sure that ``directory`` holds a CA and a server certificate of it; True when something was made.
 
-    What is there and good stays: a CA that machines already trust is never replaced unless it is expiring.
+    Valid files stay: a CA that machines already trust is never replaced unless it is expiring.
     Keys are written with mode 0600. Raises TlsError.
     """
     try:

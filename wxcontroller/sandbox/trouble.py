@@ -1,4 +1,4 @@
-"""What ordered faults do to a request: before it is looked at, and after it has been carried out."""
+"""Effects of ordered faults on a request: before it is handled, and after it has been carried out."""
 
 import asyncio
 import socket

@@ -66,7 +66,7 @@ async def qrcode(call: WebCall) -> web.Response:
 
 
 async def scan_link(call: WebCall) -> web.Response:
-    """What a browser shows that opens the code's link; the phone is in the sandbox's own page."""
+    """The page at the code's link, for browsers; the phone is in the sandbox's own page."""
     return page("Scan this code with the sandbox's phone page, or by wxsandbox scan.")
 
 

@@ -1,4 +1,4 @@
-"""Fetching content and pictures of people (5.13). What can't be had is an empty answer, as in reality."""
+"""Fetching content and pictures of people (5.13). Missing content is an empty answer, as in reality."""
 
 from aiohttp import web
 

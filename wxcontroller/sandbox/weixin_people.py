@@ -1,4 +1,4 @@
-"""What a client can do to contacts and groups, and taking messages back (5.12, 5.14–5.16)."""
+"""A client's operations on contacts and groups, and recalling messages (5.12, 5.14–5.16)."""
 
 import time
 from http import HTTPMethod

@@ -1,4 +1,4 @@
-"""What the people and groups of a seeded world are called."""
+"""Names of the people and groups of a seeded world."""
 
 
 def words(text: str) -> tuple[str, ...]:

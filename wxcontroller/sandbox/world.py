@@ -9,7 +9,7 @@ from wxcontroller.sandbox import words
 
 
 class Relation(enum.Enum):
-    """What somebody is to the account."""
+    """A person's relation to the account."""
 
     SELF = "self"
     FRIEND = "friend"
@@ -19,7 +19,7 @@ class Relation(enum.Enum):
 
 
 class GroupVisibility(enum.Enum):
-    """Where a web client can learn of a group: unsaved ones are in no address book (5.1, 7.8)."""
+    """The sources from which a web client learns of a group: unsaved ones are in no address book (5.1, 7.8)."""
 
     SAVED = "saved"
     INIT = "init"
@@ -79,7 +79,7 @@ class ServerGroup:
 
 @dataclass(slots=True)
 class World:
-    """Everybody an account knows, by real id. Who is no friend any more stays, as a stranger."""
+    """Everybody an account knows, by real id. Former friends stay, as strangers."""
 
     me: Person
     people: dict[str, Person]

@@ -6,7 +6,7 @@ MOST = 65536  # characters
 
 
 class BadXml(ValueError):
-    """What came is no XML, or more of it than anybody needs."""
+    """The text is no XML, or too large."""
 
 
 class Element:

@@ -1,4 +1,4 @@
-"""What the doctor looks at, in which order."""
+"""The checks of wxctl doctor, in order."""
 
 import os
 from collections.abc import Iterator

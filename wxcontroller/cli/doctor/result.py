@@ -1,4 +1,4 @@
-"""What a look at one thing has shown, and what the looks share."""
+"""The result of a check, and what the checks share."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -19,7 +19,7 @@ _STATES = ("LoadState", "ActiveState", "SubState", "CheckResult", "UnitFileState
 _BOOT_SECONDS = 600
 # People's user ids in Debian; below are services.
 _FIRST_UID, _NOBODY = 1000, 60000
-# What systemctl tells of a unit that is as shipped. A drop-in that changes one of them gives an intruder more.
+# Properties of a unit as shipped. A drop-in that changes one of them gives an intruder more.
 GUARDS: Mapping[str, str] = {
     "NoNewPrivileges": "yes",
     "CapabilityBoundingSet": "",

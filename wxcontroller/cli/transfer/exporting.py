@@ -115,9 +115,9 @@ def new_file(file: str) -> Iterator[IO[bytes]]:
 
 
 def _temporary(path: Path) -> tuple[int, str]:
-    """Open a new file beside ``path``, for its owner only: without a name, of which a killed export leaves nothing.
+    """Open a new file beside ``path``, for its owner only: without a name, so that a killed export leaves nothing.
 
-    Where the file system has no such files it has one.
+    On a file system without such files it has a name.
     """
     try:
         return os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600), ""

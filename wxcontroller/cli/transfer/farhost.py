@@ -14,7 +14,7 @@ from wxcontroller.core.settings import load_settings
 from wxcontroller.fleet.connection import credentials_of
 from wxcontroller.fleet.hop import HopCaller
 
-# What systemd has handed to the controller; root can read it while the controller runs.
+# Credentials that systemd has passed to the controller; root can read them while the controller runs.
 _CONTROLLERS = Path("/run/credentials/wxcontroller.service")
 
 

@@ -1,4 +1,4 @@
-"""What moving an account takes: root, on a machine of its own."""
+"""The conditions for moving an account: root, on the account's machine."""
 
 import os
 from collections.abc import Iterator

@@ -142,7 +142,7 @@ def undo_interrupted_imports(api: Api) -> None:
 
 
 def forget_drop_ins(name: AccountName, gone: Iterable[Path]) -> None:
-    """Have systemd know that drop-ins have gone."""
+    """Reload systemd's units after drop-ins were deleted."""
     place = place_of(PATHS, name)
     if any(file.parent == place for file in gone):
         with suppress(OSError):
@@ -162,7 +162,7 @@ def refuse_undecided(unit: UnitFiles, wanted: bool | None) -> None:
 
 
 def tell_missing(unit: UnitFiles) -> None:
-    """Say what the drop-ins of an imported account name and that is not here."""
+    """Warn about files that the drop-ins of an imported account name and that do not exist here."""
     name = unit.name.name
     for each in unit.encrypted(PATHS):
         if not each.startswith("/") or not Path(each).exists():
@@ -236,7 +236,7 @@ def install_account(api: Api, found: Unpacked, place: Path, adopts: bool) -> Jso
             write_new(file, content, mode, made)
         if found.drop_ins:
             reload_units()
-        # One more than where it was: what its former host still holds or sends is told apart by it.
+        # One more than on its former host: it tells what that host still has or sends from what is here.
         epoch = found.manifest.epoch + 1
         adopted = epoch if adopts else found.manifest.adopted
         account = api.add(name, options, epoch, found.manifest.move, adopted).raw

@@ -25,7 +25,7 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.standby import KeptBundle, kept_bundles, write_kept
 
-# What a bundle leaves free on the disk, for this host's own accounts.
+# Space that a bundle leaves free on the disk, for this host's own accounts.
 SPARE_BYTES = 256 << 20
 _LOOK_BYTES = 4 << 20
 _NEW = ".new-"

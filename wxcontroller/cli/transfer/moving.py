@@ -48,7 +48,7 @@ from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
-# What the other host keeps free besides the account: for its databases' logs and what arrives meanwhile.
+# Space that the other host keeps free besides the account: for databases' logs and messages that arrive meanwhile.
 SPARE_BYTES = 64 << 20
 _LOCK = Path("/run/wxctl-move.lock")
 
@@ -59,7 +59,7 @@ class NoSpace(WxError):
 
 @dataclass(frozen=True, slots=True)
 class ArrivalState:
-    """What the other host says of an account. ``account`` is it as it is there, empty for none."""
+    """An account's state on the other host. ``account`` is its row there, empty if there is none."""
 
     receiving: bool
     under_way: bool

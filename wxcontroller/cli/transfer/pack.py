@@ -44,14 +44,14 @@ _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no 
 
 
 class Writable(Protocol):
-    """What an archive is written to."""
+    """The target of an archive."""
 
     def write(self, content: bytes, /) -> int: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
-    """What a bundle says of itself: whose it is, and the options that were stored with the account.
+    """The head of a bundle: its account, and the options that were stored with the account.
 
     ``epoch`` is that in which it ran where it was exported; files of 2.3.0 and before have none, which is the first.
     ``move`` is the id of the move that it is sent by, "" for an export. ``host`` is the host that made a standby
@@ -87,7 +87,7 @@ class Manifest:
 
 @dataclass(slots=True)
 class Packed:
-    """What was put into a bundle."""
+    """The contents of a bundle, counted."""
 
     files: int = 0
     content: int = 0
@@ -235,7 +235,7 @@ class Unpacked:
 
 
 def unpack(source: Readable, staging: Path, check: Callable[[AccountName], None] = lambda _: None) -> Unpacked:
-    """Read a bundle into an empty directory. Raises Locked for one that is none of ours, and OSError.
+    """Read a bundle into an empty directory. Raises Locked for one that is not ours, and OSError.
 
     ``check`` is called with the account's name before anything is written, and may raise.
     """
@@ -263,7 +263,7 @@ def unpack(source: Readable, staging: Path, check: Callable[[AccountName], None]
 
 
 def manifest_in(source: Readable) -> Manifest:
-    """Read what a bundle says of itself, and little more of it. Raises Locked for one that is none of ours."""
+    """Read the head of a bundle, and little more of it. Raises Locked for one that is not ours."""
     try:
         with tarfile.open(fileobj=source, mode="r|") as archive:  # type: ignore[call-overload]
             for member in archive:

@@ -23,7 +23,7 @@ _HEADER = struct.Struct(f"!{len(MAGIC)}sB{_SALT}s{_PREFIX}s")
 
 
 class Readable(Protocol):
-    """What sealed or opened content is read from."""
+    """The source of sealed or opened content."""
 
     def read(self, size: int, /) -> bytes: ...
 
@@ -79,7 +79,7 @@ class Sealer:
 class Opener:
     """Something to read from: the content of what a Sealer wrote to ``source``. Raises Locked at any doubt.
 
-    ``passphrase`` is called once the header is good: nobody is asked for the passphrase of another kind of file.
+    ``passphrase`` is called once the header is valid: no passphrase is asked for with another kind of file.
     """
 
     def __init__(self, source: Readable, passphrase: Callable[[], bytes]) -> None:

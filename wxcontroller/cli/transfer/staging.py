@@ -1,4 +1,4 @@
-"""Where an import stands until all of it is there: a directory beside the accounts' own, on their file system.
+"""The directory of an import until it is complete, next to the accounts' own and on their file system.
 
 It goes with the import. One that was killed leaves it behind, with nobody holding its lock: the next import takes it
 away, and back what had been put in place already.
@@ -29,7 +29,7 @@ _BEGUN = "begun.json"
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """What an import is about to put in place: ``files`` with their digests, and an account with ``parameters``."""
+    """The plan of an import: ``files`` with their digests, and an account with ``parameters``."""
 
     name: AccountName
     files: Mapping[str, str] = field(default_factory=dict[str, str])

@@ -41,7 +41,7 @@ _ACCOUNT_SHARE, _SHARE = 20, 4
 _LONGEST_PAUSE = 60.0
 # Then the next round looks at all accounts again, so that it is known which of them have changed.
 _ROUND_SECONDS = 600.0
-# What an unchanged account is sent after: its standby host may have lost the bundle.
+# An unchanged account is sent again after this time: its standby host may have lost the bundle.
 _RESEND_SECONDS = 86400
 # The slowest connection, and the longest that a bundle may take: less than the service may run.
 _BASE_SECONDS, _SLOWEST, _MOST_SECONDS = 600.0, 256 << 10, 5 * 3600.0

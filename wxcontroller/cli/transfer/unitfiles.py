@@ -1,4 +1,4 @@
-"""What an admin has added to one account's unit: its drop-ins, which move, and what they name, which may not.
+"""An admin's additions to one account's unit: its drop-ins, which move, and the files they name, which may not.
 
 A drop-in can run programs as root: those of an imported account are put in place only when that is asked for.
 """

@@ -270,7 +270,7 @@ class Delivery:
 
     def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:
         """Note what became of a report: in the log, for the status, and in the journal."""
-        # What it says may have parts of an answer's headers in it.
+        # Its text may contain parts of the response's headers.
         error, status = one_line(str(result.error)), result.status
         next_at = time.time() + decision.pause
         match decision.verdict:

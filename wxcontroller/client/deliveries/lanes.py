@@ -55,14 +55,14 @@ class Policy:
 
 
 class Lane(StrEnum):
-    """Where a report waits."""
+    """The queue that a report waits in."""
 
     QUEUE = "queue"
     RETRY = "retry"
 
 
 class DeliveryOutcome(Enum):
-    """What an attempt to post a report came to."""
+    """The outcome of an attempt to post a report."""
 
     ACCEPTED = auto()
     FAILED = auto()  # answered with an error, or not answered after the whole request was written
@@ -86,7 +86,7 @@ class Result:
 
 
 class Verdict(Enum):
-    """What becomes of a report after an attempt."""
+    """The fate of a report after an attempt."""
 
     DELIVERED = auto()
     DEAD = auto()

@@ -50,7 +50,7 @@ _OVERLOADED = frozenset({429, 502, 503, 504})
 
 @dataclass(frozen=True, slots=True)
 class Receiver:
-    """Who gets the reports: an address, "" for nobody, and the secrets that sign (two while they are changed).
+    """The receiver of reports: an address, "" for none, and the secrets that sign (two while they are changed).
 
     ``tls`` None: the system's authorities are trusted.
     """

@@ -1,4 +1,4 @@
-"""A test event for the webhook: posted at once, beside the queue, and the receiver's answer is shown to who asked.
+"""A test event for the webhook: posted at once, past the queue, and the caller gets the receiver's answer.
 
 It is signed and sent as every report is, with an id of its own and the number 0. It is not stored and not retried.
 """
@@ -27,7 +27,7 @@ SHOWN_ANSWER_BYTES = 500
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """What came of it: ``status`` 0 and an ``error`` for no answer; ``answer`` is how the answer begins."""
+    """The result: ``status`` 0 and an ``error`` for no answer; ``answer`` is the beginning of the answer."""
 
     status: int
     seconds: float

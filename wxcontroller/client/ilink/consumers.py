@@ -31,7 +31,7 @@ class GroupMessages(StrEnum):
 
 
 class WhenHeld(StrEnum):
-    """What a consumer is answered when its message has to wait for the person to write (20.6)."""
+    """The answer to a consumer whose message has to wait until the person writes (20.6)."""
 
     REFUSE = "refuse"  # with an error; the message stays in the queue
     ACCEPT = "accept"
@@ -40,7 +40,7 @@ class WhenHeld(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ConsumerOptions:
-    """What a consumer gets, and how its sends are answered.
+    """A consumer's settings: what it gets, and how its sends are answered.
 
     ``peers`` are the ids in the iLink API of those it may talk to, None for everybody. ``owner`` is the id of whose
     agent it is, "" for the default. ``backlog`` is in minutes: older messages are skipped.

@@ -21,7 +21,7 @@ _FORM = struct.Struct(">6sQQ16s16s")
 
 @dataclass(frozen=True, slots=True)
 class MessageContext:
-    """What a token says: whose message it was, ``group`` where it was written ("" for a private one), and when."""
+    """The content of a token: whose message it was, the ``group`` it was in ("" for a private one), and when."""
 
     sender: bytes
     group: str

@@ -3,7 +3,7 @@
 On the iLink route they are WeChat's, byte for byte. On the others an id of WeChat's is good for one login, while
 agents keep theirs for ever: each person gets one of our own at first sight, ``w`` and 20 hex digits, and each group
 one with ``g``. They are recognized by their number, which outlasts logins (``drivers.web.session.identity``), and
-within one login by WeChat's id, too. Whoever has no number and can't be recognized after a login is new.
+within one login by WeChat's id, too. A person who has no number and cannot be recognized after a login is new.
 """
 
 import asyncio

@@ -75,7 +75,7 @@ class Management:
 
     @property
     def _account(self) -> JsonObject:
-        """Whose port answers: another account may have it by now, and the controller looks."""
+        """The account that answers: another one may have the port by now, and the controller checks."""
         name = self.parts.config.name
         return {"account": name.name, "instance": name.instance}
 

@@ -1,7 +1,7 @@
 """sendmessage: an agent's message goes through the account's queue, and is answered in WeChat's way (20.5, 20.6).
 
 The queue's promises hold: nothing that was taken is lost or sent twice, and the budget of a reply window is shared by
-all consumers and by the account's own API. An agent that repeats a message, because it was told that it is held or
+all consumers and by the account's own API. An agent that repeats a message, because the answer was that it is held or
 because it lost the answer, does not send it again: a repeat is recognized by its ``client_id`` and content, and while
 the first one is held or was so within ten minutes also by content and receiver alone.
 """
@@ -287,7 +287,7 @@ class AgentSending:
         for send in sends:
             told = send.answer.result() if send.answer.done() else None
             if send.outcome is not None and (told is None or told.get("state") == SendState.HELD.value):
-                found.append(verdict_of(send.outcome, send.client_id))  # nobody was told how it ended
+                found.append(verdict_of(send.outcome, send.client_id))  # no caller got its result
                 continue
             waits = _Verdict(SendState.WAITING, own_id=send.client_id)
             found.append(waits if told is None else replace(_ended(send.at_present(told)), own_id=send.client_id))

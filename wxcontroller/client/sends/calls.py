@@ -34,7 +34,7 @@ from wxcontroller.openwx.formats import shape
 
 # How long consult waits for a reply when it is not told: the original's.
 _CONSULT_SECONDS = 30.0
-# What is only looked up, or kept for a repeated request, is not waited for longer.
+# For answers that only look something up, or that are stored for a repeated request.
 _STORE_SECONDS = 5.0
 _FRIEND_KEYS = ("id", "account", "displayname", "markname")
 _GROUP_KEYS = ("id", "displayname")
@@ -318,7 +318,7 @@ class SendCalls:
                 return sent
             found = None
             if not sends:
-                # What was heard just before is on its way to the log, where it is looked for.
+                # Events received just before are still being written to the log, where they are searched for.
                 await self.parts.log.settled(_STORE_SECONDS)
                 found = await reply_after(self.parts.log, known.target, known.event)
             answer = found or await self._replied(sent, reply, seconds, latest)

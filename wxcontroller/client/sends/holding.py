@@ -1,4 +1,4 @@
-"""What reply windows mean for the sends of a queue: which are held, why, and what is told of it.
+"""Reply windows and the send queue: which sends are held, and why.
 
 ``window`` knows people and budgets and nothing of sends, ``order`` knows whose turn it is. This joins both for the
 queue: it holds and releases sends, ends what is held for too long or would be too much, and notes in the windows what
@@ -94,7 +94,7 @@ class Holding:
         return max(0.01, min(times) - now) if times else None
 
     def gauge(self, held: Iterable[Send], service: ServiceState) -> JsonObject:
-        """Return what is told of the windows, nothing on a route without."""
+        """Return the windows' status as JSON, nothing on a route without windows."""
         if self.windows is None:
             return {}
         since: dict[str, list[float]] = {}

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 KEY_HEADER = "Idempotency-Key"
 KEY_PARAMETER = "idempotency_key"
 _KEY = re.compile(r"[!-~]([ -~]{0,253}[!-~])?")
-# What is not part of what is asked for.
+# Parameters that do not belong to the request itself.
 _BESIDE = frozenset({"client", "datatype", "callback", "token"})
 
 
@@ -66,7 +66,7 @@ def fingerprint_of(call: str, parameters: Mapping[str, str], content: bytes) -> 
 
 @dataclass(slots=True)
 class Requests:
-    """The account's requests with keys. Who asks again while one is under way waits for the same answer."""
+    """The account's requests with keys. A repeated request waits for the same answer as the one under way."""
 
     store: SendStore
     tasks: Tasks

@@ -49,7 +49,7 @@ class Part(StrEnum):
 
 
 class SendState(StrEnum):
-    """Where a send is; the same words everywhere."""
+    """The state of a send; the same words everywhere."""
 
     WAITING = "waiting"
     SENDING = "sending"
@@ -199,7 +199,7 @@ class Media:
             self.discard()
 
     def discard(self) -> None:
-        """Delete the file of our own, beside the event loop, unless a report needs it."""
+        """Delete the file of our own in a thread, unless a report needs it."""
         kept, self.kept = self.kept, None
         if kept is not None and not self.reported:
             _ = asyncio.get_running_loop().run_in_executor(None, delete, kept)
@@ -277,7 +277,7 @@ class Send:
     struck: float = 0.0  # when the last such window was opened
     quoted: Quoted | None = None  # what a text answers to
     outcome: Outcome | None = None  # how it ended
-    # What an answer says of how it ended. It never fails; None: it has not ended, and stays for the next start.
+    # The result for the answer. It never fails; None: the send has not ended, and stays for the next start.
     answer: "asyncio.Future[JsonObject | None]" = field(
         default_factory=lambda: asyncio.get_running_loop().create_future()
     )

@@ -2,7 +2,7 @@
 
 An urgent send goes before all that wait, whoever gets them, but never before one that may have arrived already, nor
 before the answer to the message that opened a window. Urgent sends keep their order. One may come between the pieces
-of a long text that is not urgent. What is held stays held: windows and their limits count for urgent sends too.
+of a long text that is not urgent. Held sends stay held: windows and their limits apply to urgent sends too.
 
 On a route with reply windows each person has a first-come order of their own, and nobody's window holds up anybody
 else. Within it:

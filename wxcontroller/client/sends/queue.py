@@ -111,7 +111,7 @@ class SendQueue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    # -- what is told of it
+    # -- status
 
     def refusal(self, number: int = 1) -> str:
         """Return why ``number`` more sends are not taken, in words for who sends; "" when they are."""
@@ -253,7 +253,7 @@ class SendQueue:
         return list(self._waiting)
 
     def gauge(self) -> JsonObject:
-        """Return what is told of the reply windows, nothing on a route without."""
+        """Return the reply windows' status as JSON, nothing on a route without windows."""
         return self.holding.gauge(held_of(self._waiting), self._service)
 
     def login(self, own: str) -> None:
@@ -338,7 +338,7 @@ class SendQueue:
         try:
             await self.preparer.prepare(media)
         except Exception as problem:
-            if not isinstance(problem, BadMedia):  # nobody is to wait for ever for a mistake of ours
+            if not isinstance(problem, BadMedia):  # a bug must not keep a caller waiting for ever
                 log.exception("finding the content of a send failed")
                 problem = BadMedia("internal error, see the journal of this account", "", media.facts)
             media.facts = problem.facts
@@ -413,7 +413,7 @@ class SendQueue:
             self._enter(sends)
 
     async def _attempt(self, send: Send) -> None:
-        """Try to send a message, and see to what came of it."""
+        """Try to send a message, and handle the outcome."""
         if send.unsure and (why := self._not_again(send)):
             await self._finish(send, unknown(why))
             return

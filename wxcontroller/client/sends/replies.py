@@ -1,4 +1,4 @@
-"""What a webhook answers to a report: a reply to send (openwx-api 3.4)."""
+"""Replies in a webhook's answer to a report (openwx-api 3.4)."""
 
 import logging
 import re

@@ -1,6 +1,6 @@
 """Hands a send to the driver, and reports how it ended.
 
-What the queue needs of the rest of the account, and nothing else does: the driver, who is there, and the reporter.
+The queue's view of the rest of the account: the driver, the roster, and the reporter.
 """
 
 import asyncio

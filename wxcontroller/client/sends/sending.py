@@ -1,7 +1,7 @@
 """The one way to make sends, whichever API they are ordered by.
 
 An order becomes sends, which are stored with the request's key and queued; then its caller may wait until they have
-ended or are held. What a caller is answered is a projection of the sends: ``calls`` has the original's words,
+ended or are held. A caller's answer is a projection of the sends: ``calls`` has the original's words,
 ``v1.messages`` those of /v1.
 """
 
@@ -26,7 +26,7 @@ _TAKE_UP_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What to send, to whom. ``hold``: seconds that it may be held, None for the account's setting."""
+    """A message to send. ``hold``: seconds that it may be held, None for the account's setting."""
 
     targets: Sequence[str]
     is_group: bool

@@ -44,12 +44,12 @@ _NOT_PUBLIC = tuple(
 
 
 class BadSource(WxError):
-    """Media can't be had from where they are said to be. ``message`` says why, without credentials."""
+    """Media cannot be fetched from their URL. ``message`` says why, without credentials."""
 
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What was fetched: the type as the server said, and the name by header or address ("" for none)."""
+    """A fetched file: the type as the server named it, and the name by header or URL ("" for none)."""
 
     mime: str
     name: str
@@ -85,7 +85,7 @@ def may_be_asked(address: str) -> bool:
             probe.connect((address, 9))  # sends nothing: it only chooses the way
             return ipaddress.ip_address(probe.getsockname()[0]) != ipaddress.ip_address(address)
         except OSError:
-            return True  # no way there; the connection will say so
+            return True  # unreachable; the connection will fail with the reason
 
 
 async def fetch(

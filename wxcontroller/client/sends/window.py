@@ -297,7 +297,7 @@ class Windows:
         return json.dumps({"peers": peers, "throttle": throttle, "recent": recent}).encode()
 
     def restore(self, kept: bytes) -> None:
-        """Take over what ``as_bytes`` gave. What is damaged counts as never written."""
+        """Restore the state that ``as_bytes`` returned. Damaged content counts as never written."""
         found = kept_json(kept)
         for entry in map(items, items(found.get("peers"))):
             if len(entry) == 7:

@@ -1,6 +1,6 @@
 """The account's event log: everything that happened, in order, with what has become of its delivery.
 
-An event is an entry from the moment it is known, and durable before WeChat is told that it arrived. Messages whose
+An event is an entry from the moment it is known, and durable before it is acknowledged to WeChat. Messages whose
 media are still being fetched are *held*: nothing after them is delivered or shown before they are filled.
 """
 
@@ -60,7 +60,7 @@ class ReservedEntry:
 
 @dataclass(frozen=True, slots=True)
 class _Ahead:
-    """What is asked for next, and what of it the last commit has ``found``: None before one has looked."""
+    """A reader's next question, and the answer that the last commit has ``found``: None before one has looked."""
 
     where: Selection
     limit: int
@@ -102,7 +102,7 @@ class EventLog:
         self._earlier = self.write(tables.latest_epoch)  # also: as soon as it is open, its counts are known
 
     async def close(self, seconds: float) -> None:
-        """Write what is left; see Database.close. Whoever follows the log learns that it has ended."""
+        """Write the rest; see Database.close. Readers that follow the log learn that it has ended."""
         await self._database.close(seconds)
         self.ended = True
         self._news.set()
@@ -163,7 +163,7 @@ class EventLog:
         return self.write(lambda db: within(db, lambda: insert(db)), Point.RESULT_STORED)
 
     def hold(self, report: JsonObject, key: str, source: JsonObject) -> ReservedEntry:
-        """Add a message whose media are still to come: ``report`` is what is told should they never come."""
+        """Add a message whose media are still to come: ``report`` is the one to post if they never come."""
         place = ReservedEntry(0, type_of(report), key, to_bytes(report), history.indexed(report))
         wanted = json.dumps(source)
         received = is_received(report)
@@ -379,6 +379,6 @@ class EventLog:
 
 
 def delete_file(written: "asyncio.Future[str]") -> None:
-    """Delete the file that nothing needs since a change was written, beside the event loop."""
+    """Delete a file that nothing needs since a change was written, in a thread."""
     if not written.cancelled() and written.exception() is None and (path := written.result()):
         _ = asyncio.get_running_loop().run_in_executor(None, delete, Path(path))

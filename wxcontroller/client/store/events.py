@@ -81,13 +81,13 @@ NOTICE = "notice"
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
 # An entry of this log: sequences start again in the one that replaces a damaged log.
 _THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
-# What did not come from WeChat: reports of own sends and of the account's states. People's messages have keys.
+# Events that did not come from WeChat: reports of own sends and of the account's states. People's messages have keys.
 OURS = "key IS NULL"
 _LATEST = 1 << 40  # what is later in a file is damaged
 
 
 class EntryState(StrEnum):
-    """What has become of an entry."""
+    """The delivery state of an entry."""
 
     HELD = "held"  # its media are being fetched
     PENDING = "pending"  # to be delivered
@@ -144,7 +144,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What the log holds. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
+    """The size of the log. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
 
     Of those that are ``pending`` so many as ``retrying`` are in the retry lane. Of the ``dead`` so many as
     ``unacknowledged`` are nobody's yet, the latest since ``dead_at`` for ``dead_error``, with the

@@ -1,4 +1,4 @@
-"""How long entries of the event log are kept: what goes by age, and what goes when there are too many bytes."""
+"""Removal of entries from the event log: by age, and by size when there are too many bytes."""
 
 # ruff: noqa: S608 - what is put together here are states and placeholders, never values
 
@@ -30,7 +30,7 @@ class RetentionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """What a sweep did: how many were given up as dead, forgotten, forgotten although dead, and lost."""
+    """The result of a sweep: how many were given up as dead, forgotten, forgotten although dead, and lost."""
 
     given_up: int = 0
     forgotten: int = 0

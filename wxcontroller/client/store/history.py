@@ -63,7 +63,7 @@ class Log(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Indexed:
-    """What the index has of an event. ``send`` is the id of a send of ours, "" for other messages.
+    """An event in the index. ``send`` is the id of a send of ours, "" for other messages.
 
     ``verdict`` is how that ended: a SendState, and a Refusal or ``recalled`` after a space, "" when it is not known.
     """

@@ -22,7 +22,7 @@ MEDIA_KINDS = {kind.value: kind for kind in MessageKind if kind.is_media}
 
 
 class Way(StrEnum):
-    """How WeChat came by content."""
+    """How content got to WeChat."""
 
     UPLOADED = "uploaded"
     RECEIVED = "received"
@@ -37,7 +37,7 @@ class Received:
 
 
 class MediaIndex:
-    """Remembers the latest ``limit`` of each way. What is written is on disk when the future is done."""
+    """Remembers the latest ``limit`` of each way. A write is on disk when its future is done."""
 
     def __init__(self, log: EventLog, limit: int = MEDIA_IDS) -> None:
         self._log = log
@@ -80,7 +80,7 @@ def play_times(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, int]:
 
 
 def import_book(db: sqlite3.Connection, kept: JsonObject, limit: int = MEDIA_IDS) -> None:
-    """Take over what 2.0.0 kept in ``media.json``; entries that are none are left out."""
+    """Import ``media.json`` of 2.0.0; invalid entries are left out."""
     for entry in items(kept.get("uploaded")):
         if upload := upload_from_json(obj(entry)):
             remember(db, Way.UPLOADED, upload.key, upload_to_json(upload), limit)
@@ -90,19 +90,19 @@ def import_book(db: sqlite3.Connection, kept: JsonObject, limit: int = MEDIA_IDS
 
 
 def upload_to_json(one: Uploaded) -> JsonObject:
-    """Return what ``upload_from_json`` makes the same of."""
+    """Return it for ``upload_from_json``."""
     return {**asdict(one), "kind": one.kind.value}
 
 
 def upload_from_json(kept: JsonObject) -> Uploaded | None:
-    """Return uploaded content as it was kept, None for what is none."""
+    """Return uploaded content from its JSON, None for anything else."""
     kind, key = MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
     words = [text(kept.get(name)) for name in ("signature", "reference")]
     return Uploaded(kind, key, text(kept.get("name")), integer(kept.get("size")), *words) if kind and key else None
 
 
 def media_to_json(content: MessageMedia) -> JsonObject:
-    """Return what ``media_from_json`` makes the same media of."""
+    """Return them for ``media_from_json``."""
     return {
         "kind": content.kind.value,
         "key": content.key,
@@ -115,7 +115,7 @@ def media_to_json(content: MessageMedia) -> JsonObject:
 
 
 def media_from_json(kept: JsonObject) -> MessageMedia | None:
-    """Return media as they were kept, None for what is none."""
+    """Return media from their JSON, None for anything else."""
     kind, key = MEDIA_KINDS.get(text(kept.get("kind"))), text(kept.get("key"))
     if not kind or not key:
         return None
@@ -131,11 +131,11 @@ def media_from_json(kept: JsonObject) -> MessageMedia | None:
 
 
 def received_to_json(one: Received) -> JsonObject:
-    """Return what ``received_from_json`` makes the same of."""
+    """Return them for ``received_from_json``."""
     return {**media_to_json(one.content), "path": one.path}
 
 
 def received_from_json(kept: JsonObject) -> Received | None:
-    """Return received media as they were kept, None for what is none."""
+    """Return received media from their JSON, None for anything else."""
     content = media_from_json(kept)
     return Received(content, text(kept.get("path"))) if content else None

@@ -40,7 +40,7 @@ _OPEN = ("held", "pending")  # states of events that are still to be delivered
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the process knew of the log before the damage: its name, its last sequence, and how many were open."""
+    """The process' knowledge of the log before the damage: its name, its last sequence, and how many were open."""
 
     name: str = ""
     last: int = 0

@@ -1,4 +1,4 @@
-"""What is kept, and for how long: events and received media, by age and by size; loud before anything is lost."""
+"""Retention of events and received media, by age and by size, with warnings before anything is lost."""
 
 import asyncio
 import logging

@@ -1,6 +1,6 @@
 """The sends of an account in its database: what is queued with its content, keyed requests, and how many a day.
 
-All SQL about sends is here. What belongs to one fact is one transaction: the messages of a request with its key and
+All SQL about sends is here. One fact is one transaction: the messages of a request with its key and
 the reply they are; a send's end with its report and its request's outcome; a send that is handed to WeChat with the
 day's count. Rows hold paths of content, never content.
 """
@@ -40,7 +40,7 @@ _Row = tuple[object, ...]
 
 @dataclass(frozen=True, slots=True)
 class Added:
-    """What was stored: the sequences of the sends, in order, and the numbers of their media likewise, 0 for none.
+    """The stored rows: the sequences of the sends, in order, and the numbers of their media likewise, 0 for none.
 
     Nothing was when ``seqs`` is empty: the key is ``known``, or the event was replied to before.
     """
@@ -52,7 +52,7 @@ class Added:
 
 @dataclass(frozen=True, slots=True)
 class Left:
-    """What an earlier process left, in order; the counts of days; and when it was last heard of (0: never)."""
+    """The sends of an earlier process, in order; the counts of days; and when it last wrote (0: never)."""
 
     days: Mapping[str, int]
     alive: float
@@ -68,7 +68,7 @@ class Left:
 
 
 class SendStore:
-    """What is written is on disk when the future is done; nobody has to wait for it. Reading raises Unavailable.
+    """A write is on disk when its future is done; callers need not wait for it. Reading raises Unavailable.
 
     ``route`` is the account's driver: ids of people on one route mean nothing on another.
     """
@@ -234,7 +234,7 @@ def days(db: sqlite3.Connection) -> dict[str, int]:
 
 
 def import_days(db: sqlite3.Connection, counts: JsonObject) -> None:
-    """Take over the counts that 2.0.0 kept in ``sent_today.json``: sends by day; what is none counts as 0."""
+    """Take over the counts that 2.0.0 kept in ``sent_today.json``: sends by day; invalid entries count as 0."""
     db.executemany(
         # A kill before the file is renamed imports it again.
         "INSERT INTO send_days VALUES (?, ?) ON CONFLICT (day) DO UPDATE SET number = MAX(number, excluded.number)",
@@ -399,7 +399,7 @@ def send_row(send: Send, sides: str, route: str, media: int | None) -> _Row:
 def send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
     seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
     request, interim, hold_until, strikes, struck, route, urgent, quote = more
-    # Of content that is not there any more, the file was damaged: it is told when its turn comes.
+    # Content that is missing because the database was damaged: the send fails when its turn comes.
     lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
     never = ADOPTED if attempts_left == NEVER_AGAIN else ""
     return Send(
@@ -453,7 +453,7 @@ def media_of(row: _Row) -> Media:
 
 
 def facts_to_json(facts: MediaFacts) -> JsonObject:
-    """Return what ``facts_from_json`` makes the same of."""
+    """Return them for ``facts_from_json``."""
     return {
         "kind": facts.kind.value,
         "id": facts.id,

@@ -1,15 +1,15 @@
-"""Values of the account's SQLite file. What is damaged in it becomes nothing: nobody's end depends on it."""
+"""Values of the account's SQLite file. Damaged ones become empty: no process may fail because of them."""
 
 import math
 
 
 def as_int(value: object) -> int:
-    """Return a whole number, 0 for what is none."""
+    """Return a whole number, 0 for anything else."""
     return value if isinstance(value, int) else 0
 
 
 def as_float(value: object) -> float:
-    """Return a number, 0 for what is none."""
+    """Return a number, 0 for anything else."""
     return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 

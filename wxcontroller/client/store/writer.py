@@ -48,13 +48,13 @@ _BUSY_SECONDS = 5.0
 _STUCK_SECONDS = 120.0
 # A log of the largest size that can be set, on a slow disk, row by row around the damage.
 _RECOVERY_SECONDS = 900.0
-# What passes by itself or by an operator's hand; other errors are the statement's own.
+# Errors that pass, or that an operator can fix; other errors are the statement's own.
 _PASSING = ("FULL", "IOERR", "READONLY", "CANTOPEN", "BUSY", "LOCKED", "NOMEM", "PERM", "PROTOCOL")
 _DAMAGED = ("CORRUPT", "NOTADB")
 
 
 class _Unreadable(sqlite3.DatabaseError):
-    """The file is damaged such that SQLite does not say so."""
+    """The file is damaged in a way that SQLite does not report."""
 
     sqlite_errorname = "SQLITE_CORRUPT"
 
@@ -366,7 +366,7 @@ class Database:
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 self._do(connection, job)
-            # Within the transaction: by itself each of its questions takes the file's locks and gives them back.
+            # Within the transaction: outside, each of its queries takes the file's locks and releases them.
             look = self._looked(connection)
             connection.execute("COMMIT")
         except sqlite3.DatabaseError:

@@ -16,7 +16,7 @@ from wxcontroller.core.messages import N_, Text, Value
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 # Until a disk that is slow is reported. Longer than any write of a disk that works.
 STORE_SECONDS = 10.0
-# Whoever reads messages shall not be able to log in by the way: the picture is at get_qrcode.
+# A token that may read messages must not allow a login, too: the picture is at get_qrcode.
 _SECRET_PARAMS = {"input_qrcode": 1}
 
 

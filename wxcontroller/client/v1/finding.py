@@ -12,7 +12,7 @@ _SETTLE_SECONDS = 5.0
 
 @dataclass(frozen=True, slots=True)
 class Looked:
-    """What there is of an id: a ``send`` of the queue, or what was ``logged`` in the ``log``, or neither."""
+    """The match of an id: a ``send`` of the queue, or its entry in the ``log``, or neither."""
 
     send: Send | None = None
     logged: Found | None = None

@@ -14,7 +14,7 @@ _NAME = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
 
 
 def url_of(config: ClientConfig, path: str) -> str:
-    """Return where the controller hands out a received file, "" for what is none."""
+    """Return the controller's path of a received file, "" for anything else."""
     target = target_of(config, path)
     return config.options["public_url"].rstrip("/") + target if target else ""
 
@@ -42,7 +42,7 @@ class MediaFiles:
                 N_("there is no such file"),
                 N_("it may be too old: media_keep_days, media_keep_bytes"),
             )
-        # What a stranger sent must not become a page of ours.
+        # A file that a stranger sent must not be shown as a page of ours.
         return web.FileResponse(
             path,
             headers={

@@ -1,6 +1,6 @@
 """/v1/messages and /v1/chats at the account's port: sending, the history, and taking messages back.
 
-The history is read from the event log by its index of messages. What is still in the queue is shown with the newest
+The history is read from the event log by its index of messages. Sends in the queue are shown with the newest
 page, so that a reader has a whole conversation.
 """
 
@@ -51,7 +51,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """What a request asks for. ``upload`` is content that came with it."""
+    """The content of a request. ``upload`` is a file that came with it."""
 
     fields: Mapping[str, str]
     upload: Attached = field(default_factory=Attached)

@@ -13,7 +13,7 @@ _STATES = ", ".join(state.value for state in EntryState)
 
 
 def bad(message: str | Text, remedy: str | Text, /, **values: Value) -> RequestRefused:
-    """A request that says something wrong."""
+    """An invalid request."""
     return RequestRefused(400, "bad-request", message, remedy, **values)
 
 

@@ -48,7 +48,7 @@ _KEPT, _KEPT_IN_ALL, _KEPT_SECONDS = 64, 1024, 30.0
 _TRUSTED_SECONDS = 0.1
 _UNTIL_END = -1
 SERVER = "wxcontroller"
-# What the library calls itself where a program has no name of its own.
+# The library's name for itself, in programs without a name of their own.
 _ANY_SERVER = SERVER_SOFTWARE.encode()
 
 
@@ -61,7 +61,7 @@ class BadResponse(Exception):
 
 
 class ResponseSink(Protocol):
-    """Who wants an answer. ``broken`` and ``finished`` are the last that it hears."""
+    """A caller that waits for an answer. ``broken`` or ``finished`` is its last call."""
 
     is_head: bool
 

@@ -34,7 +34,7 @@ _NOT_PASSED_ON = frozenset({401, 407})
 
 
 class PortFailure(WxError):
-    """An account's port gave no usable response. ``what`` says so without naming the account."""
+    """An account's port gave no usable response. ``what`` says why without naming the account."""
 
     message_template = N_("account {account}: {what}")
 

@@ -86,7 +86,7 @@ Give: TypeAlias = "Callable[[AccountEvent], Awaitable[None]]"
 
 
 class Subscription:
-    """What one reader gets: the events that are ``wanted``, after ``places`` (ids by instance), or from ``since`` on.
+    """A reader's events: those that are ``wanted``, after ``places`` (ids by instance), or from ``since`` on.
 
     ``since`` is a time in microseconds since 1970; it counts for accounts without a place.
     """
@@ -103,7 +103,7 @@ class Subscription:
         self.queued = dict(places)
         self.catching_up: dict[str, asyncio.Task[None]] = {}
         self.ended = False
-        # Where other hosts' streams begin, by host: a time of the host's own clock.
+        # The beginnings of other hosts' streams, by host: a time of the host's own clock.
         self.stamps: dict[str, int] = {}
         self._waiting: deque[AccountEvent] = deque()
         self._arrived, self._taken = asyncio.Event(), asyncio.Event()

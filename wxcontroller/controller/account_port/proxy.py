@@ -39,7 +39,7 @@ from wxcontroller.openwx.replies import PROXY_FAILED, reply
 log = logging.getLogger(__name__)
 
 
-# What a caller sends that is no account's business:
+# Headers of a caller that no account gets:
 # - the hop-by-hop headers (RFC 9110 7.6.1), and Expect, which aiohttp has answered already;
 # - the caller's token, and a browser's cookies for this machine's name;
 # - where a browser's call comes from: that was checked here, and the account would take the page for a foreign one;
@@ -55,7 +55,7 @@ NOT_SENT_ON = frozenset(
         CALLER_HEADER.lower(),  # another host's, to this one
     }
 )
-# What the contract lets a browser keep (openwx-api 2.6), in seconds. An account has no say in it.
+# Responses that the contract lets a browser cache (openwx-api 2.6), in seconds; an account cannot change it.
 _KEPT_BY_BROWSERS = {"/openwx/get_avatar": 3600}
 # How old a look at the units may be that explains why an account is down. Starts of our own are always seen.
 _JUST_NOW = 0.1
@@ -246,7 +246,7 @@ async def stream(
             chunk = await response.content.readany()
         except (aiohttp.ClientError, TimeoutError) as problem:
             log.warning("response broke off: path=%s error=%s", request.path, type(problem).__name__)
-            # What was sent so far must not look complete.
+            # The part that was sent so far must not look complete.
             if request.transport is not None:
                 request.transport.abort()
             return answer
@@ -267,7 +267,7 @@ async def failure(shared: Context, account: Account, problem: PortFailure) -> we
     fields: dict[str, str] = {"client": name.name}
     status = 504 if problem.timed_out else 502
     try:
-        # An account that just came up by itself is down in what was seen a second ago.
+        # An account that systemd has just restarted is still down in a view that is a second old.
         view = await shared.accounts.view(name.name, _JUST_NOW if isinstance(problem, NotRunning) else 0)
     except UnitFailed as unknown:
         return json_response(reply(PROXY_FAILED, f"{problem.message}; {unknown}", **fields), status)

@@ -15,13 +15,13 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.openwx.admission import Busy, Resource
 
-# Three others, or the hub and two, are served beside a token that takes all it gets.
+# Three others, or the hub and two, are served besides a token that takes all it can get.
 _PART = 4
 _LIMIT = OPTIONS["api_long_polls_max"]
 
 
 class AccountShares:
-    """What each token has of each account."""
+    """The share that each token has taken of each account."""
 
     def __init__(self) -> None:
         self._taken: Counter[tuple[str, str]] = Counter()

@@ -1,4 +1,4 @@
-"""What a running account says of itself: asked for at its own port when somebody looks.
+"""A running account's status, from its own port, for requests that need it.
 
 The registry says where the port is; the answer says whose it is.
 """
@@ -17,7 +17,7 @@ from wxcontroller.core.messages import N_, Text, text_fields, text_in
 PROGRAM_ANSWER_SECONDS = 2.0
 # Accounts that are asked at a time when all are.
 _AT_ONCE = 16
-# What is shown beside the ACCOUNT; the rest of the answer the controller knows itself.
+# Shown next to the ACCOUNT; the controller knows the rest of the answer itself.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
 # The same, where it is there: programs of 2.0.0 tell no capabilities, and not every route has a reply window.
 _SHOWN_IF_SENT = ("capabilities", "windows", "sending", "consumers")

@@ -1,1 +1,1 @@
-"""Telling a human when an account drops: what is wrong, when it is told, and to whom it is handed."""
+"""Alerts about accounts: what is wrong, when an alert is due, and which channels get it."""

@@ -71,7 +71,7 @@ class Crashes:
         """Take over what ``as_json`` returned to an earlier controller; anything else counts as nothing seen."""
         for instance, seen in kept.items():
             pairs = [pair for each in items(seen) if len(pair := items(each)) == 2]
-            # Whatever is older than the window is as old as any; a moment that is yet to come is none.
+            # Ages beyond the window are all the same; a moment in the future does not count.
             ages = [(min(max(integer(age), 0), 2 * _WINDOW), integer(count)) for age, count in pairs]
             if ages:
                 self._counts[instance] = deque((now - age, count) for age, count in ages)

@@ -1,6 +1,6 @@
 """From the assessments of accounts to what alerts tell: which kind of alert an issue is, and how long it must last.
 
-What is wrong and in which words is decided by ``core.condition``. Nothing is remembered here.
+``core.condition`` decides what is wrong and in which words. Nothing is remembered here.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ from wxcontroller.core.states import Desired
 
 # A phone that was asked without a code is mostly answered at once.
 _CONFIRM_SECONDS = 20.0
-# Listed among the problems, but nobody is alerted (yet).
+# Listed among the problems, without an alert (yet).
 _NEVER = float("inf")
 
 
@@ -40,7 +40,7 @@ class Track(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """Something is wrong. It is told when it has lasted ``hold`` seconds, and again when ``level`` rises.
+    """Something is wrong. An alert is due when it has lasted ``hold`` seconds, and again when ``level`` rises.
 
     ``first``: it may be the beginning, and is told only where all was well before. ``pending``: it is no problem yet,
     and becomes one only by lasting.
@@ -59,7 +59,7 @@ class Problem:
 
 @dataclass(frozen=True, slots=True)
 class Healthy:
-    """All is as it should be. ``message`` says so, to who was told otherwise."""
+    """No problem. ``message`` is sent where a problem was reported before."""
 
     account: str
     message: Text
@@ -67,7 +67,7 @@ class Healthy:
 
 @dataclass(frozen=True, slots=True)
 class Ignored:
-    """Nobody wants it to be well: nobody is told anything, and what was wrong is forgotten."""
+    """The account is not wanted: no alerts, and earlier problems are forgotten."""
 
 
 # None: it can't be said; what was so before stays so.
@@ -104,7 +104,7 @@ _OF_DELIVERIES = {
 
 
 def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) -> dict[Track, Verdict]:
-    """Return what alerts are told of an account, ``now`` in seconds since 1970.
+    """Return the finding about an account for alerts, ``now`` in seconds since 1970.
 
     ``booting``: the controller still brings accounts up after a boot, so one that is down was not stopped by hand.
     """
@@ -139,7 +139,7 @@ def finding(view: View, issue: Issue, kind: Kind, hold: float) -> Problem:
 
 
 def _hold(issue: Issue, booting: bool, settings: AlertSettings, now: float) -> float:
-    """Return how long an issue must last before it is told, in seconds."""
+    """Return how long an issue must last before an alert, in seconds."""
     match issue.code:
         case Code.DOWN:
             # Else an administrator has stopped the unit by systemctl.
@@ -160,7 +160,7 @@ def without_issue(name: str, assessment: Assessment, settings: AlertSettings) ->
     state = Text(assessment.condition.value)
     message = Text(N_("Account {account} is not running yet: {state}."), account=name, state=state)
     remedy = Text(N_("see: {command}"), command=command("status", name))
-    # Kept for its age: an account that changes between such states for long does not come up either.
+    # Kept for its age: an account that keeps changing between such states does not start either.
     return Problem(Kind.OFFLINE, name, message, remedy, settings.after, pending=True, code="not-up")
 
 

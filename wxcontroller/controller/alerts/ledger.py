@@ -1,6 +1,6 @@
-"""When something that is wrong is told: once it has lasted, once at all, not too often, and not again by a restart.
+"""When an alert is due: after the problem has lasted, once, not too often, and not again after a restart.
 
-Kept over restarts: what was told, when, and how long what is wrong has lasted. Durations are counted by a clock that
+Kept over restarts: sent alerts, their times, and how long problems have lasted. Durations are counted by a clock that
 nobody sets, and only while somebody looks: neither a wrong clock nor a night without a controller makes an alert.
 """
 
@@ -14,7 +14,7 @@ from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, read_json, text
 from wxcontroller.core.messages import NOTHING, text_from, verbatim
 
-# Least time between two alerts: what becomes wrong together is told together, the first at once.
+# Least time between two alerts: problems that begin together are one alert, the first is sent at once.
 SPACING = 30.0
 _HOUR = 3600.0
 _VERSION = 1
@@ -25,7 +25,7 @@ Key = tuple[str, Track]
 
 @dataclass(slots=True)
 class Record:
-    """What is known of one thing that can be wrong.
+    """The state of one possible problem.
 
     ``finding`` is what is wrong, for ``age`` seconds; ``told`` are the kinds that somebody was told of since all was
     well, with their levels; ``sent`` is when each kind was told last (seconds since 1970). ``recovered`` is what is
@@ -48,7 +48,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Due:
-    """What is to be told now, of which kind it is or was; ``age`` is how long it has lasted."""
+    """An alert that is due, with the kind of its problem; ``age`` is how long it has lasted."""
 
     key: Key
     kind: Kind
@@ -122,7 +122,7 @@ class Ledger:
         self._changed = True
 
     def forget_told(self) -> None:
-        """Nobody is told any more: whoever is told later has to hear of everything that is wrong then."""
+        """There are no channels any more: a channel that is added later gets all problems of that time."""
         for record in self.records.values():
             if record.told or record.sent or record.recovered:
                 record.told, record.sent, record.recovered, record.before = {}, {}, None, {}
@@ -174,7 +174,7 @@ def judge(record: Record, verdict: Verdict, elapsed: float) -> None:
             record.finding, record.age, record.was_well = None, 0.0, False
             record.recovered, record.told = None, {}
         case Problem():
-            if record.recovered:  # it was well for a moment only, and nobody was told so
+            if record.recovered:  # it was well for a moment only, and no alert said so
                 record.recovered, record.told = None, record.before
             same = record.finding is not None and record.finding.kind is verdict.kind
             record.age = record.age + elapsed if same and not restarts_hold(record.finding, verdict) else 0.0

@@ -49,7 +49,7 @@ _PASSED_ON = ("Content-Type", "User-Agent")
 
 @dataclass(slots=True)
 class Agents:
-    """What agents do at the moment, by token: the poll that is held, and the times of the last sends."""
+    """Agents' current calls, by token: the poll that is held, and the times of the last sends."""
 
     polls: dict[str, asyncio.Event] = field(default_factory=dict[str, asyncio.Event])
     sends: dict[str, "deque[float]"] = field(default_factory=dict[str, "deque[float]"])

@@ -1,4 +1,4 @@
-"""What the controller does about consumers besides passing their calls on."""
+"""The controller's part in consumers, besides forwarding their calls."""
 
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.errors import BadRequest, NotServed, OlderVersion

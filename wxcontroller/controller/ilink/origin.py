@@ -2,7 +2,7 @@
 
 An agent stores what pairing tells it, and sends its token and its users' texts there from then on. So pairing tells
 only an address that is certainly ours: ``public_url``, an allowed origin or host, or the very address and port of the
-connection. What the header Host says counts only if it names one of these. With an empty base URL agents would use
+connection. The header Host counts only if it names one of these. With an empty base URL agents would use
 WeChat's own host.
 """
 

@@ -29,7 +29,7 @@ _WRONG_DIGITS = 3
 
 
 class Status(StrEnum):
-    """What an agent gets to know, in the API's own words."""
+    """The status that an agent gets, in the API's own words."""
 
     WAIT = "wait"
     OPENED = "scaned"
@@ -65,7 +65,7 @@ class TooManyPairings(WxError):
 
 @dataclass(frozen=True, slots=True)
 class Approval:
-    """What an administrator has approved: the account by its instance, the consumer, and its ids."""
+    """An approval: the account by its instance, the consumer, and its ids."""
 
     instance: str
     consumer: str

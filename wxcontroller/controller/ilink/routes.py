@@ -1,4 +1,4 @@
-"""What is where under /ilink. Each path is also there under /for/NAME, the account that pairing suggests."""
+"""The routes under /ilink. Each also exists under /for/NAME, the account that pairing suggests."""
 
 from aiohttp import web
 

@@ -22,7 +22,7 @@ _CONSUMER = re.compile(r"[a-z0-9][a-z0-9_-]{0,31}")
 
 @dataclass(frozen=True, slots=True)
 class TokenHolder:
-    """Whose a token is: an account, by its instance, and a consumer's name."""
+    """The owner of a token: an account, by its instance, and a consumer's name."""
 
     instance: str
     name: str

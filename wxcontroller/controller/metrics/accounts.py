@@ -19,7 +19,7 @@ from wxcontroller.core.states import Desired, LoginState
 
 _Statuses: TypeAlias = Sequence[tuple[str, JsonObject]]  # with the account's name
 DIRECTIONS = ("received", "sent", "sent_elsewhere")
-# Where an account's status has the figure, and what it is.
+# The path of each figure in an account's status, and its meaning.
 _GAUGES: tuple[tuple[str, tuple[str, ...], str], ...] = (
     ("start_time_seconds", ("start_time",), "When the account's program began, seconds since 1970."),
     ("memory_bytes", ("memory",), "Memory that is the account's program's own."),

@@ -65,7 +65,7 @@ class _Counts:
 
 
 class RequestFigures(Collector):
-    """Counts requests. One a controller; ``registry`` is where its figures are told.
+    """Counts requests. One per controller; ``registry`` publishes its figures.
 
     The library's own counters take more time than passing a request on may.
     """

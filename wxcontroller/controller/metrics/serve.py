@@ -1,4 +1,4 @@
-"""GET /metrics: asks all accounts, and puts what they say beside the controller's own figures."""
+"""GET /metrics: asks all accounts, and adds their figures to the controller's own."""
 
 import asyncio
 from collections import Counter

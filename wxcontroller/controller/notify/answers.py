@@ -1,4 +1,4 @@
-"""What callers are answered, in the form of their dialect, with the state of the send added."""
+"""Answers to callers, in the form of their dialect, with the state of the send added."""
 
 import time
 from collections.abc import Callable

@@ -41,7 +41,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """What a program sends to a target."""
+    """A notification that a program sends to a target."""
 
     message: str = ""
     title: str = ""

@@ -1,6 +1,6 @@
 """Reading a notification from a request, whatever dialect its sender speaks.
 
-Where the same field may stand in several places, the first of these counts: header, query, body. Programs that send
+If a field is given in several places, the first of these counts: header, query, body. Programs that send
 no Content-Type, or a form's for a plain text (``curl -d text``), are common: a body is a form or JSON only if it
 has one of the fields, and is the message's text otherwise. A body with a file name is that file, as ntfy has it.
 """

@@ -35,7 +35,7 @@ REFUSED, UNKNOWN, WAITING = "refused", "unknown", "waiting"
 
 @dataclass(frozen=True, slots=True)
 class NotifyVerdict:
-    """What became of a notification: the ``state`` of its send, why if it is not simply sent, and the send's id.
+    """The result of a notification: the ``state`` of its send, the reason if it was not just sent, and the send's id.
 
     ``status`` is the HTTP status of a refusal, ``retry_after`` after how many seconds it may end. ``passing``: it may
     end, as that of an account that is stopped.

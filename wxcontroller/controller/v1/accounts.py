@@ -72,7 +72,7 @@ async def add(request: web.Request) -> web.Response:
         elif is_adopted:
             await shared.fleet.met()
             shared.fleet.refuse_living(name, epoch)
-        # What a move brings is still registered on the host that it leaves, where nothing starts it any more.
+        # During a move, the account is still registered on the host that it leaves, where nothing starts it any more.
     options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
@@ -142,7 +142,7 @@ async def remove(request: web.Request) -> web.Response:
     removed = await shared.accounts.remove(request.match_info["name"])
     name = removed.account.name.name
     await shared.gate.consumers.end(removed.instance)
-    # Their file is root's. What is said here is who would be let in to the next account of that name.
+    # Their file is root's. This lists the tokens that would give access to the next account of that name.
     bound: list[JsonValue] = [token.name for token in shared.gate.tokens.bound_to(name)]
     ended = list[JsonValue](await asyncio.to_thread(shared.targets.account_removed, name))
     answer: JsonObject = {"name": name, "instance": removed.instance, "removed": True}

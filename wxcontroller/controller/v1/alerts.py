@@ -1,4 +1,4 @@
-"""/v1/alerts: by which ways humans are told, how that went, what is wrong; and a test."""
+"""/v1/alerts: the channels with their last results, the current problems, and a test alert."""
 
 import time
 

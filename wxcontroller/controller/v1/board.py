@@ -1,6 +1,6 @@
 """All accounts as those see them who watch: a row is made again when it changes, and only then.
 
-While nobody watches nothing is done. What only an account's program knows is asked for in turn, a few at a time.
+Nothing is done while no client is connected. Accounts are asked in turn, a few at a time, for what only they know.
 """
 
 import asyncio
@@ -29,7 +29,7 @@ _LOOK_SECONDS = 0.5
 _ASK_SECONDS = 3.0
 # A process that has come up is asked soon, and together with others that come up at the same time.
 _SETTLE_SECONDS = 0.5
-# What a row shows of an account's capabilities: those by which a page chooses what it offers.
+# Capabilities in an account's row: those by which a page chooses what it offers.
 _CAPABILITIES = ("contacts", "groups", "recall", "avatars", "reply_window")
 
 

@@ -20,7 +20,7 @@ from wxcontroller.openwx.describing import (
     ref,
 )
 
-# What any request may be answered, whatever it asks for; and what only the account's program knows.
+# Failures of any request, and those of requests that only the account's program can answer.
 ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
 PASSED_ON = (*ALWAYS, 404, 409, 415, 504)
 NAME = Parameter("name", "the account's name or its instance id", place="path")

@@ -1,4 +1,4 @@
-"""Where a reader of many accounts' events is, as a text it can come back with.
+"""The position of a reader of many accounts' events, as a text to resume with.
 
 A stamp at which it began, and for each account the number of the last event that it has had, or after which it began:
 an account that is not named was not there yet, or there was no room. Nothing about readers is kept anywhere else.

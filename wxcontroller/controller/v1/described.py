@@ -91,7 +91,7 @@ SCHEMAS: Mapping[str, Schema] = {
     **described_log.SCHEMAS,
     **described_sends.SCHEMAS,
     **described_messages.SCHEMAS,
-    "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: of what can't be read as HTTP
+    "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: for requests that are not HTTP
     "Refusal": record({"error": ref("Reason")}),
     "Reason": record(
         {"code": word(*dict.fromkeys(CODES)), **texts("message", "remedy"), "values": {"type": "object"}},

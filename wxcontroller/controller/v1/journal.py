@@ -44,7 +44,7 @@ async def journal(request: web.Request) -> web.Response:
                 content += piece
     except OSError as problem:  # a TimeoutError is one
         raise unreadable(shared.accounts.paths.journal_socket, view, problem) from None
-    # What an account has said: lists of a million numbers, where its lines are no text.
+    # In a thread: an account's lines that are not text are lists of up to a million numbers.
     lines = await asyncio.to_thread(_lines, content)
     return json_response({"account": view.account.name.name, "lines": lines})
 
@@ -110,7 +110,7 @@ def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
 
 
 def line_of(raw: bytes) -> JsonObject | None:
-    """Return one line as the page shows it, None for what is none."""
+    """Return one line as the page shows it, None for anything else."""
     try:
         found = obj(read_json(raw, values=_LINE_VALUES))
     except ValueError:

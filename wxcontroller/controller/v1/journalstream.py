@@ -43,7 +43,7 @@ async def stream(request: web.Request) -> web.StreamResponse:
 
 
 class _Lines:
-    """What the journal says, as events."""
+    """The journal's lines, as events."""
 
     def __init__(self, lines: asyncio.StreamReader) -> None:
         self._lines = lines
@@ -67,7 +67,7 @@ class _Lines:
 
 
 def _event(raw: bytes) -> bytes:
-    """Return a line as an event, b"" for what is none."""
+    """Return a line as an event, b"" for anything else."""
     line = line_of(raw)
     if line is None:
         return b""

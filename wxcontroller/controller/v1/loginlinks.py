@@ -25,7 +25,7 @@ _STATES = ("starting", "scan", "confirm", "digits", "done", "stopped")
 
 
 async def create(request: web.Request) -> web.Response:
-    """POST /v1/accounts/{name}/login-links: ``url`` is told only here, relative to the dashboard's address."""
+    """POST /v1/accounts/{name}/login-links: ``url`` is only in this response, relative to the dashboard's address."""
     shared, who = context(request), caller(request)
     view = await shared.accounts.require(request.match_info["name"])
     name = view.account.name

@@ -251,7 +251,7 @@ def last_object(said: bytes) -> JsonObject:
     )
 
 
-# By what root is told of each: a move does not have to wait for a bundle, which may take hours.
+# By target, as root's program is told: a move does not have to wait for a bundle, which may take hours.
 _UNDER_WAY = web.AppKey("arrivals under way", set[str])
 
 

@@ -11,7 +11,7 @@ from wxcontroller.openwx.replies import CONTENT_TYPE
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """What makes the document: of all calls, this one included."""
+    """The factory of the document: of all calls, this one included."""
 
     make: Callable[[], bytes]
 

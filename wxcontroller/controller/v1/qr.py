@@ -13,7 +13,7 @@ from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.describing import TEXT, OnRequest, Parameter, maybe, record, word
 
-# Whoever sees the code can race the scan: nobody may keep it.
+# A copy of the code could be scanned by somebody else: it must not be cached.
 _HEADERS = {"Cache-Control": "no-store"}
 _TYPES = {"svg": "image/svg+xml", "png": "image/png", "txt": "text/plain; charset=utf-8"}
 

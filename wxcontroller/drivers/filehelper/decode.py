@@ -10,9 +10,9 @@ PEER = "filehelper"
 
 
 def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | None:
-    """Read one entry; None for what is of another conversation or not for people.
+    """Read one entry; None for one of another conversation or not for people.
 
-    What a person types or forwards on the phone comes as their own message to ``filehelper``. Here it is what is
+    Messages that a person types or forwards on the phone come as their own to ``filehelper``. Here they are what is
     received. Content can't be sent again by reference: no client of the page does it.
     """
     if PEER not in (text(raw.get("FromUserName")), text(raw.get("ToUserName"))):

@@ -1,4 +1,4 @@
-"""What the iLink API's answers mean. Section numbers are those of ilink-bot-protocol.
+"""Decoding of the iLink API's answers. Section numbers are those of ilink-bot-protocol.
 
 Unknown fields, statuses and items are expected: they are passed over or reported as unsupported, never an error.
 Identifiers are opaque texts, compared byte for byte; numbers above 2^53 arrive as numbers or strings and become
@@ -26,7 +26,7 @@ _USER_MESSAGE = 1
 
 
 class QrStatus(StrEnum):
-    """What became of a login code (5.2)."""
+    """The status of a login code (5.2)."""
 
     WAIT = "wait"
     SCANNED = "scaned"
@@ -281,7 +281,7 @@ def _media(own: str, kind: MessageKind, found: JsonObject) -> MessageMedia | Non
 
 @dataclass(frozen=True, slots=True)
 class MediaKey:
-    """Where received content is, and the key that it is encrypted with; both forms of the key as they came."""
+    """The location of received content, and the key that it is encrypted with; both forms of the key as they came."""
 
     url: str = field(repr=False)
     parameter: str = field(repr=False)

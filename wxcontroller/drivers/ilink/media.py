@@ -45,7 +45,7 @@ _DOES_NOT_TAKE = N_("WeChat's media server did not accept the file")
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """What a send needs of uploaded content: the CDN's parameter, the key, and both sizes."""
+    """A reference to uploaded content: the CDN's parameter, the key, and both sizes."""
 
     parameter: str = field(repr=False)
     key: str = field(repr=False)  # hex

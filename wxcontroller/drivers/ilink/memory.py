@@ -1,4 +1,4 @@
-"""What the route remembers between processes: credentials, the poll cursor, each peer's context token.
+"""The route's state between processes: credentials, the poll cursor, each peer's context token.
 
 Credentials are the account's session file, replaced whole at a login. Everything that a poll moves is the
 checkpoint's state, and so are the messages of a poll until they are reported: a crash neither loses nor repeats one.

@@ -118,7 +118,7 @@ class Poller:
             await self.pulse.emit(Online())
 
     def _cut_off(self, held: float) -> None:
-        """Poll shorter where an edge cuts off polls that are held for long (6)."""
+        """Poll for shorter times if an edge cuts off long polls (6)."""
         if held < self.timing.edge_least:
             return
         now = time.monotonic()

@@ -23,7 +23,7 @@ from wxcontroller.drivers.line.transport import LineRequest, LineResponse, Trans
 LOGIN_HOST = "ilinkai.weixin.qq.com"
 # QR codes are requested here even if the account has another base (2).
 _CDN_HOST, _CDN_PATH = "novac2c.cdn.weixin.qq.com", "/c2c"
-# Where a token may be sent (2).
+# Hosts that a token may be sent to (2).
 _DOMAINS = ("weixin.qq.com", "wechat.com")
 _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 # The official release that this driver was checked against. Both forms go together (3).
@@ -71,7 +71,7 @@ class HttpError(UnreadableResponse):
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a login gives (5.2). ``base`` is the account's API base as the server named it, "" for the default."""
+    """The result of a login (5.2). ``base`` is the account's API base as the server named it, "" for the default."""
 
     token: str = field(repr=False)
     bot_id: str

@@ -2,5 +2,5 @@
 
 ``transport`` carries one request and bounds its answer, directly or through a proxy (``tunnels``). ``failures`` and
 ``outages`` say why nothing usable came back. ``pulse`` is how a driver waits: it reports progress to the watchdog
-meanwhile. What requests mean is the routes' knowledge.
+meanwhile. The routes know the meaning of requests.
 """

@@ -9,7 +9,7 @@ _WAIT = N_("WeChat may be down or the network interrupted")
 class NoAnswer(WeChatError):
     """Nothing usable came over the line: no connection, broken off, too late, not HTTP.
 
-    ``timed_out``: the server held its tongue; normal for long polls behind proxies. ``malformed``: it answered
+    ``timed_out``: the server sent nothing; normal for long polls behind proxies. ``malformed``: it answered
     with something that is not HTTP, as the push server does now and then (9.2). ``unsure`` false: nothing was asked,
     there was no connection.
     """

@@ -1,4 +1,4 @@
-"""What is wrong with the line, in words for who can do something about it.
+"""Problems of the connection, in words for the person who can fix them.
 
 Nothing here ends a session: whatever is wrong is tried again (weixin-web-protocol 9.2).
 """

@@ -15,7 +15,7 @@ _SECONDS = 15.0
 
 @dataclass(frozen=True, slots=True)
 class Reach:
-    """What came of it. ``status`` is what the host answered, 0 and an ``error`` when nothing came."""
+    """The result. ``status`` is the host's answer, 0 and an ``error`` without one."""
 
     host: str
     seconds: float

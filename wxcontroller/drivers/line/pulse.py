@@ -30,7 +30,7 @@ class Pulse:
         await self.emit(Progress(heard))
 
     async def pause(self, seconds: float) -> None:
-        """Sleep. Progress is told at least every ``progress_every`` seconds."""
+        """Sleep, and report progress at least every ``progress_every`` seconds."""
         end = time.monotonic() + seconds
         while (left := end - time.monotonic()) > 0:
             await asyncio.sleep(min(left, self._timing.progress_every))
@@ -66,7 +66,7 @@ class Pulse:
 
 
 async def beside(main: Coroutine[None, None, T], helper: Coroutine[None, None, None]) -> T:
-    """Return what ``main`` returns while ``helper`` runs beside it; the failure of either is the failure of both."""
+    """Return the result of ``main`` while ``helper`` runs, too; the failure of either is the failure of both."""
     tasks = asyncio.ensure_future(main), asyncio.ensure_future(helper)
     try:
         await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)

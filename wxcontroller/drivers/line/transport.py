@@ -67,7 +67,7 @@ class LineRequest:
 
 @dataclass(frozen=True, slots=True)
 class LineResponse:
-    """What came back, undecoded."""
+    """A response, undecoded."""
 
     call: str
     status: int
@@ -179,7 +179,7 @@ class Transport:
     ) -> ReceivedFile:
         """Carry one request and hand the content of its answer to ``take``, piece by piece, in a thread.
 
-        ``begin`` is told before the first piece what the answer says of itself (size: as announced, 0 when it is
+        ``begin`` gets the answer's headers before the first piece (size: as announced, 0 when it is
         not). The request's timeout is for silence, not for the whole. Raises NoAnswer, and UnreadableResponse for an
         answer above ``limit`` (TooLong) or with an error status; what ``take`` raises as OSError and what ``begin``
         raises comes out as it is.
@@ -260,7 +260,7 @@ def part(request: LineRequest, content_range: str) -> tuple[int, int]:
 
 
 class _Taker(Exception):
-    """Whoever takes the content failed: no fault of the line."""
+    """The receiver of the content failed, not the connection."""
 
     def __init__(self, problem: OSError) -> None:
         super().__init__()

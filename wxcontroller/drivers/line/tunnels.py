@@ -1,12 +1,12 @@
 """Connections to WeChat through a proxy: aiohttp-socks' connector, and SOCKS5 by python-socks.
 
-Every connection is a tunnel, also where WeChat's stand-in speaks plain HTTP: the proxy is told a host and a port and
+Every connection is a tunnel, also where WeChat's stand-in speaks plain HTTP: the proxy gets a host and a port and
 passes bytes. Imported only for an account that has a proxy: memory is multiplied by hundreds.
 
 CONNECT stays our own. python-socks 2.7 reads the proxy's answer once, so that the rest of a head in two pieces ends
 up in the TLS handshake (``test_everything_of_a_session_goes_through[http]``); it sends user and password in Latin-1
 only (``test_a_password_in_any_script``), and checks the certificate of an https proxy against the address that it
-connects to, which is none of the name's.
+connects to, which is not one of the name's.
 
 So are the errors, which name proxy, target and remedy (``test_refusals_name_proxy_target_and_remedy``), and the
 attempts, one for each address of the proxy's name, which our own resolver finds without blocking anything.

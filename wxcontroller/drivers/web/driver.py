@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 class Acquaintances(People, Pictured, Protocol):
-    """Who an account knows; Roster, on the web page."""
+    """The people whom an account knows; Roster, on the web page."""
 
     def begin(self, init: Init) -> None: ...
 

@@ -17,7 +17,7 @@ MOST_WRONG = 3  # verify codes
 
 
 class HostChange(enum.Enum):
-    """Where a scanned code goes on."""
+    """The continuation of a scanned code."""
 
     NONE = "none"
     OTHER_NAME = "other-name"  # another name of this sandbox
@@ -43,7 +43,7 @@ class ILinkCode(WebLoginCode):
 
     @property
     def link(self) -> str:
-        """What the QR code says."""
+        """The content of the QR code."""
         return f"https://liteapp.weixin.qq.com/q/7GiQu1?qrcode={quote(self.uuid, safe='')}&bot_type=3"
 
     def confirmed(self, now: float, life: float) -> None:

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class SendVerdict(enum.Enum):
-    """What an accepted send is answered with. All but ``ID`` mean that WeChat shows the message to nobody."""
+    """The answer to an accepted send. All but ``ID`` mean that WeChat shows the message to nobody."""
 
     ID = "id"
     NO_ID = "no-id"  # {"ret": 0}, as restricted users get it
@@ -41,7 +41,7 @@ class SendVerdict(enum.Enum):
 
 
 class TokenPolicy(enum.Enum):
-    """What is expected of the context token of a send. Reports contradict each other."""
+    """The rule for the context token of a send. Reports contradict each other."""
 
     IGNORED = "ignored"  # a send without one is delivered, even outside the window
     NEEDED = "needed"  # a send without one is refused with -3
@@ -49,7 +49,7 @@ class TokenPolicy(enum.Enum):
 
 
 class UploadAnswer(enum.Enum):
-    """What getuploadurl returns."""
+    """The form of getuploadurl's answer."""
 
     BOTH = "both"
     URL = "url"
@@ -99,7 +99,7 @@ class SessionState(enum.Enum):
 
 @dataclass(slots=True)
 class Window:
-    """What a bot may send to one peer. ``opened`` is the time of the peer's last message."""
+    """A bot's allowance for one peer. ``opened`` is the time of the peer's last message."""
 
     opened: float | None = None
     sent: int = 0
@@ -234,7 +234,7 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Permit:
-    """What getuploadurl allowed."""
+    """An upload that getuploadurl allowed."""
 
     uin: int
     filekey: str

@@ -1,4 +1,4 @@
-"""What the person does whose WeChat a bot belongs to: scan, confirm, write."""
+"""Actions of the person whose WeChat a bot belongs to: scan, confirm, write."""
 
 import copy
 import secrets

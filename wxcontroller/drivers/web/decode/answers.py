@@ -52,7 +52,7 @@ class WebRedirect:
 
 @dataclass(frozen=True, slots=True)
 class LoginPage:
-    """What webwxnewloginpage says: session values when ``ret`` is 0, else a refusal in WeChat's words."""
+    """The answer of webwxnewloginpage: session values when ``ret`` is 0, else a refusal in WeChat's words."""
 
     ret: int
     message: str
@@ -86,7 +86,7 @@ class UploadCheck:
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """What synccheck says; both numbers are 5.5's."""
+    """The answer of synccheck; both numbers are 5.5's."""
 
     retcode: int
     selector: int

@@ -1,4 +1,4 @@
-"""What a message says, by its type (weixin-web-protocol 7.3 to 7.7). Nothing a peer can write makes this fail."""
+"""The content of messages by type (weixin-web-protocol 7.3 to 7.7). Nothing a peer can write makes this fail."""
 
 import json
 import re
@@ -139,7 +139,7 @@ def _reference(xml: str, limit: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class FileKey:
-    """What fetching a received file takes (5.13); ``encrypted`` is its EncryFileName."""
+    """The fields needed to fetch a received file (5.13); ``encrypted`` is its EncryFileName."""
 
     sender: str
     media_id: str
@@ -193,7 +193,7 @@ def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> De
     if app_type == _APP_TRANSFER:
         return DecodedContent(MessageKind.PAYMENT, f"[转账]({description})", raw_kind)
     if app_type == _APP_QUOTE and not description:
-        # What is answered; it is escaped once more (8.2).
+        # The quoted message; it is escaped once more (8.2).
         quoted = unescape(xml.text("refermsg/content"))[:NOTICE_LENGTH]
         description = "：".join(part for part in (xml.text("refermsg/displayname"), quoted) if part)
     articles = _articles(xml, PUSH_ARTICLES)
@@ -310,7 +310,7 @@ def sysmsg(xml: Markup) -> DecodedContent:
 def filled(template: str, xml: Markup, limit: int) -> str:
     """Put the people and words of a template's link_list into it, ``limit`` characters in each place.
 
-    What the list does not name stays as it is.
+    Names that are not in the list stay as they are.
     """
     values: dict[str, str] = {}
     for link in xml.each("link_list/link"):

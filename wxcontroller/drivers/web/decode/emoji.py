@@ -33,7 +33,7 @@ def name_of(code: str) -> str:
 
 
 def character_of(code: str) -> str:
-    """Return the characters of an emoji code of 1 to 10 hexadecimal digits, U+FFFD when it is none."""
+    """Return the characters of an emoji code of 1 to 10 hexadecimal digits, U+FFFD when it is invalid."""
     split = _SPLITS.get(len(code), len(code))
     parts = [part for part in (code[:split], code[split:]) if part]
     if any(len(part) > 5 for part in parts):

@@ -39,7 +39,7 @@ class HostMoved(UnreadableResponse):
 
 
 def tried_again(what: Text) -> Text:
-    """Return what to tell of an outage. An error itself does not say so: a send may end with it."""
+    """Return the words for an outage. The error itself does not have them: a send may end with it."""
     return Text("{what}; it is tried again", what=what)
 
 

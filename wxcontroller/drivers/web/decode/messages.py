@@ -26,7 +26,7 @@ class Notify:
 
 @dataclass(frozen=True, slots=True)
 class IncomingFriendRequest:
-    """Somebody asks to be a friend; ``id`` is the same however often it is told, ``message_id`` is this time's."""
+    """A friend request; ``id`` is the same each time WeChat repeats it, ``message_id`` is this time's."""
 
     id: str
     request: FriendRequest

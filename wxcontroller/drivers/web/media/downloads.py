@@ -28,7 +28,7 @@ _PATH = re.compile(re.escape(CGI) + r"[a-z]{1,40}\?[!-~]{0,2000}")
 
 
 class Pictured(Protocol):
-    """Where pictures of people are; see Roster."""
+    """The URLs of people's pictures; see Roster."""
 
     def avatar(self, person: str) -> str: ...
 
@@ -58,7 +58,7 @@ class Downloads:
     async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
         """See Driver.fetch. Content that WeChat does not have any more comes as 0 bytes.
 
-        What breaks off is gone on with where it broke off, as often as it makes progress; it is either whole in the
+        A download that breaks off is resumed, as long as each attempt makes progress; it is either complete in the
         end, or an error.
         """
         session, host = self._session, self._session.domain

@@ -53,7 +53,7 @@ class Intake:
 
     @property
     def resume_at(self) -> int:
-        """Where the next answer had better begin."""
+        """The offset at which the next answer should begin."""
         return self.got if self._passing else 0
 
     def broken(self, why: Text) -> NoAnswer:

@@ -1,4 +1,4 @@
-"""What an account does with its connection, and what it remembers.
+"""The use of a connection by an account, and the state that it keeps.
 
 ``login`` gets in, with the owner's ``consent`` where that is needed, and ``saved`` keeps the session between
 processes. ``sync`` listens, at the pace of ``poll_rate_limiter`` and ``guard``. ``roster`` knows people and groups:

@@ -1,4 +1,4 @@
-"""What can be done to messages, people and groups (weixin-web-protocol 5.12, 5.14 to 5.16).
+"""Operations on messages, people and groups (weixin-web-protocol 5.12, 5.14 to 5.16).
 
 WeChat has taken much of this from the web: it refuses, also with the codes of an ended session. None of that says
 anything about the session.

@@ -49,7 +49,7 @@ _NO_MODE_LEFT = {
 
 
 class Step(Enum):
-    """What the next login attempt is."""
+    """The kind of the next login attempt."""
 
     NORMAL = auto()
     DESKTOP = auto()

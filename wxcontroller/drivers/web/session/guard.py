@@ -40,7 +40,7 @@ class SyncGuard:
         self._nudged = False
 
     def quiet(self) -> None:
-        """Note that all is as it should be: news came, or there are none and WeChat says so."""
+        """Note that all is well: there was news, or WeChat said that there is none."""
         self._in_vain = 0
         self._backoff.reset()
 

@@ -1,4 +1,4 @@
-"""Who is who after a new login: numbers for people and groups that WeChat names differently every time (6.5).
+"""Identities across logins: numbers for people and groups that WeChat names differently every time (6.5).
 
 WeChat gives nothing that always works, but many things that often do. Each is a *mark* of somebody: exact ones, as
 the real id, which the phone tells of recent chats, and the account name that people choose; and weak ones, as a
@@ -128,7 +128,7 @@ class Recognition:
                 await asyncio.sleep(0)
         shared = Counter(mark for _, marks in marked for mark in marks.weak)
         alone = {id(marks): [mark for mark in marks.weak if shared[mark] == 1] for _, marks in marked}
-        # Who is known by something sure takes a number before others may by something weak.
+        # People with a reliable mark get their numbers before others are matched by a weak one.
         for one, marks in marked:
             self._take(one, (one.uid,) if one.uid else map(self._known.find, marks.exact))
         await asyncio.sleep(0)

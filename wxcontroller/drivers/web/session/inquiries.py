@@ -27,7 +27,7 @@ _SMALLER = {50: 10, 10: 5, 5: 1}
 
 
 class Asker(Protocol):
-    """Whoever wants to know."""
+    """The receiver of answers."""
 
     def knows(self, name: str) -> bool:
         """Return whether there is nothing to ask about somebody or a group."""
@@ -108,7 +108,7 @@ class Inquiries:
     async def answered(self, names: Iterable[str], patience: float) -> bool:
         """Ask about some before all others and wait until that is done; False when it takes too long.
 
-        What can't be had, or is asked for already, has had its patience.
+        Skip what failed, or is being asked for already.
         """
         missing = [name for name in names if name not in self._hopeless and not self.open(name)]
         if not missing:
@@ -118,7 +118,7 @@ class Inquiries:
         return await self.settled(lambda: not any(self.open(name) for name in missing), patience)
 
     async def settled(self, condition: Callable[[], bool], patience: float) -> bool:
-        """Wait for a condition that answers bring about; False when it takes too long."""
+        """Wait for a condition that depends on answers; False when it takes too long."""
         try:
             async with asyncio.timeout(patience), self._settled:
                 await self._settled.wait_for(condition)
@@ -213,7 +213,7 @@ class Inquiries:
         self._refused += [(smaller, ids[start : start + smaller]) for start in range(0, len(ids), smaller)]
 
     async def _ask_details(self, backoff: Backoff) -> None:
-        """Ask about some members. What is refused is not asked again: it is not needed for anything."""
+        """Ask about some members. A refusal is not retried: the answer is not essential."""
         await self._take_token()
         some = list(self._details.items())[:_BATCH]
         try:

@@ -440,7 +440,7 @@ class QrLogin:
         raise _NotThisMode
 
     async def _not_opened(self, problem: WeChatError) -> NoReturn:
-        """The login was accepted, but the session is none. Raises _Again or _Over."""
+        """The login was accepted, but the session does not work. Raises _Again or _Over."""
         self._saved.memory.session = None
         await self._saved.save()
         ret = problem.ret

@@ -1,6 +1,6 @@
-"""Who the account knows: the address book, groups with members, and strangers as they turn up.
+"""People and groups of the account: the address book, groups with members, and strangers as they turn up.
 
-See weixin-web-protocol 5.3, 5.4 and 6.6. What is not told is asked for by ``inquiries``.
+See weixin-web-protocol 5.3, 5.4 and 6.6. ``inquiries`` asks for missing details.
 """
 
 import asyncio
@@ -161,7 +161,7 @@ class WebRoster:
             self._inquiries.errand = self._again, self._read_on
 
     async def _page(self, seq: int) -> int | None:
-        """Read a page; return what asks for the next one, 0 after the last, None when this one can't be had."""
+        """Read a page; return the next one's number, 0 after the last, None if this one cannot be read."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
         began = time.monotonic()
         for _ in range(self._timing.retries + 1):
@@ -321,7 +321,7 @@ class WebRoster:
             self._strangers.popitem(last=False)
 
     def met_in(self, stranger: str) -> str:
-        """Return the message that told of somebody, "" when there is none or they are known anyhow."""
+        """Return the message that introduced somebody, "" if there is none or they are known anyhow."""
         return "" if stranger in self._contacts else self._strangers.get(stranger, "")
 
     def remark(self, name: str) -> str | None:
@@ -387,10 +387,10 @@ class WebRoster:
         await self._tell(RosterChanged(groups=tuple(changed.values())))
 
     async def introduce(self, given: Iterable[tuple[str, str]]) -> None:
-        """Make chats and senders known before their messages are told, with bounded patience.
+        """Make chats and senders known before their messages are emitted, within a time limit.
 
-        ``given`` are (chat, sender), in groups without a sender for what WeChat itself says. What can't be found out
-        in time comes later as a change.
+        ``given`` are (chat, sender), in groups without a sender for messages of WeChat itself. People not found
+        in time are reported later, as changes.
         """
         missing: list[str] = []
         pairs = list(dict.fromkeys(given))

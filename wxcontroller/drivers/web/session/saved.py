@@ -1,4 +1,4 @@
-"""What an account keeps between processes, in two places for two reasons.
+"""The state that an account keeps between processes, in two places for two reasons.
 
 Cookies and session values are the login: a file of the driver's, readable whatever happens to the database. Which
 messages are done is not there, but in the database, with the messages: the sync keys (the *position*) and the ids of
@@ -98,7 +98,7 @@ def _mark(message_id: str) -> bytes:
 
 @dataclass(slots=True)
 class WebMemory:
-    """All of it. ``session`` None: there is none that could still be good; the cookies may serve a push login."""
+    """The state. ``session`` None: there is none that could still be valid; the cookies may allow a push login."""
 
     domain: str
     jar: Jar = field(default_factory=Jar)
@@ -134,7 +134,7 @@ class Saved:
         self.memory = WebMemory(domain, Jar(), seen=ReportedIds())
 
     def load(self) -> None:
-        """Take over what was stored; what can't be read is left aside."""
+        """Load the stored session; unreadable content is ignored."""
         try:
             if not self._keep:
                 self._store.clear()
@@ -191,7 +191,7 @@ class Saved:
         return self._keep and not self._failing
 
     def save_now(self) -> None:
-        """Store the memory if it has changed, in this thread. Never fails: what can't be stored is logged once."""
+        """Store the memory if it has changed, in this thread. Never fails: an error is logged once."""
         content = self._changed()
         if content is not None:
             self._note(content, self._write(content, self._number))

@@ -56,7 +56,7 @@ Reader: TypeAlias = Callable[[JsonObject, str, bool], Entry | None]
 
 
 class People(Protocol):
-    """What the loop tells about people; see Roster."""
+    """The loop's reports about people; see Roster."""
 
     async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool: ...
 
@@ -99,7 +99,7 @@ class Listener:
         self._backoff = Backoff(timing.check_retry, timing.retry_longest)
         self._frequent = Backoff(timing.frequent_first, timing.frequent_longest)
         self._frequent_since = 0.0
-        self._silent = False  # Offline was told
+        self._silent = False  # Offline was emitted
         self._storing = False  # a checkpoint is under way
         self._odd = 0  # codes in a row that say neither yes nor no
         self._unknown = 0  # those of them that mean nothing to us
@@ -151,7 +151,7 @@ class Listener:
         return replace(lost, heard=self._ever)
 
     async def _nudge(self) -> None:
-        """Say that the client is there (5.2). What comes of it does not matter."""
+        """Tell WeChat that the client is there (5.2). The answer does not matter."""
         try:
             answers.accepted(await self._pulse.wait(self._calls.status_notify(self._session, 3, self._session.me)))
         except WeChatError as problem:
@@ -301,7 +301,7 @@ class Listener:
         return before != (session.sync_key, session.check_key)
 
     async def _checkpoint(self) -> None:
-        """Return when what was told and the keys that acknowledge it are durable: the next request shows them."""
+        """Return when the emitted events are durable, and the keys that acknowledge them to the next request, too."""
         self._storing = True
         try:
             await self._pulse.emit(self._saved.checkpoint())

@@ -1,4 +1,4 @@
-"""The cookies of an account: aiohttp's jar, with what WeChat needs beside it.
+"""The cookies of an account: aiohttp's jar, with additions that WeChat needs.
 
 ``aiohttp.CookieJar`` decides which cookies a request gets. WeChat's values contain ``/`` and ``+`` and go back
 exactly as they came, hence ``quote_cookie=False`` (weixin-web-protocol 1.5). Its ``save`` and ``load`` are pickle:
@@ -214,7 +214,7 @@ def when(date: str) -> float:
 
 
 def _path(path: str) -> str:
-    """Return a path without the slash at its end, which means nothing to aiohttp; "/" for one that is none."""
+    """Return a path without the slash at its end, which means nothing to aiohttp; "/" for an invalid one."""
     return path.rstrip("/") or "/" if path.startswith("/") else "/"
 
 

@@ -1,4 +1,4 @@
-"""What a message to send looks like on the wire (weixin-web-protocol 5.7, 5.10)."""
+"""Outgoing messages on the wire (weixin-web-protocol 5.7, 5.10)."""
 
 from dataclasses import dataclass, field
 from html import escape

@@ -17,7 +17,7 @@ class WebTiming(LineTiming):
 
     poll_spacing: float = 1.0  # least time between the beginnings of two login polls
     code_life: float = 120.0  # a QR code without a scan is replaced then
-    code_least: float = 10.0  # one that ends sooner by itself is followed by a pause
+    code_least: float = 10.0  # one that the server ends sooner is followed by a pause
     scanned_again: float = 0.5  # after a repeated 201 (3.3)
     login_tries: int = 30  # unreadable answers in a row before a way in is given up: about 25 minutes
     poll_tries: int = 6  # ... before a QR code is
