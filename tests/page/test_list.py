@@ -324,11 +324,15 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
 @pytest.mark.parametrize("language", ["zh-CN"])
 def test_a_text_is_in_the_readers_language_and_its_values_are_not_translated(browser: Browser) -> None:
     known = Text("there is no account {given}", given="running")
+    deep = known
+    for _ in range(6):  # as many as a cause has before it reaches the page: a failed call, its host, what to do
+        deep = Text("{what}; {remedy}", what=deep, remedy="!")
     sent = [
         text_fields(reason=known),
         text_fields(reason=Text("{what}; {remedy}", what=known, remedy="running")),
         text_fields(reason=Text("the {moon} is in the way", moon="moon")),  # not in the catalog
         text_fields(reason=Text("constructor")),
+        text_fields(reason=deep),
         {"reason": "there is no account bob"},  # of a program of 2.0.0
         {"reason": ""},
     ]
@@ -337,6 +341,7 @@ def test_a_text_is_in_the_readers_language_and_its_values_are_not_translated(bro
         "没有账号 running；running",
         "the moon is in the way",
         "constructor",
+        "没有账号 running" + "；!" * 6,
         "there is no account bob",
         "",
     ]

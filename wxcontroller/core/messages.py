@@ -18,8 +18,9 @@ Value: TypeAlias = "str | int | float | Path | Text"
 # (template, plural or "", number) -> template in the reader's language
 Translate: TypeAlias = Callable[[str, str, int], str]
 _PLACE = re.compile(r"\{(\w+)\}")
-# Nesting accepted from outside; our own texts nest twice at most.
-_MAX_DEPTH = 4
+# Nesting accepted from outside. Why an account is offline has five levels in its state file, and two more when it is
+# shown; i18n.js of the dashboard has the same limit.
+_MAX_DEPTH = 8
 # Of a text from outside: values may be in it again and again, and texts in texts.
 _MOST_CHARACTERS = 8000
 

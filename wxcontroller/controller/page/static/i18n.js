@@ -36,7 +36,7 @@ export function t(template, values = {}, plural = "") {
 }
 
 const MOST_CHARACTERS = 8000; // accounts, which are not trusted, make up texts too
-const DEPTH = 4;
+const DEPTH = 8; // as in core/messages.py
 
 // A text as the API sends it. Each value is rendered once, however often it is in the text.
 function shown({ template, values, plural }, depth = DEPTH) {
