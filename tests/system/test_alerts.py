@@ -239,7 +239,7 @@ def test_a_unit_that_fails_again_and_again_is_told(world: World) -> None:
         world.host.write("/etc/wxcontroller/clients/wrong.env", b'MOJO_WEIXIN_SEND_INTERVAL="soon"\n')
         for name in ("looping", "wrong"):
             world.host.run("systemctl", "start", f"wxclient@{name}", check=False)
-        assert "keeps ending" in world.alert("problem", "looping", "failed")["message"]
+        assert "keeps exiting" in world.alert("problem", "looping", "failed")["message"]
         assert "wxctl logs wrong" in world.alert("problem", "wrong", "failed")["remedy"]
         world.host.run("rm", "/etc/wxcontroller/clients/wrong.env")
         for name in ("looping", "wrong"):

@@ -210,12 +210,12 @@ def test_a_service_is_masked_or_down(world: World) -> None:
 def test_an_account_is_flagged_down_or_behind(world: World) -> None:
     host = world.host
     host.run("systemctl", "stop", "wxclient@alice")
-    assert "wxctl start alice" in world.finds("fail", "account", "alice: should be running")
+    assert "wxctl start alice" in world.finds("fail", "account", "alice: unit wxclient@alice.service should be running")
     flagged = world.phone.account("封号")
     log_in(world.caller, world.phone, "bob", flagged)
     world.phone.end_session(flagged, 1102)
     until(lambda: world.caller.account("bob")["login_state"] == "parked", "bob parked")
-    assert "wxctl start bob" in world.finds("fail", "account", "bob: has given up")
+    assert "wxctl start bob" in world.finds("fail", "account", "bob: WeChat ended the session right after the login")
     host.run("wxctl", "remove", "bob", "--yes")
     host.run("wxctl", "start", "alice")
 

@@ -142,9 +142,8 @@ class Session:
                 self._maybe_running()
             case base.Offline():
                 self._heard = False
-                self.move(
-                    LoginState.OFFLINE, Text("no response from WeChat, retrying: {reason}", reason=event.reason)
-                )
+                status = Text("no response from WeChat, retrying: {reason}", reason=event.reason)
+                self.move(LoginState.OFFLINE, status, event.reason)
             case base.Progress():
                 if event.heard:
                     self._note_answer()
@@ -282,7 +281,7 @@ class Session:
         words = Text("login is stuck, retrying: {reason}", reason=event.reason)
         if words != self._status:
             log.warning("account %s: %s", self.config.name, words)
-        self._status = self.reason = words
+        self._status, self.reason = words, event.reason
         self._publish()
 
     def _accepted(self, event: base.Accepted) -> None:

@@ -104,10 +104,10 @@ def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, server: C
     ("end", "code", "words"),
     [
         (PARKED, 6, "no phone scanned any of the QR codes"),
-        (ASKING, 6, "alice: waits for your answer: WeChat may warn about this account's safety"),
+        (ASKING, 6, "alice: waiting for your answer: WeChat may warn about this account's safety"),
         (FAILED, 5, "wxclient@alice.service has failed"),
         (GONE, 1, "alice was stopped"),
-        (DOWN, 5, "alice: should be running"),
+        (DOWN, 5, "alice: unit wxclient@alice.service should be running"),
     ],
 )
 def test_start_ends_with_the_reason(

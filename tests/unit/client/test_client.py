@@ -306,7 +306,7 @@ async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
         while "can't connect" not in str(client.state().get("status")):
             await asyncio.sleep(0.01)
     state = client.state()
-    assert (state["state"], "can't connect" in str(state["reason"])) == ("loading", True)
+    assert (state["state"], state["reason"]) == ("loading", "jslogin: can't connect")
     client.driver.play([QR])
     assert (await client.until_state("scaning"))["reason"] == ""
 
@@ -324,9 +324,10 @@ async def test_a_login_is_running_only_once_wechat_has_answered(start: Start, we
 async def test_session_lost_and_offline_are_never_called_running(start: Start) -> None:
     client = start()
     client.driver.play([*logged_in(), Offline(Text("no answer for 60 s"))])
-    assert (await client.until_state("updating"))["login_state"] == "offline"
+    state = await client.until_state("updating")
+    assert (state["login_state"], state["reason"]) == ("offline", "no answer for 60 s")
     client.driver.play([Online()])
-    await client.until_state("running")
+    assert (await client.until_state("running"))["reason"] == ""
     client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100)])
     await client.until_state("loading")
 

@@ -255,7 +255,7 @@ async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_bet
     watched.host.units.restarted["alice"] = 3
     process.say(LoginState.RUNNING, pid=next(pids))
     [alert] = await watched.live(60)
-    assert "keeps ending" in alert.text
+    assert "keeps exiting" in alert.text
     # Ten quiet minutes later it is well.
     assert kinds(await watched.live(700)) == ["recovery alice failed"]
 
@@ -490,7 +490,7 @@ async def test_dead_letters_are_told_and_more_of_them_too(watched: Watched) -> N
     await watched.live(120)
     assert await reports(watched, dead=2, unacknowledged=2) == []
     [alert] = await reports(watched, dead=5, unacknowledged=5)
-    assert "5 reports" in alert.text
+    assert "5 dead letters" in alert.text
     await watched.live(60)
     assert kinds(await reports(watched, dead=5, unacknowledged=0)) == ["recovery alice dead"]
 

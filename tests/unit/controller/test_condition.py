@@ -193,6 +193,16 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
         assert "wxctl restart alice" in str(obj(answer["error"])["remedy"])
 
 
+async def test_digits_that_a_phone_shows_are_to_be_entered_not_confirmed(host: Machine) -> None:
+    question: JsonObject = {"id": "verify-code", "kind": "code", "prompt": "enter the digits", "digits": 6}
+    process = await host.start("alice")
+    process.say(LoginState.CONFIRMING, status="enter the digits", input=question, version=__version__)
+    _, account = await host.v1("GET", "accounts/alice")
+    advice = obj(account["advice"])
+    assert (advice["code"], advice["message"]) == ("needs-confirmation", "enter the digits")
+    assert "wxctl answer alice" in str(advice["remedy"])
+
+
 @pytest.mark.parametrize(("told", "expected"), [("scaning", "needs-scan"), ("stop", "parked"), ("running", None)])
 async def test_a_program_that_is_not_ours_is_assessed_by_its_word(host: Machine, told: str, expected: object) -> None:
     process = await host.start("perl")

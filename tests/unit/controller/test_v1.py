@@ -106,7 +106,7 @@ async def test_an_issue_has_the_clients_reason_as_data(host: Machine) -> None:
     process.say(LoginState.OFFLINE, **text_fields(status=reason, reason=NOTHING), state_since=int(time.time()) - 600)
     _, account = await host.v1("GET", "accounts/alice")
     [issue] = items(account["issues"])
-    assert text_from(obj(issue)["message_text"]) == Text("is offline: {reason}", reason=reason)
+    assert text_from(obj(issue)["message_text"]) == Text("offline: {reason}", reason=reason)
 
 
 async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:

@@ -53,8 +53,8 @@ def dead(facts: Facts, known: DeliveryState) -> Issue | None:
     if not known.unacknowledged:
         return None
     headline = Text(
-        "{n} report is a dead letter: {error}",
-        "{n} reports are dead letters, the latest: {error}",
+        "{n} dead letter: {error}",
+        "{n} dead letters, the latest: {error}",
         n=known.unacknowledged,
         error=known.dead_error or Text(N_("given up")),
     )
@@ -74,8 +74,8 @@ def lost(facts: Facts, known: DeliveryState) -> Issue | None:
     if not known.dropped or facts.instant.has_passed(known.dropped_at + LOST_SECONDS) or is_damaged(facts, known):
         return None
     headline = Text(
-        "{n} report is lost: too many were waiting for their webhook",
-        "{n} reports are lost so far: too many were waiting for their webhook",
+        "{n} report was lost: too many were waiting for the webhook",
+        "{n} reports were lost: too many were waiting for the webhook",
         n=known.dropped,
     )
     remedy = Text(
@@ -91,8 +91,8 @@ def damaged(facts: Facts, known: DeliveryState) -> Issue | None:
     if not is_damaged(facts, known):
         return None
     headline = Text(
-        "its event log was damaged; {n} undelivered report is lost so far",
-        "its event log was damaged; {n} undelivered reports are lost so far",
+        "the event log was damaged; {n} undelivered report was lost",
+        "the event log was damaged; {n} undelivered reports were lost",
         n=known.dropped,
     )
     remedy = Text(

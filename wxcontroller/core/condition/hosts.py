@@ -8,13 +8,15 @@ from wxcontroller.core.names import AccountName
 
 def duplicate_name(name: AccountName, hosts: str) -> Issue:
     """Return the issue of an account that other ``hosts`` have, too."""
-    headline = Text(N_("also exists on other hosts: {hosts}"), hosts=hosts)
-    remedy = Text(N_("stop and remove it on all hosts but one: {remove}"), remove=command("remove", name.name))
+    headline = Text(N_("an account of this name also exists on: {hosts}"), hosts=hosts)
+    remedy = Text(
+        N_("keep the account on one host and remove it on the others: {remove}"), remove=command("remove", name.name)
+    )
     return Issue(Code.DUPLICATE, Severity.ERROR, headline, remedy)
 
 
 def host_unreachable(host: str, reason: Text, since: int) -> Assessment:
     """Return the assessment of an account whose host does not answer; ``since`` is in seconds since 1970."""
-    headline = Text(N_("its host {host} is unreachable: {reason}"), host=host, reason=reason)
+    headline = Text(N_("host {host} is unreachable: {reason}"), host=host, reason=reason)
     remedy = Text(N_("check the controller on host {host}: systemctl status wxcontroller"), host=host)
     return Assessment(Condition.UNREACHABLE, (Issue(Code.HOST, Severity.ERROR, headline, remedy, since),))

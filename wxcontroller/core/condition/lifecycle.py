@@ -6,9 +6,15 @@ from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import LoginState, UnitState
 
 _LOGGING_IN = (Condition.INIT, Condition.LOADING, Condition.UPDATING)
-# drivers.base.EndReason: another account of this host has this WeChat user.
-_TAKEN = "taken"
-_ELSEWHERE = "elsewhere"
+_FIX = N_("fix the cause, then start the account again: {start}")
+# By drivers.base.EndReason, where something else than a cause to fix is behind it.
+_AFTER = {
+    "taken": N_("use one account for each WeChat user: remove the other account, then start this one: {start}"),
+    "elsewhere": N_("make sure that the account is stopped on its former host, then start it again: {start}"),
+    "qrcodes_used_up": N_("start the account again: {start}"),
+    "logged_out": N_("start the account again: {start}"),
+    "phone": N_("start the account again: {start}"),
+}
 # The words of programs that are not ours. Their "stop" is a process that does nothing any more.
 _BY_WORD = {
     "init": LoginState.INIT,
@@ -47,7 +53,7 @@ def down(facts: Facts, condition: Condition) -> Issue | None:
     """Wanted, without a process: stopped by systemctl, or it did not come up after a boot."""
     if condition is not Condition.DOWN:
         return None
-    headline = Text(N_("should be running, but its unit {unit} is not running"), unit=facts.name.unit)
+    headline = Text(N_("unit {unit} should be running, but is not"), unit=facts.name.unit)
     return issue(facts, Code.DOWN, Severity.ERROR, headline, start_again(facts))
 
 
@@ -55,7 +61,7 @@ def failed(facts: Facts, condition: Condition) -> Issue | None:
     """systemd has given it up."""
     if condition is not Condition.FAILED or facts.loops:
         return None
-    headline = Text(N_("its unit {unit} has failed"), unit=facts.name.unit)
+    headline = Text(N_("unit {unit} has failed"), unit=facts.name.unit)
     return issue(facts, Code.FAILED, Severity.ERROR, headline, start_again(facts))
 
 
@@ -63,7 +69,7 @@ def crash_loop(facts: Facts, _: Condition) -> Issue | None:
     """Its process ends again and again; in between it may even be running."""
     if not facts.loops:
         return None
-    headline = Text(N_("its process keeps ending and being restarted"))
+    headline = Text(N_("the process keeps exiting; systemd restarts it each time"))
     return issue(facts, Code.CRASH_LOOP, Severity.ERROR, headline, look_at_log(facts))
 
 
@@ -71,7 +77,7 @@ def restarting(facts: Facts, condition: Condition) -> Issue | None:
     """Its process ended unexpectedly, and systemd waits to start another one."""
     if condition is not Condition.RESTARTING or facts.loops:
         return None
-    headline = Text(N_("its process ended unexpectedly; systemd is restarting it"))
+    headline = Text(N_("the process exited unexpectedly; systemd is restarting it"))
     return issue(facts, Code.RESTARTING, Severity.WARNING, headline, look_at_log(facts))
 
 
@@ -79,14 +85,14 @@ def no_state(facts: Facts, condition: Condition) -> Issue | None:
     """The program runs and reports nothing that says how it is."""
     if condition is not Condition.UP or facts.unseen:
         return None
-    return issue(facts, Code.NO_STATE, Severity.WARNING, Text(N_("reports no state")), look_at_log(facts))
+    return issue(facts, Code.NO_STATE, Severity.WARNING, Text(N_("the process reports no state")), look_at_log(facts))
 
 
 def unreadable(facts: Facts, condition: Condition) -> Issue | None:
     """Its state file is there and cannot be used."""
     if condition is not Condition.UNREADABLE:
         return None
-    headline = Text(N_("its state cannot be read: {reason}"), reason=facts.unreadable)
+    headline = Text(N_("the state file cannot be read: {reason}"), reason=facts.unreadable)
     return issue(facts, Code.UNREADABLE, Severity.WARNING, headline, look_at_log(facts))
 
 
@@ -99,13 +105,13 @@ def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
         return None
     number = facts.instant.minutes_since(client.since)
     headline = Text(
-        N_("has been logging in for {duration}: {reason}"),
+        N_("not logged in after {duration}: {reason}"),
         duration=minutes(number),
         minutes=number,  # for programs
         reason=client.why,
     )
     remedy = Text(
-        N_("it keeps trying; check its log: {logs}, then restart it: {restart}"),
+        N_("check the log: {logs}; if logging in does not succeed, restart the account: {restart}"),
         logs=facts.wxctl("logs"),
         restart=facts.wxctl("restart"),
     )
@@ -118,20 +124,24 @@ def scan(facts: Facts, condition: Condition) -> Issue | None:
         return None
     reason = facts.client.reason if facts.client else NOTHING
     headline = (
-        Text(N_("needs a scan of its QR code: {reason}"), reason=reason)
+        Text(N_("the QR code must be scanned: {reason}"), reason=reason)
         if reason
-        else Text(N_("needs a scan of its QR code"))
+        else Text(N_("the QR code must be scanned"))
     )
     remedy = Text(N_("scan the code with WeChat on the phone: {qr}"), qr=facts.wxctl("qr"))
     return issue(facts, Code.SCAN, Severity.WARNING, headline, remedy)
 
 
 def confirm(facts: Facts, condition: Condition) -> Issue | None:
-    """The phone asks whether to log in."""
+    """The phone asks whether to log in, or shows digits to enter here."""
     if condition is not Condition.CONFIRMING:
         return None
-    headline = Text(N_("is waiting for its phone to confirm the login"))
-    remedy = Text(N_("confirm the login on the phone; without that, a QR code to scan follows"))
+    if facts.client and facts.client.asks:
+        headline = Text(N_("{reason}"), reason=facts.client.why)
+        remedy = Text(N_("to enter them, run: {answer}"), answer=facts.wxctl("answer"))
+    else:
+        headline = Text(N_("the login must be confirmed on the phone"))
+        remedy = Text(N_("confirm the login on the phone; otherwise another QR code follows"))
     return issue(facts, Code.CONFIRM, Severity.WARNING, headline, remedy)
 
 
@@ -139,8 +149,8 @@ def offline(facts: Facts, condition: Condition) -> Issue | None:
     """Logged in, but WeChat has not answered lately."""
     if condition is not Condition.OFFLINE or facts.client is None:
         return None
-    headline = Text(N_("is offline: {reason}"), reason=facts.client.why)
-    remedy = Text(N_("it keeps trying; check its log: {logs}"), logs=facts.wxctl("logs"))
+    headline = Text(N_("offline: {reason}"), reason=facts.client.why)
+    remedy = Text(N_("the account keeps trying; for details see the log: {logs}"), logs=facts.wxctl("logs"))
     return issue(facts, Code.OFFLINE, Severity.ERROR, headline, remedy)
 
 
@@ -148,13 +158,8 @@ def parked(facts: Facts, condition: Condition) -> Issue | None:
     """It has stopped trying: refused, flagged, no code scanned, logged out."""
     if condition is not Condition.PARKED or facts.client is None:
         return None
-    headline = Text(N_("has given up: {reason}"), reason=facts.client.why)
-    advice = N_("fix the cause, then start it again: {start}")
-    if facts.client.ended == _TAKEN:
-        advice = N_("use one account for each WeChat user: remove the other account, then start this one: {start}")
-    if facts.client.ended == _ELSEWHERE:
-        advice = N_("make sure that it is stopped on its former host, then start it again: {start}")
-    remedy = Text(advice, start=facts.wxctl("start"))
+    headline = Text(N_("{reason}"), reason=facts.client.why or Text(N_("the account has stopped trying to log in")))
+    remedy = Text(_AFTER.get(facts.client.ended, _FIX), start=facts.wxctl("start"))
     return issue(facts, Code.PARKED, Severity.ERROR, headline, remedy)
 
 
@@ -162,7 +167,7 @@ def decision(facts: Facts, condition: Condition) -> Issue | None:
     """It asks something that only a person may answer."""
     if condition is not Condition.INPUT or facts.client is None:
         return None
-    headline = Text(N_("waits for your answer: {reason}"), reason=facts.client.why)
+    headline = Text(N_("waiting for your answer: {reason}"), reason=facts.client.why)
     remedy = Text(N_("to answer, run: {answer}"), answer=facts.wxctl("answer"))
     return issue(facts, Code.INPUT, Severity.ERROR, headline, remedy)
 
@@ -171,7 +176,7 @@ def moving(facts: Facts, _: Condition) -> Issue | None:
     """A move that is under way, or was interrupted."""
     if not facts.leaving:
         return None
-    headline = Text(N_("is being moved to host {host}, and stopped until then"), host=facts.leaving)
+    headline = Text(N_("the account is being moved to host {host} and is stopped until then"), host=facts.leaving)
     remedy = Text(
         N_("if no move is under way, finish it: {finish}; or undo it: {undo}"),
         finish=facts.wxctl("move", facts.leaving),
@@ -186,15 +191,15 @@ def restricted(facts: Facts, _: Condition) -> Issue | None:
     if not number or not facts.has_process:
         return None
     headline = Text(
-        "WeChat accepts messages for {n} person and does not show them",
-        "WeChat accepts messages for {n} people and does not show them",
+        "WeChat accepts messages for {n} person but does not show them",
+        "WeChat accepts messages for {n} people but does not show them",
         n=number,
     )
     # It must not name a QR code, not even to deny it: people act on the word (ilink-bot-protocol 19.5).
     remedy = Text(
         N_(
-            "WeChat restricts the WeChat user, not this account or machine; logging in again does not change it, and "
-            "it ends after days or weeks; use another WeChat user meanwhile. See: {status}"
+            "WeChat restricts the WeChat user, not this account or machine; logging in again does not help. The "
+            "restriction ends after days or weeks; use another WeChat user until then. See: {status}"
         ),
         status=facts.wxctl("status"),
     )
@@ -209,7 +214,7 @@ def old_code(facts: Facts, _: Condition) -> Issue | None:
     if client.version == facts.installed or not facts.installed:
         return None
     headline = Text(
-        N_("runs old code: version {running}; installed is {installed}"),
+        N_("still runs version {running}; version {installed} is installed"),
         running=client.version,
         installed=facts.installed,
     )
@@ -233,10 +238,12 @@ def issue(facts: Facts, code: Code, severity: Severity, headline: Text, remedy: 
 
 
 def look_at_log(facts: Facts) -> Text:
-    return Text(N_("check its log: {logs}"), logs=facts.wxctl("logs"))
+    return Text(N_("check the log: {logs}"), logs=facts.wxctl("logs"))
 
 
 def start_again(facts: Facts) -> Text:
     return Text(
-        N_("check its log: {logs}; start it again: {start}"), logs=facts.wxctl("logs"), start=facts.wxctl("start")
+        N_("check the log: {logs}; then start the account again: {start}"),
+        logs=facts.wxctl("logs"),
+        start=facts.wxctl("start"),
     )
