@@ -45,6 +45,12 @@ return [...document.querySelectorAll("button, #list a, input, #side a")]
   .filter(([height]) => height < 44);
 """
 HEIGHTS = "return [...document.querySelectorAll('#rows tbody tr')].map((one) => one.offsetHeight)"
+# The room for the reasons of those in trouble, and states that are cut.
+REASONS = "return [...document.querySelectorAll('#rows td.why')].map((one) => one.clientWidth)"
+CUT = """
+return [...document.querySelectorAll("#rows .state")]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent);
+"""
 NAMES = "return [...document.querySelectorAll('#tokens-table tbody th')].map((one) => one.textContent)"
 # The token of a new target, and the URL to send to.
 SHOWN = "return [...document.querySelectorAll('#targets-form [readonly]')].map(each => each.value)"
@@ -146,6 +152,8 @@ def test_every_view_on_every_screen(browser: Browser, theme: str, language: str)
         browser.find("#rows [data-account=bob]")
         heights = set(browser.script(HEIGHTS))
         assert heights <= ({56, 57} if width == 360 else {40, 41})
+        assert browser.script(CUT) == []
+        assert width == 360 or min(browser.script(REASONS)) > 300, "about 45 characters of each reason"
     assert browser.script(SMALL) == []
     assert browser.complaints() == []
 

@@ -61,6 +61,6 @@ export function hasPart(sent, fits, depth = DEPTH) {
   return fits({ template, values }) || Object.values(values).some((value) => hasPart(value, fits, depth - 1));
 }
 
-// With a capital, where it begins with a common word.
+// With a capital, where it begins with a common word; the names of WeChat's calls, which end in a colon, are none.
 export const sentence = (text) =>
-  text.replace(/^(?!system|wxctl |journalctl )[a-z](?=[a-z']* )/, (letter) => letter.toUpperCase());
+  text.replace(/^(?!system|wxctl |journalctl )[a-z](?=[a-z']*[;,]? |ffline: )/, (letter) => letter.toUpperCase());

@@ -32,7 +32,7 @@ export function rowOf(account) {
   more.addEventListener("click", () => openMenu(more, name));
   const actions = cell("actions", more);
   const who = h("th", { scope: "row", role: "rowheader" }, face.element, h("span", {}, link, user));
-  const ends = [cell("pick", pick), who, cell("", state)];
+  const ends = [cell("pick", pick), who, cell("told", state)];
   const element = h("tr", { role: "row", "data-account": name }, ...ends, actions);
   const row = { element, account, pick, key: "", section: "", groups: new Set(), update, tick, touch, point };
   let quick = null;
