@@ -54,6 +54,14 @@ return [...document.querySelectorAll("#rows .state")]
 NAMES = "return [...document.querySelectorAll('#tokens-table tbody th')].map((one) => one.textContent)"
 # The token of a new target, and the URL to send to.
 SHOWN = "return [...document.querySelectorAll('#targets-form [readonly]')].map(each => each.value)"
+UNITS = {
+    "hold_seconds": "86400 seconds",
+    "webhook_give_up_days": "3 days",
+    "media_size_max": "20971520 bytes (20.0 MB)",
+    "send_daily_max": "0",
+    "log_level": "info",
+    "post_api": "–",
+}
 VIEWS = ("", "#/events", "#/deliveries", "#/health", "#/access")
 ROWS = "return [...document.querySelectorAll('#rows tbody > :not([hidden])')].map((one) => one.dataset.account)"
 # What the page makes of texts that the API sends as data.
@@ -305,6 +313,21 @@ def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served)
     found = target_book(served.machine.paths.notify_targets).current().find(target)
     assert found is not None
     assert (found.account, found.peer, found.is_group) == ("alice", "filehelper", False)
+
+
+def test_settings_have_units(browser: Browser) -> None:
+    browser.open("#/a/bob/options")
+    interval = "#options [data-option=send_interval]"
+    assert browser.text(f"{interval} .value code") == "3 seconds"
+    browser.click("#all-options")
+    shown = {name: browser.text(f"#options [data-option={name}] .value code") for name in UNITS}
+    assert shown == UNITS
+    browser.click(f"{interval} [data-action=edit]")
+    browser.find(f"{interval} form", "seconds")
+    assert browser.find(f"{interval} input").get_attribute("value") == "3"
+    browser.type(f"{interval} input", "1" + Keys.ENTER)
+    browser.find(f"{interval} .value code", "1 second")
+    assert browser.complaints() == []
 
 
 def test_views_of_all_accounts(browser: Browser, served: Served) -> None:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from typing import ClassVar
 from urllib.parse import parse_qsl, urlsplit
 
 from wxcontroller.core.egress import parse_proxy
@@ -43,6 +44,11 @@ class Option:
         original = self.name in _ORIGINAL or self.origin is Origin.IGNORED
         return f"{'MOJO_WEIXIN' if original else 'WXCLIENT'}_{self.name.upper()}"
 
+    @property
+    def unit(self) -> str:
+        """Of what its value is a number: seconds, days or bytes; "" for a count and for what is no number."""
+        return str(getattr(self.check, "unit", ""))
+
 
 # Variables of the original; nothing is ever added here.
 _ORIGINAL = frozenset(
@@ -71,10 +77,11 @@ def flag(value: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Whole:
-    """A check for whole numbers from ``low`` to ``high``."""
+    """A check for whole numbers from ``low`` to ``high``; of a count ``unit`` is ""."""
 
     low: int
     high: int
+    unit: str = ""
 
     def __call__(self, value: str) -> str:
         if not re.fullmatch(r"[0-9]{1,12}", value) or not self.low <= int(value) <= self.high:
@@ -88,6 +95,7 @@ class Seconds:
 
     low: float
     high: float
+    unit: ClassVar[str] = "seconds"
 
     def __call__(self, value: str) -> str:
         if not re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,6})?", value) or not self.low <= float(value) <= self.high:
@@ -109,8 +117,8 @@ class Choice:
         return value
 
 
-def integer(low: int, high: int) -> Whole:
-    return Whole(low, high)
+def integer(low: int, high: int, unit: str = "") -> Whole:
+    return Whole(low, high, unit)
 
 
 def seconds(low: float, high: float) -> Seconds:
@@ -232,7 +240,7 @@ OPTIONS: Mapping[str, Option] = {
         Option(
             "webhook_give_up_days",
             "3",
-            integer(0, 36500),
+            integer(0, 36500, "days"),
             "days after which a report becomes a dead letter; 0: never",
         ),
         Option(
@@ -248,9 +256,9 @@ OPTIONS: Mapping[str, Option] = {
             flag,
             "1: a report that the webhook answers with an error blocks later ones",
         ),
-        Option("event_keep_days", "7", integer(0, 36500), "days for which events are kept; 0: forever"),
-        Option("event_keep_bytes", "268435456", integer(1048576, 1 << 39), "bytes of events to keep"),
-        Option("dead_keep_days", "30", integer(0, 36500), "days for which dead letters are kept; 0: forever"),
+        Option("event_keep_days", "7", integer(0, 36500, "days"), "days for which events are kept; 0: forever"),
+        Option("event_keep_bytes", "268435456", integer(1048576, 1 << 39, "bytes"), "bytes of events to keep"),
+        Option("dead_keep_days", "30", integer(0, 36500, "days"), "days for which dead letters are kept; 0: forever"),
         Option(
             "driver",
             "web",
@@ -275,13 +283,13 @@ OPTIONS: Mapping[str, Option] = {
         Option(
             "send_keep_seconds",
             "3600",
-            integer(0, 2592000),
+            integer(0, 2592000, "seconds"),
             "how long queued sends survive a stop; 0: not at all",
         ),
         Option(
             "idempotency_keep_seconds",
             "86400",
-            integer(60, 2592000),
+            integer(60, 2592000, "seconds"),
             "how long an Idempotency-Key is stored",
         ),
         Option(
@@ -303,7 +311,12 @@ OPTIONS: Mapping[str, Option] = {
             flag,
             "1: the last message of a reply window asks the person to write; it spends that message",
         ),
-        Option("hold_seconds", "86400", integer(0, 604800), "how long sends wait for a reply window; 0: not at all"),
+        Option(
+            "hold_seconds",
+            "86400",
+            integer(0, 604800, "seconds"),
+            "how long sends wait for a reply window; 0: not at all",
+        ),
         Option("stop_drain", "15", seconds(0, 300), "longest time to send queued messages at a stop"),
         Option("send_queue_max", "10000", integer(1, 100000), "most sends that wait; more are refused"),
         Option("consult_max", "3600", seconds(1, 86400), "longest wait of consult for a reply"),
@@ -329,15 +342,20 @@ OPTIONS: Mapping[str, Option] = {
         Option("is_update_group_member", "1", flag, "fetch details of members when a group is loaded later"),
         Option("is_update_all_friend", "1", flag, "follow the paging of the contact list"),
         Option("download_media", "1", flag, "fetch received media"),
-        Option("media_fetch_max", "104857600", integer(1, 1 << 34), "largest received media in bytes"),
+        Option("media_fetch_max", "104857600", integer(1, 1 << 34, "bytes"), "largest received media in bytes"),
         Option("media_fetch_seconds", "120", seconds(1, 3600), "longest time for fetching received media"),
         Option("media_fetch_parallel", "4", integer(1, 64), "received media fetched at a time"),
-        Option("media_keep_days", "7", integer(0, 36500), "days after which received media are deleted; 0: never"),
         Option(
-            "media_keep_bytes", "2147483648", integer(0, 1 << 39), "bytes of received media to keep; 0: any amount"
+            "media_keep_days", "7", integer(0, 36500, "days"), "days after which received media are deleted; 0: never"
         ),
-        Option("media_size_max", "20971520", integer(1, 1 << 30), "largest upload in bytes"),
-        Option("media_chunk_size", "524288", integer(1024, 1 << 24), "upload chunk in bytes"),
+        Option(
+            "media_keep_bytes",
+            "2147483648",
+            integer(0, 1 << 39, "bytes"),
+            "bytes of received media to keep; 0: any amount",
+        ),
+        Option("media_size_max", "20971520", integer(1, 1 << 30, "bytes"), "largest upload in bytes"),
+        Option("media_chunk_size", "524288", integer(1024, 1 << 24, "bytes"), "upload chunk in bytes"),
         Option("check_event_list_max_size", "20", integer(1, 100000), "events kept for check_event"),
         Option("ua_retry_times", "5", integer(0, 100), "retries of a failed request to WeChat"),
         Option("ua_connect_timeout", "10", seconds(0.1, 600), "connect timeout towards WeChat"),
@@ -362,8 +380,16 @@ OPTIONS: Mapping[str, Option] = {
         ),
         Option("api_connections_max", "512", integer(8, 4000), "connections to the account's port", Origin.SETTINGS),
         Option("api_long_polls_max", "256", integer(1, 4000), "check_event and consult at a time", Origin.SETTINGS),
-        Option("api_body_max", "67108864", integer(1024, 1 << 30), "largest body of a request", Origin.SETTINGS),
-        Option("api_bodies_max", "536870912", integer(1024, 1 << 32), "bytes of bodies at a time", Origin.SETTINGS),
+        Option(
+            "api_body_max", "67108864", integer(1024, 1 << 30, "bytes"), "largest body of a request", Origin.SETTINGS
+        ),
+        Option(
+            "api_bodies_max",
+            "536870912",
+            integer(1024, 1 << 32, "bytes"),
+            "bytes of bodies at a time",
+            Origin.SETTINGS,
+        ),
         Option("jsonp", "0", flag, "answer datatype=jsonp: any web page may read the answers", Origin.SETTINGS),
         *_ignored("tmpdir", "media_dir", "cookie_path", "qrcode_path", "pid_path", "state_path"),
         *_ignored("log_path", "log_encoding", "log_head", "log_console", "log_unicode", "disable_color"),

@@ -65,11 +65,14 @@ class Bundle:
         return found
 
 
-def translations(language: str) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Yield what the scripts load in a language, by name: first the messages, the others when they are needed."""
+def translations(language: str) -> Iterator[tuple[str, Mapping[str, str | list[str]]]]:
+    """Yield what the scripts load in a language, by name: first the messages, the others when they are needed.
+
+    ``meanings`` has the meaning and the unit of each option.
+    """
     known: set[str] = set()
     for name, part in (("messages", "page"), ("views", "views"), ("answers", "answers")):
         yield name, {text: words for text, words in entries(language, part).items() if text not in known}
         known |= entries(language, part).keys()
     everything = entries(language)
-    yield "meanings", {option.name: everything.get(option.meaning, option.meaning) for option in OPTIONS.values()}
+    yield "meanings", {one.name: [everything.get(one.meaning, one.meaning), one.unit] for one in OPTIONS.values()}

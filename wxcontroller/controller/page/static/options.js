@@ -9,6 +9,7 @@ import { meanings, sentence, t } from "./i18n.js";
 import { complain, explain, tell } from "./notices.js";
 import { accounts, listen } from "./store.js";
 import { trialOf } from "./trials.js";
+import { size } from "./words.js";
 
 const ORIGINS = {
   request: () => t("stored with the account"),
@@ -16,6 +17,7 @@ const ORIGINS = {
   credential: () => t("by a credential"),
   default: () => t("default"),
 };
+const UNIT_WORDS = { seconds: () => t("seconds"), days: () => t("days"), bytes: () => t("bytes") };
 // Which options stand in which part, in this order.
 const PARTS = [
   [() => t("Webhook"), ["post_api", "webhook_strict_order", "webhook_timeout"]],
@@ -25,6 +27,11 @@ const PARTS = [
   [() => t("Route"), ["driver"]],
 ];
 const CREDENTIAL = "credential";
+const UNITS = {
+  seconds: (n) => t("{n} second", { n }, "{n} seconds"),
+  days: (n) => t("{n} day", { n }, "{n} days"),
+  bytes: (n) => (n < 1024 ? t("{n} bytes", { n }) : t("{n} bytes ({size})", { n, size: size(n) })),
+};
 
 export function optionsTab(name) {
   const ending = new AbortController();
@@ -56,11 +63,13 @@ export function optionsTab(name) {
   function item(option) {
     const { value, in_force: now, from } = found[option];
     const waits = waiting.has(option);
-    const current = h("dd", { className: "value" }, shown(waits ? now : value));
-    if (waits) current.append(h("span", { className: "state attention" }, t("after a restart:"), " ", shown(value)));
+    const current = h("dd", { className: "value" }, shown(option, waits ? now : value));
+    if (waits) {
+      current.append(h("span", { className: "state attention" }, t("after a restart:"), " ", shown(option, value)));
+    }
     current.append(h("small", {}, (ORIGINS[from] ?? (() => from))()));
     const row = h("div", waits ? { "data-waits": option } : {}, h("dt", {}, option), current);
-    row.append(h("dd", { className: "meaning" }, sentence(about[option] ?? "")));
+    row.append(h("dd", { className: "meaning" }, sentence(about[option]?.[0] ?? "")));
     const buttons = h("dd", { className: "buttons-row" });
     if (may("control") && from !== CREDENTIAL) buttons.append(editButton(option, row));
     const trial = may("control") && trialOf(name, option, signal);
@@ -70,6 +79,15 @@ export function optionsTab(name) {
     row.dataset.option = option;
     return row;
   }
+
+  const unitOf = (option) => about[option]?.[1];
+
+  function inUnit(option, value) {
+    const words = /^[0-9.]+$/.test(value) && UNITS[unitOf(option)];
+    return words ? words(Number(value)) : value || "–";
+  }
+
+  const shown = (option, value) => h("code", {}, inUnit(option, value));
 
   function editButton(option, row) {
     const label = t("Edit {option}", { option });
@@ -87,8 +105,10 @@ export function optionsTab(name) {
     const save = h("button", { className: "main" }, t("Save"));
     const cancel = h("button", { type: "button" }, t("Cancel"));
     const reset = h("button", { type: "button", className: "plain", hidden: from !== "request" });
-    reset.append(t("Use the default ({value})", { value: standard || "–" }));
-    const form = h("form", { className: "edit", autocomplete: "off" }, field, save, cancel, reset, problem);
+    reset.append(t("Use the default ({value})", { value: inUnit(option, standard) }));
+    const unit = UNIT_WORDS[unitOf(option)]?.() ?? "";
+    const parts = [field, unit && h("span", { className: "unit" }, unit), save, cancel, reset, problem];
+    const form = h("form", { className: "edit", autocomplete: "off" }, ...parts.filter(Boolean));
     const before = [...row.children];
     editing = option;
     const close = (focus) => {
@@ -172,5 +192,3 @@ export function optionsTab(name) {
     stop();
   };
 }
-
-const shown = (value) => h("code", {}, value === "" ? "–" : value);
