@@ -22,6 +22,7 @@ from tests.page.browser import Browser, browsing
 from tests.page.looks import faults
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
+from wxcontroller import __version__
 from wxcontroller.core.access import Scope
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
@@ -313,6 +314,21 @@ def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served)
     found = target_book(served.machine.paths.notify_targets).current().find(target)
     assert found is not None
     assert (found.account, found.peer, found.is_group) == ("alice", "filehelper", False)
+
+
+def test_older_versions_are_named(browser: Browser, served: Served) -> None:
+    assert not browser.find("#version").find_elements("xpath", "../small[@id='news']/a[not(@hidden)]")
+    served.machine.process("bob").say(LoginState.RUNNING, version="2.0.0")
+    assert "version 2.0.0" in browser.text("#rows-running [data-account=bob]", "version")
+    browser.gone("#reload")
+    # As of a page that was loaded before the upgrade.
+    browser.script("document.getElementById('version').textContent = '2.0.0'")
+    served.machine.process("alice").say(LoginState.RUNNING, version="2.0.0")
+    browser.find("#older", "2 accounts")
+    browser.find("#reload", __version__)
+    browser.click("#older")
+    assert "wxctl restart bob" in browser.text("#health-accounts li", "bob")
+    assert browser.complaints() == []
 
 
 def test_settings_have_units(browser: Browser) -> None:

@@ -4,7 +4,7 @@ import { may } from "./api.js";
 import { $, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t } from "./i18n.js";
-import { groupsOf } from "./states.js";
+import { groupsOf, oldCodeOf } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { lasted } from "./words.js";
 
@@ -64,6 +64,17 @@ function count() {
     setHidden($(`${view}-count`), !number);
   }
   titled(title);
+  news(rows.filter(({ host }) => !host).map(oldCodeOf).filter(Boolean));
+}
+
+// Says quietly who runs an older version than is installed: accounts, and after an upgrade this page itself.
+function news(old) {
+  const older = t("{n} account runs an older version", { n: old.length }, "{n} accounts run an older version");
+  setText($("older"), older);
+  setHidden($("older"), !old.length);
+  const version = old[0]?.values.installed ?? $("version").textContent;
+  setText($("reload"), t("Load the page of version {version}", { version }));
+  setHidden($("reload"), version === $("version").textContent);
 }
 
 // Says that what is shown is no longer up to date, and how old it is; null when it is.

@@ -6,7 +6,7 @@ import { $, h, redraw, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { sentence, t, textOf } from "./i18n.js";
 import { orderOf } from "./order.js";
-import { groupsOf, shownState } from "./states.js";
+import { groupsOf, oldCodeOf, shownState } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { lasted } from "./words.js";
 
@@ -55,8 +55,9 @@ function show() {
   const rows = [...accounts.values()];
   const troubled = rows.filter((account) => groupsOf(account).has("attention"));
   troubled.sort((one, other) => orderOf({ account: other }) - orderOf({ account: one }));
-  redraw($("health-accounts"), troubled.map(trouble));
-  const fine = rows.length - troubled.length;
+  const old = rows.filter((account) => oldCodeOf(account) && !troubled.includes(account));
+  redraw($("health-accounts"), [...troubled.map(trouble), ...old.map(older)]);
+  const fine = rows.length - troubled.length - old.length;
   const others = t(
     "{n} other account needs no attention.",
     { n: fine },
@@ -68,11 +69,21 @@ function show() {
 
 function trouble(account) {
   const { text, remedy } = adviceOf(account);
+  return line(account, text || lineOf(account), remedy);
+}
+
+// One that runs an older version than is installed.
+function older(account) {
+  const issue = oldCodeOf(account);
+  return line(account, ...["message", "remedy"].map((name) => sentence(textOf(issue, name))));
+}
+
+function line(account, text, remedy) {
   const { tone, word } = shownState(account);
   const className = `state ${tone}`;
   const link = h("a", { href: `#/a/${encodeURIComponent(account.name)}` }, account.name);
   const more = remedy && h("small", {}, remedy);
-  const found = h("span", {}, text || lineOf(account), more);
+  const found = h("span", {}, text, more);
   return h("li", { className: "of-account" }, h("span", {}, link), h("span", { className }, word), found);
 }
 

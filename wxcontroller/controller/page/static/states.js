@@ -93,6 +93,9 @@ export function sectionOf(account) {
   return groups.has("off") ? "off" : "running";
 }
 
+// That its process runs another version than a restart would run, as the controller says it.
+export const oldCodeOf = ({ issues = [] }) => issues.find(({ code }) => code === "old-code");
+
 // What is not as it usually is, in few words: nothing that is zero, and unit and wish only where they differ.
 export function noteOf(account) {
   const { held, undelivered, queued, dead } = account.activity ?? {};
@@ -103,6 +106,7 @@ export function noteOf(account) {
     undelivered && t("{n} undelivered", { n: undelivered }),
     dead && t("{n} dead", { n: dead }),
     differs && !isExpected(account) && desiredWord(account),
+    oldCodeOf(account) && t("version {version}", { version: oldCodeOf(account).values.running }),
   ];
   return parts.filter(Boolean).join(" · ");
 }
