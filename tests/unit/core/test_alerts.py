@@ -114,11 +114,6 @@ def settings(tmp_path: Path, *contents: str) -> AlertSettings:
     return load_settings(paths).settings.alerts
 
 
-def test_nobody_is_told_by_default(tmp_path: Path) -> None:
-    assert settings(tmp_path) == AlertSettings()
-    assert AlertSettings().channels == ()
-
-
 def test_files_add_to_the_table_key_by_key(tmp_path: Path) -> None:
     found = settings(
         tmp_path,
@@ -128,10 +123,6 @@ def test_files_add_to_the_table_key_by_key(tmp_path: Path) -> None:
     assert (found.mail, found.after) == ("root, ops@example.org", 90)
     assert found.command == ("/usr/local/bin/tell", "-x")
     assert found.channels == (Channel.WEBHOOK, Channel.MAIL, Channel.COMMAND)
-
-
-def test_a_program_without_arguments_may_be_one_word(tmp_path: Path) -> None:
-    assert settings(tmp_path, '[alerts]\ncommand = "/usr/local/bin/tell"\n').command == ("/usr/local/bin/tell",)
 
 
 @pytest.mark.parametrize(

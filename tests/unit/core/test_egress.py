@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from wxcontroller.core.account import redacted
 from wxcontroller.core.egress import ProxyKind, parse_proxy, shown
 from wxcontroller.core.errors import BadOption
-from wxcontroller.core.options import OPTIONS, Origin, check_options
+from wxcontroller.core.options import check_options
 
 
 def test_the_parts() -> None:
@@ -53,17 +53,11 @@ def test_a_proxy_as_text_has_no_password() -> None:
         "http://" + "a" * 70 + ".example:3128",
     ],
 )
-@pytest.mark.parametrize("by", [Origin.REQUEST, Origin.SETTINGS])
-def test_refusals_repeat_nothing(value: str, by: Origin) -> None:
+def test_refusals_repeat_nothing(value: str) -> None:
     with pytest.raises(BadOption, match="option proxy") as caught:
-        check_options([("proxy", value)], by)
+        check_options([("proxy", value)])
     assert "hidden" not in str(caught.value)
     assert "some" not in str(caught.value)
-
-
-def test_none_is_a_choice_too() -> None:
-    assert check_options([("proxy", "")]).given == {"proxy": ""}
-    assert OPTIONS["proxy"].variable == "WXCLIENT_PROXY"
 
 
 @given(st.text())

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from wxcontroller.core.limits import LIMITS, REMOVED
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.settings import Settings
 
@@ -33,17 +32,6 @@ def test_a_fixed_limit_is_the_codes(row: list[str]) -> None:
         importlib.import_module(f"wxcontroller.{module}.{name}")
 
 
-def test_every_removed_limit_is_among_the_fixed_ones() -> None:
-    named = {row[-1].strip("`").rpartition(".")[2].lower() for heading in FIXED[:-1] for row in rows(heading)}
-    assert set(REMOVED) - {"account_answer_bytes"} <= named  # there is no such answer any more
-
-
-def test_the_page_leads_to_the_list() -> None:
-    assert "(reference/limits.md)" in PAGE
-    for name in re.findall(r"WXCLIENT_LIMIT_([A-Z_]+)=", PAGE) + re.findall(r"^([a-z_]+) = ", PAGE, re.MULTILINE):
-        assert name.lower() in LIMITS, name
-
-
 @pytest.mark.parametrize("row", rows("At the controller's port"), ids=lambda row: row[1])
 def test_settings_have_these_defaults(row: list[str]) -> None:
     names = re.findall(r"`(\w+)`", row[1])
@@ -54,13 +42,3 @@ def test_settings_have_these_defaults(row: list[str]) -> None:
 def test_options_have_these_defaults(row: list[str]) -> None:
     names = re.findall(r"`(\w+)`", row[1])
     assert [float(value) for value in row[2].split(",")] == [float(OPTIONS[name].default) for name in names]
-
-
-def test_every_limit_that_can_be_set_is_on_the_page() -> None:
-    settings = [name for name in Settings.__dataclass_fields__ if re.search(r"^max_|_timeout$", name)]
-    options = [
-        name
-        for name in OPTIONS
-        if re.search(r"_max$|^api_|_keep_|^webhook_.*(timeout|first|longest|days)$|_drain$", name)
-    ]
-    assert [name for name in (*settings, *options) if f"`{name}`" not in PAGE] == ["drain_timeout"]

@@ -1,10 +1,8 @@
 """The registry: ports, what is kept, templates, and two processes at once."""
 
 import contextlib
-import errno
 import fcntl
 import multiprocessing
-import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -23,7 +21,6 @@ from wxcontroller.core.errors import (
     BadOption,
     NoPort,
     TemplateError,
-    UnknownAccount,
     WxError,
     file_failed,
 )
@@ -234,11 +231,6 @@ def test_a_broken_file_is_kept_aside_and_spoils_nobody(paths: Paths) -> None:
     assert list(paths.accounts.glob("*.broken"))
 
 
-def test_unknown_accounts(paths: Paths) -> None:
-    with pytest.raises(UnknownAccount):
-        materialiser(paths).desire("nobody", Desired.STOPPED)
-
-
 def _start_many(root: Path, prefix: str) -> None:
     one = materialiser(Paths(root))
     for number in range(20):
@@ -285,16 +277,6 @@ def test_a_file_that_cannot_be_written_is_named_with_its_cause(paths: Paths) -> 
     assert refused.value.filename == str(paths.account_file("alice"))
     assert str(paths.account_file("alice")) in file_failed(refused.value).message
     assert not list(paths.accounts.glob("*alice*"))
-
-
-@pytest.mark.parametrize(
-    ("cause", "remedy"),
-    [(errno.ENOSPC, "space"), (errno.EACCES, "mode"), (errno.EROFS, "read-only"), (errno.EMFILE, "LimitNOFILE")],
-)
-def test_the_remedy_is_that_of_the_cause(cause: int, remedy: str) -> None:
-    failed = file_failed(OSError(cause, os.strerror(cause), "/var/x"))
-    assert remedy in failed.remedy
-    assert ("space" in failed.remedy) == (cause == errno.ENOSPC)
 
 
 _watched: list[tuple[Path, list[Path]]] = []

@@ -49,11 +49,6 @@ def test_the_watchdogs_wish_is_for_the_process_it_names(monkeypatch: pytest.Monk
     assert Notifier().watchdog_seconds is None
 
 
-def test_without_systemd_nothing_happens(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("NOTIFY_SOCKET", raising=False)
-    Notifier().status("nobody listens")
-
-
 def test_a_systemd_that_reads_nothing_holds_nobody_up(systemd: socket.socket) -> None:
     notifier = Notifier()
     for number in range(2000):  # more than any queue takes

@@ -18,12 +18,6 @@ def write(tmp_path: Path, main: str, **dropins: str) -> Paths:
     return paths
 
 
-def test_without_files_the_defaults_count(tmp_path: Path) -> None:
-    loaded = load_settings(Paths(tmp_path))
-    assert loaded.settings == Settings()
-    assert loaded.files == ()
-
-
 def test_drop_ins_win_in_name_order_key_by_key(tmp_path: Path) -> None:
     paths = write(
         tmp_path,

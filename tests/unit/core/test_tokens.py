@@ -25,7 +25,6 @@ from wxcontroller.core.tokens import (
     digest,
     minted,
     parse,
-    rendered,
     token_book,
 )
 
@@ -312,8 +311,3 @@ class TestPortTokens:
         porttokens.publish(paths, tokens)
         assert paths.port_tokens.stat() == before
         assert stat.S_IMODE(before.st_mode) == 0o640
-
-
-def test_what_is_written_is_read_back() -> None:
-    tokens = Tokens({token.id: token for _, token in [made("a", "alice", expires=2_000_000_000), made("b")]})
-    assert parse(rendered(tokens), "") == tokens

@@ -18,7 +18,6 @@ from aiohttp.connector import TCPConnector
 from tests.certificates import self_signed
 from tests.patience import PATIENCE
 from tests.unit.drivers.test_outages import DAY, NOW, certificate
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.unreached import unreached
 
 HTTP = b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf"
@@ -176,12 +175,6 @@ def test_of_several_addresses_what_tells_the_most_is_told() -> None:
         connecting(several, host="2001:db8::1")
         == "connection to [2001:db8::1]:8080 refused; check that it is running"
     )
-
-
-def test_what_is_ours_is_told_as_it_is() -> None:
-    class Ours(WxError, aiohttp.ClientError): ...
-
-    assert str(unreached(Ours("it is forbidden", "allow it"))) == "it is forbidden; allow it"
 
 
 @pytest.mark.parametrize(

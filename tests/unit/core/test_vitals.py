@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import until
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.vitals import Vitals, Watchdog
 
@@ -98,9 +98,7 @@ async def test_where_it_hangs_is_told_before_it_is_killed(
 
     hanging = asyncio.create_task(with_a_text("what a friend wrote"))
     watching = asyncio.create_task(Watchdog(Notifier(), Vitals()).watch())
-    async with asyncio.timeout(PATIENCE):
-        while not caplog.records:
-            await asyncio.sleep(0.01)
+    await until(lambda: caplog.records)
     for task in (hanging, watching):
         task.cancel()
     await asyncio.wait({hanging, watching})
@@ -123,9 +121,7 @@ async def test_what_is_overdue_is_named_though_nobody_feeds(
     vitals = Vitals()
     watching = asyncio.create_task(Watchdog(Notifier(), vitals).watch())
     with vitals.within(0.01, "writing the event log"):
-        async with asyncio.timeout(PATIENCE):
-            while not caplog.records:
-                await asyncio.sleep(0.01)
+        await until(lambda: caplog.records)
     watching.cancel()
     await asyncio.wait({watching})
     assert "does not end: writing the event log" in caplog.records[0].getMessage()
