@@ -87,17 +87,6 @@ async def test_a_login_by_command(browser: Browser) -> None:
     assert await run("logout", str(UIN), url=url) == (0, "ended\n", "")
 
 
-async def test_tables_and_ids(browser: Browser) -> None:
-    url = f"http://127.0.0.1:{browser.port}"
-    code, out, _ = await run("accounts", url=url)
-    assert code == 0
-    assert [line.split()[0] for line in out.splitlines()] == ["UIN", str(UIN), str(UIN + 1)]
-    code, out, _ = await run("add-account", "--nickname", "Eve", "--web-login", "refused", url=url)
-    assert out == f"{UIN + 2}\n"
-    code, out, _ = await run("account", str(UIN + 2), url=url)
-    assert json.loads(out)["web_login"] == "refused"
-
-
 async def test_exit_codes() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))

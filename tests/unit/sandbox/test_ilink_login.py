@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.sandbox.agent import HURRY, UIN, Agent, ilink_sandbox, newest_code, notes, requests, waiting_code
+from tests.unit.sandbox.agent import HURRY, UIN, Agent, ilink_sandbox, newest_code, notes
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import HostChange
 from wxcontroller.sandbox.logins import WrongState
@@ -18,47 +18,6 @@ from wxcontroller.sandbox.sandbox import Sandbox
 async def pair() -> AsyncIterator[tuple[Sandbox, Agent]]:
     async with ilink_sandbox() as both:
         yield both
-
-
-async def test_login_text_both_ways(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    account = sandbox.accounts[UIN]
-    code = await agent.code()
-    assert newest_code(sandbox).link.endswith(f"qrcode={code}&bot_type=3")
-    assert (await agent.status(code))["status"] == "wait"
-    phone.scan(sandbox, newest_code(sandbox), account)
-    assert (await agent.status(code))["status"] == "scaned"
-    phone.confirm(sandbox, newest_code(sandbox))
-    confirmed = await agent.status(code)
-    assert confirmed["status"] == "confirmed"
-    assert confirmed["baseurl"] == agent.url
-    assert await agent.status(code) == confirmed  # the answer may have been lost
-    assert await agent.call("msg/notifystart") == {"ret": 0}
-
-    empty = await agent.updates()
-    assert empty["msgs"] == [] and len(empty["get_updates_buf"]) == 96
-    polling = asyncio.create_task(agent.updates())
-    phone.write_text(sandbox, account, "are you there? 😀")
-    [message] = (await polling)["msgs"]
-    assert message["item_list"][0]["text_item"] == {"text": "are you there? 😀"}
-    assert (message["from_user_id"], message["to_user_id"]) == (confirmed["ilink_user_id"], confirmed["ilink_bot_id"])
-    assert message["message_id"] > 2**53
-    assert len(message["context_token"]) == 136
-    answer = await agent.send_text("yes")
-    assert answer["ret"] == 0
-    [sent] = sandbox.ilink.users[UIN].sent
-    assert (sent.text, sent.message_id, sent.problem) == ("yes", str(answer["message_id"]), "")
-    assert [line.text for line in account.chats["clawbot"]] == ["are you there? 😀", "yes"]
-    assert (await agent.updates())["msgs"] == []
-    assert notes(sandbox) == []
-
-
-async def test_a_scan_ends_the_poll_that_waits(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    code = await agent.code()
-    polling = asyncio.create_task(agent.status(code))
-    phone.scan(sandbox, await waiting_code(sandbox), sandbox.accounts[UIN])
-    assert (await polling)["status"] == "scaned"
 
 
 async def test_digits_are_tried_and_the_third_wrong_ones_block(pair: tuple[Sandbox, Agent]) -> None:
@@ -113,14 +72,6 @@ async def test_codes_expire_by_the_clock(pair: tuple[Sandbox, Agent]) -> None:
         phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN])
 
 
-async def test_an_ended_code_is_answered_at_once_however_often() -> None:
-    async with ilink_sandbox(replace(HURRY, poll_hold=30)) as (sandbox, agent):
-        code = await agent.code()
-        sandbox.forward(121)
-        async with asyncio.timeout(PATIENCE):
-            assert [(await agent.status(code))["status"] for _ in range(2)] == ["expired", "expired"]
-
-
 async def test_polls_that_wait_end_when_their_time_comes() -> None:
     hurry = replace(HURRY, poll_hold=30, updates_hold=30, code_life=0.3, takeover=0.3)
     async with ilink_sandbox(hurry) as (sandbox, agent), asyncio.timeout(PATIENCE):
@@ -152,30 +103,8 @@ async def test_a_second_login_kills_the_first_unless_it_brings_its_token(pair: t
         await other.http.close()
 
 
-async def test_the_older_bot_finds_out_while_its_poll_waits() -> None:
-    async with ilink_sandbox(replace(HURRY, updates_hold=5, takeover=30)) as (sandbox, agent):
-        await agent.log_in(sandbox)
-        polling = asyncio.create_task(agent.updates())
-        while not requests(sandbox, "getupdates"):
-            await sandbox.ilink.bell.wait(1)
-        phone.bind(sandbox, sandbox.ilink.users[UIN])
-        sandbox.forward(29)
-        done, _ = await asyncio.wait({polling}, timeout=0.1)
-        assert not done
-        sandbox.forward(2)
-        assert (await polling)["errcode"] == -14
-
-
 async def test_older_clients_ask_by_get_and_without_headers(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     async with agent.http.get(f"{agent.url}/ilink/bot/get_bot_qrcode?bot_type=3") as response:
         assert (await response.json())["qrcode"] == newest_code(sandbox).uuid
     assert notes(sandbox) == ["get_bot_qrcode: iLink-App-Id or iLink-App-ClientVersion is missing or wrong"]
-
-
-async def test_a_base_with_a_path_is_kept(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    agent.url += "/some/prefix"
-    await agent.log_in(sandbox)
-    assert agent.base == agent.url
-    assert (await agent.updates())["msgs"] == []

@@ -1,16 +1,14 @@
 """iLink messages: polls, reply windows, both budgets, throttling, and what sends are refused with."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import aiohttp
 import pytest
 
-from tests.unit.sandbox.agent import HURRY, OTHER_UIN, UIN, Agent, Json, ilink_sandbox, notes, requests
+from tests.unit.sandbox.agent import OTHER_UIN, UIN, Agent, Json, ilink_sandbox, notes, requests
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import Bot, ILinkBehavior, SendVerdict, SessionState, TokenPolicy
+from wxcontroller.sandbox.ilink.model import Bot, ILinkBehavior, SendVerdict, TokenPolicy
 from wxcontroller.sandbox.sandbox import Sandbox
 
 _SHUT = {"ret": -14, "errmsg": "session timeout"}
@@ -64,45 +62,6 @@ async def test_delivery_is_consumption(pair: tuple[Sandbox, Agent]) -> None:
     with pytest.raises(aiohttp.ClientError):
         await agent.updates()
     assert (await agent.updates())["msgs"] == []
-
-
-async def test_a_client_that_gives_up_waiting_loses_nothing() -> None:
-    async with ilink_sandbox(replace(HURRY, updates_hold=5)) as (sandbox, agent):
-        await agent.log_in(sandbox)
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await agent.updates()
-        while bot_of(sandbox).polls:
-            await asyncio.sleep(0.01)
-        await write(sandbox, agent, "still there")
-
-
-async def test_the_hint_and_a_gateway_that_ends_long_polls(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    settings(sandbox).timeout_hint, settings(sandbox).edge = 12_000, 16
-    assert (await agent.updates())["msgs"] == []
-    settings(sandbox).edge = 0.05
-    with pytest.raises(AssertionError, match="524"):
-        await agent.updates()
-    phone.write_text(sandbox, sandbox.accounts[UIN], "at once")
-    answer = await agent.updates()
-    assert answer["longpolling_timeout_ms"] == 12_000
-    assert "ret" not in answer  # as in reality
-
-
-async def test_repeats_under_the_same_and_under_a_fresh_id(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    first = await write(sandbox, agent, "again and again")
-    bot, [message] = bot_of(sandbox), [sandbox.ilink.users[UIN].messages[str(first["message_id"])]]
-    opened = bot.windows[agent.user_id].opened
-    sandbox.forward(5)
-    phone.repeat(sandbox, bot, message, fresh=False)
-    phone.repeat(sandbox, bot, message, fresh=True)
-    same, fresh = (await agent.updates())["msgs"]
-    assert same == first
-    assert fresh["message_id"] != first["message_id"] and fresh["context_token"] != first["context_token"]
-    assert fresh["create_time_ms"] == first["create_time_ms"]
-    assert bot.windows[agent.user_id].opened == opened
 
 
 async def test_ten_sends_go_and_the_next_message_opens_the_window_again(pair: tuple[Sandbox, Agent]) -> None:
@@ -161,18 +120,6 @@ async def test_a_window_lasts_24_hours_and_its_end_is_no_logout(pair: tuple[Sand
     assert await agent.send_text("closed") == _SHUT
 
 
-async def test_a_session_asleep_wakes_by_notifystart_and_a_dead_one_does_not(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    for state, answer in ((SessionState.ASLEEP, {"ret": 0}), (SessionState.DEAD, _SHUT)):
-        bot_of(sandbox).set_state(state)
-        phone.write_text(sandbox, sandbox.accounts[UIN], "waits")
-        assert await agent.updates() == {"errcode": -14, "errmsg": "session timeout"}
-        assert await agent.send_text("no") == _SHUT
-        assert await agent.call("msg/notifystart") == answer
-    bot_of(sandbox).set_state(SessionState.ALIVE)
-    assert len((await agent.updates())["msgs"]) == 2
-
-
 async def test_a_lost_authorization_looks_like_a_logout(pair: tuple[Sandbox, Agent]) -> None:
     _, agent = pair
     body = {"get_updates_buf": "", "base_info": {"channel_version": "2.4.9"}}
@@ -193,20 +140,6 @@ async def test_ids_are_compared_byte_for_byte(pair: tuple[Sandbox, Agent]) -> No
     other = sandbox.ilink.users[OTHER_UIN].user_id
     assert await agent.send_text("hello", to=other, context_token=context) == _SHUT  # has never written
     assert (await agent.send_text("hello"))["ret"] == 0
-
-
-async def test_several_peers_have_windows_of_their_own(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    other = sandbox.accounts[OTHER_UIN]
-    phone.write_text(sandbox, other, "me too", bot_of(sandbox))
-    await agent.updates()
-    peer = sandbox.ilink.users[OTHER_UIN]
-    assert (await agent.send_text("for you", to=peer.user_id))["ret"] == 0
-    assert [one.text for one in peer.sent] == ["for you"]
-    assert not sandbox.ilink.users[UIN].sent
-    assert [line.text for line in other.chats[agent.bot_id]] == ["me too", "for you"]
-    windows = bot_of(sandbox).windows
-    assert (windows[peer.user_id].sent, windows[agent.user_id].sent) == (1, 0)
 
 
 async def test_what_is_refused_whatever_the_window(pair: tuple[Sandbox, Agent]) -> None:
@@ -231,22 +164,6 @@ async def test_context_tokens_as_the_setting_says(pair: tuple[Sandbox, Agent]) -
     assert await agent.send_text("real") == _SHUT
 
 
-@pytest.mark.parametrize(
-    ("answer", "body"),
-    [(SendVerdict.NO_ID, {"ret": 0}), (SendVerdict.OBJECT, {}), (SendVerdict.EMPTY, {})],
-    ids=str,
-)
-async def test_a_restricted_user_sees_nothing(pair: tuple[Sandbox, Agent], answer: SendVerdict, body: Json) -> None:
-    sandbox, agent = pair
-    settings(sandbox).answer = answer
-    assert await agent.send_text("hello?") == body
-    assert sandbox.ilink.users[UIN].sent[-1].problem == "the user is restricted"
-    assert [line.text for line in sandbox.accounts[UIN].chats["clawbot"]] == ["hello"]
-    assert bot_of(sandbox).windows[agent.user_id].sent == 1
-    settings(sandbox).answer = SendVerdict.ID
-    assert "message_id" in await agent.send_text("again")
-
-
 async def test_repeated_client_ids(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     first = await agent.send_text("one", client_id="same")
@@ -259,30 +176,6 @@ async def test_repeated_client_ids(pair: tuple[Sandbox, Agent]) -> None:
     assert answer["message_id"] == int(sandbox.ilink.users[UIN].sent[-1].message_id)
     assert [one.text for one in sandbox.ilink.users[UIN].sent] == ["one", "one", "two"]
     assert "sendmessage: client_id was used before" in notes(sandbox)
-
-
-async def test_a_message_id_that_the_client_chooses_is_kept(pair: tuple[Sandbox, Agent]) -> None:
-    _, agent = pair
-    chosen = 1_800_000_000_123_456_789
-    assert (await agent.send_text("mine", message_id=chosen))["message_id"] == chosen
-    quoted = await agent.api(
-        "POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", "text": "?", "quote": str(chosen)}
-    )
-    assert quoted["message"]["item_list"][0]["ref_msg"] == {"svr_id": str(chosen)}
-
-
-async def test_typing_needs_a_message_first(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    other = sandbox.ilink.users[OTHER_UIN].user_id
-    refused = await agent.call("getconfig", ilink_user_id=other)
-    assert refused == {"ret": -4, "errmsg": "GetTypingTicket rpc failed"}
-    ticket = (await agent.call("getconfig", ilink_user_id=agent.user_id))["typing_ticket"]
-    for status in (1, 2):
-        await agent.call("sendtyping", ilink_user_id=agent.user_id, typing_ticket=ticket, status=status)
-        assert bot_of(sandbox).windows[agent.user_id].typing == (status == 1)
-    bot_of(sandbox).started = True
-    await agent.call("msg/notifystop")
-    assert not bot_of(sandbox).started
 
 
 async def test_faults_have_the_form_of_each_call(pair: tuple[Sandbox, Agent]) -> None:
@@ -302,19 +195,30 @@ async def test_faults_have_the_form_of_each_call(pair: tuple[Sandbox, Agent]) ->
         await agent.updates()
 
 
-async def test_requests_are_on_record(pair: tuple[Sandbox, Agent]) -> None:
+async def test_the_hint_and_a_gateway_that_ends_long_polls(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
-    await agent.send_text("on record")
-    await agent.send_text("lost", to="nobody")
-    served, refused = requests(sandbox, "sendmessage")
-    assert served.headers["Authorization"] == f"Bearer {agent.token}"
-    assert served.body["msg"]["item_list"] == [{"type": 1, "text_item": {"text": "on record"}}]  # type: ignore[index,call-overload]
-    assert (served.uin, served.status, refused.answer) == (UIN, 200, _INVALID)
-    assert sandbox.ledger.counts[UIN]["sendmessage"] == 2
-    assert (
-        notes(sandbox)
-        == [
-            "sendmessage: context_token is missing",
-            "sendmessage: to_user_id is nobody's id: was it altered?",
-        ][1:]
-    )
+    settings(sandbox).timeout_hint, settings(sandbox).edge = 12_000, 16
+    assert (await agent.updates())["msgs"] == []
+    settings(sandbox).edge = 0.05
+    with pytest.raises(AssertionError, match="524"):
+        await agent.updates()
+    phone.write_text(sandbox, sandbox.accounts[UIN], "at once")
+    answer = await agent.updates()
+    assert answer["longpolling_timeout_ms"] == 12_000
+    assert "ret" not in answer  # as in reality
+
+
+@pytest.mark.parametrize(
+    ("answer", "body"),
+    [(SendVerdict.NO_ID, {"ret": 0}), (SendVerdict.OBJECT, {}), (SendVerdict.EMPTY, {})],
+    ids=str,
+)
+async def test_a_restricted_user_sees_nothing(pair: tuple[Sandbox, Agent], answer: SendVerdict, body: Json) -> None:
+    sandbox, agent = pair
+    settings(sandbox).answer = answer
+    assert await agent.send_text("hello?") == body
+    assert sandbox.ilink.users[UIN].sent[-1].problem == "the user is restricted"
+    assert [line.text for line in sandbox.accounts[UIN].chats["clawbot"]] == ["hello"]
+    assert bot_of(sandbox).windows[agent.user_id].sent == 1
+    settings(sandbox).answer = SendVerdict.ID
+    assert "message_id" in await agent.send_text("again")

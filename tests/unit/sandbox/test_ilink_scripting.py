@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.sandbox.agent import HURRY, OTHER_UIN, UIN, Agent, ilink_sandbox, newest_code
+from tests.unit.sandbox.agent import HURRY, OTHER_UIN, UIN, Agent, ilink_sandbox
 from tests.unit.sandbox.test_command import run, served
 from wxcontroller.sandbox import snapshot
 from wxcontroller.sandbox.ilink import phone
@@ -105,15 +105,6 @@ async def test_settings_and_states_by_script(pair: tuple[Sandbox, Agent]) -> Non
     await agent.api("POST", "/faults", fault, status=201)
     with pytest.raises(AssertionError, match="524"):
         await agent.updates()
-
-
-async def test_the_page_shows_the_code_that_the_client_shows(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    code = await agent.code()
-    other = await agent.code()
-    pictures = [(await agent.get(f"{agent.url}/pictures/qr/{one}.jpg"))[1] for one in (code, other)]
-    assert pictures[0] != pictures[1] and pictures[0].startswith(b"\xff\xd8\xff")
-    assert newest_code(sandbox).uuid == other
 
 
 async def test_a_bot_lives_on_in_the_state_file(tmp_path: Path) -> None:

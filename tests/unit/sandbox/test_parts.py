@@ -16,12 +16,11 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser, EverythingHere, sandbox_and_browser
 from wxcontroller.core.errors import BadOption
-from wxcontroller.sandbox import jpeg, markup, samples, snapshot, tls
+from wxcontroller.sandbox import samples, snapshot, tls
 from wxcontroller.sandbox.contents import kind_of
-from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST, Role, place
+from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, parse_address, running
-from wxcontroller.sandbox.world import GroupVisibility, Plan, build
 
 
 async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> None:
@@ -43,78 +42,12 @@ async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> No
     assert output.decode().strip() == f"https://login.weixin.qq.com/l/{browser.uuid}"
 
 
-async def test_pictures_only_of_good_codes_and_on_the_right_host(browser: Browser) -> None:
-    await browser.jslogin()
-    for host, uuid in (("login.wx.qq.com", browser.uuid), ("login.weixin.qq.com", "nope==")):
-        async with browser.http.get(f"http://{host}:{browser.port}/qrcode/{uuid}") as response:
-            assert response.status == 404
-
-
-def test_grey_levels_survive() -> None:
-    # two blocks of known grey in the scan: category and amplitude by hand
-    data = jpeg.squares([[255, 0]])
-    scan = data[data.index(b"\xff\xda") + 10 : -2].replace(b"\xff\x00", b"\xff")
-    assert f"{int.from_bytes(scan):0{len(scan) * 8}b}".startswith(
-        "0111" + "1111111" + "0" + "1000" + "00000000" + "0"
-    )
-
-
-@pytest.mark.parametrize(
-    ("plain", "wire"),
-    [
-        ("a & <b>", "a &amp; &lt;b&gt;"),
-        ("&lt;br/&gt;", "&amp;lt;br/&amp;gt;"),
-        ("x:\ny:\nz", "x:<br/>y:<br/>z"),
-        ("😄", '<span class="emoji emoji1f604"></span>'),
-        ("🇨🇳", '<span class="emoji emoji1f1e81f1f3"></span>'),
-        ("#⃣", '<span class="emoji emoji2320e3"></span>'),
-        ("🥑微笑", "🥑微笑"),
-    ],
-)
-def test_markup(plain: str, wire: str) -> None:
-    assert markup.encode(plain) == wire
-
-
-def test_hosts() -> None:
-    assert len(HOSTS) == 27
-    roles: tuple[tuple[str, Role], ...] = (
-        ("wx.qq.com", Role.BASE),
-        ("WX2.QQ.COM:2100", Role.BASE),
-        ("login.web.wechat.com:443", Role.LOGIN),
-        ("webpush.wx8.qq.com", Role.PUSH),
-        ("file.web2.wechat.com", Role.FILE),
-        ("login.weixin.qq.com:2100", Role.QR),
-        ("szfilehelper.weixin.qq.com", Role.FILE_PAGE),
-    )
-    for header, role in roles:
-        host = place(header)
-        assert host is not None
-        assert host.role is role
-    for other in ("127.0.0.1:2100", "localhost", "[::1]:2100", "wx.qq.com.evil.invalid", "", None):
-        assert place(other) is None
-
-
 @pytest.mark.parametrize(
     "text", ["", "2100", "localhost:2100", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ":2100"]
 )
 def test_addresses_that_are_none(text: str) -> None:
     with pytest.raises(BadOption):
         parse_address(text)
-
-
-def test_addresses() -> None:
-    assert str(parse_address("[::1]:2100")) == "[::1]:2100"
-    assert parse_address("127.0.0.1:0").is_loopback
-    assert not parse_address("0.0.0.0:2100").is_loopback
-
-
-def test_a_big_world_has_unique_names_and_all_kinds_of_groups() -> None:
-    world = build(Plan(seed=5, friends=3000, groups=8, members=40), "me", "wxid_me")
-    friends = [p.name for p in world.contacts() if p.kind.value == "friend"]
-    assert len(friends) == len(set(friends)) == 3000
-    assert {g.seen for g in world.groups.values()} == set(GroupVisibility)
-    assert {len(g.members) for g in world.groups.values()} == {40}
-    assert build(Plan(seed=5, friends=0, groups=1, members=1), "me", "wxid_me").groups
 
 
 def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None:

@@ -6,7 +6,6 @@ import pytest
 
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser, Json
-from wxcontroller.sandbox.sandbox import Sandbox
 
 
 async def test_health_and_accounts(browser: Browser) -> None:
@@ -61,11 +60,6 @@ async def test_accounts_that_cannot_be(browser: Browser, body: Json) -> None:
     assert "error" in await browser.api("POST", "/accounts", body, status=400)
 
 
-async def test_idle_accounts_have_no_world(browser: Browser, sandbox: Sandbox) -> None:
-    await browser.api("GET", "/accounts")
-    assert all(account._world is None for account in sandbox.accounts.values())
-
-
 async def test_logins_can_be_waited_for(browser: Browser) -> None:
     assert await browser.api("GET", "/logins?state=waiting&wait=0.05") == []
     waiting = asyncio.create_task(browser.api("GET", "/logins?state=waiting&wait=5"))
@@ -118,16 +112,6 @@ async def test_messages_that_cannot_be(browser: Browser) -> None:
         assert not (await browser.api("POST", path, {"from": name, "text": "x"}))["online"]
 
 
-async def test_members_by_display_name(browser: Browser) -> None:
-    group = (await browser.api("GET", f"/accounts/{UIN}"))["groups"][0]
-    member = next(m for m in group["members"][1:] if m["display"])
-    await browser.api(
-        "POST", f"/accounts/{UIN}/receive", {"from": member["display"], "group": group["name"], "text": "x"}
-    )
-    [line] = await browser.api("GET", f"/accounts/{UIN}/chats?with={group['wxid']}")
-    assert line["sender"] == member["name"]
-
-
 async def test_bad_requests_are_json_errors(browser: Browser) -> None:
     for method, path, status in (
         ("GET", "/nope", 404),
@@ -158,32 +142,3 @@ async def test_a_name_made_to_stand_for_this_machine_is_refused(browser: Browser
     for host, status in (("evil.example:2100", 403), ("localhost:2100", 200)):
         async with browser.http.get(url, headers={"Host": host}) as response:
             assert response.status == status, host
-
-
-async def test_changes_wake_the_page(browser: Browser) -> None:
-    version = (await browser.api("GET", "/changes"))["version"]
-    waiting = asyncio.create_task(browser.api("GET", f"/changes?after={version}&wait=5"))
-    await browser.jslogin()
-    assert (await waiting)["version"] > version
-
-
-async def test_requests_are_counted(online: Browser) -> None:
-    await online.check()
-    seen = await online.api("GET", f"/requests?uin={UIN}")
-    assert seen["counts"]["synccheck"] == 1
-    assert seen["violations"] == []
-    assert (await online.api("GET", f"/requests?uin={UIN + 1}"))["counts"] == {}
-    assert (await online.api("GET", "/requests"))["counts"]["jslogin"] == 1
-
-
-async def test_the_page_and_its_parts(browser: Browser) -> None:
-    for path, kind in (
-        ("/", "text/html"),
-        ("/phone.js", "text/javascript"),
-        ("/phone.css", "text/css"),
-        ("/pictures/qr/abc==.jpg", "image/jpeg"),
-        ("/pictures/avatar/x.jpg", "image/jpeg"),
-    ):
-        async with browser.http.get(f"http://localhost:{browser.port}{path}") as response:
-            assert (response.status, response.content_type) == (200, kind)
-            assert "default-src 'self'" in response.headers["Content-Security-Policy"]

@@ -1,7 +1,5 @@
 """What every call has to prove, and what a refusal looks like."""
 
-import asyncio
-
 import aiohttp
 import pytest
 
@@ -13,47 +11,6 @@ from wxcontroller.sandbox.sandbox import Sandbox
 def ret(answer: Json) -> int:
     code: int = answer["BaseResponse"]["Ret"]
     return code
-
-
-async def test_missing_cookies_are_1102_everywhere(online: Browser) -> None:
-    online.jar.clear()
-    assert await online.check() == ("1102", "0")
-    assert ret(await online.init()) == 1102
-    assert ret(await online.sync()) == 1102
-    assert ret(await online.contacts()) == 1102
-    assert ret(await online.send("filehelper", "hi")) == 1102
-
-
-async def test_a_refused_init_has_all_fields_with_zero_values(online: Browser) -> None:
-    good = await online.init()
-    await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": 1101})
-    bad = await online.init()
-    assert ret(bad) == 1101
-    assert bad.keys() == good.keys()
-    assert bad["User"].keys() == good["User"].keys()
-    assert not any(bad["User"].values())
-    assert bad["SyncKey"] == {"Count": 0, "List": []}
-    assert bad["ContactList"] == []
-    assert bad["SKey"] == ""
-
-
-async def test_a_refused_sync_has_an_empty_key(online: Browser) -> None:
-    good = await online.sync()
-    await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": 1102})
-    bad = await online.sync()
-    assert ret(bad) == 1102
-    assert bad.keys() == good.keys()
-    assert bad["SyncKey"]["Count"] == 0
-
-
-@pytest.mark.parametrize("code", [1100, 1101, 1102])
-async def test_a_forced_logout_wakes_the_poll_with_its_code(online: Browser, code: int) -> None:
-    poll = asyncio.create_task(online.check())
-    while not (await online.api("GET", f"/accounts/{UIN}"))["sessions"][0]["polling"]:
-        pass
-    assert (await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": code}))["ended"]
-    assert await poll == (str(code), "0")
-    assert ret(await online.send("filehelper", "hi")) == code
 
 
 async def test_synccheck_on_another_host_is_1100(online: Browser) -> None:

@@ -1,6 +1,5 @@
 """The poll and the queue: progress, redelivery, and the ways to spin."""
 
-import asyncio
 from pathlib import Path
 
 import pytest
@@ -18,30 +17,6 @@ def contents(answer: Json) -> list[str]:
 
 async def receive(browser: Browser, text: str, sender: str = "小明", **more: str) -> None:
     await browser.api("POST", f"/accounts/{UIN}/receive", {"from": sender, "text": text, **more})
-
-
-async def test_progress_and_redelivery(online: Browser) -> None:
-    old = online.sync_key
-    await receive(online, "one")
-    assert await online.check() == ("0", "2")
-    assert contents(await online.sync()) == ["one"]
-    assert await online.check() == ("0", "0")
-    await receive(online, "two")
-    assert contents(await online.sync()) == ["two"]
-    assert contents(await online.sync()) == []
-    again = await online.sync(old, keep=False)
-    assert contents(again) == ["one", "two"], "an old key gets everything since"
-    assert await online.check() == ("0", "2"), "the poll wants the last key given out"
-
-
-async def test_the_same_message_comes_again_with_the_same_id(online: Browser) -> None:
-    old = online.sync_key
-    await receive(online, "once")
-    first = (await online.sync())["AddMsgList"][0]
-    second = (await online.sync(old))["AddMsgList"][0]
-    assert first == second
-    assert first["MsgId"] == str(first["NewMsgId"])
-    assert first["NewMsgId"] > 2**53
 
 
 async def test_synccheck_key_is_its_own_after_the_first_sync(online: Browser) -> None:
@@ -63,91 +38,6 @@ async def test_keys_that_were_never_given_out(online: Browser) -> None:
     old = online.sync_key
     await online.log_in(UIN)
     assert (await online.sync(old))["BaseResponse"]["Ret"] == 1, "a key of the session before"
-
-
-async def test_many_events_come_in_pages() -> None:
-    async with sandbox_and_browser(Options(sync_hold=0.2, sync_page=3)) as (_, browser):
-        await browser.log_in(UIN)
-        for number in range(7):
-            await receive(browser, str(number))
-        pages: list[Json] = []
-        while not pages or pages[-1]["ContinueFlag"]:
-            pages.append(await browser.sync())
-            assert len(pages) < 5
-        assert [contents(page) for page in pages] == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
-        assert await browser.check() == ("0", "0")
-
-
-async def test_a_message_wakes_the_poll_at_once() -> None:
-    async with sandbox_and_browser(Options(sync_hold=3600)) as (_, browser):
-        await browser.log_in(UIN)
-        poll = asyncio.create_task(browser.check())
-        while not (await browser.api("GET", f"/accounts/{UIN}"))["sessions"][0]["polling"]:
-            pass
-        await receive(browser, "wake up")
-        assert await poll == ("0", "2")
-
-
-async def test_init_skips_and_the_stored_key_does_not(online: Browser) -> None:
-    stored = online.sync_key
-    await receive(online, "while away")
-    await online.init()
-    assert await online.check() == ("0", "0")
-    assert contents(await online.sync(stored)) == ["while away"]
-
-
-async def test_group_messages_carry_their_sender_and_private_ones_do_not(online: Browser) -> None:
-    details = await online.api("GET", f"/accounts/{UIN}")
-    group = details["groups"][0]
-    speaker = group["members"][3]
-    await receive(online, "@领队\u2005几点?\na < b &amp; c 😄[微笑] x:\ny", speaker["wxid"], group=group["name"])
-    await receive(online, "private:\nline")
-    first, second = (await online.sync())["AddMsgList"]
-    assert first["FromUserName"] == group["username"]
-    assert first["ToUserName"] == online.me
-    assert first["Content"] == (
-        f"{speaker['username']}:<br/>@领队\u2005几点?<br/>a &lt; b &amp;amp; c "
-        '<span class="emoji emoji1f604"></span>[微笑] x:<br/>y'
-    )
-    assert second["Content"] == "private:<br/>line"
-    assert second["FromUserName"].startswith("@")
-
-
-async def test_what_the_phone_sends_comes_as_sent_by_self(online: Browser) -> None:
-    details = await online.api("GET", f"/accounts/{UIN}")
-    group = details["groups"][0]
-    for target in ("filehelper", group["wxid"]):
-        await online.api("POST", f"/accounts/{UIN}/phone-send", {"to": target, "text": "hi"})
-    first, second = (await online.sync())["AddMsgList"]
-    assert (first["FromUserName"], first["ToUserName"], first["Content"]) == (online.me, "filehelper", "hi")
-    assert (second["FromUserName"], second["ToUserName"]) == (online.me, group["username"])
-    assert second["Content"] == "hi"
-
-
-async def test_status_notify_lists_conversations_in_pairs(online: Browser) -> None:
-    await online.notify()
-    [notify] = (await online.sync())["AddMsgList"]
-    usernames = notify["StatusNotifyUserName"].split(",")
-    real = notify["Content"].split("&lt;username&gt;")[1].split("&lt;/username&gt;")[0].split(",")
-    assert len(usernames) == len(real)
-    known = {g["username"]: g["wxid"] for g in (await online.api("GET", f"/accounts/{UIN}"))["groups"]}
-    assert {real[usernames.index(username)] for username in known} == set(known.values())
-
-
-async def test_delivered_events_are_forgotten_but_a_thousand(online: Browser) -> None:
-    old = online.sync_key
-    for number in range(20):
-        await asyncio.gather(*(receive(online, f"{number}") for _ in range(60)))
-        while (await online.sync())["ContinueFlag"]:
-            pass
-    again = 0
-    online.sync_key = old
-    while True:
-        answer = await online.sync()
-        again += answer["AddMsgCount"]
-        if not answer["ContinueFlag"]:
-            break
-    assert 1000 <= again < 1200
 
 
 @pytest.mark.parametrize("acknowledge", ["sync", "check"])
