@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -43,7 +43,6 @@ class Process:
     process: "asyncio.subprocess.Process | None" = None
     program: tuple[str, ...] = ("-m", "wxcontroller.client")  # what Python runs
     tracing: Path | None = None  # where strace writes what it does to its files
-    _logs: list[Path] = field(default_factory=list)
 
     async def start(self, login: bool = False) -> None:
         """Start it and wait until it runs; with ``login`` a phone scans its code."""

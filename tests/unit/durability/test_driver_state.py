@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.unit.durability.process import Process, processed
 from wxcontroller.client.store.recovery import Known, recover
 from wxcontroller.client.store.schema import SCHEMA
@@ -42,9 +42,7 @@ def locked(path: Path) -> Iterator[None]:
 async def synced(account: Process) -> None:
     """Wait until the client has fetched what WeChat has."""
     before = account.wechat.requests("webwxsync")
-    async with asyncio.timeout(PATIENCE):
-        while account.wechat.requests("webwxsync") == before:
-            await asyncio.sleep(0.01)
+    await until(lambda: account.wechat.requests("webwxsync") != before)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])

@@ -1,6 +1,5 @@
 """Whatever has to outlast a power cut is synced before anybody relies on it."""
 
-import asyncio
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -8,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.drivers.kit import friend
 from tests.unit.durability.process import ROOT, Process, processed
 from tests.unit.durability.tracing import Call, assert_replaced, calls_in, synced, traced
-from tests.unit.durability.writes import NAME, WRITES
+from tests.unit.durability.writes import NAME
 from wxcontroller.core.paths import Paths
 from wxcontroller.sandbox.account import WebLogin
 from wxcontroller.sandbox.tls import CA_FILES, SERVER_FILES
@@ -66,10 +65,6 @@ def test_what_is_written_once_is_synced(tmp_path: Path, what: str) -> None:
         assert path in synced(calls)
 
 
-def test_each_write_is_looked_at() -> None:
-    assert {*REPLACED, *SYNCED} == {*WRITES}
-
-
 @pytest.fixture
 async def account(tmp_path: Path) -> AsyncIterator[Process]:
     async with processed(tmp_path, MOJO_WEIXIN_SEND_INTERVAL="60") as one:
@@ -81,12 +76,6 @@ async def account(tmp_path: Path) -> AsyncIterator[Process]:
 def calls(account: Process) -> list[Call]:
     assert account.tracing is not None
     return calls_in(account.tracing)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_a_message_is_synced_before_it_is_acknowledged(account: Process) -> None:

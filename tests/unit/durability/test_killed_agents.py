@@ -7,7 +7,7 @@ from typing import Any
 
 import aiohttp
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.durability.process import Process, processed
 from wxcontroller.openwx import credentials
 
@@ -86,9 +86,7 @@ async def test_a_kill_loses_no_message_and_doubles_no_answer(tmp_path: Path) -> 
                 await account.kill()
                 await account.start()
             arrived = await account.until_arrived(len(written))
-            async with asyncio.timeout(PATIENCE):
-                while len(answered) < len(written):
-                    await asyncio.sleep(0.01)
+            await until(lambda: len(answered) >= len(written))
         finally:
             agent.cancel()
             await asyncio.wait({agent})

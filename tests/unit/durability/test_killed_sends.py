@@ -36,25 +36,6 @@ async def reported(account: Process, number: int) -> list[JsonObject]:
     return sends(account.webhook.once())
 
 
-async def test_what_was_queued_at_a_kill_arrives_once_and_in_order(tmp_path: Path) -> None:
-    async with processed(tmp_path, **SLOW) as account:
-        await account.start(login=True)
-        texts = [f"text {number}" for number in range(20)]
-        await queued(account, *texts)
-        await account.until_arrived(3)
-        await account.kill()
-        before = account.arrived()
-        assert 3 <= len(before) < 20
-        account.environ["MOJO_WEIXIN_SEND_INTERVAL"] = "0"
-        await account.start()
-        assert await account.until_arrived(20) == texts
-        reports = await reported(account, 20)
-        assert told(reports) == texts
-        assert [one["code"] for one in reports] == [""] * 20
-        assert len({one["id"] for one in reports}) == 20
-        assert account.arrived() == texts
-
-
 async def test_one_that_was_on_its_way_is_sent_again_under_the_same_id(tmp_path: Path) -> None:
     """It has arrived, and WeChat's answer is still to come when the client is killed."""
     async with processed(tmp_path) as account:

@@ -61,31 +61,6 @@ async def test_options_that_only_another_route_has_are_named(tmp_path: Path) -> 
 
 
 @by_route
-async def test_a_reply_to_a_report_is_sent(tmp_path: Path, route: Route) -> None:
-    async with processed(tmp_path, route) as account:
-        account.webhook.answer = lambda report: json.dumps(
-            {"reply": "at once"} if report.get("post_type") == "receive_message" else {}
-        ).encode()
-        await account.start(login=True)
-        await written(account, "hello")
-        assert await account.until_arrived(1) == ["at once"]
-
-
-@by_route
-async def test_a_key_makes_one_message_of_a_request_repeated_over_a_kill(tmp_path: Path, route: Route) -> None:
-    async with processed(tmp_path, route) as account:
-        await account.start(login=True)
-        await written(account, "hello")
-        form = {"id": route.recipient(account), "content": "once"}
-        _, first = await account.call("send_friend_message", form, key="k")
-        await account.kill()
-        await account.start()
-        assert (await account.call("send_friend_message", form, key="k"))[1] == first
-        assert (await account.call("send_friend_message", {**form, "content": "other"}, key="k"))[0] == 422
-        assert account.arrived() == ["once"]
-
-
-@by_route
 async def test_the_order_of_sends_and_events_outlasts_a_kill(tmp_path: Path, route: Route) -> None:
     async with processed(tmp_path, route, MOJO_WEIXIN_SEND_INTERVAL="0.5") as account:
         await account.start(login=True)
@@ -105,12 +80,11 @@ async def test_the_order_of_sends_and_events_outlasts_a_kill(tmp_path: Path, rou
         assert [one["id"] for one in found if one.get("post_type") == "receive_message"] == [message]
 
 
-@by_route
-async def test_what_is_left_when_the_webhook_was_away_comes_in_order(tmp_path: Path, route: Route) -> None:
-    async with processed(tmp_path, route) as account:
+async def test_what_is_left_when_the_webhook_was_away_comes_in_order(tmp_path: Path) -> None:
+    async with processed(tmp_path) as account:
         await account.start(login=True)
         account.webhook.statuses = [503] * 4
-        ids = [route.write(account, f"message {number}") for number in range(5)]
+        ids = [account.route.write(account, f"message {number}") for number in range(5)]
         await asyncio.sleep(0.3)
         await account.kill()
         await account.start()

@@ -129,19 +129,8 @@ def finished_recovery(paths: Paths) -> None:
 WRITES: dict[str, Callable[[Paths], None]] = {
     made.__name__: made
     for made in (
-        *(
-            registry,
-            removed,
-            access_tokens,
-            port_tokens,
-            alert,
-            begun_import,
-            sandbox_ca,
-            abandoned_import,
-            unpacked,
-            imported,
-        ),
-        *(imported, exported, recovered, finished_recovery),
+        *(registry, removed, access_tokens, port_tokens, alert, begun_import, sandbox_ca, abandoned_import),
+        *(unpacked, imported, exported, recovered, finished_recovery),
     )
 }
 
