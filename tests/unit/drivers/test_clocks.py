@@ -28,7 +28,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
     yield Wall(monkeypatch)
 
 
-@pytest.mark.parametrize("off", [-20 * YEAR, -3600.0, 3600.0, 20 * YEAR])
+@pytest.mark.parametrize("off", [-20 * YEAR, 20 * YEAR])
 async def test_a_jump_while_listening(world: Wechat, alice: ServerAccount, wall: Wall, off: float) -> None:
     store = Store()
     async with world.drive(store) as drive:

@@ -91,12 +91,6 @@ def test_what_is_sent_again_by_reference(kind: int, content: str, reference: str
     assert "<msg>" not in repr(media)
 
 
-def test_an_emoticon_of_the_store_has_nothing_to_fetch() -> None:
-    found = message({"MsgType": 47, "HasProductId": 1, "Content": ""})
-    assert (found.kind, found.media) == (MessageKind.EMOTICON, None)
-    assert found.text == "[表情](获取数据为空，可能需要手机查看)"
-
-
 FILE = (
     '<msg><appmsg appid="wx0000000000000001" sdkver="0"><title>报告 &amp; 数据.pdf</title><des></des><type>6</type>'
     "<appattach><totallen>28457</totallen><attachid>@cdn_x</attachid><fileext>pdf</fileext></appattach></appmsg>"
@@ -166,16 +160,6 @@ def test_an_app_message_of_another_type(content: str) -> None:
         "49/57",
         "[应用分享]标题：是的\n[应用分享]链接：",
     )
-
-
-def test_shared_pictures_and_transfers() -> None:
-    assert message({"MsgType": 49, "AppMsgType": 2}).media == MessageMedia(MessageKind.IMAGE, "77")
-    assert message({"MsgType": 49, "AppMsgType": 8}).media == MessageMedia(MessageKind.EMOTICON, "77")
-    transfer = (
-        "<msg><appmsg><title>微信转账</title><type>2000</type><des><![CDATA[收到转账0.10元。]]></des></appmsg></msg>"
-    )
-    found = message({"MsgType": 49, "AppMsgType": 2000, "FileName": "微信转账", "Content": escaped(transfer)})
-    assert (found.kind, found.text, found.app) == (MessageKind.PAYMENT, "[转账](收到转账0.10元。)", None)
 
 
 def test_a_card() -> None:
@@ -274,16 +258,6 @@ def test_all_articles_of_a_push() -> None:
     assert (bare.app.title, bare.app.url, bare.app.description) == ("一", "http://x.invalid/?a=1&b=0", "摘要0")
 
 
-def test_news_of_wechats_own_account() -> None:
-    raw: JsonObject = {"MsgType": 1, "FromUserName": "newsapp", "Content": escaped(pushed("一", "二"))}
-    found = message(raw)
-    assert found.app is not None
-    assert (found.kind, found.raw_kind, found.app.app_name) == (MessageKind.APP, "1/newsapp", "报纸")
-    assert [one.title for one in found.app.articles] == ["一", "二"]
-    broken = message({**raw, "Content": "&lt;mmreader&gt;"})
-    assert (broken.kind, broken.raw_kind) == (MessageKind.OTHER, "1/newsapp")
-
-
 def members(*names: str) -> str:
     listed = "".join(
         f"<member><username>wxid</username><nickname><![CDATA[{name}]]></nickname></member>" for name in names
@@ -307,19 +281,6 @@ def test_a_template_with_its_people() -> None:
     assert broken.text.startswith('"A & B"邀请"C、')
     bomb = xml.replace("$unknown$", "$names$" * 20_000).replace("C", "$names$" * 20_000)
     assert len(message({"MsgType": 10002, "Content": escaped(bomb)}).text) < 1_000_000
-
-
-def test_other_words_of_wechat() -> None:
-    pat = escaped('<sysmsg type="pat"><pat><template><![CDATA["A" 拍了拍 "B"]]></template></pat></sysmsg>')
-    found = message({"MsgType": 10002, "Content": pat, "FromUserName": GROUP})
-    assert (found.kind, found.text, found.sender) == (MessageKind.NOTICE, '"A" 拍了拍 "B"', "")
-    silent = message({"MsgType": 10002, "Content": escaped('<sysmsg type="paymsg"/>')})
-    assert (silent.kind, silent.raw_kind) == (MessageKind.OTHER, "10002/paymsg")
-    joined = message({"MsgType": 10000, "Content": '"A"邀请"B"加入了群聊', "FromUserName": GROUP})
-    assert (joined.kind, joined.sender) == (MessageKind.NOTICE, "")
-    for kind in (50, 53, 99, 40):
-        unknown = message({"MsgType": kind, "Content": "<"})
-        assert (unknown.kind, unknown.raw_kind) == (MessageKind.OTHER, str(kind))
 
 
 def test_a_friend_request() -> None:

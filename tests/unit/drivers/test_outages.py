@@ -181,18 +181,6 @@ async def test_the_reason_and_the_remedy_are_where_people_look(tmp_path: Path) -
     assert "clock" in str(hindered.reason)
 
 
-async def test_an_outage_says_why(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        take_back = world.fault("*", FaultKind.STATUS, 503, count=None)
-        offline = await drive.until(Offline)
-        assert "503" in str(offline.reason)
-        assert "tried again" in str(offline.reason)
-        take_back()
-        await drive.until(Online)
-    assert drive.count(SessionLost) == 0
-
-
 async def test_pauses_grow_in_an_outage(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive(timing=hurried(retry_longest=2.0), synccheck_delay="0.1") as drive:
         await world.enter(drive, alice)

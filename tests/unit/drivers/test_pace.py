@@ -1,7 +1,6 @@
 """How often WeChat is asked, and that nothing else waits for a slow disk."""
 
 import asyncio
-import time
 
 import pytest
 
@@ -24,17 +23,6 @@ def picture(world: Wechat, alice: ServerAccount) -> None:
     )
 
 
-async def test_selectors_without_news_do_not_make_a_busy_loop(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        take_back = world.fault("synccheck", FaultKind.GARBAGE, NEWS, count=None)
-        await asyncio.sleep(0.3)
-        assert await counted(world, "webwxsync", 1.0) <= 5
-        take_back()
-        world.hear(alice, "goes on")
-        await drive.text("goes on")
-
-
 @pytest.mark.parametrize(("mode", "least", "limit", "nudges"), [("0", 4, 12, 0), ("1", 1, 3, 0), ("2", 1, 5, 1)])
 async def test_the_guard_after_media(
     world: Wechat, alice: ServerAccount, mode: str, least: int, limit: int, nudges: int
@@ -50,29 +38,6 @@ async def test_the_guard_after_media(
         assert await counted(world, "webwxsync", 0.75, least) <= limit
         assert world.requests("webwxstatusnotify") - told == nudges
     assert world.violations() == []
-
-
-async def test_a_stream_of_messages_is_heard_soon_with_few_checks(world: Wechat, alice: ServerAccount) -> None:
-    late: list[float] = []
-    sent: dict[str, float] = {}
-    async with world.drive(synccheck_interval="1") as drive:
-        await world.enter(drive, alice)
-
-        async def listen() -> None:
-            while len(late) < 150:
-                message = (await drive.until(MessageArrived)).message
-                late.append(time.monotonic() - sent[message.text])
-
-        listening = asyncio.create_task(listen())
-        before, begun = world.requests("synccheck"), time.monotonic()
-        for number in range(150):
-            sent[str(number)] = time.monotonic()
-            world.hear(alice, str(number))
-            await asyncio.sleep(0.002)
-        await listening
-        took = time.monotonic() - begun
-    # The first twenty at once, then a hundred a second and the one that is free every second.
-    assert world.requests("synccheck") - before <= 22 + 101.5 * took
 
 
 async def test_a_key_is_used_only_when_its_checkpoint_is_durable() -> None:

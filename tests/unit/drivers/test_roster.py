@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from tests.unit.drivers.kit import Drive, Wechat, friend, hurried, wechat
+from tests.unit.drivers.kit import Wechat, friend, hurried, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import Contact, Group, Member
+from wxcontroller.core.model import Group, Member
 from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web.decode.contacts import portions as portions_of
 from wxcontroller.drivers.web.decode.contacts import split
@@ -145,15 +145,6 @@ async def test_an_id_that_is_refused_alone_is_left_in_peace(world: Wechat, alice
         assert world.requests("webwxbatchgetcontact") == asked
 
 
-async def test_too_frequent_is_waited_out(world: Wechat, alice: ServerAccount) -> None:
-    world.fault("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1)
-    async with world.drive(timing=hurried(roster_patience=0.1)) as drive:
-        await world.enter(drive, alice)
-        changed = await drive.until(RosterChanged, lambda event: any(group.members for group in event.groups))
-        assert changed.groups
-    assert drive.count(Online) == 1
-
-
 # -- members and identities
 
 
@@ -225,37 +216,6 @@ async def test_details_that_are_refused_are_no_harm(world: Wechat, alice: Server
         world.hear(alice, "x")
         await drive.text("x")
     assert drive.count(Online) == 1
-
-
-async def uids(world: Wechat, drive: Drive, account: ServerAccount) -> dict[str, int]:
-    """Log in; return numbers of some of the people and groups by real id."""
-    await world.enter(drive, account)
-    assert account.session is not None
-    wanted = {account.session.username(wxid): wxid for wxid in account.world.recent if wxid != "filehelper"}
-    found: dict[str, int] = {}
-    while not any("@chatroom" in wxid for wxid in found) or not any("wxid" in wxid for wxid in found):
-        for event in drive.events:
-            if isinstance(event, RosterLoaded | RosterChanged):
-                people: list[Contact | Group] = [*event.contacts, *event.groups]
-                found |= {wanted[one.id]: one.uid for one in people if one.uid and one.id in wanted}
-        if not found:
-            await drive.until(RosterChanged)
-    return found
-
-
-async def test_numbers_outlast_a_login(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        before = await uids(world, drive, alice)
-        assert alice.session is not None
-        old = alice.session.username(friend(alice))
-    async with world.drive() as drive:
-        after = await uids(world, drive, alice)
-        assert alice.session.username(friend(alice)) != old
-    assert before == after
-    assert len(set(before.values())) == len(before)
-    for wxid, uid in before.items():
-        if wxid.endswith("@chatroom"):
-            assert uid == int(wxid.removesuffix("@chatroom"))
 
 
 # -- what is true later

@@ -11,9 +11,7 @@ from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.world import Relation
 
 
-@pytest.mark.parametrize(
-    "text", ['a/b \\ "c" <d> & &amp; 你好 😀', "two\nlines\tand a tab", "x" * 2000, "\u2028\x7f"]
-)
+@pytest.mark.parametrize("text", ['a/b \\ "c" <d> & &amp; 你好 😀\ntwo\tlines\u2028\x7f', "x" * 2000])
 async def test_a_text_arrives_as_it_was_written(world: Wechat, alice: ServerAccount, text: str) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)

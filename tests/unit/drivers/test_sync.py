@@ -4,11 +4,11 @@ import asyncio
 
 import pytest
 
-from tests.patience import PATIENCE
-from tests.unit.drivers.kit import HURRY, Drive, Store, Wechat, friend, hurried, wechat
+from tests.patience import until
+from tests.unit.drivers.kit import HURRY, Store, Wechat, friend, hurried, wechat
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.limits import Limits
-from wxcontroller.core.model import Direction, Message, MessageKind
+from wxcontroller.core.model import Direction, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
     Checkpoint,
@@ -20,7 +20,6 @@ from wxcontroller.drivers.base import (
     MessageArrived,
     Offline,
     Online,
-    Profile,
     QrReady,
     RosterChanged,
     RosterLoaded,
@@ -33,41 +32,6 @@ from wxcontroller.sandbox.sandbox import Options
 from wxcontroller.sandbox.world import GroupVisibility
 
 
-def contact_names(drive: Drive) -> dict[str, str]:
-    loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
-    return {contact.id: contact.name for contact in loaded.contacts}
-
-
-async def test_a_friends_text(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        sent = world.hear(alice, 'a < b &amp; "c" <br/> 你好 😀\nsecond line')
-        message = (await drive.until(MessageArrived)).message
-        assert message.text == 'a < b &amp; "c" <br/> 你好 😀\nsecond line'
-        assert message.id == str(sent.msg_id)
-        assert (message.kind, message.direction) == (MessageKind.TEXT, Direction.RECEIVED)
-        assert message.sender == message.chat
-        assert not message.is_group
-        assert contact_names(drive)[message.sender] == alice.world.people[friend(alice)].name
-        assert message.time == sent.time
-
-
-async def test_a_text_in_a_group(world: Wechat, alice: ServerAccount) -> None:
-    group = next(group for group in alice.world.groups.values() if group.saved)
-    member = next(member.wxid for member in group.members if member.wxid != alice.wxid)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        world.hear(alice, "@x:<br/>not a prefix", group.wxid, member)
-        message = (await drive.until(MessageArrived)).message
-        assert alice.session is not None
-        assert message.text == "@x:<br/>not a prefix"
-        assert message.is_group
-        assert (message.chat, message.sender) == (
-            alice.session.username(group.wxid),
-            alice.session.username(member),
-        )
-
-
 async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
     world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -77,9 +41,7 @@ async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
         await world.enter(drive, alice)
         for number in range(4):
             world.hear(alice, f"{number}{'长' * 30_000}")
-        async with asyncio.timeout(PATIENCE):
-            while "news are lost" not in caplog.text:
-                await asyncio.sleep(0.01)
+        await until(lambda: "news are lost" in caplog.text)
         world.hear(alice, "after")
         await drive.text("after")
         assert drive.texts() == ["after"]
@@ -88,51 +50,11 @@ async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
     assert world.violations() == []
 
 
-async def test_what_the_own_phone_sends(world: Wechat, alice: ServerAccount) -> None:
-    group = next(iter(alice.world.groups.values()))
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        world.sandbox.deliver(alice, friend(alice), alice.wxid, "from my phone", "phone")
-        world.sandbox.deliver(alice, group.wxid, alice.wxid, "@bob:\nhi", "phone")
-        world.sandbox.deliver(alice, "filehelper", alice.wxid, "a note", "phone")
-        assert alice.session is not None
-        for text, peer in (("from my phone", friend(alice)), ("@bob:\nhi", group.wxid), ("a note", "filehelper")):
-            message = (await drive.text(text)).message
-            assert message.direction is Direction.SENT_ELSEWHERE
-            assert message.chat == alice.session.username(peer)
-            assert message.sender == alice.session.username(alice.wxid)
-
-
 def deliver_raw(world: Wechat, alice: ServerAccount, peer: str, sender: str, content: str, kind: int) -> None:
     assert alice.session is not None
     alice.session.push(
         sandbox_session.ServerMessage(world.sandbox.next_msg_id(), 1_700_000_000, peer, sender, content, kind)
     )
-
-
-async def test_notices_and_kinds_that_are_not_decoded_are_told(world: Wechat, alice: ServerAccount) -> None:
-    group = next(group for group in alice.world.groups.values() if group.saved)
-    peer = friend(alice)
-    link = (
-        "&lt;msg&gt;&lt;appmsg&gt;&lt;title&gt;T&lt;/title&gt;&lt;type&gt;57&lt;/type&gt;&lt;/appmsg&gt;&lt;/msg&gt;"
-    )
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        deliver_raw(world, alice, group.wxid, group.wxid, '"A"邀请"B"加入了群聊', 10000)
-        deliver_raw(world, alice, peer, peer, "&lt;msg&gt;&lt;img/&gt;&lt;/msg&gt;", 3)
-        deliver_raw(world, alice, peer, peer, link, 49)
-        deliver_raw(world, alice, peer, peer, "", 52)
-        deliver_raw(world, alice, peer, peer, "", 4711)
-        found: list[Message] = [(await drive.until(MessageArrived)).message for _ in range(4)]
-    notice, image, quote, unknown = found
-    assert (notice.kind, notice.sender, notice.text) == (MessageKind.NOTICE, "", '"A"邀请"B"加入了群聊')
-    assert (image.kind, image.text, image.raw_kind) == (MessageKind.IMAGE, "[图片]", "3")
-    assert (quote.kind, quote.text, quote.raw_kind) == (
-        MessageKind.APP,
-        "[应用分享]标题：T\n[应用分享]链接：",
-        "49/57",
-    )
-    assert (unknown.kind, unknown.raw_kind) == (MessageKind.OTHER, "4711")
 
 
 async def test_a_friend_request_is_told_once(world: Wechat, alice: ServerAccount) -> None:
@@ -260,9 +182,7 @@ async def test_the_push_servers_quirk_is_taken_as_news(world: Wechat, alice: Ser
         await world.enter(drive, alice)
         syncs = world.requests("webwxsync")
         world.fault("synccheck", FaultKind.STATUS, 0)
-        async with asyncio.timeout(PATIENCE):
-            while world.requests("webwxsync") == syncs:
-                await asyncio.sleep(0.01)
+        await until(lambda: world.requests("webwxsync") != syncs)
         # A quiet account: without the quirk nothing would have been fetched.
         assert not drive.texts()
 
@@ -274,9 +194,7 @@ async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: ServerAccou
         offline = await drive.until(Offline)
         assert offline.reason
         progress = drive.progress
-        async with asyncio.timeout(PATIENCE):
-            while drive.progress == progress:
-                await asyncio.sleep(0.01)
+        await until(lambda: drive.progress != progress)
         take_back()
         await drive.until(Online)
         world.hear(alice, "back")
@@ -458,24 +376,6 @@ async def test_a_single_1102_is_asked_again(world: Wechat, alice: ServerAccount)
     assert drive.count(SessionLost) == 0
 
 
-async def test_stop_with_mobile(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive(stop_with_mobile="1") as drive:
-        await world.enter(drive, alice)
-        world.sandbox.close_session(alice, 1101)
-        ended = await drive.end()
-    assert ended.reason is EndReason.PHONE
-    assert drive.count(SessionLost) == 1
-
-
-async def test_1101_from_a_sync_stops(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        world.fault("webwxsync", FaultKind.RETCODE, 1101, count=None)
-        world.hear(alice, "x")
-        ended = await drive.end()
-    assert ended.reason is EndReason.PHONE
-
-
 async def test_a_stored_session_that_dies_at_once_is_logged_in_anew(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
@@ -554,13 +454,3 @@ async def test_an_unsaved_group_is_known_by_the_time_it_speaks(world: Wechat, al
         for group in event.groups
     }
     assert message.sender in {person.id for person in known[message.chat].members}
-
-
-async def test_oneself(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        assert alice.session is not None
-        me = [event.me for event in drive.events if isinstance(event, Profile)][-1]
-        assert me.id == alice.session.username(alice.wxid)
-        assert me.id not in contact_names(drive)
-        assert contact_names(drive)["filehelper"] == "文件传输助手"

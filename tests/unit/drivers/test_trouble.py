@@ -60,7 +60,7 @@ async def test_what_ends_a_session_at_the_check_and_at_the_sync(
 
 
 @pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
-@pytest.mark.parametrize("ret", [-1, 1, 2, 1205])
+@pytest.mark.parametrize("ret", [-1, 2, 1205])
 async def test_what_ends_no_session(world: Wechat, alice: ServerAccount, endpoint: str, ret: int) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -110,7 +110,7 @@ async def test_a_stuck_session_that_turns_out_to_be_over_is_lost(world: Wechat, 
 # -- loops
 
 
-@pytest.mark.parametrize("selector", ["2", "3", "4", "6", "7", "1001"])
+@pytest.mark.parametrize("selector", ["2", "7"])
 async def test_a_selector_without_news_is_no_busy_loop(world: Wechat, alice: ServerAccount, selector: str) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
@@ -231,22 +231,6 @@ async def test_codes_that_die_young_do_not_use_up_the_bound_at_once(world: Wecha
         take_back()
         await drive.until(QrReady, lambda event: event.number == shown)
         await world.enter(drive, alice)
-
-
-async def test_a_stored_session_outlives_a_bad_hour_of_everything(world: Wechat, alice: ServerAccount) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
-    for kind, value in (
-        (FaultKind.STATUS, 503),
-        (FaultKind.SHORT, 7),
-        (FaultKind.RETCODE, 1205),
-        (FaultKind.DROP, 0),
-    ):
-        world.fault("webwxinit", kind, value)
-    async with world.drive(store) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
-        await drive.until(Online)
 
 
 async def test_a_stored_session_is_kept_through_any_overload(world: Wechat, alice: ServerAccount) -> None:
