@@ -59,13 +59,6 @@ def test_nothing_is_sent_to_an_account_that_asks_nothing(wxctl: Wxctl, server: C
     assert wxctl("answer", "nobody", "yes").returncode == 4
 
 
-def test_a_refusal_of_the_answer_is_told(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **ASKING)
-    server.refuse = 409, {"error": {"code": "not-asked", "message": "alice waits for nothing", "remedy": "look"}}
-    done = wxctl("answer", "alice", "yes")
-    assert (done.returncode, "alice waits for nothing" in done.stderr) == (1, True)
-
-
 def test_a_start_on_a_terminal_asks_for_the_code_until_it_is_right(wxctl: Wxctl, server: Controller) -> None:
     server.script = [SCANNING, ASKING_CODE]
     server.after_answers = [[ASKING_CODE], [RUNNING]]
@@ -79,19 +72,3 @@ def test_a_start_on_a_terminal_asks_for_the_code_until_it_is_right(wxctl: Wxctl,
     terminal.until("alice is running")
     assert terminal.end() == 0
     assert answers(server) == [{"id": "verify-code", "value": code} for code in ("111111", "123456")]
-
-
-def test_a_start_on_a_terminal_asks_for_consent(wxctl: Wxctl, server: Controller) -> None:
-    server.script = [ASKING]
-    server.after_answers = [[SCANNING, RUNNING]]
-    terminal = Terminal(wxctl, "start", "alice")
-    terminal.until("[y/N]")
-    terminal.type("y\n")
-    terminal.until("alice is running")
-    assert (terminal.end(), answers(server)) == (0, [{"id": "allow-desktop", "value": "yes"}])
-
-
-def test_a_start_without_a_terminal_does_not_ask(wxctl: Wxctl, server: Controller) -> None:
-    server.script = [ASKING_CODE]
-    done = wxctl("start", "alice")
-    assert (done.returncode, "wxctl answer alice" in done.stderr, answers(server)) == (6, True, [])

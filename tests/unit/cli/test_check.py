@@ -183,19 +183,15 @@ def test_an_encrypted_credential_is_the_admins(wxctl: Wxctl, paths: Paths) -> No
     assert check(wxctl, paths, 0, "--strict") == ["the configuration is valid"]
 
 
-def test_all_is_found_at_once(wxctl: Wxctl, paths: Paths) -> None:
-    paths.settings_dropins.joinpath("a.toml").write_text("x = 1\nmax_clients = 0\n")
-    paths.override_file("alice").write_text("MOJO_WEIXIN_LANG=xx\nMOJO_WEIXIN_LOG_LEVEL=loud\n")
-    assert len(check(wxctl, paths, 78)) == 4
-
-
-@pytest.mark.parametrize("kind", ["directory", "loop"])
 @pytest.mark.parametrize(
-    "unreadable",
+    ("kind", "unreadable"),
     [
-        *("etc/wxcontroller/clients/alice.env", "etc/wxcontroller/clients/dir.env"),
-        *("var/lib/wxcontroller/clients/alice.env", "etc/wxcontroller/tokens"),
-        *("etc/wxcontroller/credentials/alice.proxy", "etc/wxcontroller/wxcontroller.toml.d/b.toml"),
+        ("directory", "etc/wxcontroller/clients/alice.env"),
+        ("loop", "etc/wxcontroller/clients/dir.env"),
+        ("loop", "var/lib/wxcontroller/clients/alice.env"),
+        ("directory", "etc/wxcontroller/tokens"),
+        ("loop", "etc/wxcontroller/credentials/alice.proxy"),
+        ("directory", "etc/wxcontroller/wxcontroller.toml.d/b.toml"),
     ],
 )
 def test_an_unreadable_file_is_one_finding_beside_all_others(

@@ -84,13 +84,6 @@ def test_all_accounts_are_sorted_and_those_with_nothing_to_tell_are_hidden(wxctl
     assert [row["account"] for row in json.loads(wxctl("deliveries", "list", "--json").stdout)] == sorted(names)
 
 
-def test_one_with_its_report(wxctl: Wxctl, server: Controller) -> None:
-    server.deliveries = {**DEAD, "report": {"content": "早"}}
-    shown = wxctl("deliveries", "show", "小店", "5f3a9c01-17").stdout
-    assert '"content": "早"' in shown
-    assert server.asked[-1][1].endswith("/deliveries/5f3a9c01-17")
-
-
 @pytest.mark.parametrize(
     ("arguments", "body"),
     [

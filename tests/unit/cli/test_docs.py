@@ -5,7 +5,6 @@ import pkgutil
 import re
 import shutil
 import subprocess
-from dataclasses import fields
 from pathlib import Path
 
 import click
@@ -14,14 +13,8 @@ import pytest
 import wxcontroller.cli
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.cli.exits import EXITS, short
-from wxcontroller.core import access
-from wxcontroller.core.alertsettings import AlertSettings
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.journal import Event
-from wxcontroller.core.limits import LIMITS
-from wxcontroller.core.options import OPTIONS, Origin
-from wxcontroller.core.settings import OBSOLETE, Settings
-from wxcontroller.core.states import LoginState
+from wxcontroller.core.options import OPTIONS
 
 ROOT = Path(__file__).parents[3]
 MAN = ROOT / "docs/man"
@@ -42,29 +35,6 @@ def test_scdoc_accepts_the_page(page: str) -> None:
     # An underline right behind a letter, or what scdoc takes for one, is no markup to it and would be shown.
     shown = re.sub(r"\\f[BIR]|\\&", "", made.stdout.decode())
     assert re.findall(r"[^\s(]*__.*|(?<![A-Za-z0-9])_[A-Za-z/~].*", shown) == []
-
-
-def test_options_without_effect_are_in_the_pages() -> None:
-    ignored = [option.name for option in OPTIONS.values() if option.origin is Origin.IGNORED]
-    for page, names in (("wxcontroller.toml.5", [*OBSOLETE]), ("wxclient.8", ignored)):
-        assert [name for name in names if f"*{name}*" not in source(page)] == []
-
-
-def test_the_page_has_no_setting_that_the_code_has_not() -> None:
-    known = {entry.name for table in (Settings, AlertSettings) for entry in fields(table)} | set(LIMITS)
-    assert set(re.findall(r"^\*(\w+)\* = ", source("wxcontroller.toml.5"), re.MULTILINE)) <= known
-
-
-def test_the_page_has_no_option_that_the_code_has_not() -> None:
-    assert set(re.findall(r"^\*(\w+)\* \(", source("wxclient.8"), re.MULTILINE)) <= set(OPTIONS)
-
-
-def test_states_and_events_are_in_the_page() -> None:
-    page = source("wxclient.8")
-    for state in LoginState:
-        assert f"|  {state.word}\n:  {state.value}\n" in page, state
-    for event in Event:
-        assert f"\n*{event.value}*\n" in page, event
 
 
 _EVERYWHERE = ("url", "token_file", "insecure", "json", "help")
@@ -89,12 +59,6 @@ def test_every_verb_and_its_options_are_in_the_page() -> None:
     assert verbs == set(cli.commands)
 
 
-def test_every_exit_code_is_in_the_page() -> None:
-    page = source("wxctl.1").split("# EXIT STATUS")[1].split("# ENVIRONMENT")[0]
-    rows = "".join(f"*{code}* ({word})\n\t{meaning}\n\n" for code, (word, meaning) in EXITS.items())
-    assert page.startswith(f"\n\n{rows}")
-
-
 def test_every_error_that_wxctl_can_tell_has_its_exit_code_in_the_table() -> None:
     modules = [info.name for info in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli.")]
     for name in modules:
@@ -105,12 +69,6 @@ def test_every_error_that_wxctl_can_tell_has_its_exit_code_in_the_table() -> Non
     assert {kind.exit_code for kind in ours} <= set(EXITS)
     for code in EXITS:
         assert f"{code} " in short()
-
-
-def test_the_scopes_are_in_the_document() -> None:
-    page = (ROOT / "docs/access.md").read_text(encoding="utf-8")
-    for scope, words in access.MEANINGS.items():
-        assert f"\n| {scope} | {words} |\n" in page
 
 
 def test_links_lead_somewhere() -> None:

@@ -5,13 +5,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from http.client import HTTPResponse
 from io import BytesIO
-from pathlib import Path
 from typing import cast
 
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.standin import RUNNING, Controller
+from wxcontroller.cli import serversent
 from wxcontroller.cli.serversent import followed
 from wxcontroller.core.errors import ControllerUnreachable
 from wxcontroller.core.jsontypes import JsonObject
@@ -45,15 +45,6 @@ def test_events_are_lines(wxctl: Wxctl, server: Controller) -> None:
     assert second.endswith("a [31mb c")  # what others write does not steer the terminal
 
 
-def test_in_json_each_line_has_its_cursor(wxctl: Wxctl, server: Controller) -> None:
-    server.streams = [HEARTBEAT + event(1, content="x")]
-    done = wxctl("events", "--json", "-n", "1")
-    [line] = done.stdout.splitlines()
-    told = json.loads(line)
-    assert told["cursor"] == "100.alice=5f3a9c01-1"
-    assert told["event"]["report"]["content"] == "x"
-
-
 def test_after_a_break_it_goes_on_where_it_was(wxctl: Wxctl, server: Controller) -> None:
     server.streams = [HEARTBEAT + event(1) + event(2), event(2) + event(3)]
     done = wxctl("events", "--json", "-n", "3")
@@ -63,7 +54,10 @@ def test_after_a_break_it_goes_on_where_it_was(wxctl: Wxctl, server: Controller)
     assert "trying again" in done.stderr
 
 
-def test_a_break_is_told_once_and_not_at_each_try(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_break_is_told_once_and_not_at_each_try(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(serversent, "_FIRST_PAUSE", 0.01)
     tries = iter((False, False, False, True, False, True))
 
     @contextmanager
@@ -77,14 +71,6 @@ def test_a_break_is_told_once_and_not_at_each_try(capsys: pytest.CaptureFixture[
     told = capsys.readouterr().err.splitlines()
     away, ended = "wxctl: the controller is away; trying again", "wxctl: the stream has ended; trying again"
     assert told == [away, ended, away]
-
-
-def test_a_cursor_is_kept_in_a_file(wxctl: Wxctl, server: Controller, tmp_path: Path) -> None:
-    server.streams = [HEARTBEAT + event(1) + event(2), event(3)]
-    for count, last in (("2", "2"), ("1", "3")):
-        assert wxctl("events", "--cursor-file", "cursor", "-n", count).returncode == 0
-        assert (tmp_path / "cursor").read_text() == f"100.alice=5f3a9c01-{last}\n"
-    assert server.cursors[1] == "100.alice=5f3a9c01-2"
 
 
 def test_from_a_time_on(wxctl: Wxctl, server: Controller) -> None:

@@ -13,7 +13,7 @@ import pytest
 from tests.i18n import compiled
 from tests.unit.cli.conftest import ROOT, Wxctl
 from wxcontroller.cli.__main__ import cli
-from wxcontroller.cli.language import columns, wrapped
+from wxcontroller.cli.language import columns
 from wxcontroller.core.catalog import entries
 
 VERBS: list[tuple[str, ...]] = [(), *((name,) for name in cli.commands)]
@@ -70,20 +70,6 @@ def test_help_in_chinese_fits_a_terminal() -> None:
         assert [line for line in lines if re.match(r"\s+[，。；：、）]", line)] == []
 
 
-def test_what_is_wrong_with_a_call_is_told_in_the_readers_language(wxctl: Wxctl) -> None:
-    compiled()
-    for language, words in (("zh_CN.UTF-8", "缺少参数 'NAME"), ("zh_TW.UTF-8", "missing argument 'NAME")):
-        wxctl.environment["LANG"] = language
-        told = wxctl("start")
-        assert (told.returncode, words in told.stderr) == (2, True)
-
-
-def test_a_line_ends_at_a_chinese_character_and_not_before_a_comma() -> None:
-    assert wrapped("停止一个账号，不问。", 12) == ["停止一个账", "号，不问。"]
-    assert wrapped("用 wxctl start 启动（它）", 12) == ["用 wxctl", "start 启动", "（它）"]
-    assert wrapped("\b\nas  it\nis", 3) == ["as  it", "is"]
-
-
 def _can_be_pasted(told: str, verb: tuple[str, ...]) -> None:
     """Each example is a line of its own that a shell takes, and a call of this verb."""
     block = told.partition("\nExamples:\n")[2].partition("\n\n")[0]
@@ -97,17 +83,7 @@ def _can_be_pasted(told: str, verb: tuple[str, ...]) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments",
-    [
-        ("list", "--what"),
-        ("start",),
-        ("strat",),
-        ("--url",),
-        ("qr", "a", "b"),
-        ("start", "a", "-o", "x"),
-        ("add", ".x"),
-    ],
-    ids=" ".join,
+    "arguments", [("list", "--what"), ("start",), ("strat",), ("start", "a", "-o", "x"), ("add", ".x")], ids=" ".join
 )
 def test_errors_have_one_form(wxctl: Wxctl, arguments: tuple[str, ...]) -> None:
     """The program and the failure, then what to do; whoever found it."""
@@ -117,9 +93,3 @@ def test_errors_have_one_form(wxctl: Wxctl, arguments: tuple[str, ...]) -> None:
     assert re.match(r"wxctl: [^A-Z]", failed)
     assert not failed.endswith(".")
     assert re.match(r"  \S", remedy)
-
-
-def test_help_is_help(wxctl: Wxctl) -> None:
-    assert wxctl("help").stdout == wxctl("--help").stdout
-    assert wxctl("help", "logs").stdout == wxctl("logs", "--help").stdout
-    assert wxctl("help", "nonsense").returncode == 2

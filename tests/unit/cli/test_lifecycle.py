@@ -37,22 +37,6 @@ def test_start_follows_the_states_until_running(wxctl: Wxctl, server: Controller
     assert "\x1b" not in done.stdout
 
 
-def test_start_sends_options(wxctl: Wxctl, server: Controller) -> None:
-    server.script = [RUNNING]
-    done = wxctl(
-        "start", "alice", "--no-wait", "-o", "send_interval=5", "--option", "http_agent=a=b c",
-        "--post-api", "http://127.0.0.1:1/in?x=1", "--driver", "web",
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    [asked] = [each for each in server.asked if each[0] == "POST"]
-    assert asked == (
-        "POST",
-        "/v1/accounts/alice/start",
-        {"send_interval": "5", "http_agent": "a=b c", "post_api": "http://127.0.0.1:1/in?x=1", "driver": "web"},
-    )
-    assert server.asked[-1] == asked  # --no-wait does not look again
-
-
 def test_an_options_value_can_come_from_a_file_or_stdin(wxctl: Wxctl, server: Controller) -> None:
     server.script = [RUNNING]
     (wxctl.directory / "proxy").write_text("http://u:p@h:3128\n")
@@ -171,58 +155,6 @@ def test_bad_names_are_refused_before_anything_is_asked(wxctl: Wxctl, server: Co
     assert server.asked == []
 
 
-def test_chinese_name_is_percent_encoded(wxctl: Wxctl, server: Controller) -> None:
-    server.script = [RUNNING]
-    done = wxctl("start", "小店 一号")
-    assert done.returncode == 0, done.stderr
-    assert [path for method, path, _ in server.asked if method == "POST"] == [
-        "/v1/accounts/%E5%B0%8F%E5%BA%97%20%E4%B8%80%E5%8F%B7/start"
-    ]
-    assert "小店 一号 is running" in done.stdout
-
-
-def test_generated_id_stands_for_its_name(wxctl: Wxctl, server: Controller) -> None:
-    server.add("小店", **RUNNING)
-    instance = str(server.accounts["小店"]["instance"])
-    assert instance.startswith("x-")
-    assert wxctl("stop", instance).stdout == "小店 is stopped\n"
-    assert wxctl("stop", "x-aaaaaaaaaaaaaaa").returncode == 4
-
-
-def test_stop_and_restart(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **RUNNING)
-    assert wxctl("stop", "alice").stdout == "alice is stopped\n"
-    server.script = [CONFIRMING, RUNNING]
-    done = wxctl("restart", "alice")
-    assert done.returncode == 0
-    assert [path for method, path, _ in server.asked if method == "POST"] == [
-        "/v1/accounts/alice/stop",
-        "/v1/accounts/alice/restart",
-    ]
-
-
-def test_unknown_account(wxctl: Wxctl) -> None:
-    for verb in ("stop", "restart", "status", "qr"):
-        done = wxctl(verb, "nobody")
-        assert done.returncode == 4, verb
-        assert "no account nobody" in done.stderr
-        assert "wxctl list" in done.stderr
-
-
-def test_remove_asks_or_is_told_not_to(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice")
-    done = wxctl("remove", "alice")
-    assert done.returncode == 2
-    assert "--yes" in done.stderr
-    assert "alice" in server.accounts
-    done = wxctl("remove", "nobody")
-    assert done.returncode == 4
-    assert "no account nobody" in done.stderr
-    done = wxctl("remove", "alice", "--yes")
-    assert (done.returncode, done.stdout) == (0, "alice is removed\n")
-    assert server.accounts == {}
-
-
 def test_tokens_of_a_removed_account_are_named(wxctl: Wxctl, server: Controller) -> None:
     server.add("alice")
     server.notes = {"tokens": ["panel"]}
@@ -319,11 +251,3 @@ def test_remove_asks_on_a_terminal(wxctl: Wxctl, server: Controller) -> None:
     assert terminal.end() == 130
     assert "interrupted" not in terminal.seen
     assert "alice" in server.accounts
-
-
-def test_no_color(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **RUNNING)
-    terminal = Terminal(wxctl, "list", NO_COLOR="1")
-    terminal.until("running")
-    terminal.end()
-    assert not re.search(r"\x1b\[[0-9;]*3[0-9]m", terminal.seen)

@@ -28,8 +28,7 @@ def rows(wxctl: Wxctl, columns: int) -> list[str]:
     return shown.split("\r\n")[:-1]
 
 
-@pytest.mark.parametrize("columns", [80, 120, 160])
-@pytest.mark.parametrize("user", ["爱丽丝", "用户名很长" * 12], ids=["short", "long"])
+@pytest.mark.parametrize(("columns", "user"), [(80, "用户名很长" * 12), (120, "爱丽丝")], ids=["narrow", "wide"])
 def test_a_long_status_is_cut_and_all_other_columns_stay(
     wxctl: Wxctl, server: Controller, columns: int, user: str
 ) -> None:
@@ -46,8 +45,8 @@ def test_a_long_status_is_cut_and_all_other_columns_stay(
         assert width(line) <= columns
         assert line.endswith("…")
         assert len(line.rpartition("  ")[2]) > 10  # of the status something is left
-    if columns >= 120 and user == "爱丽丝":
-        assert "爱丽丝 " in shop
+    if columns >= 120:
+        assert f"{user} " in shop
 
 
 def test_a_name_that_fills_the_terminal_is_not_cut(wxctl: Wxctl, server: Controller) -> None:
@@ -57,14 +56,6 @@ def test_a_name_that_fills_the_terminal_is_not_cut(wxctl: Wxctl, server: Control
         _, line = rows(wxctl, 80)
         assert line.split()[:2] == ["n" * length, "parked"]
         assert width(line) <= 80
-
-
-def test_columns_are_in_line_below_chinese(wxctl: Wxctl, server: Controller) -> None:
-    server.add("我的小店", **RUNNING)
-    server.add("b", **RUNNING)
-    head, *lines = rows(wxctl, 100)
-    places = {width(line[: line.index("running")]) for line in lines}
-    assert places == {width(head[: head.index("STATE")])}
 
 
 @pytest.fixture

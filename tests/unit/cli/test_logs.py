@@ -97,18 +97,6 @@ def test_a_controller_that_is_not_there_or_knows_no_stream_is_told_at_once(
     assert "instead of a stream" in done.stderr
 
 
-def test_a_controller_of_this_machine_that_is_away_leaves_it_to_journalctl(
-    wxctl: Wxctl, stand_in_program: Path, nobody: str
-) -> None:
-    program(stand_in_program, "systemctl", f"echo 'Listen={nobody.removeprefix('http://')} (Stream)'\n")
-    program(stand_in_program, "journalctl", 'echo "$@"\n')
-    done = wxctl("logs", "alice", "--since", "2h", "--url", nobody)
-    if done.returncode == 0:  # no register here that knows better
-        assert "--since=-2h" in done.stdout
-    else:
-        assert done.returncode == 4
-
-
 def test_a_time_that_is_none_is_told_before_journalctl_is_called(
     wxctl: Wxctl, stand_in_program: Path, nobody: str
 ) -> None:

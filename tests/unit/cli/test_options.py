@@ -5,19 +5,7 @@ import json
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import RUNNING, Controller
-from wxcontroller.core.jsontypes import JsonValue
-
-
-def test_an_account_is_added_once(wxctl: Wxctl, server: Controller) -> None:
-    done = wxctl("add", "小店", "-o", "send_interval=5", "--post-api", "http://127.0.0.1:8080/in")
-    assert done.returncode == 0
-    assert done.stdout == "小店 is registered, with port 3000; start it: wxctl start 小店\n"
-    options: JsonValue = {"send_interval": "5", "post_api": "http://127.0.0.1:8080/in"}
-    assert server.asked[-1] == ("POST", "/v1/accounts", {"name": "小店", "options": options})
-    again = wxctl("add", "小店")
-    assert (again.returncode, again.stdout) == (8, "")
-    assert "there is an account 小店" in again.stderr
+from tests.unit.cli.standin import Controller
 
 
 def test_a_name_that_can_not_be_is_not_asked_for(wxctl: Wxctl, server: Controller) -> None:
@@ -63,32 +51,11 @@ def test_what_waits_for_a_restart_is_told(wxctl: Wxctl, server: Controller) -> N
     assert "until its next start it runs with send_interval=9: wxctl restart alice" in done.stderr
 
 
-def test_options_are_stored_and_given_up(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", note="the options are stored and count from the next start")
-    done = wxctl("set", "alice", "send_interval=5", "proxy=@-", "--unset", "lang", stdin="socks5://u:p@h:1\n")
-    assert done.returncode == 0
-    changes: JsonValue = {"send_interval": "5", "proxy": "socks5://u:p@h:1", "lang": None}
-    assert server.asked[-1] == ("PATCH", "/v1/accounts/alice/options", changes)
-    assert done.stdout == "alice: lang, proxy, send_interval stored\n"
-    [told] = done.stderr.splitlines()  # once
-    assert told.endswith("wxctl restart alice")
-
-
 @pytest.mark.parametrize("arguments", [(), ("lang",), ("nonsense=1",), ("--unset", "nonsense")])
 def test_what_is_no_option_is_refused_here(wxctl: Wxctl, server: Controller, arguments: tuple[str, ...]) -> None:
     server.add("alice")
     assert wxctl("set", "alice", *arguments).returncode == 2
     assert server.asked == []
-
-
-def test_a_logout_wants_a_yes(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **RUNNING)
-    refused = wxctl("logout", "alice")
-    assert (refused.returncode, "not logged out" in refused.stderr) == (2, True)
-    done = wxctl("logout", "alice", "--yes")
-    assert (done.returncode, done.stdout) == (0, "alice is logged out and stopped; the next start needs a scan\n")
-    assert ("POST", "/v1/accounts/alice/logout", None) in server.asked
-    assert wxctl("logout", "bob", "-y").returncode == 4
 
 
 def test_what_fails_is_json_too(wxctl: Wxctl, server: Controller, nobody: str) -> None:

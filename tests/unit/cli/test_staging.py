@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import ROOT
-from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned, digest, finished, staging
+from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned, digest, staging
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -136,8 +136,3 @@ def test_a_link_is_no_import_that_was_killed(paths: Paths) -> None:
     with abandoned(paths) as begun:
         assert begun == []
     assert [file.name for file in place.iterdir()] == ["begun.json"]
-
-
-def test_finished_can_be_said_twice(tmp_path: Path) -> None:
-    finished(tmp_path)
-    finished(tmp_path)

@@ -59,11 +59,6 @@ def test_systemd_does_it(wxctl: Wxctl, calls: Path, verb: str, words: str, note:
     assert call.startswith(f"--no-pager --no-ask-password {verb} -- wxclient@x-")
 
 
-def test_in_json_it_is_the_unit(wxctl: Wxctl, calls: Path) -> None:
-    told = json.loads(wxctl("stop", "alice", "--json").stdout)
-    assert (told["unit"], told["unit_state"]) == ("wxclient@alice.service", "active")
-
-
 def test_options_need_the_controller(wxctl: Wxctl, calls: Path) -> None:
     done = wxctl("start", "alice", "-o", "lang=en_US")
     assert (done.returncode, "it alone stores options" in done.stderr) == (3, True)

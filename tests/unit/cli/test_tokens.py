@@ -238,12 +238,6 @@ def test_a_controller_that_was_restarted_meanwhile_has_another_token(
     assert len(server.headers) == 1
 
 
-def test_wide_tables_are_not_padded(wxctl: Wxctl, root: Path) -> None:
-    wxctl("token", "create", "a", "--root", str(root))
-    for line in wxctl("token", "list", "--root", str(root)).stdout.splitlines():
-        assert line == line.rstrip()
-
-
 @pytest.mark.parametrize(
     ("url", "refused"),
     [

@@ -1,0 +1,131 @@
+"""wxctl against a real controller with real accounts at the sandbox: each verb does what it says it has done."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import segno
+
+from tests.openapi.served import Served, served
+from tests.unit.cli.conftest import Wxctl
+from wxcontroller.core.access import Scope
+
+Json = Any  # what wxctl prints; the assertions are the check
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Accounts alice and 小店 are logged in, the account waiting shows a code."""
+    with served(tmp_path_factory.mktemp("world")) as world:
+        yield world
+
+
+@pytest.fixture
+def wxctl(running: Served, tmp_path: Path) -> Wxctl:
+    return Wxctl(tmp_path, running.url)
+
+
+def told(wxctl: Wxctl, *arguments: str) -> Json:
+    """Return what a verb that succeeds prints as JSON."""
+    done = wxctl(*arguments, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_accounts_are_listed_and_shown(wxctl: Wxctl) -> None:
+    assert {account["name"] for account in told(wxctl, "list")} == {"alice", "小店", "waiting"}
+    alice = told(wxctl, "status", "alice")
+    assert (alice["login_state"], alice["user"]["name"]) == ("running", "alice")
+    shown = wxctl("status", "小店").stdout
+    assert shown.startswith(f"小店 ({told(wxctl, 'status', '小店')['instance']}) is running\n")
+    for verb in ("status", "stop", "qr", "show"):
+        done = wxctl(verb, "nobody")
+        assert (done.returncode, "no account nobody" in done.stderr) == (4, True), verb
+
+
+def test_an_account_is_added_changed_started_stopped_and_removed(wxctl: Wxctl) -> None:
+    assert "is registered" in wxctl("add", "b 店", "-o", "lang=en_US", "--post-api", "http://127.0.0.1:9/in").stdout
+    assert wxctl("add", "b 店").returncode == 8
+    done = wxctl("set", "b 店", "send_interval=5", "proxy=@-", "--unset", "lang", stdin="http://u:p@127.0.0.1:9\n")
+    assert (done.returncode, done.stdout) == (0, "b 店: lang, proxy, send_interval stored\n")
+    options = told(wxctl, "show", "b 店")["options"]
+    assert (options["send_interval"]["value"], options["lang"]["from"]) == ("5", "default")
+    assert options["post_api"]["value"] == "http://127.0.0.1:9/in"
+    assert options["proxy"]["value"] == "http://127.0.0.1:9"  # without user and password
+    assert wxctl("set", "b 店", "proxy=").returncode == 0
+    assert wxctl("start", "b 店", "--no-wait", "-o", "send_interval=7", "-o", "http_agent=a=b c").returncode == 0
+    options = told(wxctl, "show", "b 店")["options"]
+    assert (options["send_interval"]["value"], options["http_agent"]["value"]) == ("7", "a=b c")
+    assert told(wxctl, "status", "b 店")["unit_state"] == "active"
+    assert wxctl("stop", told(wxctl, "status", "b 店")["instance"]).stdout == "b 店 is stopped\n"
+    assert told(wxctl, "status", "b 店")["unit_state"] == "absent"
+    assert wxctl("remove", "b 店").returncode == 2  # it asks, and there is no terminal
+    assert (wxctl("remove", "b 店", "--yes").returncode, wxctl("status", "b 店").returncode) == (0, 4)
+
+
+def test_a_restart_is_waited_for_until_the_account_runs(wxctl: Wxctl) -> None:
+    before = told(wxctl, "status", "小店")["start_time"]
+    done = wxctl("restart", "小店")
+    assert (done.returncode, done.stdout.splitlines()[-1]) == (0, "小店 is running as 小店")
+    assert told(wxctl, "status", "小店")["start_time"] > before
+
+
+def test_the_code_that_is_shown_is_that_of_the_account(wxctl: Wxctl, tmp_path: Path) -> None:
+    link = told(wxctl, "qr", "waiting")["link"]
+    drawn: list[list[int]] = []
+    for line in wxctl("qr", "waiting").stdout.splitlines():
+        drawn.append([0 if c in "▀█" else 1 for c in line])
+        drawn.append([0 if c in "▄█" else 1 for c in line])
+    wanted = [list(row) for row in segno.make(link, error="l", micro=False).matrix_iter(border=2)]
+    assert drawn[: len(wanted)] == wanted
+    for form, start in (("svg", b"<?xml"), ("png", b"\x89PNG")):
+        assert wxctl("qr", "waiting", "--output", f"code.{form}").returncode == 0
+        assert (tmp_path / f"code.{form}").read_bytes().startswith(start)
+        assert (tmp_path / f"code.{form}").stat().st_mode & 0o777 == 0o600
+    done = wxctl("qr", "waiting", "--output", "missing/code.png")
+    assert (done.returncode, "missing/code.png can't be written" in done.stderr) == (1, True)
+
+
+def test_texts_and_files_are_sent_and_are_in_the_history(wxctl: Wxctl, tmp_path: Path) -> None:
+    done = wxctl("send", "alice", "filehelper", "-", stdin="一 & 二\n三")
+    assert (done.returncode, done.stdout) == (0, "sent to friend 文件传输助手\n")
+    (tmp_path / '图"片.bin').write_bytes(bytes(range(256)) * 3000)
+    assert wxctl("send", "alice", "文件传输助手", "--file", '图"片.bin').returncode == 0
+    *_, text, file = told(wxctl, "messages", "alice", "--chat", "filehelper")["messages"]
+    assert (text["direction"], text["text"]) == ("out", "一 & 二\n三")
+    assert (file["media"]["name"], file["media"]["size"]) == ('图"片.bin', 768_000)
+    done = wxctl("send", "alice", "nobody of this name", "x")
+    assert (done.returncode, "no friend or group" in done.stderr) == (1, True)
+
+
+def test_events_are_followed_from_a_time_and_from_where_a_reader_was(wxctl: Wxctl, tmp_path: Path) -> None:
+    wanted = ("--type", "friend_message", "--json", "-n", "1")
+    assert wxctl("send", "alice", "filehelper", "one").returncode == 0
+    before = json.loads(wxctl("events", "alice", "--since", "1h", *wanted).stdout)["cursor"]
+    (tmp_path / "cursor").write_text(before)
+    assert wxctl("send", "alice", "filehelper", "two").returncode == 0
+    line = json.loads(wxctl("events", "alice", "--cursor-file", "cursor", *wanted).stdout)
+    assert line["event"]["account"] == "alice"
+    assert line["cursor"] == (tmp_path / "cursor").read_text().strip() != before
+
+
+def test_a_logout_wants_a_yes_and_is_for_good(wxctl: Wxctl) -> None:
+    refused = wxctl("logout", "小店")
+    assert (refused.returncode, "not logged out" in refused.stderr) == (2, True)
+    assert "needs a scan" in wxctl("logout", "小店", "--yes").stdout
+    done = wxctl("start", "小店", "another")  # of several nobody is shown a code to wait for
+    assert (done.returncode, "wxctl qr 小店" in done.stderr) == (6, True)
+    assert wxctl("logout", "nobody", "-y").returncode == 4
+
+
+def test_a_token_counts_for_its_scope(wxctl: Wxctl, running: Served) -> None:
+    """Comes last: from then on every call needs one."""
+    wxctl.environment["WXCTL_TOKEN"] = running.token(Scope.SEND)
+    assert wxctl("list").returncode == 0
+    refused = wxctl("stop", "alice")
+    assert (refused.returncode, "needs the scope control" in refused.stderr) == (7, True)
+    wxctl.environment.clear()
+    refused = wxctl("list")
+    assert (refused.returncode, "wxctl token create" in refused.stderr) == (7, True)
