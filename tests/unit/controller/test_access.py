@@ -619,14 +619,6 @@ async def test_a_secret_that_is_none_is_not_sent(host: Machine, content: bytes) 
     assert all("X-Wxcontroller" not in seen for _, seen, _ in process.seen)
 
 
-async def test_an_account_is_asked_how_it_is_with_its_secret(host: Machine) -> None:
-    process = await host.start("alice")
-    process.echo = True
-    process.status = b'{"instance": "alice"}'
-    assert (await ask(host, "GET", "/v1/accounts/alice")).status == 200
-    assert [seen["X-Wxcontroller"] for line, seen, _ in process.seen] == [f"read {process.secret}"]
-
-
 async def test_pages_are_pages_and_nothing_else_is(host: Machine) -> None:
     process = await host.start("alice")
     process.hostile = 200, {"Content-Type": "text/html", "X-Content-Type-Options": "no"}

@@ -256,10 +256,3 @@ async def test_nobody_else_names_the_caller(tmp_path: Path) -> None:
 def test_trusted_proxies_are_addresses_and_networks(tmp_path: Path, value: str) -> None:
     with pytest.raises(Exception, match="trusted_proxies"):
         settings_with(tmp_path, f"trusted_proxies = {value}")
-
-
-async def test_a_refusal_in_v1_has_its_code(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_readers=1) as host, streams(host, [get("/v1/events")]):
-        peer = await connected(host, get("/v1/events"))
-        code, answer = await peer.answer()
-        assert (code, json.dumps(answer).count("too-many-readers")) == (503, 1)

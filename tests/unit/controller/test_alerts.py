@@ -231,11 +231,6 @@ async def test_offline_is_told_when_it_lasts(watched: Watched) -> None:
     assert kinds(await watched.live(60)) == ["recovery alice offline"]
 
 
-async def test_an_account_that_does_not_come_up_is_told_too(watched: Watched) -> None:
-    (await watched.host.start("new")).say(LoginState.LOADING, reason="its name is not known to the resolver")
-    assert kinds(await watched.live(400)) == ["problem new offline"]
-
-
 async def test_a_unit_that_failed_is_told(watched: Watched) -> None:
     await watched.running("alice")
     await watched.host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
@@ -402,16 +397,6 @@ async def test_nothing_is_written_while_all_is_well(watched: Watched) -> None:
     assert not watched.host.paths.alerts_state.exists()
 
 
-async def test_each_way_gets_the_same_alert(watched: Watched) -> None:
-    watched.set(mail="root", command=("/bin/true",))
-    await watched.running("alice")
-    watched.host.process("alice").say(LoginState.PARKED)
-    [alert] = await watched.live()
-    for channel in (Channel.MAIL, Channel.COMMAND):
-        [waiting] = Spool(watched.host.paths, channel).waiting()
-        assert waiting.read() == alert
-
-
 def spools(watched: Watched, *channels: Channel) -> list[Path]:
     paths = watched.host.paths
     return [place(each) for each in channels for place in (paths.alerts_spool, paths.alerts_runtime)]
@@ -507,12 +492,6 @@ async def test_lost_reports_are_told_and_what_is_lost_on_top_of_them(watched: Wa
     assert kinds(await reports(watched, dropped=5, dropped_at=now)) == ["problem alice lost"]
     await watched.live(60)
     assert kinds(await reports(watched, dropped=5, dropped_at=now - 86400)) == ["recovery alice lost"]
-
-
-async def test_a_loss_of_long_ago_is_no_news(watched: Watched) -> None:
-    await watched.running("alice")
-    assert await reports(watched, dropped=2, dropped_at=int(watched.watch.clock.wall()) - 90_000) == []
-    assert await reports(watched, dropped=2, dropped_at=None) == []
 
 
 async def test_a_damaged_event_log_is_an_alert_for_a_day_even_when_nothing_was_lost(watched: Watched) -> None:

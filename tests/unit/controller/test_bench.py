@@ -6,8 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from bench.proxy import CASES, GROWTH
-
 
 def printed(module: str, *options: str) -> str:
     command = [sys.executable, "-m", f"bench.{module}", *options]
@@ -18,18 +16,7 @@ def printed(module: str, *options: str) -> str:
     return done.stdout
 
 
-@pytest.mark.timeout(600)
-def test_every_case_of_the_proxy_is_measured() -> None:
-    found = printed("proxy", "--short")
-    assert [case.name for case in (*CASES, *GROWTH) if case.name not in found] == []
-
-
 @pytest.mark.timeout(300)
 def test_answers_about_all_accounts_are_measured() -> None:
     found = printed("answers", "--short", "--original", "")
     assert found.count("/openwx/check_client") == found.count("/v1/accounts") == 2
-
-
-@pytest.mark.timeout(300)
-def test_growth_is_measured() -> None:
-    assert "at the end" in printed("growth", "--short")

@@ -5,10 +5,7 @@ import contextlib
 import json
 from collections.abc import AsyncIterator
 
-import pytest
-
 from tests.unit.controller.machine import Machine
-from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.paths import Paths
 
 
@@ -50,18 +47,3 @@ async def test_lines_with_time_priority_and_event(host: Machine) -> None:
             {"cursor": "s=1;i=2", "time": 1700000000.5, "priority": 3, "message": "hi\ufffd", "event": None},
         ],
     }
-
-
-@pytest.mark.parametrize("lines", ["0", "-1", "x", "1001", "", "9" * 30, "１"])
-async def test_other_numbers_are_refused(host: Machine, lines: str) -> None:
-    await host.start("alice")
-    status, answer = await host.v1("GET", f"accounts/alice/journal?lines={lines}")
-    assert (status, obj(answer["error"])["code"]) == (400, "bad-request")
-
-
-async def test_without_the_helper_it_says_what_to_do(host: Machine) -> None:
-    await host.start("alice")
-    status, answer = await host.v1("GET", "accounts/alice/journal")
-    assert (status, obj(answer["error"])["code"]) == (503, "no-journal")
-    assert "journalctl -u wxclient@alice.service" in str(obj(answer["error"])["remedy"])
-    assert (await host.v1("GET", "accounts/nobody/journal"))[0] == 404

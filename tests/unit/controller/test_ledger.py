@@ -263,15 +263,3 @@ def test_accounts_that_are_gone_are_forgotten() -> None:
 def test_what_is_no_ledger_is_refused(content: bytes) -> None:
     with pytest.raises(ValueError):
         Ledger().load(content)
-
-
-def test_nothing_is_written_while_nothing_changes() -> None:
-    world = World()
-    world.live(WELL)
-    assert world.ledger.take_changed()
-    world.live(WELL, 600)
-    assert not world.ledger.take_changed()
-    world.live(OFFLINE)
-    assert world.ledger.take_changed()
-    world.live(OFFLINE, 200)
-    assert not world.ledger.take_changed()

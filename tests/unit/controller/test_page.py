@@ -3,12 +3,10 @@
 import gzip
 import re
 from collections.abc import Mapping
-from urllib.parse import urljoin
 
 import pytest
 
 from tests.unit.controller.machine import Machine
-from wxcontroller.core.jsontypes import field, items, obj, text
 
 KINDS = {
     "js": "text/javascript",
@@ -51,16 +49,6 @@ async def test_every_asset_that_the_page_names_is_there_for_good(host: Machine) 
             assert f"{address.rpartition('/')[0]}/{imported}" in named, f"{address} imports {imported}: not preloaded"
 
 
-async def test_a_home_screen_finds_icons_and_the_page(host: Machine) -> None:
-    [address] = re.findall(r'rel="manifest" href="(page/[0-9a-f]{16}/[\w.-]+)"', await page(host))
-    async with host.http.get(f"/{address}") as answer:
-        content = obj(await answer.json(content_type="application/manifest+json"))
-    assert urljoin(f"/{address}", text(content["start_url"])) == "/"
-    for icon in items(content["icons"]):
-        async with host.http.get(urljoin(f"/{address}", text(field(icon, "src")))) as answer:
-            assert (answer.status, answer.content_type) == (200, field(icon, "type"))
-
-
 async def test_an_asset_of_another_version_is_not_mistaken_for_this_one(host: Machine) -> None:
     async with host.http.get("/page/0123456789abcdef/main.js") as answer:
         assert answer.status == 403
@@ -90,26 +78,6 @@ async def test_the_language_is_the_readers(host: Machine, headers: dict[str, str
     assert f'<html lang="{language}"' in text
     assert (">账号</h1>" in text) == (language == "zh-CN")
     assert f"messages-{language}.js" in text
-
-
-async def test_another_language_makes_the_page_little_heavier(host: Machine) -> None:
-    """It transfers its own texts and those that accounts usually show; others are there when an answer has one."""
-
-    async def weight(language: str) -> int:
-        headers = {"Accept-Language": language}
-        text = await page(host, headers)
-        packed = len(gzip.compress(text.encode()))
-        for address in set(re.findall(r'"(page/[0-9a-f]{16}/[\w.-]+\.(?:js|css))"', text)):
-            async with host.http.get(f"/{address}", headers={"Accept-Encoding": "gzip"}) as answer:
-                packed += int(answer.headers["Content-Length"])
-        return packed
-
-    assert await weight("zh-CN") < 1.35 * await weight("en")
-    [digest] = set(re.findall(r"page/([0-9a-f]+)/", await page(host)))
-    async with host.http.get(f"/page/{digest}/answers-zh-CN.js") as answer:
-        content = await answer.text()
-    assert "没有账号 {given}" in content  # of an answer
-    assert "this is not an account exported by wxctl" not in content
 
 
 async def test_the_colours_are_those_chosen(host: Machine) -> None:

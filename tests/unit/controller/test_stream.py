@@ -163,19 +163,6 @@ async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_y
         assert await reader.until(1) == ["in the past"]
 
 
-async def test_the_controller_may_go_and_come(host: Machine) -> None:
-    alice = await host.start("alice")
-    async with reading(host, Reader()) as reader:
-        say(alice, "one")
-        await reader.until(1)
-    again = Reader(cursor=reader.cursor)
-    say(alice, "two", "three")
-    await alice.log.settled(5)
-    # All that a cursor needs is in it: what serves it has nothing in memory.
-    async with reading(host, again):
-        assert await again.until(2) == ["two", "three"]
-
-
 async def test_a_stream_ends_when_the_controller_is_to_end(host: Machine) -> None:
     await host.start("alice")
     async with host.http.get("/v1/events") as answer:

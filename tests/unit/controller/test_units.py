@@ -230,7 +230,3 @@ async def test_purge(script: Script) -> None:
 def test_garbage_is_refused(output: bytes) -> None:
     with pytest.raises(UnitFailed):
         parse_list(output)
-
-
-def test_no_units_at_all() -> None:
-    assert parse_list(b"") == parse_list(b"[]") == {}

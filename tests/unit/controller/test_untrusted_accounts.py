@@ -124,11 +124,6 @@ async def test_json_of_many_values_holds_up_nobody(host: Machine, path: str, siz
     assert "not a JSON object" in str(answer)
 
 
-async def test_a_state_file_of_many_values_is_not_parsed(host: Machine) -> None:
-    (await host.start("alice")).write(b'{"state": [' + b"[]," * 80_000 + b"0]}")
-    assert (await host.get("check_client"))["unreadable"] == ["alice"]
-
-
 async def test_passing_a_request_on_does_not_ask_systemd(host: Machine) -> None:
     """A look at all units takes 50 ms when nobody looked lately; a `stat` shows whether an account is up."""
     process = await host.start("alice")

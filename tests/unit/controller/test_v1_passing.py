@@ -18,14 +18,6 @@ async def test_deliveries_are_asked_of_the_account_and_nothing_else_is(host: Mac
         assert status in (404, 405), path
 
 
-async def test_what_an_account_hands_out_is_no_page_of_the_controllers(host: Machine) -> None:
-    await host.start("alice")
-    async with host.http.get("/v1/accounts/alice/media/page") as answer:
-        assert await answer.read()
-        assert answer.headers["Content-Security-Policy"].startswith("sandbox")
-        assert answer.headers["X-Content-Type-Options"] == "nosniff"
-
-
 async def test_an_account_that_does_not_run_is_not_asked(host: Machine) -> None:
     await host.start("alice")
     await host.v1("POST", "accounts/alice/stop")
