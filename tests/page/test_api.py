@@ -83,22 +83,6 @@ def test_readable_on_every_screen(browser: Browser, language: str, screens: tupl
     assert browser.complaints() == []
 
 
-def test_every_link_leads_somewhere(browser: Browser) -> None:
-    browser.open("page/api")
-    assert (
-        browser.script(
-            "return [...document.querySelectorAll('a[href^=\"#\"]')].map((link) => link.hash.slice(1))"
-            ".filter((id) => !document.getElementById(id))"
-        )
-        == []
-    )
-    assert browser.script(
-        "return document.querySelectorAll('#get_v1_accounts_name a[href=\"#schema-Account\"]').length"
-    )
-    browser.click("#get_v1_accounts_name dd a", "Account")
-    assert browser.script("return document.querySelector(':target').id") == "schema-Account"
-
-
 def test_by_keyboard_and_back(browser: Browser) -> None:
     browser.open()
     browser.find("#list")
@@ -117,7 +101,7 @@ def test_by_keyboard_and_back(browser: Browser) -> None:
     assert browser.complaints() == []
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
+@pytest.mark.parametrize("language", ["zh-CN"])
 def test_what_has_no_meaning_says_none(browser: Browser) -> None:
     """A field without a description is not described by the catalog's own head."""
     browser.open("page/api")

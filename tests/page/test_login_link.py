@@ -110,25 +110,3 @@ def test_consent_is_given_by_a_button_that_names_the_risk(
     phone.confirm(second)
     browser.find("#account-state.good")
     assert browser.complaints() == []
-
-
-def test_it_is_given_beside_the_code_as_well(browser: Browser, caller: Caller, phone: Phone) -> None:
-    uin = phone.account("新号", web_login="desktop")
-    caller.openwx("start_client", client="scans")
-    browser.open()
-    browser.click("#rows [data-account=scans] [data-action=scan]")
-    for _ in range(2):
-        browser.find("#scan .code img")
-        uuid = phone.login_of(caller.v1("GET", "/accounts/scans/qr")[1]["link"])
-        phone.scan(uuid, uin)
-        phone.confirm(uuid)
-        if caller.until_state("scans", "stop", "running") == "running":
-            break
-        browser.find("#scan [data-action=allow]")
-        browser.picture("consent-3-beside")
-        assert browser.text("#scan").count("about two weeks") == 1
-        browser.click("#scan [data-action=allow]")
-        browser.click("#confirm-yes")
-        browser.gone("#scan [data-action=allow]")
-    browser.find("#scan li[data-step=run].done")
-    assert browser.complaints() == []

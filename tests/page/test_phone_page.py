@@ -14,7 +14,6 @@ from tests.page.browser import Browser, browsing
 from tests.page.looks import faults
 
 Json = Any
-UIN = 1_234_567_001
 
 
 @pytest.fixture(scope="module")

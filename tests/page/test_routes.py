@@ -30,7 +30,7 @@ window.fetch = async (url, ...more) => {
   return answer;
 };
 """
-NOTED = "return /sent|提交/.test(document.querySelector('#add .digits [role=status]').textContent)"
+NOTED = "return /sent/.test(document.querySelector('#add .digits [role=status]').textContent)"
 
 
 def scan(caller: Caller, phone: Phone, name: str, uin: str, **how: bool) -> str:
@@ -60,17 +60,16 @@ def bot(caller: Caller, phone: Phone, address: str) -> Iterator[tuple[str, str]]
     caller.v1("DELETE", "/accounts/bot")
 
 
-@pytest.mark.parametrize("language", ["en", "zh-CN"])
 def test_a_bot_is_added_and_its_digits_are_entered(
-    browser: Browser, caller: Caller, phone: Phone, bot: tuple[str, str], language: str
+    browser: Browser, caller: Caller, phone: Phone, bot: tuple[str, str]
 ) -> None:
-    name, uin = f"digits-{language.lower()}", phone.account("小明", friends=2, groups=0)
+    name, uin = "digits", phone.account("小明", friends=2, groups=0)
     caller.v1("DELETE", f"/accounts/{name}")  # of a try before
     browser.open()
     browser.click("#open-add")
     chosen = "return document.querySelector('#add [name=driver]:checked').value"
     assert browser.script(chosen) == "ilink"
-    browser.picture(f"{language.lower()}-add-route")
+    browser.picture("add-route")
     browser.script(LISTEN, "#add-login")
     browser.type("#add [name=name]", name)
     browser.click("#add-form .main")
@@ -78,7 +77,7 @@ def test_a_bot_is_added_and_its_digits_are_entered(
     assert caller.account(name)["driver"] == "ilink"
     uuid = scan(caller, phone, name, uin, verify=True)
     browser.find("#add .digits input")
-    browser.picture(f"{language.lower()}-digits")
+    browser.picture("digits")
     [digits] = [one["digits"] for one in phone.call("GET", "/logins") if one["uuid"] == uuid]
     asked = browser.text("#add .hint")
     browser.type("#add .digits input", f"{(int(digits) + 1) % 10**6:06d}")
@@ -95,13 +94,13 @@ def test_a_bot_is_added_and_its_digits_are_entered(
     browser.gone("#add .digits")
     phone.confirm(uuid)
     browser.find("#add li[data-step=run].done")
-    assert {"en": "It is stopped", "zh-CN": "已停止"}[language] not in browser.script(SPOKEN)
+    assert "It is stopped" not in browser.script(SPOKEN)
     browser.click("#add-login [data-close]")
     assert browser.complaints() == []
     caller.v1("DELETE", f"/accounts/{name}")
 
 
-@pytest.mark.parametrize(("width", "theme"), [(1280, "light"), (1280, "dark"), (360, "light")])
+@pytest.mark.parametrize(("width", "theme"), [(1280, "dark"), (360, "light")])
 def test_windows_and_held_sends(
     browser: Browser, caller: Caller, phone: Phone, bot: tuple[str, str], width: int, theme: str
 ) -> None:
@@ -121,18 +120,6 @@ def test_windows_and_held_sends(
     browser.click("#messages [data-action=cancel]")
     browser.gone("#messages [data-state=held]")
     assert caller.v1("GET", f"/accounts/{name}/sends")[1]["sends"] == []
-    assert browser.complaints() == []
-
-
-def test_what_a_route_cannot_do_is_not_asked_for(browser: Browser, bot: tuple[str, str]) -> None:
-    browser.open(f"#/a/{bot[0]}")
-    browser.find("#account-about", "iLink")
-    browser.click("#tab-chats")
-    browser.find("#people li")
-    asked = browser.script("return performance.getEntriesByType('resource').map((one) => one.name)")
-    assert any("/contacts" in url for url in asked)
-    assert not any("/groups" in url for url in asked)
-    browser.picture("people-ilink")
     assert browser.complaints() == []
 
 
@@ -172,14 +159,6 @@ def test_a_token_that_only_reads_is_offered_nothing_else(
     finally:
         host.run("wxctl", "token", "revoke", "looks", check=False)
     caller.v1("DELETE", "/accounts/shows")
-
-
-def test_a_name_that_cannot_be_one_is_explained_once(browser: Browser, bot: tuple[str, str]) -> None:
-    browser.open()
-    browser.click("#open-add")
-    browser.type("#add [name=name]", "a/b")
-    browser.click("#add-form .main")
-    assert browser.text("#add-problem").count("64") <= 1
 
 
 def test_the_journal_begins_with_the_account(browser: Browser, caller: Caller, phone: Phone) -> None:

@@ -5,7 +5,6 @@ cp build/page/{dashboard*,tutorial-*}.png docs/pictures/
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
@@ -16,7 +15,6 @@ from tests.system.forward import forwarded
 from tests.system.host import Host
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
-ROOT = Path(__file__).parents[2]
 UIN = "1234567001"
 PICTURES = {"tutorial-1-code", "tutorial-2-phone", "tutorial-3-chat", "tutorial-4-events"}
 # README's, by its language.
@@ -94,12 +92,3 @@ def test_dashboard_of_readme_shows_several_accounts(browser: Browser, language: 
         browser.find(f"#rows [data-account='{name}']")
     browser.find("#rows [data-account='shop-1'] .minutes svg[aria-label]")
     browser.picture(DASHBOARDS[language])
-
-
-def test_pages_show_all_pictures() -> None:
-    taken = PICTURES | set(DASHBOARDS.values())
-    assert {path.stem for path in (ROOT / "docs/pictures").glob("*.png")} == taken
-    for page, place in (("docs/tutorial.md", ""), ("docs/zh/tutorial.md", "../")):
-        text = (ROOT / page).read_text(encoding="utf-8")
-        for name in PICTURES:
-            assert f"]({place}pictures/{name}.png)" in text, (page, name)
