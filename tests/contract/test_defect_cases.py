@@ -206,10 +206,12 @@ async def test_no_message_is_in_the_log(start: Start, webhook: Webhook, caplog: 
     webhook.statuses = [500]
     client = start(**{POST_API: f"{webhook.address}&token=tell-nobody-4"}, MOJO_WEIXIN_LOG_LEVEL="debug")
     client.driver.outcomes = [WeChatError("no answer")]
-    await client.login()
+    client.driver.play([QR, Scanned(), *logged_in()])
+    await client.until_state("running")
     client.driver.play([message("tell-nobody-1")])
     await client.get("send_friend_message", id="@ann", content="tell-nobody-2")
     await webhook.messages(3)
     ours = [record.getMessage() for record in caplog.records if record.name != "aiohttp.access"]  # the webhook's own
     assert ours
     assert "tell-nobody" not in "\n".join(ours)
+    assert "abc==" not in "\n".join(ours)  # of the code to scan

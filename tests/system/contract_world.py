@@ -74,7 +74,6 @@ class World:
     pool: ThreadPoolExecutor
     running: Account = field(default_factory=lambda: Account(RUNNING))
     jsonp: Account = field(default_factory=lambda: Account(WITH_JSONP))
-    digests: dict[str, str] = field(default_factory=dict)  # MD5 by media_id
     _numbers: Iterator[int] = field(default_factory=lambda: itertools.count(1))
 
     def unique(self, word: str) -> str:
@@ -110,12 +109,6 @@ class World:
         status, _, body = self.host.http("GET", f"http://127.0.0.1:{account.port}/openwx/{call}?{query}")
         assert status == 200, (call, given, status, body)
         return json.loads(body)
-
-    def put(self, account: Account, call: str, pairs: Pairs) -> Json:
-        """The same with content."""
-        headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-        url = f"http://127.0.0.1:{account.port}/openwx/{call}"
-        return json.loads(self.host.http("POST", url, multipart(pairs), headers)[2])
 
     def side(self, account: Account) -> Json:
         """The account as WeChat has it."""

@@ -5,7 +5,6 @@ unit's own port (the activated socket, or the account's). Standard library only.
 """
 
 import errno
-import http.client
 import http.server
 import json
 import os
@@ -36,17 +35,6 @@ def obey(order: dict[str, object]) -> object:
             case "fifo":
                 os.mkfifo(str(target))
                 return "ok"
-            case "bind":
-                with socket.socket(socket.AF_INET6 if ":" in str(target) else socket.AF_INET) as made:
-                    made.bind((str(target), int(str(order["port"]))))
-                return "ok"
-            case "connect":
-                with socket.create_connection((str(target), int(str(order["port"]))), timeout=2):
-                    return "ok"
-            case "get":
-                connection = http.client.HTTPConnection(str(target), int(str(order["port"])), timeout=10)
-                connection.request("GET", str(order["path"]))
-                return connection.getresponse().status
             case "run":
                 argv = [str(part) for part in target] if isinstance(target, list) else []
                 done = subprocess.run(argv, capture_output=True, stdin=subprocess.DEVNULL, timeout=60, check=False)

@@ -8,13 +8,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
-from urllib.parse import quote
 
 import pytest
 
-from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use_sandbox
 from tests.system.host import Host
-from tests.system.units import dropin
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(400)]
 SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/alerts.toml"
@@ -155,43 +153,6 @@ def test_a_mail_system_of_debian_takes_the_alert(world: World, mailbox: str) -> 
     assert "image/png" in [part.get_content_type() for part in got.walk()]
 
 
-def test_a_lost_session_is_told_with_the_code_and_then_its_end(world: World) -> None:
-    world.set(mail="root", command=["/usr/local/bin/tell"])
-    world.host.run("sh", "-c", f"rm -rf {PLACE}/*")
-    uin = world.phone.account("掉线")
-    log_in(world.caller, world.phone, "小店", uin)
-    assert world.alerts("小店") == []  # the scan was nobody's business
-    began = time.monotonic()
-    world.phone.end_session(uin, 1101)
-    _refuse_pushes(world, "小店")
-    item = world.alert("problem", "小店", "scan")
-    print(f"told {time.monotonic() - began:.1f} s after the session was ended")
-    assert "小店" in item["message"]
-    assert "wxctl qr 小店" in item["remedy"]
-    status, _, png = world.host.http("GET", f"{CONTROLLER}/v1/accounts/{quote('小店')}/qr?format=png")
-    assert status == 200
-    assert base64.b64decode(item["qrcode"]["base64"]) == png
-    assert item["qrcode"]["valid_until"] - item["qrcode"]["made"] == 120
-    mail = until(lambda: places(world, "mail"), "a mail")[0]
-    got = mail_of(world.host.read(f"{mail}/mail"))
-    pictures = [part.get_payload(decode=True) for part in got.walk() if part.get_content_type() == "image/png"]
-    assert pictures == [png]
-    told = until(lambda: places(world, "told"), "the command")[0]
-    assert until(lambda: world.host.run("cat", f"{told}/code", check=False).stdout, "its code") == png
-    environment = world.host.read(f"{told}/env").decode()
-    assert "WXALERT_KIND=scan\n" in environment
-    assert "WXALERT_ACCOUNT=小店\n" in environment
-    _, qr = world.caller.v1("GET", f"/accounts/{quote('小店')}/qr")
-    uuid = world.phone.login_of(qr["link"])
-    world.phone.scan(uuid, uin)
-    world.phone.confirm(uuid)
-    world.alert("recovery", "小店", "scan")
-    assert world.alerts("小店") == ["problem scan", "recovery scan"]
-    # The code is in no log.
-    assert qr["link"].rsplit("/", 1)[1] not in world.host.journal(lines=100_000)
-    world.caller.openwx("stop_client", client="小店")
-
-
 def _refuse_pushes(world: World, name: str) -> None:
     """Say no on the phone, as often as it is asked, until a code is shown."""
 
@@ -202,48 +163,6 @@ def _refuse_pushes(world: World, name: str) -> None:
         return world.caller.state(name) == "scaning"
 
     until(shown, "a code to scan")
-
-
-def test_what_is_stopped_on_purpose_is_not_told(world: World) -> None:
-    world.set()
-    for name in ("by-api", "by-hand", "removed"):
-        log_in(world.caller, world.phone, name, world.phone.account(name))
-    world.caller.openwx("stop_client", client="by-api")
-    world.host.run("systemctl", "stop", "wxclient@by-hand")
-    world.host.run("wxctl", "remove", "removed", "--yes")
-    time.sleep(15)  # longer than after = 10
-    assert [world.alerts(name) for name in ("by-api", "by-hand", "removed")] == [[], [], []]
-    assert [one for one in world.caller.v1("GET", "/alerts")[1]["problems"] if one["told"]] == []
-
-
-def test_an_account_that_gives_up_is_told_with_its_reason(world: World) -> None:
-    world.set()
-    uin = world.phone.account("拒绝", web_login="refused")
-    assert world.caller.openwx("start_client", client="refused", desktop="off")["code"] == 0
-    world.caller.until_state("refused", "scaning")
-    uuid = world.phone.login_of(world.caller.v1("GET", "/accounts/refused/qr")[1]["link"])
-    world.phone.scan(uuid, uin)
-    world.phone.confirm(uuid)
-    item = world.alert("problem", "refused", "parked")
-    assert "1203" in item["message"]
-    assert "wxctl start refused" in item["remedy"]
-    assert world.alerts("refused") == ["problem parked"]  # the first scan was nobody's business
-    world.caller.openwx("stop_client", client="refused")
-
-
-def test_a_unit_that_fails_again_and_again_is_told(world: World) -> None:
-    world.set()
-    change = "[Service]\nExecStart=\nExecStart=/usr/bin/python3 -c 'raise SystemExit(1)'\nRestartSec=200ms\n"
-    with dropin(world.host, "wxclient@looping.service", change + "RestartSteps=0\n"):
-        # Together: alerts are half a minute apart.
-        world.host.write("/etc/wxcontroller/clients/wrong.env", b'MOJO_WEIXIN_SEND_INTERVAL="soon"\n')
-        for name in ("looping", "wrong"):
-            world.host.run("systemctl", "start", f"wxclient@{name}", check=False)
-        assert "keeps exiting" in world.alert("problem", "looping", "failed")["message"]
-        assert "wxctl logs wrong" in world.alert("problem", "wrong", "failed")["remedy"]
-        world.host.run("rm", "/etc/wxcontroller/clients/wrong.env")
-        for name in ("looping", "wrong"):
-            world.caller.openwx("stop_client", client=name)
 
 
 def test_a_receiver_that_is_down_gets_it_later_and_once_whatever_is_killed(world: World) -> None:
@@ -288,24 +207,6 @@ def test_a_full_disk_holds_no_alert_up(world: World) -> None:
         world.host.run("umount", spool)
 
 
-def test_a_disk_that_is_nearly_full_is_told(world: World) -> None:
-    # A disk of its own with little on it, of which less is wanted than there is; then it fills up.
-    def disk(event: str) -> Json:
-        world.host.run("systemctl", "restart", "wxcontroller")  # it looks at once, and then each minute
-        return world.alert(event, "", "disk")
-
-    world.set(disk_low=1 << 40)
-    world.host.run("mount", "-t", "tmpfs", "-o", "size=64m,mode=0755", "tmpfs", "/var/log")
-    try:
-        world.host.run("sh", "-c", "head -c 62M /dev/zero >/var/log/filler")
-        assert "/var/log has only 2 MB left" in disk("problem")["message"]
-        world.host.run("rm", "/var/log/filler")
-        disk("recovery")
-    finally:
-        world.host.run("umount", "-l", "/var/log")
-        world.set(disk_low=0)
-
-
 def test_those_who_deliver_see_nothing_of_accounts_and_settings(world: World) -> None:
     log_in(world.caller, world.phone, "private", world.phone.account("x"))
     looks = [
@@ -328,28 +229,3 @@ def test_those_who_deliver_see_nothing_of_accounts_and_settings(world: World) ->
     assert "looked" in told
     assert "could:" not in told
     world.caller.openwx("stop_client", client="private")
-
-
-def test_a_reboot_tells_nothing_twice_and_makes_no_storm(world: World) -> None:
-    world.set()
-    for name in ("boot-1", "boot-2", "boot-3"):
-        log_in(world.caller, world.phone, name, world.phone.account(name))
-    uin = world.phone.account("x", web_login="refused")
-    assert world.caller.openwx("start_client", client="boot-parked", desktop="off")["code"] == 0
-    world.caller.until_state("boot-parked", "scaning")
-    uuid = world.phone.login_of(world.caller.v1("GET", "/accounts/boot-parked/qr")[1]["link"])
-    world.phone.scan(uuid, uin)
-    world.phone.confirm(uuid)
-    world.alert("problem", "boot-parked", "parked", 90)
-    before = len(world.hook.reports)
-    world.host.reboot()
-    # The receiver went down with the host's network, too.
-    with Webhook(world.host, port=8950) as hook:
-        world.hook = hook
-        for name in ("boot-1", "boot-2", "boot-3"):
-            world.caller.until_state(name, "running")
-        world.caller.until_state("boot-parked", "stop")  # the refusal still holds
-        time.sleep(20)  # twice the patience that is set
-        told = [report for report in hook.reports if report.get("event") == "problem"]
-        assert told == []
-    assert before > 0

@@ -22,7 +22,6 @@ from wxcontroller.core.jsontypes import JsonValue, field, items, obj, text
 pytestmark = pytest.mark.system
 ROWS = [row for row in rows() if not row.is_rule]
 CALLS = [row for row in ROWS if row.scope == "client" and row.call != "stop_client"]
-EVERY_CALL = sorted({row.path for row in ROWS})
 _SIGNATURES = (b"\xff\xd8", b"\x89PNG", b"GIF8")
 # Options that are told as they are kept, as numbers or text (openwx-api 4.4).
 _EITHER = frozenset({"log_console", "disable_color"})
@@ -97,54 +96,6 @@ def _says(found: JsonValue, example: JsonValue) -> None:
     if isinstance(example, dict) and "status" in example:
         wanted = re.escape(text(example["status"]) or "success")
         assert re.fullmatch(re.sub(r"[0-9]+", "[0-9]+", wanted), text(field(found, "status"))), (found, example)
-
-
-def test_who_is_not_logged_in_is_told_so_by_each_call(world: World) -> None:
-    account = Account("scans-never")
-    account.port = world.caller.openwx("start_client", client=account.name)["port"]
-    world.caller.until_state(account.name, "scaning")
-    for row in CALLS:
-        if row.call in ("get_client_info", "check_event"):
-            continue
-        required = {each.name for each in row.parameters if each.required}
-        given = dict.fromkeys(required | row.parameter_names & {"id", "content", "media_data"}, "x")
-        for way in Way:
-            answer = world.ask(account, way, row.path, list(given.items()))
-            assert (answer.status, answer.code, answer.json.get("state")) == (200, -3, "scaning"), (row.call, way)
-    world.caller.openwx("stop_client", client=account.name)
-
-
-@pytest.mark.parametrize("name", ["", "nobody", "没有人"])
-def test_without_a_known_client(world: World, name: str) -> None:
-    wanted = {"code": 1, "status": "client not exists"}
-    for path in EVERY_CALL:
-        if path == "/openwx/start_client" or (not name and path == "/openwx/check_client"):
-            continue
-        answer = world.ask(Account(name), Way.CONTROLLER, path)
-        assert answer.status == 200
-        assert answer.json["code"] == 1, (path, answer)
-        assert name == "" or answer.json == wanted, (path, answer)
-
-
-@pytest.mark.parametrize("way", Way, ids=lambda way: way.name.lower())
-def test_a_page_may_ask_before_it_calls_but_reads_no_answer(world: World, way: Way) -> None:
-    [rule] = [each for each in rows() if each.methods == ("OPTIONS",)]
-    for row in CALLS:
-        answer = world.ask(world.running, way, row.path, method="OPTIONS")
-        assert (answer.status, answer.body.decode()) == (200, rule.example), row.call
-        assert {name: answer.headers[name] for name in rule.headers if name != "Access-Control-Allow-Origin"} == {
-            name: value for name, value in rule.headers.items() if name != "Access-Control-Allow-Origin"
-        }
-
-
-@pytest.mark.parametrize("way", Way, ids=lambda way: way.name.lower())
-def test_what_is_no_path_or_method(world: World, way: Way) -> None:
-    for path in ("/openwx/no_such_call", "/openwx/get_user_info/more"):
-        answer = world.ask(world.running, way, path)
-        assert (answer.status, answer.body) == (403, b"api not found"), path
-    for method in ("PUT", "DELETE", "PATCH"):
-        answer = world.ask(world.running, way, "/openwx/get_user_info", method=method)
-        assert (answer.status, answer.body) == (403, b"api not found"), method
 
 
 @pytest.mark.parametrize("way", Way, ids=lambda way: way.name.lower())

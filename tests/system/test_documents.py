@@ -97,10 +97,3 @@ def clean(host: Host) -> None:
     host.run("systemctl", "stop", "wxcontroller.service")
     host.run("systemctl", "restart", "wxcontroller.socket")
     host.run("systemctl", "start", "wxcontroller.service")
-
-
-def test_plays_and_what_is_to_be_told_belong_to_blocks() -> None:
-    for play in PLAYS:
-        assert len([one for one in blocks(play.page) if play.text in one.text and not one.reason]) == 1, play
-    for page, text in TOLD:
-        assert [one for one in blocks(page) if text in one.text and not one.reason] != [], (page, text)

@@ -7,13 +7,12 @@ from urllib.parse import urlencode
 
 import pytest
 
-from tests.system.actors import CONTROLLER, SANDBOX, Caller, Json, Phone, Webhook, log_in, use_sandbox
+from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, use_sandbox
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
 NAME = "asked"
 GIF = b"GIF89a" + bytes(100)
-MOST = 20971520
 MB = 1024 * 1024
 DROP_IN = f"/run/systemd/system/wxclient@{NAME}.service.d/files.conf"
 
@@ -78,12 +77,11 @@ def test_a_file_as_large_as_is_taken_goes_in_and_out_within_the_accounts_memory(
 
 @pytest.fixture(scope="module")
 def files(world: World) -> Iterator[str]:
-    """A directory that the settings allow, with a picture, 5 GB, and ways out of it; and one that units hide."""
+    """A directory that the settings allow, with a picture, and ways out of it; and one that units hide."""
     host, folder = world.host, "/opt/pictures"
     host.run("mkdir", "-p", folder, "/home/bot/pictures")
     for path in (f"{folder}/a.gif", "/home/bot/pictures/a.gif", "/opt/outside.gif"):
         host.write(path, GIF, 0o644)
-    host.run("truncate", "--size=5G", f"{folder}/large.iso")
     host.run("ln", "-s", "/opt/outside.gif", f"{folder}/link.gif")
     host.run("mkfifo", "--mode=666", f"{folder}/pipe.gif")
     settings = f'[client]\nmedia_paths = "{folder}:/home/bot/pictures"\n'
@@ -111,21 +109,10 @@ def test_a_file_below_an_allowed_directory(world: World, files: str) -> None:
     ("path", "reason"),
     [
         ("{files}/link.gif", "no such file below media_paths"),
-        ("{files}/../outside.gif", "no such file below media_paths"),
-        ("/opt/outside.gif", "no such file below media_paths"),
         ("/proc/self/environ", "no such file below media_paths"),
         ("{files}/pipe.gif", "it is not a file"),
-        ("{files}", "it is not a file"),
-        ("{files}/nothing.gif", "media_paths in wxclient(8)"),
-        ("/etc/shadow", "no such file below media_paths"),
         ("/home/bot/pictures/a.gif", "media_paths in wxclient(8)"),
-        (f"{SANDBOX}/sandbox/health", "private network"),
         (f"{CONTROLLER}/openwx/check_client", "private network"),
-        ("http://localhost:2000/", "private network"),
-        ("http://[::1]:2000/", "private network"),
-        ("http://169.254.169.254/latest/meta-data/", "private network"),
-        ("http://10.0.0.1/a.gif", "private network"),
-        ("file:///etc/passwd", "the path is not absolute"),
     ],
 )
 def test_a_file_or_address_that_nobody_may_have(world: World, files: str, path: str, reason: str) -> None:
@@ -133,14 +120,6 @@ def test_a_file_or_address_that_nobody_may_have(world: World, files: str, path: 
         assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), answer
         assert reason in answer["reason"], answer
         assert not answer["media_id"]
-
-
-def test_a_file_of_5_gb(world: World, files: str) -> None:
-    pid = world.caller.account(NAME)["pid"]
-    for answer in both(world, f"{files}/large.iso"):
-        assert (answer["code"], answer["status"]) == (-1, f"media size exceed, maximum size is {MOST} bytes")
-        assert not answer["media_id"]
-    assert world.caller.account(NAME)["pid"] == pid
 
 
 def test_a_directory_that_a_drop_in_shows(world: World, files: str) -> None:

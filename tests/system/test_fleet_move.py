@@ -142,15 +142,3 @@ def _killed(source: Host, when: str | float, there: str) -> None:
         time.sleep(0.02)
     source.run("kill", "-9", pid, check=False)
     until(lambda: source.run("test", "-e", f"/proc/{pid}", check=False).returncode, "its end")
-
-
-def test_many_accounts_move_at_once(pair: Fleet) -> None:
-    first = pair.hosts["host-a"]
-    names = [f"shop-{number}" for number in range(3)]
-    for name in names:
-        first.run("systemctl", "start", f"wxclient@{name}")
-    first.run("wxctl", "stop", "shop-2")
-    moved = json.loads(move(first, "shop-*", "host-b", "--json").stdout)
-    assert [one["name"] for one in moved] == names
-    assert [pair.where(name) for name in names] == [["host-b"]] * 3
-    assert [pair.running(name) for name in names] == [["host-b"], ["host-b"], []]

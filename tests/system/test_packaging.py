@@ -41,14 +41,6 @@ def test_lintian_has_nothing_to_say_at_its_most_pedantic(bare_host: Host, debs: 
     assert [line for line in told.splitlines() if re.match(r"[EWIPX]:", line)] == []
 
 
-def test_each_override_of_lintian_says_why() -> None:
-    for path in (ROOT / "debian").glob("*.lintian-overrides"):
-        before = ""
-        for line in path.read_text().splitlines():
-            assert line.startswith("#") or before.startswith("#"), f"{path.name}: {line}"
-            before = line
-
-
 def test_man_pages_fit_a_terminal(debs: list[Path], tmp_path: Path) -> None:
     """In both languages: groff warns of nothing, no line but those of code is too long, and man-db finds the name."""
     for deb in debs:

@@ -1,6 +1,5 @@
 """wxctl on the installed system: moving an account, its verbs with a token, and without the controller."""
 
-import hashlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -281,78 +280,6 @@ def test_an_import_that_was_killed_leaves_nothing_to_the_next(world: World) -> N
     host.run("sh", "-c", "rm -r /var/lib/private/wxclient/.import-*")
 
 
-def test_a_link_that_an_account_has_planted_is_not_followed(world: World) -> None:
-    host = world.host
-    world.wxctl("add", "planter")
-    host.run("mkdir", "-p", "-m", "700", "/var/lib/private/wxclient/planter/media")
-    for kind in ("-s", "-P"):
-        host.run("ln", kind, "/etc/shadow", f"/var/lib/private/wxclient/planter/media/link{kind}")
-    host.run("mkfifo", "/var/lib/private/wxclient/planter/pipe")
-    host.run("ln", "-s", "/etc", "/var/lib/private/wxclient/planter/etc")
-    done = json.loads(
-        host.run("wxctl", "export", "planter", "/root/planter", "--json", "--passphrase-file", KEY).stdout
-    )
-    left = ["state/etc", "state/media/link-P", "state/media/link-s", "state/pipe"]
-    assert (done["files"], sorted(done["left_out"])) == (0, left)
-    world.wxctl("remove", "planter", "-y")
-
-
-def test_every_verb_works_with_a_token(world: World) -> None:
-    """As somebody else, by a URL and a file with a token: what a remote caller has."""
-    host = world.host
-    token = host.run("wxctl", "token", "create", "bo", "--scope", "admin").stdout
-    host.run("install", "-m", "600", "-o", "nobody", "/dev/null", "/var/tmp/bo.token")
-    host.run("sh", "-c", "cat > /var/tmp/bo.token", input=token)
-    picture = bytes(range(256)) * 100
-    host.write("/var/tmp/file.bin", picture)
-
-    def wxctl(*arguments: str, code: int = 0) -> str:
-        given = ("--url", "http://localhost:2000", "--token-file", "/var/tmp/bo.token")
-        done = host.run("wxctl", *arguments, *given, user="nobody", check=False)
-        assert done.returncode == code, (arguments, done)
-        return done.stdout.decode()
-
-    try:
-        assert host.run("wxctl", "list", user="nobody", check=False).returncode == 7
-        assert [one["name"] for one in json.loads(wxctl("list", "--json"))] == [NAME]
-        assert json.loads(wxctl("status", NAME, "--json"))["login_state"] == "running"
-        wxctl("status")
-        wxctl("add", "remote", "--option", "lang=en_US")
-        wxctl("set", "remote", "send_interval=4", "--unset", "lang")
-        options = json.loads(wxctl("show", "remote", "--json"))["options"]
-        assert (options["send_interval"]["value"], options["lang"]["from"]) == ("4", "default")
-        wxctl("start", "remote", "--no-wait")
-        until(lambda: host.run("wxctl", "qr", "remote", "--json", check=False).returncode == 0, "a code")
-        assert json.loads(wxctl("qr", "remote", "--json"))["link"].startswith("https://login.")
-        wxctl("restart", "remote", "--no-wait")
-        wxctl("stop", "remote")
-        wxctl("remove", "remote", "--yes")
-        before = len(world.phone.sent(world.uin, seconds=0))
-        wxctl("send", NAME, "filehelper", "--file", "/var/tmp/file.bin")
-        [sent] = world.phone.sent(world.uin, before)
-        assert sent["md5"] == hashlib.md5(picture).hexdigest()
-        assert wxctl("deliveries", "list", "--all").startswith("ACCOUNT")
-        wxctl("deliveries", "list", NAME)
-        # Who may not read the journal gets it from the controller.
-        assert "logged in" in wxctl("logs", NAME)
-        [entry] = [json.loads(line) for line in wxctl("logs", NAME, "--json", "-n", "1").splitlines()]
-        assert {"MESSAGE", "PRIORITY", "__CURSOR", "__REALTIME_TIMESTAMP"} <= entry.keys()
-        assert wxctl("logs", NAME, "--since", "1h", "-n", "1").count("\n") == 1
-        lines = wxctl("events", NAME, "--since", "1h", "--json", "--count", "3").splitlines()
-        assert [json.loads(line)["event"]["account"] for line in lines] == [NAME] * 3
-        assert (
-            "controller: answers"
-            in host.run(
-                "env", f"WXCTL_TOKEN={token.decode().strip()}", "wxctl", "doctor", user="nobody", check=False
-            ).stdout.decode()
-        )
-        exposed = ("--url", "http://192.0.2.1:2000", "--token-file", "/var/tmp/bo.token")
-        refused = host.run("wxctl", "list", *exposed, user="nobody", check=False)
-        assert (refused.returncode, b"without encryption" in refused.stderr) == (2, True)
-    finally:
-        host.run("wxctl", "token", "revoke", "bo")
-
-
 def test_no_token_is_good_for_the_next_account_of_a_removed_ones_name(world: World) -> None:
     host = world.host
 
@@ -391,62 +318,6 @@ def test_no_token_is_good_for_the_next_account_of_a_removed_ones_name(world: Wor
         host.run("rm", "-f", "/etc/wxcontroller/clients/other.env")
         for name in ("own", "both", "admin"):
             host.run("wxctl", "token", "revoke", name, check=False)
-
-
-def test_who_may_write_the_tokens_is_looked_at(world: World) -> None:
-    host = world.host
-    host.run("wxctl", "token", "create", "looked")
-    file = "/etc/wxcontroller/tokens"
-    try:
-        assert host.text("stat", "-c", "%a %U:%G", file).strip() == "640 root:wxcontroller"
-        assert "the configuration is valid" in world.wxctl("config", "check")
-        host.run("chgrp", "root", file)
-        assert f"chown root:wxcontroller {file}; chmod 640 {file}" in world.wxctl("config", "check", code=78)
-        host.run("chown", "wxcontroller:wxcontroller", file)
-        told = world.wxctl("doctor", "--quiet", code=1)
-        assert f"{file}: user " in told
-        assert "can write to it" in told
-    finally:
-        host.run("chown", "root:wxcontroller", file)
-        host.run("wxctl", "token", "revoke", "looked")
-
-
-def test_a_journal_is_followed_from_elsewhere_over_a_restart_of_the_controller(world: World) -> None:
-    host = world.host
-    host.run("install", "-o", "nobody", "/dev/null", "/var/tmp/followed")
-    follow = "exec wxctl logs mover -f -n 1 > /var/tmp/followed 2>&1"
-    host.run("systemd-run", "--unit=logs", "--collect", "--uid=nobody", "bash", "-c", follow)
-    try:
-        until(lambda: host.read("/var/tmp/followed"), "the newest line")
-        world.wxctl("stop", NAME)
-        stopped = b"Stopped wxclient@mover.service"
-        until(lambda: stopped in host.read("/var/tmp/followed"), "its end")
-        host.run("systemctl", "restart", "wxcontroller.service")
-        world.wxctl("start", NAME)
-        until(lambda: b"logged in" in host.read("/var/tmp/followed").partition(stopped)[2], "the next login")
-        seen = host.read("/var/tmp/followed").decode().splitlines()
-        assert sum("Stopped wxclient@mover.service" in line for line in seen) == 1
-    finally:
-        host.run("systemctl", "stop", "logs", check=False)
-
-
-def test_events_are_followed_over_a_restart_of_everything(world: World) -> None:
-    host = world.host
-    follow = "wxctl events mover --json --type friend_message --cursor-file /root/cursor > /root/got -n"
-    host.run("systemd-run", "--unit=follow", "--collect", "bash", "-c", f"{follow} 2")
-    until(lambda: "wxctl" in host.text("ss", "-Htnp", "dport = :2000", check=False), "a reader")
-    world.write("one")
-    until(lambda: b'"one"' in host.read("/root/got"), "the first")
-    host.run("systemctl", "restart", "wxcontroller", UNIT)
-    world.caller.until_state(NAME, "running")
-    world.write("two")
-    until(lambda: host.text("systemctl", "is-active", "follow", check=False).strip() != "active", "the end")
-    events = [json.loads(line)["event"] for line in host.read("/root/got").splitlines()]
-    assert [event["report"]["content"] for event in events] == ["one", "two"]
-    world.write("three")
-    host.run("bash", "-c", f"{follow} 1", timeout=60)
-    [event] = [json.loads(line)["event"] for line in host.read("/root/got").splitlines()]
-    assert event["report"]["content"] == "three"
 
 
 def test_without_the_controller_systemd_answers(world: World) -> None:
@@ -507,11 +378,3 @@ def test_a_controller_that_does_not_come_up_is_away(world: World) -> None:
         world.host.run("systemctl", "reset-failed", "wxcontroller.service", "wxcontroller.socket", check=False)
         world.host.run("systemctl", "restart", "wxcontroller.socket", "wxcontroller.service")
     world.wxctl("start", NAME)
-
-
-def test_a_logout_is_for_good(world: World) -> None:
-    assert "needs a scan" in world.wxctl("logout", NAME, "--yes")
-    assert world.caller.account(NAME)["unit_state"] == "absent"
-    world.wxctl("start", NAME, "--no-wait")
-    world.caller.until_state(NAME, "scaning")
-    world.wxctl("stop", NAME)
