@@ -19,19 +19,6 @@ def test_texts_stay_texts(script: Path) -> None:
 
 
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
-def test_a_script_is_one_idea(script: Path) -> None:
-    content = script.read_text(encoding="utf-8")
-    assert content.startswith("// ")
-    assert len(content.splitlines()) < 250
-    for imported in re.findall(r'from "(.*?)"', content):
-        assert (STATIC / imported).is_file(), imported
-    used = content.replace("import", "", 1)
-    for names in re.findall(r"^import \{ (.*?) \} from", content, re.MULTILINE):
-        for name in names.split(", "):
-            assert len(re.findall(rf"\b{re.escape(name)}\b|{re.escape(name)}\(", used)) > 1, f"{name} is not used"
-
-
-@pytest.mark.parametrize("script", SCRIPTS, ids=lambda path: path.name)
 def test_lines_are_short(script: Path) -> None:
     """Except a text alone, which can't be broken."""
     lines = script.read_text(encoding="utf-8").splitlines()

@@ -94,14 +94,6 @@ def test_nothing_runs_from_where_a_unit_writes(unit: str) -> None:
     assert writable <= {path.removeprefix("-") for value in found["NoExecPaths"] for path in value.split()}
 
 
-@pytest.mark.parametrize("unit", sorted(path.name for path in UNITS.iterdir() if "wxc" in path.suffix + path.name))
-def test_units_begin_with_a_how_to(unit: str) -> None:
-    if Path(unit).suffix in (".service", ".socket", ".slice", ".target"):
-        assert (UNITS / unit).read_text().startswith("# ")
-        assert directives(unit)["Description"]
-        assert directives(unit)["Documentation"]
-
-
 def test_the_slice_allows_the_ports_that_accounts_get() -> None:
     settings = Settings()
     expected = f"tcp:{settings.backend_start_port}-{settings.backend_end_port}"
