@@ -148,7 +148,7 @@ async def test_no_53_76_nobody_is_told_of_the_login(start: Start, webhook: Webho
     await client.get("get_user_info")
     assert {("127.0.0.1", webhook.port), ("127.0.0.1", client.port)} >= set(seen)
     assert seen
-    assert check_options([("is_fetch_notice", "1"), ("notice_api", "http://x/")]).given == {}
+    assert check_options([("is_fetch_notice", "1"), ("notice_api", "http://x/")]).options == {}
 
 
 async def test_no_66_a_reader_never_sees_half_a_file(start: Start) -> None:

@@ -17,7 +17,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, read_js
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName
 
-MOST = 1000  # lines that a controller gives at once
+MAX_LINES = 1000  # lines that a controller gives at once
 _FOLLOWED = 10  # as journalctl --follow does
 _ERROR, _WARNING, _INFO = 3, 4, 6
 _UNITS = {"s": 1, "m": 60, "min": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
@@ -26,31 +26,31 @@ _DAYS = {"today": 0, "yesterday": 1}
 
 def show(session: WxctlRun, api: Api, name: AccountName, lines: int | None, follow: bool, since: str | None) -> None:
     """Show the lines; raises WxError."""
-    if lines is not None and lines > MOST:
+    if lines is not None and lines > MAX_LINES:
         raise BadUsage(
             N_("--lines {lines}: a controller returns at most the newest {most} lines"),
             N_("on its own machine journalctl(1) shows all: {command}"),
             lines=lines,
-            most=MOST,
+            most=MAX_LINES,
             command=command("logs", name.name),
         )
     query = {"since": str(moment(since))} if since is not None else {}
     if follow:
-        few = MOST if since is not None else _FOLLOWED
+        few = MAX_LINES if since is not None else _FOLLOWED
         for new in following(api, name, {**query, "lines": str(few if lines is None else lines)}):
             put(session, new)
         return
     if lines == 0:
         return
-    wanted = MOST if lines is None else lines
+    wanted = MAX_LINES if lines is None else lines
     found = items(api.journal(name, {**query, "lines": str(wanted)}).get("lines"))
     for line in found:
         put(session, obj(line))
-    if lines is None and len(found) >= MOST:
+    if lines is None and len(found) >= MAX_LINES:
         tell(
             "wxctl: these are the newest {most} lines; all are shown on the controller's own machine",
             err=True,
-            most=MOST,
+            most=MAX_LINES,
         )
 
 

@@ -204,7 +204,7 @@ class _Keyed:
 def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipient:
     """Return who ``to`` is. Raises WxError when that is nobody or more than one."""
     try:
-        found = _known(api, account, to, only_groups)
+        found = people_named(api, account, to, only_groups)
     except NotOffered:
         found = []
         if not only_groups:
@@ -234,7 +234,7 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
     return found[0]
 
 
-def _known(api: Api, account: AccountName, to: str, only_groups: bool) -> list[Recipient]:
+def people_named(api: Api, account: AccountName, to: str, only_groups: bool) -> list[Recipient]:
     """Return who is called so, by the first attribute by which somebody is. Raises NotOffered."""
     found: list[Recipient] = []
     for kind in ("groups",) if only_groups else ("contacts", "groups"):

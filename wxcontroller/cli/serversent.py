@@ -12,7 +12,7 @@ from wxcontroller.cli.language import tell
 from wxcontroller.core.errors import ControllerUnreachable, WxError
 
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 10.0
-_MOST_LINE = 32 * 1024 * 1024
+_MAX_LINE = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +59,7 @@ def followed(
 def server_sent(response: BufferedIOBase) -> Iterator[tuple[str, str, str]]:
     """Yield id, type and data of server-sent events."""
     place = kind = data = ""
-    while line := response.readline(_MOST_LINE):
+    while line := response.readline(_MAX_LINE):
         content = line.decode("utf-8", "replace").rstrip("\r\n")
         name, _, value = content.partition(": ")
         if not content:

@@ -21,7 +21,7 @@ class EventRing:
     """
 
     def __init__(self, size: int, limit: int = DEFAULTS.check_event_media_bytes) -> None:
-        self._most = limit
+        self._limit = limit
         self._queue: deque[JsonObject] = deque()
         self._held = 0
         self._size = size
@@ -39,8 +39,8 @@ class EventRing:
         self._queue.append(report)
         self._held += weight(report)
         asked = time.monotonic() - self._asked < _ASKED_SECONDS
-        self._lighten(self._most if asked else min(self._most, _UNASKED_MEDIA_BYTES))
-        while len(self._queue) > self._size or (self._held > self._most and len(self._queue) > 1):
+        self._lighten(self._limit if asked else min(self._limit, _UNASKED_MEDIA_BYTES))
+        while len(self._queue) > self._size or (self._held > self._limit and len(self._queue) > 1):
             self._held -= weight(self._queue.popleft())
             self.dropped += 1
 

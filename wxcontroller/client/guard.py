@@ -28,7 +28,14 @@ from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.summaries import cause
 from wxcontroller.core.tokens import digest
 from wxcontroller.openwx import callers, credentials, parameters, replies
-from wxcontroller.openwx.admission import ADMISSION, EVERYTHING, UNKNOWN_BODY_SECONDS, Claim, known, unknown
+from wxcontroller.openwx.admission import (
+    ADMISSION,
+    EVERYTHING,
+    UNKNOWN_BODY_SECONDS,
+    Claim,
+    claim_of_admitted,
+    claim_of_unknown,
+)
 
 log = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -102,9 +109,9 @@ class Guard:
     def _claim_by_token(self, request: web.Request, token: str | None) -> Claim:
         found = self._book.current().find(self._instance, token, time.time()) if token is not None else None
         if token is None or found is None:
-            return unknown("")
+            return claim_of_unknown("")
         request[_SCOPE] = found.scope
-        return known(digest(token), "", reserve=False)
+        return claim_of_admitted(digest(token), "", reserve=False)
 
     async def _scope(self, request: web.Request) -> Scope | None:
         """Return what the caller may do, None when it is nobody we know. Raises Busy."""

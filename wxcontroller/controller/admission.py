@@ -12,7 +12,7 @@ from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.messages import N_
 from wxcontroller.core.settings import Settings
 from wxcontroller.openwx import credentials
-from wxcontroller.openwx.admission import EVERYTHING, Claim, Resource, known, peer_of, unknown
+from wxcontroller.openwx.admission import EVERYTHING, Claim, Resource, claim_of_admitted, claim_of_unknown, peer_of
 from wxcontroller.openwx.parameters import BadParameter
 
 _RECOGNIZED = "caller by the head"
@@ -47,7 +47,7 @@ def claim_of(request: web.Request) -> Claim:
     except BadParameter:  # whoever reads the query next says so
         found = None
     request[_RECOGNIZED] = found
-    return unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
+    return claim_of_unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
 
 
 def _hop(request: web.Request) -> Caller:
@@ -86,8 +86,8 @@ def claim_of_caller(caller: Caller, address: object, settings: Settings) -> Clai
     is_local = not settings.trusted_proxies and is_loopback(address)
     if caller is ANYBODY:
         # All who get here are on this machine, unless a reverse proxy lets others in.
-        return EVERYTHING if is_local else known("", peer_of(address), reserve=False)
-    return known(caller.token, "" if is_local else peer_of(address), reserve=caller.scope is Scope.ADMIN)
+        return EVERYTHING if is_local else claim_of_admitted("", peer_of(address), reserve=False)
+    return claim_of_admitted(caller.token, "" if is_local else peer_of(address), reserve=caller.scope is Scope.ADMIN)
 
 
 def resource_of(request: web.Request) -> Resource:

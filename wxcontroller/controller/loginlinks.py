@@ -34,7 +34,7 @@ from wxcontroller.core.states import LoginState
 log = logging.getLogger(__name__)
 LIFE_SECONDS = 900
 # Of one account at a time; making another one ends the oldest.
-MOST_LINKS = 10
+MAX_LINKS = 10
 _SECRET = re.compile("[0-9a-f]{64}")
 _LOGGED_IN = frozenset({LoginState.UPDATING, LoginState.RUNNING, LoginState.OFFLINE})
 
@@ -114,7 +114,7 @@ class LoginLinks:
             view.counted("logins"),
         )
         own = [one for one in self.current() if one.instance == view.instance]
-        for old in own[: max(0, len(own) + 1 - MOST_LINKS)]:
+        for old in own[: max(0, len(own) + 1 - MAX_LINKS)]:
             self.drop(old, "there are newer ones")
         self._links[link.id] = link
         self._log(link, f"created by {creator.words}")

@@ -47,7 +47,7 @@ async def start_client(request: web.Request) -> web.Response:
     try:
         name = accounts.registry.name_of(client)
         wanted = start_options(given, settings.unknown_options == "ignore")
-        started = await accounts.start(name, wanted.checked.given, wanted.echo)
+        started = await accounts.start(name, wanted.checked.options, wanted.echo)
     except BadName as problem:
         return json_response(reply(CLIENT, f"client name invalid: {problem}"))
     except UnknownAccount:
@@ -168,7 +168,7 @@ def start_options(given: Mapping[str, str], ignore_unknown: bool) -> StartOption
     echo = {name: value for name, value in given.items() if not name.startswith("_")}
     for value in echo.values():
         check_line(value)
-    return StartOptions(Checked(checked.given, ignored), echo)
+    return StartOptions(Checked(checked.options, ignored), echo)
 
 
 def check_line(value: str) -> None:

@@ -28,7 +28,7 @@ from wxcontroller.openwx.credentials import PORT_HEADER
 log = logging.getLogger(__name__)
 # Between two looks at one account's own files; a proxied request must not cost system calls for them.
 _FRESH = 0.5
-_MOST_NAMES = 4096
+_MAX_NAMES = 4096
 _SECRET = re.compile(rb"[0-9a-f]{64}\n?")
 _SECRET_FILE_BYTES = 256
 
@@ -57,7 +57,7 @@ class Registry:
         instance = self._names.get(given)
         if instance is None:
             instance = given if is_derived(given) else parse_name(given).instance
-            if len(self._names) >= _MOST_NAMES:
+            if len(self._names) >= _MAX_NAMES:
                 self._names.clear()  # names come from outside: bounded
             self._names[given] = instance
         return instance

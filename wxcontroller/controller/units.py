@@ -34,8 +34,8 @@ SYSTEMD_LOOK_SECONDS = 10.0
 MAX_AGE = 1.0
 _KILL_TIMEOUT = 5.0
 _OWN_UNIT = "wxcontroller.service"
-_MOST_WORDS = 400
-_MOST_LOOKS = 3
+_MAX_WORDS = 400
+_MAX_LOOKS = 3
 # systemctl's words for what polkit refuses: without a rule of ours, and by a rule of somebody else's.
 _FORBIDDEN = ("Interactive authentication required", "Access denied")
 # systemctl's words when PID 1 was replaced while it was asked, as by daemon-reexec. Asking again does no harm.
@@ -222,7 +222,7 @@ class Systemd:
 
     async def _list(self) -> Mapping[str, UnitRecord]:
         found: Mapping[str, UnitRecord] = {}
-        for _ in range(_MOST_LOOKS):
+        for _ in range(_MAX_LOOKS):
             began, actions = time.monotonic(), self._actions
             code, output, complaint = await self._run(
                 ["list-units", "--all", "--full", "--no-pager", "--output=json", "wxclient@*.service"],
@@ -343,4 +343,4 @@ def _first_words(complaint: bytes) -> str:
     lines = [line.strip() for line in complaint.decode("utf-8", "replace").splitlines() if line.strip()]
     # Cut off systemctl's own advice: ours is in the remedy.
     kept = [line for line in lines if not line.startswith(("See ", "Hint:"))]
-    return " ".join(kept)[:_MOST_WORDS].rstrip(".")
+    return " ".join(kept)[:_MAX_WORDS].rstrip(".")

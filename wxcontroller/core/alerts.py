@@ -16,7 +16,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text, Translate, text_in
 
 # WeChat takes a code back after two minutes.
 QRCODE_SECONDS = 120.0
-_MOST_WORDS = 500
+_MAX_WORDS = 500
 _LATEST = 1 << 33  # no clock of ours is further
 
 
@@ -171,7 +171,7 @@ _TITLES: Mapping[Kind, str] = {
 }
 
 
-def plain(words: str, limit: int = _MOST_WORDS) -> str:
+def plain(words: str, limit: int = _MAX_WORDS) -> str:
     """Return words of others as one line that does nothing but be read, cut where it is too long."""
     line = " ".join("".join(c if c.isprintable() else " " for c in words).split())
     return line if len(line) <= limit else f"{line[: limit - 1]}…"

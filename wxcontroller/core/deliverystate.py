@@ -11,7 +11,7 @@ from dataclasses import dataclass, fields, replace
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer
 from wxcontroller.core.messages import NOTHING, Text, text_fields, text_in
 
-_MOST = 1 << 40
+_MAX_COUNT = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,4 +57,4 @@ def delivery_state_of(content: JsonObject) -> DeliveryState:
 
 
 def number(value: JsonValue) -> int:
-    return max(0, min(integer(value), _MOST))
+    return max(0, min(integer(value), _MAX_COUNT))

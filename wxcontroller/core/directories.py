@@ -15,7 +15,7 @@ _MASK = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 _ONLYDIR, _DONT_FOLLOW = 0x01000000, 0x02000000
 _OVERFLOW, _IGNORED, _MOVED = 0x4000, 0x8000, 0x800
 # Accounts' programs can write without end: more than so many bytes of events at once are not worth reading.
-_MOST_BYTES = 64 << 10
+_MAX_BYTES = 64 << 10
 
 
 class Directories:
@@ -46,10 +46,10 @@ class Directories:
         None: too much has, and the object is of no more use. Raises OSError.
         """
         try:
-            events = os.read(self._fd, _MOST_BYTES)
+            events = os.read(self._fd, _MAX_BYTES)
         except BlockingIOError:
             return []
-        if len(events) > _MOST_BYTES - (4 << 10):
+        if len(events) > _MAX_BYTES - (4 << 10):
             return None
         found, at = [], 0
         while at < len(events):

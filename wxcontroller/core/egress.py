@@ -24,7 +24,7 @@ _KINDS = {
     "socks5h": ProxyKind.SOCKS5,
 }
 _FORM = Text("must be http://, https:// or socks5:// with HOST:PORT, or USER:PASSWORD@HOST:PORT")
-_MOST_SOCKS = 255  # bytes of a user, of a password (RFC 1929)
+_MAX_SOCKS = 255  # bytes of a user, of a password (RFC 1929)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,5 +92,5 @@ def _decoded(word: str) -> str:
 def fit_for_socks(user: str, password: str) -> None:
     if bool(user) != bool(password):
         raise ValueError(Text("needs both user and password, or neither, with socks5"))
-    if not (user + password).isascii() or max(len(user), len(password)) > _MOST_SOCKS:
+    if not (user + password).isascii() or max(len(user), len(password)) > _MAX_SOCKS:
         raise ValueError(Text("must have user and password of at most 255 ASCII characters each with socks5"))

@@ -20,7 +20,7 @@ _BEATS = re.compile(f"[{RUNNING}{IDLE}{ABSENT}]{{0,{MINUTES}}}")
 # The account writes at its own second of each minute, so that hundreds of them do not write at once: the present
 # minute may not be there yet, and the one before may be on its way.
 _LATE_MINUTES = 2
-_MOST = 1 << 40
+_MAX_COUNT = 1 << 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,5 +85,5 @@ def heartbeats_of(content: JsonValue) -> Heartbeats | None:
     beats = text(told.get("beats"))
     if not beats or not _BEATS.fullmatch(beats):
         return None
-    messages = tuple(max(0, min(integer(one), _MOST)) for one in items(told.get("messages"))[-HOURS:])
-    return Heartbeats(max(0, min(integer(told.get("minute")), _MOST)), beats, messages)
+    messages = tuple(max(0, min(integer(one), _MAX_COUNT)) for one in items(told.get("messages"))[-HOURS:])
+    return Heartbeats(max(0, min(integer(told.get("minute")), _MAX_COUNT)), beats, messages)

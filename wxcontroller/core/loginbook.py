@@ -24,7 +24,7 @@ from wxcontroller.core.watched import TOKENS_FILE_BYTES, read_small
 log = logging.getLogger(__name__)
 _MODE = 0o640
 # A route has one or two; this is for an account that publishes anything else.
-_MOST_MARKS = 8
+_MAX_MARKS = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +97,7 @@ def marks_of(value: JsonValue) -> tuple[str, ...] | None:
     """Return the marks that an account publishes, None when it publishes none."""
     if not isinstance(value, list):
         return None
-    found: Iterable[str] = (text(one) for one in items(value)[:_MOST_MARKS])
+    found: Iterable[str] = (text(one) for one in items(value)[:_MAX_MARKS])
     return tuple(one for one in found if re.fullmatch("[0-9a-f]{64}", one))
 
 

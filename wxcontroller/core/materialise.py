@@ -520,7 +520,7 @@ def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
     for name, value in parameters.items():
         if name in OPTIONS:
             try:
-                found.update(check_options([(name, value)], longest=_STORED_OPTION_LENGTH).given)
+                found.update(check_options([(name, value)], longest=_STORED_OPTION_LENGTH).options)
             except BadOption as problem:
                 log.warning("a stored option counts no more: %s", problem)
     return found

@@ -22,7 +22,7 @@ _PLACE = re.compile(r"\{(\w+)\}")
 # shown; i18n.js of the dashboard has the same limit.
 _MAX_DEPTH = 8
 # Of a text from outside: values may be in it again and again, and texts in texts.
-_MOST_CHARACTERS = 8000
+_MAX_CHARACTERS = 8000
 
 
 def N_(template: str) -> str:  # noqa: N802 - gettext's name for it
@@ -125,7 +125,7 @@ def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
             values[name] = given
     read = Text(one_line(found.get("template")), one_line(found.get("plural")))
     object.__setattr__(read, "values", MappingProxyType(values))  # names from outside need not be keywords
-    return read if length(read) <= _MOST_CHARACTERS else NOTHING
+    return read if length(read) <= _MAX_CHARACTERS else NOTHING
 
 
 def length(text: Text) -> int:

@@ -401,9 +401,9 @@ OPTIONS: Mapping[str, Option] = {
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Options of a request: ``given`` in canonical text by option name, ``ignored`` names without effect."""
+    """Options of a request: ``options`` in canonical text by option name, ``ignored`` names without effect."""
 
-    given: Mapping[str, str]
+    options: Mapping[str, str]
     ignored: tuple[str, ...]
 
 

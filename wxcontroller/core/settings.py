@@ -158,7 +158,7 @@ def _client(value: object) -> object:
             raise ValueError(Text("option {option} must be text, a number, true or false", option=name))
         pairs.append((str(name), str(given)))
     try:
-        return dict(check_options(pairs, Origin.SETTINGS, _OPTION_LENGTH).given)
+        return dict(check_options(pairs, Origin.SETTINGS, _OPTION_LENGTH).options)
     except BadOption as problem:
         raise ValueError(str(problem)) from None
 

@@ -124,7 +124,7 @@ EVERYTHING = Claim(reserve=True)
 
 
 @lru_cache(maxsize=1024)
-def known(token: str, peer: str, reserve: bool) -> Claim:
+def claim_of_admitted(token: str, peer: str, reserve: bool) -> Claim:
     """Return the claim of a caller that is let in: by a token, "" for none, from a peer, "" for any."""
     holders = []
     if token:
@@ -134,7 +134,7 @@ def known(token: str, peer: str, reserve: bool) -> Claim:
     return Claim(tuple(holders), reserve)
 
 
-def unknown(peer: str) -> Claim:
+def claim_of_unknown(peer: str) -> Claim:
     """Return the claim of a caller whose head shows no valid token, from a peer, "" for any."""
     words = N_("callers without a valid token in a header or the query")
     holders = [Holder("unknown", UNKNOWN_SHARE, words)]

@@ -8,7 +8,7 @@ from typing import BinaryIO
 
 from aiohttp import web
 
-MOST = 512 * 1024 * 1024  # bytes kept altogether
+MAX_BYTES = 512 * 1024 * 1024  # bytes kept altogether
 _PART = ".part"
 
 
@@ -34,11 +34,11 @@ class Download(web.FileResponse):
 class ServerContents:
     """All content. Without a ``directory`` it lives in a temporary one, until ``close``."""
 
-    def __init__(self, directory: Path | None = None, limit: int = MOST) -> None:
+    def __init__(self, directory: Path | None = None, limit: int = MAX_BYTES) -> None:
         self._wanted = directory
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory: Path | None = None
-        self._most = limit
+        self._limit = limit
         self._sizes: dict[str, int] = {}  # oldest first
         self._total = 0
         self._serial = 0
@@ -91,7 +91,7 @@ class ServerContents:
         incoming.path.replace(self._place() / md5)
         self._total += incoming.size - self._sizes.pop(md5, 0)
         self._sizes[md5] = incoming.size
-        while len(self._sizes) > 1 and self._total > self._most:
+        while len(self._sizes) > 1 and self._total > self._limit:
             oldest = next(iter(self._sizes))
             self._total -= self._sizes.pop(oldest)
             (self._place() / oldest).unlink(missing_ok=True)

@@ -2,7 +2,7 @@
 
 from xml.parsers import expat
 
-MOST = 65536  # characters
+MAX_CHARACTERS = 65536  # characters
 
 
 class BadXml(ValueError):
@@ -18,7 +18,7 @@ class Element:
         self._texts: dict[str, str] = {}
         self._attributes: dict[str, dict[str, str]] = {}
         self._path: list[str] = []
-        if len(source) > MOST:
+        if len(source) > MAX_CHARACTERS:
             raise BadXml("it is too long")
         parser = expat.ParserCreate()
         parser.StartElementHandler = self._start

@@ -93,7 +93,7 @@ def _options(data: bytes) -> None:
     pairs = [(name, value) for name, _, value in (part.partition("=") for part in texts(data, 6)) if name]
     for by in (Origin.REQUEST, Origin.SETTINGS):
         checked = check_options(pairs, by)
-        for option, value in checked.given.items():
+        for option, value in checked.options.items():
             assert OPTIONS[option].check(value) == value
             quote(value)
 
@@ -102,7 +102,7 @@ def _start(data: bytes) -> None:
     """Whatever a start is asked for comes back from the account's file as it was taken."""
     given = {name: value for name, _, value in (part.partition("=") for part in texts(data, 6)) if name}
     wanted = start_options(given, ignore_unknown=True)
-    account = Account(parse_name("alice"), 3000, options=wanted.checked.given, parameters=wanted.echo)
+    account = Account(parse_name("alice"), 3000, options=wanted.checked.options, parameters=wanted.echo)
     rendered = render_account(account, _PATHS, TEMPLATE)
     back = account_from(parse(rendered), "x")
     urls = ("post_api", "poll_api")

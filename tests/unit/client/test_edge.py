@@ -344,7 +344,7 @@ def test_the_admins_webhook_wins_over_the_stored_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("by", ["plain", "plugin"])
 def test_the_admins_own_value_wins_by_either_name(tmp_path: Path, name: str, by: str) -> None:
     """Requests and settings are written down under the plugin's name; the plain one is there by hand only."""
-    given = check_options([(name, "1")], Origin.SETTINGS).given
+    given = check_options([(name, "1")], Origin.SETTINGS).options
     stored = variables_of(Account(parse_name("alice"), 3000, options=given), Paths(tmp_path))
     assert f"MOJO_WEIXIN_{name.upper()}" not in stored
     variable = f"MOJO_WEIXIN_{'PLUGIN_OPENWX_' if by == 'plugin' else ''}{name.upper()}"

@@ -20,7 +20,7 @@ from wxcontroller.client.store.expiry import RetentionLimits
 from wxcontroller.core.jsontypes import JsonObject
 
 PENDING = Selection((EntryState.PENDING,))
-NO_LIMITS = RetentionLimits(keep=0, keep_dead=0, give_up=0, most_bytes=0)
+NO_LIMITS = RetentionLimits(keep=0, keep_dead=0, give_up=0, max_bytes=0)
 
 
 @pytest.fixture
@@ -173,11 +173,11 @@ async def test_age_and_size_let_go_in_the_right_order(opened: "Callable[..., Eve
     size = log.counts.bytes
     assert (log.counts.pending, log.counts.dead) == (3, 1)
     # What nobody waits for goes first, then the dead, and what is pending at last.
-    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=size - 1))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=size - 1))
     assert (swept.forgotten, swept.dead_forgotten, swept.dropped) == (1, 0, 0)
-    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=size - 2500))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=size - 2500))
     assert (swept.forgotten, swept.dead_forgotten, swept.dropped) == (1, 1, 0)
-    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=1500))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=1500))
     assert (swept.dropped, log.counts.dropped, log.counts.pending) == (2, 2, 1)
     assert [entry.seq for entry in await log.shown(Selection(), 10)] == [6]
     # Sequences are never used again.
@@ -199,12 +199,12 @@ async def test_peoples_messages_go_after_the_accounts_own_reports(opened: "Calla
         }
         log.append(own, deliver=True)
     await log.settled(10)
-    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=10_000))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=10_000))
     assert swept.dropped >= 2490
     left = await log.shown(PENDING, 1000)
     assert sum(b'"receive_message"' in entry.body for entry in left) == 20
     # Only when nothing else is left.
-    await log.sweep(RetentionLimits(0, 0, 0, most_bytes=1000))
+    await log.sweep(RetentionLimits(0, 0, 0, max_bytes=1000))
     assert 0 < len(await log.shown(PENDING, 1000)) < 20
 
 
@@ -219,7 +219,7 @@ async def test_nothing_is_lost_while_much_is_there_that_nobody_waits_for(opened:
     for entry in (await log.shown(Selection((EntryState.PENDING,)), 100))[:10]:
         log.died(entry, "it answers 410", 410)
     await log.settled(10)
-    swept = await log.sweep(RetentionLimits(0, 0, 0, most_bytes=log.counts.bytes * 3 // 10))
+    swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=log.counts.bytes * 3 // 10))
     assert (swept.dead_forgotten, swept.dropped) == (0, 0)
     assert 1600 < swept.forgotten < 1900
     assert (log.counts.pending, log.counts.dead) == (10, 10)
@@ -229,7 +229,7 @@ async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: 
     log = opened()
     log.append(report(1), deliver=True)
     await log.settled(10)
-    swept = await log.sweep(RetentionLimits(0, 0, give_up=0.000001, most_bytes=0))
+    swept = await log.sweep(RetentionLimits(0, 0, give_up=0.000001, max_bytes=0))
     assert (swept.given_up, log.counts.pending, log.counts.dead) == (1, 0, 1)
     assert await log.replay(Selection((EntryState.DEAD,))) == 1
     assert (log.counts.pending, log.counts.dead) == (1, 0)
@@ -248,9 +248,9 @@ async def test_dead_letters_are_kept_for_their_own_time(opened: "Callable[..., E
     log.delivered(delivered, 200)
     log.died(died, "it answers 410", 410)
     await log.settled(10)
-    swept = await log.sweep(RetentionLimits(keep=0.000001, keep_dead=3600, give_up=0, most_bytes=0))
+    swept = await log.sweep(RetentionLimits(keep=0.000001, keep_dead=3600, give_up=0, max_bytes=0))
     assert (swept.forgotten, swept.dead_forgotten, log.counts.dead) == (1, 0, 1)
-    swept = await log.sweep(RetentionLimits(keep=0, keep_dead=0.000001, give_up=0, most_bytes=0))
+    swept = await log.sweep(RetentionLimits(keep=0, keep_dead=0.000001, give_up=0, max_bytes=0))
     assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
 
 
@@ -259,7 +259,7 @@ async def test_thousands_are_let_go_without_a_limit_of_their_number(opened: "Cal
     for number in range(2500):
         log.append(report(number), deliver=False)
     await log.settled(10)
-    swept = await log.sweep(RetentionLimits(keep=0.000001, keep_dead=0, give_up=0, most_bytes=0))
+    swept = await log.sweep(RetentionLimits(keep=0.000001, keep_dead=0, give_up=0, max_bytes=0))
     assert swept.forgotten == 2500
     assert log.counts.bytes == 0
 
@@ -426,7 +426,7 @@ async def test_what_a_consumer_lags_behind_is_counted_in_bounded_work(opened: "C
 
     await log.write(lambda db: fill(db, 0))
     found, steps = await log.read(count)
-    assert found == [1, consumers.MOST_BEHIND]
+    assert found == [1, consumers.MAX_BEHIND]
     await log.write(lambda db: fill(db, 60_000))
     assert await log.read(count) == (found, steps)
 

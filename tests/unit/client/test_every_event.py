@@ -346,7 +346,7 @@ def test_all_of_them_can_be_set_in_the_settings_and_by_a_start(tmp_path: Path, h
     paths.settings_file.write_text("[client]\n" + {"settings": same, "request over settings": other}.get(how, ""))
     paths.template.write_text("{% for key, value in variables.items() %}{{ key }}={{ value }}\n{% endfor %}")
     paths.accounts.mkdir(parents=True)
-    asked = {} if how == "settings" else check_options(GIVEN.items()).given
+    asked = {} if how == "settings" else check_options(GIVEN.items()).options
     settings = replace(load_settings(paths).settings, template_path=paths.template)
     Materialiser(paths, settings).start(parse_name("alice"), asked, {})
     lines = paths.account_file("alice").read_text().splitlines()

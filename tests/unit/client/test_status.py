@@ -10,7 +10,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, ME, message
-from wxcontroller.client.sends.queue import MOST_WAITING
+from wxcontroller.client.sends.queue import MAX_WAITING
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Contact, Direction, MessageKind, MessageMedia
@@ -109,7 +109,7 @@ async def test_an_account_at_rest(start: Start) -> None:
         "next_send_at": None,
         "last_error": "",
         "last_error_text": None,
-        "most_waiting": MOST_WAITING,
+        "most_waiting": MAX_WAITING,
         "sent_today": 0,
         "daily_limit": 0,
         "burst_limit": 0,
@@ -322,10 +322,10 @@ async def test_only_so_many_may_wait_and_the_account_answers_meanwhile(start: St
             _ = group.create_task(fill(client))
     now = await queue(client)
     waiting = now["waiting"]
-    assert MOST_WAITING - 1 - len(everybody) < int(str(waiting)) <= MOST_WAITING
-    while int(str((await queue(client))["waiting"])) < MOST_WAITING:
+    assert MAX_WAITING - 1 - len(everybody) < int(str(waiting)) <= MAX_WAITING
+    while int(str((await queue(client))["waiting"])) < MAX_WAITING:
         await client.get("send_friend_message", id="@ann", content="x", **{"async": "1"})
-    waiting = MOST_WAITING
+    waiting = MAX_WAITING
     answer = obj(await client.get("send_friend_message", id="@ann", content="one more"))
     assert (answer["code"], answer["status"]) == (-1, f"{waiting} sends wait already, try again later")
     await status(client)

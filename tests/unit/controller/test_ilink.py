@@ -370,8 +370,8 @@ async def test_pairing_can_be_refused_and_is_limited(stage: Stage) -> None:
 
 
 async def test_one_address_cannot_keep_the_others_from_pairing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pairings, "PER_MINUTE", 2 * pairings.MOST_OPEN)
-    answers = [await asks(stage) for _ in range(pairings.MOST_OPEN)]
+    monkeypatch.setattr(pairings, "PER_MINUTE", 2 * pairings.MAX_OPEN)
+    answers = [await asks(stage) for _ in range(pairings.MAX_OPEN)]
     assert {"qrcode" in answer for answer in answers} == {True, False}
     other = pairings.Pairing("192.0.2.7", "Helper/1.0", "", stage.host.url)
     stage.host.app[pairings.PAIRINGS].add(other)

@@ -37,7 +37,7 @@ class World:
             for dues in self.ledger.due(self.settings, self.now):
                 if dues:
                     self.lines.append(" + ".join(f"{due.kind} {due.what.message}" for due in dues))
-                    self.ledger.told(dues, self.now)
+                    self.ledger.note_sent(dues, self.now)
 
     def restart(self) -> None:
         """Another controller takes over what is on disk."""

@@ -8,7 +8,7 @@ import pytest
 
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, Process
 from tests.unit.controller.test_access import bearer, token
-from wxcontroller.controller.loginlinks import LIFE_SECONDS, MOST_LINKS, LoginLinks
+from wxcontroller.controller.loginlinks import LIFE_SECONDS, MAX_LINKS, LoginLinks
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.states import LoginState
@@ -150,7 +150,7 @@ async def test_a_link_is_for_an_account_that_waits_for_a_scan(host: Machine) -> 
 
 async def test_guesses_are_held_up_and_links_are_few(host: Machine) -> None:
     await waiting(host)
-    links = [(await made(host, {}))[0] for _ in range(MOST_LINKS + 1)]
+    links = [(await made(host, {}))[0] for _ in range(MAX_LINKS + 1)]
     assert (await opened(host, links[0]))[:2] == (410, "link-over")
     assert (await opened(host, links[1], "no key"))[:2] == (410, "link-over")
     statuses = {(await opened(host, f"{number:064x}"))[0] for number in range(30)}

@@ -58,14 +58,14 @@ def test_credentials_and_values_of_urls_are_not_shown() -> None:
 
 def test_options_are_checked_and_the_last_value_wins() -> None:
     checked = check_options([("send_interval", "1"), ("send_interval", "2"), ("keep_cookie", "no"), ("tmpdir", "/x")])
-    assert checked.given == {"send_interval": "2", "keep_cookie": "0"}
+    assert checked.options == {"send_interval": "2", "keep_cookie": "0"}
     assert checked.ignored == ("tmpdir",)
 
 
 def test_requests_can_not_point_an_account_at_another_server() -> None:
     with pytest.raises(BadOption, match="server"):
         check_options([("server", "http://127.0.0.1/")])
-    assert check_options([("server", "http://127.0.0.1/")], Origin.SETTINGS).given
+    assert check_options([("server", "http://127.0.0.1/")], Origin.SETTINGS).options
 
 
 def test_defaults_are_values_that_their_own_check_accepts() -> None:

@@ -44,7 +44,7 @@ def test_refused_with_name_and_remedy(name: str, value: str) -> None:
 
 
 def test_values_become_canonical() -> None:
-    assert check_options([("download_media", "yes"), ("qrcode_count_max", "007")]).given == {
+    assert check_options([("download_media", "yes"), ("qrcode_count_max", "007")]).options == {
         "download_media": "1",
         "qrcode_count_max": "7",
     }
@@ -52,5 +52,5 @@ def test_values_become_canonical() -> None:
 
 def test_two_names_for_one_option_are_one_and_the_last_counts() -> None:
     both = [("plugin_openwx_post_event", "1"), ("post_event", "0"), ("poll_interval", "7")]
-    assert check_options(both).given == {"plugin_openwx_post_event": "0", "plugin_openwx_poll_interval": "7"}
-    assert check_options(reversed(both)).given["plugin_openwx_post_event"] == "1"
+    assert check_options(both).options == {"plugin_openwx_post_event": "0", "plugin_openwx_poll_interval": "7"}
+    assert check_options(reversed(both)).options["plugin_openwx_post_event"] == "1"

@@ -14,7 +14,7 @@ import pytest
 
 from tests.patience import until
 from tests.unit.durability.process import Process, processed
-from wxcontroller.client.store.recovery import Known, recover
+from wxcontroller.client.store.recovery import KnownLog, recover
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 
@@ -96,7 +96,7 @@ def as_of_2_0_0(state: Path, cookies: Path) -> None:
     with closing(sqlite3.connect(path)) as db, db:
         (position,) = db.execute("SELECT value FROM driver WHERE name = 'position'").fetchone()
         seen = [one for (one,) in db.execute("SELECT id FROM seen ORDER BY number")]
-    recover(path, SCHEMA[:_VERSIONS_OF_2_0_0], Known())  # without the tables and columns of today
+    recover(path, SCHEMA[:_VERSIONS_OF_2_0_0], KnownLog())  # without the tables and columns of today
     for aside in state.glob("*.damaged-*"):
         aside.unlink()
     session: JsonObject = json.loads(cookies.read_bytes())

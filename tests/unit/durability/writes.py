@@ -10,7 +10,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer import exporting, importing
 from wxcontroller.cli.transfer.pack import Manifest, Unpacked, pack, unpack
 from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned
-from wxcontroller.client.store.recovery import Known, finish_interrupted, recover
+from wxcontroller.client.store.recovery import KnownLog, finish_interrupted, recover
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core import porttokens, tokens
 from wxcontroller.core.access import Scope
@@ -118,7 +118,7 @@ def exported(paths: Paths) -> None:
 
 def recovered(paths: Paths) -> None:
     (paths.root / "events.db").write_bytes(b"no database" * 1000)
-    recover(paths.root / "events.db", SCHEMA, Known())
+    recover(paths.root / "events.db", SCHEMA, KnownLog())
 
 
 def finished_recovery(paths: Paths) -> None:

@@ -16,7 +16,7 @@ from wxcontroller.core.messages import N_
 
 MAGIC = b"wxaccount 1\n"
 _COST = 17  # log2 of scrypt's n: 128 MiB, about half a second
-_MOST_COST = 20  # of a file that somebody else has made
+_MAX_COST = 20  # of a file that somebody else has made
 _SALT, _PREFIX, _TAG = 16, 7, 16
 _PIECE = 64 * 1024
 _HEADER = struct.Struct(f"!{len(MAGIC)}sB{_SALT}s{_PREFIX}s")
@@ -89,7 +89,7 @@ class Opener:
         if len(self._header) < _HEADER.size or not self._header.startswith(MAGIC):
             raise Locked(N_("this is not an account exported by wxctl"), N_("name a file made by: wxctl export"))
         _, cost, salt, self._prefix = _HEADER.unpack(self._header)
-        if cost > _MOST_COST:
+        if cost > _MAX_COST:
             raise Locked(N_("the file needs more memory to open than any that wxctl writes"), N_("get another copy"))
         self._cipher = ChaCha20Poly1305(key(passphrase(), salt, cost))
         self._source = source

@@ -44,7 +44,7 @@ _ROUND_SECONDS = 600.0
 # An unchanged account is sent again after this time: its standby host may have lost the bundle.
 _RESEND_SECONDS = 86400
 # The slowest connection, and the longest that a bundle may take: less than the service may run.
-_BASE_SECONDS, _SLOWEST, _MOST_SECONDS = 600.0, 256 << 10, 5 * 3600.0
+_BASE_SECONDS, _SLOWEST, _MAX_SECONDS = 600.0, 256 << 10, 5 * 3600.0
 
 
 def main() -> int:
@@ -136,7 +136,7 @@ class StandbyRound:
         # A clock that was set back must not make this bundle look older than the last one.
         made = max(bundle.tried, bundle.at + 1)
         sealed = SealedAccount(account, self.passphrase, made, self.host, self.paths, has_run=bundle.files > 0)
-        seconds = min(_MOST_SECONDS, _BASE_SECONDS + look.size / _SLOWEST)
+        seconds = min(_MAX_SECONDS, _BASE_SECONDS + look.size / _SLOWEST)
         try:
             there = self.api.standby(account.name, bundle.to, lambda: in_time(sealed.pieces(), seconds, bundle.to))
         except WxError as problem:

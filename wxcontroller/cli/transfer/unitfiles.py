@@ -13,7 +13,7 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 
 NAME = re.compile(r"[\w:.\\@-]{1,200}\.conf", re.ASCII)
-MOST = 1024 * 1024
+MAX_BYTES = 1024 * 1024
 _PATH = re.compile(r"(?:^|[\s:=+!@|\"'-])(/[^\s:\"';]+)")
 # The system's own, the same on every machine that has the package, or gone at the next boot anyway.
 _EVERYWHERE = ("/usr/", "/bin/", "/sbin/", "/lib", "/proc", "/sys/", "/dev", "/run/", "/tmp/", "/var/tmp/")  # noqa: S108
@@ -75,7 +75,12 @@ def unit_files(paths: Paths, name: AccountName) -> UnitFiles:
     except FileNotFoundError:
         found = []
     for file in found:
-        if file.is_symlink() or not file.is_file() or not NAME.fullmatch(file.name) or file.stat().st_size > MOST:
+        if (
+            file.is_symlink()
+            or not file.is_file()
+            or not NAME.fullmatch(file.name)
+            or file.stat().st_size > MAX_BYTES
+        ):
             odd.append(str(file))
         else:
             files[file.name] = file.read_bytes()

@@ -17,7 +17,7 @@ from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, text
 
 NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
-MOST_BACKLOG = 525_600  # minutes: a year
+MAX_BACKLOG = 525_600  # minutes: a year
 # Agents name themselves; WeChat takes no longer descriptions (ilink-bot-protocol 3).
 _DESCRIPTION = 256
 
@@ -85,7 +85,7 @@ class ConsumerOptions:
                     found = replace(found, groups=GroupMessages(value))
                 case "when_held", str() if value in set(WhenHeld):
                     found = replace(found, when_held=WhenHeld(value))
-                case "backlog", int() if not isinstance(value, bool) and 1 <= value <= MOST_BACKLOG:
+                case "backlog", int() if not isinstance(value, bool) and 1 <= value <= MAX_BACKLOG:
                     found = replace(found, backlog=value)
                 case "own", bool():
                     found = replace(found, own=value)

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from wxcontroller.client.calls import Parts, json_answer
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.v1.answers import Handler, stored_soon, told
+from wxcontroller.client.v1.answers import Handler, stored_soon, with_refusals
 from wxcontroller.core.jsontypes import JsonValue
 
 if TYPE_CHECKING:
@@ -30,9 +30,9 @@ class Door:
     def add_routes(self, app: web.Application) -> None:
         """Route ``/ilink/…`` and the account's calls that manage consumers."""
         app.router.add_route("*", "/ilink/{call:.+}", self._call)
-        app.router.add_get("/v1/consumers", told(self._listed))
-        app.router.add_put("/v1/consumers/{name}", told(self._put))
-        app.router.add_delete("/v1/consumers/{name}", told(self._delete))
+        app.router.add_get("/v1/consumers", with_refusals(self._listed))
+        app.router.add_put("/v1/consumers/{name}", with_refusals(self._put))
+        app.router.add_delete("/v1/consumers/{name}", with_refusals(self._delete))
 
     async def shown(self) -> JsonValue:
         """Return the account's consumers for its status, None while they can't be read."""

@@ -25,8 +25,8 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx.replies import to_bytes
 
 HOLD_SECONDS = 35.0
-MOST_MESSAGES = 50
-_MOST_BYTES = 1 << 20  # of an answer; the largest single message may be above
+MAX_MESSAGES = 50
+_MAX_BYTES = 1 << 20  # of an answer; the largest single message may be above
 _READ_AT_ONCE = 100
 _FORM = struct.Struct(">6sQ")
 SESSION_OVER: JsonObject = {"ret": -14, "errcode": -14, "errmsg": "session timeout"}
@@ -118,11 +118,11 @@ class Polling:
                     consumer.skipped, consumer.skipped_to = consumer.skipped + 1, entry.seq
             if message is not None:
                 size += len(to_bytes(message))
-                if messages and size > _MOST_BYTES:
+                if messages and size > _MAX_BYTES:
                     break
                 messages.append(message)
             last = entry
-            if len(messages) == MOST_MESSAGES:
+            if len(messages) == MAX_MESSAGES:
                 break
         return messages, last
 

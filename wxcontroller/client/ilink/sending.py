@@ -30,11 +30,11 @@ from wxcontroller.core.model import MessageKind
 
 # Agents wait 15 s for an answer (17).
 ANSWER_SECONDS = 14.0
-MOST_TEXT = 16 << 10  # bytes, as at WeChat
-MOST_ITEMS = 20
+MAX_TEXT = 16 << 10  # bytes, as at WeChat
+MAX_ITEMS = 20
 # A repeat of a held message within this time is the same message.
 _FOLD_SECONDS = 600.0
-_MOST_FOLDED = 500
+_MAX_FOLDED = 500
 # No Idempotency-Key of a request begins so.
 _PREFIX = "\x01ilink\x01"
 _INVALID = "invalid arguments"
@@ -150,7 +150,7 @@ class AgentSending:
         if integer(message.get("message_type"), 2) != 2 or integer(message.get("message_state"), 2) != 2:
             raise NotAccepted(-2, _INVALID)
         given = [obj(item) for item in items(message.get("item_list"))]
-        if not 0 < len(given) <= MOST_ITEMS:
+        if not 0 < len(given) <= MAX_ITEMS:
             raise NotAccepted(-2, _INVALID)
         shown = [item for item in given if integer(item.get("type")) not in _PROGRESS_CARDS]
         return [await self._content(consumer, item) for item in shown]
@@ -161,8 +161,8 @@ class AgentSending:
             words = text(obj(item.get("text_item")).get("text"))
             if not words:
                 raise NotAccepted(-2, _INVALID)
-            if len(words.encode("utf-8", "replace")) > MOST_TEXT:
-                raise NotAccepted(-2, f"not sent: the text is longer than {MOST_TEXT} bytes")
+            if len(words.encode("utf-8", "replace")) > MAX_TEXT:
+                raise NotAccepted(-2, f"not sent: the text is longer than {MAX_TEXT} bytes")
             return _Content(words)
         if kind not in _MEDIA_ITEMS:
             raise NotAccepted(-2, _INVALID)
@@ -313,7 +313,7 @@ class AgentSending:
                 return ours
             case SendState.HELD:
                 self._told_held.setdefault(marks, (key, time.time()))
-                while len(self._told_held) > _MOST_FOLDED:
+                while len(self._told_held) > _MAX_FOLDED:
                     self._told_held.popitem(last=False)
                 return {"ret": -2, "errmsg": f"held: {verdict.words.removeprefix('held ')}"}
             case SendState.REFUSED:

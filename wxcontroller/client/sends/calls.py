@@ -22,7 +22,7 @@ from wxcontroller.client.sends.model import (
 )
 from wxcontroller.client.sends.preparing import BadMedia, described
 from wxcontroller.client.sends.replies import Reply
-from wxcontroller.client.sends.sending import MOST_HOLD, RECALL_ANSWER_SECONDS, Order
+from wxcontroller.client.sends.sending import MAX_HOLD, RECALL_ANSWER_SECONDS, Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
@@ -185,7 +185,7 @@ class SendCalls:
         try:
             hold = hold_of(call)
         except ValueError:
-            return unsent_answer(f"hold is not a number of seconds from 0 to {MOST_HOLD}")
+            return unsent_answer(f"hold is not a number of seconds from 0 to {MAX_HOLD}")
         order = Order(targets, is_group, content, media, call.flag("interim"), call.flag("urgent"), hold)
         sends = self.parts.sending.sends(order)
         keyed = replace(request, answer=at_once) if request else None
@@ -365,7 +365,7 @@ def hold_of(call: Call) -> float | None:
     if not given:
         return None
     seconds = float(given)
-    if not 0 <= seconds <= MOST_HOLD:
+    if not 0 <= seconds <= MAX_HOLD:
         raise ValueError(given)
     return seconds
 

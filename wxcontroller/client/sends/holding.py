@@ -30,8 +30,8 @@ from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import ServiceState
 
 log = logging.getLogger(__name__)
-MOST_HELD = 500  # for one person
-MOST_HELD_BYTES = 50 << 20  # media of all that is held
+MAX_HELD = 500  # for one person
+MAX_HELD_BYTES = 50 << 20  # media of all that is held
 _STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
 
 
@@ -138,12 +138,12 @@ class Holding:
             words, refusal = one.why.words, Refusal.NOT_WANTED
         elif now >= send.hold_until:
             words, refusal = f"held too long: {one.why.words}", Refusal.EXPIRED
-        elif one.place > MOST_HELD:
-            words = f"{MOST_HELD} messages are held for this person"
+        elif one.place > MAX_HELD:
+            words = f"{MAX_HELD} messages are held for this person"
         elif send.media is not None and send.state is not SendState.HELD:
             contents = {id(other.media): other.media for other in held_of(waiting) if other.media is not None}
-            if sum(media.facts.size for media in contents.values()) + send.media.facts.size > MOST_HELD_BYTES:
-                words, refusal = f"{MOST_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
+            if sum(media.facts.size for media in contents.values()) + send.media.facts.size > MAX_HELD_BYTES:
+                words, refusal = f"{MAX_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
         return refused(NOT_SENT, f"not sent: {words}", refusal=refusal) if words else None
 
     def overtaken(self, final: Send, waiting: Iterable[Send]) -> Iterator[tuple[Send, Outcome]]:

@@ -88,71 +88,71 @@ class MediaPreparer:
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_READ_AT_A_TIME))
     _names: Resolver = field(default_factory=lambda: Resolver(threads=_FETCHED_AT_A_TIME))
 
-    async def describe(self, given: Mapping[str, str], data: Attached) -> Media:
+    async def describe(self, params: Mapping[str, str], data: Attached) -> Media:
         """Return media for ``media_*`` parameters; ``data`` can't be asked for again, and goes to disk now.
 
         Content that is too large is a send that fails, with an id and a report, as for media from elsewhere
         (openwx-api 2.4): ``prepare`` tells. Raises BadMedia when it can't be stored.
         """
-        media = described(given)
-        if data and not given.get("media_id"):
+        media = described(params)
+        if data and not params.get("media_id"):
             try:
-                async with self._own_file(given) as (path, stream), self._reading:
-                    await asyncio.to_thread(data.move_to, stream, self._most)
+                async with self._own_file(params) as (path, stream), self._reading:
+                    await asyncio.to_thread(data.move_to, stream, self._limit)
             except ContentTooLarge:
-                media.fault = self._too_large(given)
+                media.fault = self._too_large(params)
             else:
                 media.kept = path
         return media
 
     async def copy_of(self, path: Path, kind: MessageKind, name: str) -> Media:
         """Return media for a copy of a file of the account's own. Raises OSError."""
-        given = {"media_type": kind.value, "media_name": name}
-        media = described({key: value for key, value in given.items() if value})
+        params = {"media_type": kind.value, "media_name": name}
+        media = described({key: value for key, value in params.items() if value})
         media.kept = await asyncio.to_thread(duplicate, path, self.config.media_dir)
         return media
 
     async def prepare(self, media: Media) -> None:
         """Find the content of described media, and what WeChat is to make of it. Raises BadMedia."""
-        given, label = media.given, media.given.get("media_path", "")
+        params, label = media.params, media.params.get("media_path", "")
         if media.fault is not None:
             raise media.fault
         if media.kept is not None:
-            await self._look_at(media, given, label)
-        elif given.get("media_id"):
-            await self._by_id(media, given)
+            await self._look_at(media, params, label)
+        elif params.get("media_id"):
+            await self._by_id(media, params)
         elif len(label) > (limit := MEDIA_PATH_LENGTH):
             raise BadMedia(
                 "invaild media_path", f"it is longer than {limit} characters", MediaFacts(MessageKind.FILE)
             )
         elif is_web_address(label):
-            media.kept, source = await self._fetched(given, label)
-            await self._look_at(media, given, label, source.name, source.mime)
+            media.kept, source = await self._fetched(params, label)
+            await self._look_at(media, params, label, source.name, source.mime)
         elif label:
-            media.kept, mtime = await self._copied(given, label)
-            await self._look_at(media, given, label, Path(label).name, mtime=mtime)
+            media.kept, mtime = await self._copied(params, label)
+            await self._look_at(media, params, label, Path(label).name, mtime=mtime)
         else:
-            raise BadMedia("invaild media", "no media_id, media_path or media_data", _facts(given))
+            raise BadMedia("invaild media", "no media_id, media_path or media_data", _facts(params))
 
     # -- what WeChat holds
 
-    async def _by_id(self, media: Media, given: Mapping[str, str]) -> None:
-        key, kind = contract.split_id(given["media_id"])
+    async def _by_id(self, media: Media, params: Mapping[str, str]) -> None:
+        key, kind = contract.split_id(params["media_id"])
         try:
             received, known = await self.index.received(key), await self.index.upload(key)
         except Unavailable as problem:
-            raise BadMedia("invaild media", problem.message, _facts(given)) from None
+            raise BadMedia("invaild media", problem.message, _facts(params)) from None
         if received is not None:
-            await self._received_before(media, given, kind or received.content.kind, received)
+            await self._received_before(media, params, kind or received.content.kind, received)
             return
         if known is None and key.isascii() and key.isdecimal():  # no upload is called so
-            raise BadMedia("invaild media", _NOT_REMEMBERED.format(limit=MEDIA_IDS), _facts(given))
-        wanted = kind or (known.kind if known else None) or _kind(given) or MessageKind.FILE
-        name = contract.safe_name(given.get("media_name", "")) or "media"
-        size = _number(given.get("media_size", ""))
+            raise BadMedia("invaild media", _NOT_REMEMBERED.format(limit=MEDIA_IDS), _facts(params))
+        wanted = kind or (known.kind if known else None) or _kind(params) or MessageKind.FILE
+        name = contract.safe_name(params.get("media_name", "")) or "media"
+        size = _number(params.get("media_size", ""))
         media.uploaded = replace(known, kind=wanted) if known else Uploaded(wanted, key, name, size)
         media.facts = replace(
-            _facts(given),
+            _facts(params),
             kind=wanted,
             id=contract.media_id(key, wanted),
             name=media.uploaded.name,
@@ -160,12 +160,12 @@ class MediaPreparer:
         )
 
     async def _received_before(
-        self, media: Media, given: Mapping[str, str], kind: MessageKind, found: Received
+        self, media: Media, params: Mapping[str, str], kind: MessageKind, found: Received
     ) -> None:
         """Send on what was received: by reference where WeChat allows it, by its content if that is here."""
         content = found.content
-        name = given.get("media_name", "") or content.name
-        named = {**given, "media_type": kind.value, "media_name": name}
+        name = params.get("media_name", "") or content.name
+        named = {**params, "media_type": kind.value, "media_name": name}
         problem = BadMedia("invaild media", _NOT_HERE, _facts(named))
         if found.path:
             try:
@@ -188,7 +188,7 @@ class MediaPreparer:
     # -- content, in a file of our own
 
     @contextlib.asynccontextmanager
-    async def _own_file(self, given: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
+    async def _own_file(self, params: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
         """Make a file that is on disk after the block, or gone if that fails. Raises BadMedia if the disk fails."""
         try:
             path, stream = await asyncio.to_thread(created, self.config.media_dir)
@@ -200,7 +200,7 @@ class MediaPreparer:
                 delete(path)
                 raise
         except OSError as problem:
-            raise unreadable(problem, given) from None
+            raise unreadable(problem, params) from None
 
     def _turn_of(self, url: str) -> asyncio.Semaphore:
         """Return what bounds the fetches from a URL's host. It is forgotten when nobody has it any more."""
@@ -209,42 +209,42 @@ class MediaPreparer:
             return self._hosts.setdefault(host, asyncio.Semaphore(_FETCHED_FROM_ONE_HOST))
         return asyncio.Semaphore()  # no address: refused without asking anybody
 
-    async def _fetched(self, given: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
+    async def _fetched(self, params: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
         private, seconds = self.config.flag("media_private_urls"), self.config.limits.media_url_seconds
-        async with self._turn_of(url), self._fetching, self._own_file(given) as (path, stream):
+        async with self._turn_of(url), self._fetching, self._own_file(params) as (path, stream):
             try:
                 with self.vitals.within(_STUCK_SECONDS, "fetching what to send"):
-                    source = await urlfetch.fetch(url, stream, self._most, private, self.agent, seconds, self._names)
+                    source = await urlfetch.fetch(url, stream, self._limit, private, self.agent, seconds, self._names)
             except urlfetch.BadSource as problem:
                 status = problem.message if isinstance(problem, urlfetch.SourceTooLarge) else "invaild media_path"
-                raise BadMedia(status, problem.message, _facts(given)) from None
+                raise BadMedia(status, problem.message, _facts(params)) from None
         return path, source
 
-    async def _copied(self, given: Mapping[str, str], label: str) -> tuple[Path, int]:
+    async def _copied(self, params: Mapping[str, str], label: str) -> tuple[Path, int]:
         """Copy a file of this host; return the copy and the time of the file."""
         config = self.config
         confined = confinement(config.options["media_paths"], config.cookie_path.parent, config.media_dir)
         if not confined.allowed:
             words = "files of this host are not sent: media_paths names no directory"
-            raise BadMedia("invaild media_path", words, _facts(given))
+            raise BadMedia("invaild media_path", words, _facts(params))
         async with self._reading:
             try:
                 source = await asyncio.to_thread(opened, confined, label)
             except OSError as problem:
                 why = problem.strerror or str(problem)
                 hint = f"{why}: {_HIDDEN}" if why.startswith(("No such file", "Permission")) else why
-                raise BadMedia("invaild media_path", hint, _facts(given)) from None
+                raise BadMedia("invaild media_path", hint, _facts(params)) from None
             with source:
                 status = os.fstat(source.fileno())
-                if status.st_size > self._most:
-                    raise self._too_large(given)
-                async with self._own_file(given) as (path, stream):
+                if status.st_size > self._limit:
+                    raise self._too_large(params)
+                async with self._own_file(params) as (path, stream):
                     with self.vitals.within(_STUCK_SECONDS, "reading what to send"):
                         await asyncio.to_thread(shutil.copyfileobj, source, stream, 1 << 20)
         return path, int(status.st_mtime)
 
     async def _look_at(
-        self, media: Media, given: Mapping[str, str], label: str, name: str = "", said: str = "", mtime: int = 0
+        self, media: Media, params: Mapping[str, str], label: str, name: str = "", said: str = "", mtime: int = 0
     ) -> None:
         """Say what WeChat is to make of the file; ``name`` and ``said`` (its type) as its source has them."""
         assert media.kept is not None
@@ -252,20 +252,20 @@ class MediaPreparer:
             async with self._reading:
                 status, digest, start = await asyncio.to_thread(examined, media.kept)
         except OSError as problem:
-            raise unreadable(problem, given) from None
-        if status.st_size > self._most:
-            raise self._too_large(given)
+            raise unreadable(problem, params) from None
+        if status.st_size > self._limit:
+            raise self._too_large(params)
         if status.st_size == 0:
-            raise BadMedia("invaild media", "it is empty", _facts(given))
-        wanted = _kind(given)
-        name = contract.safe_name(given.get("media_name") or name or Path(label).name)
-        mime = given.get("media_mime") or contract.sniff(start) or contract.mime_of(name, wanted, said)
+            raise BadMedia("invaild media", "it is empty", _facts(params))
+        wanted = _kind(params)
+        name = contract.safe_name(params.get("media_name") or name or Path(label).name)
+        mime = params.get("media_mime") or contract.sniff(start) or contract.mime_of(name, wanted, said)
         if wanted is MessageKind.FILE and mime.startswith(("image/", "video/")):
             mime = "application/octet-stream"  # the type decides what WeChat makes of it
         elif wanted in _SENDABLE_AS and not mime.startswith(_SENDABLE_AS[wanted][0]):
             mime = _SENDABLE_AS[wanted][1]
         kind = wanted or contract.kind_of(mime)
-        ext = given.get("media_ext") or contract.extension(name, mime, kind)
+        ext = params.get("media_ext") or contract.extension(name, mime, kind)
         name = name or f"media.{ext}"
         media.facts = MediaFacts(
             kind,
@@ -274,7 +274,7 @@ class MediaPreparer:
             mime=mime,
             ext=ext,
             size=status.st_size,
-            mtime=_number(given.get("media_mtime", "")) or mtime or int(status.st_mtime),
+            mtime=_number(params.get("media_mtime", "")) or mtime or int(status.st_mtime),
             md5=digest,
             chunks=-(-status.st_size // self.config.number("media_chunk_size")),
         )
@@ -283,11 +283,11 @@ class MediaPreparer:
         media.file = Upload(media.kept, name, mime, status.st_size, forced)
 
     @property
-    def _most(self) -> int:
+    def _limit(self) -> int:
         return self.config.number("media_size_max")
 
-    def _too_large(self, given: Mapping[str, str]) -> BadMedia:
-        return BadMedia(f"media size exceed, maximum size is {self._most} bytes", "", _facts(given))
+    def _too_large(self, params: Mapping[str, str]) -> BadMedia:
+        return BadMedia(f"media size exceed, maximum size is {self._limit} bytes", "", _facts(params))
 
 
 # -- in a thread
@@ -340,32 +340,32 @@ def examined(path: Path) -> tuple[os.stat_result, str, bytes]:
 # -- what a request says
 
 
-def described(given: Mapping[str, str]) -> Media:
+def described(params: Mapping[str, str]) -> Media:
     """Return media for ``media_*`` parameters alone."""
-    return Media(_facts(given), given)
+    return Media(_facts(params), params)
 
 
-def unreadable(problem: OSError, given: Mapping[str, str]) -> BadMedia:
-    return BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(given))
+def unreadable(problem: OSError, params: Mapping[str, str]) -> BadMedia:
+    return BadMedia(f"media file read error: {problem.strerror}", str(problem), _facts(params))
 
 
-def _kind(given: Mapping[str, str]) -> MessageKind | None:
-    code = _number(given.get("media_code", ""))
-    return _WORDS.get(given.get("media_type", "")) or (contract.KINDS.get(code) if code else None)
+def _kind(params: Mapping[str, str]) -> MessageKind | None:
+    code = _number(params.get("media_code", ""))
+    return _WORDS.get(params.get("media_type", "")) or (contract.KINDS.get(code) if code else None)
 
 
-def _number(given: str) -> int:
-    return int(given) if given.isascii() and given.isdecimal() and len(given) < 16 else 0
+def _number(params: str) -> int:
+    return int(params) if params.isascii() and params.isdecimal() and len(params) < 16 else 0
 
 
-def _facts(given: Mapping[str, str]) -> MediaFacts:
+def _facts(params: Mapping[str, str]) -> MediaFacts:
     """Return what a request says of its media, before anything was looked at."""
     return MediaFacts(
-        _kind(given) or MessageKind.FILE,
-        path=without_password(given.get("media_path", "")),
-        name=contract.safe_name(given.get("media_name", "")),
-        mime=given.get("media_mime", ""),
-        ext=given.get("media_ext", ""),
+        _kind(params) or MessageKind.FILE,
+        path=without_password(params.get("media_path", "")),
+        name=contract.safe_name(params.get("media_name", "")),
+        mime=params.get("media_mime", ""),
+        ext=params.get("media_ext", ""),
         mtime=int(time.time()),
     )
 

@@ -58,7 +58,7 @@ from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import ServiceState
 
 log = logging.getLogger(__name__)
-MOST_WAITING = 10_000
+MAX_WAITING = 10_000
 # How a send ended is on disk before its caller hears of it, unless the disk takes longer than this.
 _TELL_SECONDS = 5.0
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
@@ -85,7 +85,7 @@ class SendQueue:
     keep_seconds: float
     backoff: SendBackoff
     tries: int = DEFAULTS.send_tries
-    limit: int = MOST_WAITING
+    limit: int = MAX_WAITING
     holding: Holding = field(default_factory=Holding)
     closing: bool = False  # nothing more is taken: the account is stopping
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last

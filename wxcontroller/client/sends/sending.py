@@ -19,7 +19,7 @@ from wxcontroller.drivers.base import Driver
 # Until a recall is answered: one request to WeChat, which may be tried again.
 RECALL_ANSWER_SECONDS = 60.0
 # Seconds that a caller may have a send held.
-MOST_HOLD = 604_800
+MAX_HOLD = 604_800
 # Until what an earlier process left is in the queue.
 _TAKE_UP_SECONDS = 5.0
 

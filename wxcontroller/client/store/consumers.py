@@ -15,10 +15,10 @@ from wxcontroller.core.jsontypes import JsonObject, kept_json
 _KEY = "ilink_key"  # in meta
 _KEY_BYTES = 32
 # Of ids that are good for one login there are more with each; those learned first go.
-MOST_NAMES = 50_000
+MAX_NAMES = 50_000
 # Counted for each look at the account's status, among so many entries: in an account of busy groups few are for it.
-MOST_BEHIND = 10_000
-MOST_LOOKED_AT = 50_000
+MAX_BEHIND = 10_000
+MAX_LOOKED_AT = 50_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,17 +80,17 @@ def peer_ids(db: sqlite3.Connection) -> dict[str, str]:
 def keep_peer_ids(db: sqlite3.Connection, learned: Mapping[str, str]) -> None:
     """Store ids by mark."""
     db.executemany("INSERT OR REPLACE INTO peer_ids (mark, id) VALUES (?, ?)", learned.items())
-    db.execute("DELETE FROM peer_ids WHERE number <= (SELECT MAX(number) FROM peer_ids) - ?", (MOST_NAMES,))
+    db.execute("DELETE FROM peer_ids WHERE number <= (SELECT MAX(number) FROM peer_ids) - ?", (MAX_NAMES,))
 
 
 def behind(db: sqlite3.Connection, after: int, with_groups: bool) -> int:
     """Return how many messages of people are in the log after a sequence.
 
-    They are at most ``MOST_BEHIND``, of the ``MOST_LOOKED_AT`` entries after it.
+    They are at most ``MAX_BEHIND``, of the ``MAX_LOOKED_AT`` entries after it.
     """
     (found,) = db.execute(
         "SELECT COUNT(*) FROM (SELECT 1 FROM (SELECT key, type FROM events WHERE seq > ? ORDER BY seq LIMIT ?) "
         "WHERE key IS NOT NULL AND (type = 'friend_message' OR (? AND type = 'group_message')) LIMIT ?)",
-        (after, MOST_LOOKED_AT, with_groups, MOST_BEHIND),
+        (after, MAX_LOOKED_AT, with_groups, MAX_BEHIND),
     ).fetchone()
     return as_int(found)

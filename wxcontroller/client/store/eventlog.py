@@ -20,7 +20,7 @@ from wxcontroller.client.store import expiry, history
 from wxcontroller.client.store.events import Counts, Entry, EntryState, Moved, Selection
 from wxcontroller.client.store.expiry import RetentionLimits, Swept
 from wxcontroller.client.store.files import SEND_PREFIX, delete
-from wxcontroller.client.store.recovery import Known
+from wxcontroller.client.store.recovery import KnownLog
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.client.store.writer import LOG_READ_SECONDS, Database
 from wxcontroller.core.faultpoints import Point
@@ -91,7 +91,7 @@ class EventLog:
     ) -> None:
         self.epoch = epoch
         self._earlier: asyncio.Future[int] | None = None
-        self._database = Database(path, SCHEMA, self._look, vitals, read_seconds, self._known)
+        self._database = Database(path, SCHEMA, self._look, vitals, read_seconds, self._known_log)
         self._news = asyncio.Event()
         self._ahead: _Ahead | None = None
         self.counts = Counts()
@@ -358,8 +358,8 @@ class EventLog:
         """Write without waiting: the writer does it, however long that takes."""
         _ = self._database.write(work, point)
 
-    def _known(self) -> Known:
-        return Known(self.counts.name, self.counts.last, self.counts.waiting)
+    def _known_log(self) -> KnownLog:
+        return KnownLog(self.counts.name, self.counts.last, self.counts.waiting)
 
     def _look(self, db: sqlite3.Connection) -> Callable[[], None]:
         ahead, counts = self._ahead, tables.counts(db)

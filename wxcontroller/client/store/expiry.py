@@ -16,7 +16,7 @@ _AT_ONCE = 1000
 class RetentionLimits:
     """How long entries are kept, in seconds, and how many bytes of them; 0 is no limit.
 
-    What is pending for longer than ``give_up`` is dead; the dead stay for ``keep_dead``. Beyond ``most_bytes`` first
+    What is pending for longer than ``give_up`` is dead; the dead stay for ``keep_dead``. Beyond ``max_bytes`` first
     delivered events go, then the dead, then pending reports of its own doings, and people's messages last.
     What was pending is lost and counted; it goes only with ``lose``.
     """
@@ -24,7 +24,7 @@ class RetentionLimits:
     keep: float
     keep_dead: float
     give_up: float
-    most_bytes: int
+    max_bytes: int
     lose: bool = True
 
 
@@ -53,9 +53,9 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
         forgotten = forget(db, ("delivered", "kept", "purged"), now - limits.keep)
     dead_forgotten = forget(db, ("dead",), now - limits.keep_dead) if limits.keep_dead else 0
     dropped = 0
-    if limits.most_bytes:
+    if limits.max_bytes:
         (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
-        excess = int(as_float(size)) - limits.most_bytes
+        excess = int(as_float(size)) - limits.max_bytes
         # Nothing goes while there is something left that may go before it: at the next call, if not at this one.
         number, excess = shrink(db, ("delivered", "kept", "purged"), excess)
         forgotten += number

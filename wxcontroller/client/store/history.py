@@ -47,7 +47,7 @@ _BODY = (
 )
 _COLUMNS = f"m.seq, m.chat, m.send, m.verdict, e.time, e.type, e.source = '{NOTICE}', {_BODY}"
 _FROM = "FROM messages m JOIN events e ON e.seq = m.seq"
-_MOST = (1 << 63) - 1
+_MAX_SEQUENCE = (1 << 63) - 1
 # Events that are indexed in one transaction: it holds other writes up for some milliseconds, and a commit.
 _AT_ONCE = 200
 _PAUSE_SECONDS = 0.02
@@ -139,7 +139,9 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
 
     They are those before ``before`` (0: the newest), or with ``after`` those after that.
     """
-    least, below = (after, visible_before(db)) if after is not None else (0, min(before or _MOST, visible_before(db)))
+    least, below = (
+        (after, visible_before(db)) if after is not None else (0, min(before or _MAX_SEQUENCE, visible_before(db)))
+    )
     order = "ASC" if after is not None else "DESC"
     found: list[Found] = []
     for which, value in [("m.chat = ?", chat) for chat in chats] or [("? = ''", "")]:
@@ -249,7 +251,7 @@ def set_unindexed(db: sqlite3.Connection, seq: int) -> None:
 def visible_before(db: sqlite3.Connection) -> int:
     """Return the sequence below which events are visible: that of the first one that is held."""
     (held,) = db.execute("SELECT MIN(seq) FROM events WHERE state = 'held'").fetchone()
-    return _MOST if held is None else as_int(held)
+    return _MAX_SEQUENCE if held is None else as_int(held)
 
 
 def _found(row: tuple[object, ...]) -> Found:

@@ -41,14 +41,14 @@ class MediaIndex:
 
     def __init__(self, log: EventLog, limit: int = MEDIA_IDS) -> None:
         self._log = log
-        self._most = limit
+        self._limit = limit
 
     def add_upload(self, content: Uploaded) -> "Future[None]":
-        known, limit = upload_to_json(content), self._most
+        known, limit = upload_to_json(content), self._limit
         return self._log.write(lambda db: remember(db, Way.UPLOADED, content.key, known, limit))
 
     def add_received(self, content: MessageMedia, path: str) -> "Future[None]":
-        known, limit = received_to_json(Received(content, path)), self._most
+        known, limit = received_to_json(Received(content, path)), self._limit
         return self._log.write(lambda db: remember(db, Way.RECEIVED, content.id, known, limit))
 
     async def upload(self, key: str) -> Uploaded | None:

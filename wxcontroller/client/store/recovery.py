@@ -39,7 +39,7 @@ _OPEN = ("held", "pending")  # states of events that are still to be delivered
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
+class KnownLog:
     """The process' knowledge of the log before the damage: its name, its last sequence, and how many were open."""
 
     name: str = ""
@@ -76,7 +76,7 @@ def finish_interrupted(path: Path) -> None:
         sync(path.parent)
 
 
-def recover(path: Path, schema: Sequence[str], known: Known) -> Rescued:
+def recover(path: Path, schema: Sequence[str], known: KnownLog) -> Rescued:
     """Replace the damaged database at ``path``. Nobody else may have it open.
 
     Raises OSError or sqlite3.DatabaseError when the new file can't be written; the damaged one is untouched then.
@@ -103,7 +103,7 @@ def recover(path: Path, schema: Sequence[str], known: Known) -> Rescued:
     return Rescued(aside, rows, lost)
 
 
-def copy_readable(new: sqlite3.Connection, path: Path, known: Known) -> tuple[int, int]:
+def copy_readable(new: sqlite3.Connection, path: Path, known: KnownLog) -> tuple[int, int]:
     """Copy what can be read; return the number of rows, and of open events that are lost."""
     new.execute("DELETE FROM meta")
     with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
@@ -139,7 +139,7 @@ def _expected(old: sqlite3.Connection) -> int:
     return sum(max(0, tally.get(state, 0)) for state in _OPEN)
 
 
-def continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Known, named: bool) -> None:
+def continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: KnownLog, named: bool) -> None:
     """Let no sequence be used twice."""
     counted = "SELECT name FROM sqlite_master WHERE type = 'table' AND sql LIKE '%AUTOINCREMENT%'"
     for (table,) in new.execute(counted).fetchall():

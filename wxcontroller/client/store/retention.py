@@ -33,7 +33,7 @@ def limits_of(config: ClientConfig) -> RetentionLimits:
         keep=config.number("event_keep_days") * _DAY,
         keep_dead=config.number("dead_keep_days") * _DAY,
         give_up=config.number("webhook_give_up_days") * _DAY,
-        most_bytes=config.number("event_keep_bytes"),
+        max_bytes=config.number("event_keep_bytes"),
     )
 
 
@@ -54,7 +54,7 @@ class Keeping:
                 await self._sweep(limits)
             except (Unavailable, OSError, sqlite3.DatabaseError) as problem:
                 log.error("what is too old can't be deleted: %s", problem)
-            await self._pause(min(_GROWTH, limits.most_bytes // 10 or _GROWTH))
+            await self._pause(min(_GROWTH, limits.max_bytes // 10 or _GROWTH))
 
     async def _pause(self, growth: int) -> None:
         """Wait until it is time, or until the log has grown by so many bytes or there are too many media before."""
@@ -81,7 +81,7 @@ class Keeping:
         if swept.dropped:
             log.error(
                 "%d reports that were never delivered are lost: the event log is full (event_keep_bytes=%d)",
-                *(swept.dropped, limits.most_bytes),
+                *(swept.dropped, limits.max_bytes),
                 extra=fields(Event.DELIVERY_DROPPED),
             )
         await self.sends.sweep(self.config.seconds("idempotency_keep_seconds"))
@@ -97,7 +97,7 @@ class Keeping:
     def _warn(self, limits: RetentionLimits) -> bool:
         """Tell what is about to be given up or lost; returns whether it is about to be lost for its size."""
         counts = self.log.counts
-        full = limits.most_bytes > 0 and counts.pending_bytes > _WARN_AT * limits.most_bytes
+        full = limits.max_bytes > 0 and counts.pending_bytes > _WARN_AT * limits.max_bytes
         late = limits.give_up and counts.oldest and time.time() - counts.oldest > _WARN_AT * limits.give_up
         if full or late:
             log.error(
@@ -105,7 +105,7 @@ class Keeping:
                 counts.waiting,
                 redacted(self.config.post_api),
                 (time.time() - counts.oldest) / _DAY,
-                f"beyond {limits.most_bytes} bytes the oldest are lost"
+                f"beyond {limits.max_bytes} bytes the oldest are lost"
                 if full
                 else f"after {limits.give_up / _DAY:g} days they are dead letters",
                 extra=fields(Event.DELIVERY_LATE),

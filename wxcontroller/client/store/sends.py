@@ -433,7 +433,7 @@ def media_row(media: Media) -> _Row:
         forced = media.file is not None and media.file.kind is MessageKind.FILE
         known = {**facts_to_json(media.facts), "has_file": media.file is not None, "forced": forced}
     uploaded = upload_to_json(media.uploaded) if media.uploaded else {}
-    return json.dumps(dict(media.given)), str(media.kept or ""), _text(known), _text(uploaded)
+    return json.dumps(dict(media.params)), str(media.kept or ""), _text(known), _text(uploaded)
 
 
 def media_of(row: _Row) -> Media:

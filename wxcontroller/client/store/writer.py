@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Generic, TypeVar
 
 from wxcontroller.client.store.mounts import left_behind
-from wxcontroller.client.store.recovery import Known, finish_interrupted, readonly, recover
+from wxcontroller.client.store.recovery import KnownLog, finish_interrupted, readonly, recover
 from wxcontroller.client.store.values import text_of
 from wxcontroller.core import faultpoints
 from wxcontroller.core.errors import WxError, reason_of
@@ -101,7 +101,7 @@ class Database:
         after: Callable[[sqlite3.Connection], Callable[[], None]],
         vitals: Vitals | None = None,
         read_seconds: float = LOG_READ_SECONDS,
-        known: Callable[[], Known] = Known,
+        known: Callable[[], KnownLog] = KnownLog,
     ) -> None:
         self._read_seconds = read_seconds
         self._known = known

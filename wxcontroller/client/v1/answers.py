@@ -34,7 +34,7 @@ def refusal(problem: RequestRefused) -> web.Response:
     return json_answer({"error": problem.as_json()}, problem.status)
 
 
-def told(handler: Handler) -> Handler:
+def with_refusals(handler: Handler) -> Handler:
     """Return a handler whose failures are answered in the form of /v1."""
 
     async def answer(request: web.Request) -> web.StreamResponse:

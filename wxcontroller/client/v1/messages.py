@@ -19,7 +19,7 @@ from wxcontroller.client.directory import id_of
 from wxcontroller.client.sends.idempotency import KEY_HEADER, OtherRequest, fingerprint_of, key_of
 from wxcontroller.client.sends.model import Quoted, Request
 from wxcontroller.client.sends.preparing import BadMedia
-from wxcontroller.client.sends.sending import MOST_HOLD, Order
+from wxcontroller.client.sends.sending import MAX_HOLD, Order
 from wxcontroller.client.store import events, history
 from wxcontroller.client.store.history import Found
 from wxcontroller.client.v1.answers import RequestRefused
@@ -251,7 +251,7 @@ class Messages:
             raise bad(N_("media_url is not an http or https URL"), N_("upload the content as file instead"))
         if asked.get("reply_to") and not asked.get("text"):
             raise bad(N_("reply_to requires text"), N_("only text can quote a message; add text"))
-        hold = _seconds(asked, "hold", MOST_HOLD)
+        hold = _seconds(asked, "hold", MAX_HOLD)
         interim, urgent = flag(asked, "interim"), flag(asked, "urgent")
         self._check_capabilities(asked, bool(sources))
         self._check_state(1 + bool(asked.get("text") and sources))
@@ -480,7 +480,7 @@ def texts(body: bytes) -> dict[str, str]:
         raise bad(N_("the body is not a JSON object"), _REMEDY)
     found: dict[str, str] = {}
     for name, value in given.items():
-        kind = _known(name)
+        kind = type_of_field(name)
         if value is None:
             continue
         right = isinstance(value, bool) if kind is bool else isinstance(value, kind) and not isinstance(value, bool)
@@ -499,7 +499,7 @@ def texts(body: bytes) -> dict[str, str]:
     return found
 
 
-def _known(name: str) -> "type | tuple[type, ...]":
+def type_of_field(name: str) -> "type | tuple[type, ...]":
     kind = FIELDS.get(name)
     if kind is None:
         raise bad(
@@ -521,7 +521,7 @@ def form(content_type: str, body: parameters.Body) -> Asked:
                 if not upload:
                     raise bad(N_("the file is empty"), N_("nothing is sent then"))
             elif name != "token":  # who calls was checked
-                _known(name)
+                type_of_field(name)
                 found[name] = parameters.text_of(name, value)
         if upload and not found.get("media_name"):
             found["media_name"] = parameters.file_name_of(content_type, body, FILE_FIELD)
@@ -539,7 +539,7 @@ def _seconds(asked: Asked, name: str, limit: float) -> float | None:
         seconds = float(given)
     except ValueError:
         seconds = math.nan
-    if not 0 <= seconds <= MOST_HOLD:
+    if not 0 <= seconds <= MAX_HOLD:
         raise bad(
             N_("{name} is not a number of seconds"), N_("use a number from 0 to {most}"), name=name, most=int(limit)
         )

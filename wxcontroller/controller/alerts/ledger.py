@@ -27,15 +27,15 @@ Key = tuple[str, Track]
 class Record:
     """The state of one possible problem.
 
-    ``finding`` is what is wrong, for ``age`` seconds; ``told`` are the kinds that somebody was told of since all was
-    well, with their levels; ``sent`` is when each kind was told last (seconds since 1970). ``recovered`` is what is
-    to be told of the end of it, and ``before`` what was told until then. ``was_well``: it has been well since
-    somebody began to want it.
+    ``finding`` is the problem, ``age`` its duration in seconds; ``alerted`` are the kinds that were alerted since all
+    was well, with their levels; ``sent`` is the time of each kind's last alert (seconds since 1970). ``recovered`` is
+    the news of its end that is still to be sent, ``before`` the kinds alerted until then. ``was_well``: all was well
+    at some time since the account is wanted.
     """
 
     finding: Problem | None = None
     age: float = 0.0
-    told: dict[Kind, int] = field(default_factory=dict)
+    alerted: dict[Kind, int] = field(default_factory=dict)
     sent: dict[Kind, float] = field(default_factory=dict)
     recovered: Healthy | None = None
     before: dict[Kind, int] = field(default_factory=dict)
@@ -43,7 +43,7 @@ class Record:
 
     @property
     def empty(self) -> bool:
-        return not (self.finding or self.told or self.sent or self.recovered or self.was_well)
+        return not (self.finding or self.alerted or self.sent or self.recovered or self.was_well)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class Due:
 
 
 class Ledger:
-    """All records. ``look`` takes in what is so, ``due`` says what is to be told, ``told`` that it was.
+    """All records. ``look`` takes the current findings, ``due`` returns the alerts to send, ``note_sent`` notes them.
 
     ``restarts`` is kept with them, for ``Crashes``.
     """
@@ -108,12 +108,12 @@ class Ledger:
             return problems, []
         return problems, recoveries
 
-    def told(self, dues: Iterable[Due], now: float) -> None:
+    def note_sent(self, dues: Iterable[Due], now: float) -> None:
         """Note that these were told, in one alert."""
         for due in dues:
             record = self.records.setdefault(due.key, Record())
             if isinstance(due.what, Problem):
-                record.told[due.what.kind] = due.what.level
+                record.alerted[due.what.kind] = due.what.level
                 record.sent[due.what.kind] = now
             else:
                 record.recovered = None
@@ -121,11 +121,11 @@ class Ledger:
         self._since = 0.0
         self._changed = True
 
-    def forget_told(self) -> None:
+    def forget_sent(self) -> None:
         """There are no channels any more: a channel that is added later gets all problems of that time."""
         for record in self.records.values():
-            if record.told or record.sent or record.recovered:
-                record.told, record.sent, record.recovered, record.before = {}, {}, None, {}
+            if record.alerted or record.sent or record.recovered:
+                record.alerted, record.sent, record.recovered, record.before = {}, {}, None, {}
                 self._changed = True
 
     @property
@@ -159,7 +159,7 @@ class Ledger:
 
 def outline(record: Record) -> tuple[object, ...]:
     """Return what is worth a write when it changes; ages are not."""
-    return record.finding and record.finding.kind, record.was_well, dict(record.told), record.recovered is None
+    return record.finding and record.finding.kind, record.was_well, dict(record.alerted), record.recovered is None
 
 
 def judge(record: Record, verdict: Verdict, elapsed: float) -> None:
@@ -167,20 +167,20 @@ def judge(record: Record, verdict: Verdict, elapsed: float) -> None:
         case None:
             return
         case Healthy():
-            if record.told:
-                record.recovered, record.before, record.told = verdict, record.told, {}
+            if record.alerted:
+                record.recovered, record.before, record.alerted = verdict, record.alerted, {}
             record.finding, record.age, record.was_well = None, 0.0, True
         case Ignored():
             record.finding, record.age, record.was_well = None, 0.0, False
-            record.recovered, record.told = None, {}
+            record.recovered, record.alerted = None, {}
         case Problem():
             if record.recovered:  # it was well for a moment only, and no alert said so
-                record.recovered, record.told = None, record.before
+                record.recovered, record.alerted = None, record.before
             same = record.finding is not None and record.finding.kind is verdict.kind
             record.age = record.age + elapsed if same and not restarts_hold(record.finding, verdict) else 0.0
             record.finding = verdict
-            if verdict.level < record.told.get(verdict.kind, 0):
-                record.told[verdict.kind] = verdict.level  # what comes on top of it is news
+            if verdict.level < record.alerted.get(verdict.kind, 0):
+                record.alerted[verdict.kind] = verdict.level  # what comes on top of it is news
 
 
 def restarts_hold(before: Problem | None, now: Problem) -> bool:
@@ -191,9 +191,9 @@ def restarts_hold(before: Problem | None, now: Problem) -> bool:
 def is_due(record: Record, finding: Problem, interval: float, now: float) -> bool:
     if finding.first and not record.was_well:
         return False  # whoever started it is there, with the phone
-    if finding.kind is Kind.CONFIRM and Kind.SCAN in record.told:
+    if finding.kind is Kind.CONFIRM and Kind.SCAN in record.alerted:
         return False  # somebody has scanned
-    if record.age < finding.hold or record.told.get(finding.kind, -1) >= finding.level:
+    if record.age < finding.hold or record.alerted.get(finding.kind, -1) >= finding.level:
         return False
     # A time that is yet to come was noted by a clock that was wrong.
     return not 0 <= now - record.sent.get(finding.kind, float("-inf")) < interval
@@ -207,7 +207,7 @@ def entry(key: Key, record: Record) -> JsonObject:
         "kind": finding.kind.value if finding else None,
         "age": round(record.age, 1),
         "never": finding is not None and finding.hold == float("inf"),
-        "told": {kind.value: level for kind, level in record.told.items()},
+        "told": {kind.value: level for kind, level in record.alerted.items()},
         "sent": {kind.value: moment for kind, moment in record.sent.items()},
         "recovered": [record.recovered.account, record.recovered.message.as_json()] if record.recovered else None,
         "before": {kind.value: level for kind, level in record.before.items()},
@@ -223,7 +223,7 @@ def _record(given: JsonObject) -> tuple[Key, Record]:
         record.finding = Problem(Kind(kind), "", NOTHING, NOTHING, hold)
         age = given.get("age")
         record.age = float(age) if isinstance(age, int | float) else 0.0
-    record.told, record.before = (
+    record.alerted, record.before = (
         {Kind(name): integer(level) for name, level in obj(given.get(which)).items()} for which in ("told", "before")
     )
     for name, moment in obj(given.get("sent")).items():

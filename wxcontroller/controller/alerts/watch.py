@@ -37,7 +37,7 @@ _KEEP_SECONDS = 60.0
 _STUCK = 300.0
 _HOUR = 3600.0
 # Alerts kept in memory for channels whose spools are full. Older ones are dropped: other channels have them.
-_MOST_LATE = 30
+_MAX_LATE = 30
 
 
 @dataclass(slots=True)
@@ -109,7 +109,7 @@ class AlertWatch:
             await self._tell(seen)
         else:
             self._unsent, self._late = None, []
-            self.ledger.forget_told()
+            self.ledger.forget_sent()
         ages = self.ledger.has_problems or self._crashes.counted
         if self.ledger.take_changed() or (ages and steady - self._kept > _KEEP_SECONDS):
             await self._keep(steady)
@@ -212,9 +212,9 @@ class AlertWatch:
             self._unsent = (alert, dues)
             return False
         # The other channels deliver it: it counts, and must not be put there again.
-        self._late = [*self._late, *late][-_MOST_LATE:]
+        self._late = [*self._late, *late][-_MAX_LATE:]
         self._unsent = None
-        self.ledger.told(dues, now)
+        self.ledger.note_sent(dues, now)
         for due in dues:
             log.warning("alert: %s", due.what.message, extra=fields(Event.ALERT, due.what.account))
         return True

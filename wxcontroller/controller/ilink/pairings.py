@@ -21,9 +21,9 @@ from wxcontroller.core.messages import N_
 
 # As WeChat's codes last for clients, at the most.
 LIVES_SECONDS = 300.0
-MOST_OPEN = 50
+MAX_OPEN = 50
 # Else one address, which may open that many within their life, could keep everybody else from pairing.
-MOST_OF_ONE = MOST_OPEN // 2
+MAX_OF_ONE = MAX_OPEN // 2
 PER_MINUTE = 10
 _WRONG_DIGITS = 3
 
@@ -155,12 +155,12 @@ class Pairings:
                 N_("wait a minute"),
                 most=PER_MINUTE,
             )
-        full = len(self.open()) >= MOST_OPEN or len(self._by_key) >= 2 * MOST_OPEN
-        if full or sum(caller_of(each.address) == who for each in self.open()) >= MOST_OF_ONE:
+        full = len(self.open()) >= MAX_OPEN or len(self._by_key) >= 2 * MAX_OPEN
+        if full or sum(caller_of(each.address) == who for each in self.open()) >= MAX_OF_ONE:
             raise TooManyPairings(
                 N_("too many open pairing requests ({most})"),
                 N_("refuse some, or wait until they expire"),
-                most=MOST_OPEN if full else MOST_OF_ONE,
+                most=MAX_OPEN if full else MAX_OF_ONE,
             )
         self._recent.setdefault(who, []).append(now)
         self._by_key[pairing.key] = pairing

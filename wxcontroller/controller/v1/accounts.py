@@ -78,7 +78,7 @@ async def add(request: web.Request) -> web.Response:
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))
     given = texts(options)
     checked = check_options(given.items())
-    view = await shared.accounts.add(name, checked.given, given, epoch, arrived[:64], adopted)
+    view = await shared.accounts.add(name, checked.options, given, epoch, arrived[:64], adopted)
     ignored: JsonObject = {"ignored": list(checked.ignored)} if checked.ignored else {}
     return json_response({**account_json(view), **ignored}, 201)
 
@@ -111,14 +111,14 @@ async def start(request: web.Request) -> web.Response:
     name = accounts.registry.name_of(request.match_info["name"])
     given = await _options(request)
     checked = check_options(given.items())
-    started = await accounts.start(name, checked.given, given, keep=True)
+    started = await accounts.start(name, checked.options, given, keep=True)
     answer: JsonObject = {
         **account_json(started.view),
         "result": "already running" if started.already else "started",
     }
     if checked.ignored:
         answer["ignored"] = list(checked.ignored)
-    if started.already and checked.given:
+    if started.already and checked.options:
         answer |= text_fields(note=Text("the options are stored and apply from the next start"))
     return json_response(answer)
 

@@ -41,7 +41,7 @@ async def alerts(request: web.Request) -> web.Response:
                     **text_fields(message=record.finding.message, remedy=record.finding.remedy),
                     "values": values_of(record.finding.message, record.finding.remedy),
                     "since": int(now - record.age),
-                    "told": record.finding.kind in record.told,
+                    "told": record.finding.kind in record.alerted,
                 }
             )
     return json_response({"channels": channels, "problems": problems})

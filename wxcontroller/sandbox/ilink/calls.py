@@ -10,7 +10,7 @@ from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import crypt, phone
 from wxcontroller.sandbox.ilink.call import ILinkCall, ILinkEndpoint, ILinkRefusal
 from wxcontroller.sandbox.ilink.cdn import upload_url
-from wxcontroller.sandbox.ilink.codes import MOST_WRONG, HostChange, ILinkCode
+from wxcontroller.sandbox.ilink.codes import MAX_WRONG, HostChange, ILinkCode
 from wxcontroller.sandbox.ilink.items import FILE, KINDS, TEXT, VOICE
 from wxcontroller.sandbox.ilink.model import (
     INVALID,
@@ -83,7 +83,7 @@ def try_digits(call: ILinkCall, code: ILinkCode, entered: str) -> None:
         code.digits = ""
     else:
         code.wrong += 1
-        if code.wrong >= MOST_WRONG:
+        if code.wrong >= MAX_WRONG:
             call.sandbox.logins.move(code, LoginStage.REFUSED)
     call.sandbox.touch()
 

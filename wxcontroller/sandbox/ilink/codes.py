@@ -13,7 +13,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.sandbox.ilink.model import Bot
 from wxcontroller.sandbox.logins import LoginStage, WebLoginCode
 
-MOST_WRONG = 3  # verify codes
+MAX_WRONG = 3  # verify codes
 
 
 class HostChange(enum.Enum):

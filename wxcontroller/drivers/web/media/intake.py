@@ -34,7 +34,7 @@ class Intake:
         the whole, 0: unknown."""
         self._sink = sink
         self._call = call
-        self._most = limit
+        self._limit = limit
         self._anything = anything
         self._head = b""
         self._passing = False
@@ -89,8 +89,8 @@ class Intake:
             left_out = min(self._skip, len(piece))
             self._skip -= left_out
             piece = piece[left_out:]
-        if self.got + len(piece) > self._most:
-            raise TooLong(self._call, self._most)
+        if self.got + len(piece) > self._limit:
+            raise TooLong(self._call, self._limit)
         self.got += len(piece)
         if self._passing:
             self._sink.write(piece)

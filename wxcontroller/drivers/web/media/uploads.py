@@ -21,7 +21,7 @@ from wxcontroller.drivers.web.decode.answers import UploadCheck
 from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession, base_request, minimal_json, now_ms
 
 LARGE = 26_214_400  # bytes above which a file needs a signature
-_MOST_SHOWN = 20 << 20  # bytes of a picture or video; what is larger goes as a file
+_MAX_SHOWN = 20 << 20  # bytes of a picture or video; what is larger goes as a file
 _TRIES = 3
 _KINDS = {
     "image/png": MessageKind.IMAGE,
@@ -163,7 +163,7 @@ def kind_of(file: Upload) -> tuple[MessageKind, str]:
     if not re.fullmatch(r"[a-z0-9.+-]{1,60}/[a-z0-9.+-]{1,60}", mime) or mime == "application/octet-stream":
         mime = _EXTENSIONS.get(extension(file.name), "application/octet-stream")
     kind = _KINDS.get(mime, MessageKind.FILE)
-    if file.kind in (MessageKind.FILE, MessageKind.VOICE) or file.size > _MOST_SHOWN:
+    if file.kind in (MessageKind.FILE, MessageKind.VOICE) or file.size > _MAX_SHOWN:
         kind = MessageKind.FILE
     return kind, mime
 

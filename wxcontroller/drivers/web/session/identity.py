@@ -72,7 +72,7 @@ class Identities:
     """The marks of an account's people and groups, over all its logins; beyond ``limit`` the oldest go first."""
 
     def __init__(self, store: StateStore | None, limit: int = IDENTITY_MARKS) -> None:
-        self._most = limit
+        self._limit = limit
         self._store = store
         self._numbers: dict[int, int] = {}  # mark → number
         self._changed: dict[int, int] = {}  # of these, those that are not stored
@@ -86,7 +86,7 @@ class Identities:
         """Store what has changed."""
         changed, self._changed = self._changed, {}
         if self._store is not None and changed:
-            self._store.learn(changed, self._most)
+            self._store.learn(changed, self._limit)
 
     def find(self, mark: int) -> int:
         """Return the number that a mark belongs to, 0 when it belongs to none."""
@@ -99,7 +99,7 @@ class Identities:
                 self._changed[mark] = number
             self._numbers.pop(mark, None)
             self._numbers[mark] = number
-        while len(self._numbers) > self._most:
+        while len(self._numbers) > self._limit:
             del self._numbers[next(iter(self._numbers))]
 
 

@@ -37,7 +37,7 @@ class ReportedIds:
     """
 
     def __init__(self, limit: int = MESSAGE_IDS) -> None:
-        self._most = limit * _MARK
+        self._limit = limit * _MARK
         self._marks = bytearray()  # in order, the latest is the last
         self._shelves = [bytearray() for _ in range(_SHELVES)]  # the same, found by their first byte
         self._fresh: dict[str, None] = {}  # since the last checkpoint
@@ -76,7 +76,7 @@ class ReportedIds:
             del marks[at : at + _MARK]
         for marks in (shelf, self._marks):
             marks += mark
-        if len(self._marks) > self._most:
+        if len(self._marks) > self._limit:
             oldest = bytes(self._marks[:_MARK])
             for marks in (self._shelf(oldest), self._marks):
                 del marks[:_MARK]
@@ -267,7 +267,7 @@ def _stored(memory: WebMemory) -> JsonObject:
 
 def _restore(stored: JsonObject, memory: WebMemory) -> None:
     domain = text(stored.get("domain"))
-    if stored.get("version") != _VERSION or not known(domain):
+    if stored.get("version") != _VERSION or not is_known_domain(domain):
         log.warning("the stored session has an unknown version; logging in again")
         return
     memory.domain = domain
@@ -287,7 +287,7 @@ def name_of(session: WebSession) -> str:
 
 def _session(values: JsonObject) -> WebSession | None:
     domain, sid, uin = text(values.get("domain")), text(values.get("sid")), integer(values.get("uin"))
-    if not known(domain) or not sid or uin <= 0:
+    if not is_known_domain(domain) or not sid or uin <= 0:
         return None
     opened = values.get("opened")
     return WebSession(
@@ -310,7 +310,7 @@ def _pairs(stored: JsonValue) -> SyncKey:
     return kept if len(kept) == len(pairs) else ()
 
 
-def known(domain: str) -> bool:
+def is_known_domain(domain: str) -> bool:
     try:
         hosts_of(domain)
     except ValueError:
