@@ -195,10 +195,10 @@ class Connection:
             ) from None
         return answer
 
-    def _see_to_it(self, here: Text = _SEE_UNIT) -> Text:
-        """Return what to do about a controller that does not answer; ``here``: when it is this machine's."""
+    def _remedy(self) -> Text:
+        """Return what to do about a controller that does not answer."""
         if self.is_local:
-            return here
+            return _SEE_UNIT
         return Text(
             "on {host}, check: systemctl status wxcontroller.socket wxcontroller; it must listen on "
             "an address that others reach, and no firewall may block it; or use another --url",
@@ -237,7 +237,7 @@ class Connection:
                 self._await_answer(connection.sock, wait)
             yield connection.getresponse()
         except TimeoutError:
-            words = Text("the controller at {url} did not answer in time", url=self.shown), self._see_to_it()
+            words = Text("the controller at {url} did not answer in time", url=self.shown), self._remedy()
             raise (Unanswered(*words, exit_code=3) if connected else _kind(connection)(*words)) from None
         except WxError:
             raise
@@ -245,7 +245,7 @@ class Connection:
             if connected:
                 raise Unanswered(
                     N_("connection to the controller at {url} reset"),
-                    self._see_to_it(),
+                    self._remedy(),
                     exit_code=3,
                     url=self.shown,
                 ) from None

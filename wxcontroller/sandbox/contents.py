@@ -34,11 +34,10 @@ class Download(web.FileResponse):
 class ServerContents:
     """All content. Without a ``directory`` it lives in a temporary one, until ``close``."""
 
-    def __init__(self, directory: Path | None = None, limit: int = MAX_BYTES) -> None:
+    def __init__(self, directory: Path | None = None) -> None:
         self._wanted = directory
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         self._directory: Path | None = None
-        self._limit = limit
         self._sizes: dict[str, int] = {}  # oldest first
         self._total = 0
         self._serial = 0
@@ -91,7 +90,7 @@ class ServerContents:
         incoming.path.replace(self._place() / md5)
         self._total += incoming.size - self._sizes.pop(md5, 0)
         self._sizes[md5] = incoming.size
-        while len(self._sizes) > 1 and self._total > self._limit:
+        while len(self._sizes) > 1 and self._total > MAX_BYTES:
             oldest = next(iter(self._sizes))
             self._total -= self._sizes.pop(oldest)
             (self._place() / oldest).unlink(missing_ok=True)

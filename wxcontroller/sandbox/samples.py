@@ -6,17 +6,18 @@ import zlib
 from wxcontroller.sandbox import jpeg
 
 _FRAME_BYTES, _FRAME_MS = 417, 26  # of MP3 at 128 kbit/s and 44.1 kHz
+_EDGE = 48  # pixels of a picture
 _FILM_EDGE, _FILM_STEP, _FILM_SCALE = 48, 500, 1000
 
 
-def png(seed: str, edge: int = 48) -> bytes:
+def png(seed: str) -> bytes:
     """Return a square PNG of two colours that depend on ``seed``."""
     shade = zlib.crc32(seed.encode())
     one, other = shade.to_bytes(4, "big")[:3], (~shade & 0xFFFFFFFF).to_bytes(4, "big")[:3]
     rows = b"".join(
-        b"\0" + b"".join(one if (x // 8 + y // 8) & 1 else other for x in range(edge)) for y in range(edge)
+        b"\0" + b"".join(one if (x // 8 + y // 8) & 1 else other for x in range(_EDGE)) for y in range(_EDGE)
     )
-    header = struct.pack(">IIBBBBB", edge, edge, 8, 2, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", _EDGE, _EDGE, 8, 2, 0, 0, 0)
     chunks = ((b"IHDR", header), (b"IDAT", zlib.compress(rows, 9)), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(
         struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))

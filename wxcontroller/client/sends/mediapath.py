@@ -6,7 +6,7 @@ from an answer what is there. Then what was opened is looked at, not its name: t
 
 import os
 import stat
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,9 +50,9 @@ class Confinement:
         return not is_below(where, self.private) or is_below(where, self.shared)
 
 
-def confinement(media_paths: str, state: Path, media: Path, environ: Mapping[str, str] = os.environ) -> Confinement:
+def confinement(media_paths: str, state: Path, media: Path) -> Confinement:
     """Return what an account may send: nothing of its own ``state`` but received ``media``."""
-    credentials = environ.get("CREDENTIALS_DIRECTORY", "")
+    credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
     return Confinement(
         [Path(each) for each in media_paths.split(":") if each],
         [state, *([Path(credentials)] if credentials else [])],

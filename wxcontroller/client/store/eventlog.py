@@ -22,7 +22,7 @@ from wxcontroller.client.store.expiry import RetentionLimits, Swept
 from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import KnownLog
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.writer import LOG_READ_SECONDS, Database
+from wxcontroller.client.store.writer import Database
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.messages import Text
@@ -86,12 +86,10 @@ class EventLog:
     ``epoch`` is the account's, and stands with each event from now on.
     """
 
-    def __init__(
-        self, path: Path, vitals: Vitals | None = None, read_seconds: float = LOG_READ_SECONDS, epoch: int = 1
-    ) -> None:
+    def __init__(self, path: Path, vitals: Vitals | None = None, epoch: int = 1) -> None:
         self.epoch = epoch
         self._earlier: asyncio.Future[int] | None = None
-        self._database = Database(path, SCHEMA, self._look, vitals, read_seconds, self._known_log)
+        self._database = Database(path, SCHEMA, self._look, vitals, self._known_log)
         self._news = asyncio.Event()
         self._ahead: _Ahead | None = None
         self.counts = Counts()

@@ -79,14 +79,14 @@ def play_times(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, int]:
     return {key: integer(recall(db, Way.RECEIVED, key).get("milliseconds")) for key in keys}
 
 
-def import_book(db: sqlite3.Connection, kept: JsonObject, limit: int = MEDIA_IDS) -> None:
+def import_book(db: sqlite3.Connection, kept: JsonObject) -> None:
     """Import ``media.json`` of 2.0.0; invalid entries are left out."""
     for entry in items(kept.get("uploaded")):
         if upload := upload_from_json(obj(entry)):
-            remember(db, Way.UPLOADED, upload.key, upload_to_json(upload), limit)
+            remember(db, Way.UPLOADED, upload.key, upload_to_json(upload), MEDIA_IDS)
     for entry in items(kept.get("received")):
         if received := received_from_json(obj(entry)):
-            remember(db, Way.RECEIVED, received.content.id, received_to_json(received), limit)
+            remember(db, Way.RECEIVED, received.content.id, received_to_json(received), MEDIA_IDS)
 
 
 def upload_to_json(one: Uploaded) -> JsonObject:

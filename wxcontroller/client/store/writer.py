@@ -100,10 +100,8 @@ class Database:
         schema: Sequence[str],
         after: Callable[[sqlite3.Connection], Callable[[], None]],
         vitals: Vitals | None = None,
-        read_seconds: float = LOG_READ_SECONDS,
         known: Callable[[], KnownLog] = KnownLog,
     ) -> None:
-        self._read_seconds = read_seconds
         self._known = known
         self._path = path
         self._schema = schema
@@ -188,7 +186,7 @@ class Database:
             self._hand_over()
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:
-            async with asyncio.timeout(self._read_seconds):
+            async with asyncio.timeout(LOG_READ_SECONDS):
                 return await asyncio.to_thread(self._read, work)
         except TimeoutError:
             raise Unavailable(

@@ -66,13 +66,11 @@ class _Bucket:
 class Notifications:
     """Takes notifications for targets, and counts them, by dialect and state, in ``counts``."""
 
-    def __init__(
-        self, shared: Context, counts: Counter[tuple[str, str]], repeat_seconds: float = REPEAT_SECONDS
-    ) -> None:
+    def __init__(self, shared: Context, counts: Counter[tuple[str, str]]) -> None:
         self._shared = shared
         self._sender = TargetSender(shared.accounts.registry, shared.ports)
         self._buckets: dict[str, _Bucket] = {}
-        self.repeats = Repeats(shared.accounts.paths.notify_repeats, self._send, repeat_seconds)
+        self.repeats = Repeats(shared.accounts.paths.notify_repeats, self._send, REPEAT_SECONDS)
         self.counts = counts
 
     async def take(self, target: NotifyTarget, notification: Notification) -> tuple[NotifyVerdict, bool]:

@@ -69,10 +69,9 @@ def marks_of(one: Contact | Group) -> Marks:
 
 
 class Identities:
-    """The marks of an account's people and groups, over all its logins; beyond ``limit`` the oldest go first."""
+    """The marks of an account's people and groups, over all its logins; beyond IDENTITY_MARKS the oldest go first."""
 
-    def __init__(self, store: StateStore | None, limit: int = IDENTITY_MARKS) -> None:
-        self._limit = limit
+    def __init__(self, store: StateStore | None) -> None:
         self._store = store
         self._numbers: dict[int, int] = {}  # mark → number
         self._changed: dict[int, int] = {}  # of these, those that are not stored
@@ -86,7 +85,7 @@ class Identities:
         """Store what has changed."""
         changed, self._changed = self._changed, {}
         if self._store is not None and changed:
-            self._store.learn(changed, self._limit)
+            self._store.learn(changed, IDENTITY_MARKS)
 
     def find(self, mark: int) -> int:
         """Return the number that a mark belongs to, 0 when it belongs to none."""
@@ -99,7 +98,7 @@ class Identities:
                 self._changed[mark] = number
             self._numbers.pop(mark, None)
             self._numbers[mark] = number
-        while len(self._numbers) > self._limit:
+        while len(self._numbers) > IDENTITY_MARKS:
             del self._numbers[next(iter(self._numbers))]
 
 
