@@ -2,7 +2,7 @@
 
 An order becomes sends, which are stored with the request's key and queued; then its caller may wait until they have
 ended or are held. A caller's answer is a projection of the sends: ``calls`` has the original's words,
-``v1.messages`` those of /v1.
+``v1.sending`` those of /v1.
 """
 
 import asyncio

@@ -27,6 +27,7 @@ from wxcontroller.drivers.base import KeepsUser
 if TYPE_CHECKING:
     from wxcontroller.client.v1.messages import Messages
     from wxcontroller.client.v1.people import PeopleCalls
+    from wxcontroller.client.v1.sending import MessageSending
     from wxcontroller.client.v1.sends import Sends
     from wxcontroller.client.v1.trials import Trials
 
@@ -73,6 +74,12 @@ def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> Non
         return Messages(parts)
 
     @cache
+    def sending() -> "MessageSending":
+        from wxcontroller.client.v1.sending import MessageSending
+
+        return MessageSending(parts)
+
+    @cache
     def people() -> "PeopleCalls":
         from wxcontroller.client.v1.people import PeopleCalls
 
@@ -101,10 +108,10 @@ def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> Non
     app.router.add_post("/v1/deliveries/purge", with_refusals(deliveries.purge))
     app.router.add_post("/v1/deliveries/ack", with_refusals(deliveries.acknowledge))
     app.router.add_get("/v1/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}", with_refusals(deliveries.one))
-    app.router.add_post("/v1/messages", with_refusals(lambda request: messages().post(request)))
+    app.router.add_post("/v1/messages", with_refusals(lambda request: sending().post(request)))
     app.router.add_get("/v1/messages", with_refusals(lambda request: messages().listed(request)))
     app.router.add_get("/v1/messages/{id}", with_refusals(lambda request: messages().one(request)))
-    app.router.add_delete("/v1/messages/{id}", with_refusals(lambda request: messages().recall(request)))
+    app.router.add_delete("/v1/messages/{id}", with_refusals(lambda request: sending().recall(request)))
     app.router.add_get("/v1/chats", with_refusals(lambda request: messages().chats(request)))
     app.router.add_get("/v1/contacts", with_refusals(lambda request: people().contacts(request)))
     app.router.add_get("/v1/groups", with_refusals(lambda request: people().groups(request)))

@@ -6,6 +6,8 @@ from wxcontroller.client.calls import Parts
 from wxcontroller.client.sends.model import Send
 from wxcontroller.client.store import events, history
 from wxcontroller.client.store.history import Found
+from wxcontroller.client.v1.answers import RequestRefused
+from wxcontroller.core.messages import N_
 
 _SETTLE_SECONDS = 5.0
 
@@ -38,3 +40,13 @@ async def look_up(parts: Parts, identifier: str) -> Looked:
     await settle(parts)
     found, name = await parts.log.read(lambda db: (history.by_id(db, identifier), events.name_of(db)))
     return Looked(ended if found is None else None, found, name)
+
+
+def no_such_message(identifier: str) -> RequestRefused:
+    return RequestRefused(
+        404,
+        "no-such-message",
+        N_("there is no message {id}"),
+        N_("it may be too old (event_keep_days), or belong to another account"),
+        id=f"{identifier[:64]!r}",
+    )

@@ -1,0 +1,320 @@
+"""Sending messages at the account's port, and recalling them: POST and DELETE /v1/messages."""
+
+import asyncio
+
+from aiohttp import web
+
+from wxcontroller.client.calls import Parts, json_answer
+from wxcontroller.client.directory import id_of
+from wxcontroller.client.sends.idempotency import KEY_HEADER, OtherRequest, fingerprint_of, key_of
+from wxcontroller.client.sends.model import Quoted, Request
+from wxcontroller.client.sends.preparing import BadMedia
+from wxcontroller.client.sends.sending import MAX_HOLD, Order
+from wxcontroller.client.store import history
+from wxcontroller.client.v1.answers import RequestRefused
+from wxcontroller.client.v1.conversations import (
+    GONE,
+    Conversations,
+    answer_of,
+    state_of_logged,
+    state_of_send,
+    summary_of,
+)
+from wxcontroller.client.v1.finding import look_up, no_such_message, settle
+from wxcontroller.client.v1.selecting import bad
+from wxcontroller.client.v1.sendrequest import REMEDY, SendRequest, flag_in, read_request, seconds_in
+from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, text
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.model import Contact, Group, MessageKind
+from wxcontroller.core.urls import is_web_address
+from wxcontroller.openwx import parameters
+from wxcontroller.openwx.described_messages import FILE_FIELD
+
+_CALL = "messages"
+_MEDIA_FIELDS = ("media_url", "media_id")
+
+
+class MessageSending:
+    """The calls that send and recall. ``parts`` are the running account's."""
+
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
+        self._shown = Conversations(parts.config, parts.directory)
+
+    async def post(self, request: web.Request) -> web.StreamResponse:
+        """POST: send a text, media or both to somebody or to a group."""
+        asked = await read_request(request)
+        try:
+            key = key_of(request.headers.getall(KEY_HEADER, ()), "")
+        except parameters.BadParameter as problem:
+            raise bad(problem.text, problem.remedy_text) from None
+        latest = asyncio.get_running_loop().time() + self._wait_of(asked)
+        if not key:
+            return await self._answered(await self._begin(asked, None), latest)
+        content = await asyncio.to_thread(asked.upload.digest) if asked.upload else b""
+        fields = {name: value for name, value in asked.fields.items() if name != "wait"}
+        keyed = Request(key, fingerprint_of(_CALL, fields, content), _CALL)
+
+        async def again(known: Request) -> JsonObject:
+            return known.answer or {}
+
+        try:
+            begun = await self._parts.requests.once(keyed, lambda: self._begin_or_refuse(asked, keyed), again)
+        except OtherRequest:
+            raise RequestRefused(
+                422,
+                "key-reused",
+                N_("this {key_header} was already used with another request"),
+                N_("use a new key for a new request"),
+                key_header=KEY_HEADER,
+            ) from None
+        return await self._answered(begun, latest)
+
+    async def _begin_or_refuse(self, asked: SendRequest, keyed: Request) -> JsonObject:
+        """Begin, with a refusal as an answer: everybody who waits for this request gets it."""
+        try:
+            return await self._begin(asked, keyed)
+        except RequestRefused as problem:
+            return {"error": problem.as_json(), "status": problem.status}
+
+    async def _begin(self, asked: SendRequest, keyed: Request | None) -> JsonObject:
+        """Store a request's messages; return their receiver and ids. Raises RequestRefused, OtherRequest."""
+        parts = self._parts
+        order, chat = await self._order(asked)
+        sends = parts.sending.sends(order)
+        ids: list[JsonValue] = [send.client_id for send in sends]
+        begun: JsonObject = {"chat": chat, "messages": ids}
+        if keyed is not None:
+            keyed = Request(
+                keyed.key,
+                keyed.fingerprint,
+                keyed.call,
+                begun,
+                sends[0].target,
+                {send.part: {} for send in sends},
+            )
+        latest = asyncio.get_running_loop().time() + parts.config.limits.send_answer_seconds
+        try:
+            added = await parts.sending.store(sends, keyed, latest)
+        except TimeoutError:
+            raise RequestRefused(
+                503,
+                "unavailable",
+                Text("the message can't be stored for now: {why}", why=parts.log.trouble or Text("the disk is slow")),
+                N_("it may be sent yet; repeat the request with the same Idempotency-Key"),
+            ) from None
+        if added.known is not None:  # the same key was on its way to the disk
+            if keyed is None or added.known.fingerprint != keyed.fingerprint:
+                raise OtherRequest
+            return added.known.answer or begun
+        return begun
+
+    async def _answered(self, begun: JsonObject, latest: float) -> web.Response:
+        """Answer how messages have ended, or where they are at ``latest``."""
+        if "error" in begun:
+            return json_answer({"error": begun["error"]}, integer(begun.get("status")))
+        ids = [text(one) for one in items(begun.get("messages"))]
+        queued = {send.client_id: send for send in await self._parts.sending.unsettled()}
+        sends = {one: queued[one] for one in ids if one in queued}
+        await self._parts.sending.wait([*sends.values()], latest)
+        states: list[JsonObject] = []
+        for one in ids:
+            if one in sends:
+                states.append(state_of_send(sends[one]))
+            else:
+                found = (await look_up(self._parts, one)).logged
+                states.append(state_of_logged(found) if found is not None else GONE)
+        answer, status = answer_of(ids, states, text(begun.get("chat")))
+        return json_answer(answer, status)
+
+    async def _order(self, asked: SendRequest) -> tuple[Order, str]:
+        """Return what to send, and the chat's id, once all of it is checked. Raises RequestRefused."""
+        parts, to = self._parts, asked.get("to")
+        if not to:
+            raise bad(N_("to is missing"), REMEDY)
+        sources = [name for name in _MEDIA_FIELDS if asked.get(name)] + ([FILE_FIELD] if asked.upload else [])
+        if not asked.get("text") and not sources:
+            raise bad(N_("there is nothing to send"), N_("send text, media_url, media_id or a file"))
+        if len(sources) > 1:
+            raise bad(
+                N_("{names} exclude each other"), N_("send each in a request of its own"), names=" and ".join(sources)
+            )
+        if asked.get("media_url") and not is_web_address(asked.get("media_url")):
+            raise bad(N_("media_url is not an http or https URL"), N_("upload the content as file instead"))
+        if asked.get("reply_to") and not asked.get("text"):
+            raise bad(N_("reply_to requires text"), N_("only text can quote a message; add text"))
+        hold = seconds_in(asked, "hold", MAX_HOLD)
+        interim, urgent = flag_in(asked, "interim"), flag_in(asked, "urgent")
+        self._check_capabilities(asked, bool(sources))
+        self._check_state(1 + bool(asked.get("text") and sources))
+        target = parts.directory.find(to)
+        if target is None:
+            raise RequestRefused(
+                404,
+                "no-such-peer",
+                N_("the account has no contact or group with the id {id}"),
+                N_("use an id from GET …/contacts, …/groups or …/chats"),
+                id=f"{to[:64]!r}",
+            )
+        quoted = await self._quoted(asked.get("reply_to"), target) if asked.get("reply_to") else None
+        media = None
+        if sources:
+            given = {name: value for name in ("media_id", "media_name", "media_type") if (value := asked.get(name))}
+            if asked.get("media_url"):
+                given["media_path"] = asked.get("media_url")
+            try:
+                media = await parts.media.describe(given, asked.upload)
+            except BadMedia as problem:
+                raise RequestRefused(
+                    500,
+                    "disk",
+                    Text("the content can't be stored: {reason}", reason=problem.reason or problem.message),
+                    N_("check the account's state directory"),
+                ) from None
+            if media.fault is not None:
+                limit = parts.config.number("media_size_max")
+                raise RequestRefused(
+                    413,
+                    "too-large",
+                    N_("the content is larger than {most} bytes"),
+                    N_("see media_size_max in wxclient(8)"),
+                    most=limit,
+                )
+        order = Order(
+            (target.id,), isinstance(target, Group), asked.get("text"), media, interim, urgent, hold, quoted
+        )
+        return order, id_of(target)
+
+    def _check_capabilities(self, asked: SendRequest, has_media: bool) -> None:
+        able, wanted = self._parts.driver.capabilities.sends, asked.get("media_type")
+        if wanted and wanted not in set(MessageKind):
+            raise bad(
+                N_("invalid media type: {word}"),
+                N_("leave media_type out, or see the API reference"),
+                word=wanted[:64],
+            )
+        missing = MessageKind(wanted) if wanted and MessageKind(wanted) not in able else None
+        if asked.get("text") and MessageKind.TEXT not in able:
+            missing = MessageKind.TEXT
+        if has_media and not any(kind.is_media for kind in able):
+            missing = missing or MessageKind.FILE
+        if missing is not None:
+            raise self._unsupported(Text("messages of the kind {kind}", kind=missing.value))
+
+    def _check_state(self, number: int) -> None:
+        """Raise Refused while nothing can be sent or queued."""
+        parts = self._parts
+        if parts.sends.closing:
+            raise RequestRefused(503, "stopping", N_("the account is stopping"), N_("send again when it runs"))
+        if parts.sends.no_room(number):
+            raise RequestRefused(
+                429,
+                "queue-full",
+                N_("{number} messages are already waiting in the queue"),
+                N_("send again when the queue is shorter"),
+                number=len(parts.sends),
+            )
+        if parts.log.trouble:
+            raise RequestRefused(
+                503,
+                "unavailable",
+                Text("the message can't be stored: {why}", why=parts.log.trouble),
+                N_("check the disk of the state directory"),
+            )
+        if not parts.at_work and not parts.holds_for_login:
+            name = parts.config.name.name
+            raise RequestRefused(
+                409,
+                "not-logged-in",
+                Text("{account} is not logged in: {status}", account=name, status=parts.session.status),
+                N_("log in: wxctl start {account}"),
+                account=name,
+            )
+
+    def _unsupported(self, what: Text) -> RequestRefused:
+        return RequestRefused(
+            409,
+            "unsupported",
+            Text("the {route} route does not support {what}", route=self._parts.config.options["driver"], what=what),
+            N_("use an account on a route that supports it: docs/routes.md"),
+        )
+
+    async def _quoted(self, identifier: str, target: Contact | Group) -> Quoted:
+        directory, found = self._parts.directory, (await look_up(self._parts, identifier)).logged
+        if found is None:
+            raise no_such_message(identifier)
+        shown = self._shown.logged(found, "")
+        if shown["chat"] != id_of(target):
+            raise bad(N_("reply_to is a message of another chat"), N_("quote a message of the same chat"))
+        sender = obj(shown["sender"])
+        own = shown["direction"] == "out"
+        return Quoted(
+            identifier,
+            text(sender.get("id")),
+            directory.own_name if own else text(sender.get("name")),
+            summary_of(found),
+        )
+
+    def _wait_of(self, asked: SendRequest) -> float:
+        limit = self._parts.config.limits.send_answer_seconds
+        found = seconds_in(asked, "wait", limit)
+        return limit if found is None else found
+
+    async def recall(self, request: web.Request) -> web.StreamResponse:
+        """DELETE: take back a message of ours: give up one that waits, recall one that was delivered."""
+        identifier = request.match_info["id"]
+        looked = await look_up(self._parts, identifier)
+        send, found = looked.send, looked.logged
+        if send is not None and await self._parts.sends.cancel(send.client_id):
+            return json_answer({"id": identifier, "result": "cancelled"})
+        if not self._parts.driver.capabilities.recall:
+            raise self._unsupported(Text("a recall of messages"))
+        if send is not None:
+            raise RequestRefused(
+                409, "being-sent", N_("the message is being sent"), N_("recall it when it is delivered")
+            )
+        if found is None:
+            raise no_such_message(identifier)
+        message_id, _, target = text(found.report.get("id")).partition(":")
+        state, _, word = found.indexed.verdict.partition(" ")
+        if not found.indexed.send or state != "delivered" or not target:
+            raise RequestRefused(
+                409,
+                "not-recallable",
+                N_("only messages that were sent with this API and delivered can be recalled"),
+                N_("recall it on the phone"),
+            )
+        if word != history.RECALLED:
+            await self._recalled(message_id, target)
+            seq = found.seq
+            # It is recalled, whatever the disk does; on one that takes nothing for a while the note waits.
+            _ = self._parts.log.write(lambda db: history.note_recall(db, seq))
+            await settle(self._parts)
+        return json_answer({"id": identifier, "result": "recalled"})
+
+    async def _recalled(self, message_id: str, target: str) -> None:
+        if not self._parts.at_work:
+            self._check_state(0)
+        try:
+            await self._parts.sending.recall(message_id, target)
+        except TimeoutError:
+            raise RequestRefused(
+                504, "too-slow", N_("WeChat did not answer in time"), N_("check on the phone whether it is recalled")
+            ) from None
+        except WeChatError as problem:
+            if problem.unsure:
+                raise RequestRefused(
+                    504,
+                    "too-slow",
+                    Text("the message may be recalled: {reason}", reason=problem.full_text),
+                    N_("check on the phone whether it is recalled"),
+                ) from None
+            raise RequestRefused(
+                409,
+                "recall-refused",
+                Text("WeChat does not recall it: {reason}", reason=problem.full_text),
+                N_("WeChat recalls messages for two minutes only"),
+            ) from None
+        except Unsupported as problem:
+            raise RequestRefused(409, "unsupported", problem.text, problem.remedy_text) from None

@@ -1,0 +1,139 @@
+"""The body of POST /v1/messages: JSON or a form, as texts by the names of its fields."""
+
+import asyncio
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from aiohttp import web
+
+from wxcontroller.client.bodies import BODIES, Attached
+from wxcontroller.client.sends.sending import MAX_HOLD
+from wxcontroller.client.v1.answers import RequestRefused
+from wxcontroller.client.v1.selecting import bad
+from wxcontroller.core.jsontypes import read_json, text
+from wxcontroller.core.messages import N_, Text
+from wxcontroller.openwx import parameters
+from wxcontroller.openwx.described_messages import FIELDS, FILE_FIELD
+
+REMEDY = N_('send {"to": "an id of GET …/contacts or …/groups", "text": "…"}')
+_HALF = re.compile("[\ud800-\udfff]")
+
+
+@dataclass(frozen=True, slots=True)
+class SendRequest:
+    """The content of a request. ``upload`` is a file that came with it."""
+
+    fields: Mapping[str, str]
+    upload: Attached = field(default_factory=Attached)
+
+    def get(self, name: str) -> str:
+        return self.fields.get(name, "")
+
+
+async def read_request(request: web.Request) -> SendRequest:
+    """Read a JSON object or a form. Raises RequestRefused, and as Bodies.read."""
+    kind = request.content_type
+    if kind == "application/json":
+        return SendRequest(texts(await request.app[BODIES].small(request)))
+    if kind != "multipart/form-data":
+        raise RequestRefused(
+            415,
+            "bad-type",
+            N_("the body is neither JSON nor a form"),
+            N_("send application/json, or multipart/form-data with a file"),
+        )
+    try:
+        body = await request.app[BODIES].read(request)
+    except OSError as problem:
+        raise RequestRefused(
+            500,
+            "disk",
+            Text("the body can't be stored: {reason}", reason=problem.strerror or ""),
+            N_("check the account's state directory"),
+        ) from None
+    return await asyncio.to_thread(form, request.headers["Content-Type"], body)
+
+
+def texts(body: bytes) -> dict[str, str]:
+    """Return a JSON object's members as texts. Raises RequestRefused."""
+    try:
+        given = read_json(body or b"null")
+    except ValueError:
+        raise bad(N_("the body is not JSON"), REMEDY) from None
+    if not isinstance(given, dict):
+        raise bad(N_("the body is not a JSON object"), REMEDY)
+    found: dict[str, str] = {}
+    for name, value in given.items():
+        kind = type_of_field(name)
+        if value is None:
+            continue
+        right = isinstance(value, bool) if kind is bool else isinstance(value, kind) and not isinstance(value, bool)
+        if not right:
+            raise bad(
+                N_("{name} must be {type}"),
+                REMEDY,
+                name=name,
+                type=Text("true or false") if kind is bool else Text("a text") if kind is str else Text("a number"),
+            )
+        found[name] = str(int(value)) if isinstance(value, bool) else text(value)
+        if _HALF.search(found[name]):  # JSON can spell it, nobody can store or send it
+            raise bad(
+                N_("{name} contains half of a surrogate pair"), N_("send complete Unicode characters"), name=name
+            )
+    return found
+
+
+def type_of_field(name: str) -> "type | tuple[type, ...]":
+    kind = FIELDS.get(name)
+    if kind is None:
+        raise bad(
+            N_("unknown field {name}"),
+            N_("known are: {names}"),
+            name=name[:64],
+            names=", ".join([*FIELDS, FILE_FIELD]),
+        )
+    return (int, float) if kind is float else kind
+
+
+def form(content_type: str, body: parameters.Body) -> SendRequest:
+    found: dict[str, str] = {}
+    upload = Attached()
+    try:
+        for name, value in parameters.values_of("", content_type, body):
+            if name == FILE_FIELD:
+                upload = Attached(value)
+                if not upload:
+                    raise bad(N_("the file is empty"), N_("nothing is sent then"))
+            elif name != "token":  # who calls was checked
+                type_of_field(name)
+                found[name] = parameters.text_of(name, value)
+        if upload and not found.get("media_name"):
+            found["media_name"] = parameters.file_name_of(content_type, body, FILE_FIELD)
+    except parameters.BadParameter as problem:
+        raise bad(problem.text, problem.remedy_text) from None
+    return SendRequest(found, upload)
+
+
+def seconds_in(sent: SendRequest, name: str, limit: float) -> float | None:
+    """Return a number of seconds, None when it is not given. Raises RequestRefused."""
+    given = sent.get(name)
+    if not given:
+        return None
+    try:
+        seconds = float(given)
+    except ValueError:
+        seconds = math.nan
+    if not 0 <= seconds <= MAX_HOLD:
+        raise bad(
+            N_("{name} is not a number of seconds"), N_("use a number from 0 to {most}"), name=name, most=int(limit)
+        )
+    return min(seconds, limit)
+
+
+def flag_in(sent: SendRequest, name: str) -> bool:
+    given = sent.get(name)
+    if given not in ("", "0", "1", "true", "false"):
+        raise bad(N_("{name} must be {type}"), REMEDY, name=name, type=Text("true or false"))
+    return given in ("1", "true")
