@@ -189,7 +189,7 @@ def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
 
     Raises WxError when there is no systemd to ask.
     """
-    from wxcontroller.core.materialise import AccountFiles  # with what renders templates
+    from wxcontroller.core.accountfiles import AccountFiles  # with the table of options
 
     units = dict.fromkeys(unit.unit for unit in list_units())
     with suppress(OSError):
@@ -206,7 +206,7 @@ def known_unit(unit: str, paths: Paths = _PATHS) -> LocalUnit:
 
 def with_files(found: LocalUnit, paths: Paths) -> LocalUnit:
     """Add what the account's files say, as far as they can be read."""
-    from wxcontroller.core.materialise import AccountFiles
+    from wxcontroller.core.accountfiles import AccountFiles
 
     instance = instance_of(found.unit) or ""
     found = replace(found, account=plain(found.unit))

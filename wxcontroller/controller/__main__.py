@@ -17,9 +17,9 @@ from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.dumps import forbid_dumps
 from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.rendering import render_account
 from wxcontroller.core.settings import Loaded, load_settings
 from wxcontroller.core.tokens import token_book
 

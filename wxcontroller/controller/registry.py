@@ -16,9 +16,9 @@ from dataclasses import dataclass
 
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
+from wxcontroller.core.accountfiles import AccountFiles as AccountFiles
 from wxcontroller.core.errors import BadName, UnknownAccount, WxError, file_failed
 from wxcontroller.core.files import read_foreign
-from wxcontroller.core.materialise import AccountFiles as AccountFiles
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 from wxcontroller.core.paths import Paths

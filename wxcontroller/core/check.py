@@ -18,17 +18,18 @@ from typing import TypeVar
 
 from wxcontroller.core import account as names
 from wxcontroller.core.account import Account, account_from
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadEnvironmentFile, BadSettings, UnknownAccount, WxError, file_failed, reason_of
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import LIMITS, removed_in, variable_of, without_effect
-from wxcontroller.core.materialise import AccountFiles, render_account
 from wxcontroller.core.messages import Text, verbatim
 from wxcontroller.core.names import is_instance, parse_name
 from wxcontroller.core.notifytargets import NotifyTargetFile, NotifyTargets
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.rendering import render_account
 from wxcontroller.core.settings import Settings, load_settings, problems_in
 from wxcontroller.core.tokens import TokenFile
 

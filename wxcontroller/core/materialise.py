@@ -5,29 +5,21 @@ whoever they come from.
 """
 
 import contextlib
-import errno
 import fcntl
-import functools
 import logging
-import os
-import socket
 import time
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from wxcontroller.core import account as fields_of
-from wxcontroller.core.account import Account, account_from, variables_of
-from wxcontroller.core.envfile import parse, quote
+from wxcontroller.core.account import Account
+from wxcontroller.core.accountfiles import AccountFiles, variables_in
 from wxcontroller.core.errors import (
     AccountExists,
     BadEnvironmentFile,
     BadName,
     BadOption,
-    NoPort,
     OtherRoute,
-    TemplateError,
     UnknownAccount,
     WxError,
     reason_of,
@@ -35,17 +27,16 @@ from wxcontroller.core.errors import (
 from wxcontroller.core.files import replace_file, sync
 from wxcontroller.core.leaving import Gone, Leaving, gone_from
 from wxcontroller.core.limits import shown
-from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.names import AccountName, is_derived, is_instance, parse_name
+from wxcontroller.core.messages import N_
+from wxcontroller.core.names import AccountName, is_derived, parse_name
 from wxcontroller.core.options import OPTIONS, SAME, check_options
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.porttable import PortTable
+from wxcontroller.core.rendering import render_account
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import Desired
 from wxcontroller.core.targets import SETTING as TARGETS
 from wxcontroller.core.targets import Targets
-
-if TYPE_CHECKING:
-    import jinja2
 
 log = logging.getLogger(__name__)
 # Another account's files stay readable for the controller's group only; they hold webhook addresses.
@@ -57,88 +48,6 @@ _LOOK_SECONDS = 0.02
 _STORED_OPTION_LENGTH = 1 << 16
 
 
-@dataclass(frozen=True, slots=True)
-class AccountFiles:
-    """The accounts on disk. Reading takes no lock; files are replaced whole."""
-
-    paths: Paths
-
-    def instances(self) -> list[str]:
-        """Return the ids of all registered accounts, sorted."""
-        try:
-            names = os.listdir(self.paths.accounts)  # noqa: PTH208 - names only, hundreds of them
-        except FileNotFoundError:
-            return []
-        found = (name[:-4] for name in names if name.endswith(".env") and not name.startswith("."))
-        return sorted(instance for instance in found if is_instance(instance))
-
-    def load(self, instance: str, overrides: bool = True) -> Account:
-        """Read one account, the admin's override file included unless ``overrides`` is false.
-
-        Raises UnknownAccount when there is no such file, BadEnvironmentFile when it can't be used.
-        """
-        path = self.paths.account_file(instance)
-        variables = _variables(path)
-        if variables is None:
-            raise UnknownAccount(
-                N_("there is no account {instance}"), N_("wxctl list shows the accounts"), instance=instance
-            )
-        if overrides:
-            variables.update(_variables(self.paths.override_file(instance)) or {})
-        found = account_from(variables, str(path))
-        if found.name.instance != instance:
-            raise BadEnvironmentFile(
-                N_("{file}: holds the account {account}"),
-                N_("rename or remove the file"),
-                file=path,
-                account=str(found.name),
-            )
-        return found
-
-    def all(self) -> list[Account]:
-        """Read all accounts; a file that can't be used is logged and left out."""
-        found: list[Account] = []
-        for instance in self.instances():
-            try:
-                found.append(self.load(instance))
-            except UnknownAccount:
-                continue  # removed since the listing
-            except (WxError, OSError) as problem:
-                log.error("account %s is left out: %s", instance, problem)
-        return found
-
-
-class PortTable:
-    """The ports that accounts' files name. A file is read again only when it has changed.
-
-    Registering an account needs all of them while it holds the lock: reading every file each time made registering
-    300 accounts take 29 s.
-    """
-
-    def __init__(self, registry: AccountFiles) -> None:
-        self._registry = registry
-        self._ports: dict[Path, tuple[tuple[int, int, int], int]] = {}
-
-    def taken(self, without: str) -> set[int]:
-        """Return all ports given to accounts but one, even to those whose file is otherwise unusable."""
-        paths = self._registry.paths
-        others = [instance for instance in self._registry.instances() if instance != without]
-        files = [file for each in others for file in (paths.account_file(each), paths.override_file(each))]
-        self._ports = {file: entry for file in files if (entry := self._entry(file)) is not None}
-        return {port for _, port in self._ports.values()}
-
-    def _entry(self, file: Path) -> tuple[tuple[int, int, int], int] | None:
-        try:
-            found = file.stat()
-            stamp = (found.st_ctime_ns, found.st_ino, found.st_size)
-            known = self._ports.get(file)
-            if known is not None and known[0] == stamp:
-                return known
-            return stamp, int((_variables(file) or {}).get(fields_of.PORT, "0"), 10)
-        except (WxError, OSError, ValueError):
-            return None
-
-
 class Materialiser:
     """Writes accounts' environment files through the template."""
 
@@ -146,7 +55,7 @@ class Materialiser:
         self.paths = paths
         self.settings = settings
         self.registry = AccountFiles(paths)
-        self._port_table = PortTable(self.registry)
+        self._ports = PortTable(self.registry)
 
     def start(
         self,
@@ -179,7 +88,7 @@ class Materialiser:
             self._check_targets(name, merged)
             # A port outside today's range (the settings changed) would be refused by the slice.
             stays = known is not None and (runs or self._in_range(known.port))
-            port = known.port if known is not None and stays else self._free_port(name.instance)
+            port = known.port if known is not None and stays else self._ports.free(name.instance, *self._port_range)
             account = known or Account(name, port)
             return self._write(
                 replace(account, port=port, desired=Desired.STARTED, options=merged, parameters=echoed)
@@ -208,7 +117,7 @@ class Materialiser:
             self._refuse_left(name, None, epoch)
             merged = {**self.settings.client, **default_urls(self.settings), **options}
             self._check_targets(name, merged)
-            port = self._free_port(name.instance)
+            port = self._ports.free(name.instance, *self._port_range)
             account = Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch)
             account = replace(account, arrived=arrived, adopted=adopted)
             written = self._write(account)
@@ -253,7 +162,7 @@ class Materialiser:
             name = parse_name(instance)
             self._refuse_left(name, None)
             options = {**self.settings.client, **default_urls(self.settings)}
-            account = Account(name, self._free_port(instance), Desired.STARTED, options, {})
+            account = Account(name, self._ports.free(instance, *self._port_range), Desired.STARTED, options, {})
             return self._write(account)
 
     def desire(self, instance: str, desired: Desired) -> Account:
@@ -314,7 +223,7 @@ class Materialiser:
         """Raise BadOption for a report or heartbeat address that the settings, or the account's own file, forbid."""
         targets = self.settings.webhook_targets
         try:
-            own = (_variables(self.paths.override_file(name.instance)) or {}).get(OPTIONS[TARGETS].variable)
+            own = (variables_in(self.paths.override_file(name.instance)) or {}).get(OPTIONS[TARGETS].variable)
         except OSError:
             # The administrator's file may be root's alone: systemd reads it, and the account's own process checks
             # each address again.
@@ -373,22 +282,13 @@ class Materialiser:
             limits={name: shown(number) for name, number in limits.items()},
         )
 
-    def _in_range(self, port: int) -> bool:
-        return self.settings.backend_start_port <= port <= self.settings.backend_end_port
+    @property
+    def _port_range(self) -> tuple[int, int]:
+        return self.settings.backend_start_port, self.settings.backend_end_port
 
-    def _free_port(self, instance: str) -> int:
-        first, last = self.settings.backend_start_port, self.settings.backend_end_port
-        taken = self._port_table.taken(without=instance)
-        for port in range(first, last + 1):
-            if port not in taken and bindable(port):
-                return port
-        raise NoPort(
-            N_("account {instance}: no port is free between {first} and {last}"),
-            N_("remove accounts that are not needed, or widen backend_end_port and wxclient.slice together"),
-            instance=instance,
-            first=first,
-            last=last,
-        )
+    def _in_range(self, port: int) -> bool:
+        first, last = self._port_range
+        return first <= port <= last
 
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
@@ -429,89 +329,8 @@ def stay_on_route(known: Account, options: Mapping[str, str], named: Collection[
     return {"driver": known.driver} if wanted != known.driver else {}
 
 
-@functools.lru_cache(maxsize=1)
-def compiled(source: str) -> "jinja2.Template":
-    import jinja2.sandbox  # where a file is written: most starts find the account's, and wait for it
-
-    environment = jinja2.sandbox.SandboxedEnvironment(
-        undefined=jinja2.StrictUndefined,
-        keep_trailing_newline=True,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        autoescape=False,
-    )
-    environment.filters["quote"] = quote
-    return environment.from_string(source)
-
-
-def render_account(account: Account, paths: Paths, template: Path) -> str:
-    """Render an account through the admin's template and check that the result is one.
-
-    Raises TemplateError, naming the template and what is wrong, when it can't be rendered or when what it gives is
-    not this account any more, and BadOption for a value that no environment file can hold.
-    """
-    import jinja2  # see _compiled
-
-    variables = variables_of(account, paths)
-    quoted = {key: quote(value) for key, value in variables.items()}
-    try:
-        source = template.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise TemplateError(
-            N_("account {account}: the template {template} can't be read: {reason}"),
-            N_("restore it from the package, or set template_path"),
-            account=str(account.name),
-            template=template,
-            reason=reason_of(problem),
-        ) from None
-    try:
-        rendered = compiled(source).render(
-            account=account, name=account.name.name, instance=account.name.instance, variables=quoted
-        )
-        back = parse(rendered, str(template))
-    except jinja2.TemplateError as problem:
-        what = reason_of(problem)
-        if isinstance(problem, jinja2.TemplateSyntaxError):
-            what = Text("{problem} (line {line})", problem=what, line=problem.lineno)
-        raise TemplateError(
-            N_("account {account}: the template {template} fails: {problem}"),
-            N_("correct the template"),
-            account=str(account.name),
-            template=template,
-            problem=what,
-        ) from None
-    except BadEnvironmentFile as problem:
-        raise TemplateError(
-            N_("account {account}: {problem}"),
-            N_("correct the template"),
-            account=str(account.name),
-            problem=reason_of(problem),
-        ) from None
-    for key in fields_of.REQUIRED:
-        if back.get(key) != variables[key]:
-            raise TemplateError(
-                N_("account {account}: the template {template} omits {key}"),
-                N_("keep the loop over `variables` in the template"),
-                account=str(account.name),
-                template=template,
-                key=key,
-            )
-    return rendered
-
-
 def _aside(path: Path) -> Path:
     return path.with_suffix(".env.broken")
-
-
-def _variables(path: Path) -> dict[str, str] | None:
-    try:
-        return parse(path.read_text(encoding="utf-8"), str(path))
-    except FileNotFoundError:
-        return None
-    except UnicodeDecodeError:
-        raise BadEnvironmentFile(
-            N_("{file}: is not UTF-8 text"), N_("start the account again to rewrite it"), file=path
-        ) from None
 
 
 def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
@@ -528,14 +347,3 @@ def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
 
 def default_urls(settings: Settings) -> dict[str, str]:
     return {"post_api": settings.post_api} if settings.post_api else {}
-
-
-def bindable(port: int) -> bool:
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as problem:
-            # The sandbox may not let us bind at all; the registry alone then keeps ports apart.
-            return problem.errno in (errno.EACCES, errno.EPERM)
-        return True

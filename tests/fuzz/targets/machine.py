@@ -19,10 +19,10 @@ from wxcontroller.core.account import Account, account_from, redacted, variables
 from wxcontroller.core.envfile import FILE_VALUE_LENGTH, parse, quote
 from wxcontroller.core.errors import BadName, BadOption, TemplateError
 from wxcontroller.core.jsontypes import read_json
-from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import instance_of, is_instance, parse_name, unit_of
 from wxcontroller.core.options import OPTIONS, Origin, check_options
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.rendering import render_account
 from wxcontroller.core.settings import load_settings
 
 PROGRAM = "an account's program, ours or another"

@@ -38,12 +38,12 @@ from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.gate import Gate
 from wxcontroller.controller.server import Server
 from wxcontroller.controller.units import MAX_AGE, UnitRecord, Verb
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings

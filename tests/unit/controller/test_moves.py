@@ -10,9 +10,10 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import AccountMoved
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj
-from wxcontroller.core.materialise import AccountFiles, Materialiser
+from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.states import Desired
 
 MOVE: JsonObject = {"to": "host-b", "id": "5f2c"}

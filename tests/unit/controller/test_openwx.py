@@ -12,8 +12,8 @@ from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.units import UnitRecord, Verb
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.jsontypes import obj
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.core.targets import Targets

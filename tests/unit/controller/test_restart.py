@@ -15,8 +15,8 @@ from tests.unit.controller.processes import Host, started
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.rendering import render_account
 from wxcontroller.core.tokens import TokenFile, minted
 
 TARGETS = ("/openwx/check_client", "/v1/accounts", "/openwx/get_user_info?client=alice", "/")

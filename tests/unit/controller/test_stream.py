@@ -25,8 +25,8 @@ from wxcontroller.controller.v1.events import STREAM_NAMES
 from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.materialise import render_account
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.rendering import render_account
 from wxcontroller.openwx import eventstream
 
 

@@ -14,11 +14,11 @@ from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonValue, field, items, obj
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import NOTHING, Text, text_fields, text_from
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.core.tokens import TokenFile, minted

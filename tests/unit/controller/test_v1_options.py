@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
 from wxcontroller.core.limits import LIMITS
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import text_from
 from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.states import Desired, LoginState

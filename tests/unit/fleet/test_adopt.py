@@ -20,11 +20,11 @@ from wxcontroller.cli.transfer.keeping import keep
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.core.account import variables_of
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.leaving import Leaving
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState

@@ -28,9 +28,9 @@ from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.cli.transfer.standby import StandbyRound
 from wxcontroller.controller.v1.moves import STANDBYS_AT_A_TIME
 from wxcontroller.core.account import Account
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths

@@ -9,10 +9,10 @@ from wxcontroller.cli.doctor import accounts, machine, network, services
 from wxcontroller.cli.doctor.result import Check, CheckResult, Patient, fail, ok, warn
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.local import controllers_ports, known_units
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.check import check_configuration
 from wxcontroller.core.errors import BadSettings, ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.jsontypes import text
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import Text, text_in
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings

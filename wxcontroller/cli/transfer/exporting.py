@@ -21,10 +21,10 @@ from wxcontroller.cli.transfer.rest import lay_down, look, other_drop_ins
 from wxcontroller.cli.transfer.seal import Sealer
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of, unit_files
 from wxcontroller.core.account import Account
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.files import sync
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import N_, Text, Value
 from wxcontroller.core.names import is_derived, parse_name
 

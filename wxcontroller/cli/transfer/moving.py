@@ -33,6 +33,7 @@ from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.cli.transfer.unitfiles import unit_files
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, means, run
 from wxcontroller.core.account import Account
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import (
     AccountExists,
@@ -44,7 +45,6 @@ from wxcontroller.core.errors import (
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, text
 from wxcontroller.core.leaving import Leaving, gone_from
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 

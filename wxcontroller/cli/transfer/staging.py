@@ -15,10 +15,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file, sync
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired

@@ -28,9 +28,9 @@ from wxcontroller.cli.transfer.keeping import SPARE_BYTES
 from wxcontroller.cli.transfer.receiving import passphrase
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.core.account import Account
+from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import AccountExists, StaleEpoch, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, obj
-from wxcontroller.core.materialise import AccountFiles
 from wxcontroller.core.messages import N_, NOTHING
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings

@@ -1,0 +1,78 @@
+"""Reading the registry: the accounts' environment files. ``core.materialise`` writes them."""
+
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller.core.account import Account, account_from
+from wxcontroller.core.envfile import parse
+from wxcontroller.core.errors import BadEnvironmentFile, UnknownAccount, WxError
+from wxcontroller.core.messages import N_
+from wxcontroller.core.names import is_instance
+from wxcontroller.core.paths import Paths
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFiles:
+    """The accounts on disk. Reading takes no lock; files are replaced whole."""
+
+    paths: Paths
+
+    def instances(self) -> list[str]:
+        """Return the ids of all registered accounts, sorted."""
+        try:
+            names = os.listdir(self.paths.accounts)  # noqa: PTH208 - names only, hundreds of them
+        except FileNotFoundError:
+            return []
+        found = (name[:-4] for name in names if name.endswith(".env") and not name.startswith("."))
+        return sorted(instance for instance in found if is_instance(instance))
+
+    def load(self, instance: str, overrides: bool = True) -> Account:
+        """Read one account, the admin's override file included unless ``overrides`` is false.
+
+        Raises UnknownAccount when there is no such file, BadEnvironmentFile when it can't be used.
+        """
+        path = self.paths.account_file(instance)
+        variables = variables_in(path)
+        if variables is None:
+            raise UnknownAccount(
+                N_("there is no account {instance}"), N_("wxctl list shows the accounts"), instance=instance
+            )
+        if overrides:
+            variables.update(variables_in(self.paths.override_file(instance)) or {})
+        found = account_from(variables, str(path))
+        if found.name.instance != instance:
+            raise BadEnvironmentFile(
+                N_("{file}: holds the account {account}"),
+                N_("rename or remove the file"),
+                file=path,
+                account=str(found.name),
+            )
+        return found
+
+    def all(self) -> list[Account]:
+        """Read all accounts; a file that can't be used is logged and left out."""
+        found: list[Account] = []
+        for instance in self.instances():
+            try:
+                found.append(self.load(instance))
+            except UnknownAccount:
+                continue  # removed since the listing
+            except (WxError, OSError) as problem:
+                log.error("account %s is left out: %s", instance, problem)
+        return found
+
+
+def variables_in(path: Path) -> dict[str, str] | None:
+    """Return an environment file's variables, None without a file. Raises BadEnvironmentFile and OSError."""
+    try:
+        return parse(path.read_text(encoding="utf-8"), str(path))
+    except FileNotFoundError:
+        return None
+    except UnicodeDecodeError:
+        raise BadEnvironmentFile(
+            N_("{file}: is not UTF-8 text"), N_("start the account again to rewrite it"), file=path
+        ) from None
