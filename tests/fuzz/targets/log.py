@@ -17,7 +17,7 @@ from wxcontroller.client.deliveries.bodies import prepare
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
 from wxcontroller.client.sends.model import Media, Part, Request, Send
 from wxcontroller.client.sends.pacer import Pacer
-from wxcontroller.client.store import events, expiry, sends
+from wxcontroller.client.store import events, expiry, sendrows, sends
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, EntryState, Selection
 from wxcontroller.client.store.expiry import RetentionLimits
@@ -127,8 +127,8 @@ def _look(db: sqlite3.Connection) -> None:
     pacer = Pacer(0, daily=5)
     pacer.restore(sends.days(db))
     for send in _LOOP.run_until_complete(_sends_of(left)):
-        sends.send_row(send, "", "web", None)
-        sends.media_row(send.media or Media(MediaFacts(MessageKind.FILE)))
+        sendrows.send_row(send, "", "web", None)
+        sendrows.media_row(send.media or Media(MediaFacts(MessageKind.FILE)))
         kept_json(sends.sides_of(db, send.seq))
     sends.files(db)
     upload_from_json(recall(db, Way.UPLOADED, "7"))
@@ -303,7 +303,14 @@ TARGETS = (
         (
             *(
                 f"{_CLIENT}.{name}"
-                for name in ("store.events", "store.sends", "store.media", "store.values", "sends.model")
+                for name in (
+                    "store.events",
+                    "store.sends",
+                    "store.sendrows",
+                    "store.media",
+                    "store.values",
+                    "sends.model",
+                )
             ),
             *(
                 f"{_CLIENT}.{name}"

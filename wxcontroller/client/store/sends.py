@@ -15,17 +15,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from wxcontroller.client.sends.model import ADOPTED, NEVER_AGAIN, OTHER_ROUTE, Media, Part, Request, Send, quoted_from
+from wxcontroller.client.sends.model import NEVER_AGAIN, Media, Part, Request, Send
 from wxcontroller.client.store.eventlog import EventLog, Within
 from wxcontroller.client.store.events import Moved, note_message
-from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
+from wxcontroller.client.store.sendrows import Row, json_text, media_of, media_row, send_of, send_row
 from wxcontroller.client.store.state import note_windows, windows
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
-from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json
 from wxcontroller.core.limits import DEFAULTS
-from wxcontroller.core.model import MessageKind
-from wxcontroller.drivers.base import Upload
-from wxcontroller.openwx.media import MediaFacts
 
 _DAYS_KEPT = 7
 # Without who they are between: that is read when it is needed, which is seldom.
@@ -35,7 +32,6 @@ _SENDS = (
 )
 # Behind everything that waits.
 _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
-_Row = tuple[object, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +54,8 @@ class Left:
     alive: float
     windows: bytes = field(repr=False)
     _route: str
-    _sends: Sequence[_Row] = field(repr=False)
-    _media: Sequence[_Row] = field(repr=False)
+    _sends: Sequence[Row] = field(repr=False)
+    _media: Sequence[Row] = field(repr=False)
 
     def sends(self) -> list[Send]:
         """Return the sends, with their media. Those of another route can't go out any more."""
@@ -165,8 +161,8 @@ class SendStore:
 
 def add(
     db: sqlite3.Connection,
-    sends: Sequence[_Row],
-    media: Sequence[_Row],
+    sends: Sequence[Row],
+    media: Sequence[Row],
     request: Request | None,
     reply_to: int,
     day: str,
@@ -195,7 +191,7 @@ def add(
     return Added(seqs, [number or 0 for number in numbers])
 
 
-def insert(db: sqlite3.Connection, row: _Row, media: int | None) -> int:
+def insert(db: sqlite3.Connection, row: Row, media: int | None) -> int:
     values = row[:-1]
     done = db.execute(
         "INSERT INTO sends (place, time, tried, login, target, is_group, content, client_id, attempts_left, origin, "
@@ -250,7 +246,7 @@ def put_back(db: sqlite3.Connection, seq: int, attempts_left: int) -> None:
     )
 
 
-def hold(db: sqlite3.Connection, row: _Row, windows: bytes) -> None:
+def hold(db: sqlite3.Connection, row: Row, windows: bytes) -> None:
     """Note that a send that did not arrive keeps its place and waits for a reply window."""
     db.execute("UPDATE sends SET tried = 0, attempts_left = ?, strikes = ?, struck = ? WHERE seq = ?", row)
     note_windows(db, windows)
@@ -292,7 +288,7 @@ def end(
         db.execute(f"DELETE FROM parcels WHERE id = ? AND {unused}", (media,))
 
 
-def note_media(db: sqlite3.Connection, number: int, row: _Row) -> None:
+def note_media(db: sqlite3.Connection, number: int, row: Row) -> None:
     """Note what has become known of content."""
     db.execute("UPDATE parcels SET given = ?, file = ?, facts = ?, uploaded = ? WHERE id = ?", (*row, number))
 
@@ -348,7 +344,7 @@ def request_of(db: sqlite3.Connection, key: str) -> Request | None:
 
 def keep(db: sqlite3.Connection, request: Request) -> None:
     """Remember a request; one that is remembered gets its answer."""
-    parts = [_text(request.parts[part]) if part in request.parts else None for part in (Part.TEXT, Part.MEDIA)]
+    parts = [json_text(request.parts[part]) if part in request.parts else None for part in (Part.TEXT, Part.MEDIA)]
     answer = None if request.answer is None else json.dumps(request.answer)
     db.execute(
         "INSERT INTO requests (key, time, fingerprint, call, target, text, media, answer) "
@@ -374,110 +370,7 @@ def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
 # -- rows
 
 
-def _text(value: JsonObject) -> str:
-    return json.dumps(value) if value else ""
-
-
 def _ended(kept: object) -> JsonObject:
     """Return how a message ended; empty, as of one that has not, when that can't be read."""
     found = kept_json(kept)
     return found if isinstance(found.get("code"), int) else {}
-
-
-def send_row(send: Send, sides: str, route: str, media: int | None) -> _Row:
-    """Return the columns of a send, then ``media`` as it is."""
-    return (
-        *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
-        *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
-        route,
-        send.urgent,
-        _text(send.quoted.as_json()) if send.quoted else "",
-        media,
-    )
-
-
-def send_of(row: _Row, media: Mapping[int, Media], own_route: str) -> Send:
-    seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
-    request, interim, hold_until, strikes, struck, route, urgent, quote = more
-    # Content that is missing because the database was damaged: the send fails when its turn comes.
-    lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
-    never = ADOPTED if attempts_left == NEVER_AGAIN else ""
-    return Send(
-        target=str(target),
-        is_group=bool(is_group),
-        content=str(content),
-        media=media.get(as_int(number), lost) if number else None,
-        origin=str(origin),
-        login=str(login),
-        client_id=str(client_id),
-        request=str(request) if request else "",
-        seq=as_int(seq),
-        queued_at=as_float(queued_at),
-        tried=as_float(tried),
-        attempts_left=as_int(attempts_left),
-        unsure=as_float(tried) > 0,
-        never=never if route == own_route else OTHER_ROUTE,
-        interim=bool(interim),
-        urgent=bool(urgent),
-        hold_until=as_float(hold_until),
-        strikes=as_int(strikes),
-        struck=as_float(struck),
-        quoted=quoted_from(quote),
-    )
-
-
-def media_row(media: Media) -> _Row:
-    """Return the columns of content: the request's words, the file, what is known of it, and what WeChat holds."""
-    known: JsonObject = {}
-    if media.ready:
-        forced = media.file is not None and media.file.kind is MessageKind.FILE
-        known = {**facts_to_json(media.facts), "has_file": media.file is not None, "forced": forced}
-    uploaded = upload_to_json(media.uploaded) if media.uploaded else {}
-    return json.dumps(dict(media.params)), str(media.kept or ""), _text(known), _text(uploaded)
-
-
-def media_of(row: _Row) -> Media:
-    number, given, file, facts, uploaded = row
-    kept, known = Path(str(file)) if file else None, kept_json(facts)
-    media = Media(
-        facts_from_json(known),
-        {name: text(value) for name, value in kept_json(given).items()},
-        uploaded=upload_from_json(kept_json(uploaded)),
-        kept=kept,
-        id=as_int(number),
-    )
-    if kept is not None and known.get("has_file") is True:
-        forced = MessageKind.FILE if known.get("forced") is True else None
-        media.file = Upload(kept, media.facts.name, media.facts.mime, media.facts.size, forced)
-    return media
-
-
-def facts_to_json(facts: MediaFacts) -> JsonObject:
-    """Return them for ``facts_from_json``."""
-    return {
-        "kind": facts.kind.value,
-        "id": facts.id,
-        "path": facts.path,
-        "name": facts.name,
-        "mime": facts.mime,
-        "ext": facts.ext,
-        "size": facts.size,
-        "mtime": facts.mtime,
-        "md5": facts.md5,
-        "chunks": facts.chunks,
-    }
-
-
-def facts_from_json(kept: JsonObject) -> MediaFacts:
-    return MediaFacts(
-        MEDIA_KINDS.get(text(kept.get("kind")), MessageKind.FILE),
-        id=text(kept.get("id")),
-        path=text(kept.get("path")),
-        name=text(kept.get("name")),
-        mime=text(kept.get("mime")),
-        ext=text(kept.get("ext")),
-        size=integer(kept.get("size")),
-        mtime=integer(kept.get("mtime")),
-        md5=text(kept.get("md5")),
-        chunks=integer(kept.get("chunks")),
-    )

@@ -1,0 +1,118 @@
+"""Sends and their content as rows of the database, and back. The statements are in ``sends``."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from wxcontroller.client.sends.model import ADOPTED, NEVER_AGAIN, OTHER_ROUTE, Media, Send, quoted_from
+from wxcontroller.client.store.media import MEDIA_KINDS, upload_from_json, upload_to_json
+from wxcontroller.client.store.values import as_float, as_int
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.model import MessageKind
+from wxcontroller.drivers.base import Upload
+from wxcontroller.openwx.media import MediaFacts
+
+Row = tuple[object, ...]
+
+
+def send_row(send: Send, sides: str, route: str, media: int | None) -> Row:
+    """Return the columns of a send, then ``media`` as it is."""
+    return (
+        *(send.queued_at, send.tried, send.login, send.target, send.is_group, send.content, send.client_id),
+        *(send.attempts_left, send.origin, sides, send.request or None, send.interim, send.hold_until),
+        route,
+        send.urgent,
+        json_text(send.quoted.as_json()) if send.quoted else "",
+        media,
+    )
+
+
+def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
+    seq, queued_at, tried, login, target, is_group, content, client_id, attempts_left, origin, number, *more = row
+    request, interim, hold_until, strikes, struck, route, urgent, quote = more
+    # Content that is missing because the database was damaged: the send fails when its turn comes.
+    lost = Media(MediaFacts(MessageKind.FILE), id=as_int(number))
+    never = ADOPTED if attempts_left == NEVER_AGAIN else ""
+    return Send(
+        target=str(target),
+        is_group=bool(is_group),
+        content=str(content),
+        media=media.get(as_int(number), lost) if number else None,
+        origin=str(origin),
+        login=str(login),
+        client_id=str(client_id),
+        request=str(request) if request else "",
+        seq=as_int(seq),
+        queued_at=as_float(queued_at),
+        tried=as_float(tried),
+        attempts_left=as_int(attempts_left),
+        unsure=as_float(tried) > 0,
+        never=never if route == own_route else OTHER_ROUTE,
+        interim=bool(interim),
+        urgent=bool(urgent),
+        hold_until=as_float(hold_until),
+        strikes=as_int(strikes),
+        struck=as_float(struck),
+        quoted=quoted_from(quote),
+    )
+
+
+def media_row(media: Media) -> Row:
+    """Return the columns of content: the request's words, the file, what is known of it, and what WeChat holds."""
+    known: JsonObject = {}
+    if media.ready:
+        forced = media.file is not None and media.file.kind is MessageKind.FILE
+        known = {**facts_to_json(media.facts), "has_file": media.file is not None, "forced": forced}
+    uploaded = upload_to_json(media.uploaded) if media.uploaded else {}
+    return json.dumps(dict(media.params)), str(media.kept or ""), json_text(known), json_text(uploaded)
+
+
+def media_of(row: Row) -> Media:
+    number, given, file, facts, uploaded = row
+    kept, known = Path(str(file)) if file else None, kept_json(facts)
+    media = Media(
+        facts_from_json(known),
+        {name: text(value) for name, value in kept_json(given).items()},
+        uploaded=upload_from_json(kept_json(uploaded)),
+        kept=kept,
+        id=as_int(number),
+    )
+    if kept is not None and known.get("has_file") is True:
+        forced = MessageKind.FILE if known.get("forced") is True else None
+        media.file = Upload(kept, media.facts.name, media.facts.mime, media.facts.size, forced)
+    return media
+
+
+def facts_to_json(facts: MediaFacts) -> JsonObject:
+    """Return them for ``facts_from_json``."""
+    return {
+        "kind": facts.kind.value,
+        "id": facts.id,
+        "path": facts.path,
+        "name": facts.name,
+        "mime": facts.mime,
+        "ext": facts.ext,
+        "size": facts.size,
+        "mtime": facts.mtime,
+        "md5": facts.md5,
+        "chunks": facts.chunks,
+    }
+
+
+def facts_from_json(kept: JsonObject) -> MediaFacts:
+    return MediaFacts(
+        MEDIA_KINDS.get(text(kept.get("kind")), MessageKind.FILE),
+        id=text(kept.get("id")),
+        path=text(kept.get("path")),
+        name=text(kept.get("name")),
+        mime=text(kept.get("mime")),
+        ext=text(kept.get("ext")),
+        size=integer(kept.get("size")),
+        mtime=integer(kept.get("mtime")),
+        md5=text(kept.get("md5")),
+        chunks=integer(kept.get("chunks")),
+    )
+
+
+def json_text(value: JsonObject) -> str:
+    return json.dumps(value) if value else ""
