@@ -1,0 +1,145 @@
+"""One request of the shortcut (``shortcut``): on its way to the account, and its answer on the way back."""
+
+import logging
+import time
+
+from wxcontroller.controller.account_port.backends import Backend, Backends, BadResponse
+from wxcontroller.controller.account_port.client import NotAnswering, failure_of
+from wxcontroller.controller.account_port.plainheads import HeaderBlock, RequestLine
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.metrics.requests import RequestFigures, RequestPart
+from wxcontroller.core.account import Account
+from wxcontroller.openwx.admission import AdmissionSlot
+from wxcontroller.openwx.connection import HandedOver, PatientConnection
+
+log = logging.getLogger(__name__)
+
+
+class ProxiedExchange:
+    """A request on its way to an account, and the answer on its way back."""
+
+    __slots__ = (
+        *("_account", "_backend", "_backends", "_began", "_caller", "_connection", "_data", "_gone", "_head"),
+        *("_keep", "_line", "_place", "_requests", "_sent", "_shared", "_status", "is_head"),
+    )
+
+    def __init__(
+        self,
+        shared: Context,
+        backends: Backends,
+        requests: RequestFigures,
+        connection: PatientConnection,
+        account: Account,
+        caller: Caller,
+        place: AdmissionSlot,
+        data: bytes,
+    ) -> None:
+        self._shared, self._backends, self._requests = shared, backends, requests
+        self._connection = connection
+        self._account, self._caller, self._place = account, caller, place
+        self._data = data  # the request as it came
+        self._began = connection.heard
+        self._backend: Backend | None = None
+        self._head = b""  # of the answer, until more of it is there
+        self._status = 0  # of the answer, once the caller gets it
+        self._keep = True
+        self._gone = False  # the caller is
+        self.is_head = False
+
+    def set_request(self, line: RequestLine, block: HeaderBlock, content: bytes) -> None:
+        """Set what the account gets."""
+        self.is_head = line.is_head
+        length = b"Content-Length: %d\r\n" % len(content) if line.has_form else b""
+        self._line, self._sent = line.sent, block.sent + length + b"\r\n" + content
+
+    # -- towards the account
+
+    def ask(self, backend: Backend) -> None:
+        """Send the request over a connection."""
+        self._backend = backend
+        backend.ask(self, self._line + backend.begin[self._caller.scope] + self._sent)
+
+    async def ask_new(self, seconds: float) -> None:
+        """Send the request over a new connection."""
+        try:
+            backend = await self._backends.opened(self._account, seconds)
+        except OSError as problem:
+            if not self._gone:
+                self._hand_over(failure_of(self._account, problem))
+            return
+        if self._gone:
+            self._backends.keep(backend)
+        else:
+            self.ask(backend)
+
+    def latest(self) -> float:
+        """See ResponseSink."""
+        settings, backend = self._shared.settings, self._backend
+        latest = self._began + settings.ua_request_timeout
+        if backend is None or backend.paused:
+            return latest
+        return min(latest, backend.used + settings.ua_inactivity_timeout)
+
+    # -- towards the caller
+
+    def answered(self, status: int, data: bytes) -> None:
+        """See ResponseSink."""
+        self._status = status
+        if self._shared.draining.is_set():
+            self._keep = False
+            data += b"Connection: close\r\n"
+        self._head = data
+
+    def more(self, data: bytes) -> None:
+        """See ResponseSink."""
+        if self._head:
+            data, self._head = self._head + data, b""
+        self._connection.send(data)
+
+    def finished(self) -> None:
+        """See ResponseSink."""
+        self._end(self._status)
+        self._connection.end(self._keep)
+
+    def broken(self, problem: Exception) -> None:
+        """See ResponseSink."""
+        if self._status:
+            name = type(problem).__name__
+            log.warning("response of an account broke off: path=%s error=%s", self._path, name)
+            self._end(self._status)
+            self._connection.break_off()
+        elif isinstance(problem, BadResponse) and problem.why is not None:
+            self._hand_over(NotAnswering(self._account, problem.why))
+        else:
+            self._hand_over(failure_of(self._account, problem))
+
+    def hung_up(self) -> None:
+        """See openwx.connection.Exchange."""
+        self._gone = True
+        self._end(0)
+        if self._backend is not None:
+            self._backend.let_go()
+
+    def pause(self) -> None:
+        """See openwx.connection.Exchange."""
+        if self._backend is not None:
+            self._backend.pause()
+
+    def resume(self) -> None:
+        """See openwx.connection.Exchange."""
+        if self._backend is not None:
+            self._backend.resume()
+
+    @property
+    def _path(self) -> str:
+        return self._line.split(b" ", 2)[1].partition(b"?")[0].decode()
+
+    def _end(self, status: int) -> None:
+        self._place.__exit__()
+        self._requests.note(RequestPart.OPENWX, status, time.monotonic() - self._began)
+
+    def _hand_over(self, problem: NotAnswering) -> None:
+        """Have the usual way answer the request: it knows what to say."""
+        self._place.__exit__()
+        self._connection.hand_over(self._data, HandedOver(self._began, problem))
