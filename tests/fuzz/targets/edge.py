@@ -418,6 +418,8 @@ TARGETS = (
             "wxcontroller.client.sends.preparing",
             "wxcontroller.client.contacts",
             "wxcontroller.client.v1.messages",
+            "wxcontroller.client.v1.sending",
+            "wxcontroller.client.v1.sendrequest",
         ),
         (),
         (*_HTTP, *(call.encode() for call in _CALLS), b"media_data=", b"media_id=1:3", b"id=@all", b"friends=@ben,"),

@@ -301,21 +301,9 @@ TARGETS = (
             json.dumps([["events", 1, "body", f"x:{recorded()['report'][0].hex()}"]]).encode(),
         ),
         (
-            *(
-                f"{_CLIENT}.{name}"
-                for name in (
-                    "store.events",
-                    "store.sends",
-                    "store.sendrows",
-                    "store.media",
-                    "store.values",
-                    "sends.model",
-                )
-            ),
-            *(
-                f"{_CLIENT}.{name}"
-                for name in ("store.eventlog", "consult", "deliveries.bodies", "sends.sender", "sends.pacer")
-            ),
+            *(f"{_CLIENT}.store.{name}" for name in ("events", "eventlog", "sends", "sendrows", "media", "values")),
+            *(f"{_CLIENT}.{name}" for name in ("consult", "deliveries.bodies")),
+            *(f"{_CLIENT}.sends.{name}" for name in ("model", "sender", "pacer")),
             *(f"{_CLIENT}.v1.{name}" for name in ("events", "deliveries", "answers")),
         ),
         (NotJson,),

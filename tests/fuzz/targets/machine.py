@@ -223,7 +223,7 @@ TARGETS = (
         CALLER,
         _start,
         _PAIRS,
-        (f"{_CORE}.options", f"{_CORE}.materialise", "wxcontroller.controller.openwx"),
+        (f"{_CORE}.options", f"{_CORE}.rendering", "wxcontroller.controller.openwx"),
         (BadOption, TemplateError),
         weight=2,
     ),
