@@ -185,6 +185,29 @@ def test_without_the_controller_accounts_are_assessed_as_status_does(
     assert account["remedy"] == issue["remedy"]
 
 
+_FAILED = r"""
+while [ "$1" != -- ]; do
+    case $1 in --property=*) asked=,${1#*=}, ;; esac
+    shift || exit
+done
+shift
+for unit; do
+    for each in "Id=$unit" LoadState=loaded ActiveState=failed Result=exit-code; do
+        case $asked in *,${each%%=*},*) echo "$each" ;; esac
+    done
+    echo
+done
+"""
+
+
+def test_a_failed_unit_is_reported_with_its_result(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
+    program(stand_in_program, "systemctl", _FAILED)
+    wxctl.url = nobody
+    done = wxctl("doctor", "--json", "--root", str(wxctl.directory))
+    told = [row["message"] for row in json.loads(done.stdout) if row["check"] == "services"]
+    assert "wxcontroller.service has failed (exit-code)" in told
+
+
 def test_where_there_is_no_systemd_that_is_said(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
     program(stand_in_program, "systemctl", "echo 'System has not been booted with systemd' >&2; exit 1")
     wxctl.url = nobody

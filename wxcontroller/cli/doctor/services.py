@@ -15,7 +15,7 @@ from wxcontroller.core.tokens import TokenFile
 
 _RULE = "polkit-1/rules.d/50-wxcontroller.rules"
 _RULE_PLACES = ("etc", "run", "usr/local/share", "usr/share")
-_STATES = ("LoadState", "ActiveState", "SubState", "CheckResult", "UnitFileState", "NeedDaemonReload")
+_STATES = ("LoadState", "ActiveState", "SubState", "Result", "UnitFileState", "NeedDaemonReload")
 _BOOT_SECONDS = 600
 # People's user ids in Debian; below are services.
 _FIRST_UID, _NOBODY = 1000, 60000
@@ -80,7 +80,7 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckRe
     elif active == "failed":
         yield fail(
             "services",
-            Text("{unit} has failed ({result})", unit=unit, result=told.get("CheckResult", "")),
+            Text("{unit} has failed ({result})", unit=unit, result=told.get("Result", "")),
             Text("journalctl -b -u {unit}", unit=unit),
         )
     elif unit == "wxcontroller.socket" and active != "active":
