@@ -22,7 +22,16 @@ from wxcontroller.client.ilink.contexts import context_of
 from wxcontroller.client.ilink.ids import Ids
 from wxcontroller.client.ilink.messages import number_of
 from wxcontroller.client.ilink.sealing import Seals
-from wxcontroller.client.sends.model import UNKNOWN_WORD, Outcome, Part, Refusal, Request, Send, SendState
+from wxcontroller.client.sends.model import (
+    UNKNOWN_WORD,
+    WORST_FIRST,
+    Outcome,
+    Part,
+    Refusal,
+    Request,
+    Send,
+    SendState,
+)
 from wxcontroller.client.sends.sending import Order
 from wxcontroller.client.store.writer import Unavailable
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
@@ -46,15 +55,6 @@ _MEDIA_ITEMS = {
 _PROGRESS_CARDS = (11, 12)
 _RECIPIENT_UNKNOWN = -3
 _RECIPIENT = (Refusal.BAD_RECIPIENT.value, Refusal.NO_PEER.value)
-# The worst state of its parts is a message's.
-_WORST_FIRST = (
-    SendState.REFUSED,
-    SendState.UNKNOWN,
-    SendState.HELD,
-    SendState.WAITING,
-    SendState.ACCEPTED,
-    SendState.DELIVERED,
-)
 
 
 class NotAccepted(Exception):
@@ -294,7 +294,7 @@ class AgentSending:
         if not found:
             return _Verdict(SendState.UNKNOWN)
         # Of equal ones the last: a quote names what was sent last.
-        return min(reversed(found), key=lambda one: _WORST_FIRST.index(one.state))
+        return min(reversed(found), key=lambda one: WORST_FIRST.index(one.state))
 
     # -- how it is answered
 

@@ -64,6 +64,18 @@ class SendState(StrEnum):
         return self not in (SendState.WAITING, SendState.SENDING, SendState.HELD)
 
 
+# Several sends of one request have the worst of their states together.
+WORST_FIRST = (
+    SendState.REFUSED,
+    SendState.UNKNOWN,
+    SendState.HELD,
+    SendState.WAITING,
+    SendState.SENDING,
+    SendState.ACCEPTED,
+    SendState.DELIVERED,
+)
+
+
 class Refusal(StrEnum):
     """Why a send is refused, for programs; on routes with a reply window."""
 

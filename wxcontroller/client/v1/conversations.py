@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.directory import Directory
-from wxcontroller.client.sends.model import STILL_QUEUED, UNKNOWN_CODE, Send, SendState
+from wxcontroller.client.sends.model import STILL_QUEUED, UNKNOWN_CODE, WORST_FIRST, Send, SendState
 from wxcontroller.client.sends.window import Hold
 from wxcontroller.client.store.history import RECALLED, Found
 from wxcontroller.client.v1.media import target_of
@@ -17,16 +17,6 @@ from wxcontroller.core.model import MessageKind
 from wxcontroller.openwx.media import LABELS
 from wxcontroller.openwx.objects import lasting_id
 
-# The worst one first: a request has the worst state of its messages.
-_WORST_FIRST = (
-    SendState.REFUSED,
-    SendState.UNKNOWN,
-    SendState.HELD,
-    SendState.WAITING,
-    SendState.SENDING,
-    SendState.ACCEPTED,
-    SendState.DELIVERED,
-)
 _KINDS = {kind.value: kind for kind in MessageKind}
 # Of a send whose report is not kept any more.
 GONE: JsonObject = {
@@ -181,7 +171,7 @@ def answer_of(ids: Iterable[str], states: Iterable[JsonObject], chat: str) -> tu
     """Return what the caller of a send is answered, and the status: 200 when all is over, else 202."""
     keys = ("state", "reason", "detail", "held_until", "handle", "code")
     parts = [{"id": one, **{key: state.get(key) for key in keys}} for one, state in zip(ids, states, strict=True)]
-    worst = min(parts, key=lambda one: _WORST_FIRST.index(SendState(text(one["state"]))))
+    worst = min(parts, key=lambda one: WORST_FIRST.index(SendState(text(one["state"]))))
     over = all(SendState(text(one["state"])).is_final for one in parts)
     shown: list[JsonValue] = [*parts]
     return {**worst, "id": parts[0]["id"], "chat": chat, "parts": shown}, 200 if over else 202
