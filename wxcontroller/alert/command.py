@@ -33,7 +33,7 @@ async def tell(argv: Sequence[str], alert: Alert, seconds: float = DEFAULTS.aler
         try:
             code = await run(argv, json.dumps(content, ensure_ascii=False).encode(), seconds, environment)
         except Hung as hung:
-            raise Trouble(hung.words, final=True) from None  # it may have told somebody
+            raise Trouble(hung.words, final=True) from None  # it may have delivered the alert
     if code:
         raise Trouble(f"{argv[0]} ended with {code}", final=True)
 

@@ -287,7 +287,7 @@ class Api:
         return [obj(one) for one in items(field(self._line.call("GET", path, about=name), kind))]
 
     def post_message(self, name: AccountName, message: JsonObject | RequestBody, key: str) -> JsonObject:
-        """Send a message and return what has become of it. Raises NotOffered."""
+        """Send a message and return its state. Raises NotOffered."""
         body = message if isinstance(message, RequestBody) else json_body(message)
         headers = {"Idempotency-Key": key}
         return obj(self._line.call("POST", _path(name, "messages"), body, name, _SEND, headers))

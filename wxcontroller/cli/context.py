@@ -52,7 +52,7 @@ class WxctlRun:
             tell("  {remedy}", err=True, remedy=problem.remedy_text)
 
     def emit_line(self, value: JsonValue) -> None:
-        """Write one of many results of ``--json``, of which nobody knows when they end: one line each."""
+        """Write one of an unknown number of results of ``--json``: one line each."""
         click.echo(printable(json.dumps(value, ensure_ascii=False, sort_keys=True)))
 
 

@@ -130,7 +130,7 @@ def following(api: Api, accounts: list[AccountName], types: tuple[str, ...], cur
     for sent in followed(lambda place: api.events(accounts, types, place), cursor):
         body = obj(read_json(sent.data))
         event_id = f"{text(body.get('account'))}/{text(body.get('id'))}"
-        if event_id != seen:  # the last one comes again where its cursor was not told
+        if event_id != seen:  # the last one is repeated if its cursor was not written
             seen = event_id
             yield _Event(body, sent.cursor)
 

@@ -80,7 +80,7 @@ def messages(
 
 
 def line(message: JsonObject) -> str:
-    """Return a message as a line: when, in which chat, who, what and what became of it."""
+    """Return a message as a line: time, chat, sender, content and state."""
     moment = message.get("time")
     clock = time.strftime("%m-%d %H:%M:%S", time.localtime(moment)) if isinstance(moment, int | float) else "-"
     chat = one_line(message.get("chat_name")) or one_line(message.get("chat"))

@@ -77,7 +77,7 @@ def remove(session: WxctlRun, names: tuple[str, ...], yes: bool, keep_tokens: bo
 
 
 def _unbound(account: AccountName) -> Unbound:
-    """Take the account from its tokens. Raises WxError: it is removed all the same."""
+    """Take the account from its tokens. Raises WxError, after which it is removed nevertheless."""
     again = Text(
         "{account} is removed; wxctl token list shows the tokens that are valid for the next account of that name",
         account=account.name,
@@ -94,7 +94,7 @@ def _unbound(account: AccountName) -> Unbound:
 
 
 def as_json(unbound: Unbound | None) -> JsonObject:
-    """Return which tokens are still good for the name, and what became of others."""
+    """Return the tokens that are still valid for the name, and the changes to others."""
     if unbound is None:
         return {}
     ended: list[JsonValue] = [token.name for token in unbound.ended]

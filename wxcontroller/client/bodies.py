@@ -79,7 +79,7 @@ class Bodies:
     directory: Path
 
     async def take(self, request: web.Request, limit: int) -> bytes:
-        """Read a small body of at most ``limit`` bytes, and leave it for whoever reads it after.
+        """Read a small body of at most ``limit`` bytes, and leave it for later readers.
 
         Raises as ``read``, but for OSError.
         """

@@ -55,7 +55,7 @@ class EventRing:
     async def take(self, seconds: float) -> list[JsonObject]:
         """Return all kept reports, or wait for the next one, or ``[]`` after ``seconds``.
 
-        A caller that goes away while waiting takes nothing with it.
+        A caller that disconnects while waiting loses no events.
         """
         self._asked = time.monotonic()
         if self._queue:

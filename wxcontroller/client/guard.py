@@ -1,7 +1,7 @@
 """Access to an account's port: for the controller, token holders and, while there are no tokens, local programs.
 
 Never a web page. The controller shows the secret that this process made when it started, which is in a file that the
-controller can read; with it comes the scope of whoever called the controller.
+controller can read; with it comes the scope of the controller's caller.
 """
 
 import asyncio
@@ -62,7 +62,7 @@ class Guard:
         self._limiter = FailureLimiter(token_failures=token_failures)
 
     def tell_controller(self) -> None:
-        """Put the secret where the controller finds it: once the port is ours, and nobody else can be asked there."""
+        """Write the secret for the controller: once the port is ours, so that no other program can get it."""
         self._files.write(self._path, f"{self._secret}\n".encode())
 
     @property
@@ -102,7 +102,7 @@ class Guard:
             return EVERYTHING
         try:
             token = credentials.from_head(request.headers, request.raw_path)
-        except parameters.BadParameter:  # whoever reads the query next says so
+        except parameters.BadParameter:  # the next reader of the query reports it
             token = None
         return self._claim_by_token(request, token)
 

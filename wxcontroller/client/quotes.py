@@ -21,7 +21,7 @@ class Quotes:
     log: EventLog
 
     async def fields(self, quote: Quote) -> JsonObject:
-        """Return what a report says of a quote; empty texts for what is not known."""
+        """Return a report's fields about a quote; unknown texts are empty."""
         said = await self._reported(quote.id) if quote.id else {}
         whole = quote.text or text(said.get("content"))
         return {

@@ -27,7 +27,7 @@ from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts, Moment, Question, render
 
 log = logging.getLogger(__name__)
-# So long a disk may take before people hear of it.
+# Report slow storage after this many seconds.
 _STORE_SECONDS = 5.0
 # How old the time of the last answer may be in the state file, in seconds: the controller ignores older ones.
 _FRESH = 10.0
@@ -66,7 +66,7 @@ class Session:
         self.last_sync = 0
         self._sync_uptime = self._told_uptime = 0.0
         self.last_received = 0
-        # Messages that WeChat has told of since the process began, those sent from the phone too.
+        # Messages from WeChat since the process began, those sent from the phone included.
         self.messages: Counter[tuple[Direction, MessageKind]] = Counter()
         self._status = Text("starting")
         self._notifier = notifier
@@ -248,7 +248,7 @@ class Session:
     def stop(self) -> None:
         """Orderly end."""
         if self.state is LoginState.PARKED:
-            return  # told already
+            return  # logged already
         self.move(LoginState.STOPPED, Text("stopped"))
         self._report(reports.event("stop"))
 
@@ -264,7 +264,7 @@ class Session:
         self._code_try, self._code_limit = event.number, event.limit
         self._code_until = int(time.time() + event.seconds) if event.seconds else 0
         self._loaded = self._heard = False
-        # The original reports the code before the state; scripts show it when they hear of it.
+        # The original reports the code before the state; scripts show it at that report.
         self._report(reports.qrcode_event(str(self.config.qrcode_path), image))
         log.info(
             "QR code %d of %d is ready: wxctl qr %s, or GET /openwx/get_qrcode?client=…",
@@ -329,7 +329,7 @@ class Session:
             await asyncio.sleep(0)
 
     def _report_roster(self) -> None:
-        """update_user, update_friend, update_group: the whole list, only for who asked for it (3.3)."""
+        """update_user, update_friend, update_group: the whole list, only for receivers that want it (3.3)."""
         roster, wants = self.roster, self._reporter.wants
         if roster.me and wants("update_user"):
             self._report(reports.event("update_user", objects.user(roster.me)))

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Serve until told to end, or check the settings. Return the exit code: 78 for settings that can't be used."""
+    """Serve until stopped, or check the settings. Return the exit code: 78 for invalid settings."""
     arguments = _parser().parse_args()
     paths = Paths(arguments.root)
     if arguments.check_config:

@@ -21,7 +21,7 @@ _AGENTS_POLLS = ("/ilink/bot/getupdates", "/ilink/bot/get_qrcode_status")
 
 
 def recognized(request: web.Request) -> Caller | None:
-    """Return the caller whom the head of a request shows, None for none that is let in."""
+    """Return the caller that the head of a request shows, None for one that is not authorized."""
     found: Caller | None = request.get(_RECOGNIZED)
     return found
 
@@ -44,7 +44,7 @@ def claim_of(request: web.Request) -> Claim:
             found = gate.notifier(credentials.from_publisher(request.headers, request.raw_path))
         else:
             found = gate.recognize(shown_by_head(request), address)
-    except BadParameter:  # whoever reads the query next says so
+    except BadParameter:  # the next reader of the query reports it
         found = None
     request[_RECOGNIZED] = found
     return claim_of_unknown(peer_of(address)) if found is None else claim_of_caller(found, address, settings)
@@ -74,12 +74,12 @@ def shown_by_head(request: web.Request) -> str | None:
 
 
 def claim_for(request: web.Request, caller: Caller) -> Claim:
-    """Return what a request of a caller may take that is let in."""
+    """Return the claim of a request by an authorized caller."""
     return claim_of_caller(caller, address_of(request), context(request).settings)
 
 
 def claim_of_caller(caller: Caller, address: object, settings: Settings) -> Claim:
-    """Return what a caller who is let in may take at an address."""
+    """Return the claim of an authorized caller at an address."""
     if caller is ROOT:
         return EVERYTHING
     # A proxy on this machine may call for anyone.

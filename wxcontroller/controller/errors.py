@@ -136,7 +136,7 @@ class ArrivalRefused(WxError):
 
 
 class NoAlerts(WxError):
-    """Nobody is to be told of anything."""
+    """No alert channel is configured."""
 
     code = "no-alerts"
     status = 409

@@ -110,7 +110,7 @@ class Fleet(Protocol):
         ...
 
     async def met(self) -> None:
-        """Wait until each host has told its accounts or is known not to answer, a few seconds at most."""
+        """Wait until each host has sent its accounts or is known not to answer, a few seconds at most."""
         ...
 
     def kept_down_by(self, account: Account) -> str:

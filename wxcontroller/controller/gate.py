@@ -37,7 +37,7 @@ _HOW = Text(
 class Caller:
     """The sender of a request. ``instances`` are the accounts it is bound to, None when it is bound to none.
 
-    ``token`` is its token's id, "" for who needs none. ``target`` is the notification target that it is bound to.
+    ``token`` is its token's id, "" for a caller that needs none. ``target`` is its notification target.
     ``hop`` is the host that forwards the request, "" for none.
     """
 
@@ -208,7 +208,7 @@ class Gate:
         return refusal
 
     def revoked(self) -> Refused:
-        """Return what to raise for a caller whose token has become worthless meanwhile."""
+        """Return the refusal of a caller whose token was revoked or has expired meanwhile."""
         return Refused("bad-token", N_("the token is no longer valid"), _HOW, status=401)
 
     def _is_local(self, presented: str) -> bool:

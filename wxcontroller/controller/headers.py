@@ -16,7 +16,7 @@ _ALWAYS = {
 
 
 def added(settings: Settings) -> dict[str, str]:
-    """Return the headers of an answer that has none of them, to who is no browser with a page from elsewhere."""
+    """Return the headers of an answer without any of them, for callers other than a browser with a foreign page."""
     pages = {"Vary": "Origin"} if settings.allow_origins else {"Cross-Origin-Resource-Policy": "same-origin"}
     return {**_ALWAYS, "Content-Security-Policy": _NO_PAGE, "Cache-Control": "no-store", **pages}
 

@@ -13,7 +13,7 @@ class Locks:
 
     @contextlib.asynccontextmanager
     async def held(self, key: str) -> AsyncIterator[None]:
-        """Hold the lock of ``key``; whoever comes later waits, in order."""
+        """Hold the lock of ``key``; later callers wait, in order."""
         lock, users = self._locks.get(key, (asyncio.Lock(), 0))
         self._locks[key] = (lock, users + 1)
         try:

@@ -6,7 +6,7 @@ A holder of the link sees the code and can log in the account, so its use is lim
   restart it is worth nothing.
 - Fifteen minutes: enough for somebody to read a message and reach for the phone.
 - One browser. The page makes a key and shows it with the link; the first key is the only one from then on. A link
-  that was read on its way is useless once it has been opened, and whoever opens it before its reader is noticed.
+  that was read on its way is useless once it has been opened, and its reader notices if somebody else opens it first.
 - As long as the token that made it.
 
 The link is 256 random bits behind the ``#`` of a URL. Browsers don't send that part; the page sends it in a header,

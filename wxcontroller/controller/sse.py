@@ -1,10 +1,10 @@
 """The one loop that serves streams, as server-sent events or by WebSocket.
 
-A stream ends when its source ends, when its reader goes or takes nothing for a while, when the caller's token becomes
-worthless, or when the controller is to end. A heartbeat shows that it is alive while nothing happens.
+A stream ends when its source ends, when its reader disconnects or reads nothing for a while, when the caller's token
+is revoked or expires, or when the controller stops. A heartbeat shows that it is alive while nothing happens.
 
-The source has to be subscribed before the response begins: whoever has seen the response may cause an event, and must
-find it in the stream.
+The source has to be subscribed before the response begins: a client may cause an event once it has the response, and
+must find it in the stream.
 """
 
 import asyncio

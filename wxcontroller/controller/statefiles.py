@@ -56,10 +56,10 @@ class ClientState:
     """A client's state file.
 
     ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link. ``since`` and ``start_time`` are
-    seconds since 1970, 0 when not told; ``login`` is None when a program that is not ours wrote the file.
+    seconds since 1970, 0 for unknown; ``login`` is None when a program that is not ours wrote the file.
     ``qrcode_number`` is another one for each QR code of a process. ``asks`` is what it waits for a person to give.
     ``heard`` is when WeChat answered last, in seconds
-    since the machine's boot, 0 when not told.
+    since the machine's boot, 0 for unknown.
     """
 
     fields: Mapping[str, JsonValue]

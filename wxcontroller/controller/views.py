@@ -123,7 +123,7 @@ class Views:
         self._others: object = None
         self._due: dict[str, float] = {}  # when a view is to be made again
         self._next_due = float("inf")
-        self.fresh: dict[str, View] = {}  # those made since whoever asks has cleared it
+        self.fresh: dict[str, View] = {}  # those made since the caller cleared it
 
     def close(self) -> None:
         self._changes.close()

@@ -61,7 +61,7 @@ class Waiting:
         return self.path.stem
 
     def read(self) -> Alert:
-        """Raises OSError, and ValueError for what is no alert."""
+        """Raises OSError, and ValueError for anything but an alert."""
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
             content = stream.read(ALERT_BYTES + 1)

@@ -125,7 +125,7 @@ def template(paths: Paths, settings: Settings) -> Iterator[Finding]:
     except WxError as problem:
         yield finding(settings.template_path, problem)
         return
-    # In the text, not in what came of it: a condition may keep it out of the example.
+    # In the template, not in the rendered text: a condition may keep it out of the example.
     set_here = dict.fromkeys(_VARIABLE.findall(settings.template_path.read_text(encoding="utf-8")))
     yield from _without_effect(settings.template_path, set_here)
 
@@ -299,7 +299,7 @@ def _read(file: Path, read: Callable[[], T]) -> Generator[Finding, None, T | Non
     except BadSettings as problem:
         yield finding(file, problem)
     except PermissionError:
-        pass  # whoever may not read it has been told, or is somebody else
+        pass  # reported before, or the user may not read it
     except OSError as problem:
         yield unreadable(file, problem, Text("restore the file, or remove it and create new tokens"))
     return None
@@ -341,7 +341,7 @@ def tokens_file_access(paths: Paths) -> Iterator[Finding]:
         return
     if not stat.S_ISREG(facts.st_mode):
         return  # cannot be read as tokens
-    # In a copied system whoever made the copy is in root's place.
+    # In a copied system the owner of the copy is in root's place.
     root = 0 if paths.root == Path("/") else place.st_uid
     group = paths.overrides.stat().st_gid if paths.overrides.is_dir() else facts.st_gid  # the controller's
     mode = facts.st_mode & 0o777

@@ -45,7 +45,7 @@ def read_json(
 ) -> JsonValue:
     """Parse JSON from outside such that it can be walked over, compared and written again.
 
-    Raises ValueError for what is no JSON, for NaN and numbers beyond all measure, for bytes of more than ``values``
+    Raises ValueError for anything but JSON, for NaN and numbers beyond all measure, for bytes of more than ``values``
     values, for an object that has a key twice if keys have to be ``unique``, and for what is nested more deeply than
     ``depth``: whatever walks over it must not run out of stack.
     """

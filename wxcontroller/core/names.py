@@ -92,7 +92,7 @@ def is_derived(instance: str) -> bool:
 
 
 def unit_of(instance: str) -> str:
-    """Return the unit name of an instance; raises BadName for what is no instance id."""
+    """Return the unit name of an instance; raises BadName for anything else."""
     if not is_instance(instance):
         raise BadName(
             N_("{instance} is not an instance id"),

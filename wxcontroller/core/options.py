@@ -46,7 +46,7 @@ class Option:
 
     @property
     def unit(self) -> str:
-        """Of what its value is a number: seconds, days or bytes; "" for a count and for what is no number."""
+        """The unit of its value: seconds, days or bytes; "" for a count and for other values."""
         return str(getattr(self.check, "unit", ""))
 
 

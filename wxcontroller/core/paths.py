@@ -132,7 +132,7 @@ class Paths:
         return self.root / "var/spool/wxcontroller" / word(channel)
 
     def alerts_runtime(self, channel: str) -> Path:
-        """The same in memory, for when the disk takes nothing; and how the last delivery went."""
+        """The same in memory, for when the disk fails; and the result of the last delivery."""
         return self.root / "run/wxcontroller-alerts" / word(channel)
 
     @property

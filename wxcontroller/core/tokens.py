@@ -231,7 +231,7 @@ def token_book(path: Path) -> Watched[Tokens]:
 
 @dataclass(frozen=True, slots=True)
 class TokenFile:
-    """The file for whoever may write it. ``group`` is whose it becomes, as a number; None leaves it."""
+    """The file, for programs that may write it. ``group`` is the number of its group; None leaves it."""
 
     path: Path
     group: int | None = None

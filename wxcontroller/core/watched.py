@@ -16,7 +16,7 @@ T = TypeVar("T")
 Stamp: TypeAlias = tuple[int, int, int]
 # Tens of thousands of tokens. The file is root's own; the limit keeps anything else in its place out of memory.
 TOKENS_FILE_BYTES = 16 << 20
-# For root's own tools, which are to put right what has become too large.
+# For root's own tools, which have to repair files that have become too large.
 ANY_SIZE = 1 << 30
 
 

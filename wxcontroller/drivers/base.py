@@ -119,7 +119,7 @@ class QrReady:
     with it the ids of people and groups; as with PushOffered.
     """
 
-    link: str = field(repr=False)  # whoever has it can offer the login to a phone: not for logs
+    link: str = field(repr=False)  # it allows anybody to offer the login to a phone: not for logs
     image: bytes = field(repr=False)
     number: int
     limit: int
@@ -251,7 +251,7 @@ class FriendAsked:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """WeChat is about to be told that everything emitted so far has arrived: when ``emit`` returns it is durable.
+    """Everything emitted so far is about to be acknowledged to WeChat: when ``emit`` returns it is durable.
 
     ``state`` is the driver's position after that, committed with the events it covers (None: the position is the
     same); ``seen`` are ids that the driver must not report again after a restart. StateStore.restore returns both.
@@ -423,7 +423,7 @@ class Driver(Protocol):
         ...
 
     async def logout(self) -> None:
-        """End the session for good and forget all that could reopen it; ``run`` returns LOGGED_OUT.
+        """End the session and forget all that could reopen it; ``run`` returns LOGGED_OUT.
 
         Returns when that is done, also after ``run`` has ended. WeChat may not have heard of it: then the session is
         forgotten here only, which is logged. Raises OSError when what is stored can't be deleted.

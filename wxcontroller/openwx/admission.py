@@ -67,7 +67,7 @@ class PortLimits:
 
     idle: float  # without a request: at first, and between two
     head: float  # from the first byte of a request's head to its last
-    unread: float  # in which a caller takes nothing of what it is sent
+    unread: float  # in which a caller reads nothing of its response
     head_bytes: int
     headers: int  # of a request
     connections: int
@@ -125,7 +125,7 @@ EVERYTHING = Claim(reserve=True)
 
 @lru_cache(maxsize=1024)
 def claim_of_admitted(token: str, peer: str, reserve: bool) -> Claim:
-    """Return the claim of a caller that is let in: by a token, "" for none, from a peer, "" for any."""
+    """Return the claim of an authorized caller: by a token, "" for none, from a peer, "" for any."""
     holders = []
     if token:
         holders.append(Holder(f"token {token}", SHARE, N_("this token")))

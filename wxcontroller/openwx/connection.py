@@ -461,7 +461,7 @@ class PatientConnection(web.RequestHandler):
             self._exchange.resume()
 
     def _expect_taking(self) -> None:
-        """Break off when the caller takes nothing for too long: aiohttp and asyncio would wait for ever."""
+        """Break off when the caller reads nothing for too long: aiohttp and asyncio would wait for ever."""
         if self._unread is None and self._wire is not None:
             self._unread = asyncio.get_running_loop().call_later(self.limits.unread, self.abort)
 
@@ -497,7 +497,7 @@ class PatientConnection(web.RequestHandler):
         exc: BaseException | None = None,
         message: str | None = None,
     ) -> web.StreamResponse:
-        """Answer what is no HTTP, or what got past every handler."""
+        """Answer data that is not HTTP, and exceptions that no handler caught."""
         if isinstance(exc, ConnectionError):  # the caller is gone, in the middle of the answer: nobody's mistake
             response: web.StreamResponse = web.Response(status=500)
             response.force_close()

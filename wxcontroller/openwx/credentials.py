@@ -62,7 +62,7 @@ def _pairs(query: str, name: str) -> Iterator[tuple[str, str]]:
 
 
 def decoded(coded: str) -> str:
-    """Return what is base64-coded, in either alphabet and without padding; "" for what is not."""
+    """Return the decoded text of base64, in either alphabet and without padding; "" for anything else."""
     plain = coded.strip().rstrip("=").replace("-", "+").replace("_", "/")
     try:
         return base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True).decode()

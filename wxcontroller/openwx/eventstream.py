@@ -22,7 +22,7 @@ HEARTBEAT = event("heartbeat")
 
 
 async def write(sending: Awaitable[None]) -> None:
-    """Send; cut off a reader that takes nothing for STREAM_STALL_SECONDS: it comes back and goes on where it was.
+    """Send; cut off a reader that reads nothing for STREAM_STALL_SECONDS: it reconnects and resumes where it was.
 
     Raises ConnectionResetError.
     """

@@ -184,7 +184,7 @@ class Heads:
 
 
 def not_http() -> BadHead:
-    """Return what to raise for what is not HTTP."""
+    """Return the error for data that is not HTTP."""
     return BadHead(400, "bad-request", NOT_HTTP)
 
 

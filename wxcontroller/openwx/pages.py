@@ -1,4 +1,4 @@
-"""How many entries one answer has: readers go on after the last, and nobody else waits long for the log meanwhile.
+"""How many entries one answer has: readers continue after the last, and others need not wait long for the log.
 
 Apart from the descriptions, which an account does not load.
 """

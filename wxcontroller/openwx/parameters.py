@@ -103,7 +103,7 @@ def query_pairs(query: str) -> list[Pair]:
     """Return the pairs of a query string as it came over the wire.
 
     ``query`` may hold bytes that are no UTF-8 as surrogate escapes (aiohttp's raw path). A ``%`` without two hex
-    digits stands for itself. Raises BadParameter for what is not UTF-8 once decoded, and for too many pairs.
+    digits stands for itself. Raises BadParameter for text that is not UTF-8 once decoded, and for too many pairs.
     """
     return list(urlencoded_pairs(query.encode("utf-8", "surrogateescape")))
 
@@ -159,7 +159,7 @@ def file_name_of(content_type: str, body: Body, field: str) -> str:
 
 
 def text_of(name: str, value: Value) -> str:
-    """Return a value as text. Raises BadParameter for what is not UTF-8."""
+    """Return a value as text. Raises BadParameter if it is not UTF-8."""
     return text(value.read(), f"parameter {name[:64]}")
 
 

@@ -106,10 +106,10 @@ def examined(api: Api, paths: Paths) -> Patient:
     except WxError as problem:
         patient.away = problem
         if api.is_local and isinstance(problem, ControllerUnreachable) and not isinstance(problem, WrongUrl):
-            with suppress(WxError):  # told by the check of the services
+            with suppress(WxError):  # reported by the check of the services
                 patient.units = known_units(paths) if api.port in controllers_ports() else []
     if patient.api.is_local:
-        with suppress(BadSettings):  # told by the check of the configuration, as what follows
+        with suppress(BadSettings):  # reported by the check of the configuration, as is the rest
             patient.settings = load_settings(paths).settings
         with suppress(OSError):
             registry = AccountFiles(paths)

@@ -33,7 +33,7 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
         active = show(("ActiveState",), "wxcontroller.socket")["wxcontroller.socket"].get("ActiveState")
         own = controllers_ports()
     except WxError:
-        return  # told before
+        return  # reported before
     if active != "active":
         for port in sorted(own):
             if listens(port):

@@ -19,7 +19,7 @@ from wxcontroller.core.settings import Settings
 
 @dataclass(frozen=True, slots=True)
 class CheckResult:
-    """One line. ``remedy`` is for what is not ok, and for notices."""
+    """One line. ``remedy`` is for problems and notices."""
 
     level: Level
     what: str

@@ -158,7 +158,7 @@ def drop_ins(patient: Patient) -> Iterator[CheckResult]:
         try:
             found = show((*guards, _DROP_INS, "LoadState"), *several)
         except WxError:
-            return  # told before
+            return  # reported before
         for unit, told in found.items():
             changed = [f"{key}={told[key]}" for key, value in guards.items() if told.get(key, value) != value]
             if changed and told.get("LoadState") == "loaded":
@@ -199,7 +199,7 @@ def boot(patient: Patient) -> Iterator[CheckResult]:
     try:
         told = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
     except WxError:
-        return  # told before
+        return  # reported before
     since = told.get("ActiveEnterTimestamp", "").removeprefix("@")
     if told.get("ActiveState") != "active" or not since.isdecimal():
         return
@@ -228,7 +228,7 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
             return
         users = login_users(patient.paths.root / "etc/passwd")
     except (BadSettings, OSError):
-        return  # told before, or not for us to see
+        return  # reported before, or not visible to us
     if not users:
         yield ok("tokens", Text("callers need no token; there is no other login user"))
         return
@@ -257,7 +257,7 @@ def credentials(patient: Patient) -> Iterator[CheckResult]:
     try:
         named = settings_of("wxcontroller.service", "LoadCredential")
     except WxError:
-        return  # told before
+        return  # reported before
     loaded = dict(pair.partition(":")[::2] for pair in named)
     good = True
     for name, path in loaded.items():

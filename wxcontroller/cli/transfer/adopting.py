@@ -131,7 +131,7 @@ class Adoption:
 def refuse_living(bundle: KeptBundle, host: str, is_named: bool = True) -> None:
     """Raise WxError if a bundle's host responds and has the account, or has moved it to another than ``host``.
 
-    An account that it has no longer may have been removed: whoever wants that one back has to name it.
+    An account that it has no longer may have been removed: to restore that one, it has to be named.
     """
     name = parse_name(bundle.name)
     try:

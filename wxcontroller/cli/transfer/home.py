@@ -18,7 +18,7 @@ HERE = N_("run it as root on the account's machine")
 
 
 def at_home(session: WxctlRun) -> Api:
-    """Return the API of this machine's controller; raises WxError for another one, and for who is not root."""
+    """Return the API of this machine's controller; raises WxError for another one, and for users other than root."""
     api = session.api()
     if not is_this_machines(api):  # also the beginning of a tunnel: accounts there would be stopped for those here
         raise BadUsage(N_("{url} is not this machine's controller"), HERE, url=api.shown)

@@ -1,7 +1,7 @@
 """An account as a stream of sealed bytes: packed in one thread, sent by another, never whole in memory or on disk.
 
 A host may be moved from because its disk is full, so nothing is written here. If packing fails, the stream ends
-without its last piece, which the other side notices: it takes nothing in.
+without its last piece, which the other side notices: it imports nothing.
 """
 
 import os
@@ -71,7 +71,7 @@ class SealedAccount:
                 self.size = sealer.written
         except WxError as problem:
             self.problem = problem
-        except BrokenPipeError:  # nobody reads any more, and who stopped has the reason
+        except BrokenPipeError:  # the reader has stopped, and has the reason
             return
         except OSError as problem:
             self.problem = disk_problem(self._paths.private_state(self._account.name.instance), problem)

@@ -113,7 +113,7 @@ class StandbyRound:
         return not is_soon and bundle.to not in self._down
 
     def _serve(self, instance: str) -> None:
-        """Try to send an account's bundle, note what came of it, and pause."""
+        """Try to send an account's bundle, note the result, and pause."""
         bundle = replace(self._sent[instance], tried=int(time.time()))
         self._sent[instance] = bundle
         self._note()  # first: one that ends this program is tried last by the next round

@@ -1,4 +1,4 @@
-"""The loop that posts reports: reads the event log, posts, and notes in the log what became of each report.
+"""The loop that posts reports: reads the event log, posts, and notes the result of each report in the log.
 
 ``lanes`` decides which report is next and what a failure means, ``receivers`` makes the attempt, ``bodies`` and
 ``signatures`` make what is posted. Of what waits only a batch of light reports is in memory, and of the others one.
@@ -220,7 +220,7 @@ class Delivery:
         return found
 
     async def _deliver(self, poster: Poster, entry: Entry, lane: Lane) -> None:
-        """Post one report and note what became of it."""
+        """Post one report and note the result."""
         stored = entry.body or await self._log.body(entry)
         if stored is None:
             self._queue.clear()  # it is gone, or the log is another
@@ -269,7 +269,7 @@ class Delivery:
         return await asyncio.to_thread(made) if secrets and len(body) > LIGHT_BYTES else made()
 
     def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:
-        """Note what became of a report: in the log, for the status, and in the journal."""
+        """Note the result of a report: in the log, for the status, and in the journal."""
         # Its text may contain parts of the response's headers.
         error, status = one_line(str(result.error)), result.status
         next_at = time.time() + decision.pause
@@ -308,7 +308,7 @@ class Delivery:
             )
 
     def _is_news(self, what: str) -> bool:
-        """Whether a failure is to be told: the first of a row, and then so many seconds apart."""
+        """Whether to log a failure: the first of a series, and then one in so many seconds."""
         now = time.monotonic()
         if what in self._told and now - self._told[what] < _TELL_SECONDS:
             return False

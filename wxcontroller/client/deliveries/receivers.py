@@ -118,7 +118,7 @@ class Poster:
     web: aiohttp.ClientSession
 
     async def post(self, body: bytes | bytearray, headers: Mapping[str, str]) -> Result:
-        """Post one report; return what came of it. Never raises for what the receiver or the network does."""
+        """Post one report; return the result. Never raises for failures of the receiver or the network."""
         parts, hops, status = _Parts(body), 0, 0
         del body
         try:

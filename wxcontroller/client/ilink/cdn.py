@@ -211,7 +211,7 @@ class Cdn:
         return f"{self.config.name.instance}.{consumer.name}.{self.seals.seal(purpose, content)}"
 
     def _opened(self, purpose: str, parameter: str) -> tuple[Consumer | None, bytes | None]:
-        """Return whose a parameter is and what it means; None for what is not ours, or of a deleted consumer.
+        """Return a parameter's consumer and meaning; None for one that is not ours, or of a deleted consumer.
 
         Its beginning must name that consumer: the controller has checked the token of whom it names.
         """

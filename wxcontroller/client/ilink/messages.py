@@ -1,6 +1,6 @@
 """Reports of the event log as messages of the iLink API, for every route (ilink-bot-protocol 20.4).
 
-Reports are what an account knows of a message for good. They hold ids of one login, which ``ids`` replaces by lasting
+Reports are an account's permanent record of a message. They hold ids of one login, which ``ids`` replaces by lasting
 ones, and paths of content, which ``cdn`` replaces by links.
 """
 

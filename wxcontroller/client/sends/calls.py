@@ -32,7 +32,7 @@ from wxcontroller.core.model import Message
 from wxcontroller.openwx import media as contract
 from wxcontroller.openwx.formats import shape
 
-# How long consult waits for a reply when it is not told: the original's.
+# How long consult waits for a reply by default: the original's.
 _CONSULT_SECONDS = 30.0
 # For answers that only look something up, or that are stored for a repeated request.
 _STORE_SECONDS = 5.0

@@ -39,7 +39,7 @@ _STRIKES = 2  # refusals in fresh windows after which a message is taken for one
 class Holding:
     """Holds sends of an account for its ``windows``, None on a route that has none.
 
-    ``seconds``: for how long where the send does not say, 0 for not at all. ``restricted`` is told how many people
+    ``seconds``: for how long where the send does not say, 0 for not at all. ``restricted`` gets the number of people
     WeChat shows nothing that is sent.
     """
 

@@ -59,7 +59,7 @@ from wxcontroller.drivers.base import ServiceState
 
 log = logging.getLogger(__name__)
 MAX_WAITING = 10_000
-# How a send ended is on disk before its caller hears of it, unless the disk takes longer than this.
+# A send's result is on disk before its caller gets it, unless the disk takes longer than this.
 _TELL_SECONDS = 5.0
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
 _NO_WINDOW = "it got no answer, and the reply window does not allow to try it again"
@@ -114,7 +114,7 @@ class SendQueue:
     # -- status
 
     def refusal(self, number: int = 1) -> str:
-        """Return why ``number`` more sends are not taken, in words for who sends; "" when they are."""
+        """Return why ``number`` more sends are not accepted, in words for the sender; "" when they are."""
         return "the account is stopping, nothing more is sent" if self.closing else self.no_room(number)
 
     def no_room(self, number: int) -> str:
@@ -274,7 +274,7 @@ class SendQueue:
             self._news.set()
 
     def over(self, why: str) -> None:
-        """The login is over for good, and the ids that sends are addressed to with it."""
+        """The login has ended, and with it the ids that sends are addressed to."""
         if self._login:
             self._since = time.time()
         self._login, self._lost, self._look = "", why, True
@@ -502,7 +502,7 @@ class SendQueue:
     # -- how it ends
 
     async def _finish(self, send: Send, outcome: Outcome, reason: str = "") -> None:
-        """End a message: it is forgotten, reported, and its caller told."""
+        """End a message: remove and report it, and answer its caller."""
         if send.state.is_final:
             return
         if send.unsure and outcome.state is SendState.REFUSED:

@@ -77,14 +77,14 @@ class Sender:
         with self.vitals.within(stuck_after(media), "a send"):
             return (await self.driver.send_media(send.target, media.uploaded, send.client_id)).id
 
-    # -- to whoever reads reports
+    # -- for readers of reports
 
     def knows(self, send: Send) -> bool:
         """Whether it is known now who a send's receiver is."""
         return send.target in (self.roster.groups if send.is_group else self.roster.contacts)
 
     def sides(self, send: Send) -> str:
-        """Return who a message is between, for a report that is made when nobody knows any more."""
+        """Return the people of a message, for a report that is made when they are no longer known."""
         chat = send_chat(self.roster, send.is_group, send.target)
         return json.dumps(reports.sent_sides(send.is_group, send.target, chat))
 

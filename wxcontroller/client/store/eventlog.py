@@ -1,4 +1,4 @@
-"""The account's event log: everything that happened, in order, with what has become of its delivery.
+"""The account's event log: all events, in order, with the state of their delivery.
 
 An event is an entry from the moment it is known, and durable before it is acknowledged to WeChat. Messages whose
 media are still being fetched are *held*: nothing after them is delivered or shown before they are filled.
@@ -269,7 +269,7 @@ class EventLog:
         return await self._database.read(lambda db: tables.shown(db, where, limit, most_body))
 
     async def upcoming(self, where: Selection, limit: int, most_body: int) -> list[Entry]:
-        """Return the same as ``shown``, to who asks again and again for what comes after the last entries.
+        """Return the same as ``shown``, for readers that follow the end of the log.
 
         Who has had everything is given what a commit adds together with the news of it: the writer, which has just
         had these pages in its hands, looks for it. A read of its own would be two more changes of threads.

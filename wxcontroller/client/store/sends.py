@@ -128,7 +128,7 @@ class SendStore:
         _ = self._log.write(lambda db: put_back(db, seq, attempts_left))
 
     def note_media(self, media: Media) -> None:
-        """Note what has become known of content."""
+        """Note new facts about content."""
         number, row = media.id, media_row(media)
         _ = self._log.write(lambda db: note_media(db, number, row))
 
@@ -266,7 +266,7 @@ def end(
     report: Callable[[], int],
     windows: bytes = b"",
 ) -> None:
-    """Forget a send that has ended and store its report, and its answer for who asks with its request's key.
+    """Forget a send that has ended and store its report, and its answer for repetitions of its request's key.
 
     Of the pieces of one text, a failure stays the answer.
     """
@@ -289,7 +289,7 @@ def end(
 
 
 def note_media(db: sqlite3.Connection, number: int, row: Row) -> None:
-    """Note what has become known of content."""
+    """Note new facts about content."""
     db.execute("UPDATE parcels SET given = ?, file = ?, facts = ?, uploaded = ? WHERE id = ?", (*row, number))
 
 

@@ -194,7 +194,7 @@ class Database:
             ) from None
 
     async def close(self, seconds: float) -> None:
-        """Write what is queued and end, after ``seconds`` at the latest; what is left then is lost and told."""
+        """Write the queue and end, after ``seconds`` at the latest; the rest is lost, which is reported."""
         thread = self._thread
         if thread is None:
             return
@@ -375,7 +375,7 @@ class Database:
         for job in jobs:
             if job.point is not None:
                 faultpoints.reached(job.point)
-        if self.trouble:  # before anybody hears of the commit
+        if self.trouble:  # before the commit is reported
             self.trouble = NOTHING
             log.warning("the event log can be written again")
         self._tell(jobs, look)
@@ -404,7 +404,7 @@ class Database:
 
     def _tell(self, jobs: Sequence[_Job[object]], look: Callable[[], None] | None = None) -> None:
         def tell() -> None:
-            self._ended_jobs += len(jobs)  # first: what is told below looks at it
+            self._ended_jobs += len(jobs)  # first: the callbacks below look at it
             progress, self._progress = self._progress, asyncio.Event()
             progress.set()
             if look is not None:

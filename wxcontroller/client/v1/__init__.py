@@ -46,7 +46,7 @@ def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> Non
         return json_answer(options_of(parts.config))
 
     async def logout(_: web.Request) -> web.StreamResponse:
-        """POST: end the session for good. The process stays, parked, until it is stopped."""
+        """POST: end the session. The process stays, parked, until it is stopped."""
         try:
             async with asyncio.timeout(LOGOUT_SECONDS):
                 await parts.driver.logout()

@@ -75,7 +75,7 @@ async def stored_soon(log: EventLog) -> AsyncIterator[None]:
 
 
 def report_of(kind: str, body: bytes) -> JsonObject:
-    """Return a stored report as it is shown to who may read."""
+    """Return a stored report as it is shown to readers."""
     report = kept_json(body)
     params = report.get("params")
     if kind in _SECRET_PARAMS and isinstance(params, list):

@@ -1,6 +1,6 @@
 """Messages and sends as /v1 shows them, made from the reports in the log and from the sends in the queue.
 
-A message has one id for good. That of a send of ours is the id that its call answered, from the moment it is queued;
+A message has one permanent id. That of a send of ours is the id that its call answered, from the moment it is queued;
 every other message has WeChat's.
 """
 

@@ -29,7 +29,7 @@ async def settle(parts: Parts) -> None:
 async def look_up(parts: Parts, identifier: str) -> Looked:
     """Return a message by its id.
 
-    On a disk that takes nothing for a while a send that has ended is in the queue alone.
+    While the disk fails, a send that has ended is in the queue only.
     """
     ended = None
     for send in await parts.sending.unsettled():

@@ -20,7 +20,7 @@ def url_of(config: ClientConfig, path: str) -> str:
 
 
 def target_of(config: ClientConfig, path: str) -> str:
-    """Return the path at the controller alone, for who has reached it already."""
+    """Return the path at the controller without its host, for callers of the controller."""
     name = path.rpartition("/")[2]
     return f"/v1/accounts/{quote(config.name.name, safe='')}/media/{name}" if _NAME.fullmatch(name) else ""
 

@@ -1,4 +1,4 @@
-"""POST /v1/webhook/test and /v1/proxy/test at the account's port: what this process reaches, shown to who asks."""
+"""POST /v1/webhook/test and /v1/proxy/test at the account's port: whether this process reaches them."""
 
 import asyncio
 
@@ -20,7 +20,7 @@ _REMEDY = N_('send {"proxy": "socks5://HOST:PORT"}, or nothing to test the one i
 
 
 class Trials:
-    """The calls. ``parts`` are the running account's. One trial at a time: whoever repeats it waits."""
+    """The calls. ``parts`` are the running account's. One trial at a time: others wait."""
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts

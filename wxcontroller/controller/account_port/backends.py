@@ -181,7 +181,7 @@ class Backend(asyncio.Protocol):
         self.expect(sink.latest())
 
     def let_go(self) -> None:
-        """Close the connection: nobody wants the answer any more."""
+        """Close the connection: the answer is not wanted any more."""
         self._sink = None
         self._abort()
 

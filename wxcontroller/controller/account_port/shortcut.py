@@ -176,7 +176,7 @@ class AccountShortcut:
     def _caller(
         self, line: RequestLine, block: HeaderBlock, connection: PatientConnection, now: float
     ) -> Caller | None:
-        """Return who sends a request, None for who is not let in by its head."""
+        """Return the sender of a request, None if its head does not authorize it."""
         gate = self.shared.gate
         tokens = gate.tokens_of_late(now)
         if not gate.exposed and not tokens.required:

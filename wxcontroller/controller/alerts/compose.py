@@ -1,4 +1,4 @@
-"""From what is to be told to the alert that tells it: words, host, and the codes to scan."""
+"""Composing an alert from due findings: words, host, and the codes to scan."""
 
 import secrets
 import socket

@@ -42,7 +42,7 @@ class Track(StrEnum):
 class Problem:
     """Something is wrong. An alert is due when it has lasted ``hold`` seconds, and again when ``level`` rises.
 
-    ``first``: it may be the beginning, and is told only where all was well before. ``pending``: it is no problem yet,
+    ``first``: it may be the beginning, and is alerted only if all was well before. ``pending``: no problem yet,
     and becomes one only by lasting.
     """
 

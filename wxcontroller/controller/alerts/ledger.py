@@ -109,7 +109,7 @@ class Ledger:
         return problems, recoveries
 
     def note_sent(self, dues: Iterable[Due], now: float) -> None:
-        """Note that these were told, in one alert."""
+        """Note that these were sent, in one alert."""
         for due in dues:
             record = self.records.setdefault(due.key, Record())
             if isinstance(due.what, Problem):

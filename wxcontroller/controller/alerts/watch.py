@@ -1,4 +1,4 @@
-"""Looking for what a human has to be told of, again and again, and handing it to those who deliver."""
+"""Watching for problems that need a person, and passing alerts to the deliverers."""
 
 import asyncio
 import logging
@@ -50,7 +50,7 @@ class Clock:
 
 @dataclass(slots=True)
 class AlertWatch:
-    """Takes in each look at the accounts, and sends what has to be told through all channels that are configured.
+    """Evaluates each look at the accounts, and sends due alerts through all configured channels.
 
     Without a channel it sends nothing. It still keeps what is wrong, which ``GET /v1/alerts`` lists, and the restarts
     of processes, so that a crash loop does not look over after a restart of the controller.
@@ -135,7 +135,7 @@ class AlertWatch:
         """Ask the accounts that publish no deliveries, as 2.0.0 does not, for them. Raises nothing."""
         try:
             views = await self.accounts.views()
-        except Exception as problem:  # told by the other look
+        except Exception as problem:  # reported by the other look
             log.debug("the accounts can't be asked for their deliveries: %s", problem)
             return
         old = [view for view in views if view.live and view.live.login and not view.publishes]

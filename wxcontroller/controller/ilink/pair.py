@@ -46,7 +46,7 @@ async def get_bot_qrcode(request: web.Request) -> web.Response:
 
 
 async def get_qrcode_status(request: web.Request) -> web.Response:
-    """GET /ilink/bot/get_qrcode_status: what became of a request; held until that changes.
+    """GET /ilink/bot/get_qrcode_status: the status of a request; held until it changes.
 
     Raises BadSettings and OSError when the token can't be stored.
     """

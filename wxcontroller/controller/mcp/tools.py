@@ -35,7 +35,7 @@ from wxcontroller.openwx.replies import to_bytes
 ANSWER_BYTES = 1 << 20
 MEDIA_BYTES = 4 << 20
 MEDIA_AT_A_TIME = 4
-# An account may take minutes to give a file; whoever waits for it leaves places to other tokens.
+# An account may take minutes to deliver a file; waiting calls leave places to other tokens.
 MEDIA_OF_A_TOKEN = 2
 # How long a send is waited for. Clients give up after 30 or 60 seconds; what is still queued then is no failure.
 SEND_SECONDS = 10
@@ -53,7 +53,7 @@ class MediaSlots:
 
     def __init__(self) -> None:
         self._all = asyncio.Semaphore(MEDIA_AT_A_TIME)
-        # Those in use: whoever waits or has a place holds its semaphore.
+        # Those in use: waiting and running calls hold their semaphore.
         self._own: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     @contextlib.asynccontextmanager

@@ -88,7 +88,7 @@ class Repeats:
         self._changes = self._written = 0
 
     async def send(self, target: str, content: str, urgent: bool) -> tuple[NotifyVerdict, bool]:
-        """Send a text, or count it; return what became of it, and whether it was counted. Raises OSError."""
+        """Send a text, or count it; return the result, and whether it was counted. Raises OSError."""
         found = self._recent.get((target, content))
         if found is None or found.first is None or time.time() >= found.since + self.seconds:
             return await self._first(target, content, urgent), False

@@ -74,7 +74,7 @@ class Notifications:
         self.counts = counts
 
     async def take(self, target: NotifyTarget, notification: Notification) -> tuple[NotifyVerdict, bool]:
-        """Send a notification, or count it with equal ones; return what became of it, and whether it was counted."""
+        """Send a notification, or count it with equal ones; return the result, and whether it was counted."""
         content, attachment = notification.text, notification.attachment
         if attachment is not None:
             if wait := self._wait(target.id):

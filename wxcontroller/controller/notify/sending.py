@@ -1,4 +1,4 @@
-"""Passing a notification on to its target's account, and what became of it.
+"""Passing a notification on to its target's account, and its result.
 
 The account's program gets an ordinary send with an idempotency key of ours: if the connection breaks, the same
 request is made again, and the message goes out once. Programs of 2.0.0 know all of this except ``urgent``, which
@@ -63,7 +63,7 @@ class TargetSender:
     async def send(
         self, target: NotifyTarget, content: str, urgent: bool, attachment: Attachment | None, key: str
     ) -> NotifyVerdict:
-        """Send to a target and return what became of it, after ANSWER_SECONDS at the latest. Raises nothing.
+        """Send to a target and return the result, after ANSWER_SECONDS at the latest. Raises nothing.
 
         Args:
             key: the idempotency key: the same for the same notification.
@@ -146,7 +146,7 @@ class TargetSender:
 
 
 def _json(content: bytes) -> JsonValue:
-    """Return an account's answer, None for what is no JSON, or too much of it."""
+    """Return an account's answer, None for one that is not JSON, or too large."""
     try:
         return read_json(content, values=_ANSWER_VALUES)
     except ValueError:

@@ -32,7 +32,7 @@ CONTROL_BODY_BYTES = 64 << 10
 
 
 async def all_accounts(request: web.Request) -> web.StreamResponse:
-    """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream to who asks for one."""
+    """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream on request."""
     if wants_stream(request):
         return await watch(request)
     shared = context(request)
@@ -96,7 +96,7 @@ def _epoch(body: JsonObject, key: str, missing: int) -> int:
 
 
 async def logout(request: web.Request) -> web.Response:
-    """POST /v1/accounts/{name}/logout: ends its WeChat session for good, and stops it; it needs a scan then."""
+    """POST /v1/accounts/{name}/logout: ends its WeChat session, and stops it; it needs a scan then."""
     shared = context(request)
     account = shared.accounts.account(request.match_info["name"])
     await status.logout(shared.ports, account, shared.settings.ua_request_timeout, caller(request).scope)

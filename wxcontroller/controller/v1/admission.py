@@ -1,4 +1,4 @@
-"""GET /v1/access: whether who asks is let in. Anybody may ask; an answer is no failure, so that no page logs one."""
+"""GET /v1/access: whether the caller has access. Never an error, for anybody: a page would log it."""
 
 from aiohttp import web
 

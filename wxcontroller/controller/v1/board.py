@@ -204,7 +204,7 @@ BOARD = web.AppKey("board", Board)
 
 
 def _activity(answer: Answer) -> JsonObject | None:
-    """Return what a row shows of a program's own word, None when it told nothing."""
+    """Return the part of a program's status that a row shows, None without a status."""
     status = answer.content
     if status is None:
         return None

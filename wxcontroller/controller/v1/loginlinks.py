@@ -73,7 +73,7 @@ async def revoke(request: web.Request) -> web.Response:
 
 
 async def code(request: web.Request) -> web.Response:
-    """GET /v1/login-code: the code that waits to be scanned and how the login goes, for who has a link."""
+    """GET /v1/login-code: the code that waits to be scanned and the login's state, for holders of a link."""
     shared, headers = context(request), request.headers
     links = shared.login_links
     link = links.open(headers.get(LINK_HEADER, ""), headers.get(BROWSER_HEADER, ""), address_of(request))

@@ -27,7 +27,7 @@ async def shown(request: web.Request) -> web.Response:
     ``from`` is ``request`` (stored with the account), ``settings`` ([client] of the settings, the template or the
     admin's file for this account) or ``default``. ``value`` is what the next start runs by, ``in_force`` what its
     program runs by, null where none tells; ``waiting`` are the options that a restart changes. A secret that alone is
-    another one is not told.
+    another one is not returned.
     """
     view = await context(request).accounts.require(request.match_info["name"])
     return json_response(_options(view, await _running(request, view)))

@@ -15,7 +15,7 @@ from wxcontroller.drivers.web.session.roster import FILE_HELPER
 
 
 class OneMode(Consent):
-    """Lets every login go the page's only way. What WeChat refuses is refused for good, and kept nowhere."""
+    """Lets every login go the page's only way. A refusal by WeChat is final, and is not stored."""
 
     def __init__(self, account: str) -> None:
         super().__init__(account, False, None)

@@ -204,7 +204,7 @@ class ILinkLogin:
                 return (last, QrAnswer(QrStatus.EXPIRED, "")) if not last.scanned else None
             return None
 
-    # -- what became of one
+    # -- the status of one
 
     async def _take(self, code: _Code, answer: QrAnswer, codes: list[_Code]) -> Credentials | Ended | None:
         """Act on news of a code."""

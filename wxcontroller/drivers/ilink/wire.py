@@ -147,7 +147,7 @@ class ILinkCalls:
         return await self._post("get_bot_qrcode", ApiBase(LOGIN_HOST), body, self._timing.code, query="bot_type=3")
 
     async def qrcode_status(self, host: str, qrcode: str, digits: str) -> JsonObject:
-        """Ask what became of a login code. The server holds the request while nothing happens (5.2)."""
+        """Ask for the status of a login code. The server holds the request while nothing happens (5.2)."""
         query = {"qrcode": qrcode, **({"verify_code": digits} if digits else {})}
         return await self._ask(
             LineRequest(

@@ -51,7 +51,7 @@ class Pulse:
     async def wait(self, work: Coroutine[None, None, T]) -> T:
         """Return what ``work``, which must have a timeout of its own, returns; tell Progress meanwhile."""
         task = asyncio.ensure_future(work)
-        # Or Progress would be told for ever when that timeout fails.
+        # Otherwise Progress would be reported for ever if that timeout fails.
         with self._vitals.within(self._timing.stuck_after, "a request to WeChat"):
             try:
                 while not task.done():

@@ -108,7 +108,7 @@ class Transport:
         """Raises BadOption for a CA file that can't be read.
 
         ``verbose``: log each request, without secrets. ``account`` is the account's name, for a stand-in that shows
-        codes of several; WeChat is never told.
+        codes of several; WeChat never sees it.
         """
         parts = urlsplit(server)
         self._server = parts.hostname or ""

@@ -21,7 +21,7 @@ _DECODER = json.JSONDecoder()
 class Listing:
     """An answer's entries, to be iterated over once.
 
-    Iterating raises WeChatError for what is no answer, for Ret ≠ 0, and, when entries were given already, for an
+    Iterating raises WeChatError for an invalid answer, for Ret ≠ 0, and, when entries were given already, for an
     answer that turns out to be damaged. ``seq`` and ``count`` are complete after the last entry.
     """
 

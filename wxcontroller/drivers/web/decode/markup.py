@@ -99,7 +99,7 @@ class Markup:
 
 
 def read(raw: str, emoji_names: bool) -> Markup:
-    """Read a message's Content without its group prefix. Never fails; what is no XML has no places.
+    """Read a message's Content without its group prefix. Never fails; a text that is not XML has no places.
 
     ``emoji_names`` as in ``text.plain``. Emoji become text before anything else: as spans they would be elements.
     """

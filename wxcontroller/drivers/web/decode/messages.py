@@ -43,7 +43,7 @@ def id_of(raw: JsonObject) -> str:
 
 
 def message_of(raw: JsonObject, me: str, emoji_names: bool) -> Message | Notify | IncomingFriendRequest | None:
-    """Read one entry; None for what is not for people.
+    """Read one entry; None for one that is not for people.
 
     ``me`` is the account's own UserName; ``emoji_names`` as in ``text.plain``. A message that revokes "0" revokes
     the last one that the account sent in that chat.

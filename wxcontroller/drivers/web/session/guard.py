@@ -21,7 +21,7 @@ class MediaLoop(IntEnum):
 
 @dataclass(slots=True)
 class SyncGuard:
-    """Counts syncs in vain and says how long to wait."""
+    """Counts syncs without news and computes the pause."""
 
     mode: MediaLoop
     timing: WebTiming
@@ -57,7 +57,7 @@ class SyncGuard:
         return self.timing.guard_least if self.mode is MediaLoop.LEAVE else self._backoff.next()
 
     def nudge(self) -> bool:
-        """Return whether WeChat is to be told that the client is there: once between two messages."""
+        """Return whether to notify WeChat that the client is there: once between two messages."""
         due = self.mode is MediaLoop.NUDGE and self._in_vain > 0 and not self._nudged
         self._nudged = self._nudged or due
         return due

@@ -118,7 +118,7 @@ class Recognition:
         return self._numbers.get(name, 0)
 
     async def recognise(self, everybody: Iterable[Contact | Group]) -> None:
-        """Give numbers to all who can be told apart; the loop runs on meanwhile."""
+        """Give numbers to all who can be distinguished; the loop runs on meanwhile."""
         marked: list[tuple[Contact | Group, Marks]] = []
         for count, one in enumerate(everybody):
             marked.append((one, marks_of(one)))
@@ -154,7 +154,7 @@ class Recognition:
             self._known.learn(marks.exact, number)
 
     def settle(self, group: Group) -> None:
-        """Give a group in which somebody speaks a number by its likeness: its real id may never be told.
+        """Give a group with a new message a number by its likeness: its real id may never become known.
 
         Not before, as most are named by the phone soon after the login, and a group's own number is the better one.
         """

@@ -149,7 +149,7 @@ class QrLogin:
         return init
 
     async def _persist(self, once: _Work[T], tries: int = 0, waits_for: int = -1) -> T:
-        """Repeat a request until it is answered: for ever while nobody can answer, ``tries`` times while in vain.
+        """Repeat a request until it succeeds: always while WeChat is unreachable, ``tries`` times after failures.
 
         ``waits_for`` is a code that passes, besides -1.
         Raises WeChatError for a refusal, and for the last of the unreadable answers.

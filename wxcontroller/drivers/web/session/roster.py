@@ -153,7 +153,7 @@ class WebRoster:
         return True
 
     async def _read_on(self) -> None:
-        """Ask for the address book once more, when what came of it last time was not all."""
+        """Ask for the address book once more if the last answer was incomplete."""
         self._again = 0.0
         if await self._address_book():
             await self._tell_all()
@@ -314,7 +314,7 @@ class WebRoster:
         return known.avatar if known else ""
 
     def meet(self, stranger: str, message_id: str) -> None:
-        """Remember which message told of somebody: their picture is shown to who names it (5.13)."""
+        """Remember which message introduced somebody: WeChat returns their picture for its id (5.13)."""
         if stranger:
             self._strangers[stranger] = message_id
         while len(self._strangers) > STRANGERS:

@@ -42,7 +42,7 @@ SENDABLE = frozenset(
 def media_message(content: Uploaded, desktop: bool) -> OutgoingMessage:
     """Return uploaded content as a message. ``desktop``: a file as the desktop page sends it (2.2).
 
-    Raises Unsupported for what is no media.
+    Raises Unsupported for anything but media.
     """
     if content.reference:
         return forwarded(content, desktop)
