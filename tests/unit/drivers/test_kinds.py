@@ -231,6 +231,13 @@ def test_ones_own_recall_comes_from_the_peer(words: str) -> None:
     assert (last.direction, last.sender, last.chat, last.revoked) == (Direction.SENT_ELSEWHERE, "@me", GROUP, "0")
 
 
+@pytest.mark.parametrize("odd", ["9e9", "nan", "-1", "1x", "9" * 40, ""])
+def test_what_is_no_number_in_xml_is_told_as_none(odd: str) -> None:
+    assert message({"MsgType": 10002, "Content": revocation("x", odd)}).revoked == "0"
+    place = message({"MsgType": 48, "Content": escaped(f'<msg><location x="{odd}" y="1"/></msg>')}).place
+    assert place is None or place.latitude.strip("-.0123456789") == ""
+
+
 def pushed(*titles: str) -> str:
     items = "".join(
         f"<item><title><![CDATA[{title}]]></title><url><![CDATA[http://x.invalid/?a=1&amp;b={number}]]></url>"

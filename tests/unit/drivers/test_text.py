@@ -74,22 +74,6 @@ def test_emoji_codes(code: str, expected: str) -> None:
     assert character_of(code) == expected
 
 
-@given(st.text(alphabet="0123456789abcdefABCDEF", min_size=1, max_size=10))
-def test_any_emoji_code_becomes_text(code: str) -> None:
-    character_of(code).encode()
-    name_of(code).encode()
-
-
-@given(st.text())
-def test_any_text_becomes_plain(raw: str) -> None:
-    plain(raw, emoji_names=True)
-    plain(raw, emoji_names=False)
-    read(raw, False).text("title")
-    read(raw, True).attribute("msg", "x")
-    split_sender(raw)
-    is_group(raw)
-
-
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r")))
 def test_what_a_person_writes_is_what_a_person_reads(written: str) -> None:
     assert plain(encode(written), emoji_names=False) == written

@@ -15,8 +15,7 @@ from wxcontroller.core.model import (
     Message,
     MessageKind,
 )
-from wxcontroller.openwx.media import MediaFacts, extension, kind_of, media_id, mime_of, safe_name, sniff, split_id
-from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.openwx.media import MediaFacts, kind_of, media_id, mime_of, sniff, split_id
 from wxcontroller.openwx.reports import Chat, SendResult, received, sent
 
 ME = Contact("@me", "我", uid=7)
@@ -67,34 +66,6 @@ def test_a_send_of_media_has_the_uploads_fields() -> None:
     got: JsonObject = sent(result, Chat(ME, friend=ANN))
     assert MEDIA | {"media_md5", "media_chunk", "media_chunks", "media_clientid"} <= set(got)
     assert (got["content"], got["media_code"], got["format"]) == ("[文件](http://h/a.pdf)", "6", "media")
-
-
-@given(st.text(max_size=400))
-def test_no_name_leads_anywhere(name: str) -> None:
-    safe = safe_name(name)
-    assert len(safe) <= 120
-    assert not set(safe) & set("/\\\0\n\r\x1b")
-    assert safe not in (".", "..")
-    safe.encode()
-    ext = extension(name, "", MessageKind.FILE)
-    assert ext.isalnum()
-    assert ext.isascii()
-    to_bytes({"name": safe})
-
-
-@pytest.mark.parametrize(
-    ("given_name", "expected"),
-    [
-        ("../../etc/passwd", "passwd"),
-        ("C:\\Users\\x.doc", "x.doc"),
-        ("a" * 300 + ".docx", "a" * 115 + ".docx"),
-        ("..", ""),
-        ("报表.xlsx", "报表.xlsx"),
-        ("evil\u202egpj.exe", "evilgpj.exe"),
-    ],
-)
-def test_names_keep_what_is_harmless(given_name: str, expected: str) -> None:
-    assert safe_name(given_name) == expected
 
 
 @given(st.text())

@@ -29,19 +29,6 @@ def test_content_comes_through_as_it_is(content: bytes) -> None:
         ]
 
 
-@given(
-    st.text(max_size=60),
-    st.sampled_from([FORM, MULTIPART, "multipart/form-data", "application/json", ""]),
-    st.binary(),
-)
-def test_anything_gives_pairs_or_a_refusal(query: str, kind: str, body: bytes) -> None:
-    try:
-        for name, value in values_of(query, kind, body):
-            text_of(name, value)
-    except BadParameter as problem:
-        assert problem.remedy
-
-
 @given(st.lists(st.tuples(st.text(min_size=1, max_size=9), st.text(max_size=9)), max_size=5))
 def test_text_is_read_alike_both_ways(pairs: list[tuple[str, str]]) -> None:
     body = "&".join(f"{quote_from_bytes(a.encode())}={quote_from_bytes(b.encode())}" for a, b in pairs).encode()
