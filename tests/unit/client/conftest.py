@@ -17,7 +17,7 @@ from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.client.config import read_config
 from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.client.service import Client
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import DriverFactory
 
@@ -142,6 +142,12 @@ class RunningClient:
             while self.state().get("state") != word:
                 await asyncio.sleep(0.01)
         return self.state()
+
+    async def until_queued(self, number: int) -> None:
+        """Wait until so many sends are queued."""
+        async with asyncio.timeout(PATIENCE):
+            while obj(await self.get("get_client_info"))["queued"] != number:
+                await asyncio.sleep(0.01)
 
     async def login(self) -> None:
         self.driver.play(logged_in())

@@ -168,6 +168,11 @@ class Agent:
     async def shown(self) -> Json:
         return next(one for one in await self.consumers() if one["name"] == self.name)
 
+    async def until_polling(self) -> None:
+        async with asyncio.timeout(PATIENCE):
+            while not (await self.shown())["polling"]:
+                await asyncio.sleep(0.01)
+
 
 @dataclass
 class Stage:

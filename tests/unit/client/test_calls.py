@@ -11,7 +11,7 @@ from tests.unit.client.scripted import message
 from wxcontroller.client import calls
 from wxcontroller.client.calls import long_array
 from wxcontroller.client.roster import Roster
-from wxcontroller.core.errors import Unsupported, WeChatError
+from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.model import Contact, Direction, Group, Member
 from wxcontroller.openwx.replies import to_bytes
@@ -64,15 +64,6 @@ async def test_remarks_and_friend_requests(start: Start) -> None:
         ("ask_friend", "@c", "hi"),
         ("accept_friend", "@new", "v2_x@stranger"),
     ]
-
-
-async def test_what_a_route_can_not_do_is_said(start: Start) -> None:
-    client = start()
-    await client.login()
-    client.driver.outcomes = [Unsupported("groups can't be made on this route")]  # type: ignore[list-item]
-    answer = obj(await client.get("create_group", friends="@ann"))
-    assert (answer["code"], answer["id"], answer["status"]) == (201, None, "failure")
-    assert answer["reason"] == "groups can't be made on this route"
 
 
 async def test_an_empty_group_name_ends_nothing(start: Start) -> None:
@@ -168,16 +159,6 @@ async def test_a_questions_time_is_up_whatever_else_arrives(start: Start) -> Non
     assert obj(await client.get("consult", id="@ann", content="?"))["code"] == 1204
 
 
-@pytest.mark.parametrize("path", ["openwx/get_user_info", "no/such/path"])
-async def test_a_preflight_is_answered_and_lets_no_page_in(start: Start, path: str) -> None:
-    client = start()
-    await client.until_state("loading")
-    async with client.http.options(f"http://127.0.0.1:{client.port}/{path}") as answer:
-        assert (answer.status, await answer.read()) == (200, b"")
-        assert answer.headers["Access-Control-Allow-Methods"] == "OPTIONS, HEAD, GET, POST"
-        assert "Access-Control-Allow-Origin" not in answer.headers
-
-
 async def test_jsonp_is_off_unless_the_settings_say_otherwise(start: Start) -> None:
     client = start()
     await client.until_state("loading")
@@ -241,14 +222,3 @@ def test_an_id_finds_by_itself_and_with_other_attributes() -> None:
     assert [one.id for one in roster.find_contacts({"id": "@b", "name": "Ann"})] == ["@b"]
     assert roster.find_contacts({"id": "@b", "name": "Ben"}) == []
     assert roster.find_contacts({"id": "@c"}) == []
-
-
-async def test_text_that_is_no_utf8_is_refused_in_words(start: Start) -> None:
-    client = start()
-    await client.login()
-    form = {"Content-Type": "application/x-www-form-urlencoded"}
-    body = b"id=%40ann&content=%ff"
-    async with client.http.post(client.address("send_friend_message"), data=body, headers=form) as answer:
-        assert answer.status == 200
-        assert "UTF-8" in obj(await answer.json())["status"]  # type: ignore[operator]
-    assert client.driver.sends == []

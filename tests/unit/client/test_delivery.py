@@ -240,12 +240,3 @@ async def test_which_statuses_say_never_can_be_set(start: Start, receiver: Recei
     client.driver.play([message("bad"), message("good")])
     await receiver.until(2)
     assert receiver.contents() == ["bad", "good"]
-
-
-async def test_without_a_webhook_everything_is_in_the_log_and_waits_for_nobody(start: Start) -> None:
-    client = start()
-    await client.login()
-    client.driver.play([message("one")])
-    await client.get("check_event")
-    info = obj(await client.get("get_client_info"))
-    assert (info["reports_waiting"], info["reports_dead"]) == (0, 0)

@@ -6,12 +6,11 @@ from dataclasses import replace
 import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import ANN, BEN, ME, TEAM, logged_in, message
+from tests.unit.client.scripted import ANN, ME, TEAM, logged_in, message
 from wxcontroller.client import contacts
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
-from wxcontroller.core.model import Contact, FriendRequest, Group, Member
-from wxcontroller.drivers.base import FriendAsked, Profile, RosterChanged
-from wxcontroller.openwx import objects
+from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.model import Group
+from wxcontroller.drivers.base import Profile, RosterChanged
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -20,65 +19,6 @@ ALL = (
     "friend_property_change,group_property_change,group_member_property_change,user_property_change,"
     "update_user,update_friend,update_group"
 )
-
-
-def named(value: JsonValue) -> list[tuple[JsonValue, list[JsonValue]]]:
-    return [(obj(report)["event"], items(obj(report)["params"])) for report in items(value) if "event" in obj(report)]
-
-
-async def test_people_and_groups_come_and_go(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
-    cy, club = Contact(id="@cy", name="Cy"), Group("@@club", "Club", (Member("@me", "我"),))
-    client.driver.play(
-        [
-            RosterChanged((cy,), (club,)),
-            RosterChanged(groups=(replace(TEAM, members=(*TEAM.members[:2], Member("@d", "Di"))),)),
-            RosterChanged(gone=("@cy", "@@club", "@never")),
-            message("last"),
-        ]
-    )
-    await webhook.messages()
-    got = named(await client.get("check_event"))
-    assert [name for name, _ in got] == [
-        *("new_friend", "new_group", "new_group_member", "lose_group_member", "lose_friend", "lose_group")
-    ]
-    assert got[0][1] == [objects.friend(cy)]
-    assert got[1][1] == [objects.group(club, "@me")]
-    assert [obj(got[2][1][0])["markname"], obj(got[3][1][0])["id"]] == ["Di", "@c"]
-    assert [obj(member)["id"] for member in items(obj(got[3][1][1])["member"])] == ["@me", "@ann", "@d"]
-    assert [(r["event"], r["params"]) for r in webhook.reports if r.get("event") in dict(got)] == got
-
-
-async def test_changes_are_told_property_by_property_to_who_asks(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT_LIST": ALL})
-    await client.login()
-    ann = replace(ANN, markname="小安", city="北京")
-    members = (TEAM.members[0], replace(TEAM.members[1], display="Annie"), TEAM.members[2])
-    client.driver.play(
-        [
-            RosterChanged((ann, BEN), (replace(TEAM, name="队", members=members),)),
-            Profile(replace(ME, name="新")),
-            message("last"),
-        ]
-    )
-    await webhook.messages()
-    got = {
-        (str(r["event"]), str(items(r["params"])[1])): items(r["params"])
-        for r in webhook.reports
-        if str(r.get("event")).endswith("_property_change")
-    }
-    assert set(got) == {
-        ("friend_property_change", "markname"),
-        ("friend_property_change", "city"),
-        ("group_property_change", "name"),
-        ("group_member_property_change", "display"),
-        ("user_property_change", "name"),
-    }
-    assert got["friend_property_change", "city"] == [objects.friend(ann), "city", "深圳", "北京"]
-    assert got["group_member_property_change", "display"][2:] == ["A", "Annie"]
-    assert len(items(obj(got["group_property_change", "name"][0])["member"])) == 3
-    assert obj(await client.get("get_user_info"))["name"] == "新"
 
 
 async def test_what_a_login_tells_of_oneself_bit_by_bit_is_no_change(start: Start, webhook: Webhook) -> None:
@@ -91,22 +31,6 @@ async def test_what_a_login_tells_of_oneself_bit_by_bit_is_no_change(start: Star
     await webhook.messages()
     assert obj(items(webhook.events("update_user")[0])[0])["city"] == "杭州"
     assert [items(params)[1:] for params in webhook.events("user_property_change")] == [["city", "杭州", "北京"]]
-
-
-async def test_the_lists_of_a_login_follow_the_login_for_who_asks(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT_LIST": ALL})
-    await client.login()
-    await webhook.event("update_group")
-    assert [r["event"] for r in webhook.reports] == ["login", "update_user", "update_friend", "update_group"]
-    assert [obj(each)["id"] for each in items(webhook.events("update_friend")[0])] == ["@ann", "@ben", "filehelper"]
-    assert obj(items(webhook.events("update_group")[0])[0])["member"]
-
-
-async def test_by_default_changes_and_lists_are_not_told(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    client.driver.play([*logged_in(), RosterChanged((replace(ANN, city="北京"),)), message("last")])
-    await webhook.messages()
-    assert {r.get("event") for r in webhook.reports} == {"state_change", "login", None}
 
 
 async def test_a_number_that_is_learned_is_no_change_and_another_one_is(start: Start, webhook: Webhook) -> None:
@@ -126,37 +50,6 @@ async def test_members_that_are_loaded_later_are_no_news(start: Start, webhook: 
     await webhook.messages()
     assert not webhook.events("new_group_member")
     assert not webhook.events("lose_group_member")
-
-
-async def test_a_friend_request_is_told(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    client.driver.play([*logged_in(), FriendAsked(FriendRequest("@new", "Nia", "hi", "v2_x@stranger"))])
-    assert await webhook.event("friend_request") == ["@new", "Nia", "hi", "v2_x@stranger"]
-    assert named(await client.get("check_event")) == [("friend_request", ["@new", "Nia", "hi", "v2_x@stranger"])]
-
-
-async def test_without_post_event_only_messages_are_told(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_PLUGIN_OPENWX_POST_EVENT": "0"})
-    client.driver.play([*logged_in(), RosterChanged((Contact("@cy", "Cy"),)), message("last")])
-    await webhook.messages()
-    assert [r["post_type"] for r in webhook.reports] == ["receive_message"]
-    assert [obj(r)["post_type"] for r in items(await client.get("check_event"))] == ["receive_message"]
-
-
-async def test_the_filter_keeps_messages_back(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_MESSAGE_FILTER": "sender=%E5%AE%89&group=Club"})
-    client.driver.play([*logged_in(), message("no", sender="@ben", chat="@ben"), message("yes")])
-    got: list[JsonObject] = await webhook.messages()
-    # A property that a report lacks, as group here, keeps nothing back.
-    assert [report["content"] for report in got] == ["yes"]
-    assert [obj(r)["content"] for r in items(await client.get("check_event"))] == ["yes"]
-
-
-async def test_events_are_switched_off_by_the_plain_name_too(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
-    client.driver.play([*logged_in(), message("last")])
-    await webhook.messages()
-    assert [r["post_type"] for r in webhook.reports] == ["receive_message"]
 
 
 async def test_a_group_of_ones_own_is_known_when_the_call_is_answered(start: Start, webhook: Webhook) -> None:

@@ -8,7 +8,6 @@ import pytest
 
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.ilink_agent import Agent
-from tests.unit.client.test_v1_messages import call, history, until_history
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext
@@ -136,22 +135,6 @@ async def test_what_the_page_cannot_do_is_said(
     assert [able[what] for what in ("contacts", "groups", "recall", "avatars")] == [False] * 4
 
 
-async def test_a_restart_needs_no_scan_and_loses_nothing(
-    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
-) -> None:
-    client = begin(start, world, webhook)
-    cookies = client.paths.cookie_file("alice")
-    cookies.write_bytes(b"of the web route")
-    await enter(client, world, alice)
-    assert await client.stop() == 0
-    assert cookies.read_bytes() == b"of the web route"
-    write(world, alice, "meanwhile")
-    client = begin(start, world, webhook)
-    await client.until_state("running")
-    [report] = await webhook.messages()
-    assert report["content"] == "meanwhile"
-
-
 async def test_content_both_ways(start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook) -> None:
     client = begin(start, world, webhook)
     await enter(client, world, alice)
@@ -250,26 +233,3 @@ async def test_an_agent_talks_to_the_accounts_owner(
     answer = await agent.send(peer, "noodles")
     assert (answer["ret"], isinstance(answer["message_id"], int)) == (0, True)
     assert [(sent.wxid, sent.text) for sent in alice.sent] == [("filehelper", "noodles")]
-
-
-async def test_messages_of_v1(start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook) -> None:
-    client = begin(start, world, webhook)
-    await enter(client, world, alice)
-    write(world, alice, "note")
-    [note] = await until_history(client, 1)
-    form = aiohttp.FormData({"to": "filehelper", "text": "done", "reply_to": text(note["id"])})
-    form.add_field("file", b"%PDF", filename="a.pdf")
-    status, sent = await call(client, "POST", "messages", form)
-    assert (status, sent["state"], len(items(sent["parts"]))) == (200, "delivered", 2)
-    assert [(one["chat"], one["direction"], one["kind"]) for one in await history(client)] == [
-        ("filehelper", "in", "text"),
-        ("filehelper", "out", "text"),
-        ("filehelper", "out", "file"),
-    ]
-    assert alice.sent[0].text.splitlines()[-1] == "done"
-    for method, path, body in (
-        ("DELETE", f"messages/{sent['id']}", None),
-        ("POST", "messages", {"to": "filehelper", "media_id": "x", "media_type": "video"}),
-    ):
-        status, refused = await call(client, method, path, body)
-        assert (status, obj(refused["error"])["code"]) == (409, "unsupported")

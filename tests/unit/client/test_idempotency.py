@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 import aiohttp
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
@@ -40,12 +40,6 @@ async def ask(
         return answer.status, obj(json.loads(await answer.read()))
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.005)
-
-
 async def test_a_repeated_send_is_one_message_and_one_answer(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
     await client.login()
@@ -60,27 +54,21 @@ async def test_a_repeated_send_is_one_message_and_one_answer(start: Start, webho
     assert len(await webhook.messages(2)) == 2
 
 
-@pytest.mark.parametrize(
-    "other",
-    [
+async def test_a_key_that_came_with_another_request_is_refused(start: Start) -> None:
+    client = start()
+    await client.login()
+    await ask(client, ANN)
+    for call, form in (
         ("send_friend_message", {**ANN, "content": "ho"}),
         ("send_friend_message", {**ANN, "id": "@ben"}),
         ("send_friend_message", {**ANN, "async": "1"}),
         ("send_group_message", {"id": "@@team", "content": "hi"}),
         ("consult", ANN),
         ("upload_media", {"media_id": "@x:3"}),
-    ],
-)
-async def test_a_key_that_came_with_another_request_is_refused(
-    start: Start, other: tuple[str, dict[str, str]]
-) -> None:
-    client = start()
-    await client.login()
-    await ask(client, ANN)
-    call, form = other
-    status, answer = await ask(client, form, call)
-    assert (status, answer["code"], answer["id"]) == (422, -9, None)
-    assert "needs a new key" in str(answer["status"])
+    ):
+        status, answer = await ask(client, form, call)
+        assert (status, answer["code"], answer["id"]) == (422, -9, None), (call, form)
+        assert "needs a new key" in str(answer["status"])
     assert len(client.driver.sends) == 1
     assert (await ask(client, ANN))[1]["code"] == 0
 
@@ -90,9 +78,7 @@ async def test_who_asks_again_meanwhile_waits_for_the_same_even_when_the_first_h
     client.driver.send_gate = asyncio.Event()
     await client.login()
     callers = [asyncio.create_task(ask(client, ANN)) for _ in range(20)]
-    async with asyncio.timeout(PATIENCE):
-        while obj(await client.get("get_client_info"))["queued"] != 1:
-            await asyncio.sleep(0.01)
+    await client.until_queued(1)
     other = await ask(client, {**ANN, "content": "ho"})
     assert other[0] == 422
     first, *others = callers
@@ -110,9 +96,7 @@ async def test_one_that_hung_up_and_one_that_was_still_queued_get_the_answer_lat
     client.driver.send_gate = asyncio.Event()
     await client.login()
     gone = asyncio.create_task(ask(client, ANN))
-    async with asyncio.timeout(PATIENCE):
-        while obj(await client.get("get_client_info"))["queued"] != 1:
-            await asyncio.sleep(0.01)
+    await client.until_queued(1)
     gone.cancel()
     await asyncio.wait([gone])
     assert (await ask(client, ANN, key="k2"))[1]["code"] == -7
@@ -128,9 +112,7 @@ async def test_it_is_known_after_a_restart_before_and_after_it_was_sent(start: S
     await client.login()
     first = await ask(client, ANN)
     waiting = asyncio.create_task(ask(client, ANN, key="k2"))
-    async with asyncio.timeout(PATIENCE):
-        while obj(await client.get("get_client_info"))["queued"] != 1:
-            await asyncio.sleep(0.01)
+    await client.until_queued(1)
     await client.stop()
     assert (await waiting)[1]["code"] == -7
     again = start()
@@ -149,9 +131,7 @@ async def test_it_is_known_before_the_queue_is_taken_up(start: Start, monkeypatc
     await client.login()
     await ask(client, ANN)
     waiting = asyncio.create_task(ask(client, ANN, key="k2"))
-    async with asyncio.timeout(PATIENCE):
-        while obj(await client.get("get_client_info"))["queued"] != 1:
-            await asyncio.sleep(0.01)
+    await client.until_queued(1)
     await client.stop()
     await waiting
     gate, left = asyncio.Event(), SendStore.left

@@ -1,19 +1,15 @@
 """Each call of the single-account API on the iLink route (ilink-bot-protocol, section 14)."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 
-import aiohttp
 import pytest
 
-from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.test_ilink_account import begin, enter
-from tests.unit.client.test_reply_window import until_sent
 from tests.unit.drivers.ilink_kit import Bench, bench
 from tests.unit.durability.routes import ILINK
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
+from wxcontroller.core.jsontypes import JsonValue, items, obj, text
 from wxcontroller.sandbox.ilink import phone
 
 Start = Callable[..., RunningClient]
@@ -86,29 +82,6 @@ async def test_people_are_those_known_from_traffic(client: RunningClient, wechat
     assert wechat.requests("sendmessage") == 0
 
 
-async def test_content_is_sent_in_every_form(client: RunningClient, wechat: Bench) -> None:
-    async def send(name: str, form: dict[str, str], data: bytes = b"") -> JsonObject:
-        body = aiohttp.FormData({"id": wechat.peer, **form})
-        if data:
-            body.add_field("media_data", data, filename="a.png")
-        async with client.http.post(client.address(name), data=body) as answer:
-            return obj(await answer.json())
-
-    sent = await send("send_friend_message", {"content": "look"}, PNG)
-    assert sent["code"] == 0, sent
-    again = await send(
-        "send_friend_message", {"media_id": text(obj(sent.get("media")).get("media_id") or sent["media_id"])}
-    )
-    assert again["code"] == 0, again
-    uploaded = await send("upload_media", {}, PNG)
-    assert uploaded["code"] == 0, uploaded
-    assert (await send("send_friend_message", {"media_id": text(uploaded["media_id"])}))["code"] == 0
-    assert (await send("send_friend_message", {"id": "@all", "content": "to all"}))["code"] == 0
-    await until_sent(wechat, 5)
-    assert [one.text or one.kind for one in wechat.sent()] == ["look", "image", "image", "image", "to all"]
-    assert not any(one.problem for one in wechat.sent())
-
-
 async def test_typing_is_shown_and_silent_while_wechat_throttles(
     client: RunningClient, wechat: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -131,13 +104,3 @@ async def test_typing_is_shown_and_silent_while_wechat_throttles(
     assert obj(await client.post("send_friend_message", id=wechat.peer, content="held"))["reason"] == "throttled"
     assert not await typing(True)
     assert (wechat.requests("getconfig"), wechat.requests("sendtyping")) == (2, 2)
-
-
-async def test_a_consultation_waits_for_the_persons_next_message(client: RunningClient, wechat: Bench) -> None:
-    asking = asyncio.create_task(client.get("consult", id=wechat.peer, content="agreed?", timeout="10"))
-    async with asyncio.timeout(PATIENCE):
-        while not wechat.sent():
-            await wechat.sandbox.ilink.bell.wait(PATIENCE)
-    phone.write_text(wechat.sandbox, wechat.account, "agreed")
-    answer = obj(await asking)
-    assert (answer["code"], answer.get("reply")) == (0, "agreed"), answer

@@ -107,17 +107,13 @@ async def test_one_poll_at_a_time_and_none_without_its_consumer(stage: Stage) ->
     agent = Agent(client)
     await agent.attend()
     older = asyncio.ensure_future(agent.call("getupdates", get_updates_buf=""))
-    async with asyncio.timeout(PATIENCE):
-        while not (await agent.shown())["polling"]:
-            await asyncio.sleep(0.01)
+    await agent.until_polling()
     newer = asyncio.ensure_future(agent.call("getupdates", get_updates_buf=""))
     assert (await older)["msgs"] == []
     stage.hear("hello")
     assert len((await newer)["msgs"]) == 1
     waiting = asyncio.ensure_future(agent.call("getupdates", get_updates_buf=(await newer)["get_updates_buf"]))
-    async with asyncio.timeout(PATIENCE):
-        while not (await agent.shown())["polling"]:
-            await asyncio.sleep(0.01)
+    await agent.until_polling()
     assert (await agent.manage("DELETE", "/v1/consumers/agent"))[0] == 200
     assert (await waiting)["errcode"] == -14
     assert await agent.consumers() == []
@@ -473,9 +469,7 @@ async def test_a_stop_ends_a_poll_with_an_empty_answer(stage: Stage) -> None:
     agent = Agent(await stage.enter())
     await agent.attend()
     poll = asyncio.ensure_future(agent.call("getupdates", get_updates_buf=""))
-    async with asyncio.timeout(PATIENCE):
-        while not (await agent.shown())["polling"]:
-            await asyncio.sleep(0.01)
+    await agent.until_polling()
     assert await agent.client.stop() == 0
     answer = await poll
     assert (answer["ret"], answer["msgs"]) == (0, [])

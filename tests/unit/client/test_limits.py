@@ -9,7 +9,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import logged_in, message
+from tests.unit.client.scripted import message
 from wxcontroller.client import api
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
@@ -19,8 +19,7 @@ Start = Callable[..., RunningClient]
 
 async def running(start: Start, **options: str) -> RunningClient:
     client = start(**options)
-    client.driver.play(logged_in())
-    await client.until_state("running")
+    await client.login()
     return client
 
 
@@ -111,36 +110,12 @@ async def test_a_head_that_comes_bit_by_bit_has_an_end(start: Start, monkeypatch
     writer.close()
 
 
-async def test_the_queue_of_sends_is_as_long_as_it_may_be(start: Start) -> None:
-    client = start(WXCLIENT_SEND_QUEUE_MAX="2", MOJO_WEIXIN_SEND_INTERVAL="3600", WXCLIENT_STOP_DRAIN="0")
-    client.driver.send_gate = asyncio.Event()
-    await client.login()
-    for _ in range(2):
-        answer = obj(await client.post("send_friend_message", id="@ann", content="x", **{"async": "1"}))
-        assert answer["code"] == 0
-    answer = obj(await client.post("send_friend_message", id="@ann", content="x"))
-    assert (answer["code"], answer["status"]) == (-1, "2 sends wait already, try again later")
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as told:
-        assert (await told.json())["queue"]["most_waiting"] == 2
-
-
 @pytest.mark.parametrize("asked", [{"timeout": "3000"}, {}])
 async def test_consult_waits_no_longer_than_it_may(start: Start, asked: dict[str, str]) -> None:
     client = await running(start, WXCLIENT_CONSULT_MAX="1")
     async with asyncio.timeout(PATIENCE):
         answer = obj(await client.get("consult", id="@ann", content="?", **asked))
     assert (answer["code"], answer["reply_status"]) == (0, "reply timeout")
-
-
-async def test_media_are_fetched_as_long_as_the_option_says(start: Start, webhook: Webhook) -> None:
-    client = await running(
-        start, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address, WXCLIENT_MEDIA_FETCH_SECONDS="1"
-    )
-    client.driver.contents["slow"] = b"\xff\xd8\xff"
-    client.driver.gates["slow"] = asyncio.Event()
-    client.driver.play([message("", kind=MessageKind.IMAGE, media=MessageMedia(MessageKind.IMAGE, "slow"))])
-    [report] = await webhook.messages()
-    assert report["media_error"] == "not complete within 1 s"
 
 
 async def test_reports_carry_media_up_to_a_size(start: Start, webhook: Webhook) -> None:

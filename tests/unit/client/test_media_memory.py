@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.listener import POST_API, Listener
 from wxcontroller.core.jsontypes import obj
@@ -55,9 +55,7 @@ async def test_contents_that_wait_are_not_in_memory(start: Start, listener: List
 
     before = held()
     asked = [asyncio.create_task(send()) for _ in range(NUMBER)]
-    async with asyncio.timeout(PATIENCE):
-        while obj(await client.get("get_client_info"))["queued"] != NUMBER:
-            await asyncio.sleep(0.05)
+    await client.until_queued(NUMBER)
     async with asyncio.timeout(PATIENCE):
         while held() - before > SIZE:  # while they are looked at, one by one
             await asyncio.sleep(0.05)
@@ -67,22 +65,19 @@ async def test_contents_that_wait_are_not_in_memory(start: Start, listener: List
     assert len(unfinished(client.paths.media("alice"))) == NUMBER  # for the next start
     again = start(**{POST_API: listener.address})
     await again.login()
-    async with asyncio.timeout(PATIENCE):
-        while unfinished(client.paths.media("alice")):
-            await asyncio.sleep(0.05)
+    await until(lambda: not unfinished(client.paths.media("alice")))
     assert [len(content) for _, content in again.driver.uploads] == [SIZE + 4] * NUMBER
 
 
-@pytest.mark.parametrize("call", ["send_friend_message", "get_client_info", "search_friend", "no_such_call"])
-async def test_content_that_nobody_wants_leaves_nothing(start: Start, call: str) -> None:
+async def test_content_that_nobody_wants_leaves_nothing(start: Start) -> None:
     client = start()
     await client.login()
     body, kind = form(bytes(SIZE), id="@nobody")
-    async with client.http.post(client.address(call), data=body, headers={"Content-Type": kind}) as answer:
-        await answer.read()
-    async with client.http.post(client.address(call), data=body[:-9], headers={"Content-Type": kind}) as answer:
-        await answer.read()
-    assert unfinished(client.paths.media("alice")) == []
+    for call in ("send_friend_message", "get_client_info", "search_friend", "no_such_call"):
+        for sent in (body, body[:-9]):
+            async with client.http.post(client.address(call), data=sent, headers={"Content-Type": kind}) as answer:
+                await answer.read()
+        assert unfinished(client.paths.media("alice")) == [], call
 
 
 async def test_content_that_comes_is_sent_and_reported_whole(start: Start, listener: Listener) -> None:

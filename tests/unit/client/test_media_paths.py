@@ -40,13 +40,16 @@ async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Pa
     (allowed / "loop").symlink_to("loop")
     (allowed / "environ").symlink_to("/proc/self/environ")
     (allowed / "zero").symlink_to("/dev/zero")
+    os.mkfifo(allowed / "pipe")
+    (tmp_path / "public").mkdir()
+    (tmp_path / "public" / "b.png").write_bytes(PNG)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(allowed / "socket"))
         client = start(WXCLIENT_MEDIA_PATHS=str(allowed))
         await client.login()
         for path in (
-            *("dir/a.png", "up/secret/a.png", "chain", "loop", "environ", "zero", "socket"),
-            *("../secret/a.png", "./../secret/a.png", "dir/../../secret/a.png", "a" * 5000),
+            *("dir/a.png", "up/secret/a.png", "chain", "loop", "environ", "zero", "socket", "pipe", ".", "x\0y"),
+            *("../secret/a.png", "./../secret/a.png", "dir/../../secret/a.png", "../public/b.png", "a" * 5000),
         ):
             answer = await upload(client, f"{allowed}/{path}")
             assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), path
@@ -58,16 +61,6 @@ async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Pa
             assert (await upload(client, path))["status"] == "invaild media_path", path
         assert client.driver.uploads == []
         assert obj(await client.get("get_client_info"))["code"] == 0
-
-
-async def test_a_file_that_the_process_does_not_see(start: Start, tmp_path: Path) -> None:
-    """It may well be there: units hide directories. The reason leads to the remedy."""
-    client = start(WXCLIENT_MEDIA_PATHS=str(tmp_path))
-    await client.login()
-    answer = await upload(client, f"{tmp_path}/a.png")
-    assert answer["status"] == "invaild media_path"
-    assert str(answer["reason"]).startswith("No such file or directory: ")
-    assert "wxclient(8)" in str(answer["reason"])
 
 
 async def test_nobody_learns_what_there_is_outside(start: Start, tmp_path: Path) -> None:
@@ -220,24 +213,22 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, list
     yield names
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("127.0.0.1", "10.0.0.8", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.100.100.200", "0.0.0.0"),
-        *("::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::127.0.0.1", "2002:7f00:1::"),
-        *("64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "2001:0:4136:e378:8000:63bf:80ff:fffe", "255.255.255.255"),
-    ],
-)
-async def test_a_name_that_stands_for_a_private_address(
-    start: Start, world: dict[str, list[str]], address: str
-) -> None:
-    world["innocent.example"] = [address]
+PRIVATE = [
+    *("127.0.0.1", "10.0.0.8", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.100.100.200", "0.0.0.0"),
+    *("::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::127.0.0.1", "2002:7f00:1::"),
+    *("64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "2001:0:4136:e378:8000:63bf:80ff:fffe", "255.255.255.255"),
+]
+
+
+async def test_a_name_that_stands_for_a_private_address(start: Start, world: dict[str, list[str]]) -> None:
     client = start()
     await client.login()
-    answer = await upload(client, "http://innocent.example:9/a.png")
-    assert (answer["code"], answer["status"]) == (-1, "invaild media_path")
-    assert "private network" in str(answer["reason"])
-    assert urlfetch.is_public(address) is False
+    for address in PRIVATE:
+        world["innocent.example"] = [address]
+        answer = await upload(client, "http://innocent.example:9/a.png")
+        assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), address
+        assert "private network" in str(answer["reason"]), address
+        assert urlfetch.is_public(address) is False, address
 
 
 async def test_names_that_nobody_knows_and_words_that_are_no_addresses(
@@ -268,37 +259,6 @@ async def test_names_that_nobody_knows_and_words_that_are_no_addresses(
         answer = await upload(client, url)
         assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), url
         assert answer["reason"], url
-
-
-async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
-    start: Start, world: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    asked: list[str] = []
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        asked.append(request.host)
-        if request.path == "/a":
-            raise web.HTTPFound(f"http://inside.example:{request.url.port}/b")
-        return web.Response(body=PNG)
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    for host in ("127.0.0.1", "127.0.0.2"):
-        await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
-    port = runner.addresses[0][1]
-    # As if 127.0.0.1 were out in the world, and 127.0.0.2 were not.
-    monkeypatch.setattr(urlfetch, "may_be_asked", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
-    world.update({"outside.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"], "both.example": []})
-    world["both.example"] = ["127.0.0.2", "127.0.0.1"]
-    client = start()
-    await client.login()
-    assert "private network" in str((await upload(client, f"http://outside.example:{port}/a"))["reason"])
-    assert asked == [f"outside.example:{port}"]
-    # Of several addresses only the public ones are asked.
-    assert (await upload(client, f"http://both.example:{port}/b"))["code"] == 0
-    await runner.cleanup()
 
 
 @pytest.fixture
@@ -379,11 +339,6 @@ def test_addresses_of_this_machine_are_known_whatever_they_look_like(
     """A firewall may keep others from what listens on them."""
     monkeypatch.setattr(urlfetch, "is_public", lambda _: True)
     assert not urlfetch.may_be_asked(address)
-
-
-def test_addresses_of_others_may_be_asked() -> None:
-    assert urlfetch.may_be_asked("93.184.216.34")
-    assert not urlfetch.may_be_asked("10.0.0.8")
 
 
 async def test_a_password_in_an_address_is_told_to_nobody(

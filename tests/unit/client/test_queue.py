@@ -8,15 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.client.scripted import logged_in
-from tests.unit.client.test_status import queue, send, until
+from tests.unit.client.test_status import queue, send
 from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.base import LossReason, Offline, SessionLost
+from wxcontroller.drivers.base import Offline
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -24,17 +23,6 @@ INTERVAL, DRAIN = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_STOP_DRAIN"
 
 
 # -- the end
-
-
-async def test_a_stop_waits_for_what_is_queued(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, INTERVAL: "0.4"})
-    await client.login()
-    await send(client, 6)
-    begun = time.monotonic()
-    assert await client.stop() == 0
-    assert time.monotonic() - begun > 1.9
-    assert [content for _, content, _ in client.driver.sends] == list("012345")
-    assert [(r["content"], r["code"]) for r in await webhook.messages(6)] == [(each, "") for each in "012345"]
 
 
 async def test_a_stop_waits_so_long_and_no_longer(start: Start, webhook: Webhook) -> None:
@@ -146,19 +134,3 @@ async def test_too_frequent_makes_the_queue_rest_longer_each_time(start: Start) 
     await until(lambda: len(client.driver.sends) == 5)
     assert time.monotonic() - begun > 1.0 + 2.0
     assert [content for _, content, _ in client.driver.sends] == list("01234")
-
-
-async def test_what_is_queued_when_the_session_ends_is_not_sent_to_ids_of_the_past(
-    start: Start, webhook: Webhook
-) -> None:
-    client = start(**{POST_API: webhook.address, INTERVAL: "0.3"})
-    await client.login()
-    await send(client, 4)
-    await until(lambda: len(client.driver.sends) == 1)
-    client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100), *logged_in()])
-    got = await webhook.messages(4)
-    assert [r["code"] for r in got] == ["", -5, -5, -5]
-    assert {r["info"] for r in got[1:]} == {"not sent: the session is over, and ids change with the next one"}
-    await client.until_state("running")
-    assert obj(await client.get("send_friend_message", id="@ann", content="new"))["code"] == 0
-    assert [content for _, content, _ in client.driver.sends] == ["0", "new"]

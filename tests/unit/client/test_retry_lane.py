@@ -257,7 +257,8 @@ async def test_a_receiver_that_names_a_pause_gets_it(bot: Bot, start: Start, sta
 
 async def test_strict_order_holds_everything_up(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: answer(500) if one.name == "hard" else OK
-    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_STRICT_ORDER="1")
+    quick = {"WXCLIENT_WEBHOOK_RETRY_LONGEST": "0.2"}
+    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_STRICT_ORDER="1", **quick)
     await client.login()
     client.driver.play([message("hard"), message("easy")])
     await bot.until(lambda: len(bot.tries("hard")) >= 5)
@@ -282,23 +283,6 @@ async def test_strict_order_takes_in_what_had_moved_aside(bot: Bot, start: Start
     await until(again, pending=0)
 
 
-async def test_a_final_status_in_the_retry_lane_is_a_dead_letter(bot: Bot, start: Start) -> None:
-    bot.behave = lambda one: answer(500) if one.name == "hard" else OK
-    client = start(**{POST_API: bot.address})
-    await client.login()
-    client.driver.play([message("hard")])
-    await until(client, retrying=1)
-    bot.behave = lambda one: answer(410) if one.name == "hard" else OK
-    found = await until(client, retrying=0, dead=1, pending=0)
-    [dead] = items(found["deliveries"])
-    assert (obj(dead)["last_status"], obj(dead)["lane"]) == (410, None)
-    # And a replay puts it into the queue.
-    bot.behave = accept
-    await call(client, "POST", "deliveries/replay", {"all": True})
-    await bot.until_accepted("hard")
-    await until(client, dead=0, pending=0)
-
-
 async def test_a_report_that_was_accepted_does_not_come_again_while_the_disk_is_slow(start: Start, bot: Bot) -> None:
     """That it was accepted is not on disk yet, where the retry lane is read from."""
     refused = {"a"}
@@ -314,21 +298,6 @@ async def test_a_report_that_was_accepted_does_not_come_again_while_the_disk_is_
         await asyncio.sleep(2)  # in which it could come again, many times
     await until(client, retrying=0, pending=0)
     assert bot.accepted.count("a") == 1
-
-
-async def test_reports_that_hang_in_the_retry_lane_leave_most_of_the_time_to_others(bot: Bot, start: Start) -> None:
-    """Attempts in the lane take 0.3 s each here, and are due all the time."""
-    bot.behave = lambda one: b"" if one.name == "hang" else OK
-    quick = {"WXCLIENT_WEBHOOK_TIMEOUT": "0.3", "WXCLIENT_WEBHOOK_RETRY_LONGEST": "0.2"}
-    client = start(**{POST_API: bot.address}, **quick)
-    await client.login()
-    client.driver.play([message("hang"), message("hang")])
-    await until(client, retrying=2, pending=2)
-    begun, tries = time.monotonic(), len(bot.tries("hang"))
-    await bot.until(lambda: len(bot.tries("hang")) >= tries + 3)
-    assert time.monotonic() - begun > 2 * (0.3 + 4 * 0.3) * 0.9  # two rests, at least, are between three of them
-    client.driver.play([message("text")])
-    await bot.until_accepted("text")
 
 
 # -- connections

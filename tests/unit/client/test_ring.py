@@ -44,12 +44,3 @@ async def test_of_texts_too_long_to_be_kept_the_oldest_go_and_are_counted() -> N
     assert ring.dropped == 3
     ring.put(report(5, "长" * 500))  # the newest is there, however long it is
     assert [one["id"] for one in await kept(ring)] == ["5"]
-
-
-async def test_the_newest_are_kept_and_the_others_counted() -> None:
-    ring = EventRing(3)
-    for number in range(10):
-        ring.put(report(number))
-    assert [one["id"] for one in await kept(ring)] == ["7", "8", "9"]
-    assert ring.dropped == 7
-    assert await kept(ring) == []

@@ -9,9 +9,12 @@ import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
-from tests.patience import PATIENCE
+import pytest
+
+from tests.patience import until
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import message
+from wxcontroller.client.store import writer
 from wxcontroller.core.jsontypes import obj
 
 Start = Callable[..., RunningClient]
@@ -64,12 +67,6 @@ def kept_files(client: RunningClient) -> list[Path]:
     return sorted(directory.iterdir()) if directory.exists() else []
 
 
-async def until(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
 async def test_an_upload_that_cannot_be_sent_is_not_decoded(start: Start) -> None:
     client = start()
     await client.until_state("loading")
@@ -104,13 +101,16 @@ async def test_an_upload_above_the_limit_is_refused_while_it_is_decoded(start: S
 # -- a disk that is slow
 
 
-async def test_a_send_that_waits_for_the_disk_is_answered_as_it_ended(start: Start) -> None:
+async def test_a_send_that_waits_for_the_disk_is_answered_as_it_ended(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(writer, "_BUSY_SECONDS", 0.2)
     client = start()
     await client.login()
     async with locked(client):
         caller = asyncio.create_task(client.get("send_friend_message", id="@ann", content="x"))
         later = asyncio.create_task(client.get("send_friend_message", id="@ann", content="y", **{"async": "1"}))
-        await asyncio.sleep(6)  # longer than SQLite waits for a lock
+        await asyncio.sleep(1)  # longer than SQLite waits for a lock
         assert not caller.done() and not later.done()
     assert obj(await caller)["code"] == 0
     assert obj(await later)["code"] == 0

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import RunningClient, Webhook
 from wxcontroller.client.sends.pacer import today
 from wxcontroller.client.store.schema import SCHEMA
@@ -71,9 +71,7 @@ async def test_what_2_0_0_left_is_sent_and_its_keys_are_known(start: Start, webh
         answer = obj(await client.get("send_friend_message", id="@ann", content="waits", idempotency_key=key))
         assert (answer["id"], answer["code"]) == (message_id, 0)
     assert len(client.driver.sends) == 2
-    async with asyncio.timeout(PATIENCE):
-        while list(paths.media("alice").iterdir()):
-            await asyncio.sleep(0.01)
+    await until(lambda: not list(paths.media("alice").iterdir()))
 
 
 async def test_its_counts_and_ids_of_media_are_taken_over(start: Start, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import TEAM, logged_in, message
 from wxcontroller.client import service, session
@@ -204,9 +204,7 @@ async def test_a_writer_that_has_ended_lets_the_watchdog_bite(
     await systemd.fed()
     monkeypatch.setattr(Database, "_commit", end)
     client.driver.play([message("can't be written")])
-    async with asyncio.timeout(PATIENCE):
-        while "the event log's writer has ended" not in caplog.text:
-            await asyncio.sleep(0.01)
+    await until(lambda: "the event log's writer has ended" in caplog.text)
     systemd.forget()
     client.driver.play([Progress(heard=True), Progress(), Offline(Text("the last event"))])
     await client.until_state("updating")

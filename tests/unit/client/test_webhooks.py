@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.listener import POST_API, Listener, Respond, taken
 from tests.unit.client.scripted import message
@@ -34,9 +33,7 @@ async def settled(client: RunningClient, listener: Listener) -> SENT:
 
 async def sent(client: RunningClient) -> None:
     """Wait until something was sent."""
-    async with asyncio.timeout(PATIENCE):
-        while not client.driver.sends:
-            await asyncio.sleep(0.01)
+    await until(lambda: client.driver.sends)
 
 
 def answering(body: bytes, kind: str = "application/json", status: int = 200) -> Respond:
@@ -49,55 +46,43 @@ def answering(body: bytes, kind: str = "application/json", status: int = 200) ->
 REPLY = '{"reply":"好"}'
 
 
-@pytest.mark.parametrize(
-    ("body", "kind", "expected"),
-    [
-        (REPLY.encode(), "application/json", "好"),
-        (REPLY.encode(), "text/json; charset=utf-8", "好"),
-        (REPLY.encode(), "Application/JSON;charset=UTF-8", "好"),
-        (REPLY.encode("utf-8-sig"), "application/json", "好"),
-        (REPLY.encode("utf-16"), "application/json; charset=utf-16", "好"),
-        (b'{"reply":5}', "application/json", "5"),
-        (b'{"reply":"a\\ud83d\\ude00\\ud800"}', "application/json", "a\U0001f600\ufffd"),
-        (REPLY.encode("gb18030"), "application/json; charset=gb18030", None),
-        (b'{"reply":"\xff\xfe"}', "application/json", None),
-        (REPLY.encode(), "text/html", None),
-        (REPLY.encode(), "text/plain", None),
-        (b"<html><body>" + REPLY.encode(), "text/html; charset=utf-8", None),
-        (b"<html>", "application/json", None),
-        (b"", "application/json", None),
-        (b'{"reply":["x"]}', "application/json", None),
-        (b'{"reply":true}', "application/json", None),
-        (b'{"reply":' + b"1" * 5000 + b"}", "application/json", None),
-        (b'{"reply":"","media":"file:///etc/passwd"}', "application/json", None),
-        (b'{"reply":"' + b"x" * (10 << 20) + b'"}', "application/json", None),
-        (b"x" * (10 << 20), "application/octet-stream", None),
-        (b'{"reply":"x"}', "application/json\x01", None),
-    ],
-)
-async def test_what_an_answer_is_taken_for(
-    listener: Listener, start: Start, body: bytes, kind: str, expected: str | None
-) -> None:
+# What a webhook answers, and the reply that it is taken for.
+ANSWERS: list[tuple[bytes, str, str | None]] = [
+    (REPLY.encode(), "application/json", "好"),
+    (REPLY.encode(), "text/json; charset=utf-8", "好"),
+    (REPLY.encode(), "Application/JSON;charset=UTF-8", "好"),
+    (REPLY.encode("utf-8-sig"), "application/json", "好"),
+    (REPLY.encode("utf-16"), "application/json; charset=utf-16", "好"),
+    (b'{"reply":5}', "application/json", "5"),
+    (b'{"reply":"a\\ud83d\\ude00\\ud800"}', "application/json", "a\U0001f600\ufffd"),
+    (REPLY.encode("gb18030"), "application/json; charset=gb18030", None),
+    (b'{"reply":"\xff\xfe"}', "application/json", None),
+    (REPLY.encode(), "text/html", None),
+    (REPLY.encode(), "text/plain", None),
+    (b"<html><body>" + REPLY.encode(), "text/html; charset=utf-8", None),
+    (b"<html>", "application/json", None),
+    (b"", "application/json", None),
+    (b'{"reply":["x"]}', "application/json", None),
+    (b'{"reply":true}', "application/json", None),
+    (b'{"reply":null}', "application/json", None),
+    (b"[]", "application/json", None),
+    (b"[" * 100_000, "application/json", None),
+    (b'{"reply":' + b"1" * 5000 + b"}", "application/json", None),
+    (b'{"reply":"","media":"file:///etc/passwd"}', "application/json", None),
+    (b'{"reply":"' + b"x" * (10 << 20) + b'"}', "application/json", None),
+    (b"x" * (10 << 20), "application/octet-stream", None),
+    (b'{"reply":"x"}', "application/json\x01", None),
+]
+
+
+async def test_what_an_answer_is_taken_for(listener: Listener, start: Start) -> None:
     client = start(**{POST_API: listener.address})
     await client.login()
-    listener.respond = answering(body, kind)
-    client.driver.play([message("hi")])
-    await listener.until("hi")
-    got = await settled(client, listener)
-    assert got == ([("@ann", expected)] if expected else [])
-
-
-async def test_a_webhook_that_echoes_every_report_starts_nothing(listener: Listener, start: Start) -> None:
-    async def echo(_: web.Request, report: JsonObject) -> web.StreamResponse:
-        return web.json_response(report)
-
-    client = start(**{POST_API: listener.address})
-    await client.login()
-    listener.respond = echo
-    client.driver.play([message("hi")])
-    await client.get("send_friend_message", id="@ann", content="out")
-    await listener.until("out")
-    assert await settled(client, listener) == [("@ann", "out")]
+    for number, (body, kind, _) in enumerate(ANSWERS):
+        listener.respond = answering(body, kind)
+        client.driver.play([message(f"hi {number}")])
+        await listener.until(f"hi {number}")
+    assert await settled(client, listener) == [("@ann", expected) for _, _, expected in ANSWERS if expected]
 
 
 async def test_a_webhook_that_replies_to_everything_replies_once_to_each(listener: Listener, start: Start) -> None:
@@ -161,19 +146,6 @@ async def test_a_webhook_that_has_moved_is_followed(listener: Listener, start: S
     assert await settled(client, listener) == [("@ann", "POST")]
     assert ("POST", "/new") in listener.asked
     assert listener.contents[:2] == ["hi", "hi"]  # at both addresses, whole
-
-
-async def test_a_webhook_that_moves_in_circles_is_tried_again(listener: Listener, start: Start) -> None:
-    async def respond(request: web.Request, _: JsonObject) -> web.StreamResponse:
-        return web.Response(status=307, headers={"Location": request.path})
-
-    client = start(**{POST_API: listener.address})
-    await client.login()
-    listener.respond = respond
-    client.driver.play([message("hi")])
-    await listener.until("hi")
-    assert await settled(client, listener) == []
-    assert obj(await client.get("get_client_info"))["reports_refused"] == 0
 
 
 async def test_a_webhook_that_never_answers_holds_nothing_up_and_loses_nothing(
@@ -250,7 +222,7 @@ async def test_a_report_is_one_json_object_with_the_originals_headers(listener: 
 SAID = "400, 410, 413, 415 and 422"
 
 
-@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 413, 415, 422, 429, 500, 502])
+@pytest.mark.parametrize("status", [401, 404, 422, 429, 500])
 async def test_which_answers_end_the_trying(listener: Listener, start: Start, status: int) -> None:
     async def refuse(_: web.Request, __: JsonObject) -> web.StreamResponse:
         listener.respond = taken
@@ -264,8 +236,3 @@ async def test_which_answers_end_the_trying(listener: Listener, start: Start, st
     final = str(status) in SAID
     assert listener.contents == (["first", "second"] if final else ["first", "first", "second"])
     assert obj(await client.get("get_client_info"))["reports_refused"] == int(final)
-
-
-@pytest.mark.parametrize("page", ["docs/compatibility.md", "docs/man/wxclient.8.scd"])
-def test_the_documents_say_so(page: str) -> None:
-    assert SAID in (Path(__file__).parents[3] / page).read_text(encoding="utf-8")

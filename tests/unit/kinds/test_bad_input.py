@@ -190,6 +190,7 @@ async def test_names_of_files(stage: Stage, name: str, shown: str, suffix: str) 
     assert (path.parent, path.suffix) == (stage.paths.media("alice"), suffix)
     assert path.name.startswith("mojo_weixin_media_")
     assert stored(report) == (b"hello", 0o600)
+    assert path.parent.stat().st_mode & 0o777 == 0o700
 
 
 async def test_a_full_disk_costs_the_content_and_nothing_else(stage: Stage) -> None:
