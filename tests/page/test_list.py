@@ -343,6 +343,9 @@ def test_settings_have_units(browser: Browser) -> None:
     assert browser.find(f"{interval} input").get_attribute("value") == "3"
     browser.type(f"{interval} input", "1" + Keys.ENTER)
     browser.find(f"{interval} .value code", "1 second")
+    browser.click("#options [data-option=post_api] [data-action=try]")
+    browser.find("#options .trial .bad")
+    assert faults(browser) == []
     assert browser.complaints() == []
 
 

@@ -15,7 +15,7 @@ export function trialOf(name, option, signal) {
   const trial = TRIALS[option];
   if (!trial) return null;
   const button = h("button", { type: "button", "data-action": "try" }, icon("send"), trial.word());
-  const answer = h("dd", { className: "trial", role: "status" });
+  const answer = h("div", { role: "status" });
   button.addEventListener("click", async () => {
     button.disabled = true;
     setText(answer, t("One moment…"));
@@ -27,7 +27,7 @@ export function trialOf(name, option, signal) {
       button.disabled = false;
     }
   });
-  return { button, answer };
+  return { button, answer: h("dd", { className: "trial" }, answer) };
 }
 
 function webhookAnswer(told) {
