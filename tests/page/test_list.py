@@ -146,8 +146,9 @@ def browser(served: Served, language: str) -> Iterator[Browser]:
 
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-CN", "dark")])
-def test_every_view_on_every_screen(browser: Browser, theme: str, language: str) -> None:
+def test_every_view_on_every_screen(browser: Browser, served: Served, theme: str, language: str) -> None:
     """Nothing overlaps, is pale or nameless, and axe-core, where it is there, has no serious finding."""
+    served.machine.process("parked").say(LoginState.CONFIRMING)  # the longest state
     browser.colours(theme)
     for width in (1280, 768, 360):
         browser.size(width)
@@ -198,6 +199,10 @@ def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Ser
     why = Text(EndReason.REFUSED)
     served.machine.process("offline").say(LoginState.PARKED, **text_fields(reason=why))
     browser.find("#rows [data-account=offline] .fix a", "Change route")
+    browser.open("#/a/offline")
+    browser.click("#account-advice button", "Settings")
+    browser.find("#options [data-option=driver]")
+    browser.open()
     browser.click("#rows [data-account=scans] .fix button")
     browser.find("#scan .code img")
     assert browser.complaints() == []

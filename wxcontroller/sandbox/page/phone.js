@@ -111,7 +111,7 @@ function showLogins(logins) {
 }
 
 function clock(seconds) {
-  return new Date(seconds * 1000).toLocaleTimeString();
+  return new Date(seconds * 1000).toLocaleTimeString(document.documentElement.lang, { hourCycle: "h23" });
 }
 
 // -- the chosen account

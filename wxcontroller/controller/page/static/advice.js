@@ -3,7 +3,7 @@
 
 import { may } from "./api.js";
 import { nickname } from "./face.js";
-import { sentence, t, textOf } from "./i18n.js";
+import { hasPart, sentence, t, textOf } from "./i18n.js";
 import { isExpected, isUp } from "./states.js";
 
 // Where more of an issue is shown.
@@ -22,13 +22,26 @@ const TABS = {
 // The badge and the code to scan say as much; what is left is why a login is tried again.
 const SHOWN_BY_BADGE = new Set(["needs-scan", "needs-confirmation"]);
 const NOTHING = { text: "", tab: "", remedy: "" };
+// What WeChat's refusal of a login is called (drivers.base.EndReason).
+const REFUSED = "WeChat refuses this account on this route";
+// Why an account is in trouble, where its settings can change that.
+const SETTINGS = [
+  [({ template }) => template === REFUSED, () => t("Change route…")],
+  [({ values }) => "proxy" in values, () => t("Edit proxy…")],
+];
+
+// What to change in its settings, in words, "" where that is no help or not allowed.
+export function settingOf(account) {
+  const setting = may("control") && SETTINGS.find(([fits]) => hasPart(account.reason_text, fits));
+  return setting ? setting[1]() : "";
+}
 
 // { text, tab, remedy } in the reader's words, each "" when there is none.
 export function adviceOf(account) {
   const { advice } = account;
   if (!advice || isExpected(account)) return NOTHING;
   if (SHOWN_BY_BADGE.has(advice.code)) return { ...NOTHING, text: said(account, "reason") };
-  return { text: said(advice, "message"), tab: TABS[advice.code] ?? "", remedy: said(advice, "remedy") };
+  return { text: said(advice, "message"), tab: TABS[advice.code] ?? (settingOf(account) && "options"), remedy: said(advice, "remedy") };
 }
 
 // In one line, for the list: why it is in trouble, or how far a login is.

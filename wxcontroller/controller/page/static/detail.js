@@ -1,23 +1,15 @@
 // What to do about an account in trouble: the button in its row, and headline and remedy below it.
 
 import { isBusy, possible } from "./actions.js";
-import { adviceOf, lineOf } from "./advice.js";
-import { may } from "./api.js";
+import { adviceOf, lineOf, settingOf } from "./advice.js";
 import { h, setText } from "./dom.js";
 import { beatsBar } from "./graphics.js";
-import { hasPart, t } from "./i18n.js";
+import { t } from "./i18n.js";
 import { iconOf, perform, wordOf } from "./menu.js";
 
 // What can be done at once, the first that fits; else where more is shown.
 const AT_ONCE = ["scan", "digits", "allow", "start"];
 const WORDS = { allow: () => t("Allow…") };
-// What WeChat's refusal of a login is called (drivers.base.EndReason).
-const REFUSED = "WeChat refuses this account on this route";
-// Why an account is in trouble, where its settings can change that.
-const SETTINGS = [
-  [({ template }) => template === REFUSED, () => t("Change route…")],
-  [({ values }) => "proxy" in values, () => t("Edit proxy…")],
-];
 const PLACES = {
   deliveries: () => t("Deliveries…"),
   journal: () => t("Journal…"),
@@ -26,8 +18,8 @@ const PLACES = {
 function wayOf(account) {
   const can = possible(account);
   const page = `#/a/${encodeURIComponent(account.name)}`;
-  const setting = may("control") && SETTINGS.find(([fits]) => hasPart(account.reason_text, fits));
-  if (setting) return { href: `${page}/options`, word: setting[1]() };
+  const setting = settingOf(account);
+  if (setting) return { href: `${page}/options`, word: setting };
   const action = AT_ONCE.find((each) => can[each]);
   if (action) return { action, word: (WORDS[action] ?? (() => wordOf(action)))() };
   const { tab } = adviceOf(account);
