@@ -11,7 +11,7 @@ const FAILURES = {
   "account-exists": () => [t("There is an account of this name already."), t("Choose another name.")],
   "bad-option": () => [t("A value is invalid."), ""],
   "unknown-account": () => [t("There is no such account."), t("It may have been removed.")],
-  "not-running": () => [t("The account does not run."), t("Start it first.")],
+  "not-running": () => [t("The account is not running."), t("Start it first.")],
   "not-answering": () => [
     t("The account's program does not answer."),
     t("Check its journal; a restart may help."),
@@ -24,7 +24,7 @@ const FAILURES = {
     t("No free port is left for another account."),
     t("Remove one, or widen the range of ports in the settings."),
   ],
-  "unit-failed": () => [t("systemd did not do it."), t("See the journal of the account for the reason.")],
+  "unit-failed": () => [t("systemd did not carry out the request."), t("See the journal of the account for the reason.")],
   "no-qrcode": () => [t("There is no code to scan at the moment."), ""],
   "not-allowed": () => [
     t("Your token does not allow this."),
@@ -35,7 +35,7 @@ const FAILURES = {
   "no-webhook": () => [t("The account has no webhook."), t("Start it with one: wxctl start NAME --post-api URL")],
   "too-many-readers": () => [t("Too many pages are open."), t("Close some pages.")],
   "not-sent": () => [t("It was not sent."), ""],
-  queued: () => [t("It waits to be sent."), t("The list of events shows when it is sent.")],
+  queued: () => [t("The message is waiting to be sent."), t("The list of events shows when it is sent.")],
   unsure: () => [t("It may or may not have been sent."), t("Check on the phone before you send it again.")],
   disk: () => [t("The disk can't be written."), t("Free some space on /var.")],
   "tokens-left": () => [

@@ -24,11 +24,11 @@ const HAPPENINGS = {
   new_group_member: ([who, which]) => t("{who} joined {which}", { who: nameOf(who), which: nameOf(which) }),
   lose_group_member: ([who, which]) => t("{who} left {which}", { who: nameOf(who), which: nameOf(which) }),
   friend_request: ([, who]) => t("{who} wants to be a friend", { who }),
-  friend_property_change: ([who, what]) => t("{who}: another {what}", { who: nameOf(who), what: propertyWord(what) }),
-  group_property_change: ([who, what]) => t("{who}: another {what}", { who: nameOf(who), what: propertyWord(what) }),
+  friend_property_change: ([who, what]) => t("{who}: {what} changed", { who: nameOf(who), what: propertyWord(what) }),
+  group_property_change: ([who, what]) => t("{who}: {what} changed", { who: nameOf(who), what: propertyWord(what) }),
   group_member_property_change: ([who, what]) =>
-    t("{who}: another {what}", { who: nameOf(who), what: propertyWord(what) }),
-  user_property_change: ([, what]) => t("The account has another {what}", { what: propertyWord(what) }),
+    t("{who}: {what} changed", { who: nameOf(who), what: propertyWord(what) }),
+  user_property_change: ([, what]) => t("The account's {what} changed", { what: propertyWord(what) }),
 };
 
 const PROPERTIES = {
