@@ -41,7 +41,8 @@ export function adviceOf(account) {
   const { advice } = account;
   if (!advice || isExpected(account)) return NOTHING;
   if (SHOWN_BY_BADGE.has(advice.code)) return { ...NOTHING, text: said(account, "reason") };
-  return { text: said(advice, "message"), tab: TABS[advice.code] ?? (settingOf(account) && "options"), remedy: said(advice, "remedy") };
+  const tab = TABS[advice.code] ?? (settingOf(account) && "options");
+  return { text: said(advice, "message"), tab, remedy: said(advice, "remedy") };
 }
 
 // In one line, for the list: why it is in trouble, or how far a login is.

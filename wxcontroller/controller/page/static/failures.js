@@ -24,7 +24,10 @@ const FAILURES = {
     t("No free port is left for another account."),
     t("Remove one, or widen the range of ports in the settings."),
   ],
-  "unit-failed": () => [t("systemd did not carry out the request."), t("See the journal of the account for the reason.")],
+  "unit-failed": () => [
+    t("systemd did not carry out the request."),
+    t("See the journal of the account for the reason."),
+  ],
   "no-qrcode": () => [t("There is no code to scan at the moment."), ""],
   "not-allowed": () => [
     t("Your token does not allow this."),
