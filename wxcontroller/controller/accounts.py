@@ -320,9 +320,9 @@ class Accounts(AccountViews):
             raise known.leaving.refused(name.name)
         return known
 
-    async def _remove(self, name: AccountName, move: str = "") -> View:
+    async def _remove(self, name: AccountName, move: str | None = None) -> View:
         async with self._starts.held_to_stop(name.instance):
-            if move:
+            if move is not None:
                 await asyncio.to_thread(self._materialiser.has_left, self._on_the_move(name, move), int(time.time()))
             else:
                 self._staying(name)
