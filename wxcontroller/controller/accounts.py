@@ -5,11 +5,12 @@ An action writes what is wanted into the account's file and then has systemd do 
 """
 
 import asyncio
+import functools
 import logging
 import time
-from collections.abc import Collection, Coroutine, Mapping
+from collections.abc import Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Concatenate, ParamSpec, TypeVar
 
 from wxcontroller.controller.accountviews import AccountViews, unknown_account
 from wxcontroller.controller.units import MAX_AGE, Units, Verb, record
@@ -29,6 +30,7 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+P = ParamSpec("P")
 _ENABLED = N_("{unit} is enabled, so it starts at the next boot; to prevent that, as root: systemctl disable {unit}")
 
 
@@ -55,6 +57,18 @@ class Stopped:
     before: View
     after: View
     note: Text = NOTHING
+
+
+def to_its_end(
+    method: Callable[Concatenate["Accounts", P], Coroutine[object, None, T]],
+) -> Callable[Concatenate["Accounts", P], Coroutine[object, None, T]]:
+    """Return an action that runs to its end even when its caller is cancelled."""
+
+    @functools.wraps(method)
+    async def action(accounts: "Accounts", /, *args: P.args, **kwargs: P.kwargs) -> T:
+        return await accounts.finish(method(accounts, *args, **kwargs))
+
+    return action
 
 
 class Accounts(AccountViews):
@@ -97,6 +111,7 @@ class Accounts(AccountViews):
             words = "account %s: the settings' webhook_targets or limits are new, and count from its next start"
             log.info(words, self.registry.shown_name(instance))
 
+    @to_its_end
     async def start(
         self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool = False
     ) -> Started:
@@ -107,7 +122,28 @@ class Accounts(AccountViews):
         TooManyAccounts, NoPort, TemplateError, BadOption, OtherRoute, UnitFailed, OSError. Goes on when the caller
         hangs up.
         """
-        return await self._uncancelled(self._start(name, options, parameters, keep))
+        async with self._starts.held(name.instance):
+            unit = await record(self.units, name.instance, 0)
+            known = self._staying(name)
+            parked = known is not None and self.view_of(known, unit).login is LoginState.PARKED
+            if known is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
+                if "driver" in options:
+                    stay_on_route(known, options, options)
+                if keep and options:
+                    await self._written(name, options, parameters, keep, runs=True)
+                elif known.desired is not Desired.STARTED:
+                    await self._desire(name.instance, Desired.STARTED)
+                if unit.state is UnitState.ACTIVATING:  # somebody else's start: this only waits for it
+                    start = self.units.act(Verb.START, name.instance, self.settings.start_timeout)
+                    await self._starts.wait_for(name.instance, start)
+                return Started(await self.settled(name.instance), already=True)
+            # A parked account has a process, but only to say why it gave up: this is the human it waits for. One
+            # whose file was lost or unusable runs by what nobody knows, on a port that may not be its own now.
+            restarts = unit.has_process and (parked or known is None)
+            async with self._starts.place(name.instance):
+                await self._written(name, options, parameters, keep)
+                await self._starts.bring_up(unit, Verb.RESTART if restarts else Verb.START)
+            return Started(await self.settled(name.instance), already=False)
 
     async def add(
         self,
@@ -137,77 +173,12 @@ class Accounts(AccountViews):
             self.registry.forget(name.instance)
         return await self.require(name.name)
 
+    @to_its_end
     async def start_again(self, instance: str) -> bool:
         """Bring up the unit of an account that is wanted; its file stays as it is.
 
         Returns False when it is not wanted any more. Raises UnknownAccount, TooManyAccounts or UnitFailed.
         """
-        return await self._uncancelled(self._start_again(instance))
-
-    async def stop(self, given: str) -> Stopped:
-        """Record that an account shall not run, and stop its unit; returns when it has ended.
-
-        Ends a start of the account that is under way. Works for a live unit without a usable file, too.
-        Raises UnknownAccount, BadName or UnitFailed. Goes on when the caller hangs up.
-        """
-        return await self._uncancelled(self._stop(self.registry.name_of(given)))
-
-    async def restart(self, given: str) -> View:
-        """Restart (or start) an account with what is stored for it. Raises as ``start``, and UnknownAccount."""
-        return await self._uncancelled(self._restart(self.registry.name_of(given)))
-
-    async def remove(self, given: str) -> View:
-        """Stop an account, delete its private state and forget it. Returns what it was. Raises as ``stop``."""
-        return await self._uncancelled(self._remove(self.registry.name_of(given)))
-
-    async def leave(self, given: str, leaving: Leaving) -> View:
-        """Mark an account as being moved away, and stop it; returns when it has no process any more.
-
-        The mark of the same move is only brought up to date. Raises AccountMoving for another one, and as ``stop``.
-        """
-        return await self._uncancelled(self._leave(self.registry.name_of(given), leaving))
-
-    async def stay(self, given: str, move: str) -> View:
-        """Undo ``leave``; the account runs again if it was to. Raises UnknownMove, and as ``start_again``."""
-        name = self.registry.name_of(given)
-        async with self._starts.held(name.instance):
-            self._on_the_move(name, move)
-            await asyncio.to_thread(self._materialiser.leave, name.instance, None)
-            self.registry.forget(name.instance)
-        await self.start_again(name.instance)
-        return await self.require(name.name)
-
-    async def has_left(self, given: str, move: str) -> View:
-        """Remove an account that runs on the other host now, and note that it is there. Raises as ``remove``."""
-        return await self._uncancelled(self._remove(self.registry.name_of(given), move))
-
-    async def _start(
-        self, name: AccountName, options: Mapping[str, str], parameters: Mapping[str, str], keep: bool
-    ) -> Started:
-        async with self._starts.held(name.instance):
-            unit = await record(self.units, name.instance, 0)
-            known = self._staying(name)
-            parked = known is not None and self.view_of(known, unit).login is LoginState.PARKED
-            if known is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
-                if "driver" in options:
-                    stay_on_route(known, options, options)
-                if keep and options:
-                    await self._written(name, options, parameters, keep, runs=True)
-                elif known.desired is not Desired.STARTED:
-                    await self._desire(name.instance, Desired.STARTED)
-                if unit.state is UnitState.ACTIVATING:  # somebody else's start: this only waits for it
-                    start = self.units.act(Verb.START, name.instance, self.settings.start_timeout)
-                    await self._starts.wait_for(name.instance, start)
-                return Started(await self.settled(name.instance), already=True)
-            # A parked account has a process, but only to say why it gave up: this is the human it waits for. One
-            # whose file was lost or unusable runs by what nobody knows, on a port that may not be its own now.
-            restarts = unit.has_process and (parked or known is None)
-            async with self._starts.place(name.instance):
-                await self._written(name, options, parameters, keep)
-                await self._starts.bring_up(unit, Verb.RESTART if restarts else Verb.START)
-            return Started(await self.settled(name.instance), already=False)
-
-    async def _start_again(self, instance: str) -> bool:
         async with self._starts.held(instance):
             unit = await record(self.units, instance, 0)
             known = self.reread(instance)
@@ -221,7 +192,21 @@ class Accounts(AccountViews):
                 await self.settled(instance)
             return True
 
-    async def _restart(self, name: AccountName) -> View:
+    @to_its_end
+    async def stop(self, given: str) -> Stopped:
+        """Record that an account shall not run, and stop its unit; returns when it has ended.
+
+        Ends a start of the account that is under way. Works for a live unit without a usable file, too.
+        Raises UnknownAccount, BadName or UnitFailed. Goes on when the caller hangs up.
+        """
+        name = self.registry.name_of(given)
+        async with self._starts.held_to_stop(name.instance):
+            return await self._stop_held(name)
+
+    @to_its_end
+    async def restart(self, given: str) -> View:
+        """Restart (or start) an account with what is stored for it. Raises as ``start``, and UnknownAccount."""
+        name = self.registry.name_of(given)
         async with self._starts.held(name.instance):
             unit = await record(self.units, name.instance, 0)
             if self._staying(name) is None:
@@ -231,9 +216,58 @@ class Accounts(AccountViews):
                 await self._starts.bring_up(unit, Verb.RESTART)
             return await self.settled(name.instance)
 
-    async def _stop(self, name: AccountName) -> Stopped:
+    @to_its_end
+    async def remove(self, given: str, move: str | None = None) -> View:
+        """Stop an account, delete its private state and forget it; return what it was. Raises as ``stop``.
+
+        After its ``move``, while it runs on the other host, it is noted that it is there; raises UnknownMove.
+        """
+        name = self.registry.name_of(given)
         async with self._starts.held_to_stop(name.instance):
-            return await self._stop_held(name)
+            if move is not None:
+                await asyncio.to_thread(self._materialiser.has_left, self._on_the_move(name, move), int(time.time()))
+            else:
+                self._staying(name)
+            stopped = await self._stop_held(name)
+            await self.units.purge(name.instance, self.settings.stop_timeout)
+            await asyncio.to_thread(self._materialiser.remove, name.instance)
+            self.forget(name.instance)
+            await asyncio.to_thread(self.logins.forget, name.instance)
+            log.info("account %s is removed", name, extra={"WX_ACCOUNT": name.name})
+            return stopped.before
+
+    @to_its_end
+    async def leave(self, given: str, leaving: Leaving) -> View:
+        """Mark an account as being moved away, and stop it; returns when it has no process any more.
+
+        The mark of the same move is only brought up to date. Raises AccountMoving for another one, and as ``stop``.
+        """
+        name = self.registry.name_of(given)
+        async with self._starts.held_to_stop(name.instance):
+            known = self.reread(name.instance)
+            if known is None:
+                raise unknown_account(name.name)
+            if (earlier := known.leaving) is not None and earlier.id != leaving.id:
+                raise earlier.refused(name.name)
+            ran = earlier.ran if earlier is not None else known.desired is Desired.STARTED
+            sent = leaving.sent or (earlier is not None and earlier.sent)
+            await asyncio.to_thread(self._materialiser.leave, name.instance, replace(leaving, ran=ran, sent=sent))
+            stopped = await self._stop_held(name)
+            if stopped.after.unit.state.has_process:
+                raise UnitFailed(
+                    N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=stopped.after.unit.words
+                )
+            return stopped.after
+
+    async def stay(self, given: str, move: str) -> View:
+        """Undo ``leave``; the account runs again if it was to. Raises UnknownMove, and as ``start_again``."""
+        name = self.registry.name_of(given)
+        async with self._starts.held(name.instance):
+            self._on_the_move(name, move)
+            await asyncio.to_thread(self._materialiser.leave, name.instance, None)
+            self.registry.forget(name.instance)
+        await self.start_again(name.instance)
+        return await self.require(name.name)
 
     async def _stop_held(self, name: AccountName) -> Stopped:
         known = self.reread(name.instance)
@@ -285,23 +319,6 @@ class Accounts(AccountViews):
             )
         return await self.remove(given)
 
-    async def _leave(self, name: AccountName, leaving: Leaving) -> View:
-        async with self._starts.held_to_stop(name.instance):
-            known = self.reread(name.instance)
-            if known is None:
-                raise unknown_account(name.name)
-            if (earlier := known.leaving) is not None and earlier.id != leaving.id:
-                raise earlier.refused(name.name)
-            ran = earlier.ran if earlier is not None else known.desired is Desired.STARTED
-            sent = leaving.sent or (earlier is not None and earlier.sent)
-            await asyncio.to_thread(self._materialiser.leave, name.instance, replace(leaving, ran=ran, sent=sent))
-            stopped = await self._stop_held(name)
-            if stopped.after.unit.state.has_process:
-                raise UnitFailed(
-                    N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=stopped.after.unit.words
-                )
-            return stopped.after
-
     def _on_the_move(self, name: AccountName, move: str) -> Account:
         """Return an account that this move is taking away. Raises UnknownAccount or UnknownMove."""
         known = self.reread(name.instance)
@@ -320,20 +337,6 @@ class Accounts(AccountViews):
             raise known.leaving.refused(name.name)
         return known
 
-    async def _remove(self, name: AccountName, move: str | None = None) -> View:
-        async with self._starts.held_to_stop(name.instance):
-            if move is not None:
-                await asyncio.to_thread(self._materialiser.has_left, self._on_the_move(name, move), int(time.time()))
-            else:
-                self._staying(name)
-            stopped = await self._stop_held(name)
-            await self.units.purge(name.instance, self.settings.stop_timeout)
-            await asyncio.to_thread(self._materialiser.remove, name.instance)
-            self.forget(name.instance)
-            await asyncio.to_thread(self.logins.forget, name.instance)
-            log.info("account %s is removed", name, extra={"WX_ACCOUNT": name.name})
-            return stopped.before
-
     async def _written(
         self,
         name: AccountName,
@@ -350,8 +353,8 @@ class Accounts(AccountViews):
         await asyncio.to_thread(self._materialiser.desire, instance, desired)
         self.registry.forget(instance)
 
-    async def _uncancelled(self, action: Coroutine[object, None, T]) -> T:
-        """Run an action to its end even when the caller is cancelled."""
+    async def finish(self, action: Coroutine[object, None, T]) -> T:
+        """See ``to_its_end``."""
         task = asyncio.ensure_future(action)
         self._actions.add(task)
         task.add_done_callback(self._actions.discard)

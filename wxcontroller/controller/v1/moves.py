@@ -59,7 +59,7 @@ async def stay(request: web.Request) -> web.Response:
 async def has_left(request: web.Request) -> web.Response:
     """POST /v1/departures/{account}?id=…: removes the account, which is on the other host now."""
     shared = context(request)
-    removed = await shared.accounts.has_left(request.match_info["account"], request.query.get("id", ""))
+    removed = await shared.accounts.remove(request.match_info["account"], request.query.get("id", ""))
     name = removed.account.name.name
     await shared.gate.consumers.end(removed.instance)
     ended = await asyncio.to_thread(shared.targets.account_removed, name)
