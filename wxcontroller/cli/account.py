@@ -70,7 +70,7 @@ class AccountView:
 
     @property
     def headline(self) -> Text:
-        """One line about it: what is wrong, else its own words."""
+        """One line about it: its problem, else its status."""
         advice = self.assessment.advice
         return advice.headline if advice else self.words
 

@@ -1,4 +1,4 @@
-"""The verb answer, and the question that a start asks on a terminal: what an account waits for a person to give."""
+"""The verb answer, and the question that a start asks on a terminal, for an account that waits for a person."""
 
 import sys
 

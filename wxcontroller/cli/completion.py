@@ -1,4 +1,4 @@
-"""How bash, zsh and fish complete wxctl's arguments: what they run, and what is said to them.
+"""Completion of wxctl's arguments in bash, zsh and fish: the scripts that they run, and the answers they get.
 
 click's own ways do not stand names with spaces in bash, colons and quotes before the word there, nor a second tab in
 zsh where the file was loaded for the first one. Imported when a shell asks, and to write the files of the package.
@@ -94,7 +94,7 @@ class Bash(ShellComplete):
     source_template = _BASH
 
     def get_completion_args(self) -> tuple[list[str], str]:
-        # What follows shows whether the cursor is in a word, and which.
+        # The rest shows whether the cursor is in a word, and in which.
         *args, last = _words(os.environ.get("COMP_LINE", "") + "x")
         return args[1:], last[:-1]
 

@@ -1,4 +1,4 @@
-"""The verb config: what is configured, looked through before it is used."""
+"""The verb config: checks the configuration before it is used."""
 
 from pathlib import Path
 

@@ -259,7 +259,7 @@ def option_pairs(pairs: tuple[str, ...]) -> dict[str, str]:
 
 
 def _value(key: str, value: str) -> str:
-    """Read ``@FILE`` (``@-``: standard input): what a program is called with is seen by every user of the machine."""
+    """Read ``@FILE`` (``@-``: standard input): a program's arguments are visible to every user of the machine."""
     if not value.startswith("@"):
         return value
     source = value.removeprefix("@")

@@ -52,7 +52,7 @@ class LocalUnit:
 
     @property
     def assessment(self) -> Assessment:
-        """What is known without the controller, which alone counts restarts."""
+        """Its assessment without the controller, which alone counts restarts."""
         instance = instance_of(self.unit) or ""
         state = UnitState(self.active) if self.active in list(UnitState) else UnitState.ABSENT
         return assess(

@@ -1,4 +1,4 @@
-"""The verb messages: what was said, in all chats or one."""
+"""The verb messages: the messages of all chats or one."""
 
 import time
 

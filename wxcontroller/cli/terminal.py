@@ -39,8 +39,8 @@ def console(stderr: bool = False) -> Console:
 def account_table(accounts: list[AccountView], width: int | None) -> Group:
     """Return the table of ``wxctl list``, at most ``width`` columns wide (None: as wide as it gets).
 
-    What does not fit is cut in the status and, beyond a few columns, in the user's name, which others choose. Name,
-    state, since and port keep their width, as one compares them over the rows; columns without any room are left out.
+    Rows that are too wide are cut in the status and, beyond a few columns, in the user's name, which others choose.
+    Name, state, since and port keep their width, to be compared over the rows; columns without any room are left out.
     """
     rows = [
         (

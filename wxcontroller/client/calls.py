@@ -1,4 +1,4 @@
-"""A call of the account's API: what came in, and the forms of answers (openwx-api 0, 2.2, 2.4)."""
+"""A call of the account's API: its request, and the forms of answers (openwx-api 0, 2.2, 2.4)."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Incoming messages: what is reported of each, and when.
+"""Incoming messages, and their reports.
 
 A text is reported at once. A message with media keeps its place in the log while its content is fetched: it is
 durable before WeChat hears that it arrived, and nothing after it is delivered before it.

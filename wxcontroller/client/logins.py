@@ -29,7 +29,7 @@ class Logins:
 
     session: Session
     sends: SendQueue
-    lasting_ids: bool  # as in Capabilities: what is queued may wait for the next login
+    lasting_ids: bool  # as in Capabilities: queued sends may wait for the next login
     log: EventLog
     began: float = field(default_factory=time.monotonic)
 

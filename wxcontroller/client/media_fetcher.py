@@ -179,7 +179,7 @@ def sweep(
 
     Also removes what is unfinished since before ``begun``, when this process began. The paths of ``in_use`` stay.
     Content of own sends goes when their reports are delivered; beyond ``limit`` bytes that of the oldest reports goes
-    before. What is ``to_send`` stays.
+    before. Content ``to_send`` stays.
     """
     found: list[tuple[float, int, Path]] = []
     own: list[tuple[float, int, Path]] = []

@@ -29,7 +29,7 @@ class Tasks:
         _ = self.begin(work)
 
     async def close(self) -> None:
-        """End what is still running; what is about to end may do so."""
+        """Cancel running tasks; those about to end may finish."""
         if self._running:
             await asyncio.wait(list(self._running), timeout=_GRACE_SECONDS)
         for task in list(self._running):

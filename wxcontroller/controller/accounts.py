@@ -1,6 +1,6 @@
 """Starting, stopping, restarting, moving and removing accounts.
 
-An action writes what is wanted into the account's file and then has systemd do it; what came of it is read again
+An action writes what is wanted into the account's file and then has systemd do it; the result is read again
 (``accountviews``). Once begun, it ends also when its caller hangs up.
 """
 

@@ -1,4 +1,4 @@
-"""What the accounts are at the moment.
+"""The accounts as they are at the moment.
 
 Nothing is remembered about what was done: files say what is wanted, systemd says what is.
 """
@@ -37,13 +37,13 @@ class AccountViews:
         self.state_files = StateFiles(paths)
         # Accounts whose processes end again and again; kept up to date by what counts restarts.
         self.crash_loops: set[str] = set()
-        # What accounts that still run 2.0.0 said of their deliveries when they were asked.
+        # Answers about deliveries from accounts that still run 2.0.0.
         self.asked_deliveries: Mapping[str, DeliveryState] = {}
         # This host's name in its fleet, and accounts that other hosts have, too (controller/hosts.py).
         self.host = ""
         self.duplicates: Mapping[str, str] = {}
         self._patience = patience
-        # What a fresh look has confirmed although it is contradictory: not worth another look while nothing changes.
+        # Contradictory views that a fresh look has confirmed: not worth another look while nothing changes.
         self._confirmed: dict[str, tuple[UnitRecord, Stamp | None]] = {}
         self._views = Views(paths, self.registry, self.view_of)
 

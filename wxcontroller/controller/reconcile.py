@@ -83,8 +83,8 @@ async def after_boot(
 async def one_pass(accounts: Accounts, only: frozenset[str] | None = None, fleet: Fleet | None = None) -> Pass:
     """Start the wanted accounts that have no process; of these the ids ``only``, if given: those that failed before.
 
-    What came up before and is down now has been stopped by somebody. Raises UnitFailed or OSError when it can't be
-    seen what is.
+    A unit that came up before and is down now has been stopped by somebody. Raises UnitFailed or OSError when the
+    present state is unknown.
     """
     wanted = [view for view in await accounts.views() if view.account.desired is Desired.STARTED]
     down = [view for view in wanted if not view.unit.state.has_process]

@@ -53,7 +53,7 @@ class BodySpool:
                 start += len(chunk)
 
     async def _read(self, limit: int) -> bytes:
-        """Read on; what is in memory costs no thread."""
+        """Read on; no thread is needed for content in memory."""
         if self.size <= _IN_MEMORY:
             return self._stream.read(limit)
         return await asyncio.to_thread(self._stream.read, limit)

@@ -114,7 +114,7 @@ class ClientState:
             word=login.word,
             status=status,
             reason=reason,
-            stamp=(ctime, inode, -size),  # no file's: what was made of the file is not to be taken for this
+            stamp=(ctime, inode, -size),  # no file's: must not be confused with a state that was read
             until=uptime + 1.0,  # it says for how many seconds
         )
 

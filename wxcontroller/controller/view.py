@@ -104,7 +104,7 @@ class View:
 
     @property
     def status(self) -> Text:
-        """One line for people: what is going on."""
+        """The status as one line for people."""
         if self.live:
             return self.live.status
         if self.starting:

@@ -1,4 +1,4 @@
-"""Looking after the tokens between requests: what the accounts' ports must know of them."""
+"""Watching the tokens between requests, for the accounts' ports."""
 
 import asyncio
 import logging

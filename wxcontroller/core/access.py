@@ -56,7 +56,7 @@ CALLER_HEADER = "X-Wx-Caller"
 
 
 class About(Enum):
-    """How a request says which account it is about: what a token that is bound to accounts is held to."""
+    """How a request names its account, to which a bound token is held."""
 
     NOTHING = "no account"
     NAME = "the account in the path"
@@ -321,7 +321,7 @@ def of_controller(method: str, path: str) -> Endpoint:
 def of_call(path: str) -> Endpoint:
     """Return the line for a request that is passed on to an account, whatever its method.
 
-    ``path`` is as it was sent: what is written in another way, percent-encoded say, is not in the table.
+    ``path`` is as it was sent: another spelling, as percent-encoded, is not in the table.
     """
     return _PASSED_ON.get(call_path(path), _UNKNOWN_CALL)
 

@@ -431,7 +431,7 @@ def finding(file: Path, problem: WxError, key: str = "") -> Finding:
 
 
 def _part(text: Text, name: str) -> Text:
-    """Return a text among the values of another: what is shown in its own place is left out. Else the whole."""
+    """Return a text among the values of another, without the parts that are shown elsewhere; else the whole."""
     part = text.values.get(name)
     return part if isinstance(part, Text) else text
 

@@ -102,7 +102,7 @@ def without_tokens(record: logging.LogRecord) -> bool:
 def _journal(identifier: str, account: str) -> logging.Handler:
     try:
         from systemd.journal import JournalHandler  # 2.8 MiB: not for processes outside systemd
-    except ImportError:  # not there with wxctl alone; what is on standard error gets into the journal all the same
+    except ImportError:  # not there with wxctl alone; standard error gets into the journal nevertheless
         return plain(identifier)
     extra = {"SYSLOG_IDENTIFIER": identifier}
     if account:

@@ -83,7 +83,7 @@ _INSPECT: dict[str, Any] = {
     "currentframe": sys._getframe,
     "iscoroutinefunction": is_coroutine_function,
 }
-# Imported by the libraries we use, and used by them for what an account does seldom or never. What each saves is in
+# Imported by the libraries we use, and used by them for rare work of an account. The memory that each saves is in
 # docs/performance.md.
 _LATER: Mapping[str, deferred.Names] = {
     **dict.fromkeys("attr.converters attr.filters attr.validators idna pickle".split(), ""),

@@ -125,7 +125,7 @@ class Materialiser:
             return written
 
     def change(self, instance: str, set_: Mapping[str, str], unset: Collection[str], runs: bool = False) -> Account:
-        """Store other options with an account; what is not named stays, what is ``unset`` gets its default again.
+        """Store other options with an account; others stay, those in ``unset`` get their defaults again.
 
         ``set_`` are as they were given. They count from its next start. Raises UnknownAccount, BadEnvironmentFile,
         BadOption, TemplateError, OSError, and OtherRoute for an account that ``runs``; nothing is changed then.

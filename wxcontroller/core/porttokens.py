@@ -37,7 +37,7 @@ class PortToken:
 
 @dataclass(frozen=True, slots=True)
 class PortTokens:
-    """The file at one moment. ``closed``: who has no token is not let in."""
+    """The file at one moment. ``closed``: callers without a token are refused."""
 
     closed: bool = False
     by_mark: Mapping[str, PortToken] = field(default_factory=dict[str, PortToken])

@@ -322,7 +322,7 @@ def _token(entry: JsonValue) -> Token:
         raise ValueError(Text("token {identity} has an unknown scope", identity=identity))
     scope = Scope(word)
     listed = member(entry, "accounts")
-    # Absent, it would be good for all accounts: what is misspelt must not widen anything.
+    # Absent, it would be valid for all accounts: a misspelt key must not widen access.
     if not isinstance(listed, list) or not all(isinstance(account, str) for account in listed):
         raise ValueError(Text("token {identity} has no list of accounts", identity=identity))
     for account in listed:

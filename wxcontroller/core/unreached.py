@@ -13,7 +13,7 @@ import aiohttp
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import Text
 
-# X509_V_ERR_*: what is wrong with a certificate.
+# X509_V_ERR_*: problems of certificates.
 _CERTIFICATES = {
     9: Text("is not valid yet"),
     10: Text("has expired"),

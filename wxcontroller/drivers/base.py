@@ -229,7 +229,7 @@ class Offline:
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The driver's loop has come round: what the watchdog wants to hear. Emitted at least every 30 s.
+    """The driver's loop made progress, for the watchdog. Emitted at least every 30 s.
 
     ``heard``: because WeChat answered while the account listens to it, and not because a wait goes on.
     """

@@ -4,7 +4,7 @@ limits on what a caller can occupy: time, memory and places.
 aiohttp's protocol handles a request once it is complete enough. This class works on the bytes that it
 passes on (``framing``) and from aiohttp's public hooks: the access logger is called when a request has been answered,
 and ``set_parser`` when a WebSocket begins. A request is *at work* from its head until it is answered and its body has
-arrived. What arrives behind it is held back until then.
+arrived. Data behind it is held back until then.
 
 A port may have a *shortcut*: code that sees each request before aiohttp does, and answers those that it knows how to.
 A request that it cannot complete is handed over, and answered as if there were no shortcut.
@@ -314,7 +314,7 @@ class PatientConnection(web.RequestHandler):
         self._pass_heads()
 
     def break_off(self) -> None:
-        """End what the shortcut began: what was sent must not look complete."""
+        """Abort the shortcut's answer: the part that was sent must not look complete."""
         self._exchange = None
         self.abort()
 

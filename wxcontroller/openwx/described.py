@@ -1,4 +1,4 @@
-"""The calls of an account under /openwx, described: what they take and what they answer (openwx-api 2).
+"""The calls of an account under /openwx, described: their parameters and answers (openwx-api 2).
 
 They are answered at the account's own port, and by the controller for the account that ``client`` names.
 """

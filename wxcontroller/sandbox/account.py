@@ -154,7 +154,7 @@ class Line:
 
 @dataclass(slots=True)
 class ServerAccount:
-    """A WeChat account: who it is, how it may log in, what it said and heard."""
+    """A WeChat account: its profile, its logins, and its messages."""
 
     uin: int
     nickname: str

@@ -1,4 +1,4 @@
-"""The scripting API under /sandbox/: what a phone, and a bad day, can do to a web client."""
+"""The scripting API under /sandbox/: acts as a phone, and orders faults."""
 
 import ipaddress
 import time

@@ -82,7 +82,7 @@ class ServerSession:
         self.base = 600_000_000 + secrets.randbelow(90_000_000)
         self.queue: deque[Event] = deque()
         self.first = 1  # position of queue[0]
-        self.restored = -1  # head when read from a state file; what came after may be lost to us, not to the client
+        self.restored = -1  # head when read from a state file; later entries may be lost to us, not to the client
         self.issued = 0  # position that the last SyncKey we gave out stands for
         self.acknowledged = 0  # highest position of a key that came back
         self.serial = 0

@@ -1,4 +1,4 @@
-"""Taking requests for WeChat's hosts: who is asked, what goes wrong, who answers."""
+"""Taking requests for WeChat's hosts: routing, ordered faults, answers."""
 
 import logging
 

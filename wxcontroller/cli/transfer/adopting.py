@@ -1,9 +1,9 @@
 """Adopting accounts of a host that is lost, from the standby bundles on this one.
 
-Nothing here can know that the other host is off: a person has to confirm it. What can be known is asked before: a
-host that responds and has the account keeps it. The account gets the next epoch, so that its former host, once it is
-back, does not start its copy. Messages that waited to be sent are not sent (client/store/sends.py), as they may have
-been.
+Nothing here can know that the other host is off: a person has to confirm it. Before that, all known facts are
+checked: a host that responds and has the account keeps it. The account gets the next epoch, so that its former host,
+once it is back, does not start its copy. Messages that waited to be sent are not sent (client/store/sends.py): they
+may have been.
 """
 
 import time

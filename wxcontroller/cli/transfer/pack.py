@@ -1,4 +1,4 @@
-"""An account as a tar archive: what is in it, read from and written to the accounts' own directories.
+"""An account as a tar archive, read from and written to the accounts' own directories.
 
 Those belong to the accounts' programs, which may have been taken over: no link in them is followed, and what is no
 plain file of the account's own is left out.
@@ -141,7 +141,7 @@ def pack(
             return packed  # it never ran
         try:
             owner = os.fstat(top).st_uid
-            # First: what it names is copied after it, so that nothing is missing but what the account has deleted.
+            # First: the files that it names are copied later, so that only those the account has deleted are missing.
             with held_database(top):
                 _file(archive, top, DATABASE[0], f"{_STATE}/{DATABASE[0]}", owner, packed)
                 with copied_log(top):

@@ -45,7 +45,7 @@ def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
 
 
 class Sealer:
-    """Something to write to: what is written goes encrypted to ``out``. ``close`` is part of it."""
+    """A writer that encrypts to ``out``. ``close`` completes the stream."""
 
     def __init__(self, out: IO[bytes], passphrase: bytes, cost: int = _COST) -> None:
         from cryptography.hazmat.primitives.ciphers.aead import ChaCha20Poly1305  # takes its time

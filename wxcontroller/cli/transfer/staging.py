@@ -41,7 +41,7 @@ class Begun:
         replace_file(staging / _BEGUN, json.dumps(content).encode(), 0o600, durable=True)
 
     def left_files(self) -> list[Path]:
-        """Return those that are there, as they were put there: what was changed since is somebody's."""
+        """Return those that are there unchanged: a file that was changed since belongs to somebody else."""
         return [Path(path) for path, wanted in self.files.items() if digest_of(Path(path)) == wanted]
 
     def left_account(self, paths: Paths) -> bool:

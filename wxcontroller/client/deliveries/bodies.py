@@ -1,4 +1,4 @@
-"""The body of a report as it is posted: what the event log has, with the content of its media put in.
+"""The body of a report as it is posted: the event log's, with the content of its media put in.
 
 A body may have 14 MB: a file of 10 MiB in base64, escaped for JSON. So content is put into the stored bytes where its
 empty place is, without parsing and writing JSON of that size, and without a second copy. ``prepare`` still takes a

@@ -133,7 +133,7 @@ class Delivery:
         self._again.set()
 
     async def flush(self, seconds: float) -> None:
-        """Wait until the queue is delivered, at most ``seconds``; what is left is delivered after the next start."""
+        """Wait until the queue is delivered, at most ``seconds``; the rest is delivered after the next start."""
         if not self.address:
             return
         try:
@@ -151,7 +151,7 @@ class Delivery:
 
     async def _turn(self, poster: Poster) -> None:
         """Post the report that is next, or wait until there may be one."""
-        news = self._log.news  # before looking: what comes in between wakes the wait below
+        news = self._log.news  # before looking: a report in between wakes the wait below
         if self._again.is_set():
             self._again.clear()
             self._queue.clear()
@@ -236,7 +236,7 @@ class Delivery:
             finally:
                 body.release()
         if result.answer.strip() and self._answered is not None:
-            # First: what is not noted as delivered is answered again.
+            # First: a report that is not noted as delivered is answered again.
             await self._answered(replace(entry, body=body.stored), result.answer)
         attempt = Attempt(entry.id, lane, body.kind, max(0, entry.attempts - entry.replayed))
         decision = self._lanes.after(attempt, result, began, time.monotonic())

@@ -67,7 +67,7 @@ class DeliveryOutcome(Enum):
     ACCEPTED = auto()
     FAILED = auto()  # answered with an error, or not answered after the whole request was written
     CUT_OFF = auto()  # the connection broke, or nothing moved, before the whole request was written
-    DAMAGED = auto()  # not posted: what is stored of it is no report any more
+    DAMAGED = auto()  # not posted: its stored content is damaged
     UNREACHED = auto()  # no connection, or the receiver says that it is overloaded or down
 
 

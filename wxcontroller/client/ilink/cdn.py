@@ -191,7 +191,7 @@ class Cdn:
         return self._parameter(consumer, "uploaded", consumer.bot + json.dumps([name, kind.value]).encode())
 
     async def uploaded(self, consumer: Consumer, media: JsonObject, kind: MessageKind) -> AgentFile | None:
-        """Return what the reference in a send means: what the agent uploaded, or received. None for neither.
+        """Return the content that the reference in a send means, uploaded or received by the agent. None for neither.
 
         The key in it is not looked at, as it is known in whatever form it comes. Raises Unavailable.
         """

@@ -131,7 +131,7 @@ class Consumer:
 
     @property
     def bot(self) -> bytes:
-        """Its id as bytes: what is sealed for it names it so."""
+        """Its id as bytes, as sealed texts name it."""
         return bytes.fromhex(self.bot_id.partition("@")[0])
 
     def row(self) -> ConsumerRow:

@@ -4,7 +4,7 @@ A cursor is opaque text that names consumer, log and position. Answering with on
 back does. So what was delivered and not acknowledged is delivered again, also after a crash of the account, of the
 controller or of the agent. A cursor from before the acknowledged position, as an agent has that was restored from a
 backup, means the acknowledged position: last week's messages must not be answered again. So does one from after the
-log's end, as an agent has when the account was restored: what comes now gets these sequences once more.
+log's end, as an agent has when the account was restored: new messages get these sequences once more.
 """
 
 import asyncio

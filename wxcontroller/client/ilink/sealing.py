@@ -1,4 +1,4 @@
-"""Sealed texts: what a consumer is given to bring back, unreadable and unforgeable, without a table of them.
+"""Sealed texts that a consumer gets and returns: unreadable, unforgeable, and without a table of them.
 
 Cursors, context tokens, typing tickets and the parameters of the CDN are made so. Each is encrypted and authenticated
 with a key of the account, for one purpose: nothing that was made for one can be used for another. The nonce is made

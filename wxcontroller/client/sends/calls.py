@@ -203,7 +203,7 @@ class SendCalls:
     ) -> JsonObject | None:
         """Queue messages, and wait until they are on disk; return what to answer when they are not.
 
-        On a slow disk that takes its time, and is waited for: what is not stored may be stored yet.
+        On a slow disk that takes long, and the call waits: the send may be stored yet.
         """
         if request is not None:
             request = replace(request, target=sends[0].target, parts={send.part: {} for send in sends})

@@ -1,6 +1,6 @@
 """Files of this machine that may be sent: media_path, confined to the directories that media_paths names.
 
-Where a path leads is found out first without opening anything, so that nothing outside is touched, and nobody learns
+A path is resolved first without opening anything, so that nothing outside is touched, and nobody learns
 from an answer what is there. Then what was opened is looked at, not its name: the tree may have changed meanwhile.
 """
 
@@ -24,7 +24,7 @@ class Confinement:
     shared: Sequence[Path] = ()
 
     def open(self, label: str) -> int:
-        """Open a file for reading; what is open is what was checked. Raises OSError, saying why, for others."""
+        """Open a file for reading, exactly the one that was checked. Raises OSError, saying why, for others."""
         if "\0" in label:
             raise OSError("the path has a NUL")
         if not label.startswith("/"):

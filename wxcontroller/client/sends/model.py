@@ -175,7 +175,7 @@ def held_answer(send: "Send", why: Hold, place: int) -> JsonObject:
 class Media:
     """Content to send, in three stages.
 
-    - Described: ``params`` are the request's parameters. What came with the request is in ``kept`` already.
+    - Described: ``params`` are the request's parameters. A file of the request is in ``kept`` already.
     - Prepared: there is a ``file`` for WeChat, or WeChat holds the content (``uploaded``), or both: content that was
       received is sent by reference, and its file is for the case that WeChat does not accept the reference.
     - Uploaded: WeChat holds it, also for all further receivers.

@@ -8,7 +8,7 @@ client id: WeChat drops it if the first try had arrived after all.
   slow web server) is passed by others and keeps its place. One that WeChat did not take goes behind all others; one
   whose answer was lost is tried again first, while WeChat would still know its client id.
 - A send that has waited ``keep_seconds`` for the account to run and log in is reported as not sent.
-- Ids of people are those of one login: what was queued in another is reported as not sent.
+- Ids of people are those of one login: sends queued in another are reported as not sent.
 - On a route with a reply window a send that can't go now is held in its place until the person writes (holding.py);
   each person has an order of their own, and nobody's window holds up anybody else.
 """
@@ -224,7 +224,7 @@ class SendQueue:
             _ = self.sender.report(send, send.result(send.outcome), "", lambda _, add: add())
 
     def heard(self, peer: str) -> None:
-        """A person wrote: what is held for them goes out, in its order."""
+        """A person wrote: release the sends that are held for them, in their order."""
         if self.windows is not None:
             if self.holding.heard(peer, self._waiting):
                 self.pacer.sent(_RELEASE_SECONDS)

@@ -1,6 +1,6 @@
 """Fetching media that a caller or a webhook names by URL, without letting it look around in the private network.
 
-What a name resolves to is checked where the connection is made, so an answer of DNS that changes between looking and
+Addresses are checked where the connection is made, so an answer of DNS that changes between looking and
 connecting gains nothing; each redirect is a new request and checked again. Before anything is asked for, the other
 end of the connection is looked at once more: whatever led there, it counts.
 """

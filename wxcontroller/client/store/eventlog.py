@@ -271,7 +271,7 @@ class EventLog:
     async def upcoming(self, where: Selection, limit: int, most_body: int) -> list[Entry]:
         """Return the same as ``shown``, for readers that follow the end of the log.
 
-        Who has had everything is given what a commit adds together with the news of it: the writer, which has just
+        A reader at the end gets the entries of a commit together with the news of it: the writer, which has just
         had these pages in its hands, looks for it. A read of its own would be two more changes of threads.
         """
         asked, ahead = _Ahead(where, limit, most_body), self._ahead

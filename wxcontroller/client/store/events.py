@@ -52,13 +52,13 @@ SCHEMA = (
 )
 # Attempts before it was replayed or moved aside last: pauses begin again then, the count does not.
 REPLAYED = "ALTER TABLE events ADD COLUMN replayed INTEGER NOT NULL DEFAULT 0"
-# The kind of a report that is in the retry lane, "" for one in the queue. What is pending there is few, and counted
+# The kind of a report that is in the retry lane, "" for one in the queue. Pending ones there are few, and counted
 # after each commit: the index is of these only.
 ASIDE = """
     ALTER TABLE events ADD COLUMN aside TEXT NOT NULL DEFAULT '';
     CREATE INDEX events_aside ON events (next_at, seq) WHERE state = 'pending' AND aside != ''
     """
-# Dead letters that nobody has acknowledged. In the index by when they died: what is asked for is the latest.
+# Dead letters that nobody has acknowledged. Indexed by time of death: queries ask for the latest.
 ACKNOWLEDGED = """
     ALTER TABLE events ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX events_unacknowledged ON events (settled_at) WHERE state = 'dead' AND acknowledged = 0

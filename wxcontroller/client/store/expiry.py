@@ -16,9 +16,9 @@ _AT_ONCE = 1000
 class RetentionLimits:
     """How long entries are kept, in seconds, and how many bytes of them; 0 is no limit.
 
-    What is pending for longer than ``give_up`` is dead; the dead stay for ``keep_dead``. Beyond ``max_bytes`` first
-    delivered events go, then the dead, then pending reports of its own doings, and people's messages last.
-    What was pending is lost and counted; it goes only with ``lose``.
+    Reports that are pending for longer than ``give_up`` are dead; the dead stay for ``keep_dead``. Beyond
+    ``max_bytes`` first delivered events go, then the dead, then pending reports of own sends and states, and people's
+    messages last. Pending reports that go are lost and counted; they go only with ``lose``.
     """
 
     keep: float

@@ -118,7 +118,7 @@ def verdict_of(report: JsonObject) -> str:
     code = integer(report.get("code"))
     if code == 0:
         return "delivered" if ":" in text(report.get("id")) else "accepted"
-    # That code is both a refusal's and a lost answer's: who is in doubt looks at the phone.
+    # That code is both a refusal's and a lost answer's: in doubt, check the phone.
     return "unknown" if code == -1 else "refused"
 
 

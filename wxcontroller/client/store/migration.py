@@ -31,7 +31,7 @@ _KEEP_SECONDS = 7 * 86400.0
 
 
 def import_identities(db: sqlite3.Connection, content: JsonObject) -> None:
-    """Import ``{"people": {NUMBER: [MARK, ...]}}``; what is damaged in it is left out."""
+    """Import ``{"people": {NUMBER: [MARK, ...]}}``; damaged entries are left out."""
     marks: dict[int, int] = {}
     for number, known in obj(content.get("people")).items():
         marks.update(

@@ -1,4 +1,4 @@
-"""The sends of an account in its database: what is queued with its content, keyed requests, and how many a day.
+"""The sends of an account in its database: the queue with its content, keyed requests, and counts by day.
 
 All SQL about sends is here. One fact is one transaction: the messages of a request with its key and
 the reply they are; a send's end with its report and its request's outcome; a send that is handed to WeChat with the

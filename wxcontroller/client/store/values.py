@@ -19,5 +19,5 @@ def as_bytes(value: object) -> bytes:
 
 
 def text_of(stored: bytes) -> str:
-    """Return a stored text; what is not UTF-8 in it is replaced. For ``sqlite3.Connection.text_factory``."""
+    """Return a stored text; invalid UTF-8 in it is replaced. For ``sqlite3.Connection.text_factory``."""
     return stored.decode("utf-8", "replace")

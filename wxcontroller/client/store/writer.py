@@ -135,7 +135,7 @@ class Database:
         """Queue ``work``; the future has its result when that is on disk.
 
         Works are done in the order in which they were queued. ``work`` may be called again when a commit failed.
-        What it raises comes out of the future, and undoes only its own changes. ``point`` is reached by its commit.
+        An exception of it is the future's, and undoes only its own changes. ``point`` is reached by its commit.
         ``lazy``: nobody waits for it.
         """
         assert self._loop is not None, "open() comes first"
@@ -179,7 +179,7 @@ class Database:
     async def read(self, work: Work[T], *, noted: bool = True) -> T:
         """Return what ``work`` reads from what is committed. Raises Unavailable.
 
-        ``noted``: lazy changes so far are to be seen. Who makes them knows of them.
+        ``noted``: lazy changes so far have to be visible.
         """
         if noted and self._noted is not None and not self._noted.done():
             # Others have seen what it is about: counts are published at once.
@@ -381,7 +381,7 @@ class Database:
         self._tell(jobs, look)
 
     def _looked(self, connection: sqlite3.Connection) -> Callable[[], None]:
-        """Call ``after``: what it reads is there in every file that is whole."""
+        """Call ``after``: its tables exist in every undamaged file."""
         try:
             return self._after(connection)
         except sqlite3.OperationalError as problem:

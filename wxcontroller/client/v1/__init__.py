@@ -1,4 +1,4 @@
-"""The account's own part of /v1, on its loopback port: what only the running process knows.
+"""The account's own part of /v1, on its loopback port: facts that only the running process knows.
 
 The controller asks here and shows the answers under its own /v1; who may call is checked as for /openwx.
 """

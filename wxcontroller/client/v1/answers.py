@@ -63,7 +63,7 @@ def with_refusals(handler: Handler) -> Handler:
 
 @contextlib.asynccontextmanager
 async def stored_soon(log: EventLog) -> AsyncIterator[None]:
-    """Limit how long a block waits for the disk. Raises Unavailable; what the block began may be stored yet."""
+    """Limit how long a block waits for the disk. Raises Unavailable; the block's changes may be stored yet."""
     try:
         async with asyncio.timeout(STORE_SECONDS):
             yield

@@ -1,4 +1,4 @@
-"""/v1/deliveries at the account's port: what was delivered, what waits, what is dead; replay and purge."""
+"""/v1/deliveries at the account's port: delivered, waiting and dead reports; replay and purge."""
 
 import asyncio
 
@@ -32,7 +32,7 @@ class Deliveries:
         query = request.query
         states = states_of(query.get("state", "held,pending,dead"))
         after, limit = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, PAGE_DELIVERIES)
-        counts = self._counts()  # first: what is counted as settled is not listed as pending
+        counts = self._counts()  # first: a report that is counted as settled is not listed as pending
         found = await self._parts.log.select(
             Selection(states, after=after), max(1, limit) + 1, most_body=_SHOWN_BYTES
         )

@@ -1,1 +1,1 @@
-"""The only way to an account's port: one HTTP client, what is passed through, status, and events."""
+"""The only way to an account's port: one HTTP client, the proxy, status, and events."""

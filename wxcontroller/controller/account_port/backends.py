@@ -1,6 +1,6 @@
 """Kept connections to the accounts' ports, and the answers that come over them, for the shortcut (``shortcut``).
 
-A connection belongs to the process that accepted it: what was true of the account's unit and of its port's secret
+A connection belongs to the process that accepted it: the facts about the account's unit and its port's secret
 when it was opened is true for as long as it is open, as the process makes a new secret at each start. Both are looked
 at again when a connection was not used for a moment, and whenever one is opened.
 
@@ -156,7 +156,7 @@ class Backend(asyncio.Protocol):
         self._backends = backends
         self.account = account
         self.secret = secret
-        # By scope: what follows the request line.
+        # By scope: the bytes after the request line.
         host = f"Host: 127.0.0.1:{account.port}\r\n"
         shown = {scope: f"{PORT_HEADER}: {scope.value} {secret}\r\n" if secret else "" for scope in Scope}
         self.begin = {scope: (host + shown[scope]).encode() for scope in Scope}

@@ -195,7 +195,7 @@ def unusable_because(status: int, encoding: str) -> Text | None:
 
 
 async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read no more than ``limit`` bytes of a response: what is cut off is not JSON any more."""
+    """Read no more than ``limit`` bytes of a response: one that is cut off is not JSON any more."""
     content = b""
     async for piece in response.content.iter_any():
         content += piece

@@ -1,6 +1,6 @@
 """The heads of ordinary requests, read by a grammar without any leeway.
 
-A head that does not fit is not refused: it is left to aiohttp and ``proxy``. What is sent on is made from what was
+A head that does not fit is not refused: it is left to aiohttp and ``proxy``. The forwarded head is made from what was
 checked, so that an account cannot read it in another way.
 """
 
@@ -22,7 +22,7 @@ _LINE = re.compile(rb"(GET|HEAD|POST) (/openwx/([a-z_]+)(?:\.json)?|/v1/accounts
 _FIELD = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*+((?:[!-~](?:[ -~\t]*[!-~])?)?)")
 # Of these there is one at most.
 _ONCE = frozenset({"host", "content-length", "content-type", "authorization", "x-auth-token", "connection"})
-# What is not for the account and changes nothing about the request. All else that is not sent on changes something:
+# Not for the account, and without effect on the request. Other headers that are not sent on have an effect:
 # what the request is, who sent it, or how it is answered.
 _HARMLESS = frozenset({"host", "authorization", "x-auth-token", "connection", "cookie", "referer", "accept-encoding"})
 _NOT_TAKEN = (NOT_SENT_ON - _HARMLESS) | {"access-control-request-method", "access-control-request-headers"}

@@ -1,4 +1,4 @@
-"""What passes through to an account: everything else under /openwx/ (openwx-api 1.7), and calls of /v1 that only the
+"""Requests forwarded to an account: everything else under /openwx/ (openwx-api 1.7), and calls of /v1 that only the
 account's own program can answer. Requests and responses stream, so that a slow side slows the other one down."""
 
 import asyncio

@@ -1,16 +1,14 @@
 """The short way of ordinary requests to accounts: the proxy's rules without aiohttp's machinery.
 
 Most calls of accounts are alike: the same few lines of headers, a short target, perhaps a small form. Their heads are
-checked once, by a grammar without any leeway, and remembered. What is sent on is made from what was checked, so that
-an account can't read it in another way. The request goes over a kept connection (``backends``) without a task of its
-own, and the answer is passed on as it comes, no faster than the caller takes it.
+checked once (``plainheads``) and remembered. The request goes over a kept connection (``backends``) without a task of
+its own, and the answer is passed on as it comes (``exchange``), no faster than the caller reads it.
 
-Everything that is not quite ordinary is left to aiohttp and ``proxy``, which have the whole of the rules: who is not
-let in, browsers' calls from pages, long polls, uploads, other methods, accounts that are down, and a port that is
-full. So does a request that comes to no good end before its answer has begun: it is handed over with what happened,
-never sent again.
+Everything that is not quite ordinary is left to aiohttp and ``proxy``, which have all of the rules: callers without
+access, browsers' calls from pages, long polls, uploads, other methods, accounts that are down, and a full port.
+So is a request that fails before its answer has begun: it is handed over with the failure, never sent again.
 
-Lists of all accounts are answered at once while they are at hand (``lists``).
+Lists of all accounts are answered at once while they are prepared (``lists``).
 """
 
 import asyncio

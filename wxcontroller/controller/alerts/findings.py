@@ -70,7 +70,7 @@ class Ignored:
     """The account is not wanted: no alerts, and earlier problems are forgotten."""
 
 
-# None: it can't be said; what was so before stays so.
+# None: unknown; the last verdict stays.
 Verdict: TypeAlias = Problem | Healthy | Ignored | None
 
 KINDS: Mapping[str, tuple[Track, Kind]] = {

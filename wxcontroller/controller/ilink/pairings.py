@@ -1,4 +1,4 @@
-"""Requests of agents for a token: what they wait for, and what an administrator decides.
+"""Requests of agents for a token, which an administrator approves or refuses.
 
 A request has two secrets. The agent polls with one; the other is in the link that it shows, and only who has opened
 the link can approve. A token is made when the approved agent fetches it, so that none exists that nobody has. All is

@@ -1,4 +1,4 @@
-"""The tools: what each takes, what it needs, and how it asks the account's program.
+"""The tools: their parameters, scopes, and calls to the account's program.
 
 Each stands for calls of /v1 and shows less: an agent keeps all that it reads in its context.
 """

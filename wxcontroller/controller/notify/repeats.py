@@ -139,7 +139,7 @@ class Repeats:
             raise
 
     async def _stored(self) -> None:
-        """Write all counts; who waits meanwhile is written with the next ones together."""
+        """Write all counts; those that wait meanwhile are written together next."""
         self._changes += 1
         mine = self._changes
         async with self._writing:

@@ -147,7 +147,7 @@ class Board:
         changed = [self._rows.pop(instance) for instance in list(self._rows) if instance not in present]
         for view in views:
             old = self._rows.get(view.instance)
-            if old is None or old.view.pid != view.pid:  # another process, or none: what the last one said is over
+            if old is None or old.view.pid != view.pid:  # another process, or none: the last one's status is void
                 self._told.pop(view.instance, None)
                 self._new_processes.set()
             activity = self._told.get(view.instance)

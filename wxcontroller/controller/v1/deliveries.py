@@ -1,4 +1,4 @@
-"""/v1/deliveries: what waits and what is dead, of all accounts together."""
+"""/v1/deliveries: waiting and dead reports, of all accounts together."""
 
 from aiohttp import web
 

@@ -1,6 +1,6 @@
 """/v1/accounts/{name}/journal as a stream: the newest lines, and then each as it is written, as server-sent events.
 
-The cursor of a line is its id: who comes back with the last one goes on after it, and misses nothing.
+The cursor of a line is its id: a reader that returns with the last one continues after it, and misses nothing.
 """
 
 import asyncio

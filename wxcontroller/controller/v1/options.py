@@ -1,4 +1,4 @@
-"""/v1/accounts/{name}/options: what an account runs by, and storing other options."""
+"""/v1/accounts/{name}/options: reads and changes an account's options."""
 
 from collections.abc import Mapping
 

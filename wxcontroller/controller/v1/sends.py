@@ -1,4 +1,4 @@
-"""Sends that have not ended: what only the account's program knows."""
+"""Sends that have not ended, which only the account's program knows."""
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall

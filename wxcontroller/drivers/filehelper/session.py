@@ -60,7 +60,7 @@ class OnePeer:
     async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool:
         """Wait for the id of a message that is going out before news are read.
 
-        What is sent may be echoed, and nothing but its id tells it from what the phone sends: taken for received,
+        A sent message may be echoed, and only its id tells it from one that the phone sent: taken for received,
         it would be answered by a bot, for ever.
         """
         await self._pulse.wait(self._sent())

@@ -2,7 +2,7 @@
 
 Two polls with one token split the messages between them, and a second login of the same person ends the first one's
 session. The service says nothing of either, so accounts have to find out about each other. They run as different
-users and see none of each other's files; what they share is the network namespace.
+users and see none of each other's files; they only share the network namespace.
 
 A stopped account can't answer. It is known by its mark in the controller's book (core.loginbook).
 

@@ -219,7 +219,7 @@ class Poller:
         polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, self._patience()))
         try:
             await asyncio.wait({polling}, timeout=self.timing.confirm_alive)
-            # A poll that is held is one of a session that lives. It is not cut off: what it brings comes once only.
+            # A poll that is held is one of a session that lives. It is not cut off: its messages come once only.
             if not polling.done():
                 await self._revive()
             answer = await self.pulse.wait(settled(polling))

@@ -1,4 +1,4 @@
-"""Items of messages: what a phone writes, and quotes of earlier messages (protocol 7.1 to 7.3)."""
+"""Items of messages as a phone writes them, and quotes of earlier messages (protocol 7.1 to 7.3)."""
 
 import enum
 import hashlib

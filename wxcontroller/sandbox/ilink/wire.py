@@ -1,4 +1,4 @@
-"""Taking requests of iLink clients: who is asked, what goes wrong, who answers."""
+"""Taking requests of iLink clients: routing, ordered faults, answers."""
 
 from aiohttp import web
 

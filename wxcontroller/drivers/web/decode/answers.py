@@ -94,7 +94,7 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class News:
-    """webwxsync: what is new, and the keys that acknowledge it (empty: keep the old ones)."""
+    """webwxsync: the news, and the keys that acknowledge it (empty: keep the old ones)."""
 
     messages: tuple[JsonObject, ...]
     changed: tuple[JsonObject, ...]

@@ -4,7 +4,7 @@ from wxcontroller.core.errors import FailureHandling, ReferenceRefused, WeChatEr
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers.line.failures import UnreadableResponse
 
-# weixin-web-protocol 10.1: what a reader can do about a code.
+# weixin-web-protocol 10.1: remedies for codes.
 _REMEDIES = {
     -1: N_("temporary failure at WeChat; try again later"),
     -2: N_("check the target: ids change with every login"),

@@ -1,6 +1,6 @@
 """XML inside messages: parsed safely, and by pattern where it is broken (weixin-web-protocol 8.2).
 
-Only texts and attributes by place are kept, never a tree: what a peer can send is bounded in depth, number and time.
+Only texts and attributes by place are kept, never a tree: a peer's text is bounded in depth, number and time.
 """
 
 import re

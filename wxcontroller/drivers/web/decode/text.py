@@ -57,7 +57,7 @@ def plain_mentions(raw: str) -> str:
 
 
 def unescape(raw: str) -> str:
-    """Undo one layer of HTML entities, as in a single pass: what a user typed as ``&lt;`` stays that.
+    """Undo one layer of HTML entities, as in a single pass: ``&lt;`` as typed by a user stays that.
 
     What the first ones become is part of no entity: they can go before the others. Long texts are full of them.
     """

@@ -26,7 +26,7 @@ class Intake:
     """Passes content on to a sink, over as many answers as it takes.
 
     An answer that breaks off is not lost: the next one is asked for the rest (``got`` bytes are there), and where
-    the server sends it from the beginning all the same, what is there already is left out.
+    the server sends it from the beginning nevertheless, the part that is there already is skipped.
     """
 
     def __init__(self, sink: Sink, call: str, limit: int, anything: bool = False, announced: int = 0) -> None:

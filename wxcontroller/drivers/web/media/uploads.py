@@ -21,7 +21,7 @@ from wxcontroller.drivers.web.decode.answers import UploadCheck
 from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession, base_request, minimal_json, now_ms
 
 LARGE = 26_214_400  # bytes above which a file needs a signature
-_MAX_SHOWN = 20 << 20  # bytes of a picture or video; what is larger goes as a file
+_MAX_SHOWN = 20 << 20  # bytes of a picture or video; larger ones go as files
 _TRIES = 3
 _KINDS = {
     "image/png": MessageKind.IMAGE,
