@@ -5,6 +5,7 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TypeVar
 
 import click
@@ -71,68 +72,37 @@ def session(context: click.Context) -> WxctlRun:
     return context.ensure_object(WxctlRun)
 
 
-def remember_url(context: click.Context, _: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        session(context).url = value
+def remember(context: click.Context, option: click.Parameter, value: str | bool | None) -> None:
+    """Set the run's attribute of the option's name, unless it was not given."""
+    if value is not None and value is not False:
+        setattr(session(context), str(option.name), value)
 
 
-def remember_file(context: click.Context, _: click.Parameter, value: str | None) -> None:
-    if value is not None:
-        session(context).token_file = value
-
-
-def remember_json(context: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
-        session(context).json = True
-
-
-def remember_insecure(context: click.Context, _: click.Parameter, value: bool) -> None:
-    if value:
-        session(context).insecure = True
+_global_option = partial(click.option, cls=GlobalOption, expose_value=False, callback=remember)
 
 
 def json_option(command: _F) -> _F:
     """Give a verb ``--json``, so that it can stand before the verb and after it."""
-    return click.option(
-        "--json",
-        cls=GlobalOption,
-        expose_value=False,
-        is_flag=True,
-        callback=remember_json,
-        help="Print the result as JSON.",
-    )(command)
+    return _global_option("--json", is_flag=True, help="Print the result as JSON.")(command)
 
 
 def global_options(command: _F) -> _F:
     """Give a verb the options about which controller and how to print, which can stand before it and after it."""
     for option in (
-        click.option(
+        _global_option(
             "--insecure",
-            cls=GlobalOption,
             is_flag=True,
-            expose_value=False,
-            callback=remember_insecure,
             help="Send the token to another machine without TLS, if the URL says so.",
         ),
-        click.option(
+        _global_option(
             "--token-file",
-            cls=GlobalOption,
             metavar="FILE",
             type=FILE,
-            expose_value=False,
-            callback=remember_file,
             help="File with the API token, - for standard input [default: $WXCTL_TOKEN, or a token file "
             "that is found].",
         ),
         json_option,
-        click.option(
-            "--url",
-            cls=GlobalOption,
-            metavar="URL",
-            expose_value=False,
-            callback=remember_url,
-            help=f"The controller [default: $WXCTL_URL or {DEFAULT_URL}].",
-        ),
+        _global_option("--url", metavar="URL", help=f"The controller [default: $WXCTL_URL or {DEFAULT_URL}]."),
     ):
         command = option(command)
     return command
