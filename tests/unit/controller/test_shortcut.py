@@ -81,6 +81,13 @@ ANSWERS = {
 }
 
 
+async def test_no_fragment_becomes_parameters_when_a_token_is_taken_out(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        sent = GET.replace(b"client=bot", b"client=bot&token=a#b&client=other")
+        assert (await ask(pair, sent))[0] == 200
+        assert [each.split(b" ")[1] for each in pair.account.got] == [b"/openwx/get_user_info?client=bot"] * 2
+
+
 async def test_an_answer_is_passed_on_or_refused_as_ever(tmp_path: Path) -> None:
     async with paired(tmp_path) as pair:
         for case, answer in ANSWERS.items():

@@ -317,7 +317,11 @@ def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
 
 
 def sent_target(raw: str) -> str:
-    """Return a request's target from its path on; proxies' clients send it with scheme and host (RFC 9112 3.2.2)."""
+    """Return a request's path and query; proxies' clients send scheme and host before them (RFC 9112 3.2.2).
+
+    A fragment, which no client sends, goes: nobody checked what is in it.
+    """
+    raw = raw.partition("#")[0]
     if raw.startswith("/"):
         return raw
     _, slash, rest = raw.partition("://")[2].partition("/")
