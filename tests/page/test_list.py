@@ -322,7 +322,7 @@ def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served)
 
 
 def test_older_versions_are_named(browser: Browser, served: Served) -> None:
-    assert not browser.find("#version").find_elements("xpath", "../small[@id='news']/a[not(@hidden)]")
+    assert not browser.find("#version").find_elements("xpath", "../small[@id='news']/*[not(@hidden)]")
     served.machine.process("bob").say(LoginState.RUNNING, version="2.0.0")
     assert "version 2.0.0" in browser.text("#rows-running [data-account=bob]", "version")
     browser.gone("#reload")
@@ -330,7 +330,9 @@ def test_older_versions_are_named(browser: Browser, served: Served) -> None:
     browser.script("document.getElementById('version').textContent = '2.0.0'")
     served.machine.process("alice").say(LoginState.RUNNING, version="2.0.0")
     browser.find("#older", "2 accounts")
-    browser.find("#reload", __version__)
+    browser.click("#reload", __version__)
+    browser.until(lambda: browser.text("#version") == __version__, "a page of the version that is installed")
+    browser.gone("#reload")
     browser.click("#older")
     assert "wxctl restart bob" in browser.text("#health-accounts li", "bob")
     assert browser.complaints() == []

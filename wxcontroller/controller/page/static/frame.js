@@ -25,6 +25,7 @@ export function setUpFrame() {
   $("more").addEventListener("click", () => unfold(!$("side").classList.contains("open")));
   $("side").addEventListener("click", (event) => event.target.closest("a") && unfold(false));
   document.addEventListener("click", (event) => $("side").contains(event.target) || unfold(false));
+  $("reload").addEventListener("click", () => location.reload());
   $("side").addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !$("side").classList.contains("open")) return;
     unfold(false);
