@@ -1,32 +1,18 @@
-"""The list of accounts and the views beside it, in Chromium on a controller with real files and sockets.
+"""The list of accounts and the views beside it, in Chromium on a controller whose accounts the tests make up."""
 
-Only systemd is a stand-in (tests/unit/controller/machine.py): what an account looks like is then said in a line, and
-no host has to boot.
-"""
-
-import asyncio
-import json
-import threading
 import time
-from collections.abc import Coroutine, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, TypeVar
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from tests.i18n import compiled
 from tests.page.browser import Browser, browsing
 from tests.page.looks import faults
-from tests.patience import PATIENCE
-from tests.unit.controller.machine import Machine
+from tests.page.served import Served, serving
 from wxcontroller import __version__
 from wxcontroller.core.access import Scope
-from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.files import replace_file
-from wxcontroller.core.heartbeats import Heartbeats
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.notifytargets import target_book
@@ -72,68 +58,25 @@ const at = document.querySelector("script[type=module]").src.replace("main.js", 
 import(at).then(async ({ parsed, textOf }) =>
   done((await parsed(JSON.stringify(sent))).map((each) => textOf(each, "reason"))));
 """
-T = TypeVar("T")
-
-
-@dataclass
-class Served:
-    """A controller in a thread of its own."""
-
-    machine: Machine
-    loop: asyncio.AbstractEventLoop
-
-    def run(self, work: Coroutine[Any, Any, T]) -> T:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
-
-    def account(self, name: str, state: LoginState | None, beats: str = "", **more: JsonValue) -> None:
-        """Have an account that says ``state``; None: one that is stopped. ``beats`` are its last minutes."""
-        _, added = self.run(self.machine.v1("POST", "accounts", {"name": name, "options": {"driver": "ilink"}}))
-        assert added["name"] == name
-        if state is None:
-            return
-        process = self.run(self.machine.start(name))
-        words: JsonObject = {"user": {"id": f"u-{name}", "name": f"小{name}"}, **more}
-        process.say(state, **words)
-        # A minute ahead, so that it is still the present one at the end of the test.
-        told = Heartbeats(int(time.time() // 60) + 30, beats or "r" * 50, tuple(range(24)))
-        content = {**DeliveryState().as_json(), "heartbeats": told.as_json()}
-        replace_file(self.machine.paths.deliveries_file(process.instance), json.dumps(content).encode())
 
 
 @pytest.fixture
 def served(tmp_path: Path) -> Iterator[Served]:
     """Six accounts: two run, one is offline, one shows a code, one has given up, one is stopped."""
-    compiled()
-    ready, ending = threading.Event(), asyncio.Event()
-    made: list[Served] = []
-
-    async def serve() -> None:
-        async with Machine(tmp_path) as machine:
-            made.append(Served(machine, asyncio.get_running_loop()))
-            ready.set()
-            await ending.wait()
-
-    thread = threading.Thread(target=lambda: asyncio.run(serve()))
-    thread.start()
-    assert ready.wait(PATIENCE)
-    [one] = made
-    try:
+    with serving(tmp_path) as one:
         now = int(time.time())
-        one.account("alice", LoginState.RUNNING, "n" * 10 + "r" * 35 + "o" * 5)
-        one.account("bob", LoginState.RUNNING)
+        one.account("alice", LoginState.RUNNING, "web", "n" * 10 + "r" * 35 + "o" * 5)
+        one.account("bob", LoginState.RUNNING, "web")
         one.account("offline", LoginState.OFFLINE, reason="WeChat is not responding", state_since=now - 300)
         code: JsonObject = {
             "qrcode_link": "https://login.weixin.qq.com/l/AbC",
             "status": "waiting for a phone",
             "user": None,
         }
-        one.account("scans", LoginState.SCANNING, "", **code, state_since=now - 100, qrcode_number=1)
+        one.account("scans", LoginState.SCANNING, **code, state_since=now - 100, qrcode_number=1)
         one.account("parked", LoginState.PARKED, reason="the session ended", state_since=now - 60)
         one.account("stopped", None)
         yield one
-    finally:
-        one.loop.call_soon_threadsafe(ending.set)
-        thread.join(PATIENCE)
 
 
 @pytest.fixture

@@ -4,19 +4,34 @@ They are kept in build/page; those in docs/pictures are copies of them, taken wh
 cp build/page/{dashboard*,tutorial-*}.png docs/pictures/
 """
 
-from collections.abc import Iterator
-from urllib.parse import parse_qs, urlsplit
+import json
+import time
+from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.page.browser import Browser, browsing
-from tests.system.actors import Caller, Phone, Webhook, log_in
+from tests.page.browser import Browser, browsing, new_tab
+from tests.page.served import Served, serving
+from tests.system.actors import Caller, Phone, Webhook
 from tests.system.forward import forwarded
 from tests.system.host import Host
+from wxcontroller import __version__
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.messages import Text, text_fields
+from wxcontroller.core.states import LoginState
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(200)]
 UIN = "1234567001"
 PICTURES = {"tutorial-1-code", "tutorial-2-phone", "tutorial-3-chat", "tutorial-4-events"}
+# Name, person, route and last minutes of README's accounts that run.
+RUNNING = (
+    ("agent", "小智", "ilink", "r" * 50),
+    ("notifier", "告警", "filehelper", "r" * 50),
+    ("shop-1", "网店一号", "web", "r" * 50),
+    ("shop-2", "网店二号", "web", "r" * 31 + "o" * 2 + "r" * 17),
+    ("shop-3", "网店三号", "ilink", "n" * 20 + "r" * 30),
+    ("support", "客服", "ilink", "r" * 50),
+)
 # README's, by its language.
 DASHBOARDS = {"en": "dashboard", "zh-CN": "dashboard.zh-CN"}
 
@@ -56,39 +71,46 @@ def test_the_pictures_of_the_tutorial(browser: Browser, host: Host, caller: Call
         handset.find("body", "you said: are you there?")
         taken.add(handset.picture("tutorial-3-chat"))
     browser.click("#tab-events")
-    browser.find("#events li", "→")
+    browser.find("#account-state.good")  # not before: the code would still be above the events
+    browser.find("#events li b", "→")  # the answer, not a change of state
     taken.add(browser.picture("tutorial-4-events"))
     assert {path.stem for path in taken} == PICTURES
 
 
 @pytest.fixture(scope="module")
-def several(host: Host, address: str, caller: Caller, phone: Phone) -> Iterator[None]:
-    """Three desks, an agent on the iLink route, a code to scan, an account that is stopped."""
-    host.run("wxctl", "remove", "alice", "--yes", check=False)  # the tutorial's
-    with Webhook(host) as hook:
-        for name, person in (("shop-1", "网店一号"), ("shop-2", "网店二号"), ("support", "客服")):
-            uin = phone.account(person)
-            log_in(caller, phone, name, uin, post_api=hook.address)
-            phone.write(uin, phone.friend(uin), "在吗")
-        caller.openwx("start_client", client="agent", driver="ilink", post_api=hook.address)
-        caller.until_state("agent", "scaning")
-        [code] = parse_qs(urlsplit(caller.v1("GET", "/accounts/agent/qr")[1]["link"]).query)["qrcode"]
-        phone.scan(code, phone.account("小助手"))
-        phone.confirm(code)
-        caller.until_state("agent", "running")
-        log_in(caller, phone, "notifier", phone.account("通知"))
-        caller.openwx("stop_client", client="notifier")
-        caller.openwx("start_client", client="sales")
-        caller.until_state("sales", "scaning")
-        yield
+def several(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """README's accounts: of each route, with a past; one is offline, one shows a code, one is stopped."""
+    with serving(tmp_path_factory.mktemp("several")) as one:
+        now = int(time.time())
+        for number, (name, person, driver, beats) in enumerate(RUNNING):
+            hours = [8 + (hour * (number + 3) * 7) % 11 + 6 * (8 < hour < 20) for hour in range(24)]
+            one.account(name, LoginState.RUNNING, driver, beats, hours, user={"id": f"u-{name}", "name": person})
+            received: JsonObject = {"received": now - (number * 47 + 3) % 400}
+            instance = one.machine.process(name).instance
+            status: JsonObject = {"instance": instance, "version": __version__, "last_message_time": received}
+            one.machine.process(name).status = json.dumps(status).encode()
+        why = Text(
+            "can't connect to {host}: {reason}", host="ilinkai.weixin.qq.com", reason=Text("connection refused")
+        )
+        family: JsonObject = {"id": "u-family", "name": "谢敏"}
+        one.account("family", LoginState.OFFLINE, user=family, state_since=now - 300, **text_fields(reason=why))
+        code = Text("waiting for a scan of QR code {number} of {limit}", number=2, limit=10)
+        link = "https://login.weixin.qq.com/l/AbC"
+        scans: JsonObject = {"qrcode_link": link, "user": None, "state_since": now - 250, **text_fields(status=code)}
+        one.account("sales", LoginState.SCANNING, "web", **scans)
+        one.account("backup", None, "web")
+        yield one
 
 
-@pytest.mark.usefixtures("several")
 @pytest.mark.parametrize("language", DASHBOARDS)
-def test_dashboard_of_readme_shows_several_accounts(browser: Browser, language: str) -> None:
-    browser.size(1280, 620)
-    browser.open()
-    for name in ("agent", "notifier", "sales", "shop-1", "shop-2", "support"):
-        browser.find(f"#rows [data-account='{name}']")
-    browser.find("#rows [data-account='shop-1'] .minutes svg[aria-label]")
-    browser.picture(DASHBOARDS[language])
+def test_dashboard_of_readme_shows_several_accounts(
+    several: Served, browser_of: Callable[[str], Browser], language: str
+) -> None:
+    with new_tab(browser_of(language), several.machine.url) as browser:
+        browser.size(1280, 690)
+        browser.open()
+        browser.find("#rows [data-account=backup]")
+        for name, *_ in RUNNING:
+            browser.find(f"#rows [data-account='{name}'] .minutes svg[aria-label]")
+            browser.find(f"#rows [data-account='{name}'] .number [title]:not([title=''])")
+        browser.picture(DASHBOARDS[language])

@@ -1,0 +1,88 @@
+"""A controller with real files and sockets whose accounts are what a test says; only systemd is a stand-in.
+
+See tests/unit/controller/machine.py. What an account looks like is said in a line, and no host has to boot.
+"""
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections.abc import Coroutine, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.i18n import compiled
+from tests.patience import PATIENCE
+from tests.unit.controller.machine import Machine
+from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.heartbeats import Heartbeats
+from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.states import LoginState
+
+T = TypeVar("T")
+
+
+@dataclass
+class Served:
+    """A controller in a thread of its own."""
+
+    machine: Machine
+    loop: asyncio.AbstractEventLoop
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(PATIENCE)
+
+    def account(
+        self,
+        name: str,
+        state: LoginState | None,
+        driver: str = "ilink",
+        beats: str = "r" * 50,
+        hours: Sequence[int] = range(24),
+        /,
+        **more: JsonValue,
+    ) -> None:
+        """Have an account that says ``state``; None: one that is stopped.
+
+        ``beats`` are its last minutes, ``hours`` its messages in each of the last hours.
+        """
+        _, added = self.run(self.machine.v1("POST", "accounts", {"name": name, "options": {"driver": driver}}))
+        assert added["name"] == name
+        if state is None:
+            return
+        status, _ = self.run(self.machine.v1("POST", f"accounts/{name}/start"))
+        assert status == 200
+        process = self.machine.process(name)
+        words: JsonObject = {"user": {"id": f"u-{name}", "name": f"小{name}"}, **more}
+        process.say(state, **words)
+        # A minute ahead, so that it is still the present one at the end of the test.
+        told = Heartbeats(int(time.time() // 60) + 30, beats, tuple(hours))
+        content = {**DeliveryState().as_json(), "heartbeats": told.as_json()}
+        replace_file(self.machine.paths.deliveries_file(process.instance), json.dumps(content).encode())
+
+
+@contextlib.contextmanager
+def serving(place: Path) -> Iterator[Served]:
+    """Serve a controller without accounts."""
+    compiled()
+    ready, ending = threading.Event(), asyncio.Event()
+    made: list[Served] = []
+
+    async def serve() -> None:
+        async with Machine(place) as machine:
+            made.append(Served(machine, asyncio.get_running_loop()))
+            ready.set()
+            await ending.wait()
+
+    thread = threading.Thread(target=lambda: asyncio.run(serve()))
+    thread.start()
+    assert ready.wait(PATIENCE)
+    [one] = made
+    try:
+        yield one
+    finally:
+        one.loop.call_soon_threadsafe(ending.set)
+        thread.join(PATIENCE)
