@@ -34,13 +34,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """A client's configuration. ``given`` are the options somebody set, ``options`` all of them, as text."""
+    """A client's configuration. ``set_options`` are the options somebody set, ``options`` all of them, as text."""
 
     name: AccountName
     port: int
     post_api: str
     poll_api: str
-    given: Mapping[str, str]
+    set_options: Mapping[str, str]
     options: Mapping[str, str]
     state_path: Path
     qrcode_path: Path
@@ -159,7 +159,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         port=int(port),
         post_api=report_url(given, "post_api", environ.get(POST_API, ""), name),
         poll_api=report_url(given, "poll_api", environ.get(POLL_API, ""), name),
-        given=given,
+        set_options=given,
         options={**defaults, **given, **{name: value for name, value in both.items() if value}},
         state_path=path("MOJO_WEIXIN_STATE_PATH", paths.state_file(instance)),
         qrcode_path=path("MOJO_WEIXIN_QRCODE_PATH", paths.qrcode_file(instance)),

@@ -22,7 +22,7 @@ def facts_of(config: ClientConfig) -> ClientFacts:
         pid=os.getpid(),
         start_time=int(time.time()),
         driver=config.options["driver"],
-        given=config.given,
+        set_options=config.set_options,
         defaults=config.options,
         paths={
             "tmpdir": str(config.tmpdir),

@@ -35,10 +35,10 @@ _SECRET_FILE_BYTES = 256
 
 @dataclass(slots=True)
 class _Entry:
-    account: Cached[Account | None]  # None for a file that can't be used
+    account_file: Cached[Account | None]  # None for a file that can't be used
     secret: Cached[str]
     runtime: str
-    known: Account | None = None
+    account: Account | None = None  # as it was last read
     looked: float = float("-inf")
     complaint: str = ""  # logged once, not at every look
 
@@ -79,11 +79,11 @@ class Registry:
         now = asyncio.get_running_loop().time()
         entry = self._entries.get(instance) or self._new(instance)
         if now - entry.looked <= _FRESH:
-            return entry.known
+            return entry.account
         try:
-            entry.known = entry.account.current()
+            entry.account = entry.account_file.current()
         except UnknownAccount:  # removed since the look at its stamp
-            entry.known = None
+            entry.account = None
         except OSError as problem:
             # May pass, as when no descriptor is left: the account stays as it was known.
             if os.path.lexists(self._paths.account_file(instance)):
@@ -91,14 +91,14 @@ class Registry:
                 self._complain(entry, instance, problem)
             # Only systemd has to read the administrator's file: the account is not hidden without it.
             with contextlib.suppress(WxError, OSError):
-                entry.known = self._files.load(instance, overrides=False)
-            return entry.known
+                entry.account = self._files.load(instance, overrides=False)
+            return entry.account
         entry.looked, entry.complaint = now, ""
-        if entry.known is None and not os.path.lexists(self._paths.account_file(instance)):
+        if entry.account is None and not os.path.lexists(self._paths.account_file(instance)):
             self._entries.pop(instance, None)  # unknown names come from outside: not remembered
         else:
             self._entries[instance] = entry
-        return entry.known
+        return entry.account
 
     def find(self, given: str) -> Account | None:
         """Return the account of a name or id, None when there is none or ``given`` can't be a name."""

@@ -236,7 +236,7 @@ def stand_in_state(view: View, paths: Paths) -> JsonObject:
         pid=0,
         start_time=0,
         driver=account.driver,
-        given=account.options,
+        set_options=account.options,
         defaults={option.name: option.default for option in OPTIONS.values()},
         paths={
             "tmpdir": str(paths.runtime(instance)),

@@ -25,14 +25,14 @@ _SHOWN = (
 
 @dataclass(frozen=True, slots=True)
 class ClientFacts:
-    """Constant facts of a running client. ``given`` are options somebody set, ``defaults`` the others."""
+    """Constant facts of a running client. ``set_options`` are options somebody set, ``defaults`` the others."""
 
     account: str
     version: str
     pid: int
     start_time: int
     driver: str
-    given: Mapping[str, str]
+    set_options: Mapping[str, str]
     defaults: Mapping[str, str]
     paths: Mapping[str, str]  # tmpdir, media_dir, cookie_path, qrcode_path, pid_path, state_path
     epoch: int = 1
@@ -106,7 +106,7 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "start_time": facts.start_time,
         "log_encoding": "",
         "log_path": "",
-        "log_level": facts.given.get("log_level", facts.defaults.get("log_level", "info")),
+        "log_level": facts.set_options.get("log_level", facts.defaults.get("log_level", "info")),
         "log_console": 1,
         "disable_color": 0,
         "state": moment.state.word,
@@ -135,7 +135,9 @@ def render(facts: ClientFacts, moment: Moment) -> JsonObject:
         "user": {"id": moment.user_id, "name": moment.user_name} if moment.user_id else None,
     }
     for name in _SHOWN:
-        content[name] = facts.given[name] if name in facts.given else number(facts.defaults.get(name, "0"))
+        content[name] = (
+            facts.set_options[name] if name in facts.set_options else number(facts.defaults.get(name, "0"))
+        )
     content.update(facts.paths)
     return content
 

@@ -267,8 +267,8 @@ class AgentSending:
             return as_json(_Verdict(SendState.WAITING, own_id=sends[-1].client_id))
         except Unavailable as problem:
             return as_json(_Verdict(SendState.REFUSED, f"not sent: {problem}"))
-        if added.known is not None:  # the same message was on its way to the disk
-            return await self._again(added.known)
+        if added.earlier is not None:  # the same message was on its way to the disk
+            return await self._again(added.earlier)
         consumer.sent += len(sends)
         _ = self.consumers.keep(consumer)
         return as_json(await self._verdict(sends, {}, latest))

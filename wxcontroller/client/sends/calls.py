@@ -217,13 +217,13 @@ class SendCalls:
             return {"id": None, "code": FAILED, "status": UNKNOWN_WORD, "reason": words}
         except Unavailable as problem:
             return unsent_answer(f"not sent: {problem}")
-        if added.known is None:
+        if added.earlier is None:
             return None
         # The same request was on its way to the disk when this one asked whether it is known.
-        if request is None or added.known.fingerprint != request.fingerprint:
+        if request is None or added.earlier.fingerprint != request.fingerprint:
             raise OtherRequest
-        again = self._consult_again if added.known.call == "consult" else self._again
-        return await again(call, added.known)
+        again = self._consult_again if added.earlier.call == "consult" else self._again
+        return await again(call, added.earlier)
 
     async def _outcome(self, sends: Iterable[Send], ended: Mapping[Part, JsonObject], latest: float) -> JsonObject:
         """Wait for how messages end; one answer for text and media together.

@@ -38,12 +38,12 @@ _LAST = "(SELECT COALESCE(MAX(place), 0) + 1 FROM sends)"
 class Added:
     """The stored rows: the sequences of the sends, in order, and the numbers of their media likewise, 0 for none.
 
-    Nothing was when ``seqs`` is empty: the key is ``known``, or the event was replied to before.
+    Nothing was when ``seqs`` is empty: the key has an ``earlier`` request, or the event was replied to before.
     """
 
     seqs: Sequence[int] = ()
     media: Sequence[int] = ()
-    known: Request | None = None
+    earlier: Request | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,8 +176,8 @@ def add(
         done = db.execute("UPDATE events SET replied = 1 WHERE seq = ? AND replied = 0", (reply_to,))
         if not done.rowcount:
             return Added()
-    if request is not None and (known := request_of(db, request.key)):
-        return Added(known=known)
+    if request is not None and (earlier := request_of(db, request.key)):
+        return Added(earlier=earlier)
     if request is not None:
         keep(db, request)
     if day:

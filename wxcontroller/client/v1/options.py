@@ -9,7 +9,7 @@ from wxcontroller.core.options import OPTIONS, Origin
 def options_of(config: ClientConfig) -> JsonObject:
     """Return every option as it was given, without secrets; ``credentials`` are those that a credential decides."""
     addresses = {"post_api": without_client(config.post_api), "poll_api": without_client(config.poll_api)}
-    given = {**addresses, **config.given}
+    given = {**addresses, **config.set_options}
     shown: JsonObject = {
         option.name: presentable(option.name, given.get(option.name, option.default))
         for option in OPTIONS.values()

@@ -104,10 +104,10 @@ class MessageSending:
                 Text("the message can't be stored for now: {why}", why=parts.log.trouble or Text("the disk is slow")),
                 N_("it may be sent yet; repeat the request with the same Idempotency-Key"),
             ) from None
-        if added.known is not None:  # the same key was on its way to the disk
-            if keyed is None or added.known.fingerprint != keyed.fingerprint:
+        if added.earlier is not None:  # the same key was on its way to the disk
+            if keyed is None or added.earlier.fingerprint != keyed.fingerprint:
                 raise OtherRequest
-            return added.known.answer or begun
+            return added.earlier.answer or begun
         return begun
 
     async def _answered(self, begun: JsonObject, latest: float) -> web.Response:

@@ -64,7 +64,7 @@ class Board:
         self._news = asyncio.Event()
         self._new_processes = asyncio.Event()
         self.version = 0
-        self.known = asyncio.Event()  # set once the first look is done
+        self.has_looked = asyncio.Event()  # set once the first look is done
         self.trouble: JsonObject | None = None  # why the rows may be old
 
     @property
@@ -116,7 +116,7 @@ class Board:
                 _ = group.create_task(self._look())
                 _ = group.create_task(self._ask())
         finally:
-            self.known.clear()
+            self.has_looked.clear()
 
     async def _look(self) -> None:
         while True:
@@ -130,8 +130,8 @@ class Board:
             else:
                 self._take(views)
                 self._say_trouble(None)
-            if not self.known.is_set():
-                self.known.set()
+            if not self.has_looked.is_set():
+                self.has_looked.set()
                 self._changed()
             await asyncio.sleep(_LOOK_SECONDS)
 
@@ -181,7 +181,7 @@ class Board:
 
     async def _ask(self) -> None:
         """Ask every program again and again; the next look takes over what they said."""
-        await self.known.wait()
+        await self.has_looked.wait()
         while True:
             await self._activity.wait()
             accounts = [row.view.account for row in self.rows if row.view.unit.has_process]

@@ -50,7 +50,7 @@ class _AccountsReader:
         """Return the events that bring the reader up to date, once there are any."""
         while not self._work.done():
             news = self._board.news()
-            if self._board.known.is_set() and (events := self._events()):
+            if self._board.has_looked.is_set() and (events := self._events()):
                 return events
             waiting = asyncio.create_task(news.wait())
             try:
