@@ -15,6 +15,7 @@ from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Contact, FriendRequest, Group, Message, MessageKind, MessageMedia
+from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.vitals import Vitals
 
 
@@ -521,7 +522,7 @@ class KeepsUser(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class DriverContext:
-    """The arguments of a driver: ``options`` are texts by option name with all defaults filled in.
+    """The arguments of a driver: ``options`` are texts by option name; one that is missing has its default.
 
     ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` hears of work that
     has to end. ``limits`` are the administrator's. ``decisions`` keeps what the account's owner decided: it
@@ -537,6 +538,22 @@ class DriverContext:
     limits: Limits = DEFAULTS
     decisions: SessionStore | None = None
     holder: Callable[[str], str] = lambda _: ""
+
+    def text(self, option: str) -> str:
+        return self.options.get(option, OPTIONS[option].default)
+
+    def differs(self, option: str) -> bool:
+        """Whether an option has another value than its default."""
+        return self.text(option) != OPTIONS[option].default
+
+    def flag(self, option: str) -> bool:
+        return self.text(option) == "1"
+
+    def number(self, option: str) -> int:
+        return int(self.text(option))
+
+    def seconds(self, option: str) -> float:
+        return float(self.text(option))
 
 
 DriverFactory: TypeAlias = Callable[[DriverContext], Driver]

@@ -14,7 +14,6 @@ from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Contact, MessageKind, MessageMedia
-from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
     Capabilities,
     Driver,
@@ -46,7 +45,7 @@ from wxcontroller.drivers.ilink.polling import Poller
 from wxcontroller.drivers.ilink.timing import DEFAULT, ILinkTiming
 from wxcontroller.drivers.ilink.wire import Credentials, ILinkCalls, ILinkHosts
 from wxcontroller.drivers.line.pulse import Pulse
-from wxcontroller.drivers.line.transport import Transport
+from wxcontroller.drivers.line.transport import transport_of
 
 log = logging.getLogger(__name__)
 _ROUTE = "iLink"
@@ -71,31 +70,16 @@ class ILinkDriver:
 
     def __init__(self, context: DriverContext, timing: ILinkTiming = DEFAULT) -> None:
         """Raises BadOption for a ``ca_file`` or proxy that can't be used."""
-        options = context.options
-
-        def option(name: str) -> str:
-            return options.get(name, OPTIONS[name].default)
-
-        self._account, self._world = context.account, option("server")
+        self._account, self._world = context.account, context.text("server")
         self._timing = timing
         self._memory = ILinkMemory(context.store)
         self._holder = context.holder
         self._state = context.state
         self._vitals = context.vitals
-        self._limit = int(option("qrcode_count_max"))
-        self._tokenless = option("tokenless_retry") == "1"
-        self._hosts = ILinkHosts(option("server"))
-        self._transport = Transport(
-            None,
-            timing,
-            server=option("server"),
-            ca_file=option("ca_file"),
-            agent=option("http_agent"),
-            verbose=option("http_debug") == "1",
-            proxy=option("proxy"),
-            vitals=context.vitals,
-            account=context.account,
-        )
+        self._limit = context.number("qrcode_count_max")
+        self._tokenless = context.flag("tokenless_retry")
+        self._hosts = ILinkHosts(self._world)
+        self._transport = transport_of(context, timing)
         self._calls = ILinkCalls(self._transport, timing, self._hosts, context.limits.wechat_answer_bytes)
         self._contents = ILinkMedia(self._calls, self._transport, self._memory, timing, self._media_changed)
         self._pulse: Pulse | None = None

@@ -25,6 +25,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals
+from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.line.failures import NoAnswer, TooLong, TunnelFailed, UnreadableResponse
 from wxcontroller.drivers.line.outages import no_answer
 from wxcontroller.drivers.line.timing import LineTiming
@@ -88,6 +89,21 @@ class ReceivedFile:
     mime: str
     start: int = 0
     total: int = 0
+
+
+def transport_of(context: DriverContext, timing: LineTiming, jar: CookieJar | None = None) -> "Transport":
+    """Return the transport that an account's options describe. Raises BadOption."""
+    return Transport(
+        jar,
+        timing,
+        server=context.text("server"),
+        ca_file=context.text("ca_file"),
+        agent=context.text("http_agent"),
+        verbose=context.flag("http_debug"),
+        proxy=context.text("proxy"),
+        vitals=context.vitals,
+        account=context.account,
+    )
 
 
 class Transport:

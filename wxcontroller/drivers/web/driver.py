@@ -15,7 +15,6 @@ from wxcontroller.core.faultpoints import Point, reached
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import MessageKind, MessageMedia
-from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import (
     Capabilities,
     Driver,
@@ -34,7 +33,7 @@ from wxcontroller.drivers.base import (
     Uploaded,
 )
 from wxcontroller.drivers.line.pulse import Pulse, beside
-from wxcontroller.drivers.line.transport import Transport
+from wxcontroller.drivers.line.transport import transport_of
 from wxcontroller.drivers.web.decode import answers, messages
 from wxcontroller.drivers.web.decode.answers import Init
 from wxcontroller.drivers.web.decode.failures import ABOUT_CONTENT, TOO_FREQUENT, reference_refusal, refusal
@@ -90,49 +89,39 @@ class WebDriver:
 
     def __init__(self, context: DriverContext, timing: WebTiming = DEFAULT) -> None:
         """Raises BadOption for a ``ca_file`` that can't be used."""
-        option, self._limits = _Options(context), context.limits
+        self._limits = context.limits
         self._timing = replace(
             timing,
-            connect=option.seconds("ua_connect_timeout"),
+            connect=context.seconds("ua_connect_timeout"),
             # A poll is held for about 25 s: a shorter patience would never hear its end.
             # A much longer one would leave a broken line unnoticed.
-            poll=max(timing.poll, min(45.0, option.seconds("ua_request_timeout")))
-            if option.chosen("ua_request_timeout")
+            poll=max(timing.poll, min(45.0, context.seconds("ua_request_timeout")))
+            if context.differs("ua_request_timeout")
             else timing.poll,
-            check_spacing=option.seconds("synccheck_interval"),
-            check_retry=max(0.1, option.seconds("synccheck_delay")),
-            call=option.seconds("ua_request_timeout") if option.chosen("ua_request_timeout") else timing.call,
-            silence=option.seconds("ua_inactivity_timeout")
-            if option.chosen("ua_inactivity_timeout")
+            check_spacing=context.seconds("synccheck_interval"),
+            check_retry=max(0.1, context.seconds("synccheck_delay")),
+            call=context.seconds("ua_request_timeout") if context.differs("ua_request_timeout") else timing.call,
+            silence=context.seconds("ua_inactivity_timeout")
+            if context.differs("ua_inactivity_timeout")
             else timing.silence,
-            retries=int(option.text("ua_retry_times")) if option.chosen("ua_retry_times") else timing.retries,
+            retries=context.number("ua_retry_times") if context.differs("ua_retry_times") else timing.retries,
         )
-        self._emoji_names = option.flag("emoji_to_text")
-        self._media_loop = MediaLoop(int(option.text("fix_media_loop")))
-        self._stop_with_mobile = option.flag("stop_with_mobile")
+        self._emoji_names = context.flag("emoji_to_text")
+        self._media_loop = MediaLoop(context.number("fix_media_loop"))
+        self._stop_with_mobile = context.flag("stop_with_mobile")
         self._roster_options = RosterOptions(
-            all_pages=option.flag("is_update_all_friend"),
-            at_login=option.flag("is_init_group_member"),
-            later=option.flag("is_update_group_member"),
+            all_pages=context.flag("is_update_all_friend"),
+            at_login=context.flag("is_init_group_member"),
+            later=context.flag("is_update_group_member"),
         )
-        self._login_options = LoginOptions(qrcodes=int(option.text("qrcode_count_max")))
+        self._login_options = LoginOptions(qrcodes=context.number("qrcode_count_max"))
         self._consent = self._consent_of(context)
-        self._saved = Saved(context.store, self._home(context), option.flag("keep_cookie"))
-        self._transport = Transport(
-            self._saved.memory.jar,
-            self._timing,
-            server=option.text("server"),
-            ca_file=option.text("ca_file"),
-            agent=option.text("http_agent"),
-            verbose=option.flag("http_debug"),
-            proxy=option.text("proxy"),
-            vitals=context.vitals,
-            account=context.account,
-        )
+        self._saved = Saved(context.store, self._home(context), context.flag("keep_cookie"))
+        self._transport = transport_of(context, self._timing, self._saved.memory.jar)
         self._calls = self.calls_of(
-            self._transport, self._timing, option.text("lang"), context.limits.wechat_answer_bytes
+            self._transport, self._timing, context.text("lang"), context.limits.wechat_answer_bytes
         )
-        self._chunk = int(option.text("media_chunk_size"))
+        self._chunk = context.number("media_chunk_size")
         self._state = context.state
         self._identities = Identities(context.state)
         self._vitals = context.vitals
@@ -286,10 +275,10 @@ class WebDriver:
 
     def _home(self, context: DriverContext) -> str:
         """Return the host to begin with."""
-        return _Options(context).text("domain")
+        return context.text("domain")
 
     def _consent_of(self, context: DriverContext) -> Consent:
-        desktop = {"on": True, "off": False}.get(_Options(context).text("desktop"))
+        desktop = {"on": True, "off": False}.get(context.text("desktop"))
         return Consent(context.account, desktop, context.decisions)
 
     def _roster(self, session: WebSession, pulse: Pulse) -> "Acquaintances":
@@ -474,26 +463,6 @@ class _Live:
     uploads: Uploads
     downloads: Downloads
     commands: Commands | None
-
-
-class _Options:
-    """The context's options; one that is missing has its default."""
-
-    def __init__(self, context: DriverContext) -> None:
-        self._given = context.options
-
-    def text(self, name: str) -> str:
-        return self._given.get(name, OPTIONS[name].default)
-
-    def chosen(self, name: str) -> bool:
-        """Whether somebody wants another value than the default."""
-        return self.text(name) != OPTIONS[name].default
-
-    def flag(self, name: str) -> bool:
-        return self.text(name) == "1"
-
-    def seconds(self, name: str) -> float:
-        return float(self.text(name))
 
 
 def make_driver(context: DriverContext) -> Driver:
