@@ -44,6 +44,7 @@ from wxcontroller.drivers.ilink.memory import ILinkMemory
 from wxcontroller.drivers.ilink.polling import Poller
 from wxcontroller.drivers.ilink.timing import DEFAULT, ILinkTiming
 from wxcontroller.drivers.ilink.wire import Credentials, ILinkCalls, ILinkHosts
+from wxcontroller.drivers.line.logout import Logout
 from wxcontroller.drivers.line.pulse import Pulse
 from wxcontroller.drivers.line.transport import transport_of
 
@@ -85,8 +86,7 @@ class ILinkDriver:
         self._pulse: Pulse | None = None
         self._login: ILinkLogin | None = None
         self._poller: Poller | None = None
-        self._leave, self._left = asyncio.Event(), asyncio.Event()
-        self._runs = False
+        self._logout = Logout()
         self._only = ""  # see keep_user
         self._tickets: dict[str, tuple[str, float]] = {}  # for typing notices, by person, and how long they are good
         self._revived = 0  # sessions that seemed to be over, before the one that is polled
@@ -97,31 +97,21 @@ class ILinkDriver:
         """See Driver.run. Exceptions that ``emit`` raises come out as they are."""
         self._memory.load()
         async with self._transport:
-            working = asyncio.ensure_future(self._work(emit))
-            leaving = asyncio.ensure_future(self._leave.wait())
-            self._runs = True
             try:
-                await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                if working.done():
-                    return working.result()
-                return Ended(EndReason.LOGGED_OUT, Text("as requested; start the account to log in again"))
+                async with self._logout.ends(self._work(emit)) as working:
+                    if working.done():
+                        return working.result()
+                    return Ended(EndReason.LOGGED_OUT, Text("as requested; start the account to log in again"))
             finally:
-                self._runs = False
-                for task in (working, leaving):
-                    task.cancel()
-                await asyncio.gather(working, leaving, return_exceptions=True)
                 await self._say_goodbye()
                 self._poller = None
-                if self._leave.is_set():
+                if self._logout.is_requested:
                     self._memory.forget()
-                self._left.set()
+                self._logout.note_done()
 
     async def logout(self) -> None:
         """See Driver.logout. The API has no logout: the credentials are forgotten here."""
-        if self._runs:
-            self._leave.set()
-            await self._left.wait()
-        else:
+        if not await self._logout.request():
             self._memory.forget()
 
     async def answer(self, input_id: str, value: str) -> None:

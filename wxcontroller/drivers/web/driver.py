@@ -32,6 +32,7 @@ from wxcontroller.drivers.base import (
     Upload,
     Uploaded,
 )
+from wxcontroller.drivers.line.logout import Logout
 from wxcontroller.drivers.line.pulse import Pulse, beside
 from wxcontroller.drivers.line.transport import transport_of
 from wxcontroller.drivers.web.decode import answers, messages
@@ -126,8 +127,7 @@ class WebDriver:
         self._identities = Identities(context.state)
         self._vitals = context.vitals
         self._session: _Live | None = None  # while it is alive
-        self._leave, self._left = asyncio.Event(), asyncio.Event()
-        self._runs = False
+        self._logout = Logout()
         self._trouble: OSError | None = None  # of forgetting the session
         self._files_as_web = False  # the desktop page's form for files was refused
         self._last_client_id = 0
@@ -137,23 +137,16 @@ class WebDriver:
         self._saved.load()
         self._consent.load()
         async with self._transport:
-            working = asyncio.ensure_future(self._work(emit))
-            leaving = asyncio.ensure_future(self._leave.wait())
-            self._runs = True
             try:
-                await asyncio.wait({working, leaving}, return_when=asyncio.FIRST_COMPLETED)
-                if working.done():
-                    return working.result()
-                session = self._session.session if self._session else None
-                working.cancel()
-                await asyncio.wait({working})
-                return await self._logged_out(session)
+                async with self._logout.ends(self._work(emit)) as working:
+                    if working.done():
+                        return working.result()
+                    session = self._session.session if self._session else None
+                    working.cancel()
+                    await asyncio.wait({working})
+                    return await self._logged_out(session)
             finally:
-                self._runs = False
-                for task in (working, leaving):
-                    task.cancel()
-                await asyncio.gather(working, leaving, return_exceptions=True)
-                self._left.set()
+                self._logout.note_done()
 
     async def _logged_out(self, session: WebSession | None) -> Ended:
         """Tell WeChat, and forget the session in any case."""
@@ -173,10 +166,7 @@ class WebDriver:
 
     async def logout(self) -> None:
         """See Driver.logout."""
-        if self._runs:
-            self._leave.set()
-            await self._left.wait()
-        else:
+        if not await self._logout.request():
             self._forget()
         if self._trouble is not None:
             raise self._trouble
