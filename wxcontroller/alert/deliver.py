@@ -108,4 +108,4 @@ class _Round:
         try:
             self.spool.note(AlertState(tries, AlertOutcome(one.id, error, int(time.time()))))
         except OSError as problem:
-            log.warning("how deliveries went can't be noted: %s", problem)
+            log.warning("cannot store the results of deliveries: %s", problem)

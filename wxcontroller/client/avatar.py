@@ -40,10 +40,10 @@ class Avatars:
             async with asyncio.timeout(AVATAR_SECONDS):
                 await self.parts.driver.avatar(*found, picture, AVATAR_BYTES)
         except TimeoutError:
-            log.info("a picture can't be had within %g s", AVATAR_SECONDS)
+            log.info("cannot fetch a picture within %g s", AVATAR_SECONDS)
             return no_avatar()
         except WxError as problem:
-            log.info("a picture can't be had: %s", problem)
+            log.info("cannot fetch a picture: %s", problem)
             return no_avatar()
         content = picture.getvalue()
         mime = sniff(content)

@@ -163,7 +163,7 @@ def reporter_of(config: ClientConfig, events: EventLog, ring: Ring) -> Reporter:
     listed = config.options["post_event_list"]
     wanted = frozenset(listed.split(",") if listed else DEFAULT_EVENTS)
     if unknown := sorted(wanted - EVENTS):
-        log.warning("post_event_list names what is no event (%s); wxclient(8) lists them", ", ".join(unknown))
+        log.warning("post_event_list contains unknown events (%s); wxclient(8) lists the events", ", ".join(unknown))
     return Reporter(
         post_event=config.flag("plugin_openwx_post_event"),
         wanted=wanted,

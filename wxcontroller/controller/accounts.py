@@ -104,7 +104,7 @@ class Accounts(AccountViews):
         try:
             changed = await asyncio.to_thread(self._materialiser.apply_settings)
         except OSError as problem:
-            log.error("the accounts' files can't be looked at: %s", problem)
+            log.error("cannot read the accounts' files: %s", problem)
             return
         for instance in changed:
             self.registry.forget(instance)

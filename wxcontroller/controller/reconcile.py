@@ -59,7 +59,7 @@ async def after_boot(
     a restored backup wants it.
     """
     if mark.is_set():
-        log.info("accounts are left as they are: this is no boot")
+        log.info("starting no accounts: this is not the first start since the boot")
         return
     if (fleet := others()) is not None:
         await fleet.met()
@@ -68,7 +68,7 @@ async def after_boot(
         try:
             done = await one_pass(accounts, again, others())
         except (WxError, OSError) as problem:
-            log.error("the wanted accounts can't be looked at: %s", problem)
+            log.error("cannot read the wanted accounts: %s", problem)
         else:
             again = done.failed
             log.info("%s", done.sentence)
@@ -77,7 +77,7 @@ async def after_boot(
     try:
         mark.set()
     except OSError as problem:
-        log.error("that this boot's starts are done can't be remembered: %s", problem)
+        log.error("cannot record that the starts of this boot are done: %s", problem)
 
 
 async def one_pass(accounts: Accounts, only: frozenset[str] | None = None, fleet: Fleet | None = None) -> Pass:

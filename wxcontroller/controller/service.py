@@ -166,7 +166,7 @@ class Service:
                         views = await accounts.views()
                         await delays.look(views, time.monotonic())
                 except (UnitFailed, OSError) as problem:
-                    self._notifier.status(f"the accounts can't be looked at: {problem}")
+                    self._notifier.status(f"cannot read the accounts: {problem}")
                     log.error("%s", problem)
                     await alerts.look((), str(problem))
                 else:

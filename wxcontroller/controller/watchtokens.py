@@ -31,7 +31,7 @@ async def watch_tokens(paths: Paths, gate: Gate, accounts: Accounts) -> None:
                 published, complaint = tokens, ""
             except OSError as problem:
                 if str(problem) != complaint:
-                    log.error("the accounts' ports can't be told of the tokens: %s; see %s", problem, _HELP)
+                    log.error("cannot publish the tokens for the accounts' ports: %s; see %s", problem, _HELP)
                 complaint = str(problem)
         await asyncio.sleep(accounts.settings.check_interval)
 

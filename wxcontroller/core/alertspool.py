@@ -110,7 +110,7 @@ class Spool:
                 with suppress(OSError):
                     if not stat.S_ISREG(path.lstat().st_mode):
                         path.replace(path.with_name(f".{path.name}.unexpected"))
-                        log.error("%s is no alert; renamed to .%s.unexpected", path, path.name)
+                        log.error("%s is not an alert; renamed to .%s.unexpected", path, path.name)
 
     def clear(self) -> None:
         """Drop the alerts of a channel that is not set up any more."""

@@ -75,7 +75,7 @@ class LoginBook:
             replace_file(self.paths.logins, json.dumps(listed).encode(), _MODE)
         except OSError as problem:
             if str(problem) != self._complaint:
-                log.error("accounts can't see who uses which WeChat user: %s", reason_of(problem))
+                log.error("cannot publish which account uses which WeChat user: %s", reason_of(problem))
             self._complaint = str(problem)
         else:
             self._logins, self._complaint = logins, ""

@@ -263,7 +263,7 @@ async def test_a_directory_that_can_not_be_read_is_told_and_outlived(host: Host)
     host.paths.accounts.parent.mkdir(parents=True)
     host.paths.accounts.write_text("no directory")
     async with started(host) as process:
-        await host.notifications.wait("STATUS=the accounts can't be looked at")
+        await host.notifications.wait("STATUS=cannot read the accounts")
         host.paths.accounts.unlink()
         await host.notifications.wait("STATUS=no accounts")
         assert await host.end(process) == 0

@@ -53,7 +53,7 @@ class Keeping:
             try:
                 await self._sweep(limits)
             except (Unavailable, OSError, sqlite3.DatabaseError) as problem:
-                log.error("what is too old can't be deleted: %s", problem)
+                log.error("cannot delete old events and media: %s", problem)
             await self._pause(min(_GROWTH, limits.max_bytes // 10 or _GROWTH))
 
     async def _pause(self, growth: int) -> None:

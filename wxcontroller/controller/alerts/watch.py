@@ -241,7 +241,7 @@ class AlertWatch:
         try:
             await asyncio.to_thread(replace_file, self.accounts.paths.alerts_state, content, 0o600, True)
         except OSError as problem:
-            log.warning("which alerts were sent can't be kept: %s", problem)
+            log.warning("cannot store which alerts were sent: %s", problem)
 
     def _load(self) -> None:
         path = self.accounts.paths.alerts_state

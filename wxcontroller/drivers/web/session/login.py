@@ -124,7 +124,7 @@ class QrLogin:
         try:
             init = await self._init(session, keep_keys=True)
         except WeChatError as problem:
-            log.info("the stored session is no longer good: %s", problem.message)
+            log.info("the stored session is no longer valid: %s", problem.message)
             memory.session = None
             return None
         await self._pulse.emit(Accepted(LoginWay.STORED))
