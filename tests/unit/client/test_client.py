@@ -1,15 +1,17 @@
 """A client as its users see it: HTTP API, state file, reports."""
 
 import asyncio
+import base64
 from collections.abc import Callable
 from dataclasses import replace
 
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import RunningClient, Webhook
 from tests.unit.client.scripted import ANN, BEN, HELPER, ME, TEAM, logged_in, message
+from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonValue, items, obj
 from wxcontroller.core.messages import Text, text_from
-from wxcontroller.core.model import Contact, Direction
+from wxcontroller.core.model import Contact, Direction, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
     Ended,
@@ -34,6 +36,25 @@ from wxcontroller.drivers.base import (
 Start = Callable[..., RunningClient]
 QR = QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
+
+
+async def test_states_and_reports_of_a_scan_login_come_in_the_originals_order(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([QR, Scanned(), *logged_in()])
+    await client.until_state("running")
+    await client.stop()
+    await webhook.until(lambda reports: reports[-1].get("event") == "stop")
+    assert [(r["event"], r["params"]) for r in webhook.reports] == [
+        ("state_change", ["init", "loading"]),
+        ("input_qrcode", [client.state()["qrcode_path"], base64.encodebytes(QR.image).decode()]),
+        ("state_change", ["loading", "scaning"]),
+        ("state_change", ["scaning", "confirming"]),
+        ("state_change", ["confirming", "updating"]),
+        ("login", [1]),
+        ("state_change", ["updating", "running"]),
+        ("state_change", ["running", "stop"]),
+        ("stop", []),
+    ]
 
 
 async def test_the_qr_file_lives_as_long_as_the_code(start: Start) -> None:
@@ -86,6 +107,79 @@ async def test_friends_are_those_of_the_moment(start: Start, webhook: Webhook) -
     assert [obj(one)["id"] for one in items(await client.get("get_friend_info"))] == ["@ben", "filehelper"]
 
 
+async def test_sends_answer_with_wechats_id_and_are_reported(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.play(logged_in())
+    await client.until_state("running")
+    answer = await client.get("send_friend_message", markname="安", content="你好")
+    assert answer == {"id": "771000:@ann", "code": 0, "status": "success"}
+    answer = await client.post("send_group_message", id="@@team", content="all")
+    assert answer == {"id": "771001:@@team", "code": 0, "status": "success"}
+    await webhook.until(lambda reports: sum(r["post_type"] == "send_message" for r in reports) == 2)
+    friend, group = [r for r in webhook.reports if r["post_type"] == "send_message"]
+    assert (friend["type"], friend["receiver"], friend["from"], friend["code"], friend["content"]) == (
+        ("friend_message", "安", "api", "", "你好")
+    )
+    assert (group["type"], group["group"], group["receiver_id"]) == ("group_message", "A、Cy", "")
+
+
+async def test_a_send_is_tried_again_with_the_same_id_and_a_refusal_is_final(start: Start) -> None:
+    client = start()
+    client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("not a friend", ret=1204)]
+    client.driver.play(logged_in())
+    await client.until_state("running")
+    assert obj(await client.get("send_friend_message", id="@ann", content="a"))["code"] == 0
+    assert client.driver.sends == [("@ann", "a", "1000"), ("@ann", "a", "1000")]
+    answer = await client.get("send_friend_message", id="@ann", content="b")
+    # The original's word, and what is known of it.
+    assert answer == {"id": "1001", "code": 1204, "status": "unknown error", "reason": "not a friend"}
+
+
+async def test_a_send_gives_up_after_five_attempts(start: Start) -> None:
+    client = start()
+    client.driver.outcomes = [WeChatError("no answer", "wait a little") for _ in range(5)]
+    client.driver.play(logged_in())
+    await client.until_state("running")
+    answer = await client.get("send_friend_message", id="@ann", content="a")
+    # The original's code and word for what could not be read, and what is known of it.
+    assert answer == {
+        "id": "1000",
+        "code": -1,
+        "status": "unknown data",
+        "reason": "it may have arrived: no answer; wait a little",
+    }
+    assert len(client.driver.sends) == 5
+    client.driver.outcomes = [WeChatError("busy", ret=-1, handling=FailureHandling.RETRY_SAME_ID) for _ in range(5)]
+    answer = await client.get("send_friend_message", id="@ann", content="b")
+    assert answer == {"id": "1001", "code": -1, "status": "unknown error", "reason": "busy"}
+
+
+async def test_bad_sends_are_answered_at_once(start: Start) -> None:
+    client = start()
+    client.driver.play(logged_in())
+    await client.until_state("running")
+    assert obj(await client.get("send_friend_message", id="@nobody", content="x"))["code"] == 100
+    assert obj(await client.get("send_friend_message", content="x"))["code"] == 100
+    assert obj(await client.get("send_friend_message", id="@ann"))["code"] == -1
+    assert obj(await client.get("send_friend_message", id="@ann", media_path="/etc/passwd"))["code"] == -1
+    assert client.driver.sends == []
+
+
+async def test_sending_to_all_and_without_waiting(start: Start) -> None:
+    client = start()
+    client.driver.play(logged_in())
+    await client.until_state("running")
+    answer = await client.get("send_friend_message", id="@all", content="x")
+    assert answer == {"id": 0, "code": 0, "status": "request already executed"}
+    waiting = {"async": "1", "id": "@ben", "content": "y"}
+    assert await client.get("send_friend_message", **waiting) == {
+        "code": 0,
+        "status": "request already in execution",
+    }
+    assert obj(await client.get("send_friend_message", id="@ann", content="z"))["code"] == 0
+    assert [to for to, _, _ in client.driver.sends] == ["@ann", "@ben", "filehelper", "@ben", "@ann"]
+
+
 async def test_in_a_group_the_account_itself_is_one_of_the_members(start: Start, webhook: Webhook) -> None:
     """With its nickname as ``markname``, as members have it, and its name in that group."""
     client = start(**{POST_API: webhook.address})
@@ -115,6 +209,50 @@ async def test_names_are_found_as_they_are_shown_and_as_the_original_showed_them
         assert [obj(one)["id"] for one in items(await client.get("search_friend", name=name))] == [found]
         await client.get("send_friend_message", displayname=name, content="x")
         assert client.driver.sends[-1][0] == found
+
+
+async def test_messages_from_strangers_and_of_unknown_kinds_are_reported(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    odd = message("?", sender="@who", chat="@who", kind=MessageKind.OTHER, raw_kind="43")
+    client.driver.play([*logged_in(), odd])
+    reports = await webhook.until(lambda got: bool(got) and got[-1]["post_type"] == "receive_message")
+    assert (reports[-1]["sender"], reports[-1]["format"], reports[-1]["raw_kind"]) == ("昵称未知", "other", "43")
+
+
+async def test_who_hangs_up_on_check_event_takes_no_event(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    gone = asyncio.create_task(client.get("check_event"))
+    await asyncio.sleep(1)  # until the request is waiting; nothing tells from outside
+    gone.cancel()
+    await asyncio.wait([gone])
+    await client.get("get_client_info")  # once this is answered, the hang-up has been noticed
+    client.driver.play([message("kept")])
+    await webhook.messages()
+    assert [obj(one)["content"] for one in items(await client.get("check_event"))] == ["kept"]
+
+
+async def test_a_receiver_that_is_down_gets_the_reports_later_in_order(start: Start, webhook: Webhook) -> None:
+    webhook.statuses = [500, 503]
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([QR])
+    await webhook.until(lambda reports: len(reports) >= 3)
+    assert webhook.events("state_change") == [["init", "loading"], ["loading", "scaning"]]
+
+
+async def test_what_was_not_delivered_at_the_end_is_delivered_by_the_next_run(start: Start, webhook: Webhook) -> None:
+    webhook.statuses = [503] * 1000
+    client = start(**{POST_API: webhook.address})
+    client.driver.play([*logged_in(), message("kept")])
+    await client.until_state("running")
+    await client.stop()
+    assert webhook.reports == []
+    webhook.statuses = []
+    again = start(**{POST_API: webhook.address})
+    reports = await webhook.until(lambda got: sum(r.get("event") == "state_change" for r in got) >= 5)
+    assert again.state()["state"] == "loading"
+    assert reports[0]["params"] == ["init", "loading"]
+    assert any(r.get("content") == "kept" for r in reports)
 
 
 async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:

@@ -16,7 +16,8 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import logged_in
 from tests.unit.heads import REFUSED
 from wxcontroller.client import api, bodies
 from wxcontroller.client.config import read_config
@@ -209,6 +210,15 @@ async def test_bodies_that_are_too_large_do_not_come_or_can_not_be_read(
         status, body = await raw(client, FORM + end)
         assert (status, obj(json.loads(body))["code"]) == (expected, -1)
     assert client.driver.sends == []
+
+
+async def test_a_404_from_the_webhook_is_no_reason_to_drop_a_report(start: Start, webhook: Webhook) -> None:
+    webhook.statuses = [404, 400]
+    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
+    client.driver.play(logged_in())
+    await webhook.until(lambda reports: any(r.get("event") == "login" for r in reports))
+    # The first was refused for good by the 400, on its second try; the rest came.
+    assert webhook.events("state_change")[0] == ["loading", "updating"]
 
 
 def test_the_admins_webhook_wins_over_the_stored_one(tmp_path: Path) -> None:

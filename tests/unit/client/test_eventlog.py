@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import sqlite3
 import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
@@ -140,6 +141,25 @@ async def test_a_directory_that_can_not_be_used_is_tried_again(
     assert (tmp_path / "later" / "events.db").stat().st_mode & 0o777 == 0o600
 
 
+async def test_a_damaged_file_is_set_aside_and_said(
+    opened: "Callable[..., EventLog]", tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "events.db"
+    log = opened()
+    log.append(report(1), deliver=True)
+    await log.settled(10)
+    name = log.counts.name
+    await log.close(2)
+    path.write_bytes(b"this is no database" * 1000)
+    again = opened()
+    again.append(report(2), deliver=True)
+    assert len(await stored(again)) == 1
+    assert again.counts.name not in ("", name)
+    [aside] = [found for found in sorted(tmp_path.iterdir()) if ".damaged-" in found.name]  # noqa: ASYNC240
+    assert aside.read_bytes().startswith(b"this is no database")
+    assert str(aside) in caplog.text
+
+
 async def test_age_and_size_let_go_in_the_right_order(opened: "Callable[..., EventLog]") -> None:
     log = opened()
     for number in range(6):
@@ -231,6 +251,41 @@ async def test_dead_letters_are_kept_for_their_own_time(opened: "Callable[..., E
     assert (swept.forgotten, swept.dead_forgotten, log.counts.dead) == (1, 0, 1)
     swept = await log.sweep(RetentionLimits(keep=0, keep_dead=0.000001, give_up=0, max_bytes=0))
     assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
+
+
+def test_what_was_said_to_be_stored_outlives_a_kill(tmp_path: Path) -> None:
+    program = """
+import asyncio, os, signal, sys
+from dataclasses import replace
+from pathlib import Path
+from wxcontroller.client.store.eventlog import EventLog
+
+async def main():
+    log = EventLog(Path(sys.argv[1]))
+    log.open()
+    number = 0
+    while True:
+        for _ in range(10):
+            number += 1
+            log.append({"post_type": "receive_message", "type": "friend_message", "id": str(number)}, True)
+        assert await log.settled(10)
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+    path = tmp_path / "events.db"
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(path)], stdout=subprocess.PIPE, cwd=Path(__file__).parents[3]
+    ) as process:
+        assert process.stdout is not None
+        said = [process.stdout.readline() for _ in range(50)]
+        process.kill()
+        said += process.stdout.readlines()
+    promised = int([line for line in said if line.endswith(b"\n")][-1])
+    with sqlite3.connect(path) as db:
+        found = [seq for (seq,) in db.execute("SELECT seq FROM events ORDER BY seq")]
+    assert found[:promised] == list(range(1, promised + 1))
+    assert promised >= 500
 
 
 async def test_a_mistake_in_one_change_undoes_that_change_and_no_other(

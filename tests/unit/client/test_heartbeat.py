@@ -10,6 +10,7 @@ from aiohttp import web
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import logged_in
+from wxcontroller.client.heartbeat import command_of
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import LossReason, Offline, SessionLost
@@ -147,6 +148,11 @@ HOSTILE = [
     "http://127.0.0.1:PORTx/openwx/stop_client",
     "\x00",
 ]
+
+
+@pytest.mark.parametrize("location", HOSTILE)
+def test_other_redirects_are_no_commands(location: str) -> None:
+    assert command_of(location.replace("PORT", "3000").replace("TRAP", "3001"), 3000) is None
 
 
 async def test_redirects_elsewhere_are_not_followed(

@@ -78,6 +78,24 @@ async def first_of(client: RunningClient, *texts: str) -> None:
     await queue(client, *texts)
 
 
+async def test_what_a_stop_leaves_is_sent_after_the_next_start_in_order(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address}, **SLOW)
+    await first_of(client, "a", "b", "c")
+    assert await client.stop() == 0
+    assert [one["content"] for one in sends(webhook)] == ["first"]
+    again = start(**{POST_API: webhook.address})
+    await again.until_state("loading")
+    async with asyncio.timeout(PATIENCE):
+        while obj(await again.get("get_client_info"))["queued"] != 3:
+            await asyncio.sleep(0.01)
+    assert again.driver.sends == []  # nobody is logged in
+    await again.login()
+    await webhook.messages(4)
+    assert told(webhook) == [(text, "", "success") for text in ("first", "a", "b", "c")]
+    assert [text for _, text, _ in again.driver.sends] == ["a", "b", "c"]
+    assert again.driver.sends[0][2] == "1001"  # the id it was given when it was queued
+
+
 async def test_what_waits_in_an_adopted_account_is_unknown_and_never_sent(start: Start, webhook: Webhook) -> None:
     adopted = {"WXCLIENT_EPOCH": "3", "WXCLIENT_ADOPTED": "2"}  # it was moved before its first start
     client = start(**{POST_API: webhook.address, DRAIN: "0"}, **SLOW)
@@ -108,6 +126,24 @@ async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: 
     again = start(**{POST_API: webhook.address})
     await again.login()
     assert [r["content"] for r in await webhook.messages(5)] == ["first", "urgent 1", "urgent 2", "1", "2"]
+
+
+async def test_who_waits_at_a_stop_hears_that_it_stays(start: Start) -> None:
+    client = start(**SLOW)
+    await first_of(client)
+    waiting = [
+        asyncio.create_task(client.get("send_friend_message", id="@ann", content="x")),
+        asyncio.create_task(client.get("consult", id="@ann", content="y")),
+        asyncio.create_task(client.get("send_group_message", id="@@team", content="z", idempotency_key="k")),
+    ]
+    async with asyncio.timeout(PATIENCE):
+        while obj(await client.get("get_client_info"))["queued"] != 3:
+            await asyncio.sleep(0.01)
+    await client.stop()
+    for one in waiting:
+        answer = obj(await one)
+        assert (answer["code"], answer["id"]) == (-7, None)
+        assert "still queued" in str(answer["status"])
 
 
 async def test_without_keeping_a_stop_reports_the_rest_as_not_sent(start: Start, webhook: Webhook) -> None:
@@ -181,6 +217,15 @@ async def test_after_too_long_a_time_they_are_reported_as_not_sent(start: Start,
     assert again.driver.sends == []
 
 
+async def test_the_time_runs_while_nobody_logs_in(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address, KEEP: "1"}, **SLOW)
+    await first_of(client, "waits for a login")
+    await client.stop()
+    start(**{POST_API: webhook.address, KEEP: "1"})
+    await webhook.messages(2)
+    assert told(webhook)[1:] == [("waits for a login", -5, "not sent: the account was not logged in for 1 s")]
+
+
 async def in_flight(start: Start, webhook: Webhook, text: str = "on its way") -> RunningClient:
     """Stop an account while WeChat's answer to a send is still to come."""
     client = start(**{POST_API: webhook.address, DRAIN: "0"})
@@ -190,6 +235,18 @@ async def in_flight(start: Start, webhook: Webhook, text: str = "on its way") ->
     await client.stop()
     assert client.driver.sends == []
     return client
+
+
+async def test_one_whose_answer_never_came_is_asked_for_again_first(start: Start, webhook: Webhook) -> None:
+    await in_flight(start, webhook)
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    await webhook.messages(2)
+    assert [(text, client_id) for _, text, client_id in again.driver.sends] == [
+        ("on its way", "1000"),
+        ("next", "1001"),
+    ]
+    assert told(webhook) == [("on its way", "", "success"), ("next", "", "success")]
 
 
 async def test_one_whose_answer_never_came_is_not_sent_again_too_late(start: Start, webhook: Webhook) -> None:

@@ -122,6 +122,23 @@ async def test_downloads_switched_off(start: Start, webhook: Webhook) -> None:
     assert not client.paths.media("alice").exists()
 
 
+async def test_a_stop_does_not_lose_a_message_whose_media_are_on_the_way(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    client.driver.contents["55"] = PNG
+    client.driver.gates["55"] = asyncio.Event()
+    client.driver.play([*logged_in(), media("55", id="9")])
+    await client.until_state("running")
+    client.driver.play([message("after", id="10")])
+    await client.stop()
+    assert not [report for report in webhook.reports if report["post_type"] != "event"]
+    again = start(**{POST_API: webhook.address})
+    again.driver.contents["55"] = PNG
+    await again.login()
+    first, second = await webhook.messages(2)
+    assert (first["id"], first["media_size"], second["content"]) == ("9", len(PNG), "after")
+    assert base64.b64decode(str(first["media_data"])) == PNG
+
+
 async def test_media_that_the_next_run_can_not_have_are_reported_without(
     start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -288,6 +288,17 @@ async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) ->
     await until_nothing_is_left(client)
 
 
+async def test_async_answers_at_once_and_reports_what_became_of_it(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    await client.login()
+    waiting = {"id": "@ann", "async": "1"}
+    answer = await post_data(client, "send_friend_message", PNG, **waiting)
+    assert answer == {"code": 0, "status": "request already in execution"}
+    await client.get("send_friend_message", media_path="/etc/passwd", **waiting)
+    sent, refused = sorted(await webhook.messages(2), key=lambda r: r["code"] == -1)
+    assert (sent["media_id"], refused["info"]) == ("@up1:3", "invaild media_path")
+
+
 async def test_a_type_can_be_asked_for(start: Start) -> None:
     client = start()
     await client.login()

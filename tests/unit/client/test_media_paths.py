@@ -261,6 +261,37 @@ async def test_names_that_nobody_knows_and_words_that_are_no_addresses(
         assert answer["reason"], url
 
 
+async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
+    start: Start, world: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        asked.append(request.host)
+        if request.path == "/a":
+            raise web.HTTPFound(f"http://inside.example:{request.url.port}/b")
+        return web.Response(body=PNG)
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", serve)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    for host in ("127.0.0.1", "127.0.0.2"):
+        await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
+    port = runner.addresses[0][1]
+    # As if 127.0.0.1 were out in the world, and 127.0.0.2 were not.
+    monkeypatch.setattr(urlfetch, "may_be_asked", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
+    world.update({"outside.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"], "both.example": []})
+    world["both.example"] = ["127.0.0.2", "127.0.0.1"]
+    client = start()
+    await client.login()
+    assert "private network" in str((await upload(client, f"http://outside.example:{port}/a"))["reason"])
+    assert asked == [f"outside.example:{port}"]
+    # Of several addresses only the public ones are asked.
+    assert (await upload(client, f"http://both.example:{port}/b"))["code"] == 0
+    await runner.cleanup()
+
+
 @pytest.fixture
 async def two_servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[int, list[str]]]:
     """The same port on 127.0.0.1, as if that were out in the world, and on 127.0.0.2; who was asked for what."""
@@ -339,6 +370,11 @@ def test_addresses_of_this_machine_are_known_whatever_they_look_like(
     """A firewall may keep others from what listens on them."""
     monkeypatch.setattr(urlfetch, "is_public", lambda _: True)
     assert not urlfetch.may_be_asked(address)
+
+
+def test_addresses_of_others_may_be_asked() -> None:
+    assert urlfetch.may_be_asked("93.184.216.34")
+    assert not urlfetch.may_be_asked("10.0.0.8")
 
 
 async def test_a_password_in_an_address_is_told_to_nobody(

@@ -245,6 +245,20 @@ async def test_deliveries_and_stream_go_on_after_damage_that_a_reader_finds(star
     await until(client, pending=0)
 
 
+async def test_a_cold_start_on_a_damaged_file_delivers(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: "http://127.0.0.1:9/"})
+    await client.login()
+    client.driver.play([message(f"early {number}") for number in range(20)])
+    await waiting(client, 20)
+    assert await client.stop() == 0
+    path = client.paths.state("alice") / "events.db"
+    path.write_bytes(b"\xa5" * path.stat().st_size)
+    again = start(**{POST_API: webhook.address})
+    await again.login()
+    again.driver.play([message("after")])
+    await webhook.until(lambda reports: any(one.get("content") == "after" for one in reports))
+
+
 async def test_the_history_has_every_message_that_survives_and_no_other(
     opened: "Callable[[], EventLog]", tmp_path: Path
 ) -> None:

@@ -145,6 +145,17 @@ async def test_one_attempt_while_throttled_then_silence(start: Start, wechat: Be
     assert await until_sent(wechat, 1) == ["0"]
 
 
+async def test_a_closed_window_of_one_send_is_no_logout(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    wechat.bot.windows[wechat.peer].closed = True
+    assert (await send(client, wechat, "late"))["reason"] == "window"
+    assert client.state()["state"] == "running"
+    phone.write_text(wechat.sandbox, wechat.account, "hello again")
+    assert await until_sent(wechat, 1) == ["late"]
+
+
 async def test_what_is_queued_when_the_session_ends_goes_out_after_the_next_login(
     start: Start, wechat: Bench, webhook: Webhook
 ) -> None:
@@ -398,6 +409,16 @@ async def test_a_lost_answer_at_the_end_of_the_budget_is_not_asked_for_again(
     assert wechat.requests("sendmessage") == 4
 
 
+async def test_long_texts_go_in_pieces(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = begin(start, wechat, webhook)
+    await enter(client, wechat)
+    await write(wechat, webhook, "hello")
+    text = "\n".join(f"line {number}" for number in range(500))
+    answer = await send(client, wechat, text)
+    assert (answer["code"], answer["state"], answer["parts"]) == (0, "delivered", [3, 3])
+    assert "".join(await until_sent(wechat, 3)) == text
+
+
 async def test_a_text_has_the_worst_state_of_its_pieces(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
     await enter(client, wechat)
@@ -484,6 +505,17 @@ def test_a_window_opens_with_a_message_and_closes_after_a_day_or_with_a_new_logi
     assert windows.hold("a", False, day + 4) is None
     windows.login_changed()
     assert windows.hold("a", False, day + 4) is Hold.NO_CONTEXT
+
+
+def test_a_repetition_counts_twice_and_needs_room_for_that() -> None:
+    windows = table(per_message=3, per_day=3)
+    windows.heard("a", 1.0, has_held=False)
+    windows.taken("a", True, 1.0)
+    assert windows.may_repeat("a", 2.0)
+    windows.attempted("a", 2.0, again=True)
+    assert not windows.may_repeat("a", 3.0)
+    windows.taken("a", True, 3.0)
+    assert (windows.left(windows.peers["a"], 4.0), windows.sent_today(4.0)) == (0, 3)
 
 
 def test_the_count_of_a_day_is_small_on_disk_and_forgets_after_a_day() -> None:

@@ -214,6 +214,23 @@ async def test_why_the_last_one_failed_is_told_until_one_succeeds(start: Start) 
         assert bool((await queue(client))["last_error"]) == bool(error)
 
 
+async def test_a_caller_that_hangs_up_takes_no_message_back(start: Start) -> None:
+    client = start()
+    client.driver.send_gate = asyncio.Event()
+    await client.login()
+    await send(client)
+    caller = asyncio.create_task(client.get("send_friend_message", id="@ben", content="goes out"))
+    async with asyncio.timeout(PATIENCE):
+        while (await queue(client))["waiting"] != 1:
+            await asyncio.sleep(0.01)
+    caller.cancel()
+    await asyncio.wait([caller])
+    client.driver.send_gate.set()
+    await until(lambda: len(client.driver.sends) == 2)
+    assert client.driver.sends[1][:2] == ("@ben", "goes out")
+    assert obj(await client.get("send_friend_message", id="@ann", content="next"))["code"] == 0
+
+
 async def test_only_so_many_may_wait_and_the_account_answers_meanwhile(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, INTERVAL: "3600", "WXCLIENT_STOP_DRAIN": "300"})
     everybody = tuple(Contact(id=f"@{number}", name=f"{number}") for number in range(300))

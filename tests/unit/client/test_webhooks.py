@@ -148,6 +148,19 @@ async def test_a_webhook_that_has_moved_is_followed(listener: Listener, start: S
     assert listener.contents[:2] == ["hi", "hi"]  # at both addresses, whole
 
 
+async def test_a_webhook_that_moves_in_circles_is_tried_again(listener: Listener, start: Start) -> None:
+    async def respond(request: web.Request, _: JsonObject) -> web.StreamResponse:
+        return web.Response(status=307, headers={"Location": request.path})
+
+    client = start(**{POST_API: listener.address})
+    await client.login()
+    listener.respond = respond
+    client.driver.play([message("hi")])
+    await listener.until("hi")
+    assert await settled(client, listener) == []
+    assert obj(await client.get("get_client_info"))["reports_refused"] == 0
+
+
 async def test_a_webhook_that_never_answers_holds_nothing_up_and_loses_nothing(
     listener: Listener, start: Start
 ) -> None:

@@ -114,6 +114,23 @@ async def test_other_refusals_are_tried_once_more_at_most(
     assert world.requests("jslogin") == logins
 
 
+async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat, alice: ServerAccount) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+        world.hear(alice, "before")
+        await drive.text("before")
+        assert await drive.stop() < 1
+    for number in range(120):
+        world.hear(alice, f"missed {number}")
+    async with world.drive(store) as drive:
+        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        await drive.text("missed 119")
+    assert drive.texts() == [f"missed {number}" for number in range(120)]
+    assert drive.count(QrReady) == 0
+    assert world.violations() == []
+
+
 @pytest.mark.parametrize(
     ("kind", "value"),
     [(FaultKind.RETCODE, 1205), (FaultKind.RETCODE, -1), (FaultKind.STATUS, 502), (FaultKind.RESET, 0)],
@@ -143,6 +160,19 @@ async def test_without_keep_cookie_nothing_is_stored(world: Wechat, alice: Serve
 async def test_a_damaged_stored_session_means_a_scan(world: Wechat, content: bytes) -> None:
     async with world.drive(Store(content)) as drive:
         await world.login_of(drive)
+
+
+async def test_a_session_that_ended_meanwhile_asks_the_phone(world: Wechat, alice: ServerAccount) -> None:
+    store = Store()
+    async with world.drive(store) as drive:
+        await world.enter(drive, alice)
+    world.sandbox.close_session(alice, 1101)
+    async with world.drive(store) as drive:
+        login = await world.consent(drive)
+        world.sandbox.logins.confirm(login)
+        assert (await drive.until(Accepted)).way is LoginWay.PUSH
+        await drive.until(Online)
+    assert drive.count(QrReady) == 0
 
 
 async def test_no_consent_on_the_phone_means_a_scan(world: Wechat, alice: ServerAccount) -> None:

@@ -61,6 +61,20 @@ async def test_options_that_only_another_route_has_are_named(tmp_path: Path) -> 
 
 
 @by_route
+async def test_a_key_makes_one_message_of_a_request_repeated_over_a_kill(tmp_path: Path, route: Route) -> None:
+    async with processed(tmp_path, route) as account:
+        await account.start(login=True)
+        await written(account, "hello")
+        form = {"id": route.recipient(account), "content": "once"}
+        _, first = await account.call("send_friend_message", form, key="k")
+        await account.kill()
+        await account.start()
+        assert (await account.call("send_friend_message", form, key="k"))[1] == first
+        assert (await account.call("send_friend_message", {**form, "content": "other"}, key="k"))[0] == 422
+        assert account.arrived() == ["once"]
+
+
+@by_route
 async def test_the_order_of_sends_and_events_outlasts_a_kill(tmp_path: Path, route: Route) -> None:
     async with processed(tmp_path, route, MOJO_WEIXIN_SEND_INTERVAL="0.5") as account:
         await account.start(login=True)
