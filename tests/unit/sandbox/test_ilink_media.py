@@ -10,7 +10,7 @@ import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox
+from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox, notes
 from wxcontroller.sandbox.contents import ServerContents
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import crypt, phone
@@ -153,3 +153,10 @@ async def test_the_cdn_fails_by_turns(pair: tuple[Sandbox, Agent]) -> None:
     assert (await agent.get(f"{agent.url}/c2c/download?encrypted_query_param={parameter}"))[0] == 200
     assert (await agent.get(f"{agent.url}/c2c/download?encrypted_query_param=x"))[0] == 404
     assert (await agent.put(f"{agent.url}/c2c/upload?encrypted_query_param=x&filekey=x", b""))[0] == 400
+
+
+async def test_a_token_at_the_cdn_is_noted(pair: tuple[Sandbox, Agent]) -> None:
+    sandbox, agent = pair
+    url = (await permit(agent, b"x"))["upload_full_url"]
+    assert (await agent.put(url, encrypted(b"x"), Authorization="Bearer x"))[0] == 200
+    assert notes(sandbox) == ["upload: Authorization went to the CDN"]

@@ -18,7 +18,7 @@ from tests.unit.sandbox.wire import Browser, EverythingHere, sandbox_and_browser
 from wxcontroller.core.errors import BadOption
 from wxcontroller.sandbox import samples, snapshot, tls
 from wxcontroller.sandbox.contents import kind_of
-from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST
+from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST, Role, place
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, parse_address, running
 
@@ -42,12 +42,37 @@ async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> No
     assert output.decode().strip() == f"https://login.weixin.qq.com/l/{browser.uuid}"
 
 
+def test_hosts() -> None:
+    assert len(HOSTS) == 27
+    roles: tuple[tuple[str, Role], ...] = (
+        ("wx.qq.com", Role.BASE),
+        ("WX2.QQ.COM:2100", Role.BASE),
+        ("login.web.wechat.com:443", Role.LOGIN),
+        ("webpush.wx8.qq.com", Role.PUSH),
+        ("file.web2.wechat.com", Role.FILE),
+        ("login.weixin.qq.com:2100", Role.QR),
+        ("szfilehelper.weixin.qq.com", Role.FILE_PAGE),
+    )
+    for header, role in roles:
+        host = place(header)
+        assert host is not None
+        assert host.role is role
+    for other in ("127.0.0.1:2100", "localhost", "[::1]:2100", "wx.qq.com.evil.invalid", "", None):
+        assert place(other) is None
+
+
 @pytest.mark.parametrize(
     "text", ["", "2100", "localhost:2100", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ":2100"]
 )
 def test_addresses_that_are_none(text: str) -> None:
     with pytest.raises(BadOption):
         parse_address(text)
+
+
+def test_addresses() -> None:
+    assert str(parse_address("[::1]:2100")) == "[::1]:2100"
+    assert parse_address("127.0.0.1:0").is_loopback
+    assert not parse_address("0.0.0.0:2100").is_loopback
 
 
 def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None:

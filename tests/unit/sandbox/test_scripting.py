@@ -142,3 +142,16 @@ async def test_a_name_made_to_stand_for_this_machine_is_refused(browser: Browser
     for host, status in (("evil.example:2100", 403), ("localhost:2100", 200)):
         async with browser.http.get(url, headers={"Host": host}) as response:
             assert response.status == status, host
+
+
+async def test_the_page_and_its_parts(browser: Browser) -> None:
+    for path, kind in (
+        ("/", "text/html"),
+        ("/phone.js", "text/javascript"),
+        ("/phone.css", "text/css"),
+        ("/pictures/qr/abc==.jpg", "image/jpeg"),
+        ("/pictures/avatar/x.jpg", "image/jpeg"),
+    ):
+        async with browser.http.get(f"http://localhost:{browser.port}{path}") as response:
+            assert (response.status, response.content_type) == (200, kind)
+            assert "default-src 'self'" in response.headers["Content-Security-Policy"]
