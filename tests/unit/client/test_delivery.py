@@ -18,6 +18,7 @@ from tests.unit.client.conftest import RunningClient
 from tests.unit.client.scripted import logged_in, message
 from tests.unit.client.test_send_disk import locked
 from tests.unit.client.test_v1_deliveries import call, until
+from tests.unit.client.test_v1_messages import until_history
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Loading, LoginWay, LossReason, SessionLost
@@ -240,3 +241,12 @@ async def test_which_statuses_say_never_can_be_set(start: Start, receiver: Recei
     client.driver.play([message("bad"), message("good")])
     await receiver.until(2)
     assert receiver.contents() == ["bad", "good"]
+
+
+async def test_without_a_webhook_everything_is_in_the_log_and_waits_for_nobody(start: Start) -> None:
+    client = start()
+    await client.login()
+    client.driver.play([message("one")])
+    await until_history(client, 1)
+    info = obj(await client.get("get_client_info"))
+    assert (info["reports_waiting"], info["reports_dead"]) == (0, 0)

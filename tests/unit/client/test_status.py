@@ -115,6 +115,18 @@ async def test_messages_from_the_phone_and_those_that_were_not_sent_are_counted(
     assert (counts["not_sent"], counts["sent"]) == (1, {})
 
 
+async def test_media_of_an_earlier_run_count(start: Start, webhook: Webhook) -> None:
+    client = start(**{POST_API: webhook.address})
+    media = client.paths.media("alice")
+    await client.stop()
+    media.mkdir(parents=True, exist_ok=True)
+    (media / "mojo_weixin_media_1.jpg").write_bytes(b"12345")
+    again = start(**{POST_API: webhook.address})
+    async with asyncio.timeout(PATIENCE):
+        while (await status_when_up(again)).get("media") != {"files": 1, "bytes": 5}:
+            await asyncio.sleep(0.01)
+
+
 async def status_when_up(client: RunningClient) -> JsonObject:
     try:
         return await status(client)
