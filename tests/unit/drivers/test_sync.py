@@ -128,32 +128,26 @@ async def test_a_repeated_message_is_told_once(world: Wechat, alice: ServerAccou
     assert drive.texts() == ["after a restart"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "value"),
-    [
+async def test_a_lost_answer_loses_and_repeats_nothing(world: Wechat, alice: ServerAccount) -> None:
+    faults: list[tuple[FaultKind, str | int]] = [
         (FaultKind.RESET, "after"),
         (FaultKind.TRUNCATE, 100),
         (FaultKind.SHORT, 100),
         (FaultKind.STATUS, 204),
         (FaultKind.RETCODE, -1),
-    ],
-)
-async def test_a_lost_answer_loses_and_repeats_nothing(
-    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int
-) -> None:
+    ]
     async with world.drive() as drive:
         await world.enter(drive, alice)
-        for number in range(5):
+        for number, (kind, value) in enumerate(faults * 2):
             world.fault("webwxsync", kind, value)
             world.hear(alice, f"{number} a")
             world.hear(alice, f"{number} b")
             await drive.text(f"{number} b")
-    assert drive.texts() == [f"{number} {letter}" for number in range(5) for letter in "ab"]
+    assert drive.texts() == [f"{number} {letter}" for number in range(10) for letter in "ab"]
 
 
-@pytest.mark.parametrize(
-    ("kind", "value"),
-    [
+async def test_a_bad_poll_does_not_matter(world: Wechat, alice: ServerAccount) -> None:
+    faults: list[tuple[FaultKind, str | int | None]] = [
         (FaultKind.STATUS, 0),
         (FaultKind.STATUS, 503),
         (FaultKind.RESET, None),
@@ -162,18 +156,13 @@ async def test_a_lost_answer_loses_and_repeats_nothing(
         (FaultKind.GARBAGE, None),
         (FaultKind.GARBAGE, 'window.synccheck={retcode:"2",selector:"0"}'),
         (FaultKind.RETCODE, -1),
-    ],
-)
-async def test_a_bad_poll_does_not_matter(
-    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
-) -> None:
+    ]
     async with world.drive() as drive:
         await world.enter(drive, alice)
-        world.fault("synccheck", kind, value, 3)
-        world.hear(alice, "still there")
-        await drive.text("still there")
-        world.hear(alice, "and now")
-        await drive.text("and now")
+        for number, (kind, value) in enumerate(faults):
+            world.fault("synccheck", kind, value, 3)
+            world.hear(alice, f"{number}")
+            await drive.text(f"{number}")
     assert drive.count(SessionLost) == 0
 
 
