@@ -184,3 +184,11 @@ async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[...
         if not one.task.done():
             await one.stop()
     await http.close()
+
+
+@pytest.fixture
+async def client(start: "Callable[..., RunningClient]") -> RunningClient:
+    """Client alice, logged in."""
+    one = start()
+    await one.login()
+    return one

@@ -47,9 +47,7 @@ async def test_groups_are_made_and_changed(start: Start, webhook: Webhook) -> No
     assert len(items(obj(group)["member"])) == 2
 
 
-async def test_remarks_and_friend_requests(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_remarks_and_friend_requests(client: RunningClient) -> None:
     assert await client.get("set_markname", markname="安", new_markname="小安") == SUCCESS
     assert await client.get("set_friend_markname", id="@ann") == SUCCESS
     assert obj(items(await client.get("search_friend", id="@ann"))[0])["markname"] == ""
@@ -66,17 +64,13 @@ async def test_remarks_and_friend_requests(start: Start) -> None:
     ]
 
 
-async def test_an_empty_group_name_ends_nothing(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_an_empty_group_name_ends_nothing(client: RunningClient) -> None:
     assert obj(await client.get("set_group_displayname", id="@@team"))["code"] == -1
     assert client.driver.commands == []
     assert obj(await client.get("get_client_info"))["code"] == 0
 
 
-async def test_revoking(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_revoking(client: RunningClient) -> None:
     sent = str(obj(await client.get("send_friend_message", id="@ann", content="x"))["id"])
     assert await client.get("revoke_message", id=sent) == {"id": sent, "code": 0, "status": "revoke success"}
     assert client.driver.commands == [("revoke", "771000", "@ann")]
@@ -86,9 +80,7 @@ async def test_revoking(start: Start) -> None:
     assert obj(await client.get("revoke_message", id="nonsense"))["status"] == "revoke failure"
 
 
-async def test_where_wechat_gives_no_answer_it_is_said_that_it_may_be_done(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_where_wechat_gives_no_answer_it_is_said_that_it_may_be_done(client: RunningClient) -> None:
     for call, given in (
         ("revoke_message", {"id": "771000:@ann"}),
         ("create_group", {"friends": "@ann"}),
@@ -103,9 +95,7 @@ async def test_where_wechat_gives_no_answer_it_is_said_that_it_may_be_done(start
         assert obj(await client.get(call, **given))["code"] in (-1, 201)
 
 
-async def test_pictures(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_pictures(client: RunningClient) -> None:
     gif = b"GIF89a" + bytes(20)
     client.driver.contents.update({"avatar @me": gif, "avatar @c @@team": gif, "avatar @ben": b"<html>"})
     client.driver.contents["avatar @@team"] = gif
@@ -122,9 +112,7 @@ async def test_pictures(start: Start) -> None:
             assert await answer.json() == {"id": None, "code": 100, "status": "object not found"}
 
 
-async def test_a_question_gets_the_next_answer_of_that_friend(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_question_gets_the_next_answer_of_that_friend(client: RunningClient) -> None:
     first = asyncio.create_task(client.get("consult", id="@ann", content="?"))
     second = asyncio.create_task(client.get("consult", markname="安", content="??"))
     other = asyncio.create_task(client.get("consult", id="@ben", content="?", timeout="0.5"))
@@ -144,9 +132,7 @@ async def test_a_question_gets_the_next_answer_of_that_friend(start: Start) -> N
     assert obj(await other)["reply_status"] == "reply timeout"
 
 
-async def test_a_questions_time_is_up_whatever_else_arrives(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_questions_time_is_up_whatever_else_arrives(client: RunningClient) -> None:
     asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="1"))
     async with asyncio.timeout(PATIENCE):
         while not asked.done():

@@ -71,9 +71,7 @@ async def test_the_qr_file_lives_as_long_as_the_code(start: Start) -> None:
     assert state["qrcode_link"] is None
 
 
-async def test_people_and_groups_are_read_and_searched(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_people_and_groups_are_read_and_searched(client: RunningClient) -> None:
     assert obj(await client.get("get_user_info"))["displayname"] == "我"
     friends = await client.get("get_friend_info")
     assert isinstance(friends, list)
@@ -367,9 +365,7 @@ async def test_why_a_second_scan_is_needed_is_told_until_somebody_is_in(start: S
     assert (await client.until_state("scaning"))["reason"] == ""
 
 
-async def test_stop_client_keeps_the_api_until_it_stops(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_stop_client_keeps_the_api_until_it_stops(client: RunningClient) -> None:
     answer = obj(await client.post("stop_client"))
     assert (answer["code"], answer["status"]) == (0, f"success, client({answer['pid']}) will stop in 3 seconds")
     assert obj(await client.get("get_client_info"))["code"] == 0

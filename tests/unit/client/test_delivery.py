@@ -128,9 +128,7 @@ async def reached(client: RunningClient, state: LoginState) -> JsonObject:
     return client.state()
 
 
-async def test_a_kick_right_after_a_move_does_not_lead_to_another_login(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_kick_right_after_a_move_does_not_lead_to_another_login(start: Start, client: RunningClient) -> None:
     await client.stop()
     kicked = SessionLost(LossReason.KICKED, 1101)
     # Where it has always been it logs in again.

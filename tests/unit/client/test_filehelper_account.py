@@ -87,9 +87,16 @@ async def send(client: RunningClient, content: bytes, name: str) -> JsonObject:
         return obj(json.loads(await answer.read()))
 
 
-async def test_login_report_and_reply(start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook) -> None:
-    client = begin(start, world, webhook)
-    await enter(client, world, alice)
+@pytest.fixture
+async def client(start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook) -> RunningClient:
+    one = begin(start, world, webhook)
+    await enter(one, world, alice)
+    return one
+
+
+async def test_login_report_and_reply(
+    client: RunningClient, world: Wechat, alice: ServerAccount, webhook: Webhook
+) -> None:
     assert obj(await client.get("get_user_info"))["name"] == "Alice"
     [friend] = items(await client.get("get_friend_info"))
     assert (obj(friend)["id"], obj(friend)["name"]) == ("filehelper", "文件传输助手")
@@ -114,11 +121,7 @@ async def test_login_report_and_reply(start: Start, world: Wechat, alice: Server
     assert world.violations() == []
 
 
-async def test_what_the_page_cannot_do_is_said(
-    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
-) -> None:
-    client = begin(start, world, webhook)
-    await enter(client, world, alice)
+async def test_what_the_page_cannot_do_is_said(client: RunningClient, world: Wechat, alice: ServerAccount) -> None:
 
     async def code(call: str, **form: str) -> int:
         return integer(obj(await client.post(call, **form))["code"])
@@ -135,9 +138,9 @@ async def test_what_the_page_cannot_do_is_said(
     assert [able[what] for what in ("contacts", "groups", "recall", "avatars")] == [False] * 4
 
 
-async def test_content_both_ways(start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook) -> None:
-    client = begin(start, world, webhook)
-    await enter(client, world, alice)
+async def test_content_both_ways(
+    client: RunningClient, world: Wechat, alice: ServerAccount, webhook: Webhook
+) -> None:
     picture, paper = samples.png("x"), bytes(range(256)) * 2400  # two pieces
     shown, kept = item(world, "image", picture, "a.png"), item(world, "file", paper, "a.pdf")
     put(world, alice, lambda draft: compose.image(draft, shown))
@@ -172,11 +175,7 @@ async def test_an_echo_of_what_was_sent_is_not_received(
     assert received == ["written"]
 
 
-async def test_a_lost_answer_is_asked_for_again(
-    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
-) -> None:
-    client = begin(start, world, webhook)
-    await enter(client, world, alice)
+async def test_a_lost_answer_is_asked_for_again(client: RunningClient, world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxsendmsg", FaultKind.RESET, "after")
     assert obj(await client.post("send_friend_message", id="filehelper", content="once"))["code"] == 0
     assert [sent.text for sent in alice.sent] == ["once"]
@@ -220,10 +219,8 @@ async def test_a_refusal_names_the_way_out(
 
 
 async def test_an_agent_talks_to_the_accounts_owner(
-    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
+    client: RunningClient, world: Wechat, alice: ServerAccount
 ) -> None:
-    client = begin(start, world, webhook)
-    await enter(client, world, alice)
     agent = Agent(client)
     await agent.attend()
     write(world, alice, "what is for lunch?")

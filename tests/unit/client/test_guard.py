@@ -65,9 +65,7 @@ def secret_of(client: RunningClient) -> str:
     return client.paths.port_secret("alice").read_text().strip()
 
 
-async def test_without_tokens_local_programs_may_call(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_without_tokens_local_programs_may_call(client: RunningClient) -> None:
     for headers in ({}, {"Authorization": "Bearer old"}, {PORT_HEADER: "read 0"}):
         assert await ask(client, "/openwx/get_user_info", headers) == (200, None)
         assert await ask(client, "/v1/status?token=x", headers) == (200, None)
@@ -93,9 +91,7 @@ async def test_slow_forms_of_strangers_do_not_keep_the_controller_out(start: Sta
         writer.close()
 
 
-async def test_with_tokens_strangers_may_not(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_with_tokens_strangers_may_not(client: RunningClient) -> None:
     assert await ask(client, "/openwx/get_user_info") == (200, None)
     close(client, (Scope.READ, ()))
     assert await ask(client, "/openwx/get_user_info") == (403, -6)  # at once
@@ -106,9 +102,7 @@ async def test_with_tokens_strangers_may_not(start: Start) -> None:
     assert client.driver.sends == []
 
 
-async def test_the_controller_comes_with_the_port_s_secret_and_its_callers_scope(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_the_controller_comes_with_the_port_s_secret_and_its_callers_scope(client: RunningClient) -> None:
     close(client, (Scope.READ, ()))
     secret = secret_of(client)
     assert stat.S_IMODE(client.paths.port_secret("alice").stat().st_mode) == 0o640
@@ -143,9 +137,7 @@ async def test_the_secret_is_there_only_once_the_port_is_ours(start: Start) -> N
 
 
 @pytest.mark.parametrize("where", ["bearer", "x-auth-token", "query", "form", "multipart"])
-async def test_a_token_bound_to_this_account_lets_in(start: Start, where: str) -> None:
-    client = start()
-    await client.login()
+async def test_a_token_bound_to_this_account_lets_in(client: RunningClient, where: str) -> None:
     own, bobs, wide, both = close(
         client,
         (Scope.SEND, ("alice",)),
@@ -234,9 +226,9 @@ async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPa
     assert await ask(client, "/openwx/unheard_of", {"X-Auth-Token": tokens[Scope.ADMIN]}) == (403, None)
 
 
-async def test_a_form_with_a_token_is_read_whole_and_no_longer_than_a_token_may_stand_in(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_form_with_a_token_is_read_whole_and_no_longer_than_a_token_may_stand_in(
+    client: RunningClient,
+) -> None:
     [own] = close(client, (Scope.CONTROL, ("alice",)))
     path, limit = "/openwx/send_friend_message", TOKEN_FORM_BYTES
     head = f"token={own}&id=@ann&content=".encode()
@@ -283,9 +275,7 @@ async def test_failures_are_held_up_and_logged_without_the_token(
     assert own not in caplog.text
 
 
-async def test_a_revoked_token_is_worthless_at_once(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_revoked_token_is_worthless_at_once(client: RunningClient) -> None:
     [own] = close(client, (Scope.READ, ("alice",)))
     assert await ask(client, "/v1/status", {"X-Auth-Token": own}) == (200, None)
     publish(client.paths, Tokens(broken=Text("x")))

@@ -54,9 +54,7 @@ async def test_a_repeated_send_is_one_message_and_one_answer(start: Start, webho
     assert len(await webhook.messages(2)) == 2
 
 
-async def test_a_key_that_came_with_another_request_is_refused(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_key_that_came_with_another_request_is_refused(client: RunningClient) -> None:
     await ask(client, ANN)
     for call, form in (
         ("send_friend_message", {**ANN, "content": "ho"}),
@@ -165,9 +163,7 @@ async def test_what_was_refused_before_anything_was_done_may_be_asked_again(star
     assert (await ask(client, ANN))[1]["code"] == 0
 
 
-async def test_a_send_that_failed_stays_failed_under_its_key(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_send_that_failed_stays_failed_under_its_key(client: RunningClient) -> None:
     client.driver.outcomes = [WeChatError("not a friend", ret=1204)]
     failed = await ask(client, ANN)
     assert failed[1] == {"id": "1000", "code": 1204, "status": "unknown error", "reason": "not a friend"}
@@ -198,9 +194,7 @@ async def test_async_all_media_and_uploads_are_done_once(start: Start, webhook: 
     assert len(await webhook.messages(7)) == 7
 
 
-async def test_a_question_has_one_reply(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_question_has_one_reply(client: RunningClient) -> None:
     asked = [asyncio.create_task(ask(client, ANN, "consult")) for _ in range(3)]
     await until(lambda: len(client.driver.sends) == 1)
     client.driver.play([message("yes", id="42")])
@@ -211,9 +205,7 @@ async def test_a_question_has_one_reply(start: Start) -> None:
     assert len(client.driver.sends) == 1
 
 
-async def test_a_reply_that_came_when_nobody_waited_any_more_is_found(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_reply_that_came_when_nobody_waited_any_more_is_found(start: Start, client: RunningClient) -> None:
     asked = asyncio.create_task(ask(client, ANN, "consult"))
     await until(lambda: len(client.driver.sends) == 1)
     assert (await ask(client, ANN, key="second"))[1]["code"] == 0  # the first is stored as sent, before it
@@ -255,9 +247,7 @@ async def test_a_reply_that_is_still_on_its_way_to_the_disk_is_found(start: Star
 
 
 @pytest.mark.parametrize("key", ["ü", "a\tb", "x" * 256])
-async def test_a_key_that_is_none_is_refused(start: Start, key: str) -> None:
-    client = start()
-    await client.login()
+async def test_a_key_that_is_none_is_refused(client: RunningClient, key: str) -> None:
     async with client.http.post(
         client.address("send_friend_message"), data={**ANN, "idempotency_key": key}
     ) as answer:

@@ -69,9 +69,7 @@ async def test_contents_that_wait_are_not_in_memory(start: Start, listener: List
     assert [len(content) for _, content in again.driver.uploads] == [SIZE + 4] * NUMBER
 
 
-async def test_content_that_nobody_wants_leaves_nothing(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_content_that_nobody_wants_leaves_nothing(client: RunningClient) -> None:
     body, kind = form(bytes(SIZE), id="@nobody")
     for call in ("send_friend_message", "get_client_info", "search_friend", "no_such_call"):
         for sent in (body, body[:-9]):
@@ -100,9 +98,7 @@ async def test_content_that_comes_is_sent_and_reported_whole(start: Start, liste
         assert answer.status == 413
 
 
-async def test_a_disk_that_can_not_take_a_request_is_told(start: Start, tmp_path: Path) -> None:
-    client = start()
-    await client.login()
+async def test_a_disk_that_can_not_take_a_request_is_told(client: RunningClient, tmp_path: Path) -> None:
     client.paths.media("alice").write_text("not a directory")
     body, kind = form(bytes(SIZE), id="@ann")
     url = client.address("send_friend_message")

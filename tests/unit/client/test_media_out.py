@@ -138,9 +138,7 @@ async def test_urls_that_give_no_media(start: Start, files: Files) -> None:
     await until_nothing_is_left(client)
 
 
-async def test_private_addresses_are_not_asked(start: Start, files: Files) -> None:
-    client = start()
-    await client.login()
+async def test_private_addresses_are_not_asked(client: RunningClient, files: Files) -> None:
     spelled = (
         "127.0.0.1",
         "localhost",
@@ -227,9 +225,7 @@ async def post_data(client: RunningClient, call: str, data: bytes, **form: str) 
         return obj(await answer.json())
 
 
-async def test_content_is_taken_raw_from_both_kinds_of_form(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_content_is_taken_raw_from_both_kinds_of_form(client: RunningClient) -> None:
     answer = await post_data(client, "send_friend_message", PNG, id="@ann")
     assert (answer["code"], answer["media_id"]) == (0, "@up1:3")
     quoted = "".join(f"%{byte:02x}" for byte in PNG)
@@ -241,9 +237,7 @@ async def test_content_is_taken_raw_from_both_kinds_of_form(start: Start) -> Non
     assert [file.name for file, _ in client.driver.uploads] == ["media.png", "b.png"]
 
 
-async def test_uploaded_media_are_sent_again_by_their_id(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_uploaded_media_are_sent_again_by_their_id(client: RunningClient) -> None:
     answer = await post_data(client, "upload_media", b"%PDF-", media_name="../a.pdf", media_mime="application/pdf")
     assert (answer["media_id"], answer["media_name"], answer["code"]) == ("@up1:6", "a.pdf", 0)
     assert (answer["media_code"], answer["media_size"], answer["media_type"]) == ("6", 5, "file")
@@ -299,9 +293,7 @@ async def test_async_answers_at_once_and_reports_what_became_of_it(start: Start,
     assert (sent["media_id"], refused["info"]) == ("@up1:3", "invaild media_path")
 
 
-async def test_a_type_can_be_asked_for(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_type_can_be_asked_for(client: RunningClient) -> None:
     await post_data(client, "upload_media", PNG, media_type="file", media_name="a.png")
     assert client.driver.uploads[0][0].mime == "application/octet-stream"
     answer = await post_data(client, "upload_media", b"noise", media_type="voice")
@@ -309,9 +301,7 @@ async def test_a_type_can_be_asked_for(start: Start) -> None:
     assert "voice can't be sent" in str(answer["status"])
 
 
-async def test_failures_of_an_upload_are_tried_again_or_told(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_failures_of_an_upload_are_tried_again_or_told(client: RunningClient) -> None:
     client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("no answer"), None]
     answer = await post_data(client, "send_friend_message", PNG, id="@ann")
     assert (answer["code"], answer["media_id"]) == (0, "@up2:3")

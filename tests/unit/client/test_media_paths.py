@@ -220,9 +220,7 @@ PRIVATE = [
 ]
 
 
-async def test_a_name_that_stands_for_a_private_address(start: Start, world: dict[str, list[str]]) -> None:
-    client = start()
-    await client.login()
+async def test_a_name_that_stands_for_a_private_address(client: RunningClient, world: dict[str, list[str]]) -> None:
     for address in PRIVATE:
         world["innocent.example"] = [address]
         answer = await upload(client, "http://innocent.example:9/a.png")

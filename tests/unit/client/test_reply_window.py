@@ -78,6 +78,13 @@ async def write(wechat: Bench, webhook: Webhook, words: str) -> None:
     await webhook.until(lambda reports: any(report.get("content") == words for report in reports))
 
 
+@pytest.fixture
+async def client(start: Start, wechat: Bench, webhook: Webhook) -> RunningClient:
+    one = begin(start, wechat, webhook)
+    await enter(one, wechat)
+    return one
+
+
 async def test_the_budget_holds_the_rest_and_the_answer_overtakes(
     start: Start, wechat: Bench, webhook: Webhook
 ) -> None:
@@ -120,10 +127,8 @@ async def test_fifty_that_wait_go_out_in_order_ten_after_each_message(
 
 
 async def test_somebody_silent_for_25_hours_gets_it_with_the_next_message(
-    start: Start, wechat: Bench, webhook: Webhook
+    client: RunningClient, wechat: Bench, webhook: Webhook
 ) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
     await write(wechat, webhook, "hello")
     wechat.sandbox.forward(25 * 3600)
     assert [(await send(client, wechat, one))["reason"] for one in ("1", "2", "3")] == ["window"] * 3
@@ -255,10 +260,8 @@ async def test_the_time_of_a_held_send_runs_out_while_nobody_is_logged_in(
 
 
 async def test_a_repeated_request_is_answered_with_the_present_state(
-    start: Start, wechat: Bench, webhook: Webhook
+    client: RunningClient, wechat: Bench, webhook: Webhook
 ) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
     assert (await send(client, wechat, "later", idempotency_key="k"))["reason"] == "no-context"
     wechat.bot.set_state(SessionState.DEAD)
     await client.until_state("scaning")
@@ -272,9 +275,9 @@ async def test_a_repeated_request_is_answered_with_the_present_state(
     assert [one.text for one in wechat.sent()] == ["later"]
 
 
-async def test_a_held_send_can_be_followed_and_given_up(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
+async def test_a_held_send_can_be_followed_and_given_up(
+    start: Start, client: RunningClient, wechat: Bench, webhook: Webhook
+) -> None:
     first, second = [str((await send(client, wechat, words))["id"]) for words in ("first", "second")]
     address = f"http://127.0.0.1:{client.port}/v1/sends"
     async with client.http.get(address) as answer:
@@ -312,10 +315,8 @@ async def followed(client: RunningClient, identifier: str) -> str:
 
 
 async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
-    start: Start, wechat: Bench, webhook: Webhook
+    start: Start, client: RunningClient, wechat: Bench, webhook: Webhook
 ) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
     await write(wechat, webhook, "hello")
     wechat.user.settings.answer = SendVerdict.NO_ID
     for number in range(3):
@@ -430,9 +431,9 @@ async def test_a_text_has_the_worst_state_of_its_pieces(start: Start, wechat: Be
     assert "".join(await until_sent(wechat, 3)) == text
 
 
-async def test_what_wechat_refuses_in_two_fresh_windows_ends(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
+async def test_what_wechat_refuses_in_two_fresh_windows_ends(
+    client: RunningClient, wechat: Bench, webhook: Webhook
+) -> None:
     await write(wechat, webhook, "hello")
     wechat.user.settings.burst = -1  # refuses everything
     assert (await send(client, wechat, "disliked"))["reason"] == "throttled"
@@ -445,9 +446,9 @@ async def test_what_wechat_refuses_in_two_fresh_windows_ends(start: Start, wecha
     assert await until_sent(wechat, 1) == ["next"]
 
 
-async def test_a_text_goes_although_its_picture_does_not(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
+async def test_a_text_goes_although_its_picture_does_not(
+    client: RunningClient, wechat: Bench, webhook: Webhook
+) -> None:
     await write(wechat, webhook, "a picture?")
     data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
     picture = {"media_data": data, "media_name": "a.png", "id": wechat.peer}
@@ -461,9 +462,9 @@ async def test_a_text_goes_although_its_picture_does_not(start: Start, wechat: B
     assert (await window_of(client))["sent"] == 2
 
 
-async def test_media_that_the_account_may_not_send_say_so(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
+async def test_media_that_the_account_may_not_send_say_so(
+    client: RunningClient, wechat: Bench, webhook: Webhook
+) -> None:
     await write(wechat, webhook, "a picture?")
     wechat.user.settings.media_refused = True
     data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()

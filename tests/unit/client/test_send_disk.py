@@ -77,9 +77,7 @@ async def test_an_upload_that_cannot_be_sent_is_not_decoded(start: Start) -> Non
     assert kept_files(client) == []
 
 
-async def test_an_escaped_upload_is_decoded_piece_by_piece(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_an_escaped_upload_is_decoded_piece_by_piece(client: RunningClient) -> None:
     content = PNG + bytes(range(256)) * 10_000
     body = escaped(content)
     with peak(3 * len(body) + 2 * len(content)):
@@ -162,9 +160,7 @@ async def test_content_of_own_sends_is_in_files_until_their_reports_are_delivere
     await until(lambda: kept_files(again) == [])
 
 
-async def test_without_a_webhook_content_goes_with_the_send(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_without_a_webhook_content_goes_with_the_send(client: RunningClient) -> None:
     assert obj(await client.post("send_friend_message", id="@ann", media_data="%PDF..."))["code"] == 0
     await until(lambda: kept_files(client) == [])
     [report] = [one for one in json.loads(json.dumps(await client.get("check_event"))) if one["class"] == "send"]

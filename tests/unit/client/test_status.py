@@ -62,9 +62,7 @@ async def test_what_it_runs_by_is_told_without_secrets(start: Start) -> None:
     assert "hidden" not in json.dumps(told)
 
 
-async def test_what_has_happened_is_told(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_what_has_happened_is_told(client: RunningClient) -> None:
     begun = int(time.time())
     photo = message("", kind=MessageKind.IMAGE, media=MessageMedia(MessageKind.IMAGE, "k"))
     client.driver.contents["k"] = b"\xff\xd8\xff12345"
@@ -82,9 +80,7 @@ async def test_what_has_happened_is_told(start: Start) -> None:
     assert told["messages"] == counts
 
 
-async def test_when_the_last_messages_were_is_known_after_a_restart(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_when_the_last_messages_were_is_known_after_a_restart(start: Start, client: RunningClient) -> None:
     client.driver.play([message("hello")])
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     before = obj((await status(client))["last_message_time"])
@@ -103,9 +99,7 @@ async def test_when_the_last_messages_were_is_known_after_a_restart(start: Start
     assert obj((await status(again))["last_message_time"]) == after  # neither was received, or sent by it
 
 
-async def test_messages_from_the_phone_and_those_that_were_not_sent_are_counted(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_messages_from_the_phone_and_those_that_were_not_sent_are_counted(client: RunningClient) -> None:
     client.driver.play([message("from the phone", direction=Direction.SENT_ELSEWHERE)])
     client.driver.outcomes.append(WeChatError("refused", ret=1101))
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 1101
@@ -186,9 +180,7 @@ async def test_what_the_daily_limit_refuses_takes_no_place_in_a_burst(start: Sta
     assert (now["sent_today"], now["daily_limit"], now["waiting"]) == (1, 1, 0)
 
 
-async def test_the_days_count_is_there_before_there_is_a_limit(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_the_days_count_is_there_before_there_is_a_limit(start: Start, client: RunningClient) -> None:
     await send(client, 2)
     await until(lambda: len(client.driver.sends) == 2)
     await client.stop()

@@ -62,9 +62,7 @@ async def test_a_webhook_that_is_not_there_is_told_and_none_is_refused(start: St
     assert "hidden" not in str(answer)
 
 
-async def test_without_a_webhook_there_is_nothing_to_test(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_without_a_webhook_there_is_nothing_to_test(client: RunningClient) -> None:
     status, answer = await tried(client, "webhook")
     assert (status, answer["error"]["code"]) == (409, "no-webhook")  # type: ignore[index, call-overload]
 

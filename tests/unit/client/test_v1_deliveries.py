@@ -221,9 +221,7 @@ async def test_bad_requests_change_nothing(start: Start, webhook: Webhook) -> No
     assert (await until(client, dead=1))["pending"] == 0
 
 
-async def test_without_a_webhook_nothing_can_be_replayed(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_without_a_webhook_nothing_can_be_replayed(client: RunningClient) -> None:
     status, answer = await call(client, "POST", "deliveries/replay", {"all": True})
     assert (status, obj(answer["error"])["code"]) == (409, "no-webhook")
 

@@ -54,9 +54,7 @@ async def settled(client: RunningClient, number: int) -> list[JsonObject]:
             await asyncio.sleep(0.01)
 
 
-async def test_everything_is_in_the_pages_in_order_with_or_without_a_webhook(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_everything_is_in_the_pages_in_order_with_or_without_a_webhook(client: RunningClient) -> None:
     client.driver.play([message(str(number)) for number in range(5)])
     found = await settled(client, 5)
     assert [obj(one["report"])["content"] for one in found] == ["0", "1", "2", "3", "4"]
@@ -77,9 +75,7 @@ async def test_everything_is_in_the_pages_in_order_with_or_without_a_webhook(sta
         assert answer.status == 400
 
 
-async def test_a_stream_goes_on_where_its_reader_was(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_stream_goes_on_where_its_reader_was(client: RunningClient) -> None:
     client.driver.play([message("one"), message("two")])
     first, _ = await settled(client, 2)
     async with stream(client, f"?after={first['id']}") as got:
@@ -157,9 +153,7 @@ async def test_who_reads_events_can_not_log_in_by_them(start: Start) -> None:
         assert (await answer.json())["report"]["params"] == shown
 
 
-async def test_a_reader_does_not_hold_a_stop_up_and_hears_of_it(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_reader_does_not_hold_a_stop_up_and_hears_of_it(client: RunningClient) -> None:
     async with stream(client, "?types=stop") as got:
         await anext(got)
         begun = asyncio.get_running_loop().time()

@@ -67,9 +67,14 @@ async def until_history(client: RunningClient, number: int, query: str = "?limit
     return found
 
 
-async def test_a_text_is_sent_answered_and_in_the_history_by_one_id(start: Start) -> None:
-    client = start()
-    await enter(client)
+@pytest.fixture
+async def client(start: Start) -> RunningClient:
+    one = start()
+    await enter(one)
+    return one
+
+
+async def test_a_text_is_sent_answered_and_in_the_history_by_one_id(client: RunningClient) -> None:
     status, sent = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1")
     assert (status, sent["state"], sent["reason"], sent["chat"]) == (200, "delivered", None, ANN_NUMBER)
     assert await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1") == (status, sent)
@@ -84,9 +89,7 @@ async def test_a_text_is_sent_answered_and_in_the_history_by_one_id(start: Start
     assert (await history(client, "?chat=@ann1"))[0] == shown
 
 
-async def test_media_are_uploaded_fetched_and_sent_again(start: Start) -> None:
-    client = start()
-    await enter(client)
+async def test_media_are_uploaded_fetched_and_sent_again(client: RunningClient) -> None:
     form = aiohttp.FormData({"to": TEAM_NUMBER, "text": "look"}, quote_fields=False)
     form.add_field("file", PNG, filename="图 b.png", content_type="image/png")
     status, sent = await call(client, "POST", "messages", form)
@@ -107,9 +110,7 @@ async def test_media_are_uploaded_fetched_and_sent_again(start: Start) -> None:
         assert await answer.read() == PNG
 
 
-async def test_a_reply_quotes_the_message_in_words_and_names_it_in_the_history(start: Start) -> None:
-    client = start()
-    await enter(client)
+async def test_a_reply_quotes_the_message_in_words_and_names_it_in_the_history(client: RunningClient) -> None:
     client.driver.play([message("one\ntwo", id="m7", chat="@ann1", sender="@ann1")])
     await until_history(client, 1)
     status, sent = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "yes", "reply_to": "m7"})
@@ -124,9 +125,7 @@ async def test_a_reply_quotes_the_message_in_words_and_names_it_in_the_history(s
     assert len(client.driver.sends) == 1
 
 
-async def test_pages_go_both_ways_and_over_a_restart_and_a_new_login(start: Start) -> None:
-    client = start()
-    await enter(client)
+async def test_pages_go_both_ways_and_over_a_restart_and_a_new_login(start: Start, client: RunningClient) -> None:
     for number in range(25):
         other = number % 5 == 4
         chat = ("@ben", "@ben") if other else ("@ann1", "@ann1")
@@ -201,10 +200,8 @@ async def test_a_log_of_2_0_0_is_indexed_while_the_account_serves(
     assert (await call(client, "GET", "messages/1000"))[1]["text"] == "hi"
 
 
-async def test_chats_are_looked_up_in_no_other_thread(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_chats_are_looked_up_in_no_other_thread(client: RunningClient, monkeypatch: pytest.MonkeyPatch) -> None:
     """The roster changes meanwhile: somebody new would not be found until it changes again."""
-    client = start()
-    await enter(client)
     client.driver.play([message("x", id="m1", chat="@ann1", sender="@ann1")])
     await until_history(client, 1)
     find, threads = Directory.find, set[int]()
@@ -329,9 +326,7 @@ async def test_wrong_arguments_change_nothing(start: Start) -> None:
     assert (status, sent["state"], sent["reason"]) == (200, "refused", "bad-recipient")
 
 
-async def test_contacts_groups_and_members(start: Start) -> None:
-    client = start()
-    await enter(client)
+async def test_contacts_groups_and_members(client: RunningClient) -> None:
     _, answer = await call(client, "GET", "contacts?limit=2")
     assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([ANN_NUMBER, BEN.id], True)
     _, answer = await call(client, "GET", f"contacts?after={BEN.id}")
@@ -351,9 +346,7 @@ async def test_contacts_groups_and_members(start: Start) -> None:
     assert (await call(client, "GET", f"groups/{ANN_NUMBER}/members"))[0] == 404
 
 
-async def test_what_another_device_sent_is_the_accounts_own(start: Start) -> None:
-    client = start()
-    await enter(client)
+async def test_what_another_device_sent_is_the_accounts_own(client: RunningClient) -> None:
     client.driver.play([message("x", id="m1", chat="@ann1", sender="@me", direction=Direction.SENT_ELSEWHERE)])
     [shown] = await until_history(client, 1, f"?chat={ANN_NUMBER}")
     assert (shown["direction"], shown["origin"], shown["state"]) == ("out", "device", None)

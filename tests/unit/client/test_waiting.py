@@ -68,9 +68,7 @@ async def test_a_question_is_answered_in_time_however_late_it_went_out(start: St
     assert time.monotonic() - began < 12  # counted from when it went out: 12.5
 
 
-async def test_who_hangs_up_on_a_question_leaves_the_next_one_alone(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_who_hangs_up_on_a_question_leaves_the_next_one_alone(client: RunningClient) -> None:
     gone = asyncio.create_task(client.get("consult", id="@ann", content="first?"))
     while not client.driver.sends:
         await asyncio.sleep(0.005)
@@ -83,9 +81,7 @@ async def test_who_hangs_up_on_a_question_leaves_the_next_one_alone(start: Start
     assert await asked == {"id": "9", "reply": "answer", "code": 0, "status": "success"}
 
 
-async def test_a_question_outlives_the_session_no_longer_than_its_time(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_a_question_outlives_the_session_no_longer_than_its_time(client: RunningClient) -> None:
     asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="0.5"))
     while not client.driver.sends:
         await asyncio.sleep(0.005)
@@ -93,9 +89,7 @@ async def test_a_question_outlives_the_session_no_longer_than_its_time(start: St
     assert obj(await asyncio.wait_for(asked, PATIENCE))["reply_status"] == "reply timeout"
 
 
-async def test_many_who_wait_for_an_event_get_it_and_those_gone_hold_nothing_up(start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_many_who_wait_for_an_event_get_it_and_those_gone_hold_nothing_up(client: RunningClient) -> None:
     waiting = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
     await asyncio.sleep(2)  # until they wait; nothing tells from outside
     for one in waiting[:20]:
@@ -116,10 +110,8 @@ async def test_no_event_in_time_is_an_empty_list_and_the_next_is_kept(start: Sta
     assert [obj(r)["content"] for r in items(await client.get("check_event"))] == ["kept"]
 
 
-async def test_an_empty_value_finds_nobody_to_write_to(start: Start) -> None:
+async def test_an_empty_value_finds_nobody_to_write_to(client: RunningClient) -> None:
     """Most people have no account name and no remark: the first of them is not who was meant."""
-    client = start()
-    await client.login()
     for empty in ("account", "markname", "displayname", "id"):
         assert await client.get("send_friend_message", content="x", **{empty: ""}) == {
             "id": None,

@@ -74,9 +74,9 @@ async def test_an_account_is_ready_once_its_port_is_its_own(systemd: Systemd, st
     assert b"READY=1" in systemd.heard()
 
 
-async def test_each_turn_of_the_loop_and_each_message_is_a_sign_of_life(systemd: Systemd, start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_each_turn_of_the_loop_and_each_message_is_a_sign_of_life(
+    systemd: Systemd, client: RunningClient
+) -> None:
     systemd.forget()
     client.driver.play([Progress()])
     await systemd.fed()
@@ -84,9 +84,7 @@ async def test_each_turn_of_the_loop_and_each_message_is_a_sign_of_life(systemd:
     await systemd.fed()
 
 
-async def test_what_comes_from_beside_the_loop_is_none(systemd: Systemd, start: Start) -> None:
-    client = start()
-    await client.login()
+async def test_what_comes_from_beside_the_loop_is_none(systemd: Systemd, client: RunningClient) -> None:
     systemd.forget()
     client.driver.play([RosterChanged(groups=(TEAM,)), Offline(Text("no answer"))])
     await client.until_state("updating")
