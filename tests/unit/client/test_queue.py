@@ -10,12 +10,13 @@ import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.scripted import logged_in
 from tests.unit.client.test_status import queue, send
 from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
-from wxcontroller.drivers.base import Offline
+from wxcontroller.drivers.base import LossReason, Offline, SessionLost
 
 Start = Callable[..., RunningClient]
 POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
@@ -134,3 +135,19 @@ async def test_too_frequent_makes_the_queue_rest_longer_each_time(start: Start) 
     await until(lambda: len(client.driver.sends) == 5)
     assert time.monotonic() - begun > 1.0 + 2.0
     assert [content for _, content, _ in client.driver.sends] == list("01234")
+
+
+async def test_what_is_queued_when_the_session_ends_is_not_sent_to_ids_of_the_past(
+    start: Start, webhook: Webhook
+) -> None:
+    client = start(**{POST_API: webhook.address, INTERVAL: "0.3"})
+    await client.login()
+    await send(client, 4)
+    await until(lambda: len(client.driver.sends) == 1)
+    client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100), *logged_in()])
+    got = await webhook.messages(4)
+    assert [r["code"] for r in got] == ["", -5, -5, -5]
+    assert {r["info"] for r in got[1:]} == {"not sent: the session is over, and ids change with the next one"}
+    await client.until_state("running")
+    assert obj(await client.get("send_friend_message", id="@ann", content="new"))["code"] == 0
+    assert [content for _, content, _ in client.driver.sends] == ["0", "new"]

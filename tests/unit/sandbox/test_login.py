@@ -42,6 +42,16 @@ async def test_ticket_works_again_until_init_and_then_no_more(browser: Browser) 
     assert "<ret>1</ret>" in (await browser.new_login_page())[1]
 
 
+async def test_a_second_login_ends_the_first(browser: Browser, online: Browser) -> None:
+    other = Browser(browser.port)
+    try:
+        await other.log_in(UIN)
+        assert await online.check() == ("1101", "0")
+        assert await other.check() == ("0", "0")
+    finally:
+        await other.http.close()
+
+
 async def test_front_page_knows_who_is_in(browser: Browser) -> None:
     assert 'isLogin: !!""' in await browser.get("wx.qq.com", "/")
     await browser.log_in(UIN)

@@ -13,6 +13,28 @@ def ret(answer: Json) -> int:
     return code
 
 
+async def test_a_refused_init_has_all_fields_with_zero_values(online: Browser) -> None:
+    good = await online.init()
+    await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": 1101})
+    bad = await online.init()
+    assert ret(bad) == 1101
+    assert bad.keys() == good.keys()
+    assert bad["User"].keys() == good["User"].keys()
+    assert not any(bad["User"].values())
+    assert bad["SyncKey"] == {"Count": 0, "List": []}
+    assert bad["ContactList"] == []
+    assert bad["SKey"] == ""
+
+
+async def test_a_refused_sync_has_an_empty_key(online: Browser) -> None:
+    good = await online.sync()
+    await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": 1102})
+    bad = await online.sync()
+    assert ret(bad) == 1102
+    assert bad.keys() == good.keys()
+    assert bad["SyncKey"]["Count"] == 0
+
+
 async def test_synccheck_on_another_host_is_1100(online: Browser) -> None:
     for host in ("wx.qq.com", "login.wx.qq.com", "file.wx.qq.com"):
         assert await online.check(host=host) == ("1100", "0")

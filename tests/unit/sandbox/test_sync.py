@@ -40,6 +40,19 @@ async def test_keys_that_were_never_given_out(online: Browser) -> None:
     assert (await online.sync(old))["BaseResponse"]["Ret"] == 1, "a key of the session before"
 
 
+async def test_many_events_come_in_pages() -> None:
+    async with sandbox_and_browser(Options(sync_hold=0.2, sync_page=3)) as (_, browser):
+        await browser.log_in(UIN)
+        for number in range(7):
+            await receive(browser, str(number))
+        pages: list[Json] = []
+        while not pages or pages[-1]["ContinueFlag"]:
+            pages.append(await browser.sync())
+            assert len(pages) < 5
+        assert [contents(page) for page in pages] == [["0", "1", "2"], ["3", "4", "5"], ["6"]]
+        assert await browser.check() == ("0", "0")
+
+
 @pytest.mark.parametrize("acknowledge", ["sync", "check"])
 async def test_without_resend_what_was_acknowledged_is_gone(online: Browser, acknowledge: str) -> None:
     old = online.sync_key
