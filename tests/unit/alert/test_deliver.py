@@ -2,6 +2,7 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -279,3 +280,19 @@ def test_it_goes_by_the_limits_of_the_settings(tmp_path: Path, spool: Spool, run
     assert (done.returncode, spool.waiting()) == (0, [])
     assert "did not end within 0.2 s" in done.stderr
     assert f"given up after {ALERT_REFUSALS} tries" in done.stderr
+
+
+def test_it_ends_when_told_to(tmp_path: Path, spool: Spool) -> None:
+    settings = Paths(tmp_path).settings_file
+    settings.parent.mkdir(parents=True)
+    settings.write_text(f'[alerts]\ncommand = "{program(tmp_path / "tell", f"touch {tmp_path}/begun; sleep 60")}"\n')
+    put(spool, 1)
+    with subprocess.Popen(
+        [sys.executable, "-m", "wxcontroller.alert", "--root", str(tmp_path), "command"], cwd=REPOSITORY
+    ) as process:
+        while not (tmp_path / "begun").exists():
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(PATIENCE) == -signal.SIGTERM
+    assert len(spool.waiting()) == 1
