@@ -1,5 +1,6 @@
 """wxctl as a process against a stand-in controller."""
 
+import asyncio
 import os
 import socket
 import subprocess
@@ -42,6 +43,10 @@ class Wxctl:
     def __call__(self, *arguments: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
         with tempfile.TemporaryDirectory() as place:
             return run(arguments, self.variables, self.directory, stdin, Path(place))
+
+    async def beside(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run it while the loop serves the controller that it calls."""
+        return await asyncio.to_thread(self, *arguments)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import wxcontroller.cli
 from tests.patience import PATIENCE
-from wxcontroller.cli import api, follow
+from tests.unit.cli.hurry import hurry
 from wxcontroller.cli.__main__ import main
 
 for _module in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli."):
@@ -38,8 +38,7 @@ def run(
 
 
 def _wxctl(arguments: list[str], environment: dict[str, str], directory: Path, streams: list[Path]) -> None:
-    # What a person may wait for a test need not: looks at an account, and an answer that does not come.
-    follow._PAUSE, follow._SETTLED, api._SOON = 0.05, 0.5, 5.0
+    hurry()
     os.environ.clear()
     os.environ.update(environment)
     time.tzset()

@@ -8,6 +8,7 @@ import re
 import select
 import struct
 import subprocess
+import sys
 import termios
 import time
 
@@ -22,7 +23,7 @@ class Terminal:
         master, slave = pty.openpty()
         fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", *size, 0, 0))
         self.process = subprocess.Popen(
-            [*wxctl.command, *arguments],
+            [sys.executable, "-m", "tests.unit.cli.hurry", *arguments],
             cwd=wxctl.directory,
             env={**wxctl.variables, "TERM": "xterm-256color", **variables},
             stdin=slave,

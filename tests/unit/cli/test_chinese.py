@@ -7,7 +7,7 @@ import pytest
 
 from tests.i18n import compiled
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import PARKED, RUNNING, SCANNING, Controller
+from tests.unit.cli.standin import PARKED, SCANNING, Controller
 from wxcontroller.cli.language import columns
 from wxcontroller.core.messages import N_, Text, text_fields
 
@@ -48,22 +48,6 @@ def test_a_value_is_not_translated_in_a_sentence_or_command(chinese: Wxctl, serv
 def test_a_status_of_an_older_controller_is_shown_as_it_is(chinese: Wxctl, server: Controller) -> None:
     server.add("bob", **{**PARKED, "reason_text": None})
     assert "no phone scanned any of the QR codes" in chinese("status", "bob").stdout
-
-
-def test_list_is_chinese_and_aligned(chinese: Wxctl, server: Controller) -> None:
-    server.add("alice", **RUNNING)
-    server.add("bob", **PARKED)
-    server.add("我的小店", **SCANNING)
-    done = chinese("list")
-    assert done.returncode == 0
-    head, *rows = done.stdout.splitlines()
-    assert head.split() == ["名称", "状态", "持续", "端口", "用户", "说明"]
-    places = {
-        columns(row[: row.index(word)]) for row, word in zip(rows, ("运行中", "已放弃", "等待扫码"), strict=True)
-    }
-    assert places == {columns(head[: head.index("状态")])}
-    assert "5 分钟" in rows[0]
-    assert left("\n".join(rows)) == []
 
 
 def test_status_is_chinese_with_the_remedy(chinese: Wxctl, server: Controller) -> None:
