@@ -146,7 +146,7 @@ async def test_an_answer_that_breaks_off_does_not_look_complete(tmp_path: Path) 
 
 
 async def test_an_account_that_is_silent(tmp_path: Path) -> None:
-    async with paired(tmp_path, ua_inactivity_timeout=1.0, ua_request_timeout=30.0) as pair:
+    async with paired(tmp_path, ua_inactivity_timeout=0.3, ua_request_timeout=30.0) as pair:
         pair.account.answer = b""
         assert (await ask(pair))[0] == 504
         pair.account.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part"

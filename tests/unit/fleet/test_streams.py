@@ -35,20 +35,6 @@ def origins(reader: Reader) -> list[tuple[str, str, object]]:
     return [(text(one["account"]), text(one["host"]), one["epoch"]) for one in reader.got]
 
 
-async def test_events_of_all_hosts_come_with_host_and_epoch(pair: Pair) -> None:
-    a, b = pair
-    alice, bob = await a.start("alice"), await b.start("bob")
-    async with reading(a, Reader()) as reader:
-        say(alice, "one")
-        await reader.until(1)
-        say(bob, "two")
-        assert await reader.until(2) == ["one", "two"]
-        carol = await b.start("carol")  # an account that comes later is heard from its beginning
-        say(carol, "three")
-        await reader.until(3)
-    assert origins(reader) == [("alice", "a", 1), ("bob", "b", 1), ("carol", "b", 1)]
-
-
 async def test_a_reader_misses_nothing_of_a_host_that_was_away(pair: Pair) -> None:
     a, b = pair
     bob = await b.start("bob")
