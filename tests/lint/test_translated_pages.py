@@ -137,27 +137,3 @@ def test_emphasis_is_shown_as_such(page: str) -> None:
     """By Markdown's rules stars between a full-width comma or stop and a word end nothing."""
     text = re.sub(r"`[^`\n]*`", "x", _BLOCK.sub("", (CHINESE / page).read_text(encoding="utf-8")))
     assert re.findall(r"(?<![*\w])\*{1,2}[^*\s][^*\n]*[，。；：、！？）”]\*{1,2}\w", text) == []
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_what_is_there_in_chinese_is_linked_to_in_chinese(page: str) -> None:
-    chinese = CHINESE / page
-    text = _BLOCK.sub("", chinese.read_text(encoding="utf-8"))
-    for said, target, _ in _LINK.findall(text):
-        path = target.partition("#")[0]
-        if said in _OTHER or not path or re.match(r"[a-z]+:", path):
-            continue
-        found = (chinese.parent / path).resolve()
-        known = {original(each): each for each in (*CHINESE.rglob("*.md"), *(DOCS / "man/zh_CN").glob("*.scd"))}
-        assert found not in known, f"{target}: {known[found].relative_to(ROOT)} is there"
-        assert f"]({target})（英文）" not in text or original(found) == found, f"{target} is in Chinese"
-
-
-@pytest.mark.parametrize("page", PAGES)
-def test_both_versions_of_a_page_name_each_other(page: str) -> None:
-    chinese = CHINESE / page
-    english = original(chinese)
-    for one, other, said in ((chinese, english, "English"), (english, chinese, "中文")):
-        found = re.search(rf"\[{said}\]\(([^)]+)\)", one.read_text(encoding="utf-8"))
-        assert found is not None, f"{one.relative_to(ROOT)} does not link to its other language"
-        assert (one.parent / found[1]).resolve() == other

@@ -48,8 +48,8 @@ def accounts(host: Host, caller: Caller, phone: Phone, address: str, uin: str) -
 
 
 @pytest.mark.parametrize(
-    ("language", "width", "theme"),  # each two of them together once
-    [("en", 1280, "light"), ("en", 360, "dark"), ("zh-CN", 1280, "dark"), ("zh-CN", 360, "light")],
+    ("language", "width", "theme"),  # test_list.py looks at other pairs
+    [("en", 360, "light"), ("zh-CN", 1280, "dark")],
 )
 def test_readable_on_every_screen(browser: Browser, width: int, theme: str, language: str) -> None:
     browser.size(width)

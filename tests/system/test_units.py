@@ -32,19 +32,6 @@ UNITS = (
     "wxcontroller-alert@webhook.path",
     "wxcontroller-sandbox.service",
 )
-# What `systemd-analyze security` may give at most. The numbers of the plan; those of the helpers are ours.
-EXPOSURE = {
-    "wxcontroller.service": 1.5,
-    "wxclient@x.service": 1.2,
-    "wxclient-prepare@x.service": 1.5,
-    "wxclient-purge@x.service": 2.5,
-    "wxclient-journal@x.service": 1.2,
-    "wxcontroller-alert@webhook.service": 1.5,
-    "wxcontroller-alert@command.service": 1.5,
-    # It runs what is setuid or setgid; see its drop-in.
-    "wxcontroller-alert@mail.service": 2.5,
-    "wxcontroller-sandbox.service": 2.0,
-}
 # Units that are not the controller's to start, stop or anything.
 FOREIGN = (
     *("systemd-journald.service", "dbus.service", "polkit.service", "systemd-logind.service", "wxcontroller.service"),
@@ -139,15 +126,6 @@ def test_systemd_finds_nothing_wrong(host: Host) -> None:
 
 def test_everything_runs_after_the_installation(host: Host) -> None:
     assert host.text("systemctl", "is-system-running").strip() == "running"
-
-
-@pytest.mark.parametrize("unit", EXPOSURE)
-def test_exposure(host: Host, unit: str) -> None:
-    told = host.text("systemd-analyze", "security", "--no-pager", unit)
-    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", told)
-    assert found, told
-    print(f"exposure of {unit}: {found[1]}")
-    assert float(found[1]) <= EXPOSURE[unit], told
 
 
 def test_each_account_has_a_user_of_its_own(host: Host) -> None:
