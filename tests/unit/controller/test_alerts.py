@@ -19,14 +19,14 @@ from wxcontroller.controller.alerts.findings import Healthy, Problem, Track
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.statefiles import uptime
-from wxcontroller.controller.units import UnitRecord, Verb, parse_restarts
+from wxcontroller.controller.units import Verb, parse_restarts
 from wxcontroller.core.alerts import Alert, Happening, Kind
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.messages import Text, text_fields
-from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.states import LoginState
 
 STEP = 5.0
 
@@ -229,14 +229,6 @@ async def test_offline_is_told_when_it_lasts(watched: Watched) -> None:
     assert await watched.live(120) == []
     process.say(LoginState.RUNNING)
     assert kinds(await watched.live(60)) == ["recovery alice offline"]
-
-
-async def test_a_unit_that_failed_is_told(watched: Watched) -> None:
-    await watched.running("alice")
-    await watched.host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
-    [alert] = await watched.live()
-    assert kinds([alert]) == ["problem alice failed"]
-    assert "wxctl logs alice" in alert.text
 
 
 async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_between(watched: Watched) -> None:
@@ -632,15 +624,6 @@ async def test_tests_are_bounded_and_cost_no_real_alert(watched: Watched) -> Non
     assert "problem alice scan" in kinds(await watched.live())
     watched.now += 3600
     assert (await watched.host.v1("POST", "alerts/test"))[0] == 200
-
-
-async def test_a_test_with_nobody_to_tell_says_what_to_do(watched: Watched) -> None:
-    watched.host.shared.alerts = watched.watch
-    watched.set(webhook="")
-    status, answer = await watched.host.v1("POST", "alerts/test")
-    assert status == 409
-    assert "[alerts]" in str(obj(answer["error"])["remedy"])
-    assert (await watched.host.v1("GET", "alerts"))[1] == {"channels": {}, "problems": []}
 
 
 async def test_the_seldom_look_goes_on(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:

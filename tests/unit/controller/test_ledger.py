@@ -126,15 +126,6 @@ def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
     assert world.lines == ["parked alice has given up"]  # and no end is told, not even when it is started again
 
 
-def test_who_starts_an_account_for_the_first_time_is_not_told_to_scan() -> None:
-    world = World()
-    world.live(SCAN, 600)
-    world.live(CONFIRM, 600)
-    assert world.lines == []
-    world.live(PARKED)
-    assert world.lines == ["parked alice has given up"]
-
-
 def test_who_has_scanned_is_not_asked_to_confirm() -> None:
     world = World()
     world.live(WELL)

@@ -213,13 +213,6 @@ async def test_errors(host: Machine, method: str, path: str, body: object, statu
     assert host.units.calls == []
 
 
-async def test_a_body_that_is_no_json(host: Machine) -> None:
-    async with host.http.post("/v1/accounts/bob/start", data=b"{") as answer:
-        assert (answer.status, (await answer.json())["error"]["code"]) == (400, "bad-request")
-    async with host.http.post("/v1/accounts/bob/start", data=b" " * 100_000) as answer:
-        assert (answer.status, (await answer.json())["error"]["code"]) == (413, "too-large")
-
-
 async def test_failures_of_the_machine(host: Machine) -> None:
     host.units.refuse = "timeout was exceeded."
     status, answer = await host.v1("POST", "accounts/alice/start")

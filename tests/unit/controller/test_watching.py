@@ -191,13 +191,6 @@ async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: M
         await stream.end()
 
 
-async def test_a_controller_that_ends_lets_its_readers_go(host: Machine) -> None:
-    async with watched(host) as stream:
-        await stream.next()
-        host.shared.draining.set()
-        await stream.end()
-
-
 async def test_readers_are_bounded(tmp_path: Path) -> None:
     async with machine(tmp_path) as host, watched(host) as stream:
         host.limit(watchers=1)
