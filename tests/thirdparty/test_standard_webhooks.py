@@ -46,8 +46,8 @@ def verify(library: str, deliveries: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("library", LIBRARIES)
 async def test_a_delivery_is_genuine_and_an_old_or_changed_one_is_not(
-    start: Start,  # noqa: F811
     receiver: Receiver,  # noqa: F811
+    start: Start,  # noqa: F811
     library: str,
 ) -> None:
     """While a secret changes, receivers with either secret accept what is delivered."""

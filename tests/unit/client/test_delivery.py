@@ -75,7 +75,7 @@ async def receiver() -> AsyncIterator[Receiver]:
     await runner.cleanup()
 
 
-async def test_each_report_says_which_it_is_and_how_often_it_was_tried(start: Start, receiver: Receiver) -> None:
+async def test_each_report_says_which_it_is_and_how_often_it_was_tried(receiver: Receiver, start: Start) -> None:
     receiver.statuses["one"] = [500, 503]
     client = start(**{POST_API: receiver.address})
     await client.login()
@@ -91,7 +91,7 @@ async def test_each_report_says_which_it_is_and_how_often_it_was_tried(start: St
     assert not {"X-Wx-Signature", "webhook-signature"} & tries[0].keys()
 
 
-async def test_attempts_are_counted_while_the_disk_takes_nothing(start: Start, receiver: Receiver) -> None:
+async def test_attempts_are_counted_while_the_disk_takes_nothing(receiver: Receiver, start: Start) -> None:
     receiver.statuses["one"] = [503] * 1000
     client = start(**{POST_API: receiver.address})
     await client.login()
@@ -102,7 +102,7 @@ async def test_attempts_are_counted_while_the_disk_takes_nothing(start: Start, r
     assert [int(headers["X-Wx-Attempt"]) for headers, _ in tries] == list(range(1, len(tries) + 1))
 
 
-async def test_reports_keep_the_epoch_in_which_they_were_stored(start: Start, receiver: Receiver) -> None:
+async def test_reports_keep_the_epoch_in_which_they_were_stored(receiver: Receiver, start: Start) -> None:
     receiver.statuses["one"] = [503]
     client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
     await client.login()
@@ -149,7 +149,7 @@ async def test_a_kick_right_after_a_move_does_not_lead_to_another_login(start: S
 
 
 async def test_a_webhook_where_nobody_listens_is_told_in_words(
-    start: Start, receiver: Receiver, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -168,7 +168,7 @@ async def test_a_webhook_where_nobody_listens_is_told_in_words(
     assert not any(each in caplog.text for each in ("secret", "hidden", "ClientConnector"))
 
 
-async def test_ids_and_attempts_go_on_after_a_restart(start: Start, receiver: Receiver) -> None:
+async def test_ids_and_attempts_go_on_after_a_restart(receiver: Receiver, start: Start) -> None:
     receiver.statuses["one"] = [500]
     client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
     await client.login()
@@ -181,7 +181,7 @@ async def test_ids_and_attempts_go_on_after_a_restart(start: Start, receiver: Re
     assert (first["X-Wx-Attempt"], second["X-Wx-Attempt"]) == ("1", "2")
 
 
-async def test_a_replay_goes_on_counting_and_begins_its_pauses_anew(start: Start, receiver: Receiver) -> None:
+async def test_a_replay_goes_on_counting_and_begins_its_pauses_anew(receiver: Receiver, start: Start) -> None:
     receiver.statuses["one"] = [500] * 5
     client = start(**{POST_API: receiver.address, **STRICT, "WXCLIENT_WEBHOOK_RETRY_FIRST": "20"})
     await client.login()
@@ -199,7 +199,7 @@ async def test_a_replay_goes_on_counting_and_begins_its_pauses_anew(start: Start
 
 
 @pytest.mark.parametrize("secrets", [["one"], ["new", "old"], ["whsec_AAEC/w==", "whsec_no", "whsec_"]])
-async def test_reports_are_signed_with_each_secret(start: Start, receiver: Receiver, secrets: list[str]) -> None:
+async def test_reports_are_signed_with_each_secret(receiver: Receiver, start: Start, secrets: list[str]) -> None:
     client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_SECRET": " ".join(secrets)})
     await client.login()
     client.driver.play([message("早")])
@@ -216,7 +216,7 @@ async def test_reports_are_signed_with_each_secret(start: Start, receiver: Recei
 
 @pytest.mark.parametrize("status", [400, 410, 413, 415, 422])
 async def test_never_this_one_is_a_dead_letter_and_holds_nothing_up(
-    start: Start, receiver: Receiver, status: int, caplog: pytest.LogCaptureFixture
+    receiver: Receiver, start: Start, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
     receiver.statuses["bad"] = [status]
     client = start(**{POST_API: receiver.address})
@@ -232,7 +232,7 @@ async def test_never_this_one_is_a_dead_letter_and_holds_nothing_up(
     assert "bad" not in caplog.text
 
 
-async def test_which_statuses_say_never_can_be_set(start: Start, receiver: Receiver) -> None:
+async def test_which_statuses_say_never_can_be_set(receiver: Receiver, start: Start) -> None:
     receiver.statuses["bad"] = [401, 401, 401]
     client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_FINAL": "401"})
     await client.login()
