@@ -53,7 +53,7 @@ VALUES: Mapping[str, str] = {
     "new_markname": "new",
     "verify": "hi",
     "op": "1",
-    "timeout": "0.1",
+    "timeout": "0.02",
     "async": "1",
     "ticket": "v2_x@stranger",
     "media_path": "http://127.0.0.1:1/a.jpg",

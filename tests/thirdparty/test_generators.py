@@ -95,7 +95,7 @@ def test_the_python_client(document: Path, tmp_path: Path, address: str) -> None
     for needed in ("httpx", "httpcore", "anyio"):
         (types / needed).symlink_to(there / needed)
     strictly = ("-m", "mypy", "--strict", "--follow-imports=silent", "--cache-dir=cache")
-    run(tmp_path, sys.executable, *strictly, "-p", "made", "-m", "use", MYPYPATH=f"{types}:{tmp_path}")
+    run(tmp_path, sys.executable, *strictly, "-m", "use", MYPYPATH=f"{types}:{tmp_path}")
     judge(run(tmp_path, sys.executable, "use.py", address, PYTHONPATH=f"{there}:{tmp_path}"))
 
 
