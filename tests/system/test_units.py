@@ -149,6 +149,9 @@ def test_starts_and_stops_outlast_a_restart_of_systemd(host: Host) -> None:
         host.run("sh", "-c", f"(sleep 0.0{number * 3 % 10}; systemctl daemon-reexec) >/dev/null 2>&1 &")
         status, answer = caller.v1("POST", f"/accounts/reexec/{'stop' if number % 2 else 'start'}", {})
         assert status == 200, answer
+    under_way = ("pgrep", "-f", "daemon-reexe[c]")  # does not find itself
+    until(lambda: host.run(*under_way, check=False).returncode == 1, "the end of the last restart of systemd")
+    until(lambda: host.run("systemctl", "show", "-P", "Version", check=False).returncode == 0, "systemd's response")
 
 
 def test_many_restarts_by_hand_leave_the_account_up(host: Host) -> None:
