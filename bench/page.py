@@ -125,7 +125,7 @@ def _news(browser: Browser, caller: Caller, phone: Phone, uins: dict[str, str]) 
         _until(browser, f'return document.querySelector("{row} .state.good") !== null', began)
         began = time.monotonic()
         phone.write(uin, friend, "hello")
-        last = f'return /[0-9]|now/.test(document.querySelector("{row} td:nth-of-type(4)").textContent)'
+        last = f'return /[0-9]|now/.test(document.querySelector("{row} .number").textContent)'
         messages.append(_until(browser, last, began))
     show("from the call that stops an account to its row", stops)
     show("from a message to its time in the row", messages)
