@@ -38,6 +38,9 @@ def word_of(problem: WxError) -> str:
 
 def short() -> str:
     """Return the table in a few lines, for the help."""
-    few = ("0 done", "1 failed", "2 wrong arguments", "3 controller not reachable", "4 not there")
-    more = ("5 its unit failed", "6 it needs a human", "7 not allowed", "8 there already", "9 can't be opened")
-    return ", ".join(few) + ",\n  " + ", ".join(more) + f",\n  78 wrong settings, {INTERRUPTED} interrupted."
+    lines = (
+        "0 done, 1 failed, 2 wrong arguments, 3 controller not reachable,",
+        "4 not there, 5 its unit failed, 6 it needs a human, 7 not allowed,",
+        f"8 there already, 9 can't be opened, 78 wrong settings, {INTERRUPTED} interrupted.",
+    )
+    return "\n  ".join(lines)

@@ -52,6 +52,7 @@ def helps(language: str) -> list[str]:
 
 def test_a_verbs_help_has_its_own_options_and_examples_to_paste() -> None:
     for verb, told in zip(VERBS, helps("C.UTF-8"), strict=True):
+        assert [line for line in told.splitlines() if columns(line) > 80] == [], verb
         _can_be_pasted(told, verb)
         options = told.partition("\nOptions:\n")[2].partition("\nExamples:")[0]
         described = re.findall(r"^  (?:-\w, )?(--[a-z-]+)", options.partition("\n\n")[0], re.MULTILINE)
