@@ -173,7 +173,7 @@ class Heads:
         return head
 
     def _check_begun(self, held: bytearray, limits: HeadLimits) -> None:
-        """Refuse at once what can't become a head."""
+        """Refuse bytes that no further bytes could make a head."""
         if (not self._seen and not _BEGIN.match(held)) or _BARE.search(held, max(0, self._seen - 1)):
             raise not_http()
         line = held.rfind(b"\r\n") + 2

@@ -70,7 +70,7 @@ async def webwxgetcontact(call: WebCall) -> web.Response:
     seq = integer(call.request.query.get("seq", "0"), -1)
     start = seq - _SEQ_BASE if seq else 0
     if not 0 <= start < max(1, len(everybody)):
-        call.breach(PARAMETER, "seq is none that was given")
+        call.breach(PARAMETER, "seq is not from an earlier response")
         start = 0
     end = start + call.sandbox.options.contact_page
     members: list[JsonValue] = [

@@ -244,7 +244,7 @@ BREACHES = (
         "FromUserName is not the account itself",
     ),
     Breach("notify without id", _post("webwxstatusnotify", ClientMsgId=""), "ClientMsgId is missing"),
-    Breach("seq", _get("webwxgetcontact", seq="77"), "seq is none that was given"),
+    Breach("seq", _get("webwxgetcontact", seq="77"), "seq is not from an earlier response"),
     Breach("Count of List", _post("webwxbatchgetcontact", Count=2), "Count is not the length of List"),
     Breach(
         "room of nobody",

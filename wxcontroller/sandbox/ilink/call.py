@@ -71,7 +71,7 @@ class ILinkCall:
 
     @property
     def token(self) -> str:
-        """The bearer token, empty when there is none that can be used."""
+        """The bearer token; empty without one, and for another scheme."""
         scheme, _, value = self.request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")
         return value.strip() if scheme.lower() == "bearer" else ""
 

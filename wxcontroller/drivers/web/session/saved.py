@@ -98,7 +98,7 @@ def _mark(message_id: str) -> bytes:
 
 @dataclass(slots=True)
 class WebMemory:
-    """The state. ``session`` None: there is none that could still be valid; the cookies may allow a push login."""
+    """The state. Without a ``session`` that may still be valid, the cookies may allow a push login."""
 
     domain: str
     jar: Jar = field(default_factory=Jar)

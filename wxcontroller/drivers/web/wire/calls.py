@@ -299,7 +299,7 @@ def minimal_json(value: JsonObject) -> bytes:
 
 
 def sendable(content: str) -> str:
-    """Return a text without what can't be sent: control characters; every line end becomes a line feed."""
+    """Return a text without control characters, which cannot be sent, and with a line feed for each line end."""
     content = content.replace("\r\n", "\n").replace("\r", "\n")
     return "".join(c for c in content if c >= " " or c in "\n\t")
 
