@@ -5,7 +5,6 @@ They are answered at the account's own port, and by the controller for the accou
 
 from collections.abc import Mapping
 
-from wxcontroller.openwx.described_sends import VERDICT
 from wxcontroller.openwx.describing import (
     BINARY,
     JSON,
@@ -15,6 +14,7 @@ from wxcontroller.openwx.describing import (
     Answer,
     Content,
     DescribedRoute,
+    Fields,
     Parameter,
     Schema,
     either,
@@ -30,72 +30,119 @@ from wxcontroller.openwx.objects import FRIEND_ATTRIBUTES, GROUP_ATTRIBUTES
 TAG = "an account"
 _UID = either(WHOLE, TEXT)
 _SWITCH = word("0", "1")
-_PERSON: Mapping[str, Schema] = {
-    **dict.fromkeys(sorted(FRIEND_ATTRIBUTES - {"category", "uid", "sex"}), TEXT),
-    "uid": _UID,
-    "sex": word("male", "female", ""),
+REFUSALS = (
+    *("bad-recipient", "no-peer", "too-large", "media-refused", "media-failed", "expired", "overtaken"),
+    *("cancelled", "other-user", "other-route", "not-wanted", "refused-twice"),
+)
+_DONE: Fields = {"code": (WHOLE, "0 when it was done"), "status": (TEXT, "success, or why not")}
+_REASON: Fields = {"reason": (TEXT, "more about why not")}
+# Fields of sends on routes with a reply window.
+_VERDICT: Fields = {
+    "state": (
+        word("waiting", "held", "delivered", "accepted", "refused", "unknown"),
+        "how it ended, or held; on routes with a reply window",
+    ),
+    "refusal": (word(*REFUSALS), "why it was refused, for programs"),
+    "held_until": (WHOLE, "when it is refused if it is still held, in seconds since 1970"),
+    "position": (WHOLE, "its place among the messages that are held for the person"),
+    "parts": (listing(WHOLE), "pieces that went out, and all of them"),
 }
-_GROUP: Mapping[str, Schema] = {
-    "id": TEXT,
-    "uid": _UID,
-    "owner_uid": _UID,
-    "name": TEXT,
-    "displayname": TEXT,
+_PERSON: Fields = {
+    "id": (TEXT, "for calls; another one after the next login"),
+    "uid": (_UID, "number that outlasts logins, where WeChat tells one"),
+    "account": (TEXT, "account name, where WeChat tells one"),
+    "name": (TEXT, "name that the person has chosen"),
+    "display": (TEXT, "name to show, where WeChat tells one"),
+    "markname": (TEXT, "remark; of a member the nickname in the group"),
+    "displayname": (TEXT, "what to show: remark, nickname or name"),
+    "province": (TEXT, "province, as written in the profile"),
+    "city": (TEXT, "city, as written in the profile"),
+    "sex": (word("male", "female", ""), "empty if unknown"),
+    "signature": (TEXT, "line under the name"),
 }
+_GROUP: Fields = {
+    "id": (TEXT, "for calls; another one after the next login"),
+    "uid": (_UID, "number that outlasts logins, where WeChat tells one"),
+    "owner_uid": (_UID, "uid of its owner"),
+    "name": (TEXT, "its name"),
+    "displayname": (TEXT, "what to show: its name, or its members"),
+}
+_PROGRAM: Fields = {
+    **_DONE,
+    "account": (TEXT, "name of the account"),
+    "pid": (WHOLE, "number of the process"),
+    "starttime": (WHOLE, "when it began, in seconds since 1970"),
+    "runtime": (WHOLE, "seconds since then"),
+}
+_FACT = either(WHOLE, TEXT, {"type": "null"})
 SCHEMAS: Mapping[str, Schema] = {
     "Reply": record(
-        {"code": WHOLE, "status": TEXT, "reason": TEXT},
-        ("reason",),
-        "0 when it was done; else why not, in words, and sometimes a reason more",
+        {**_DONE, **_REASON}, _REASON, "0 when it was done; else why not, in words, and sometimes a reason more"
     ),
-    "Failure": record({"code": WHOLE, "status": TEXT}, meaning="why a request was not taken"),
+    "Failure": record({"code": (WHOLE, "not 0"), "status": (TEXT, "why not")}, meaning="why a request was not taken"),
     "User": record(_PERSON, meaning="oneself"),
-    "Friend": record({**_PERSON, "category": TEXT}),
+    "Friend": record(
+        {**_PERSON, "category": (TEXT, "what it is: friend, official account or WeChat's own, in Chinese")}
+    ),
     "Member": record(_PERSON, meaning="somebody in a group; markname is the nickname"),
-    "Group": record({**_GROUP, "member": listing(ref("Member"))}),
+    "Group": record({**_GROUP, "member": (listing(ref("Member")), "all members")}),
     "GroupWithoutMembers": record(_GROUP),
     "Sent": record(
         {
-            "id": either(TEXT, WHOLE, {"type": "null"}),
-            "code": WHOLE,
-            "status": TEXT,
-            "media_id": TEXT,
-            "reason": TEXT,
-            **VERDICT,
+            **_DONE,
+            "id": (either(TEXT, WHOLE, {"type": "null"}), "of the message"),
+            "media_id": (TEXT, "to send the same again"),
+            **_REASON,
+            **_VERDICT,
         },
-        ("id", "media_id", "reason", *VERDICT),
+        ("id", "media_id", "reason", *_VERDICT),
         "how a send ended; id is good for revoke_message",
     ),
     "Answered": record(
-        {"id": maybe(TEXT), "code": WHOLE, "status": TEXT, "reply": maybe(TEXT), "reply_status": TEXT, **VERDICT},
-        ("id", "reply", "reply_status", *VERDICT),
+        {
+            **_DONE,
+            "id": (maybe(TEXT), "of the message that was sent"),
+            "reply": (maybe(TEXT), "what came back"),
+            "reply_status": (TEXT, "success, or why nothing came back"),
+            **_VERDICT,
+        },
+        ("id", "reply", "reply_status", *_VERDICT),
     ),
     "Media": record(
         {
-            **{f"media_{name}": maybe(TEXT) for name in ("code", "ext", "id", "mime", "name", "path", "type")},
-            "media_size": either(WHOLE, TEXT, {"type": "null"}),
-            "media_mtime": either(WHOLE, TEXT, {"type": "null"}),
-            "code": WHOLE,
-            "status": TEXT,
+            **_DONE,
+            "media_code": (maybe(TEXT), "kind by its number"),
+            "media_ext": (maybe(TEXT), "extension"),
+            "media_id": (maybe(TEXT), "to send it by"),
+            "media_mime": (maybe(TEXT), "type"),
+            "media_mtime": (_FACT, "seconds since 1970"),
+            "media_name": (maybe(TEXT), "file name"),
+            "media_path": (maybe(TEXT), "where it came from"),
+            "media_size": (_FACT, "size in bytes"),
+            "media_type": (maybe(TEXT), "kind"),
         },
         meaning="media that WeChat holds now; all null when it does not",
     ),
     "Report": record(
-        {"post_type": word("receive_message", "send_message", "event")},
+        {
+            "post_type": (
+                word("receive_message", "send_message", "event"),
+                "what it is about; the other fields are those of its kind",
+            )
+        },
         meaning="a message or an event, as it is posted to post_api",
     ),
     "ClientInfo": record(
         {
-            **dict.fromkeys(("status", "account", "os", "version", "log_level", "state"), TEXT),
-            **dict.fromkeys(("code", "pid", "starttime", "runtime", "queued"), WHOLE),
+            **_PROGRAM,
+            "log_level": (TEXT, "how much goes to the journal"),
+            "os": (TEXT, "system that it runs on"),
+            "queued": (WHOLE, "sends that wait"),
+            "state": (TEXT, "where the login is, in the original's word"),
+            "version": (TEXT, "version of the program"),
         }
     ),
-    "Stopping": record(
-        {
-            **dict.fromkeys(("status", "account"), TEXT),
-            **dict.fromkeys(("code", "pid", "starttime", "runtime"), WHOLE),
-        }
-    ),
+    "Stopping": record(_PROGRAM),
 }
 
 _FRIEND = (
@@ -229,9 +276,10 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ),
     ("stop_client", "stop the account's process", ref("Stopping"), ()),
 )
+_CLIENT = Parameter("client", "name of the account that is to answer", required=True)
 # Failures of every call: not UTF-8, refused callers, too slow, too large, packed, too many headers, trouble,
-# no space for a large body.
-_FAILURES = (400, 403, 408, 413, 415, 431, 500, 503, 505, 507)
+# no space for a large body; and an account that does not answer the controller.
+_FAILURES = (400, 403, 408, 413, 415, 431, 500, 502, 503, 504, 505, 507)
 # Those that a key makes safe to repeat.
 _KEYED = frozenset({"send_friend_message", "send_group_message", "consult", "upload_media"})
 _KEY = Parameter(
@@ -240,18 +288,15 @@ _KEY = Parameter(
 _KEY_PARAMETER = Parameter("idempotency_key", "the same, for scripts that can't set headers")
 
 
-def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> tuple[DescribedRoute, ...]:
-    """Return all calls, for GET and POST.
-
-    ``first`` are parameters that stand in the query of each, and say whom it is for: it may be nobody.
-    """
+def calls() -> tuple[DescribedRoute, ...]:
+    """Return all calls, for GET and POST."""
     found: list[DescribedRoute] = []
     for name, meaning, schema, parameters in _CALLS:
-        answer = either(schema, ref("Failure")) if first and "items" not in schema else schema
-        known = (*first, _KEY) if name in _KEYED else first
-        given = (*parameters, _KEY_PARAMETER) if name in _KEYED else parameters
-        refused = (422,) if name in _KEYED else ()
-        found += both(name, meaning, {200: answer}, known, given, (*_FAILURES, *refused, *failures))
+        answer = schema if "items" in schema else either(schema, ref("Failure"))
+        if name in _KEYED:
+            found += both(name, meaning, {200: answer}, (*parameters, _KEY_PARAMETER), (_KEY,), (422,))
+        else:
+            found += both(name, meaning, {200: answer}, parameters)
     picture: Schema = {}
     pictures = dict.fromkeys(("image/jpeg", "image/png", "image/gif", "image/webp", "image/bmp"), picture)
     person = (Parameter("id", "id of oneself, a friend, a group or a member"), *_FRIEND[1:])
@@ -259,9 +304,7 @@ def calls(first: tuple[Parameter, ...] = (), failures: tuple[int, ...] = ()) -> 
         "get_avatar",
         "somebody's picture",
         {200: Content({**pictures, JSON: ref("Sent")}), 503: Content({"text/html": TEXT, JSON: ref("Failure")})},
-        first,
         (*person, Parameter("group_id", "group of the member")),
-        (*_FAILURES, *failures),
     )
     return tuple(found)
 
@@ -270,16 +313,16 @@ def both(
     name: str,
     meaning: str,
     answers: Mapping[int, Answer],
-    first: tuple[Parameter, ...],
     parameters: tuple[Parameter, ...],
-    failures: tuple[int, ...],
+    headers: tuple[Parameter, ...] = (),
+    failures: tuple[int, ...] = (),
 ) -> tuple[DescribedRoute, DescribedRoute]:
-    path = f"/openwx/{name}"
+    path, first, failed = f"/openwx/{name}", (_CLIENT, *headers), (*_FAILURES, *failures)
     return (
         DescribedRoute(
-            "GET", path, meaning, answers, (*first, *parameters), failures=failures, failure="Failure", tag=TAG
+            "GET", path, meaning, answers, (*first, *parameters), failures=failed, failure="Failure", tag=TAG
         ),
         DescribedRoute(
-            "POST", path, meaning, answers, first, form=parameters, failures=failures, failure="Failure", tag=TAG
+            "POST", path, meaning, answers, first, form=parameters, failures=failed, failure="Failure", tag=TAG
         ),
     )

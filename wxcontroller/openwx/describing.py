@@ -1,6 +1,7 @@
 """Describing an HTTP API: one entry for each route, and an OpenAPI 3.1 document made of them.
 
-Schemas are JSON Schema as JSON objects. They are open: a field that is not named may be there.
+Schemas are JSON Schema as JSON objects. They are open: a field that is not named may be there. A field of an object
+is declared as its schema, or as a pair of its schema and its meaning.
 """
 
 import re
@@ -10,10 +11,10 @@ from typing import TypeAlias
 
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items
-from wxcontroller.openwx.meanings import explained
 from wxcontroller.openwx.samples import sampled, sampled_fields
 
 Schema: TypeAlias = JsonObject
+Fields: TypeAlias = Mapping[str, Schema | tuple[Schema, str]]
 JSON = "application/json"
 STREAM = "text/event-stream"
 _MULTIPART = "multipart/form-data"
@@ -53,19 +54,29 @@ def listing_or(schema: Schema, instead: Schema) -> Schema:
     return {**instead, "type": ["array", "object"], "items": schema}
 
 
-def record(fields: Mapping[str, Schema], optional: Iterable[str] = (), meaning: str = "") -> Schema:
+def explained(schema: Schema, meaning: str) -> Schema:
+    """Return a schema with its meaning, "" for none."""
+    return {**schema, "description": meaning} if meaning else schema
+
+
+def record(fields: Fields, optional: Iterable[str] = (), meaning: str = "") -> Schema:
     """Return the schema of an object that has these fields, all but the ``optional`` always."""
+    properties: JsonObject = {
+        name: explained(*given) if isinstance(given, tuple) else given for name, given in fields.items()
+    }
     required = list[JsonValue](sorted(fields.keys() - set(optional)))
-    found: Schema = {"type": "object", "properties": dict(fields), "required": required}
-    return {**found, "description": meaning} if meaning else found
+    return explained({"type": "object", "properties": properties, "required": required}, meaning)
 
 
-AS_DATA: Schema = {**maybe(ref("Text")), "description": "the same as data, to be shown in another language"}
+AS_DATA = explained(maybe(ref("Text")), "the same as data, to be shown in another language")
 
 
-def texts(*names: str) -> dict[str, Schema]:
+def texts(*names: str, **meanings: str) -> Fields:
     """Return the members of ``messages.text_fields``: each text in English, and as data for other languages."""
-    return {key: schema for name in names for key, schema in ((name, TEXT), (f"{name}_text", AS_DATA))}
+    found: dict[str, Schema | tuple[Schema, str]] = {}
+    for name, meaning in {**dict.fromkeys(names, ""), **meanings}.items():
+        found |= {name: (TEXT, meaning), f"{name}_text": AS_DATA}
+    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +165,7 @@ def document(
         "servers": [{"url": "/"}],
         "paths": paths,
         "components": {
-            "schemas": {name: explained(name, schema) for name, schema in schemas.items()},
+            "schemas": dict(schemas),
             "securitySchemes": dict(SCHEMES),
         },
     }
@@ -178,8 +189,10 @@ def _operation(route: DescribedRoute, scope: Scope | None) -> JsonObject:
         content: JsonObject = {kind: {"schema": sampled_fields(schema)} for kind, schema in kinds.items()}
         operation["requestBody"] = {"required": False, "content": content}
     if route.form:
-        schema = record({each.name: {**each.schema, "description": each.meaning} for each in route.form})
-        schema["required"] = [each.name for each in route.form if each.required]
+        schema = record(
+            {each.name: (each.schema, each.meaning) for each in route.form},
+            [each.name for each in route.form if not each.required],
+        )
         # All calls take JSON and both kinds of forms. One is described: code generators can't choose.
         kind = _MULTIPART if any(each.schema is BINARY for each in route.form) else JSON
         required = any(each.required for each in route.form)

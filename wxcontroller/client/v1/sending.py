@@ -29,7 +29,7 @@ from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.model import Contact, Group, MessageKind
 from wxcontroller.core.urls import is_web_address
 from wxcontroller.openwx import parameters
-from wxcontroller.openwx.described_messages import FILE_FIELD
+from wxcontroller.openwx.newmessage import FILE_FIELD
 
 _CALL = "messages"
 _MEDIA_FIELDS = ("media_url", "media_id")

@@ -15,7 +15,7 @@ from wxcontroller.client.v1.selecting import bad
 from wxcontroller.core.jsontypes import read_json, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.openwx import parameters
-from wxcontroller.openwx.described_messages import FIELDS, FILE_FIELD
+from wxcontroller.openwx.newmessage import FIELDS, FILE_FIELD
 
 REMEDY = N_('send {"to": "an id of GET …/contacts or …/groups", "text": "…"}')
 _HALF = re.compile("[\ud800-\udfff]")

@@ -11,7 +11,7 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.openwx import check_line
 from wxcontroller.controller.sse import wants_stream
-from wxcontroller.controller.v1.calls import IGNORED, NAME, PASSED_ON, RoutedCall, both, call
+from wxcontroller.controller.v1.calls import IGNORED, PASSED_ON, Calls, both
 from wxcontroller.controller.v1.newer import pass_on_newer
 from wxcontroller.controller.v1.watching import watch
 from wxcontroller.controller.view import account_json
@@ -22,15 +22,27 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, read_json, text
 from wxcontroller.core.messages import N_, Text, text_fields
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import check_options
-from wxcontroller.openwx import described_input
 from wxcontroller.openwx.describing import STREAM, SWITCH, TEXT, OnRequest, listing, record, ref
 from wxcontroller.openwx.describing import texts as text_schemas
 from wxcontroller.openwx.replies import CONTENT_TYPE
 
 # Of a JSON body: a request sets a few options, of which only addresses are long.
 CONTROL_BODY_BYTES = 64 << 10
+_DONE = both(
+    ref("Account"),
+    record(
+        {"result": TEXT, **text_schemas("note"), "ignored": listing(TEXT)}, ("result", "note", "note_text", "ignored")
+    ),
+)
+CALLS = Calls()
 
 
+@CALLS.route(
+    "GET",
+    "accounts",
+    "all accounts; with Accept: text/event-stream all of them, and then those that change",
+    OnRequest(record({"accounts": listing(ref("Account"))}), (STREAM,)),
+)
 async def all_accounts(request: web.Request) -> web.StreamResponse:
     """GET /v1/accounts: every account that has a file and is the caller's, by id; as a stream on request."""
     if wants_stream(request):
@@ -42,6 +54,7 @@ async def all_accounts(request: web.Request) -> web.StreamResponse:
     return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
+@CALLS.route("GET", "accounts/{name}", "one account", both(ref("Account"), ref("Told")))
 async def one_account(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}: with what its program says of its queue and the like, if it does."""
     shared = context(request)
@@ -50,6 +63,24 @@ async def one_account(request: web.Request) -> web.Response:
     return json_response({**account_json(view), **answer.as_json()})
 
 
+@CALLS.route(
+    "POST",
+    "accounts",
+    "add one, without a start",
+    both(ref("Account"), IGNORED),
+    (409,),
+    body=record(
+        {
+            "name": TEXT,
+            "options": ref("Options"),
+            "epoch": {"type": "integer", "minimum": 1, "maximum": LARGEST_EPOCH},
+            "arrived": TEXT,
+            "adopted": {"type": "integer", "minimum": 0, "maximum": LARGEST_EPOCH},
+        },
+        ("options", "epoch", "arrived", "adopted"),
+    ),
+    status=201,
+)
 async def add(request: web.Request) -> web.Response:
     """POST /v1/accounts ``{"name": …, "options": {…}}``: registers an account, which does not run yet; 201.
 
@@ -95,6 +126,7 @@ def _epoch(body: JsonObject, key: str, missing: int) -> int:
     return epoch
 
 
+@CALLS.route("POST", "accounts/{name}/logout", "end its session for good, and stop it", ref("Account"))
 async def logout(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/logout: ends its WeChat session, and stops it; it needs a scan then."""
     shared = context(request)
@@ -105,6 +137,13 @@ async def logout(request: web.Request) -> web.Response:
     return json_response(account_json(stopped.after))
 
 
+@CALLS.route(
+    "POST",
+    "accounts/{name}/start",
+    "start it, registering it if it is new; options replace stored ones; as in 2.2, the body may be only options",
+    _DONE,
+    body=record({"options": ref("Options")}, ("options",)),
+)
 async def start(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/start ``{"options": {…}}``: options, if any, are stored over those the account has."""
     accounts = context(request).accounts
@@ -123,6 +162,7 @@ async def start(request: web.Request) -> web.Response:
     return json_response(answer)
 
 
+@CALLS.route("POST", "accounts/{name}/stop", "stop it", _DONE)
 async def stop(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/stop: also for an account that does not run."""
     accounts = context(request).accounts
@@ -131,11 +171,23 @@ async def stop(request: web.Request) -> web.Response:
     return json_response({**answer, **text_fields(note=stopped.note)} if stopped.note else answer)
 
 
+@CALLS.route("POST", "accounts/{name}/restart", "stop and start it", _DONE)
 async def restart(request: web.Request) -> web.Response:
     """POST /v1/accounts/{name}/restart."""
     return json_response(account_json(await context(request).accounts.restart(request.match_info["name"])))
 
 
+@CALLS.route(
+    "DELETE",
+    "accounts/{name}",
+    "stop and delete it",
+    record(
+        {
+            **{"name": TEXT, "instance": TEXT, "removed": SWITCH, "tokens": listing(TEXT)},
+            "targets": (listing(TEXT), "notification targets that have ended with it"),
+        }
+    ),
+)
 async def remove(request: web.Request) -> web.Response:
     """DELETE /v1/accounts/{name}: stops it, deletes its session and media, forgets it."""
     shared = context(request)
@@ -190,70 +242,11 @@ def texts(content: JsonObject) -> dict[str, str]:
     return found
 
 
-_DONE = both(
-    ref("Account"),
-    record(
-        {"result": TEXT, **text_schemas("note"), "ignored": listing(TEXT)}, ("result", "note", "note_text", "ignored")
-    ),
-)
-CALLS = (
-    call(
-        "GET",
-        "accounts",
-        all_accounts,
-        "all accounts; with Accept: text/event-stream all of them, and then those that change",
-        OnRequest(record({"accounts": listing(ref("Account"))}), (STREAM,)),
-    ),
-    call("GET", "accounts/{name}", one_account, "one account", both(ref("Account"), ref("Told"))),
-    call(
-        "POST",
-        "accounts",
-        add,
-        "add one, without a start",
-        both(ref("Account"), IGNORED),
-        (409,),
-        body=record(
-            {
-                "name": TEXT,
-                "options": ref("Options"),
-                "epoch": {"type": "integer", "minimum": 1, "maximum": LARGEST_EPOCH},
-                "arrived": TEXT,
-                "adopted": {"type": "integer", "minimum": 0, "maximum": LARGEST_EPOCH},
-            },
-            ("options", "epoch", "arrived", "adopted"),
-        ),
-        status=201,
-    ),
-    call(
-        "POST",
-        "accounts/{name}/logout",
-        logout,
-        "end its session for good, and stop it",
-        ref("Account"),
-        (409, 504),
-    ),
-    call(
-        "DELETE",
-        "accounts/{name}",
-        remove,
-        "stop and delete it",
-        record(
-            {
-                **{"name": TEXT, "instance": TEXT, "removed": SWITCH, "tokens": listing(TEXT)},
-                "targets": {**listing(TEXT), "description": "notification targets that have ended with it"},
-            }
-        ),
-    ),
-    call(
-        "POST",
-        "accounts/{name}/start",
-        start,
-        "start it, registering it if it is new; options replace stored ones; as in 2.2, the body may be only options",
-        _DONE,
-        (409,),
-        body=record({"options": ref("Options")}, ("options",)),
-    ),
-    call("POST", "accounts/{name}/stop", stop, "stop it", _DONE),
-    call("POST", "accounts/{name}/restart", restart, "stop and start it", _DONE, (409,)),
-    RoutedCall(described_input.route("/v1/accounts/{name}", (NAME,), PASSED_ON), pass_on_newer),
-)
+CALLS.route(
+    "POST",
+    "accounts/{name}/input",
+    "answer what it waits for: yes to a consent, or the digits of a code",
+    record({"account": TEXT, "id": TEXT, "answered": SWITCH}),
+    PASSED_ON,
+    body=record({"id": TEXT, "value": TEXT}),
+)(pass_on_newer)

@@ -7,11 +7,20 @@ from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import Refused, json_response
 from wxcontroller.controller.gate import ANYBODY
 from wxcontroller.controller.peers import address_of
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.access import LADDER
 from wxcontroller.openwx.describing import SWITCH, maybe, record, word
 
+CALLS = Calls()
 
+
+@CALLS.route(
+    "GET",
+    "access",
+    "whether a token is needed, and whether the one that is shown is good",
+    record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*LADDER))}),
+    (429, 503),
+)
 async def admission(request: web.Request) -> web.Response:
     """Say whether a token is ``needed``, whether the caller is ``accepted``, and with which ``scope``.
 
@@ -35,15 +44,3 @@ async def admission(request: web.Request) -> web.Response:
     if not found.scope.in_ladder:
         return refused
     return json_response({"needed": True, "accepted": True, "scope": found.scope.value})
-
-
-CALLS = (
-    call(
-        "GET",
-        "access",
-        admission,
-        "whether a token is needed, and whether the one that is shown is good",
-        record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*LADDER))}),
-        (429, 503),
-    ),
-)

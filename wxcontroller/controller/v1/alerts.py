@@ -7,7 +7,7 @@ from aiohttp import web
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import NoAlerts, json_response
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.alerts import values_of
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
@@ -15,7 +15,24 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import N_, text_fields
 from wxcontroller.openwx.describing import AS_DATA, SWITCH, TEXT, WHOLE, listing, record
 
+_PROBLEM = record(
+    {
+        **dict.fromkeys(("kind", "code", "account", "instance", "message", "remedy"), TEXT),
+        **dict.fromkeys(("message_text", "remedy_text"), AS_DATA),
+        "values": {"type": "object"},
+        "since": WHOLE,
+        "told": SWITCH,
+    }
+)
+CALLS = Calls()
 
+
+@CALLS.route(
+    "GET",
+    "alerts",
+    "what is wrong, and by which ways humans are told",
+    record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
+)
 async def alerts(request: web.Request) -> web.Response:
     """GET /v1/alerts: ``channels`` that are set up, and ``problems`` as far as they are alerts' business."""
     shared, who = context(request), caller(request)
@@ -47,6 +64,7 @@ async def alerts(request: web.Request) -> web.Response:
     return json_response({"channels": channels, "problems": problems})
 
 
+@CALLS.route("POST", "alerts/test", "send a test alert", record({"id": TEXT, "channels": listing(TEXT)}), (409, 429))
 async def test(request: web.Request) -> web.Response:
     """POST /v1/alerts/test: send a test alert by all ways; GET /v1/alerts tells under its id how that went."""
     shared = context(request)
@@ -68,31 +86,3 @@ def _channel(shared: Context, channel: Channel) -> JsonObject:
         "oldest_since": int(waiting[0].since) if waiting else None,
         "last": last.as_json() if last else None,
     }
-
-
-_PROBLEM = record(
-    {
-        **dict.fromkeys(("kind", "code", "account", "instance", "message", "remedy"), TEXT),
-        **dict.fromkeys(("message_text", "remedy_text"), AS_DATA),
-        "values": {"type": "object"},
-        "since": WHOLE,
-        "told": SWITCH,
-    }
-)
-CALLS = (
-    call(
-        "GET",
-        "alerts",
-        alerts,
-        "what is wrong, and by which ways humans are told",
-        record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
-    ),
-    call(
-        "POST",
-        "alerts/test",
-        test,
-        "send a test alert",
-        record({"id": TEXT, "channels": listing(TEXT)}),
-        (409, 429),
-    ),
-)

@@ -1,9 +1,12 @@
-"""A call of /v1, declared once: its path, what handles it, and how it is described. Each module lists its own.
+"""A call of /v1, declared once, above its handler: its path, its meaning, its parameters and its answer.
 
-The scopes that calls need are in the one table of core/access.py, which a test holds against the router.
+Calls that an account's program answers are declared with what passes them on. The scopes that calls need are in the
+one table of core/access.py, which a test holds against the router.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from aiohttp import web
 
@@ -14,17 +17,19 @@ from wxcontroller.openwx.describing import (
     DescribedRoute,
     Parameter,
     Schema,
-    either,
     listing,
     record,
-    ref,
 )
 
-# Failures of any request, and those of requests that only the account's program can answer.
+# Failures of any request.
 ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
-PASSED_ON = (*ALWAYS, 404, 409, 415, 504)
-NAME = Parameter("name", "the account's name or its instance id", place="path")
+# Of one about an account: it may be on another host, which does not answer in time, or on two.
+_ABOUT_ACCOUNT = (404, 409, 504)
+# Of one that is passed on to the account's program, besides.
+PASSED_ON = (415,)
+_NAME = Parameter("name", "the account's name or its instance id", place="path")
 IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))
+H = TypeVar("H", bound=Handler)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,27 +49,42 @@ class RoutedCall:
             router.add_route(self.route.method, path, self.handler)
 
 
-def call(
-    method: str,
-    path: str,
-    handler: Handler,
-    meaning: str,
-    answer: Answer,
-    failures: tuple[int, ...] = (),
-    parameters: tuple[Parameter, ...] = (),
-    body: Schema | None = None,
-    troubled: Schema | None = None,
-    status: int = 200,
-) -> RoutedCall:
-    """Return the call ``/v1/PATH``; ``troubled`` is what it answers with 503 besides an error."""
-    about = (NAME,) if "{name}" in path else ()
-    answers: dict[int, Answer] = {status: answer, **({503: either(troubled, ref("Error"))} if troubled else {})}
-    # The account may be on another host, which does not answer in time, or on two.
-    failed = tuple(dict.fromkeys((*ALWAYS, *((404, 409, 504) if about else ()), *failures)))
-    route = DescribedRoute(
-        method, f"/v1/{path}", meaning, answers, (*about, *parameters), body, failures=failed, tag="v1"
-    )
-    return RoutedCall(route, handler)
+class Calls(list[RoutedCall]):
+    """The calls of a module."""
+
+    def route(
+        self,
+        method: str,
+        path: str,
+        meaning: str,
+        answer: Answer,
+        failures: tuple[int, ...] = (),
+        parameters: tuple[Parameter, ...] = (),
+        body: Schema | None = None,
+        upload: Schema | None = None,
+        also: dict[int, Answer] | None = None,
+        status: int = 200,
+        pattern: str = "",
+    ) -> Callable[[H], H]:
+        """Declare the call ``/v1/PATH``, which the decorated function handles; ``also`` are its other answers."""
+        about, failed = ((_NAME,), _ABOUT_ACCOUNT) if "{name}" in path else ((), ())
+        route = DescribedRoute(
+            method,
+            f"/v1/{path}",
+            meaning,
+            {status: answer, **(also or {})},
+            (*about, *parameters),
+            body,
+            failures=(*ALWAYS, *failed, *failures),
+            tag="v1",
+            upload=upload,
+        )
+
+        def declared(handler: H) -> H:
+            self.append(RoutedCall(route, handler, pattern and f"/v1/{pattern}"))
+            return handler
+
+        return declared
 
 
 def both(*schemas: Schema) -> Schema:

@@ -16,7 +16,7 @@ from wxcontroller.controller.errors import BadRequest, NoConsumer, json_response
 from wxcontroller.controller.ilink.consumers import keep, need_served
 from wxcontroller.controller.ilink.tokens import checked_name
 from wxcontroller.controller.v1.accounts import json_object
-from wxcontroller.controller.v1.calls import both, call
+from wxcontroller.controller.v1.calls import Calls, both
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, text_fields
@@ -27,8 +27,19 @@ from wxcontroller.openwx.describing import texts as text_schemas
 _SECONDS = 10.0
 # The end of the year 9999: the file of tokens holds dates.
 _LATEST = 253402300799
+_NAME = Parameter("consumer", "the agent's name", place="path")
+_ROW = ref("Consumer")
+_OPTIONS = record({"token": SWITCH, "expires": maybe(WHOLE)}, ("token", "expires"))
+_ACCESS = record({"id": TEXT, "created_at": WHOLE, "expires_at": maybe(WHOLE)})
+CALLS = Calls()
 
 
+@CALLS.route(
+    "GET",
+    "ilink/consumers",
+    "agents of all accounts, by their tokens",
+    record({"consumers": listing(record({"account": TEXT, "name": TEXT, "access": _ACCESS}))}),
+)
 async def everywhere(request: web.Request) -> web.Response:
     """GET: all agents that have a token, of accounts on all routes."""
     rows: list[JsonValue] = [
@@ -39,6 +50,12 @@ async def everywhere(request: web.Request) -> web.Response:
     return json_response({"consumers": rows})
 
 
+@CALLS.route(
+    "GET",
+    "accounts/{name}/consumers",
+    "agents that use the account through the iLink API",
+    record({"account": TEXT, "consumers": listing(_ROW), **text_schemas("reason")}),
+)
 async def consumers(request: web.Request) -> web.Response:
     """GET: each consumer as the account's process reports it, and those that only have a token so far."""
     shared = context(request)
@@ -51,6 +68,14 @@ async def consumers(request: web.Request) -> web.Response:
     return json_response({"account": account.name.name, "consumers": rows, **text_fields(reason=answer.reason)})
 
 
+@CALLS.route(
+    "PUT",
+    "accounts/{name}/consumers/{consumer}",
+    "add an agent or change its options; a new token is shown only in this response",
+    both(_ROW, record({"account": TEXT, "token": TEXT}, ("token",))),
+    parameters=(_NAME,),
+    body=both(ref("ConsumerOptions"), _OPTIONS),
+)
 async def put(request: web.Request) -> web.Response:
     """PUT options: add a consumer with a token, or change its options.
 
@@ -84,6 +109,13 @@ async def put(request: web.Request) -> web.Response:
     return json_response({"account": account.name.name, **_row(row, token), "token": shown})
 
 
+@CALLS.route(
+    "DELETE",
+    "accounts/{name}/consumers/{consumer}",
+    "remove an agent and revoke its token",
+    record({"account": TEXT, "name": TEXT, "token_ended": SWITCH, "forgotten": SWITCH}),
+    parameters=(_NAME,),
+)
 async def remove(request: web.Request) -> web.Response:
     """DELETE: end a consumer's token, and have the account's process forget the consumer."""
     shared = context(request)
@@ -116,44 +148,3 @@ def _row(consumer: JsonObject, token: Token | None) -> JsonObject:
 
 def _access(token: Token) -> JsonObject:
     return {"id": token.id, "created_at": token.created, "expires_at": token.expires}
-
-
-_NAME = Parameter("consumer", "the agent's name", place="path")
-_ROW = ref("Consumer")
-_OPTIONS = record({"token": SWITCH, "expires": maybe(WHOLE)}, ("token", "expires"))
-_ACCESS = record({"id": TEXT, "created_at": WHOLE, "expires_at": maybe(WHOLE)})
-CALLS = (
-    call(
-        "GET",
-        "ilink/consumers",
-        everywhere,
-        "agents of all accounts, by their tokens",
-        record({"consumers": listing(record({"account": TEXT, "name": TEXT, "access": _ACCESS}))}),
-    ),
-    call(
-        "GET",
-        "accounts/{name}/consumers",
-        consumers,
-        "agents that use the account through the iLink API",
-        record({"account": TEXT, "consumers": listing(_ROW), **text_schemas("reason")}),
-    ),
-    call(
-        "PUT",
-        "accounts/{name}/consumers/{consumer}",
-        put,
-        "add an agent or change its options; a new token is shown only in this response",
-        both(_ROW, record({"account": TEXT, "token": TEXT}, ("token",))),
-        (409, 504),
-        (_NAME,),
-        body=both(ref("ConsumerOptions"), _OPTIONS),
-    ),
-    call(
-        "DELETE",
-        "accounts/{name}/consumers/{consumer}",
-        remove,
-        "remove an agent and revoke its token",
-        record({"account": TEXT, "name": TEXT, "token_ended": SWITCH, "forgotten": SWITCH}),
-        (409, 504),
-        (_NAME,),
-    ),
-)

@@ -1,38 +1,127 @@
 """/v1/deliveries: waiting and dead reports, of all accounts together."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
 from wxcontroller.controller.account_port.status import Answer, ask_all
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall, call
+from wxcontroller.controller.v1.calls import PASSED_ON, Calls, both
+from wxcontroller.controller.v1.events import LIMIT
 from wxcontroller.controller.v1.newer import pass_on_newer
 from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import Text
-from wxcontroller.openwx import described_log
-from wxcontroller.openwx.describing import AS_DATA, TEXT, WHOLE, listing, maybe, record
-
-_COUNTS = (
-    *(
-        "to",
-        "held",
-        "pending",
-        "retrying",
-        "dead",
-        "unacknowledged",
-        "dropped",
-        "dropped_at",
-        "damaged_at",
-        "oldest_since",
-        *("last_error", "last_error_text"),
-        *("trouble", "trouble_text"),
-        "last_attempt",
-    ),
+from wxcontroller.openwx.describing import (
+    ANYTHING,
+    AS_DATA,
+    BINARY,
+    NUMBER,
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Content,
+    Fields,
+    Parameter,
+    Schema,
+    explained,
+    listing,
+    maybe,
+    record,
+    ref,
+    texts,
 )
+from wxcontroller.openwx.pages import SELECTED_IDS
+
+# Codes of refused requests, besides those of every request.
+CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
+_FAILED = "why the last try failed; empty: it did not"
+_COUNTS: Fields = {
+    "held": (WHOLE, "reports whose media is being fetched"),
+    "pending": (WHOLE, "reports that wait to be taken"),
+    "retrying": (WHOLE, "of these, how many are in the retry lane, behind which no other waits"),
+    "dead": (WHOLE, "dead letters"),
+    "unacknowledged": (WHOLE, "of these, how many nobody has acknowledged"),
+    "dropped": (WHOLE, "reports that were lost, as the log was full"),
+    "to": (maybe(TEXT), "where they go; null: nowhere"),
+    "oldest_since": (maybe(WHOLE), "since when the oldest waits, in seconds since 1970"),
+    "dropped_at": (maybe(WHOLE), "when one was lost last, in seconds since 1970; null: never"),
+    "damaged_at": (
+        maybe(WHOLE),
+        "when a damaged log was last replaced by a new one, in seconds since 1970; null: never",
+    ),
+    **texts(last_error=_FAILED, trouble="why nothing can be written; empty: it can"),
+    "last_attempt": (
+        maybe(record({"time": WHOLE, "status": maybe(WHOLE), "milliseconds": WHOLE})),
+        "when a report was last posted, the HTTP status and the time it took; null: not yet",
+    ),
+}
+SCHEMAS: Mapping[str, Schema] = {
+    "Counts": record(
+        {"account": (TEXT, "name of the account"), **_COUNTS},
+        ("last_error_text", "trouble_text", "last_attempt"),
+        "how many reports wait, and how many are dead letters",
+    ),
+    "Delivery": record(
+        {
+            "id": (TEXT, "the event's id"),
+            "seq": (WHOLE, "number of the event, growing"),
+            "time": (NUMBER, "when it happened, in seconds since 1970"),
+            "type": (TEXT, "type of the event"),
+            "state": (TEXT, "held, pending, delivered, dead, kept or purged"),
+            "lane": (maybe(TEXT), "where it waits: queue or retry; null: it does not"),
+            "attempts": (WHOLE, "how often it was tried"),
+            "next_at": (maybe(NUMBER), "when it is tried again, in seconds since 1970"),
+            **texts(last_error=_FAILED),
+            "last_status": (maybe(WHOLE), "HTTP status of the last try"),
+            "settled_at": (maybe(NUMBER), "when it was taken or given up, in seconds since 1970"),
+            "bytes": (WHOLE, "size of its report"),
+            "direction": (maybe(TEXT), "in or out; null: not a message, or a large one"),
+            "sender": (maybe(TEXT), "name of the message's sender"),
+            "receiver": (maybe(TEXT), "name of its receiver"),
+            "group": (maybe(TEXT), "name of its group"),
+        },
+        ("last_error_text", "direction", "sender", "receiver", "group"),
+        "what became of one report",
+    ),
+    "Choice": {
+        "type": "object",
+        "properties": {
+            "ids": {
+                **{"type": "array", "items": TEXT, "minItems": 1, "maxItems": SELECTED_IDS},
+                "description": "ids of events",
+            },
+            "state": explained(TEXT, "states, separated by commas"),
+            "all": explained(SWITCH, "all that are in these states"),
+        },
+        "additionalProperties": False,
+        "description": "which reports: some of ids and state, or all",
+    },
+}
+_ROW = record(
+    {
+        **dict.fromkeys(("account", "instance"), TEXT),
+        **dict.fromkeys(
+            ("held", "pending", "retrying", "dead", "dropped", "dropped_at", "damaged_at", "oldest_since"),
+            maybe(WHOLE),
+        ),
+        **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
+        **dict.fromkeys(("last_error_text", "trouble_text", "error_text"), AS_DATA),
+        "last_attempt": maybe({"type": "object"}),
+    }
+)
+_ID = Parameter("id", "the event's id", place="path")
+CALLS = Calls()
 
 
+@CALLS.route(
+    "GET",
+    "deliveries",
+    "how many reports wait, and how many are dead letters, of every account",
+    record({"accounts": listing(_ROW)}),
+)
 async def summary(request: web.Request) -> web.Response:
     """GET /v1/deliveries: the counts of every account that the caller may see.
 
@@ -60,32 +149,55 @@ def error(reason: Text) -> JsonObject:
     return {"error": str(reason) or None, "error_text": reason.as_json() if reason else None}
 
 
-_ROW = record(
-    {
-        **dict.fromkeys(("account", "instance"), TEXT),
-        **dict.fromkeys(
-            ("held", "pending", "retrying", "dead", "dropped", "dropped_at", "damaged_at", "oldest_since"),
-            maybe(WHOLE),
-        ),
-        **dict.fromkeys(("to", "last_error", "trouble", "error"), maybe(TEXT)),
-        **dict.fromkeys(("last_error_text", "trouble_text", "error_text"), AS_DATA),
-        "last_attempt": maybe({"type": "object"}),
-    }
-)
-CALLS = (
-    call(
-        "GET",
-        "deliveries",
-        summary,
-        "how many reports wait, and how many are dead letters, of every account",
-        record({"accounts": listing(_ROW)}),
+def with_counts(fields: Fields) -> Schema:
+    return both(ref("Counts"), record(fields))
+
+
+CALLS.route(
+    "GET",
+    "accounts/{name}/deliveries",
+    "reports that wait or are dead, oldest first, with the counts of all",
+    with_counts({"deliveries": listing(ref("Delivery")), "next": maybe(WHOLE)}),
+    PASSED_ON,
+    parameters=(
+        Parameter("state", "other states, separated by commas"),
+        Parameter("after", "the number of the last that is known", WHOLE),
+        LIMIT,
     ),
-    *(
-        RoutedCall(
-            route,
-            pass_on_newer,
-            route.path.replace("{id}", "{id:(?!(?:replay|purge|ack)$)[^/]+}"),
-        )
-        for route in described_log.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
+)(pass_on_newer)
+for _verb, _done, _meaning in (
+    ("replay", "replayed", "send reports again; all: the dead ones"),
+    ("purge", "purged", "give reports up that wait or are dead"),
+    ("ack", "acknowledged", "acknowledge dead letters: they are kept, and count as known"),
+):
+    CALLS.route(
+        "POST",
+        f"accounts/{{name}}/deliveries/{_verb}",
+        _meaning,
+        with_counts({_done: WHOLE}),
+        PASSED_ON,
+        body=ref("Choice"),
+    )(pass_on_newer)
+CALLS.route(
+    "GET",
+    "accounts/{name}/deliveries/{id}",
+    "one of them with its report",
+    both(ref("Delivery"), record({"report": ANYTHING})),
+    PASSED_ON,
+    parameters=(_ID,),
+    pattern="accounts/{name}/deliveries/{id:(?!(?:replay|purge|ack)$)[^/]+}",
+)(pass_on_newer)
+_CONTENT = Content({"application/octet-stream": BINARY, "*/*": ANYTHING})
+CALLS.route(
+    "GET",
+    "accounts/{name}/media/{file}",
+    "a received file, as media_url in reports names it",
+    _CONTENT,
+    PASSED_ON,
+    parameters=(
+        Parameter("file", "its name", place="path"),
+        Parameter("Range", "bytes that are wanted", place="header"),
+        Parameter("If-Modified-Since", "when it was known", place="header"),
     ),
-)
+    also={206: _CONTENT, 304: Content({}), 416: Content({})},
+)(pass_on_newer)

@@ -4,9 +4,11 @@ A test walks the router and compares; another one calls every route and holds th
 """
 
 from collections.abc import Mapping
+from enum import StrEnum
 
 from wxcontroller import __version__
 from wxcontroller.controller.errors import FAILURES
+from wxcontroller.controller.v1 import deliveries, events, messages, sends
 from wxcontroller.controller.v1.calls import ALWAYS
 from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.core import access
@@ -15,7 +17,7 @@ from wxcontroller.core.condition.model import Condition, Severity
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.options import OPTIONS, Choice, Option, Origin, Seconds, Whole, flag
 from wxcontroller.core.states import Desired, LoginState, UnitState
-from wxcontroller.openwx import described, described_input, described_log, described_messages, described_sends
+from wxcontroller.openwx import described
 from wxcontroller.openwx.describing import (
     ANYTHING,
     AS_DATA,
@@ -37,6 +39,7 @@ from wxcontroller.openwx.describing import (
     texts,
     word,
 )
+from wxcontroller.openwx.statefile import QUESTION_KINDS
 
 _ABOUT = (
     "Runs many WeChat accounts, each a unit of systemd, behind one HTTP API. /v1 tells failures as {error}, with a "
@@ -44,8 +47,10 @@ _ABOUT = (
     "other than 0. HEAD is answered wherever GET is. Once there are tokens each call needs one, of the scope that it "
     "names or a wider one: " + "; ".join(f"{scope}: {MEANINGS[scope]}" for scope in LADDER) + "."
 )
-_SEVERITY = word(*(severity.value for severity in Severity))
-_STATES = maybe(word(*(state.value for state in LoginState)))
+
+
+def _words(kind: type[StrEnum]) -> Schema:
+    return word(*(each.value for each in kind))
 
 
 def _option(option: Option) -> Schema:
@@ -78,23 +83,33 @@ CODES = (
     *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "not-a-hop", "too-many-failures", "tokens-unusable"),
     *("link-over", "link-taken"),
-    *(
-        *described_log.CODES,
-        *described_input.CODES,
-        *described_sends.CODES,
-        *described_messages.CODES,
-    ),  # as the account's own program says them
+    # As the account's own program says them.
+    *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked", "older-version"),
 )
 
 SCHEMAS: Mapping[str, Schema] = {
     **described.SCHEMAS,
-    **described_log.SCHEMAS,
-    **described_sends.SCHEMAS,
-    **described_messages.SCHEMAS,
+    **deliveries.SCHEMAS,
+    **sends.SCHEMAS,
+    **messages.SCHEMAS,
+    "Event": events.EVENT,
+    "Text": record(
+        {
+            "template": (TEXT, "the English text; {NAME} stands for a value"),
+            "plural": (TEXT, "the same for any number n but one"),
+            "values": ({"type": "object"}, "what stands for each name: text, a number, or a text as data"),
+        },
+        ("plural",),
+        "a text as data: fill the values in at their names; values that are texts are filled in first",
+    ),
     "Error": either(ref("Refusal"), ref("Failure")),  # a Failure: for requests that are not HTTP
-    "Refusal": record({"error": ref("Reason")}),
+    "Refusal": record({"error": (ref("Reason"), "why not")}),
     "Reason": record(
-        {"code": word(*dict.fromkeys(CODES)), **texts("message", "remedy"), "values": {"type": "object"}},
+        {
+            "code": (word(*dict.fromkeys(CODES)), "what kind of failure it is"),
+            **texts(message="what failed", remedy="what to do about it"),
+            "values": ({"type": "object"}, "what message and remedy are about, by name"),
+        },
         ("message_text", "remedy_text", "values"),  # programs of 2.0.0 have none
     ),
     "Options": {
@@ -105,62 +120,95 @@ SCHEMAS: Mapping[str, Schema] = {
     },
     "Account": record(
         {
-            **dict.fromkeys(("name", "instance", "unit", "driver", "unit_sub"), TEXT),
-            "host": {**maybe(TEXT), "description": "the host of the fleet that has it; null without a fleet"},
-            **texts("status", "reason"),
-            "epoch": WHOLE,
-            "leaving": maybe(record({"to": TEXT, "id": TEXT, "ran": SWITCH, "sent": SWITCH})),
-            "arrived": maybe(TEXT),
-            "desired": word(*(desired.value for desired in Desired)),
-            "unit_state": word(*(state.value for state in UnitState)),
-            "login_state": _STATES,
-            "input": maybe(described_input.INPUT),
-            "state": maybe(TEXT),
-            "since": maybe(WHOLE),
-            "pid": maybe(WHOLE),
-            "port": WHOLE,
-            "post_api": TEXT,
-            "proxy": TEXT,
-            "qrcode": SWITCH,
-            "qrcode_number": maybe(WHOLE),
-            **dict.fromkeys(("qrcode_try", "qrcode_limit", "qrcode_until"), maybe(WHOLE)),
-            "user": maybe(record({"id": TEXT, "name": TEXT})),
-            "avatar": maybe(TEXT),
-            "heartbeats": maybe(TEXT),
-            "hourly_messages": {"type": ["array", "null"], "items": WHOLE},
-            "start_time": maybe(WHOLE),
-            "condition": word(*(condition.value for condition in Condition)),
-            "severity": _SEVERITY,
-            "advice": maybe(ref("Issue")),
-            "issues": listing(ref("Issue")),
+            "name": (TEXT, "its name, for people and calls"),
+            "host": (maybe(TEXT), "the host of the fleet that has it; null without a fleet"),
+            "instance": (TEXT, "its id: the name, where that is plain"),
+            "unit": (TEXT, "its unit of systemd"),
+            "driver": (TEXT, "route to WeChat"),
+            "epoch": (WHOLE, "1, and one more with each move to another host"),
+            "leaving": (
+                maybe(record({"to": TEXT, "id": TEXT, "ran": SWITCH, "sent": SWITCH})),
+                "the host to which it is being moved; null: it is not",
+            ),
+            "arrived": (maybe(TEXT), "id of the move by which it came to this host; null: none"),
+            "desired": (_words(Desired), "what somebody asked for; it outlasts reboots"),
+            "unit_state": (_words(UnitState), "what systemd says of the unit; absent: it has not loaded it"),
+            "unit_sub": (TEXT, "what systemd says of it more closely"),
+            "login_state": (maybe(_words(LoginState)), "where the login is; null: a running program does not tell"),
+            "state": (maybe(TEXT), "the same in the original's word"),
+            **texts(status="what is going on, in words", reason="why it waits, hangs or has given up, in words"),
+            "since": (maybe(WHOLE), "since when the login is there, in seconds since 1970"),
+            "input": (
+                maybe(
+                    record(
+                        {"id": TEXT, "kind": word(*QUESTION_KINDS), **texts("prompt"), "digits": maybe(WHOLE)},
+                        ("prompt_text",),
+                        "what it waits for a person to give: yes to a consent, or a code",
+                    )
+                ),
+                "what it waits for a person to give, with its risk; null for nothing",
+            ),
+            "pid": (maybe(WHOLE), "number of its process"),
+            "port": (WHOLE, "its own port on 127.0.0.1"),
+            "post_api": (TEXT, "where reports are posted, without secrets"),
+            "proxy": (TEXT, "proxy for all traffic with WeChat, without secrets"),
+            "qrcode": (SWITCH, "whether a QR code waits to be scanned"),
+            "qrcode_number": (maybe(WHOLE), "which one it is since the process began"),
+            "qrcode_try": (
+                maybe(WHOLE),
+                "the number of this QR code among those shown before the account gives up; null: unknown",
+            ),
+            "qrcode_limit": (maybe(WHOLE), "how many are shown; null: unknown"),
+            "qrcode_until": (maybe(WHOLE), "when the next one is due, in seconds since 1970; null: unknown"),
+            "user": (maybe(record({"id": TEXT, "name": TEXT})), "who is logged in"),
+            "avatar": (maybe(TEXT), "path of the user's picture, on a route that has pictures"),
+            "heartbeats": (
+                maybe(TEXT),
+                "a letter for each of the last 50 minutes, this one last: r running, o not running, n no process; "
+                "null without a process",
+            ),
+            "hourly_messages": (
+                {"type": ["array", "null"], "items": WHOLE},
+                "messages received and sent in each of the last 24 hours, this one last",
+            ),
+            "start_time": (maybe(WHOLE), "when its process began, in seconds since 1970"),
+            "condition": (_words(Condition), "how it is, in one word"),
+            "severity": (_words(Severity), "how bad that is; from warning on it is in trouble"),
+            "advice": (maybe(ref("Issue")), "the issue to look at first; null: nothing is wrong"),
+            "issues": (listing(ref("Issue")), "everything that is wrong with it, the worst first"),
         },
         meaning="an account: its file, its unit and its program's word, kept apart",
     ),
     "Issue": record(
         {
-            "code": TEXT,
-            "severity": _SEVERITY,
-            "since": maybe(WHOLE),
-            **dict.fromkeys(("message", "remedy"), TEXT),
-            **{key: maybe({"type": "object"}) for key in ("message_text", "remedy_text")},
-            "values": {"type": "object"},
+            "code": (TEXT, "what is wrong, for programs"),
+            "severity": (_words(Severity), "how bad it is"),
+            "since": (maybe(WHOLE), "since when, in seconds since 1970; null: unknown"),
+            "message": (TEXT, "what is wrong, in English"),
+            "remedy": (TEXT, "what to do about it, in English"),
+            "message_text": (maybe({"type": "object"}), "template and values of the message"),
+            "remedy_text": (maybe({"type": "object"}), "template and values of the remedy"),
+            "values": ({"type": "object"}, "values in the two texts, by name"),
         },
         meaning="something that is wrong with an account, and what to do about it",
     ),
     "Told": record(
         {
-            "client": maybe(record({"version": ANYTHING, "pid": ANYTHING})),
-            **texts("client_reason"),
-            "queue": maybe(ref("Queue")),
-            "reports": ANYTHING,
-            "media": ANYTHING,
-            "roster": ANYTHING,
-            "last_message_time": ANYTHING,
-            "last_sync_time": maybe(WHOLE),
-            "memory": maybe(WHOLE),
-            "capabilities": {**ref("Capabilities"), "description": "what its route can do; not of programs of 2.0.0"},
-            "windows": {**listing(ref("Window")), "description": "one for each person; not on every route"},
-            "sending": {**ref("Sending"), "description": "limits of sends; not on every route"},
+            "client": (
+                maybe(record({"version": ANYTHING, "pid": ANYTHING})),
+                "its program; null when it does not answer",
+            ),
+            **texts(client_reason="why it does not answer"),
+            "queue": (maybe(ref("Queue")), "what is to be sent"),
+            "reports": (ANYTHING, "what is to be posted, and what became of it"),
+            "media": (ANYTHING, "what is kept of received media"),
+            "roster": (ANYTHING, "how many people and groups are known"),
+            "last_message_time": (ANYTHING, "when a message came or went last, in seconds since 1970"),
+            "last_sync_time": (maybe(WHOLE), "when WeChat was heard last, in seconds since 1970"),
+            "memory": (maybe(WHOLE), "bytes that the process holds"),
+            "capabilities": (ref("Capabilities"), "what its route can do; not of programs of 2.0.0"),
+            "windows": (listing(ref("Window")), "one for each person; not on every route"),
+            "sending": (ref("Sending"), "limits of sends; not on every route"),
             "consumers": {
                 **listing({"type": "object"}),
                 "description": "agents that use the account through the iLink API",
@@ -174,96 +222,100 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Capabilities": record(
         {
-            "sends": {**listing(TEXT), "description": "kinds of messages that it sends"},
-            "contacts": {**SWITCH, "description": "it lists all people; other routes list those who have written"},
-            "groups": {**SWITCH, "description": "whether it has groups"},
-            "recall": {**SWITCH, "description": "whether it takes messages back"},
-            "avatars": {**SWITCH, "description": "whether it fetches pictures of people"},
-            "lasting_ids": {**SWITCH, "description": "ids of people stay the same after another login"},
-            "text_length": {**WHOLE, "description": "characters of a message; a longer text is split; 0: any number"},
-            "reply_window": {
-                **SWITCH,
-                "description": "it can send only within a window after a message from the person",
-            },
+            "sends": (listing(TEXT), "kinds of messages that it sends"),
+            "contacts": (SWITCH, "it lists all people; other routes list those who have written"),
+            "groups": (SWITCH, "whether it has groups"),
+            "recall": (SWITCH, "whether it takes messages back"),
+            "avatars": (SWITCH, "whether it fetches pictures of people"),
+            "lasting_ids": (SWITCH, "ids of people stay the same after another login"),
+            "text_length": (WHOLE, "characters of a message; a longer text is split; 0: any number"),
+            "reply_window": (SWITCH, "it can send only within a window after a message from the person"),
         },
         meaning="what an account's route can do; calls for the rest are refused",
     ),
     "Queue": record(
         {
-            **dict.fromkeys(
-                ("waiting", "in_flight", "most_waiting", "sent_today", "daily_limit", "burst_limit"), WHOLE
-            ),
-            "oldest_since": maybe(WHOLE),
-            "next_send_at": maybe(NUMBER),
-            "held": SWITCH,
-            **texts("last_error"),
-            "interval": NUMBER,
-            "jitter": NUMBER,
+            "waiting": (WHOLE, "sends that wait"),
+            "in_flight": (WHOLE, "sends that are on their way"),
+            "most_waiting": (WHOLE, "most sends that wait; more are refused"),
+            "sent_today": (WHOLE, "how many were sent today"),
+            "daily_limit": (WHOLE, "most sends in a day; 0: any number"),
+            "burst_limit": (WHOLE, "most sends in a minute; 0: any number"),
+            "oldest_since": (maybe(WHOLE), "since when the oldest waits, in seconds since 1970"),
+            "next_send_at": (maybe(NUMBER), "when the next may go, in seconds since 1970"),
+            "held": (SWITCH, "whether it waits for the login"),
+            **texts(last_error="why the last try failed; empty: it did not"),
+            "interval": (NUMBER, "smallest pause between two sends, in seconds"),
+            "jitter": (NUMBER, "what is added to it at most, at random"),
         }
     ),
     "Health": record(
         {
-            "status": word("ok", "degraded"),
-            "version": TEXT,
-            "uptime": WHOLE,
-            "draining": SWITCH,
-            "notices": listing(TEXT),
-            "notices_text": {**listing(ref("Text")), "description": "the same as data"},
-            "settings": record({"read_at": WHOLE, "error": maybe(TEXT), "error_text": AS_DATA}),
-            "reason": TEXT,
-            "accounts": record(
-                {"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}},
+            "status": (word("ok", "degraded"), "degraded: systemd does not answer"),
+            "version": (TEXT, "version of the controller"),
+            "uptime": (WHOLE, "seconds since it began"),
+            "draining": (SWITCH, "whether it is about to end"),
+            "notices": (listing(TEXT), "what its administrator should know, in words"),
+            "notices_text": (listing(ref("Text")), "the same as data"),
+            "settings": (
+                record({"read_at": WHOLE, "error": maybe(TEXT), "error_text": AS_DATA}),
+                "when the settings were read, and what is wrong with them now",
             ),
-            "fleet": record({"name": TEXT, "unreachable": listing(TEXT)}),
+            "reason": (TEXT, "why it is degraded"),
+            "accounts": (
+                record({"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}}),
+                "how many there are, by what they are",
+            ),
+            "fleet": (
+                record({"name": TEXT, "unreachable": listing(TEXT)}),
+                "this host's name, and the other hosts that do not respond; only in a fleet",
+            ),
         },
         ("reason", "accounts", "fleet"),
     ),
     "ConsumerOptions": record(
         {
-            "owner": {**TEXT, "description": "the person treated as its user, on the web route and File Transfer"},
+            "owner": (TEXT, "the person treated as its user, on the web route and File Transfer"),
             "peers": {
                 "type": ["array", "string"],
                 "items": TEXT,
                 "description": "people whose messages it receives: all, or a list of ids",
             },
-            "groups": {
-                **word("off", "on", "at"),
-                "description": "group messages; at: only those that mention the account",
-            },
-            "own": {**SWITCH, "description": "also messages sent from other devices"},
-            "public": {**SWITCH, "description": "also messages of public accounts"},
-            "backlog": {**WHOLE, "description": "minutes of messages that it receives after being offline"},
-            "when_held": {
-                **word("refuse", "accept", "drop"),
-                "description": "the answer to a send that must wait for the person to write",
-            },
-            "interim": {**SWITCH, "description": "its sends are progress messages, which may be dropped"},
+            "groups": (word("off", "on", "at"), "group messages; at: only those that mention the account"),
+            "own": (SWITCH, "also messages sent from other devices"),
+            "public": (SWITCH, "also messages of public accounts"),
+            "backlog": (WHOLE, "minutes of messages that it receives after being offline"),
+            "when_held": (
+                word("refuse", "accept", "drop"),
+                "the answer to a send that must wait for the person to write",
+            ),
+            "interim": (SWITCH, "its sends are progress messages, which may be dropped"),
         },
         ("owner", "peers", "groups", "own", "public", "backlog", "when_held", "interim"),
         "options of an agent that uses an account through the iLink API",
     ),
     "Consumer": record(
         {
-            "name": TEXT,
-            "access": {
-                **maybe(record({"id": TEXT, "created_at": WHOLE, "expires_at": maybe(WHOLE)})),
-                "description": "its token; null: it has none",
-            },
-            "ilink_bot_id": TEXT,
-            "ilink_user_id": {
-                **TEXT,
-                "description": "the id of the person that the agent treats as its user; empty if unknown",
-            },
-            "options": ref("ConsumerOptions"),
-            "online": SWITCH,
-            "polling": SWITCH,
-            "last_poll": maybe(WHOLE),
-            "bot_agent": TEXT,
-            "channel_version": TEXT,
-            "sent": WHOLE,
-            "held": WHOLE,
-            "behind": {**maybe(WHOLE), "description": "messages that it has not fetched; null: it has never polled"},
-            "skipped": {**WHOLE, "description": "messages that were skipped because they were too old"},
+            "name": (TEXT, "its name"),
+            "access": (
+                maybe(record({"id": TEXT, "created_at": WHOLE, "expires_at": maybe(WHOLE)})),
+                "its token; null: it has none",
+            ),
+            "ilink_bot_id": (TEXT, "the bot id that it sees"),
+            "ilink_user_id": (TEXT, "the id of the person that the agent treats as its user; empty if unknown"),
+            "options": (ref("ConsumerOptions"), "the messages that it receives, and the answers to its sends"),
+            "online": (SWITCH, "whether it has reported that it is running"),
+            "polling": (SWITCH, "whether it is waiting for messages now"),
+            "last_poll": (
+                maybe(WHOLE),
+                "the time of its last request for messages, in seconds since 1970; null: never",
+            ),
+            "bot_agent": (TEXT, "the name by which it identifies itself"),
+            "channel_version": (TEXT, "the version of its client"),
+            "sent": (WHOLE, "messages that it has sent"),
+            "held": (WHOLE, "its sends that are held until the person writes"),
+            "behind": (maybe(WHOLE), "messages that it has not fetched; null: it has never polled"),
+            "skipped": (WHOLE, "messages that were skipped because they were too old"),
         },
         (
             *("ilink_bot_id", "ilink_user_id", "options", "online", "polling", "last_poll", "bot_agent"),
@@ -272,10 +324,23 @@ SCHEMAS: Mapping[str, Schema] = {
         "an agent that uses an account through the iLink API, as reported by the account's program",
     ),
     "Started": record(
-        {"account": TEXT, "client": TEXT, "pid": maybe(WHOLE), "port": WHOLE, "code": WHOLE, "status": TEXT},
+        {
+            "account": (TEXT, "name of the account"),
+            "client": (TEXT, "name of the account"),
+            "pid": (maybe(WHOLE), "number of its process"),
+            "port": (WHOLE, "its own port on 127.0.0.1"),
+            "code": (WHOLE, "0 when it was done"),
+            "status": (TEXT, "success, or why not"),
+        },
         meaning="what the account was started with, and what it is now",
     ),
-    "AccountState": record({"account": TEXT, "state": TEXT}, meaning="the account's state file, with its port"),
+    "AccountState": record(
+        {
+            "account": (TEXT, "name of the account"),
+            "state": (TEXT, "where the login is, in the original's word"),
+        },
+        meaning="the account's state file, with its port",
+    ),
 }
 
 
@@ -314,8 +379,7 @@ OWN: tuple[DescribedRoute, ...] = (
     ),
     _own("get_qrcode", "the QR code to scan", Content({"image/jpg": ANYTHING, JSON: ref("Failure")})),
 )
-_CLIENT = Parameter("client", "name of the account that is to answer", required=True)
-ROUTES = (*V1, *OWN, *described.calls((_CLIENT,), (502, 504)))
+ROUTES = (*V1, *OWN, *described.calls())
 
 
 def openapi() -> JsonObject:

@@ -14,11 +14,24 @@ from wxcontroller.controller.account_port.proxy import pass_on_v1
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest
 from wxcontroller.controller.sse import by_websocket, server_sent
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall, call
+from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.controller.v1.cursor import BadCursor, Cursor, cursor_length, parse
 from wxcontroller.core.messages import N_
-from wxcontroller.openwx import described_log, eventstream
-from wxcontroller.openwx.describing import STREAM, TEXT, Content, Parameter
+from wxcontroller.openwx import eventstream
+from wxcontroller.openwx.describing import (
+    NUMBER,
+    STREAM,
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Content,
+    OnRequest,
+    Parameter,
+    listing,
+    record,
+    ref,
+)
+from wxcontroller.openwx.pages import PAGE_EVENTS
 
 # Accounts, and types of events, that one request may name: a URL has no room for more.
 STREAM_NAMES = 1000
@@ -26,8 +39,38 @@ _RETRY = 2000  # milliseconds
 # With so many places a cursor does not come with each of many events: the browser keeps the last.
 _LONG_CURSOR, _CURSOR_SECONDS = 20, 1.0
 T = TypeVar("T")
+EVENT = record(
+    {
+        "id": (TEXT, "the same at every delivery"),
+        "account": (TEXT, "name of the account"),
+        "type": (TEXT, "name of the event, or friend_message, group_message, group_notice"),
+        "seq": (WHOLE, "number of the event, growing"),
+        "stamp": (WHOLE, "when it was stored, in microseconds since 1970; no two are the same"),
+        "epoch": (WHOLE, "the account's epoch at that time; absent from older versions"),
+        "time": (NUMBER, "when it happened, in seconds since 1970"),
+        "report": ({"type": "object"}, "as post_api gets it"),
+    },
+    ("epoch",),
+    "what happened, with its report as post_api gets it",
+)
+_TYPES = Parameter("types", "only events of these types, separated by commas")
+LIMIT = Parameter("limit", "how many at most", {"type": "integer", "minimum": 0, "maximum": PAGE_EVENTS})
+CALLS = Calls()
 
 
+@CALLS.route(
+    "GET",
+    "events",
+    "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
+    Content({STREAM: TEXT}),
+    (404,),
+    (
+        Parameter("account", "names of accounts, separated by commas; none: all"),
+        _TYPES,
+        Parameter("cursor", "the id of the last event, to go on after it"),
+        Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
+    ),
+)
 async def events(request: web.Request) -> web.StreamResponse:
     """GET /v1/events?account=…&types=…: a stream, by SSE or, where asked for, WebSocket.
 
@@ -126,20 +169,27 @@ class _Messages(_EventReader[str]):
         return f'{{"cursor": {json.dumps(str(self.cursor))}, "event": {self.body(event).decode()}}}'
 
 
-CALLS = (
-    call(
-        "GET",
-        "events",
-        events,
-        "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
-        Content({STREAM: TEXT}),
-        (400, 404),
-        (
-            Parameter("account", "names of accounts, separated by commas; none: all"),
-            described_log.TYPES,
-            Parameter("cursor", "the id of the last event, to go on after it"),
-            Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
+# The account's own stream, which the hub reads.
+CALLS.route(
+    "GET",
+    "accounts/{name}/events",
+    "what happened, as a page, or with Accept: text/event-stream as it happens",
+    OnRequest(
+        record(
+            {
+                **dict.fromkeys(("account", "log"), TEXT),
+                **dict.fromkeys(("first", "last"), WHOLE),
+                "events": listing(ref("Event")),
+                "more": SWITCH,
+            }
         ),
+        (STREAM,),
     ),
-    RoutedCall(described_log.events("/v1/accounts/{name}", (NAME,), PASSED_ON), pass_on_v1),
-)
+    PASSED_ON,
+    parameters=(
+        Parameter("after", "the id or number of the last that is known"),
+        Parameter("since", "from when on, in microseconds since 1970", WHOLE),
+        _TYPES,
+        LIMIT,
+    ),
+)(pass_on_v1)

@@ -4,14 +4,48 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import NotServed, json_response
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.errors import file_failed
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, maybe, record, texts, word
 
 _STATES = ("connecting", "up", "unreachable", "older-version", "refused")
+_HOST = record(
+    {
+        **{"name": TEXT, "url": TEXT, "state": word(*_STATES), "version": maybe(TEXT)},
+        **texts("reason"),
+        "since": (WHOLE, "when it came into this state"),
+        "accounts": (WHOLE, "how many it has, or had when it was last reached"),
+    }
+)
+_DUPLICATE = record({"account": TEXT, "hosts": listing(TEXT)})
+_STANDBY = record(
+    {
+        **dict.fromkeys(("account", "from", "to"), TEXT),
+        "epoch": WHOLE,
+        "at": (maybe(WHOLE), "when the bundle was made, by the clock of its host; null: none yet"),
+        "bytes": WHOLE,
+        "stale": (SWITCH, "the account has been newer than its bundle for half an hour"),
+        **texts("reason"),
+    }
+)
+_AGENT = record(dict.fromkeys(("id", "sha256", "instance"), TEXT))
+CALLS = Calls()
 
 
+@CALLS.route(
+    "GET",
+    "fleet",
+    "the other hosts, accounts that exist on more than one host, and standby bundles",
+    record(
+        {
+            "name": maybe(TEXT),
+            "hosts": listing(_HOST),
+            "duplicates": listing(_DUPLICATE),
+            "standbys": listing(_STANDBY),
+        }
+    ),
+)
 async def fleet(request: web.Request) -> web.Response:
     """GET /v1/fleet: ``name`` is null where there is no fleet."""
     hosts = context(request).fleet
@@ -24,55 +58,16 @@ async def fleet(request: web.Request) -> web.Response:
     return json_response(hosts.overview())
 
 
+@CALLS.route(
+    "GET",
+    "fleet/self",
+    "what this host reports about itself to other hosts; for tokens of scope fleet",
+    record({"name": TEXT, "version": TEXT, "agents": listing(_AGENT)}),
+    (409,),
+)
 async def own_words(request: web.Request) -> web.Response:
     """GET /v1/fleet/self: for other hosts, which forward calls only to one that answers this."""
     hosts = context(request).fleet
     if hosts is None:
         raise NotServed(N_("this host is not part of a fleet"), N_("add the table [fleet] to its settings"))
     return json_response(hosts.own_words())
-
-
-_HOST = record(
-    {
-        **{"name": TEXT, "url": TEXT, "state": word(*_STATES), "version": maybe(TEXT)},
-        **texts("reason"),
-        "since": {**WHOLE, "description": "when it came into this state"},
-        "accounts": {**WHOLE, "description": "how many it has, or had when it was last reached"},
-    }
-)
-_DUPLICATE = record({"account": TEXT, "hosts": listing(TEXT)})
-_STANDBY = record(
-    {
-        **dict.fromkeys(("account", "from", "to"), TEXT),
-        "epoch": WHOLE,
-        "at": {**maybe(WHOLE), "description": "when the bundle was made, by the clock of its host; null: none yet"},
-        "bytes": WHOLE,
-        "stale": {**SWITCH, "description": "the account has been newer than its bundle for half an hour"},
-        **texts("reason"),
-    }
-)
-_AGENT = record(dict.fromkeys(("id", "sha256", "instance"), TEXT))
-CALLS = (
-    call(
-        "GET",
-        "fleet",
-        fleet,
-        "the other hosts, accounts that exist on more than one host, and standby bundles",
-        record(
-            {
-                "name": maybe(TEXT),
-                "hosts": listing(_HOST),
-                "duplicates": listing(_DUPLICATE),
-                "standbys": listing(_STANDBY),
-            }
-        ),
-    ),
-    call(
-        "GET",
-        "fleet/self",
-        own_words,
-        "what this host reports about itself to other hosts; for tokens of scope fleet",
-        record({"name": TEXT, "version": TEXT, "agents": listing(_AGENT)}),
-        (409,),
-    ),
-)

@@ -10,17 +10,20 @@ from wxcontroller.controller.access import caller
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.units import Verb
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.names import unit_of
-from wxcontroller.openwx.describing import SWITCH, TEXT, maybe, record, ref
+from wxcontroller.openwx.describing import SWITCH, TEXT, either, maybe, record, ref
 
 # An id that only a name with this very hash would have: nobody's unit is stopped by asking.
 _NOBODY = "x-aaaaaaaaaaaaaaa"
 _PATIENCE = 10.0
+_MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
+CALLS = Calls()
 
 
+@CALLS.route("GET", "health/units", "whether systemd carries out the controller's requests", _MAY_ACT)
 async def may_act(request: web.Request) -> web.Response:
     """GET /v1/health/units: whether systemd, and polkit before it, does what the controller asks; ``reason`` if not.
 
@@ -33,6 +36,9 @@ async def may_act(request: web.Request) -> web.Response:
     return json_response({"may_act": True, "reason": None})
 
 
+@CALLS.route(
+    "GET", "health", "status of the controller", ref("Health"), also={503: either(ref("Health"), ref("Error"))}
+)
 async def health(request: web.Request) -> web.Response:
     """GET /v1/health: 200 when systemd answers, 503 when not.
 
@@ -72,10 +78,3 @@ async def health(request: web.Request) -> web.Response:
         "states": states,
     }
     return json_response(answer)
-
-
-_MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
-CALLS = (
-    call("GET", "health", health, "status of the controller", ref("Health"), troubled=ref("Health")),
-    call("GET", "health/units", may_act, "whether systemd carries out the controller's requests", _MAY_ACT),
-)

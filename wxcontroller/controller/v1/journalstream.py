@@ -10,7 +10,7 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.sse import server_sent, wants_stream
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.v1.journal import answering, journal, journal_query, line_of
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.openwx.describing import NUMBER, STREAM, TEXT, WHOLE, OnRequest, Parameter, listing, maybe, record
@@ -21,8 +21,26 @@ from wxcontroller.openwx.replies import to_bytes
 JOURNAL_LINE_BYTES = 1 << 20
 _RETRY = 1000  # milliseconds
 _ID = re.compile("[0-9a-z=;]{1,256}")
+_LINE = record({"cursor": TEXT, "time": NUMBER, "priority": WHOLE, "message": TEXT, "event": maybe(TEXT)})
+CALLS = Calls()
 
 
+@CALLS.route(
+    "GET",
+    "accounts/{name}/journal",
+    "the end of its journal; with Accept: text/event-stream that, and then each line as it is written",
+    OnRequest(record({"account": TEXT, "lines": listing(_LINE)}), (STREAM,)),
+    parameters=(
+        Parameter(
+            "lines",
+            "how many at most; 0, in a stream: only those that come; [limits] may say another maximum",
+            {"type": "integer", "minimum": 0, "maximum": DEFAULTS.journal_lines},
+        ),
+        Parameter("since", "lines from then on, in seconds since 1970", WHOLE),
+        Parameter("after", "the cursor of a line, to go on after it"),
+        Parameter("Last-Event-ID", "the same, as browsers send it for a stream; it wins", place="header"),
+    ),
+)
 async def page_or_stream(request: web.Request) -> web.StreamResponse:
     """GET: with ``Accept: text/event-stream`` a stream, else the end of the journal as it is."""
     return await (stream(request) if wants_stream(request) else journal(request))
@@ -73,25 +91,3 @@ def _event(raw: bytes) -> bytes:
         return b""
     cursor = str(line["cursor"])
     return event("line", to_bytes(line), cursor if _ID.fullmatch(cursor) else "")
-
-
-_LINE = record({"cursor": TEXT, "time": NUMBER, "priority": WHOLE, "message": TEXT, "event": maybe(TEXT)})
-CALLS = (
-    call(
-        "GET",
-        "accounts/{name}/journal",
-        page_or_stream,
-        "the end of its journal; with Accept: text/event-stream that, and then each line as it is written",
-        OnRequest(record({"account": TEXT, "lines": listing(_LINE)}), (STREAM,)),
-        parameters=(
-            Parameter(
-                "lines",
-                "how many at most; 0, in a stream: only those that come; [limits] may say another maximum",
-                {"type": "integer", "minimum": 0, "maximum": DEFAULTS.journal_lines},
-            ),
-            Parameter("since", "lines from then on, in seconds since 1970", WHOLE),
-            Parameter("after", "the cursor of a line, to go on after it"),
-            Parameter("Last-Event-ID", "the same, as browsers send it for a stream; it wins", place="header"),
-        ),
-    ),
-)

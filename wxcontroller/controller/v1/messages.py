@@ -1,18 +1,259 @@
 """Messages, chats and people: passed on to the account's program, which older versions of it do not know."""
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from wxcontroller.controller.context import context
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall
+from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.controller.v1.newer import pass_on_newer
-from wxcontroller.openwx import described_messages
+from wxcontroller.controller.v1.sends import HOLDS, STATES
+from wxcontroller.openwx.described import REFUSALS
+from wxcontroller.openwx.describing import (
+    BINARY,
+    NUMBER,
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Fields,
+    Parameter,
+    Schema,
+    listing,
+    maybe,
+    record,
+    ref,
+    word,
+)
+from wxcontroller.openwx.newmessage import FIELDS, FILE_FIELD
+from wxcontroller.openwx.pages import PAGE_CHATS, PAGE_MESSAGES, PAGE_PEOPLE
+
+# Codes of refused requests, besides those of every request.
+CODES = (
+    *("no-such-message", "no-such-peer", "key-reused", "queue-full", "stopping", "not-logged-in", "unsupported"),
+    *("not-recallable", "recall-refused", "bad-type"),
+)
+_MEDIA_TYPES = ("image", "video", "file", "emoticon")
+_MEANINGS = {
+    "to": "the lasting id of a person or group, from contacts, groups or chats",
+    "text": "the text; long ones are split where the route needs it",
+    "reply_to": "the id of the message in the same chat that this one replies to",
+    "media_url": "an http or https URL of content to send",
+    "media_id": "the id of media that were received or sent before",
+    "media_name": "the file's name",
+    "media_type": "the type to send it as; by default determined from the content",
+    "interim": "progress, which may be dropped if an answer is sent first",
+    "urgent": "send it before messages that are not urgent",
+    "hold": "seconds for which it may be held; by default the account's setting",
+    "wait": "seconds to wait for the outcome; 0 answers as soon as it is stored",
+}
+_TYPES: Mapping[type, Schema] = {str: TEXT, bool: SWITCH, float: NUMBER}
+_FIELDS: Fields = {
+    name: (word(*_MEDIA_TYPES) if name == "media_type" else _TYPES[kind], _MEANINGS[name])
+    for name, kind in FIELDS.items()
+}
+_OPTIONAL = tuple(name for name in (*FIELDS, FILE_FIELD) if name != "to")
+_PERSON = record({"id": TEXT, "name": TEXT})
+_OUTCOME: Fields = {
+    "state": (word(*STATES), "its state or result"),
+    "reason": (maybe(word(*HOLDS, *REFUSALS)), "a code for why it is held or refused"),
+    "detail": (maybe(TEXT), "the reason in words"),
+    "held_until": (maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+    "handle": (maybe(TEXT), "its id in reports and in /openwx, once WeChat has assigned one"),
+    "code": (maybe(WHOLE), "the code that /openwx returns for this; 0: WeChat accepted the message"),
+}
+SCHEMAS: Mapping[str, Schema] = {
+    "NewMessage": {
+        **record(_FIELDS, _OPTIONAL, "a message to send: text, media or both"),
+        "examples": [{"to": "1234567", "text": "你好"}],
+    },
+    "NewMessageForm": record(
+        {**_FIELDS, FILE_FIELD: (BINARY, "content to send")}, _OPTIONAL, "the same as a form, with a file"
+    ),
+    "SentPart": record(
+        {"id": (TEXT, "the id of this message"), **_OUTCOME},
+        meaning="one of the messages that a send consists of",
+    ),
+    "SentMessage": record(
+        {
+            "id": (TEXT, "the id of the message; with several parts, that of the first"),
+            "chat": (TEXT, "the lasting id of the chat"),
+            **_OUTCOME,
+            "parts": (listing(ref("SentPart")), "its messages: pieces of a long text, then media"),
+        },
+        meaning="the result of a send; its state is the worst of its parts",
+    ),
+    "MessageMedia": record(
+        {
+            "type": (TEXT, "image, voice, video, file and so on"),
+            "name": (maybe(TEXT), "the file's name"),
+            "mime": (maybe(TEXT), "its media type"),
+            "size": (maybe(WHOLE), "bytes"),
+            "id": (maybe(TEXT), "the media_id with which to send the same content again"),
+            "url": (maybe(TEXT), "the path of the content at this controller, if the account has it"),
+            "error": (maybe(TEXT), "the reason why the content is missing"),
+        },
+        meaning="media of a message",
+    ),
+    "Message": record(
+        {
+            "id": (TEXT, "the id of the message, which never changes"),
+            "cursor": (maybe(TEXT), "its position in the history, for before and after; null: it is still queued"),
+            "chat": (TEXT, "the lasting id of the person or group"),
+            "chat_name": (TEXT, "the name of the chat; empty if unknown"),
+            "is_group": (SWITCH, "whether the chat is a group"),
+            "direction": (word("in", "out"), "received, or sent by the account"),
+            "sender": (maybe(_PERSON), "the sender; null: WeChat itself"),
+            "time": (WHOLE, "in seconds since 1970"),
+            "kind": (TEXT, "text, image, voice, video, file, app, card, location, revoke, notice and so on"),
+            "text": (TEXT, "the text that people see; for media, the accompanying text"),
+            "media": (maybe(ref("MessageMedia")), "its content; null: it has none"),
+            "quote": (
+                maybe(record({"id": TEXT, "sender": maybe(_PERSON), "text": TEXT})),
+                "the message that this one replies to",
+            ),
+            "origin": (
+                maybe(TEXT),
+                "api, code (a webhook's reply), reminder or device (another device); null: received",
+            ),
+            **_OUTCOME,
+            "state": (maybe(word(*STATES)), "the state or result of a send"),
+            "recalled": (SWITCH, "whether it was recalled with this API"),
+        },
+        meaning="a message; state, reason, detail, held_until, handle and code describe a send",
+    ),
+    "Chat": record(
+        {
+            "id": (TEXT, "the lasting id of the person or group"),
+            "name": (TEXT, "the name to show"),
+            "is_group": (SWITCH, "whether it is a group"),
+            "known": (SWITCH, "whether messages can be sent to it at present"),
+            "last": (ref("Message"), "its last message"),
+        },
+        meaning="a chat with its last message",
+    ),
+    "ContactEntry": record(
+        {
+            "id": (TEXT, "the lasting id"),
+            "name": (TEXT, "the name to show"),
+            "kind": (word("friend", "official", "system"), "the kind of contact"),
+            "remark": (TEXT, "the remark set by the account"),
+            "nickname": (TEXT, "the name chosen by the person"),
+            "wechat_id": (TEXT, "the WeChat ID, if WeChat provides one"),
+            "province": (TEXT, "province, as written in the profile"),
+            "city": (TEXT, "city, as written in the profile"),
+            "signature": (TEXT, "line under the name"),
+            "sex": (TEXT, "male or female; empty if unknown"),
+        },
+        meaning="a contact of the account",
+    ),
+    "GroupEntry": record(
+        {
+            "id": (TEXT, "the lasting id"),
+            "name": (TEXT, "its name, or names of members"),
+            "members": (WHOLE, "how many are known"),
+            "owner": (maybe(TEXT), "the lasting id of the owner"),
+        },
+        meaning="a group of the account",
+    ),
+    "GroupMember": record(
+        {
+            "id": (TEXT, "the lasting id"),
+            "name": (TEXT, "the name to show"),
+            "display": (TEXT, "the name in this group, if one was chosen"),
+            "nickname": (TEXT, "the name chosen by the person"),
+        },
+        meaning="a member of a group",
+    ),
+}
+_ID = Parameter("id", "the message's id", place="path")
+_KEY = Parameter("Idempotency-Key", "repeating a send with the same key sends one message", place="header")
+_BEFORE = Parameter("before", "return results before this cursor")
+_Q = Parameter("q", "a part of a name or id")
+_AFTER_ID = Parameter("after", "the id of the last entry of the previous page")
+_PAGE: Fields = {
+    "account": TEXT,
+    "log": (TEXT, "the name of the log, which begins each cursor"),
+    "messages": (listing(ref("Message")), "the oldest first"),
+    "pending": (listing(ref("Message")), "sends that have not ended, with the newest messages"),
+    "more": (SWITCH, "whether there are more in this direction"),
+    "complete": (SWITCH, "false while the log of an earlier version is being indexed"),
+}
+CALLS = Calls()
 
 
+def page(name: str, schema: str, **more: Schema) -> Schema:
+    return record({"account": TEXT, name: listing(ref(schema)), "more": SWITCH, **more})
+
+
+def limit(most: int) -> Parameter:
+    return Parameter("limit", f"number of results, at most {most}", WHOLE)
+
+
+@CALLS.route(
+    "POST",
+    "accounts/{name}/messages",
+    "send text, media or both; 202: the outcome is not known yet",
+    ref("SentMessage"),
+    (*PASSED_ON, 422, 429),
+    (_KEY,),
+    ref("NewMessage"),
+    ref("NewMessageForm"),
+    {202: ref("SentMessage")},
+)
+@CALLS.route(
+    "GET",
+    "accounts/{name}/messages",
+    "messages of all chats or one: the newest, or those next to a cursor",
+    record(_PAGE),
+    PASSED_ON,
+    parameters=(
+        Parameter("chat", "only messages of this chat"),
+        _BEFORE,
+        Parameter("after", "return results after this cursor"),
+        limit(PAGE_MESSAGES),
+    ),
+)
+@CALLS.route("GET", "accounts/{name}/messages/{id}", "one message", ref("Message"), PASSED_ON, parameters=(_ID,))
+@CALLS.route(
+    "DELETE",
+    "accounts/{name}/messages/{id}",
+    "recall a message that was sent, or cancel it while it waits",
+    record({"id": TEXT, "result": word("recalled", "cancelled")}),
+    PASSED_ON,
+    parameters=(_ID,),
+)
+@CALLS.route(
+    "GET",
+    "accounts/{name}/chats",
+    "chats with their last messages, the latest first",
+    page("chats", "Chat", log=TEXT),
+    PASSED_ON,
+    parameters=(_BEFORE, limit(PAGE_CHATS)),
+)
+@CALLS.route(
+    "GET",
+    "accounts/{name}/contacts",
+    "contacts of the account",
+    page("contacts", "ContactEntry"),
+    PASSED_ON,
+    parameters=(_Q, _AFTER_ID, limit(PAGE_PEOPLE)),
+)
+@CALLS.route(
+    "GET",
+    "accounts/{name}/groups",
+    "groups of the account",
+    page("groups", "GroupEntry"),
+    PASSED_ON,
+    parameters=(_Q, _AFTER_ID, limit(PAGE_PEOPLE)),
+)
+@CALLS.route(
+    "GET",
+    "accounts/{name}/groups/{id}/members",
+    "the members of a group",
+    record({"account": TEXT, "group": TEXT, "members": listing(ref("GroupMember"))}),
+    PASSED_ON,
+    parameters=(Parameter("id", "the group's id", place="path"),),
+)
 async def passed_on(request: web.Request) -> web.StreamResponse:
     """Pass a request on, whose body may be as large as an upload."""
     return await pass_on_newer(request, context(request).settings.max_body)
-
-
-CALLS = tuple(
-    RoutedCall(route, passed_on) for route in described_messages.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
-)

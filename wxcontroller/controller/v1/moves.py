@@ -18,7 +18,7 @@ from aiohttp import web
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotReceiving, NotServed, json_response
 from wxcontroller.controller.v1.accounts import json_object
-from wxcontroller.controller.v1.calls import RoutedCall, call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
@@ -36,8 +36,24 @@ STANDBYS_AT_A_TIME = 4
 _CONNECT_SECONDS = 10.0
 _STANDBY = " standby"
 _WORD = 64
+_ACCOUNT = Parameter("account", "its name or instance id", place="path")
+_MOVE = Parameter("id", "the id of the move")
+_TO = Parameter("to", "the host that keeps the bundle")
+_AT = Parameter("to", "the host that is asked, this one by default")
+_REMOVED = record({"name": TEXT, "instance": TEXT})
+_LEAVING = record({"to": TEXT, "id": TEXT, "sent": SWITCH}, ("sent",))
+CALLS = Calls()
 
 
+@CALLS.route(
+    "PUT",
+    "departures/{account}",
+    "mark it as being moved to another host, and stop it; for wxctl move",
+    ref("Account"),
+    (404, 409, 415),
+    (_ACCOUNT,),
+    body=_LEAVING,
+)
 async def leave(request: web.Request) -> web.Response:
     """PUT /v1/departures/{account}: marks an account as being moved away, and stops it."""
     body = await json_object(request, 'send {"to": "host-b", "id": "…"}')
@@ -48,6 +64,14 @@ async def leave(request: web.Request) -> web.Response:
     return json_response(account_json(await context(request).accounts.leave(request.match_info["account"], leaving)))
 
 
+@CALLS.route(
+    "DELETE",
+    "departures/{account}",
+    "undo that; the account runs again if it did before",
+    ref("Account"),
+    (404, 409),
+    (_ACCOUNT, _MOVE),
+)
 async def stay(request: web.Request) -> web.Response:
     """DELETE /v1/departures/{account}?id=…: undoes that; the account runs again if it did before."""
     accounts = context(request).accounts
@@ -56,6 +80,14 @@ async def stay(request: web.Request) -> web.Response:
     )
 
 
+@CALLS.route(
+    "POST",
+    "departures/{account}",
+    "remove it here after its move to the other host",
+    record({"name": TEXT, "instance": TEXT, "targets": ANYTHING}),
+    (404, 409),
+    (_ACCOUNT, _MOVE),
+)
 async def has_left(request: web.Request) -> web.Response:
     """POST /v1/departures/{account}?id=…: removes the account, which is on the other host now."""
     shared = context(request)
@@ -66,6 +98,22 @@ async def has_left(request: web.Request) -> web.Response:
     return json_response({"name": name, "instance": removed.instance, "targets": list(ended)})
 
 
+@CALLS.route(
+    "GET",
+    "arrivals/{account}",
+    "whether an account can be moved to this host, and whether it has been",
+    record(
+        {
+            "name": TEXT,
+            **dict.fromkeys(("receiving", "under_way", "standby_under_way"), SWITCH),
+            "free": WHOLE,
+            "account": maybe(ref("Account")),
+            "gone": maybe(record({"to": TEXT, "epoch": WHOLE})),
+        }
+    ),
+    (404, 409),
+    (_ACCOUNT, _AT),
+)
 async def arrival(request: web.Request) -> web.Response:
     """GET /v1/arrivals/{account}?to=HOST: whether an account can be moved to a host, and whether it has been."""
     shared, name = context(request), parse_name(request.match_info["account"])
@@ -96,6 +144,15 @@ def free_bytes(shared: Context) -> int:
     return found.f_bavail * found.f_frsize
 
 
+@CALLS.route(
+    "PUT",
+    "arrivals/{account}",
+    "receive an account that wxctl move sends from another host",
+    ref("Account"),
+    (409,),
+    (_ACCOUNT,),
+    status=201,
+)
 async def arrive(request: web.Request) -> web.Response:
     """PUT /v1/arrivals/{account}: takes an account in that ``wxctl move`` sends; it does not run yet. 201."""
     name = parse_name(request.match_info["account"])
@@ -105,6 +162,14 @@ async def arrive(request: web.Request) -> web.Response:
     return json_response(account_json(view), 201)
 
 
+@CALLS.route(
+    "PUT",
+    "standbys/{account}",
+    "keep a sealed copy of an account of another host; for wxctl adopt",
+    record({"name": TEXT, "host": TEXT, "epoch": WHOLE, "at": WHOLE, "bytes": WHOLE}),
+    (409, 504),
+    (_ACCOUNT, _TO),
+)
 async def stand_by(request: web.Request) -> web.Response:
     """PUT /v1/standbys/{account}?to=HOST: keeps a sealed bundle of an account; another host's is passed on to it."""
     try:
@@ -166,6 +231,14 @@ async def received(request: web.Request, name: AccountName, purpose: str = "") -
     return said
 
 
+@CALLS.route(
+    "POST",
+    "arrivals/{account}",
+    "start an account received in this move",
+    ref("Account"),
+    (404, 409),
+    (_ACCOUNT, _MOVE),
+)
 async def start_arrived(request: web.Request) -> web.Response:
     """POST /v1/arrivals/{account}?id=…: starts an account that this move has brought; returns when its unit is up."""
     accounts = context(request).accounts
@@ -175,6 +248,14 @@ async def start_arrived(request: web.Request) -> web.Response:
     return json_response(account_json(started.view))
 
 
+@CALLS.route(
+    "DELETE",
+    "arrivals/{account}",
+    "remove an account received in this move, if it was never started",
+    _REMOVED,
+    (404, 409),
+    (_ACCOUNT, _MOVE),
+)
 async def send_back(request: web.Request) -> web.Response:
     """DELETE /v1/arrivals/{account}?id=…: removes what this move has brought, if it was never started."""
     removed = await context(request).accounts.send_back(request.match_info["account"], request.query.get("id", ""))
@@ -258,95 +339,3 @@ _UNDER_WAY = web.AppKey("arrivals under way", set[str])
 def setup(app: web.Application) -> None:
     """Prepare an application for these calls."""
     app[_UNDER_WAY] = set()
-
-
-_ACCOUNT = Parameter("account", "its name or instance id", place="path")
-_MOVE = Parameter("id", "the id of the move")
-_TO = Parameter("to", "the host that keeps the bundle")
-_AT = Parameter("to", "the host that is asked, this one by default")
-_REMOVED = record({"name": TEXT, "instance": TEXT})
-_LEAVING = record({"to": TEXT, "id": TEXT, "sent": SWITCH}, ("sent",))
-CALLS: tuple[RoutedCall, ...] = (
-    call(
-        "PUT",
-        "departures/{account}",
-        leave,
-        "mark it as being moved to another host, and stop it; for wxctl move",
-        ref("Account"),
-        (404, 409, 415),
-        (_ACCOUNT,),
-        body=_LEAVING,
-    ),
-    call(
-        "DELETE",
-        "departures/{account}",
-        stay,
-        "undo that; the account runs again if it did before",
-        ref("Account"),
-        (404, 409),
-        (_ACCOUNT, _MOVE),
-    ),
-    call(
-        "POST",
-        "departures/{account}",
-        has_left,
-        "remove it here after its move to the other host",
-        record({"name": TEXT, "instance": TEXT, "targets": ANYTHING}),
-        (404, 409),
-        (_ACCOUNT, _MOVE),
-    ),
-    call(
-        "GET",
-        "arrivals/{account}",
-        arrival,
-        "whether an account can be moved to this host, and whether it has been",
-        record(
-            {
-                "name": TEXT,
-                **dict.fromkeys(("receiving", "under_way", "standby_under_way"), SWITCH),
-                "free": WHOLE,
-                "account": maybe(ref("Account")),
-                "gone": maybe(record({"to": TEXT, "epoch": WHOLE})),
-            }
-        ),
-        (404, 409, 502),
-        (_ACCOUNT, _AT),
-    ),
-    call(
-        "PUT",
-        "arrivals/{account}",
-        arrive,
-        "receive an account that wxctl move sends from another host",
-        ref("Account"),
-        (409,),
-        (_ACCOUNT,),
-        status=201,
-    ),
-    call(
-        "POST",
-        "arrivals/{account}",
-        start_arrived,
-        "start an account received in this move",
-        ref("Account"),
-        (404, 409),
-        (_ACCOUNT, _MOVE),
-    ),
-    call(
-        "DELETE",
-        "arrivals/{account}",
-        send_back,
-        "remove an account received in this move, if it was never started",
-        _REMOVED,
-        (404, 409),
-        (_ACCOUNT, _MOVE),
-    ),
-    call(
-        "PUT",
-        "standbys/{account}",
-        stand_by,
-        "keep a sealed copy of an account of another host; for wxctl adopt",
-        record({"name": TEXT, "host": TEXT, "epoch": WHOLE, "at": WHOLE, "bytes": WHOLE}),
-        (409, 504),
-        (_ACCOUNT, _TO),
-    ),
-)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.openwx.replies import CONTENT_TYPE
 
 
@@ -17,11 +17,10 @@ class Document:
 
 
 DOCUMENT = web.AppKey("document", Document)
+CALLS = Calls()
 
 
+@CALLS.route("GET", "openapi.json", "this document", {"type": "object"})
 async def openapi(request: web.Request) -> web.Response:
     """GET /v1/openapi.json: the OpenAPI document of /v1 and /openwx."""
     return web.Response(body=request.app[DOCUMENT].make(), headers={"Content-Type": CONTENT_TYPE})
-
-
-CALLS = (call("GET", "openapi.json", openapi, "this document", {"type": "object"}),)

@@ -8,7 +8,7 @@ from wxcontroller.controller.account_port.status import Answer, ask
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.v1.accounts import json_object, texts
-from wxcontroller.controller.v1.calls import IGNORED, both, call
+from wxcontroller.controller.v1.calls import IGNORED, Calls, both
 from wxcontroller.controller.view import View, account_json
 from wxcontroller.core.account import presentable
 from wxcontroller.core.errors import BadOption
@@ -20,7 +20,25 @@ from wxcontroller.core.options import OPTIONS, SAME, Option, Origin, check_optio
 from wxcontroller.openwx.describing import AS_DATA, TEXT, listing, maybe, record, ref
 from wxcontroller.openwx.describing import texts as text_schemas
 
+_OBJECT: JsonObject = {"type": "object"}
+CALLS = Calls()
 
+
+@CALLS.route(
+    "GET",
+    "accounts/{name}/options",
+    "its options, without secrets: those of its next start, and those that it runs by",
+    record(
+        {
+            "account": TEXT,
+            "options": _OBJECT,
+            "limits": _OBJECT,
+            "waiting": listing(TEXT),
+            "program": maybe(TEXT),
+            "program_text": AS_DATA,
+        }
+    ),
+)
 async def shown(request: web.Request) -> web.Response:
     """GET: every option and limit with value, default, and where it comes from. No passwords, no queries of URLs.
 
@@ -33,6 +51,13 @@ async def shown(request: web.Request) -> web.Response:
     return json_response(_options(view, await _running(request, view)))
 
 
+@CALLS.route(
+    "PATCH",
+    "accounts/{name}/options",
+    "store other options, null gives one its default again; they count from the next start",
+    both(ref("Account"), record({"options": _OBJECT, **text_schemas("note")}, ("note", "note_text")), IGNORED),
+    body={**_OBJECT, "examples": [{"send_interval": 5, "lang": None}]},
+)
 async def change(request: web.Request) -> web.Response:
     """PATCH ``{"option": "value", "other": null}``: stores options; null gives one its default again.
 
@@ -106,33 +131,3 @@ def _limits(given: Mapping[str, str]) -> JsonObject:
             default, origin = written(limit.default), "settings" if limit.name in given else "default"
             found[limit.name] = {"value": given.get(limit.name, default), "default": default, "from": origin}
     return found
-
-
-_OBJECT: JsonObject = {"type": "object"}
-CALLS = (
-    call(
-        "GET",
-        "accounts/{name}/options",
-        shown,
-        "its options, without secrets: those of its next start, and those that it runs by",
-        record(
-            {
-                "account": TEXT,
-                "options": _OBJECT,
-                "limits": _OBJECT,
-                "waiting": listing(TEXT),
-                "program": maybe(TEXT),
-                "program_text": AS_DATA,
-            }
-        ),
-    ),
-    call(
-        "PATCH",
-        "accounts/{name}/options",
-        change,
-        "store other options, null gives one its default again; they count from the next start",
-        both(ref("Account"), record({"options": _OBJECT, **text_schemas("note")}, ("note", "note_text")), IGNORED),
-        (409,),
-        body={**_OBJECT, "examples": [{"send_interval": 5, "lang": None}]},
-    ),
-)

@@ -11,18 +11,34 @@ from wxcontroller.controller.ilink.consumers import keep, need_served
 from wxcontroller.controller.ilink.pairings import PAIRINGS, Approval, NoPairing, Pairing, Status
 from wxcontroller.controller.ilink.tokens import checked_name
 from wxcontroller.controller.v1.accounts import json_object
-from wxcontroller.controller.v1.calls import both, call
+from wxcontroller.controller.v1.calls import Calls, both
 from wxcontroller.core.jsontypes import JsonValue, text
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, listing, maybe, record, ref, word
 
+_PAIRING = record(
+    {
+        "status": word(*(status.value for status in Status)),
+        "address": TEXT,
+        "agent": TEXT,
+        "account": maybe(TEXT),
+        "asked_at": WHOLE,
+        "base_url": TEXT,
+        "digits": maybe(TEXT),
+    }
+)
+_CODE = Parameter("code", "the code at the end of the link that the agent shows", place="path")
+CALLS = Calls()
 
+
+@CALLS.route("GET", "ilink/pairings", "open pairing requests of agents", record({"pairings": listing(_PAIRING)}))
 async def pairings(request: web.Request) -> web.Response:
     """GET: the open requests, without their codes: only who has opened a request's link can approve it."""
     rows: list[JsonValue] = [each.as_json() for each in request.app[PAIRINGS].open()]
     return json_response({"pairings": rows})
 
 
+@CALLS.route("GET", "ilink/pairings/{code}", "a pairing request, by the code in its link", _PAIRING, (404,), (_CODE,))
 async def opened(request: web.Request) -> web.Response:
     """GET of one: who asks. The agent gets to know that somebody looks."""
     pairing = _pairing(request)
@@ -31,6 +47,15 @@ async def opened(request: web.Request) -> web.Response:
     return json_response(pairing.as_json())
 
 
+@CALLS.route(
+    "POST",
+    "ilink/pairings/{code}",
+    "approve a pairing request; the agent receives a token for this account, under this name",
+    both(_PAIRING, record({"consumer": TEXT})),
+    (404, 409, 504),
+    (_CODE,),
+    body=both(ref("ConsumerOptions"), record({"account": TEXT, "consumer": TEXT})),
+)
 async def approve(request: web.Request) -> web.Response:
     """POST ``{"account": …, "consumer": …, …options}``: the agent gets a token for this consumer.
 
@@ -59,6 +84,7 @@ async def approve(request: web.Request) -> web.Response:
     return json_response({**pairing.as_json(), "account": account.name.name, "consumer": name})
 
 
+@CALLS.route("DELETE", "ilink/pairings/{code}", "refuse it", record({"refused": SWITCH}), (404,), (_CODE,))
 async def refuse(request: web.Request) -> web.Response:
     """DELETE: the agent's request has expired."""
     pairing = _pairing(request)
@@ -69,46 +95,3 @@ async def refuse(request: web.Request) -> web.Response:
 
 def _pairing(request: web.Request) -> Pairing:
     return request.app[PAIRINGS].of_link(request.match_info["code"])
-
-
-_PAIRING = record(
-    {
-        "status": word(*(status.value for status in Status)),
-        "address": TEXT,
-        "agent": TEXT,
-        "account": maybe(TEXT),
-        "asked_at": WHOLE,
-        "base_url": TEXT,
-        "digits": maybe(TEXT),
-    }
-)
-_CODE = Parameter("code", "the code at the end of the link that the agent shows", place="path")
-CALLS = (
-    call(
-        "GET",
-        "ilink/pairings",
-        pairings,
-        "open pairing requests of agents",
-        record({"pairings": listing(_PAIRING)}),
-    ),
-    call(
-        "GET",
-        "ilink/pairings/{code}",
-        opened,
-        "a pairing request, by the code in its link",
-        _PAIRING,
-        (404,),
-        (_CODE,),
-    ),
-    call(
-        "POST",
-        "ilink/pairings/{code}",
-        approve,
-        "approve a pairing request; the agent receives a token for this account, under this name",
-        both(_PAIRING, record({"consumer": TEXT})),
-        (404, 409, 504),
-        (_CODE,),
-        body=both(ref("ConsumerOptions"), record({"account": TEXT, "consumer": TEXT})),
-    ),
-    call("DELETE", "ilink/pairings/{code}", refuse, "refuse it", record({"refused": SWITCH}), (404,), (_CODE,)),
-)

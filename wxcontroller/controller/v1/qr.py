@@ -7,7 +7,7 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, NoQrcode, json_response
 from wxcontroller.controller.qrdrawing import drawn
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.view import View
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
@@ -16,8 +16,19 @@ from wxcontroller.openwx.describing import TEXT, OnRequest, Parameter, maybe, re
 # A copy of the code could be scanned by somebody else: it must not be cached.
 _HEADERS = {"Cache-Control": "no-store"}
 _TYPES = {"svg": "image/svg+xml", "png": "image/png", "txt": "text/plain; charset=utf-8"}
+CALLS = Calls()
 
 
+@CALLS.route(
+    "GET",
+    "accounts/{name}/qr",
+    "the QR code to scan: whoever has it can begin a login",
+    OnRequest(
+        record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
+        ("image/svg+xml", "image/png", "text/plain"),
+    ),
+    parameters=(Parameter("format", "json, or drawn", word("json", "svg", "png", "txt")),),
+)
 async def qrcode(request: web.Request) -> web.Response:
     """GET /v1/accounts/{name}/qr[?format=svg|png|txt]: 404 with the reason when there is none."""
     wanted = request.query.get("format", "json")
@@ -60,18 +71,3 @@ def no_code(view: View) -> NoQrcode:
         word=view.word or "in an unknown state",
         status=view.status,
     )
-
-
-CALLS = (
-    call(
-        "GET",
-        "accounts/{name}/qr",
-        qrcode,
-        "the QR code to scan: whoever has it can begin a login",
-        OnRequest(
-            record({"link": maybe(TEXT), "jpeg": maybe({"type": "string", "contentEncoding": "base64"})}),
-            ("image/svg+xml", "image/png", "text/plain"),
-        ),
-        parameters=(Parameter("format", "json, or drawn", word("json", "svg", "png", "txt")),),
-    ),
-)

@@ -1,9 +1,97 @@
-"""Sends that have not ended, which only the account's program knows."""
+"""Sends that have not ended and reply windows, which only the account's program knows."""
+
+from collections.abc import Mapping
 
 from wxcontroller.controller.account_port.proxy import pass_on_v1
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall
-from wxcontroller.openwx import described_sends
+from wxcontroller.controller.v1.calls import PASSED_ON, Calls
+from wxcontroller.openwx.described import REFUSALS
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schema, listing, maybe, record, ref, word
 
-CALLS = tuple(
-    RoutedCall(route, pass_on_v1) for route in described_sends.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
-)
+# Codes of refused requests, besides those of every request.
+CODES = ("no-such-send", "being-sent")
+HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline")
+STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unknown")
+_NEVER = "in seconds since 1970; null: never"
+SCHEMAS: Mapping[str, Schema] = {
+    "Send": record(
+        {
+            "id": (TEXT, "its id, as the call answered it"),
+            "peer": (TEXT, "who gets it"),
+            "is_group": (SWITCH, "whether that is a group"),
+            "kind": (TEXT, "text, image, video or file"),
+            "interim": (SWITCH, "whether it is progress, which may be dropped"),
+            "urgent": (SWITCH, "whether it is sent before others; not reported by programs of version 2.0.0"),
+            "queued_at": (WHOLE, "when it was queued, in seconds since 1970"),
+            "attempts_left": (WHOLE, "attempts that are left"),
+            "state": (word(*STATES), "its state, or its result"),
+            "reason": (maybe(word(*HOLDS, *REFUSALS)), "why it is held or was refused; null: neither"),
+            "detail": (maybe(TEXT), "more about the state, in words"),
+            "held_until": (maybe(WHOLE), "when it is refused if it is still held, in seconds since 1970"),
+        },
+        ("interim", "urgent", "queued_at", "attempts_left", "detail"),
+        "a message to be sent; interim, urgent, queued_at and attempts_left are not kept after it has ended",
+    ),
+    "Window": record(
+        {
+            "peer": (TEXT, "the person"),
+            "state": (word("open", "low", "spent", "closed", "throttled", "never"), "never: has not written"),
+            "opened": (maybe(WHOLE), f"when the person wrote last, {_NEVER}"),
+            "closes": (maybe(WHOLE), f"when the window closes, {_NEVER}"),
+            "sent": (WHOLE, "messages sent since then"),
+            "limit": (WHOLE, "messages in a window; 0: any number"),
+            "left": (WHOLE, "messages that both limits still allow"),
+            "held": (WHOLE, "messages that are held for the person"),
+            "held_since": (maybe(WHOLE), f"when the oldest of them was queued, {_NEVER}"),
+            "restricted": (SWITCH, "whether WeChat accepts messages for the person but shows none"),
+        },
+        meaning="what can be sent to a person on a route with reply windows",
+    ),
+    "Sending": record(
+        {
+            "sent_24h": (WHOLE, "messages sent in the last 24 hours, to everybody"),
+            "limit_24h": (WHOLE, "the limit for them; 0: none"),
+            "limit_24h_from": (word("unset", "set", "learned"), "learned: from a refusal"),
+            "throttled_until": (maybe(WHOLE), f"until when nothing is sent, {_NEVER}"),
+            "held": (WHOLE, "messages that are held for all persons"),
+            "left": (maybe(WHOLE), "messages that the most used window still allows; null: nobody has written"),
+            "accepted_without_id": (WHOLE, "messages in a row that WeChat accepted without an id"),
+            "media": (word("allowed", "refused"), "whether WeChat lets the account send media"),
+            "media_since": (maybe(WHOLE), f"since when it does not, {_NEVER}"),
+            "revived": (WHOLE, "sessions that seemed to be over and were not, since the start"),
+        },
+        meaning="the limits of the account as a whole on such a route",
+    ),
+}
+_ID = Parameter("id", "the send's id", place="path")
+CALLS = Calls()
+CALLS.route(
+    "GET",
+    "accounts/{name}/sends",
+    "messages that wait to be sent or are held, in order",
+    record({"sends": listing(ref("Send"))}),
+    PASSED_ON,
+)(pass_on_v1)
+CALLS.route(
+    "GET",
+    "accounts/{name}/sends/{id}",
+    "one by its id, including ended ones",
+    ref("Send"),
+    PASSED_ON,
+    parameters=(_ID,),
+)(pass_on_v1)
+CALLS.route(
+    "POST",
+    "accounts/{name}/typing",
+    "show a person that somebody is typing, or end that; shown: whether it is",
+    record({"peer": TEXT, "on": SWITCH, "shown": SWITCH}),
+    PASSED_ON,
+    body=record({"peer": TEXT, "on": SWITCH}, ("on",)),
+)(pass_on_v1)
+CALLS.route(
+    "DELETE",
+    "accounts/{name}/sends/{id}",
+    "give one up; it is reported as not sent",
+    record({"id": TEXT, "state": word("refused")}),
+    PASSED_ON,
+    parameters=(_ID,),
+)(pass_on_v1)

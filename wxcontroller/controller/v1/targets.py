@@ -7,15 +7,29 @@ from aiohttp import web
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import BadRequest, json_response
 from wxcontroller.controller.v1.accounts import json_object
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.core.notifytargets import new_target
-from wxcontroller.openwx.describing import SWITCH, TEXT, Parameter, Schema, listing, record
+from wxcontroller.openwx.describing import SWITCH, TEXT, Fields, Parameter, listing, record
 
 _REMEDY = N_('send {"name": "ops", "account": "alice", "peer": "filehelper"}')
+_FIELDS: Fields = {
+    "name": (TEXT, "its name, also in the URL"),
+    "id": (TEXT, "the id of its token"),
+    "account": (TEXT, "the account that sends"),
+    "peer": (TEXT, "the id or name of the person or group that gets the messages"),
+    "group": (SWITCH, "whether the peer is a group"),
+    "driver": (TEXT, "the account's driver when the target was added; with another one it is refused"),
+    "created": (TEXT, "when it was added, in UTC"),
+    "removed": (SWITCH, "whether its account was removed; nothing is sent then"),
+}
+_TARGET = record(_FIELDS, meaning="where a program's notifications go")
+_NAME = Parameter("target", "the target's name", place="path")
+CALLS = Calls()
 
 
+@CALLS.route("GET", "targets", "notification targets", record({"targets": listing(_TARGET)}))
 async def listed(request: web.Request) -> web.Response:
     """GET: all targets, without their tokens."""
     found = await asyncio.to_thread(context(request).targets.read)
@@ -23,12 +37,22 @@ async def listed(request: web.Request) -> web.Response:
     return json_response({"targets": targets})
 
 
+@CALLS.route("GET", "targets/{target}", "one of them", _TARGET, (404,), (_NAME,))
 async def one(request: web.Request) -> web.Response:
     """GET /v1/targets/{target}. Raises UnknownTarget."""
     found = await asyncio.to_thread(context(request).targets.read)
     return json_response(found.named(request.match_info["target"]).as_json())
 
 
+@CALLS.route(
+    "POST",
+    "targets",
+    "add one; its token is shown only in this response",
+    record({**_FIELDS, "token": (TEXT, "the token, for this target only")}),
+    (404, 409),
+    body=record({"name": TEXT, "account": TEXT, "peer": TEXT, "group": SWITCH}, ("group",)),
+    status=201,
+)
 async def add(request: web.Request) -> web.Response:
     """POST ``{"name", "account", "peer", "group"}``: the answer has the token, which is shown only here."""
     shared, body = context(request), await json_object(request, _REMEDY)
@@ -43,48 +67,15 @@ async def add(request: web.Request) -> web.Response:
     return json_response({**target.as_json(), "token": token}, 201)
 
 
+@CALLS.route(
+    "DELETE",
+    "targets/{target}",
+    "remove one and revoke its token",
+    record({"name": TEXT, "removed": SWITCH}),
+    (404,),
+    (_NAME,),
+)
 async def remove(request: web.Request) -> web.Response:
     """DELETE /v1/targets/{target}: its token is worthless at once. Raises UnknownTarget."""
     target = await asyncio.to_thread(context(request).targets.remove, request.match_info["target"])
     return json_response({"name": target.name, "removed": True})
-
-
-def with_meaning(schema: Schema, meaning: str) -> Schema:
-    return {**schema, "description": meaning}
-
-
-_FIELDS: dict[str, Schema] = {
-    "name": with_meaning(TEXT, "its name, also in the URL"),
-    "id": with_meaning(TEXT, "the id of its token"),
-    "account": with_meaning(TEXT, "the account that sends"),
-    "peer": with_meaning(TEXT, "the id or name of the person or group that gets the messages"),
-    "group": with_meaning(SWITCH, "whether the peer is a group"),
-    "driver": with_meaning(TEXT, "the account's driver when the target was added; with another one it is refused"),
-    "created": with_meaning(TEXT, "when it was added, in UTC"),
-    "removed": with_meaning(SWITCH, "whether its account was removed; nothing is sent then"),
-}
-_TARGET = record(_FIELDS, meaning="where a program's notifications go")
-_NAME = Parameter("target", "the target's name", place="path")
-CALLS = (
-    call("GET", "targets", listed, "notification targets", record({"targets": listing(_TARGET)})),
-    call(
-        "POST",
-        "targets",
-        add,
-        "add one; its token is shown only in this response",
-        record({**_FIELDS, "token": with_meaning(TEXT, "the token, for this target only")}),
-        (404, 409),
-        body=record({"name": TEXT, "account": TEXT, "peer": TEXT, "group": SWITCH}, ("group",)),
-        status=201,
-    ),
-    call("GET", "targets/{target}", one, "one of them", _TARGET, (404,), (_NAME,)),
-    call(
-        "DELETE",
-        "targets/{target}",
-        remove,
-        "remove one and revoke its token",
-        record({"name": TEXT, "removed": SWITCH}),
-        (404,),
-        (_NAME,),
-    ),
-)

@@ -10,14 +10,29 @@ from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.controller.errors import json_response
-from wxcontroller.controller.v1.calls import call
+from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import text_fields
 from wxcontroller.core.tokens import Token
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, maybe, record, texts, word
 
+_TOKEN = record(
+    {
+        **dict.fromkeys(("id", "name"), TEXT),
+        "scope": word(*(scope.value for scope in Scope)),
+        "accounts": (listing(TEXT), "the accounts that it is bound to; none: all"),
+        "created_at": WHOLE,
+        "expires_at": maybe(WHOLE),
+        "expired": SWITCH,
+    },
+    meaning="an API token, without its secret",
+)
+_ANSWER = record({"required": SWITCH, "tokens": listing(_TOKEN), **texts("reason")})
+CALLS = Calls()
 
+
+@CALLS.route("GET", "tokens", "API tokens, without their secrets", _ANSWER)
 async def tokens(request: web.Request) -> web.Response:
     """GET /v1/tokens: all of them; ``reason`` is why their file can't be used, "" while it can."""
     known = context(request).gate.tokens
@@ -36,18 +51,3 @@ def token_row(token: Token, now: float) -> JsonObject:
         "expires_at": token.expires,
         "expired": token.expired(now),
     }
-
-
-_TOKEN = record(
-    {
-        **dict.fromkeys(("id", "name"), TEXT),
-        "scope": word(*(scope.value for scope in Scope)),
-        "accounts": {**listing(TEXT), "description": "the accounts that it is bound to; none: all"},
-        "created_at": WHOLE,
-        "expires_at": maybe(WHOLE),
-        "expired": SWITCH,
-    },
-    meaning="an API token, without its secret",
-)
-_ANSWER = record({"required": SWITCH, "tokens": listing(_TOKEN), **texts("reason")})
-CALLS = (call("GET", "tokens", tokens, "API tokens, without their secrets", _ANSWER),)

@@ -1,9 +1,23 @@
 """Trials of an account's webhook and proxy: made by its own process, which alone is where they count."""
 
-from wxcontroller.controller.v1.calls import NAME, PASSED_ON, RoutedCall
+from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.controller.v1.newer import pass_on_newer
-from wxcontroller.openwx import described_trials
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Fields, maybe, record, texts
 
-CALLS = tuple(
-    RoutedCall(route, pass_on_newer) for route in described_trials.routes("/v1/accounts/{name}", (NAME,), PASSED_ON)
-)
+_ENDED: Fields = {"account": TEXT, "status": maybe(WHOLE), "milliseconds": WHOLE, **texts("error")}
+CALLS = Calls()
+CALLS.route(
+    "POST",
+    "accounts/{name}/webhook/test",
+    "send a signed test event to the webhook, and return its answer",
+    record({**_ENDED, "answer": TEXT}),
+    PASSED_ON,
+)(pass_on_newer)
+CALLS.route(
+    "POST",
+    "accounts/{name}/proxy/test",
+    "contact WeChat's host through a proxy, by default the current one",
+    record({**_ENDED, "reached": SWITCH, "host": TEXT, **texts("remedy")}),
+    PASSED_ON,
+    body=record({"proxy": TEXT}, ("proxy",)),
+)(pass_on_newer)
