@@ -34,9 +34,6 @@ _PYTHON = (
     "say:1,2",
     "tell:1",
     "tell:1,2",
-    "ok:1",
-    "warn:1",
-    "fail:1",
 )
 _HEAD = 'msgid ""\nmsgstr ""\n"Content-Type: text/plain; charset=UTF-8\\n"\n'
 # systemd's words for a unit's finer state that people meet.

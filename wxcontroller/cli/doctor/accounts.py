@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 
-from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.cli.follow import titled
 from wxcontroller.core.check import Level
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Code, Condition, Severity
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import field, items, obj, one_line, text
-from wxcontroller.core.messages import Text, text_in, verbatim
+from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import parse_name
 
 # Under which check an issue is listed; all others are about the account.
@@ -27,6 +27,7 @@ _LEVELS: Mapping[Severity, Level] = {
 }
 
 
+@check(N_("account"))
 def conditions(patient: Patient) -> Iterator[CheckResult]:
     """Everything that is wrong with the accounts."""
     accounts = patient.assessments
@@ -35,25 +36,23 @@ def conditions(patient: Patient) -> Iterator[CheckResult]:
     found = set()
     for name, assessment in accounts:
         for issue in assessment.issues:
-            check = _CHECKS.get(issue.code, "account")
-            yield CheckResult(_LEVELS[issue.severity], check, titled(name, issue), issue.remedy)
-            found.add(check)
+            what = _CHECKS.get(issue.code, "account")
+            yield CheckResult(_LEVELS[issue.severity], what, titled(name, issue), issue.remedy)
+            found.add(what)
     if "account" not in found:
         number = len(accounts)
         yield ok(
-            "account",
             Text("{number} accounts, all as requested", number=number)
             if number
-            else Text("there are none yet: wxctl start NAME"),
+            else Text("there are none yet: wxctl start NAME")
         )
     if "reports" not in found:
-        yield ok("reports", Text("no report is late, dead or lost"))
+        yield ok(Text("no report is late, dead or lost"), N_("reports"))
 
 
+@check(N_("program"))
 def programs(patient: Patient) -> Iterator[CheckResult]:
     """Whether the running accounts' own programs answer."""
-    if patient.away is not None:
-        return
     asked, silent = 0, False
     for view in patient.views:
         if not view.unit_state.has_process or view.condition is Condition.RESTARTING:
@@ -61,29 +60,24 @@ def programs(patient: Patient) -> Iterator[CheckResult]:
         try:
             told = patient.api.account(parse_name(view.name)).raw
         except WxError as problem:
-            yield warn("program", problem.text, problem.remedy_text)
+            yield warn(problem.text, problem.remedy_text)
             continue
         asked += 1
         reason = text_in(told, "client_reason")
         if told.get("client") is None and "client" in told and reason:
             silent = True
             yield warn(
-                "program",
                 Text("{account}: {reason}", account=view.name, reason=reason),
                 Text("see: journalctl -u {unit}", unit=view.unit),
             )
     if asked and not silent:
-        yield ok("program", Text("{asked} running accounts answer", asked=asked))
+        yield ok(Text("{asked} running accounts answer", asked=asked))
 
 
+@check(N_("fleet"))
 def fleet(patient: Patient) -> Iterator[CheckResult]:
     """Whether the other hosts answer, and no account exists twice."""
-    if patient.away is not None:
-        return
-    try:
-        found = patient.api.fleet()
-    except WxError:  # an older controller, or a token that is bound to accounts
-        return
+    found = patient.answering.fleet()  # fails with an older controller, and for a token that is bound to accounts
     if found.get("name") is None:
         return
     bad = False
@@ -96,7 +90,7 @@ def fleet(patient: Patient) -> Iterator[CheckResult]:
                 state=text(host.get("state")),
                 reason=text_in(host, "reason"),
             )
-            yield fail("fleet", words, Text("check the controller there: systemctl status wxcontroller"))
+            yield fail(words, Text("check the controller there: systemctl status wxcontroller"))
     for each in map(obj, items(found.get("duplicates"))):
         bad = True
         name = one_line(each.get("account"))
@@ -105,32 +99,26 @@ def fleet(patient: Patient) -> Iterator[CheckResult]:
             account=name,
             hosts=", ".join(map(one_line, items(each.get("hosts")))),
         )
-        yield fail(
-            "fleet", words, Text("stop and remove it on all hosts but one: {remove}", remove=command("remove", name))
-        )
+        yield fail(words, Text("stop and remove it on all hosts but one: {remove}", remove=command("remove", name)))
     if not bad:
-        yield ok("fleet", Text("{count} other hosts respond", count=len(items(found.get("hosts")))))
+        yield ok(Text("{count} other hosts respond", count=len(items(found.get("hosts")))))
 
 
+@check(N_("alerts"))
 def alerts(patient: Patient) -> Iterator[CheckResult]:
     """Whether alerts get to somebody, by each way that is set up."""
-    if patient.away is not None:
-        return
+    api = patient.answering
     try:
-        channels = obj(patient.api.alerts().get("channels"))
+        channels = obj(api.alerts().get("channels"))
     except WxError as problem:
-        yield warn("alerts", problem.text, problem.remedy_text)
+        yield warn(problem.text, problem.remedy_text)
         return
     broken = {name: error for name, told in channels.items() if (error := text(field(field(told, "last"), "error")))}
     for name, error in broken.items():
         yield fail(
-            "alerts",
             Text("the last alert by {account} was not delivered: {error}", account=name, error=error),
             verbatim("wxctl alert test"),
         )
     if not broken:
         ways = " and ".join(channels)
-        yield ok(
-            "alerts",
-            Text("sent by {ways}", ways=ways) if ways else Text("no alert channel is configured in [alerts]"),
-        )
+        yield ok(Text("sent by {ways}", ways=ways) if ways else Text("no alert channel is configured in [alerts]"))

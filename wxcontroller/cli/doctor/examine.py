@@ -6,25 +6,25 @@ from contextlib import suppress
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import accounts, machine, network, services
-from wxcontroller.cli.doctor.result import Check, CheckResult, Patient, fail, ok, warn
+from wxcontroller.cli.doctor.result import Check, CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.local import controllers_ports, known_units
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.check import check_configuration
 from wxcontroller.core.errors import BadSettings, ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.jsontypes import text
-from wxcontroller.core.messages import Text, text_in
+from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 
 
+@check(N_("configuration"), Text("settings, template and accounts' files are good"))
 def configuration(patient: Patient) -> Iterator[CheckResult]:
     """Settings, template, accounts' files, tokens and credentials."""
     try:
         found = check_configuration(patient.paths)
     except PermissionError as problem:
         yield warn(
-            "configuration",
             Text("{file} cannot be checked: {reason}", file=problem.filename, reason=reason_of(problem)),
             Text("run it as root"),
         )
@@ -33,30 +33,24 @@ def configuration(patient: Patient) -> Iterator[CheckResult]:
         yield CheckResult(
             one.level, "configuration", Text("{place}: {one}", place=one.place, one=one.message), one.remedy
         )
-    if not found:
-        yield ok("configuration", Text("settings, template and accounts' files are good"))
 
 
+@check(N_("controller"))
 def controller(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller answers."""
-    if patient.away is not None:
-        yield fail("controller", patient.away.text, patient.away.remedy_text)
-        return
     try:
-        health = patient.api.health()
+        health = patient.answering.health()
     except WxError as problem:
-        yield fail("controller", problem.text, problem.remedy_text)
+        yield fail(problem.text, problem.remedy_text)
         return
     if health.get("status") == "ok":
         yield ok(
-            "controller",
             Text(
                 "answers at {shown}, version {version}", shown=patient.api.shown, version=text(health.get("version"))
-            ),
+            )
         )
     else:
         yield fail(
-            "controller",
             Text("is {status}: {text_in}", status=text(health.get("status")), text_in=text_in(health, "reason")),
             Text("see: journalctl -u wxcontroller"),
         )
@@ -94,8 +88,8 @@ _HERE: tuple[Check, ...] = (
 def results(api: Api, paths: Paths) -> Iterator[CheckResult]:
     """Look at everything that can be looked at from here, and yield what was found, as it is found."""
     patient = examined(api, paths)
-    for check in _HERE if api.is_local else _EVERYWHERE:
-        yield from check(patient)
+    for look in _HERE if api.is_local else _EVERYWHERE:
+        yield from look(patient)
 
 
 def examined(api: Api, paths: Paths) -> Patient:

@@ -5,14 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from wxcontroller.cli.client import size
-from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import Text
+from wxcontroller.core.messages import N_, Text
 
 _FULL, _TIGHT = 50_000_000, 500_000_000  # bytes that are free
 _FEW = 200  # files that may still be made
 
 
+@check(N_("disk"))
 def disks(patient: Patient) -> Iterator[CheckResult]:
     """Space where accounts and controller write, each file system once."""
     root = patient.paths.root
@@ -29,7 +30,6 @@ def disks(patient: Patient) -> Iterator[CheckResult]:
             device, found = directory.stat().st_dev, os.statvfs(directory)
         except OSError as problem:
             yield warn(
-                "disk",
                 Text(
                     "{directory}, for {what}, cannot be checked: {reason}",
                     directory=directory,
@@ -52,27 +52,24 @@ def disks(patient: Patient) -> Iterator[CheckResult]:
         )
         if found.f_flag & os.ST_RDONLY:
             yield fail(
-                "disk",
                 Text("{directory}, for {what}, is read-only", directory=directory, what=what),
                 Text("see dmesg; mount -o remount,rw {directory}", directory=directory),
             )
         elif found.f_files and found.f_favail < _FEW:
             yield fail(
-                "disk",
                 Text("{words}, but no more files can be created", words=words),
                 Text("remove files; df -i shows how many there are"),
             )
         # A small one, as /run, is not full because it is small.
         elif free < min(_FULL, total // 20):
             yield fail(
-                "disk",
                 Text("{words}: messages wait at WeChat, sends are refused", words=words),
                 Text("free some space: du -xsh {directory}/*", directory=directory),
             )
         elif free < min(_TIGHT, total // 10):
-            yield warn("disk", words, Text("free some space: du -xsh {directory}/*", directory=directory))
+            yield warn(words, Text("free some space: du -xsh {directory}/*", directory=directory))
         else:
-            yield ok("disk", words)
+            yield ok(words)
 
 
 def existing(place: Path) -> Path:

@@ -11,35 +11,31 @@ from dataclasses import dataclass
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
-from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.cli.local import controllers_ports, show
 from wxcontroller.core.account import PORT, Account
 from wxcontroller.core.egress import parse_proxy
-from wxcontroller.core.errors import WxError, reason_of
-from wxcontroller.core.messages import Text
+from wxcontroller.core.errors import reason_of
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name, unit_of
 from wxcontroller.core.options import OPTIONS
 
 _WAIT = 8.0
 _PROBE = 2.0
 _SOMEBODY = Text("another program")
+_CLOCK = N_("clock")
 _NOTICED, _HARMFUL = 30.0, 300.0  # seconds that the clock is off
 
 
+@check(N_("ports"), Text("no port is in use by another program"))
 def ports(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller's and the accounts' ports are theirs."""
-    good = True
-    try:
-        active = show(("ActiveState",), "wxcontroller.socket")["wxcontroller.socket"].get("ActiveState")
-        own = controllers_ports()
-    except WxError:
-        return  # reported before
+    active = show(("ActiveState",), "wxcontroller.socket")["wxcontroller.socket"].get("ActiveState")
+    own = controllers_ports()
     if active != "active":
         for port in sorted(own):
             if listens(port):
-                good = False
                 yield fail(
-                    "ports",
                     Text("the controller's port {port} is in use by {who}", port=port, who=_who(port)),
                     Text("end that, or give it another: systemctl edit wxcontroller.socket"),
                 )
@@ -48,13 +44,11 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
     for unit, account in instances.items():
         down = states.get(unit, {}).get("ActiveState", "") in ("", "inactive", "failed", "activating")
         if down and listens(account.port):
-            good = False
             override = patient.paths.override_file(account.name.instance)
             remedy = Text(
                 "end that, or give the account another port: {port} in {override}", port=PORT, override=override
             )
             yield fail(
-                "ports",
                 Text(
                     "port {port} of {account} is in use by {who}",
                     port=account.port,
@@ -63,8 +57,6 @@ def ports(patient: Patient) -> Iterator[CheckResult]:
                 ),
                 remedy,
             )
-    if good:
-        yield ok("ports", Text("no port is in use by another program"))
 
 
 def listens(port: int) -> bool:
@@ -105,6 +97,7 @@ class _Way:
         return f"{self.server} in place of {self.host}" if self.server else self.host
 
 
+@check(N_("WeChat"))
 def wechat(patient: Patient) -> Iterator[CheckResult]:
     """Every way that accounts go out: whether it leads there, and what time it is there."""
     for way in sorted({_way(account) for account in accounts(patient)}, key=str):
@@ -131,18 +124,15 @@ def through(way: _Way) -> CheckResult:
     try:
         proxy = parse_proxy(way.proxy)
     except ValueError as problem:
-        return fail(
-            "WeChat", Text("the option proxy {problem}", problem=reason_of(problem)), Text("wxctl set NAME proxy=…")
-        )
+        return fail(Text("the option proxy {problem}", problem=reason_of(problem)), Text("wxctl set NAME proxy=…"))
     try:
         socket.create_connection((proxy.host, proxy.port), _WAIT).close()
     except OSError as problem:
         return fail(
-            "WeChat",
             Text("the proxy {proxy} can't be reached: {reason}", proxy=str(proxy), reason=reason_of(problem)),
             Text("check that it is running; to use another one: wxctl set NAME proxy=…"),
         )
-    return ok("WeChat", Text("the proxy {proxy} answers", proxy=str(proxy)))
+    return ok(Text("the proxy {proxy} answers", proxy=str(proxy)))
 
 
 def direct(way: _Way) -> Iterator[CheckResult]:
@@ -150,7 +140,6 @@ def direct(way: _Way) -> Iterator[CheckResult]:
         status, date, middle = front_page(way)
     except ssl.SSLError as problem:
         yield fail(
-            "WeChat",
             Text("{way} is not trusted: {problem}", way=str(way), problem=reason_of(problem)),
             Text(
                 "the clock may be wrong, or something between here and WeChat intercepts TLS; apt "
@@ -160,7 +149,6 @@ def direct(way: _Way) -> Iterator[CheckResult]:
         return
     except (OSError, HTTPException) as problem:
         yield fail(
-            "WeChat",
             Text("{way} can't be reached: {reason}", way=str(way), reason=reason_of(problem)),
             Text(
                 "check DNS, routes and firewall: curl -I https://wx.qq.com/; another way out: wxctl set NAME proxy=…"
@@ -169,16 +157,15 @@ def direct(way: _Way) -> Iterator[CheckResult]:
         return
     if status >= 500:
         yield warn(
-            "WeChat",
             Text("{way} answers {status}", way=str(way), status=status),
             Text("it is busy or broken; accounts keep retrying"),
         )
     else:
-        yield ok("WeChat", Text("{way} answers", way=str(way)))
+        yield ok(Text("{way} answers", way=str(way)))
     try:
         theirs = email.utils.parsedate_to_datetime(date).timestamp()
     except ValueError:
-        yield warn("clock", Text("{way} reports no time", way=str(way)), Text("compare it by hand: timedatectl"))
+        yield warn(Text("{way} reports no time", way=str(way)), Text("compare it by hand: timedatectl"), _CLOCK)
         return
     off = middle - theirs
     words = (
@@ -188,11 +175,11 @@ def direct(way: _Way) -> Iterator[CheckResult]:
     )
     remedy = Text("enable time synchronization: timedatectl set-ntp true")
     if abs(off) > _HARMFUL:
-        yield fail("clock", words, remedy)
+        yield fail(words, remedy, _CLOCK)
     elif abs(off) > _NOTICED:
-        yield warn("clock", words, remedy)
+        yield warn(words, remedy, _CLOCK)
     else:
-        yield ok("clock", Text("right within a few seconds, by {way}", way=str(way)))
+        yield ok(Text("right within a few seconds, by {way}", way=str(way)), _CLOCK)
 
 
 def front_page(way: _Way) -> tuple[int, str, float]:

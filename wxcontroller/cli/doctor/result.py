@@ -1,7 +1,8 @@
 """The result of a check, and what the checks share."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import wraps
 from typing import TypeAlias
 
 from wxcontroller.cli.account import AccountView
@@ -36,15 +37,15 @@ class CheckResult:
         }
 
 
-def ok(what: str, message: str | Text) -> CheckResult:
+def ok(message: Text, what: str = "") -> CheckResult:
     return CheckResult(Level.OK, what, message)
 
 
-def warn(what: str, message: str | Text, remedy: str | Text) -> CheckResult:
+def warn(message: Text, remedy: Text, what: str = "") -> CheckResult:
     return CheckResult(Level.WARN, what, message, remedy)
 
 
-def fail(what: str, message: str | Text, remedy: str | Text) -> CheckResult:
+def fail(message: Text, remedy: Text, what: str = "") -> CheckResult:
     return CheckResult(Level.FAIL, what, message, remedy)
 
 
@@ -66,6 +67,13 @@ class Patient:
     is_root: bool = True
 
     @property
+    def answering(self) -> Api:
+        """The controller's API. Raises WxError while it does not answer."""
+        if self.away is not None:
+            raise self.away
+        return self.api
+
+    @property
     def assessments(self) -> list[tuple[str, Assessment]]:
         """The accounts' names and assessments, by the controller or without it."""
         return [(view.name, view.assessment) for view in self.views] + [
@@ -74,3 +82,27 @@ class Patient:
 
 
 Check: TypeAlias = Callable[[Patient], Iterator[CheckResult]]
+
+
+def check(what: str, well: Text | None = None) -> Callable[[Check], Check]:
+    """Name a check. If it yields nothing, the result is ``well``.
+
+    A check that raises WxError could not look: another one reports that systemd or the controller does not answer.
+    """
+
+    def named(look: Check) -> Check:
+        @wraps(look)
+        def results(patient: Patient) -> Iterator[CheckResult]:
+            has_found = False
+            try:
+                for each in look(patient):
+                    has_found = True
+                    yield replace(each, what=each.what or what)
+            except WxError:
+                return
+            if well is not None and not has_found:
+                yield ok(well, what)
+
+        return results
+
+    return named

@@ -5,9 +5,9 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from wxcontroller.cli.doctor.result import CheckResult, Patient, fail, ok, warn
+from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.cli.local import settings_of, show
-from wxcontroller.core.errors import BadSettings, WxError
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import Desired
@@ -48,21 +48,17 @@ _SHIPPED = ("/usr/lib/systemd/", "/lib/systemd/")
 _NO_SYSTEMD = Text("run it on the accounts' machine")
 
 
+@check(N_("services"), Text("controller, its socket, D-Bus and polkit are running"))
 def units(patient: Patient) -> Iterator[CheckResult]:
     """The units that must be up, and whether systemd knows today's files."""
     wanted = ("wxcontroller.service", "wxcontroller.socket", "dbus.service", "polkit.service")
     try:
         found = show(_STATES, *wanted)
     except WxError as problem:
-        yield fail("services", problem.text, _NO_SYSTEMD)
+        yield fail(problem.text, _NO_SYSTEMD)
         return
-    good = True
     for unit, told in found.items():
-        for result in _unit(unit, told, found["wxcontroller.socket"].get("ActiveState") == "active"):
-            good = False
-            yield result
-    if good:
-        yield ok("services", Text("controller, its socket, D-Bus and polkit are running"))
+        yield from _unit(unit, told, found["wxcontroller.socket"].get("ActiveState") == "active")
 
 
 def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckResult]:
@@ -71,27 +67,22 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckRe
     if load == "not-found":
         package = "wxcontroller" if ours else unit.partition(".")[0] + ("d" if unit.startswith("polkit") else "")
         yield fail(
-            "services",
-            Text("{unit} is not installed", unit=unit),
-            Text("apt install --reinstall {package}", package=package),
+            Text("{unit} is not installed", unit=unit), Text("apt install --reinstall {package}", package=package)
         )
     elif load == "masked":
-        yield fail("services", Text("{unit} is masked", unit=unit), Text("systemctl unmask {unit}", unit=unit))
+        yield fail(Text("{unit} is masked", unit=unit), Text("systemctl unmask {unit}", unit=unit))
     elif active == "failed":
         yield fail(
-            "services",
             Text("{unit} has failed ({result})", unit=unit, result=told.get("Result", "")),
             Text("journalctl -b -u {unit}", unit=unit),
         )
     elif unit == "wxcontroller.socket" and active != "active":
         yield fail(
-            "services",
             Text("{unit} is {active}: the controller is unreachable", unit=unit, active=active),
             Text("systemctl start {unit}", unit=unit),
         )
     elif unit == "dbus.service" and active != "active":
         yield fail(
-            "services",
             Text("{unit} is {active}: the controller can't ask systemd", unit=unit, active=active),
             Text("systemctl start {unit}", unit=unit),
         )
@@ -101,19 +92,16 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckRe
             if listens
             else Text("{unit} is {active}", unit=unit, active=active)
         )
-        yield warn("services", words, Text("systemctl start {unit}", unit=unit))
+        yield warn(words, Text("systemctl start {unit}", unit=unit))
     if ours and load == "loaded" and told.get("UnitFileState") == "disabled":
-        yield warn(
-            "services", Text("{unit} is not started at boot", unit=unit), Text("systemctl enable {unit}", unit=unit)
-        )
+        yield warn(Text("{unit} is not started at boot", unit=unit), Text("systemctl enable {unit}", unit=unit))
     if told.get("NeedDaemonReload") == "yes":
         yield warn(
-            "services",
-            Text("the file of {unit} is newer than what systemd knows", unit=unit),
-            Text("systemctl daemon-reload"),
+            Text("the file of {unit} is newer than what systemd knows", unit=unit), Text("systemctl daemon-reload")
         )
 
 
+@check(N_("polkit"))
 def polkit(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller may start and stop accounts: it is asked to try."""
     remedy = verbatim("apt install --reinstall wxcontroller; systemctl restart polkit")
@@ -122,22 +110,19 @@ def polkit(patient: Patient) -> Iterator[CheckResult]:
         directories = [place.parent for place in places if is_there(place.parent)]
         hidden = any(not os.access(directory, os.R_OK | os.X_OK) for directory in directories)
         if not hidden and not any(map(is_there, places)):
-            yield fail("polkit", Text("the rule that lets the controller start accounts is missing"), remedy)
+            yield fail(Text("the rule that lets the controller start accounts is missing"), remedy)
             return
-    if patient.away is not None:
-        return
+    api = patient.answering
     try:
-        told = patient.api.may_act()
+        told = api.may_act()
     except WxError as problem:
-        yield warn("polkit", problem.text, problem.remedy_text)
+        yield warn(problem.text, problem.remedy_text)
         return
     if told.get("may_act") is True:
-        yield ok("polkit", Text("the controller may start and stop accounts"))
+        yield ok(Text("the controller may start and stop accounts"))
     else:
         words = Text("the controller may not start and stop accounts: {text_in}", text_in=text_in(told, "reason"))
-        yield fail(
-            "polkit", words, Text("check that no other rule precedes {rule}; {remedy}", rule=_RULE, remedy=remedy)
-        )
+        yield fail(words, Text("check that no other rule precedes {rule}; {remedy}", rule=_RULE, remedy=remedy))
 
 
 def is_there(path: Path) -> bool:
@@ -148,34 +133,27 @@ def is_there(path: Path) -> bool:
         return False
 
 
+@check(N_("sandbox"), Text("the units are protected as shipped"))
 def drop_ins(patient: Patient) -> Iterator[CheckResult]:
     """Protection that a drop-in takes away."""
     accounts = [unit_of(account.name.instance) for account in patient.registered]
-    good = True
     for guards, several in ((GUARDS, ["wxcontroller.service"]), (_GUARDS_OF_ACCOUNTS, accounts)):
         if not several:
             continue
-        try:
-            found = show((*guards, _DROP_INS, "LoadState"), *several)
-        except WxError:
-            return  # reported before
-        for unit, told in found.items():
+        for unit, told in show((*guards, _DROP_INS, "LoadState"), *several).items():
             changed = [f"{key}={told[key]}" for key, value in guards.items() if told.get(key, value) != value]
             if changed and told.get("LoadState") == "loaded":
-                good = False
                 drop_ins = [each for each in told.get(_DROP_INS, "").split() if not each.startswith(_SHIPPED)]
                 by = " ".join(drop_ins) or Text("its unit file")
                 yield warn(
-                    "sandbox",
                     Text(
                         "{unit} is less protected, by {by}: {changed}", unit=unit, by=by, changed=", ".join(changed)
                     ),
                     Text("systemctl edit {unit}", unit=unit),
                 )
-    if good:
-        yield ok("sandbox", Text("the units are protected as shipped"))
 
 
+@check(N_("boot"))
 def enabled(patient: Patient) -> Iterator[CheckResult]:
     """Units that start at the next boot although their account is stopped, or removed."""
     wanted = {each.name.instance for each in patient.registered if each.desired is Desired.STARTED}
@@ -191,15 +169,13 @@ def enabled(patient: Patient) -> Iterator[CheckResult]:
         stopped = N_("{unit} is enabled: its account is stopped, but starts at the next boot")
         removed = N_("{unit} is enabled: there is no such account, and the next boot registers it")
         told = Text(stopped if instance in known else removed, unit=link.name)
-        yield warn("boot", str(told), Text("systemctl disable {link}", link=link.name))
+        yield warn(told, Text("systemctl disable {link}", link=link.name))
 
 
+@check(N_("boot"))
 def boot(patient: Patient) -> Iterator[CheckResult]:
     """Whether the accounts that were wanted were brought up after the boot."""
-    try:
-        told = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
-    except WxError:
-        return  # reported before
+    told = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
     since = told.get("ActiveEnterTimestamp", "").removeprefix("@")
     if told.get("ActiveState") != "active" or not since.isdecimal():
         return
@@ -209,28 +185,28 @@ def boot(patient: Patient) -> Iterator[CheckResult]:
         return  # not for us to see
     age = time.time() - int(since)
     if done:
-        yield ok("boot", Text("the accounts that were wanted have been started since the boot"))
+        yield ok(Text("the accounts that were wanted have been started since the boot"))
     elif age > _BOOT_SECONDS:
         yield warn(
-            "boot",
             Text("accounts are still being started {age} min after the boot", age=f"{age / 60:.0f}"),
             Text("journalctl -b -u wxcontroller says which fail; systemctl restart wxcontroller tries again at once"),
         )
     else:
-        yield ok("boot", Text("the accounts that were wanted are being started"))
+        yield ok(Text("the accounts that were wanted are being started"))
 
 
+@check(N_("tokens"))
 def callers(patient: Patient) -> Iterator[CheckResult]:
     """Whether other users of the machine may do everything, as they may without a token."""
     try:
         if TokenFile(patient.paths.tokens_file).read().required:
-            yield ok("tokens", Text("callers need a token"))
+            yield ok(Text("callers need a token"))
             return
         users = login_users(patient.paths.root / "etc/passwd")
-    except (BadSettings, OSError):
-        return  # reported before, or not visible to us
+    except OSError:
+        return  # not for us to see
     if not users:
-        yield ok("tokens", Text("callers need no token; there is no other login user"))
+        yield ok(Text("callers need no token; there is no other login user"))
         return
     told = Text(
         "callers need no token: user {users} of this machine can stop any account and read its messages",
@@ -238,7 +214,7 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
         n=len(users),
         users=", ".join(users),
     )
-    yield warn("tokens", str(told), Text("wxctl token create me --scope admin"))
+    yield warn(told, Text("wxctl token create me --scope admin"))
 
 
 def login_users(passwd: Path) -> list[str]:
@@ -252,19 +228,14 @@ def login_users(passwd: Path) -> list[str]:
     ]
 
 
+@check(N_("credentials"), Text("all named credentials exist"))
 def credentials(patient: Patient) -> Iterator[CheckResult]:
     """Credentials that the settings or the unit name, and that are not there."""
-    try:
-        named = settings_of("wxcontroller.service", "LoadCredential")
-    except WxError:
-        return  # reported before
+    named = settings_of("wxcontroller.service", "LoadCredential")
     loaded = dict(pair.partition(":")[::2] for pair in named)
-    good = True
     for name, path in loaded.items():
         if path.startswith("/") and patient.is_root and not Path(path).exists():
-            good = False
             yield fail(
-                "credentials",
                 Text(
                     "wxcontroller.service has the credential {credential} from {file}, which is not there",
                     credential=name,
@@ -275,9 +246,7 @@ def credentials(patient: Patient) -> Iterator[CheckResult]:
     for option in ("tls_certificate", "tls_key"):
         value = getattr(patient.settings, option)
         if value and not value.startswith("/") and value not in loaded:
-            good = False
             yield fail(
-                "credentials",
                 Text(
                     "{option} names the credential {value}, which the unit does not have", option=option, value=value
                 ),
@@ -287,21 +256,12 @@ def credentials(patient: Patient) -> Iterator[CheckResult]:
     try:
         mode = place.stat().st_mode & 0o777
     except FileNotFoundError:
-        good = False
-        yield fail(
-            "credentials",
-            Text("{place} is missing", place=place),
-            Text("systemd-tmpfiles --create wxcontroller.conf"),
-        )
+        yield fail(Text("{place} is missing", place=place), Text("systemd-tmpfiles --create wxcontroller.conf"))
     except OSError:
         pass  # not for us to see
     else:
         if mode & 0o077:
-            good = False
             yield fail(
-                "credentials",
                 Text("{place} can be read by others (mode {mode})", place=place, mode=f"{mode:04o}"),
                 Text("chmod 700 {place}", place=place),
             )
-    if good:
-        yield ok("credentials", Text("all named credentials exist"))
