@@ -58,12 +58,12 @@ _EXAMPLES = (
     examples=_EXAMPLES,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
 )
-@global_options
 @click.version_option(__version__, prog_name="wxctl", message="%(prog)s %(version)s")
 def cli() -> None:
     """Run WeChat accounts on this machine: start, watch and stop them, and send messages."""
 
 
+cli.params[:0] = global_options()
 for _verb in (
     *(add, start, stop, restart, list_, status, qr, login_link, show, set_, logs, send, messages, events),
     *(deliveries, alert, ilink),

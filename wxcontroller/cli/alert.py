@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, global_options
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 from wxcontroller.core.messages import N_, text_in
@@ -16,19 +16,12 @@ from wxcontroller.core.messages import N_, text_in
 _LOOK = 0.3
 
 
-@click.group(
-    cls=VerbGroup,
-    short_help="Test alerts and show current problems.",
-    examples=(
-        "wxctl alert test",
-        "wxctl alert status",
-    ),
-)
+@verb_group("Test alerts and show current problems.", "wxctl alert test", "wxctl alert status")
 def alert() -> None:
     """Test the alert channels and show current problems."""
 
 
-@alert.command(short_help="Send a test alert.", examples=("wxctl alert test --timeout 10",))
+@alert.verb("Send a test alert.", "wxctl alert test --timeout 10")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0),
@@ -37,8 +30,6 @@ def alert() -> None:
     metavar="S",
     help="How long to wait.",
 )
-@global_options
-@click.pass_obj
 def test(session: WxctlRun, timeout: float) -> None:
     """Send a test alert through every configured channel and report each result.
 
@@ -66,9 +57,7 @@ def test(session: WxctlRun, timeout: float) -> None:
         )
 
 
-@alert.command(short_help="Show alert channels and current problems.", examples=("wxctl alert status",))
-@global_options
-@click.pass_obj
+@alert.verb("Show alert channels and current problems.", "wxctl alert status")
 def status(session: WxctlRun) -> None:
     """Show the alert channels, the outcome of the last alert on each, and current problems."""
     found = session.api().alerts()

@@ -6,10 +6,10 @@ import click
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage, Declined
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import NotAsked
 from wxcontroller.core.jsontypes import integer, obj, one_line
@@ -50,15 +50,9 @@ def ask(name: AccountName, question: Question) -> str:
     return str(click.prompt(say(title), err=True)).strip()
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Answer an account's question.",
-    examples=("wxctl answer alice", "wxctl answer alice yes", "wxctl answer alice 123456"),
-)
+@verb("Answer an account's question.", "wxctl answer alice", "wxctl answer alice yes", "wxctl answer alice 123456")
 @name_argument
 @click.argument("value", required=False)
-@global_options
-@click.pass_obj
 def answer(session: WxctlRun, name: str, value: str | None) -> None:
     """Answer an account's question: accept a risk with "yes", or enter the digits that the phone shows.
 

@@ -6,29 +6,26 @@ import click
 
 from wxcontroller.cli.context import WxctlRun, json_option
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
 from wxcontroller.core.messages import N_
 from wxcontroller.core.paths import Paths
 
 
-@click.group(cls=VerbGroup, short_help="Validate the configuration.", examples=("wxctl config check",))
+@verb_group("Validate the configuration.", "wxctl config check")
 def config() -> None:
     """Validate the configuration of this machine. Needs no controller."""
 
 
-@config.command(
-    short_help="Find errors in the settings and account files.",
-    examples=(
-        "wxctl config check",
-        "wxctl config check --strict --json",
-    ),
+@config.verb(
+    "Find errors in the settings and account files.",
+    "wxctl config check",
+    "wxctl config check --strict --json",
+    options=json_option,
 )
 @click.option("-q", "--quiet", is_flag=True, help="Print nothing if everything is valid.")
 @click.option("--strict", is_flag=True, help="Exit with status 78 for warnings, too.")
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
-@json_option
-@click.pass_obj
 def check(session: WxctlRun, quiet: bool, strict: bool, root: Path) -> None:
     """Validate the settings and their drop-ins, the template, account files and overrides, tokens and
     credentials.

@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TypeVar
 
 import click
@@ -15,7 +14,6 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.credential import Finder
 from wxcontroller.cli.exits import word_of
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.verbs import GlobalOption
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
@@ -78,34 +76,37 @@ def remember(context: click.Context, option: click.Parameter, value: str | bool 
         setattr(session(context), str(option.name), value)
 
 
-_global_option = partial(click.option, cls=GlobalOption, expose_value=False, callback=remember)
+class GlobalOption(click.Option):
+    """An option that every verb takes, and ``wxctl --help`` alone describes."""
+
+    def __init__(self, name: str, **attributes: object) -> None:
+        super().__init__([name], expose_value=False, callback=remember, **attributes)  # type: ignore[arg-type]  # click's
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        return super().get_help_record(ctx) if ctx.parent is None else None
 
 
-def json_option(command: _F) -> _F:
-    """Give a verb ``--json``, so that it can stand before the verb and after it."""
-    return _global_option("--json", is_flag=True, help="Print the result as JSON.")(command)
+def json_option() -> list[GlobalOption]:
+    """Return ``--json``, so that it can stand before the verb and after it."""
+    return [GlobalOption("--json", is_flag=True, help="Print the result as JSON.")]
 
 
-def global_options(command: _F) -> _F:
-    """Give a verb the options about which controller and how to print, which can stand before it and after it."""
-    for option in (
-        _global_option(
-            "--insecure",
-            is_flag=True,
-            help="Send the token to another machine without TLS, if the URL says so.",
-        ),
-        _global_option(
+def global_options() -> list[GlobalOption]:
+    """Return the options about which controller and how to print, which can stand before the verb and after it."""
+    return [
+        GlobalOption("--url", metavar="URL", help=f"The controller [default: $WXCTL_URL or {DEFAULT_URL}]."),
+        *json_option(),
+        GlobalOption(
             "--token-file",
             metavar="FILE",
             type=FILE,
             help="File with the API token, - for standard input [default: $WXCTL_TOKEN, or a token file "
             "that is found].",
         ),
-        json_option,
-        _global_option("--url", metavar="URL", help=f"The controller [default: $WXCTL_URL or {DEFAULT_URL}]."),
-    ):
-        command = option(command)
-    return command
+        GlobalOption(
+            "--insecure", is_flag=True, help="Send the token to another machine without TLS, if the URL says so."
+        ),
+    ]
 
 
 def name_argument(command: _F) -> _F:

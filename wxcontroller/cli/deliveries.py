@@ -9,10 +9,10 @@ from typing import TypeVar
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, global_options, json_option, name_argument, optional_name_argument
+from wxcontroller.cli.context import WxctlRun, json_option, name_argument, optional_name_argument
 from wxcontroller.cli.errors import AccountNotRunning, BadUsage
 from wxcontroller.cli.language import padded, say, tell
-from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
 from wxcontroller.core.messages import N_, NP_, Text, text_in
@@ -32,16 +32,13 @@ _ACKNOWLEDGED = NP_("{n} dead letter of {account} acknowledged", "{n} dead lette
 _F = TypeVar("_F", bound=Callable[..., object])
 
 
-@click.group(
-    cls=VerbGroup,
-    short_help="List, replay, purge and acknowledge webhook reports.",
-    examples=(
-        "wxctl deliveries list",
-        "wxctl deliveries list alice --state dead",
-        "wxctl deliveries replay alice --dead",
-        "wxctl deliveries purge alice 5f3a9c01-17",
-        "wxctl deliveries ack alice",
-    ),
+@verb_group(
+    "List, replay, purge and acknowledge webhook reports.",
+    "wxctl deliveries list",
+    "wxctl deliveries list alice --state dead",
+    "wxctl deliveries replay alice --dead",
+    "wxctl deliveries purge alice 5f3a9c01-17",
+    "wxctl deliveries ack alice",
 )
 def deliveries() -> None:
     """Manage reports queued for an account's webhook (post_api).
@@ -53,14 +50,11 @@ def deliveries() -> None:
     """
 
 
-@deliveries.command(
-    short_help="Show the secrets that sign reports, for Standard Webhooks.",
-    examples=("wxctl deliveries secret alice",),
+@deliveries.verb(
+    "Show the secrets that sign reports, for Standard Webhooks.", "wxctl deliveries secret alice", options=json_option
 )
 @name_argument
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
-@json_option
-@click.pass_obj
 def secret(session: WxctlRun, name: str, root: Path) -> None:
     """Print the account's webhook secrets in the form whsec_…, which libraries of Standard Webhooks take.
 
@@ -76,10 +70,8 @@ def secret(session: WxctlRun, name: str, root: Path) -> None:
         click.echo(one)
 
 
-@deliveries.command(
-    "list",
-    short_help="List waiting reports and dead letters.",
-    examples=("wxctl deliveries list", "wxctl deliveries list alice --state dead"),
+@deliveries.verb(
+    "List waiting reports and dead letters.", "wxctl deliveries list", "wxctl deliveries list alice --state dead"
 )
 @optional_name_argument
 @click.option(
@@ -92,8 +84,6 @@ def secret(session: WxctlRun, name: str, root: Path) -> None:
 @click.option("--limit", type=click.IntRange(1, 1000), default=100, show_default=True, help="Show at most this many.")
 @click.option("--after", type=click.IntRange(0), default=0, help="Show reports after this number.")
 @click.option("--all", "all_", is_flag=True, help="Without NAME: include accounts without waiting or lost reports.")
-@global_options
-@click.pass_obj
 def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: int, after: int, all_: bool) -> None:
     """List an account's waiting reports and dead letters; without NAME, show the counts of all accounts."""
     api = session.api()
@@ -131,13 +121,9 @@ def list_(session: WxctlRun, name: str | None, states: tuple[str, ...], limit: i
         tell("more: {command}", command=command("deliveries list", account.name, "--after", text(following)))
 
 
-@deliveries.command(
-    short_help="Show a delivery and its report.", examples=("wxctl deliveries show alice 5f3a9c01-17",)
-)
+@deliveries.verb("Show a delivery and its report.", "wxctl deliveries show alice 5f3a9c01-17")
 @name_argument
 @click.argument("delivery_id", metavar="ID")
-@global_options
-@click.pass_obj
 def show(session: WxctlRun, name: str, delivery_id: str) -> None:
     """Show a delivery with the report as it is posted: message texts included."""
     api = session.api()
@@ -167,15 +153,12 @@ def with_selection(verb: _F) -> _F:
     return verb
 
 
-@deliveries.command(
-    short_help="Replay reports.",
-    examples=("wxctl deliveries replay alice --dead", "wxctl deliveries replay alice 5f3a9c01-17 --delivered"),
+@deliveries.verb(
+    "Replay reports.", "wxctl deliveries replay alice --dead", "wxctl deliveries replay alice 5f3a9c01-17 --delivered"
 )
 @name_argument
 @with_selection
 @click.option("--delivered", is_flag=True, help="With IDs: also reports that were already delivered.")
-@global_options
-@click.pass_obj
 def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, delivered: bool) -> None:
     """Send the reports with these IDs again, or all dead letters.
 
@@ -188,15 +171,10 @@ def replay(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, deliv
     change_deliveries(session, api, api.resolve(name), "replay", chosen, "replayed", _REPLAYED)
 
 
-@deliveries.command(
-    short_help="Purge reports.",
-    examples=("wxctl deliveries purge alice --dead", "wxctl deliveries purge alice 5f3a9c01-17"),
-)
+@deliveries.verb("Purge reports.", "wxctl deliveries purge alice --dead", "wxctl deliveries purge alice 5f3a9c01-17")
 @name_argument
 @with_selection
 @click.option("--pending", is_flag=True, help="All waiting reports.")
-@global_options
-@click.pass_obj
 def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pending: bool) -> None:
     """Purge the reports with these IDs, all dead letters, or all waiting reports. They are not delivered.
 
@@ -209,15 +187,11 @@ def purge(session: WxctlRun, name: str, ids: tuple[str, ...], dead: bool, pendin
     change_deliveries(session, api, api.resolve(name), "purge", chosen, "purged", _PURGED)
 
 
-@deliveries.command(
-    "ack",
-    short_help="Acknowledge dead letters.",
-    examples=("wxctl deliveries ack alice", "wxctl deliveries ack alice 5f3a9c01-17"),
+@deliveries.verb(
+    "Acknowledge dead letters.", "wxctl deliveries ack alice", "wxctl deliveries ack alice 5f3a9c01-17", name="ack"
 )
 @name_argument
 @click.argument("ids", nargs=-1, metavar="[ID]...")
-@global_options
-@click.pass_obj
 def acknowledge(session: WxctlRun, name: str, ids: tuple[str, ...]) -> None:
     """Acknowledge the dead letters with these IDs, or all.
 

@@ -12,11 +12,11 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, complete_name, global_options
+from wxcontroller.cli.context import WxctlRun, complete_name
 from wxcontroller.cli.errors import BadUsage, Unanswered
 from wxcontroller.cli.language import say
 from wxcontroller.cli.serversent import followed
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
@@ -32,15 +32,12 @@ def complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     return sorted(each for each in EVENTS | MESSAGES if each.startswith(incomplete))
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Follow events.",
-    examples=(
-        "wxctl events",
-        "wxctl events alice --type friend_message",
-        "wxctl events --since 1h --json",
-        "wxctl events --json --cursor-file /var/lib/bot/cursor",
-    ),
+@verb(
+    "Follow events.",
+    "wxctl events",
+    "wxctl events alice --type friend_message",
+    "wxctl events --since 1h --json",
+    "wxctl events --json --cursor-file /var/lib/bot/cursor",
 )
 @click.argument("names", nargs=-1, metavar="[NAME]...", shell_complete=complete_name)
 @click.option(
@@ -60,8 +57,6 @@ def complete_type(_: click.Context, __: click.Parameter, incomplete: str) -> lis
     help="Resume after the cursor in FILE, if there is one, and save the cursor there.",
 )
 @click.option("-n", "--count", type=click.IntRange(1), metavar="N", help="Exit after N events.")
-@global_options
-@click.pass_obj
 def events(
     session: WxctlRun,
     names: tuple[str, ...],

@@ -2,21 +2,15 @@
 
 import click
 
-from wxcontroller.cli.context import WxctlRun, global_options
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, text
 from wxcontroller.core.messages import N_, Text, text_in
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Show the other hosts and their state.",
-    examples=("wxctl fleet", "wxctl fleet --json"),
-)
-@global_options
-@click.pass_obj
+@verb("Show the other hosts and their state.", "wxctl fleet", "wxctl fleet --json")
 def fleet(session: WxctlRun) -> None:
     """Show the other hosts of the fleet, accounts that exist on more than one host, and standby bundles.
 

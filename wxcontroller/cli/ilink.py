@@ -8,10 +8,10 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from wxcontroller.cli.context import WxctlRun, complete_name, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, complete_name, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
 from wxcontroller.core.messages import N_, text_in
 
@@ -99,15 +99,12 @@ FORMS: Mapping[str, CredentialsForm] = {
 }
 
 
-@click.group(
-    cls=VerbGroup,
-    short_help="Connect AI agents to accounts through the iLink API.",
-    examples=(
-        "wxctl ilink approve URL --account alice --consumer helper",
-        "wxctl ilink credentials alice helper --for astrbot",
-        "wxctl ilink consumers alice",
-        "wxctl ilink revoke alice helper",
-    ),
+@verb_group(
+    "Connect AI agents to accounts through the iLink API.",
+    "wxctl ilink approve URL --account alice --consumer helper",
+    "wxctl ilink credentials alice helper --for astrbot",
+    "wxctl ilink consumers alice",
+    "wxctl ilink revoke alice helper",
 )
 def ilink() -> None:
     """Connect AI agents to accounts through the iLink API.
@@ -117,10 +114,7 @@ def ilink() -> None:
     """
 
 
-@ilink.command(
-    short_help="Approve an agent that requests a token.",
-    examples=("wxctl ilink approve URL --account alice --consumer helper",),
-)
+@ilink.verb("Approve an agent that requests a token.", "wxctl ilink approve URL --account alice --consumer helper")
 @click.argument("link", metavar="URL")
 @click.option(
     "--account", required=True, metavar="NAME", shell_complete=complete_name, help="Account that the agent may use."
@@ -136,8 +130,6 @@ def ilink() -> None:
     type=click.Choice(("refuse", "accept", "drop")),
     help="Answer to sends that must wait for the person to write.",
 )
-@global_options
-@click.pass_obj
 def approve(
     session: WxctlRun, link: str, account: str, consumer: str, groups: str | None, when_held: str | None
 ) -> None:
@@ -159,9 +151,7 @@ def approve(
         tell("{consumer} may use {account} now", consumer=consumer, account=account)
 
 
-@ilink.command("requests", short_help="List open pairing requests.", examples=("wxctl ilink requests",))
-@global_options
-@click.pass_obj
+@ilink.verb("List open pairing requests.", "wxctl ilink requests")
 def requests(session: WxctlRun) -> None:
     """List the open pairing requests of agents. To approve one, use the link that the agent shows."""
     rows = [obj(row) for row in items(session.api().pairings().get("pairings"))]
@@ -186,10 +176,8 @@ def requests(session: WxctlRun) -> None:
     print_rows(titles, cells, wraps="AGENT")
 
 
-@ilink.command("consumers", short_help="List the agents of an account.", examples=("wxctl ilink consumers alice",))
+@ilink.verb("List the agents of an account.", "wxctl ilink consumers alice")
 @name_argument
-@global_options
-@click.pass_obj
 def consumers(session: WxctlRun, name: str) -> None:
     """List the agents of an account with their state and the ids of their tokens."""
     api = session.api()
@@ -206,14 +194,9 @@ def consumers(session: WxctlRun, name: str) -> None:
     _print(rows)
 
 
-@ilink.command(
-    short_help="Remove an agent and revoke its token.",
-    examples=("wxctl ilink revoke alice helper",),
-)
+@ilink.verb("Remove an agent and revoke its token.", "wxctl ilink revoke alice helper")
 @name_argument
 @click.argument("consumer")
-@global_options
-@click.pass_obj
 def revoke(session: WxctlRun, name: str, consumer: str) -> None:
     """Remove an agent from an account and revoke its token immediately. Its position in the messages is lost."""
     api = session.api()
@@ -224,9 +207,9 @@ def revoke(session: WxctlRun, name: str, consumer: str) -> None:
         tell("{consumer} no longer uses {account}", consumer=consumer, account=name)
 
 
-@ilink.command(
-    short_help="Print an agent's credentials in the format of its program.",
-    examples=("wxctl ilink credentials alice helper --for weilink >token.json",),
+@ilink.verb(
+    "Print an agent's credentials in the format of its program.",
+    "wxctl ilink credentials alice helper --for weilink >token.json",
 )
 @name_argument
 @click.argument("consumer")
@@ -234,8 +217,6 @@ def revoke(session: WxctlRun, name: str, consumer: str) -> None:
 @click.option(
     "--base-url", metavar="URL", help="Base URL at which the agent reaches the controller [default: --url]."
 )
-@global_options
-@click.pass_obj
 def credentials(session: WxctlRun, name: str, consumer: str, kind: str, base_url: str | None) -> None:
     """Add an agent, or replace its token, and print its credentials. The previous token stops working.
 

@@ -8,11 +8,11 @@ import click
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, complete_option, global_options, name_argument, names_argument
+from wxcontroller.cli.context import WxctlRun, complete_option, name_argument, names_argument
 from wxcontroller.cli.errors import BadUsage, Declined
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.systemd import disable, new_account, without_controller
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.cli.work import ActionWatch, Work, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Condition
@@ -47,20 +47,15 @@ _POST_API = click.option(
 _DRIVER = click.option("--driver", metavar="WORD", help="Route to WeChat; short for --option driver=WORD.")
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Register an account without starting it.",
-    examples=(
-        "wxctl add alice",
-        "wxctl add alice --post-api http://127.0.0.1:8080/in",
-    ),
+@verb(
+    "Register an account without starting it.",
+    "wxctl add alice",
+    "wxctl add alice --post-api http://127.0.0.1:8080/in",
 )
 @name_argument
 @_OPTIONS
 @_POST_API
 @_DRIVER
-@global_options
-@click.pass_obj
 def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | None, driver: str | None) -> None:
     """Register an account with its options, without starting it. Refused (8) if an account of that name exists."""
     added = session.api().add(parse_name(name), given(pairs, post_api, driver))
@@ -77,14 +72,11 @@ def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | No
         )
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Start accounts and follow them until they run.",
-    examples=(
-        "wxctl start alice",
-        "wxctl start alice --option send_interval=5 --no-wait",
-        "wxctl start 'shop-*'",
-    ),
+@verb(
+    "Start accounts and follow them until they run.",
+    "wxctl start alice",
+    "wxctl start alice --option send_interval=5 --no-wait",
+    "wxctl start 'shop-*'",
 )
 @names_argument
 @_OPTIONS
@@ -92,8 +84,6 @@ def add(session: WxctlRun, name: str, pairs: tuple[str, ...], post_api: str | No
 @_DRIVER
 @_NO_WAIT
 @_TIMEOUT
-@global_options
-@click.pass_obj
 def start(
     session: WxctlRun,
     names: tuple[str, ...],
@@ -129,12 +119,8 @@ def start(
     run(session, names, Work(act, start_outcome(following), by_systemd))
 
 
-@click.command(
-    cls=VerbCommand, short_help="Stop accounts.", examples=("wxctl stop alice", "wxctl stop alice bob 'shop-*'")
-)
+@verb("Stop accounts.", "wxctl stop alice", "wxctl stop alice bob 'shop-*'")
 @names_argument
-@global_options
-@click.pass_obj
 def stop(session: WxctlRun, names: tuple[str, ...]) -> None:
     """Stop accounts. They stay stopped, also after a reboot, until they are started again; logins are kept.
 
@@ -158,16 +144,10 @@ def stop(session: WxctlRun, names: tuple[str, ...]) -> None:
     run(session, names, Work(act, finish, by_systemd))
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Restart accounts and follow them until they run.",
-    examples=("wxctl restart alice", "wxctl restart 'shop-*'"),
-)
+@verb("Restart accounts and follow them until they run.", "wxctl restart alice", "wxctl restart 'shop-*'")
 @names_argument
 @_NO_WAIT
 @_TIMEOUT
-@global_options
-@click.pass_obj
 def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: float) -> None:
     """Restart accounts, for instance after an upgrade, and follow them until they are running.
 
@@ -185,15 +165,9 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
     run(session, names, Work(act, start_outcome(following), by_systemd, stopped_too=False))
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Log an account out of WeChat and stop it.",
-    examples=("wxctl logout alice --yes",),
-)
+@verb("Log an account out of WeChat and stop it.", "wxctl logout alice --yes")
 @name_argument
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
-@global_options
-@click.pass_obj
 def logout(session: WxctlRun, name: str, yes: bool) -> None:
     """Log an account out at WeChat and stop it. Its options and reports are kept; the next start needs a scan.
 

@@ -4,23 +4,19 @@ from urllib.parse import urljoin, urlsplit
 
 import click
 
-from wxcontroller.cli.context import WxctlRun, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.jsontypes import integer, text
 from wxcontroller.core.messages import N_
 
 
-@click.command(
-    "login-link",
-    cls=VerbCommand,
-    short_help="Create a link that lets another person scan the QR code.",
-    examples=(
-        "wxctl login-link alice",
-        "wxctl login-link alice --base https://wx.example",
-    ),
+@verb(
+    "Create a link that lets another person scan the QR code.",
+    "wxctl login-link alice",
+    "wxctl login-link alice --base https://wx.example",
 )
 @name_argument
 @click.option(
@@ -28,8 +24,6 @@ from wxcontroller.core.messages import N_
     metavar="URL",
     help="URL at which the other person's browser reaches the dashboard [default: the controller's URL].",
 )
-@global_options
-@click.pass_obj
 def login_link(session: WxctlRun, name: str, base: str | None) -> None:
     """Print a link that shows an account's QR code to a person without a token.
 

@@ -8,11 +8,11 @@ from typing import NoReturn
 import click
 
 from wxcontroller.cli import remotelogs
-from wxcontroller.cli.context import WxctlRun, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.local import any_seen, exec_journalctl, is_registered, is_time
 from wxcontroller.cli.systemd import is_this_machines
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import is_derived, parse_name, unit_of
@@ -21,15 +21,12 @@ _WAIT = 3.0  # logs are wanted most when the controller does not answer
 _JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Show the journal of an account.",
-    examples=(
-        "wxctl logs alice",
-        "wxctl logs alice -f",
-        "wxctl logs alice --since 1h",
-        "wxctl logs alice -f --url https://bots.example.org",
-    ),
+@verb(
+    "Show the journal of an account.",
+    "wxctl logs alice",
+    "wxctl logs alice -f",
+    "wxctl logs alice --since 1h",
+    "wxctl logs alice -f --url https://bots.example.org",
 )
 @name_argument
 @click.option("-f", "--follow", is_flag=True, help="Follow new lines.")
@@ -37,8 +34,6 @@ _JOURNALS = (Path("/var/log/journal"), Path("/run/log/journal"))
     "-n", "--lines", type=click.IntRange(min=0), metavar="N", help="The newest N lines [default: all, with -f 10]."
 )
 @click.option("--since", metavar="WHEN", help="Lines since WHEN: 30s, 10m, 2h, 7d ago, today, or a date.")
-@global_options
-@click.pass_obj
 def logs(session: WxctlRun, name: str, follow: bool, lines: int | None, since: str | None) -> None:
     """Show the journal of an account, until Ctrl-C with --follow.
 

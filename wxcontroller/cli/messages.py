@@ -4,10 +4,10 @@ import time
 
 import click
 
-from wxcontroller.cli.context import WxctlRun, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.send import find
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, one_line, text
 from wxcontroller.core.messages import N_
 
@@ -29,14 +29,11 @@ _KINDS = {
 }
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Show the history of messages.",
-    examples=(
-        "wxctl messages alice",
-        "wxctl messages alice --chat 王芳 -n 100",
-        "wxctl messages alice --before 4f2a91c0-5120 --json",
-    ),
+@verb(
+    "Show the history of messages.",
+    "wxctl messages alice",
+    "wxctl messages alice --chat 王芳 -n 100",
+    "wxctl messages alice --before 4f2a91c0-5120 --json",
 )
 @name_argument
 @click.option("--chat", metavar="CHAT", help="Only messages with this person or group: an id, or a name, exactly.")
@@ -51,8 +48,6 @@ _KINDS = {
 )
 @click.option("--before", metavar="CURSOR", help="Show messages before this cursor, as shown by --json.")
 @click.option("--after", metavar="CURSOR", help="Show messages after this cursor.")
-@global_options
-@click.pass_obj
 def messages(
     session: WxctlRun, name: str, chat: str | None, lines: int, before: str | None, after: str | None
 ) -> None:

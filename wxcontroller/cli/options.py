@@ -2,30 +2,25 @@
 
 import click
 
-from wxcontroller.cli.context import WxctlRun, complete_key, complete_option, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, complete_key, complete_option, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.lifecycle import ignored, option_pairs
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import field, items, obj, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.options import OPTIONS
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Show the options of an account.",
-    examples=(
-        "wxctl show alice",
-        "wxctl show alice --all",
-        "wxctl show alice --json | jq .options.lang",
-    ),
+@verb(
+    "Show the options of an account.",
+    "wxctl show alice",
+    "wxctl show alice --all",
+    "wxctl show alice --json | jq .options.lang",
 )
 @name_argument
 @click.option("--all", "all_", is_flag=True, help="Show options with their default value, too.")
-@global_options
-@click.pass_obj
 def show(session: WxctlRun, name: str, all_: bool) -> None:
     """Show the options and limits that an account starts with, and the source of each.
 
@@ -67,15 +62,11 @@ def show(session: WxctlRun, name: str, all_: bool) -> None:
         )
 
 
-@click.command(
-    "set",
-    cls=VerbCommand,
-    short_help="Set options of an account.",
-    examples=(
-        "wxctl set alice send_interval=5",
-        "wxctl set alice post_api=@url.txt",
-        "wxctl set alice --unset proxy",
-    ),
+@verb(
+    "Set options of an account.",
+    "wxctl set alice send_interval=5",
+    "wxctl set alice post_api=@url.txt",
+    "wxctl set alice --unset proxy",
 )
 @name_argument
 @click.argument("pairs", nargs=-1, metavar="[KEY=VALUE]...", shell_complete=complete_option)
@@ -86,8 +77,6 @@ def show(session: WxctlRun, name: str, all_: bool) -> None:
     shell_complete=complete_key,
     help="Reset this option to its default; may be repeated.",
 )
-@global_options
-@click.pass_obj
 def set_(session: WxctlRun, name: str, pairs: tuple[str, ...], unset: tuple[str, ...]) -> None:
     """Set options of an account; other options keep their values. Changes apply from its next start.
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.context import WxctlRun, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.files import replace_file
@@ -17,14 +17,7 @@ from wxcontroller.core.messages import N_
 _KINDS = ("svg", "png")
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Show the QR code to scan, or write it to a file.",
-    examples=(
-        "wxctl qr alice",
-        "wxctl qr alice --output alice.png",
-    ),
-)
+@verb("Show the QR code to scan, or write it to a file.", "wxctl qr alice", "wxctl qr alice --output alice.png")
 @name_argument
 @click.option(
     "--output",
@@ -32,8 +25,6 @@ _KINDS = ("svg", "png")
     metavar="FILE",
     help="Write it to FILE, which ends in .svg or .png, instead of drawing it.",
 )
-@global_options
-@click.pass_obj
 def qr(session: WxctlRun, name: str, output: Path | None) -> None:
     """Show the QR code that logs an account in.
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, global_options, names_argument
+from wxcontroller.cli.context import WxctlRun, names_argument
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.lifecycle import confirm
 from wxcontroller.cli.systemd import is_this_machines
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.cli.work import ActionWatch, Work, run
 from wxcontroller.core.credentials import PLACE
 from wxcontroller.core.errors import BadSettings, WxError, reason_of
@@ -25,16 +25,10 @@ from wxcontroller.core.tokens import TokenFile, Unbound
 _PATHS = Paths()
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Stop accounts and delete them.",
-    examples=("wxctl remove alice --yes", "wxctl remove 'test-*'"),
-)
+@verb("Stop accounts and delete them.", "wxctl remove alice --yes", "wxctl remove 'test-*'")
 @names_argument
 @click.option("-y", "--yes", is_flag=True, help="Don't ask.")
 @click.option("--keep-tokens", is_flag=True, help="Keep tokens that are bound to the accounts.")
-@global_options
-@click.pass_obj
 def remove(session: WxctlRun, names: tuple[str, ...], yes: bool, keep_tokens: bool) -> None:
     """Stop accounts and delete their options, logins and stored data.
 

@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, global_options, name_argument
+from wxcontroller.cli.context import WxctlRun, name_argument
 from wxcontroller.cli.errors import BadUsage, NotOffered, Unanswered
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.multipart import file_body
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line
@@ -48,16 +48,13 @@ class Recipient:
         return Text("group {url}", url=self.shown) if self.group else Text("friend {url}", url=self.shown)
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Send a text message or a file.",
-    examples=(
-        "wxctl send alice filehelper hello",
-        "wxctl send alice 王芳 '晚上好'",
-        "wxctl send alice --group 家人 '到了'",
-        "wxctl send alice filehelper --file report.pdf",
-        "uptime | wxctl send alice filehelper -",
-    ),
+@verb(
+    "Send a text message or a file.",
+    "wxctl send alice filehelper hello",
+    "wxctl send alice 王芳 '晚上好'",
+    "wxctl send alice --group 家人 '到了'",
+    "wxctl send alice filehelper --file report.pdf",
+    "uptime | wxctl send alice filehelper -",
 )
 @name_argument
 @click.argument("to")
@@ -82,8 +79,6 @@ class Recipient:
     metavar="S",
     help="Retry for this many seconds if the controller does not answer.",
 )
-@global_options
-@click.pass_obj
 def send(
     session: WxctlRun,
     name: str,

@@ -8,12 +8,12 @@ import click
 
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.context import WxctlRun, global_options, optional_name_argument
+from wxcontroller.cli.context import WxctlRun, optional_name_argument
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.follow import failure, titled
 from wxcontroller.cli.language import left_aligned, padded, say, tell
 from wxcontroller.cli.local import controllers_ports, is_registered, known_unit, known_units
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import field, items, one_line
@@ -27,16 +27,12 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
 }
 
 
-@click.command(
-    "list",
-    cls=VerbCommand,
-    short_help="List accounts.",
-    examples=(
-        "wxctl list",
-        "wxctl list --trouble",
-        "wxctl list --state scanning --state parked --sort since",
-        "wxctl list --json | jq -r '.[].name'",
-    ),
+@verb(
+    "List accounts.",
+    "wxctl list",
+    "wxctl list --trouble",
+    "wxctl list --state scanning --state parked --sort since",
+    "wxctl list --json | jq -r '.[].name'",
 )
 @click.option("--trouble", is_flag=True, help="Only accounts with problems.")
 @click.option(
@@ -54,8 +50,6 @@ _SORTING: Mapping[str, Callable[[AccountView], tuple[str | int, ...]]] = {
     show_default=True,
     help="Sort by name, by state, or by the latest change of state.",
 )
-@global_options
-@click.pass_obj
 def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) -> None:
     """List accounts with their state and since when, port, user and status text."""
     api = session.api()
@@ -84,18 +78,13 @@ def list_(session: WxctlRun, trouble: bool, states: tuple[str, ...], sort: str) 
         print_table(account_table(shown, target.width if target.is_terminal else None), target)
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Show the status of an account or of the controller.",
-    examples=(
-        "wxctl status alice",
-        "wxctl status alice --json",
-        "wxctl status",
-    ),
+@verb(
+    "Show the status of an account or of the controller.",
+    "wxctl status alice",
+    "wxctl status alice --json",
+    "wxctl status",
 )
 @optional_name_argument
-@global_options
-@click.pass_obj
 def status(session: WxctlRun, name: str | None) -> None:
     """Show the status of an account, or without NAME of the controller and all accounts.
 

@@ -3,9 +3,9 @@
 import click
 from click.shell_completion import CompletionItem
 
-from wxcontroller.cli.context import WxctlRun, complete_name, global_options
+from wxcontroller.cli.context import WxctlRun, complete_name
 from wxcontroller.cli.language import say, tell
-from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.messages import N_
@@ -25,14 +25,11 @@ def complete_target(context: click.Context, _: click.Parameter, incomplete: str)
 _target_argument = click.argument("target_name", metavar="TARGET", shell_complete=complete_target)
 
 
-@click.group(
-    cls=VerbGroup,
-    short_help="Manage notification targets.",
-    examples=(
-        "wxctl target add ops alice filehelper",
-        "wxctl target list",
-        "wxctl target remove ops",
-    ),
+@verb_group(
+    "Manage notification targets.",
+    "wxctl target add ops alice filehelper",
+    "wxctl target list",
+    "wxctl target remove ops",
 )
 def target() -> None:
     """Manage notification targets: where ntfy, Gotify and webhook clients send their notifications.
@@ -42,16 +39,15 @@ def target() -> None:
     """
 
 
-@target.command(
-    short_help="Add a target and print its token.",
-    examples=("wxctl target add ops alice filehelper", "wxctl target add family alice 家人 --group"),
+@target.verb(
+    "Add a target and print its token.",
+    "wxctl target add ops alice filehelper",
+    "wxctl target add family alice 家人 --group",
 )
 @click.argument("target_name", metavar="TARGET")
 @click.argument("account", metavar="NAME", shell_complete=complete_name)
 @click.argument("peer")
 @click.option("--group", is_flag=True, help="PEER is a group.")
-@global_options
-@click.pass_obj
 def add(session: WxctlRun, target_name: str, account: str, peer: str, group: bool) -> None:
     """Add a target and print its token, which cannot be shown again.
 
@@ -73,9 +69,7 @@ def add(session: WxctlRun, target_name: str, account: str, peer: str, group: boo
     )
 
 
-@target.command("list", short_help="List targets.", examples=("wxctl target list --json",))
-@global_options
-@click.pass_obj
+@target.verb("List targets.", "wxctl target list --json")
 def list_(session: WxctlRun) -> None:
     """List targets with account and peer."""
     rows = [obj(row) for row in items(session.api().targets().get("targets"))]
@@ -98,10 +92,8 @@ def list_(session: WxctlRun) -> None:
     print_rows(titles, lines, wraps="PEER")
 
 
-@target.command(short_help="Show a target.", examples=("wxctl target show ops",))
+@target.verb("Show a target.", "wxctl target show ops")
 @_target_argument
-@global_options
-@click.pass_obj
 def show(session: WxctlRun, target_name: str) -> None:
     """Show a target and the URLs for its clients. Its token is stored only as a hash and is not shown."""
     api = session.api()
@@ -116,10 +108,8 @@ def show(session: WxctlRun, target_name: str) -> None:
     click.echo(f"gotify: {url}/notify/{target_name}/")
 
 
-@target.command(short_help="Remove a target and revoke its token.", examples=("wxctl target remove ops",))
+@target.verb("Remove a target and revoke its token.", "wxctl target remove ops")
 @_target_argument
-@global_options
-@click.pass_obj
 def remove(session: WxctlRun, target_name: str) -> None:
     """Remove a target and revoke its token. Counted repeats that have not been sent are discarded."""
     removed = session.api().remove_target(target_name)

@@ -13,7 +13,7 @@ import click
 from wxcontroller.cli.context import WxctlRun, complete_name, json_option
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import tell
-from wxcontroller.cli.verbs import VerbGroup
+from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.access import MEANINGS, Scope
 from wxcontroller.core.errors import WxError, reason_of
 from wxcontroller.core.jsontypes import JsonObject, text
@@ -30,10 +30,8 @@ _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 _ROOT = click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
 
 
-@click.group(
-    cls=VerbGroup,
-    short_help="Create, list and revoke API tokens.",
-    examples=("wxctl token create bot --scope send --account alice", "wxctl token list"),
+@verb_group(
+    "Create, list and revoke API tokens.", "wxctl token create bot --scope send --account alice", "wxctl token list"
 )
 def token() -> None:
     """Create, list and revoke API tokens, as root on the controller's machine.
@@ -43,13 +41,11 @@ def token() -> None:
     """
 
 
-@token.command(
-    "create",
-    short_help="Create a token and print it.",
-    examples=(
-        "wxctl token create bot --scope send --account alice",
-        "wxctl token create panel --scope control --expires 90d",
-    ),
+@token.verb(
+    "Create a token and print it.",
+    "wxctl token create bot --scope send --account alice",
+    "wxctl token create panel --scope control --expires 90d",
+    options=json_option,
 )
 @click.argument("name")
 @click.option(
@@ -69,8 +65,6 @@ def token() -> None:
 )
 @click.option("--expires", metavar="WHEN", help="After a time (12h, 30d, 8w, 1y), or at a date (2030-01-31).")
 @_ROOT
-@json_option
-@click.pass_obj
 def create(
     session: WxctlRun, name: str, scope: str, accounts: tuple[str, ...], expires: str | None, root: Path
 ) -> None:
@@ -109,10 +103,8 @@ def create(
     _publish(tokens, root)
 
 
-@token.command("list", short_help="List tokens.", examples=("wxctl token list --json",))
+@token.verb("List tokens.", "wxctl token list --json", options=json_option)
 @_ROOT
-@json_option
-@click.pass_obj
 def list_(session: WxctlRun, root: Path) -> None:
     """List tokens with id, name, scope, bound accounts, creation time and expiry."""
     tokens = change_tokens(lambda file: file.read(), root)
@@ -128,18 +120,9 @@ def list_(session: WxctlRun, root: Path) -> None:
     print_tokens(tokens.by_id.values(), time.time())
 
 
-@token.command(
-    "revoke",
-    short_help="Revoke a token.",
-    examples=(
-        "wxctl token revoke bot",
-        "wxctl token revoke 1f3c09aa",
-    ),
-)
+@token.verb("Revoke a token.", "wxctl token revoke bot", "wxctl token revoke 1f3c09aa", options=json_option)
 @click.argument("which", metavar="ID|NAME")
 @_ROOT
-@json_option
-@click.pass_obj
 def revoke(session: WxctlRun, which: str, root: Path) -> None:
     """Revoke a token by its id or name, effective immediately."""
     gone: list[Token] = []

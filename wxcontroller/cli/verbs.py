@@ -4,15 +4,18 @@ The global options can stand before and after a verb, so each verb has them, but
 they would be longer than most verbs' own. Examples are one per line, each a command that can be pasted.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
+from typing import TypeAlias
 
 import click
 
+from wxcontroller.cli.context import GlobalOption, global_options
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.language import say
 from wxcontroller.core.messages import N_
 
+Options: TypeAlias = Callable[[], list[GlobalOption]]
 # Other programs' names for it.
 _OTHER_WORDS = {
     **dict.fromkeys(("ls", "ps", "accounts"), "list"),
@@ -28,13 +31,6 @@ _OTHER_WORDS = {
     **dict.fromkeys(("check",), "config check"),
     **dict.fromkeys(("allow-desktop", "allow", "input"), "answer"),
 }
-
-
-class GlobalOption(click.Option):
-    """An option that every verb takes, and ``wxctl --help`` alone describes."""
-
-    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
-        return super().get_help_record(ctx) if ctx.parent is None else None
 
 
 class VerbCommand(click.Command):
@@ -58,8 +54,6 @@ class VerbCommand(click.Command):
 class VerbGroup(click.Group):
     """A group that lists its verbs as they were added: by use, not by alphabet."""
 
-    command_class = VerbCommand
-
     def __init__(self, name: str | None, *, examples: Sequence[str] = (), **attributes: object) -> None:
         super().__init__(name, **attributes)  # type: ignore[arg-type]  # click's own attributes, passed on
         self.examples = examples
@@ -67,6 +61,18 @@ class VerbGroup(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         write_examples(self.examples, formatter)
         super().format_epilog(ctx, formatter)
+
+    def verb(
+        self, short_help: str, *examples: str, name: str = "", options: Options = global_options
+    ) -> Callable[[Callable[..., object]], VerbCommand]:
+        """Make a function one of the group's verbs, as ``verb``."""
+
+        def made(function: Callable[..., object]) -> VerbCommand:
+            command = verb(short_help, *examples, name=name, options=options)(function)
+            self.add_command(command)
+            return command
+
+        return made
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return list(self.commands)
@@ -96,6 +102,25 @@ class VerbGroup(click.Group):
                 N_("there is no command {typed}"), N_("see: {command} --help"), typed=typed, command=ctx.command_path
             )
         return super().resolve_command(ctx, args)
+
+
+def verb(
+    short_help: str, *examples: str, name: str = "", options: Options = global_options
+) -> Callable[[Callable[..., object]], VerbCommand]:
+    """Make a function, whose first argument is the run, a verb of its name, with its own and the global options."""
+
+    def made(function: Callable[..., object]) -> VerbCommand:
+        own = name or function.__name__.rstrip("_").replace("_", "-")
+        command = click.command(own, VerbCommand, short_help=short_help, examples=examples)(click.pass_obj(function))
+        command.params += options()
+        return command
+
+    return made
+
+
+def verb_group(short_help: str, *examples: str) -> Callable[[Callable[..., object]], VerbGroup]:
+    """Make a function, of which only the docstring counts, a group of verbs."""
+    return click.group(cls=VerbGroup, short_help=short_help, examples=examples)
 
 
 def write_examples(examples: Sequence[str], formatter: click.HelpFormatter) -> None:

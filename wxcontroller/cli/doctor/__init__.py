@@ -4,23 +4,14 @@ from pathlib import Path
 
 import click
 
-from wxcontroller.cli.context import WxctlRun, global_options
+from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.language import left_aligned, say
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Diagnose common problems.",
-    examples=(
-        "wxctl doctor",
-        "wxctl doctor --json | jq '.[] | select(.level != \"ok\")'",
-    ),
-)
+@verb("Diagnose common problems.", "wxctl doctor", "wxctl doctor --json | jq '.[] | select(.level != \"ok\")'")
 @click.option("-q", "--quiet", is_flag=True, help="Only checks that are not ok.")
 @click.option("--root", type=click.Path(path_type=Path), default=Path("/"), hidden=True)
-@global_options
-@click.pass_obj
 def doctor(session: WxctlRun, quiet: bool, root: Path) -> None:
     """Diagnose common problems of this machine. Each check reports ok, warn or fail, and a remedy.
 

@@ -3,9 +3,9 @@
 import click
 from click.shell_completion import CompletionItem
 
-from wxcontroller.cli.context import FILE, WxctlRun, complete_name, global_options, name_argument
+from wxcontroller.cli.context import FILE, WxctlRun, complete_name, name_argument
 from wxcontroller.cli.errors import BadUsage
-from wxcontroller.cli.verbs import VerbCommand
+from wxcontroller.cli.verbs import verb
 from wxcontroller.core.messages import N_
 
 _PASSPHRASE = click.option(
@@ -16,21 +16,16 @@ _PASSPHRASE = click.option(
 )
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Export an account to an encrypted file.",
-    examples=(
-        "wxctl export alice alice.wxaccount --stop",
-        "wxctl export alice - --stop --passphrase-file key >alice.wxaccount",
-    ),
+@verb(
+    "Export an account to an encrypted file.",
+    "wxctl export alice alice.wxaccount --stop",
+    "wxctl export alice - --stop --passphrase-file key >alice.wxaccount",
 )
 @name_argument
 @click.argument("file", metavar="FILE", type=FILE)
 @click.option("--stop", "stop_it", is_flag=True, help="Stop the account first, if it runs.")
 @click.option("--no-media", is_flag=True, help="Leave out received media.")
 @_PASSPHRASE
-@global_options
-@click.pass_obj
 def export(
     session: WxctlRun, name: str, file: str, stop_it: bool, no_media: bool, passphrase_file: str | None
 ) -> None:
@@ -46,14 +41,10 @@ def export(
     exported(session, name, file, stop_it, not no_media, passphrase_file)
 
 
-@click.command(
-    "import",
-    cls=VerbCommand,
-    short_help="Import an exported account.",
-    examples=(
-        "wxctl import alice.wxaccount",
-        "wxctl import alice.wxaccount --passphrase-file key",
-    ),
+@verb(
+    "Import an exported account.",
+    "wxctl import alice.wxaccount",
+    "wxctl import alice.wxaccount --passphrase-file key",
 )
 @click.argument("file", metavar="FILE", type=FILE)
 @click.option(
@@ -62,8 +53,6 @@ def export(
     help="Install the drop-ins of its unit, or leave them out; required when the export contains any.",
 )
 @_PASSPHRASE
-@global_options
-@click.pass_obj
 def import_(session: WxctlRun, file: str, drop_ins: bool | None, passphrase_file: str | None) -> None:
     """Import an account from FILE (- for standard input) written by wxctl export. The account is not started.
 
@@ -76,14 +65,11 @@ def import_(session: WxctlRun, file: str, drop_ins: bool | None, passphrase_file
     imported(session, file, passphrase_file, drop_ins)
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Move accounts to another host of the fleet.",
-    examples=(
-        "wxctl move alice host-b",
-        "wxctl move 'shop-*' host-b",
-        "wxctl move alice --undo",
-    ),
+@verb(
+    "Move accounts to another host of the fleet.",
+    "wxctl move alice host-b",
+    "wxctl move 'shop-*' host-b",
+    "wxctl move alice --undo",
 )
 @click.argument("names", nargs=-1, required=True, metavar="NAME... HOST", shell_complete=complete_name)
 @click.option("--undo", is_flag=True, help="Undo an interrupted move, unless the account has been started there.")
@@ -92,8 +78,6 @@ def import_(session: WxctlRun, file: str, drop_ins: bool | None, passphrase_file
     is_flag=True,
     help="Move without drop-ins of the unit and encrypted credentials, which cannot move.",
 )
-@global_options
-@click.pass_obj
 def move(session: WxctlRun, names: tuple[str, ...], undo: bool, leave_behind: bool) -> None:
     """Move accounts to HOST, a host in [fleet] of the settings, with options, login, events, queues and media.
 
@@ -123,11 +107,7 @@ def _complete_bundle(_: click.Context, __: click.Parameter, incomplete: str) -> 
     return [CompletionItem(each.name, help=each.host) for each in kept if each.name.startswith(incomplete)]
 
 
-@click.command(
-    cls=VerbCommand,
-    short_help="Adopt accounts of a lost host of the fleet.",
-    examples=("wxctl adopt alice", "wxctl adopt 'shop-*' --yes"),
-)
+@verb("Adopt accounts of a lost host of the fleet.", "wxctl adopt alice", "wxctl adopt 'shop-*' --yes")
 @click.argument("names", nargs=-1, required=True, metavar="NAME...", shell_complete=_complete_bundle)
 @click.option("-y", "--yes", is_flag=True, help="Don't ask. The lost host must be off.")
 @click.option(
@@ -135,8 +115,6 @@ def _complete_bundle(_: click.Context, __: click.Parameter, incomplete: str) -> 
     default=None,
     help="Start the accounts, or leave them stopped; otherwise those that ran are started.",
 )
-@global_options
-@click.pass_obj
 def adopt(session: WxctlRun, names: tuple[str, ...], yes: bool, start: bool | None) -> None:
     """Import accounts from the standby bundles on this host, after the host that ran them is lost for good.
 
