@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from http.client import HTTPResponse
+from types import MappingProxyType
 from urllib.parse import quote, urlencode
 
 from wxcontroller.cli.account import AccountView, account_view
-from wxcontroller.cli.connection import ANSWER, Connection, Far, RequestBody, form_body, json_body
-from wxcontroller.cli.credential import Finder
+from wxcontroller.cli.connection import ANSWER, Connection, RequestBody, form_body, json_body
 from wxcontroller.cli.errors import Unanswered
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
@@ -22,33 +22,8 @@ _SOON = 12.0  # more than a controller takes that asks a slow systemd
 _SILENCE = 45.0  # of a stream, which has a heartbeat every 15 s
 
 
-class Api:
-    """One controller, by the URL of its root."""
-
-    def __init__(
-        self, url: str, finder: Finder | None = None, insecure: bool = False, far: Far | None = None
-    ) -> None:
-        """Raises BadUsage, see Connection."""
-        self._line = Connection(url, finder, insecure, far)
-
-    @property
-    def shown(self) -> str:
-        """Its URL without secrets."""
-        return self._line.shown
-
-    @property
-    def port(self) -> int:
-        return self._line.port
-
-    @property
-    def is_local(self) -> bool:
-        """Whether it is on this machine, as far as the URL tells."""
-        return self._line.is_local
-
-    @property
-    def is_roots(self) -> bool:
-        """Whether this machine's controller listens there, as it has left word for root; False also to others."""
-        return self._line.is_roots
+class Api(Connection):
+    """The calls of one controller."""
 
     def resolve(self, given: str, wait: float = ANSWER) -> AccountName:
         """Return the account that ``given`` means: a name, or a generated id (x-…) as the journal shows it."""
@@ -69,7 +44,7 @@ class Api:
         if not self.is_local:
             return
         try:
-            self._line.call("GET", "/v1/health", wait=_SOON)
+            self.call("GET", "/v1/health", wait=_SOON)
         except ControllerUnreachable:
             raise
         except Unanswered as problem:
@@ -79,18 +54,18 @@ class Api:
             return  # an answer, if not a good one
 
     def health(self) -> JsonObject:
-        return obj(self._line.call("GET", "/v1/health"))
+        return obj(self.call("GET", "/v1/health"))
 
     def may_act(self) -> JsonObject:
         """Return whether systemd does what the controller asks, and why not."""
-        return obj(self._line.call("GET", "/v1/health/units"))
+        return obj(self.call("GET", "/v1/health/units"))
 
     def accounts(self, wait: float = ANSWER) -> list[AccountView]:
-        found = items(field(self._line.call("GET", "/v1/accounts", wait=wait), "accounts"))
+        found = items(field(self.call("GET", "/v1/accounts", wait=wait), "accounts"))
         return sorted((account_view(one) for one in found), key=lambda account: account.name)
 
     def account(self, name: AccountName, wait: float = ANSWER) -> AccountView:
-        return account_view(self._line.call("GET", _path(name), about=name, wait=wait))
+        return account_view(self._ask("GET", name, wait=wait))
 
     def add(
         self, name: AccountName, options: Mapping[str, str], epoch: int = 1, arrived: str = "", adopted: int = 0
@@ -101,46 +76,40 @@ class Api:
             body |= {"epoch": epoch, "arrived": arrived}
         if adopted:
             body["adopted"] = adopted
-        return account_view(self._line.call("POST", "/v1/accounts", json_body(body), about=name))
+        return account_view(self.call("POST", "/v1/accounts", json_body(body), about=name))
 
     def options(self, name: AccountName) -> JsonObject:
-        return obj(self._line.call("GET", _path(name, "options"), about=name))
+        return obj(self._ask("GET", name, "options"))
 
     def change_options(self, name: AccountName, changes: Mapping[str, str | None]) -> AccountView:
         """Store options with an account; None gives one its default again."""
-        body: JsonObject = dict(changes)
-        return account_view(self._line.call("PATCH", _path(name, "options"), json_body(body), about=name))
+        return account_view(self._ask("PATCH", name, "options", body=changes))
 
     def start(self, name: AccountName, options: Mapping[str, str]) -> AccountView:
         """Start an account; the options given are stored with it. Returns when its unit is up."""
-        body: JsonObject = dict(options)
-        return account_view(
-            self._line.call("POST", _path(name, "start"), json_body(body), about=name, wait=_PATIENCE)
-        )
+        return account_view(self._ask("POST", name, "start", body=options, wait=_PATIENCE))
 
     def stop(self, name: AccountName) -> AccountView:
-        return account_view(self._line.call("POST", _path(name, "stop"), about=name, wait=_PATIENCE))
+        return account_view(self._ask("POST", name, "stop", wait=_PATIENCE))
 
     def restart(self, name: AccountName) -> AccountView:
-        return account_view(self._line.call("POST", _path(name, "restart"), about=name, wait=_PATIENCE))
+        return account_view(self._ask("POST", name, "restart", wait=_PATIENCE))
 
     def logout(self, name: AccountName) -> AccountView:
         """End the account's WeChat session for good, and stop it."""
-        return account_view(self._line.call("POST", _path(name, "logout"), about=name, wait=_PATIENCE))
+        return account_view(self._ask("POST", name, "logout", wait=_PATIENCE))
 
     def answer(self, name: AccountName, input_id: str, value: str) -> JsonObject:
         """Answer what an account waits for."""
-        body: JsonObject = {"id": input_id, "value": value}
-        return obj(self._line.call("POST", _path(name, "input"), json_body(body), about=name))
+        return obj(self._ask("POST", name, "input", body={"id": input_id, "value": value}))
 
     def remove(self, name: AccountName) -> JsonObject:
-        return obj(self._line.call("DELETE", _path(name), about=name, wait=_PATIENCE))
+        return obj(self._ask("DELETE", name, wait=_PATIENCE))
 
     def leave(self, name: AccountName, to: str, move: str, sent: bool) -> JsonObject:
         """Mark an account as being moved to another host, and stop it."""
         body: JsonObject = {"to": to, "id": move, "sent": sent}
-        path = f"/v1/departures/{quote(name.name, safe='')}"
-        return obj(self._line.call("PUT", path, json_body(body), about=name, wait=_PATIENCE))
+        return obj(self.call("PUT", path("departures", name.name), json_body(body), name, _PATIENCE))
 
     def stay(self, name: AccountName, move: str) -> JsonObject:
         """Undo that; the account runs again if it did before."""
@@ -152,20 +121,18 @@ class Api:
 
     def arrival(self, name: AccountName, to: str = "") -> JsonObject:
         """Return whether an account can be moved there, or to the host ``to``, and whether it has been."""
-        query = f"?{urlencode({'to': to})}" if to else ""
-        return obj(self._line.call("GET", f"/v1/arrivals/{quote(name.name, safe='')}{query}", about=name))
+        query = {"to": to} if to else {}
+        return obj(self.call("GET", path("arrivals", name.name, **query), about=name))
 
     def arrive(self, name: AccountName, content: Callable[[], Iterable[bytes]]) -> JsonObject:
         """Send an account there, sealed."""
         body = RequestBody("application/octet-stream", -1, content)
-        path = f"/v1/arrivals/{quote(name.name, safe='')}"
-        return obj(self._line.call("PUT", path, body, about=name, wait=_PATIENCE))
+        return obj(self.call("PUT", path("arrivals", name.name), body, name, _PATIENCE))
 
     def standby(self, name: AccountName, to: str, content: Callable[[], Iterable[bytes]]) -> JsonObject:
         """Send a sealed bundle of an account to its standby host; return what is kept there."""
         body = RequestBody("application/octet-stream", -1, content)
-        path = f"/v1/standbys/{quote(name.name, safe='')}?{urlencode({'to': to})}"
-        return obj(self._line.call("PUT", path, body, about=name, wait=_PATIENCE))
+        return obj(self.call("PUT", path("standbys", name.name, to=to), body, name, _PATIENCE))
 
     def start_arrived(self, name: AccountName, move: str) -> JsonObject:
         """Start an account that a move has brought there; returns when its unit is up."""
@@ -176,23 +143,22 @@ class Api:
         return self._of_move("DELETE", "arrivals", name, move)
 
     def _of_move(self, method: str, of: str, name: AccountName, move: str) -> JsonObject:
-        path = f"/v1/{of}/{quote(name.name, safe='')}?{urlencode({'id': move})}"
-        return obj(self._line.call(method, path, about=name, wait=_PATIENCE))
+        return obj(self.call(method, path(of, name.name, id=move), about=name, wait=_PATIENCE))
 
     def all_deliveries(self) -> JsonValue:
         """Return how many reports of each account wait and are dead."""
-        return self._line.call("GET", "/v1/deliveries")
+        return self.call("GET", "/v1/deliveries")
 
     def deliveries(self, name: AccountName, query: Mapping[str, str]) -> JsonValue:
         """Return an account's deliveries; ``query`` as GET /v1/accounts/NAME/deliveries takes it."""
-        return self._line.call("GET", _path(name, "deliveries") + "?" + urlencode(query), about=name)
+        return self._ask("GET", name, "deliveries", query=query)
 
     def delivery(self, name: AccountName, delivery_id: str) -> JsonValue:
-        return self._line.call("GET", _path(name, "deliveries") + "/" + quote(delivery_id, safe=""), about=name)
+        return self._ask("GET", name, "deliveries", delivery_id)
 
     def change_deliveries(self, name: AccountName, verb: str, chosen: JsonObject) -> JsonValue:
         """Replay or purge (``verb``) what ``chosen`` names: ids, a state, or both."""
-        return self._line.call("POST", _path(name, f"deliveries/{verb}"), json_body(chosen), about=name)
+        return self._ask("POST", name, "deliveries", verb, body=chosen)
 
     def events(
         self, accounts: Iterable[AccountName], types: Iterable[str], cursor: str
@@ -200,22 +166,22 @@ class Api:
         """Open the stream of events as server-sent events, after ``cursor`` ("": from now on)."""
         query = [("account", name.name) for name in accounts] + [("types", each) for each in types]
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
-        return self._line.stream("/v1/events?" + urlencode(query), headers, _SILENCE)
+        return self.stream("/v1/events?" + urlencode(query), headers, _SILENCE)
 
     def journal(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
         """Return lines of an account's journal; ``query`` as GET /v1/accounts/NAME/journal takes it."""
-        return obj(self._line.call("GET", _path(name, "journal") + "?" + urlencode(query), about=name))
+        return obj(self._ask("GET", name, "journal", query=query))
 
     def journal_stream(
         self, name: AccountName, query: Mapping[str, str], cursor: str
     ) -> AbstractContextManager[HTTPResponse]:
         """Open the stream of the same, after ``cursor`` ("": as ``query`` says)."""
         headers = {"Accept": "text/event-stream"} | ({"Last-Event-ID": cursor} if cursor else {})
-        return self._line.stream(_path(name, "journal") + "?" + urlencode(query), headers, _SILENCE)
+        return self.stream(path("accounts", name.name, "journal", **query), headers, _SILENCE)
 
     def qr_link(self, name: AccountName) -> str:
         """Return what the account's present QR code says. Raises WxError when it shows none."""
-        answer = self._line.call("GET", _path(name, "qr"), about=name)
+        answer = self._ask("GET", name, "qr")
         link = text(field(answer, "link"))
         if not link and field(answer, "jpeg"):
             raise WxError(
@@ -236,78 +202,89 @@ class Api:
 
     def login_link(self, name: AccountName) -> JsonObject:
         """Make a link that lets somebody else scan the code; its ``url`` is relative to the controller's."""
-        return obj(self._line.call("POST", _path(name, "login-links"), about=name))
+        return obj(self._ask("POST", name, "login-links"))
 
     def openwx(self, endpoint: str, name: AccountName, form: Mapping[str, str] | RequestBody) -> JsonValue:
         """Call a single-account endpoint by POST and return its answer, whatever its code (openwx-api 2)."""
-        path = f"/openwx/{endpoint}?" + urlencode({"client": name.name})
         body = form if isinstance(form, RequestBody) else form_body(form)
-        return self._line.call("POST", path, body, about=name, wait=_SEND)
+        return self.call("POST", f"/openwx/{endpoint}?{urlencode({'client': name.name})}", body, name, _SEND)
 
     def consumers(self, name: AccountName) -> JsonObject:
         """Return the agents that use an account by the iLink API."""
-        return obj(self._line.call("GET", _path(name, "consumers"), about=name))
+        return obj(self._ask("GET", name, "consumers"))
 
     def put_consumer(self, name: AccountName, consumer: str, options: JsonObject) -> JsonObject:
         """Add an agent, or change it; a new token is in the answer."""
-        path = _path(name, f"consumers/{quote(consumer, safe='')}")
-        return obj(self._line.call("PUT", path, json_body(options), about=name))
+        return obj(self._ask("PUT", name, "consumers", consumer, body=options))
 
     def remove_consumer(self, name: AccountName, consumer: str) -> JsonObject:
         """Remove an agent and revoke its token."""
-        return obj(self._line.call("DELETE", _path(name, f"consumers/{quote(consumer, safe='')}"), about=name))
+        return obj(self._ask("DELETE", name, "consumers", consumer))
 
     def pairings(self) -> JsonObject:
         """Return the agents that ask for a token."""
-        return obj(self._line.call("GET", "/v1/ilink/pairings"))
+        return obj(self.call("GET", "/v1/ilink/pairings"))
 
     def targets(self) -> JsonObject:
         """Return the notification targets."""
-        return obj(self._line.call("GET", "/v1/targets"))
+        return obj(self.call("GET", "/v1/targets"))
 
     def target(self, name: str) -> JsonObject:
         """Return one of them."""
-        return obj(self._line.call("GET", f"/v1/targets/{quote(name, safe='')}"))
+        return obj(self.call("GET", path("targets", name)))
 
     def add_target(self, given: JsonObject) -> JsonObject:
         """Add a target; its token is in the answer."""
-        return obj(self._line.call("POST", "/v1/targets", json_body(given)))
+        return obj(self.call("POST", "/v1/targets", json_body(given)))
 
     def remove_target(self, name: str) -> JsonObject:
         """Remove a target and end its token."""
-        return obj(self._line.call("DELETE", f"/v1/targets/{quote(name, safe='')}"))
+        return obj(self.call("DELETE", path("targets", name)))
 
     def approve_pairing(self, code: str, given: JsonObject) -> JsonObject:
         """Approve an agent that requests a token."""
-        return obj(self._line.call("POST", f"/v1/ilink/pairings/{quote(code, safe='')}", json_body(given)))
+        return obj(self.call("POST", path("ilink", "pairings", code), json_body(given)))
 
     def people(self, name: AccountName, kind: str, wanted: str) -> list[JsonObject]:
         """Return contacts or groups (``kind``) with ``wanted`` in a name or id. Raises NotOffered."""
-        path = _path(name, kind) + "?" + urlencode({"q": wanted})
-        return [obj(one) for one in items(field(self._line.call("GET", path, about=name), kind))]
+        return [obj(one) for one in items(field(self._ask("GET", name, kind, query={"q": wanted}), kind))]
 
     def post_message(self, name: AccountName, message: JsonObject | RequestBody, key: str) -> JsonObject:
         """Send a message and return its state. Raises NotOffered."""
         body = message if isinstance(message, RequestBody) else json_body(message)
         headers = {"Idempotency-Key": key}
-        return obj(self._line.call("POST", _path(name, "messages"), body, name, _SEND, headers))
+        return obj(self.call("POST", path("accounts", name.name, "messages"), body, name, _SEND, headers))
 
     def messages(self, name: AccountName, query: Mapping[str, str]) -> JsonObject:
         """Return a page of an account's history; ``query`` as GET /v1/accounts/NAME/messages takes it."""
-        return obj(self._line.call("GET", _path(name, "messages") + "?" + urlencode(query), about=name))
+        return obj(self._ask("GET", name, "messages", query=query))
 
     def alerts(self) -> JsonObject:
         """Return the ways that alerts go, and what is wrong now."""
-        return obj(self._line.call("GET", "/v1/alerts"))
+        return obj(self.call("GET", "/v1/alerts"))
 
     def fleet(self) -> JsonObject:
         """Return the other hosts of the fleet, and the accounts that more than one host has."""
-        return obj(self._line.call("GET", "/v1/fleet"))
+        return obj(self.call("GET", "/v1/fleet"))
 
     def test_alert(self) -> JsonObject:
         """Send a test alert; return its id and the channels that deliver it."""
-        return obj(self._line.call("POST", "/v1/alerts/test"))
+        return obj(self.call("POST", "/v1/alerts/test"))
+
+    def _ask(
+        self,
+        method: str,
+        name: AccountName,
+        *parts: str,
+        body: Mapping[str, JsonValue] | None = None,
+        query: Mapping[str, str] = MappingProxyType({}),
+        wait: float = ANSWER,
+    ) -> JsonValue:
+        """Do a request about an account, below its path, with a JSON ``body``."""
+        content = None if body is None else json_body(body)
+        return self.call(method, path("accounts", name.name, *parts, **query), content, name, wait)
 
 
-def _path(name: AccountName, verb: str = "") -> str:
-    return f"/v1/accounts/{quote(name.name, safe='')}" + (f"/{verb}" if verb else "")
+def path(*parts: str, **query: str) -> str:
+    """Return a path below /v1 with a query."""
+    return "/v1/" + "/".join(quote(part, safe="") for part in parts) + (f"?{urlencode(query)}" if query else "")

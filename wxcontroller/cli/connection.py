@@ -67,8 +67,8 @@ def _kind(connection: HTTPConnection) -> type[ControllerUnreachable]:
     return NoMachine if connection.sock is None else ControllerUnreachable
 
 
-def json_body(value: JsonValue) -> RequestBody:
-    content = json.dumps(value).encode()
+def json_body(members: Mapping[str, JsonValue]) -> RequestBody:
+    content = json.dumps(dict(members)).encode()
     return RequestBody("application/json", len(content), lambda: (content,))
 
 

@@ -145,7 +145,7 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Contr
 
     server.alerts = [{"channels": {"mail": {"last": {"error": "no mail program"}}, "webhook": {"last": None}}}]
     api = Api(server.url)
-    api._line.is_local = False
+    api.is_local = False
     lines = results(api, Paths(Path("/nonexistent")))
     found = [(one.level.value, one.what, str(one.message), str(one.remedy)) for one in lines]
     checks = [one[1] for one in found]
