@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from typing import Protocol
 
 from wxcontroller.cli.account import AccountView
@@ -20,7 +19,7 @@ _PARDON = 15.0  # a controller that is being restarted is back before that
 _SETTLED = 3.0
 
 
-class Display(AbstractContextManager["Display"], Protocol):
+class Display(Protocol):
     """Shows the states as they change."""
 
     def show(self, account: AccountView, link: str) -> None:

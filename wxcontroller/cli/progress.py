@@ -2,10 +2,10 @@
 
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
 from textwrap import fill
 from threading import Event
-from types import TracebackType
-from typing import Self
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -36,9 +36,14 @@ _WORDS = {
 }
 
 
-def display_for(target: Console) -> "LiveDisplay | LineDisplay":
-    """Return the display that suits where the words go."""
-    return LiveDisplay(target) if target.is_terminal and not target.is_dumb_terminal else LineDisplay(target)
+@contextmanager
+def display_for(target: Console) -> Iterator["LiveDisplay | LineDisplay"]:
+    """Give the display that suits where the words go."""
+    if target.is_terminal and not target.is_dumb_terminal:
+        with Live(console=target, transient=True, auto_refresh=False) as live:
+            yield LiveDisplay(live)
+    else:
+        yield LineDisplay(target)
 
 
 class LiveDisplay:
@@ -47,21 +52,12 @@ class LiveDisplay:
     Nothing turns next to a code: each turn would draw the code again, which flickers over a slow line.
     """
 
-    def __init__(self, target: Console) -> None:
-        self._console = target
-        self._live = Live(console=target, transient=True, auto_refresh=False)
+    def __init__(self, live: Live) -> None:
+        self._console = live.console
+        self._live = live
         self._spinner = Spinner("dots", text="")
         self._printed = ""  # the link of a code that was too tall to be redrawn in place
         self._shown: tuple[str, ...] = ()  # what stands there since the last drawing
-
-    def __enter__(self) -> Self:
-        self._live.__enter__()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._live.__exit__(kind, value, trace)
 
     def show(self, account: AccountView, link: str) -> None:
         words = say(account.words or _WORDS.get(account.condition, account.condition.value))
@@ -79,7 +75,7 @@ class LiveDisplay:
                 lines = wrapped(say("{small}; enlarge it, or:", small=small), self._console.width)
                 parts.extend(map(Text, [*lines, fill(call, self._console.width)]))
             elif link != self._printed:
-                self._live.console.print(code)
+                self._console.print(code)
                 self._printed = link
         parts.append(steps(account))
         self._spinner.update(text=Text(account.name + say(": ") + words))
@@ -100,14 +96,6 @@ class LineDisplay:
         self._state = ""
         self._remark = messages.NOTHING
         self._link = ""
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        return None
 
     def show(self, account: AccountView, link: str) -> None:
         words = say(account.words or _WORDS.get(account.condition, ""))
@@ -133,32 +121,29 @@ class LineDisplay:
         self._console.print(f"{time.strftime('%H:%M:%S')} {words}")
 
 
+@contextmanager
+def bar_for(target: Console, total: int) -> Iterator["Bar"]:
+    """Give a bar, which is shown on a terminal only."""
+    progress = Progress(
+        MofNCompleteColumn(),
+        BarColumn(),
+        TextColumn("{task.description}", markup=False),
+        console=target,
+        transient=True,
+        redirect_stderr=sys.stderr.isatty(),
+    )
+    bar = Bar(progress, total)
+    with progress if target.is_terminal and not target.is_dumb_terminal else nullcontext():
+        yield bar
+
+
 class Bar:
-    """How many of several accounts are done, and the states of those in work; nothing where there is no terminal."""
+    """How many of several accounts are done, and the states of those in work."""
 
-    def __init__(self, target: Console, total: int) -> None:
+    def __init__(self, progress: Progress, total: int) -> None:
         self._now: dict[str, str] = {}
-        self._progress = Progress(
-            MofNCompleteColumn(),
-            BarColumn(),
-            TextColumn("{task.description}", markup=False),
-            console=target,
-            transient=True,
-            redirect_stderr=sys.stderr.isatty(),
-        )
-        self._shown = target.is_terminal and not target.is_dumb_terminal
-        self._task = self._progress.add_task("", total=total)
-
-    def __enter__(self) -> Self:
-        if self._shown:
-            self._progress.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        if self._shown:
-            self._progress.stop()
+        self._progress = progress
+        self._task = progress.add_task("", total=total)
 
     def state(self, name: str, word: str) -> None:
         """Show the state of an account in work; from any thread."""
@@ -175,7 +160,7 @@ class Bar:
         self._progress.update(self._task, advance=advance, description=words)
 
 
-class StateOnly(LineDisplay):
+class StateOnly:
     """For one of several accounts: its state next to the bar. Ends when it needs a person, or by ``stopped``."""
 
     def __init__(self, bar: Bar, stopped: Event) -> None:

@@ -185,7 +185,7 @@ class _Alone:
 
 
 def run_for_each(session: WxctlRun, api: Api, accounts: list[AccountName], work: Work[_T]) -> int:
-    from wxcontroller.cli.progress import Bar
+    from wxcontroller.cli.progress import bar_for
     from wxcontroller.cli.terminal import console
 
     results: dict[str, JsonValue] = {}
@@ -206,7 +206,7 @@ def run_for_each(session: WxctlRun, api: Api, accounts: list[AccountName], work:
             if not session.json:
                 tell(words)
 
-    with Bar(console(stderr=session.json), len(accounts)) as bar, ThreadPoolExecutor(_AT_ONCE) as pool:
+    with bar_for(console(stderr=session.json), len(accounts)) as bar, ThreadPoolExecutor(_AT_ONCE) as pool:
         watch = _Several(api, bar)
         running = {pool.submit(work.act, api, account, watch): account for account in accounts}
         try:
