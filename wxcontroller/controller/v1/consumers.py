@@ -6,6 +6,8 @@ The account's process keeps them; their tokens are the controller's. A token can
 the process adds the consumer at its first call.
 """
 
+from collections.abc import Mapping
+
 from aiohttp import web
 
 from wxcontroller.controller.access import caller
@@ -21,16 +23,65 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.jsontypes import field as member
 from wxcontroller.core.messages import N_, text_fields
 from wxcontroller.core.tokens import Token
-from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, listing, maybe, record, ref
+from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schema, listing, maybe, record, ref, word
 from wxcontroller.openwx.describing import texts as text_schemas
 
 _SECONDS = 10.0
 # The end of the year 9999: the file of tokens holds dates.
 _LATEST = 253402300799
+_ACCESS = record({"id": TEXT, "created_at": WHOLE, "expires_at": maybe(WHOLE)})
+SCHEMAS: Mapping[str, Schema] = {
+    "ConsumerOptions": record(
+        {
+            "owner": (TEXT, "the person treated as its user, on the web route and File Transfer"),
+            "peers": {
+                "type": ["array", "string"],
+                "items": TEXT,
+                "description": "people whose messages it receives: all, or a list of ids",
+            },
+            "groups": (word("off", "on", "at"), "group messages; at: only those that mention the account"),
+            "own": (SWITCH, "also messages sent from other devices"),
+            "public": (SWITCH, "also messages of public accounts"),
+            "backlog": (WHOLE, "minutes of messages that it receives after being offline"),
+            "when_held": (
+                word("refuse", "accept", "drop"),
+                "the answer to a send that must wait for the person to write",
+            ),
+            "interim": (SWITCH, "its sends are progress messages, which may be dropped"),
+        },
+        ("owner", "peers", "groups", "own", "public", "backlog", "when_held", "interim"),
+        "options of an agent that uses an account through the iLink API",
+    ),
+    "Consumer": record(
+        {
+            "name": (TEXT, "its name"),
+            "access": (maybe(_ACCESS), "its token; null: it has none"),
+            "ilink_bot_id": (TEXT, "the bot id that it sees"),
+            "ilink_user_id": (TEXT, "the id of the person that the agent treats as its user; empty if unknown"),
+            "options": (ref("ConsumerOptions"), "the messages that it receives, and the answers to its sends"),
+            "online": (SWITCH, "whether it has reported that it is running"),
+            "polling": (SWITCH, "whether it is waiting for messages now"),
+            "last_poll": (
+                maybe(WHOLE),
+                "the time of its last request for messages, in seconds since 1970; null: never",
+            ),
+            "bot_agent": (TEXT, "the name by which it identifies itself"),
+            "channel_version": (TEXT, "the version of its client"),
+            "sent": (WHOLE, "messages that it has sent"),
+            "held": (WHOLE, "its sends that are held until the person writes"),
+            "behind": (maybe(WHOLE), "messages that it has not fetched; null: it has never polled"),
+            "skipped": (WHOLE, "messages that were skipped because they were too old"),
+        },
+        (
+            *("ilink_bot_id", "ilink_user_id", "options", "online", "polling", "last_poll", "bot_agent"),
+            *("channel_version", "sent", "held", "behind", "skipped"),
+        ),
+        "an agent that uses an account through the iLink API, as reported by the account's program",
+    ),
+}
 _NAME = Parameter("consumer", "the agent's name", place="path")
 _ROW = ref("Consumer")
 _OPTIONS = record({"token": SWITCH, "expires": maybe(WHOLE)}, ("token", "expires"))
-_ACCESS = record({"id": TEXT, "created_at": WHOLE, "expires_at": maybe(WHOLE)})
 CALLS = Calls()
 
 

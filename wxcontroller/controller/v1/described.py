@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from wxcontroller import __version__
 from wxcontroller.controller.errors import FAILURES
-from wxcontroller.controller.v1 import deliveries, events, messages, sends
+from wxcontroller.controller.v1 import consumers, deliveries, events, health, messages, sends
 from wxcontroller.controller.v1.calls import ALWAYS
 from wxcontroller.controller.v1.index import CALLS
 from wxcontroller.core import access
@@ -20,7 +20,6 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.openwx import described
 from wxcontroller.openwx.describing import (
     ANYTHING,
-    AS_DATA,
     JSON,
     NUMBER,
     SWITCH,
@@ -92,6 +91,8 @@ SCHEMAS: Mapping[str, Schema] = {
     **deliveries.SCHEMAS,
     **sends.SCHEMAS,
     **messages.SCHEMAS,
+    **consumers.SCHEMAS,
+    **health.SCHEMAS,
     "Event": events.EVENT,
     "Text": record(
         {
@@ -248,80 +249,6 @@ SCHEMAS: Mapping[str, Schema] = {
             "interval": (NUMBER, "smallest pause between two sends, in seconds"),
             "jitter": (NUMBER, "what is added to it at most, at random"),
         }
-    ),
-    "Health": record(
-        {
-            "status": (word("ok", "degraded"), "degraded: systemd does not answer"),
-            "version": (TEXT, "version of the controller"),
-            "uptime": (WHOLE, "seconds since it began"),
-            "draining": (SWITCH, "whether it is about to end"),
-            "notices": (listing(TEXT), "what its administrator should know, in words"),
-            "notices_text": (listing(ref("Text")), "the same as data"),
-            "settings": (
-                record({"read_at": WHOLE, "error": maybe(TEXT), "error_text": AS_DATA}),
-                "when the settings were read, and what is wrong with them now",
-            ),
-            "reason": (TEXT, "why it is degraded"),
-            "accounts": (
-                record({"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}}),
-                "how many there are, by what they are",
-            ),
-            "fleet": (
-                record({"name": TEXT, "unreachable": listing(TEXT)}),
-                "this host's name, and the other hosts that do not respond; only in a fleet",
-            ),
-        },
-        ("reason", "accounts", "fleet"),
-    ),
-    "ConsumerOptions": record(
-        {
-            "owner": (TEXT, "the person treated as its user, on the web route and File Transfer"),
-            "peers": {
-                "type": ["array", "string"],
-                "items": TEXT,
-                "description": "people whose messages it receives: all, or a list of ids",
-            },
-            "groups": (word("off", "on", "at"), "group messages; at: only those that mention the account"),
-            "own": (SWITCH, "also messages sent from other devices"),
-            "public": (SWITCH, "also messages of public accounts"),
-            "backlog": (WHOLE, "minutes of messages that it receives after being offline"),
-            "when_held": (
-                word("refuse", "accept", "drop"),
-                "the answer to a send that must wait for the person to write",
-            ),
-            "interim": (SWITCH, "its sends are progress messages, which may be dropped"),
-        },
-        ("owner", "peers", "groups", "own", "public", "backlog", "when_held", "interim"),
-        "options of an agent that uses an account through the iLink API",
-    ),
-    "Consumer": record(
-        {
-            "name": (TEXT, "its name"),
-            "access": (
-                maybe(record({"id": TEXT, "created_at": WHOLE, "expires_at": maybe(WHOLE)})),
-                "its token; null: it has none",
-            ),
-            "ilink_bot_id": (TEXT, "the bot id that it sees"),
-            "ilink_user_id": (TEXT, "the id of the person that the agent treats as its user; empty if unknown"),
-            "options": (ref("ConsumerOptions"), "the messages that it receives, and the answers to its sends"),
-            "online": (SWITCH, "whether it has reported that it is running"),
-            "polling": (SWITCH, "whether it is waiting for messages now"),
-            "last_poll": (
-                maybe(WHOLE),
-                "the time of its last request for messages, in seconds since 1970; null: never",
-            ),
-            "bot_agent": (TEXT, "the name by which it identifies itself"),
-            "channel_version": (TEXT, "the version of its client"),
-            "sent": (WHOLE, "messages that it has sent"),
-            "held": (WHOLE, "its sends that are held until the person writes"),
-            "behind": (maybe(WHOLE), "messages that it has not fetched; null: it has never polled"),
-            "skipped": (WHOLE, "messages that were skipped because they were too old"),
-        },
-        (
-            *("ilink_bot_id", "ilink_user_id", "options", "online", "polling", "last_poll", "bot_agent"),
-            *("channel_version", "sent", "held", "behind", "skipped"),
-        ),
-        "an agent that uses an account through the iLink API, as reported by the account's program",
     ),
     "Started": record(
         {

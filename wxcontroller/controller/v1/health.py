@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Mapping
 
 from aiohttp import web
 
@@ -14,11 +15,49 @@ from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.names import unit_of
-from wxcontroller.openwx.describing import SWITCH, TEXT, either, maybe, record, ref
+from wxcontroller.openwx.describing import (
+    AS_DATA,
+    SWITCH,
+    TEXT,
+    WHOLE,
+    Schema,
+    either,
+    listing,
+    maybe,
+    record,
+    ref,
+    word,
+)
 
 # An id that only a name with this very hash would have: nobody's unit is stopped by asking.
 _NOBODY = "x-aaaaaaaaaaaaaaa"
 _PATIENCE = 10.0
+SCHEMAS: Mapping[str, Schema] = {
+    "Health": record(
+        {
+            "status": (word("ok", "degraded"), "degraded: systemd does not answer"),
+            "version": (TEXT, "version of the controller"),
+            "uptime": (WHOLE, "seconds since it began"),
+            "draining": (SWITCH, "whether it is about to end"),
+            "notices": (listing(TEXT), "what its administrator should know, in words"),
+            "notices_text": (listing(ref("Text")), "the same as data"),
+            "settings": (
+                record({"read_at": WHOLE, "error": maybe(TEXT), "error_text": AS_DATA}),
+                "when the settings were read, and what is wrong with them now",
+            ),
+            "reason": (TEXT, "why it is degraded"),
+            "accounts": (
+                record({"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}}),
+                "how many there are, by what they are",
+            ),
+            "fleet": (
+                record({"name": TEXT, "unreachable": listing(TEXT)}),
+                "this host's name, and the other hosts that do not respond; only in a fleet",
+            ),
+        },
+        ("reason", "accounts", "fleet"),
+    ),
+}
 _MAY_ACT = record({"may_act": SWITCH, "reason": maybe(TEXT)})
 CALLS = Calls()
 
