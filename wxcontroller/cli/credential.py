@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
+from typing import TextIO
 
-from wxcontroller.cli.errors import BadUsage
-from wxcontroller.core.errors import reason_of
+from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.core.jsontypes import JsonValue, integer, items, text
 from wxcontroller.core.jsontypes import field as member
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.paths import Paths
 
 VARIABLE = "WXCTL_TOKEN"
@@ -68,21 +68,18 @@ class Finder:
     def _read(self, given: str) -> str:
         if given == "-":
             return sys.stdin.readline().strip()
-        path = Path(given)
-        try:
-            with path.open(encoding="utf-8") as stream:
-                mode = os.fstat(stream.fileno()).st_mode
-                if stat.S_ISREG(mode) and mode & 0o077:
-                    raise BadUsage(N_("the token in {file} can be read by others"), N_("chmod 600 {file}"), file=path)
-                return stream.read().strip()
-        except (OSError, UnicodeDecodeError) as problem:
-            raise BadUsage(
-                N_("the token can't be read from {file}: {reason}"),
-                N_("name a file that holds one; without, {where}"),
-                file=path,
-                reason=reason_of(problem),
-                where=_WHERE,
-            ) from None
+        path, unreadable = Path(given), N_("the token can't be read from {file}: {reason}")
+        remedy = Text(N_("name a file that holds one; without, {where}"), where=_WHERE)
+        with file_problems(unreadable, remedy, file=path), path.open(encoding="utf-8") as stream:
+            if is_open_to_others(stream):
+                raise BadUsage(N_("the token in {file} can be read by others"), N_("chmod 600 {file}"), file=path)
+            return stream.read().strip()
+
+
+def is_open_to_others(stream: TextIO) -> bool:
+    """Say whether a file, and not a pipe, can be read by other users."""
+    mode = os.fstat(stream.fileno()).st_mode
+    return stat.S_ISREG(mode) and bool(mode & 0o077)
 
 
 def is_same_host(listening: str, host: str) -> bool:

@@ -1,6 +1,9 @@
 """Errors of the command line alone. The exit codes are in wxctl(1)."""
 
-from wxcontroller.core.errors import ControllerUnreachable, WxError
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.messages import Text, Value
 
 
@@ -52,3 +55,16 @@ class Unanswered(WxError):
     ) -> None:
         super().__init__(message, remedy, **values)
         self.exit_code = exit_code
+
+
+@contextmanager
+def file_problems(
+    message: str, remedy: str | Text, /, *, kind: type[WxError] = BadUsage, **values: Value
+) -> Iterator[None]:
+    """Raise an OSError of the block, or text that is not UTF-8, as a ``kind``. The message names the ``reason``."""
+    try:
+        yield
+    except WxError:  # some are OSErrors besides
+        raise
+    except (OSError, UnicodeDecodeError) as problem:
+        raise kind(message, remedy, **values, reason=reason_of(problem)) from None

@@ -13,11 +13,11 @@ import click
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, complete_name
-from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.cli.errors import BadUsage, Unanswered, file_problems
 from wxcontroller.cli.language import say
 from wxcontroller.cli.serversent import followed
 from wxcontroller.cli.verbs import verb
-from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
+from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, read_json, text
 from wxcontroller.core.messages import N_
@@ -156,27 +156,16 @@ def line(words: str) -> str:
 
 
 def cursor_of(path: Path) -> str:
-    try:
+    unreadable = N_("--cursor-file {file} can't be read: {reason}")
+    with file_problems(unreadable, N_("name a file of your own"), file=path), suppress(FileNotFoundError):
         return path.read_text(encoding="ascii").strip()
-    except FileNotFoundError:
-        return ""
-    except (OSError, UnicodeDecodeError) as problem:
-        why = reason_of(problem)
-        raise BadUsage(
-            N_("--cursor-file {file} can't be read: {why}"), N_("name a file of your own"), file=path, why=why
-        ) from None
+    return ""
 
 
 def save_cursor(path: Path, cursor: str) -> None:
-    try:
+    remedy = N_("what was shown last is shown again next time")
+    with file_problems(N_("the cursor can't be kept in {file}: {reason}"), remedy, kind=WxError, file=path):
         replace_file(path, f"{cursor}\n".encode())
-    except OSError as problem:
-        raise WxError(
-            N_("the cursor can't be kept in {file}: {reason}"),
-            N_("what was shown last is shown again next time"),
-            file=path,
-            reason=reason_of(problem),
-        ) from None
 
 
 def _moment(when: str) -> int:

@@ -9,14 +9,14 @@ import click
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun, complete_option, name_argument, names_argument
-from wxcontroller.cli.errors import BadUsage, Declined
+from wxcontroller.cli.errors import BadUsage, Declined, file_problems
 from wxcontroller.cli.language import say, tell
 from wxcontroller.cli.systemd import disable, new_account, without_controller
 from wxcontroller.cli.verbs import verb
 from wxcontroller.cli.work import ActionWatch, Work, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Condition
-from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError, reason_of
+from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, field, items, one_line
 from wxcontroller.core.messages import N_, Text, text_in
 from wxcontroller.core.names import AccountName, parse_name
@@ -236,18 +236,10 @@ def _value(key: str, value: str) -> str:
     """Read ``@FILE`` (``@-``: standard input): a program's arguments are visible to every user of the machine."""
     if not value.startswith("@"):
         return value
-    source = value.removeprefix("@")
-    try:
+    source, unreadable = value.removeprefix("@"), N_("option {key}={value} can't be read: {reason}")
+    with file_problems(unreadable, N_("name a file of UTF-8 text"), key=key, value=value):
         content = sys.stdin.read() if source == "-" else Path(source).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadUsage(
-            N_("option {key}={value} can't be read: {problem}"),
-            N_("name a file of UTF-8 text"),
-            key=key,
-            value=value,
-            problem=reason_of(problem),
-        ) from None
-    return content.removesuffix("\n")
+        return content.removesuffix("\n")
 
 
 def ignored(account: AccountView) -> Iterator[Text]:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from wxcontroller import __version__
+from wxcontroller.cli.errors import file_problems
 from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import Assessment, ClientReport, Facts, Instant, client_of
 from wxcontroller.core.deliverystate import DeliveryState, delivery_state_of
@@ -271,14 +272,9 @@ def exec_journalctl(
         command.append(f"--lines={lines}")
     if since is not None:
         command.append(f"--since={since}")
-    try:
+    remedy = N_("logs are read on the machine the accounts run on")
+    with file_problems(N_("journalctl can't be run: {reason}"), remedy, kind=WxError):
         os.execvp(command[0], command)  # noqa: S606 - no shell on purpose
-    except OSError as problem:
-        raise WxError(
-            N_("journalctl can't be run: {reason}"),
-            N_("logs are read on the machine the accounts run on"),
-            reason=reason_of(problem),
-        ) from None
 
 
 def _run(*arguments: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[str]":

@@ -5,8 +5,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from wxcontroller.cli.connection import RequestBody
-from wxcontroller.cli.errors import BadUsage
-from wxcontroller.core.errors import reason_of
+from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.core.messages import N_
 
 _PIECE = 256 * 1024
@@ -26,16 +25,9 @@ def file_body(fields: Mapping[str, str], name: str, path: Path) -> RequestBody:
         "Content-Type: application/octet-stream\r\n\r\n"
     ).encode("utf-8", "replace")
     tail = f"\r\n--{boundary}--\r\n".encode()
-    try:
-        with path.open("rb"):
-            size = path.stat().st_size
-    except OSError as problem:
-        raise BadUsage(
-            N_("{file} can't be read: {reason}"),
-            N_("name a file that you may read"),
-            file=path,
-            reason=reason_of(problem),
-        ) from None
+    unreadable = N_("{file} can't be read: {reason}")
+    with file_problems(unreadable, N_("name a file that you may read"), file=path), path.open("rb"):
+        size = path.stat().st_size
     if not size:
         raise BadUsage(N_("{file} is empty"), N_("nothing is sent then"), file=path)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import click
 
 from wxcontroller.cli.context import WxctlRun, name_argument
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import verb
 from wxcontroller.core.commands import command
-from wxcontroller.core.errors import WxError, reason_of
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.messages import N_
 
@@ -39,15 +39,9 @@ def qr(session: WxctlRun, name: str, output: Path | None) -> None:
     account = api.resolve(name)
     link = api.qr_link(account)
     if output is not None:
-        try:
+        unwritable = N_("{output} can't be written: {reason}")
+        with file_problems(unwritable, N_("choose another place"), kind=WxError, output=output):
             replace_file(output, image(link, output.suffix.lower().lstrip(".")))
-        except OSError as problem:
-            raise WxError(
-                N_("{output} can't be written: {reason}"),
-                N_("choose another place"),
-                output=output,
-                reason=reason_of(problem),
-            ) from None
     if session.json:
         session.emit({"link": link})
     elif output is not None:

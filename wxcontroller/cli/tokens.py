@@ -6,16 +6,15 @@ import time
 from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
 
 import click
 
 from wxcontroller.cli.context import WxctlRun, complete_name, json_option
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.verbs import verb_group
 from wxcontroller.core.access import MEANINGS, Scope
-from wxcontroller.core.errors import WxError, reason_of
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import parse_name
@@ -23,7 +22,6 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttokens import publish
 from wxcontroller.core.tokens import KEPT_SCOPES, Token, TokenFile, Tokens, may_bind, minted
 
-_F = TypeVar("_F", bound=Callable[..., object])
 _GROUP = "wxcontroller"
 _UNITS = {"h": 3600, "d": 86400, "w": 7 * 86400, "y": 365 * 86400}
 # For tests and for looking at a copied system.
@@ -160,19 +158,14 @@ def for_agent(session: WxctlRun, name: str, account: str, expires: int | None) -
 def change_tokens(change: Callable[[TokenFile], Tokens], root: Path) -> Tokens:
     """Change the tokens file. Raises WxError with the remedy."""
     path = Paths(root).tokens_file
-    try:
-        return change(TokenFile(path, _group(root)))
-    except PermissionError:
-        raise WxError(
-            N_("{file} belongs to root"), N_("run it as root, on the controller's machine"), file=path
-        ) from None
-    except OSError as problem:
-        raise WxError(
-            N_("{file}: {reason}"),
-            N_("check that wxcontroller is installed here and the disk is not full"),
-            file=path,
-            reason=reason_of(problem),
-        ) from None
+    remedy = N_("check that wxcontroller is installed here and the disk is not full")
+    with file_problems(N_("{file}: {reason}"), remedy, kind=WxError, file=path):
+        try:
+            return change(TokenFile(path, _group(root)))
+        except PermissionError:
+            raise WxError(
+                N_("{file} belongs to root"), N_("run it as root, on the controller's machine"), file=path
+            ) from None
 
 
 def missing_accounts(made: Token, root: Path) -> list[str]:
@@ -184,15 +177,13 @@ def missing_accounts(made: Token, root: Path) -> list[str]:
 def _publish(tokens: Tokens, root: Path) -> None:
     """Tell the accounts' ports."""
     paths = Paths(root)
-    try:
+    with file_problems(
+        N_("the accounts' own ports do not use this yet: {port_tokens}: {reason}"),
+        N_("systemd-tmpfiles --create wxcontroller.conf makes the directory; then: wxctl token list"),
+        kind=WxError,
+        port_tokens=paths.port_tokens,
+    ):
         publish(paths, tokens, _group(root))
-    except OSError as problem:
-        raise WxError(
-            N_("the accounts' own ports do not use this yet: {port_tokens}: {reason}"),
-            N_("systemd-tmpfiles --create wxcontroller.conf makes the directory; then: wxctl token list"),
-            port_tokens=paths.port_tokens,
-            reason=reason_of(problem),
-        ) from None
 
 
 def _group(root: Path) -> int | None:

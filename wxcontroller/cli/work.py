@@ -8,12 +8,13 @@ failed, with the command that shows its code. The exit code is then the highest 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from threading import Event
-from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 import click
 
@@ -38,16 +39,20 @@ _AT_ONCE = 4
 _T = TypeVar("_T")
 
 
-class ActionWatch(Protocol):
+class ActionWatch(ABC):
     """How an action shows what it does."""
 
     def note(self, words: Text) -> None:
-        """Show something that is worth knowing besides the result."""
-        ...
+        """Show at once something that is worth knowing besides the result."""
+        tell(words, err=True)
 
     def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
         """Follow a start until the account runs; ``timeout`` 0: return ``view``. Raises as ``follow.follow``."""
-        ...
+        return self.shown(account, timeout) if timeout else view
+
+    @abstractmethod
+    def shown(self, account: AccountName, timeout: float) -> AccountView:
+        """Show an account while it is followed; return it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,18 +151,13 @@ def run(
 
 
 @dataclass(frozen=True, slots=True)
-class _Alone:
-    """Watches one account: notes at once, the login on the screen."""
+class _Alone(ActionWatch):
+    """Watches one account: the login on the screen."""
 
     session: WxctlRun
     api: Api
 
-    def note(self, words: Text) -> None:
-        tell(words, err=True)
-
-    def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
-        if not timeout:
-            return view
+    def shown(self, account: AccountName, timeout: float) -> AccountView:
         from wxcontroller.cli.answer import answer_on_terminal
         from wxcontroller.cli.follow import follow
         from wxcontroller.cli.progress import display_for
@@ -238,20 +238,15 @@ def summary(codes: list[int]) -> Text:
     return Text("{n} account: {counts}", "{n} accounts: {counts}", n=len(codes), counts=counts)
 
 
-class _Several:
-    """Watches several accounts: notes at once, states next to the bar."""
+class _Several(ActionWatch):
+    """Watches several accounts: states next to the bar."""
 
     def __init__(self, api: Api, bar: Bar) -> None:
         self._api = api
         self._bar = bar
         self.stopped = Event()
 
-    def note(self, words: Text) -> None:
-        tell(words, err=True)
-
-    def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
-        if not timeout:
-            return view
+    def shown(self, account: AccountName, timeout: float) -> AccountView:
         from wxcontroller.cli.follow import follow
         from wxcontroller.cli.progress import StateOnly
 

@@ -11,7 +11,7 @@ from typing import IO
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.cli.language import tell
 from wxcontroller.cli.local import reload_units
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_errors, disk_problem
@@ -22,7 +22,7 @@ from wxcontroller.cli.transfer.seal import Opener
 from wxcontroller.cli.transfer.staging import Begun, abandoned, digest, finished, staging
 from wxcontroller.cli.transfer.unitfiles import UnitFiles, place_of
 from wxcontroller.core.commands import command
-from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError, reason_of
+from wxcontroller.core.errors import AccountExists, UnknownAccount, WxError
 from wxcontroller.core.files import sync
 from wxcontroller.core.jsontypes import JsonObject, integer
 from wxcontroller.core.messages import N_
@@ -107,15 +107,8 @@ def _source(file: str) -> Iterator[IO[bytes]]:
     if file == "-":
         yield sys.stdin.buffer
         return
-    try:
+    with file_problems(N_("{file} can't be read: {reason}"), N_("name a file made by: wxctl export"), file=file):
         stream = Path(file).open("rb")  # noqa: SIM115 - what fails in the block is no fault of this file
-    except OSError as problem:
-        raise BadUsage(
-            N_("{file} can't be read: {reason}"),
-            N_("name a file made by: wxctl export"),
-            file=file,
-            reason=reason_of(problem),
-        ) from None
     with stream:
         yield stream
 

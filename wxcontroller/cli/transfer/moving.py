@@ -22,7 +22,7 @@ from pathlib import Path
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
-from wxcontroller.cli.errors import BadUsage, Unanswered
+from wxcontroller.cli.errors import BadUsage, Unanswered, file_problems
 from wxcontroller.cli.systemd import disable
 from wxcontroller.cli.transfer.farhost import host_named
 from wxcontroller.cli.transfer.home import PATHS, at_home
@@ -41,7 +41,6 @@ from wxcontroller.core.errors import (
     ControllerUnreachable,
     UnknownAccount,
     WxError,
-    reason_of,
 )
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, text
 from wxcontroller.core.leaving import Leaving, gone_from
@@ -347,15 +346,12 @@ def _size(place: Path) -> int:
 
 def fleet_passphrase() -> bytes:
     """Return the passphrase that the hosts of the fleet share. Raises BadUsage."""
-    try:
+    with file_problems(
+        N_("the passphrase of the fleet can't be read from {file}: {reason}"),
+        N_("write the same passphrase into this file on every host, readable only by root"),
+        file=PASSPHRASE_FILE,
+    ):
         found = Path(PASSPHRASE_FILE).read_text(encoding="utf-8").strip()
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadUsage(
-            N_("the passphrase of the fleet can't be read from {file}: {reason}"),
-            N_("write the same passphrase into this file on every host, readable only by root"),
-            file=PASSPHRASE_FILE,
-            reason=reason_of(problem),
-        ) from None
     if len(found) < 8:
         raise BadUsage(
             N_("the passphrase in {file} is too short"), N_("use at least 8 characters"), file=PASSPHRASE_FILE

@@ -1,15 +1,13 @@
 """The passphrase of an exported account: typed, or from a file; never from the command line or the environment."""
 
-import os
-import stat
 import sys
 from pathlib import Path
 
 import click
 
-from wxcontroller.cli.errors import BadUsage
+from wxcontroller.cli.credential import is_open_to_others
+from wxcontroller.cli.errors import BadUsage, file_problems
 from wxcontroller.cli.language import say
-from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_
 
 _LEAST = 8
@@ -39,22 +37,12 @@ def passphrase(file: str | None, is_new: bool) -> bytes:
 def read(file: str) -> str:
     if file == "-":
         return sys.stdin.readline().rstrip("\r\n")
-    path = Path(file)
-    try:
-        with path.open(encoding="utf-8") as stream:
-            mode = os.fstat(stream.fileno()).st_mode
-            if stat.S_ISREG(mode) and mode & 0o077:
-                raise BadUsage(
-                    N_("the passphrase in {file} can be read by others"), N_("chmod 600 {file}"), file=path
-                )
-            return stream.readline().rstrip("\r\n")
-    except (OSError, UnicodeDecodeError) as problem:
-        raise BadUsage(
-            N_("the passphrase can't be read from {file}: {reason}"),
-            N_("its first line is the passphrase"),
-            file=path,
-            reason=reason_of(problem),
-        ) from None
+    path, unreadable = Path(file), N_("the passphrase can't be read from {file}: {reason}")
+    remedy = N_("its first line is the passphrase")
+    with file_problems(unreadable, remedy, file=path), path.open(encoding="utf-8") as stream:
+        if is_open_to_others(stream):
+            raise BadUsage(N_("the passphrase in {file} can be read by others"), N_("chmod 600 {file}"), file=path)
+        return stream.readline().rstrip("\r\n")
 
 
 def has_terminal() -> bool:

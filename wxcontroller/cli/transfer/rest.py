@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wxcontroller.cli.api import Api
+from wxcontroller.cli.errors import file_problems
 from wxcontroller.cli.local import act, show
 from wxcontroller.cli.systemd import disable
-from wxcontroller.core.errors import ControllerUnreachable, WxError, reason_of
+from wxcontroller.core.errors import ControllerUnreachable, WxError
 from wxcontroller.core.materialise import Materialiser
-from wxcontroller.core.messages import N_
+from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
@@ -54,14 +55,7 @@ def lay_down(api: Api, name: AccountName, paths: Paths) -> None:
     act("stop", name.unit)
     file = paths.account_file(name.instance)
     before = file.stat()
-    try:
+    unwritable = N_("{account}: cannot record that it stays stopped: {reason}")
+    with file_problems(unwritable, Text(N_("check {file}"), file=file), kind=WxError, account=str(name)):
         Materialiser(paths, load_settings(paths).settings).desire(name.instance, Desired.STOPPED)
         os.chown(file, before.st_uid, before.st_gid)  # the controller must be able to read it
-    except OSError as problem:
-        raise WxError(
-            N_("{account}: cannot record that it stays stopped: {reason}"),
-            N_("check {file}"),
-            account=str(name),
-            reason=reason_of(problem),
-            file=file,
-        ) from None
