@@ -63,7 +63,7 @@ class MediaFetcher:
     def take(self, message: Message, done: Callable[[MediaFacts], None]) -> None:
         """Fetch a message's media; ``done`` gets what is known of them afterwards, with the error if it failed."""
         if message.media is None:  # WeChat has nothing to fetch, as with emoticons from the store
-            done(replace(unfetched(message), path=media.no_content_path()))
+            done(replace(unfetched(message), path=media.NO_CONTENT_PATH))
             return
         if not self.config.flag("download_media"):
             done(unfetched(message))
@@ -128,7 +128,7 @@ class MediaFetcher:
     ) -> MediaFacts:
         known = replace(unfetched(message), size=got.size, mtime=int(time.time()))
         if got.size == 0:
-            return replace(known, path=media.no_content_path())
+            return replace(known, path=media.NO_CONTENT_PATH)
         named = await asyncio.to_thread(_named, content, got, part, token)
         self.kept = Kept(self.kept.files + 1, self.kept.bytes + got.size)
         if 0 < self.config.number("media_keep_bytes") < self.kept.bytes:

@@ -1,27 +1,15 @@
 """One lock per account, kept only while somebody wants it."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
+from weakref import WeakValueDictionary
 
 
 class Locks:
-    """Locks by key, made when first wanted and dropped with their last user."""
+    """Locks by key. Those who hold or wait for one keep it alive."""
 
     def __init__(self) -> None:
-        self._locks: dict[str, tuple[asyncio.Lock, int]] = {}
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
-    @contextlib.asynccontextmanager
-    async def held(self, key: str) -> AsyncIterator[None]:
-        """Hold the lock of ``key``; later callers wait, in order."""
-        lock, users = self._locks.get(key, (asyncio.Lock(), 0))
-        self._locks[key] = (lock, users + 1)
-        try:
-            async with lock:
-                yield
-        finally:
-            lock, users = self._locks[key]
-            if users == 1:
-                del self._locks[key]
-            else:
-                self._locks[key] = (lock, users - 1)
+    def held(self, key: str) -> asyncio.Lock:
+        """Return the lock of ``key``, to be held for a block; later callers wait, in order."""
+        return self._locks.setdefault(key, asyncio.Lock())

@@ -6,7 +6,6 @@ more in parallel brings nothing. Every call has a timeout.
 
 import asyncio
 import contextlib
-import logging
 import os
 import signal
 import subprocess
@@ -24,7 +23,6 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.names import instance_of, unit_of
 from wxcontroller.core.states import UnitState
 
-log = logging.getLogger(__name__)
 # systemctl processes for starts, and as many for stops, at a time: systemd refuses hundreds at once from callers that
 # are not root (polkit asks for each).
 SYSTEMCTL_AT_A_TIME = 4

@@ -46,7 +46,8 @@ _BY_KIND = {
     MessageKind.MICROVIDEO: ("video/mp4", "mp4"),
     MessageKind.EMOTICON: ("image/gif", "gif"),
 }
-_EMPTY = "non-exist-path"
+# The path of media without a single byte.
+NO_CONTENT_PATH = "non-exist-path"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ def kind_of(mime: str) -> MessageKind:
 def content_of(facts: MediaFacts) -> str:
     """The readable text of a media message."""
     label = LABELS[facts.kind]
-    if facts.path == _EMPTY and facts.kind is MessageKind.EMOTICON:
+    if facts.path == NO_CONTENT_PATH and facts.kind is MessageKind.EMOTICON:
         return f"{label}(获取数据为空，可能需要手机查看)"
     return f"{label}({facts.path})" if facts.path else label
 
@@ -107,15 +108,6 @@ def content_of(facts: MediaFacts) -> str:
 def with_words(content: str, said: str) -> str:
     """Return the readable text of a voice message whose transcript is known, "" for none."""
     return f"{content}\n{said}" if said else content
-
-
-def empty(facts: MediaFacts) -> bool:
-    return facts.path == _EMPTY
-
-
-def no_content_path() -> str:
-    """The path of media without a single byte."""
-    return _EMPTY
 
 
 def fields(facts: MediaFacts, own: bool) -> JsonObject:

@@ -22,7 +22,6 @@ START_FAILED = 3
 TOO_MANY = 5
 BAD_OPTION = 6  # ours: an unknown start option, or a value it can't have
 NO_API = -1
-NOT_FOUND = 100
 REFUSED = -6  # who calls is not let in
 PROXY_FAILED = 7  # ours: the account did not answer (HTTP 502 or 504)
 

@@ -8,9 +8,10 @@ import errno
 import io
 import json
 import os
+import shutil
 import stat
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -287,8 +288,7 @@ def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes])
         for depth in range(1, len(parts) - 1):
             found.state.joinpath(*parts[1 : depth + 1]).mkdir(mode=0o700, exist_ok=True)
         with os.fdopen(os.open(target, _NEW, 0o600), "wb") as stream:
-            for piece in read_chunks(content):
-                stream.write(piece)
+            shutil.copyfileobj(content, stream, _PIECE)
             stream.flush()
             os.fsync(stream.fileno())
         moment = min(max(0.0, float(member.mtime)), _LATEST)
@@ -332,11 +332,6 @@ def bounded(member: tarfile.TarInfo, content: IO[bytes]) -> bytes:
     if member.size > _SMALL:
         raise unexpected_data(member.name)
     return content.read()
-
-
-def read_chunks(content: IO[bytes]) -> Iterator[bytes]:
-    while piece := content.read(_PIECE):
-        yield piece
 
 
 def unexpected_data(what: str) -> Locked:

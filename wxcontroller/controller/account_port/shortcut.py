@@ -12,7 +12,6 @@ Lists of all accounts are answered at once while they are prepared (``lists``).
 """
 
 import asyncio
-import logging
 import re
 import time
 
@@ -34,7 +33,6 @@ from wxcontroller.openwx.admission import AdmissionSlot, Busy, Claim, Resource
 from wxcontroller.openwx.connection import PatientConnection
 from wxcontroller.openwx.parameters import BadParameter
 
-log = logging.getLogger(__name__)
 # Of a form that is taken: longer ones are read aside by ``proxy``.
 FORM_BYTES = 64 << 10
 # Lines and blocks that are remembered, and bytes of one: forms of other lengths have blocks of their own.

@@ -50,11 +50,6 @@ def certain_origin(request: web.Request) -> str:
     )
 
 
-def certain_base_url(request: web.Request) -> str:
-    """Return the base URL to announce to an agent that pairs: ``certain_origin``, and the prefix that it came by."""
-    return certain_origin(request) + prefix(request)
-
-
 def prefix(request: web.Request) -> str:
     """Return the path before /ilink, as the agent wrote it."""
     return request.raw_path.partition("?")[0].partition("/ilink/")[0] if "account" in request.match_info else ""

@@ -8,7 +8,7 @@ from wxcontroller.controller.body import whole
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.ilink.answers import answer
 from wxcontroller.controller.ilink.calls import BODY_BYTES, no_such_call
-from wxcontroller.controller.ilink.origin import certain_base_url, certain_origin
+from wxcontroller.controller.ilink.origin import certain_origin, prefix
 from wxcontroller.controller.ilink.pairings import PAIRINGS, Pairing, Status
 from wxcontroller.controller.peers import address_of
 from wxcontroller.core.jsontypes import field, items, read_json, text
@@ -26,7 +26,7 @@ async def get_bot_qrcode(request: web.Request) -> web.Response:
     shared = context(request)
     if not shared.settings.ilink_serve:
         return await no_such_call(request)
-    origin, base_url = certain_origin(request), certain_base_url(request)
+    origin = certain_origin(request)
     try:
         content = read_json(await whole(request, BODY_BYTES) or b"{}")
     except ValueError:
@@ -36,7 +36,7 @@ async def get_bot_qrcode(request: web.Request) -> web.Response:
         address=str(address[0]) if isinstance(address, tuple) else "",
         agent=_agent(text(field(field(content, "base_info"), "bot_agent")) or request.headers.get("User-Agent", "")),
         account=request.match_info.get("account", ""),
-        base_url=base_url,
+        base_url=origin + prefix(request),
     )
     tokens = map(text, items(field(content, "local_token_list"))[:10])
     if any(is_live(shared, token) for token in tokens):

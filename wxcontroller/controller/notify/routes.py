@@ -1,7 +1,6 @@
 """The paths of notifications, and what each target may send."""
 
 import contextlib
-import logging
 import math
 import time
 from collections import Counter
@@ -24,7 +23,6 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.notifytargets import NotifyTarget
 
-log = logging.getLogger(__name__)
 # Messages of one target: some at once, then one each second, as much as an account's pace. Repeats do not count.
 TARGET_BURST = 60
 TARGET_SECONDS = 1.0
