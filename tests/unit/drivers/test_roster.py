@@ -2,9 +2,11 @@
 
 import asyncio
 import json
+import time
 
 import pytest
 
+from tests.patience import PATIENCE
 from tests.unit.drivers.kit import Wechat, friend, hurried, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Group, Member
@@ -145,6 +147,30 @@ async def test_an_id_that_is_refused_alone_is_left_in_peace(world: Wechat, alice
         assert world.requests("webwxbatchgetcontact") == asked
 
 
+@pytest.mark.parametrize("endpoint", ["webwxgetcontact", "webwxbatchgetcontact"])
+async def test_nobody_is_asked_about_for_long_after_too_many_questions(
+    world: Wechat, alice: ServerAccount, endpoint: str
+) -> None:
+    world.fault(endpoint, FaultKind.RETCODE, 1205)
+    timing = hurried(roster_patience=0.1, roster_again=0.01, stranger_patience=0.1, batch_pause=3600)
+    async with world.drive(timing=timing) as drive:
+        await world.enter(drive, alice)
+        group = next(group for group in alice.world.groups.values() if not group.saved)
+        world.hear(alice, "from whom?", group.wxid, group.members[1].wxid)
+        await drive.text("from whom?")
+    assert world.requests(endpoint) == 1
+
+
+async def test_groups_are_waited_for_when_questions_were_too_many(world: Wechat, alice: ServerAccount) -> None:
+    world.fault("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 2)
+    async with world.drive(timing=hurried(roster_patience=PATIENCE, batch_pause=0.1)) as drive:
+        await world.enter(drive, alice)
+        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
+    assert alice.session is not None
+    found = {group.id for group in loaded.groups if group.members}
+    assert found == {alice.session.username(wxid) for wxid in alice.world.groups}
+
+
 # -- members and identities
 
 
@@ -216,6 +242,32 @@ async def test_details_that_are_refused_are_no_harm(world: Wechat, alice: Server
         world.hear(alice, "x")
         await drive.text("x")
     assert drive.count(Online) == 1
+
+
+async def test_members_are_not_asked_about_again_after_too_many_questions(world: Wechat) -> None:
+    alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=130))
+    group, other = alice.world.groups.values()
+    inside = {member.wxid for member in group.members}
+    *crowd, late = [one.wxid for one in other.members if one.wxid not in inside]
+    alice.world.people[late].city = "深圳"
+    async with world.drive(is_update_group_member="1", timing=hurried(batch_pause=0.5)) as drive:
+        await world.enter(drive, alice)
+        assert alice.session is not None
+        one, began = alice.session.username(late), time.monotonic()
+        refused = world.sandbox.faults.add("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1, None)
+        society.join(world.sandbox, alice, group, crowd)  # more than fit into one question
+        async with asyncio.timeout(PATIENCE):
+            while not refused.hits:
+                await asyncio.sleep(0.01)
+        asked = world.requests("webwxbatchgetcontact")
+        society.join(world.sandbox, alice, group, [late])
+
+        def known(event: RosterChanged) -> bool:
+            return any(member.id == one and member.city for group in event.groups for member in group.members)
+
+        await drive.until(RosterChanged, known)
+    assert time.monotonic() - began >= 0.5
+    assert world.requests("webwxbatchgetcontact") == asked + 1
 
 
 # -- what is true later
