@@ -232,12 +232,15 @@ def test_file_transfer_is_one_conversation_and_all_of_it_is_received() -> None:
         raw: JsonObject = {"MsgId": "1", "FromUserName": sender, "ToUserName": receiver, "MsgType": 1, **more}
         return filehelper.message_of(raw, "@me", False)
 
-    found = read("@me", "filehelper", MsgType=3, Content="<msg><img/></msg>")
+    picture: JsonObject = {"MsgType": 3, "Content": '<msg><img length="5"/></msg>'}
+    found = read("@me", "filehelper", **picture)
     assert found is not None
     assert (found.chat, found.sender, found.direction) == ("filehelper", "filehelper", Direction.RECEIVED)
-    # What came can't be sent again by reference on this page.
+    # What came can't be sent again by reference on this page, only on the other one.
+    media = message({"FromUserName": "@me", "ToUserName": "filehelper", **picture}).media
     assert found.media is not None
-    assert found.media.reference == ""
+    assert media is not None
+    assert (found.media.reference, media.reference) == ("", picture["Content"])
     assert read("@a", "@me") is None
     assert read("@me", "@a") is None
 
