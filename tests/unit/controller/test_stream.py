@@ -350,7 +350,8 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
 async def test_an_account_that_refuses_is_asked_less_and_less_until_it_is_another_process(
     host: Machine, monkeypatch: pytest.MonkeyPatch, status: int
 ) -> None:
-    monkeypatch.setattr(hub, "RETRY_FIRST", 600.0, raising=False)
+    monkeypatch.setattr(hub, "RETRY_FIRST", 600.0)
+    monkeypatch.setattr(hub, "RETRY_LONGEST", 600.0)
     alice = await host.start("alice")
     alice.hostile = status, {"Content-Type": "text/html"}
     async with reading(host, Reader()) as reader:
