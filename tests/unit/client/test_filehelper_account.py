@@ -121,7 +121,11 @@ async def test_login_report_and_reply(
     assert world.violations() == []
 
 
-async def test_what_the_page_cannot_do_is_said(client: RunningClient, world: Wechat, alice: ServerAccount) -> None:
+async def test_what_the_page_cannot_do_is_said(
+    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
+) -> None:
+    client = begin(start, world, webhook, MOJO_WEIXIN_MEDIA_SIZE_MAX=str(2 * LARGE))
+    await enter(client, world, alice)
 
     async def code(call: str, **form: str) -> int:
         return integer(obj(await client.post(call, **form))["code"])
@@ -132,7 +136,7 @@ async def test_what_the_page_cannot_do_is_said(client: RunningClient, world: Wec
     assert await code("make_friend", id="x") == -10
     assert await code("set_markname", id="filehelper", new="x") != 0
     assert (await send(client, bytes(LARGE + 1), "a.zip"))["code"] != 0
-    assert (alice.sent_count, world.requests("webwxuploadmedia")) == (0, 0)
+    assert (alice.sent_count, world.requests("webwxcheckupload"), world.requests("webwxuploadmedia")) == (0, 0, 0)
     async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
         able = obj(obj(json.loads(await answer.read()))["capabilities"])
     assert [able[what] for what in ("contacts", "groups", "recall", "avatars")] == [False] * 4
