@@ -1,11 +1,12 @@
 """Break the code on purpose, one behavior at a time, and see whether its tests fail: ``python3 -m tests.mutants``.
 
 ``mutants.toml`` lists the behaviors that matter. Each entry replaces a text of a file, which must occur there exactly
-once, and names the tests that must fail then. Everything happens in a copy of the tree, never in the tree itself.
+once, and names the tests that must fail then. Everything happens in copies of the tree, one for each processor, never
+in the tree itself.
 
-The named tests are first run in the copy as it is: a test that fails anyway catches nothing. A mutant is
+The named tests are first run in a copy as it is: a test that fails anyway catches nothing. A mutant is
 
-- *caught* when a named test fails;
+- *caught* when a named test fails; the line tells which and why, as a test may also have had too little time;
 - *survived* when all pass: the behavior can be lost without anybody noticing;
 - *invalid* when its text is not there once, its tests don't exist, or fail without it, or can't even be collected.
 
@@ -15,7 +16,9 @@ may survive.
 
 import argparse
 import contextlib
+import json
 import os
+import queue
 import shutil
 import signal
 import subprocess
@@ -25,6 +28,7 @@ import time
 import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from enum import StrEnum
 from fnmatch import fnmatch
@@ -103,16 +107,21 @@ class Bench:
         self.root = place / "tree"
         self._temporary = place / "t"  # short: paths of sockets are
         self._running: subprocess.Popen[str] | None = None
+        self._stopped = False
 
     def run(self, tests: Sequence[str], seconds: int = _TEST_SECONDS, *options: str) -> tuple[int, str]:
-        """Run tests; return pytest's exit status and what it printed. ``seconds``: for each test."""
+        """Run tests; return pytest's exit status and what it printed. ``seconds``: for each test.
+
+        Raises InterruptedError after ``stop``.
+        """
         command = [
-            *(sys.executable, "-m", "pytest", "-q", "--tb=no", "-p", "no:cacheprovider"),
+            *(sys.executable, "-m", "pytest", "-q", "--tb=no"),
             *("-o", f"timeout={seconds}", f"--basetemp={self._temporary}", *options, *tests),
         ]
         with subprocess.Popen(
             command,
             cwd=self.root,
+            env={**os.environ, "COLUMNS": "200"},  # narrow lines of its summary have no reasons
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -121,18 +130,23 @@ class Bench:
         ) as process:
             self._running = process
             try:
+                if self._stopped:
+                    raise InterruptedError
                 output, _ = process.communicate(timeout=_RUN_SECONDS)
             except subprocess.TimeoutExpired:
                 # Its own time limit did not end it: the mutation has it hang.
-                self.stop()
                 return _FAILED, "hangs"
             finally:
-                self.stop()
+                self._kill()
                 self._running = None
         return process.returncode, output
 
     def stop(self) -> None:
-        """End the tests that are running, and what they started."""
+        """End the tests that are running, and what they started, for good."""
+        self._stopped = True
+        self._kill()
+
+    def _kill(self) -> None:
         if self._running is not None:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(self._running.pid, signal.SIGKILL)
@@ -149,7 +163,7 @@ class Bench:
             _write(path, original)
 
     def judge(self, mutant: Mutant, red: frozenset[str]) -> tuple[Verdict, str]:
-        """Return what becomes of a mutant, and why it is invalid. ``red`` are tests that fail without a mutation."""
+        """Return what becomes of a mutant, and why. ``red`` are tests that fail without a mutation."""
         if (count := mutant.occurrences(self.root)) != 1:
             return Verdict.INVALID, f"its text occurs {count} times in {mutant.file}"
         if failing := sorted(red.intersection(mutant.tests)):
@@ -159,7 +173,8 @@ class Bench:
         if status == _PASSED:
             return Verdict.SURVIVED, ""
         if status == _FAILED:
-            return Verdict.CAUGHT, ""
+            summary = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
+            return Verdict.CAUGHT, next((line.rpartition("::")[2] for line in summary), output)
         return Verdict.INVALID, f"pytest ended with {status}: {' / '.join(output.strip().splitlines()[-2:])}"
 
     def failing(self, tests: Sequence[str]) -> frozenset[str]:
@@ -167,7 +182,12 @@ class Bench:
         status, _ = self.run(tests)
         if status == _PASSED:
             return frozenset()
-        return frozenset(test for test in tests if self.run([test])[0] != _PASSED)
+        suspects = tests
+        if status == _FAILED:
+            failed: dict[str, bool] = json.loads((self.root / ".pytest_cache/v/cache/lastfailed").read_text())
+            names = {*failed, *(name.partition("[")[0] for name in failed)}
+            suspects = [test for test in tests if test in names]
+        return frozenset(test for test in suspects if self.run([test])[0] != _PASSED)
 
 
 def _write(path: Path, content: str) -> None:
@@ -187,6 +207,7 @@ def main() -> int:
         "--only", metavar="PATTERN", help="those whose 'area: behavior' or file matches (* and ? allowed)"
     )
     parser.add_argument("--list", action="store_true", help="list them and run nothing")
+    parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="so many at once (default: %(default)s)")
     args = parser.parse_args()
     mutants, survivors = listed()
     if args.only:
@@ -200,32 +221,46 @@ def main() -> int:
         return 0
     signal.signal(signal.SIGTERM, _interrupted)
     with tempfile.TemporaryDirectory(prefix="wxmutants.", ignore_cleanup_errors=True) as where:
-        bench = Bench(Path(where))
-        try:
-            return _all(bench, mutants, survivors)
-        except KeyboardInterrupt:
-            bench.stop()
-            print("interrupted", flush=True)
-            return 130
+        benches = [Bench(Path(where) / str(number)) for number in range(max(1, min(args.jobs, len(mutants))))]
+        with ThreadPoolExecutor(len(benches)) as pool:
+            try:
+                return _all(pool, benches, mutants, survivors)
+            except KeyboardInterrupt:
+                pool.shutdown(wait=False, cancel_futures=True)
+                for bench in benches:
+                    bench.stop()
+                print("interrupted", flush=True)
+                return 130
 
 
-def _all(bench: Bench, mutants: Sequence[Mutant], survivors: int) -> int:
-    _copied(ROOT, bench.root)
+def _all(pool: ThreadPoolExecutor, benches: Sequence[Bench], mutants: Sequence[Mutant], survivors: int) -> int:
+    """Judge the mutants, as many at once as there are benches; return the exit status."""
+    free: queue.SimpleQueue[Bench] = queue.SimpleQueue()
+    for bench in benches:
+        _copied(ROOT, bench.root)
+        free.put(bench)
     tests = sorted({test for one in mutants for test in one.tests})
     print(f"{len(tests)} tests without a mutation …", flush=True)
-    red = bench.failing(tests)
+    parts = [part for number in range(len(benches)) if (part := tests[number :: len(benches)])]
+    red = frozenset[str]().union(*pool.map(Bench.failing, benches, parts))
+
+    def judged(mutant: Mutant) -> tuple[Verdict, str, float]:
+        bench, began = free.get(), time.monotonic()
+        try:
+            return *bench.judge(mutant, red), time.monotonic() - began
+        finally:
+            free.put(bench)
+
     found: Counter[Verdict] = Counter()
     areas: dict[str, Counter[Verdict]] = {}
     notable: list[str] = []
-    for number, one in enumerate(mutants, 1):
-        began = time.monotonic()
-        verdict, why = bench.judge(one, red)
+    for number, (one, (verdict, why, seconds)) in enumerate(zip(mutants, pool.map(judged, mutants), strict=True), 1):
         found[verdict] += 1
         areas.setdefault(one.area, Counter())[verdict] += 1
-        line = f"{verdict:8} {time.monotonic() - began:5.1f} s  {one}" + (f" ({why})" if why else "")
-        print(f"[{number:3}/{len(mutants)}] {line}", flush=True)
+        reason = f" ({why})" if why else ""
+        print(f"[{number:3}/{len(mutants)}] {verdict:8} {seconds:5.1f} s  {one}{reason}", flush=True)
         if verdict is not Verdict.CAUGHT:
-            notable.append(f"  {verdict:8} {one} [{one.file}]{f' ({why})' if why else ''}")
+            notable.append(f"  {verdict:8} {one} [{one.file}]{reason}")
     print("", f"{'area':16}" + "".join(f"{verdict:>10}" for verdict in Verdict), sep="\n")
     for area, counts in areas.items():
         print(f"{area:16}" + "".join(f"{counts[verdict]:10}" for verdict in Verdict))
