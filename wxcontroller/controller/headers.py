@@ -8,26 +8,22 @@ from wxcontroller.core.settings import Settings
 # An account's program could answer with a page and scripts; opened in a browser they would be the dashboard's origin.
 # In a sandbox they are nobody's, and run nothing.
 _NO_PAGE = "sandbox; default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
-_ALWAYS = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 def added(settings: Settings) -> dict[str, str]:
     """Return the headers of an answer without any of them, for callers other than a browser with a foreign page."""
     pages = {"Vary": "Origin"} if settings.allow_origins else {"Cross-Origin-Resource-Policy": "same-origin"}
-    return {**_ALWAYS, "Content-Security-Policy": _NO_PAGE, "Cache-Control": "no-store", **pages}
+    return {
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "DENY",
+        "Referrer-Policy": "no-referrer",
+        "Content-Security-Policy": _NO_PAGE,
+        "Cache-Control": "no-store",
+        **pages,
+    }
 
 
 async def harden(request: web.Request, response: web.StreamResponse) -> None:
     """Add the headers that an answer has not. For ``on_response_prepare``."""
-    headers = response.headers
-    headers.update(_ALWAYS)
-    if "Content-Security-Policy" not in headers:
-        headers["Content-Security-Policy"] = _NO_PAGE
-    if "Cache-Control" not in headers:
-        headers["Cache-Control"] = "no-store"
-    if not context(request).settings.allow_origins:
-        headers["Cross-Origin-Resource-Policy"] = "same-origin"
+    for name, value in added(context(request).settings).items():
+        response.headers.setdefault(name, value)
