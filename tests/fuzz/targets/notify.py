@@ -24,7 +24,8 @@ def _notification(data: bytes) -> None:
     kind, head, body = parts(data, 3)
     content_type, value = (each.decode("utf-8", "surrogateescape") for each in (kind[:8190], head[:8190]))
     credentials.from_publisher({"Authorization": value}, f"/?{value}")
-    fields = reading.PublishFields({name: reading._header(value) for name in ("title", "click", "message")})
+    texts = dict.fromkeys(("title", "click", "message"), reading._header(value))
+    fields = {**dict.fromkeys(reading._NAMES, ""), **texts}
     found = _LOOP.run_until_complete(reading.from_body(content_type, body))
     shown = checked(reading.with_head(found, fields))
     shown.text.encode()

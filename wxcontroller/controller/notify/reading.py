@@ -9,8 +9,8 @@ import asyncio
 import base64
 import binascii
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
 from email.errors import MessageError
 from email.header import decode_header, make_header
 
@@ -67,26 +67,16 @@ class ReceivedNotification:
     topic: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class PublishFields:
-    """The fields in a request's headers and query, by ntfy's names."""
-
-    fields: Mapping[str, str] = field(default_factory=dict[str, str])
-
-    def get(self, name: str) -> str:
-        return self.fields.get(name, "")
-
-
 async def ntfy(request: web.Request) -> ReceivedNotification:
     """Read a request to a target's own path: ntfy's, a form, JSON, or a webhook.
 
     Raises BadNotification, BadParameter, HTTPRequestEntityTooLarge, HTTPRequestTimeout and Busy.
     """
     head = _head(request)
-    if head.get("delay"):
+    if head["delay"]:
         raise BadNotification(N_("notifications are sent immediately; a delay is not supported"), N_("leave it out"))
-    name = head.get("filename")
-    is_file = bool(name) and has_body(request) and not head.get("attach")
+    name = head["filename"]
+    is_file = bool(name) and has_body(request) and not head["attach"]
     body = b""
     if has_body(request):
         body = await whole(request, context(request).settings.max_body if is_file else TEXT_BODY_BYTES)
@@ -132,18 +122,17 @@ async def gotify(request: web.Request) -> ReceivedNotification:
     )
 
 
-def _head(request: web.Request) -> PublishFields:
+def _head(request: web.Request) -> Mapping[str, str]:
+    """Return the fields in a request's headers and query, by ntfy's names; "" for those that are not there."""
     query = dict(parameters.query_pairs(parameters.query_of(request.raw_path)))
     lowered = {name.lower(): value for name, value in query.items()}
-    found: dict[str, str] = {}
-    for name, spelled in _NAMES.items():
+
+    def value(spelled: Iterable[str]) -> str:
         # The short names are headers of other meanings, as in ntfy they count in both.
-        for word in spelled:
-            value = _header(request.headers.get(word, "")) or lowered.get(word, "")
-            if value:
-                found[name] = value
-                break
-    return PublishFields(found)
+        values = (_header(request.headers.get(word, "")) or lowered.get(word, "") for word in spelled)
+        return next(filter(None, values), "")
+
+    return {name: value(spelled) for name, spelled in _NAMES.items()}
 
 
 def _header(value: str) -> str:
@@ -157,20 +146,20 @@ def _header(value: str) -> str:
         return value.strip()
 
 
-def with_head(found: Notification, head: PublishFields) -> Notification:
+def with_head(found: Notification, head: Mapping[str, str]) -> Notification:
     """Add what headers and query say; they count more than the body."""
-    url = head.get("attach")
+    url = head["attach"]
     if url and not _WEB.fullmatch(url):
         raise BadNotification(N_("the attachment is not an http or https URL"), N_("give an http:// or https:// URL"))
-    message = head.get("message").replace("\\n", "\n")  # as ntfy: a header has one line
-    attachment = Attachment(head.get("filename"), url=url) if url else found.attachment
+    message = head["message"].replace("\\n", "\n")  # as ntfy: a header has one line
+    attachment = Attachment(head["filename"], url=url) if url else found.attachment
     return replace(
         found,
         message=message or found.message,
-        title=head.get("title") or found.title,
-        priority=_priority(head.get("priority")) if head.get("priority") else found.priority,
-        tags=_tags(head.get("tags")) or found.tags,
-        link=_link(head.get("click")) or found.link,
+        title=head["title"] or found.title,
+        priority=_priority(head["priority"]) if head["priority"] else found.priority,
+        tags=_tags(head["tags"]) or found.tags,
+        link=_link(head["click"]) or found.link,
         attachment=attachment,
     )
 
