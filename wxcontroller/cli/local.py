@@ -48,10 +48,6 @@ class LocalUnit:
     deliveries: DeliveryState | None = None  # the same of its deliveries
 
     @property
-    def failed(self) -> bool:
-        return self.active == "failed"
-
-    @property
     def assessment(self) -> Assessment:
         """Its assessment without the controller, which alone counts restarts."""
         instance = instance_of(self.unit) or ""

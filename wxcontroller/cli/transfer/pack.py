@@ -91,7 +91,6 @@ class Packed:
     """The contents of a bundle, counted."""
 
     files: int = 0
-    content: int = 0
     left_out: list[str] = field(default_factory=list)
     login_file: bool = False
 
@@ -206,7 +205,6 @@ def _file(archive: tarfile.TarFile, directory: int, name: str, inner: str, owner
                 ) from None
             raise
         packed.files += 1
-        packed.content += facts.st_size
 
 
 def add(archive: tarfile.TarFile, name: str, content: bytes) -> None:
