@@ -18,6 +18,7 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import IO, Protocol, cast
 
 from aiohttp import StreamReader, web
@@ -42,14 +43,6 @@ _NEVER = 1e9
 _IDLE = -1.0
 # aiohttp's own limits never count: ours are the settings', and change with them.
 _ANY_LENGTH = 1 << 20
-_REASONS = {
-    400: "Bad Request",
-    414: "URI Too Long",
-    431: "Request Header Fields Too Large",
-    501: "Not Implemented",
-    503: "Service Unavailable",
-    505: "HTTP Version Not Supported",
-}
 
 
 class Exchange(Protocol):
@@ -485,8 +478,8 @@ class PatientConnection(web.RequestHandler):
             return
         body = to_bytes(content)
         head = (
-            f"HTTP/1.1 {status} {_REASONS[status]}\r\nContent-Type: {CONTENT_TYPE}\r\nContent-Length: {len(body)}\r\n"
-            f"Server: {self._program}\r\n{more}Connection: close\r\n\r\n"
+            f"HTTP/1.1 {status} {HTTPStatus(status).phrase}\r\nContent-Type: {CONTENT_TYPE}\r\n"
+            f"Content-Length: {len(body)}\r\nServer: {self._program}\r\n{more}Connection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
 

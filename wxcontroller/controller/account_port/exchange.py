@@ -17,7 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class ProxiedExchange:
-    """A request on its way to an account, and the answer on its way back."""
+    """A request on its way to an account, and the answer on its way back.
+
+    It is the ``ResponseSink`` of its connection to the account, and the ``Exchange`` of its caller's connection.
+    """
 
     __slots__ = (
         *("_account", "_backend", "_backends", "_began", "_caller", "_connection", "_data", "_gone", "_head"),
@@ -74,7 +77,6 @@ class ProxiedExchange:
             self.ask(backend)
 
     def latest(self) -> float:
-        """See ResponseSink."""
         settings, backend = self._shared.settings, self._backend
         latest = self._began + settings.ua_request_timeout
         if backend is None or backend.paused:
@@ -84,7 +86,6 @@ class ProxiedExchange:
     # -- towards the caller
 
     def answered(self, status: int, data: bytes) -> None:
-        """See ResponseSink."""
         self._status = status
         if self._shared.draining.is_set():
             self._keep = False
@@ -92,18 +93,15 @@ class ProxiedExchange:
         self._head = data
 
     def more(self, data: bytes) -> None:
-        """See ResponseSink."""
         if self._head:
             data, self._head = self._head + data, b""
         self._connection.send(data)
 
     def finished(self) -> None:
-        """See ResponseSink."""
         self._end(self._status)
         self._connection.end(self._keep)
 
     def broken(self, problem: Exception) -> None:
-        """See ResponseSink."""
         if self._status:
             name = type(problem).__name__
             log.warning("response of an account broke off: path=%s error=%s", self._path, name)
@@ -115,19 +113,16 @@ class ProxiedExchange:
             self._hand_over(failure_of(self._account, problem))
 
     def hung_up(self) -> None:
-        """See openwx.connection.Exchange."""
         self._gone = True
         self._end(0)
         if self._backend is not None:
             self._backend.let_go()
 
     def pause(self) -> None:
-        """See openwx.connection.Exchange."""
         if self._backend is not None:
             self._backend.pause()
 
     def resume(self) -> None:
-        """See openwx.connection.Exchange."""
         if self._backend is not None:
             self._backend.resume()
 
