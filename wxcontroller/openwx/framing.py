@@ -12,10 +12,10 @@ Nothing here knows sockets: bytes go in, heads and counts come out.
 
 import re
 from dataclasses import dataclass
-from typing import Protocol
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Value
+from wxcontroller.openwx.admission import PortLimits
 
 _TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
 _V1 = re.compile(rb"%b /v1/" % _TOKEN)
@@ -35,19 +35,6 @@ _TRAILERS_BYTES = 8192
 # More than there is around the target in a request line, and around the value in a header.
 _AROUND = 100
 NOT_HTTP = N_("the request can't be read as HTTP")
-
-
-class HeadLimits(Protocol):
-    """Bytes of a request's target and of one header, bytes of a head, and headers in it."""
-
-    @property
-    def line_bytes(self) -> int: ...
-
-    @property
-    def head_bytes(self) -> int: ...
-
-    @property
-    def headers(self) -> int: ...
 
 
 class BadHead(WxError):
@@ -153,7 +140,7 @@ class Heads:
         self._seen = 0
         self.waiting = False
 
-    def take(self, held: bytearray, limits: HeadLimits) -> Head | None:
+    def take(self, held: bytearray, limits: PortLimits) -> Head | None:
         """Take a head off the beginning of ``held``; None when it is not complete. Raises BadHead."""
         while held.startswith(b"\r\n"):  # RFC 9112 2.2: after a body, from old programs
             del held[:2]
@@ -172,7 +159,7 @@ class Heads:
         self._seen, self.waiting = 0, False
         return head
 
-    def _check_begun(self, held: bytearray, limits: HeadLimits) -> None:
+    def _check_begun(self, held: bytearray, limits: PortLimits) -> None:
         """Refuse bytes that no further bytes could make a head."""
         if (not self._seen and not _BEGIN.match(held)) or _BARE.search(held, max(0, self._seen - 1)):
             raise not_http()
@@ -196,7 +183,7 @@ def escaped(line: bytes) -> bytes:
     return line if line.isascii() else b"".join(bytes((byte,)) if byte < 128 else b"%%%02X" % byte for byte in line)
 
 
-def checked(raw: bytes, limits: HeadLimits) -> Head:
+def checked(raw: bytes, limits: PortLimits) -> Head:
     line, _, rest = raw.partition(b"\r\n")
     if len(raw) > limits.line_bytes:
         check_lengths(line, rest, limits)
@@ -225,7 +212,7 @@ def checked(raw: bytes, limits: HeadLimits) -> Head:
     return Head(raw if line is sent else line + b"\r\n" + rest, body)
 
 
-def check_lengths(line: bytes, rest: bytes, limits: HeadLimits) -> None:
+def check_lengths(line: bytes, rest: bytes, limits: PortLimits) -> None:
     target = line.partition(b" ")[2].rpartition(b" ")[0]
     if len(target) > limits.line_bytes:
         raise long_line(limits)
@@ -235,7 +222,7 @@ def check_lengths(line: bytes, rest: bytes, limits: HeadLimits) -> None:
         raise long_field(limits)
 
 
-def long_line(limits: HeadLimits) -> BadHead:
+def long_line(limits: PortLimits) -> BadHead:
     return BadHead(
         414,
         "uri-too-long",
@@ -249,7 +236,7 @@ def long_head() -> BadHead:
     return BadHead(431, "head-too-long", N_("the head of the request is too long"), N_("send fewer headers"))
 
 
-def long_field(limits: HeadLimits) -> BadHead:
+def long_field(limits: PortLimits) -> BadHead:
     return BadHead(
         431,
         "header-too-long",
