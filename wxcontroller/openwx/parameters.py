@@ -116,13 +116,9 @@ def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[P
     nested values, for text that is not UTF-8 and for too many fields.
     """
     kind, boundary = form(content_type)
-    if kind == URLENCODED:
-        return list(urlencoded_pairs(body, only))
-    if kind == _MULTIPART_FORM:
-        return list(multipart_pairs(body, _usable(boundary), only))
-    if kind == _JSON:
-        return [(name, text_of(name, value)) for name, value in _json(body, only)]
-    return []
+    what = "field" if kind == _MULTIPART_FORM else "parameter"
+    found = _values(kind, boundary, body, only, files=False)
+    return [(name, text(value.read(), f"{what} {name[:64]}")) for name, value in found]
 
 
 def holds_parameters(path: str, content_type: str) -> bool:
@@ -137,14 +133,17 @@ def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tupl
     For what may carry content that is no text (media_data). Raises BadParameter as the others, for names only.
     """
     found = list(urlencoded(query.encode("utf-8", "surrogateescape"), None))
-    kind, boundary = form(content_type)
+    return [*found, *_values(*form(content_type), body, None, files=True)]
+
+
+def _values(kind: str, boundary: bytes, body: Body, only: str | None, files: bool) -> Iterator[tuple[str, Value]]:
+    """Yield the pairs of a body of this kind, with values undecoded."""
     if kind == URLENCODED:
-        found += urlencoded(body, None)
+        yield from urlencoded(body, only)
     elif kind == _MULTIPART_FORM:
-        found += multipart(body, _usable(boundary), None, files=True)
+        yield from multipart(body, _usable(boundary), only, files)
     elif kind == _JSON:
-        found += _json(body, None)
-    return found
+        yield from _json(body, only)
 
 
 def file_name_of(content_type: str, body: Body, field: str) -> str:
@@ -166,16 +165,7 @@ def text_of(name: str, value: Value) -> str:
 def urlencoded_pairs(body: Body, only: str | None = None) -> Iterator[Pair]:
     """Yield the pairs of ``a=1&b=2``; raises as ``query_pairs``."""
     for name, value in urlencoded(body, only):
-        yield name, text(value.read(), f"parameter {name[:64]}")
-
-
-def multipart_pairs(body: Body, boundary: bytes, only: str | None = None) -> Iterator[Pair]:
-    """Yield the fields of a multipart/form-data body (RFC 7578); parts with a file name are passed over.
-
-    A body that is cut short yields what is complete. Raises as ``query_pairs``.
-    """
-    for name, value in multipart(body, boundary, only, files=False):
-        yield name, text(value.read(), f"field {name[:64]}")
+        yield name, text_of(name, value)
 
 
 def spans_without(content_type: str, body: Body, name: str) -> list[tuple[int, int]]:
@@ -256,6 +246,10 @@ def urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
 
 
 def multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> Iterator[tuple[str, Value]]:
+    """Yield the fields of a multipart/form-data body (RFC 7578), with ``files`` also parts with a file name.
+
+    A body that is cut short yields what is complete.
+    """
     for _, end, head, content in multipart_spans(body, boundary):
         name = field_name(head, files)
         if name is not None and (only is None or name == only):
