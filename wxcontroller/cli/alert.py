@@ -1,7 +1,6 @@
 """The verb alert: do alerts get through, and what is wrong now."""
 
 import time
-from dataclasses import dataclass
 
 import click
 
@@ -40,11 +39,11 @@ def test(session: WxctlRun, timeout: float) -> None:
     number, channels = text(sent.get("id")), [text(each) for each in items(sent.get("channels"))]
     results = outcomes(api, number, channels, timeout)
     if session.json:
-        session.emit({"id": number, "channels": {one.channel: one.error or None for one in results}})
+        session.emit({"id": number, "channels": {channel: error or None for channel, error in results.items()}})
     else:
-        for one in results:
-            click.echo(f"{one.channel}: {one.error or say('delivered')}")
-    failed = [one.channel for one in results if one.error]
+        for channel, error in results.items():
+            click.echo(f"{channel}: {error or say('delivered')}")
+    failed = [channel for channel, error in results.items() if error]
     if failed:
         raise WxError(
             N_("the test alert was not delivered by {channels}"),
@@ -74,14 +73,8 @@ def status(session: WxctlRun) -> None:
         click.echo(say(text_in(problem, "message")) + told)
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
-    channel: str
-    error: str
-
-
-def outcomes(api: Api, number: str, channels: list[str], timeout: float) -> list[_Result]:
-    """Wait until each channel has tried this alert."""
+def outcomes(api: Api, number: str, channels: list[str], timeout: float) -> dict[str, str]:
+    """Wait until each channel has tried this alert; return why each failed, "" for those that did not."""
     found: dict[str, str] = {}
     end = time.monotonic() + timeout
     while True:
@@ -94,7 +87,7 @@ def outcomes(api: Api, number: str, channels: list[str], timeout: float) -> list
             break
         time.sleep(_LOOK)
     late = say("not tried within {timeout} s", timeout=f"{timeout:g}")
-    return [_Result(name, found.get(name, late)) for name in channels]
+    return {name: found.get(name, late) for name in channels}
 
 
 def _words(channel: JsonObject) -> str:

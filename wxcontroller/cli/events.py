@@ -5,7 +5,6 @@ import re
 import time
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -94,13 +93,13 @@ def events(
         raise BadUsage(N_("invalid cursor"), N_("begin without one, or with --since"))
     if not cursor:
         cursor = str(began)  # from then on, also when the first connection is late
-    for shown, event in enumerate(following(api, accounts, types, cursor), 1):
+    for shown, (event, place) in enumerate(following(api, accounts, types, cursor), 1):
         if session.json:
-            session.emit_line({"cursor": event.cursor, "event": event.body})
+            session.emit_line({"cursor": place, "event": event})
         else:
-            click.echo(words_of(event.body))
+            click.echo(words_of(event))
         if cursor_file:
-            save_cursor(cursor_file, event.cursor)
+            save_cursor(cursor_file, place)
         if count is not None and shown >= count:
             return
 
@@ -113,21 +112,20 @@ def resolve_account(api: Api, given: str) -> AccountName:
     return name
 
 
-@dataclass(frozen=True, slots=True)
-class _Event:
-    body: JsonObject
-    cursor: str  # to go on after it; that of an earlier one where the stream gave none
+def following(
+    api: Api, accounts: list[AccountName], types: tuple[str, ...], cursor: str
+) -> Iterator[tuple[JsonObject, str]]:
+    """Yield events and the cursors after them, over breaks of the connection.
 
-
-def following(api: Api, accounts: list[AccountName], types: tuple[str, ...], cursor: str) -> Iterator[_Event]:
-    """Yield events, over breaks of the connection. Raises WxError for what no other try can mend."""
+    Raises WxError for what no other try can mend.
+    """
     seen = ""
     for sent in followed(lambda place: api.events(accounts, types, place), cursor):
         body = obj(read_json(sent.data))
         event_id = f"{text(body.get('account'))}/{text(body.get('id'))}"
         if event_id != seen:  # the last one is repeated if its cursor was not written
             seen = event_id
-            yield _Event(body, sent.cursor)
+            yield body, sent.cursor
 
 
 def words_of(event: JsonObject) -> str:

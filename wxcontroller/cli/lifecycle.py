@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import click
@@ -113,9 +114,7 @@ def start(
             started = api.restart(account)
         return watch.follow(account, started, following)
 
-    def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
-        return without_controller(api, name, "start", away, options)
-
+    by_systemd = partial(without_controller, verb="start", options=options)
     run(session, names, Work(act, start_outcome(following), by_systemd))
 
 
@@ -138,10 +137,7 @@ def stop(session: WxctlRun, names: tuple[str, ...]) -> None:
     def finish(account: AccountName, stopped: AccountView) -> tuple[JsonObject, Text]:
         return stopped.raw, Text(N_("{account} is stopped"), account=account.name)
 
-    def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
-        return without_controller(api, name, "stop", away)
-
-    run(session, names, Work(act, finish, by_systemd))
+    run(session, names, Work(act, finish, partial(without_controller, verb="stop")))
 
 
 @verb("Restart accounts and follow them until they run.", "wxctl restart alice", "wxctl restart 'shop-*'")
@@ -158,9 +154,7 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
     def act(api: Api, account: AccountName, watch: ActionWatch) -> AccountView:
         return watch.follow(account, api.restart(account), following)
 
-    def by_systemd(api: Api, name: str, away: ControllerUnreachable) -> JsonObject:
-        return without_controller(api, name, "restart", away)
-
+    by_systemd = partial(without_controller, verb="restart")
     # A pattern must not start what was stopped on purpose.
     run(session, names, Work(act, start_outcome(following), by_systemd, stopped_too=False))
 

@@ -56,8 +56,8 @@ def disable(api: Api, account: AccountName) -> None:
 def without_controller(
     api: Api,
     name: str,
-    verb: str,
     away: ControllerUnreachable,
+    verb: str,
     options: Mapping[str, str] | None = None,
 ) -> JsonObject:
     """Have systemd do ``verb`` to an account's unit, and say what that does not do. Returns the unit.
