@@ -1,4 +1,4 @@
-"""/v1/deliveries: waiting and dead reports, of all accounts together."""
+"""Waiting and dead reports: of all accounts together, and those of one with the media of its reports."""
 
 from collections.abc import Mapping
 
