@@ -6,7 +6,7 @@ in the tree itself.
 
 The named tests are first run in a copy as it is: a test that fails anyway catches nothing. A mutant is
 
-- *caught* when a named test fails; the line tells which and why, as a test may also have had too little time;
+- *caught* when a named test fails; the line tells where and why, as a test may also have had too little time;
 - *survived* when all pass: the behavior can be lost without anybody noticing;
 - *invalid* when its text is not there once, its tests don't exist, or fail without it, or can't even be collected.
 
@@ -19,6 +19,7 @@ import contextlib
 import json
 import os
 import queue
+import re
 import shutil
 import signal
 import subprocess
@@ -115,13 +116,12 @@ class Bench:
         Raises InterruptedError after ``stop``.
         """
         command = [
-            *(sys.executable, "-m", "pytest", "-q", "--tb=no"),
+            *(sys.executable, "-m", "pytest", "-q", "--tb=line"),
             *("-o", f"timeout={seconds}", f"--basetemp={self._temporary}", *options, *tests),
         ]
         with subprocess.Popen(
             command,
             cwd=self.root,
-            env={**os.environ, "COLUMNS": "200"},  # narrow lines of its summary have no reasons
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -173,8 +173,8 @@ class Bench:
         if status == _PASSED:
             return Verdict.SURVIVED, ""
         if status == _FAILED:
-            summary = [line for line in output.splitlines() if line.startswith(("FAILED ", "ERROR "))]
-            return Verdict.CAUGHT, next((line.rpartition("::")[2] for line in summary), output)
+            reason = re.search(r"[^/\s]+:\d+: .+", output)
+            return Verdict.CAUGHT, reason[0] if reason else output
         return Verdict.INVALID, f"pytest ended with {status}: {' / '.join(output.strip().splitlines()[-2:])}"
 
     def failing(self, tests: Sequence[str]) -> frozenset[str]:
