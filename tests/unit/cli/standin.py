@@ -217,7 +217,7 @@ class Controller:
             return 404, {"error": UnknownAccount(N_("there is no account {account}"), account=name).as_json()}
         return self._account(method, name, verb)
 
-    def _account(self, method: str, name: str, verb: str) -> tuple[int, JsonValue]:
+    def _account(self, method: str, name: str, verb: str) -> tuple[int, JsonValue] | None:
         if self.together is not None and method != "GET":
             self.in_flight.add(name)
             self.most_in_flight = max(self.most_in_flight, len(self.in_flight))
@@ -256,10 +256,12 @@ class Controller:
                 self.script.pop(0)
         return 200, self.accounts[name]
 
-    def _messaging(self, method: str, verb: str) -> tuple[int, JsonValue]:
+    def _messaging(self, method: str, verb: str) -> tuple[int, JsonValue] | None:
         if self.messages is None:
             return 409, {"error": {"code": "older-version", "message": "an older version", "remedy": "restart it"}}
         if verb == "messages":
+            if method == "POST" and self.send_trouble:
+                return self.send_trouble.pop(0)
             return 200, self.messages[method]
         people = self.friends if verb == "contacts" else self.groups
         shown: list[JsonValue] = [

@@ -114,12 +114,18 @@ def test_every_send_has_a_key_of_its_own_or_the_one_given(wxctl: Wxctl, server: 
     assert first != second
 
 
-def test_a_send_without_an_answer_is_asked_for_again_under_its_key(wxctl: Wxctl, server: Controller) -> None:
+@pytest.mark.parametrize(
+    ("v1", "troubles"), [(False, [None, SILENT, LOADING]), (True, [None])], ids=["old program", "v1"]
+)
+def test_a_send_without_an_answer_is_asked_for_again_under_its_key(
+    wxctl: Wxctl, server: Controller, v1: bool, troubles: list[tuple[int, JsonObject] | None]
+) -> None:
+    server.messages = posted() if v1 else None
     server.accounts["小店"]["queue"] = KEYS_HEEDED
-    server.send_trouble = [None, SILENT, LOADING]
+    server.send_trouble = [*troubles]
     done = wxctl("send", "小店", "@c", "x")
     assert (done.returncode, done.stdout) == (0, "sent to friend 强哥\n")
-    assert len(server.keys) == 4
+    assert len(server.keys) == len(troubles) + 1
     assert len(set(server.keys)) == 1
 
 
