@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import aiohttp
+import pytest
 import uvloop
 from aiohttp import web
 from multidict import CIMultiDict
@@ -78,7 +79,16 @@ class ControllerLoops(uvloop.EventLoopPolicy):
     """Tests run on the controller's event loop."""
 
     def _loop_factory(self) -> EventLoop:
-        return EventLoop()
+        loop = EventLoop()
+        loop.set_exception_handler(_stop_at_time_limit)
+        return loop
+
+
+def _stop_at_time_limit(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+    """Stop the loop when pytest's time for a test is up: uvloop only reports what the handler of a signal raises."""
+    loop.default_exception_handler(context)
+    if isinstance(context.get("exception"), pytest.fail.Exception):
+        loop.stop()
 
 
 SENT: JsonObject = {"id": "1:@x", "code": 0, "status": "success"}
