@@ -26,12 +26,12 @@ from wxcontroller.cli.transfer.pack import unpack
 from wxcontroller.cli.transfer.seal import Opener, Sealer
 from wxcontroller.cli.transfer.sending import SealedAccount
 from wxcontroller.cli.transfer.standby import StandbyRound
+from wxcontroller.cli.work import ActionWatch
 from wxcontroller.controller.v1.moves import STANDBYS_AT_A_TIME
 from wxcontroller.core.account import Account
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.messages import Text
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.host import HostState
@@ -219,12 +219,11 @@ def test_a_controller_that_was_taken_over_names_no_other_file(
     assert secret.read_text() == "secret"
 
 
-class NoWatch:
-    def note(self, words: Text) -> None:
-        pass
+class NoWatch(ActionWatch):
+    """Of a move that does not come so far."""
 
-    def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:
-        return view
+    def shown(self, account: AccountName, timeout: float) -> AccountView:
+        raise NotImplementedError
 
 
 async def test_bundles_are_known_by_themselves_where_what_is_noted_of_them_is_lost(
