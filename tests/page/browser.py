@@ -155,6 +155,8 @@ class Browser:
     def complaints(self) -> list[str]:
         """What is in the console since the last look that should not be, and breaches of the page's policy."""
         said = [str(entry["message"]) for entry in self.driver.get_log("browser")]  # type: ignore[no-untyped-call]
+        # The tab that Chromium starts with is slow on a busy machine, and says so.
+        said = [one for one in said if not one.startswith("chrome://")]
         # An account that is stopped takes along the picture that is being fetched from it; its letter stays.
         cut_off = [one for one in said if "/openwx/get_avatar?" in one and "status of 502" in one]
         return [*(one for one in said if one not in cut_off), *(self.script("return window.violations ?? []"))]
