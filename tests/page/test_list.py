@@ -51,6 +51,9 @@ UNITS = {
 }
 VIEWS = ("", "#/events", "#/deliveries", "#/health", "#/access")
 ROWS = "return [...document.querySelectorAll('#rows tbody > :not([hidden])')].map((one) => one.dataset.account)"
+# The page waits between two portions of rows until the test says that it is time.
+PAUSED = "scheduler.yield = () => new Promise((done) => { window.goOn = done; });"
+GO_ON = "window.goOn?.(); window.goOn = null;"
 # What the page makes of texts that the API sends as data.
 TEXTS = """
 const [sent, done] = arguments;
@@ -156,7 +159,7 @@ def test_an_account_of_another_host_says_which(browser: Browser, served: Served)
     shown = """
       const [account, done] = arguments;
       const at = document.querySelector("script[type=module]").src.replace("main.js", "row.js");
-      import(at).then(({ rowOf }) => done(rowOf(account).element.textContent));
+      import(at).then(({ rowOf }) => done(rowOf(account).draw().textContent));
     """
     text = browser.driver.execute_async_script(shown, {**account, "host": "two"})
     assert "小bob · two" in text
@@ -187,6 +190,40 @@ def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
     browser.gone("#bulk")
     assert browser.script("return document.querySelectorAll('#rows input:checked').length") == 0
     assert browser.complaints() == []
+
+
+def test_many_rows_are_drawn_in_portions_and_all_of_them_count(tmp_path: Path) -> None:
+    with serving(tmp_path) as served, browsing(served.machine.url) as browser:
+        served.account("alice", LoginState.RUNNING, "web")
+        for number in range(80):
+            served.account(f"bot-{number}", None)
+        browser.size(1280)
+        browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": PAUSED})
+        browser.open()
+        bots = [f"bot-{number}" for number in range(80)]
+        browser.until(lambda: browser.script(ROWS) == ["alice", *bots[:29]], "the first portion")
+        assert browser.text("#number-off") == "80"
+        browser.click("#rows [data-all=off]")
+        assert browser.text("#bulk-count") == "80 selected"
+        # A search finds what is not drawn yet.
+        browser.type("#search", "bot-7")
+        assert browser.script(ROWS) == ["bot-7"]
+        browser.script(GO_ON)
+        browser.until(lambda: browser.script(ROWS) == ["bot-7", *bots[70:]], "those that fit")
+        browser.type("#search", "\b")
+        browser.press(Keys.ESCAPE)
+        # Rows that are not drawn yet change place and go.
+        served.run(served.machine.v1("DELETE", "accounts/bot-69"))
+        served.run(served.machine.v1("POST", "accounts/bot-68/start"))
+        served.machine.process("bot-68").say(LoginState.PARKED, reason="the session ended")
+        browser.until(lambda: browser.text("#number-attention") == "1", "one in trouble")
+        browser.script("window.scrollTo(0, 400)")
+        browser.script("dispatchEvent(new Event('beforeprint'))")
+        expected = ["bot-68", "alice", *bots[:68], *bots[70:]]
+        browser.until(lambda: browser.script(ROWS) == expected, "all rows, to be printed")
+        picked = browser.script("return document.querySelectorAll('#rows [data-account] input:checked').length")
+        assert (browser.text("#bulk-count"), picked) == ("79 selected", 79)
+        assert browser.complaints() == []
 
 
 def test_rows_by_the_keyboard_alone(browser: Browser, served: Served) -> None:

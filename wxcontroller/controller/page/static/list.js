@@ -1,4 +1,5 @@
-// The list of all accounts, those in trouble first: rows come, change and go one by one.
+// The list of all accounts, those in trouble first: rows come, change and go one by one. Many rows are drawn a portion
+// at a time, from the top; search, filters, order and selection always work on all of them.
 
 import { onBusy } from "./actions.js";
 import { may } from "./api.js";
@@ -12,9 +13,13 @@ import { accounts, listen } from "./store.js";
 
 const TICK_SECONDS = 15;
 const SECTIONS = ["attention", "running", "off"];
+// Rows that are drawn at a time, about a screen of them: in between the browser paints, and takes clicks.
+const PORTION = 30;
 const rows = new Map();
+const placed = { attention: [], running: [], off: [] }; // the rows of each section in their order
 const bodyOf = (section) => $(`rows-${section}`);
 let shown = "all";
+let isDrawing = false;
 let picked = null; // the last row whose box was clicked: with Shift all between are
 
 export function setUpList(openAdd) {
@@ -23,18 +28,20 @@ export function setUpList(openAdd) {
     for (const name of names) for (const section of change(name)) moved.add(section);
     moved.forEach(arrange);
     if (all || gone.length || names.size) refresh();
+    drawRest();
   });
-  onBusy((name) => rows.get(name)?.touch());
+  onBusy((name) => rows.get(name)?.drawing?.touch());
   setInterval(tick, TICK_SECONDS * 1000);
   $("search").addEventListener("input", refresh);
   $("chips").addEventListener("click", ({ target }) => {
     const chip = target.closest("[data-show]");
     if (chip) show(chip);
   });
-  $("rows").addEventListener("pointerover", ({ target }) => rowAround(target)?.point());
-  $("rows").addEventListener("focusin", ({ target }) => rowAround(target)?.point());
+  $("rows").addEventListener("pointerover", ({ target }) => rowAround(target)?.drawing.point());
+  $("rows").addEventListener("focusin", ({ target }) => rowAround(target)?.drawing.point());
   $("rows").addEventListener("click", ({ target, shiftKey }) => target.type === "checkbox" && pick(target, shiftKey));
   document.addEventListener("keydown", hotKey);
+  window.addEventListener("beforeprint", () => drawSome(rows.size));
   for (const id of ["open-add", "empty-add"]) $(id).addEventListener("click", openAdd);
   setUpMenu();
   setUpBulk(showPicked);
@@ -63,7 +70,7 @@ function hotKey(event) {
 
 function drop(name) {
   const row = rows.get(name);
-  row?.element.remove();
+  row?.drawing?.element.remove();
   rows.delete(name);
   return row?.section ?? "off";
 }
@@ -82,12 +89,18 @@ function change(name) {
   return section === "attention" && order !== orderOf(row) ? [section] : [];
 }
 
-// Puts the rows of a section where they belong; what stands right stays.
 function arrange(section) {
+  placed[section] = [...rows.values()].filter((row) => row.section === section).sort(comparing(section));
+  stand(section);
+}
+
+// Puts the rows of a section, as far as they are drawn, where they belong; what stands right stays.
+function stand(section) {
   const body = bodyOf(section);
-  const wanted = [...rows.values()].filter((row) => row.section === section).sort(comparing(section));
   let next = body.firstElementChild;
-  for (const { element } of wanted) {
+  for (const { drawing } of placed[section]) {
+    if (!drawing) continue;
+    const { element } = drawing;
     if (element === next) {
       next = next.nextElementSibling;
       continue;
@@ -98,8 +111,35 @@ function arrange(section) {
   }
 }
 
+// Draws the rows that are new, the first portion at once.
+async function drawRest() {
+  if (isDrawing) return;
+  isDrawing = true;
+  try {
+    while (drawSome(PORTION)) await pause();
+  } finally {
+    isDrawing = false;
+  }
+  if (!performance.getEntriesByName("accounts").length) performance.mark("accounts");
+}
+
+// Not every browser has a scheduler.
+const pause = () => globalThis.scheduler?.yield?.() ?? new Promise((done) => setTimeout(done));
+
+// Draws so many of those that are missing, in their order, what is filtered out last; returns whether some are left.
+function drawSome(most) {
+  const missing = SECTIONS.flatMap((section) => placed[section]).filter((row) => !row.drawing);
+  const next = [...missing.filter(({ fits }) => fits), ...missing.filter(({ fits }) => !fits)].slice(0, most);
+  for (const row of next) {
+    setHidden(row.draw(), !row.fits);
+    row.drawing.pick.checked = selected.has(row.account.name);
+  }
+  new Set(next.map(({ section }) => section)).forEach(stand);
+  return missing.length > next.length;
+}
+
 function tick() {
-  for (const row of rows.values()) row.tick();
+  for (const { drawing } of rows.values()) drawing?.tick();
   if (keepSorted() && !$("rows").matches(":hover, :focus-within")) SECTIONS.forEach(arrange);
 }
 
@@ -120,10 +160,10 @@ function pick(box, shift) {
 }
 
 // The rows of a section as they stand there, without those that are filtered out.
-const visible = (section) => [...bodyOf(section).children].filter((each) => !each.hidden).map(rowAround);
+const visible = (section) => placed[section].filter(({ fits }) => fits);
 
 function showPicked() {
-  for (const [name, { pick: box }] of rows) if (box.checked !== selected.has(name)) box.checked = selected.has(name);
+  for (const [name, { drawing }] of rows) if (drawing) drawing.pick.checked = selected.has(name);
   for (const section of SECTIONS) {
     const names = visible(section).map(({ account }) => account.name);
     const some = names.filter((name) => selected.has(name)).length;
@@ -144,10 +184,10 @@ function refresh() {
     counts.all++;
     for (const group of row.groups) counts[group]++;
     routes.add(row.account.driver);
-    const fits = (shown === "all" || row.groups.has(shown)) && row.key.includes(wanted);
-    setHidden(row.element, !fits);
-    if (fits) inSection[row.section]++;
-    some ||= fits;
+    row.fits = (shown === "all" || row.groups.has(shown)) && row.key.includes(wanted);
+    if (row.drawing) setHidden(row.drawing.element, !row.fits);
+    if (row.fits) inSection[row.section]++;
+    some ||= row.fits;
   }
   for (const section of SECTIONS) {
     setHidden($(`section-${section}`), !inSection[section]);
@@ -157,7 +197,6 @@ function refresh() {
   outline(counts, routes);
   setHidden($("no-match"), counts.all === 0 || some);
   if (selected.size) showBulk();
-  if (!performance.getEntriesByName("accounts").length) performance.mark("accounts");
 }
 
 // What the list as a whole looks like.

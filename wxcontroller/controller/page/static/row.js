@@ -1,4 +1,4 @@
-// One account's line in the list: made once, then changed where it differs. A row in trouble shows why, and what to
+// One account's line in the list: drawn once, then changed where it differs. A row in trouble shows why, and what to
 // do; the others their last minutes, their messages, and what is not as it usually is.
 
 import { isBusy, possible } from "./actions.js";
@@ -19,8 +19,30 @@ const QUICK = ["start", "restart", "stop"];
 
 const cell = (className, ...children) => h("td", { role: "cell", className }, ...children);
 
+// What the list knows of an account: its place, its filter's groups, and what a search looks at. The line itself is
+// `drawing`, null until draw(): drawing all of many accounts at once would keep a click waiting.
 export function rowOf(account) {
-  const { name } = account;
+  const row = { drawing: null, fits: true, update, draw };
+
+  function update(now) {
+    row.account = now;
+    row.key = `${now.name}\n${now.instance}\n${nickname(now)}\n${now.host ?? ""}`.toLowerCase();
+    row.groups = groupsOf(now);
+    row.section = sectionOf(now);
+    row.drawing?.update();
+  }
+
+  function draw() {
+    row.drawing = drawingOf(row);
+    return row.drawing.element;
+  }
+
+  update(account);
+  return row;
+}
+
+function drawingOf(row) {
+  const { name } = row.account;
   const face = faceOf();
   const link = h("a", { href: `#/a/${encodeURIComponent(name)}` }, name);
   const user = h("small");
@@ -34,19 +56,15 @@ export function rowOf(account) {
   const who = h("th", { scope: "row", role: "rowheader" }, face.element, h("span", {}, link, user));
   const ends = [cell("pick", pick), who, cell("told", state)];
   const element = h("tr", { role: "row", "data-account": name }, ...ends, actions);
-  const row = { element, account, pick, key: "", section: "", groups: new Set(), update, tick, touch, point };
   let quick = null;
   let middle = null; // the cells that depend on whether it is in trouble
+  let troubled = null;
 
-  function update(now) {
-    row.account = now;
-    row.key = `${now.name}\n${now.instance}\n${nickname(now)}\n${now.host ?? ""}`.toLowerCase();
-    row.groups = groupsOf(now);
-    const section = sectionOf(now);
-    if (section !== row.section) {
-      const before = row.section === "attention";
-      row.section = section;
-      if (!middle || before !== (section === "attention")) change(section === "attention" ? trouble() : plain());
+  function update() {
+    const { account: now, section } = row;
+    if (troubled !== (section === "attention")) {
+      troubled = section === "attention";
+      change(troubled ? trouble() : plain());
     }
     face.show(now);
     const about = nickname(now) || (now.instance === now.name ? "" : now.instance);
@@ -151,6 +169,6 @@ export function rowOf(account) {
     return made;
   }
 
-  update(account);
-  return row;
+  update();
+  return { element, pick, update, tick, touch, point };
 }
