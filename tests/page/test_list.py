@@ -358,6 +358,18 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
     assert browser.complaints() == []
 
 
+def test_other_views_are_loaded_when_they_are_needed(browser: Browser) -> None:
+    loaded = "return performance.getEntriesByType('resource').map(({ name }) => name.split('/').pop())"
+    later = {"add.js", "login-view.js", "account.js", "bulk.js", "views.css"}
+    assert later.isdisjoint(browser.script(loaded))
+    ActionChains(browser.driver).move_to_element(browser.find("#open-add")).perform()
+    browser.until(lambda: {"add.js", "views.css"} <= set(browser.script(loaded)), "ready for a click")
+    browser.click("#open-add")
+    browser.press("new", Keys.ENTER)
+    browser.find("#add-login-title", "new")
+    assert browser.complaints() == []
+
+
 @pytest.mark.parametrize("language", ["zh-CN"])
 def test_a_text_is_in_the_readers_language_and_its_values_are_not_translated(browser: Browser) -> None:
     known = Text("there is no account {given}", given="running")

@@ -1,53 +1,28 @@
-// Acting on several accounts at once: what is selected in the list, and the bar of what can be done to all of it.
+// Acting on several accounts at once.
 
-import { act, possible } from "./actions.js";
+import { act } from "./actions.js";
 import { call, pathOf, Problem } from "./api.js";
-import { $, setHidden, setText } from "./dom.js";
+import { $ } from "./dom.js";
 import { wordsOf } from "./failures.js";
 import { t } from "./i18n.js";
 import { complain, explain, tell } from "./notices.js";
-import { accounts } from "./store.js";
+import { able, select, selected } from "./selection.js";
 
 // systemd acts on as many units at a time.
 const AT_ONCE = 4;
-export const selected = new Set();
-let changed = () => {};
 
-// changed() when something other than a click on a row has changed what is selected.
-export function setUpBulk(whenChanged) {
-  changed = whenChanged;
-  $("bulk").addEventListener("click", ({ target }) => {
-    const action = target.closest("button")?.dataset.action;
-    if (action === "clear") select([]);
-    else if (action === "webhook") openWebhook();
-    else if (action) actOn(action);
-  });
+export function setUpBulk() {
   $("bulk-webhook-form").addEventListener("submit", (event) => {
     event.preventDefault();
     setWebhook(event.target.elements.post_api.value.trim());
   });
 }
 
-export function select(names) {
-  selected.clear();
-  for (const name of names) selected.add(name);
-  changed();
-  showBulk();
+// Does what a button of the bar is for.
+export function perform(action) {
+  if (action === "webhook") openWebhook();
+  else actOn(action);
 }
-
-// Brings the bar up to date: only what can be done to one of them at least is offered.
-export function showBulk() {
-  for (const name of selected) if (!accounts.has(name)) selected.delete(name);
-  setHidden($("bulk"), !selected.size);
-  document.body.classList.toggle("selecting", selected.size > 0);
-  if (!selected.size) return;
-  setText($("bulk-count"), t("{n} selected", { n: selected.size }));
-  for (const action of ["start", "stop", "restart"]) {
-    setHidden($("bulk").querySelector(`[data-action=${action}]`), !able(action).length);
-  }
-}
-
-const able = (action) => [...selected].filter((name) => possible(accounts.get(name))[action]);
 
 async function actOn(action) {
   const names = able(action);

@@ -3,12 +3,12 @@
 
 import { onBusy } from "./actions.js";
 import { may } from "./api.js";
-import { select, selected, setUpBulk, showBulk } from "./bulk.js";
 import { $, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { setUpMenu } from "./menu.js";
 import { comparing, keepSorted, orderOf, setUpSorting } from "./order.js";
 import { rowOf } from "./row.js";
+import { select, selected, setUpSelection, showBulk } from "./selection.js";
 import { accounts, listen } from "./store.js";
 
 const TICK_SECONDS = 15;
@@ -22,7 +22,7 @@ let shown = "all";
 let isDrawing = false;
 let picked = null; // the last row whose box was clicked: with Shift all between are
 
-export function setUpList(openAdd) {
+export function setUpList() {
   listen(({ names, gone, all }) => {
     const moved = new Set(gone.map(drop));
     for (const name of names) for (const section of change(name)) moved.add(section);
@@ -42,9 +42,8 @@ export function setUpList(openAdd) {
   $("rows").addEventListener("click", ({ target, shiftKey }) => target.type === "checkbox" && pick(target, shiftKey));
   document.addEventListener("keydown", hotKey);
   window.addEventListener("beforeprint", () => drawSome(rows.size));
-  for (const id of ["open-add", "empty-add"]) $(id).addEventListener("click", openAdd);
   setUpMenu();
-  setUpBulk(showPicked);
+  setUpSelection(showPicked);
   setUpSorting(() => SECTIONS.forEach(arrange));
 }
 

@@ -77,8 +77,6 @@ function connection(problem) {
   if (!known && !problem) {
     known = true;
     route();
-    // Right after the list: who clicks types at once.
-    add().then(() => document.body.classList.add("can-add"), complain);
   }
   if (!problem) cured("unreachable");
   showConnection(problem);
@@ -86,12 +84,17 @@ function connection(problem) {
 
 setUpConfirm();
 setUpFrame();
-setUpList(() => add().then(({ openAdd }) => openAdd(), complain));
+setUpList();
 setUpSwitches();
 setUpLogin((asked) => {
   signingIn = asked;
   route();
 });
+for (const id of ["open-add", "empty-add"]) {
+  // Loaded for who points at it: who clicks types at once.
+  for (const sign of ["pointerover", "focus"]) $(id).addEventListener(sign, () => add().catch(() => {}));
+  $(id).addEventListener("click", () => add().then(({ openAdd }) => openAdd(), complain));
+}
 for (const dialog of document.querySelectorAll("dialog")) dialog.addEventListener("close", bringBack);
 for (const button of document.querySelectorAll("dialog [data-close]")) {
   button.addEventListener("click", () => button.closest("dialog").close());
