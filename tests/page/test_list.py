@@ -382,6 +382,9 @@ def test_a_text_is_in_the_readers_language_and_its_values_are_not_translated(bro
         text_fields(reason=Text("the {moon} is in the way", moon="moon")),  # not in the catalog
         text_fields(reason=Text("constructor")),
         text_fields(reason=deep),
+        # Which call failed is no news for who reads the page.
+        text_fields(reason=Text("login is stuck: {why}", why=Text("{call}: {what}", call="jslogin", what=known))),
+        text_fields(reason=Text("{call}: the account is not logged in", call="getupdates")),
         {"reason": "there is no account bob"},  # of a program of 2.0.0
         {"reason": ""},
     ]
@@ -391,6 +394,8 @@ def test_a_text_is_in_the_readers_language_and_its_values_are_not_translated(bro
         "the moon is in the way",
         "constructor",
         "没有账号 running" + "；!" * 6,
+        "login is stuck: 没有账号 running",
+        "账号没有登录",
         "there is no account bob",
         "",
     ]

@@ -30,20 +30,24 @@ export async function parsed(json) {
 
 // Puts the value of each {name} in: as text, never as markup. Values are not translated.
 // `plural` is the English template for any number `n` but one.
-export function t(template, values = {}, plural = "") {
-  const found = messages[template] ?? (plural && values.n !== 1 ? plural : template);
-  return found.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
-}
+export const t = (template, values = {}, plural = "") => filled(translated(template, values, plural), values);
+
+const translated = (template, values, plural) =>
+  messages[template] ?? (plural && values.n !== 1 ? plural : template);
+const filled = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
 const MOST_CHARACTERS = 8000; // accounts, which are not trusted, make up texts too
 const DEPTH = 8; // as in core/messages.py
+// Which call at WeChat failed is for the journal and wxctl.
+const CALL = /^\{call\}(: |：)/;
 
 // A text as the API sends it. Each value is rendered once, however often it is in the text.
 function shown({ template, values, plural }, depth = DEPTH) {
   if (!depth) return "";
   const rendered = Object.entries(values ?? {}).map(([name, value]) => [name, valueOf(value, depth)]);
   const given = Object.fromEntries(rendered);
-  return t(String(template).slice(0, MOST_CHARACTERS), given, plural).slice(0, MOST_CHARACTERS);
+  const text = translated(String(template).slice(0, MOST_CHARACTERS), given, plural);
+  return filled(text.replace(CALL, ""), given).slice(0, MOST_CHARACTERS);
 }
 
 const valueOf = (value, depth) => (value?.template === undefined ? value : shown(value, depth - 1));
