@@ -1,5 +1,6 @@
 """The list of accounts and the views beside it, in Chromium on a controller whose accounts the tests make up."""
 
+import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -356,6 +357,17 @@ def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
     browser.gone("#all-events li", "bob")
     browser.find("#all-events li", "alice")
     assert browser.complaints() == []
+
+
+def test_a_message_counts_as_soon_as_it_is_known(browser: Browser, served: Served) -> None:
+    """Counts come once a minute, the time of the last message at once."""
+    served.account("quiet", LoginState.RUNNING, "web", "r" * 50, [0] * 24)
+    browser.open("#/a/quiet")
+    browser.find("#figures .figure", "none yet")
+    process = served.machine.process("quiet")
+    status = {"instance": process.instance, "last_message_time": {"received": int(time.time()), "sent": None}}
+    process.status = json.dumps(status).encode()
+    assert "\n1\n" in browser.text("#figures .figure", "last one")
 
 
 def test_other_views_are_loaded_when_they_are_needed(browser: Browser) -> None:

@@ -21,7 +21,7 @@ export function figures(place) {
   return function show(account) {
     const { activity, hourly_messages: hours, heartbeats } = account;
     const last = activity?.last_message;
-    const sum = hours ? String(hours.reduce((one, other) => one + other, 0)) : "–";
+    const sum = hours ? String(total(hours, last)) : "–";
     fill(cards.messages, sum, lastWords(ago(last), sum));
     fill(cards.sends, ...sendsOf(account));
     fill(cards.webhook, ...webhookOf(account));
@@ -41,6 +41,12 @@ function fill({ value, more }, text, below, tone = "") {
   setClass(value, tone);
   setText(more, below);
   more.title = below;
+}
+
+// Counts are up to a minute old, the time of the last message is not.
+function total(hours, last) {
+  const isRecent = last > Date.now() / 1000 - hours.length * 3600;
+  return Math.max(isRecent ? 1 : 0, hours.reduce((one, other) => one + other, 0));
 }
 
 const unknown = (account) => (isUp(account) ? t("not known yet") : t("no process"));
