@@ -243,16 +243,10 @@ def is_registered(instance: str, paths: Paths = _PATHS) -> bool | None:
 def is_time(when: str) -> bool:
     """Say whether journalctl takes a time; yes, too, where that can't be found out."""
     try:
-        tried = subprocess.run(  # noqa: S603 - fixed program
-            ["journalctl", "--quiet", "--lines=0", f"--since={when}"],  # noqa: S607 - as the admin's PATH has it
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            timeout=_WAIT,
-            check=False,
-        )
+        tried = run_program("journalctl", "--quiet", "--lines=0", f"--since={when}")
     except (OSError, subprocess.TimeoutExpired):
         return True
-    return b"parse timestamp" not in tried.stderr
+    return "parse timestamp" not in tried.stderr
 
 
 def exec_journalctl(
@@ -273,17 +267,22 @@ def exec_journalctl(
         os.execvp(command[0], command)  # noqa: S606 - no shell on purpose
 
 
+def run_program(*command: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[str]":
+    """Run a program, which the administrator's PATH finds. Raises OSError and TimeoutExpired."""
+    return subprocess.run(  # noqa: S603 - fixed programs, checked names
+        command,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        timeout=wait,
+        check=False,
+    )
+
+
 def _run(*arguments: str, wait: float = _WAIT) -> "subprocess.CompletedProcess[str]":
     try:
-        return subprocess.run(  # noqa: S603 - fixed program, checked unit names
-            ["systemctl", "--no-pager", "--no-ask-password", *arguments],  # noqa: S607 - as the admin's PATH has it
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            timeout=wait,
-            check=False,
-        )
+        return run_program("systemctl", "--no-pager", "--no-ask-password", *arguments, wait=wait)
     except subprocess.TimeoutExpired:
         raise WxError(N_("systemctl does not answer either")) from None
     except OSError as problem:

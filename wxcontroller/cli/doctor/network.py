@@ -12,7 +12,7 @@ from http.client import HTTPConnection, HTTPException, HTTPSConnection
 from urllib.parse import urlsplit
 
 from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
-from wxcontroller.cli.local import controllers_ports, show
+from wxcontroller.cli.local import controllers_ports, run_program, show
 from wxcontroller.core.account import PORT, Account
 from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.errors import reason_of
@@ -70,14 +70,7 @@ def listens(port: int) -> bool:
 def _who(port: int) -> Text:
     """Say which program listens, as far as it can be seen."""
     try:
-        done = subprocess.run(  # noqa: S603 - fixed program and words
-            ["ss", "-Hltnp", f"sport = :{port}"],  # noqa: S607 - as the admin's PATH has it
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=5,
-            check=False,
-        )
+        done = run_program("ss", "-Hltnp", f"sport = :{port}", wait=5)
     except (OSError, subprocess.TimeoutExpired):
         return _SOMEBODY
     found = re.search(r'\(\("([^"]+)",pid=(\d+)', done.stdout)

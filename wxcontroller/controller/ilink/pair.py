@@ -1,6 +1,7 @@
 """How an agent without a token asks for one: get_bot_qrcode and get_qrcode_status."""
 
 import asyncio
+import contextlib
 
 from aiohttp import web
 
@@ -11,6 +12,7 @@ from wxcontroller.controller.ilink.calls import BODY_BYTES, no_such_call
 from wxcontroller.controller.ilink.origin import certain_origin, prefix
 from wxcontroller.controller.ilink.pairings import PAIRINGS, Pairing, Status
 from wxcontroller.controller.peers import address_of
+from wxcontroller.controller.tasks import first_of
 from wxcontroller.core.jsontypes import field, items, read_json, text
 
 _HOLD_SECONDS = 25.0
@@ -82,13 +84,9 @@ async def get_qrcode_status(request: web.Request) -> web.Response:
 
 async def wait_for_change(shared: Context, pairing: Pairing) -> None:
     """Wait until a request changes, for as long as a poll is held or the controller runs."""
-    changed = asyncio.create_task(pairing.changed.wait())
-    draining = asyncio.create_task(shared.draining.wait())
-    try:
-        await asyncio.wait((changed, draining), timeout=_HOLD_SECONDS, return_when=asyncio.FIRST_COMPLETED)
-    finally:
-        changed.cancel()
-        draining.cancel()
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(_HOLD_SECONDS):
+            await first_of(pairing.changed.wait(), shared.draining.wait())
 
 
 def is_live(shared: Context, token: str) -> bool:

@@ -17,15 +17,15 @@ import aiohttp
 from aiohttp import web
 
 from wxcontroller.controller.access import hold_to_accounts
-from wxcontroller.controller.account_port.client import failure_of
+from wxcontroller.controller.account_port.client import failure_of, read_bounded
 from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.errors import OlderVersion, Refused
+from wxcontroller.controller.errors import Refused
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.qrdrawing import drawn
+from wxcontroller.controller.v1.newer import older_program
 from wxcontroller.controller.v1.qr import no_code
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.access import Scope
-from wxcontroller.core.commands import command
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, read_json, text
 from wxcontroller.core.messages import N_, Text
@@ -350,9 +350,7 @@ async def fetch(
     account = call.shared.accounts.account(name)
     try:
         async with await call.shared.ports.open(account, target, call.who.scope, method, headers, body) as response:
-            content = await response.content.read(limit + 1)
-            while len(content) <= limit and (piece := await response.content.read(limit + 1 - len(content))):
-                content += piece
+            content = await read_bounded(response, limit + 1)
     except (aiohttp.ClientError, OSError) as problem:
         raise failure_of(account, problem) from None
     if len(content) > limit:
@@ -372,11 +370,6 @@ def failure_in(name: str, status: int, content: bytes) -> WxError:
     except ValueError:
         error = {}
     if error.get("code") == "no-such-path":
-        return OlderVersion(
-            N_("account {account} runs an older version, which does not support this call"),
-            N_("restart it: {restart}"),
-            account=name,
-            restart=command("restart", name),
-        )
+        return older_program(name)
     message = text(error.get("message")) or f"the account answered {status}"
     return Refused(text(error.get("code"), "failed"), message[:1000], text(error.get("remedy"))[:1000])

@@ -14,11 +14,15 @@ async def pass_on_newer(request: web.Request, body_bytes: int = PASSED_BODY_BYTE
     response = await pass_on_v1(request, body_bytes)
     body = response.body if isinstance(response, web.Response) else None
     if response.status == 404 and isinstance(body, bytes) and b'"no-such-path"' in body:
-        name = context(request).accounts.account(request.match_info["name"]).name.name
-        raise OlderVersion(
-            N_("account {account} runs an older version, which does not support this call"),
-            N_("restart it: {restart}"),
-            account=name,
-            restart=command("restart", name),
-        )
+        raise older_program(context(request).accounts.account(request.match_info["name"]).name.name)
     return response
+
+
+def older_program(account: str) -> OlderVersion:
+    """Return the failure of a call that an account's program does not know."""
+    return OlderVersion(
+        N_("account {account} runs an older version, which does not support this call"),
+        N_("restart it: {restart}"),
+        account=account,
+        restart=command("restart", account),
+    )
