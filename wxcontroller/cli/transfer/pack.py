@@ -13,7 +13,7 @@ import stat
 import tarfile
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import IO, Protocol
 
@@ -71,19 +71,7 @@ class Manifest:
     adopted: int = 0
 
     def as_json(self) -> JsonObject:
-        return {
-            "format": _FORMAT,
-            "name": self.name.name,
-            "parameters": dict(self.parameters),
-            "version": self.version,
-            "exported": self.exported,
-            "media": self.media,
-            "epoch": self.epoch,
-            "move": self.move,
-            "host": self.host,
-            "ran": self.ran,
-            "adopted": self.adopted,
-        }
+        return {"format": _FORMAT, **asdict(self), "name": self.name.name}
 
 
 @dataclass(slots=True)
