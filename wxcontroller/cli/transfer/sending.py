@@ -7,6 +7,7 @@ without its last piece, which the other side notices: it imports nothing.
 import os
 import threading
 from collections.abc import Iterator
+from dataclasses import dataclass, field
 from typing import IO
 
 from wxcontroller.cli.transfer.home import PATHS, disk_problem
@@ -20,6 +21,7 @@ from wxcontroller.core.paths import Paths
 _PIECE = 256 * 1024
 
 
+@dataclass(slots=True)
 class SealedAccount:
     """The content of one account; iterate once. ``problem`` is why it ended early, None while all is well.
 
@@ -27,24 +29,15 @@ class SealedAccount:
     known to have stored files, and a bundle without any must not replace those that have them.
     """
 
-    def __init__(
-        self,
-        account: Account,
-        passphrase: bytes,
-        now: int,
-        host: str = "",
-        paths: Paths = PATHS,
-        has_run: bool = False,
-    ) -> None:
-        self._account = account
-        self._passphrase = passphrase
-        self._now = now
-        self._host = host
-        self._paths = paths
-        self._has_run = has_run
-        self.size = 0
-        self.packed = Packed()
-        self.problem: WxError | None = None
+    account: Account
+    passphrase: bytes = field(repr=False)
+    now: int
+    host: str = ""
+    paths: Paths = PATHS
+    has_run: bool = False
+    size: int = field(init=False, default=0)
+    packed: Packed = field(init=False, default_factory=Packed)
+    problem: WxError | None = field(init=False, default=None)
 
     def pieces(self) -> Iterator[bytes]:
         """Yield the sealed bytes."""
@@ -59,13 +52,13 @@ class SealedAccount:
     def _pack(self, out: IO[bytes]) -> None:
         try:
             with out:
-                sealer = Sealer(out, self._passphrase)
-                self.packed = pack(sealer, self._account, self._paths, self._now, media=True, host=self._host)
-                if self._has_run and not self.packed.files:
+                sealer = Sealer(out, self.passphrase)
+                self.packed = pack(sealer, self.account, self.paths, self.now, media=True, host=self.host)
+                if self.has_run and not self.packed.files:
                     raise WxError(
                         N_("the state directory of {account} is missing or empty"),
                         N_("restore it; the last standby bundle is kept"),
-                        account=self._account.name.name,
+                        account=self.account.name.name,
                     )
                 sealer.close()
                 self.size = sealer.written
@@ -74,4 +67,4 @@ class SealedAccount:
         except BrokenPipeError:  # the reader has stopped, and has the reason
             return
         except OSError as problem:
-            self.problem = disk_problem(self._paths.private_state(self._account.name.instance), problem)
+            self.problem = disk_problem(self.paths.private_state(self.account.name.instance), problem)
