@@ -143,9 +143,12 @@ def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Ser
     why = Text("no answer: {what}", what=Text("the proxy {proxy} can't be reached", proxy="http://127.0.0.1:9"))
     served.machine.process("offline").say(LoginState.OFFLINE, **text_fields(reason=why))
     browser.find("#rows [data-account=offline] .fix a[href='#/a/offline/options']", "Edit proxy")
+    told = [browser.text(f"#rows [data-account=offline] .{part}") for part in ("told", "why")]
+    assert told == ["Proxy failing", "No answer: the proxy http://127.0.0.1:9 can't be reached"]
     why = Text(EndReason.REFUSED)
     served.machine.process("offline").say(LoginState.PARKED, **text_fields(reason=why))
     browser.find("#rows [data-account=offline] .fix a", "Change route")
+    assert browser.text("#rows [data-account=offline] .told") == "Refused"
     browser.open("#/a/offline")
     browser.click("#account-advice button", "Settings")
     browser.find("#options [data-option=driver]")

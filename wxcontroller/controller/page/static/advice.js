@@ -4,7 +4,7 @@
 import { may } from "./api.js";
 import { nickname } from "./face.js";
 import { hasPart, sentence, t, textOf } from "./i18n.js";
-import { isExpected, isUp } from "./states.js";
+import { isExpected, isUp, stateOf, TROUBLE } from "./states.js";
 
 // Where more of an issue is shown.
 const TABS = {
@@ -24,16 +24,38 @@ const SHOWN_BY_BADGE = new Set(["needs-scan", "needs-confirmation"]);
 const NOTHING = { text: "", tab: "", remedy: "" };
 // What WeChat's refusal of a login is called (drivers.base.EndReason).
 const REFUSED = "WeChat refuses this account on this route";
-// Why an account is in trouble, where its settings can change that.
-const SETTINGS = [
-  [({ template }) => template === REFUSED, () => t("Change route…")],
-  [({ values }) => "proxy" in values, () => t("Edit proxy…")],
+// Why an account is in trouble, in one word, where its settings can change that, and what to change.
+const CAUSES = [
+  { fits: ({ template }) => template === REFUSED, word: () => t("Refused"), change: () => t("Change route…") },
+  { fits: ({ values }) => "proxy" in values, word: () => t("Proxy failing"), change: () => t("Edit proxy…") },
 ];
 
+const causeOf = (account) => CAUSES.find(({ fits }) => hasPart(account.reason_text, fits));
+
 // What to change in its settings, in words, "" where that is no help or not allowed.
-export function settingOf(account) {
-  const setting = may("control") && SETTINGS.find(([fits]) => hasPart(account.reason_text, fits));
-  return setting ? setting[1]() : "";
+export const settingOf = (account) => (may("control") && causeOf(account)?.change()) || "";
+
+// What is wrong with an account that has a process, where its login is not: in the place of the login's state.
+const WRONG = {
+  "webhook-failing": () => t("Webhook failing"),
+  "dead-letters": () => t("Dead letters"),
+  "reports-late": () => t("Deliveries late"),
+  "reports-lost": () => t("Reports lost"),
+  "cannot-store": () => t("Cannot store"),
+  "log-damaged": () => t("Log damaged"),
+  "person-restricted": () => t("Messages hidden"),
+  "crash-loop": () => t("Keeps failing"),
+  "login-stuck": () => t("Login stuck"),
+};
+
+// Conditions that say less than their cause.
+const ENDED = new Set(["offline", "parked"]);
+
+// An account's state for a list, where the worst that is wrong stands in its place.
+export function shownState(account) {
+  const { advice, severity, condition } = account;
+  const word = (ENDED.has(condition) && causeOf(account)?.word) || WRONG[advice?.code];
+  return word && severity in TROUBLE && isUp(account) ? { tone: TROUBLE[severity], word: word() } : stateOf(account);
 }
 
 // { text, tab, remedy } in the reader's words, each "" when there is none.
@@ -45,8 +67,11 @@ export function adviceOf(account) {
   return { text: said(advice, "message"), tab, remedy: said(advice, "remedy") };
 }
 
-// In one line, for the list: why it is in trouble, or how far a login is.
-export const lineOf = (account) => adviceOf(account).text || said(account, "status");
+// In one line, for the list: why it is in trouble, or how far a login is. That it is offline stands beside it.
+export function lineOf(account) {
+  const why = account.advice?.code === "offline" ? said(account, "reason") : "";
+  return why || adviceOf(account).text || said(account, "status");
+}
 
 // What there is to do while it logs in; `bad` when it gets no further.
 export function hintOf(account) {

@@ -1,12 +1,12 @@
 // Health: what is wrong with accounts, as the controller assesses it, and what it can check of itself.
 
-import { adviceOf, lineOf } from "./advice.js";
+import { adviceOf, lineOf, shownState } from "./advice.js";
 import { call } from "./api.js";
 import { $, h, redraw, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { sentence, t, textOf } from "./i18n.js";
 import { orderOf } from "./order.js";
-import { groupsOf, oldCodeOf, shownState } from "./states.js";
+import { groupsOf, oldCodeOf } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { lasted } from "./words.js";
 

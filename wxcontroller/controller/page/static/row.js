@@ -2,7 +2,7 @@
 // do; the others their last minutes, their messages, and what is not as it usually is.
 
 import { isBusy, possible } from "./actions.js";
-import { lineOf } from "./advice.js";
+import { lineOf, shownState } from "./advice.js";
 import { may } from "./api.js";
 import { detailOf, fixOf } from "./detail.js";
 import { h, icon, setClass, setHidden, setText } from "./dom.js";
@@ -11,7 +11,7 @@ import { beatsBar, sparkLine } from "./graphics.js";
 import { t } from "./i18n.js";
 import { iconOf, openMenu, perform, wordOf } from "./menu.js";
 import { routeShort } from "./routes.js";
-import { groupsOf, noteOf, sectionOf, shownState } from "./states.js";
+import { groupsOf, noteOf, sectionOf } from "./states.js";
 import { ago, exactly } from "./words.js";
 
 // Those of a row that is pointed at, beside the menu with all of them.

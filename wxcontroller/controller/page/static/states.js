@@ -30,7 +30,7 @@ const WORDS = {
 // tone: good, busy, attention, bad, off. The word always stands beside the colour. That of an account that runs is
 // about its login: what else is wrong stands below it.
 const TONES = { stopped: "off", failed: "off" };
-const TROUBLE = { warning: "attention", error: "bad" };
+export const TROUBLE = { warning: "attention", error: "bad" };
 
 // The original's words, which reports use.
 const ORIGINAL = { scaning: "scanning", stop: "stopped" };
@@ -56,26 +56,6 @@ export function stateOf(account) {
   if (isUp(account) && account.input?.kind === "code") return { tone: "attention", word: WORDS.code() };
   const tone = condition === "running" ? "good" : (TROUBLE[severity] ?? TONES[condition] ?? "busy");
   return { tone, word: stateWord(condition) };
-}
-
-// What is wrong with an account that has a process, where its login is not: in the place of the login's state.
-const WRONG = {
-  "webhook-failing": () => t("Webhook failing"),
-  "dead-letters": () => t("Dead letters"),
-  "reports-late": () => t("Deliveries late"),
-  "reports-lost": () => t("Reports lost"),
-  "cannot-store": () => t("Cannot store"),
-  "log-damaged": () => t("Log damaged"),
-  "person-restricted": () => t("Messages hidden"),
-  "crash-loop": () => t("Keeps failing"),
-  "login-stuck": () => t("Login stuck"),
-};
-
-// The same for a list, where the worst that is wrong stands in its place.
-export function shownState(account) {
-  const { advice, severity } = account;
-  const word = WRONG[advice?.code];
-  return word && severity in TROUBLE && isUp(account) ? { tone: TROUBLE[severity], word: word() } : stateOf(account);
 }
 
 // The filter's groups: an account that runs may need somebody all the same.
