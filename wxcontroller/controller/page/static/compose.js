@@ -114,10 +114,14 @@ export function composer(name, signal, sent) {
     field.style.height = `${Math.min(field.scrollHeight + 2, 160)}px`;
   }
 
-  function drop(event) {
+  // Files that miss the conversation would be shown in the place of the page. Dragged text is the browser's.
+  function drag(event) {
+    if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
-    $("talk").classList.remove("dropping");
-    if (chosen && takesFiles && event.dataTransfer?.files.length) attach(event.dataTransfer.files);
+    const fits = Boolean(chosen) && takesFiles && $("talk").contains(event.target);
+    event.dataTransfer.dropEffect = fits ? "copy" : "none";
+    $("talk").classList.toggle("dropping", fits && event.type === "dragover");
+    if (fits && event.type === "drop") attach(event.dataTransfer.files);
   }
 
   form.reset();
@@ -149,12 +153,8 @@ export function composer(name, signal, sent) {
     },
     { signal },
   );
-  $("talk").addEventListener("dragover", (event) => {
-    event.preventDefault();
-    $("talk").classList.toggle("dropping", Boolean(chosen) && takesFiles);
-  }, { signal });
+  for (const type of ["dragover", "drop"]) document.addEventListener(type, drag, { signal });
   $("talk").addEventListener("dragleave", () => $("talk").classList.remove("dropping"), { signal });
-  $("talk").addEventListener("drop", drop, { signal });
   choose(null);
   return { choose, offerFiles, focus: () => field.focus() };
 }
