@@ -52,6 +52,12 @@ UNITS = {
 }
 VIEWS = ("", "#/events", "#/deliveries", "#/health", "#/access")
 ROWS = "return [...document.querySelectorAll('#rows tbody > :not([hidden])')].map((one) => one.dataset.account)"
+# The controller does not answer until the test says that it is time.
+HELD = """
+const fetched = window.fetch;
+const time = new Promise((done) => { window.answerNow = done; });
+window.fetch = async (...call) => { await time; return fetched(...call); };
+"""
 # The page waits between two portions of rows until the test says that it is time.
 PAUSED = "scheduler.yield = () => new Promise((done) => { window.goOn = done; });"
 GO_ON = "window.goOn?.(); window.goOn = null;"
@@ -194,6 +200,20 @@ def test_many_are_acted_on_at_once(browser: Browser, served: Served) -> None:
     browser.gone("#bulk")
     assert browser.script("return document.querySelectorAll('#rows input:checked').length") == 0
     assert browser.complaints() == []
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_rows_stand_where_the_empty_ones_did(browser: Browser, width: int) -> None:
+    browser.size(width)
+    browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": HELD})
+    browser.driver.refresh()
+    empty = browser.find("#loading .row").rect
+    browser.picture(f"list-loading-{width}")
+    assert faults(browser) == []
+    browser.gone("#open-add")
+    browser.script("window.answerNow()")
+    first = browser.find("#rows tr[data-account]").rect
+    assert (empty["x"], empty["y"], empty["width"]) == (first["x"], first["y"], first["width"])
 
 
 def test_many_rows_are_drawn_in_portions_and_all_of_them_count(tmp_path: Path) -> None:
