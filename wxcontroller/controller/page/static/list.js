@@ -1,5 +1,5 @@
-// The list of all accounts, those in trouble first: rows come, change and go one by one. Many rows are drawn a portion
-// at a time, from the top; search, filters, order and selection always work on all of them.
+// The list of all accounts, those in trouble first: rows come, change and go one by one. Many are drawn in portions,
+// from the top; search, filters, order and selection always work on all of them.
 
 import { onBusy } from "./actions.js";
 import { may } from "./api.js";
