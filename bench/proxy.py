@@ -9,8 +9,8 @@ have one core, the proxies the other. CPU is what the kernel has counted for the
 (``bench.cpu``).
 
 A row shows for each proxy microseconds of CPU per request, and that divided by nginx's in the same round, as median
-(least to most) of the rounds; then the median of what it adds to the time of a request. ``--short`` is for tests: one
-quick round of all cases, without peers.
+(least to most) of the rounds; then the median of the times of the requests, and their p99. ``--short`` is for tests:
+one quick round of all cases, without peers.
 """
 
 import argparse
@@ -168,7 +168,8 @@ class Proxy:
     closed: int
     counters: Sequence[Counter]
     micros: dict[str, list[float]] = field(default_factory=dict)
-    times: dict[str, list[float]] = field(default_factory=dict)
+    p50: dict[str, list[float]] = field(default_factory=dict)
+    p99: dict[str, list[float]] = field(default_factory=dict)
 
     def cpu(self) -> float:
         return sum(counter.seconds() for counter in self.counters)
@@ -197,33 +198,36 @@ async def measure(proxies: Sequence[Proxy], cases: Sequence[Case], token: str, r
                 port, request = proxy.closed if case.token else proxy.port, case.request(token)
                 await load(port, request, case.connections, seconds / 10)
                 before = proxy.cpu()
-                times = await load(port, request, case.connections, seconds)
+                times = sorted(await load(port, request, case.connections, seconds))
                 proxy.micros.setdefault(case.name, []).append((proxy.cpu() - before) / len(times) * 1e6)
-                proxy.times.setdefault(case.name, []).append(statistics.median(times) * 1e6)
+                proxy.p50.setdefault(case.name, []).append(statistics.median(times) * 1e6)
+                proxy.p99.setdefault(case.name, []).append(times[int(len(times) * 0.99)] * 1e6)
         show(case, proxies)
 
 
 def show(case: Case, proxies: Sequence[Proxy]) -> None:
     peer = proxies[-1]
     for proxy in proxies:
-        micros, times = proxy.micros[case.name], proxy.times[case.name]
-        ratios, latency = _divided(micros, peer.micros[case.name]), _divided(times, peer.times[case.name])
+        micros, p50, p99 = (figures[case.name] for figures in (proxy.micros, proxy.p50, proxy.p99))
+        ratios = _divided(micros, peer.micros[case.name])
+        median, tail = _divided(p50, peer.p50[case.name]), _divided(p99, peer.p99[case.name])
         print(
             f"{case.name:28} {proxy.name:12} {_spread(micros, 1)} us  ÷ {peer.name}: {_spread(ratios, 2)}"
-            f"  p50 {_spread(times, 0)} us, ÷ {_spread(latency, 2)}",
+            f"  p50 {_spread(p50, 0)} us, ÷ {_spread(median, 2)}  p99 ÷ {_spread(tail, 2)}",
             flush=True,
         )
 
 
 def as_json(proxies: Sequence[Proxy], cases: Sequence[Case]) -> dict[str, object]:
-    """Return all figures, by case and proxy: microseconds of CPU, and CPU and median time divided by nginx's."""
+    """Return all figures, by case and proxy: microseconds of CPU; CPU, p50 and p99 of the time divided by nginx's."""
     peer = proxies[-1]
     found = {
         case.name: {
             proxy.name: {
                 "micros": proxy.micros[case.name],
                 "ratio": _divided(proxy.micros[case.name], peer.micros[case.name]),
-                "p50": _divided(proxy.times[case.name], peer.times[case.name]),
+                "p50": _divided(proxy.p50[case.name], peer.p50[case.name]),
+                "p99": _divided(proxy.p99[case.name], peer.p99[case.name]),
             }
             for proxy in proxies
         }
