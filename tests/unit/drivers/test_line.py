@@ -3,6 +3,7 @@
 import asyncio
 import json
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,27 @@ async def test_cookies_go_where_they_belong() -> None:
     assert jar.header("evilwx2.qq.com.example", "/", True) == ""
     assert jar.value("webwx_data_ticket") == "gSd"
     assert jar.value("nothing") == ""
+
+
+async def test_cookies_are_for_a_path_and_what_is_below_it() -> None:
+    jar = Jar()
+    jar.take("wx.qq.com", ["all=1", "some=1; Path=/cgi-bin", "few=1; Path=/cgi-bin/a%2Fb/"])
+    sent = {path: jar.header("wx.qq.com", path, True) for path in ("/x", "/cgi", "/cgi-bin", "/cgi-bin/x")}
+    assert sent == {"/x": "all=1", "/cgi": "all=1", "/cgi-bin": "all=1; some=1", "/cgi-bin/x": "all=1; some=1"}
+    assert jar.header("wx.qq.com", "/cgi-bin/a%252Fb/c", True) == "all=1; some=1; few=1"
+
+
+async def test_requests_for_ever_new_paths_take_no_memory() -> None:
+    jar = Jar()
+    jar.take("wx.qq.com", ["a=1; Domain=wx.qq.com", "b=1; Path=/cgi-bin"])
+    tracemalloc.start()
+    try:
+        for number in range(2000):
+            assert jar.header("wx.qq.com", f"/qrcode/{number}", True) == "a=1"
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 500_000  # yarl remembers some hundred addresses
 
 
 async def test_a_cookie_is_replaced_and_removed_by_its_namesake() -> None:

@@ -113,7 +113,12 @@ class Jar:
     def header(self, host: str, path: str, secure: bool) -> str:
         """Return the ``Cookie`` header for a request, "" when there is nothing to send."""
         url = URL(f"{'https' if secure else 'http'}://{host}{path}", encoded=True)
-        fitting = self._jar.filter_cookies(url).values()
+        # aiohttp 3.10 to 3.12 keeps an entry for each path its jar was asked for (aio-libs/aiohttp#11052), and each
+        # login has paths of its own. So it is asked for the longest path of a cookie instead, with the same result.
+        paths = [one.path for one in self._cookies.values() if f"{url.path}/".startswith(f"{one.path.rstrip('/')}/")]
+        if not paths:
+            return ""
+        fitting = self._jar.filter_cookies(url.with_path(max(paths, key=len))).values()
         return "; ".join(f"{cookie.key}={cookie.coded_value}" for cookie in fitting)
 
     def value(self, name: str) -> str:
