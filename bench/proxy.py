@@ -107,14 +107,17 @@ CASES = (
     Case("GET, 1 connection", 1),
     Case("GET, 16 connections", 16),
     Case("GET, 64 connections", 64),
-    Case("GET with a token, 16", 16, token=True),
-    Case("POST form, 64", 64, "send_friend_message", form=_FORM),
-    Case("POST form with a token, 64", 64, "send_friend_message", token=True, form=_FORM),
-    Case("1 MB, 4", 4, "get_group_info", size=_MB),
+    Case("GET with a token, 16 connections", 16, token=True),
+    Case("POST form, 64 connections", 64, "send_friend_message", form=_FORM),
+    Case("POST form with a token, 64 connections", 64, "send_friend_message", token=True, form=_FORM),
+    Case("1 MB, 4 connections", 4, "get_group_info", size=_MB),
 )
 GROWTH = (
-    *(Case(f"GET, connections: {number}", number) for number in (1, 4, 16, 64, 256)),
-    *(Case(f"GET, 4, bytes: {size}", 4, "get_group_info", size=size) for size in (100, 10_000, _MB, 20 * _MB)),
+    *(Case(f"GET, {number} connection{'s' * (number > 1)}", number) for number in (1, 4, 16, 64, 256)),
+    *(
+        Case(f"{size:,} bytes, 4 connections", 4, "get_group_info", size=size)
+        for size in (100, 10_000, _MB, 20 * _MB)
+    ),
 )
 
 
@@ -212,7 +215,7 @@ def show(case: Case, proxies: Sequence[Proxy]) -> None:
         ratios = _divided(micros, peer.micros[case.name])
         median, tail = _divided(p50, peer.p50[case.name]), _divided(p99, peer.p99[case.name])
         print(
-            f"{case.name:28} {proxy.name:12} {_spread(micros, 1)} us  ÷ {peer.name}: {_spread(ratios, 2)}"
+            f"{case.name:38} {proxy.name:12} {_spread(micros, 1)} us  ÷ {peer.name}: {_spread(ratios, 2)}"
             f"  p50 {_spread(p50, 0)} us, ÷ {_spread(median, 2)}  p99 ÷ {_spread(tail, 2)}",
             flush=True,
         )
