@@ -11,6 +11,7 @@ import os
 from collections.abc import Coroutine
 from dataclasses import dataclass, field
 
+from wxcontroller.client import memory
 from wxcontroller.client.api import application
 from wxcontroller.client.calls import Parts
 from wxcontroller.client.checkevent import EventRing
@@ -205,6 +206,7 @@ class Client:
                         heartbeat.run(),
                         Keeping(config, events, fetcher, store).run(),
                         minutes.run(),
+                        memory.trim(),
                         Publisher(
                             config.state_path.with_name(DELIVERIES_FILE), events, delivery, lambda: minutes.recent
                         ).run(),
