@@ -4,7 +4,7 @@ import { call } from "./api.js";
 import { h } from "./dom.js";
 import { viewsKnown } from "./i18n.js";
 
-// The style sheet of all parts comes with the first of them. Raises a TypeError, as import() does, if it is not there.
+// The style sheet of all parts comes with the first of them. Raises a TypeError where import() would.
 let styled = null;
 function viewsStyled() {
   styled ??= new Promise((done, failed) => {
