@@ -30,7 +30,7 @@ _NOT_FOUND = 100  # openwx-api 0
 _NOT_RUNNING = -3
 _QUEUED = -7  # taken, and still behind others after a long wait
 _UNKNOWN = -1, "unknown data"  # it may have arrived
-_GROWTH, _LONGEST_PAUSE = 2.0, 8.0
+_FIRST_PAUSE, _GROWTH, _LONGEST_PAUSE = 0.5, 2.0, 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,7 +170,7 @@ class _Keyed:
             return request()
         except Unanswered as problem:
             lost = problem.text
-        until, pause = time.monotonic() + self.seconds, 0.5
+        until, pause = time.monotonic() + self.seconds, _FIRST_PAUSE
         while time.monotonic() + pause <= until:
             time.sleep(pause)
             pause = min(pause * _GROWTH, _LONGEST_PAUSE)

@@ -1,19 +1,21 @@
-"""wxctl as a process against a stand-in controller."""
+"""wxctl as a process, and the controller that it calls."""
 
-import asyncio
+import contextlib
 import os
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.forked import run
-from tests.unit.cli.standin import Controller, controller
+from tests.unit.cli.host import Host
 
 ROOT = Path(__file__).parents[3]
 
@@ -44,20 +46,16 @@ class Wxctl:
         with tempfile.TemporaryDirectory() as place:
             return run(arguments, self.variables, self.directory, stdin, Path(place))
 
-    async def beside(self, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run it while the loop serves the controller that it calls."""
-        return await asyncio.to_thread(self, *arguments)
-
 
 @pytest.fixture
-def server() -> Iterator[Controller]:
-    with controller() as running:
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Host(tmp_path / "host") as running:
         yield running
 
 
 @pytest.fixture
-def wxctl(server: Controller, tmp_path: Path) -> Wxctl:
-    return Wxctl(tmp_path, server.url)
+def wxctl(host: Host, tmp_path: Path) -> Wxctl:
+    return Wxctl(tmp_path, host.url)
 
 
 @pytest.fixture
@@ -81,3 +79,25 @@ def program(directory: Path, name: str, script: str) -> None:
     path = directory / name
     path.write_text("#!/bin/sh\n" + script)
     path.chmod(0o755)
+
+
+@contextlib.contextmanager
+def something_else(answer: bytes, status: int = 200, **headers: str) -> Iterator[str]:
+    """Serve an answer that is no controller's, or an older one's, to any request; yields the URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response_only(status)
+            for name, value in {"Content-Length": str(len(answer)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(answer)
+
+        do_HEAD = do_GET  # noqa: N815 - the base's name
+
+        def log_message(self, *_: object) -> None: ...
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()

@@ -2,13 +2,13 @@
 
 import sys
 
-from wxcontroller.cli import api, follow
+from wxcontroller.cli import api, follow, send
 from wxcontroller.cli.__main__ import main
 
 
 def hurry() -> None:
-    """Shorten the pauses between looks at an account, and the wait for an answer that does not come."""
-    follow._PAUSE, follow._SETTLED, api._SOON = 0.05, 0.5, 5.0
+    """Shorten the pauses between looks at an account and tries of a send, and the wait for an absent answer."""
+    follow._PAUSE, follow._SETTLED, api._SOON, send._FIRST_PAUSE = 0.05, 0.5, 5.0, 0.05
 
 
 if __name__ == "__main__":

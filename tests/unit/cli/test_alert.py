@@ -2,70 +2,79 @@
 
 import json
 import time
+from dataclasses import replace
+from functools import partial
+
+import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import Controller
-from wxcontroller.core.jsontypes import JsonObject
+from tests.unit.cli.host import PARKED, Host
+from wxcontroller.controller.alerts.watch import AlertWatch
+from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.core.alertsettings import AlertSettings, Channel
+from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
+
+WEBHOOK, MAIL = Channel.WEBHOOK, Channel.MAIL
 
 
-def state(**outcomes: str | None) -> JsonObject:
-    """An answer in which channels have tried the test ("" for success), or an older alert (None)."""
-    channels: JsonObject = {}
-    for name, error in outcomes.items():
-        last: JsonObject = {"id": "old", "error": "it answers 500", "time": 1_700_000_000}
-        if error is not None:
-            last = {"id": "new", "error": error or None, "time": int(time.time())}
-        channels[name] = {"waiting": 0, "oldest_since": None, "last": last}
-    return {"channels": channels, "problems": []}
+@pytest.fixture
+def watch(host: Host) -> AlertWatch:
+    """What makes alerts; there are no channels yet."""
+    machine, mark = host.machine, BootMark(host.machine.paths)
+    mark.set()
+    machine.shared.alerts = made = AlertWatch(machine.accounts, machine.shared.ports, mark)
+    return made
 
 
-def test_a_test_waits_for_each_way_and_says_how_it_went(server: Controller, wxctl: Wxctl) -> None:
-    server.alerts = [state(webhook=None, mail=None), state(webhook="", mail=None), state(webhook="", mail="")]
+def set_channels(host: Host) -> None:
+    for channel in (WEBHOOK, MAIL):
+        for place in (host.machine.paths.alerts_spool, host.machine.paths.alerts_runtime):
+            place(channel).mkdir(parents=True, exist_ok=True)
+    alerts = AlertSettings(webhook="http://127.0.0.1:9/", mail="a@example.org", disk_low=0)
+    host.machine.accounts.settings = replace(host.machine.accounts.settings, alerts=alerts)
+    tried(host, WEBHOOK, "it answers 500")
+
+
+def tried(host: Host, channel: Channel, error: str = "") -> None:
+    """Note as the deliverer does how it went with the alert that waits, or with an older one."""
+    spool = Spool(host.machine.paths, channel)
+    number = "".join(each.id for each in spool.waiting()) or "old"
+    spool.note(AlertState(last=AlertOutcome(number, error, int(time.time()))))
+
+
+def test_a_test_waits_for_each_way_and_says_how_it_went(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
+    set_channels(host)
+    host.after = {"POST alerts/test": partial(tried, host, WEBHOOK), "GET alerts": partial(tried, host, MAIL)}
     done = wxctl("alert", "test")
     assert (done.returncode, done.stdout) == (0, "webhook: delivered\nmail: delivered\n")
+    for channel in (WEBHOOK, MAIL):
+        Spool(host.machine.paths, channel).clear()
+    host.after["GET alerts"] = partial(tried, host, MAIL, "no mail program")
+    failed = wxctl("alert", "test", "--json")
+    assert (failed.returncode, "journalctl -u wxcontroller-alert@mail" in failed.stderr) == (1, True)
+    assert json.loads(failed.stdout)["channels"] == {"webhook": None, "mail": "no mail program"}
 
 
-def test_a_way_that_fails_is_named_with_what_to_do(server: Controller, wxctl: Wxctl) -> None:
-    server.alerts = [state(webhook="", mail="/usr/sbin/sendmail can't be run: No such file or directory")]
-    done = wxctl("alert", "test")
-    assert done.returncode == 1
-    assert "webhook: delivered\n" in done.stdout
-    assert "mail: /usr/sbin/sendmail can't be run" in done.stdout
-    assert "journalctl -u wxcontroller-alert@mail" in done.stderr
-    done = wxctl("alert", "test", "--json")
-    assert json.loads(done.stdout)["channels"]["webhook"] is None
-
-
-def test_a_way_that_does_not_try_is_not_waited_for_without_end(server: Controller, wxctl: Wxctl) -> None:
-    server.alerts = [state(webhook=None)]
+def test_a_way_that_does_not_try_is_not_waited_for_without_end(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
+    set_channels(host)
     done = wxctl("alert", "test", "--timeout", "0.5")
     assert done.returncode == 1
     assert "webhook: not tried within 0.5 s" in done.stdout
     assert "systemctl restart wxcontroller-alert@webhook" in done.stderr
+    assert wxctl("alert", "test", "--timeout", "0.1", "--json").stdout.count("not tried") == 2
 
 
-def test_the_status_tells_the_ways_and_what_is_wrong(server: Controller, wxctl: Wxctl) -> None:
-    answer = state(webhook=None, mail="")
-    answer["problems"] = [
-        {"message": "Account alice has given up: flagged.", "told": True},
-        {"message": "Account bob does not hear WeChat.", "told": False},
-    ]
-    server.alerts = [answer]
+def test_the_status_tells_the_ways_and_what_is_wrong(host: Host, wxctl: Wxctl, watch: AlertWatch) -> None:
+    host.add("alice", PARKED)
+    host.do(watch.look(host.do(host.machine.accounts.views())))
     done = wxctl("alert", "status")
-    assert done.returncode == 0
-    lines = done.stdout.splitlines()
-    assert lines[0].startswith("webhook: last ")
-    assert lines[0].endswith("it answers 500")
-    assert lines[1].endswith("delivered")
-    assert lines[2:] == [
-        "Account alice has given up: flagged.",
-        "Account bob does not hear WeChat. (not reported yet)",
-    ]
-    assert json.loads(wxctl("alert", "status", "--json").stdout) == answer
-
-
-def test_without_a_channel_the_status_says_so_and_what_is_wrong(server: Controller, wxctl: Wxctl) -> None:
-    server.alerts = [{"channels": {}, "problems": [{"message": "Account bob is offline.", "told": False}]}]
-    done = wxctl("alert", "status")
-    assert (done.returncode, done.stdout) == (0, "Account bob is offline.\n")
-    assert "[alerts]" in done.stderr
+    [problem] = done.stdout.splitlines()
+    assert (done.returncode, problem.startswith("Account alice"), "[alerts]" in done.stderr) == (0, True, True)
+    set_channels(host)
+    mail, webhook, pending = wxctl("alert", "status").stdout.splitlines()
+    assert (webhook.startswith("webhook: last "), webhook.endswith("it answers 500")) == (True, True)
+    assert (mail, pending) == ("mail: nothing sent yet", f"{problem} (not reported yet)")
+    host.do(watch.look(host.do(host.machine.accounts.views())))
+    _, webhook, reported = wxctl("alert", "status").stdout.splitlines()
+    assert ("1 waiting" in webhook, reported) == (True, problem)
+    assert json.loads(wxctl("alert", "status", "--json").stdout)["problems"][0]["account"] == "alice"

@@ -5,13 +5,8 @@ import json
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import ASKING, ASKING_CODE, RUNNING, SCANNING, Controller
+from tests.unit.cli.host import ASKING, ASKING_CODE, RUNNING, Host, State
 from tests.unit.cli.terminal import Terminal
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
-
-
-def answers(server: Controller) -> list[JsonValue]:
-    return [body for method, path, body in server.asked if (method, path) == ("POST", "/v1/accounts/alice/input")]
 
 
 @pytest.mark.parametrize(
@@ -19,56 +14,40 @@ def answers(server: Controller) -> list[JsonValue]:
     [(ASKING, "yes", "allow-desktop"), (ASKING_CODE, "123456", "verify-code")],
     ids=["consent", "code"],
 )
-def test_an_answer_on_the_command_line(
-    wxctl: Wxctl, server: Controller, state: JsonObject, value: str, question: str
-) -> None:
-    server.add("alice", **state)
+def test_an_answer_on_the_command_line(wxctl: Wxctl, host: Host, state: State, value: str, question: str) -> None:
+    host.add("alice", state)
+    host.process("alice").accepted = value
     done = wxctl("answer", "alice", value)
     assert (done.returncode, "wxctl start alice" in done.stdout) == (0, True)
-    assert answers(server) == [{"id": question, "value": value}]
+    assert host.process("alice").answers == [{"id": question, "value": value}]
     assert json.loads(wxctl("answer", "alice", value, "--json").stdout)
 
 
-def test_without_a_terminal_the_question_is_told_with_how_to_answer(wxctl: Wxctl, server: Controller) -> None:
+def test_without_a_terminal_the_question_is_told_with_how_to_answer(wxctl: Wxctl, host: Host) -> None:
     for state, command in ((ASKING, "wxctl answer alice yes"), (ASKING_CODE, "wxctl answer alice CODE")):
-        server.add("alice", **state)
+        host.add("alice", state)
         done = wxctl("answer", "alice")
         assert (done.returncode, command in done.stderr) == (2, True)
-    assert answers(server) == []
+    assert host.process("alice").answers == []
 
 
-def test_the_question_is_asked_on_a_terminal(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **ASKING)
+def test_the_question_is_asked_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", ASKING)
     terminal = Terminal(wxctl, "answer", "alice")
     terminal.until("[y/N]")
     assert "account's safety" in terminal.seen  # the risk is told first
     terminal.type("n\n")
     assert "alice still waits" in terminal.rest()
-    assert (terminal.end(), answers(server)) == (130, [])
+    assert (terminal.end(), host.process("alice").answers) == (130, [])
     terminal = Terminal(wxctl, "answer", "alice")
     terminal.until("[y/N]")
     terminal.type("y\n")
     terminal.rest()
-    assert (terminal.end(), answers(server)) == (0, [{"id": "allow-desktop", "value": "yes"}])
+    assert (terminal.end(), host.process("alice").answers) == (0, [{"id": "allow-desktop", "value": "yes"}])
 
 
-def test_nothing_is_sent_to_an_account_that_asks_nothing(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **RUNNING)
+def test_nothing_is_sent_to_an_account_that_asks_nothing(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", RUNNING)
     done = wxctl("answer", "alice", "yes")
-    assert (done.returncode, "wxctl status alice" in done.stderr, answers(server)) == (1, True, [])
+    assert (done.returncode, "wxctl status alice" in done.stderr, host.process("alice").answers) == (1, True, [])
     assert wxctl("answer", "nobody", "yes").returncode == 4
-
-
-def test_a_start_on_a_terminal_asks_for_the_code_until_it_is_right(wxctl: Wxctl, server: Controller) -> None:
-    server.script = [SCANNING, ASKING_CODE]
-    server.after_answers = [[ASKING_CODE], [RUNNING]]
-    terminal = Terminal(wxctl, "start", "alice")
-    terminal.until("(6 digits): ")
-    terminal.type("111111\n")
-    terminal.until("(6 digits): 111111")
-    while terminal.seen.count("(6 digits): ") < 2:
-        terminal.read()
-    terminal.type("123456\n")
-    terminal.until("alice is running")
-    assert terminal.end() == 0
-    assert answers(server) == [{"id": "verify-code", "value": code} for code in ("111111", "123456")]

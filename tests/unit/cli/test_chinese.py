@@ -7,7 +7,7 @@ import pytest
 
 from tests.i18n import compiled
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import PARKED, SCANNING, Controller
+from tests.unit.cli.host import PARKED, SCANNING, Host
 from wxcontroller.cli.language import columns
 from wxcontroller.core.messages import N_, Text, text_fields
 
@@ -32,26 +32,25 @@ def left(words: str) -> list[str]:
     return ENGLISH.findall(COMMAND.sub("", words))
 
 
-def test_a_value_is_not_translated_in_a_sentence_or_command(chinese: Wxctl, server: Controller) -> None:
+def test_a_value_is_not_translated_in_a_sentence_or_command(chinese: Wxctl, host: Host) -> None:
     """An account may be called as a state is."""
-    server.add("running", **SCANNING)
+    host.add("running", SCANNING)
     shown = chinese("status", "running").stdout
     assert shown.startswith("running：等待扫码\n")
     assert "wxctl qr running" in shown
-    server.add(
-        "stopped", **{**PARKED, **text_fields(reason=Text(N_("{what}; {remedy}"), what="parked", remedy="stop"))}
-    )
+    reason = Text(N_("{what}; {remedy}"), what="parked", remedy="stop")
+    host.add("stopped", PARKED.but(**text_fields(reason=reason)))
     shown = chinese("status", "stopped").stdout
     assert "parked；stop" in shown
 
 
-def test_a_status_of_an_older_controller_is_shown_as_it_is(chinese: Wxctl, server: Controller) -> None:
-    server.add("bob", **{**PARKED, "reason_text": None})
+def test_a_status_of_an_older_program_is_shown_as_it_is(chinese: Wxctl, host: Host) -> None:
+    host.add("bob", PARKED.but(reason_text=None))
     assert "no phone scanned any of the QR codes" in chinese("status", "bob").stdout
 
 
-def test_status_is_chinese_with_the_remedy(chinese: Wxctl, server: Controller) -> None:
-    server.add("bob", **PARKED)
+def test_status_is_chinese_with_the_remedy(chinese: Wxctl, host: Host) -> None:
+    host.add("bob", PARKED)
     done = chinese("status", "bob")
     assert done.returncode == 6
     assert done.stdout.startswith("bob：已放弃\n")
@@ -61,7 +60,7 @@ def test_status_is_chinese_with_the_remedy(chinese: Wxctl, server: Controller) -
     assert chinese("status").stdout.splitlines()[-1].endswith("：wxctl start bob")
 
 
-def test_what_is_wrong_is_told_in_chinese(chinese: Wxctl, server: Controller, nobody: str) -> None:
+def test_what_is_wrong_is_told_in_chinese(chinese: Wxctl, host: Host, nobody: str) -> None:
     unknown = chinese("stop", "nobody")
     assert (unknown.returncode, unknown.stderr) == (4, "wxctl: 没有账号 nobody\n  wxctl list 可列出账号\n")
     bad = chinese("add", "a/b")
@@ -74,8 +73,8 @@ def test_what_is_wrong_is_told_in_chinese(chinese: Wxctl, server: Controller, no
     assert left(gone.stderr) == []
 
 
-def test_json_is_english(chinese: Wxctl, server: Controller, nobody: str) -> None:
-    server.add("bob", **PARKED)
+def test_json_is_english(chinese: Wxctl, host: Host, nobody: str) -> None:
+    host.add("bob", PARKED)
     for arguments in (["list"], ["status", "bob"], ["doctor"]):
         assert not CHINESE.search(re.sub("爱丽丝|小店", "", chinese(*arguments, "--json").stdout)), arguments
     for arguments in (["stop", "nobody"], ["list", "--bogus"], ["list", "--url", nobody], ["start"]):
@@ -86,7 +85,7 @@ def test_json_is_english(chinese: Wxctl, server: Controller, nobody: str) -> Non
 
 
 @pytest.mark.parametrize("language", ["fr_FR.UTF-8", "zh_TW.UTF-8"])
-def test_others_are_told_in_english(chinese: Wxctl, server: Controller, language: str) -> None:
+def test_others_are_told_in_english(chinese: Wxctl, host: Host, language: str) -> None:
     chinese.environment["LC_ALL"] = language
-    server.add("bob", **PARKED)
+    host.add("bob", PARKED)
     assert not CHINESE.search(chinese("status", "bob").stdout + chinese("stop", "nobody").stderr)

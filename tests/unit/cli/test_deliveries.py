@@ -19,7 +19,7 @@ from click.testing import CliRunner, Result
 
 from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import GONE, RUNNING, Controller
+from tests.unit.cli.host import RUNNING, Host, serving
 from wxcontroller.cli import stoppedlog
 from wxcontroller.cli.__main__ import cli
 from wxcontroller.client.store.eventlog import EventLog
@@ -42,13 +42,15 @@ DEAD: JsonObject = {
 
 
 @pytest.fixture(autouse=True)
-def account(server: Controller) -> None:
-    server.add("小店", **RUNNING)
-    server.deliveries = {"to": "http://127.0.0.1:8080/in", "pending": 2, "dead": 1, "dropped": 0, "last_error": "x"}
+def account(host: Host) -> None:
+    host.add("小店", RUNNING)
 
 
-def test_one_accounts_deliveries(wxctl: Wxctl, server: Controller) -> None:
-    server.deliveries.update(deliveries=[DEAD], next=17)
+COUNTS: JsonObject = {"to": "http://127.0.0.1:8080/in", "pending": 2, "dead": 1, "dropped": 0, "last_error": "x"}
+
+
+def test_one_accounts_deliveries(wxctl: Wxctl, host: Host) -> None:
+    host.process("小店").serve = serving({"GET /v1/deliveries": {**COUNTS, "deliveries": [DEAD], "next": 17}})
     done = wxctl("deliveries", "list", "小店", "--state", "dead", "--limit", "1")
     assert done.returncode == 0
     assert done.stdout.startswith("小店 → http://127.0.0.1:8080/in: 2 wait, 1 dead, 0 lost\n")
@@ -58,31 +60,25 @@ def test_one_accounts_deliveries(wxctl: Wxctl, server: Controller) -> None:
     assert json.loads(wxctl("--json", "deliveries", "list", "小店").stdout) == [DEAD]
 
 
-def test_all_accounts(wxctl: Wxctl, server: Controller) -> None:
-    rows: list[JsonObject] = [
-        {"account": "alice", "error": None, "held": 1, **server.deliveries},
-        {"account": "bob", "error": "account bob does not run: stopped"},
-    ]
-    server.deliveries = {"accounts": [*rows]}
-    lines = wxctl("deliveries", "list").stdout.splitlines()
-    assert lines[1].split()[:4] == ["alice", "3", "1", "0"]
-    assert "does not run" in lines[2]
-
-
-def test_all_accounts_are_sorted_and_those_with_nothing_to_tell_are_hidden(wxctl: Wxctl, server: Controller) -> None:
-    idle: JsonObject = dict.fromkeys(("held", "pending", "dead", "dropped", "retrying"), 0)
-    names = ["zoe", *(f"shop-{number}" for number in range(56)), "bob", "alice"]
-    rows: list[JsonObject] = [{"account": name, "error": None, "to": "http://h/in", **idle} for name in names]
-    for row, key in ((rows[0], "pending"), (rows[-1], "dead"), (rows[-2], "dropped")):
-        row[key] = 1
-    server.deliveries = {"accounts": [*rows]}
+def test_all_accounts_are_sorted_and_those_with_nothing_to_tell_are_hidden(wxctl: Wxctl, host: Host) -> None:
+    for name, held, dead, dropped in (("zoe", 1, 0, 0), ("idle", 0, 0, 0), ("bob", 0, 0, 1), ("alice", 0, 1, 0)):
+        host.add(name, RUNNING)
+        counts: JsonObject = {"account": name, "held": held, "pending": held, "dead": dead, "dropped": dropped}
+        host.process(name).serve = serving({"GET /v1/deliveries": counts})
+    host.add("gone")
     done = wxctl("deliveries", "list")
-    assert [line.split()[0] for line in done.stdout.splitlines()] == ["ACCOUNT", "alice", "bob", "zoe"]
-    assert "56 accounts" in done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert [row[:4] for row in rows] == [
+        ["alice", "0", "1", "0"],
+        ["bob", "0", "0", "1"],
+        ["gone", "-", "-", "-"],
+        ["zoe", "2", "0", "0"],
+        ["小店", "3", "1", "0"],
+    ]
     assert "--all" in done.stderr
     shown = [line.split()[0] for line in wxctl("deliveries", "list", "--all").stdout.splitlines()[1:]]
-    assert shown == sorted(names)
-    assert [row["account"] for row in json.loads(wxctl("deliveries", "list", "--json").stdout)] == sorted(names)
+    assert shown == ["alice", "bob", "gone", "idle", "zoe", "小店"]
+    assert [row["account"] for row in json.loads(wxctl("deliveries", "list", "--json").stdout)] == shown
 
 
 @pytest.mark.parametrize(
@@ -97,15 +93,16 @@ def test_all_accounts_are_sorted_and_those_with_nothing_to_tell_are_hidden(wxctl
         (("ack", "小店", "a-1"), {"ids": ["a-1"], "state": "dead"}),
     ],
 )
-def test_what_is_asked_for(wxctl: Wxctl, server: Controller, arguments: tuple[str, ...], body: JsonObject) -> None:
-    verb = arguments[0]
-    server.deliveries.update(replayed=1, purged=1, acknowledged=1)
+def test_what_is_asked_for(wxctl: Wxctl, host: Host, arguments: tuple[str, ...], body: JsonObject) -> None:
+    process = host.process("小店")
+    process.echo = True
+    done_to = dict.fromkeys(("replayed", "purged", "acknowledged"), 1)
+    process.serve = serving({f"POST /v1/deliveries/{arguments[0]}": {**COUNTS, **done_to}})
     done = wxctl("deliveries", *arguments)
     assert done.returncode == 0, done.stderr
     assert re.match("1 (report|dead letter) of 小店 ", done.stdout)
     assert "now 2 waiting, 1 dead" in done.stdout
-    assert server.asked[-1][1].endswith(f"/deliveries/{verb}")
-    assert server.asked[-1][2] == body
+    assert json.loads(process.seen[-1][2]) == body
 
 
 @pytest.mark.parametrize(
@@ -118,24 +115,24 @@ def test_what_is_asked_for(wxctl: Wxctl, server: Controller, arguments: tuple[st
         ("list", "--state", "odd"),
     ],
 )
-def test_nothing_is_done_by_half_a_command(wxctl: Wxctl, server: Controller, arguments: tuple[str, ...]) -> None:
+def test_nothing_is_done_by_half_a_command(wxctl: Wxctl, host: Host, arguments: tuple[str, ...]) -> None:
     done = wxctl("deliveries", *arguments)
     assert done.returncode == 2
-    assert not [one for one in server.asked if one[0] == "POST"]
+    assert host.changes == []
 
 
 @pytest.fixture
-def stopped(server: Controller, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+def stopped(host: Host, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The state directory of alice, who is stopped."""
     monkeypatch.setattr(stoppedlog, "PATHS", Paths(tmp_path))
-    server.add("alice", **GONE, post_api="http://127.0.0.1:8080/in")
+    host.add("alice", post_api="http://127.0.0.1:8080/in")
     place = Paths(tmp_path).state("alice")
     place.mkdir(parents=True)
     return place
 
 
-def listed(server: Controller, *arguments: str) -> Result:
-    return CliRunner().invoke(cli, ["--url", server.url, "--json", "deliveries", "list", "alice", *arguments])
+def listed(host: Host, *arguments: str) -> Result:
+    return CliRunner().invoke(cli, ["--url", host.url, "--json", "deliveries", "list", "alice", *arguments])
 
 
 async def write_log(place: Path, killed: Path | None = None) -> None:
@@ -156,7 +153,7 @@ async def write_log(place: Path, killed: Path | None = None) -> None:
 
 @pytest.mark.parametrize("was_killed", [False, True])
 def test_a_stopped_accounts_deliveries_are_read_from_its_log(
-    server: Controller, stopped: Path, tmp_path: Path, was_killed: bool
+    host: Host, stopped: Path, tmp_path: Path, was_killed: bool
 ) -> None:
     if was_killed:
         stopped.rmdir()
@@ -167,7 +164,7 @@ def test_a_stopped_accounts_deliveries_are_read_from_its_log(
         asyncio.run(write_log(stopped))
     before = sorted(stopped.iterdir())
     os.utime(stopped, (0, 0))
-    done = listed(server)
+    done = listed(host)
     assert done.exit_code == 0, done.output
     rows = json.loads(done.stdout)
     assert [(row["seq"], row["state"], row["last_error"]) for row in rows] == [
@@ -175,9 +172,9 @@ def test_a_stopped_accounts_deliveries_are_read_from_its_log(
         (2, "dead", "it answers 410"),
         (3, "pending", ""),
     ]
-    [dead] = json.loads(listed(server, "--state", "dead").stdout)
+    [dead] = json.loads(listed(host, "--state", "dead").stdout)
     assert dead == rows[1]
-    words = CliRunner().invoke(cli, ["--url", server.url, "deliveries", "list", "alice", "--limit", "1"])
+    words = CliRunner().invoke(cli, ["--url", host.url, "deliveries", "list", "alice", "--limit", "1"])
     assert "not running" in words.output
     assert "alice → http://127.0.0.1:8080/in: 2 wait, 1 dead, 0 lost\n" in words.output
     assert words.output.endswith("more: wxctl deliveries list alice --after 1\n")
@@ -187,23 +184,23 @@ def test_a_stopped_accounts_deliveries_are_read_from_its_log(
 
 
 @pytest.mark.parametrize("content", [None, b"", b"no log", b"SQLite format 3\0" + bytes(9000)])
-def test_a_stopped_account_without_a_readable_log(server: Controller, stopped: Path, content: bytes | None) -> None:
+def test_a_stopped_account_without_a_readable_log(host: Host, stopped: Path, content: bytes | None) -> None:
     if content is not None:
         (stopped / "events.db").write_bytes(content)
-    done = listed(server)
+    done = listed(host)
     assert isinstance(done.exception, WxError)
     assert "cannot be read" in str(done.exception)
 
 
-def test_only_a_file_of_the_accounts_own_is_read(server: Controller, stopped: Path, tmp_path: Path) -> None:
+def test_only_a_file_of_the_accounts_own_is_read(host: Host, stopped: Path, tmp_path: Path) -> None:
     asyncio.run(write_log(tmp_path))
     (stopped / "events.db").symlink_to(tmp_path / "events.db")
-    assert isinstance(listed(server).exception, WxError)
+    assert isinstance(listed(host).exception, WxError)
 
 
 @pytest.mark.parametrize("name", ["events.db", "events.db-wal"])
 def test_a_link_put_in_place_of_a_file_while_it_is_read_is_not_followed(
-    server: Controller, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+    host: Host, stopped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     stopped.rmdir()
     (tmp_path / "running").mkdir()
@@ -217,7 +214,7 @@ def test_a_link_put_in_place_of_a_file_while_it_is_read_is_not_followed(
         return made(**where)
 
     monkeypatch.setattr(tempfile, "TemporaryDirectory", swapped)
-    assert "cannot be read" in str(listed(server).exception)
+    assert "cannot be read" in str(listed(host).exception)
 
 
 @pytest.mark.parametrize(
@@ -229,7 +226,7 @@ def test_a_link_put_in_place_of_a_file_while_it_is_read_is_not_followed(
     ids=["endless", "asking SQLite itself"],
 )
 def test_a_log_that_an_account_made_to_do_harm(
-    server: Controller, stopped: Path, monkeypatch: pytest.MonkeyPatch, source: str
+    host: Host, stopped: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     monkeypatch.setattr(stoppedlog, "_SECONDS", 0.1)
     numbers = ("time", "attempts", "next_at", "status", "settled_at", "size")
@@ -241,12 +238,12 @@ def test_a_log_that_an_account_made_to_do_harm(
             f"CREATE VIEW events AS SELECT seq, {others}, 'x' AS type, 'dead' AS state, '' AS error FROM {source}"
         )
     began = time.monotonic()
-    assert "cannot be read" in str(listed(server).exception)
+    assert "cannot be read" in str(listed(host).exception)
     assert time.monotonic() - began < PATIENCE / 3  # pytest's own time limit would end the query, too
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to become another user")
-def test_whoever_may_not_read_the_log_is_told_to_be_root(server: Controller, stopped: Path, tmp_path: Path) -> None:
+def test_whoever_may_not_read_the_log_is_told_to_be_root(host: Host, stopped: Path, tmp_path: Path) -> None:
     asyncio.run(write_log(stopped))
     tmp_path.chmod(0o755)
     stopped.chmod(0o700)
@@ -258,7 +255,7 @@ def test_whoever_may_not_read_the_log_is_told_to_be_root(server: Controller, sto
     )
     root = Path(stoppedlog.__file__).parents[2]
     done = subprocess.run(
-        [sys.executable, "-c", code, "--url", server.url, "deliveries", "list", "alice"],
+        [sys.executable, "-c", code, "--url", host.url, "deliveries", "list", "alice"],
         cwd="/",
         env={"PYTHONPATH": str(root), "PATH": "/usr/bin", "LANG": "C.UTF-8"},
         capture_output=True,

@@ -5,46 +5,33 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import ROOT, Wxctl, program
-from tests.unit.cli.standin import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Controller
+from tests.unit.cli.conftest import ROOT, Wxctl, program, something_else
+from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Host
 from tests.unit.cli.terminal import Terminal
+from tests.unit.cli.test_alert import set_channels, tried
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
+from wxcontroller.cli.doctor.examine import results
 from wxcontroller.cli.doctor.result import Patient
 from wxcontroller.core.access import Scope
 from wxcontroller.core.account import Account, variables_of
+from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.check import Level
-from wxcontroller.core.condition.model import Assessment, Condition, Issue, Severity
-from wxcontroller.core.messages import Text
+from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import Desired
 from wxcontroller.core.tokens import TokenFile, minted
 
 
-@contextmanager
-def wechat(ahead: float, status: int = 200) -> Iterator[str]:
+def wechat(ahead: float, status: int = 200) -> AbstractContextManager[str]:
     """A server whose clock is so many seconds ahead."""
-
-    class Server(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self.send_response_only(status)
-            self.send_header("Date", email.utils.formatdate(time.time() + ahead, usegmt=True))
-            self.end_headers()
-
-        def log_message(self, *_: object) -> None: ...
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}"
-        server.shutdown()
+    return something_else(b"", status, Date=email.utils.formatdate(time.time() + ahead, usegmt=True))
 
 
 def patient(**options: str) -> Patient:
@@ -130,34 +117,31 @@ def test_enabled_units_of_accounts_that_are_not_wanted_are_named(tmp_path: Path)
     assert found == [(Level.WARN, f"systemctl disable wxclient@{name}.service") for name in ("down", "zombie")]
 
 
-def test_another_machine_is_looked_at_by_what_its_controller_tells(server: Controller) -> None:
-    server.add("well", **RUNNING)
-    server.add("given-up", **PARKED)
-    server.add("alice", **ASKING)
-    server.add("down", **DOWN)
-    server.add("waits", **SCANNING)
-    dead = Issue("dead-letters", Severity.ERROR, Text("{n} dead letters", n=2), Text("run: {ack}", ack="wxctl x"))
-    server.add("deadly", **RUNNING, **Assessment(Condition.RUNNING, (dead,)).as_json())
-    late = Issue("of-a-later-version", Severity.WARNING, Text("is late"), Text(""))
-    server.add("later", **RUNNING, **Assessment(Condition.RUNNING, (late,)).as_json())
-    from wxcontroller.cli.doctor.examine import results
-    from wxcontroller.core.paths import Paths
-
-    server.alerts = [{"channels": {"mail": {"last": {"error": "no mail program"}}, "webhook": {"last": None}}}]
-    api = Api(server.url)
+def test_another_machine_is_looked_at_by_what_its_controller_tells(host: Host) -> None:
+    host.add("well", RUNNING)
+    host.add("given-up", PARKED)
+    host.add("alice", ASKING)
+    host.add("down", DOWN)
+    host.add("waits", SCANNING)
+    host.add("deadly", RUNNING)
+    deliveries = DeliveryState(unacknowledged=2, dead_at=int(time.time()))
+    host.machine.paths.deliveries_file("deadly").write_text(json.dumps(deliveries.as_json()))
+    set_channels(host)
+    tried(host, Channel.MAIL, "no mail program")
+    api = Api(host.url)
     api.is_local = False
-    lines = results(api, Paths(Path("/nonexistent")))
-    found = [(one.level.value, one.what, str(one.message), str(one.remedy)) for one in lines]
-    checks = [one[1] for one in found]
-    assert set(checks) == {"controller", "polkit", "account", "program", "reports", "alerts"}
+    found = [
+        (one.level.value, one.what, str(one.message), str(one.remedy))
+        for one in results(api, Paths(Path("/nonexistent")))
+    ]
+    assert {one[1] for one in found} == {"controller", "polkit", "account", "program", "reports", "alerts"}
     told = {one[2]: one for one in found}
     assert any(words.startswith("given-up: no phone") and one[0] == "fail" for words, one in told.items())
     assert "wxctl answer alice" in told[f"alice: waiting for your answer: {RISK}"][3]
     assert any(words.startswith("down: unit wxclient@") and one[3] for words, one in told.items())
     assert any(words.startswith("waits: the QR code") and one[0] == "warn" for words, one in told.items())
-    assert told["deadly: 2 dead letters"] == ("fail", "reports", "deadly: 2 dead letters", "run: wxctl x")
-    assert told["later: is late"][:2] == ("warn", "account")
-    assert not any(words.startswith("well") for words in told)
+    assert told["deadly: 2 dead letters, the latest: given up"][:2] == ("fail", "reports")
+    assert not any(words.startswith("well") and one[1] == "account" for words, one in told.items())
     assert told["the last alert by mail was not delivered: no mail program"][3] == "wxctl alert test"
 
 
@@ -219,7 +203,7 @@ def test_where_there_is_no_systemd_that_is_said(wxctl: Wxctl, stand_in_program: 
     assert rows["fail", "configuration"]
 
 
-def test_doctor_heeds_no_color(wxctl: Wxctl, server: Controller, stand_in_program: Path) -> None:
+def test_doctor_heeds_no_color(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
     program(stand_in_program, "systemctl", "exit 1\n")
     for terminal, coloured in ((Terminal(wxctl, "doctor"), True), (Terminal(wxctl, "doctor", NO_COLOR="1"), False)):
         terminal.until("alert")

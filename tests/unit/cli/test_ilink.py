@@ -1,8 +1,10 @@
 """wxctl ilink and tokens of agents, against a real controller."""
 
+import asyncio
 import json
 import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -24,7 +26,7 @@ async def stage(tmp_path: Path) -> AsyncIterator[Stage]:
 
 @pytest.fixture
 def wxctl(stage: Stage, tmp_path: Path) -> Run:
-    return Wxctl(tmp_path, stage.host.url).beside
+    return partial(asyncio.to_thread, Wxctl(tmp_path, stage.host.url))
 
 
 async def test_an_agent_is_approved_by_its_link(stage: Stage, wxctl: Run) -> None:

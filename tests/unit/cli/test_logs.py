@@ -1,46 +1,40 @@
 """logs of another machine: what its controller tells of an account's journal."""
 
 import json
+import os
+import signal
 import time
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Wxctl, program
-from tests.unit.cli.standin import RUNNING, Controller
+from tests.unit.cli.conftest import Wxctl, program, something_else
+from tests.unit.cli.host import RUNNING, Host
+from tests.unit.cli.terminal import Terminal
+from tests.unit.controller.test_journal import helper, line
+from tests.unit.controller.test_journal_stream import Journal
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.remotelogs import moment
-from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.names import parse_name
 
-HEARTBEAT = "retry: 1000\n\nevent: heartbeat\ndata: {}\n\n"
 STAMP = time.strftime("%b %d %H:%M:%S", time.localtime(1700000000))
 
 
-def line(number: int, message: str, **more: object) -> JsonObject:
-    return {
-        "cursor": f"s={number}",
-        "time": 1700000000.25,
-        "priority": 6,
-        "message": message,
-        "event": None,
-        **more,  # type: ignore[dict-item]
-    }
-
-
-def sent(*lines: JsonObject) -> str:
-    return "".join(f"id: {one['cursor']}\nevent: line\ndata: {json.dumps(one)}\n\n" for one in lines)
+def journal(host: Host, *lines: bytes) -> None:
+    """Have the journal consist of these lines."""
+    host.do(host.machine.stack.enter_async_context(helper(host.machine.paths, b"".join(lines))))
 
 
 @pytest.fixture(autouse=True)
-def account(server: Controller, stand_in_program: Path) -> None:
+def account(host: Host, stand_in_program: Path) -> None:
     """The controller is not this machine's: systemd has no socket of its port, and journalctl would say so."""
-    server.add("小店", **RUNNING)
+    host.add("小店", RUNNING)
     program(stand_in_program, "systemctl", "echo 'Listen=127.0.0.1:1 (Stream)'\n")
     program(stand_in_program, "journalctl", "echo another machine; exit 9\n")
 
 
-def test_the_newest_lines(wxctl: Wxctl, server: Controller) -> None:
-    server.journal = [line(1, "logged in"), line(2, "two\nlines \x1b[2J", priority=3)]
+def test_the_newest_lines(wxctl: Wxctl, host: Host) -> None:
+    journal(host, line("logged in"), line("two\nlines \x1b[2J", PRIORITY="3"))
     done = wxctl("logs", "小店", "-n", "2")
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == f"{STAMP} logged in\n{STAMP} two\n{' ' * 16}lines  [2J\n"
@@ -48,12 +42,12 @@ def test_the_newest_lines(wxctl: Wxctl, server: Controller) -> None:
     assert wxctl("logs", "nobody").returncode == 4
 
 
-def test_in_json_they_have_the_journals_own_fields(wxctl: Wxctl, server: Controller) -> None:
-    server.journal = [line(1, "logged in", event="login"), line(2, "x\u009b", priority=3)]
+def test_in_json_they_have_the_journals_own_fields(wxctl: Wxctl, host: Host) -> None:
+    journal(host, line("logged in", WX_EVENT="login"), line("x\u009b", PRIORITY="3"))
     first, second = (json.loads(each) for each in wxctl("logs", "小店", "--json").stdout.splitlines())
     assert first == {
-        "__CURSOR": "s=1",
-        "__REALTIME_TIMESTAMP": "1700000000250000",
+        "__CURSOR": "s=1;i=2",
+        "__REALTIME_TIMESTAMP": "1700000000500000",
         "MESSAGE": "logged in",
         "PRIORITY": "6",
         "WX_EVENT": "login",
@@ -61,8 +55,8 @@ def test_in_json_they_have_the_journals_own_fields(wxctl: Wxctl, server: Control
     assert (second["PRIORITY"], "WX_EVENT" in second) == ("3", False)
 
 
-def test_more_than_a_controller_tells(wxctl: Wxctl, server: Controller) -> None:
-    server.journal = [line(number, "x") for number in range(1000)]
+def test_more_than_a_controller_tells(wxctl: Wxctl, host: Host) -> None:
+    journal(host, line("x") * 1000)
     done = wxctl("logs", "小店")
     assert (len(done.stdout.splitlines()), done.returncode) == (1000, 0)
     assert "the newest 1000 lines" in done.stderr
@@ -71,28 +65,29 @@ def test_more_than_a_controller_tells(wxctl: Wxctl, server: Controller) -> None:
     assert "wxctl logs 小店" in done.stderr
 
 
-def test_following_goes_on_after_a_break_and_repeats_nothing(wxctl: Wxctl, server: Controller) -> None:
-    server.streams = [
-        HEARTBEAT + sent(line(1, "one"), line(2, "two")),
-        HEARTBEAT + sent(line(2, "two"), line(3, "3")),
-    ]
-    server.refuse_streams = True
-    done = wxctl("logs", "小店", "-f")
-    assert done.stdout == f"{STAMP} one\n{STAMP} two\n{STAMP} 3\n"
-    assert done.returncode == 7  # the stand-in lets nobody in any more, which no other try can mend
-    assert done.stderr.startswith("wxctl: the stream has ended; trying again\n")
-    assert server.cursors == ["", "s=2"]
-    assert [path.partition("?")[2] for _, path, _ in server.asked if "?" in path] == ["lines=10"] * 2
+def test_following_goes_on_after_a_break_and_repeats_nothing(wxctl: Wxctl, host: Host) -> None:
+    unit = Journal(host.machine.paths)
+    host.do(host.machine.stack.enter_async_context(unit.open()))
+    terminal = Terminal(wxctl, "logs", "小店", "-f")
+    host.do(unit.say(line("one", __CURSOR="i=1") + line("two", __CURSOR="i=2")))
+    terminal.until("two")
+    host.call(host.break_off)
+    host.until(lambda: len(unit.questions) == 2)
+    host.do(unit.say(line("two", __CURSOR="i=2") + line("three", __CURSOR="i=3")))
+    terminal.until("three")
+    os.killpg(terminal.process.pid, signal.SIGINT)
+    assert terminal.end() == 130
+    assert [terminal.seen.count(each) for each in ("one", "two", "three", "trying again")] == [1, 1, 1, 1]
+    instance = parse_name("小店").instance
+    assert unit.questions == [f"{instance} 10 follow\n", f"{instance} 10 follow after=i=2\n"]
 
 
-def test_a_controller_that_is_not_there_or_knows_no_stream_is_told_at_once(
-    wxctl: Wxctl, server: Controller, nobody: str
-) -> None:
+def test_a_controller_that_is_not_there_or_knows_no_stream_is_told_at_once(wxctl: Wxctl, nobody: str) -> None:
     done = wxctl("logs", "小店", "-f", "--url", nobody)
     assert done.returncode == 3
     assert "on its machine: journalctl -u wxclient@x-" in done.stderr
-    server.journal = []
-    done = wxctl("logs", "小店", "-f")
+    with something_else(b'{"lines": []}') as url:
+        done = wxctl("logs", "小店", "-f", "--url", url)
     assert done.returncode == 3
     assert "instead of a stream" in done.stderr
 

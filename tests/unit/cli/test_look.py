@@ -11,31 +11,42 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tests.patience import PATIENCE
-from tests.unit.cli.conftest import Wxctl, program
-from tests.unit.cli.standin import ASKING, DOWN, FAILED, GONE, PARKED, RISK, RUNNING, SCANNING, Controller
+from tests.unit.cli.conftest import Wxctl, program, something_else
+from tests.unit.cli.host import (
+    ASKING,
+    DOWN,
+    FAILED,
+    PARKED,
+    RESTARTING,
+    RISK,
+    RUNNING,
+    SCANNING,
+    STOPPED,
+    Host,
+    telling,
+)
 from tests.unit.cli.terminal import Terminal
 from wxcontroller.cli.__main__ import cli
+from wxcontroller.cli.account import account_view
 from wxcontroller.cli.local import is_registered, known_unit
 from wxcontroller.core.commands import command
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.messages import Text, text_fields
+from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.states import LoginState
 
 
 def _width(text: str) -> int:
     return sum(2 if unicodedata.east_asian_width(c) in "WF" else 1 for c in text)
 
 
-def test_list_aligns_chinese_names(wxctl: Wxctl, server: Controller) -> None:
-    # As the controller lists them: by instance, which the last one's name is not.
-    server.add("alice", **RUNNING)
-    server.add("我的小店", **SCANNING)
-    server.add("b", **GONE)
+def test_list_aligns_chinese_names(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", RUNNING)
+    host.add("我的小店", SCANNING)
+    host.add("b")
     done = wxctl("list")
     assert done.returncode == 0
     head, *rows = done.stdout.splitlines()
-    assert head.split() == ["NAME", "STATE", "SINCE", "PORT", "USER", "STATUS"]
     columns = {
         _width(row[: row.index(word)]) for row, word in zip(rows, ("running", "stopped", "scanning"), strict=True)
     }
@@ -44,26 +55,13 @@ def test_list_aligns_chinese_names(wxctl: Wxctl, server: Controller) -> None:
     assert "\x1b" not in done.stdout
 
 
-def test_list_into_a_closed_pipe(wxctl: Wxctl, server: Controller) -> None:
-    import subprocess
-
-    for number in range(2000):
-        server.add(f"account{number}", **RUNNING)
-    command = " ".join([*wxctl.command, "list", "|", "head", "-n1"])
-    done = subprocess.run(
-        command, shell=True, env=wxctl.variables, capture_output=True, text=True, timeout=PATIENCE, check=False
-    )
-    assert done.stdout.startswith("NAME")
-    assert done.stderr == ""
-
-
-def test_status_shows_a_question_and_its_command_once(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **{**ASKING, **text_fields(status=Text(RISK))})
+def test_status_shows_a_question_and_its_command_once(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", ASKING)
     shown = " ".join(wxctl("status", "alice").stdout.split())
     assert (shown.count(RISK), shown.count("wxctl answer alice")) == (1, 1)
 
 
-def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> None:
+def test_status_tells_the_queue_in_words(wxctl: Wxctl, host: Host) -> None:
     now = int(time.time())
     queue: JsonObject = {
         "waiting": 3,
@@ -76,8 +74,9 @@ def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> No
         "interval": 3.0,
         "jitter": 1.5,
     }
+    host.add("alice", RUNNING)
     told: JsonObject = {
-        "client": {"version": "1", "pid": 7},
+        "account": "alice",
         "queue": queue,
         "reports": {"to": "http://x", "waiting": 2, "oldest_since": now - 7, "last_error": "it answers 500"},
         "media": {"files": 12, "bytes": 3_400_000},
@@ -85,7 +84,7 @@ def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> No
         "last_message_time": {"received": now - 300, "sent": None},
         "last_sync_time": now - 3,
     }
-    server.add("alice", **RUNNING, **told)
+    host.process("alice").status = json.dumps(told).encode()
     done = wxctl("status", "alice")
     assert done.returncode == 0
     assert re.search(
@@ -102,41 +101,50 @@ def test_status_tells_the_queue_in_words(wxctl: Wxctl, server: Controller) -> No
         **{**queue, "waiting": 0, "in_flight": 0, "next_send_at": None},
         **{"daily_limit": 0, "burst_limit": 0, "jitter": 0, "last_error": "too frequent (1205)"},
     }
-    server.add("alice", **{**RUNNING, **told, "queue": idle})
+    host.process("alice").status = json.dumps({**told, "queue": idle}).encode()
     assert "the last one failed: too frequent (1205)\n" in wxctl("status", "alice").stdout
-    server.add("alice", **RUNNING, client=None, client_reason="it did not answer within 2 s at port 3000")
-    assert "queue: not known: it did not answer within 2 s at port 3000\n" in wxctl("status", "alice").stdout
+    host.process("alice").status = None
+    assert "queue: not known: its program answered 404 to /v1/status\n" in wxctl("status", "alice").stdout
 
 
-def test_status_tells_by_its_exit_code(wxctl: Wxctl, server: Controller) -> None:
-    server.add("stopped", **GONE)
-    server.add("parked", **PARKED)
-    server.add("crashing", unit_state="activating", unit_sub="auto-restart")
-    server.add("failed", **FAILED)
-    server.add("down", **DOWN)
-    names = ("stopped", "parked", "crashing", "failed", "down")
-    assert [wxctl("status", name).returncode for name in names] == [0, 6, 5, 5, 5]
+def test_status_tells_by_its_exit_code(wxctl: Wxctl, host: Host) -> None:
+    states = {"stopped": STOPPED, "parked": PARKED, "crashing": RESTARTING, "failed": FAILED, "down": DOWN}
+    for name, state in states.items():
+        host.add(name, state)
+    assert [wxctl("status", name).returncode for name in states] == [0, 6, 5, 5, 5]
     assert "no phone scanned" in wxctl("status", "parked").stdout
-    server.add("alice", **ASKING)
+    host.add("alice", ASKING)
     done = wxctl("status", "alice")
-    assert done.returncode == 6
-    assert RISK in done.stdout.replace("\n", " ")
+    assert (done.returncode, RISK in done.stdout.replace("\n", " ")) == (6, True)
 
 
-def test_status_of_all(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice", **RUNNING)
-    server.add("parked", **PARKED)
+@pytest.mark.parametrize(
+    ("told", "condition", "headline"),
+    [
+        ({"unit_state": "failed"}, "failed", "unit wxclient@alice.service has failed"),  # by 2.0.0
+        ({"unit_state": "active", "login_state": "parked", "reason": "flagged"}, "parked", "flagged"),
+        ({"condition": "running", "issues": [{"code": "new", "message": "is late"}]}, "running", "is late"),
+    ],
+)
+def test_accounts_of_older_and_newer_controllers_are_shown(told: JsonObject, condition: str, headline: str) -> None:
+    found = account_view({"name": "alice", "instance": "alice", "desired": "started", **told})
+    assert (found.condition.value, str(found.headline)) == (condition, headline)
+
+
+def test_status_of_all(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", RUNNING)
+    host.add("parked", PARKED)
     done = wxctl("status")
     assert done.returncode == 0
-    assert f"answers at {server.url}" in done.stdout
+    assert f"answers at {host.url}" in done.stdout
     assert "2 (1 running, 1 parked)" in done.stdout
     assert "wxctl start parked" in done.stdout
-    assert "pid_path has no effect" in done.stdout
     assert "not reloaded" not in done.stdout
-    server.settings_error = "wxcontroller.toml: max_clients must be at least 1"
-    assert (
-        "not reloaded; the previous settings remain in use: wxcontroller.toml: max_clients" in wxctl("status").stdout
-    )
+    host.machine.shared.notices = (Text("pid_path has no effect"),)
+    host.machine.shared.settings_error = Text("wxcontroller.toml: max_clients must be at least 1")
+    shown = wxctl("status").stdout
+    assert "pid_path has no effect" in shown
+    assert "not reloaded; the previous settings remain in use: wxcontroller.toml: max_clients" in shown
 
 
 def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
@@ -179,7 +187,7 @@ def test_without_controller_states_have_the_same_names_as_with_it(
     )
     paths = Paths(tmp_path)
     paths.runtime("alice").mkdir(parents=True)
-    paths.state_file("alice").write_text(json.dumps({"account": "alice", "state": "scaning", **SCANNING}))
+    paths.state_file("alice").write_text(json.dumps({"state": "scaning", **(SCANNING.told or {})}))
     monkeypatch.setenv("PATH", f"{stand_in_program}:{os.environ['PATH']}")
     monkeypatch.setattr("wxcontroller.cli.show.known_unit", partial(known_unit, paths=paths))
     shown = CliRunner().invoke(cli, ["--url", nobody, "status", "alice"]).output
@@ -188,18 +196,18 @@ def test_without_controller_states_have_the_same_names_as_with_it(
 
 
 def test_what_is_wrong_with_the_url_is_not_hidden_behind_a_list(
-    wxctl: Wxctl, server: Controller, stand_in_program: Path, nobody: str
+    wxctl: Wxctl, host: Host, stand_in_program: Path, nobody: str
 ) -> None:
     """Where something answers, nothing of systemd's is shown; where nothing does, the error comes first."""
     units = ",".join(f'{{"unit":"wxclient@a{n}.service","active":"active","sub":"running"}}' for n in range(56))
     program(
         stand_in_program,
         "systemctl",
-        f"case \"$*\" in *=Listen*) echo 'Listen=127.0.0.1:{server.port} (Stream)' "
+        f"case \"$*\" in *=Listen*) echo 'Listen=127.0.0.1:{host.port} (Stream)' "
         f"'Listen={nobody.removeprefix('http://')} (Stream)';; *list-units*) echo '[{units}]';; esac\n",
     )
     for verb in ("list", "status"):
-        done = wxctl(verb, "--url", server.url.replace("http://", "https://"))
+        done = wxctl(verb, "--url", host.url.replace("http://", "https://"))
         assert (done.returncode, done.stdout) == (3, "")
         assert len(done.stderr.splitlines()) == 2
         terminal = Terminal(wxctl, verb, "--url", nobody, size=(100, 100))
@@ -210,22 +218,16 @@ def test_what_is_wrong_with_the_url_is_not_hidden_behind_a_list(
 
 
 def test_something_else_listens(wxctl: Wxctl) -> None:
-    import http.server
-    import threading
-
-    with http.server.HTTPServer(("127.0.0.1", 0), http.server.BaseHTTPRequestHandler) as other:
-        thread = threading.Thread(target=other.handle_request)
-        thread.start()
-        done = wxctl("list", "--url", f"http://127.0.0.1:{other.server_address[1]}")
-        thread.join()
+    with something_else(b"<html>") as url:
+        done = wxctl("list", "--url", url)
     assert done.returncode == 3
     assert "not as wxcontroller does" in done.stderr
 
 
-def test_logs_become_journalctl(wxctl: Wxctl, server: Controller, stand_in_program: Path) -> None:
-    server.add("小店", **RUNNING)
+def test_logs_become_journalctl(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
+    host.add("小店", RUNNING)
     program(stand_in_program, "journalctl", 'printf "%s\\n" "$@"; exit 7\n')
-    program(stand_in_program, "systemctl", f"echo 'Listen=127.0.0.1:{server.port} (Stream)'\n")
+    program(stand_in_program, "systemctl", f"echo 'Listen=127.0.0.1:{host.port} (Stream)'\n")
     done = wxctl("logs", "小店", "-f", "-n", "20")
     assert done.returncode == 7  # it is journalctl's own end
     arguments = done.stdout.splitlines()
@@ -237,9 +239,9 @@ def test_logs_become_journalctl(wxctl: Wxctl, server: Controller, stand_in_progr
     assert "--output=json" in wxctl("logs", "小店", "--json").stdout.splitlines()
 
 
-def test_logs_of_nobody(wxctl: Wxctl, server: Controller, stand_in_program: Path, nobody: str) -> None:
+def test_logs_of_nobody(wxctl: Wxctl, host: Host, stand_in_program: Path, nobody: str) -> None:
     program(stand_in_program, "journalctl", "echo lines\n")
-    mine = f"echo 'Listen=127.0.0.1:{server.port} (Stream)'\n"
+    mine = f"echo 'Listen=127.0.0.1:{host.port} (Stream)'\n"
     program(stand_in_program, "systemctl", mine + "echo ActiveState=inactive\n")
     done = wxctl("logs", "nobody")
     assert (done.returncode, done.stdout) == (4, "")
@@ -249,7 +251,7 @@ def test_logs_of_nobody(wxctl: Wxctl, server: Controller, stand_in_program: Path
     # A unit that failed before anybody registered it has something to say.
     program(stand_in_program, "systemctl", mine + 'case "$*" in *prepare*) echo ActiveState=failed;; esac\n')
     assert wxctl("logs", "nobody").stdout == "lines\n"
-    program(stand_in_program, "systemctl", mine.replace(f":{server.port} ", f":{nobody.rpartition(':')[2]} "))
+    program(stand_in_program, "systemctl", mine.replace(f":{host.port} ", f":{nobody.rpartition(':')[2]} "))
     done = wxctl("logs", "nobody", "--url", nobody)
     if is_registered("nobody") is None:  # nobody can tell
         assert done.stdout == "lines\n"
@@ -266,23 +268,21 @@ def test_the_register_tells_whom_it_has(tmp_path: Path) -> None:
     assert is_registered("alice", paths) is True
 
 
-def test_hints_can_be_copied_into_a_shell(wxctl: Wxctl, server: Controller) -> None:
-    server.add("小店 一号", **PARKED)
+def test_hints_can_be_copied_into_a_shell(wxctl: Wxctl, host: Host) -> None:
+    host.add("小店 一号", PARKED)
     assert "wxctl start '小店 一号'\n" in wxctl("status").stdout
     assert command("qr", "小店", "--output", "qr.svg") == "wxctl qr 小店 --output qr.svg"
     assert command("qr", "-a b", "--output", "qr.svg") == "wxctl qr --output qr.svg -- '-a b'"
 
 
-def test_nothing_that_an_account_says_acts_on_the_terminal(wxctl: Wxctl, server: Controller) -> None:
+def test_nothing_that_an_account_says_acts_on_the_terminal(wxctl: Wxctl, host: Host) -> None:
     said = "\x1b]0;owned\x07\u009b2J\u202eb\ud800"
-    running = {key: value for key, value in RUNNING.items() if key not in ("status", "status_text", "user")}
-    server.add("alice", **running, status=said, user={"id": "@a", "name": said}, since=10**30)
+    host.add("alice", telling(LoginState.RUNNING, status=said, user={"id": "@a", "name": said}, state_since=10**30))
+    told = {"account": "alice", "queue": {"waiting": 1, "last_error": said}}
+    host.process("alice").status = json.dumps(told).encode()
     for arguments in (["list"], ["status", "alice"], ["status", "alice", "--json"], ["list", "--json"]):
         done = wxctl(*arguments)
         assert done.returncode == 0, done.stderr
         assert not [c for c in done.stdout + done.stderr if ord(c) < 32 and c not in "\n\t"]
         assert not {"\x9b", "\u202e"} & set(done.stdout)
-        if "--json" in arguments:
-            shown = json.loads(done.stdout)
-            [account] = shown if isinstance(shown, list) else [shown]
-            assert account["status"] == said
+    assert json.loads(wxctl("status", "alice", "--json").stdout)["queue"] == told["queue"]

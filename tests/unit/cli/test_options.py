@@ -1,64 +1,59 @@
 """add, show, set, logout: what is asked of the controller, and what is said."""
 
 import json
+import re
+from dataclasses import replace
 
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import Controller
+from tests.unit.cli.host import RUNNING, STOPPED, Host
 
 
-def test_a_name_that_can_not_be_is_not_asked_for(wxctl: Wxctl, server: Controller) -> None:
+def test_a_name_that_can_not_be_is_not_asked_for(wxctl: Wxctl, host: Host) -> None:
     assert wxctl("add", ".x").returncode == 2
     assert wxctl("add", "x", "-o", "lang").returncode == 2
-    assert server.asked == []
+    assert host.asked == []
 
 
-def test_options_are_shown_with_their_origin(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice")
-    server.options = {
-        "lang": {"value": "en_US", "default": "zh_CN", "from": "settings"},
-        "post_api": {"value": "http://h/in?key=…", "default": "", "from": "request"},
-        "send_interval": {"value": "3", "default": "3", "from": "default"},
-    }
-    rows = [line.split() for line in wxctl("show", "alice").stdout.splitlines()]
-    assert rows == [
+def test_options_are_shown_with_their_origin(wxctl: Wxctl, host: Host) -> None:
+    plain = host.machine.settings
+    host.machine.accounts.settings = replace(plain, client={"lang": "en_US"})
+    host.machine.limit(contact_pages=20)
+    host.add("alice", STOPPED, post_api="http://h/in?key=secret")
+    shown = wxctl("show", "alice").stdout
+    assert [line.split() for line in shown.splitlines()] == [
         ["OPTION", "VALUE", "FROM"],
         ["lang", "en_US", "settings"],
         ["post_api", "http://h/in?key=…", "request"],
+        ["limits.contact_pages", "20", "settings"],
     ]
-    server.limits = {
-        "cookies": {"value": "300", "default": "200", "from": "settings"},
-        "xml_depth": {"value": "50", "default": "50", "from": "default"},
-    }
-    shown = wxctl("show", "alice").stdout
-    assert shown.splitlines()[-1].split() == ["limits.cookies", "300", "settings"]
-    assert "xml_depth" not in shown
-    assert "limits.xml_depth" in wxctl("show", "alice", "--all").stdout
-    server.limits = {}
-    assert "send_interval  3" in wxctl("show", "alice", "--all").stdout
-    assert json.loads(wxctl("show", "alice", "--json").stdout)["options"] == server.options
-    server.options = {}
-    assert "no options but the defaults" in wxctl("show", "alice").stderr
+    shown = wxctl("show", "alice", "--all").stdout
+    assert re.search("^send_interval +3 +default$", shown, re.MULTILINE)
+    assert "limits.wechat_answer_bytes" in shown
+    assert json.loads(wxctl("show", "alice", "--json").stdout)["options"]["lang"]["value"] == "en_US"
+    host.machine.accounts.settings = plain
+    host.add("bob")
+    assert "no options but the defaults" in wxctl("show", "bob").stderr
 
 
-def test_what_waits_for_a_restart_is_told(wxctl: Wxctl, server: Controller) -> None:
-    server.add("alice")
-    server.options = {"send_interval": {"value": "3", "in_force": "9", "default": "3", "from": "default"}}
-    server.waiting = ["send_interval"]
+def test_what_waits_for_a_restart_is_told(wxctl: Wxctl, host: Host) -> None:
+    host.add("alice", RUNNING, send_interval="9")
+    host.process("alice").options = b'{"instance": "alice", "options": {"send_interval": "9"}, "credentials": []}'
+    assert wxctl("set", "alice", "send_interval=5").returncode == 0
     done = wxctl("show", "alice")
-    assert done.stdout.splitlines()[-1].split() == ["send_interval", "3", "default"]
+    assert done.stdout.splitlines()[-1].split() == ["send_interval", "5", "request"]
     assert "until its next start it runs with send_interval=9: wxctl restart alice" in done.stderr
 
 
 @pytest.mark.parametrize("arguments", [(), ("lang",), ("nonsense=1",), ("--unset", "nonsense")])
-def test_what_is_no_option_is_refused_here(wxctl: Wxctl, server: Controller, arguments: tuple[str, ...]) -> None:
-    server.add("alice")
+def test_what_is_no_option_is_refused_here(wxctl: Wxctl, host: Host, arguments: tuple[str, ...]) -> None:
+    host.add("alice")
     assert wxctl("set", "alice", *arguments).returncode == 2
-    assert server.asked == []
+    assert host.asked == []
 
 
-def test_what_fails_is_json_too(wxctl: Wxctl, server: Controller, nobody: str) -> None:
+def test_what_fails_is_json_too(wxctl: Wxctl, host: Host, nobody: str) -> None:
     for arguments, code, word in (
         (("show", "alice", "--json"), 4, "unknown"),
         (("--json", "set", "alice"), 2, "usage"),

@@ -11,7 +11,6 @@ import segno
 from tests.openapi.served import Served, served
 from tests.unit.cli.conftest import Wxctl
 from wxcontroller.cli.qr import image
-from wxcontroller.core.access import Scope
 
 Json = Any  # what wxctl prints; the assertions are the check
 
@@ -102,17 +101,6 @@ def test_texts_and_files_are_sent_and_are_in_the_history(wxctl: Wxctl, tmp_path:
     assert (done.returncode, "no friend or group" in done.stderr) == (1, True)
 
 
-def test_events_are_followed_from_a_time_and_from_where_a_reader_was(wxctl: Wxctl, tmp_path: Path) -> None:
-    wanted = ("--type", "friend_message", "--json", "-n", "1")
-    assert wxctl("send", "alice", "filehelper", "one").returncode == 0
-    before = json.loads(wxctl("events", "alice", "--since", "1h", *wanted).stdout)["cursor"]
-    (tmp_path / "cursor").write_text(before)
-    assert wxctl("send", "alice", "filehelper", "two").returncode == 0
-    line = json.loads(wxctl("events", "alice", "--cursor-file", "cursor", *wanted).stdout)
-    assert line["event"]["account"] == "alice"
-    assert line["cursor"] == (tmp_path / "cursor").read_text().strip() != before
-
-
 def test_a_logout_wants_a_yes_and_is_for_good(wxctl: Wxctl) -> None:
     refused = wxctl("logout", "小店")
     assert (refused.returncode, "not logged out" in refused.stderr) == (2, True)
@@ -120,14 +108,3 @@ def test_a_logout_wants_a_yes_and_is_for_good(wxctl: Wxctl) -> None:
     done = wxctl("start", "小店", "another")  # of several nobody is shown a code to wait for
     assert (done.returncode, "wxctl qr 小店" in done.stderr) == (6, True)
     assert wxctl("logout", "nobody", "-y").returncode == 4
-
-
-def test_a_token_counts_for_its_scope(wxctl: Wxctl, running: Served) -> None:
-    """Comes last: from then on every call needs one."""
-    wxctl.environment["WXCTL_TOKEN"] = running.token(Scope.SEND)
-    assert wxctl("list").returncode == 0
-    refused = wxctl("stop", "alice")
-    assert (refused.returncode, "needs the scope control" in refused.stderr) == (7, True)
-    wxctl.environment.clear()
-    refused = wxctl("list")
-    assert (refused.returncode, "wxctl token create" in refused.stderr) == (7, True)

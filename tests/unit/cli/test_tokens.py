@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.standin import Controller
+from tests.unit.cli.host import RUNNING, Host
+from tests.unit.controller.machine import ROOT_TOKEN
 from wxcontroller.cli.connection import Connection
 from wxcontroller.cli.credential import Finder
 from wxcontroller.core.access import Scope
@@ -113,52 +114,44 @@ def test_a_system_without_it_and_one_that_is_damaged(wxctl: Wxctl, root: Path, t
         assert wxctl("token", *verb, "--root", str(root)).returncode == 78
 
 
-def test_where_the_token_comes_from(wxctl: Wxctl, server: Controller, tmp_path: Path) -> None:
-    server.tokens = {"T"}
+def test_where_the_token_comes_from(wxctl: Wxctl, host: Host, tmp_path: Path) -> None:
+    token = host.token()
     refused = wxctl("list")
     assert refused.returncode == 7
     assert "wxctl token create" in refused.stderr
     assert "WXCTL_TOKEN" in refused.stderr
     file = tmp_path / "secret"
-    file.write_text("T\n")
+    file.write_text(f"{token}\n")
     file.chmod(0o600)
     assert wxctl("list", "--token-file", str(file)).returncode == 0
     assert wxctl("--token-file", str(file), "list").returncode == 0
-    assert wxctl("list", "--token-file", "-", stdin="T\n").returncode == 0
+    assert wxctl("list", "--token-file", "-", stdin=f"{token}\n").returncode == 0
     assert wxctl("list", "--token-file", "-", stdin="wrong\n").returncode == 7
-    wxctl.environment["WXCTL_TOKEN_FILE"] = str(file)
-    assert wxctl("list").returncode == 0
-    del wxctl.environment["WXCTL_TOKEN_FILE"]
     file.chmod(0o640)
     refused = wxctl("list", "--token-file", str(file))
     assert (refused.returncode, f"chmod 600 {file}" in refused.stderr) == (2, True)
-    home = tmp_path / "home"
-    (home / ".config/wxctl").mkdir(parents=True)
-    wxctl.environment["HOME"] = str(home)
-    (home / ".config/wxctl/token").write_text("T\n")
-    (home / ".config/wxctl/token").chmod(0o600)
-    assert wxctl("list").returncode == 0
     wxctl.environment["WXCTL_TOKEN"] = "wrong"
     assert wxctl("list").returncode == 7
-    assert wxctl("list", "--token-file", "-", stdin="T").returncode == 0
+    wxctl.environment["WXCTL_TOKEN"] = host.token("bot", Scope.SEND)
+    refused = wxctl("stop", "alice")
+    assert (refused.returncode, "needs the scope control" in refused.stderr) == (7, True)
 
 
-def test_the_token_and_a_reverse_proxys_password(wxctl: Wxctl, server: Controller) -> None:
-    server.tokens = {"T"}
+def test_the_token_and_a_reverse_proxys_password(wxctl: Wxctl, host: Host) -> None:
+    token = host.token()
     wxctl.url = wxctl.url.replace("http://", "http://user:password@")
-    assert wxctl("list", "--token-file", "-", stdin="T").returncode == 0
-    headers = server.headers[-1]
+    assert wxctl("list", "--token-file", "-", stdin=token).returncode == 0
+    headers = host.requests[-1].headers
     assert headers["Authorization"].startswith("Basic ")
-    assert headers["X-Auth-Token"] == "T"
+    assert headers["X-Auth-Token"] == token
 
 
-def test_it_is_seen_nowhere(wxctl: Wxctl, server: Controller, nobody: str) -> None:
-    server.tokens = set()
+def test_it_is_seen_nowhere(wxctl: Wxctl, host: Host, nobody: str) -> None:
+    host.token()
     for call in (("list",), ("status", "alice"), ("send", "alice", "filehelper", "x")):
-        for url in (server.url, nobody):
+        for url in (host.url, nobody):
             refused = wxctl("--url", url, "--token-file", "-", *call, stdin="wxc_12345678_" + "a" * 64)
             assert "a" * 64 not in refused.stdout + refused.stderr
-    assert all("token" not in str(asked).lower() for asked in server.asked)
 
 
 def roots(tmp_path: Path, *addresses: tuple[str, int]) -> Finder:
@@ -215,27 +208,31 @@ def test_roots_token_gives_way_to_one_that_is_given_and_goes_before_the_file(tmp
 
 
 @pytest.mark.parametrize("old", [False, True])
-def test_a_controller_that_was_restarted_meanwhile_has_another_token(
-    server: Controller, tmp_path: Path, old: bool
-) -> None:
+def test_a_controller_that_was_restarted_meanwhile_has_another_token(host: Host, tmp_path: Path, old: bool) -> None:
     """What it refused for the old one it has not done: asking again is no second start."""
     from wxcontroller.cli.api import Api
 
-    finder = roots(tmp_path, ("127.0.0.1", server.port))
-    api = Api(server.url, finder)
-    server.tokens = {"N"}
-    finder.paths.local_token.write_text(json.dumps({"token": "N", "addresses": [["127.0.0.1", server.port]]}))
+    host.add("alice", RUNNING)
+    host.token()
+    finder = roots(tmp_path, ("127.0.0.1", host.port))
+    api = Api(host.url, finder)
+
+    def fresh(token: str) -> None:
+        finder.paths.local_token.write_text(json.dumps({"token": token, "addresses": [["127.0.0.1", host.port]]}))
+
+    fresh(ROOT_TOKEN)
     if old:
-        server.add("alice")
-        assert obj(api.openwx("send_friend_message", parse_name("alice"), {"id": "a", "content": "b"}))["code"] == 0
+        assert obj(api.openwx("send_friend_message", parse_name("alice"), {"id": "a"}))["method"] == "POST"
     else:
-        assert api.accounts() == []
-    assert len(server.headers) == 2
+        assert [account.name for account in api.accounts()] == ["alice"]
     # Once: the one that is good now may be refused as well.
-    server.tokens, server.headers = {"O"}, []
+    fresh("another")
+    api = Api(host.url, finder)
+    fresh("and another")
+    before = len(host.requests)
     with pytest.raises(NotAllowed):
-        api.openwx("get_user_info", parse_name("alice"), {})
-    assert len(server.headers) == 1
+        api.accounts()
+    assert len(host.requests) - before == 2
 
 
 @pytest.mark.parametrize(

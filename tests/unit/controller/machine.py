@@ -43,7 +43,7 @@ from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.files import replace_file
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.names import unit_of
 from wxcontroller.core.paths import Paths
@@ -91,6 +91,8 @@ def _stop_at_time_limit(loop: asyncio.AbstractEventLoop, context: dict[str, obje
         loop.stop()
 
 
+# What /v1 calls the original's attributes of people and groups.
+_PERSON = {"name": "displayname", "remark": "markname", "nickname": "name"}
 SENT: JsonObject = {"id": "1:@x", "code": 0, "status": "success"}
 
 
@@ -115,6 +117,7 @@ class Process:
         self.knows_logout = True
         self.knows_ack = True
         self.answers: list[JsonValue] | None = []  # what it was answered; None: a program that asks for nothing
+        self.accepted = "yes"
         # What it shows the controller to be called, and what it is called with: line, headers and body.
         self.secret = secrets.token_hex(32)
         self.echo = False
@@ -128,6 +131,7 @@ class Process:
         self.sends: list[dict[str, str]] | None = None
         self.send_answer: Callable[[Mapping[str, str]], JsonObject] = lambda _: SENT
         self.friends: list[JsonValue] = []
+        self.groups: list[JsonValue] = []
         self.events_sent = b""  # all that the stream of its events ever sends, until ``stream_ends``
         self.stream_ends = asyncio.Event()
         self._runner: web.AppRunner | None = None
@@ -197,7 +201,7 @@ class Process:
         if self.answers is None:
             return web.json_response({"error": {"code": "no-such-path", "message": "no", "remedy": ""}}, status=404)
         given = await request.json()
-        if given["value"] != "yes":
+        if given["value"] != self.accepted:
             return web.json_response({"error": {"code": "bad-request", "message": "no", "remedy": "yes"}}, status=400)
         self.answers.append(given)
         return web.json_response({"account": self.account.name.name, "id": given["id"], "answered": True})
@@ -268,11 +272,21 @@ class Process:
             case "send_friend_message" | "send_group_message" if self.sends is not None:
                 return web.json_response(await self._send(request, self.sends))
             case "search_friend" | "search_group" if self.sends is not None:
-                [(key, value)] = request.query.items()
-                found = [one for one in self.friends if obj(one).get(key) == value]
+                given = {**request.query, **(await request.post())}
+                [(key, value)] = ((key, value) for key, value in given.items() if key != "client")
+                people = self.groups if request.path.endswith("group") else self.friends
+                found = [one for one in people if obj(one).get(key) == value]
                 return web.json_response(found or {"code": 100, "status": "object not found"})
-            case "deliveries/ack" | "messages" | "contacts" if not self.knows_ack:
+            case "deliveries/ack" | "messages" | "contacts" | "groups" if not self.knows_ack:
                 return web.json_response({"error": {"code": "no-such-path", "message": "", "remedy": ""}}, status=404)
+            case "messages" if self.sends is not None and request.method == "POST":
+                return web.json_response(await self._send(request, self.sends))
+            case "contacts" | "groups" as kind if self.sends is not None:
+                people = self.friends if kind == "contacts" else self.groups
+                shown: list[JsonValue] = [
+                    {**obj(one), **{key: field(one, old) for key, old in _PERSON.items()}} for one in people
+                ]
+                return web.json_response({kind: shown})
             case "deliveries" if request.query_string == "limit=1":
                 counts: JsonObject = {
                     "account": self.account.name.name,
@@ -301,8 +315,15 @@ class Process:
         return web.Response(body=json.dumps(seen).encode(), headers={"Content-Type": "application/json"})
 
     async def _send(self, request: web.Request, sends: list[dict[str, str]]) -> JsonObject:
-        values = parameters.values_of("", request.headers["Content-Type"], await request.read())
-        form = {name: value.read().decode() for name, value in values if name != "media_data"}
+        if "json" in request.headers["Content-Type"]:
+            told = obj(await request.json())
+            form = {"id": text(told["to"]), "content": text(told["text"])}
+            form["idempotency_key"] = request.headers["Idempotency-Key"]
+        else:
+            values = parameters.values_of("", request.headers["Content-Type"], await request.read())
+            form = {
+                name: value.read().decode("latin-1" if name == "media_data" else "utf-8") for name, value in values
+            }
         answer = self.send_answer(form)
         if answer.get("code") in (0, -7) and form["idempotency_key"] not in {one["idempotency_key"] for one in sends}:
             sends.append({**form, "call": request.match_info["rest"]})
@@ -449,6 +470,7 @@ class Machine:
         self.url = ""
         self.address = ("", 0)
         self.more_sockets: list[socket.socket] = []  # on which it also listens
+        self.on_answer: list[Callable[[web.Request, web.StreamResponse], Awaitable[None]]] = []
 
     def unstarted_context(self) -> Context:
         """What an application can be built around without serving anything."""
@@ -465,6 +487,7 @@ class Machine:
         self.address = listening.getsockname()
         self.url = f"http://127.0.0.1:{self.address[1]}"
         self.app = application(self.shared)
+        self.app.on_response_prepare.extend(self.on_answer)
         self.server = Server(self.app, [listening, *self.more_sockets])
         await self.server.start()
         self.http = await self.stack.enter_async_context(aiohttp.ClientSession(self.url))

@@ -48,6 +48,7 @@ class Journal:
         with contextlib.suppress(ConnectionError):
             await reader.read()
         self.left.set()
+        self._writers = [each for each in self._writers if each is not writer]
         writer.close()
 
     async def say(self, content: bytes) -> None:

@@ -1,0 +1,211 @@
+"""The real controller in a thread of its own, and accounts in the states that a test of wxctl wants."""
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeVar
+
+from aiohttp import web
+
+from tests.patience import PATIENCE, until
+from tests.unit.controller.machine import Machine, Process
+from wxcontroller.controller.event_loop import EventLoop
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.access import Scope
+from wxcontroller.core.account import Account
+from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, text
+from wxcontroller.core.messages import Text, text_fields
+from wxcontroller.core.names import AccountName, parse_name
+from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.tokens import TokenFile, minted
+
+T = TypeVar("T")
+LINK = "https://login.weixin.qq.com/l/AbCdEfGhIj=="
+RISK = "WeChat may warn about this account's safety"
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of an account: what its program tells, if it has one, else its unit (None: systemd knows none)."""
+
+    told: JsonObject | None = None
+    unit: UnitState | None = None
+    sub: str = ""
+    loops: bool = False
+    wanted: bool = True
+
+    def but(self, **told: JsonValue) -> "State":
+        return replace(self, told={**(self.told or {}), **told})
+
+
+def telling(login: LoginState, /, **told: JsonValue) -> State:
+    return State({"login_state": login.value, **told})
+
+
+def parked(reason: Text, **told: JsonValue) -> State:
+    return telling(LoginState.PARKED, **text_fields(status=reason, reason=reason), **told)
+
+
+_CODE = Text("the phone shows a code")
+_SCAN = Text("waiting for a scan of QR code {number} of {limit}", number=1, limit=10)
+_PEOPLE = {"people": Text("{n} contact", "{n} contacts", n=1), "groups": Text("{n} group", "{n} groups", n=2)}
+SCANNING = telling(LoginState.SCANNING, qrcode_link=LINK, **text_fields(status=_SCAN))
+CONFIRMING = telling(LoginState.CONFIRMING, **text_fields(status=Text("scanned; waiting for the phone to confirm")))
+RUNNING = telling(
+    LoginState.RUNNING,
+    **text_fields(status=Text("logged in as {who}, {people}, {groups}", who="爱丽丝", **_PEOPLE)),
+    user={"id": "@me", "name": "爱丽丝"},
+)
+PARKED = parked(Text("no phone scanned any of the QR codes"))
+ASKING = parked(
+    Text(RISK), input={"id": "allow-desktop", "kind": "consent", **text_fields(prompt=Text(RISK)), "digits": None}
+)
+ASKING_CODE = telling(
+    LoginState.CONFIRMING,
+    **text_fields(status=_CODE),
+    input={"id": "verify-code", "kind": "code", **text_fields(prompt=_CODE), "digits": 6},
+)
+FAILED = State(unit=UnitState.FAILED, sub="failed")
+RESTARTING = State(unit=UnitState.ACTIVATING, sub="auto-restart")
+CRASH_LOOP = replace(RESTARTING, loops=True)
+DOWN = State()
+STOPPED = State(wanted=False)
+
+
+def shown(request: web.Request) -> str:
+    return f"{request.method} {request.path.removeprefix('/v1/')}"
+
+
+class Host:
+    """A controller that tells what it was asked."""
+
+    def __init__(self, root: Path) -> None:
+        self.machine = Machine(root)
+        self.machine.on_answer.append(self._answered)
+        # States that an account goes through, one after each look at it. Without, it is after a restart as it was.
+        self.script: list[State] = []
+        self.requests: list[web.Request] = []
+        self.after: dict[str, Callable[[], None]] = {}  # what happens after a request, as ``asked`` has it
+        self._states: dict[str, State] = {}
+        self._loop = EventLoop()
+        self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+
+    def __enter__(self) -> "Host":
+        self._thread.start()
+        self.do(self.machine.__aenter__())
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.do(self.machine.__aexit__())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+        self._loop.close()
+
+    @property
+    def url(self) -> str:
+        return self.machine.url
+
+    @property
+    def port(self) -> int:
+        return self.machine.address[1]
+
+    @property
+    def asked(self) -> list[str]:
+        """The requests that were answered: methods and paths below /v1, but not whether it is there."""
+        return [each for each in map(shown, self.requests) if each != "GET health"]
+
+    @property
+    def changes(self) -> list[str]:
+        """Those that were not only to look."""
+        return [each for each in self.asked if not each.startswith("GET ")]
+
+    @property
+    def names(self) -> list[str]:
+        return [name.name for name in self._accounts()]
+
+    def do(self, work: Coroutine[Any, Any, T]) -> T:
+        """Have something done where the controller runs."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
+
+    def call(self, work: Callable[[], object]) -> None:
+        """Call something there."""
+
+        async def called() -> None:
+            work()
+
+        self.do(called())
+
+    def add(self, name: str, state: State = STOPPED, **options: str) -> None:
+        """Register an account, if it is not, and bring it into a state."""
+        self.do(self._add(name, state, options))
+
+    def until(self, condition: Callable[[], object]) -> None:
+        self.do(until(condition))
+
+    def break_off(self) -> None:
+        """Break all connections, as a crash does; to be called where the controller runs."""
+        for connection in self.machine.server._open():
+            connection.force_close()
+
+    def options(self, name: str) -> Mapping[str, str]:
+        """Return what is stored with an account."""
+        return self._accounts()[parse_name(name)].options
+
+    def process(self, name: str) -> Process:
+        return self.machine.process(name)
+
+    def token(self, name: str = "one", scope: Scope = Scope.ADMIN, *accounts: str) -> str:
+        """Make a token: from now on each call needs one."""
+        shown, entry = minted(name, scope, accounts, None)
+        TokenFile(self.machine.paths.tokens_file).add(entry)
+        return shown
+
+    def _accounts(self) -> dict[AccountName, Account]:
+        files = AccountFiles(self.machine.paths)
+        return {account.name: account for account in map(files.load, files.instances())}
+
+    async def _add(self, name: str, state: State, options: dict[str, str]) -> None:
+        if parse_name(name) not in self._accounts():
+            await self.machine.accounts.add(parse_name(name), options, options)
+        self._states[name] = state
+        await self._put(name, state)
+
+    async def _put(self, name: str, state: State) -> None:
+        accounts, units, known = self.machine.accounts, self.machine.units, parse_name(name)
+        if not state.wanted:
+            await accounts.stop(name)
+            return
+        if known.instance not in units.processes:
+            await accounts.start(known, {}, {})
+        (accounts.crash_loops.add if state.loops else accounts.crash_loops.discard)(known.instance)
+        if state.told is not None:
+            login = LoginState(text(state.told["login_state"]))
+            self.process(name).say(login, **{"state_since": int(time.time()) - 300, **state.told})
+            return
+        await units.kill(known.instance)
+        units.records.pop(known.instance)
+        if state.unit is not None:
+            units.records[known.instance] = UnitRecord(known.instance, state.unit, state.sub)
+
+    async def _answered(self, request: web.Request, _: web.StreamResponse) -> None:
+        self.requests.append(request)
+        self.after.get(shown(request), lambda: None)()
+        if name := request.match_info.get("name"):
+            known = self._states.get(name)
+            if self.script and request.method == "GET" and request.path.endswith(f"/{name}"):
+                await self._put(name, self.script.pop(0))
+            elif known is not None and known.wanted and request.path.endswith(("/start", "/restart")):
+                await self._put(name, known)
+
+
+def serving(answers: dict[str, JsonValue]) -> Callable[[web.Request], Any]:
+    """Return what answers calls of an account's port with these, by method and path."""
+
+    async def serve(request: web.Request) -> web.StreamResponse:
+        return web.json_response(answers[f"{request.method} {request.path}"])
+
+    return serve
