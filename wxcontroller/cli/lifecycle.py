@@ -16,7 +16,6 @@ from wxcontroller.cli.systemd import disable, new_account, without_controller
 from wxcontroller.cli.verbs import verb
 from wxcontroller.cli.work import ActionWatch, Work, run
 from wxcontroller.core.commands import command
-from wxcontroller.core.condition.model import Condition
 from wxcontroller.core.errors import ControllerUnreachable, UnknownAccount, WxError
 from wxcontroller.core.jsontypes import JsonObject, field, items, one_line
 from wxcontroller.core.messages import N_, Text, text_in
@@ -109,9 +108,6 @@ def start(
             watch.note(new_account(account.name))
         for note in notes(started):
             watch.note(note)
-        # Up, but it has given up: that is not what was asked for. One that waits for an answer would only ask again.
-        if started.condition is Condition.PARKED:
-            started = api.restart(account)
         return watch.follow(account, started, following)
 
     by_systemd = partial(without_controller, verb="start", options=options)
