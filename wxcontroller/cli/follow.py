@@ -115,8 +115,11 @@ def start_failure(account: AccountView) -> WxError | None:
     if account.condition is Condition.STOPPED:
         start = command("start", account.name)
         return WxError(N_("{account} was stopped"), N_("start it again: {start}"), account=account.name, start=start)
-    if any(issue.code in _PASSING for issue in account.assessment.issues):
-        return None
+    for issue in account.assessment.issues:
+        if issue.code in _PASSING:
+            return None
+        if issue.code == Code.CONFIRM and account.asks:  # not on the phone: the digits that it shows are entered here
+            return NeedsHuman(titled(account.name, issue), issue.remedy)
     return failure(account)
 
 

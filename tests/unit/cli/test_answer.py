@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.host import ASKING, ASKING_CODE, RUNNING, Host, State
+from tests.unit.cli.host import ASKING, ASKING_CODE, RUNNING, SCANNING, Host, State
 from tests.unit.cli.terminal import Terminal
 
 
@@ -51,3 +51,19 @@ def test_nothing_is_sent_to_an_account_that_asks_nothing(wxctl: Wxctl, host: Hos
     done = wxctl("answer", "alice", "yes")
     assert (done.returncode, "wxctl status alice" in done.stderr, host.process("alice").answers) == (1, True, [])
     assert wxctl("answer", "nobody", "yes").returncode == 4
+
+
+def test_a_start_on_a_terminal_asks_for_the_code_until_it_is_right(wxctl: Wxctl, host: Host) -> None:
+    host.script = [SCANNING, ASKING_CODE]
+    terminal = Terminal(wxctl, "start", "alice")
+    terminal.until("(6 digits): ")
+    terminal.type("111111\n")
+    terminal.until("(6 digits): 111111")
+    while terminal.seen.count("(6 digits): ") < 2:
+        terminal.read()
+    host.process("alice").accepted = "123456"
+    host.script = [RUNNING]
+    terminal.type("123456\n")
+    terminal.until("alice is running")
+    assert terminal.end() == 0
+    assert host.process("alice").answers == [{"id": "verify-code", "value": "123456"}]

@@ -10,6 +10,7 @@ import pytest
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import (
     ASKING,
+    ASKING_CODE,
     CONFIRMING,
     CRASH_LOOP,
     DOWN,
@@ -77,6 +78,7 @@ def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, host: Hos
     [
         (PARKED, 6, "no phone scanned any of the QR codes"),
         (ASKING, 6, "alice: waiting for your answer: WeChat may warn about this account's safety"),
+        (ASKING_CODE, 6, "alice: the phone shows a code"),
         (FAILED, 5, "wxclient@alice.service has failed"),
         (STOPPED, 1, "alice was stopped"),
         (DOWN, 5, "alice: unit wxclient@alice.service should be running"),
