@@ -13,14 +13,13 @@ import aiohttp
 import pytest
 
 from tests.contract.document import CONTRACT, covers, shape
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import ANN, BEN, TEAM, message
 from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.drivers.base import RosterLoaded
 
-Start = Callable[..., RunningClient]
 ENTRIES = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "client"]
 ENDPOINTS = [each for each in ENTRIES if "*" not in text(each["path"])]
 BLOCKED = "client blocked: loading, scaning, confirming, updating, re-login, or inside a blocking call"

@@ -3,13 +3,12 @@
 import asyncio
 import json
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import ANN, logged_in, message
 from tests.unit.controller.machine import Machine
 from wxcontroller.client.config import read_config
@@ -20,8 +19,6 @@ from wxcontroller.core.options import OPTIONS, check_options
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import QrReady, Scanned
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 QR = QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
 
 

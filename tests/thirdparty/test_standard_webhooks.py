@@ -12,9 +12,9 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.thirdparty.stage import ROOT
-from tests.unit.client.conftest import start, webhook  # noqa: F401
+from tests.unit.client.conftest import POST_API, Start, start, webhook  # noqa: F401
 from tests.unit.client.scripted import message
-from tests.unit.client.test_delivery import POST_API, Receiver, Start, receiver  # noqa: F401
+from tests.unit.client.test_delivery import Receiver, receiver  # noqa: F401
 from wxcontroller.client.deliveries.signatures import signatures
 from wxcontroller.core.webhooksecrets import standard_form
 

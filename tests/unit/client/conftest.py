@@ -2,7 +2,9 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+import subprocess
+import tracemalloc
+from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,13 +16,16 @@ from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
+from tests.unit.drivers.ilink_kit import Bench, bench
 from wxcontroller.client.config import read_config
 from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.client.service import Client
+from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import DriverFactory
 
+POST_API, POLL_API = (f"MOJO_WEIXIN_PLUGIN_OPENWX_{name}_API" for name in ("POST", "POLL"))
 QUICK_RETRIES = (0.05, 0.1)
 HURRY = BackoffPolicy(0.01, 0.02, 0.01, 0.02)
 
@@ -104,6 +109,46 @@ async def listener() -> AsyncIterator[Listener]:
         yield one
 
 
+Opened = Callable[..., EventLog]
+
+
+def report(number: int, **more: str) -> JsonObject:
+    return {"post_type": "receive_message", "type": "friend_message", "id": str(number), **more}
+
+
+@pytest.fixture
+async def opened(tmp_path: Path) -> AsyncIterator[Opened]:
+    """A function that opens a log; all are closed at the end."""
+    logs: list[EventLog] = []
+
+    def begin(path: Path = tmp_path / "events.db") -> EventLog:
+        one = EventLog(path)
+        one.open()
+        logs.append(one)
+        return one
+
+    yield begin
+    for one in logs:
+        await one.close(2)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 1 MB of its own."""
+    place = tmp_path / "small"
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
+    yield place
+    subprocess.run(["umount", "-l", place], check=True)
+
+
+@pytest.fixture
+def traced() -> Iterator[None]:
+    tracemalloc.start()
+    yield
+    tracemalloc.stop()
+
+
 @dataclass
 class RunningClient:
     """A client in this process; ``get`` and ``post`` talk to its real port."""
@@ -159,8 +204,18 @@ class RunningClient:
             return await self.task
 
 
+Start = Callable[..., RunningClient]
+
+
 @pytest.fixture
-async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[..., RunningClient]]":
+async def wechat() -> AsyncIterator[Bench]:
+    """WeChat, for an account of the iLink route."""
+    async with bench() as found:
+        yield found
+
+
+@pytest.fixture
+async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
     """A function that starts client alice with options as environment variables, and short pauses of its queue."""
     running: list[RunningClient] = []
     http = aiohttp.ClientSession()
@@ -186,9 +241,13 @@ async def start(tmp_path: Path, webhook: Webhook) -> "AsyncIterator[Callable[...
     await http.close()
 
 
-@pytest.fixture
-async def client(start: "Callable[..., RunningClient]") -> RunningClient:
-    """Client alice, logged in."""
-    one = start()
+async def running(start: Start, **environ: str) -> RunningClient:
+    """Start client alice, and log it in."""
+    one = start(**environ)
     await one.login()
     return one
+
+
+@pytest.fixture
+async def client(start: Start) -> RunningClient:
+    return await running(start)

@@ -5,7 +5,7 @@ import contextlib
 import hashlib
 import io
 import secrets
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -13,7 +13,7 @@ from urllib.parse import parse_qs, urlsplit
 from yarl import URL
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.test_ilink_account import quickly as ilink_driver
 from tests.unit.drivers.ilink_kit import Bench, bench
 from tests.unit.drivers.kit import HURRY, Wechat, friend, wechat
@@ -32,7 +32,6 @@ from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm
 ORIGIN = "http://gate.example:2000"
 # JSON of answers, looked into by tests only
 Json = Any
-Start = Callable[..., RunningClient]
 
 
 @dataclass

@@ -12,7 +12,6 @@ from tests.patience import PATIENCE
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 Respond = Callable[[web.Request, JsonObject], Awaitable[web.StreamResponse]]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 
 
 async def taken(_: web.Request, __: JsonObject) -> web.StreamResponse:

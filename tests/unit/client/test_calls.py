@@ -1,12 +1,11 @@
 """Calls about people, pictures, questions and the forms of answers."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import message
 from wxcontroller.client import calls
 from wxcontroller.client.calls import long_array
@@ -16,8 +15,6 @@ from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.model import Contact, Direction, Group, Member
 from wxcontroller.openwx.replies import to_bytes
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 SUCCESS = {"code": 0, "status": "success"}
 
 

@@ -1,22 +1,10 @@
 """An account that changes its driver while it is stopped: what it keeps, and what ends."""
 
-from collections.abc import AsyncIterator, Callable
-
-import pytest
-
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.test_ilink_account import begin, enter
 from tests.unit.client.test_reply_window import send, write
-from tests.unit.drivers.ilink_kit import Bench, bench
+from tests.unit.drivers.ilink_kit import Bench
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-
-Start = Callable[..., RunningClient]
-
-
-@pytest.fixture
-async def wechat() -> AsyncIterator[Bench]:
-    async with bench() as found:
-        yield found
 
 
 async def ended(webhook: Webhook, *contents: str) -> list[JsonObject]:

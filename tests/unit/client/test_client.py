@@ -2,11 +2,10 @@
 
 import asyncio
 import base64
-from collections.abc import Callable
 from dataclasses import replace
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import ANN, BEN, HELPER, ME, TEAM, logged_in, message
 from wxcontroller.core.errors import FailureHandling, WeChatError
 from wxcontroller.core.jsontypes import JsonValue, items, obj
@@ -33,9 +32,7 @@ from wxcontroller.drivers.base import (
     SessionLost,
 )
 
-Start = Callable[..., RunningClient]
 QR = QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 
 
 async def test_states_and_reports_of_a_scan_login_come_in_the_originals_order(start: Start, webhook: Webhook) -> None:

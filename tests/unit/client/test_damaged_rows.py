@@ -1,18 +1,15 @@
 """A row of the event log that is damaged ends no account: what can be read of it is shown, the rest goes on."""
 
 import sqlite3
-from collections.abc import Callable
 from contextlib import closing
 
 import pytest
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
 from tests.unit.client.test_v1_deliveries import call, until
 from wxcontroller.core.jsontypes import items, obj
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 DAMAGE = [
     "UPDATE events SET body = 'no json', attempts = 'often', status = x'00' WHERE type = 'friend_message'",
     "UPDATE events SET body = CAST(x'7bff7d' AS TEXT), error = CAST(x'ff' AS TEXT), time = 'then'",

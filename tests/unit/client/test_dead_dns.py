@@ -4,16 +4,13 @@ import json
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import obj
-
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 
 
 @pytest.fixture

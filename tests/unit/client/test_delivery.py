@@ -7,14 +7,14 @@ import hmac
 import json
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import POST_API, RunningClient, Start
 from tests.unit.client.scripted import logged_in, message
 from tests.unit.client.test_send_disk import locked
 from tests.unit.client.test_v1_deliveries import call, until
@@ -23,8 +23,6 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.states import LoginState
 from wxcontroller.drivers.base import Loading, LoginWay, LossReason, SessionLost
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 # One failure at a time: without it a report that fails is tried again within seconds.
 STRICT = {"WXCLIENT_WEBHOOK_STRICT_ORDER": "1"}
 

@@ -5,27 +5,18 @@ import base64
 import json
 import sqlite3
 import tracemalloc
-from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient
-from tests.unit.client.listener import POST_API, Listener
+from tests.unit.client.conftest import POST_API, Start
+from tests.unit.client.listener import Listener
 from tests.unit.client.test_v1_deliveries import call, until
 from wxcontroller.openwx.replies import to_bytes
 
-Start = Callable[..., RunningClient]
 SIZE, NUMBER = 1_500_000, 32
-
-
-@pytest.fixture
-def traced() -> Iterator[None]:
-    tracemalloc.start()
-    yield
-    tracemalloc.stop()
 
 
 def picture(number: int) -> bytes:

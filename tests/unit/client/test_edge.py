@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import aiohttp
@@ -16,7 +15,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import logged_in
 from tests.unit.heads import REFUSED
 from wxcontroller.client import api, bodies
@@ -26,14 +25,6 @@ from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
-
-Start = Callable[..., RunningClient]
-
-
-async def running(start: Start, **environ: str) -> RunningClient:
-    client = start(**environ)
-    await client.login()
-    return client
 
 
 async def test_web_pages_can_not_use_an_accounts_port(start: Start) -> None:

@@ -6,13 +6,13 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
+from tests.unit.client.conftest import Opened, report
 from wxcontroller.client.store import consumers, writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import EntryState, Selection, before, last, last_shown
@@ -22,32 +22,12 @@ from wxcontroller.core.jsontypes import JsonObject
 PENDING = Selection((EntryState.PENDING,))
 
 
-@pytest.fixture
-async def opened(tmp_path: Path) -> "AsyncIterator[Callable[..., EventLog]]":
-    """A function that opens a log; all are closed at the end."""
-    logs: list[EventLog] = []
-
-    def begin(path: Path = tmp_path / "events.db") -> EventLog:
-        one = EventLog(path)
-        one.open()
-        logs.append(one)
-        return one
-
-    yield begin
-    for one in logs:
-        await one.close(2)
-
-
-def report(number: int, **more: str) -> JsonObject:
-    return {"post_type": "receive_message", "type": "friend_message", "id": str(number), **more}
-
-
 async def stored(log: EventLog, where: Selection = PENDING) -> list[str]:
     assert await log.settled(10)
     return [entry.body.decode() for entry in await log.shown(where, 1000)]
 
 
-async def test_entries_are_there_again_in_order_with_the_same_ids(opened: "Callable[..., EventLog]") -> None:
+async def test_entries_are_there_again_in_order_with_the_same_ids(opened: Opened) -> None:
     log = opened()
     for number in range(5):
         log.append(report(number), deliver=True)
@@ -66,7 +46,7 @@ async def test_entries_are_there_again_in_order_with_the_same_ids(opened: "Calla
     assert await again.get("") is None
 
 
-async def test_the_same_message_twice_is_one_entry_also_after_a_restart(opened: "Callable[..., EventLog]") -> None:
+async def test_the_same_message_twice_is_one_entry_also_after_a_restart(opened: Opened) -> None:
     log = opened()
     log.append(report(1), deliver=True, key="m1")
     log.append(report(1), deliver=True, key="m1")
@@ -80,7 +60,7 @@ async def test_the_same_message_twice_is_one_entry_also_after_a_restart(opened: 
     assert len(await stored(again)) == 2
 
 
-async def test_nothing_passes_what_is_held(opened: "Callable[..., EventLog]") -> None:
+async def test_nothing_passes_what_is_held(opened: Opened) -> None:
     log = opened()
     log.append(report(1), deliver=True)
     place = log.hold(report(2), "m2", {"key": "k"})
@@ -97,19 +77,7 @@ async def test_nothing_passes_what_is_held(opened: "Callable[..., EventLog]") ->
     assert await again.last() == 3
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 kB of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=512k", "tmpfs", place], check=True)
-    yield place
-    subprocess.run(["umount", place], check=True)
-
-
-async def test_a_full_disk_is_waited_for_and_reading_goes_on(
-    opened: "Callable[..., EventLog]", small_disk: Path
-) -> None:
+async def test_a_full_disk_is_waited_for_and_reading_goes_on(opened: Opened, small_disk: Path) -> None:
     log = opened(small_disk / "events.db")
     log.append(report(1), deliver=True)
     assert await log.settled(10)
@@ -129,9 +97,7 @@ async def test_a_full_disk_is_waited_for_and_reading_goes_on(
     await log.close(2)
 
 
-async def test_a_directory_that_can_not_be_used_is_tried_again(
-    opened: "Callable[..., EventLog]", tmp_path: Path
-) -> None:
+async def test_a_directory_that_can_not_be_used_is_tried_again(opened: Opened, tmp_path: Path) -> None:
     log = opened(tmp_path / "later" / "events.db")
     log.append(report(1), deliver=True)
     assert not await log.settled(0.3)
@@ -142,7 +108,7 @@ async def test_a_directory_that_can_not_be_used_is_tried_again(
 
 
 async def test_a_damaged_file_is_set_aside_and_said(
-    opened: "Callable[..., EventLog]", tmp_path: Path, caplog: pytest.LogCaptureFixture
+    opened: Opened, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path = tmp_path / "events.db"
     log = opened()
@@ -160,7 +126,7 @@ async def test_a_damaged_file_is_set_aside_and_said(
     assert str(aside) in caplog.text
 
 
-async def test_age_and_size_let_go_in_the_right_order(opened: "Callable[..., EventLog]") -> None:
+async def test_age_and_size_let_go_in_the_right_order(opened: Opened) -> None:
     log = opened()
     for number in range(6):
         log.append(report(number, content="x" * 1000), deliver=number != 0)
@@ -185,7 +151,7 @@ async def test_age_and_size_let_go_in_the_right_order(opened: "Callable[..., Eve
     assert await log.last() == 7
 
 
-async def test_peoples_messages_go_after_the_accounts_own_reports(opened: "Callable[..., EventLog]") -> None:
+async def test_peoples_messages_go_after_the_accounts_own_reports(opened: Opened) -> None:
     log = opened()
     for number in range(20):
         log.append(report(number, content="y" * 100), deliver=True, key=f"message {number}")
@@ -207,7 +173,7 @@ async def test_peoples_messages_go_after_the_accounts_own_reports(opened: "Calla
     assert 0 < len(await log.shown(PENDING, 1000)) < 20
 
 
-async def test_nothing_is_lost_while_much_is_there_that_nobody_waits_for(opened: "Callable[..., EventLog]") -> None:
+async def test_nothing_is_lost_while_much_is_there_that_nobody_waits_for(opened: Opened) -> None:
     """More than one step of a sweep deletes."""
     log = opened()
     for number in range(2500):
@@ -224,7 +190,7 @@ async def test_nothing_is_lost_while_much_is_there_that_nobody_waits_for(opened:
     assert (log.counts.pending, log.counts.dead) == (10, 10)
 
 
-async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: "Callable[..., EventLog]") -> None:
+async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: Opened) -> None:
     log = opened()
     log.append(report(1), deliver=True)
     await log.settled(10)
@@ -238,7 +204,7 @@ async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: 
     assert await log.get(entry.id) == entry
 
 
-async def test_dead_letters_are_kept_for_their_own_time(opened: "Callable[..., EventLog]") -> None:
+async def test_dead_letters_are_kept_for_their_own_time(opened: Opened) -> None:
     log = opened()
     for number in range(2):
         log.append(report(number), deliver=True)
@@ -289,7 +255,7 @@ asyncio.run(main())
 
 
 async def test_a_mistake_in_one_change_undoes_that_change_and_no_other(
-    opened: "Callable[..., EventLog]", caplog: pytest.LogCaptureFixture
+    opened: Opened, caplog: pytest.LogCaptureFixture
 ) -> None:
     def half(db: sqlite3.Connection) -> None:
         db.execute("UPDATE events SET state = 'dead'")
@@ -306,7 +272,7 @@ async def test_a_mistake_in_one_change_undoes_that_change_and_no_other(
 
 
 async def test_who_follows_the_log_misses_nothing_that_comes_between_his_looks(
-    opened: "Callable[..., EventLog]",
+    opened: Opened,
 ) -> None:
     log, number, after, name = opened(), 600, 0, ""
     got: list[str] = []
@@ -338,7 +304,7 @@ async def test_who_follows_the_log_misses_nothing_that_comes_between_his_looks(
     assert (log.writing, log.counts.waiting) == (False, 0)
 
 
-async def test_a_reader_sees_what_was_delivered_just_before(opened: "Callable[..., EventLog]") -> None:
+async def test_a_reader_sees_what_was_delivered_just_before(opened: Opened) -> None:
     """Counts are published at once, and whoever sees them asks for the list."""
     log = opened()
     for number in range(2):
@@ -352,7 +318,7 @@ async def test_a_reader_sees_what_was_delivered_just_before(opened: "Callable[..
 
 
 async def test_notes_that_cannot_be_written_hold_up_no_delivery(
-    opened: "Callable[..., EventLog]", tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "_NOTED_SECONDS", 10 * PATIENCE)
     log = opened()
@@ -371,7 +337,7 @@ async def test_notes_that_cannot_be_written_hold_up_no_delivery(
 
 
 async def test_a_commit_that_looked_before_the_follower_went_on_is_not_believed(
-    opened: "Callable[..., EventLog]",
+    opened: Opened,
 ) -> None:
     log = opened()
     log.append(report(0), deliver=True)
@@ -389,7 +355,7 @@ async def test_a_commit_that_looked_before_the_follower_went_on_is_not_believed(
     assert [second.body[7:8], third.body[7:8]] == [b"1", b"2"]
 
 
-async def test_what_a_consumer_lags_behind_is_counted_in_bounded_work(opened: "Callable[..., EventLog]") -> None:
+async def test_what_a_consumer_lags_behind_is_counted_in_bounded_work(opened: Opened) -> None:
     """The status is asked for again and again, also while an agent is away for weeks from an account of groups."""
     log = opened()
 
@@ -422,7 +388,7 @@ async def test_what_a_consumer_lags_behind_is_counted_in_bounded_work(opened: "C
 
 @pytest.mark.parametrize("state", ["none", "held"])
 async def test_a_reader_begins_before_what_comes_while_its_place_is_looked_up(
-    opened: "Callable[..., EventLog]", tmp_path: Path, state: str
+    opened: Opened, tmp_path: Path, state: str
 ) -> None:
     log = opened()
     log.append(report(0), deliver=False)

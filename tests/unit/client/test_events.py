@@ -1,19 +1,16 @@
 """Events about people and groups, as the webhook and check_event get them."""
 
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import ANN, ME, TEAM, logged_in, message
 from wxcontroller.client import contacts
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.model import Group
 from wxcontroller.drivers.base import Profile, RosterChanged
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 ALL = (
     "new_friend,lose_friend,new_group,lose_group,new_group_member,lose_group_member,friend_request,login,"
     "friend_property_change,group_property_change,group_member_property_change,user_property_change,"

@@ -1,13 +1,12 @@
 """Every event as the webhook gets it, field by field (openwx-api 3.3), and the options that choose among them."""
 
 import base64
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, logged_in, message
 from wxcontroller.client.config import read_config
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
@@ -31,8 +30,6 @@ from wxcontroller.drivers.base import (
     Scanned,
 )
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 EVENTS = (
     "login stop state_change input_qrcode new_friend lose_friend new_group lose_group new_group_member "
     "lose_group_member friend_request friend_property_change group_property_change group_member_property_change "

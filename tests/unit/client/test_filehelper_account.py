@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.ilink_agent import Agent
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
 from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
@@ -19,8 +19,6 @@ from wxcontroller.sandbox.compose import Draft
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.session import ServerMessage
-
-Start = Callable[..., RunningClient]
 
 
 @pytest.fixture

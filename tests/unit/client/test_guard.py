@@ -6,7 +6,7 @@ import json
 import logging
 import re
 import stat
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 
 import aiohttp
@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.test_heartbeat import Commander, commander
 from wxcontroller.client import port as own_port
 from wxcontroller.client import service
@@ -30,7 +30,6 @@ from wxcontroller.openwx.credentials import PORT_HEADER, TOKEN_FORM_BYTES
 __all__ = ["commander"]
 # Where nothing is, and what answers preflights.
 CATCH_ALLS = ("/v1/{rest}", "/ilink/{call}", "/{path}", "/openwx/{name}.{format}")
-Start = Callable[..., RunningClient]
 
 
 def close(client: RunningClient, *made: tuple[Scope, tuple[str, ...]]) -> list[str]:

@@ -1,22 +1,19 @@
 """The heartbeat: what poll_api may command by a redirect, and what it may not (openwx-api 3.6, 5.3 no. 55)."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import POLL_API, RunningClient, Start
 from tests.unit.client.scripted import logged_in
 from wxcontroller.client.heartbeat import command_of
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import LossReason, Offline, SessionLost
-
-Start = Callable[..., RunningClient]
-POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
 
 
 @dataclass

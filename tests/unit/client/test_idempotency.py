@@ -4,13 +4,13 @@ import asyncio
 import contextlib
 import json
 import sqlite3
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import aiohttp
 import pytest
 
 from tests.patience import until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
 from wxcontroller.client.sends.model import Request
@@ -20,8 +20,6 @@ from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.openwx.parameters import BadParameter
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
 Form = Mapping[str, str]

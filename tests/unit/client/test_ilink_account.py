@@ -3,14 +3,13 @@
 import base64
 import json
 import re
-from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 
 import pytest
 
 from tests.patience import until
-from tests.unit.client.conftest import RunningClient, Webhook
-from tests.unit.drivers.ilink_kit import QUICK, Bench, bench
+from tests.unit.client.conftest import RunningClient, Start, Webhook
+from tests.unit.drivers.ilink_kit import QUICK, Bench
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext, ReplyWindow
@@ -18,14 +17,6 @@ from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
-
-Start = Callable[..., RunningClient]
-
-
-@pytest.fixture
-async def wechat() -> AsyncIterator[Bench]:
-    async with bench() as found:
-        yield found
 
 
 def quickly(context: DriverContext, pace: float = 1.0, timing: ILinkTiming = QUICK) -> Driver:

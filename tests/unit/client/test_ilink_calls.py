@@ -1,18 +1,16 @@
 """Each call of the single-account API on the iLink route (ilink-bot-protocol, section 14)."""
 
 import time
-from collections.abc import AsyncIterator, Callable
 
 import pytest
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.test_ilink_account import begin, enter
-from tests.unit.drivers.ilink_kit import Bench, bench
+from tests.unit.drivers.ilink_kit import Bench
 from tests.unit.durability.routes import ILINK
 from wxcontroller.core.jsontypes import JsonValue, items, obj, text
 from wxcontroller.sandbox.ilink import phone
 
-Start = Callable[..., RunningClient]
 PEER = "PEER"  # stands for the person's id
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 # What is answered with an error that names the route, and nothing is sent to WeChat.
@@ -32,12 +30,6 @@ NOT_FOUND: dict[str, dict[str, str]] = {
     "search_group": {"displayname": "team"},
     "send_friend_message": {"id": "nobody@im.wechat", "content": "hello"},
 }
-
-
-@pytest.fixture
-async def wechat() -> AsyncIterator[Bench]:
-    async with bench() as found:
-        yield found
 
 
 @pytest.fixture

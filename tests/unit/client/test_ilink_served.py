@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import Webhook
-from tests.unit.client.ilink_agent import Agent, Stage, Start, stage_of
+from tests.unit.client.conftest import Start, Webhook
+from tests.unit.client.ilink_agent import Agent, Stage, stage_of
 from tests.unit.client.test_send_disk import locked
 from wxcontroller.client.ilink import polling, serving
 from wxcontroller.client.v1 import answers

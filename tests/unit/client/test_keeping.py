@@ -8,9 +8,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import POST_API, RunningClient, Start
 from tests.unit.client.scripted import message
-from tests.unit.client.test_status import POST_API, Start
 from wxcontroller.client import service
 from wxcontroller.client.store import retention
 from wxcontroller.core.jsontypes import JsonObject, integer, obj

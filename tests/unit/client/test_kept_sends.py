@@ -3,16 +3,14 @@
 import asyncio
 import contextlib
 import sqlite3
-import subprocess
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
@@ -32,8 +30,6 @@ from wxcontroller.drivers.base import (
 from wxcontroller.drivers.web.driver import WebDriver
 
 AGAIN = WebDriver.capabilities.repeat_seconds
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 RETRY = FailureHandling.RETRY_SAME_ID
 KEEP, DRAIN = "WXCLIENT_SEND_KEEP_SECONDS", "WXCLIENT_STOP_DRAIN"
@@ -411,16 +407,6 @@ async def test_a_mistake_of_ours_with_content_is_told_and_holds_nothing_up(
     assert (answer["code"], answer["status"]) == (-1, "internal error, see the journal of this account")
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     assert obj(await client.get("get_client_info"))["queued"] == 0
-
-
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of 512 kB of its own."""
-    place = tmp_path / "small"
-    place.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
-    yield place
-    subprocess.run(["umount", "-l", place], check=True)
 
 
 async def test_what_can_not_be_stored_is_not_said_to_be_queued(

@@ -2,25 +2,16 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 
 import aiohttp
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
 from wxcontroller.client import api
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
-
-Start = Callable[..., RunningClient]
-
-
-async def running(start: Start, **options: str) -> RunningClient:
-    client = start(**options)
-    await client.login()
-    return client
 
 
 async def waiting(client: RunningClient, number: int) -> list["asyncio.Task[int]"]:

@@ -4,13 +4,12 @@ import asyncio
 import base64
 import os
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client import reporting, resuming
 from wxcontroller.client.media_fetcher import MediaSwept, sweep
@@ -22,8 +21,6 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 

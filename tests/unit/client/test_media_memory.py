@@ -3,27 +3,16 @@
 import asyncio
 import gc
 import tracemalloc
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import pytest
-
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient
-from tests.unit.client.listener import POST_API, Listener
+from tests.unit.client.conftest import POST_API, RunningClient, Start
+from tests.unit.client.listener import Listener
 from wxcontroller.core.jsontypes import obj
 
-Start = Callable[..., RunningClient]
 SIZE, NUMBER = 3_000_000, 12
 # Waits for its turn for longer than any test.
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "600"}
-
-
-@pytest.fixture
-def traced() -> Iterator[None]:
-    tracemalloc.start()
-    yield
-    tracemalloc.stop()
 
 
 def held() -> int:

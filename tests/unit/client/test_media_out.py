@@ -4,7 +4,7 @@ import asyncio
 import base64
 import gzip
 import io
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import aiohttp
@@ -12,15 +12,13 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import Uploaded
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 PRIVATE = {"WXCLIENT_MEDIA_PRIVATE_URLS": "1"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 

@@ -10,13 +10,12 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.mediapath import Confinement
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.resolver import Resolver
 
-Start = Callable[..., RunningClient]
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 BIG = 5 << 30
 

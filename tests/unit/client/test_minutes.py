@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.scripted import message
 from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
@@ -17,7 +17,6 @@ from wxcontroller.core.jsontypes import JsonValue, obj
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import Offline
 
-Start = Callable[..., RunningClient]
 # A round hour, so that minutes are easy to count.
 HOUR = 400_000
 MINUTE = HOUR * 60

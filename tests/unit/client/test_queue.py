@@ -3,13 +3,12 @@
 import asyncio
 import socket
 import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in
 from tests.unit.client.test_status import queue, send
 from wxcontroller.client.sends.backoff import BackoffPolicy
@@ -18,8 +17,6 @@ from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import LossReason, Offline, SessionLost
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 INTERVAL, DRAIN = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_STOP_DRAIN"
 
 

@@ -5,7 +5,7 @@ import contextlib
 import sqlite3
 import ssl
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import closing
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from aiohttp import web
 
 from tests.certificates import self_signed
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POLL_API, POST_API, Start, Webhook
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import at_rest, until
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy
@@ -22,10 +22,6 @@ from wxcontroller.client.deliveries.receivers import Receiver, posting
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.openwx.replies import to_bytes
-
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
-POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
 
 
 @pytest.fixture

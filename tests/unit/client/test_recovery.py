@@ -4,24 +4,18 @@ import asyncio
 import contextlib
 import sqlite3
 import sys
-from collections.abc import AsyncIterator, Callable
 from contextlib import closing
 from pathlib import Path
 
-import pytest
-
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Opened, RunningClient, Start, Webhook, report
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import call, until
 from wxcontroller.client.store import history
-from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.core.jsontypes import JsonObject, integer, obj
+from wxcontroller.core.jsontypes import integer, obj
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 PENDING = Selection((EntryState.PENDING,))
 PAGE = 4096
 WRITER = """
@@ -41,26 +35,7 @@ asyncio.run(main())
 """
 
 
-def report(number: int, **more: str) -> JsonObject:
-    return {"post_type": "receive_message", "type": "friend_message", "id": str(number), **more}
-
-
-@pytest.fixture
-async def opened(tmp_path: Path) -> "AsyncIterator[Callable[[], EventLog]]":
-    logs: list[EventLog] = []
-
-    def begin() -> EventLog:
-        one = EventLog(tmp_path / "events.db")
-        one.open()
-        logs.append(one)
-        return one
-
-    yield begin
-    for one in logs:
-        await one.close(2)
-
-
-async def filled(opened: "Callable[[], EventLog]", number: int) -> "tuple[str, list[str]]":
+async def filled(opened: Opened, number: int) -> "tuple[str, list[str]]":
     """Write large reports, close the log; return its name and the ids."""
     log = opened()
     for one in range(number):
@@ -116,7 +91,7 @@ async def waiting(client: RunningClient, number: int) -> None:
 
 
 async def test_committed_reports_in_the_write_ahead_log_survive_damage_to_the_main_file(
-    opened: "Callable[[], EventLog]", tmp_path: Path
+    opened: Opened, tmp_path: Path
 ) -> None:
     path = tmp_path / "events.db"
     _, ids = await filled(opened, 40)
@@ -137,9 +112,7 @@ async def test_committed_reports_in_the_write_ahead_log_survive_damage_to_the_ma
     assert 30 <= len([entry for entry in found if entry.id in ids]) < 40
 
 
-async def test_the_write_ahead_log_is_kept_with_the_damaged_file(
-    opened: "Callable[[], EventLog]", tmp_path: Path
-) -> None:
+async def test_the_write_ahead_log_is_kept_with_the_damaged_file(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     await killed_writer(path, 10)
     wal = (tmp_path / "events.db-wal").read_bytes()
@@ -155,9 +128,7 @@ async def test_the_write_ahead_log_is_kept_with_the_damaged_file(
     assert (tmp_path / kept).stat().st_size == len(wal)
 
 
-async def test_rows_around_damage_keep_ids_and_the_rest_is_counted_as_lost(
-    opened: "Callable[[], EventLog]", tmp_path: Path
-) -> None:
+async def test_rows_around_damage_keep_ids_and_the_rest_is_counted_as_lost(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     name, ids = await filled(opened, 60)
     pages = leaf_pages(path)
@@ -179,9 +150,7 @@ async def test_rows_around_damage_keep_ids_and_the_rest_is_counted_as_lost(
     assert left[-1] == f"{name}-61"
 
 
-async def test_sequences_never_decrease_when_nothing_can_be_read(
-    opened: "Callable[[], EventLog]", tmp_path: Path
-) -> None:
+async def test_sequences_never_decrease_when_nothing_can_be_read(opened: Opened, tmp_path: Path) -> None:
     await filled(opened, 5)
     (tmp_path / "events.db").write_bytes(b"no database at all" * 1000)
     log = opened()
@@ -194,9 +163,7 @@ async def test_sequences_never_decrease_when_nothing_can_be_read(
     assert same == entry
 
 
-async def test_a_recovery_killed_between_its_renames_is_finished(
-    opened: "Callable[[], EventLog]", tmp_path: Path
-) -> None:
+async def test_a_recovery_killed_between_its_renames_is_finished(opened: Opened, tmp_path: Path) -> None:
     _, ids = await filled(opened, 5)
     path = tmp_path / "events.db"
     path.rename(tmp_path / "events.db.new")
@@ -207,7 +174,7 @@ async def test_a_recovery_killed_between_its_renames_is_finished(
     assert any(name.endswith("-wal") for name in sets(tmp_path))
 
 
-async def test_a_log_of_a_later_version_is_left_alone(opened: "Callable[[], EventLog]", tmp_path: Path) -> None:
+async def test_a_log_of_a_later_version_is_left_alone(opened: Opened, tmp_path: Path) -> None:
     await filled(opened, 5)
     path = tmp_path / "events.db"
     with closing(sqlite3.connect(path)) as db, db:
@@ -259,9 +226,7 @@ async def test_a_cold_start_on_a_damaged_file_delivers(start: Start, webhook: We
     await webhook.until(lambda reports: any(one.get("content") == "after" for one in reports))
 
 
-async def test_the_history_has_every_message_that_survives_and_no_other(
-    opened: "Callable[[], EventLog]", tmp_path: Path
-) -> None:
+async def test_the_history_has_every_message_that_survives_and_no_other(opened: Opened, tmp_path: Path) -> None:
     log = opened()
     for number in range(60):
         log.append(report(number, sender_id=f"ann{number % 2}", content="x" * 3000), deliver=True, key=str(number))

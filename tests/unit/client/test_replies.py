@@ -10,7 +10,7 @@ from datetime import date
 import pytest
 from aiohttp import web
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.listener import Listener, taken
 from tests.unit.client.scripted import logged_in, message
 from wxcontroller.client.sends import pacer as pacer_module
@@ -20,9 +20,6 @@ from wxcontroller.client.store.sends import days, handed
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import LoginWay
-
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 
 
 def always(**answer: object) -> Callable[[JsonObject], bytes]:

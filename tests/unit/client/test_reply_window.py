@@ -3,15 +3,14 @@
 import asyncio
 import base64
 import time
-from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.test_ilink_account import begin, enter, quickly
-from tests.unit.drivers.ilink_kit import Bench, bench, quick
+from tests.unit.drivers.ilink_kit import Bench, quick
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Media, Send
 from wxcontroller.client.sends.splitting import split_text
@@ -23,14 +22,6 @@ from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.model import SendVerdict, SessionState
-
-Start = Callable[..., RunningClient]
-
-
-@pytest.fixture
-async def wechat() -> AsyncIterator[Bench]:
-    async with bench() as found:
-        yield found
 
 
 async def send(client: RunningClient, wechat: Bench, content: str, **more: str) -> JsonObject:

@@ -12,14 +12,12 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import POST_API, Start
 from tests.unit.client.scripted import message
 from tests.unit.client.test_send_disk import locked
 from tests.unit.client.test_v1_deliveries import call, until
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 
 

@@ -6,19 +6,17 @@ import contextlib
 import json
 import sqlite3
 import tracemalloc
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.patience import until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import message
 from wxcontroller.client.store import writer
 from wxcontroller.core.jsontypes import obj
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 PNG = b"\x89PNG\r\n\x1a\n"
 FORM = {"Content-Type": "application/x-www-form-urlencoded"}
 

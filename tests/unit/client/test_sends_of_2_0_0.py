@@ -4,12 +4,11 @@ import asyncio
 import json
 import sqlite3
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook
 from wxcontroller.client.sends.pacer import today
 from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import obj
@@ -17,8 +16,6 @@ from wxcontroller.core.model import MessageKind
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import Uploaded
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 _VERSION = 3  # of 2.0.0's database
 # Of send_friend_message with "waits" for @ann.
 _FINGERPRINT = "1923eaaad7584c1eb257c14ef4951bc72c71d4330620175fd3e3154c7522ac6c"

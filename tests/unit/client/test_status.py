@@ -3,12 +3,11 @@
 import asyncio
 import json
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import ANN, ME, message
 from wxcontroller.client.sends.queue import MAX_WAITING
 from wxcontroller.core.errors import FailureHandling, WeChatError
@@ -17,8 +16,6 @@ from wxcontroller.core.model import Contact, Direction, MessageKind, MessageMedi
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, Profile, Progress, QrReady, RosterLoaded
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 INTERVAL, JITTER = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_SEND_JITTER"
 BURST, DAILY = "WXCLIENT_SEND_BURST_MAX", "WXCLIENT_SEND_DAILY_MAX"
 

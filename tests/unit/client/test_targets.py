@@ -3,20 +3,17 @@
 import asyncio
 import json
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import POLL_API, POST_API, RunningClient, Start
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import obj
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
-POLL_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API"
 TARGETS = "WXCLIENT_WEBHOOK_TARGETS"
 
 

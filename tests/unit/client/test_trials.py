@@ -3,17 +3,14 @@
 import hashlib
 import hmac
 import json
-from collections.abc import Callable
 
 import pytest
 from aiohttp import web
 
-from tests.unit.client.conftest import RunningClient
-from tests.unit.client.listener import POST_API, Listener, listening
+from tests.unit.client.conftest import POST_API, RunningClient, Start
+from tests.unit.client.listener import Listener, listening
 from tests.unit.drivers.proxies import SmallProxy
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-
-Start = Callable[..., RunningClient]
 
 
 async def tried(client: RunningClient, what: str, body: JsonValue = None) -> tuple[int, JsonObject]:

@@ -4,12 +4,11 @@ import asyncio
 import base64
 import json
 import time
-from collections.abc import Callable
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import message
 from tests.unit.client.test_send_disk import locked
 from wxcontroller.client import minutes
@@ -18,8 +17,6 @@ from wxcontroller.client.v1 import answers
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 

@@ -2,21 +2,19 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import aiohttp
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import message
 from wxcontroller.client.v1 import events
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import QrReady
-
-Start = Callable[..., RunningClient]
 
 
 async def page(client: RunningClient, query: str = "") -> JsonObject:

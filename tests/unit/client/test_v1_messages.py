@@ -5,7 +5,6 @@ import json
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import aiohttp
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.ilink_agent import Agent
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
 from tests.unit.client.test_send_disk import locked
@@ -28,7 +27,6 @@ from wxcontroller.core.model import Contact, Direction, Group, Member, MessageKi
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import Accepted, LoginWay, Online, Profile, RosterLoaded
 
-Start = Callable[..., RunningClient]
 ANN_NUMBER, TEAM_NUMBER = "140737488355327", "7000000001"
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 

@@ -1,24 +1,13 @@
 """/v1/messages on the iLink route: reply windows, and what that route does not have."""
 
-from collections.abc import AsyncIterator, Callable
-
 import aiohttp
-import pytest
 
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import Start, Webhook
 from tests.unit.client.test_ilink_account import begin, enter
 from tests.unit.client.test_reply_window import until_sent, write
 from tests.unit.client.test_v1_messages import PNG, call, history, until_history
-from tests.unit.drivers.ilink_kit import Bench, bench
+from tests.unit.drivers.ilink_kit import Bench
 from wxcontroller.core.jsontypes import items, obj, text
-
-Start = Callable[..., RunningClient]
-
-
-@pytest.fixture
-async def wechat() -> AsyncIterator[Bench]:
-    async with bench() as found:
-        yield found
 
 
 async def test_a_closed_window_holds_a_send_and_the_persons_message_releases_it(

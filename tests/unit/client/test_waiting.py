@@ -2,18 +2,16 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient
+from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.drivers.base import LossReason, SessionLost
 
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 
 

@@ -4,13 +4,13 @@ import asyncio
 import socket
 import sqlite3
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import TEAM, logged_in, message
 from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
@@ -22,9 +22,6 @@ from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
 from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import Checkpoint, Ended, EndReason, Offline, Progress, RosterChanged
-
-Start = Callable[..., RunningClient]
-POST_API = "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"
 
 
 class Systemd:

@@ -1,20 +1,18 @@
 """Webhooks that answer anything: replies are sent once, and reports go on."""
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 from aiohttp import web
 
 from tests.patience import until
-from tests.unit.client.conftest import RunningClient
-from tests.unit.client.listener import POST_API, Listener, Respond, taken
+from tests.unit.client.conftest import POST_API, RunningClient, Start
+from tests.unit.client.listener import Listener, Respond, taken
 from tests.unit.client.scripted import message
 from wxcontroller.client.deliveries import receivers
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction
 
-Start = Callable[..., RunningClient]
 SENT = list[tuple[str, str]]
 
 
