@@ -442,13 +442,6 @@ async def test_a_damaged_file_of_tokens_lets_nobody_in_but_root(
     assert caplog.text.count("the tokens file cannot be used") == 1
 
 
-async def test_roots_own_token(host: Machine) -> None:
-    await host.start("alice")
-    token(host, Scope.READ, "bob")
-    assert (await ask(host, "POST", "/v1/accounts/alice/stop", bearer(ROOT_TOKEN))).status == 200
-    assert (await ask(host, "GET", "/v1/accounts", bearer(ROOT_TOKEN[:-1] + "1"))).code == "bad-token"
-
-
 @pytest.mark.parametrize(
     "sent",
     [

@@ -11,7 +11,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine
 from tests.unit.controller.test_access import token
-from tests.unit.controller.test_limits import Peer, connected
+from tests.unit.controller.test_limits import busy, connected
 from wxcontroller.core.access import Scope
 from wxcontroller.core.settings import Settings, read_settings
 from wxcontroller.openwx import admission
@@ -51,20 +51,6 @@ async def streams(host: Machine, requests: Sequence[bytes]) -> AsyncIterator[lis
     async with asyncio.timeout(PATIENCE):
         heads = [await peer.reader.readuntil(b"\r\n\r\n") for peer in peers]
     yield [int(head.split()[1]) for head in heads]
-    for peer in peers:
-        peer.writer.close()
-
-
-@contextlib.asynccontextmanager
-async def waiting(host: Machine, requests: Sequence[bytes], address: str = "127.0.0.1") -> AsyncIterator[list[Peer]]:
-    """Have these requests at work at alice, who does not answer."""
-    process = host.process("alice")
-    peers = []
-    for request in requests:
-        process.reached.clear()
-        peers.append(await connected(host, request, address))
-        await asyncio.wait_for(process.reached.wait(), PATIENCE)
-    yield peers
     for peer in peers:
         peer.writer.close()
 
@@ -109,7 +95,7 @@ async def test_a_token_in_a_form_gets_the_share_of_the_token(tmp_path: Path) -> 
     async with machine(tmp_path, max_requests=32) as host:
         await host.start("alice")
         never = post("/openwx/never", f"client=alice&token={token(host, Scope.ADMIN)}")
-        async with waiting(host, [never] * 12):
+        async with busy(host, [never] * 12):
             assert await status(host, post("/openwx/check_client", "token=x")) == 403
 
 
@@ -175,7 +161,7 @@ async def test_a_token_leaves_requests_to_others(tmp_path: Path) -> None:
         await host.start("alice")
         greedy, other = token(host, Scope.ADMIN), token(host, Scope.READ)
         never = get("/openwx/never?client=alice", bearer(greedy))
-        async with waiting(host, [never] * 8):
+        async with busy(host, [never] * 8):
             peer = await connected(host, never)
             code, answer = await peer.answer()
             assert (code, "this token" in str(answer["status"])) == (503, True)
@@ -193,14 +179,14 @@ async def test_streams_are_no_requests(tmp_path: Path) -> None:
 async def test_without_tokens_programs_of_this_machine_have_everything(tmp_path: Path) -> None:
     async with machine(tmp_path, max_requests=8) as host:
         await host.start("alice")
-        async with waiting(host, [get("/openwx/never?client=alice")] * 8):
+        async with busy(host, [get("/openwx/never?client=alice")] * 8):
             assert await status(host, get("/v1/accounts")) == 503
         readers = [get("/v1/events")] * Settings().max_readers
         async with streams(host, readers) as open_ones:
             assert open_ones == [200] * len(readers)
     async with machine(tmp_path / "other", client={"api_long_polls_max": "8"}) as host:
         await host.start("alice")
-        async with waiting(host, [get("/openwx/check_event?client=alice")] * 3) as polls:
+        async with busy(host, [get("/openwx/check_event?client=alice")] * 3) as polls:
             assert len(polls) == 3
 
 
@@ -224,7 +210,7 @@ async def test_behind_a_trusted_proxy_each_caller_has_a_share_of_its_own(tmp_pat
         never = "/openwx/never?client=alice"
         # What the caller wrote itself comes first, and counts for nothing.
         greedy = get(never, through("192.0.2.9", "192.0.2.1", "10.1.1.1"))
-        async with waiting(host, [greedy] * 8):
+        async with busy(host, [greedy] * 8):
             peer = await connected(host, greedy)
             code, answer = await peer.answer()
             assert (code, "this address" in str(answer["status"])) == (503, True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import Machine, Process, machine, raw
+from tests.unit.controller.machine import Machine, machine, raw
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
 from wxcontroller.core.options import OPTION_LENGTH
@@ -59,7 +59,7 @@ class Peer:
 
 
 @contextlib.asynccontextmanager
-async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0.1") -> AsyncIterator[Process]:
+async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0.1") -> AsyncIterator[list[Peer]]:
     """Have these requests at work at an account that does not answer."""
     process = host.units.processes.get("alice") or await host.start("alice")
     peers = []
@@ -67,7 +67,7 @@ async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0
         process.reached.clear()
         peers.append(await connected(host, request, address))
         await asyncio.wait_for(process.reached.wait(), PATIENCE)
-    yield process
+    yield peers
     for peer in peers:
         peer.writer.close()
 

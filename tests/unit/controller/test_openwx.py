@@ -216,13 +216,6 @@ async def test_a_caller_who_hangs_up_does_not_leave_an_action_half_done(host: Ma
             await asyncio.sleep(0.01)
 
 
-async def test_head_starts_too(host: Machine) -> None:
-    async with host.http.head("/openwx/start_client?client=alice") as answer:
-        assert answer.status == 200
-        assert await answer.read() == b""
-    assert "alice" in host.units.processes
-
-
 async def test_exactly_max_clients(tmp_path: Path) -> None:
     async with machine(tmp_path, max_clients=2) as host:
         await host.start("a")
@@ -424,15 +417,6 @@ async def test_a_call_with_a_slash_or_a_format_at_its_end_is_the_same_call(host:
             assert answer.status == 200
             assert await answer.read() == b"\xff\xd8picture" or (await answer.json())["code"] == 0
     assert process.requests == []
-
-
-async def test_other_methods_on_the_controllers_paths_go_to_the_account(host: Machine) -> None:
-    process = await host.start("alice")
-    async with host.http.post("/openwx/start_client?client=alice") as answer:
-        assert json.loads(await answer.read())["target"] == "/openwx/start_client?client=alice"
-    assert process.requests == ["POST /openwx/start_client?client=alice"]
-    async with host.http.post("/openwx/stop_client") as answer:
-        assert json.loads(await answer.read())["status"] == "client not found"
 
 
 async def test_a_unit_started_by_hand_is_known(host: Machine) -> None:
