@@ -175,6 +175,20 @@ class RunningClient:
             found: JsonValue = json.loads(await answer.read())
             return found
 
+    async def v1(self, method: str, path: str, body: object = None, key: str = "") -> tuple[int, JsonObject]:
+        """Call /v1; ``body`` is sent as JSON if it is no form."""
+        url, headers = f"http://127.0.0.1:{self.port}/v1/{path}", {"Idempotency-Key": key} if key else {}
+        data, content = (body, None) if isinstance(body, aiohttp.FormData) else (None, body)
+        async with self.http.request(method, url, json=content, data=data, headers=headers) as answer:
+            assert answer.content_type == "application/json"
+            return answer.status, obj(json.loads(await answer.read()))
+
+    async def told(self, path: str = "status") -> JsonObject:
+        """Return what /v1 tells."""
+        status, found = await self.v1("GET", path)
+        assert status == 200, found
+        return found
+
     def state(self) -> JsonObject:
         try:
             found: JsonObject = json.loads(self.paths.state_file("alice").read_bytes())

@@ -17,8 +17,7 @@ async def ended(webhook: Webhook, *contents: str) -> list[JsonObject]:
 
 
 async def events_of(client: RunningClient) -> list[JsonObject]:
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events") as answer:
-        return [obj(one) for one in items((await answer.json())["events"])]
+    return [obj(one) for one in items((await client.told("events"))["events"])]
 
 
 async def test_held_and_queued_sends_end_and_all_else_stays(start: Start, wechat: Bench, webhook: Webhook) -> None:

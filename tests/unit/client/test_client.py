@@ -313,9 +313,8 @@ async def test_a_driver_that_waits_for_a_person_parks_the_account_until_the_answ
     assert await webhook.event("stop") == []
 
     async def answer(**body: object) -> tuple[int, JsonValue]:
-        async with client.http.post(f"http://127.0.0.1:{client.port}/v1/input", json=body) as got:
-            found = obj(await got.json())
-            return got.status, obj(found.get("error")).get("code", found.get("answered"))
+        status, found = await client.v1("POST", "input", body)
+        return status, obj(found.get("error")).get("code", found.get("answered"))
 
     assert await answer(id="other", value="yes") == (409, "not-asked")
     assert await answer(id="allow", value="no") == (400, "bad-request")

@@ -7,7 +7,7 @@ import pytest
 
 from tests.unit.client.conftest import POST_API, Start, Webhook
 from tests.unit.client.scripted import logged_in, message
-from tests.unit.client.test_v1_deliveries import call, until
+from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.core.jsontypes import items, obj
 
 DAMAGE = [
@@ -51,9 +51,9 @@ async def test_an_account_goes_on(start: Start, webhook: Webhook, damage: str) -
     await webhook.until(lambda reports: any(report.get("content") == "after" for report in reports))
     assert obj(await again.get("send_friend_message", id="@ann", content="new"))["code"] == 0
     for page in ("deliveries?state=held,pending,delivered,dead,kept,purged", "events", "status"):
-        assert (await call(again, "GET", page))[0] == 200
-    for one in items((await call(again, "GET", "events"))[1]["events"]):
-        assert (await call(again, "GET", f"deliveries/{obj(one)['id']}"))[0] == 200
+        assert (await again.v1("GET", page))[0] == 200
+    for one in items((await again.v1("GET", "events"))[1]["events"]):
+        assert (await again.v1("GET", f"deliveries/{obj(one)['id']}"))[0] == 200
     repeated = {"content": "sent", "idempotency_key": "sent", "async": "1"}
     # Of an outcome that can't be read it is not known that it is one: it is never sent again.
     assert obj(await again.get("send_friend_message", id="@ann", **repeated))["code"] in (0, -7)

@@ -17,7 +17,7 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, RunningClient, Start
 from tests.unit.client.scripted import logged_in, message
 from tests.unit.client.test_send_disk import locked
-from tests.unit.client.test_v1_deliveries import call, until
+from tests.unit.client.test_v1_deliveries import until
 from tests.unit.client.test_v1_messages import until_history
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.states import LoginState
@@ -115,7 +115,7 @@ async def test_reports_keep_the_epoch_in_which_they_were_stored(receiver: Receiv
     assert receiver.contents() == ["one", "one", "two"]
     assert [one["X-Wx-Epoch"] for one in tries] == ["1", "1", "7"]
     assert client.state()["epoch"] == 7
-    _, told = await call(client, "GET", "events?types=friend_message")
+    _, told = await client.v1("GET", "events?types=friend_message")
     assert [obj(one)["epoch"] for one in items(told["events"])] == [1, 7]
 
 
@@ -156,7 +156,7 @@ async def test_a_webhook_where_nobody_listens_is_told_in_words(
         await client.login()
         async with asyncio.timeout(PATIENCE):
             while True:  # the status knows before the disk does
-                told = (await call(client, "GET", "deliveries"))[1]
+                told = (await client.v1("GET", "deliveries"))[1]
                 if told["last_error"] and obj(items(told["deliveries"])[0])["last_error"]:
                     break
                 await asyncio.sleep(0.01)
@@ -190,8 +190,8 @@ async def test_a_replay_goes_on_counting_and_begins_its_pauses_anew(receiver: Re
         while (one := obj(found))["attempts"] != number or one["next_at"] is None:
             [found] = items((await until(client, pending=1))["deliveries"])
         assert float(str(one["next_at"])) - time.time() < 20 * 1.2  # the first pause each time
-        await call(client, "POST", "deliveries/purge", {"all": True})
-        await call(client, "POST", "deliveries/replay", {"ids": [one["id"]]})
+        await client.v1("POST", "deliveries/purge", {"all": True})
+        await client.v1("POST", "deliveries/replay", {"ids": [one["id"]]})
     await receiver.until(5)
     assert [headers["X-Wx-Attempt"] for headers, _ in receiver.got] == ["1", "2", "3", "4", "5"]
 

@@ -13,7 +13,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, Start
 from tests.unit.client.listener import Listener
-from tests.unit.client.test_v1_deliveries import call, until
+from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.openwx.replies import to_bytes
 
 SIZE, NUMBER = 1_500_000, 32
@@ -55,12 +55,12 @@ async def test_pictures_that_wait_for_a_webhook_are_on_disk(
     before = tracemalloc.get_traced_memory()[0]
     await client.login()
     async with asyncio.timeout(PATIENCE):
-        while " refused" not in str((await call(client, "GET", "deliveries"))[1]["last_error"]):
+        while " refused" not in str((await client.v1("GET", "deliveries"))[1]["last_error"]):
             await asyncio.sleep(0.05)
     await asyncio.sleep(0.5)  # a peak can't be waited for: some more tries
     peak = tracemalloc.get_traced_memory()[1] - before
     assert peak < 3 * len(base64.encodebytes(picture(0)))
-    assert int(str((await call(client, "GET", "deliveries"))[1]["pending"])) > NUMBER
+    assert int(str((await client.v1("GET", "deliveries"))[1]["pending"])) > NUMBER
     await client.stop()
 
     listener.port = port

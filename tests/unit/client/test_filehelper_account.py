@@ -135,8 +135,7 @@ async def test_what_the_page_cannot_do_is_said(
     assert await code("set_markname", id="filehelper", new="x") != 0
     assert (await send(client, bytes(LARGE + 1), "a.zip"))["code"] != 0
     assert (alice.sent_count, world.requests("webwxcheckupload"), world.requests("webwxuploadmedia")) == (0, 0, 0)
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
-        able = obj(obj(json.loads(await answer.read()))["capabilities"])
+    able = obj((await client.told())["capabilities"])
     assert [able[what] for what in ("contacts", "groups", "recall", "avatars")] == [False] * 4
 
 

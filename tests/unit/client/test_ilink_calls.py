@@ -80,9 +80,7 @@ async def test_typing_is_shown_and_silent_while_wechat_throttles(
     monkeypatch.setattr("wxcontroller.client.v1.typing._REPEAT_SECONDS", 3600.0)
 
     async def typing(on: bool, peer: str = "") -> bool:
-        address = f"http://127.0.0.1:{client.port}/v1/typing"
-        async with client.http.post(address, json={"peer": peer or wechat.peer, "on": on}) as answer:
-            return obj(await answer.json())["shown"] is True
+        return (await client.v1("POST", "typing", {"peer": peer or wechat.peer, "on": on}))[1]["shown"] is True
 
     def seen() -> bool:
         return wechat.bot.windows[wechat.peer].typing

@@ -1,23 +1,17 @@
 """A log that is too large: told loudly before anything of it is lost, and only then lost."""
 
 import asyncio
-import json
 import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start
+from tests.unit.client.conftest import POST_API, Start
 from tests.unit.client.scripted import message
 from wxcontroller.client import service
 from wxcontroller.client.store import retention
-from wxcontroller.core.jsontypes import JsonObject, integer, obj
-
-
-async def counts(client: RunningClient) -> JsonObject:
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/deliveries?limit=1") as answer:
-        return obj(json.loads(await answer.read()))
+from wxcontroller.core.jsontypes import integer
 
 
 async def test_a_loss_is_told_before_it_happens(
@@ -30,7 +24,7 @@ async def test_a_loss_is_told_before_it_happens(
     await client.login()
     client.driver.play([message("x" * 40_000) for _ in range(40)])
     async with asyncio.timeout(PATIENCE):
-        while integer((await counts(client))["pending"]) < 40:
+        while integer((await client.told("deliveries?limit=1"))["pending"]) < 40:
             await asyncio.sleep(0.02)
     await client.stop()
     monkeypatch.setattr(retention, "SWEEP_PAUSE", 0.01)
@@ -49,6 +43,6 @@ async def test_a_loss_is_told_before_it_happens(
 
     await until(lambda: "lost" in looks())
     assert [*looks()][:3] == ["warned", "warned", "lost"]
-    now = await counts(client)
+    now = await client.told("deliveries?limit=1")
     assert now["dropped"]
     assert time.time() - PATIENCE <= integer(now["dropped_at"]) <= time.time()

@@ -13,7 +13,7 @@ from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.model import Contact
 from wxcontroller.drivers.base import (
     Accepted,
@@ -49,8 +49,7 @@ async def queue(client: RunningClient, *texts: str, to: str = "@ann") -> None:
 
 
 async def reports_of(client: RunningClient) -> JsonObject:
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
-        return obj(obj(await answer.json())["reports"])
+    return obj((await client.told())["reports"])
 
 
 def sends(webhook: Webhook) -> list[JsonObject]:
@@ -116,8 +115,8 @@ async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: 
     await first_of(client, "1", "2")
     for content in ("urgent 1", "urgent 2"):
         await client.get("send_friend_message", id="@ben", content=content, urgent="1", **{"async": "1"})
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends") as answer:
-        assert [one["urgent"] for one in (await answer.json())["sends"]] == [False, False, True, True]
+    listed = items((await client.told("sends"))["sends"])
+    assert [obj(one)["urgent"] for one in listed] == [False, False, True, True]
     assert await client.stop() == 0
     again = start(**{POST_API: webhook.address})
     await again.login()

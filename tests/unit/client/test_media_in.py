@@ -30,8 +30,7 @@ def fetched(directory: Path) -> list[Path]:
 
 async def states(client: RunningClient) -> list[JsonValue]:
     """Return how far the delivery of each message is."""
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/deliveries") as answer:
-        listed = items(obj(await answer.json())["deliveries"])
+    listed = items((await client.told("deliveries"))["deliveries"])
     return [obj(one)["state"] for one in listed if obj(one)["type"] == "friend_message"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import POST_API, Opened, RunningClient, Start, Webhook, report
 from tests.unit.client.scripted import message
-from tests.unit.client.test_v1_deliveries import call, until
+from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.client.store import history
 from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.store.writer import Unavailable
@@ -86,7 +86,7 @@ def sets(directory: Path) -> list[str]:
 async def waiting(client: RunningClient, number: int) -> None:
     """Wait until at least so many reports are stored and undelivered."""
     async with asyncio.timeout(PATIENCE):
-        while integer((await call(client, "GET", "deliveries"))[1]["pending"]) < number:
+        while integer((await client.v1("GET", "deliveries"))[1]["pending"]) < number:
             await asyncio.sleep(0.01)
 
 
@@ -206,7 +206,7 @@ async def test_deliveries_and_stream_go_on_after_damage_that_a_reader_finds(star
     await webhook.until(lambda reports: any(one.get("content") == "later 29" for one in reports))
     contents = {str(one["id"]) for one in webhook.reports if one["post_type"] != "event"}
     assert {f"b{number}" for number in range(30)} <= contents
-    status = obj((await call(client, "GET", "status"))[1]["reports"])
+    status = obj((await client.v1("GET", "status"))[1]["reports"])
     assert status["damaged_at"]
     assert len([one for one in contents if one.startswith("a")]) + integer(status["dropped"]) >= 40
     await until(client, pending=0)

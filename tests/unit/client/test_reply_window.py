@@ -29,20 +29,14 @@ async def send(client: RunningClient, wechat: Bench, content: str, **more: str) 
 
 
 async def window_of(client: RunningClient) -> JsonObject:
-    return obj(items((await status_of(client))["windows"])[0])
-
-
-async def status_of(client: RunningClient) -> JsonObject:
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
-        return obj(await answer.json())
+    return obj(items((await client.told())["windows"])[0])
 
 
 async def until_reason(client: RunningClient, reason: str) -> None:
     """Wait until the first send that waits is held for a reason."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends") as answer:
-                found = items(obj(await answer.json())["sends"])
+            found = items((await client.told("sends"))["sends"])
             if found and obj(found[0])["reason"] == reason:
                 return
             await asyncio.sleep(0.05)
@@ -196,7 +190,7 @@ async def test_nothing_goes_while_it_is_checked_whether_the_session_is_over(
     held = await send(client, wechat, "wait")
     assert (held["code"], held["state"], held["reason"]) == (-7, "held", "confirming")
     assert await until_sent(wechat, 1) == ["wait"]
-    assert obj((await status_of(client))["sending"])["revived"] == 1
+    assert obj((await client.told())["sending"])["revived"] == 1
     assert client.state()["state"] == "running"
 
 
@@ -270,19 +264,15 @@ async def test_a_held_send_can_be_followed_and_given_up(
     start: Start, client: RunningClient, wechat: Bench, webhook: Webhook
 ) -> None:
     first, second = [str((await send(client, wechat, words))["id"]) for words in ("first", "second")]
-    address = f"http://127.0.0.1:{client.port}/v1/sends"
-    async with client.http.get(address) as answer:
-        found = items(obj(await answer.json())["sends"])
+    found = items((await client.told("sends"))["sends"])
     assert [(obj(one)["id"], obj(one)["state"], obj(one)["reason"]) for one in found] == [
         (first, "held", "no-context"),
         (second, "held", "no-context"),
     ]
-    async with client.http.delete(f"{address}/{first}") as answer:
-        assert answer.status == 200
+    assert (await client.v1("DELETE", f"sends/{first}"))[0] == 200
     reports = await webhook.until(lambda got: any(one["post_type"] == "send_message" for one in got))
     assert [(one["content"], one["code"]) for one in reports if one["post_type"] == "send_message"] == [("first", -5)]
-    async with client.http.delete(f"{address}/{first}") as answer:
-        assert answer.status == 404
+    assert (await client.v1("DELETE", f"sends/{first}"))[0] == 404
     phone.write_text(wechat.sandbox, wechat.account, "hello")
     assert await until_sent(wechat, 1) == ["second"]
     await until_ended(webhook, 2)
@@ -292,15 +282,12 @@ async def test_a_held_send_can_be_followed_and_given_up(
         await client.stop()
         client = begin(start, wechat, webhook)
         await client.until_state("running")
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends/nobody") as answer:
-        assert answer.status == 404
+    assert (await client.v1("GET", "sends/nobody"))[0] == 404
 
 
 async def followed(client: RunningClient, identifier: str) -> str:
     """Return state and reason of a send by its id."""
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/sends/{identifier}") as answer:
-        assert answer.status == 200, await answer.text()
-        found = obj(await answer.json())
+    found = await client.told(f"sends/{identifier}")
     assert (found["id"], found["kind"], found["is_group"]) == (identifier, "text", False)
     return f"{found['state']} {found['reason']}"
 
@@ -462,7 +449,7 @@ async def test_media_that_the_account_may_not_send_say_so(
     for _ in range(2):
         answer = obj(await client.post("send_friend_message", id=wechat.peer, media_data=data, media_name="a.png"))
         assert (answer["state"], answer["refusal"]) == ("refused", "media-refused")
-    sending = obj((await status_of(client))["sending"])
+    sending = obj((await client.told())["sending"])
     assert sending["media"] == "refused" and isinstance(sending["media_since"], int)
     assert (await send(client, wechat, "no, sorry"))["state"] == "delivered"
 

@@ -15,7 +15,7 @@ from tests.ports import free_port
 from tests.unit.client.conftest import POST_API, Start
 from tests.unit.client.scripted import message
 from tests.unit.client.test_send_disk import locked
-from tests.unit.client.test_v1_deliveries import call, until
+from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
@@ -149,7 +149,7 @@ async def test_a_bot_that_expects_messages_only_gets_them(
     found = await until(client, retrying=number, pending=number)
     lanes = {(obj(each)["lane"], obj(each)["type"]) for each in items(found["deliveries"])}
     assert lanes == {("retry", "state_change"), ("retry", "login")}
-    status = obj((await call(client, "GET", "status"))[1]["reports"])
+    status = obj((await client.v1("GET", "status"))[1]["reports"])
     assert status["retrying"] == found["retrying"]
 
 
@@ -261,7 +261,7 @@ async def test_strict_order_holds_everything_up(bot: Bot, start: Start) -> None:
     client.driver.play([message("hard"), message("easy")])
     await bot.until(lambda: len(bot.tries("hard")) >= 5)
     assert bot.tries("easy") == []
-    assert (await call(client, "GET", "deliveries"))[1]["retrying"] == 0
+    assert (await client.v1("GET", "deliveries"))[1]["retrying"] == 0
     bot.behave = accept
     await bot.until_accepted("easy")
     assert bot.accepted[-2:] == ["hard", "easy"]
@@ -311,7 +311,7 @@ async def test_a_connection_that_was_kept_and_breaks_costs_nothing(bot: Bot, sta
     assert {one.headers["x-wx-attempt"] for one in bot.came} == {"1"}
     found = await until(client, pending=0)
     assert found["last_error"] == ""
-    assert obj((await call(client, "GET", "status"))[1]["reports"])["failed"] == 0
+    assert obj((await client.v1("GET", "status"))[1]["reports"])["failed"] == 0
 
 
 async def test_a_kept_connection_that_breaks_within_an_answer_is_a_failure(bot: Bot, start: Start) -> None:

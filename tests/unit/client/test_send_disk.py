@@ -41,8 +41,7 @@ def peak(limit: int) -> Iterator[None]:
 async def locked(client: RunningClient) -> AsyncIterator[None]:
     """Nothing can be written to the account's database, as on a disk that is busy; reading goes on."""
     await until(lambda: _is_open(client))
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/deliveries") as answer:
-        assert answer.status == 200  # the account is done with opening it, too
+    await client.told("deliveries")  # the account is done with opening it, too
     with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db", isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
         yield

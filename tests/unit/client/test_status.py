@@ -20,14 +20,8 @@ INTERVAL, JITTER = "MOJO_WEIXIN_SEND_INTERVAL", "WXCLIENT_SEND_JITTER"
 BURST, DAILY = "WXCLIENT_SEND_BURST_MAX", "WXCLIENT_SEND_DAILY_MAX"
 
 
-async def status(client: RunningClient) -> JsonObject:
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
-        assert (answer.status, answer.content_type) == (200, "application/json")
-        return obj(json.loads(await answer.read()))
-
-
 async def queue(client: RunningClient) -> JsonObject:
-    return obj((await status(client))["queue"])
+    return obj((await client.told())["queue"])
 
 
 async def send(client: RunningClient, number: int = 1) -> None:
@@ -39,7 +33,7 @@ async def send(client: RunningClient, number: int = 1) -> None:
 async def test_the_proxy_is_told_without_its_password(start: Start) -> None:
     client = start(WXCLIENT_PROXY="http://u:hidden@127.0.0.1:9")
     await client.until_state("loading")
-    assert (await status(client))["proxy"] == "http://127.0.0.1:9"
+    assert (await client.told())["proxy"] == "http://127.0.0.1:9"
 
 
 async def test_what_it_runs_by_is_told_without_secrets(start: Start) -> None:
@@ -48,8 +42,7 @@ async def test_what_it_runs_by_is_told_without_secrets(start: Start) -> None:
         WXCLIENT_PROXY="http://u:hidden@127.0.0.1:9",
     )
     await client.until_state("loading")
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/options") as answer:
-        told = obj(json.loads(await answer.read()))
+    told = await client.told("options")
     options = obj(told["options"])
     assert (told["instance"], told["credentials"]) == ("alice", [])
     assert options["send_interval"] == "7"
@@ -67,7 +60,7 @@ async def test_what_has_happened_is_told(client: RunningClient) -> None:
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     media = client.paths.media("alice")
     await until(lambda: media.exists() and any(path.name.startswith("mojo_") for path in media.iterdir()))
-    told = await status(client)
+    told = await client.told()
     assert told["roster"] == {"contacts": 3, "groups": 1, "members": 3, "changes": 2}
     assert told["media"] == {"files": 1, "bytes": 8}
     times = obj(told["last_message_time"])
@@ -80,20 +73,20 @@ async def test_what_has_happened_is_told(client: RunningClient) -> None:
 async def test_when_the_last_messages_were_is_known_after_a_restart(start: Start, client: RunningClient) -> None:
     client.driver.play([message("hello")])
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
-    before = obj((await status(client))["last_message_time"])
+    before = obj((await client.told())["last_message_time"])
     assert all(before.values())
     assert await client.stop() == 0
     again = start()
     await again.until_state("loading")
     async with asyncio.timeout(PATIENCE):  # its log is read meanwhile
-        while None in (after := obj((await status(again))["last_message_time"])).values():
+        while None in (after := obj((await again.told())["last_message_time"])).values():
             await asyncio.sleep(0.01)
     assert all(abs(int(str(after[key])) - int(str(before[key]))) <= 1 for key in before)
     await again.login()
     again.driver.play([message("from the phone", direction=Direction.SENT_ELSEWHERE)])
     again.driver.outcomes.append(WeChatError("refused", ret=1101))
     assert obj(await again.get("send_friend_message", id="@ann", content="x"))["code"] == 1101
-    assert obj((await status(again))["last_message_time"]) == after  # neither was received, or sent by it
+    assert obj((await again.told())["last_message_time"]) == after  # neither was received, or sent by it
 
 
 async def test_messages_from_the_phone_and_those_that_were_not_sent_are_counted(client: RunningClient) -> None:
@@ -101,7 +94,7 @@ async def test_messages_from_the_phone_and_those_that_were_not_sent_are_counted(
     client.driver.outcomes.append(WeChatError("refused", ret=1101))
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 1101
     async with asyncio.timeout(PATIENCE):
-        while (counts := obj((await status(client))["messages"]))["sent_elsewhere"] != {"text": 1}:
+        while (counts := obj((await client.told())["messages"]))["sent_elsewhere"] != {"text": 1}:
             await asyncio.sleep(0.01)
     assert (counts["not_sent"], counts["sent"]) == (1, {})
 
@@ -120,7 +113,7 @@ async def test_media_of_an_earlier_run_count(start: Start, webhook: Webhook) -> 
 
 async def status_when_up(client: RunningClient) -> JsonObject:
     try:
-        return await status(client)
+        return await client.told()
     except OSError:
         return {}
 
@@ -130,7 +123,7 @@ async def test_a_receiver_that_is_down_is_told_without_its_secrets(start: Start,
     client = start(**{POST_API: webhook.address.replace("127.0.0.1", "user:secret@127.0.0.1")})
     await client.login()
     async with asyncio.timeout(PATIENCE):
-        while not (reports := obj((await status(client))["reports"]))["last_error"]:
+        while not (reports := obj((await client.told())["reports"]))["last_error"]:
             await asyncio.sleep(0.01)
     assert reports["to"] == f"http://127.0.0.1:{webhook.port}/in?key=…"
     assert (reports["last_error"], reports["delivered"]) == ("it answers 500", 0)
@@ -139,7 +132,7 @@ async def test_a_receiver_that_is_down_is_told_without_its_secrets(start: Start,
     webhook.statuses = []
     await webhook.until(lambda got: any(r.get("params") == ["updating", "running"] for r in got))
     async with asyncio.timeout(PATIENCE):
-        while (reports := obj((await status(client))["reports"]))["waiting"]:
+        while (reports := obj((await client.told())["reports"]))["waiting"]:
             await asyncio.sleep(0.01)
     assert (reports["waiting"], reports["oldest_since"], reports["last_error"]) == (0, None, "")
 
@@ -248,7 +241,7 @@ async def test_only_so_many_may_wait_and_the_account_answers_meanwhile(start: St
     waiting = MAX_WAITING
     answer = obj(await client.get("send_friend_message", id="@ann", content="one more"))
     assert (answer["code"], answer["status"]) == (-1, f"{waiting} sends wait already, try again later")
-    await status(client)
+    await client.told()
     begun = time.monotonic()
     assert await client.stop() == 0
     assert time.monotonic() - begun < PATIENCE  # the drain would take 300
@@ -361,5 +354,5 @@ async def test_public_files_are_right_as_soon_as_they_can_be_written(start: Star
 
 async def until_status(client: RunningClient, word: str) -> None:
     async with asyncio.timeout(PATIENCE):
-        while (await status(client))["state"] != word:
+        while (await client.told())["state"] != word:
             await asyncio.sleep(0.01)

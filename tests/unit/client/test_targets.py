@@ -1,7 +1,6 @@
 """Reports and heartbeats go only where the settings allow them, wherever a receiver redirects to."""
 
 import asyncio
-import json
 import logging
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -65,8 +64,7 @@ async def places() -> AsyncIterator[tuple[Place, Place]]:
 
 
 async def status(client: RunningClient) -> str:
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/status") as answer:
-        return str(obj(obj(json.loads(await answer.read()))["reports"])["last_error"])
+    return str(obj((await client.told())["reports"])["last_error"])
 
 
 async def held_back(client: RunningClient, place: Place) -> None:

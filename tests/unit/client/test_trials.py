@@ -10,20 +10,12 @@ from aiohttp import web
 from tests.unit.client.conftest import POST_API, RunningClient, Start
 from tests.unit.client.listener import Listener, listening
 from tests.unit.drivers.proxies import SmallProxy
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
-
-
-async def tried(client: RunningClient, what: str, body: JsonValue = None) -> tuple[int, JsonObject]:
-    data = None if body is None else json.dumps(body)
-    async with client.http.post(f"http://127.0.0.1:{client.port}/v1/{what}/test", data=data) as answer:
-        found: JsonObject = json.loads(await answer.read())
-        return answer.status, found
 
 
 async def test_a_test_event_is_signed_and_its_answer_is_shown(start: Start, listener: Listener) -> None:
     client = start(**{POST_API: listener.address, "WXCLIENT_WEBHOOK_SECRET": "one"})
     await client.login()
-    status, answer = await tried(client, "webhook")
+    status, answer = await client.v1("POST", "webhook/test")
     assert (status, answer["status"], answer["error"]) == (200, 200, "")
     request, body = next(one for one in listener.raw if json.loads(one[1])["event"] == "test")
     assert json.loads(body) == {"post_type": "event", "event": "test", "params": ["alice"]}
@@ -44,7 +36,7 @@ async def test_a_refusal_is_shown_as_it_begins(start: Start, sent: str, shown: s
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         client = start(**{POST_API: f"http://127.0.0.1:{runner.addresses[0][1]}/in"})
         await client.login()
-        _, answer = await tried(client, "webhook")
+        _, answer = await client.v1("POST", "webhook/test")
         assert (answer["status"], answer["answer"]) == (410, shown)
     finally:
         await runner.cleanup()
@@ -53,14 +45,14 @@ async def test_a_refusal_is_shown_as_it_begins(start: Start, sent: str, shown: s
 async def test_a_webhook_that_is_not_there_is_told_and_none_is_refused(start: Start) -> None:
     client = start(**{POST_API: "http://127.0.0.1:9/in?key=hidden"})
     await client.login()
-    status, answer = await tried(client, "webhook")
+    status, answer = await client.v1("POST", "webhook/test")
     assert (status, answer["status"]) == (200, None)
     assert "refused" in str(answer["error"])
     assert "hidden" not in str(answer)
 
 
 async def test_without_a_webhook_there_is_nothing_to_test(client: RunningClient) -> None:
-    status, answer = await tried(client, "webhook")
+    status, answer = await client.v1("POST", "webhook/test")
     assert (status, answer["error"]["code"]) == (409, "no-webhook")  # type: ignore[index, call-overload]
 
 
@@ -68,13 +60,13 @@ async def test_wechat_is_reached_through_a_proxy_or_it_is_told_why_not(start: St
     async with listening() as wechat, SmallProxy("http").running() as proxy:
         client = start(**{"WXCLIENT_SERVER": f"http://127.0.0.1:{wechat.port}"})
         await client.login()
-        status, answer = await tried(client, "proxy")
+        status, answer = await client.v1("POST", "proxy/test")
         assert (status, answer["reached"], answer["status"]) == (200, True, 200)
-        status, answer = await tried(client, "proxy", {"proxy": proxy.url()})
+        status, answer = await client.v1("POST", "proxy/test", {"proxy": proxy.url()})
         assert (status, answer["reached"]) == (200, True)
         assert proxy.hosts
-        status, answer = await tried(client, "proxy", {"proxy": "http://u:hidden@127.0.0.1:9"})
+        status, answer = await client.v1("POST", "proxy/test", {"proxy": "http://u:hidden@127.0.0.1:9"})
         assert (status, answer["reached"]) == (200, False)
         assert "127.0.0.1:9" in str(answer["error"])
         assert "hidden" not in str(answer)
-        assert (await tried(client, "proxy", {"proxy": "ftp://x"}))[0] == 400
+        assert (await client.v1("POST", "proxy/test", {"proxy": "ftp://x"}))[0] == 400

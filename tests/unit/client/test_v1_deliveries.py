@@ -20,17 +20,10 @@ from wxcontroller.core.model import MessageKind, MessageMedia
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(100)
 
 
-async def call(client: RunningClient, method: str, path: str, body: object = None) -> tuple[int, JsonObject]:
-    url = f"http://127.0.0.1:{client.port}/v1/{path}"
-    async with client.http.request(method, url, json=body) as answer:
-        found: JsonObject = json.loads(await answer.read())
-        return answer.status, found
-
-
 async def until(client: RunningClient, **wanted: int) -> JsonObject:
     async with asyncio.timeout(PATIENCE):
         while True:
-            _, found = await call(client, "GET", "deliveries")
+            _, found = await client.v1("GET", "deliveries")
             if all(found[key] == value for key, value in wanted.items()):
                 return found
             await asyncio.sleep(0.01)
@@ -60,7 +53,7 @@ async def test_changes_of_deliveries_wait_for_a_locked_disk_for_a_while_only(
     client = await with_dead(start, webhook, "one")
     async with locked(client), asyncio.timeout(PATIENCE):
         for call_ in ("ack", "replay"):
-            status, answer = await call(client, "POST", f"deliveries/{call_}", {"all": True})
+            status, answer = await client.v1("POST", f"deliveries/{call_}", {"all": True})
             assert (status, obj(answer["error"])["code"]) == (503, "unavailable")
     # What was stored after its caller was answered is carried out all the same.
     assert [one["content"] for one in await webhook.messages(1)] == ["one"]
@@ -69,7 +62,7 @@ async def test_changes_of_deliveries_wait_for_a_locked_disk_for_a_while_only(
 
 async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook: Webhook) -> None:
     client = await with_dead(start, webhook, "one", "two", "three")
-    _, found = await call(client, "GET", "deliveries?state=dead")
+    _, found = await client.v1("GET", "deliveries?state=dead")
     first, second, third = (obj(one) for one in items(found["deliveries"]))
     assert (first["type"], first["state"], first["attempts"], first["last_status"], first["last_error"]) == (
         *("friend_message", "dead", 1, 410),
@@ -80,23 +73,23 @@ async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook:
     attempt = obj(found["last_attempt"])
     assert (attempt["status"], int(str(attempt["milliseconds"])) >= 0) == (410, True)
     assert abs(int(str(attempt["time"])) - time.time()) < PATIENCE
-    _, shown = await call(client, "GET", f"deliveries/{second['id']}")
+    _, shown = await client.v1("GET", f"deliveries/{second['id']}")
     report = obj(shown["report"])
     assert report["content"] == "two"
     assert (second["sender"], second["receiver"], second["group"]) == (report["sender"], report["receiver"], None)
     assert (second["direction"], bool(second["sender"])) == ("in", True)
     assert webhook.events("state_change")
-    status, answer = await call(client, "POST", "deliveries/replay", {"ids": [third["id"], first["id"]]})
+    status, answer = await client.v1("POST", "deliveries/replay", {"ids": [third["id"], first["id"]]})
     assert (status, answer["replayed"]) == (200, 2)
     assert [one["content"] for one in await webhook.messages(2)] == ["one", "three"]
-    _, answer = await call(client, "POST", "deliveries/replay", {"all": True})
+    _, answer = await client.v1("POST", "deliveries/replay", {"all": True})
     assert answer["replayed"] == 1
     assert [one["content"] for one in await webhook.messages(3)] == ["one", "three", "two"]
     found = await until(client, dead=0, pending=0)
     assert found["deliveries"] == []
-    _, found = await call(client, "GET", "deliveries?state=delivered&limit=2")
+    _, found = await client.v1("GET", "deliveries?state=delivered&limit=2")
     assert len(items(found["deliveries"])) == 2
-    _, rest = await call(client, "GET", f"deliveries?state=delivered&limit=1000&after={found['next']}")
+    _, rest = await client.v1("GET", f"deliveries?state=delivered&limit=1000&after={found['next']}")
     assert rest["next"] is None
     assert items(rest["deliveries"])
 
@@ -107,14 +100,14 @@ async def test_acknowledged_dead_letters_count_as_new_only_when_they_die_again(
     client = await with_dead(start, webhook, "one", "two", "three")
     found = await until(client, dead=3, unacknowledged=3)
     first = obj(items(found["deliveries"])[0])["id"]
-    _, answer = await call(client, "POST", "deliveries/ack", {"ids": [first]})
+    _, answer = await client.v1("POST", "deliveries/ack", {"ids": [first]})
     assert (answer["acknowledged"], answer["dead"], answer["unacknowledged"]) == (1, 3, 2)
-    _, answer = await call(client, "POST", "deliveries/ack", {"state": "dead"})
+    _, answer = await client.v1("POST", "deliveries/ack", {"state": "dead"})
     assert (answer["acknowledged"], answer["dead"], answer["unacknowledged"]) == (2, 3, 0)
-    status, _ = await call(client, "POST", "deliveries/ack")
+    status, _ = await client.v1("POST", "deliveries/ack")
     assert status == 400
     webhook.statuses = [410]
-    await call(client, "POST", "deliveries/replay", {"ids": [first]})
+    await client.v1("POST", "deliveries/replay", {"ids": [first]})
     await until(client, dead=3, unacknowledged=1, pending=0)
 
 
@@ -139,7 +132,7 @@ async def test_deliveries_are_published_next_to_the_state_file(
     state = await told(dead=2, unacknowledged=2)
     assert (state["dead_error"], state["waiting"], path.stat().st_mode & 0o777) == ("it answers 410", 0, 0o640)
     assert obj(state["dead_error_text"])["template"] == "it answers {status}"
-    await call(client, "POST", "deliveries/ack", {"all": True})
+    await client.v1("POST", "deliveries/ack", {"all": True})
     await told(dead=2, unacknowledged=0, dead_at=0)
     # What is delivered at once is no change.
     written = path.stat().st_mtime_ns
@@ -161,11 +154,11 @@ async def test_what_was_delivered_is_sent_again_only_when_it_is_named(start: Sta
     client.driver.play([message("once")])
     await webhook.messages(1)
     found = await until(client, pending=0)
-    _, found = await call(client, "GET", "deliveries?state=delivered")
+    _, found = await client.v1("GET", "deliveries?state=delivered")
     last = obj(items(found["deliveries"])[-1])
-    _, answer = await call(client, "POST", "deliveries/replay", {"all": True})
+    _, answer = await client.v1("POST", "deliveries/replay", {"all": True})
     assert answer["replayed"] == 0
-    _, answer = await call(client, "POST", "deliveries/replay", {"ids": [last["id"]]})
+    _, answer = await client.v1("POST", "deliveries/replay", {"ids": [last["id"]]})
     assert answer["replayed"] == 1
     assert [one["content"] for one in await webhook.messages(2)] == ["once", "once"]
 
@@ -183,10 +176,10 @@ async def test_what_waits_can_be_given_up_and_lets_the_next_one_pass(start: Star
             await asyncio.sleep(0.01)
     stuck = obj(tried[0])
     assert float(str(stuck["next_at"])) > 0
-    _, answer = await call(client, "POST", "deliveries/purge", {"ids": [stuck["id"]]})
+    _, answer = await client.v1("POST", "deliveries/purge", {"ids": [stuck["id"]]})
     assert answer["purged"] == 1
     assert [one["content"] for one in await webhook.messages(1)] == ["next"]
-    _, found = await call(client, "GET", "deliveries?state=purged")
+    _, found = await client.v1("GET", "deliveries?state=purged")
     assert [obj(one)["id"] for one in items(found["deliveries"])] == [stuck["id"]]
 
 
@@ -212,14 +205,14 @@ async def test_bad_requests_change_nothing(start: Start, webhook: Webhook) -> No
         ("POST", "deliveries/replay", {"ids": ["x"] * 1001}, 400),
     ]
     for method, path, body, status in requests:
-        got, answer = await call(client, method, path, body)
+        got, answer = await client.v1(method, path, body)
         assert got == status, (method, path, body, answer)
         assert {"code", "message", "remedy"} <= obj(answer["error"]).keys()
     assert (await until(client, dead=1))["pending"] == 0
 
 
 async def test_without_a_webhook_nothing_can_be_replayed(client: RunningClient) -> None:
-    status, answer = await call(client, "POST", "deliveries/replay", {"all": True})
+    status, answer = await client.v1("POST", "deliveries/replay", {"all": True})
     assert (status, obj(answer["error"])["code"]) == (409, "no-webhook")
 
 

@@ -17,13 +17,6 @@ from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import QrReady
 
 
-async def page(client: RunningClient, query: str = "") -> JsonObject:
-    async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events{query}") as answer:
-        assert answer.status == 200
-        found: JsonObject = json.loads(await answer.read())
-        return found
-
-
 @asynccontextmanager
 async def stream(client: RunningClient, query: str = "") -> "AsyncIterator[AsyncIterator[tuple[str, JsonObject]]]":
     url = f"http://127.0.0.1:{client.port}/v1/events{query}"
@@ -46,7 +39,7 @@ async def settled(client: RunningClient, number: int) -> list[JsonObject]:
     """Wait until the log has so many messages; return them."""
     async with asyncio.timeout(PATIENCE):
         while True:
-            found = items((await page(client, "?types=friend_message"))["events"])
+            found = items((await client.told("events?types=friend_message"))["events"])
             if len(found) >= number:
                 return [obj(one) for one in found]
             await asyncio.sleep(0.01)
@@ -56,19 +49,19 @@ async def test_everything_is_in_the_pages_in_order_with_or_without_a_webhook(cli
     client.driver.play([message(str(number)) for number in range(5)])
     found = await settled(client, 5)
     assert [obj(one["report"])["content"] for one in found] == ["0", "1", "2", "3", "4"]
-    everything = await page(client)
+    everything = await client.told("events")
     seqs = [int(str(obj(one)["seq"])) for one in items(everything["events"])]
     assert seqs == list(range(1, len(seqs) + 1))
     types = [obj(one)["type"] for one in items(everything["events"])]
     assert types.count("state_change") == 3
     assert "login" in types
-    part = await page(client, f"?after={found[1]['id']}&types=friend_message&limit=2")
+    part = await client.told(f"events?after={found[1]['id']}&types=friend_message&limit=2")
     assert [obj(one)["id"] for one in items(part["events"])] == [found[2]["id"], found[3]["id"]]
     assert part["more"] is True
-    again = await page(client, f"?since={found[3]['stamp']}&types=friend_message")
+    again = await client.told(f"events?since={found[3]['stamp']}&types=friend_message")
     assert [obj(one)["id"] for one in items(again["events"])][-2:] == [found[3]["id"], found[4]["id"]]
     # Of another log: the beginning of this one.
-    assert items((await page(client, "?after=00000000-99"))["events"])
+    assert items((await client.told("events?after=00000000-99"))["events"])
     async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events?after=x") as answer:
         assert answer.status == 400
 
@@ -97,7 +90,7 @@ async def test_how_long_a_page_may_be_is_a_limit(start: Start, monkeypatch: pyte
     await client.login()
     client.driver.play([message(f"{number}", id=f"m{number}") for number in range(15)])
     async with asyncio.timeout(PATIENCE):
-        while (found := await page(client, "?limit=1000&types=friend_message"))["more"] is False:
+        while (found := await client.told("events?limit=1000&types=friend_message"))["more"] is False:
             await asyncio.sleep(0.01)
     assert len(items(found["events"])) == 10
 
@@ -142,13 +135,12 @@ async def test_who_reads_events_can_not_log_in_by_them(start: Start) -> None:
     client.driver.play([QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)])
     await client.until_state("scaning")
     async with asyncio.timeout(PATIENCE):
-        while not (found := items((await page(client, "?types=input_qrcode"))["events"])):
+        while not (found := items((await client.told("events?types=input_qrcode"))["events"])):
             await asyncio.sleep(0.01)
     shown = [str(client.paths.qrcode_file("alice"))]
     assert obj(obj(found[0])["report"])["params"] == shown
-    url = f"http://127.0.0.1:{client.port}/v1/deliveries/{obj(found[0])['id']}"
-    async with client.http.get(url) as answer:
-        assert (await answer.json())["report"]["params"] == shown
+    delivery = await client.told(f"deliveries/{obj(found[0])['id']}")
+    assert obj(delivery["report"])["params"] == shown
 
 
 async def test_a_reader_does_not_hold_a_stop_up_and_hears_of_it(client: RunningClient) -> None:

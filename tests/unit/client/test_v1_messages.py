@@ -41,19 +41,8 @@ async def enter(client: RunningClient, number: int = 1) -> None:
     await client.until_state("running")
 
 
-async def call(
-    client: RunningClient, method: str, path: str, body: object = None, key: str = ""
-) -> tuple[int, JsonObject]:
-    data = body if isinstance(body, aiohttp.FormData) else None
-    headers = {"Idempotency-Key": key} if key else {}
-    given = None if data is not None else body
-    url = f"http://127.0.0.1:{client.port}/v1/{path}"
-    async with client.http.request(method, url, json=given, data=data, headers=headers) as answer:
-        return answer.status, obj(json.loads(await answer.read()))
-
-
 async def history(client: RunningClient, query: str = "") -> list[JsonObject]:
-    status, page = await call(client, "GET", f"messages{query}")
+    status, page = await client.v1("GET", f"messages{query}")
     assert status == 200, page
     return [obj(one) for one in items(page["messages"])]
 
@@ -73,16 +62,16 @@ async def client(start: Start) -> RunningClient:
 
 
 async def test_a_text_is_sent_answered_and_in_the_history_by_one_id(client: RunningClient) -> None:
-    status, sent = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1")
+    status, sent = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1")
     assert (status, sent["state"], sent["reason"], sent["chat"]) == (200, "delivered", None, ANN_NUMBER)
-    assert await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1") == (status, sent)
-    status, refused = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "ho"}, "k1")
+    assert await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k1") == (status, sent)
+    status, refused = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "ho"}, "k1")
     assert (status, obj(refused["error"])["code"]) == (422, "key-reused")
     assert [one[:2] for one in client.driver.sends] == [("@ann1", "hi")]
     [shown] = await history(client, f"?chat={ANN_NUMBER}")
     assert (shown["id"], shown["direction"], shown["text"], shown["state"]) == (sent["id"], "out", "hi", "delivered")
     assert obj(shown["sender"])["id"] == str(ME.uid)
-    assert await call(client, "GET", f"messages/{sent['id']}") == (200, shown)
+    assert await client.v1("GET", f"messages/{sent['id']}") == (200, shown)
     # The same person by the id of the login.
     assert (await history(client, "?chat=@ann1"))[0] == shown
 
@@ -90,13 +79,13 @@ async def test_a_text_is_sent_answered_and_in_the_history_by_one_id(client: Runn
 async def test_media_are_uploaded_fetched_and_sent_again(client: RunningClient) -> None:
     form = aiohttp.FormData({"to": TEAM_NUMBER, "text": "look"}, quote_fields=False)
     form.add_field("file", PNG, filename="图 b.png", content_type="image/png")
-    status, sent = await call(client, "POST", "messages", form)
+    status, sent = await client.v1("POST", "messages", form)
     assert (status, sent["state"], len(items(sent["parts"]))) == (200, "delivered", 2)
     words, picture = await history(client)
     assert (words["text"], picture["kind"], picture["is_group"]) == ("look", "image", True)
     media = obj(picture["media"])
     assert (media["name"], media["mime"], media["size"]) == ("图 b.png", "image/png", len(PNG))
-    status, again = await call(client, "POST", "messages", {"to": BEN.id, "media_id": media["id"]})
+    status, again = await client.v1("POST", "messages", {"to": BEN.id, "media_id": media["id"]})
     assert (status, again["state"]) == (200, "delivered")
     assert [target for target, _ in client.driver.media_sends] == ["@@team1", BEN.id]
     client.driver.contents["m1"] = PNG
@@ -111,7 +100,7 @@ async def test_media_are_uploaded_fetched_and_sent_again(client: RunningClient) 
 async def test_a_reply_quotes_the_message_in_words_and_names_it_in_the_history(client: RunningClient) -> None:
     client.driver.play([message("one\ntwo", id="m7", chat="@ann1", sender="@ann1")])
     await until_history(client, 1)
-    status, sent = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "yes", "reply_to": "m7"})
+    status, sent = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "yes", "reply_to": "m7"})
     assert (status, sent["state"]) == (200, "delivered")
     [(_, words, _)] = client.driver.sends
     assert words == "「安：one two」\n- - - - - - - - - - - - - - -\nyes"
@@ -119,7 +108,7 @@ async def test_a_reply_quotes_the_message_in_words_and_names_it_in_the_history(c
     assert (shown["text"], obj(shown["quote"])["id"], obj(shown["quote"])["text"]) == ("yes", "m7", "one\ntwo")
     assert obj(obj(shown["quote"])["sender"]) == {"id": ANN_NUMBER, "name": "安"}
     for wrong in ({"to": BEN.id, "text": "x", "reply_to": "m7"}, {"to": ANN_NUMBER, "text": "x", "reply_to": "no"}):
-        assert (await call(client, "POST", "messages", wrong))[0] in (400, 404)
+        assert (await client.v1("POST", "messages", wrong))[0] in (400, 404)
     assert len(client.driver.sends) == 1
 
 
@@ -145,13 +134,13 @@ async def test_pages_go_both_ways_and_over_a_restart_and_a_new_login(start: Star
     assert [one["text"] for one in forward] == wanted[5:8]
     assert await history(again, "?before=00000000-5") == []
     assert len(await history(again, "?after=00000000-5&limit=200")) == 26
-    _, chats = await call(again, "GET", "chats")
+    _, chats = await again.v1("GET", "chats")
     shown = [obj(one) for one in items(chats["chats"])]
     assert [(one["id"], one["name"], obj(one["last"])["text"]) for one in shown] == [
         (ANN_NUMBER, "安", "25"),
         ("@ben", "Ben", "24"),
     ]
-    _, rest = await call(again, "GET", f"chats?before={obj(shown[0]['last'])['cursor']}")
+    _, rest = await again.v1("GET", f"chats?before={obj(shown[0]['last'])['cursor']}")
     assert [obj(one)["id"] for one in items(rest["chats"])] == ["@ben"]
 
 
@@ -189,13 +178,13 @@ async def test_a_log_of_2_0_0_is_indexed_while_the_account_serves(
     await enter(client)
     client.driver.play([message("new", id="new", chat="@ann1", sender="@ann1")])
     async with asyncio.timeout(PATIENCE):
-        while not (page := (await call(client, "GET", f"messages?chat={ANN_NUMBER}&limit=200"))[1])["complete"]:
+        while not (page := (await client.v1("GET", f"messages?chat={ANN_NUMBER}&limit=200"))[1])["complete"]:
             await asyncio.sleep(0.01)
     newest = [obj(one) for one in items(page["messages"])]
     assert [(one["text"], one["state"]) for one in newest[-3:]] == [("299", None), ("hi", "delivered"), ("new", None)]
     oldest = await history(client, f"?chat={ANN_NUMBER}&limit=200&before={newest[0]['cursor']}")
     assert [one["text"] for one in oldest + newest[:-2]] == [str(number) for number in range(300)]
-    assert (await call(client, "GET", "messages/1000"))[1]["text"] == "hi"
+    assert (await client.v1("GET", "messages/1000"))[1]["text"] == "hi"
 
 
 async def test_chats_are_looked_up_in_no_other_thread(client: RunningClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -209,23 +198,23 @@ async def test_chats_are_looked_up_in_no_other_thread(client: RunningClient, mon
         return find(self, identifier)
 
     monkeypatch.setattr(Directory, "find", noted)
-    assert [obj(one)["name"] for one in items((await call(client, "GET", "chats"))[1]["chats"])] == ["安"]
+    assert [obj(one)["name"] for one in items((await client.v1("GET", "chats"))[1]["chats"])] == ["安"]
     assert threads == {threading.get_ident()}
 
 
 async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
     client = start(MOJO_WEIXIN_SEND_INTERVAL="60")
     await enter(client)
-    first = (await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
-    status, waiting = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "two", "wait": 0})
+    first = (await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
+    status, waiting = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "two", "wait": 0})
     assert (status, waiting["state"]) == (202, "waiting")
-    _, page = await call(client, "GET", f"messages?chat={ANN_NUMBER}")
+    _, page = await client.v1("GET", f"messages?chat={ANN_NUMBER}")
     [pending] = [obj(one) for one in items(page["pending"])]
     assert (pending["id"], pending["text"], pending["state"], pending["cursor"]) == (
         waiting["id"], "two", "waiting", None,
     )  # fmt: skip
-    assert (await call(client, "DELETE", f"messages/{waiting['id']}"))[1]["result"] == "cancelled"
-    assert (await call(client, "DELETE", f"messages/{first['id']}"))[1]["result"] == "recalled"
+    assert (await client.v1("DELETE", f"messages/{waiting['id']}"))[1]["result"] == "cancelled"
+    assert (await client.v1("DELETE", f"messages/{first['id']}"))[1]["result"] == "recalled"
     assert client.driver.commands[-1][0] == "revoke"
     one, two = await until_history(client, 2)
     assert (one["state"], one["recalled"], two["state"], two["reason"]) == ("delivered", True, "refused", "cancelled")
@@ -236,7 +225,7 @@ async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
         (text(two["id"]), "not-recallable"),
         ("no", "no-such-message"),
     ):
-        status, refused = await call(client, "DELETE", f"messages/{identifier}")
+        status, refused = await client.v1("DELETE", f"messages/{identifier}")
         assert (status // 100, obj(refused["error"])["code"]) == (4, code)
 
 
@@ -246,11 +235,11 @@ async def test_a_recall_is_answered_while_the_disk_takes_nothing(
     monkeypatch.setattr(finding, "_SETTLE_SECONDS", 0.2)
     client = start()
     await enter(client)
-    sent = (await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
+    sent = (await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
     async with locked(client), asyncio.timeout(PATIENCE):
-        assert (await call(client, "DELETE", f"messages/{sent['id']}"))[1]["result"] == "recalled"
+        assert (await client.v1("DELETE", f"messages/{sent['id']}"))[1]["result"] == "recalled"
     async with asyncio.timeout(PATIENCE):
-        while not (await call(client, "GET", f"messages/{sent['id']}"))[1]["recalled"]:
+        while not (await client.v1("GET", f"messages/{sent['id']}"))[1]["recalled"]:
             await asyncio.sleep(0.01)
 
 
@@ -263,14 +252,14 @@ async def test_how_a_send_ended_is_known_before_it_is_on_disk(start: Start, monk
     agent = Agent(client)
     client.driver.send_gate = asyncio.Event()
     calls = [
-        asyncio.ensure_future(call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "one"})),
+        asyncio.ensure_future(client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "one"})),
         asyncio.ensure_future(agent.send("filehelper@im.wechat", "two", client_id="1")),
     ]
     for words, caller in zip(("one", "two"), calls, strict=True):
         async with asyncio.timeout(PATIENCE):
             while ("sending", words) not in {
                 (one["state"], one["text"])
-                for one in map(obj, items((await call(client, "GET", "messages"))[1]["pending"]))
+                for one in map(obj, items((await client.v1("GET", "messages"))[1]["pending"]))
             }:
                 await asyncio.sleep(0.01)
         async with locked(client), asyncio.timeout(PATIENCE):
@@ -278,9 +267,9 @@ async def test_how_a_send_ended_is_known_before_it_is_on_disk(start: Start, monk
             answer = await caller
             client.driver.send_gate = asyncio.Event()
             if words == "one":
-                status, shown = await call(client, "GET", f"messages/{answer[1]['id']}")
+                status, shown = await client.v1("GET", f"messages/{answer[1]['id']}")
                 assert (status, shown["state"], shown["text"]) == (200, "delivered", "one")
-                status, refused = await call(client, "DELETE", f"messages/{answer[1]['id']}")
+                status, refused = await client.v1("DELETE", f"messages/{answer[1]['id']}")
                 assert (status, obj(refused["error"])["code"]) == (409, "being-sent")
             else:
                 assert answer["ret"] == 0
@@ -291,7 +280,7 @@ async def test_how_a_send_ended_is_known_before_it_is_on_disk(start: Start, monk
 async def test_wrong_arguments_change_nothing(start: Start) -> None:
     client = start()
     await client.until_state("loading")
-    status, refused = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k")
+    status, refused = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k")
     assert (status, obj(refused["error"])["code"]) == (409, "not-logged-in")
     await enter(client)
     form = aiohttp.FormData({"to": ANN_NUMBER, "media_url": "http://127.0.0.1:1/x"})
@@ -312,36 +301,36 @@ async def test_wrong_arguments_change_nothing(start: Start) -> None:
         (form, 400, "bad-request"),
     ]
     for body, wanted, code in wrong:
-        status, answer = await call(client, "POST", "messages", body)
+        status, answer = await client.v1("POST", "messages", body)
         assert (status, obj(answer["error"])["code"]) == (wanted, code), body
     for query in ("?before=x", "?after=1-x", "?before=1&after=2", "?limit=x"):
-        assert (await call(client, "GET", f"messages{query}"))[0] == 400, query
+        assert (await client.v1("GET", f"messages{query}"))[0] == 400, query
     assert (client.driver.sends, client.driver.media_sends, await history(client)) == ([], [], [])
     # The key of the refused request is free.
-    assert (await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k"))[1]["state"] == "delivered"
+    assert (await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "hi"}, "k"))[1]["state"] == "delivered"
     client.driver.outcomes.append(WeChatError("no", ret=1101))
-    status, sent = await call(client, "POST", "messages", {"to": ANN_NUMBER, "text": "ho"})
+    status, sent = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "ho"})
     assert (status, sent["state"], sent["reason"]) == (200, "refused", "bad-recipient")
 
 
 async def test_contacts_groups_and_members(client: RunningClient) -> None:
-    _, answer = await call(client, "GET", "contacts?limit=2")
+    _, answer = await client.v1("GET", "contacts?limit=2")
     assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([ANN_NUMBER, BEN.id], True)
-    _, answer = await call(client, "GET", f"contacts?after={BEN.id}")
+    _, answer = await client.v1("GET", f"contacts?after={BEN.id}")
     assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([HELPER.id], False)
     # Who has gone meanwhile, as everybody has in a new login: the rest is not taken for nothing.
-    status, answer = await call(client, "GET", "contacts?after=@gone")
+    status, answer = await client.v1("GET", "contacts?after=@gone")
     assert (status, obj(answer["error"])["code"]) == (404, "no-such-peer")
-    _, answer = await call(client, "GET", "contacts?q=安")
+    _, answer = await client.v1("GET", "contacts?q=安")
     assert [obj(one)["nickname"] for one in items(answer["contacts"])] == ["Ann"]
-    _, answer = await call(client, "GET", "groups?q=TEA")
+    _, answer = await client.v1("GET", "groups?q=TEA")
     assert [obj(one)["id"] for one in items(answer["groups"])] == [TEAM_NUMBER, TEAM.id]
-    _, answer = await call(client, "GET", f"groups/{TEAM_NUMBER}/members")
+    _, answer = await client.v1("GET", f"groups/{TEAM_NUMBER}/members")
     assert [(obj(one)["id"], obj(one)["name"]) for one in items(answer["members"])] == [
         ("@me", "我"),
         (ANN_NUMBER, "A"),
     ]
-    assert (await call(client, "GET", f"groups/{ANN_NUMBER}/members"))[0] == 404
+    assert (await client.v1("GET", f"groups/{ANN_NUMBER}/members"))[0] == 404
 
 
 async def test_what_another_device_sent_is_the_accounts_own(client: RunningClient) -> None:
