@@ -12,7 +12,7 @@ import aiohttp
 import pytest
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.ports import free_port
 from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
@@ -197,9 +197,7 @@ class RunningClient:
         return found
 
     async def until_state(self, word: str) -> JsonObject:
-        async with asyncio.timeout(PATIENCE):
-            while self.state().get("state") != word:
-                await asyncio.sleep(0.01)
+        await until(lambda: self.state().get("state") == word)
         return self.state()
 
     async def until_queued(self, number: int) -> None:

@@ -12,7 +12,7 @@ from urllib.parse import parse_qs, urlsplit
 
 from yarl import URL
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.test_ilink_account import quickly as ilink_driver
 from tests.unit.drivers.ilink_kit import Bench, bench
@@ -264,9 +264,7 @@ class Stage:
         return [one.text for one in self.account.sent]
 
     async def until_sent(self, number: int) -> list[str]:
-        async with asyncio.timeout(PATIENCE):
-            while len(self.sent()) < number:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(self.sent()) >= number)
         return self.sent()
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import pytest
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.client.conftest import POLL_API, POST_API, RunningClient, Start
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import obj
@@ -120,9 +120,7 @@ async def test_heartbeats_go_where_they_may_and_obey_all_the_same(start: Start, 
     client = start(**{POLL_API: near.root + "beat", TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
     near.lead_to = f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=x"
     await client.login()
-    async with asyncio.timeout(PATIENCE):
-        while not client.driver.sends:
-            await asyncio.sleep(0.01)
+    await until(lambda: client.driver.sends)
     assert client.driver.sends[0][:2] == ("@ann", "x")
 
 
@@ -134,9 +132,7 @@ async def test_heartbeats_elsewhere_are_not_sent(
     address = f"http://u:hidden@127.0.0.2:{far.port}/beat"
     client = start(**{POLL_API: address, TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
     await client.login()
-    async with asyncio.timeout(PATIENCE):
-        while "webhook_targets" not in caplog.text:
-            await asyncio.sleep(0.01)
+    await until(lambda: "webhook_targets" in caplog.text)
     assert f"the heartbeat of {far.root}beat fails: {far.root}beat is not among webhook_targets" in caplog.text
     assert "hidden" not in caplog.text
     assert far.asked == []

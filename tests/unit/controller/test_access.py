@@ -17,7 +17,7 @@ import pytest_asyncio
 import yarl
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine, raw
 from wxcontroller.controller import sse
 from wxcontroller.controller.access import PASSED_ON, caller
@@ -415,9 +415,7 @@ async def test_an_account_is_asked_for_events_and_counts_with_its_secret(host: M
     assert [seen["X-Wxcontroller"] for _, seen, _ in process.seen] == [f"read {process.secret}"]
     async with host.http.ws_connect("/v1/events", headers=bearer(shown)) as socket:
         await socket.receive_json(timeout=PATIENCE)
-        async with asyncio.timeout(PATIENCE):
-            while not process.streams:
-                await asyncio.sleep(0.01)
+        await until(lambda: process.streams)
     assert process.streams == [f"read {process.secret}"]
 
 

@@ -11,7 +11,7 @@ import pytest
 import pytest_asyncio
 
 from tests.i18n import compiled
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.alerts import disk
 from wxcontroller.controller.alerts.disk import disk_of
@@ -630,9 +630,7 @@ async def test_the_seldom_look_goes_on(watched: Watched, monkeypatch: pytest.Mon
     monkeypatch.setattr("wxcontroller.controller.alerts.watch._SELDOM", 0.01)
     watched.set(disk_low=1 << 50)
     looking = asyncio.create_task(watched.watch.look_seldom())
-    async with asyncio.timeout(PATIENCE):
-        while not watched.watch._seldom:
-            await asyncio.sleep(0.01)
+    await until(lambda: watched.watch._seldom)
     looking.cancel()
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine, machine, raw
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
@@ -222,9 +222,7 @@ async def test_when_all_are_at_work_one_more_is_refused(tmp_path: Path, caplog: 
                 assert await peer.closed() == b""
             refusals = [record for record in caplog.records if "refused: 3 are open" in record.getMessage()]
             assert {vars(record)["cause"] for record in refusals} == {"too many connections"}
-        async with asyncio.timeout(PATIENCE):
-            while host.server.connections:
-                await asyncio.sleep(0.01)
+        await until(lambda: not host.server.connections)
         assert (await (await connected(host)).ask(SMALL))[0] == 200
 
 
@@ -264,9 +262,7 @@ async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
     async with machine(tmp_path, max_bodies=100_000) as host:
         await host.start("alice")
         held = await connected(host, form(80_000)[:-1])  # it is not complete
-        async with asyncio.timeout(PATIENCE):
-            while host.shared.admission.taken(Resource.BODIES) < 79_000:
-                await asyncio.sleep(0.01)
+        await until(lambda: host.shared.admission.taken(Resource.BODIES) >= 79_000)
         status, answer = await (await connected(host)).ask(form(30_000))
         assert status == 503
         assert "memory for request bodies" in str(answer["status"])

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.heartbeat import heartbeat
 from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, Watch, after_boot, summary
@@ -109,9 +109,7 @@ async def test_a_systemd_that_does_not_answer_yet_is_asked_again(host: Machine) 
     host.units.broken = True
     with at_info() as lines:
         task = asyncio.create_task(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)))
-        async with asyncio.timeout(PATIENCE):
-            while len(lines) < 2:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(lines) >= 2)
         host.units.broken = False
         await asyncio.wait_for(task, PATIENCE)
     assert "alice" in host.units.processes

@@ -13,7 +13,7 @@ from types import SimpleNamespace
 import aiohttp
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.controller.machine import Machine, Process, pauses
 from tests.unit.controller.processes import Host, started
 from wxcontroller.client.store import events as event_rows
@@ -154,9 +154,7 @@ async def test_a_clock_that_went_back_hides_nothing_from_who_had_heard_nothing_y
     assert await alice.log.settled(5)
     reader = Reader()
     async with reading(host, reader):
-        async with asyncio.timeout(PATIENCE):
-            while "alice=" not in reader.cursor:
-                await asyncio.sleep(0.01)
+        await until(lambda: "alice=" in reader.cursor)
     monkeypatch.setattr(event_rows, "time", SimpleNamespace(time=lambda: 1_000_000.0))
     say(alice, "in the past")
     async with reading(host, reader):
@@ -340,9 +338,7 @@ async def test_a_reader_that_takes_nothing_is_cut_off_and_harms_nobody(
             say(alice, f"{number} " + "x" * 50_000)
         contents = await reader.until(400)
         assert [one.split()[0] for one in contents] == [str(number) for number in range(400)]
-    async with asyncio.timeout(PATIENCE):
-        while host.shared.readers:
-            await asyncio.sleep(0.05)
+    await until(lambda: not host.shared.readers)
     slow_writer.close()
 
 
@@ -378,9 +374,7 @@ async def test_pauses_grow_with_each_refusal_and_begin_again_after_a_stream_that
             return 0.0
 
     async def until_streams(number: int) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while len(alice.streams) < number:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(alice.streams) >= number)
 
     monkeypatch.setattr(hub, "Backoff", Pauses)
     alice.hostile = 403, {}
@@ -431,9 +425,7 @@ async def test_no_more_readers_than_are_served(tmp_path: Path) -> None:
         async with reading(host, Reader()):
             status, answer = await host.v1("GET", "events")
             assert (status, obj(answer["error"])["code"]) == (503, "too-many-readers")
-        async with asyncio.timeout(PATIENCE):
-            while host.shared.readers:
-                await asyncio.sleep(0.01)
+        await until(lambda: not host.shared.readers)
         async with reading(host, Reader()):
             pass
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Systemd, UnitRecord, Verb, parse_list, record
 from wxcontroller.core.errors import BadName, UnitFailed
 from wxcontroller.core.states import UnitState
@@ -114,9 +114,7 @@ async def test_at_most_four_actions_at_once(script: Script, tmp_path: Path) -> N
     async with Systemd(script.does(f"{{ {body}; }} >>{tmp_path}/counts")) as units, asyncio.TaskGroup() as tasks:
         for number in range(12):
             _ = tasks.create_task(units.act(Verb.START, f"a{number}", PATIENCE))
-        async with asyncio.timeout(PATIENCE):
-            while len(list(busy.iterdir())) < 4:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(list(busy.iterdir())) >= 4)
         await asyncio.sleep(0.2)  # for a fifth, which would be a fault
         go_on.touch()
     assert max(int(line) for line in (tmp_path / "counts").read_text().split()) == 4

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TypeVar
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS, Limits
 from wxcontroller.drivers.base import (
@@ -294,9 +294,7 @@ async def counted(world: Wechat, endpoint: str, seconds: float, least: int = 0) 
     """
     before, began = world.requests(endpoint), time.monotonic()
     await asyncio.sleep(seconds)
-    async with asyncio.timeout(PATIENCE):
-        while world.requests(endpoint) - before < least:
-            await asyncio.sleep(0.01)
+    await until(lambda: world.requests(endpoint) - before >= least)
     return (world.requests(endpoint) - before) * seconds / (time.monotonic() - began)
 
 

@@ -7,12 +7,12 @@ network between machines.
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Callable, Iterable
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
 from pathlib import Path
 
 from tests.certificates import self_signed
-from tests.patience import PATIENCE
+from tests.patience import until
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.hosts import OtherHosts, other_hosts
@@ -106,13 +106,6 @@ class FleetHost(Machine):
         status, content = await self.v1("GET", "accounts", headers=headers)
         assert status == 200, content
         return {text(obj(each)["name"]): obj(each) for each in items(content["accounts"])}
-
-
-async def until(is_so: Callable[[], object]) -> None:
-    """Wait until something is so."""
-    async with asyncio.timeout(PATIENCE):
-        while not is_so():
-            await asyncio.sleep(0.01)
 
 
 @contextlib.asynccontextmanager

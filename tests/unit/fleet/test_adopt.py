@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.certificates import self_signed
-from tests.patience import PATIENCE
-from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, until
+from tests.patience import PATIENCE, until
+from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.transfer.adopting import Adoption, chosen_bundles, refuse_living
 from wxcontroller.cli.transfer.importing import take_in

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest_asyncio
 from aiohttp import web
 
+from tests.patience import until
 from tests.unit.controller.test_ilink import SESSION_OVER, Agent, Stage, within
-from tests.unit.fleet.hosts import FleetHost, hosts_of, introduce, until
+from tests.unit.fleet.hosts import FleetHost, hosts_of, introduce
 from tests.unit.fleet.test_faults import instead
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject

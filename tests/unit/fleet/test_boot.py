@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.controller.test_reconcile import boot
-from tests.unit.fleet.hosts import FleetHost, hosts_of, until
+from tests.unit.fleet.hosts import FleetHost, hosts_of
 from tests.unit.fleet.test_faults import instead
 from wxcontroller.controller.reconcile import BootMark, after_boot
 from wxcontroller.core.backoff import Backoff

@@ -14,7 +14,8 @@ import pytest
 from aiohttp import web
 
 from tests.certificates import self_signed
-from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of, until
+from tests.patience import until
+from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.controller.alerts.findings import Problem
 from wxcontroller.controller.alerts.findings import hosts_of as judged
 from wxcontroller.core.access import Scope

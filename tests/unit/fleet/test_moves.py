@@ -3,7 +3,8 @@
 from functools import partial
 from pathlib import Path
 
-from tests.unit.fleet.hosts import FleetHost, hosts_of, until
+from tests.patience import until
+from tests.unit.fleet.hosts import FleetHost, hosts_of
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.fleet.host import HostState
 

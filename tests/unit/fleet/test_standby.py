@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
-from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, until
+from tests.patience import PATIENCE, until
+from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost
 from wxcontroller.cli.account import AccountView
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import error_as_json

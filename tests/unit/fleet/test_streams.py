@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.controller.test_stream import Reader, reading, say
 from tests.unit.controller.test_watching import STREAM, Stream
-from tests.unit.fleet.hosts import FleetHost, fleet_of, until
+from tests.unit.fleet.hosts import FleetHost, fleet_of
 from wxcontroller.client.v1 import events as account_events
 from wxcontroller.controller import hoststreams
 from wxcontroller.controller.account_port import hub

@@ -5,9 +5,10 @@ import json
 from functools import partial
 from pathlib import Path
 
+from tests.patience import until
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.controller.machine import ROOT_TOKEN, Machine
-from tests.unit.fleet.hosts import FleetHost, until
+from tests.unit.fleet.hosts import FleetHost
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.host import HostState
 
