@@ -80,7 +80,7 @@ def check(paths: Paths) -> int:
     try:
         tls_context(loaded.settings)
         if loaded.settings.fleet is not None:
-            from wxcontroller.fleet.connection import credentials_of  # a machine without a fleet loads none of it
+            from wxcontroller.fleet.credentials import credentials_of  # a machine without a fleet loads none of it
 
             for host in loaded.settings.fleet.hosts:
                 credentials_of(host)

@@ -31,12 +31,35 @@ class HostSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class EtcdSettings:
+    """The etcd that says which host owns an account: the addresses of its members, as ``https://etcd-1:2379``.
+
+    ``ca_file``, ``certificate``, ``key`` and ``password`` are paths or credentials' names, or "". ``fleet`` keeps
+    several fleets in one etcd apart.
+    """
+
+    endpoints: tuple[str, ...]
+    fleet: str = "main"
+    ca_file: str = ""
+    certificate: str = ""
+    key: str = ""
+    user: str = ""
+    password: str = ""
+
+    @property
+    def prefix(self) -> str:
+        """Return what all keys of the fleet begin with."""
+        return f"/wxcontroller/{self.fleet}/"
+
+
+@dataclass(frozen=True, slots=True)
 class FleetSettings:
     """``client_ca`` signs the certificates of the other hosts that may call with one; "": tokens only."""
 
     name: str
     client_ca: str = ""
     hosts: tuple[HostSettings, ...] = ()
+    etcd: EtcdSettings | None = None
 
 
 def parse_fleet(value: object) -> Mapping[str, object]:

@@ -42,7 +42,8 @@ from wxcontroller.core.names import AccountName, is_instance, name_or_none
 from wxcontroller.core.pace import Pace
 from wxcontroller.core.relay import Body
 from wxcontroller.core.states import Desired, UnitState
-from wxcontroller.fleet.connection import HostConnection, HostCredentials
+from wxcontroller.fleet.connection import HostConnection
+from wxcontroller.fleet.credentials import Credentials
 from wxcontroller.fleet.hop import HopCaller
 
 log = logging.getLogger(__name__)
@@ -129,7 +130,7 @@ class ToldRows:
 class OtherHost:
     """Another host. ``run`` keeps it up to date; ``full`` asks for rows with the accounts' activity."""
 
-    def __init__(self, settings: HostSettings, credentials: HostCredentials, own_name: str) -> None:
+    def __init__(self, settings: HostSettings, credentials: Credentials, own_name: str) -> None:
         self.settings = settings
         self.name = settings.name
         self.state = HostState.CONNECTING

@@ -16,7 +16,8 @@ from wxcontroller.core.errors import file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, kept_json, obj
-from wxcontroller.fleet.connection import CONNECT_SECONDS, credentials_of
+from wxcontroller.fleet.connection import CONNECT_SECONDS
+from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.host import GREETING_SECONDS, AgentToken, HostRow, OtherHost, row_of
 
 log = logging.getLogger(__name__)

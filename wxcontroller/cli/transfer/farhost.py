@@ -11,7 +11,7 @@ from wxcontroller.core.access import CALLER_HEADER, Scope
 from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.messages import N_
 from wxcontroller.core.settings import load_settings
-from wxcontroller.fleet.connection import credentials_of
+from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.hop import HopCaller
 
 # Credentials that systemd has passed to the controller; root can read them while the controller runs.
@@ -31,8 +31,8 @@ def host_named(name: str) -> Api:
         )
     credentials = credentials_of(for_root(hosts[name]))
     headers = {CALLER_HEADER: str(HopCaller(fleet.name, Scope.ADMIN, None, "wxctl move"))}
-    if credentials.token:
-        headers["Authorization"] = f"Bearer {credentials.token}"
+    if credentials.secret:
+        headers["Authorization"] = f"Bearer {credentials.secret}"
     return Api(hosts[name].url, far=Far(credentials.tls, headers))
 
 

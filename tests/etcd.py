@@ -1,0 +1,123 @@
+"""A real etcd for tests: Debian's program, which `make test-deps` fetches without its package, and so without its service."""
+
+import asyncio
+import contextlib
+import json
+import shutil
+import signal
+import subprocess
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+
+from tests.patience import PATIENCE
+from tests.ports import free_port
+from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.fleet.credentials import credentials_of
+from wxcontroller.fleet.etcd import Etcd
+
+_TOOLS = Path(__file__).parents[1] / ".cache/venv/bin"
+ETCD = shutil.which("etcd") or str(_TOOLS / "etcd")
+ETCDCTL = shutil.which("etcdctl") or str(_TOOLS / "etcdctl")
+
+
+@dataclass
+class Member:
+    """One member of an etcd."""
+
+    name: str
+    root: Path
+    client: int = field(default_factory=free_port)
+    peer: int = field(default_factory=free_port)
+    process: "subprocess.Popen[bytes] | None" = None
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+        if number == signal.SIGKILL:
+            self.process.wait()
+
+
+class EtcdServers:
+    """The members of one etcd on this machine. ``certificate`` and ``key`` switch TLS with client certificates on."""
+
+    def __init__(
+        self, root: Path, members: int = 1, certificate: Path | None = None, key: Path | None = None
+    ) -> None:
+        self.members = [Member(f"m{number}", root) for number in range(members)]
+        self._tls = (certificate, key) if certificate and key else None
+        self._scheme = "https" if self._tls else "http"
+        # A token that expires soon shows how that is handled.
+        self.options: list[str] = []
+
+    @property
+    def endpoints(self) -> tuple[str, ...]:
+        return tuple(f"{self._scheme}://127.0.0.1:{member.client}" for member in self.members)
+
+    def settings(self, **changed: str) -> EtcdSettings:
+        return EtcdSettings(self.endpoints, **changed)
+
+    def start(self, member: Member) -> None:
+        """Start a member, or start it again."""
+        client, peer = f"{self._scheme}://127.0.0.1:{member.client}", f"http://127.0.0.1:{member.peer}"
+        arguments = {
+            **{"name": member.name, "data-dir": str(member.root / f"etcd-{member.name}"), "log-level": "error"},
+            **{"listen-client-urls": client, "advertise-client-urls": client},
+            **{"listen-peer-urls": peer, "initial-advertise-peer-urls": peer},
+            "initial-cluster": ",".join(f"{each.name}=http://127.0.0.1:{each.peer}" for each in self.members),
+        }
+        if self._tls:
+            certificate, key = self._tls
+            arguments |= {"cert-file": str(certificate), "key-file": str(key), "trusted-ca-file": str(certificate)}
+        command = [ETCD, *(f"--{name}={value}" for name, value in arguments.items()), "--unsafe-no-fsync"]
+        command += [*(["--client-cert-auth"] if self._tls else []), *self.options]
+        with (member.root / f"{member.name}.log").open("ab") as log:
+            member.process = subprocess.Popen(command, stdout=log, stderr=log)
+
+    def control(self, *arguments: str) -> str:
+        """Run etcdctl; return what it writes."""
+        command = [ETCDCTL, f"--endpoints={','.join(self.endpoints)}", *arguments]
+        if self._tls:
+            certificate, key = self._tls
+            command += [f"--cacert={certificate}", f"--cert={certificate}", f"--key={key}"]
+        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
+
+    def leader(self) -> Member:
+        """Return the member that leads the others."""
+        status = json.loads(self.control("endpoint", "status", "-w", "json"))
+        [leading] = (each for each in status if each["Status"]["leader"] == each["Status"]["header"]["member_id"])
+        return self.members[self.endpoints.index(leading["Endpoint"])]
+
+    @contextlib.contextmanager
+    def running(self) -> "Iterator[EtcdServers]":
+        try:
+            for member in self.members:
+                self.start(member)
+            yield self
+        finally:
+            for member in self.members:
+                if member.process is not None and member.process.poll() is None:
+                    member.kill()
+
+
+@contextlib.asynccontextmanager
+async def connected(settings: EtcdSettings) -> AsyncIterator[Etcd]:
+    """Yield a client of an etcd that answers."""
+    async with Etcd(settings, credentials_of(settings)) as etcd, asyncio.timeout(PATIENCE):
+        await until_healthy(etcd)
+        yield etcd
+
+
+async def until_healthy(etcd: Etcd) -> None:
+    """Wait until it answers."""
+    from wxcontroller.fleet.etcd import EtcdFailure
+
+    while True:
+        try:
+            await etcd.read("/")
+        except (EtcdFailure, aiohttp.ClientError):
+            await asyncio.sleep(0.05)
+        else:
+            return

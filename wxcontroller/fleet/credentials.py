@@ -1,0 +1,87 @@
+"""Files that let this host talk to others over TLS, and why a connection to them failed."""
+
+import errno
+import re
+import ssl
+from dataclasses import dataclass
+
+import aiohttp
+
+from wxcontroller.core.credentials import place_of
+from wxcontroller.core.errors import BadSettings, reason_of
+from wxcontroller.core.fleetsettings import EtcdSettings, HostSettings
+from wxcontroller.core.messages import N_, Text
+
+_FILE_BYTES = 1 << 20
+_SECRETS = ("token", "password")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What settings name, read: the TLS context, and the token or password, "" for none.
+
+    ``files`` is what the files contain, to see whether that has changed.
+    """
+
+    tls: ssl.SSLContext
+    secret: str
+    files: tuple[bytes, ...] = ()
+
+
+def credentials_of(settings: HostSettings | EtcdSettings) -> Credentials:
+    """Read the files that the settings of a host or of etcd name. Raises BadSettings naming setting and file."""
+    where = f"fleet.hosts.{settings.name}" if isinstance(settings, HostSettings) else "fleet.etcd"
+    places = {
+        name: place_of(f"{where}.{name}", given)
+        for name in ("ca_file", "certificate", "key", *_SECRETS)
+        if (given := getattr(settings, name, ""))
+    }
+    contents: dict[str, bytes] = {}
+    reading, secret = "", ""
+    try:
+        for reading, place in places.items():
+            with place.open("rb") as stream:
+                contents[reading] = stream.read(_FILE_BYTES)
+        reading = "ca_file"
+        # The authority of the settings alone, or the system's.
+        tls = ssl.create_default_context(cafile=str(places[reading]) if reading in places else None)
+        tls.minimum_version = ssl.TLSVersion.TLSv1_2
+        reading = "certificate"
+        if reading in places:
+            # With a password at hand nobody is asked for one.
+            tls.load_cert_chain(places[reading], places["key"], password="")
+        for reading in contents.keys() & set(_SECRETS):
+            secret = contents[reading].decode("ascii").strip()
+            if not re.fullmatch("[!-~]+", secret):
+                raise ValueError(
+                    Text("it does not contain a token")
+                    if reading == "token"
+                    else Text("it does not contain a password")
+                )
+    except (OSError, ValueError) as problem:  # also the TLS library's
+        raise BadSettings(
+            N_("{setting}: {file} can't be used: {reason}"),
+            N_("make it readable for user wxcontroller, or pass it as a credential; see wxcontroller.toml(5)"),
+            setting=f"{where}.{reading}",
+            file=places.get(reading, ""),
+            reason=reason_of(problem),
+        ) from None
+    return Credentials(tls, secret, tuple(contents.values()))
+
+
+def connection_reason(problem: Exception) -> Text:
+    """Return why a connection failed, without the library's numbers."""
+    if isinstance(problem, TimeoutError):
+        return Text(N_("no response in time"))
+    if isinstance(problem, aiohttp.ClientConnectorCertificateError):
+        # As "certificate has expired".
+        found = problem.certificate_error
+        words = getattr(found, "verify_message", "") or str(found)
+        return Text(N_("its certificate is not valid: {reason}"), reason=words)
+    if isinstance(problem, aiohttp.ClientSSLError | ssl.SSLError):
+        return Text(N_("TLS handshake failed: {reason}"), reason=getattr(problem, "reason", None) or str(problem))
+    if isinstance(problem, aiohttp.ClientConnectorError) and problem.os_error.errno == errno.EPERM:
+        return Text(N_("the controller's unit may not reach its address; add it to IPAddressAllow= of the unit"))
+    if isinstance(problem, aiohttp.ClientConnectorError):
+        return reason_of(problem.os_error)
+    return Text(N_("connection reset"))

@@ -1,0 +1,429 @@
+"""etcd 3.5 through its JSON gateway: leases, transactions, reads and watches.
+
+Each request takes at most two seconds at one member; when it fails, the next member is tried at once, and stays the
+first until it fails. A transaction that may have been done at a member that gave no answer is repeated such that the
+answer tells whether the first one was.
+
+Keys are text here; other keys below a prefix are no key of ours, and ignored. What their values are is for the caller
+to judge.
+"""
+
+import asyncio
+import base64
+import logging
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from types import TracebackType
+from typing import TypeVar
+
+import aiohttp
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, read_json, text
+from wxcontroller.core.messages import N_, Text, verbatim
+from wxcontroller.core.resolver import Resolver
+from wxcontroller.fleet.credentials import Credentials, connection_reason
+
+log = logging.getLogger(__name__)
+_Answer = TypeVar("_Answer")
+REQUEST_SECONDS = 2.0
+# A member that hangs is silent, too: the watch goes on at the next one, which costs one request.
+WATCH_SILENCE = 60.0
+# etcd forgets a token that was not used at a member for 300 s; other members do not hear of a use.
+_TOKEN_SECONDS = 120.0
+_PAGE = 500
+# Keys and values of a page, of 1 kB each by our own rule, with room for what others have put below the prefix.
+_ANSWER_BYTES = 32 << 20
+# Of JSON that carries each value of ours as one text.
+_DEPTH = 12
+# gRPC's codes.
+_UNKNOWN, _NOT_FOUND, _PERMISSION_DENIED, _EXHAUSTED, _UNAVAILABLE, _UNAUTHENTICATED = 2, 5, 7, 8, 14, 16
+# What another member may do better: cancelled, unknown, deadline exceeded, aborted, internal, unavailable.
+_ELSEWHERE = (1, _UNKNOWN, 4, 10, 13, _UNAVAILABLE)
+_CHECK_MEMBERS = N_("check the members: etcdctl endpoint status --cluster; journalctl -u etcd")
+_REMEDIES = {
+    _UNAUTHENTICATED: N_("check user and password of [fleet.etcd]"),
+    _PERMISSION_DENIED: N_("grant the role of the user reading and writing below the prefix of the fleet"),
+    _EXHAUSTED: N_("compact and defragment etcd, then: etcdctl alarm disarm"),
+}
+
+
+class EtcdFailure(WxError):
+    """etcd gave no usable answer: which member failed last, why, and what to do."""
+
+    code = "etcd-unreachable"
+    status = 503
+    exit_code = 3
+
+    def __init__(self, endpoint: str, reason: Text, grpc_code: int = _UNAVAILABLE, unsure: bool = True) -> None:
+        """``unsure``: what was asked for may have been done all the same, if the code does not exclude it."""
+        remedy = Text(_REMEDIES.get(grpc_code, _CHECK_MEMBERS))
+        super().__init__(N_("etcd at {endpoint} failed: {reason}"), remedy, endpoint=endpoint, reason=reason)
+        self.endpoint = endpoint
+        self.reason = reason
+        self.grpc_code = grpc_code
+        self.unsure = unsure and grpc_code in _ELSEWHERE
+
+
+class Compacted(Exception):
+    """A watch began at a revision that etcd no longer has: read all, and watch from there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key as etcd has it. ``lease`` is 0 without one."""
+
+    key: str
+    value: bytes
+    create_revision: int
+    mod_revision: int
+    lease: int
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Keys and their values at a revision."""
+
+    entries: tuple[Entry, ...]
+    revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class Changes:
+    """What changed up to a revision: the last state of each key."""
+
+    revision: int
+    puts: tuple[Entry, ...]
+    deleted: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition of a transaction. Revision 0: there is no such key."""
+
+    key: str
+    create_revision: int | None = None
+    mod_revision: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Put:
+    """A key to write, under a lease unless that is 0."""
+
+    key: str
+    value: bytes
+    lease: int = 0
+
+
+class Etcd:
+    """The members of one etcd. Use as an async context manager."""
+
+    def __init__(self, settings: EtcdSettings, credentials: Credentials) -> None:
+        self._settings = settings
+        self._credentials = credentials
+        self._endpoints = [each.rstrip("/") for each in settings.endpoints]
+        self._token = ""
+        self._token_until = 0.0
+        self._reported: set[bytes] = set()
+
+    async def __aenter__(self) -> "Etcd":
+        self._session = aiohttp.ClientSession(
+            connector=aiohttp.TCPConnector(limit=0, ssl=self._credentials.tls, resolver=Resolver()),
+            cookie_jar=aiohttp.DummyCookieJar(),
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, problem: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._session.close()
+
+    async def grant(self, seconds: int) -> int:
+        """Make a lease that ends after so many seconds without renewal; return its id. Raises EtcdFailure."""
+        return integer((await self._call("/v3/lease/grant", {"TTL": str(seconds)})).get("ID"))
+
+    async def renew(self, lease: int) -> int:
+        """Renew a lease; return the seconds it has now, 0 when it is gone. Raises EtcdFailure."""
+        # A stream, of which one answer is asked for.
+        answer = await self._call("/v3/lease/keepalive", {"ID": str(lease)})
+        return integer(answer.get("TTL"))
+
+    async def revoke(self, lease: int) -> None:
+        """End a lease, and with it its keys; one that is gone is fine. Raises EtcdFailure."""
+        try:
+            await self._call("/v3/lease/revoke", {"ID": str(lease)})
+        except EtcdFailure as problem:
+            if problem.grpc_code != _NOT_FOUND:
+                raise
+
+    async def read(self, prefix: str) -> Snapshot:
+        """Return all keys with the prefix, as they were at one moment after the call. Raises EtcdFailure."""
+        entries: list[Entry] = []
+        start, revision = prefix.encode(), 0
+        while True:
+            answer = await self._call(
+                "/v3/kv/range",
+                {**_range(start, prefix), "limit": str(_PAGE), **({"revision": str(revision)} if revision else {})},
+            )
+            revision = revision or _revision(answer)
+            found = items(answer.get("kvs"))
+            entries += filter(None, map(self._entry, found))
+            if not answer.get("more") or not found:
+                return Snapshot(tuple(entries), revision)
+            start = _bytes(field(found[-1], "key")) + b"\0"
+
+    async def commit(self, guards: Sequence[Guard], puts: Sequence[Put], deletes: Sequence[str] = ()) -> int | None:
+        """Write and delete keys if all guards hold, at once; return the revision, or None if a guard does not hold.
+
+        At most 128 of each. Raises EtcdFailure.
+        """
+        keys = [*(put.key for put in puts), *deletes]
+        success: list[JsonValue] = [
+            {
+                "request_put": {
+                    "key": _text(put.key.encode()),
+                    "value": _text(put.value),
+                    **({"lease": str(put.lease)} if put.lease else {}),
+                }
+            }
+            for put in puts
+        ]
+        success += [{"request_delete_range": {"key": _text(key.encode())}} for key in deletes]
+        request: JsonObject = {
+            "compare": list(_compares(guards)),
+            "success": success,
+            # How the keys are if not all guards hold.
+            "failure": [{"request_range": {"key": _text(key.encode())}} for key in keys],
+        }
+        unsure: list[EtcdFailure] = []
+        answer = await self._call("/v3/kv/txn", request, unsure)
+        if answer.get("succeeded") is True:
+            return _revision(answer)
+        if not unsure:
+            return None
+        # A member that gave no answer has perhaps done it: then the keys are as they were to be.
+        found = [
+            entry
+            for each in items(answer.get("responses"))
+            for raw in items(obj(field(each, "response_range")).get("kvs"))
+            if (entry := self._entry(raw)) is not None
+        ]
+        if {(each.key, each.value, each.lease) for each in found} != {(p.key, p.value, p.lease) for p in puts}:
+            return None
+        return max((each.mod_revision for each in found), default=_revision(answer))
+
+    async def watch(self, prefix: str, after: int) -> AsyncIterator[Changes]:
+        """Yield the changes of keys with the prefix after a revision, as they happen.
+
+        Raises Compacted, and EtcdFailure when the connection breaks or no member can be reached: watch again after
+        the last revision.
+        """
+        while True:
+            request: JsonObject = {**_range(prefix.encode(), prefix), "start_revision": str(after + 1)}
+            endpoint, response = await self._anywhere(partial(self._begin_watch, {"create_request": request}))
+            try:
+                async with response:
+                    async for line in _lines(response):
+                        changes = self._changes(endpoint, _object(endpoint, line))
+                        if changes is not None:
+                            after = changes.revision
+                            yield changes
+            except aiohttp.SocketTimeoutError:
+                self._turn()
+            except (aiohttp.ClientError, OSError) as problem:
+                self._turn()
+                raise _unreached(endpoint, problem) from None
+
+    async def _begin_watch(self, request: JsonObject, endpoint: str) -> tuple[str, aiohttp.ClientResponse]:
+        timeout = aiohttp.ClientTimeout(None, sock_read=WATCH_SILENCE)
+        try:
+            async with asyncio.timeout(REQUEST_SECONDS):
+                return endpoint, await self._post(endpoint, "/v3/watch", request, timeout)
+        except TimeoutError as problem:
+            raise _unreached(endpoint, problem) from None
+
+    def _changes(self, endpoint: str, answer: JsonObject) -> Changes | None:
+        """Return what an answer of a watch tells, None for nothing. Raises Compacted and EtcdFailure."""
+        if integer(answer.get("compact_revision")):
+            raise Compacted
+        if answer.get("canceled"):
+            words = one_line(answer.get("cancel_reason"))[:200]
+            raise EtcdFailure(
+                endpoint, verbatim(words), _PERMISSION_DENIED if "permission" in words else _UNAVAILABLE
+            )
+        last: dict[str, Entry | None] = {}
+        revision = 0
+        for event in items(answer.get("events")):
+            raw = obj(field(event, "kv"))
+            revision = max(revision, integer(raw.get("mod_revision")))
+            entry = self._entry(raw)
+            if entry is not None:
+                last[entry.key] = None if field(event, "type") == "DELETE" else entry
+        if not revision:
+            return None
+        puts = tuple(each for each in last.values() if each is not None)
+        return Changes(revision, puts, tuple(key for key, each in last.items() if each is None))
+
+    def _entry(self, raw: JsonValue) -> Entry | None:
+        """Return a key and its value, None for a key that is no text, which is logged once."""
+        raw = obj(raw)
+        key = _bytes(raw.get("key"))
+        try:
+            name = key.decode()
+        except UnicodeDecodeError:
+            if key not in self._reported:
+                self._reported.add(key)
+                log.warning("etcd: ignored a key that is not UTF-8 text: %r", key[:200])
+            return None
+        value, lease = _bytes(raw.get("value")), integer(raw.get("lease"))
+        return Entry(name, value, integer(raw.get("create_revision")), integer(raw.get("mod_revision")), lease)
+
+    async def _call(self, path: str, body: JsonObject, unsure: list[EtcdFailure] | None = None) -> JsonObject:
+        """Return the answer of the first member that gives one. Raises EtcdFailure.
+
+        ``unsure`` gets the failures of members that may have done all the same what was asked for.
+        """
+
+        async def ask(endpoint: str) -> JsonObject:
+            try:
+                async with await self._post(endpoint, path, body, aiohttp.ClientTimeout(REQUEST_SECONDS)) as response:
+                    return await _answer(endpoint, response)
+            except (aiohttp.ClientError, OSError) as problem:
+                raise _unreached(endpoint, problem) from None
+            except EtcdFailure as failure:
+                if failure.unsure and unsure is not None:
+                    unsure.append(failure)
+                raise
+
+        return await self._anywhere(ask)
+
+    async def _anywhere(self, attempt: Callable[[str], Awaitable[_Answer]]) -> _Answer:
+        """Make an attempt at one member after the other until one succeeds. Raises the last EtcdFailure."""
+        for is_last in (*[False] * (len(self._endpoints) - 1), True):
+            try:
+                return await attempt(self._endpoints[0])
+            except EtcdFailure as failure:
+                if failure.grpc_code not in _ELSEWHERE:
+                    raise
+                self._turn()
+                if is_last:
+                    raise
+        raise AssertionError("settings name at least one member")
+
+    def _turn(self) -> None:
+        """Begin at the next member from now on."""
+        self._endpoints.append(self._endpoints.pop(0))
+
+    async def _post(
+        self, endpoint: str, path: str, body: JsonObject, timeout: aiohttp.ClientTimeout
+    ) -> aiohttp.ClientResponse:
+        """Send a request to a member; return the head of its response. Raises EtcdFailure."""
+        for is_last in (False, True):
+            try:
+                return await self._send(endpoint, path, body, timeout, await self._authorization(endpoint))
+            except EtcdFailure as failure:
+                if failure.grpc_code != _UNAUTHENTICATED or is_last or not self._token:
+                    raise
+                self._token = ""
+        raise AssertionError("the last try returns or raises")
+
+    async def _send(
+        self, endpoint: str, path: str, body: JsonObject, timeout: aiohttp.ClientTimeout, token: str = ""
+    ) -> aiohttp.ClientResponse:
+        # A member that has lost the others refuses, instead of answering from what it has, or not at all.
+        headers = {"Grpc-Metadata-hasleader": "true", **({"Authorization": token} if token else {})}
+        try:
+            response = await self._session.post(
+                f"{endpoint}{path}", json=body, headers=headers, timeout=timeout, allow_redirects=False
+            )
+            if response.status != 200:
+                async with response:
+                    await _answer(endpoint, response)
+        except (aiohttp.ClientError, OSError) as problem:
+            raise _unreached(endpoint, problem) from None
+        return response
+
+    async def _authorization(self, endpoint: str) -> str:
+        """Return the token of the settings' user, "" without one. Raises EtcdFailure."""
+        if self._settings.user and (not self._token or time.monotonic() > self._token_until):
+            body: JsonObject = {"name": self._settings.user, "password": self._credentials.secret}
+            timeout = aiohttp.ClientTimeout(REQUEST_SECONDS)
+            self._token = ""
+            async with await self._send(endpoint, "/v3/auth/authenticate", body, timeout) as response:
+                answer = await _answer(endpoint, response)
+            self._token, self._token_until = text(answer.get("token")), time.monotonic() + _TOKEN_SECONDS
+        return self._token
+
+
+async def _lines(response: aiohttp.ClientResponse) -> AsyncIterator[bytes]:
+    """Yield the lines of a response that are not empty. Raises aiohttp's errors, and when it ends within a line."""
+    rest = b""
+    async for piece in response.content.iter_any():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            if line:
+                yield line
+        if len(rest) > _ANSWER_BYTES:
+            raise aiohttp.ClientPayloadError
+    if rest:
+        yield rest
+
+
+async def _answer(endpoint: str, response: aiohttp.ClientResponse) -> JsonObject:
+    """Return the one answer in a response. Raises EtcdFailure, and aiohttp's errors."""
+    return _object(endpoint, b"\n".join([line async for line in _lines(response)]), response.status)
+
+
+def _object(endpoint: str, raw: bytes, status: int = 200) -> JsonObject:
+    """Return the answer in a JSON text, which streams wrap in another object. Raises EtcdFailure."""
+    try:
+        answer = obj(read_json(raw, _DEPTH))
+    except ValueError:
+        raise EtcdFailure(endpoint, Text(N_("its response is not that of etcd"))) from None
+    if "error" in answer or status != 200:
+        # A stream has an object there; a single answer is an object itself, with or without a text there.
+        problem = obj(answer.get("error")) or answer
+        words = one_line(problem.get("message"))[:200] or f"HTTP status {status}"
+        raise EtcdFailure(
+            endpoint, verbatim(words), integer(problem.get("grpc_code") or problem.get("code"), _UNKNOWN)
+        )
+    return obj(answer["result"]) if "result" in answer else answer
+
+
+def _unreached(endpoint: str, problem: Exception) -> EtcdFailure:
+    return EtcdFailure(
+        endpoint, connection_reason(problem), unsure=not isinstance(problem, aiohttp.ClientConnectorError)
+    )
+
+
+def _range(start: bytes, prefix: str) -> JsonObject:
+    """Return the keys from ``start`` to the last with the prefix, as a request has them."""
+    end = prefix.encode()
+    return {"key": _text(start), "range_end": _text(end[:-1] + bytes([end[-1] + 1]))}
+
+
+def _compares(guards: Sequence[Guard]) -> Iterator[JsonValue]:
+    for guard in guards:
+        for name in ("create_revision", "mod_revision"):
+            revision = getattr(guard, name)
+            if revision is not None:
+                target = name.removesuffix("_revision").upper()
+                yield {"key": _text(guard.key.encode()), "target": target, "result": "EQUAL", name: str(revision)}
+
+
+def _revision(answer: JsonObject) -> int:
+    return integer(field(answer.get("header"), "revision"))
+
+
+def _text(raw: bytes) -> str:
+    return base64.b64encode(raw).decode()
+
+
+def _bytes(value: object) -> bytes:
+    try:
+        return base64.b64decode(text(value), validate=True)
+    except ValueError:
+        return b""
