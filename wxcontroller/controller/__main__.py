@@ -84,6 +84,8 @@ def check(paths: Paths) -> int:
 
             for host in loaded.settings.fleet.hosts:
                 credentials_of(host)
+            if (etcd := loaded.settings.fleet.etcd) is not None:
+                credentials_of(etcd)
         example = Account(parse_name("example"), first, options=loaded.settings.client)
         render_account(example, paths, loaded.settings.template_path)
     except WxError as problem:

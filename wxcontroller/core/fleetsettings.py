@@ -16,6 +16,13 @@ _URL = re.compile(r"https://([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
 _FILE = re.compile(r"/.+|[0-9A-Za-z._-]+")
 _HOSTS = "hosts."
 _HOST_KEYS = ("url", "token", "ca_file", "certificate", "key")
+_ENDPOINT = re.compile(r"https?://([0-9A-Za-z.-]+|\[[0-9a-fA-F:]+\])(:[0-9]{1,5})?/?")
+# Of a fleet and of an etcd user: they are parts of keys, and stand in roles.
+_WORD = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_ETCD_FILES = ("ca_file", "certificate", "key", "password")
+# An etcd has three or five members; more are slower.
+_ETCD_MEMBERS = 9
+_LABELS = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +61,16 @@ class EtcdSettings:
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
-    """``client_ca`` signs the certificates of the other hosts that may call with one; "": tokens only."""
+    """``client_ca`` signs the certificates of the other hosts that may call with one; "": tokens only.
+
+    ``labels`` are words by which accounts are placed on this host.
+    """
 
     name: str
     client_ca: str = ""
     hosts: tuple[HostSettings, ...] = ()
     etcd: EtcdSettings | None = None
+    labels: tuple[str, ...] = ()
 
 
 def parse_fleet(value: object) -> Mapping[str, object]:
@@ -76,6 +87,12 @@ def parse_fleet(value: object) -> Mapping[str, object]:
             if not isinstance(given, dict):
                 raise ValueError(Text("must have a table for each host, as [fleet.hosts.NAME]"))
             found |= {f"{_HOSTS}{name}": _host(str(name), host) for name, host in given.items()}
+        elif key == "etcd":
+            found[key] = _etcd(given)
+        elif key == "labels":
+            if not isinstance(given, list) or len(given) > _LABELS or not all(map(_is_word, given)):
+                raise ValueError(Text('key {key} must be a list of words like ["eu", "line-2"]', key=key))
+            found[key] = tuple(given)
         else:
             raise ValueError(Text("has no key {key}", key=key))
     return found
@@ -93,7 +110,47 @@ def fleet_of(parsed: Mapping[str, object]) -> FleetSettings:
         raise ValueError(Text("must have at most {most} hosts", most=FLEET_HOSTS))
     if len({host.url.rstrip("/") for host in hosts}) < len(hosts):
         raise ValueError(Text("has two hosts with the same url"))
-    return FleetSettings(name, client_ca, hosts)
+    etcd, labels = parsed.get("etcd"), parsed.get("labels", ())
+    assert etcd is None or isinstance(etcd, EtcdSettings)
+    assert isinstance(labels, tuple)
+    return FleetSettings(name, client_ca, hosts, etcd, labels)
+
+
+def _is_word(value: object) -> bool:
+    return isinstance(value, str) and _WORD.fullmatch(value) is not None
+
+
+def _etcd(value: object) -> EtcdSettings:
+    if not isinstance(value, dict):
+        raise ValueError(Text("etcd must be a table, as [fleet.etcd]"))
+    endpoints: tuple[str, ...] = ()
+    given: dict[str, str] = {}
+    for key, each in value.items():
+        where = Text("key {key} of etcd", key=key)
+        if key == "endpoints":
+            urls = each if isinstance(each, list) else []
+            if not 1 <= len(urls) <= _ETCD_MEMBERS or not all(
+                isinstance(url, str) and _ENDPOINT.fullmatch(url) for url in urls
+            ):
+                raise ValueError(
+                    Text('{where} must be a list like ["https://etcd-1.example:2379"], without paths', where=where)
+                )
+            endpoints = tuple(url.rstrip("/") for url in urls)
+        elif key in _ETCD_FILES:
+            given[key] = file(each, where)
+        elif key in ("fleet", "user") and _is_word(each):
+            given[key] = each
+        elif key in ("fleet", "user"):
+            raise ValueError(Text("{where} must be a word of A-Z a-z 0-9 . _ -", where=where))
+        else:
+            raise ValueError(Text("etcd has no key {key}", key=key))
+    if not endpoints:
+        raise ValueError(Text('etcd needs endpoints, as endpoints = ["https://etcd-1.example:2379"]'))
+    if bool(given.get("certificate")) != bool(given.get("key")):
+        raise ValueError(Text("etcd needs both certificate and key, or neither"))
+    if bool(given.get("user")) != bool(given.get("password")):
+        raise ValueError(Text("etcd needs both user and password, or neither"))
+    return EtcdSettings(endpoints, **given)
 
 
 def _host(name: str, value: object) -> HostSettings:

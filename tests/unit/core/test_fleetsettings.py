@@ -6,10 +6,11 @@ import pytest
 
 from tests.unit.core.test_settings import write
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.settings import load_settings
 
 B = 'url = "https://b.example:2443"\ntoken = "fleet-b"\n'
+ETCD = '[fleet]\nname = "a"\n'
 
 
 def test_hosts_of_several_files_are_put_together(tmp_path: Path) -> None:
@@ -22,6 +23,19 @@ def test_hosts_of_several_files_are_put_together(tmp_path: Path) -> None:
     b = HostSettings("b", "https://b.example:2443", "fleet-b")
     c = HostSettings("c", "https://[2001:db8::1]", "", "/ca.pem", "/c.crt", "/c.key")
     assert load_settings(paths).settings.fleet == FleetSettings("a", "/ca.pem", (b, c))
+
+
+def test_etcd_and_labels_may_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
+    etcd = (
+        '[fleet.etcd]\nendpoints = ["https://e-1:2379/", "https://[2001:db8::2]:2379"]\nfleet = "shop"\n'
+        'ca_file = "/ca.pem"\nuser = "a"\npassword = "etcd-password"\n'
+    )
+    paths = write(tmp_path, '[fleet]\nname = "a"\nlabels = ["eu", "line-2"]\n', b=etcd)
+    fleet = load_settings(paths).settings.fleet
+    assert fleet is not None
+    endpoints = ("https://e-1:2379", "https://[2001:db8::2]:2379")
+    assert fleet.etcd == EtcdSettings(endpoints, "shop", "/ca.pem", user="a", password="etcd-password")
+    assert (fleet.etcd.prefix, fleet.labels) == ("/wxcontroller/shop/", ("eu", "line-2"))
 
 
 @pytest.mark.parametrize(
@@ -39,6 +53,13 @@ def test_hosts_of_several_files_are_put_together(tmp_path: Path) -> None:
         ('[fleet]\nname = "a"\n[fleet.hosts.b]\ntoken = "t"\n', "needs a url"),
         (f'[fleet]\nname = "a"\n[fleet.hosts.b]\n{B}[fleet.hosts.c]\n{B}', "same url"),
         ("fleet = 1\n", "must be a table"),
+        (f"{ETCD}[fleet.etcd]\n", "needs endpoints"),
+        (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e/v3"]\n', "without paths"),
+        (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nfleet = "a/b"\n', "must be a word"),
+        (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nuser = "a"\n', "both user and password"),
+        (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nkey = "k"\n', "both certificate and key"),
+        (f'{ETCD}[fleet.etcd]\nmembers = 3\n', "etcd has no key members"),
+        ('[fleet]\nname = "a"\nlabels = ["a b"]\n', "a list of words"),
     ],
 )
 def test_what_is_wrong_is_said(tmp_path: Path, content: str, words: str) -> None:
