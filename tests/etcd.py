@@ -1,4 +1,4 @@
-"""A real etcd for tests: Debian's program, which `make test-deps` fetches without its package, and so without its service."""
+"""A real etcd for tests: Debian's program. `make test-deps` fetches it without its package, and so its service."""
 
 import asyncio
 import contextlib
@@ -10,13 +10,11 @@ from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
-
 from tests.patience import PATIENCE
 from tests.ports import free_port
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.fleet.credentials import credentials_of
-from wxcontroller.fleet.etcd import Etcd
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure
 
 _TOOLS = Path(__file__).parents[1] / ".cache/venv/bin"
 ETCD = shutil.which("etcd") or str(_TOOLS / "etcd")
@@ -49,7 +47,6 @@ class EtcdServers:
         self.members = [Member(f"m{number}", root) for number in range(members)]
         self._tls = (certificate, key) if certificate and key else None
         self._scheme = "https" if self._tls else "http"
-        # A token that expires soon shows how that is handled.
         self.options: list[str] = []
 
     @property
@@ -112,12 +109,10 @@ async def connected(settings: EtcdSettings) -> AsyncIterator[Etcd]:
 
 async def until_healthy(etcd: Etcd) -> None:
     """Wait until it answers."""
-    from wxcontroller.fleet.etcd import EtcdFailure
-
     while True:
         try:
             await etcd.read("/")
-        except (EtcdFailure, aiohttp.ClientError):
+        except EtcdFailure:
             await asyncio.sleep(0.05)
         else:
             return

@@ -12,7 +12,7 @@ import asyncio
 import base64
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from types import TracebackType
@@ -215,7 +215,7 @@ class Etcd:
             return None
         return max((each.mod_revision for each in found), default=_revision(answer))
 
-    async def watch(self, prefix: str, after: int) -> AsyncIterator[Changes]:
+    async def watch(self, prefix: str, after: int) -> AsyncGenerator[Changes]:
         """Yield the changes of keys with the prefix after a revision, as they happen.
 
         Raises Compacted, and EtcdFailure when the connection breaks or no member can be reached: watch again after
@@ -231,6 +231,7 @@ class Etcd:
                         if changes is not None:
                             after = changes.revision
                             yield changes
+                    raise aiohttp.ServerDisconnectedError
             except aiohttp.SocketTimeoutError:
                 self._turn()
             except (aiohttp.ClientError, OSError) as problem:
@@ -352,8 +353,13 @@ class Etcd:
             body: JsonObject = {"name": self._settings.user, "password": self._credentials.secret}
             timeout = aiohttp.ClientTimeout(REQUEST_SECONDS)
             self._token = ""
-            async with await self._send(endpoint, "/v3/auth/authenticate", body, timeout) as response:
-                answer = await _answer(endpoint, response)
+            try:
+                async with await self._send(endpoint, "/v3/auth/authenticate", body, timeout) as response:
+                    answer = await _answer(endpoint, response)
+            except EtcdFailure as failure:
+                if failure.grpc_code in _ELSEWHERE:
+                    raise
+                raise EtcdFailure(endpoint, failure.reason, _UNAUTHENTICATED) from None
             self._token, self._token_until = text(answer.get("token")), time.monotonic() + _TOKEN_SECONDS
         return self._token
 
@@ -382,7 +388,7 @@ def _object(endpoint: str, raw: bytes, status: int = 200) -> JsonObject:
     try:
         answer = obj(read_json(raw, _DEPTH))
     except ValueError:
-        raise EtcdFailure(endpoint, Text(N_("its response is not that of etcd"))) from None
+        answer = {}
     if "error" in answer or status != 200:
         # A stream has an object there; a single answer is an object itself, with or without a text there.
         problem = obj(answer.get("error")) or answer
@@ -390,7 +396,10 @@ def _object(endpoint: str, raw: bytes, status: int = 200) -> JsonObject:
         raise EtcdFailure(
             endpoint, verbatim(words), integer(problem.get("grpc_code") or problem.get("code"), _UNKNOWN)
         )
-    return obj(answer["result"]) if "result" in answer else answer
+    answer = obj(answer["result"]) if "result" in answer else answer
+    if not obj(answer.get("header")):
+        raise EtcdFailure(endpoint, Text(N_("its response is not that of etcd")))
+    return answer
 
 
 def _unreached(endpoint: str, problem: Exception) -> EtcdFailure:

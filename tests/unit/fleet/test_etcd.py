@@ -1,0 +1,298 @@
+"""The client of etcd against etcd itself: one member, three members, and what breaks between them and us."""
+
+import asyncio
+import contextlib
+import signal
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
+from contextlib import aclosing
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.certificates import self_signed
+from tests.etcd import EtcdServers, connected
+from tests.patience import PATIENCE
+from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.fleet import etcd as module
+from wxcontroller.fleet.credentials import credentials_of
+from wxcontroller.fleet.etcd import Changes, Compacted, Etcd, EtcdFailure, Guard, Put
+
+
+@pytest.fixture(scope="module")
+def single(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EtcdServers]:
+    """One member, without TLS, for all tests of this file that do not break it."""
+    with EtcdServers(tmp_path_factory.mktemp("etcd")).running() as servers:
+        yield servers
+
+
+@contextlib.asynccontextmanager
+async def relay(endpoint: str, swallowing: list[bytes]) -> AsyncIterator[str]:
+    """Yield the address of a relay to a member, which cuts the connection instead of an answer to such requests."""
+    port = int(endpoint.rpartition(":")[2])
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        there, onward = await asyncio.open_connection("127.0.0.1", port)
+
+        async def back() -> None:
+            while piece := await there.read(65536):
+                if swallow:
+                    writer.transport.abort()
+                    return
+                writer.write(piece)
+
+        swallow = False
+        with contextlib.suppress(ConnectionError):
+            async with asyncio.TaskGroup() as group:
+                _ = group.create_task(back())
+                while piece := await reader.read(65536):
+                    swallow = swallow or any(each in piece for each in swallowing)
+                    onward.write(piece)
+                onward.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+
+
+async def next_of(watch: AsyncGenerator[Changes]) -> Changes:
+    async with asyncio.timeout(PATIENCE):
+        return await anext(watch)
+
+
+async def first_of(watch: AsyncGenerator[Changes]) -> Changes:
+    """Return the first changes of a watch, and end it."""
+    async with aclosing(watch):
+        return await next_of(watch)
+
+
+async def test_one_of_two_claims_wins_and_the_key_ends_with_its_lease(single: EtcdServers) -> None:
+    async with connected(single.settings()) as a, connected(single.settings()) as b:
+        lease = await a.grant(2)
+        assert await a.renew(lease) == 2
+
+        async def claim(etcd: Etcd, host: bytes) -> int | None:
+            return await etcd.commit([Guard("/claim/x", create_revision=0)], [Put("/claim/x", host, lease)])
+
+        first, second = await asyncio.gather(claim(a, b"a"), claim(b, b"b"))
+        assert (first is None) != (second is None)
+        [entry] = (snapshot := await b.read("/claim/")).entries
+        assert (entry.value, entry.lease) == (b"b" if first is None else b"a", lease)
+        assert entry.create_revision == entry.mod_revision == (first or second)
+        watch = b.watch("/claim/", snapshot.revision)
+        assert (await first_of(watch)).deleted == ("/claim/x",)
+        assert await a.renew(lease) == 0
+        await a.revoke(lease)  # it is gone: what was to be
+
+
+async def test_a_guard_on_a_revision_holds_only_as_long_as_the_key_is_unchanged(single: EtcdServers) -> None:
+    async with connected(single.settings()) as etcd:
+        made = await etcd.commit([], [Put("/guard/x", b"1")])
+        assert made is not None
+        changed = await etcd.commit(
+            [Guard("/guard/x", create_revision=made, mod_revision=made)], [Put("/guard/x", b"2")]
+        )
+        assert changed is not None
+        assert await etcd.commit([Guard("/guard/x", mod_revision=made)], [], ["/guard/x"]) is None
+        assert await etcd.commit([Guard("/guard/x", create_revision=made)], [], ["/guard/x"]) is not None
+        assert (await etcd.read("/guard/")).entries == ()
+
+
+async def test_reads_of_many_keys_are_of_one_moment(single: EtcdServers) -> None:
+    async with connected(single.settings()) as etcd:
+        names = [f"/many/{number:04}" for number in range(1100)]
+        revision = None
+        for start in range(0, len(names), 100):
+            revision = await etcd.commit([], [Put(name, b"x" * 900) for name in names[start : start + 100]])
+        snapshot = await etcd.read("/many/")
+        assert [entry.key for entry in snapshot.entries] == names
+        assert snapshot.revision == revision
+
+
+async def test_a_watch_tells_the_last_state_of_each_key_and_goes_on_after_a_revision(single: EtcdServers) -> None:
+    async with connected(single.settings()) as etcd:
+        before = (await etcd.read("/watch/")).revision
+        await etcd.commit([], [Put("/watch/x", b"1"), Put("/watch/y", b"1")])
+        await etcd.commit([], [Put("/watch/z", b"2")], ["/watch/x"])
+        await etcd.commit([], [Put("/elsewhere", b"")])
+        seen: dict[str, bytes | None] = {}
+        watch = etcd.watch("/watch/", before)
+        while len(seen) < 3 or seen["/watch/x"] is not None:
+            changes = await next_of(watch)
+            seen |= {entry.key: entry.value for entry in changes.puts} | dict.fromkeys(changes.deleted)
+        await watch.aclose()
+        assert seen == {"/watch/x": None, "/watch/y": b"1", "/watch/z": b"2"}
+        last = await etcd.commit([], [Put("/watch/y", b"3")])
+        changes = await first_of(etcd.watch("/watch/", changes.revision))
+        assert changes.revision == last
+        assert [entry.value for entry in changes.puts] == [b"3"]
+
+
+async def test_a_watch_of_what_is_compacted_says_so(single: EtcdServers) -> None:
+    async with connected(single.settings()) as etcd:
+        old = await etcd.commit([], [Put("/compacted/x", b"1")])
+        new = await etcd.commit([], [Put("/compacted/x", b"2")])
+        assert old is not None
+        assert new is not None
+        single.control("compact", str(new))
+        with pytest.raises(Compacted):
+            await first_of(etcd.watch("/compacted/", old - 1))
+
+
+async def test_keys_that_are_no_text_are_ignored(single: EtcdServers, caplog: pytest.LogCaptureFixture) -> None:
+    async with connected(single.settings()) as etcd:
+        before = (await etcd.read("/odd/")).revision
+        await etcd._call("/v3/kv/put", {"key": module._text(b"/odd/\xff\n"), "value": ""})
+        await etcd.commit([], [Put("/odd/漢", b"\xff\x00")])
+        for _ in range(2):
+            assert [(entry.key, entry.value) for entry in (await etcd.read("/odd/")).entries] == [
+                ("/odd/漢", b"\xff\x00")
+            ]
+        watch = etcd.watch("/odd/", before)
+        while not (changes := await next_of(watch)).puts:
+            pass
+        await watch.aclose()
+        assert changes.puts[0].key == "/odd/漢"
+        assert len([line for line in caplog.messages if "not UTF-8" in line]) == 1
+
+
+async def test_a_transaction_whose_answer_is_lost_is_found_done(single: EtcdServers) -> None:
+    async with relay(single.endpoints[0], [b"/v3/kv/txn"]) as broken:
+        settings = EtcdSettings((broken, *single.endpoints))
+        async with Etcd(settings, credentials_of(settings)) as etcd:
+            lease = await etcd.grant(60)
+            puts = [Put("/lost/x", b"a", lease)]
+            revision = await etcd.commit([Guard("/lost/x", create_revision=0)], puts)
+            [entry] = (await etcd.read("/lost/")).entries
+            assert revision == entry.create_revision
+        # What somebody else has done is not taken for ours.
+        async with Etcd(settings, credentials_of(settings)) as etcd:
+            assert await etcd.commit([Guard("/lost/x", create_revision=0)], [Put("/lost/x", b"b", lease)]) is None
+
+
+@pytest.mark.parametrize("answer", ["", "[]", "{", "null", '{"kvs": 5, "header": []}', "<html>", '{"result": 1}'])
+async def test_another_server_is_no_etcd(answer: str) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(
+            f"HTTP/1.1 200 OK\r\nContent-Length: {len(answer)}\r\nConnection: close\r\n\r\n{answer}".encode()
+        )
+        writer.close()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        settings = EtcdSettings((f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}",))
+        async with Etcd(settings, credentials_of(settings)) as etcd:
+            with pytest.raises(EtcdFailure):
+                await etcd.read("/")
+            with pytest.raises(EtcdFailure):
+                await etcd.grant(30)
+            with pytest.raises(EtcdFailure):
+                await first_of(etcd.watch("/", 1))
+
+
+async def test_a_user_whose_token_ends_logs_in_again(tmp_path: Path) -> None:
+    servers = EtcdServers(tmp_path)
+    servers.options = ["--auth-token-ttl=1"]
+    password = tmp_path / "password"
+    password.write_text("secret\n")
+    with servers.running():
+        settings = servers.settings(user="host-a", password=str(password))
+        async with connected(servers.settings()):
+            for command in (
+                "user add root:root",
+                "user grant-role root root",
+                "role add hosts",
+                "role grant-permission hosts --prefix=true readwrite /wxcontroller/main/",
+                "user add host-a:secret",
+                "user grant-role host-a hosts",
+                "auth enable",
+            ):
+                servers.control(*command.split())
+        async with Etcd(settings, credentials_of(settings)) as etcd:
+            prefix = settings.prefix
+            assert await etcd.commit([], [Put(f"{prefix}x", b"1")]) is not None
+            token = etcd._token
+            async with asyncio.timeout(PATIENCE):
+                while etcd._token == token:  # etcd ends a token that was not used for a second, and looks at times
+                    await asyncio.sleep(1.2)
+                    assert (await etcd.read(prefix)).entries
+            with pytest.raises(EtcdFailure, match="permission denied; grant the role"):
+                await etcd.read("/other/")
+            with pytest.raises(EtcdFailure, match="permission denied; grant the role"):
+                await first_of(etcd.watch("/other/", 1))
+        password.write_text("wrong")
+        async with Etcd(settings, credentials_of(settings)) as etcd:
+            with pytest.raises(EtcdFailure, match=r"check user and password of \[fleet.etcd\]") as found:
+                await etcd.read(prefix)
+            assert "wrong" not in str(found.value)
+
+
+async def test_certificates_are_checked_on_both_sides(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1")
+    with EtcdServers(tmp_path, 1, certificate, key).running() as servers:
+        settings = servers.settings(ca_file=str(certificate), certificate=str(certificate), key=str(key))
+        async with connected(settings) as etcd:
+            assert await etcd.grant(30)
+        other, other_key = self_signed(tmp_path, "127.0.0.1", called="other", ended=True)
+        for bad in (
+            replace(settings, ca_file=str(other)),
+            replace(settings, certificate=str(other), key=str(other_key)),
+        ):
+            async with Etcd(bad, credentials_of(bad)) as etcd:
+                with pytest.raises(EtcdFailure) as found:
+                    await etcd.grant(30)
+                assert found.value.endpoint == settings.endpoints[0]
+
+
+async def test_three_members_lose_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with EtcdServers(tmp_path, 3).running() as servers:
+        async with connected(servers.settings()) as etcd:
+            lease = await etcd.grant(60)
+            begun = await etcd.commit([], [Put("/three/x", b"1", lease)])
+            assert begun is not None
+
+            # The member that is asked stands still: the next one answers, and the watch is silent for so long only.
+            monkeypatch.setattr(module, "WATCH_SILENCE", 1.0)
+            watch = etcd.watch("/three/", begun - 1)
+            assert [entry.value for entry in (await next_of(watch)).puts] == [b"1"]
+            watching = asyncio.ensure_future(next_of(watch))
+            frozen = servers.members[servers.endpoints.index(etcd._endpoints[0])]
+            frozen.kill(signal.SIGSTOP)
+            assert await eventually_renewed(etcd, lease)
+            assert await eventually_committed(etcd, Put("/three/x", b"2", lease))
+            assert [entry.value for entry in (await watching).puts] == [b"2"]
+            frozen.kill(signal.SIGCONT)
+
+            # The one that is asked and watched is killed: the watch ends, and goes on at another.
+            watching = asyncio.ensure_future(next_of(watch))
+            await asyncio.sleep(0)
+            killed = servers.members[servers.endpoints.index(etcd._endpoints[0])]
+            killed.kill()
+            revision = await eventually_committed(etcd, Put("/three/x", b"3", lease))
+            with contextlib.suppress(EtcdFailure):
+                await watching
+            assert [entry.value for entry in (await first_of(etcd.watch("/three/", revision - 1))).puts] == [b"3"]
+
+            # Without a majority nothing is read, written or renewed, and the failure says what to look at.
+            [last, *_] = (member for member in servers.members if member is not killed)
+            last.kill()
+            with pytest.raises(EtcdFailure, match="etcdctl endpoint status --cluster"):
+                await etcd.read("/three/")
+            with pytest.raises(EtcdFailure):
+                await etcd.renew(lease)
+            servers.start(killed)
+            assert await eventually_renewed(etcd, lease)
+            assert [entry.value for entry in (await etcd.read("/three/")).entries] == [b"3"]
+
+
+async def eventually_renewed(etcd: Etcd, lease: int) -> int:
+    while True:
+        with contextlib.suppress(EtcdFailure):
+            return await etcd.renew(lease)
+
+
+async def eventually_committed(etcd: Etcd, put: Put) -> int:
+    while True:
+        with contextlib.suppress(EtcdFailure):
+            revision = await etcd.commit([], [put])
+            assert revision is not None
+            return revision
