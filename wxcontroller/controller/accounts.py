@@ -5,14 +5,16 @@ An action writes what is wanted into the account's file and then has systemd do 
 """
 
 import asyncio
+import contextlib
 import functools
 import logging
 import time
-from collections.abc import Callable, Collection, Coroutine, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Coroutine, Mapping
 from dataclasses import dataclass, replace
 from typing import Concatenate, ParamSpec, TypeVar
 
 from wxcontroller.controller.accountviews import AccountViews, unknown_account
+from wxcontroller.controller.ownership import Ownership
 from wxcontroller.controller.units import MAX_AGE, Units, Verb, record
 from wxcontroller.controller.unitstarts import UnitStarts
 from wxcontroller.controller.view import View
@@ -79,6 +81,7 @@ class Accounts(AccountViews):
         self.logins = LoginBook(paths)
         self._materialiser = Materialiser(paths, settings)
         self._starts = UnitStarts(units, self.registry, lambda: self.settings)
+        self.ownership: Ownership | None = None  # in a fleet with etcd
         self._actions: set[asyncio.Task[object]] = set()
 
     @property
@@ -129,6 +132,8 @@ class Accounts(AccountViews):
             if known is not None and not parked and unit.has_process and unit.state is not UnitState.DEACTIVATING:
                 if "driver" in options:
                     stay_on_route(known, options, options)
+                async with self._owned(name) as epoch:
+                    await self._raise_epoch(name.instance, epoch)
                 if keep and options:
                     await self._written(name, options, parameters, keep, runs=True)
                 elif known.desired is not Desired.STARTED:
@@ -141,7 +146,8 @@ class Accounts(AccountViews):
             # whose file was lost or unusable runs by what nobody knows, on a port that may not be its own now.
             restarts = unit.has_process and (parked or known is None)
             async with self._starts.place(name.instance):
-                await self._written(name, options, parameters, keep)
+                async with self._owned(name) as epoch:
+                    await self._written(name, options, parameters, keep, epoch=epoch)
                 await self._starts.bring_up(unit, Verb.RESTART if restarts else Verb.START)
             return Started(await self.settled(name.instance), already=False)
 
@@ -188,6 +194,8 @@ class Accounts(AccountViews):
                 return False
             if not unit.has_process or unit.state is UnitState.DEACTIVATING:
                 async with self._starts.place(instance):
+                    async with self._owned(known.name) as epoch:
+                        await self._raise_epoch(instance, epoch)
                     await self._starts.bring_up(unit)
                 await self.settled(instance)
             return True
@@ -212,7 +220,8 @@ class Accounts(AccountViews):
             if self._staying(name) is None:
                 raise unknown_account(name.name)
             async with self._starts.place(name.instance):
-                await self._written(name, {}, {}, keep=True)
+                async with self._owned(name) as epoch:
+                    await self._written(name, {}, {}, keep=True, epoch=epoch)
                 await self._starts.bring_up(unit, Verb.RESTART)
             return await self.settled(name.instance)
 
@@ -229,6 +238,8 @@ class Accounts(AccountViews):
             else:
                 self._staying(name)
             stopped = await self._stop_held(name)
+            if self.ownership is not None and move is None:
+                await self.ownership.forget(name.instance)
             await self.units.purge(name.instance, self.settings.stop_timeout)
             await asyncio.to_thread(self._materialiser.remove, name.instance)
             self.forget(name.instance)
@@ -257,6 +268,8 @@ class Accounts(AccountViews):
                 raise UnitFailed(
                     N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=stopped.after.unit.words
                 )
+            if stopped.note and self.ownership is not None:
+                await self._release(name, known)  # raises the reason: the other host cannot claim it yet
             return stopped.after
 
     async def stay(self, given: str, move: str) -> View:
@@ -291,10 +304,14 @@ class Accounts(AccountViews):
                 log.error("account %s: %s", name, notes[-1], extra={"WX_ACCOUNT": name.name})
         # Also without a process: it ends systemd's waiting to start the unit again.
         await self.units.act(Verb.STOP, name.instance, self.settings.stop_timeout)
+        account = self.reread(name.instance) or account
+        try:
+            await self._release(name, account)
+        except WxError as problem:  # the controller tries again
+            notes.append(Text("this host still owns it: {problem}", problem=reason_of(problem)))
         if self.paths.boot_link(name.instance).is_symlink():  # only root can disable a unit
             notes.append(Text(_ENABLED, unit=name.unit))
         log.info("account %s is stopped", name, extra=fields(Event.ACCOUNT_STOPPED, name.name))
-        account = self.reread(name.instance) or account
         return Stopped(before, self.view_of(account, await record(self.units, name.instance)), joined(notes))
 
     def arrived(self, given: str, move: str) -> Account:
@@ -344,10 +361,55 @@ class Accounts(AccountViews):
         parameters: Mapping[str, str],
         keep: bool,
         runs: bool = False,
+        epoch: int = 1,
     ) -> None:
         # Locks a file and waits for the disk.
-        await asyncio.to_thread(self._materialiser.start, name, options, parameters, keep, runs)
+        await asyncio.to_thread(self._materialiser.start, name, options, parameters, keep, runs, epoch)
         self.registry.forget(name.instance)
+
+    async def _raise_epoch(self, instance: str, epoch: int) -> None:
+        if epoch > 1:
+            await asyncio.to_thread(self._materialiser.raise_epoch, instance, epoch)
+            self.registry.forget(instance)
+
+    # -- the owner, in a fleet with etcd
+
+    @contextlib.asynccontextmanager
+    async def _owned(self, name: AccountName) -> AsyncIterator[int]:
+        """Have this host own an account for what follows; yields the epoch that belongs into its record.
+
+        If the block fails, the account is owned as before. Raises WxError when it must not run here.
+        """
+        if self.ownership is None:
+            yield 1
+            return
+        async with self.ownership.claiming(name, self.reread(name.instance)) as epoch:
+            yield epoch
+
+    @to_its_end
+    async def own(self, instance: str) -> None:
+        """Have this host own an account whose unit somebody else has started. Raises WxError when it must not run."""
+        name = self.registry.name_of(instance)
+        async with self._starts.held(instance):
+            self._staying(name)
+            if (await record(self.units, instance, 0)).has_process:
+                async with self._owned(name) as epoch:
+                    await self._raise_epoch(instance, epoch)
+
+    @to_its_end
+    async def disown(self, instance: str) -> None:
+        """Give up an account whose unit somebody else has stopped. Raises WxError."""
+        name = self.registry.name_of(instance)
+        async with self._starts.held(instance):
+            await self._release(name, self.reread(instance))
+
+    async def _release(self, name: AccountName, account: Account | None) -> None:
+        """Give up an account whose unit is dead. Raises WxError when etcd cannot be told."""
+        if self.ownership is not None:
+            # From now on no process that is started finds that it may run. One that was started is there now.
+            self.ownership.withdraw(name.instance)
+            if not (await record(self.units, name.instance, 0)).state.has_process:
+                await self.ownership.release(name, account)
 
     async def _desire(self, instance: str, desired: Desired) -> None:
         await asyncio.to_thread(self._materialiser.desire, instance, desired)

@@ -17,7 +17,7 @@ from wxcontroller.controller.view import View
 from wxcontroller.controller.views import Views
 from wxcontroller.core.account import Account
 from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.errors import UnknownAccount
+from wxcontroller.core.errors import UnknownAccount, WxError
 from wxcontroller.core.messages import N_, NOTHING
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.watched import Stamp
@@ -42,6 +42,8 @@ class AccountViews:
         # This host's name in its fleet, and accounts that other hosts have, too (controller/hosts.py).
         self.host = ""
         self.duplicates: Mapping[str, str] = {}
+        # Why accounts cannot be claimed, in a fleet with etcd (controller/hostowners.py).
+        self.unclaimed: Mapping[str, WxError] = {}
         self._patience = patience
         # Contradictory views that a fresh look has confirmed: not worth another look while nothing changes.
         self._confirmed: dict[str, tuple[UnitRecord, Stamp | None]] = {}
@@ -78,7 +80,7 @@ class AccountViews:
 
     def _current(self, units: Mapping[str, UnitRecord]) -> tuple[View, ...]:
         looked = (frozenset(self.crash_loops), self.asked_deliveries, self._patience())
-        others = (*looked, self.host, self.duplicates)
+        others = (*looked, self.host, self.duplicates, self.unclaimed)
         return self._views.current(units, others)
 
     def _doubtful(self, view: View) -> bool:
@@ -138,10 +140,11 @@ class AccountViews:
         elif unit.has_process:
             deliveries = self.asked_deliveries.get(instance)
         loops, patience = instance in self.crash_loops, self._patience()
-        host, also_on = self.host, self.duplicates.get(instance, "")
+        host, also_on, unclaimed = self.host, self.duplicates.get(instance, ""), self.unclaimed.get(instance)
         publishes = published is not None
         return View(
-            account, unit, state, unreadable, deliveries, publishes, loops, patience, recent, until, host, also_on
+            *(account, unit, state, unreadable, deliveries, publishes, loops, patience, recent, until),
+            *(host, also_on, unclaimed),
         )
 
     async def settled(self, instance: str) -> View:

@@ -9,6 +9,7 @@ from aiohttp import web
 
 from wxcontroller.controller.account_port.hub import Subscription
 from wxcontroller.controller.gate import Caller
+from wxcontroller.controller.ownership import Ownership
 from wxcontroller.core.access import Endpoint
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import WxError
@@ -111,6 +112,15 @@ class Fleet(Protocol):
 
     async def met(self) -> None:
         """Wait until each host has sent its accounts or is known not to answer, a few seconds at most."""
+        ...
+
+    @property
+    def ownership(self) -> Ownership | None:
+        """What this host owns, None in a fleet without etcd."""
+        ...
+
+    async def may_start(self) -> None:
+        """Wait until accounts can be started: as ``met``, and until they can be claimed, for however long."""
         ...
 
     def kept_down_by(self, account: Account) -> str:

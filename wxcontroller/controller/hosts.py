@@ -21,6 +21,7 @@ from wxcontroller.controller.context import Context
 from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.hostcalls import HostCalls, hop_caller
+from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.hostrows import HostRows, ShownRow
 from wxcontroller.controller.hoststandbys import HostStandbys
 from wxcontroller.controller.hoststreams import HostStream
@@ -31,6 +32,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.paths import Paths
+from wxcontroller.fleet.credentials import Credentials, credentials_of
 from wxcontroller.fleet.hop import BadCaller
 from wxcontroller.fleet.host import HOST_ROWS_BYTES, HostState, OtherHost
 from wxcontroller.fleet.hosts import Hosts
@@ -46,16 +48,23 @@ _STATES_SECONDS = 1.0
 def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> Fleet:
     """Return the other hosts of the settings, those there are if nothing about them is new. Raises BadSettings."""
     hosts, current = Hosts(settings, paths.fleet_state), shared.fleet
+    credentials = credentials_of(settings.etcd) if settings.etcd is not None else None
     if isinstance(current, OtherHosts) and current.hosts.is_same(hosts):
-        return current
-    return OtherHosts(shared, hosts)
+        known = current.etcd
+        if (known and known.files) == (credentials and credentials.files):
+            return current
+    return OtherHosts(shared, hosts, credentials)
 
 
 class OtherHosts:
     """The other hosts of the fleet (``controller.fleetport.Fleet``)."""
 
-    def __init__(self, shared: Context, hosts: Hosts) -> None:
+    def __init__(self, shared: Context, hosts: Hosts, etcd: Credentials | None = None) -> None:
         self.shared = shared
+        self.etcd = etcd
+        self.ownership: HostOwners | None = None
+        if etcd is not None and hosts.settings.etcd is not None:
+            self.ownership = HostOwners(shared, hosts, hosts.settings.etcd, etcd)
         self.hosts = hosts
         self.calls = HostCalls(shared, hosts)
         self.standbys = HostStandbys(shared, hosts)
@@ -70,6 +79,8 @@ class OtherHosts:
         async with asyncio.TaskGroup() as group:
             _ = group.create_task(self.hosts.run())
             _ = group.create_task(self.standbys.run())
+            if self.ownership is not None:
+                _ = group.create_task(self.ownership.run(), name="ownership")
             while True:
                 self._look()
                 await asyncio.sleep(_LOOK_SECONDS)
@@ -77,6 +88,12 @@ class OtherHosts:
     async def met(self) -> None:
         """See ``controller.fleetport.Fleet``."""
         await self.hosts.met()
+
+    async def may_start(self) -> None:
+        """See ``controller.fleetport.Fleet``."""
+        await self.met()
+        if self.ownership is not None:
+            await self.ownership.may_claim()
 
     def kept_down_by(self, account: Account) -> str:
         """See ``controller.fleetport.Fleet``."""

@@ -13,7 +13,7 @@ from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, SYSTEMD_LOOK_SECO
 from wxcontroller.controller.unitstarts import StoppedMeanwhile, TooManyAccounts
 from wxcontroller.controller.view import View
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import UnitFailed, UnknownAccount, WxError
+from wxcontroller.core.errors import AccountExists, UnitFailed, UnknownAccount, WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.paths import Paths
@@ -62,7 +62,7 @@ async def after_boot(
         log.info("starting no accounts: this is not the first start since the boot")
         return
     if (fleet := others()) is not None:
-        await fleet.met()
+        await fleet.may_start()
     again: frozenset[str] | None = None
     while again is None or again:
         try:
@@ -126,6 +126,9 @@ async def start_all(accounts: Accounts, missing: Sequence[View], fleet: Fleet | 
                 return _Outcome.TOO_MANY
             except (UnknownAccount, StoppedMeanwhile):
                 return _Outcome.UNWANTED
+            except AccountExists as problem:
+                log.error("account %s stays down: %s", name, problem, extra=fields(Event.ACCOUNT_FAILED, name.name))
+                return _Outcome.ELSEWHERE
             except (WxError, OSError) as problem:
                 log.error("account %s could not be started: %s", name, problem)
                 return _Outcome.FAILED

@@ -100,6 +100,7 @@ class Service:
             shared = Context(accounts, ports, gate, tls, notices=self._loaded.notices, alerts=alerts)
             self._warn(shared)
             fleet = fleet_of(shared, self._paths, self._loaded.settings)
+            accounts.ownership = None if fleet is None else fleet.ownership  # from the first request on
             server = Server(application(shared), self._sockets)
             ending, asked = asyncio.Event(), asyncio.Event()
             with signals(ending.set, asked.set):
@@ -194,8 +195,11 @@ class Service:
         if self._fleet_task is not None:
             self._fleet_task.cancel()
         shared.fleet = fleet
+        shared.accounts.ownership = None if fleet is None else fleet.ownership
         if fleet is None:
             shared.accounts.host, shared.accounts.duplicates = "", {}
+        if shared.accounts.ownership is None:
+            shared.accounts.unclaimed = {}
         if shared.alerts is not None:
             shared.alerts.hosts = None if fleet is None else fleet.unreachable
             shared.alerts.standbys = None if fleet is None else fleet.standbys.late

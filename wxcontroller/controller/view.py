@@ -14,6 +14,7 @@ from wxcontroller.core.account import Account, redacted
 from wxcontroller.core.condition.assess import assess
 from wxcontroller.core.condition.model import LOGIN_SECONDS, Assessment, Facts, Instant
 from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.heartbeats import Recent
 from wxcontroller.core.jsontypes import JsonObject, integer, text
 from wxcontroller.core.loginbook import KnownLogin, marks_of
@@ -35,6 +36,7 @@ class View:
     its process has ended again and again. ``patience`` is for how long it may log in. ``recent`` are its last
     minutes and hours, while it has a process that publishes them. ``until`` is when time alone makes it another one,
     by ``statefiles.uptime``. ``host`` is this host's name in its fleet, ``also_on`` the others that have the account.
+    ``unclaimed`` is why it cannot be claimed, in a fleet with etcd.
     """
 
     account: Account
@@ -49,6 +51,7 @@ class View:
     until: float = field(default=math.inf, compare=False)
     host: str = ""
     also_on: str = ""
+    unclaimed: WxError | None = None
     _assessed: list[tuple[float, Assessment]] = field(default_factory=list, init=False, compare=False, repr=False)
 
     @property
@@ -129,6 +132,8 @@ class View:
         if self.unreadable and self.unit.has_process and not self.starting:
             return self.unreadable
         if self.account.desired is Desired.STARTED and not self.unit.has_process:
+            if self.unclaimed is not None:
+                return self.unclaimed.full_text
             return Text(
                 "{unit} is {unit2}; see: journalctl -u {unit}", unit=self.account.name.unit, unit2=self.unit.words
             )
@@ -155,6 +160,7 @@ class View:
             self.patience,
             also_on=self.also_on,
             leaving=self.account.leaving.to if self.account.leaving else "",
+            unclaimed=self.unclaimed,
         )
         self._assessed[:] = [(now, assess(facts))]
         return self._assessed[0][1]

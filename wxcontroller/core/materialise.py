@@ -64,13 +64,15 @@ class Materialiser:
         parameters: Mapping[str, str],
         keep: bool = False,
         runs: bool = False,
+        epoch: int = 1,
     ) -> Account:
         """Register ``name`` as wanted and write its file.
 
         ``options`` are canonical (core.options), ``parameters`` what the answer echoes. ``keep`` merges them over
         what is stored, otherwise they replace it. The port stays the one the account has had; of one that ``runs``
-        and goes on, whatever today's range is. Raises NoPort, TemplateError, BadOption (a value that no environment
-        file can hold), OtherRoute (see ``stay_on_route``) or OSError; nothing is changed then.
+        and goes on, whatever today's range is. ``epoch`` is the least that it has from now on. Raises NoPort,
+        TemplateError, BadOption (a value that no environment file can hold), OtherRoute (see ``stay_on_route``) or
+        OSError; nothing is changed then.
         """
         with self._locked():
             known = self._known(name.instance)
@@ -90,9 +92,8 @@ class Materialiser:
             stays = known is not None and (runs or self._in_range(known.port))
             port = known.port if known is not None and stays else self._ports.free(name.instance, *self._port_range)
             account = known or Account(name, port)
-            return self._write(
-                replace(account, port=port, desired=Desired.STARTED, options=merged, parameters=echoed)
-            )
+            account = replace(account, port=port, epoch=max(epoch, account.epoch))
+            return self._write(replace(account, desired=Desired.STARTED, options=merged, parameters=echoed))
 
     def add(
         self,
@@ -172,6 +173,16 @@ class Materialiser:
             if desired is Desired.STARTED:
                 self._refuse_left(known.name, known)
             return self._write(replace(known, desired=desired))
+
+    def raise_epoch(self, instance: str, epoch: int) -> None:
+        """Have an account in an epoch from now on, unless it is in a later one.
+
+        Raises UnknownAccount or BadEnvironmentFile.
+        """
+        with self._locked():
+            known = self.registry.load(instance, overrides=False)
+            if known.epoch < epoch:
+                self._write(replace(known, epoch=epoch))
 
     def leave(self, instance: str, leaving: Leaving | None) -> Account:
         """Mark an account as being moved away, and not to run; or with None take the mark from it.

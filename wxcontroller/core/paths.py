@@ -127,6 +127,19 @@ class Paths:
         """The newest bundle of an account of another host, sealed."""
         return self.standby / f"{checked(instance)}.wxaccount"
 
+    @property
+    def fleet_runtime(self) -> Path:
+        """Directory of the keeper's files ``lease`` and ``permit``, in a fleet with etcd."""
+        return self.root / "run/wxcontroller-fleet"
+
+    @property
+    def owners(self) -> Path:
+        """Directory of what the controller tells accounts of their owners, in a fleet with etcd."""
+        return self.root / "run/wxclient-owners"
+
+    def owner_file(self, instance: str) -> Path:
+        return self.owners / checked(instance)
+
     def alerts_spool(self, channel: str) -> Path:
         """Directory of the alerts that a channel still has to deliver."""
         return self.root / "var/spool/wxcontroller" / word(channel)

@@ -58,7 +58,7 @@ def test_etcd_and_labels_may_stand_in_a_file_of_their_own(tmp_path: Path) -> Non
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nfleet = "a/b"\n', "must be a word"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nuser = "a"\n', "both user and password"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nkey = "k"\n', "both certificate and key"),
-        (f'{ETCD}[fleet.etcd]\nmembers = 3\n', "etcd has no key members"),
+        (f"{ETCD}[fleet.etcd]\nmembers = 3\n", "etcd has no key members"),
         ('[fleet]\nname = "a"\nlabels = ["a b"]\n', "a list of words"),
     ],
 )

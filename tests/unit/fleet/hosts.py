@@ -18,7 +18,7 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.controller.hosts import OtherHosts, other_hosts
 from wxcontroller.controller.tls import tls_context
 from wxcontroller.core.access import Scope
-from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.tokens import TokenFile, minted
 from wxcontroller.fleet.host import HostState, OtherHost
@@ -39,6 +39,7 @@ class FleetHost(Machine):
         self.more_sockets.append(self.tls_socket)
         self.tls_url = f"https://{TLS_ADDRESS}:{self.tls_socket.getsockname()[1]}"
         self.settings = replace(self.settings, tls_certificate=str(self.certificate), tls_key=str(self.key))
+        self.etcd: EtcdSettings | None = None
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "FleetHost":
@@ -75,11 +76,12 @@ class FleetHost(Machine):
     async def join(self, *others: HostSettings, client_ca: str = "") -> None:
         """Have the other hosts in the settings from now on, as a start or a reload does."""
         await self.leave()
-        settings = replace(self.accounts.settings, fleet=FleetSettings(self.name, client_ca, others))
+        settings = replace(self.accounts.settings, fleet=FleetSettings(self.name, client_ca, others, self.etcd))
         self.accounts.settings = self.settings = settings
         self.shared.tls = tls_context(settings)
         assert settings.fleet is not None
         self.shared.fleet = fleet = other_hosts(self.shared, self.paths, settings.fleet)
+        self.accounts.ownership = fleet.ownership
         self._running = asyncio.create_task(fleet.run())
 
     async def leave(self) -> None:

@@ -53,6 +53,8 @@ def down(facts: Facts, condition: Condition) -> Issue | None:
     """Wanted, without a process: stopped by systemctl, or it did not come up after a boot."""
     if condition is not Condition.DOWN:
         return None
+    if facts.unclaimed is not None:
+        return issue(facts, Code.DOWN, Severity.ERROR, facts.unclaimed.text, facts.unclaimed.remedy_text)
     headline = Text(N_("unit {unit} should be running, but is not"), unit=facts.name.unit)
     return issue(facts, Code.DOWN, Severity.ERROR, headline, start_again(facts))
 
@@ -61,6 +63,8 @@ def failed(facts: Facts, condition: Condition) -> Issue | None:
     """systemd has given it up."""
     if condition is not Condition.FAILED or facts.loops:
         return None
+    if facts.unclaimed is not None:
+        return issue(facts, Code.FAILED, Severity.ERROR, facts.unclaimed.text, facts.unclaimed.remedy_text)
     headline = Text(N_("unit {unit} has failed"), unit=facts.name.unit)
     return issue(facts, Code.FAILED, Severity.ERROR, headline, start_again(facts))
 

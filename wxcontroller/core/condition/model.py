@@ -7,6 +7,7 @@ from enum import StrEnum
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.deliverystate import DeliveryState
+from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import (
     JsonObject,
     JsonValue,
@@ -180,6 +181,7 @@ class Facts:
     version that a restart would run. ``patience`` is for how long it may log in, at most LOGIN_SECONDS. ``unseen``:
     nobody could look at the state file, so nothing follows from not knowing it. ``also_on`` are the other hosts that
     have an account of its name, "" for none; ``leaving`` is the host to which it is being moved, "" for none.
+    ``unclaimed`` is why this host cannot claim it, in a fleet with etcd.
     """
 
     name: AccountName
@@ -197,6 +199,7 @@ class Facts:
     unseen: bool = False
     also_on: str = ""
     leaving: str = ""
+    unclaimed: WxError | None = None
 
     @property
     def restarts(self) -> bool:

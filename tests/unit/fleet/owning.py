@@ -1,0 +1,204 @@
+"""Hosts of a fleet with a real etcd, in this process.
+
+Each has a stand-in for its keeper, with shorter times, and units that do what the drop-in of wxclient@.service and
+the client's permit do: a process comes up only with an owner file of the present lease, and ends with the lease.
+"""
+
+import asyncio
+import contextlib
+import json
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.etcd import EtcdServers, connected
+from tests.unit.fleet.hosts import FleetHost, introduce, until
+from wxcontroller.controller import hostowners
+from wxcontroller.controller.hostowners import HostOwners
+from wxcontroller.controller.units import UnitRecord
+from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
+from wxcontroller.core.states import UnitState
+from wxcontroller.fleet.etcd import Etcd, Put
+
+# etcd grants no shorter leases than two seconds.
+LEASE_SECONDS = 2
+_FILE_SECONDS = 3.0
+
+
+@dataclass
+class Ran:
+    """A process of an account that was there. ``end`` is None while it is there."""
+
+    account: str
+    host: str
+    epoch: int
+    begin: float
+    end: float | None = None
+
+
+class OwningHost(FleetHost):
+    """One host with a keeper."""
+
+    ran: list[Ran]
+    lease = 0
+    _keeping: asyncio.Task[None] | None = None
+
+    async def __aenter__(self) -> "OwningHost":
+        self.paths.fleet_runtime.mkdir(parents=True)
+        self.paths.owners.mkdir(parents=True)
+        await super().__aenter__()
+        start, kill = self.units._start, self.units.kill
+
+        async def fenced_start(instance: str) -> None:
+            if instance not in self.units.processes:
+                self.units.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")
+                if not await self._may_run(instance):
+                    self.units.records[instance] = UnitRecord(instance, UnitState.FAILED, "failed")
+                    raise UnitFailed("exited with status 78")
+                self.ran.append(Ran(instance, self.name, self._owner(instance)[1], time.monotonic()))
+            await start(instance)
+
+        async def noted_kill(instance: str, then: UnitRecord | None = None) -> None:
+            await kill(instance, then)
+            for each in self.ran:
+                if (each.account, each.host, each.end) == (instance, self.name, None):
+                    each.end = time.monotonic()
+
+        self.units._start, self.units.kill = fenced_start, noted_kill  # type: ignore[method-assign]
+        return self
+
+    async def __aexit__(self, *problem: object) -> None:
+        await self.lapse()
+        await super().__aexit__(*problem)
+
+    @property
+    def ownership(self) -> HostOwners:
+        assert self.fleet.ownership is not None
+        return self.fleet.ownership
+
+    def _owner(self, instance: str) -> tuple[int, int]:
+        try:
+            content = obj(read_json(self.paths.owner_file(instance).read_bytes()))
+        except OSError:
+            return 0, 0
+        return integer(content["lease"]), integer(content["epoch"])
+
+    async def _may_run(self, instance: str) -> bool:
+        end = time.monotonic() + _FILE_SECONDS
+        while time.monotonic() < end:
+            if self.lease and self._owner(instance)[0] == self.lease:
+                return True
+            await asyncio.sleep(0.02)
+        return False
+
+    async def keep(self, etcd: Etcd) -> None:
+        """Hold a lease from now on, as the keeper does."""
+        assert self.etcd is not None
+        lease = await etcd.grant(LEASE_SECONDS)
+        content: JsonObject = {"version": "2.3.0", "capacity": 100, "labels": []}
+        put = Put(f"{self.etcd.prefix}hosts/{self.name}", json.dumps(content).encode(), lease)
+        assert await etcd.commit((), (put,))
+        self._set_permit()
+        (self.paths.fleet_runtime / "lease").write_text(json.dumps({"host": self.name, "lease": lease}))
+        self.lease = lease
+        self._keeping = asyncio.create_task(self._renew(etcd))
+
+    async def lapse(self) -> None:
+        """Renew the lease no more; all processes end, as systemd ends them."""
+        if self._keeping is not None:
+            self._keeping.cancel()
+            await asyncio.gather(self._keeping, return_exceptions=True)
+            self._keeping = None
+        await self._end()
+
+    async def _renew(self, etcd: Etcd) -> None:
+        with contextlib.suppress(Exception):
+            while await etcd.renew(self.lease):
+                self._set_permit()
+                await asyncio.sleep(0.3)
+        await self._end()
+
+    async def _end(self) -> None:
+        self.lease = 0
+        for name in ("lease", "permit"):
+            (self.paths.fleet_runtime / name).unlink(missing_ok=True)
+        for instance in list(self.units.processes):
+            await self.units.kill(instance, UnitRecord(instance, UnitState.INACTIVE, "dead"))
+
+    def _set_permit(self) -> None:
+        until = time.clock_gettime(time.CLOCK_BOOTTIME) + 20
+        (self.paths.fleet_runtime / "permit").write_text(f"{until:020.6f}")
+
+    async def runs(self, account: str) -> None:
+        """Wait until an account runs here."""
+        await until(lambda: account in self.units.processes)
+
+    async def error(self, method: str, path: str, body: JsonObject | None = None) -> tuple[str, str]:
+        """Return code and sentence of a call that fails."""
+        status, content = await self.v1(method, path, body)
+        assert status >= 400, content
+        problem = obj(content["error"])
+        return text(problem["code"]), f"{text(problem['message'])}; {text(problem['remedy'])}"
+
+
+@dataclass
+class Fleet:
+    """Hosts, their etcd and a client of it."""
+
+    hosts: list[OwningHost]
+    servers: EtcdServers
+    etcd: Etcd
+    ran: list[Ran]
+
+    async def owners(self) -> dict[str, tuple[str, int]]:
+        """Return host and epoch of each account that is owned."""
+        return {key.rpartition("/")[2]: found for key, found in (await self._read("owners/")).items()}
+
+    async def records(self) -> dict[str, tuple[str, int]]:
+        """Return host and epoch of each account that has a record."""
+        return {key.rpartition("/")[2]: found for key, found in (await self._read("accounts/")).items()}
+
+    async def _read(self, kind: str) -> dict[str, tuple[str, int]]:
+        found = (await self.etcd.read(f"/wxcontroller/main/{kind}")).entries
+        contents = {each.key: obj(read_json(each.value)) for each in found}
+        return {key: (text(each["host"]), integer(each["epoch"])) for key, each in contents.items()}
+
+    def overlaps(self) -> list[tuple[Ran, Ran]]:
+        """Return the processes of one account that were there at the same time."""
+        return [
+            (one, other)
+            for number, one in enumerate(self.ran)
+            for other in self.ran[number + 1 :]
+            if one.account == other.account and other.begin < (one.end or time.monotonic())
+        ]
+
+
+@contextlib.asynccontextmanager
+async def owning_fleet(
+    root: Path, monkeypatch: pytest.MonkeyPatch, *names: str, kept: bool = True, members: int = 1
+) -> AsyncIterator[Fleet]:
+    """Hosts that know each other and, if ``kept``, hold leases."""
+    monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
+    monkeypatch.setattr(hostowners, "_FIRST_PAUSE", 0.1)
+    monkeypatch.setattr(hostowners, "LEASE_SECONDS", 3.0)
+    async with contextlib.AsyncExitStack() as stack:
+        servers = stack.enter_context(EtcdServers(root, members).running())
+        etcd = await stack.enter_async_context(connected(servers.settings()))
+        ran: list[Ran] = []
+        hosts: list[OwningHost] = []
+        for number, name in enumerate(names):
+            (root / name).mkdir()
+            host = OwningHost(root / name, name, number)
+            host.etcd, host.ran = servers.settings(), ran
+            hosts.append(await stack.enter_async_context(host))
+        await introduce(hosts)
+        for host in hosts if kept else ():
+            await host.keep(etcd)
+            await host.ownership.may_claim()
+        fleet = Fleet(hosts, servers, etcd, ran)
+        yield fleet
+        assert not fleet.overlaps()

@@ -1,0 +1,72 @@
+"""Who owns an account in a fleet with etcd: claims, moves, lapses, and what others start and stop."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.unit.fleet.hosts import until
+from tests.unit.fleet.owning import owning_fleet
+from wxcontroller.core.jsontypes import JsonObject
+from wxcontroller.core.names import parse_name
+from wxcontroller.fleet.owners import OwnedElsewhere
+
+MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
+
+
+async def test_an_account_is_claimed_moved_and_claimed_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        assert await fleet.owners() == {"eve": ("a", 1)}
+        assert (await a.v1("PUT", "departures/eve", MOVE))[0] == 200
+        assert await fleet.owners() == {}
+        brought: JsonObject = {"name": "eve", "epoch": 2, "arrived": "5f2c"}
+        assert (await b.v1("POST", "accounts", brought))[0] == 201
+        assert (await b.v1("POST", "arrivals/eve?id=5f2c"))[1]["unit_state"] == "active"
+        assert await fleet.owners() == {"eve": ("b", 3)}
+        assert (await b.v1("GET", "accounts/eve"))[1]["epoch"] == 3
+        assert (await a.v1("POST", "departures/eve?id=5f2c"))[0] == 200
+        assert await fleet.records() == {"eve": ("b", 3)}
+        assert (await b.v1("POST", "accounts/eve/stop"))[0] == 200
+        assert await fleet.owners() == {}
+        assert (await b.v1("DELETE", "accounts/eve"))[0] == 200
+        await until(lambda: not b.ownership.records.records)
+        await b.start("eve")  # the name is free again
+
+
+async def test_what_a_lapse_has_stopped_is_started_under_the_next_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+        a, b = fleet.hosts
+        for name in ("eve", "alice", "mallory"):
+            await a.start(name)
+        await a.v1("POST", "accounts/alice/stop")
+        await a.units.kill("mallory")  # systemctl stop
+        a.units.records.pop("mallory")
+        await until(lambda: "mallory" not in a.ownership.records.owners)
+        await a.lapse()
+        await until(lambda: not b.ownership.records.owners)  # its lease has ended
+        with pytest.raises(OwnedElsewhere, match="was last on a, with epoch 1"):
+            await b.accounts.start(parse_name("eve"), {}, {})
+        assert not b.accounts.registry.all()
+        await a.keep(fleet.etcd)
+        await a.runs("eve")
+        assert set(a.units.processes) == {"eve"}
+        assert await fleet.owners() == {"eve": ("a", 2)}
+
+
+async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+        a, _ = fleet.hosts
+        await a.start("eve")
+        await a.units._stop("eve")
+        await until(lambda: not a.ownership.records.owners)
+        assert await fleet.owners() == {}
+        await a.units._start("eve")  # comes up only with an owner
+        assert await fleet.owners() == {"eve": ("a", 2)}
+        assert (await a.v1("GET", "accounts/eve"))[1]["epoch"] == 2

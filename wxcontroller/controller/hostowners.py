@@ -1,0 +1,290 @@
+"""Keeping what runs on this host in step with what it owns, in a fleet with etcd (``fleet/owners.py``).
+
+Processes check two files: whether the host's keeper holds a lease, and whether ``/run/wxclient-owners/INSTANCE``
+names this host under that lease. The latter is written here, after a claim. Once a second this looks for
+
+- units that somebody else has started: their accounts are claimed, or the file says who owns them;
+- units that are dead: their accounts are given up;
+- accounts that ended with an earlier lease, or could not be claimed: those that are wanted are started.
+
+While etcd cannot be reached, nothing is claimed, given up or stopped here: accounts that run under a valid permit are
+systemd's business.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import time
+from collections.abc import AsyncIterator, Coroutine, Mapping
+from dataclasses import dataclass
+
+from wxcontroller.controller.context import Context
+from wxcontroller.controller.reconcile import one_pass
+from wxcontroller.controller.units import UnitRecord, Verb
+from wxcontroller.core.account import Account
+from wxcontroller.core.backoff import Backoff
+from wxcontroller.core.errors import AccountMoving, WxError
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
+from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.names import AccountName, is_instance
+from wxcontroller.core.states import Desired, UnitState
+from wxcontroller.fleet.credentials import Credentials
+from wxcontroller.fleet.etcd import Etcd
+from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.owners import Claim, NotClaimable, OwnedElsewhere, Owners, Wanted
+
+log = logging.getLogger(__name__)
+# Between two looks. An account that systemctl starts waits 10 s for its owner.
+_LOOK_SECONDS = 1.0
+# Between two tries to start what a lapse has stopped.
+_FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
+# A permit has 15 to 20 s left while renewals succeed.
+LATE_SECONDS = 10.0
+LEASE_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerFile:
+    """What an account's process finds: who owns it. ``lease`` is 0 for another host."""
+
+    host: str
+    epoch: int
+    lease: int
+
+
+class HostOwners:
+    """What this host owns (``controller.ownership.Ownership``). ``run`` keeps it in step."""
+
+    def __init__(self, shared: Context, hosts: Hosts, settings: EtcdSettings, credentials: Credentials) -> None:
+        self._shared = shared
+        self._hosts = hosts
+        self._paths = shared.accounts.paths
+        self._etcd = Etcd(settings, credentials)
+        self.records = Owners(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS)
+        self._runs = False
+        self._complaint = ""
+        self._acting: dict[str, asyncio.Task[None]] = {}
+        self._starting: asyncio.Task[None] | None = None
+        self._start_at = 0.0
+        self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        # Why accounts cannot be claimed. They are started once that is possible, if they are wanted.
+        self.unclaimed: dict[str, WxError] = {}
+
+    async def run(self) -> None:
+        """Follow the owners, and keep what runs here in step with them, until cancelled."""
+        async with self._etcd, asyncio.TaskGroup() as group:
+            self._runs = True
+            _ = group.create_task(self.records.run(), name="owners")
+            while True:
+                complaint = ""
+                try:
+                    await self._look(group)
+                except (WxError, OSError) as problem:
+                    complaint = f"the owners of accounts cannot be compared with their units: {problem}"
+                if complaint and complaint != self._complaint:
+                    log.error("%s", complaint)
+                self._complaint = complaint
+                await asyncio.sleep(_LOOK_SECONDS)
+
+    async def may_claim(self) -> None:
+        """Wait until accounts can be claimed."""
+        await self.records.known()
+        while not self.lease():  # noqa: ASYNC110 - a file of another process
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    def lease(self) -> int:
+        """Return this host's lease, 0 if its keeper holds none."""
+        content = self._kept("lease")
+        return integer(content.get("lease")) if content.get("host") == self._hosts.name else 0
+
+    def permit_left(self) -> float | None:
+        """Return for how many seconds accounts may run without another renewal, None without a lease."""
+        try:
+            until = float((self._paths.fleet_runtime / "permit").read_text("ascii"))
+        except (OSError, ValueError):
+            return None
+        return until - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    @property
+    def trouble(self) -> Text:
+        """Why accounts of this host can not be claimed, or not for long, NOTHING if they can."""
+        if self.records.reason:
+            return self.records.reason
+        left = self.permit_left()
+        if not self.lease() or left is None:
+            return Text(N_("this host has no lease; see: systemctl status wxcontroller-keeper"))
+        if left < LATE_SECONDS:
+            words = N_("the lease of this host was not renewed; its accounts stop in {seconds} s")
+            return Text(words, seconds=max(0, int(left)))
+        return NOTHING
+
+    # -- controller.ownership.Ownership
+
+    @contextlib.asynccontextmanager
+    async def claiming(self, name: AccountName, account: Account | None) -> AsyncIterator[int]:
+        """See ``controller.ownership.Ownership``."""
+        claim = await self._claimed(name, account)
+        try:
+            yield claim.owner.epoch if isinstance(claim, Claim) else claim.epoch
+        except BaseException:
+            if isinstance(claim, Claim) and claim.is_new:
+                with contextlib.suppress(WxError):  # else it is given up once etcd answers, as its unit is dead
+                    await self.records.undo(name.instance, claim)
+            raise
+        if isinstance(claim, Claim):
+            self._write(name.instance, OwnerFile(self._hosts.name, claim.owner.epoch, claim.owner.entry.lease))
+        self._set_unclaimed(name.instance, None)
+
+    async def _claimed(self, name: AccountName, account: Account | None) -> "Claim | OwnerFile":
+        """Return a claim, or the file by which this host owns the account already."""
+        file, lease = self._file(name.instance), self.lease()
+        # While etcd cannot be asked, what it has confirmed under this lease counts: only this host gives it up.
+        is_known = bool(self.records.reason) or self.records.is_own(name.instance, lease)
+        if file is not None and lease and file.lease == lease and is_known:
+            return file
+        try:
+            if account is not None and (others := self._hosts.keeping_down(account)):
+                raise OwnedElsewhere(
+                    N_("host {host} has account {account} with a later epoch, or runs it"),
+                    N_("use it there, and remove it here"),
+                    account=name.name,
+                    host=others,
+                )
+            if not self._runs:
+                raise NotClaimable(N_("this controller has just started"), N_("try again in a moment"))
+            wanted = wanted_of(name, account, Desired.STARTED)
+            return await self.records.claim(wanted, account.epoch if account else 0)
+        except WxError as problem:
+            self._set_unclaimed(name.instance, problem)
+            raise
+
+    def withdraw(self, instance: str) -> None:
+        """See ``controller.ownership.Ownership``."""
+        self._paths.owner_file(instance).unlink(missing_ok=True)
+
+    async def release(self, name: AccountName, account: Account | None) -> None:
+        """See ``controller.ownership.Ownership``."""
+        self._set_unclaimed(name.instance, None)
+        await self.records.release(wanted_of(name, account, account.desired if account else Desired.STOPPED))
+
+    async def forget(self, instance: str) -> None:
+        """See ``controller.ownership.Ownership``."""
+        await self.records.forget(instance)
+
+    # -- keeping in step
+
+    async def _look(self, group: asyncio.TaskGroup) -> None:
+        """Compare units, files and owners once. Raises WxError and OSError."""
+        lease = self.lease()
+        if not lease:
+            return
+        accounts, files = self._shared.accounts, self._files()
+        units = await accounts.units.snapshot()
+        again: set[str] = set()
+        for instance in {*units, *files, *self.records.owners, *self.unclaimed}:
+            unit, file = units.get(instance), files.get(instance)
+            is_own = self.records.is_own(instance, lease)
+            if instance in self._acting:
+                continue
+            if unit is not None and unit.state.has_process:
+                is_valid = file is not None and file.lease == lease and (is_own or bool(self.records.reason))
+                if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
+                    self._act(group, instance, self._own(unit, file))
+            elif is_own:
+                if not self.records.reason:
+                    self._act(group, instance, accounts.disown(instance))
+            elif (account := accounts.registry.get(instance)) is None or account.desired is not Desired.STARTED:
+                self.withdraw(instance)
+                self._set_unclaimed(instance, None)
+            elif (file is not None and file.host == self._hosts.name and file.lease != lease) or (
+                instance in self.unclaimed and not isinstance(self.unclaimed[instance], OwnedElsewhere)
+            ):
+                again.add(instance)
+            elif file is not None:
+                self.withdraw(instance)
+        if not again:
+            self._pauses.reset()
+        elif not self.records.reason and self._starting is None and time.monotonic() >= self._start_at:
+            self._starting = group.create_task(self._start(frozenset(again)), name="starts after a lapse")
+
+    def _act(self, group: asyncio.TaskGroup, instance: str, action: Coroutine[object, None, None]) -> None:
+        """Do something about an account, unless that is under way."""
+
+        async def done() -> None:
+            try:
+                await action
+            except AccountMoving:
+                pass
+            except (WxError, OSError) as problem:
+                log.warning("account %s: %s", self._shared.accounts.registry.shown_name(instance), problem)
+            finally:
+                del self._acting[instance]
+
+        self._acting[instance] = group.create_task(done())
+
+    async def _own(self, unit: UnitRecord, file: OwnerFile | None) -> None:
+        """Claim an account whose unit was started by others, or which this host no longer owns. Raises WxError."""
+        accounts, instance = self._shared.accounts, unit.instance
+        is_old = file is not None and file.host == self._hosts.name and unit.state is UnitState.ACTIVE
+        if is_old and file is not None and file.lease != self.lease():
+            # Its lease has ended: systemd stops it, and it is started again under the new one.
+            await accounts.units.act(Verb.STOP, instance, accounts.settings.stop_timeout)
+            return
+        try:
+            await accounts.own(instance)
+        except OwnedElsewhere as problem:
+            # One that is starting finds this and says so itself.
+            self._write(instance, OwnerFile(text(problem.text.values.get("host")), 0, 0))
+            if unit.state is UnitState.ACTIVE:
+                log.error("account %s is stopped: %s", accounts.registry.shown_name(instance), problem)
+                await accounts.units.act(Verb.STOP, instance, accounts.settings.stop_timeout)
+
+    async def _start(self, instances: frozenset[str]) -> None:
+        """Start accounts that a lapse has stopped. Raises nothing."""
+        try:
+            done = await one_pass(self._shared.accounts, instances, self._shared.fleet)
+            log.info("%s", done.sentence)
+        except (WxError, OSError) as problem:
+            log.error("cannot read the wanted accounts: %s", problem)
+        finally:
+            self._starting, self._start_at = None, time.monotonic() + self._pauses.next()
+
+    def _set_unclaimed(self, instance: str, problem: WxError | None) -> None:
+        if problem is not None:
+            self.unclaimed = {**self.unclaimed, instance: problem}
+        elif instance in self.unclaimed:
+            self.unclaimed = {key: each for key, each in self.unclaimed.items() if key != instance}
+        self._shared.accounts.unclaimed = self.unclaimed
+
+    # -- files
+
+    def _kept(self, name: str) -> JsonObject:
+        try:
+            return kept_json((self._paths.fleet_runtime / name).read_bytes())
+        except OSError:
+            return {}
+
+    def _write(self, instance: str, owner: OwnerFile) -> None:
+        content = {"host": owner.host, "epoch": owner.epoch, "lease": owner.lease}
+        replace_file(self._paths.owner_file(instance), json.dumps(content).encode(), 0o644)
+
+    def _file(self, instance: str) -> OwnerFile | None:
+        try:
+            content = kept_json(self._paths.owner_file(instance).read_bytes())
+        except OSError:
+            return None
+        return OwnerFile(text(content.get("host")), integer(content.get("epoch")), integer(content.get("lease")))
+
+    def _files(self) -> Mapping[str, OwnerFile]:
+        """Return all owner files by instance. Raises OSError."""
+        names = [path.name for path in self._paths.owners.iterdir() if is_instance(path.name)]
+        return {name: file for name in names if (file := self._file(name)) is not None}
+
+
+def wanted_of(name: AccountName, account: Account | None, desired: Desired) -> Wanted:
+    """Return what the fleet is told of an account; ``account`` is its record here, None if there is none yet."""
+    driver, placement = (account.driver, account.options.get("placement", "")) if account else ("", "")
+    return Wanted(name, desired.value, driver, placement)

@@ -1,0 +1,34 @@
+"""The accounts' interface to the owners of a fleet with etcd; ``controller/hostowners.py`` implements it.
+
+An account runs on this host only while this host owns it. It is claimed before its unit is started, and given up
+after its unit is dead.
+"""
+
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from wxcontroller.core.account import Account
+from wxcontroller.core.names import AccountName
+
+
+class Ownership(Protocol):
+    """What this host owns. ``account`` is the account's record here, None if there is none."""
+
+    def claiming(self, name: AccountName, account: Account | None) -> AbstractAsyncContextManager[int]:
+        """Claim an account, unless this host owns it, and yield its epoch; after the block its process may run.
+
+        A block that fails leaves it owned as before. Raises WxError when this host must not run it, or cannot tell.
+        """
+        ...
+
+    def withdraw(self, instance: str) -> None:
+        """Have no process of an account run that is started from now on. Raises OSError."""
+        ...
+
+    async def release(self, name: AccountName, account: Account | None) -> None:
+        """Give up an account whose unit is dead, if this host owns it. Raises WxError."""
+        ...
+
+    async def forget(self, instance: str) -> None:
+        """Forget an account that is removed, so that any host may use its name. Raises WxError."""
+        ...

@@ -1,0 +1,380 @@
+"""Which host owns which account: the fleet's records in etcd, as this host reads and changes them.
+
+- ``hosts/NAME``: a host that lives, under its lease. Its keeper writes it.
+- ``owners/INSTANCE``: the host that may run an account, and its epoch; under the lease of that host.
+- ``accounts/INSTANCE``: which host had it last, in which epoch, and what is wanted of it; under no lease.
+- ``schema``: the layout of these records.
+
+A claim creates ``owners/INSTANCE`` and raises the epoch in one transaction. So one of two hosts gets an account, and
+the end of a host's lease gives up what it had. Only the host that had an account last may claim it, or one whose own
+record has a later epoch than etcd's, as after a move, an adoption, or when etcd was restored from a snapshot.
+
+The map of all records follows a watch. A claim trusts it no further than the guards of its transaction reach.
+"""
+
+import asyncio
+import json
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeVar
+
+from wxcontroller.core.commands import command
+from wxcontroller.core.errors import AccountExists, WxError
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, read_json
+from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.names import AccountName
+from wxcontroller.fleet.etcd import Changes, Compacted, Entry, Etcd, Guard, Put, Snapshot
+
+log = logging.getLogger(__name__)
+# Of these records. A host that knows only lower ones than ``least`` of the key schema must not take part.
+LAYOUT = 1
+# Between two tries to read the records.
+_PAUSE = 1.0
+# A claim is tried again when the records have changed meanwhile; of two hosts that claim, one is refused then.
+_TRIES = 3
+
+
+class OwnedElsewhere(AccountExists):
+    """An account that this host must not run, because another one owns it or had it last."""
+
+    code = "owned-elsewhere"
+
+
+class NotClaimable(WxError):
+    """Nothing can be claimed at present."""
+
+    code = "not-claimable"
+    status = 503
+    exit_code = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner."""
+
+    name: AccountName
+    desired: str
+    driver: str
+    placement: str
+
+    def record(self, host: str, epoch: int) -> bytes:
+        """Return the value of the key."""
+        content = {"name": self.name.name, "desired": self.desired, "driver": self.driver}
+        return _value({**content, "placement": self.placement, "policy": "hold", "host": host, "epoch": epoch})
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key."""
+
+    name: str
+    host: str
+    epoch: int
+    desired: str
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """``owners/INSTANCE``."""
+
+    host: str
+    epoch: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class LivingHost:
+    """``hosts/NAME``. ``capacity`` is how many accounts it takes, 0 for not known."""
+
+    version: str
+    labels: frozenset[str]
+    capacity: int
+    entry: Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """A successful claim. ``before`` is the account's record from before; ``is_new``: it was not owned before."""
+
+    owner: Owner
+    before: Record | None
+    is_new: bool
+
+
+class Owners:
+    """The records of the fleet. ``run`` keeps them up to date; ``reason`` says why they are not, NOTHING if they are.
+
+    ``lease`` returns this host's lease, 0 if it has none. ``settle`` is for how many seconds nothing is claimed after
+    etcd has gone back to an earlier state: until each lease of before has ended on all hosts.
+    """
+
+    def __init__(self, etcd: Etcd, prefix: str, name: str, lease: Callable[[], int], settle: float) -> None:
+        self._etcd = etcd
+        self._prefix = prefix
+        self.name = name
+        self._lease = lease
+        self._settle = settle
+        self.hosts: dict[str, LivingHost] = {}
+        self.owners: dict[str, Owner] = {}
+        self.records: dict[str, Record] = {}
+        self.reason = Text(N_("this controller has just started"))
+        self.changes = 0  # grows with every change
+        self._revision = 0  # up to which the watch has come
+        self._highest = 0  # of all that etcd has answered
+        self._restored = False
+        self._settled_at = 0.0
+        self._is_newer = False
+        self._unreadable: set[str] = set()
+        self._read = asyncio.Event()
+
+    async def run(self) -> None:
+        """Keep the records up to date, until cancelled."""
+        while True:
+            try:
+                await self._load()
+                async for changes in self._etcd.watch(self._prefix, self._revision):
+                    self._follow(changes)
+            except Compacted:
+                continue
+            except WxError as problem:
+                if str(problem.full_text) != str(self.reason):
+                    log.warning("the owners of accounts cannot be followed: %s", problem)
+                self.reason, self.changes = problem.full_text, self.changes + 1
+            self._read.clear()
+            await asyncio.sleep(_PAUSE)
+
+    async def known(self) -> None:
+        """Wait until the records are known."""
+        await self._read.wait()
+
+    def is_own(self, instance: str, lease: int) -> bool:
+        """Return whether this host owns an account under this lease, as far as is known here."""
+        owner = self.owners.get(instance)
+        return owner is not None and owner.host == self.name and owner.entry.lease == lease
+
+    def refusal(self, name: AccountName, epoch: int) -> OwnedElsewhere | None:
+        """Return why this host, whose own record has an ``epoch`` (0: it has none), must not claim an account."""
+        owner, record = self.owners.get(name.instance), self.records.get(name.instance)
+        if owner is not None and owner.host != self.name:
+            return OwnedElsewhere(
+                N_("account {account} is owned by {host}"),
+                N_("start it there, or move it: {move}"),
+                account=name.name,
+                host=owner.host,
+                move=command("move", name.name, self.name),
+            )
+        if record is None or record.host == self.name or epoch > record.epoch:
+            return None
+        return OwnedElsewhere(
+            N_("account {account} was last on {host}, with epoch {epoch}"),
+            N_("start it there, or move it; if that host is off for good: {adopt}"),
+            account=name.name,
+            host=record.host,
+            epoch=record.epoch,
+            adopt=command("adopt", name.name),
+        )
+
+    async def claim(self, wanted: Wanted, epoch: int) -> Claim:
+        """Make this host the owner of an account whose record here has an ``epoch``, 0 for none.
+
+        One that it owns already stays as it is. Raises OwnedElsewhere, NotClaimable and EtcdFailure.
+        """
+        instance = wanted.name.instance
+        for attempt in range(_TRIES):
+            if attempt or self.reason:
+                await self._look(instance)
+            lease = self._claimable()
+            owner, record = self.owners.get(instance), self.records.get(instance)
+            if owner is not None and self.is_own(instance, lease):
+                return Claim(owner, record, is_new=False)
+            if (refusal := self.refusal(wanted.name, epoch)) is not None:
+                raise refusal
+            # An owner is this host itself, under an earlier lease. Its accounts have ended with that.
+            new = 1 + max(epoch, record.epoch if record else 0, owner.epoch if owner else 0)
+            puts = (
+                Put(self._owner_key(instance), _value({"host": self.name, "epoch": new}), lease),
+                Put(self._record_key(instance), wanted.record(self.name, new)),
+            )
+            guards = (
+                Guard(self._owner_key(instance), create_revision=owner.entry.create_revision if owner else 0),
+                Guard(self._record_key(instance), mod_revision=record.entry.mod_revision if record else 0),
+            )
+            if (revision := await self._commit(guards, puts)) is not None:
+                for put, known in zip(puts, (owner, record), strict=True):
+                    created = known.entry.create_revision if known else revision
+                    self._take(Entry(put.key, put.value, created, revision, put.lease))
+                return Claim(self.owners[instance], record, is_new=True)
+        raise NotClaimable(
+            N_("account {account} cannot be claimed: its records in etcd keep changing or cannot be read"),
+            N_("see: wxctl fleet; journalctl -u wxcontroller"),
+            account=wanted.name.name,
+        )
+
+    async def release(self, wanted: Wanted) -> None:
+        """Give up an account whose unit is dead; nothing happens if this host does not own it. Raises EtcdFailure."""
+        instance = wanted.name.instance
+        if self.reason:
+            await self._look(instance)
+        owner = self.owners.get(instance)
+        if owner is None or owner.host != self.name:
+            return
+        put = Put(self._record_key(instance), wanted.record(self.name, owner.epoch))
+        await self._give_up(instance, owner, (put,), ())
+
+    async def undo(self, instance: str, claim: Claim) -> None:
+        """Take back a new claim of an account that was not started. Raises EtcdFailure."""
+        before, key = claim.before, self._record_key(instance)
+        puts = (Put(key, before.entry.value),) if before is not None else ()
+        await self._give_up(instance, claim.owner, puts, () if before is not None else (key,))
+
+    async def forget(self, instance: str) -> None:
+        """Delete the record of an account that this host had last and has removed. Raises EtcdFailure."""
+        if self.reason:
+            await self._look(instance)
+        record = self.records.get(instance)
+        if record is not None and record.host == self.name:
+            guards = (Guard(record.entry.key, mod_revision=record.entry.mod_revision),)
+            if await self._commit(guards, (), (record.entry.key,)) is None:
+                await self._look(instance)
+
+    async def _give_up(self, instance: str, owner: Owner, puts: tuple[Put, ...], deletes: tuple[str, ...]) -> None:
+        guards = (Guard(owner.entry.key, create_revision=owner.entry.create_revision),)
+        # If the guard does not hold, it is not this host's any more.
+        await self._commit(guards, puts, (owner.entry.key, *deletes))
+        await self._look(instance)
+
+    def _claimable(self) -> int:
+        """Return the lease to claim under. Raises NotClaimable."""
+        self._refuse_newer()
+        if (left := self._settled_at - time.monotonic()) > 0:
+            raise NotClaimable(
+                N_("etcd was restored from a snapshot or rebuilt; nothing is claimed for {seconds} s"),
+                N_("wait until the leases of before have ended on all hosts"),
+                seconds=int(left) + 1,
+            )
+        if not (lease := self._lease()):
+            raise NotClaimable(
+                N_("this host has no lease in etcd"), N_("see: systemctl status wxcontroller-keeper; wxctl fleet")
+            )
+        return lease
+
+    def _refuse_newer(self) -> None:
+        if self._is_newer:
+            raise NotClaimable(
+                N_("the records of the fleet in etcd are those of a newer version"), N_("upgrade this host")
+            )
+
+    def _owner_key(self, instance: str) -> str:
+        return f"{self._prefix}owners/{instance}"
+
+    def _record_key(self, instance: str) -> str:
+        return f"{self._prefix}accounts/{instance}"
+
+    # -- reading
+
+    async def _load(self) -> None:
+        """Read all records. Raises EtcdFailure."""
+        snapshot = await self._snapshot(self._prefix)
+        if self._restored and (lease := self._lease()):
+            # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
+            await self._etcd.revoke(lease)
+        self._restored = False
+        for records in (self.hosts, self.owners, self.records):
+            records.clear()
+        for entry in snapshot.entries:
+            self._take(entry)
+        key = f"{self._prefix}schema"
+        schema = next((each for each in snapshot.entries if each.key == key), None)
+        if schema is None:
+            await self._commit((Guard(key, create_revision=0),), (Put(key, _value({"least": LAYOUT})),))
+        self._is_newer = schema is not None and integer(_content(schema).get("least")) > LAYOUT
+        self._refuse_newer()
+        self._revision = snapshot.revision
+        self.reason, self.changes = NOTHING, self.changes + 1
+        self._read.set()
+
+    async def _look(self, instance: str) -> None:
+        """Read the records of one account. Raises EtcdFailure."""
+        for key in (self._owner_key(instance), self._record_key(instance)):
+            snapshot = await self._snapshot(key)
+            entry = next((each for each in snapshot.entries if each.key == key), None)
+            self._take(entry) if entry is not None else self._drop(key, snapshot.revision)
+
+    def _follow(self, changes: Changes) -> None:
+        for entry in changes.puts:
+            self._take(entry)
+        for key in changes.deleted:
+            self._drop(key, changes.revision)
+        self._revision = max(self._revision, changes.revision)
+        self.changes += 1
+
+    async def _snapshot(self, prefix: str) -> Snapshot:
+        known = self._highest
+        snapshot = await self._etcd.read(prefix)
+        self._seen(known, snapshot.revision)
+        return snapshot
+
+    async def _commit(self, guards: Sequence[Guard], puts: Sequence[Put], deletes: Sequence[str] = ()) -> int | None:
+        known = self._highest
+        revision = await self._etcd.commit(guards, puts, deletes)
+        if revision is not None:
+            self._seen(known, revision)
+        return revision
+
+    def _seen(self, known: int, revision: int) -> None:
+        """Note a revision of etcd. If it is below one ``known`` before the question, etcd has gone back.
+
+        Then nothing is claimed until no account of before can run.
+        """
+        if revision < known:
+            log.error("etcd has gone back from revision %d to %d: it was restored or rebuilt", known, revision)
+            self._restored, self._settled_at = True, time.monotonic() + self._settle
+            self._highest = 0
+        self._highest = max(self._highest, revision)
+
+    def _take(self, entry: Entry) -> None:
+        """Take over a record, unless a later one is known here. One that cannot be read is as good as none."""
+        kind, _, name = entry.key.removeprefix(self._prefix).partition("/")
+        content = _content(entry)
+        host, epoch = one_line(content.get("host"))[:64], integer(content.get("epoch"))
+        if kind == "hosts":
+            labels = frozenset(one_line(each) for each in items(content.get("labels")))
+            version, capacity = one_line(content.get("version"))[:40], integer(content.get("capacity"))
+            _put(self.hosts, name, LivingHost(version, labels, capacity, entry))
+        elif kind == "owners" and host and epoch > 0:
+            _put(self.owners, name, Owner(host, epoch, entry))
+        elif kind == "accounts" and host and epoch > 0:
+            shown, desired = one_line(content.get("name"))[:64], one_line(content.get("desired"))[:16]
+            _put(self.records, name, Record(shown or name, host, epoch, desired, entry))
+        elif kind in ("owners", "accounts") and entry.key not in self._unreadable:
+            self._unreadable.add(entry.key)
+            log.warning("etcd: the key %s cannot be read; its account is not claimed", entry.key[:200])
+
+    def _drop(self, key: str, revision: int) -> None:
+        kind, _, name = key.removeprefix(self._prefix).partition("/")
+        for records, each in ((self.hosts, "hosts"), (self.owners, "owners"), (self.records, "accounts")):
+            if kind == each and (known := records.get(name)) is not None and known.entry.mod_revision <= revision:
+                del records[name]
+
+
+R = TypeVar("R", LivingHost, Owner, Record)
+
+
+def _put(records: dict[str, R], name: str, new: R) -> None:
+    known = records.get(name)
+    if known is None or known.entry.mod_revision <= new.entry.mod_revision:
+        records[name] = new
+
+
+def _value(content: JsonObject) -> bytes:
+    return json.dumps(content, separators=(",", ":")).encode()
+
+
+def _content(entry: Entry) -> JsonObject:
+    try:
+        return obj(read_json(entry.value))
+    except ValueError:
+        return {}
