@@ -28,6 +28,7 @@ THRESHOLDS = {
     "wxcontroller-alert@.service": 15,
     "wxcontroller-receive@.service": 22,
     "wxcontroller-standby.service": 26,
+    "wxcontroller-keeper.service": 15,
     "wxcontroller-sandbox.service": 20,
 }
 SANDBOXED = (
@@ -37,6 +38,7 @@ SANDBOXED = (
     "wxcontroller-sandbox.service",
     "wxcontroller-alert@.service",
     "wxclient-journal@.service",
+    "wxcontroller-keeper.service",
 )
 SANDBOX = UNITS / "sandbox.conf"
 

@@ -16,11 +16,21 @@ _JOURNAL_UNITS = ("wxcontroller.service", "wxclient@*.service", "wxclient-prepar
 
 @pytest.fixture(scope="session")
 def debs() -> list[Path]:
-    """The built packages: the product first, then the sandbox."""
+    """The packages of one host: the product first, then the sandbox."""
+    return [built("wxcontroller"), built("wxcontroller-sandbox")]
+
+
+@pytest.fixture(scope="session")
+def fleet_debs(debs: list[Path]) -> list[Path]:
+    """The packages of a host whose accounts have owners in etcd."""
+    return [*debs, built("wxcontroller-fleet")]
+
+
+def built(package: str) -> Path:
+    """Return a package of ours, built from the sources as they are."""
     subprocess.run([ROOT / "tests/system/build-debs"], check=True, stdin=subprocess.DEVNULL)
-    found = sorted((ROOT / "dist").glob("*.deb"))
-    assert len(found) == 2, found
-    return sorted(found, key=lambda path: path.name.startswith("wxcontroller-sandbox"))
+    [found] = (ROOT / "dist").glob(f"{package}_*.deb")
+    return found
 
 
 @pytest.fixture(scope="module")

@@ -121,10 +121,13 @@ class Put:
 class Etcd:
     """The members of one etcd. Use as an async context manager."""
 
-    def __init__(self, settings: EtcdSettings, credentials: Credentials) -> None:
+    def __init__(
+        self, settings: EtcdSettings, credentials: Credentials, request_seconds: float = REQUEST_SECONDS
+    ) -> None:
         self._settings = settings
         self._credentials = credentials
         self._endpoints = [each.rstrip("/") for each in settings.endpoints]
+        self._seconds = request_seconds
         self._token = ""
         self._token_until = 0.0
         self._reported: set[bytes] = set()
@@ -241,7 +244,7 @@ class Etcd:
     async def _begin_watch(self, request: JsonObject, endpoint: str) -> tuple[str, aiohttp.ClientResponse]:
         timeout = aiohttp.ClientTimeout(None, sock_read=WATCH_SILENCE)
         try:
-            async with asyncio.timeout(REQUEST_SECONDS):
+            async with asyncio.timeout(self._seconds):
                 return endpoint, await self._post(endpoint, "/v3/watch", request, timeout)
         except TimeoutError as problem:
             raise _unreached(endpoint, problem) from None
@@ -290,7 +293,7 @@ class Etcd:
 
         async def ask(endpoint: str) -> JsonObject:
             try:
-                async with await self._post(endpoint, path, body, aiohttp.ClientTimeout(REQUEST_SECONDS)) as response:
+                async with await self._post(endpoint, path, body, aiohttp.ClientTimeout(self._seconds)) as response:
                     return await _answer(endpoint, response)
             except (aiohttp.ClientError, OSError) as problem:
                 raise _unreached(endpoint, problem) from None
@@ -351,7 +354,7 @@ class Etcd:
         """Return the token of the settings' user, "" without one. Raises EtcdFailure."""
         if self._settings.user and (not self._token or time.monotonic() > self._token_until):
             body: JsonObject = {"name": self._settings.user, "password": self._credentials.secret}
-            timeout = aiohttp.ClientTimeout(REQUEST_SECONDS)
+            timeout = aiohttp.ClientTimeout(self._seconds)
             self._token = ""
             try:
                 async with await self._send(endpoint, "/v3/auth/authenticate", body, timeout) as response:

@@ -1,0 +1,253 @@
+"""What wxcontroller-keeper.service runs: it keeps this host's lease in etcd, on which ownership of accounts hangs.
+
+Accounts are bound to the unit (BindsTo=): systemd stops them when it ends, for whatever reason. The watchdog is fed
+only after a renewal, and each renewal moves the permit: a moment on the boot-time clock after which accounts send
+nothing to WeChat. All times are parts of the unit's ``WatchdogSec=``; with the 15 s of the package:
+
+- Each 5 s the lease is renewed. Other hosts may claim the accounts 30 s after the last renewal was sent.
+- 20 s after that the permit ends. What the kernel has not sent by 28 s is dropped (TCP_USER_TIMEOUT of the accounts).
+- 15 s after the last renewal succeeded, at most 17 s after it was sent, systemd kills the keeper and stops the
+  accounts, which have 5 s: until 22 s.
+
+The key ``hosts/NAME`` exists as long as the lease, so that two hosts cannot have the same name. After a crash within
+one boot the new process ends the old lease, as no account runs then; a host that has rebooted waits for its end.
+"""
+
+import asyncio
+import contextlib
+import json
+import logging
+import os
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from wxcontroller import __version__
+from wxcontroller.core.dumps import forbid_dumps
+from wxcontroller.core.errors import BadSettings, WxError, file_failed
+from wxcontroller.core.files import replace_file
+from wxcontroller.core.fleetsettings import FleetSettings
+from wxcontroller.core.journal import setup_logging
+from wxcontroller.core.jsontypes import JsonObject, kept_json
+from wxcontroller.core.messages import N_
+from wxcontroller.core.notify import Notifier
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings, load_settings
+from wxcontroller.fleet.credentials import credentials_of
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Guard, Put
+
+log = logging.getLogger(__name__)
+# Without systemd's; in seconds.
+_WATCHDOG_SECONDS = 15.0
+_LOOK_SECONDS = 0.1
+# Readable for the accounts, which check them.
+_MODE = 0o644
+
+
+class HostNameTaken(WxError):
+    """Another living host has this host's name."""
+
+    exit_code = 78  # trying again does not help
+
+
+class LeaseLost(WxError):
+    """etcd has ended the lease."""
+
+
+@dataclass(frozen=True, slots=True)
+class Times:
+    """In seconds: between renewals and after one that failed, of a request, and the lives of lease and permit."""
+
+    watchdog: float
+
+    @property
+    def renewal(self) -> float:
+        return self.watchdog / 3
+
+    @property
+    def pause(self) -> float:
+        return self.watchdog / 15
+
+    @property
+    def request(self) -> float:
+        return self.watchdog * 2 / 15
+
+    @property
+    def lease(self) -> int:
+        return round(self.watchdog * 2)
+
+    @property
+    def permit(self) -> float:
+        return self.watchdog * 4 / 3
+
+
+class Keeper:
+    """Keeps the lease of one host. ``boot`` identifies this boot of the machine."""
+
+    def __init__(
+        self, settings: Settings, fleet: FleetSettings, etcd: Etcd, times: Times, boot: str, paths: Paths
+    ) -> None:
+        self._host = fleet.name
+        self._etcd = etcd
+        self._times = times
+        self._files = paths.fleet_runtime
+        self._boot = boot
+        content: JsonObject = {
+            **{"boot": boot, "version": __version__, "labels": list(fleet.labels)},
+            "capacity": settings.backend_end_port - settings.backend_start_port + 1,
+        }
+        self._value = json.dumps(content).encode()
+        self._key = f"{fleet.etcd.prefix if fleet.etcd else ''}hosts/{fleet.name}"
+        self._notifier = Notifier()
+
+    async def run(self) -> None:
+        """Keep a lease until cancelled. Raises HostNameTaken, LeaseLost and OSError."""
+        await until_no_account_runs()
+        lease = await self._join()
+        try:
+            await self._keep(lease)
+        except asyncio.CancelledError:  # systemd has stopped the accounts before
+            self._notifier.stopping()
+            self._withdraw()
+            await until_no_account_runs()
+            with contextlib.suppress(EtcdFailure):  # then it ends without renewals
+                await self._etcd.revoke(lease)
+            return
+        finally:
+            self._withdraw()
+        raise LeaseLost(
+            N_("the lease of host {host} has ended, and its accounts are stopped"),
+            N_("check the members: etcdctl endpoint status --cluster; journalctl -u etcd"),
+            host=self._host,
+        )
+
+    async def _join(self) -> int:
+        """Take the name of the host; return its lease. Raises HostNameTaken and OSError."""
+        since: dict[int, float] = {}
+        words = ""
+        while True:
+            sent = uptime()
+            try:
+                lease = await self._etcd.grant(self._times.lease)
+                put = Put(self._key, self._value, lease)
+                if await self._etcd.commit([Guard(self._key, create_revision=0)], [put]) is not None:
+                    self._allow(sent)
+                    content: JsonObject = {"host": self._host, "lease": lease}
+                    replace_file(self._files / "lease", json.dumps(content).encode(), _MODE)
+                    return lease
+                await self._etcd.revoke(lease)
+                await self._look_at_holder(since)
+            except EtcdFailure as problem:
+                if str(problem) != words:
+                    words = str(problem)
+                    log.warning("%s", words)
+                    self._notifier.status(words)
+            await asyncio.sleep(self._times.pause)
+
+    async def _look_at_holder(self, since: dict[int, float]) -> None:
+        """End the lease that has the name if it is ours. Raises HostNameTaken if it is renewed; EtcdFailure.
+
+        ``since`` is when each lease was first seen.
+        """
+        for entry in (await self._etcd.read(self._key)).entries:
+            if entry.key != self._key:
+                continue
+            if kept_json(entry.value).get("boot") == self._boot:
+                await self._etcd.revoke(entry.lease)
+            elif time.monotonic() - since.setdefault(entry.lease, time.monotonic()) > self._times.lease + 1:
+                raise HostNameTaken(
+                    N_("another host of the fleet has the name {host}, and is alive"),
+                    N_("give one of them another name in [fleet]; see wxcontroller.toml(5)"),
+                    host=self._host,
+                )
+            else:
+                self._notifier.status(f"waiting for the end of the lease that host {self._host} had before")
+
+    async def _keep(self, lease: int) -> None:
+        """Renew the lease until it has ended. Raises OSError."""
+        log.info("host %s has lease %x", self._host, lease)
+        self._notifier.ready()
+        failed = False
+        while True:
+            begun, sent = time.monotonic(), uptime()
+            try:
+                if not await self._etcd.renew(lease):
+                    return
+            except EtcdFailure as problem:
+                if not failed:
+                    log.warning("the lease of host %s cannot be renewed: %s", self._host, problem)
+                failed = True
+                self._notifier.status(f"the lease cannot be renewed: {problem}")
+                await asyncio.sleep(self._times.pause)
+                continue
+            self._allow(sent)
+            self._notifier.watchdog()
+            if failed:
+                log.info("the lease of host %s is renewed again", self._host)
+            failed = False
+            self._notifier.status(f"host {self._host} has lease {lease:x}")
+            await asyncio.sleep(begun + self._times.renewal - time.monotonic())
+
+    def _allow(self, sent: float) -> None:
+        """Let accounts run on after a renewal that was sent at this time. Raises OSError."""
+        replace_file(self._files / "permit", b"%.3f\n" % (sent + self._times.permit), _MODE)
+
+    def _withdraw(self) -> None:
+        for name in ("permit", "lease"):
+            (self._files / name).unlink(missing_ok=True)
+
+
+def uptime() -> float:
+    """Return the seconds since boot, those of a suspension included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+async def until_no_account_runs() -> None:
+    """Wait until no account runs, which systemd has ensured before."""
+    while accounts_run():  # noqa: ASYNC110 - the kernel tells
+        await asyncio.sleep(_LOOK_SECONDS)
+
+
+def accounts_run() -> bool:
+    """Return whether the slice of the accounts has a process."""
+    try:
+        own = Path("/proc/self/cgroup").read_text("ascii").rpartition("::")[2].strip("/\n")
+        events = Path("/sys/fs/cgroup", own).parents[1] / "wxclient.slice/cgroup.events"
+        return "populated 1" in events.read_text("ascii")
+    except (OSError, IndexError):
+        return False  # it is made for the first account
+
+
+async def serve(paths: Paths) -> None:
+    """Keep this host's lease until SIGTERM. Raises WxError and OSError."""
+    settings = load_settings(paths).settings
+    fleet = settings.fleet
+    if fleet is None or fleet.etcd is None:
+        raise BadSettings(
+            N_("the settings have no table [fleet.etcd]"),
+            N_("add it, or: systemctl disable --now wxcontroller-keeper; see wxcontroller.toml(5)"),
+        )
+    times = Times(Notifier().watchdog_seconds or _WATCHDOG_SECONDS)
+    async with Etcd(fleet.etcd, credentials_of(fleet.etcd), times.request) as etcd:
+        keeping = asyncio.ensure_future(
+            Keeper(settings, fleet, etcd, times, os.environ.get("WXCONTROLLER_BOOT", ""), paths).run()
+        )
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, keeping.cancel)
+        with contextlib.suppress(asyncio.CancelledError):
+            await keeping
+
+
+def run() -> int:
+    """Keep this host's lease; return the exit code."""
+    forbid_dumps()
+    setup_logging("wxcontroller-keeper")
+    try:
+        asyncio.run(serve(Paths()))
+    except WxError as problem:
+        log.error("%s", problem)
+        return problem.exit_code
+    except OSError as problem:
+        log.error("%s", file_failed(problem))
+        return 1
+    return 0
