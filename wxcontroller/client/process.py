@@ -6,7 +6,8 @@ import logging
 import os
 import signal
 import sys
-from typing import NoReturn
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn
 
 from wxcontroller.client.config import ClientConfig, read_config
 from wxcontroller.client.service import Client
@@ -15,6 +16,9 @@ from wxcontroller.core.errors import WxError
 from wxcontroller.core.journal import setup_logging
 from wxcontroller.core.paths import Paths
 from wxcontroller.drivers import factory_of, without_effect
+
+if TYPE_CHECKING:
+    from wxcontroller.client.permit import Permit
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +32,13 @@ def run(instance: str) -> int:
     try:
         config = read_config(instance, os.environ, Paths())
         setup_logging("wxclient", config.options["log_level"], config.name.name)
-        asyncio.run(serve(config))
+        permit = None
+        if "WXCLIENT_FLEET_SECONDS" in os.environ:
+            from wxcontroller.client.permit import permit_of  # few need it, and memory is multiplied by hundreds
+
+            permit = permit_of(config, os.environ, Paths())
+            config = replace(config, epoch=permit.epoch)
+        asyncio.run(serve(config, permit))
     except WxError as problem:
         log.error("%s", problem)
         return problem.exit_code
@@ -36,7 +46,7 @@ def run(instance: str) -> int:
         return 130
 
 
-async def serve(config: ClientConfig) -> NoReturn:
+async def serve(config: ClientConfig, permit: "Permit | None") -> NoReturn:
     """Run the client until it ends or a signal asks it to, then end the process with its exit code."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -45,7 +55,7 @@ async def serve(config: ClientConfig) -> NoReturn:
     route = config.options["driver"]
     if unused := without_effect(route, config.options):
         log.info("options without effect on the %s route: %s", route, ", ".join(unused))
-    code = await Client(config, factory_of(route)).run(stopping)
+    code = await Client(config, factory_of(route), permit=permit).run(stopping)
     # Everything is closed and written. A look-up of a name that nobody answers would hold the interpreter's end up
     # for as long as its thread waits.
     logging.shutdown()

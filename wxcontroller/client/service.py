@@ -9,7 +9,8 @@ import asyncio
 import logging
 import os
 from collections.abc import Coroutine
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from wxcontroller.client import memory
 from wxcontroller.client.api import application
@@ -65,6 +66,9 @@ from wxcontroller.core.vitals import Vitals, Watchdog
 from wxcontroller.drivers import ROUTES
 from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason
 
+if TYPE_CHECKING:
+    from wxcontroller.client.permit import Permit
+
 log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
 FLUSH_SECONDS = 2.5
@@ -88,6 +92,7 @@ class Client:
     backoff: BackoffPolicy = BackoffPolicy()
     quick_retries: tuple[float, ...] = QUICK_RETRIES
     paths: Paths = field(default_factory=Paths)
+    permit: "Permit | None" = None
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.
@@ -113,6 +118,7 @@ class Client:
                 limits,
                 FileStore(private / "decisions.json"),
                 holder(self.paths, config.name.instance),
+                self.permit.fence if self.permit else None,
             )
         )
 
@@ -217,6 +223,9 @@ class Client:
                     )
                     helpers = [group.create_task(work) for work in works]
                     drain = Drain(sends, session, notifier, config.seconds("stop_drain"))
+                    if self.permit is not None:
+                        helpers.append(group.create_task(self.permit.watch(stopping)))
+                        drain = replace(drain, left=self.permit.left)
                     await self._drive(driver.run(logins.handle), session, drain, stopping)
                     notifier.stopping()
                     for helper in helpers:
@@ -232,7 +241,7 @@ class Client:
                 await events.close(STORE_SECONDS)
                 files.remove(config.pid_path)
                 files.close()
-        return 0
+        return self.permit.exit_code if self.permit else 0
 
     async def _drive(
         self, driving: Coroutine[None, None, Ended], session: Session, drain: Drain, stopping: asyncio.Event

@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
-from typing import Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, TypeAlias, runtime_checkable
 
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.limits import DEFAULTS, Limits
@@ -17,6 +17,9 @@ from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.model import Contact, FriendRequest, Group, Message, MessageKind, MessageMedia
 from wxcontroller.core.options import OPTIONS
 from wxcontroller.core.vitals import Vitals
+
+if TYPE_CHECKING:
+    from wxcontroller.drivers.line.fence import Fence
 
 
 class LoginWay(StrEnum):
@@ -527,7 +530,7 @@ class DriverContext:
     ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` hears of work that
     has to end. ``limits`` are the administrator's. ``decisions`` keeps what the account's owner decided: it
     outlives sessions. ``holder`` returns the name of another account of this host that has a mark of a login, running
-    or not, "" for none.
+    or not, "" for none. ``fence`` ends all talk with WeChat when this host may no longer run the account.
     """
 
     account: str
@@ -538,6 +541,7 @@ class DriverContext:
     limits: Limits = DEFAULTS
     decisions: SessionStore | None = None
     holder: Callable[[str], str] = lambda _: ""
+    fence: "Fence | None" = None
 
     def text(self, option: str) -> str:
         return self.options.get(option, OPTIONS[option].default)

@@ -1,7 +1,9 @@
 """The end of the queue of sends: at a stop, what can still go out in time does."""
 
 import logging
+import math
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wxcontroller.client.sends.queue import SendQueue
@@ -17,12 +19,16 @@ _MORE_SECONDS = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """Waits for queued sends at a stop, ``seconds`` at most (option stop_drain)."""
+    """Waits for queued sends at a stop, ``seconds`` at most (option stop_drain), and while the host has a permit.
+
+    ``left`` returns how many seconds that is.
+    """
 
     sends: SendQueue
     session: Session
     notifier: Notifier
     seconds: float
+    left: Callable[[], float] = lambda: math.inf
 
     async def run(self) -> None:
         """Return when nothing waits any more, or when the next one could not go out in time."""
@@ -39,8 +45,8 @@ class Drain:
         log.info("account %s: %s", self.session.config.name, words)
         self.session.note(words)
         while self._worth_it(end):
-            self.notifier.extend(_MORE_SECONDS)
+            self.notifier.extend(min(_MORE_SECONDS, self.left()))
             await self.sends.drain(min(_TICK_SECONDS, max(0.0, end - time.monotonic())))
 
     def _worth_it(self, end: float) -> bool:
-        return len(self.sends) > 0 and time.monotonic() + self.sends.due_in < end
+        return len(self.sends) > 0 and self.sends.due_in < min(end - time.monotonic(), self.left())

@@ -29,6 +29,10 @@ class NoAnswer(WeChatError):
         self.malformed = malformed
 
 
+class Fenced(Exception):
+    """This host may no longer run the account (``fence.py``)."""
+
+
 class TunnelFailed(Exception):
     """There is no way through the account's proxy; for the transport, which makes a NoAnswer of it.
 

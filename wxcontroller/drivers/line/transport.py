@@ -13,7 +13,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Callable, Mapping, Seq
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 from urllib.parse import quote, urlsplit
 
 import aiohttp
@@ -26,9 +26,12 @@ from wxcontroller.core.resolver import Resolver
 from wxcontroller.core.tls import client_context
 from wxcontroller.core.vitals import Vitals
 from wxcontroller.drivers.base import DriverContext
-from wxcontroller.drivers.line.failures import NoAnswer, TooLong, TunnelFailed, UnreadableResponse
+from wxcontroller.drivers.line.failures import Fenced, NoAnswer, TooLong, TunnelFailed, UnreadableResponse
 from wxcontroller.drivers.line.outages import no_answer
 from wxcontroller.drivers.line.timing import LineTiming
+
+if TYPE_CHECKING:
+    from wxcontroller.drivers.line.fence import Fence
 
 log = logging.getLogger(__name__)
 # The desktop client's own (1.3).
@@ -103,6 +106,7 @@ def transport_of(context: DriverContext, timing: LineTiming, jar: CookieJar | No
         proxy=context.text("proxy"),
         vitals=context.vitals,
         account=context.account,
+        fence=context.fence,
     )
 
 
@@ -120,6 +124,7 @@ class Transport:
         proxy: str = "",
         vitals: Vitals | None = None,
         account: str = "",
+        fence: "Fence | None" = None,
     ) -> None:
         """Raises BadOption for a CA file that can't be read.
 
@@ -139,11 +144,15 @@ class Transport:
         self._agent = agent or AGENT
         self._level = logging.INFO if verbose else logging.DEBUG
         self._told = {"X-Wx-Account": quote(account)} if account and self._server else {}
+        self._fence = fence
         self._session: aiohttp.ClientSession | None = None
 
     async def __aenter__(self) -> Self:
+        connector = self._connector()
+        if self._fence is not None:
+            self._fence.guard(connector)
         self._session = aiohttp.ClientSession(
-            connector=self._connector(),
+            connector=connector,
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._agent, **self._told},
             timeout=aiohttp.ClientTimeout(total=self._timing.call),
@@ -241,6 +250,8 @@ class Transport:
         query = f"?{request.query}" if request.query else ""
         # Errors of the library carry the URL: they are neither chained nor quoted.
         try:
+            if self._fence is not None:
+                self._fence.check()
             with self._vitals.within(total + self._timing.overtime, request.call):
                 async with session.request(
                     request.method,
@@ -257,6 +268,8 @@ class Transport:
                     return
         except _Taker as taker:
             raise taker.problem from None
+        except Fenced:
+            failure = NoAnswer(request.call, Text("this host may no longer run the account"), unsure=False)
         except TunnelFailed as problem:
             failure = NoAnswer(request.call, problem.what, remedy=problem.remedy, unsure=False)
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as problem:

@@ -1,0 +1,77 @@
+"""Ends all talk with WeChat when this host may no longer run the account (package wxcontroller-fleet).
+
+Another host may then run it. So nothing is sent after the permit has ended, and nothing that was sent before may
+arrive much later: the kernel goes on sending what it has for minutes, also after the process has ended.
+
+- Each request asks for the permit, and so does each new connection once it is there: connecting takes time.
+- ``cut`` resets all connections, and so discards what they have not sent.
+- A connection whose data is not acknowledged for ``seconds`` is dropped by the kernel (TCP_USER_TIMEOUT), if the
+  process was killed before it could cut.
+
+Imported only in such a fleet: memory is multiplied by hundreds.
+"""
+
+import asyncio
+import contextlib
+import socket
+import struct
+from collections.abc import Callable
+from weakref import WeakSet
+
+import aiohttp
+from aiohttp.client_proto import ResponseHandler
+
+from wxcontroller.drivers.line.failures import Fenced
+
+_RESET = struct.pack("ii", 1, 0)  # struct linger
+
+
+class Fence:
+    """Between an account and WeChat. ``left`` returns the seconds that the permit has left."""
+
+    def __init__(self, left: Callable[[], float], seconds: float) -> None:
+        self._left = left
+        self._milliseconds = int(seconds * 1000)
+        self._transports: WeakSet[asyncio.BaseTransport] = WeakSet()
+
+    def check(self) -> None:
+        """Raise Fenced once the permit has ended."""
+        if self._left() <= 0:
+            raise Fenced
+
+    def guard(self, connector: aiohttp.TCPConnector) -> None:
+        """Have a connector open only connections that end with the permit, directly or through a proxy."""
+        create = connector._create_connection
+
+        async def guarded(
+            req: aiohttp.ClientRequest, traces: "list[aiohttp.tracing.Trace]", timeout: aiohttp.ClientTimeout
+        ) -> ResponseHandler:
+            protocol = await create(req, traces, timeout)
+            transport = protocol.transport
+            assert transport is not None
+            sock: socket.socket = transport.get_extra_info("socket")
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._milliseconds)
+            self._transports.add(transport)
+            try:
+                self.check()
+            except Fenced:
+                _reset(transport)
+                raise
+            return protocol
+
+        connector._create_connection = guarded  # type: ignore[method-assign]
+
+    def cut(self) -> None:
+        """Reset all connections."""
+        for transport in list(self._transports):
+            _reset(transport)
+
+
+def _reset(transport: asyncio.BaseTransport) -> None:
+    sock: socket.socket | None = transport.get_extra_info("socket")
+    if sock is None:
+        return  # it is closed
+    with contextlib.suppress(OSError):
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+    if isinstance(transport, asyncio.WriteTransport):
+        transport.abort()
