@@ -67,13 +67,13 @@ class Fleet:
     def lose(self, name: str) -> None:
         """Cut a host's power, and with it the cable."""
         self.hosts[name].cut_power()
-        [(other, end)] = [(host, end) for host, end in zip(self.hosts, _ends(), strict=True) if host != name]
+        [(other, end)] = [(host, end) for host, end in zip(self.hosts, ends(), strict=True) if host != name]
         self.hosts[other].run("ip", "link", "delete", end)
 
     def bring_back(self, name: str) -> None:
         """Boot a lost host again; its controller starts once the host is on the cable."""
         self.hosts[name].boot()
-        _cable(*self.hosts.values())
+        cable(*self.hosts.values())
         self.hosts[name].run("systemctl", "restart", "wxcontroller.socket")
         self.hosts[name].run("systemctl", "restart", "wxcontroller.service")
         until(partial(_answers, self.caller(name)), "the controller")
@@ -105,7 +105,7 @@ def fleet(debs: list[Path], place: Path) -> Iterator[Fleet]:
         hosts = {name: stack.enter_context(Host.up(f"wx-{name}-{os.getpid()}")) for name in ADDRESSES}
         for host in hosts.values():
             host.install(*debs)
-        _cable(*hosts.values())
+        cable(*hosts.values())
         first, second = hosts.values()
         use_sandbox(first)
         use_sandbox(second)
@@ -134,14 +134,14 @@ def _answers(caller: Caller) -> bool:
     return caller.get("/v1/health")[0] == 200
 
 
-def _ends() -> tuple[str, str]:
+def ends() -> tuple[str, str]:
     return f"wxa{os.getpid()}", f"wxb{os.getpid()}"
 
 
-def _cable(first: Host, second: Host) -> None:
-    names = _ends()
-    ends = ("netns", str(first.leader), "type", "veth", "peer", "name", names[1], "netns", str(second.leader))
-    subprocess.run(["ip", "link", "add", names[0], *ends], check=True, capture_output=True)
+def cable(first: Host, second: Host) -> None:
+    names = ends()
+    options = ("netns", str(first.leader), "type", "veth", "peer", "name", names[1], "netns", str(second.leader))
+    subprocess.run(["ip", "link", "add", names[0], *options], check=True, capture_output=True)
     for host, name, address in zip((first, second), names, ADDRESSES.values(), strict=True):
         host.run("ip", "address", "add", f"{address}/24", "dev", name)
         host.run("ip", "link", "set", name, "up")

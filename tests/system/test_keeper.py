@@ -1,0 +1,261 @@
+"""The lease of a host and its accounts, on two booted hosts: one runs an account, the other one has etcd and WeChat.
+
+Nothing claims accounts here: the tests write what the controller would write after a claim. All times are a third of
+the real ones.
+"""
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.etcd import ETCD, ETCDCTL
+from tests.system.actors import Caller, Phone, log_in, until, use_sandbox
+from tests.system.fleet import ADDRESSES, FLEET, cable, ends
+from tests.system.host import Host
+from wxcontroller.core.paths import Paths
+
+pytestmark = pytest.mark.system
+NAME = "alice"
+UNIT = f"wxclient@{NAME}.service"
+KEEPER = "wxcontroller-keeper.service"
+WATCHDOG = 5.0
+LEASE, PERMIT, STOP, ACKNOWLEDGED = WATCHDOG * 2, WATCHDOG * 4 / 3, WATCHDOG / 3, WATCHDOG * 8 / 15
+PATHS = Paths()
+TIMES = "/etc/systemd/system/wxclient@.service.d/50-times.conf"
+
+
+@dataclass
+class Pair:
+    """``home`` runs the account, ``far`` has etcd and WeChat. ``uin`` is the account's at WeChat."""
+
+    home: Host
+    far: Host
+    uin: str
+
+    @property
+    def phone(self) -> Phone:
+        return Phone(self.far)
+
+    def set_times(self, acknowledged: float) -> None:
+        times = f"[Service]\nEnvironment=WXCLIENT_FLEET_SECONDS={acknowledged}\nTimeoutStopSec={STOP}\n"
+        self.home.write(TIMES, times.encode())
+        self.home.run("systemctl", "daemon-reload")
+
+    def is_active(self, unit: str = UNIT) -> bool:
+        return self.home.run("systemctl", "is-active", unit, check=False).returncode == 0
+
+    def has_process(self) -> bool:
+        return self.home.run("systemctl", "show", "-P", "MainPID", UNIT).stdout.strip() != b"0"
+
+    def key(self) -> str:
+        """Return the key of the host in etcd, "" once its lease has ended."""
+        return self.far.text("etcdctl", "get", "--print-value-only", "/wxcontroller/main/hosts/host-a").strip()
+
+    def lease(self) -> dict[str, object]:
+        found = self.home.run("cat", str(PATHS.fleet_runtime / "lease"), check=False).stdout
+        return dict(json.loads(found)) if found else {}
+
+    def permit(self) -> float:
+        """Return for how many seconds the account may send."""
+        until_ = float(self.home.run("cat", str(PATHS.fleet_runtime / "permit")).stdout)
+        return until_ - time.clock_gettime(time.CLOCK_BOOTTIME)
+
+    def own(self, **content: object) -> None:
+        """Write what the controller writes."""
+        lease = until(self.lease, "a lease")["lease"]
+        written = {"host": "host-a", "epoch": 7, "lease": lease, **content}
+        self.home.write(str(PATHS.owner_file(NAME)), json.dumps(written).encode())
+
+    def start(self) -> None:
+        """Have the account run, with a valid lease."""
+        self.home.run("systemctl", "start", KEEPER)
+        self.own()
+        self.home.run("systemctl", "reset-failed", UNIT, check=False)
+        self.home.run("systemctl", "start", UNIT)
+        until(lambda: self.state() == "running", "the login")
+
+    def state(self) -> str:
+        file = str(PATHS.state_file(NAME))
+        return str(json.loads(self.home.run("cat", file, check=False).stdout or b"{}").get("state"))
+
+    def send(self, text: str, seconds: float = 60.0) -> None:
+        """Send a text by the account's own port, and wait for so long for the result."""
+        url = f"http://127.0.0.1:3000/openwx/send_friend_message?id=filehelper&content={text}"
+        self.home.run("curl", "-sS", "-m", f"{seconds}", url, check=False)
+
+    def sent(self) -> list[str]:
+        return [one["text"] for one in self.phone.sent(self.uin, seconds=0)]
+
+    @contextlib.contextmanager
+    def cut(self) -> Iterator[None]:
+        """Take the cable away from the other host during a block: what is sent gets lost."""
+        self.far.run("ip", "link", "set", ends()[1], "down")
+        try:
+            yield
+        finally:
+            self.far.run("ip", "link", "set", ends()[1], "up")
+
+
+@pytest.fixture(scope="module")
+def pair(fleet_debs: list[Path]) -> Iterator[Pair]:
+    with contextlib.ExitStack() as stack:
+        home, far = (
+            stack.enter_context(Host.up(f"wx-{name}-{os.getpid()}", packages=fleet_debs))
+            for name in ("keeper", "keeper-far")
+        )
+        cable(home, far)
+        address = ADDRESSES["host-b"]
+        use_sandbox(far)
+        for program in (ETCD, ETCDCTL):
+            far.write(f"/usr/bin/{Path(program).name}", Path(program).read_bytes(), 0o755)
+        urls = f"http://127.0.0.1:2379,http://{address}:2379"
+        etcd = ("etcd", "--data-dir=/var/lib/etcd", f"--listen-client-urls={urls}", f"--advertise-client-urls={urls}")
+        far.run("systemd-run", "--unit=etcd", "-p", "Type=notify", *etcd)
+        forwarded = (f"TCP-LISTEN:2100,bind={address},reuseaddr,fork", "TCP:127.0.0.1:2100")
+        far.run("systemd-run", "--unit=wechat", "socat", *forwarded)
+        home.write(
+            "/etc/wxcontroller/wxcontroller.toml.d/sandbox.toml",
+            f'[client]\nserver = "http://{address}:2100"\nsend_interval = 0\n'.encode(),
+        )
+        home.run("systemctl", "reload", "wxcontroller.service")
+        phone = Phone(far)
+        uin = phone.account("围栏")
+        log_in(Caller(home), phone, NAME, uin)
+        home.run("systemctl", "disable", "--now", "wxcontroller.socket", "wxcontroller.service")
+        settings = f'[fleet]\nname = "host-a"\n[fleet.etcd]\nendpoints = ["http://{address}:2379"]\n'
+        for host in (home, far):
+            host.write(FLEET, settings.encode())
+            host.write(f"/etc/systemd/system/{KEEPER}.d/times.conf", f"[Service]\nWatchdogSec={WATCHDOG}\n".encode())
+        pair = Pair(home, far, uin)
+        pair.set_times(ACKNOWLEDGED)
+        yield pair
+
+
+def test_it_binds_no_account_before_it_is_enabled(pair: Pair) -> None:
+    assert pair.is_active()
+    assert pair.home.text("systemctl", "show", "-P", "BindsTo", UNIT).strip() == ""
+    pair.home.run("systemctl", "enable", KEEPER)
+    # From now on no account runs without a lease.
+    until(lambda: not pair.is_active(), "the end of the account")
+
+
+def test_an_account_runs_where_it_is_owned(pair: Pair) -> None:
+    pair.home.run("systemctl", "start", KEEPER)
+    pair.own(host="host-b", lease=0)
+    assert pair.home.run("systemctl", "start", UNIT, check=False).returncode != 0
+    sentence = "account alice is owned by host-b; start it there, or move it: wxctl move alice host-a"
+    until(lambda: sentence in pair.home.journal(UNIT), "the sentence")
+    assert pair.home.text("systemctl", "show", "-P", "ExecMainStatus", UNIT).strip() == "78"
+    # One that was claimed under another lease is not owned now; it waits for the controller.
+    pair.own(lease=1)
+    pair.home.run("systemctl", "start", "--no-block", UNIT)
+    until(pair.has_process, "its process")
+    pair.own()
+    until(lambda: pair.is_active() and pair.state() == "running", "the login")
+    assert json.loads(pair.home.run("cat", str(PATHS.state_file(NAME))).stdout)["epoch"] == 7
+    pair.send("owned")
+    assert pair.sent() == ["owned"]
+
+
+@pytest.mark.parametrize("signal", ["KILL", "STOP", "SEGV"])
+def test_it_does_not_outlive_the_keeper(pair: Pair, signal: str) -> None:
+    pair.start()
+    before = pair.lease()
+    pair.home.run("systemctl", "kill", "--kill-whom=main", f"--signal={signal}", KEEPER)
+    until(lambda: not pair.has_process(), "the end of the account", WATCHDOG + STOP + 2)
+    assert pair.key()
+    # Another lease, as the host has no account of before; and nothing starts before it is claimed again.
+    until(lambda: pair.lease() and pair.lease() != before, "another lease")
+    assert not pair.has_process()
+
+
+def test_a_host_that_is_cut_off_is_silent_before_its_lease_ends(pair: Pair) -> None:
+    pair.start()
+    with pair.cut():
+        began = time.monotonic()
+        until(lambda: not pair.has_process(), "the end of the account", WATCHDOG + STOP + 2)
+        ended = time.monotonic()
+        assert pair.key()
+        until(lambda: not pair.key(), "the end of the lease", LEASE)
+        assert time.monotonic() > ended
+        assert ended - began < WATCHDOG * 17 / 15 + STOP
+        # systemd goes on trying.
+        until(lambda: not pair.is_active(KEEPER), "the end of the keeper")
+    until(lambda: pair.is_active(KEEPER), "the keeper")
+    assert not pair.is_active()
+
+
+def test_etcd_that_stops_and_comes_back_in_time_stops_nothing(pair: Pair) -> None:
+    pair.start()
+    pid = pair.home.run("systemctl", "show", "-P", "MainPID", UNIT).stdout
+    with pair.cut():
+        until(lambda: pair.permit() < PERMIT - WATCHDOG / 2, "a late renewal")
+    until(lambda: pair.permit() > PERMIT - WATCHDOG / 3, "a renewal")
+    assert pair.home.run("systemctl", "show", "-P", "MainPID", UNIT).stdout == pid
+
+
+def test_a_second_host_of_the_same_name_is_refused(pair: Pair) -> None:
+    pair.start()
+    assert pair.far.run("systemctl", "start", KEEPER, check=False).returncode != 0
+    sentence = "another host of the fleet has the name host-a, and is alive"
+    until(lambda: sentence in pair.far.journal(KEEPER), "the sentence")
+    assert pair.far.text("systemctl", "show", "-P", "ActiveState", KEEPER).strip() == "failed"
+    assert pair.is_active()
+
+
+@pytest.mark.parametrize(("acknowledged", "arrives"), [(ACKNOWLEDGED, False), (60.0, True)])
+def test_what_a_killed_account_has_not_sent_is_dropped(pair: Pair, acknowledged: float, arrives: bool) -> None:
+    """Killing a process is no fence: the kernel goes on sending what it has, unless it was told when to give up."""
+    pair.set_times(acknowledged)
+    pair.start()
+    text = f"late-{acknowledged}"
+    pair.send("before")  # there is a connection
+    with pair.cut():
+        pair.send(text, 0.5)
+        pair.home.run("systemctl", "kill", "--signal=KILL", UNIT)
+        pair.home.run("systemctl", "stop", UNIT)
+        time.sleep(ACKNOWLEDGED + 1)
+    pair.set_times(ACKNOWLEDGED)
+    if arrives:
+        until(lambda: text in pair.sent(), "the text")
+    else:
+        until(lambda: pair.is_active(KEEPER) and pair.permit() > 0, "the network")
+        time.sleep(LEASE)  # the kernel has tried by then
+        assert text not in pair.sent()
+
+
+def test_stopping_the_keeper_stops_the_accounts_and_gives_the_name_back(pair: Pair) -> None:
+    pair.start()
+    pair.home.run("systemctl", "stop", KEEPER)
+    assert not pair.has_process()
+    assert not pair.key()
+    journal = pair.home.journal(UNIT, KEEPER)
+    assert journal.rindex("Stopped wxclient@alice") < journal.rindex("Stopping wxcontroller-keeper")
+    # Starting the account starts it.
+    pair.home.run("systemctl", "start", "--no-block", UNIT)
+    until(lambda: pair.is_active(KEEPER), "the keeper")
+    pair.home.run("systemctl", "stop", UNIT)
+
+
+def test_a_stop_that_takes_its_time_keeps_the_next_lease_waiting(pair: Pair) -> None:
+    """The keeper must not have another lease while an account of before runs."""
+    pair.start()
+    before = pair.lease()
+    pair.home.run("systemctl", "kill", "--kill-whom=main", "--signal=STOP", UNIT)
+    pair.home.run("systemctl", "kill", "--kill-whom=main", "--signal=KILL", KEEPER)
+    seen = until(lambda: pair.lease() != before and (pair.lease(), pair.has_process()), "another lease")
+    assert seen[1] is False
+
+
+def test_disabling_it_takes_the_host_out(pair: Pair) -> None:
+    pair.home.run("rm", TIMES)
+    pair.home.run("systemctl", "disable", "--now", KEEPER)
+    pair.home.run("systemctl", "start", UNIT)
+    assert pair.is_active()
+    assert pair.home.text("systemctl", "show", "-P", "BindsTo", UNIT).strip() == ""
