@@ -12,9 +12,10 @@ from wxcontroller.core.messages import N_, Text, text_in
 
 @verb("Show the other hosts and their state.", "wxctl fleet", "wxctl fleet --json")
 def fleet(session: WxctlRun) -> None:
-    """Show the other hosts of the fleet, accounts that exist on more than one host, and standby bundles.
+    """Show the other hosts of the fleet, accounts that exist on more than one host, standby bundles, and owners.
 
-    Exits with status 1 if a host is not reachable, an account exists twice, or a standby bundle is too old.
+    Exits with status 1 if a host is not reachable, an account exists twice, a standby bundle is too old, or, in a
+    fleet with etcd, this host cannot claim accounts or one that is to run has no owner.
     """
     found = session.api().fleet()
     standbys = [obj(each) for each in items(found.get("standbys"))]
@@ -37,7 +38,12 @@ def fleet(session: WxctlRun) -> None:
         if standbys:
             _print_standbys(standbys)
     is_late = any(each.get("stale") is True for each in standbys)
-    if not session.json and (duplicates or is_late or any(host.get("state") != "up" for host in hosts)):
+    etcd = obj(found.get("etcd"))
+    if etcd and not session.json:
+        _print_owners(etcd)
+    is_down = any(host.get("state") != "up" for host in hosts)
+    is_unowned = bool(etcd.get("reason")) or any(obj(each).get("reason") for each in items(etcd.get("accounts")))
+    if not session.json and (duplicates or is_late or is_down or is_unowned):
         raise click.exceptions.Exit(WxError.exit_code)
 
 
@@ -78,3 +84,41 @@ def _print_standbys(standbys: list[JsonObject]) -> None:
         )
     click.echo()
     print_rows(titles, rows, wraps="REASON")
+
+
+def _print_owners(etcd: JsonObject) -> None:
+    from wxcontroller.cli.terminal import print_rows
+
+    click.echo()
+    if reason := text_in(etcd, "reason"):
+        tell("etcd: {reason}", reason=reason)
+    else:
+        tell(
+            "etcd: this host has a lease; accounts run {seconds} s without another renewal",
+            seconds=integer(etcd.get("permit_seconds")),
+        )
+    titles = N_("LEASE OF"), N_("OWNS"), N_("CAPACITY"), N_("LABELS"), N_("VERSION")
+    rows = [
+        (
+            one_line(host.get("name")),
+            text(host.get("owned")),
+            text(host.get("capacity")) or "-",
+            " ".join(map(one_line, items(host.get("labels")))),
+            one_line(host.get("version")),
+        )
+        for host in map(obj, items(etcd.get("hosts")))
+    ]
+    print_rows(titles, rows, wraps="LABELS")
+    unowned = [
+        (
+            one_line(each.get("account")),
+            one_line(each.get("host")),
+            text(each.get("epoch")),
+            say(text_in(each, "reason")),
+        )
+        for each in map(obj, items(etcd.get("accounts")))
+        if each.get("reason")
+    ]
+    if unowned:
+        click.echo()
+        print_rows((N_("NO OWNER"), N_("LAST HOST"), N_("EPOCH"), N_("REASON")), unowned, wraps="REASON")

@@ -20,6 +20,11 @@ def has_body(request: web.Request) -> bool:
     return request.can_read_body or bool(request.get(_TAKEN))
 
 
+def is_taken(request: web.Request) -> bool:
+    """Return whether ``take`` has read a body."""
+    return _TAKEN in request
+
+
 async def chunks(request: web.Request) -> AsyncIterator[bytes]:
     """Give a body as it comes, to be held until the request is answered; or the one that was taken.
 

@@ -156,10 +156,11 @@ class Fleet(Protocol):
         """Raise AccountExists for an account that another host has."""
         ...
 
-    def refuse_living(self, name: AccountName, epoch: int) -> None:
-        """Refuse to adopt an account into an ``epoch``.
+    def adoption(self, name: AccountName, epoch: int) -> int:
+        """Return the epoch in which to adopt an account from a bundle that would be of an ``epoch`` here.
 
-        Raises AccountExists if another host has it and responds, StaleEpoch if the epoch is known of another host.
+        Raises AccountExists if another host has it and responds, or owns it, StaleEpoch if the epoch is known of
+        another host, and NotClaimable while the owner is not known.
         """
         ...
 

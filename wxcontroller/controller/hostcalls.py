@@ -26,20 +26,27 @@ from wxcontroller.controller.ilink.media import MEDIA_SENT_BACK, instance_in
 from wxcontroller.controller.ilink.origin import HOP_ORIGIN, base_url
 from wxcontroller.controller.openwx import CONTROL_FORM_BYTES, request_parameters
 from wxcontroller.controller.peers import address_of
+from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.access import CALLER_HEADER, About, Endpoint, Scope
 from wxcontroller.core.errors import BadName, HostFailure, WrongHost, WxError
+from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
 from wxcontroller.core.messages import N_
+from wxcontroller.core.names import name_or_none
 from wxcontroller.core.relay import Body
 from wxcontroller.core.tokens import digest, token_id
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import OtherHost
 from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.owners import Owners
+from wxcontroller.fleet.placement import host_for
 from wxcontroller.openwx import credentials
 
 # Calls of the old API that the controller answers itself, for one account that ``client`` names.
 _OWN_CALLS = frozenset({"/openwx/start_client", "/openwx/stop_client", "/openwx/get_qrcode", "/openwx/check_client"})
 # Two programs of one name would use one WeChat session: an account that another host has, too, is not started.
 _STARTS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start", "/v1/accounts/{name}/restart"})
+# With these, a name that is new to the fleet may begin.
+_BEGINNINGS = frozenset({"/openwx/start_client", "/v1/accounts/{name}/start", "/v1/accounts"})
 # For a call that needs no token: no account.
 _NO_ACCOUNTS: frozenset[str] = frozenset()
 
@@ -76,9 +83,10 @@ class HostDestination:
 class HostCalls:
     """Forwards calls to the hosts that have the accounts, and admits calls that other hosts forward."""
 
-    def __init__(self, shared: Context, hosts: Hosts) -> None:
+    def __init__(self, shared: Context, hosts: Hosts, owners: Owners | None = None) -> None:
         self._shared = shared
         self._hosts = hosts
+        self._owners = owners
 
     # -- calls that other hosts forward
 
@@ -179,7 +187,9 @@ class HostCalls:
             if starts and account.leaving is None and (others := self._hosts.also_having(account, stopped_too=False)):
                 raise on_several(account.name.name, f"{self._hosts.name}, {others}")
             return None
-        destination = self.destination(request, given)
+        if self._owners is not None and endpoint.path in _BEGINNINGS and (recognized(request) or caller(request)).hop:
+            return None  # another host has placed it here
+        destination = self.destination(request, given) or await self._placed(request, endpoint, given)
         if destination is None:
             return None
         target = credentials.without_token(sent_target(request.raw_path))
@@ -193,10 +203,32 @@ class HostCalls:
         async with form_of(request, limit, endpoint.about is About.CLIENT) as spool:
             return await pass_to(request, destination, target, spool, sent_back)
 
+    async def _placed(self, request: web.Request, endpoint: Endpoint, given: str) -> HostDestination | None:
+        """Return the host that takes an account of a new name, None for this one. Raises NoHost."""
+        owners = self._owners
+        if owners is None or owners.reason or endpoint.path not in _BEGINNINGS or name_or_none(given) is None:
+            return None
+        instance = self._shared.accounts.registry.resolve(given)
+        if instance in owners.records:  # the start says who has it
+            return None
+        if endpoint.path in _OWN_CALLS:
+            asked = (await request_parameters(request)).get("placement")
+        else:
+            options = obj((await _json_body(request)).get("options"))
+            asked = text(options["placement"]) if "placement" in options else None
+        placement = self._shared.settings.client.get("placement", "") if asked is None else asked
+        reachable = {self._hosts.name, *(host.name for host in self._hosts if host.is_up)}
+        chosen = self._hosts.by_name.get(host_for(given, placement, owners, reachable))
+        return HostDestination(self._shared, self._hosts.name, request, chosen, instance) if chosen else None
+
     async def _account_of(self, request: web.Request, endpoint: Endpoint) -> str | None:
         """Return the one account that a request is about, None for none and for those that ``proxy`` looks for."""
         if endpoint.about is About.NAME:
             return request.match_info["name"]
+        if endpoint.path == "/v1/accounts" and request.method == "POST" and self._owners is not None:
+            body = await _json_body(request)
+            # One that comes from another host is for this one.
+            return None if body.keys() & {"epoch", "arrived", "adopted"} else text(body.get("name")) or None
         if endpoint.path in _OWN_CALLS:
             if has_body(request):
                 await take(request, CONTROL_FORM_BYTES)
@@ -209,6 +241,14 @@ class HostCalls:
         if endpoint.about is About.BEARER:
             return next(iter(caller(request).instances or ()), None)
         return instance_in(request) or request.match_info.get("account")
+
+
+async def _json_body(request: web.Request) -> JsonObject:
+    """Return the JSON object that a body is, and leave it for others; an empty one for any other body."""
+    try:
+        return obj(read_json(await take(request, CONTROL_BODY_BYTES))) if has_body(request) else {}
+    except ValueError:
+        return {}
 
 
 def hop_caller(own: str, who: Caller, request: web.Request, accounts: Collection[str] | None = None) -> HopCaller:

@@ -5,7 +5,8 @@ names this host under that lease. The latter is written here, after a claim. Onc
 
 - units that somebody else has started: their accounts are claimed, or the file says who owns them;
 - units that are dead: their accounts are given up;
-- accounts that ended with an earlier lease, or could not be claimed: those that are wanted are started.
+- a new lease: what is wanted and down is started, as after a boot, because accounts end with their host's lease. The
+  same goes for accounts that could not be claimed.
 
 While etcd cannot be reached, nothing is claimed, given up or stopped here: accounts that run under a valid permit are
 systemd's business.
@@ -20,7 +21,7 @@ from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
 
 from wxcontroller.controller.context import Context
-from wxcontroller.controller.reconcile import one_pass
+from wxcontroller.controller.reconcile import BootMark, one_pass
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
@@ -28,7 +29,7 @@ from wxcontroller.core.errors import AccountMoving, WxError
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
-from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance
 from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import Credentials
@@ -70,6 +71,9 @@ class HostOwners:
         self._starting: asyncio.Task[None] | None = None
         self._start_at = 0.0
         self._pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)
+        self._mark = BootMark(self._paths)
+        self._started_for = self._last_started()
+        self._failed: frozenset[str] = frozenset()
         # Why accounts cannot be claimed. They are started once that is possible, if they are wanted.
         self.unclaimed: dict[str, WxError] = {}
 
@@ -121,6 +125,12 @@ class HostOwners:
             return Text(words, seconds=max(0, int(left)))
         return NOTHING
 
+    def as_json(self) -> JsonObject:
+        """Return etcd, this host's lease and all owners, as /v1/fleet shows them."""
+        left = self.permit_left()
+        lease = None if left is None else max(0, int(left))
+        return {**text_fields(reason=self.trouble), "permit_seconds": lease, **self.records.as_json()}
+
     # -- controller.ownership.Ownership
 
     @contextlib.asynccontextmanager
@@ -146,9 +156,9 @@ class HostOwners:
         if file is not None and lease and file.lease == lease and is_known:
             return file
         try:
-            if account is not None and (others := self._hosts.keeping_down(account)):
+            if account is not None and (others := self._hosts.later(account)):
                 raise OwnedElsewhere(
-                    N_("host {host} has account {account} with a later epoch, or runs it"),
+                    N_("host {host} has account {account} with a later epoch"),
                     N_("use it there, and remove it here"),
                     account=name.name,
                     host=others,
@@ -182,33 +192,46 @@ class HostOwners:
         if not lease:
             return
         accounts, files = self._shared.accounts, self._files()
-        units = await accounts.units.snapshot()
+        units, registered = await accounts.units.snapshot(), accounts.registry.all()
+        is_new = self._started_for != lease
+        if is_new and not self._mark.is_set():
+            is_new = False  # after a boot, what is wanted is started anyway
+            self._set_started(lease)
         again: set[str] = set()
-        for instance in {*units, *files, *self.records.owners, *self.unclaimed}:
-            unit, file = units.get(instance), files.get(instance)
+        own = [instance for instance, owner in self.records.owners.items() if owner.host == self._hosts.name]
+        for instance in {
+            *units,
+            *files,
+            *own,
+            *self.unclaimed,
+            *(registered if is_new else ()),
+        } - self._acting.keys():
+            unit, file, account = units.get(instance), files.get(instance), registered.get(instance)
             is_own = self.records.is_own(instance, lease)
-            if instance in self._acting:
-                continue
+            is_wanted = account is not None and account.desired is Desired.STARTED
             if unit is not None and unit.state.has_process:
                 is_valid = file is not None and file.lease == lease and (is_own or bool(self.records.reason))
                 if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
                     self._act(group, instance, self._own(unit, file))
+            elif is_wanted and (is_new or instance in self._failed or self._waits(instance)):
+                again.add(instance)
             elif is_own:
                 if not self.records.reason:
                     self._act(group, instance, accounts.disown(instance))
-            elif (account := accounts.registry.get(instance)) is None or account.desired is not Desired.STARTED:
-                self.withdraw(instance)
-                self._set_unclaimed(instance, None)
-            elif (file is not None and file.host == self._hosts.name and file.lease != lease) or (
-                instance in self.unclaimed and not isinstance(self.unclaimed[instance], OwnedElsewhere)
-            ):
-                again.add(instance)
-            elif file is not None:
-                self.withdraw(instance)
-        if not again:
+            else:
+                if file is not None:
+                    self.withdraw(instance)
+                if not is_wanted:
+                    self._set_unclaimed(instance, None)
+        if (is_new or again) and not self.records.reason and self._starting is None:
+            if is_new or time.monotonic() >= self._start_at:
+                self._starting = group.create_task(self._start(frozenset(again), lease), name="starts after a lapse")
+        elif not again:
             self._pauses.reset()
-        elif not self.records.reason and self._starting is None and time.monotonic() >= self._start_at:
-            self._starting = group.create_task(self._start(frozenset(again)), name="starts after a lapse")
+
+    def _waits(self, instance: str) -> bool:
+        """Return whether an account could not be claimed because etcd did not answer, or there was no lease."""
+        return instance in self.unclaimed and not isinstance(self.unclaimed[instance], OwnedElsewhere)
 
     def _act(self, group: asyncio.TaskGroup, instance: str, action: Coroutine[object, None, None]) -> None:
         """Do something about an account, unless that is under way."""
@@ -242,15 +265,28 @@ class HostOwners:
                 log.error("account %s is stopped: %s", accounts.registry.shown_name(instance), problem)
                 await accounts.units.act(Verb.STOP, instance, accounts.settings.stop_timeout)
 
-    async def _start(self, instances: frozenset[str]) -> None:
-        """Start accounts that a lapse has stopped. Raises nothing."""
+    async def _start(self, instances: frozenset[str], lease: int) -> None:
+        """Start accounts that are wanted and down under a new lease, or could not be claimed. Raises nothing."""
         try:
             done = await one_pass(self._shared.accounts, instances, self._shared.fleet)
-            log.info("%s", done.sentence)
+            log.info("%s", done.sentence.replace("after boot", "under the present lease", 1))
+            self._failed = done.failed
+            self._set_started(lease)
         except (WxError, OSError) as problem:
             log.error("cannot read the wanted accounts: %s", problem)
         finally:
             self._starting, self._start_at = None, time.monotonic() + self._pauses.next()
+
+    def _last_started(self) -> int:
+        try:
+            return integer((self._paths.controller_runtime / "lease-started").read_text("ascii").strip())
+        except (OSError, ValueError):
+            return 0
+
+    def _set_started(self, lease: int) -> None:
+        """Note that what is wanted was started under a lease, until the next boot. Raises OSError."""
+        self._started_for = lease
+        replace_file(self._paths.controller_runtime / "lease-started", f"{lease}\n".encode(), 0o644)
 
     def _set_unclaimed(self, instance: str, problem: WxError | None) -> None:
         if problem is not None:

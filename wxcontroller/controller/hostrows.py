@@ -11,6 +11,7 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.host import HostRow, OtherHost
 from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.owners import Owners
 from wxcontroller.openwx.replies import to_bytes
 
 # Fields that are unknown while an account's host does not answer.
@@ -38,14 +39,15 @@ class ShownRow:
 class HostRows:
     """The rows of all accounts that other hosts have and this one has not, by instance."""
 
-    def __init__(self, hosts: Hosts) -> None:
+    def __init__(self, hosts: Hosts, owners: Owners | None = None) -> None:
         self._hosts = hosts
+        self._owners = owners
         self._rows: dict[str, ShownRow] = {}
         self._seen: object = None
 
     def current(self, own: Collection[str]) -> Mapping[str, ShownRow]:
         """Return the rows. ``own`` are the instances of this host's accounts; a name is shown once."""
-        seen = (self._hosts.changes, frozenset(own))
+        seen = (self._hosts.changes, frozenset(own), self._owners and self._owners.changes)
         if seen != self._seen:
             known = self._rows
             self._rows = {
@@ -59,18 +61,21 @@ class HostRows:
     def _row(self, instance: str, having: tuple[OtherHost, ...], known: ShownRow | None) -> ShownRow:
         host = having[0]
         row = host.rows[instance]
-        source = (row, host.state, host.reason, having)
+        held = self._owners.held(instance) if self._owners is not None and not host.is_up else NOTHING
+        source = (row, host.state, host.reason, having, str(held))
         if known is not None and known.source == source:
             return known
         others = ", ".join(each.name for each in having[1:])
-        return host_row(host, row, others, source)
+        return host_row(host, row, others, source, held)
 
 
-def host_row(host: OtherHost, row: HostRow, others: str, source: tuple[object, ...]) -> ShownRow:
+def host_row(
+    host: OtherHost, row: HostRow, others: str, source: tuple[object, ...], held: Text = NOTHING
+) -> ShownRow:
     content = {**blank(row.name), **row.content, "host": host.name}
     assessment = assessment_of(content)
     if not host.is_up:
-        assessment = host_unreachable(host.name, host.why, host.since)
+        assessment = host_unreachable(host.name, host.why, host.since, held)
         status = assessment.issues[0].headline
         content |= {**dict.fromkeys(_UNKNOWN), "qrcode": False, "activity": None}
         content |= text_fields(status=status, reason=NOTHING)

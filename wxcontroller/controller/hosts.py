@@ -66,9 +66,10 @@ class OtherHosts:
         if etcd is not None and hosts.settings.etcd is not None:
             self.ownership = HostOwners(shared, hosts, hosts.settings.etcd, etcd)
         self.hosts = hosts
-        self.calls = HostCalls(shared, hosts)
+        owners = self.ownership.records if self.ownership is not None else None
+        self.calls = HostCalls(shared, hosts, owners)
         self.standbys = HostStandbys(shared, hosts)
-        self._rows = HostRows(hosts)
+        self._rows = HostRows(hosts, owners)
 
     @property
     def name(self) -> str:
@@ -154,6 +155,7 @@ class OtherHosts:
             "hosts": [host.as_json() for host in self.hosts],
             "duplicates": duplicates,
             "standbys": self.standbys.as_json(),
+            "etcd": self.ownership.as_json() if self.ownership is not None else None,
         }
 
     def listing(self, body: bytes, who: Caller) -> bytes:
@@ -178,6 +180,8 @@ class OtherHosts:
 
     def keep_name_unique(self, name: AccountName) -> None:
         """See ``controller.fleetport.Fleet``."""
+        if self.ownership is not None and (refusal := self.ownership.records.refusal(name, 0)) is not None:
+            raise refusal
         if having := self.hosts.having(name.instance):
             raise AccountExists(
                 N_("account {account} exists on host {hosts}"),
@@ -186,7 +190,7 @@ class OtherHosts:
                 hosts=", ".join(host.name for host in having),
             )
 
-    def refuse_living(self, name: AccountName, epoch: int) -> None:
+    def adoption(self, name: AccountName, epoch: int) -> int:
         """See ``controller.fleetport.Fleet``."""
         lost = (HostState.UNREACHABLE, HostState.CONNECTING)
         having = [host for host in self.hosts if name.instance in host.rows]
@@ -198,7 +202,10 @@ class OtherHosts:
                 hosts=living,
             )
         newest = max(having, key=lambda host: host.rows[name.instance].epoch, default=None)
-        if newest is not None and (known := newest.rows[name.instance].epoch) >= epoch:
+        known = newest.rows[name.instance].epoch if newest is not None else 0
+        if self.ownership is not None:  # etcd knows that no host runs it; each start has raised its epoch
+            return max(epoch, known + 1, self.ownership.records.adoption(name))
+        if newest is not None and known >= epoch:
             raise StaleEpoch(
                 N_("host {host} has had account {account} with epoch {known}, which is later than the bundle"),
                 N_("adopt it from a bundle of that host; if there is none, remove the host from [fleet.hosts]"),
@@ -206,6 +213,7 @@ class OtherHosts:
                 host=newest.name,
                 known=known,
             )
+        return epoch
 
     async def check_client(self, body: bytes, request: web.Request) -> bytes:
         """Return the answer of ``check_client`` about all accounts with those of other hosts added.

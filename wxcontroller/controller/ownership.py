@@ -8,11 +8,18 @@ from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
 from wxcontroller.core.account import Account
+from wxcontroller.core.messages import Text
 from wxcontroller.core.names import AccountName
 
 
 class Ownership(Protocol):
-    """What this host owns. ``account`` is the account's record here, None if there is none."""
+    """What this host owns. ``account`` is the account's record here, None if there is none.
+
+    ``trouble`` says why accounts cannot be claimed here, or not for long, NOTHING if they can.
+    """
+
+    @property
+    def trouble(self) -> Text: ...
 
     def claiming(self, name: AccountName, account: Account | None) -> AbstractAsyncContextManager[int]:
         """Claim an account, unless this host owns it, and yield its epoch; after the block its process may run.

@@ -37,6 +37,7 @@ class Kind(StrEnum):
     HOST = "host"  # another host of the fleet does not answer
     DUPLICATE = "duplicate"  # another host has an account of the same name
     STANDBY = "standby"  # standby bundles of accounts are too old
+    ETCD = "etcd"  # accounts cannot be claimed: etcd does not answer, or this host's lease is late
     TEST = "test"
 
 
@@ -167,6 +168,7 @@ _TITLES: Mapping[Kind, str] = {
     Kind.HOST: N_("another host is unreachable"),
     Kind.DUPLICATE: N_("exists on more than one host"),
     Kind.STANDBY: N_("standby bundles are too old"),
+    Kind.ETCD: N_("accounts cannot be claimed in etcd"),
     Kind.TEST: N_("test"),
 }
 

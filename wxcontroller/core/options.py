@@ -19,6 +19,8 @@ from wxcontroller.core.messages import N_, Text
 
 # In characters, of an option that a request gives: the length of URLs that servers commonly take.
 OPTION_LENGTH = 2048
+# Of a placement: a host has so many at most.
+_LABELS = 32
 
 
 class Origin(Enum):
@@ -156,6 +158,14 @@ def host(value: str) -> str:
     if not re.fullmatch(r"([A-Za-z0-9][A-Za-z0-9-]{0,31})?", value):
         raise ValueError(Text("must be the name of a host in [fleet]"))
     return value
+
+
+def labels(value: str) -> str:
+    """Accept words, each of which may be the name or a label of a host."""
+    found = value.split()
+    if len(found) > _LABELS or not all(re.fullmatch(r"[A-Za-z0-9._-]{1,64}", each) for each in found):
+        raise ValueError(Text("must be names or labels of hosts, separated by spaces"))
+    return " ".join(found)
 
 
 def line(longest: int) -> Callable[[str], str]:
@@ -361,6 +371,7 @@ OPTIONS: Mapping[str, Option] = {
         Option("ua_connect_timeout", "10", seconds(0.1, 600), "connect timeout towards WeChat"),
         Option("ua_request_timeout", "35", seconds(1, 600), "request timeout towards WeChat"),
         Option("ua_inactivity_timeout", "35", seconds(1, 600), "longest silence of a connection to WeChat"),
+        Option("placement", "", labels, "names and labels that the host of a new account has, in a fleet with etcd"),
         Option("standby", "", host, "host of the fleet that keeps a copy of the account, for wxctl adopt"),
         Option("log_level", "info", choice(*LEVELS), "level of detail in the journal"),
         Option("http_debug", "0", flag, "log requests to WeChat, without secrets"),

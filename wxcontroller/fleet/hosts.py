@@ -99,6 +99,10 @@ class Hosts:
             or (host.is_up and row.is_running)
         )
 
+    def later(self, account: Account) -> str:
+        """Return the hosts that have an account of this host in a later epoch, "" for none."""
+        return ", ".join(host.name for host, row in self._copies(account) if row.epoch > account.epoch)
+
     def also_having(self, account: Account, stopped_too: bool = True) -> str:
         """Return the hosts that have an account of this host, too, and are not giving it away; "" for none.
 

@@ -16,15 +16,17 @@ import asyncio
 import json
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, WxError
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, read_json
-from wxcontroller.core.messages import N_, NOTHING, Text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json
+from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName
+from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Changes, Compacted, Entry, Etcd, Guard, Put, Snapshot
 
 log = logging.getLogger(__name__)
@@ -177,6 +179,64 @@ class Owners:
             adopt=command("adopt", name.name),
         )
 
+    def adoption(self, name: AccountName) -> int:
+        """Return the epoch in which this host may adopt an account. Raises WxError while another one owns it."""
+        if self.reason:
+            raise NotClaimable(
+                N_("it is not known whether a host owns account {account}: {reason}"),
+                N_("wait until etcd responds; nobody else can claim the account until then either"),
+                account=name.name,
+                reason=self.reason,
+            )
+        if name.instance in self.owners and (refusal := self.refusal(name, 0)) is not None:
+            raise refusal
+        record = self.records.get(name.instance)
+        return record.epoch + 1 if record else 1
+
+    def unowned(self) -> dict[str, Text]:
+        """Return the accounts that are to run and that no host owns, by instance, with the reasons."""
+        return {
+            instance: self.held(instance)
+            for instance, record in sorted(self.records.items())
+            if record.desired == Desired.STARTED.value and instance not in self.owners
+        }
+
+    def held(self, instance: str) -> Text:
+        """Return why no host takes an account over from the one that had it last, NOTHING if it is not known here."""
+        record = self.records.get(instance)
+        if record is None:
+            return NOTHING
+        if instance in self.owners:
+            return Text(N_("host {host} owns it, and its lease is valid"), host=self.owners[instance].host)
+        if record.host in self.hosts:
+            return Text(N_("host {host} has a lease, and has not claimed it"), host=record.host)
+        return Text(
+            N_("no host takes it over (policy hold); if host {host} is off for good: {adopt}"),
+            host=record.host,
+            adopt=command("adopt", record.name),
+        )
+
+    def as_json(self) -> JsonObject:
+        """Return the hosts that have a lease and all accounts, as /v1/fleet shows them."""
+        counts = Counter(owner.host for owner in self.owners.values())
+        hosts: list[JsonValue] = [
+            {
+                **{"name": name, "version": host.version or None, "labels": [*sorted(host.labels)]},
+                **{"capacity": host.capacity or None, "owned": counts[name]},
+            }
+            for name, host in sorted(self.hosts.items())
+        ]
+        unowned = self.unowned()
+        accounts: list[JsonValue] = [
+            {
+                **{"account": record.name, "host": record.host, "owned": instance in self.owners},
+                **{"epoch": record.epoch, "desired": record.desired},
+                **text_fields(reason=unowned.get(instance, NOTHING)),
+            }
+            for instance, record in sorted(self.records.items())
+        ]
+        return {"hosts": hosts, "accounts": accounts}
+
     async def claim(self, wanted: Wanted, epoch: int) -> Claim:
         """Make this host the owner of an account whose record here has an ``epoch``, 0 for none.
 
@@ -232,8 +292,6 @@ class Owners:
 
     async def forget(self, instance: str) -> None:
         """Delete the record of an account that this host had last and has removed. Raises EtcdFailure."""
-        if self.reason:
-            await self._look(instance)
         record = self.records.get(instance)
         if record is not None and record.host == self.name:
             guards = (Guard(record.entry.key, mod_revision=record.entry.mod_revision),)
@@ -281,9 +339,11 @@ class Owners:
         if self._restored and (lease := self._lease()):
             # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
             await self._etcd.revoke(lease)
+        all_known: list[LivingHost | Owner | Record] = [*self.hosts.values(), *self.owners.values()]
+        for known in (*all_known, *self.records.values()):
+            # Not what a claim has written meanwhile.
+            self._drop(known.entry.key, known.entry.mod_revision if self._restored else snapshot.revision)
         self._restored = False
-        for records in (self.hosts, self.owners, self.records):
-            records.clear()
         for entry in snapshot.entries:
             self._take(entry)
         key = f"{self._prefix}schema"

@@ -8,8 +8,8 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -18,11 +18,12 @@ from tests.etcd import EtcdServers, connected
 from tests.unit.fleet.hosts import FleetHost, introduce, until
 from wxcontroller.controller import hostowners
 from wxcontroller.controller.hostowners import HostOwners
+from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
 from wxcontroller.core.states import UnitState
-from wxcontroller.fleet.etcd import Etcd, Put
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
 
 # etcd grants no shorter leases than two seconds.
 LEASE_SECONDS = 2
@@ -51,6 +52,7 @@ class OwningHost(FleetHost):
         self.paths.fleet_runtime.mkdir(parents=True)
         self.paths.owners.mkdir(parents=True)
         await super().__aenter__()
+        BootMark(self.paths).set()
         start, kill = self.units._start, self.units.kill
 
         async def fenced_start(instance: str) -> None:
@@ -95,17 +97,21 @@ class OwningHost(FleetHost):
             await asyncio.sleep(0.02)
         return False
 
-    async def keep(self, etcd: Etcd) -> None:
-        """Hold a lease from now on, as the keeper does."""
+    async def keep(
+        self, etcd: Etcd, seconds: int = LEASE_SECONDS, capacity: int = 100, labels: Sequence[str] = ()
+    ) -> None:
+        """Hold a lease from now on, as the keeper does. ``seconds`` is its life without renewals."""
         assert self.etcd is not None
-        lease = await etcd.grant(LEASE_SECONDS)
-        content: JsonObject = {"version": "2.3.0", "capacity": 100, "labels": []}
+        lease = await etcd.grant(seconds)
+        content: JsonObject = {"version": "2.3.0", "capacity": capacity, "labels": [*labels]}
         put = Put(f"{self.etcd.prefix}hosts/{self.name}", json.dumps(content).encode(), lease)
         assert await etcd.commit((), (put,))
         self._set_permit()
         (self.paths.fleet_runtime / "lease").write_text(json.dumps({"host": self.name, "lease": lease}))
         self.lease = lease
-        self._keeping = asyncio.create_task(self._renew(etcd))
+        self._keeping = asyncio.create_task(self._renew(etcd, seconds))
+        await self.ownership.may_claim()
+        await until(lambda: self.name in self.ownership.records.hosts)
 
     async def lapse(self) -> None:
         """Renew the lease no more; all processes end, as systemd ends them."""
@@ -115,11 +121,15 @@ class OwningHost(FleetHost):
             self._keeping = None
         await self._end()
 
-    async def _renew(self, etcd: Etcd) -> None:
-        with contextlib.suppress(Exception):
-            while await etcd.renew(self.lease):
+    async def _renew(self, etcd: Etcd, seconds: int) -> None:
+        renewed = time.monotonic()
+        while time.monotonic() < renewed + seconds * 2 / 3:
+            with contextlib.suppress(EtcdFailure):
+                if not await etcd.renew(self.lease):
+                    break
+                renewed = time.monotonic()
                 self._set_permit()
-                await asyncio.sleep(0.3)
+            await asyncio.sleep(0.3)
         await self._end()
 
     async def _end(self) -> None:
@@ -136,6 +146,11 @@ class OwningHost(FleetHost):
     async def runs(self, account: str) -> None:
         """Wait until an account runs here."""
         await until(lambda: account in self.units.processes)
+
+    async def metrics(self) -> str:
+        """Return the answer of /metrics."""
+        async with self.http.get("/metrics") as answer:
+            return await answer.text()
 
     async def error(self, method: str, path: str, body: JsonObject | None = None) -> tuple[str, str]:
         """Return code and sentence of a call that fails."""
@@ -179,14 +194,14 @@ class Fleet:
 
 @contextlib.asynccontextmanager
 async def owning_fleet(
-    root: Path, monkeypatch: pytest.MonkeyPatch, *names: str, kept: bool = True, members: int = 1
+    root: Path, monkeypatch: pytest.MonkeyPatch, *names: str, known: bool = True, seconds: int = LEASE_SECONDS
 ) -> AsyncIterator[Fleet]:
-    """Hosts that know each other and, if ``kept``, hold leases."""
+    """Hosts that hold leases, of so many ``seconds``, and, if ``known``, reach each other."""
     monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(hostowners, "_FIRST_PAUSE", 0.1)
     monkeypatch.setattr(hostowners, "LEASE_SECONDS", 3.0)
     async with contextlib.AsyncExitStack() as stack:
-        servers = stack.enter_context(EtcdServers(root, members).running())
+        servers = stack.enter_context(EtcdServers(root).running())
         etcd = await stack.enter_async_context(connected(servers.settings()))
         ran: list[Ran] = []
         hosts: list[OwningHost] = []
@@ -194,11 +209,11 @@ async def owning_fleet(
             (root / name).mkdir()
             host = OwningHost(root / name, name, number)
             host.etcd, host.ran = servers.settings(), ran
+            host.settings = replace(host.settings, client={"placement": name})  # unless a test names another one
             hosts.append(await stack.enter_async_context(host))
-        await introduce(hosts)
-        for host in hosts if kept else ():
-            await host.keep(etcd)
-            await host.ownership.may_claim()
+        await (introduce(hosts) if known else asyncio.gather(*(host.join() for host in hosts)))
+        for host in hosts:
+            await host.keep(etcd, seconds)
         fleet = Fleet(hosts, servers, etcd, ran)
         yield fleet
         assert not fleet.overlaps()

@@ -33,6 +33,7 @@ async def test_an_account_is_claimed_moved_and_claimed_elsewhere(
         assert await fleet.owners() == {}
         assert (await b.v1("DELETE", "accounts/eve"))[0] == 200
         await until(lambda: not b.ownership.records.records)
+        await b.finds("eve")
         await b.start("eve")  # the name is free again
 
 
@@ -41,12 +42,9 @@ async def test_what_a_lapse_has_stopped_is_started_under_the_next_lease(
 ) -> None:
     async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
         a, b = fleet.hosts
-        for name in ("eve", "alice", "mallory"):
-            await a.start(name)
+        await a.start("eve")
+        await a.start("alice")
         await a.v1("POST", "accounts/alice/stop")
-        await a.units.kill("mallory")  # systemctl stop
-        a.units.records.pop("mallory")
-        await until(lambda: "mallory" not in a.ownership.records.owners)
         await a.lapse()
         await until(lambda: not b.ownership.records.owners)  # its lease has ended
         with pytest.raises(OwnedElsewhere, match="was last on a, with epoch 1"):
@@ -70,3 +68,30 @@ async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given
         await a.units._start("eve")  # comes up only with an owner
         assert await fleet.owners() == {"eve": ("a", 2)}
         assert (await a.v1("GET", "accounts/eve"))[1]["epoch"] == 2
+
+
+async def test_a_new_account_is_placed_by_words_and_free_places(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
+        a, b = fleet.hosts
+        await b.lapse()
+        await b.keep(fleet.etcd, capacity=102, labels=["eu", "line-2"])
+        await until(lambda: a.ownership.records.hosts["b"].capacity == 102)
+        await a.get("start_client", client="eve")
+        await a.v1("POST", "accounts", {"name": "bob", "options": {"placement": "line-2 eu"}})
+        await a.v1("POST", "accounts/carol/start", {"options": {"placement": "b"}})
+        await a.get("start_client", client="dave", placement="")  # b has more free places
+        await a.finds("dave", "b")
+        await a.get("start_client", client="frank", placement="")
+        await until(lambda: len(a.ownership.records.owners) == 4)
+        await a.get("start_client", client="grace", placement="")  # both have as many now
+        assert set(a.accounts.registry.all()) == {"eve", "grace"}
+        assert set(b.accounts.registry.all()) == {"bob", "carol", "dave", "frank"}
+        code, words = await a.error("POST", "accounts/mallory/start", {"options": {"placement": "b us"}})
+        assert (code, "b us" in words) == ("no-host", True)
+        owners = await fleet.owners()
+        assert {name: host for name, (host, _) in owners.items()} == {
+            **dict.fromkeys(("eve", "grace"), "a"),
+            **dict.fromkeys(("carol", "dave", "frank"), "b"),
+        }

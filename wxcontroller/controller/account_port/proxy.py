@@ -18,7 +18,7 @@ from wxcontroller.controller.access import PASSED_ON, caller, hold_to_accounts, 
 from wxcontroller.controller.account_port.backends import SENT_BACK
 from wxcontroller.controller.account_port.client import AccountPorts, NotRunning, PortFailure, failure_of
 from wxcontroller.controller.admission import resource_of
-from wxcontroller.controller.body import has_body
+from wxcontroller.controller.body import has_body, is_taken
 from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.errors import json_response
 from wxcontroller.controller.fleetport import Destination
@@ -127,11 +127,12 @@ async def form_of(request: web.Request, limit: int, needed: bool) -> AsyncIterat
         raise web.HTTPRequestEntityTooLarge(limit, request.content_length or 0)
     kind = request.headers.get("Content-Type", "")
     look_for_token = looks_for_token(request)
-    if not parameters.holds_parameters(request.path, kind) or not (needed or look_for_token):
+    holds_parameters = parameters.holds_parameters(request.path, kind)
+    if not is_taken(request) and not (holds_parameters and (needed or look_for_token)):
         yield None
         return
     async with spooled(request, limit) as spool:
-        if look_for_token:
+        if holds_parameters and look_for_token:
             with spool.view() as body:
                 spool.keep(credentials.spans_without_token(kind, body))
         yield spool

@@ -18,6 +18,8 @@ from wxcontroller.core.states import Desired
 
 # A phone that was asked without a code is mostly answered at once.
 _CONFIRM_SECONDS = 20.0
+# A renewal that failed is repeated within this time; accounts stop 15 s after the last one.
+_LEASE_SECONDS = 5.0
 # Listed among the problems, without an alert (yet).
 _NEVER = float("inf")
 
@@ -35,6 +37,7 @@ class Track(StrEnum):
     SYSTEMD = "systemd"
     HOSTS = "hosts"  # the others of the fleet
     STANDBYS = "standbys"
+    ETCD = "etcd"
     DUPLICATE = "duplicate"
 
 
@@ -193,3 +196,12 @@ def standbys_of(late: Mapping[str, Text], settings: AlertSettings) -> Verdict:
         message = Text("{what} {reason}", what=message, reason=reason)
     remedy = Text(N_("see: wxctl fleet; journalctl -u wxcontroller-standby"))
     return Problem(Kind.STANDBY, "", message, remedy, settings.after, len(late), code="standby-stale")
+
+
+def etcd_of(trouble: Text) -> Verdict:
+    """Judge whether this host can claim accounts; ``trouble`` says why not."""
+    if not trouble:
+        return Healthy("", Text(N_("This host can claim its accounts again.")))
+    message = Text(N_("This host cannot claim its accounts: {reason}."), reason=trouble)
+    remedy = Text(N_("see: wxctl fleet; systemctl status wxcontroller-keeper; etcdctl endpoint status --cluster"))
+    return Problem(Kind.ETCD, "", message, remedy, _LEASE_SECONDS, code="etcd-trouble")

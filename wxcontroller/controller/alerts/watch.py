@@ -13,7 +13,15 @@ from wxcontroller.controller.accounts import Accounts
 from wxcontroller.controller.alerts.compose import Composer
 from wxcontroller.controller.alerts.crashes import Crashes
 from wxcontroller.controller.alerts.disk import disk_of
-from wxcontroller.controller.alerts.findings import Track, Verdict, hosts_of, standbys_of, systemd_of, verdicts_of
+from wxcontroller.controller.alerts.findings import (
+    Track,
+    Verdict,
+    etcd_of,
+    hosts_of,
+    standbys_of,
+    systemd_of,
+    verdicts_of,
+)
 from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
 from wxcontroller.controller.errors import TooManyTests
 from wxcontroller.controller.reconcile import BootMark
@@ -97,6 +105,8 @@ class AlertWatch:
             verdicts[("", Track.HOSTS)] = hosts_of(self.hosts(), self.settings)
         if self.standbys is not None:
             verdicts[("", Track.STANDBYS)] = standbys_of(self.standbys(), self.settings)
+        if self.accounts.ownership is not None:
+            verdicts[("", Track.ETCD)] = etcd_of(self.accounts.ownership.trouble)
         if not problem:
             booting, now = not self.mark.is_set(), self.clock.wall()
             for instance, view in seen.items():

@@ -19,7 +19,7 @@ from wxcontroller.controller.metrics.accounts import AccountFigures
 from wxcontroller.controller.metrics.consumers import ConsumerFigures
 from wxcontroller.controller.metrics.requests import RequestFigures
 from wxcontroller.core.errors import UnitFailed
-from wxcontroller.core.jsontypes import integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
 
 
 class _Notifications(Collector):
@@ -72,10 +72,32 @@ class _Hosts(Collector):
         yield GaugeMetricFamily(
             "wxcontroller_standby_bundles_stale", "Accounts whose standby bundle is too old.", value=stale
         )
+        if etcd := obj(self._overview["etcd"]):
+            yield from _owners(etcd)
         duplicates = len(items(self._overview["duplicates"]))
         yield GaugeMetricFamily(
             "wxcontroller_fleet_duplicates", "Account names that exist on more than one host.", value=duplicates
         )
+
+
+def _owners(etcd: JsonObject) -> Iterator[Metric]:
+    """Tell what is known of the owners of accounts."""
+    yield GaugeMetricFamily(
+        "wxcontroller_fleet_etcd_up", "1 if this host can claim accounts in etcd.", value=float(not etcd["reason"])
+    )
+    yield GaugeMetricFamily(
+        "wxcontroller_fleet_permit_seconds",
+        "How long accounts run here without another renewal of the lease.",
+        value=integer(etcd["permit_seconds"]),
+    )
+    owned = GaugeMetricFamily("wxcontroller_fleet_owned", "Accounts that a host owns.", labels=("host",))
+    for host in map(obj, items(etcd["hosts"])):
+        owned.add_metric((text(host["name"]),), integer(host["owned"]))
+    yield owned
+    unowned = sum(bool(obj(each)["reason"]) for each in items(etcd["accounts"]))
+    yield GaugeMetricFamily(
+        "wxcontroller_fleet_unowned", "Accounts that are to run and that no host owns.", value=unowned
+    )
 
 
 class Figures:

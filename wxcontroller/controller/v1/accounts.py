@@ -102,7 +102,7 @@ async def add(request: web.Request) -> web.Response:
             shared.fleet.keep_name_unique(name)
         elif is_adopted:
             await shared.fleet.met()
-            shared.fleet.refuse_living(name, epoch)
+            epoch = adopted = shared.fleet.adoption(name, epoch)
         # During a move, the account is still registered on the host that it leaves, where nothing starts it any more.
     options = body.get("options", {})
     if not isinstance(options, dict):

@@ -29,6 +29,27 @@ _STANDBY = record(
         **texts("reason"),
     }
 )
+_LEASED = record(
+    {
+        **{"name": TEXT, "version": maybe(TEXT), "labels": listing(TEXT)},
+        "capacity": (maybe(WHOLE), "how many accounts it takes"),
+        "owned": (WHOLE, "how many accounts it owns"),
+    }
+)
+_OWNED = record(
+    {
+        **{"account": TEXT, "host": (TEXT, "the host that owns it, or had it last")},
+        **{"owned": SWITCH, "epoch": WHOLE, "desired": TEXT},
+        **texts("reason"),
+    }
+)
+_ETCD = record(
+    {
+        **texts("reason"),
+        "permit_seconds": (maybe(WHOLE), "how long accounts run here without another renewal"),
+        **{"hosts": listing(_LEASED), "accounts": listing(_OWNED)},
+    }
+)
 _AGENT = record(dict.fromkeys(("id", "sha256", "instance"), TEXT))
 CALLS = Calls()
 
@@ -36,13 +57,14 @@ CALLS = Calls()
 @CALLS.route(
     "GET",
     "fleet",
-    "the other hosts, accounts that exist on more than one host, and standby bundles",
+    "the other hosts, accounts that exist on more than one host, standby bundles, and owners in etcd",
     record(
         {
             "name": maybe(TEXT),
             "hosts": listing(_HOST),
             "duplicates": listing(_DUPLICATE),
             "standbys": listing(_STANDBY),
+            "etcd": (maybe(_ETCD), "owners of accounts; null in a fleet without etcd"),
         }
     ),
 )
@@ -50,7 +72,7 @@ async def fleet(request: web.Request) -> web.Response:
     """GET /v1/fleet: ``name`` is null where there is no fleet."""
     hosts = context(request).fleet
     if hosts is None:
-        return json_response({"name": None, "hosts": [], "duplicates": [], "standbys": []})
+        return json_response({"name": None, "hosts": [], "duplicates": [], "standbys": [], "etcd": None})
     try:
         await hosts.standbys.look()
     except OSError as problem:

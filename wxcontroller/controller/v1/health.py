@@ -14,6 +14,7 @@ from wxcontroller.controller.units import Verb
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.messages import text_fields
 from wxcontroller.core.names import unit_of
 from wxcontroller.openwx.describing import (
     AS_DATA,
@@ -26,6 +27,7 @@ from wxcontroller.openwx.describing import (
     maybe,
     record,
     ref,
+    texts,
     word,
 )
 
@@ -51,8 +53,9 @@ SCHEMAS: Mapping[str, Schema] = {
                 "how many there are, by what they are",
             ),
             "fleet": (
-                record({"name": TEXT, "unreachable": listing(TEXT)}),
-                "this host's name, and the other hosts that do not respond; only in a fleet",
+                record({"name": TEXT, "unreachable": listing(TEXT), "etcd": maybe(record(texts("reason")))}),
+                "this host's name, the other hosts that do not respond, and why accounts cannot be claimed in etcd; "
+                "only in a fleet",
             ),
         },
         ("reason", "accounts", "fleet"),
@@ -108,7 +111,9 @@ async def health(request: web.Request) -> web.Response:
         return json_response(answer, 503)
     if shared.fleet is not None and who.instances is None:
         unreachable: list[JsonValue] = [*shared.fleet.unreachable()]
-        answer["fleet"] = {"name": shared.fleet.name, "unreachable": unreachable}
+        owns = shared.fleet.ownership
+        etcd: JsonObject | None = text_fields(reason=owns.trouble) if owns is not None else None
+        answer["fleet"] = {"name": shared.fleet.name, "unreachable": unreachable, "etcd": etcd}
     states: dict[str, JsonValue] = dict(Counter(view.word or "unknown" for view in views))
     answer["accounts"] = {
         "known": len(views),

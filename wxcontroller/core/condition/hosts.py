@@ -2,7 +2,7 @@
 
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue, Severity
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.names import AccountName
 
 
@@ -15,8 +15,13 @@ def duplicate_name(name: AccountName, hosts: str) -> Issue:
     return Issue(Code.DUPLICATE, Severity.ERROR, headline, remedy)
 
 
-def host_unreachable(host: str, reason: Text, since: int) -> Assessment:
-    """Return the assessment of an account whose host does not answer; ``since`` is in seconds since 1970."""
+def host_unreachable(host: str, reason: Text, since: int, held: Text = NOTHING) -> Assessment:
+    """Return the assessment of an account whose host does not answer; ``since`` is in seconds since 1970.
+
+    ``held`` is why no other host runs it, in a fleet with etcd.
+    """
     headline = Text(N_("host {host} is unreachable: {reason}"), host=host, reason=reason)
     remedy = Text(N_("check the controller on host {host}: systemctl status wxcontroller"), host=host)
+    if held:
+        remedy = Text("{what}; {remedy}", what=remedy, remedy=held)
     return Assessment(Condition.UNREACHABLE, (Issue(Code.HOST, Severity.ERROR, headline, remedy, since),))

@@ -1,0 +1,216 @@
+"""What fails in a fleet with etcd: an account ends on exactly one host, or on none with a sentence what to do."""
+
+import asyncio
+import json
+import shutil
+import signal
+from pathlib import Path
+
+import pytest
+
+from tests.unit.fleet.hosts import until
+from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
+from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.names import parse_name
+from wxcontroller.fleet.etcd import Put
+from wxcontroller.fleet.owners import OwnedElsewhere
+
+EVE = parse_name("eve")
+MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
+
+
+def stop_etcd(fleet: Fleet) -> None:
+    fleet.servers.members[0].kill(signal.SIGKILL)
+
+
+async def start_etcd(fleet: Fleet) -> None:
+    fleet.servers.start(fleet.servers.members[0])
+    for host in fleet.hosts:
+        await host.ownership.records.known()
+
+
+async def advice(host: OwningHost, account: str) -> str:
+    _, content = await host.v1("GET", f"accounts/{account}")
+    found = obj(content["advice"])
+    return f"{text(found['message'])}; {text(found['remedy'])}"
+
+
+async def test_of_two_hosts_that_start_a_new_name_one_gets_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+        starts = (host.accounts.start(EVE, {}, {}) for host in fleet.hosts)
+        ended = await asyncio.gather(*starts, return_exceptions=True)
+        [refused] = [each for each in ended if isinstance(each, BaseException)]
+        assert isinstance(refused, OwnedElsewhere)
+        [owner] = [host for host in fleet.hosts if "eve" in host.units.processes]
+        assert await fleet.owners() == {"eve": (owner.name, 1)}
+        assert sum(bool(host.accounts.registry.all()) for host in fleet.hosts) == 1
+
+
+async def test_without_etcd_what_runs_goes_on_and_nothing_is_started(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", seconds=60) as fleet:
+        [a] = fleet.hosts
+        await a.start("alice")
+        await a.start("eve")
+        await a.units._stop("eve")
+        await until(lambda: "eve" not in a.ownership.records.owners)
+        stop_etcd(fleet)
+        await a.join()  # as after a restart of the controller
+        code, words = await a.error("POST", "accounts/bob/start", {})
+        assert code == "etcd-unreachable"
+        assert fleet.servers.endpoints[0] in words
+        assert "etcdctl endpoint status" in words
+        assert (await a.error("POST", "accounts/eve/start", {}))[0] == "etcd-unreachable"
+        assert "etcdctl endpoint status" in await advice(a, "eve")
+        _, health = await a.v1("GET", "health")
+        assert "etcdctl endpoint status" in text(obj(obj(health["fleet"])["etcd"])["reason"])
+        assert "etcdctl endpoint status" in str(obj((await a.v1("GET", "fleet"))[1]["etcd"])["reason"])
+        assert "wxcontroller_fleet_etcd_up 0.0" in await a.metrics()
+        await a.v1("POST", "accounts/alice/restart", {})  # it is owned, and the permit is valid
+        assert set(a.units.processes) == {"alice"}
+        await start_etcd(fleet)
+        await a.runs("eve")  # it is wanted
+        await until(lambda: not a.ownership.trouble)
+        assert set(a.units.processes) == {"alice", "eve"}
+        assert "wxcontroller_fleet_etcd_up 1.0" in await a.metrics()
+
+
+async def test_a_host_without_a_lease_starts_nothing_and_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        await a.lapse()
+        code, words = await a.error("POST", "accounts/eve/start", {})
+        assert code == "not-claimable"
+        assert "systemctl status wxcontroller-keeper" in words
+        assert not a.accounts.registry.all()
+        assert "no lease" in str(a.ownership.trouble)
+
+
+async def test_an_old_copy_next_to_the_living_account_stays_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        old: JsonObject = {"name": "eve", "epoch": 1}
+        code, words = await b.error("POST", "accounts", old)
+        assert (code, words) == (
+            "owned-elsewhere",
+            "account eve is owned by a; start it there, or move it: wxctl move eve b",
+        )
+        assert (await b.v1("POST", "accounts", {**old, "arrived": "5f2c"}))[0] == 201  # a record that got there
+        assert (await b.error("POST", "accounts/eve/start", {}))[1] == words
+        with pytest.raises(UnitFailed):
+            await b.units._start("eve")  # systemctl start
+        assert json.loads(b.paths.owner_file("eve").read_bytes())["host"] == "a"
+        await a.v1("POST", "accounts/eve/stop")
+        assert "was last on a" in (await b.error("POST", "accounts/eve/start", {}))[1]
+        assert not b.units.processes
+
+
+async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        await a.v1("POST", "accounts/eve/stop")
+        await a.v1("POST", "accounts/eve/start", {})  # in epoch 2, of which no bundle was sent
+        bundle: JsonObject = {"name": "eve", "epoch": 2, "adopted": 2}
+        assert (await b.error("POST", "accounts", bundle))[0] == "owned-elsewhere"
+        await a.lapse()
+        await until(lambda: not b.ownership.records.owners)
+        [lost] = items(obj((await b.v1("GET", "fleet"))[1]["etcd"])["accounts"])
+        assert "policy hold" in text(obj(lost)["reason"])
+        assert "wxctl adopt eve" in text(obj(lost)["reason"])
+        assert "wxcontroller_fleet_unowned 1.0" in await b.metrics()
+        status, content = await b.v1("POST", "accounts", bundle)
+        assert (status, content["epoch"]) == (201, 3)
+        assert (await b.v1("POST", "accounts/eve/start", {}))[0] == 200
+        await a.keep(fleet.etcd)  # it is back
+        await until(lambda: "eve" in a.ownership.unclaimed)
+        assert "account eve is owned by b" in await advice(a, "eve")
+        assert set(b.units.processes) == {"eve"}
+
+
+async def test_a_restored_etcd_leads_to_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=20) as fleet:
+        a, b = fleet.hosts
+        data = tmp_path / "etcd-m0"
+        await a.start("eve")
+        stop_etcd(fleet)
+        shutil.copytree(data, tmp_path / "snapshot")
+        await start_etcd(fleet)
+        await a.v1("PUT", "departures/eve", MOVE)
+        await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "5f2c"})
+        await b.v1("POST", "arrivals/eve?id=5f2c")
+        assert await fleet.owners() == {"eve": ("b", 3)}
+        stop_etcd(fleet)
+        shutil.rmtree(data)
+        (tmp_path / "snapshot").rename(data)
+        await start_etcd(fleet)  # a owns it there, under a lease that is valid; and b runs it
+        await until(lambda: not a.lease and not b.lease)
+        for host in fleet.hosts:
+            await host.keep(fleet.etcd)
+        assert "was restored" in (await b.error("POST", "accounts/eve/start", {}))[1]
+        await b.runs("eve")
+        assert await fleet.owners() == {"eve": ("b", 4)}
+        assert not a.units.processes
+
+
+@pytest.mark.parametrize("then", ["finished", "undone"])
+@pytest.mark.parametrize("step", ["release", "claim"])
+async def test_a_move_without_etcd_can_be_finished_and_undone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, step: str, then: str
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=60) as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        if step == "release":
+            stop_etcd(fleet)
+            assert (await a.error("PUT", "departures/eve", MOVE))[0] == "etcd-unreachable"
+            assert "wxctl move eve --undo" in await advice(a, "eve")
+        else:
+            assert (await a.v1("PUT", "departures/eve", MOVE))[0] == 200
+        assert not a.units.processes
+        if step == "claim":
+            assert (await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "5f2c"}))[0] == 201
+            stop_etcd(fleet)
+            assert (await b.error("POST", "arrivals/eve?id=5f2c"))[0] == "etcd-unreachable"
+        if then == "undone" and step == "claim":
+            assert (await b.v1("DELETE", "arrivals/eve?id=5f2c"))[0] == 200
+        if then == "undone":
+            assert (await a.error("DELETE", "departures/eve?id=5f2c"))[0] == "etcd-unreachable"
+            await start_etcd(fleet)
+            await a.runs("eve")  # it stays here, and is wanted
+        else:
+            await start_etcd(fleet)
+            assert (await a.v1("PUT", "departures/eve", MOVE))[0] == 200
+            await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "5f2c"})
+            assert (await b.v1("POST", "arrivals/eve?id=5f2c"))[0] == 200
+            assert (await a.v1("POST", "departures/eve?id=5f2c"))[0] == 200
+        [owner] = (await fleet.owners()).values()
+        assert owner[0] == ("a" if then == "undone" else "b")
+        assert sum(len(host.units.processes) for host in fleet.hosts) == 1
+
+
+async def test_what_cannot_be_read_in_etcd_is_not_claimed_and_ends_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        for kind, value in (("accounts", b"\xff"), ("owners", b'{"host": 1e999, "epoch": "x"}'), ("hosts", b"[]")):
+            await fleet.etcd.commit((), (Put(f"/wxcontroller/main/{kind}/eve", value),))
+        code, words = await a.error("POST", "accounts/eve/start", {})
+        assert (code, "cannot be read" in words) == ("not-claimable", True)
+        await a.start("alice")
+        await fleet.etcd.commit((), (Put("/wxcontroller/main/schema", b'{"least": 2}'),))
+        await a.join()
+        await until(lambda: "newer version" in str(a.ownership.trouble))
+        assert "upgrade this host" in (await a.error("POST", "accounts/bob/start", {}))[1]

@@ -1,0 +1,39 @@
+"""Which host takes a new account, in a fleet with etcd. Each host decides for the calls that it receives."""
+
+from collections import Counter
+from collections.abc import Collection
+
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.messages import N_
+from wxcontroller.fleet.owners import Owners
+
+
+class NoHost(WxError):
+    """No host takes a new account."""
+
+    code = "no-host"
+    status = 409
+    exit_code = 5
+
+
+def host_for(account: str, placement: str, owners: Owners, reachable: Collection[str]) -> str:
+    """Return the host with the most free places of those that have a lease and are ``reachable``; else this one.
+
+    ``placement`` is words, each of which has to be the host's name or one of its labels. Raises NoHost.
+    """
+    taken, words = Counter(owner.host for owner in owners.owners.values()), set(placement.split())
+    free = {
+        name: host.capacity - taken[name]
+        for name, host in owners.hosts.items()
+        if name in reachable and words <= {name, *host.labels} and host.capacity > taken[name]
+    }
+    if not words and not free and owners.name not in owners.hosts:
+        return owners.name  # which says that it has no lease
+    if not free:
+        raise NoHost(
+            N_("no host takes account {account}: none that responds has a lease, a free place and all of: {words}"),
+            N_("wxctl fleet shows the hosts with labels and capacity; change the option placement, or add a host"),
+            account=account,
+            words=" ".join(sorted(words)) or "-",
+        )
+    return max(free, key=lambda name: (free[name], name == owners.name, name))
