@@ -35,7 +35,7 @@ from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import Credentials
 from wxcontroller.fleet.etcd import Etcd
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.owners import Claim, NotClaimable, OwnedElsewhere, Owners, Wanted
+from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners, Wanted
 
 log = logging.getLogger(__name__)
 # Between two looks. An account that systemctl starts waits 10 s for its owner.
@@ -138,17 +138,17 @@ class HostOwners:
         """See ``controller.ownership.Ownership``."""
         claim = await self._claimed(name, account)
         try:
-            yield claim.owner.epoch if isinstance(claim, Claim) else claim.epoch
+            yield claim.owner.epoch if isinstance(claim, OwnerClaim) else claim.epoch
         except BaseException:
-            if isinstance(claim, Claim) and claim.is_new:
+            if isinstance(claim, OwnerClaim) and claim.is_new:
                 with contextlib.suppress(WxError):  # else it is given up once etcd answers, as its unit is dead
                     await self.records.undo(name.instance, claim)
             raise
-        if isinstance(claim, Claim):
+        if isinstance(claim, OwnerClaim):
             self._write(name.instance, OwnerFile(self._hosts.name, claim.owner.epoch, claim.owner.entry.lease))
         self._set_unclaimed(name.instance, None)
 
-    async def _claimed(self, name: AccountName, account: Account | None) -> "Claim | OwnerFile":
+    async def _claimed(self, name: AccountName, account: Account | None) -> "OwnerClaim | OwnerFile":
         """Return a claim, or the file by which this host owns the account already."""
         file, lease = self._file(name.instance), self.lease()
         # While etcd cannot be asked, what it has confirmed under this lease counts: only this host gives it up.

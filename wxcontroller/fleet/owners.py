@@ -68,7 +68,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class AccountRecord:
     """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key."""
 
     name: str
@@ -98,11 +98,11 @@ class LivingHost:
 
 
 @dataclass(frozen=True, slots=True)
-class Claim:
+class OwnerClaim:
     """A successful claim. ``before`` is the account's record from before; ``is_new``: it was not owned before."""
 
     owner: Owner
-    before: Record | None
+    before: AccountRecord | None
     is_new: bool
 
 
@@ -121,7 +121,7 @@ class Owners:
         self._settle = settle
         self.hosts: dict[str, LivingHost] = {}
         self.owners: dict[str, Owner] = {}
-        self.records: dict[str, Record] = {}
+        self.records: dict[str, AccountRecord] = {}
         self.reason = Text(N_("this controller has just started"))
         self.changes = 0  # grows with every change
         self._revision = 0  # up to which the watch has come
@@ -163,10 +163,10 @@ class Owners:
         if owner is not None and owner.host != self.name:
             return OwnedElsewhere(
                 N_("account {account} is owned by {host}"),
-                N_("start it there, or move it: {move}"),
+                N_("start it there, or move it: {command}"),
                 account=name.name,
                 host=owner.host,
-                move=command("move", name.name, self.name),
+                command=command("move", name.name, self.name),
             )
         if record is None or record.host == self.name or epoch > record.epoch:
             return None
@@ -237,7 +237,7 @@ class Owners:
         ]
         return {"hosts": hosts, "accounts": accounts}
 
-    async def claim(self, wanted: Wanted, epoch: int) -> Claim:
+    async def claim(self, wanted: Wanted, epoch: int) -> OwnerClaim:
         """Make this host the owner of an account whose record here has an ``epoch``, 0 for none.
 
         One that it owns already stays as it is. Raises OwnedElsewhere, NotClaimable and EtcdFailure.
@@ -249,7 +249,7 @@ class Owners:
             lease = self._claimable()
             owner, record = self.owners.get(instance), self.records.get(instance)
             if owner is not None and self.is_own(instance, lease):
-                return Claim(owner, record, is_new=False)
+                return OwnerClaim(owner, record, is_new=False)
             if (refusal := self.refusal(wanted.name, epoch)) is not None:
                 raise refusal
             # An owner is this host itself, under an earlier lease. Its accounts have ended with that.
@@ -266,7 +266,7 @@ class Owners:
                 for put, known in zip(puts, (owner, record), strict=True):
                     created = known.entry.create_revision if known else revision
                     self._take(Entry(put.key, put.value, created, revision, put.lease))
-                return Claim(self.owners[instance], record, is_new=True)
+                return OwnerClaim(self.owners[instance], record, is_new=True)
         raise NotClaimable(
             N_("account {account} cannot be claimed: its records in etcd keep changing or cannot be read"),
             N_("see: wxctl fleet; journalctl -u wxcontroller"),
@@ -284,7 +284,7 @@ class Owners:
         put = Put(self._record_key(instance), wanted.record(self.name, owner.epoch))
         await self._give_up(instance, owner, (put,), ())
 
-    async def undo(self, instance: str, claim: Claim) -> None:
+    async def undo(self, instance: str, claim: OwnerClaim) -> None:
         """Take back a new claim of an account that was not started. Raises EtcdFailure."""
         before, key = claim.before, self._record_key(instance)
         puts = (Put(key, before.entry.value),) if before is not None else ()
@@ -339,7 +339,7 @@ class Owners:
         if self._restored and (lease := self._lease()):
             # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
             await self._etcd.revoke(lease)
-        all_known: list[LivingHost | Owner | Record] = [*self.hosts.values(), *self.owners.values()]
+        all_known: list[LivingHost | Owner | AccountRecord] = [*self.hosts.values(), *self.owners.values()]
         for known in (*all_known, *self.records.values()):
             # Not what a claim has written meanwhile.
             self._drop(known.entry.key, known.entry.mod_revision if self._restored else snapshot.revision)
@@ -408,7 +408,7 @@ class Owners:
             _put(self.owners, name, Owner(host, epoch, entry))
         elif kind == "accounts" and host and epoch > 0:
             shown, desired = one_line(content.get("name"))[:64], one_line(content.get("desired"))[:16]
-            _put(self.records, name, Record(shown or name, host, epoch, desired, entry))
+            _put(self.records, name, AccountRecord(shown or name, host, epoch, desired, entry))
         elif kind in ("owners", "accounts") and entry.key not in self._unreadable:
             self._unreadable.add(entry.key)
             log.warning("etcd: the key %s cannot be read; its account is not claimed", entry.key[:200])
@@ -420,7 +420,7 @@ class Owners:
                 del records[name]
 
 
-R = TypeVar("R", LivingHost, Owner, Record)
+R = TypeVar("R", LivingHost, Owner, AccountRecord)
 
 
 def _put(records: dict[str, R], name: str, new: R) -> None:

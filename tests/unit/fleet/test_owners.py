@@ -95,3 +95,26 @@ async def test_a_new_account_is_placed_by_words_and_free_places(
             **dict.fromkeys(("eve", "grace"), "a"),
             **dict.fromkeys(("carol", "dave", "frank"), "b"),
         }
+
+
+async def test_a_unit_that_is_up_again_is_not_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        await a.accounts.disown("eve")  # its unit was seen dead a moment ago
+        assert await fleet.owners() == {"eve": ("a", 1)}
+        await until(a.paths.owner_file("eve").exists)
+
+
+async def test_a_start_that_is_refused_leaves_the_owner_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        await a.v1("POST", "accounts/eve/stop")
+        a.paths.template.write_text("{{ broken")
+        for name in ("eve", "bob"):
+            assert (await a.error("POST", f"accounts/{name}/start", {}))[0] == "template"
+        assert await fleet.owners() == {}
+        assert await fleet.records() == {"eve": ("a", 1)}
