@@ -46,12 +46,12 @@ class Permit:
 
     def left(self) -> float:
         """Return for how many seconds the account may talk to WeChat."""
-        return self._until() - time.clock_gettime(time.CLOCK_BOOTTIME)
+        return self._until() - uptime()
 
     async def watch(self, stopping: asyncio.Event) -> None:
         """Cut all connections when the permit ends, and have the account stopped."""
-        while self.left() > 0:
-            await _sleep_until(self._until())
+        while (until := self._until()) > uptime():
+            await _sleep_until(until)
         self.exit_code = 75  # EX_TEMPFAIL
         self.fence.cut()
         log.error("the lease of this host was not renewed in time; the account stops")
@@ -62,6 +62,11 @@ class Permit:
             return float(self._file.read_text("ascii"))
         except (OSError, ValueError):
             return 0.0  # the keeper takes it away when it ends
+
+
+def uptime() -> float:
+    """Return the seconds since boot, those of a suspension included."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def permit_of(config: ClientConfig, environ: Mapping[str, str], paths: Paths) -> Permit:
@@ -119,4 +124,4 @@ async def _sleep_until(moment: float) -> None:
             loop.remove_reader(timer)
             os.close(timer)
     else:
-        await asyncio.sleep(min(2.0, max(0.0, moment - time.clock_gettime(time.CLOCK_BOOTTIME))))
+        await asyncio.sleep(min(2.0, max(0.0, moment - uptime())))

@@ -18,6 +18,7 @@ from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.drivers.ilink_kit import Bench, bench
 from wxcontroller.client.config import read_config
+from wxcontroller.client.permit import Permit
 from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.client.service import Client
 from wxcontroller.client.store.eventlog import EventLog
@@ -235,13 +236,18 @@ async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
     paths.runtime("alice").mkdir(parents=True)
     paths.state("alice").mkdir(parents=True)
 
-    def begin(backoff: BackoffPolicy = HURRY, make: DriverFactory | None = None, **environ: str) -> RunningClient:
+    def begin(
+        backoff: BackoffPolicy = HURRY,
+        make: DriverFactory | None = None,
+        permit: Permit | None = None,
+        **environ: str,
+    ) -> RunningClient:
         port = free_port()
         quick = {"MOJO_WEIXIN_SEND_INTERVAL": "0", "WXCLIENT_WEBHOOK_RETRY_FIRST": "0.2"}
         environ = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port), **quick, **environ}
         driver, stopping = ScriptedDriver(), asyncio.Event()
         made = make or driver.make
-        client = Client(read_config("alice", environ, paths), made, backoff, QUICK_RETRIES, paths)
+        client = Client(read_config("alice", environ, paths), made, backoff, QUICK_RETRIES, paths, permit)
         one = RunningClient(driver, paths, port, http, stopping, asyncio.create_task(client.run(stopping)))
         running.append(one)
         return one

@@ -1,0 +1,122 @@
+"""An account in a fleet with etcd: it waits for its owner, and ends with the permit of the host."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.patience import PATIENCE
+from tests.unit.client import test_kept_sends as kept
+from tests.unit.client.conftest import RunningClient, Webhook
+from wxcontroller.client import permit as module
+from wxcontroller.client.config import read_config
+from wxcontroller.client.permit import VARIABLE, NotOwned, Permit, permit_of
+from wxcontroller.core.errors import BadSettings
+from wxcontroller.core.paths import Paths
+
+ENVIRON = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000", VARIABLE: "8"}
+LEASE = 7587899210609856005
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Paths:
+    """A host whose keeper has a lease."""
+    paths = Paths(tmp_path)
+    for place in (paths.fleet_runtime, paths.owners):
+        place.mkdir(parents=True)
+    (paths.fleet_runtime / "lease").write_text(json.dumps({"host": "host-a", "lease": LEASE}))
+    return paths
+
+
+def own(paths: Paths, host: str, lease: int) -> None:
+    paths.owner_file("alice").write_text(json.dumps({"host": host, "epoch": 3, "lease": lease}))
+
+
+def allow(paths: Paths, seconds: float) -> None:
+    (paths.fleet_runtime / "permit").write_text(f"{time.clock_gettime(time.CLOCK_BOOTTIME) + seconds:.3f}\n")
+
+
+def wait(paths: Paths) -> Permit:
+    return permit_of(read_config("alice", ENVIRON, paths), ENVIRON, paths)
+
+
+def test_it_waits_until_it_is_claimed_under_the_present_lease(host: Paths) -> None:
+    own(host, "host-a", LEASE - 1)
+    claimed = threading.Timer(0.2, own, (host, "host-a", LEASE))
+    claimed.start()
+    permit = wait(host)
+    assert not claimed.is_alive()
+    assert permit.epoch == 3
+    assert permit.left() <= 0
+    allow(host, 20.0)
+    assert 10 < permit.left() <= 20
+
+
+def test_one_that_another_host_owns_does_not_start(host: Paths) -> None:
+    own(host, "host-b", 0)
+    with pytest.raises(NotOwned) as refused:
+        wait(host)
+    assert str(refused.value) == (
+        "account alice is owned by host-b; start it there, or move it: wxctl move alice host-a"
+    )
+    assert refused.value.exit_code == 78
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"lease": "x"}', '{"host": "host-a", "lease": 1}'])
+def test_one_that_nobody_claims_does_not_start(host: Paths, content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_OWNER_SECONDS", 0.1)
+    host.owner_file("alice").write_text(content)
+    with pytest.raises(NotOwned, match="the controller of this host has not claimed it"):
+        wait(host)
+    (host.fleet_runtime / "lease").unlink()
+    with pytest.raises(NotOwned):
+        wait(host)
+
+
+def test_a_wrong_drop_in_is_named(host: Paths) -> None:
+    with pytest.raises(BadSettings, match=VARIABLE):
+        permit_of(read_config("alice", ENVIRON, host), {VARIABLE: "soon"}, host)
+
+
+async def test_it_ends_with_the_permit_and_keeps_what_is_queued(
+    start: Callable[..., RunningClient], webhook: Webhook, host: Paths
+) -> None:
+    allow(host, 60.0)
+    environ = {kept.POST_API: webhook.address, kept.DRAIN: "300", **kept.SLOW}
+    client = start(permit=Permit(host, 3, 8.0), **environ)
+    await kept.first_of(client, "queued")
+    allow(host, 0.5)
+    async with asyncio.timeout(PATIENCE / 2):  # the next send is due in a minute
+        assert await client.stop() in (0, 75)
+    again = start(**{**environ, "MOJO_WEIXIN_SEND_INTERVAL": "0"})
+    await again.login()
+    async with asyncio.timeout(PATIENCE):
+        while [one["content"] for one in kept.sends(webhook)] != ["first", "queued"]:
+            await asyncio.sleep(0.01)
+
+
+async def test_it_is_stopped_when_the_permit_ends(start: Callable[..., RunningClient], host: Paths) -> None:
+    allow(host, 1.0)
+    client = start(permit=Permit(host, 3, 8.0))
+    await client.login()
+    async with asyncio.timeout(PATIENCE):
+        assert await client.task == 75
+    assert client.driver.cancelled
+
+
+async def test_a_permit_that_is_renewed_goes_on(host: Paths) -> None:
+    stopping = asyncio.Event()
+    allow(host, 0.3)
+    permit, begun = Permit(host, 1, 8.0), time.clock_gettime(time.CLOCK_BOOTTIME)
+    watching = asyncio.ensure_future(permit.watch(stopping))
+    await asyncio.sleep(0)
+    allow(host, 1.0)
+    async with asyncio.timeout(PATIENCE):
+        await watching
+    assert time.clock_gettime(time.CLOCK_BOOTTIME) >= begun + 1.0
+    assert stopping.is_set()
+    assert permit.exit_code == 75
