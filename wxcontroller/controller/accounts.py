@@ -19,7 +19,7 @@ from wxcontroller.controller.units import MAX_AGE, Units, Verb, record
 from wxcontroller.controller.unitstarts import UnitStarts
 from wxcontroller.controller.view import View
 from wxcontroller.core.account import Account
-from wxcontroller.core.errors import AccountMoved, UnitFailed, WxError, reason_of
+from wxcontroller.core.errors import AccountMoved, AccountMoving, UnitFailed, WxError, reason_of
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.leaving import Leaving
 from wxcontroller.core.loginbook import LoginBook
@@ -269,7 +269,15 @@ class Accounts(AccountViews):
                     N_("{unit} is still {unit2}"), N_("stop it first"), unit=name.unit, unit2=stopped.after.unit.words
                 )
             if stopped.note and self.ownership is not None:
-                await self._release(name, known)  # raises the reason: the other host cannot claim it yet
+                try:
+                    await self._release(name, known)
+                except WxError as problem:  # the other host cannot claim it yet
+                    raise AccountMoving(
+                        N_("account {account} is stopped, and this host still owns it: {reason}"),
+                        leaving.refused(name.name).remedy_text,
+                        account=name.name,
+                        reason=problem.text,
+                    ) from None
             return stopped.after
 
     async def stay(self, given: str, move: str) -> View:

@@ -8,6 +8,7 @@ served by neither.
 import hmac
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import aiohttp
 from aiohttp import web
@@ -37,9 +38,10 @@ from wxcontroller.core.tokens import digest, token_id
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import OtherHost
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.owners import Owners
-from wxcontroller.fleet.placement import host_for
 from wxcontroller.openwx import credentials
+
+if TYPE_CHECKING:
+    from wxcontroller.fleet.owners import Owners
 
 # Calls of the old API that the controller answers itself, for one account that ``client`` names.
 _OWN_CALLS = frozenset({"/openwx/start_client", "/openwx/stop_client", "/openwx/get_qrcode", "/openwx/check_client"})
@@ -83,7 +85,7 @@ class HostDestination:
 class HostCalls:
     """Forwards calls to the hosts that have the accounts, and admits calls that other hosts forward."""
 
-    def __init__(self, shared: Context, hosts: Hosts, owners: Owners | None = None) -> None:
+    def __init__(self, shared: Context, hosts: Hosts, owners: "Owners | None" = None) -> None:
         self._shared = shared
         self._hosts = hosts
         self._owners = owners
@@ -208,6 +210,8 @@ class HostCalls:
         owners = self._owners
         if owners is None or owners.reason or endpoint.path not in _BEGINNINGS or name_or_none(given) is None:
             return None
+        from wxcontroller.fleet.placement import host_for  # a fleet without etcd loads none of it
+
         instance = self._shared.accounts.registry.resolve(given)
         if instance in owners.records:  # the start says who has it
             return None

@@ -268,8 +268,8 @@ class HostOwners:
     async def _start(self, instances: frozenset[str], lease: int) -> None:
         """Start accounts that are wanted and down under a new lease, or could not be claimed. Raises nothing."""
         try:
-            done = await one_pass(self._shared.accounts, instances, self._shared.fleet)
-            log.info("%s", done.sentence.replace("after boot", "under the present lease", 1))
+            done = await one_pass(self._shared.accounts, instances, self._shared.fleet, "under the present lease")
+            log.info("%s", done.sentence)
             self._failed = done.failed
             self._set_started(lease)
         except (WxError, OSError) as problem:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from wxcontroller.core.condition.hosts import duplicate_name, host_unreachable
 from wxcontroller.core.condition.model import Assessment, Condition, assessment_of
@@ -11,8 +12,10 @@ from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.host import HostRow, OtherHost
 from wxcontroller.fleet.hosts import Hosts
-from wxcontroller.fleet.owners import Owners
 from wxcontroller.openwx.replies import to_bytes
+
+if TYPE_CHECKING:
+    from wxcontroller.fleet.owners import Owners
 
 # Fields that are unknown while an account's host does not answer.
 _UNKNOWN = ("login_state", "state", "pid", "qrcode_number", "qrcode_try", "qrcode_limit", "qrcode_until", "input")
@@ -39,7 +42,7 @@ class ShownRow:
 class HostRows:
     """The rows of all accounts that other hosts have and this one has not, by instance."""
 
-    def __init__(self, hosts: Hosts, owners: Owners | None = None) -> None:
+    def __init__(self, hosts: Hosts, owners: "Owners | None" = None) -> None:
         self._hosts = hosts
         self._owners = owners
         self._rows: dict[str, ShownRow] = {}

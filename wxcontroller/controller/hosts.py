@@ -10,6 +10,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Collection, Mapping
+from typing import TYPE_CHECKING
 
 from aiohttp import web
 
@@ -21,7 +22,6 @@ from wxcontroller.controller.context import Context
 from wxcontroller.controller.fleetport import Fleet
 from wxcontroller.controller.gate import Caller
 from wxcontroller.controller.hostcalls import HostCalls, hop_caller
-from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.hostrows import HostRows, ShownRow
 from wxcontroller.controller.hoststandbys import HostStandbys
 from wxcontroller.controller.hoststreams import HostStream
@@ -37,6 +37,9 @@ from wxcontroller.fleet.hop import BadCaller
 from wxcontroller.fleet.host import HOST_ROWS_BYTES, HostState, OtherHost
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.openwx.replies import to_bytes
+
+if TYPE_CHECKING:
+    from wxcontroller.controller.hostowners import HostOwners
 
 log = logging.getLogger(__name__)
 # Between two searches for names that two hosts have.
@@ -64,6 +67,8 @@ class OtherHosts:
         self.etcd = etcd
         self.ownership: HostOwners | None = None
         if etcd is not None and hosts.settings.etcd is not None:
+            from wxcontroller.controller.hostowners import HostOwners  # a fleet without etcd loads none of it
+
             self.ownership = HostOwners(shared, hosts, hosts.settings.etcd, etcd)
         self.hosts = hosts
         owners = self.ownership.records if self.ownership is not None else None

@@ -80,7 +80,9 @@ async def after_boot(
         log.error("cannot record that the starts of this boot are done: %s", problem)
 
 
-async def one_pass(accounts: Accounts, only: frozenset[str] | None = None, fleet: Fleet | None = None) -> Pass:
+async def one_pass(
+    accounts: Accounts, only: frozenset[str] | None = None, fleet: Fleet | None = None, when: str = "after boot"
+) -> Pass:
     """Start the wanted accounts that have no process; of these the ids ``only``, if given: those that failed before.
 
     A unit that came up before and is down now has been stopped by somebody. Raises UnitFailed or OSError when the
@@ -92,7 +94,7 @@ async def one_pass(accounts: Accounts, only: frozenset[str] | None = None, fleet
     outcomes = await start_all(accounts, missing, fleet)
     count = Counter(outcomes.values())
     sentence = (
-        f"after boot: {len(wanted)} accounts wanted, {len(wanted) - len(down)} up, {count[_Outcome.STARTED]} started"
+        f"{when}: {len(wanted)} accounts wanted, {len(wanted) - len(down)} up, {count[_Outcome.STARTED]} started"
     )
     for outcome in (_Outcome.FAILED, _Outcome.TOO_MANY, _Outcome.ELSEWHERE, _Outcome.UNWANTED):
         if count[outcome]:

@@ -40,6 +40,8 @@ async def test_a_controller_loads_other_hosts_only_where_there_are_any(tmp_path:
     }
     assert "wxcontroller.controller.service" in loaded
     assert {"wxcontroller.controller.hosts", "wxcontroller.fleet.host"} <= loaded or not fleet
+    of_etcd = ("wxcontroller.fleet.etcd", "wxcontroller.fleet.owners", "wxcontroller.controller.hostowners")
+    assert not loaded.intersection(of_etcd)
     joining = ("wxcontroller.fleet", "wxcontroller.controller.host")
     assert fleet or not [name for name in loaded if name.startswith(joining)]
 

@@ -100,6 +100,9 @@ def fleet(patient: Patient) -> Iterator[CheckResult]:
             hosts=", ".join(map(one_line, items(each.get("hosts")))),
         )
         yield fail(words, Text("stop and remove it on all hosts but one: {remove}", remove=command("remove", name)))
+    if reason := text_in(obj(found.get("etcd")), "reason"):
+        bad = True
+        yield fail(Text("accounts cannot be claimed in etcd: {reason}", reason=reason), Text("wxctl fleet"))
     if not bad:
         yield ok(Text("{count} other hosts respond", count=len(items(found.get("hosts")))))
 

@@ -1,0 +1,105 @@
+"""Two installed hosts and an etcd: who owns an account, through all that starts and stops it."""
+
+import json
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from tests.etcd import ETCD, ETCDCTL
+from tests.patience import PATIENCE
+from tests.system.actors import Phone, log_in, until
+from tests.system.fleet import ADDRESSES, Fleet, fleet
+from tests.system.host import Host
+
+pytestmark = pytest.mark.system
+NAME = "alice"
+UNIT = f"wxclient@{NAME}.service"
+RECORD = f"/var/lib/wxcontroller/clients/{NAME}.env"
+
+
+@pytest.fixture(scope="module")
+def pair(fleet_debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with fleet(fleet_debs, tmp_path_factory.mktemp("certificates")) as both:
+        first = both.hosts["host-a"]
+        for program in (ETCD, ETCDCTL):
+            first.write(f"/usr/bin/{Path(program).name}", Path(program).read_bytes(), 0o755)
+        urls = f"http://127.0.0.1:2379,http://{ADDRESSES['host-a']}:2379"
+        etcd = ("etcd", "--data-dir=/var/lib/etcd", f"--listen-client-urls={urls}", f"--advertise-client-urls={urls}")
+        first.run("systemd-run", "--unit=etcd", "-p", "Type=notify", *etcd)
+        for name, host in both.hosts.items():
+            settings = (
+                f'[fleet.etcd]\nendpoints = ["http://{ADDRESSES["host-a"]}:2379"]\n[client]\nplacement = "{name}"\n'
+            )
+            host.write("/etc/wxcontroller/wxcontroller.toml.d/etcd.toml", settings.encode())
+            host.run("systemctl", "enable", "--now", "wxcontroller-keeper.service")
+            host.run("systemctl", "restart", "wxcontroller.service")
+        yield both
+
+
+def told(host: Host) -> tuple[int, dict[str, object]]:
+    """Return exit code of wxctl fleet, and what it tells of the owners."""
+    etcd = json.loads(host.run("wxctl", "fleet", "--json", check=False).stdout)["etcd"]
+    return host.run("wxctl", "fleet", check=False).returncode, etcd
+
+
+def has_lease(host: Host) -> bool:
+    return not told(host)[1]["reason"]
+
+
+def owner(pair: Fleet) -> str:
+    """Return host and epoch of the account's owner in etcd, "" for none."""
+    key = f"/wxcontroller/main/owners/{NAME}"
+    return pair.hosts["host-a"].text("etcdctl", "get", "--print-value-only", key).strip()
+
+
+def owned_by(pair: Fleet, host: str, epoch: int) -> None:
+    until(lambda: owner(pair) == f'{{"host":"{host}","epoch":{epoch}}}', f"the owner {host} in epoch {epoch}")
+
+
+def test_one_host_owns_an_account_through_all_that_starts_and_stops_it(pair: Fleet) -> None:
+    first, second = pair.hosts.values()
+    for host in (first, second):
+        until(partial(has_lease, host), "a lease")
+        assert told(host)[0] == 0
+    phone = Phone(first)
+    log_in(pair.caller("host-a"), phone, NAME, phone.account("主人"), lang="en_US")
+    owned_by(pair, "host-a", 1)
+    with pair.watched(NAME) as watch:
+        first.run("systemctl", "stop", UNIT)
+        until(lambda: not owner(pair), "the release")
+        first.run("systemctl", "start", UNIT)  # which waits for its owner
+        owned_by(pair, "host-a", 2)
+        old = first.run("cat", RECORD).stdout
+        first.run("wxctl", "move", NAME, "host-b", timeout=PATIENCE * 2)
+        owned_by(pair, "host-b", 4)
+        assert pair.running(NAME) == ["host-b"]
+        second.run("systemctl", "kill", "-s", "KILL", "wxcontroller.service")
+        # An old copy, as from a backup of the whole machine.
+        first.write(RECORD, old)
+        first.run("chown", "wxcontroller:wxcontroller", RECORD)
+        first.run("rm", f"/var/lib/wxcontroller/gone/{NAME}.json")
+        assert first.run("systemctl", "start", UNIT, check=False).returncode != 0
+        assert first.text("systemctl", "show", "-P", "ExecMainStatus", UNIT).strip() == "78"
+        assert f"account {NAME} is owned by host-b; start it there" in first.text(
+            "journalctl", "-u", UNIT, "-o", "cat"
+        )
+        first.run("rm", RECORD)
+        assert pair.running(NAME) == ["host-b"]
+        # Its keeper ends: systemd stops the account, and the controller starts it under the next lease.
+        began = time.monotonic()
+        second.run("systemctl", "kill", "-s", "KILL", "wxcontroller-keeper.service")
+        until(lambda: not pair.running(NAME), "the end of the account")
+        assert time.monotonic() - began < 10
+        owned_by(pair, "host-b", 5)
+        until(lambda: pair.running(NAME) == ["host-b"], "the account")
+    assert watch.looks > 100
+    assert watch.both == 0
+    # Without etcd, the accounts stop with the lease. They come back with it.
+    first.run("systemctl", "kill", "-s", "STOP", "etcd.service")
+    until(lambda: not pair.running(NAME), "the end of the account")
+    assert told(second)[0] == 1
+    first.run("systemctl", "kill", "-s", "CONT", "etcd.service")
+    until(lambda: pair.running(NAME) == ["host-b"], "the account")
