@@ -153,7 +153,7 @@ class Fleet(Protocol):
         ...
 
     def keep_name_unique(self, name: AccountName) -> None:
-        """Raise AccountExists for an account that another host has."""
+        """Raise AccountExists for an account that another host has, NotClaimable while that is not known."""
         ...
 
     def adoption(self, name: AccountName, epoch: int) -> int:

@@ -218,7 +218,8 @@ class HostCalls:
         if endpoint.path in _OWN_CALLS:
             asked = (await request_parameters(request)).get("placement")
         else:
-            options = obj((await _json_body(request)).get("options"))
+            body = await _json_body(request)
+            options = obj(body.get("options")) or body  # the old form of a start has them at the top
             asked = text(options["placement"]) if "placement" in options else None
         placement = self._shared.settings.client.get("placement", "") if asked is None else asked
         reachable = {self._hosts.name, *(host.name for host in self._hosts if host.is_up)}

@@ -82,16 +82,22 @@ class HostOwners:
         async with self._etcd, asyncio.TaskGroup() as group:
             self._runs = True
             _ = group.create_task(self.records.run(), name="owners")
-            while True:
-                complaint = ""
-                try:
-                    await self._look(group)
-                except (WxError, OSError) as problem:
-                    complaint = f"the owners of accounts cannot be compared with their units: {problem}"
-                if complaint and complaint != self._complaint:
-                    log.error("%s", complaint)
-                self._complaint = complaint
-                await asyncio.sleep(_LOOK_SECONDS)
+            try:
+                await self._keep_in_step(group)
+            finally:
+                self._runs = False
+
+    async def _keep_in_step(self, group: asyncio.TaskGroup) -> None:
+        while True:
+            complaint = ""
+            try:
+                await self._look(group)
+            except (WxError, OSError) as problem:
+                complaint = f"the owners of accounts cannot be compared with their units: {problem}"
+            if complaint and complaint != self._complaint:
+                log.error("%s", complaint)
+            self._complaint = complaint
+            await asyncio.sleep(_LOOK_SECONDS)
 
     async def may_claim(self) -> None:
         """Wait until accounts can be claimed."""
@@ -163,8 +169,7 @@ class HostOwners:
                     account=name.name,
                     host=others,
                 )
-            if not self._runs:
-                raise NotClaimable(N_("this controller has just started"), N_("try again in a moment"))
+            self._require_running()
             wanted = wanted_of(name, account, Desired.STARTED)
             return await self.records.claim(wanted, account.epoch if account else 0)
         except WxError as problem:
@@ -177,12 +182,19 @@ class HostOwners:
 
     async def release(self, name: AccountName, account: Account | None) -> None:
         """See ``controller.ownership.Ownership``."""
+        self._require_running()
         self._set_unclaimed(name.instance, None)
         await self.records.release(wanted_of(name, account, account.desired if account else Desired.STOPPED))
 
     async def forget(self, instance: str) -> None:
         """See ``controller.ownership.Ownership``."""
+        self._require_running()
         await self.records.forget(instance)
+
+    def _require_running(self) -> None:
+        """Raise NotClaimable outside of ``run``: while the controller starts, ends, or changes its settings."""
+        if not self._runs:
+            raise NotClaimable(N_("this controller has just started"), N_("try again in a moment"))
 
     # -- keeping in step
 

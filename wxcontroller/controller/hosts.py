@@ -59,17 +59,22 @@ def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> Fleet
     return OtherHosts(shared, hosts, credentials)
 
 
+def host_owners(shared: Context, hosts: Hosts, credentials: Credentials | None) -> "HostOwners | None":
+    """Return what keeps the accounts of this host in step with their owners, None in a fleet without etcd."""
+    if credentials is None or hosts.settings.etcd is None:
+        return None
+    from wxcontroller.controller.hostowners import HostOwners  # a fleet without etcd loads none of it
+
+    return HostOwners(shared, hosts, hosts.settings.etcd, credentials)
+
+
 class OtherHosts:
     """The other hosts of the fleet (``controller.fleetport.Fleet``)."""
 
     def __init__(self, shared: Context, hosts: Hosts, etcd: Credentials | None = None) -> None:
         self.shared = shared
         self.etcd = etcd
-        self.ownership: HostOwners | None = None
-        if etcd is not None and hosts.settings.etcd is not None:
-            from wxcontroller.controller.hostowners import HostOwners  # a fleet without etcd loads none of it
-
-            self.ownership = HostOwners(shared, hosts, hosts.settings.etcd, etcd)
+        self.ownership = host_owners(shared, hosts, etcd)
         self.hosts = hosts
         owners = self.ownership.records if self.ownership is not None else None
         self.calls = HostCalls(shared, hosts, owners)
@@ -185,8 +190,10 @@ class OtherHosts:
 
     def keep_name_unique(self, name: AccountName) -> None:
         """See ``controller.fleetport.Fleet``."""
-        if self.ownership is not None and (refusal := self.ownership.records.refusal(name, 0)) is not None:
-            raise refusal
+        if self.ownership is not None:
+            self.ownership.records.require_known(name)
+            if (refusal := self.ownership.records.refusal(name, 0)) is not None:
+                raise refusal
         if having := self.hosts.having(name.instance):
             raise AccountExists(
                 N_("account {account} exists on host {hosts}"),

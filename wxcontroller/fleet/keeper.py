@@ -95,7 +95,7 @@ class Keeper:
         self._boot = boot
         content: JsonObject = {
             **{"boot": boot, "version": __version__, "labels": list(fleet.labels)},
-            "capacity": settings.backend_end_port - settings.backend_start_port + 1,
+            "capacity": settings.max_clients,
         }
         self._value = json.dumps(content).encode()
         self._key = f"{fleet.etcd.prefix if fleet.etcd else ''}hosts/{fleet.name}"

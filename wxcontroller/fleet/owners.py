@@ -179,8 +179,8 @@ class Owners:
             adopt=command("adopt", name.name),
         )
 
-    def adoption(self, name: AccountName) -> int:
-        """Return the epoch in which this host may adopt an account. Raises WxError while another one owns it."""
+    def require_known(self, name: AccountName) -> None:
+        """Raise NotClaimable while it is not known whether a host owns an account."""
         if self.reason:
             raise NotClaimable(
                 N_("it is not known whether a host owns account {account}: {reason}"),
@@ -188,6 +188,10 @@ class Owners:
                 account=name.name,
                 reason=self.reason,
             )
+
+    def adoption(self, name: AccountName) -> int:
+        """Return the epoch in which this host may adopt an account. Raises WxError while another one owns it."""
+        self.require_known(name)
         if name.instance in self.owners and (refusal := self.refusal(name, 0)) is not None:
             raise refusal
         record = self.records.get(name.instance)

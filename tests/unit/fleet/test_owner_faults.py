@@ -20,8 +20,9 @@ EVE = parse_name("eve")
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
 
 
-def stop_etcd(fleet: Fleet) -> None:
+async def stop_etcd(fleet: Fleet) -> None:
     fleet.servers.members[0].kill(signal.SIGKILL)
+    await until(lambda: all(host.ownership.records.reason for host in fleet.hosts))
 
 
 async def start_etcd(fleet: Fleet) -> None:
@@ -58,7 +59,7 @@ async def test_without_etcd_what_runs_goes_on_and_nothing_is_started(
         await a.start("eve")
         await a.units._stop("eve")
         await until(lambda: "eve" not in a.ownership.records.owners)
-        stop_etcd(fleet)
+        await stop_etcd(fleet)
         await a.join()  # as after a restart of the controller
         code, words = await a.error("POST", "accounts/bob/start", {})
         assert code == "etcd-unreachable"
@@ -144,14 +145,14 @@ async def test_a_restored_etcd_leads_to_one_owner(tmp_path: Path, monkeypatch: p
         a, b = fleet.hosts
         data = tmp_path / "etcd-m0"
         await a.start("eve")
-        stop_etcd(fleet)
+        await stop_etcd(fleet)
         shutil.copytree(data, tmp_path / "snapshot")
         await start_etcd(fleet)
         await a.v1("PUT", "departures/eve", MOVE)
         await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "5f2c"})
         await b.v1("POST", "arrivals/eve?id=5f2c")
         assert await fleet.owners() == {"eve": ("b", 3)}
-        stop_etcd(fleet)
+        await stop_etcd(fleet)
         shutil.rmtree(data)
         (tmp_path / "snapshot").rename(data)
         await start_etcd(fleet)  # a owns it there, under a lease that is valid; and b runs it
@@ -173,7 +174,7 @@ async def test_a_move_without_etcd_can_be_finished_and_undone(
         a, b = fleet.hosts
         await a.start("eve")
         if step == "release":
-            stop_etcd(fleet)
+            await stop_etcd(fleet)
             code, words = await a.error("PUT", "departures/eve", MOVE)
             assert (code, "etcd" in words, "wxctl move eve --undo" in words) == ("moving", True, True)
             assert "wxctl move eve --undo" in await advice(a, "eve")
@@ -182,7 +183,7 @@ async def test_a_move_without_etcd_can_be_finished_and_undone(
         assert not a.units.processes
         if step == "claim":
             assert (await b.v1("POST", "accounts", {"name": "eve", "epoch": 2, "arrived": "5f2c"}))[0] == 201
-            stop_etcd(fleet)
+            await stop_etcd(fleet)
             assert (await b.error("POST", "arrivals/eve?id=5f2c"))[0] == "etcd-unreachable"
         if then == "undone" and step == "claim":
             assert (await b.v1("DELETE", "arrivals/eve?id=5f2c"))[0] == 200
