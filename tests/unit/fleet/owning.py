@@ -22,6 +22,7 @@ from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
+from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import UnitState
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
 
@@ -101,14 +102,8 @@ class OwningHost(FleetHost):
         self, etcd: Etcd, seconds: int = LEASE_SECONDS, capacity: int = 100, labels: Sequence[str] = ()
     ) -> None:
         """Hold a lease from now on, as the keeper does. ``seconds`` is its life without renewals."""
-        assert self.etcd is not None
-        lease = await etcd.grant(seconds)
         content: JsonObject = {"version": "2.3.0", "capacity": capacity, "labels": [*labels]}
-        put = Put(f"{self.etcd.prefix}hosts/{self.name}", json.dumps(content).encode(), lease)
-        assert await etcd.commit((), (put,))
-        self._set_permit()
-        (self.paths.fleet_runtime / "lease").write_text(json.dumps({"host": self.name, "lease": lease}))
-        self.lease = lease
+        self.lease = await granted(etcd, self.paths, self.name, seconds, content)
         self._keeping = asyncio.create_task(self._renew(etcd, seconds))
         await self.ownership.may_claim()
         await until(lambda: self.name in self.ownership.records.hosts)
@@ -128,7 +123,7 @@ class OwningHost(FleetHost):
                 if not await etcd.renew(self.lease):
                     break
                 renewed = time.monotonic()
-                self._set_permit()
+                set_permit(self.paths)
             await asyncio.sleep(0.3)
         await self._end()
 
@@ -138,10 +133,6 @@ class OwningHost(FleetHost):
             (self.paths.fleet_runtime / name).unlink(missing_ok=True)
         for instance in list(self.units.processes):
             await self.units.kill(instance, UnitRecord(instance, UnitState.INACTIVE, "dead"))
-
-    def _set_permit(self) -> None:
-        until = time.clock_gettime(time.CLOCK_BOOTTIME) + 20
-        (self.paths.fleet_runtime / "permit").write_text(f"{until:020.6f}")
 
     async def runs(self, account: str) -> None:
         """Wait until an account runs here."""
@@ -158,6 +149,20 @@ class OwningHost(FleetHost):
         assert status >= 400, content
         problem = obj(content["error"])
         return text(problem["code"]), f"{text(problem['message'])}; {text(problem['remedy'])}"
+
+
+async def granted(etcd: Etcd, paths: Paths, host: str, seconds: int, content: JsonObject) -> int:
+    """Get a lease for a host, and write what the keeper writes; return the lease."""
+    lease = await etcd.grant(seconds)
+    assert await etcd.commit((), (Put(f"/wxcontroller/main/hosts/{host}", json.dumps(content).encode(), lease),))
+    set_permit(paths)
+    (paths.fleet_runtime / "lease").write_text(json.dumps({"host": host, "lease": lease}))
+    return lease
+
+
+def set_permit(paths: Paths) -> None:
+    until_ = time.clock_gettime(time.CLOCK_BOOTTIME) + 20
+    (paths.fleet_runtime / "permit").write_text(f"{until_:.3f}\n")
 
 
 @dataclass
