@@ -1,0 +1,147 @@
+"""The keeper against etcd, without systemd: tests/system/test_keeper.py has what systemd makes of it."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests.etcd import EtcdServers, connected
+from tests.patience import PATIENCE, until
+from wxcontroller.core.fleetsettings import FleetSettings
+from wxcontroller.core.jsontypes import integer, kept_json
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Settings
+from wxcontroller.fleet import keeper as module
+from wxcontroller.fleet.credentials import credentials_of
+from wxcontroller.fleet.etcd import Etcd, Put
+from wxcontroller.fleet.keeper import HostNameTaken, Keeper, LeaseLost, Times
+
+KEY = "/wxcontroller/main/hosts/host-a"
+TIMES = Times(1.5)
+
+
+class World:
+    """A keeper that runs, and etcd as others see it."""
+
+    def __init__(self, servers: EtcdServers, etcd: Etcd, paths: Paths) -> None:
+        self.servers = servers
+        self.etcd = etcd
+        self.paths = paths
+        self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.systemd.bind(str(paths.root / "notify"))
+        self.systemd.setblocking(False)
+
+    async def begin(self, boot: str = "this") -> "asyncio.Task[None]":
+        settings = self.servers.settings()
+        etcd = Etcd(settings, credentials_of(settings), TIMES.request)
+
+        async def run() -> None:
+            async with etcd:
+                fleet = FleetSettings("host-a", etcd=settings)
+                await Keeper(Settings(), fleet, etcd, TIMES, boot, self.paths).run()
+
+        return asyncio.ensure_future(run())
+
+    def signs(self) -> int:
+        """Return how many signs of life systemd has got since the last call."""
+        found = 0
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                found += self.systemd.recv(4096) == b"WATCHDOG=1"
+        return found
+
+    @property
+    def lease(self) -> int:
+        file = self.paths.fleet_runtime / "lease"
+        return integer(kept_json(file.read_bytes() if file.exists() else b"").get("lease"))
+
+    @property
+    def permit(self) -> float:
+        """Return the seconds until the end of the permit, 0 for none."""
+        file = self.paths.fleet_runtime / "permit"
+        return float(file.read_text()) - time.clock_gettime(time.CLOCK_BOOTTIME) if file.exists() else 0.0
+
+    async def key_lease(self) -> int:
+        return next((each.lease for each in (await self.etcd.read(KEY)).entries), 0)
+
+
+@pytest.fixture
+async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    paths = Paths(tmp_path)
+    paths.fleet_runtime.mkdir(parents=True)
+    with EtcdServers(tmp_path).running() as servers:
+        async with connected(servers.settings()) as etcd:
+            found = World(servers, etcd, paths)
+            yield found
+            found.systemd.close()
+
+
+async def test_only_a_renewal_is_a_sign_of_life_and_moves_the_permit(world: World) -> None:
+    keeping = await world.begin()
+    await until(lambda: world.lease)
+    assert await world.key_lease() == world.lease
+    await until(world.signs)
+    assert 0 < world.permit <= TIMES.permit
+    [member] = world.servers.members
+    member.kill(signal.SIGSTOP)
+    await asyncio.sleep(TIMES.request)
+    world.signs()
+    moment = world.permit
+    await asyncio.sleep(TIMES.renewal * 2)
+    assert world.signs() == 0
+    assert world.permit < moment
+    member.kill(signal.SIGCONT)
+    # It was too long: the lease has ended, and with the files go the accounts.
+    async with asyncio.timeout(PATIENCE):
+        await asyncio.sleep(TIMES.lease)
+        if not keeping.done():
+            await world.etcd.revoke(world.lease)
+        with pytest.raises(LeaseLost):
+            await keeping
+    assert not list(world.paths.fleet_runtime.iterdir())
+
+
+async def test_a_stop_gives_the_name_back_once_no_account_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeping = await world.begin()
+    await until(lambda: world.lease)
+    runs = True
+    monkeypatch.setattr(module, "accounts_run", lambda: runs)
+    keeping.cancel()
+    await until(lambda: not list(world.paths.fleet_runtime.iterdir()))
+    await asyncio.sleep(0.2)
+    assert await world.key_lease()
+    runs = False
+    async with asyncio.timeout(PATIENCE):
+        await keeping
+    assert not await world.key_lease()
+
+
+async def test_after_a_crash_it_ends_its_own_lease_at_once(world: World) -> None:
+    before = await world.etcd.grant(3600)
+    await world.etcd.commit([], [Put(KEY, json.dumps({"boot": "this"}).encode(), before)])
+    keeping = await world.begin("this")
+    await until(lambda: world.lease)
+    assert world.lease != before
+    assert await world.etcd.renew(before) == 0
+    keeping.cancel()
+    await keeping
+
+
+async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(world: World) -> None:
+    dead = await world.etcd.grant(2)
+    await world.etcd.commit([], [Put(KEY, b'{"boot": "another"}', dead)])
+    keeping = await world.begin()
+    await until(lambda: world.lease)
+    living = await world.begin("a third")
+    with pytest.raises(HostNameTaken, match="another host of the fleet has the name host-a"):
+        await asyncio.wait_for(living, PATIENCE)
+    assert world.lease
+    keeping.cancel()
+    await keeping
