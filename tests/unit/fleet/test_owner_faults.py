@@ -10,6 +10,8 @@ import pytest
 
 from tests.unit.fleet.hosts import until
 from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
+from wxcontroller.controller.alerts.watch import AlertWatch
+from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.names import parse_name
@@ -71,6 +73,9 @@ async def test_without_etcd_what_runs_goes_on_and_nothing_is_started(
         assert "etcdctl endpoint status" in text(obj(obj(health["fleet"])["etcd"])["reason"])
         assert "etcdctl endpoint status" in str(obj((await a.v1("GET", "fleet"))[1]["etcd"])["reason"])
         assert "wxcontroller_fleet_etcd_up 0.0" in await a.metrics()
+        alerts = AlertWatch(a.accounts, a.shared.ports, BootMark(a.paths))
+        await alerts.look(await a.accounts.views())
+        assert b'"kind": "etcd"' in alerts.ledger.dump()
         await a.v1("POST", "accounts/alice/restart", {})  # it is owned, and the permit is valid
         assert set(a.units.processes) == {"alice"}
         await start_etcd(fleet)
