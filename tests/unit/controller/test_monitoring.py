@@ -12,8 +12,11 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_metrics import STATUS, promtool, scrape, up
 from tests.unit.controller.test_notify import post, target
+from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.hosts import other_hosts
-from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
+from wxcontroller.fleet.etcd import Entry
+from wxcontroller.fleet.owners import LivingHost
 
 DOCS = Path(__file__).parents[3] / "docs/monitoring"
 RULES = Path(__file__).parents[1] / "monitoring/alerts_test.yml"
@@ -32,9 +35,12 @@ async def families(host: Machine) -> list[Metric]:
     secret = host.paths.root / "token"
     secret.write_text("wxc_12345678_" + "0" * 64)
     other = HostSettings("b", "https://127.0.0.1:9", str(secret))
-    host.shared.fleet = other_hosts(host.shared, host.paths, FleetSettings("a", "", (other,)))
+    etcd = EtcdSettings(("http://127.0.0.1:9",))
+    host.shared.fleet = fleet = other_hosts(host.shared, host.paths, FleetSettings("a", "", (other,), etcd))
+    assert isinstance(fleet.ownership, HostOwners)
+    fleet.ownership.records.hosts["b"] = LivingHost("2.3.0", frozenset(), 1, Entry("", b"", 1, 1, 1))
     await host.v1("PATCH", f"accounts/{process.account.name}/options", {"standby": "b"})
-    await host.shared.fleet.standbys.look()
+    await fleet.standbys.look()
     return list(text_string_to_metric_families(await scrape(host)))
 
 
