@@ -11,7 +11,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.client import test_kept_sends as kept
-from tests.unit.client.conftest import RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Webhook
 from wxcontroller.client import permit as module
 from wxcontroller.client.config import read_config
 from wxcontroller.client.permit import VARIABLE, NotOwned, Permit, permit_of
@@ -86,7 +86,7 @@ async def test_it_ends_with_the_permit_and_keeps_what_is_queued(
     start: Callable[..., RunningClient], webhook: Webhook, host: Paths
 ) -> None:
     allow(host, 60.0)
-    environ = {kept.POST_API: webhook.address, kept.DRAIN: "300", **kept.SLOW}
+    environ = {POST_API: webhook.address, kept.DRAIN: "300", **kept.SLOW}
     client = start(permit=Permit(host, 3, 8.0), **environ)
     await kept.first_of(client, "queued")
     allow(host, 0.5)

@@ -15,7 +15,8 @@ from pathlib import Path
 import pytest
 
 from tests.etcd import EtcdServers, connected
-from tests.unit.fleet.hosts import FleetHost, introduce, until
+from tests.patience import until
+from tests.unit.fleet.hosts import FleetHost, introduce
 from wxcontroller.controller import hostowners
 from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.reconcile import BootMark

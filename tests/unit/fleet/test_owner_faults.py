@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.fleet.hosts import until
+from tests.patience import until
 from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.reconcile import BootMark

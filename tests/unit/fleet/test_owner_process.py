@@ -6,8 +6,8 @@ from pathlib import Path
 import aiohttp
 
 from tests.etcd import EtcdServers, connected
+from tests.patience import until
 from tests.unit.controller.processes import Host, started
-from tests.unit.fleet.hosts import until
 from tests.unit.fleet.owning import granted
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.jsontypes import obj

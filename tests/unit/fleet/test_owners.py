@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.fleet.hosts import until
+from tests.patience import until
 from tests.unit.fleet.owning import owning_fleet
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.names import parse_name
