@@ -34,7 +34,7 @@ class NotOwned(WxError):
     exit_code = 78  # systemd must not try again
 
 
-class Permit:
+class HostPermit:
     """The permit of this host. ``epoch`` is that in which it owns the account."""
 
     def __init__(self, paths: Paths, epoch: int, seconds: float) -> None:
@@ -69,7 +69,7 @@ def uptime() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def permit_of(config: ClientConfig, environ: Mapping[str, str], paths: Paths) -> Permit:
+def permit_of(config: ClientConfig, environ: Mapping[str, str], paths: Paths) -> HostPermit:
     """Wait until this host owns the account; return its permit. Raises NotOwned and BadSettings."""
     try:
         seconds = float(environ[VARIABLE])
@@ -86,7 +86,7 @@ def permit_of(config: ClientConfig, environ: Mapping[str, str], paths: Paths) ->
         owner = _read(paths.owner_file(config.name.instance))
         lease, host = integer(owner.get("lease")), one_line(owner.get("host"))
         if lease and lease == integer(keeper.get("lease")):
-            return Permit(paths, integer(owner.get("epoch"), config.epoch), seconds)
+            return HostPermit(paths, integer(owner.get("epoch"), config.epoch), seconds)
         if host and not lease:
             raise NotOwned(
                 N_("account {account} is owned by {host}"),

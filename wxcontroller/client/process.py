@@ -18,7 +18,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.drivers import factory_of, without_effect
 
 if TYPE_CHECKING:
-    from wxcontroller.client.permit import Permit
+    from wxcontroller.client.permit import HostPermit
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ def run(instance: str) -> int:
         return 130
 
 
-async def serve(config: ClientConfig, permit: "Permit | None") -> NoReturn:
+async def serve(config: ClientConfig, permit: "HostPermit | None") -> NoReturn:
     """Run the client until it ends or a signal asks it to, then end the process with its exit code."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -67,7 +67,7 @@ from wxcontroller.drivers import ROUTES
 from wxcontroller.drivers.base import DriverContext, DriverFactory, Ended, EndReason
 
 if TYPE_CHECKING:
-    from wxcontroller.client.permit import Permit
+    from wxcontroller.client.permit import HostPermit
 
 log = logging.getLogger(__name__)
 # Reports of the stop itself get this long; without queued sends the whole stop stays below 5 s.
@@ -92,7 +92,7 @@ class Client:
     backoff: BackoffPolicy = BackoffPolicy()
     quick_retries: tuple[float, ...] = QUICK_RETRIES
     paths: Paths = field(default_factory=Paths)
-    permit: "Permit | None" = None
+    permit: "HostPermit | None" = None
 
     async def run(self, stopping: asyncio.Event) -> int:
         """Run until ``stopping`` is set; return the exit code.

@@ -32,7 +32,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance
 from wxcontroller.core.states import Desired, UnitState
-from wxcontroller.fleet.credentials import Credentials
+from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners, Wanted
@@ -59,7 +59,7 @@ class OwnerFile:
 class HostOwners:
     """What this host owns (``controller.ownership.Ownership``). ``run`` keeps it in step."""
 
-    def __init__(self, shared: Context, hosts: Hosts, settings: EtcdSettings, credentials: Credentials) -> None:
+    def __init__(self, shared: Context, hosts: Hosts, settings: EtcdSettings, credentials: PeerCredentials) -> None:
         self._shared = shared
         self._hosts = hosts
         self._paths = shared.accounts.paths

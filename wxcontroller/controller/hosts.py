@@ -32,7 +32,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, name_or_none
 from wxcontroller.core.paths import Paths
-from wxcontroller.fleet.credentials import Credentials, credentials_of
+from wxcontroller.fleet.credentials import PeerCredentials, credentials_of
 from wxcontroller.fleet.hop import BadCaller
 from wxcontroller.fleet.host import HOST_ROWS_BYTES, HostState, OtherHost
 from wxcontroller.fleet.hosts import Hosts
@@ -59,7 +59,7 @@ def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> Fleet
     return OtherHosts(shared, hosts, credentials)
 
 
-def host_owners(shared: Context, hosts: Hosts, credentials: Credentials | None) -> "HostOwners | None":
+def host_owners(shared: Context, hosts: Hosts, credentials: PeerCredentials | None) -> "HostOwners | None":
     """Return what keeps the accounts of this host in step with their owners, None in a fleet without etcd."""
     if credentials is None or hosts.settings.etcd is None:
         return None
@@ -71,7 +71,7 @@ def host_owners(shared: Context, hosts: Hosts, credentials: Credentials | None) 
 class OtherHosts:
     """The other hosts of the fleet (``controller.fleetport.Fleet``)."""
 
-    def __init__(self, shared: Context, hosts: Hosts, etcd: Credentials | None = None) -> None:
+    def __init__(self, shared: Context, hosts: Hosts, etcd: PeerCredentials | None = None) -> None:
         self.shared = shared
         self.etcd = etcd
         self.ownership = host_owners(shared, hosts, etcd)

@@ -17,7 +17,7 @@ from wxcontroller.core.fleetsettings import HostSettings
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.relay import Body, relay_session
 from wxcontroller.core.resolver import Resolver
-from wxcontroller.fleet.credentials import Credentials, connection_reason
+from wxcontroller.fleet.credentials import PeerCredentials, connection_reason
 from wxcontroller.fleet.hop import HopCaller
 
 CONNECT_SECONDS = 2.0
@@ -26,7 +26,7 @@ CONNECT_SECONDS = 2.0
 class HostConnection:
     """Sends requests to one host. Use as an async context manager."""
 
-    def __init__(self, settings: HostSettings, credentials: Credentials) -> None:
+    def __init__(self, settings: HostSettings, credentials: PeerCredentials) -> None:
         self._settings = settings
         self._credentials = credentials
 

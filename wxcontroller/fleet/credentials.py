@@ -17,7 +17,7 @@ _SECRETS = ("token", "password")
 
 
 @dataclass(frozen=True, slots=True)
-class Credentials:
+class PeerCredentials:
     """What settings name, read: the TLS context, and the token or password, "" for none.
 
     ``files`` is what the files contain, to see whether that has changed.
@@ -28,7 +28,7 @@ class Credentials:
     files: tuple[bytes, ...] = ()
 
 
-def credentials_of(settings: HostSettings | EtcdSettings) -> Credentials:
+def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
     """Read the files that the settings of a host or of etcd name. Raises BadSettings naming setting and file."""
     where = f"fleet.hosts.{settings.name}" if isinstance(settings, HostSettings) else "fleet.etcd"
     places = {
@@ -66,7 +66,7 @@ def credentials_of(settings: HostSettings | EtcdSettings) -> Credentials:
             file=places.get(reading, ""),
             reason=reason_of(problem),
         ) from None
-    return Credentials(tls, secret, tuple(contents.values()))
+    return PeerCredentials(tls, secret, tuple(contents.values()))
 
 
 def connection_reason(problem: Exception) -> Text:

@@ -25,7 +25,7 @@ from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, read_json, text
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.resolver import Resolver
-from wxcontroller.fleet.credentials import Credentials, connection_reason
+from wxcontroller.fleet.credentials import PeerCredentials, connection_reason
 
 log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
@@ -73,7 +73,7 @@ class Compacted(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class EtcdEntry:
     """A key as etcd has it. ``lease`` is 0 without one."""
 
     key: str
@@ -87,21 +87,21 @@ class Entry:
 class Snapshot:
     """Keys and their values at a revision."""
 
-    entries: tuple[Entry, ...]
+    entries: tuple[EtcdEntry, ...]
     revision: int
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class EtcdChanges:
     """What changed up to a revision: the last state of each key."""
 
     revision: int
-    puts: tuple[Entry, ...]
+    puts: tuple[EtcdEntry, ...]
     deleted: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Guard:
+class EtcdGuard:
     """A condition of a transaction. Revision 0: there is no such key."""
 
     key: str
@@ -122,7 +122,7 @@ class Etcd:
     """The members of one etcd. Use as an async context manager."""
 
     def __init__(
-        self, settings: EtcdSettings, credentials: Credentials, request_seconds: float = REQUEST_SECONDS
+        self, settings: EtcdSettings, credentials: PeerCredentials, request_seconds: float = REQUEST_SECONDS
     ) -> None:
         self._settings = settings
         self._credentials = credentials
@@ -164,7 +164,7 @@ class Etcd:
 
     async def read(self, prefix: str) -> Snapshot:
         """Return all keys with the prefix, as they were at one moment after the call. Raises EtcdFailure."""
-        entries: list[Entry] = []
+        entries: list[EtcdEntry] = []
         start, revision = prefix.encode(), 0
         while True:
             answer = await self._call(
@@ -178,7 +178,9 @@ class Etcd:
                 return Snapshot(tuple(entries), revision)
             start = _bytes(field(found[-1], "key")) + b"\0"
 
-    async def commit(self, guards: Sequence[Guard], puts: Sequence[Put], deletes: Sequence[str] = ()) -> int | None:
+    async def commit(
+        self, guards: Sequence[EtcdGuard], puts: Sequence[Put], deletes: Sequence[str] = ()
+    ) -> int | None:
         """Write and delete keys if all guards hold, at once; return the revision, or None if a guard does not hold.
 
         At most 128 of each. Raises EtcdFailure.
@@ -218,7 +220,7 @@ class Etcd:
             return None
         return max((each.mod_revision for each in found), default=_revision(answer))
 
-    async def watch(self, prefix: str, after: int) -> AsyncGenerator[Changes]:
+    async def watch(self, prefix: str, after: int) -> AsyncGenerator[EtcdChanges]:
         """Yield the changes of keys with the prefix after a revision, as they happen.
 
         Raises Compacted, and EtcdFailure when the connection breaks or no member can be reached: watch again after
@@ -249,7 +251,7 @@ class Etcd:
         except TimeoutError as problem:
             raise _unreached(endpoint, problem) from None
 
-    def _changes(self, endpoint: str, answer: JsonObject) -> Changes | None:
+    def _changes(self, endpoint: str, answer: JsonObject) -> EtcdChanges | None:
         """Return what an answer of a watch tells, None for nothing. Raises Compacted and EtcdFailure."""
         if integer(answer.get("compact_revision")):
             raise Compacted
@@ -258,7 +260,7 @@ class Etcd:
             raise EtcdFailure(
                 endpoint, verbatim(words), _PERMISSION_DENIED if "permission" in words else _UNAVAILABLE
             )
-        last: dict[str, Entry | None] = {}
+        last: dict[str, EtcdEntry | None] = {}
         revision = 0
         for event in items(answer.get("events")):
             raw = obj(field(event, "kv"))
@@ -269,9 +271,9 @@ class Etcd:
         if not revision:
             return None
         puts = tuple(each for each in last.values() if each is not None)
-        return Changes(revision, puts, tuple(key for key, each in last.items() if each is None))
+        return EtcdChanges(revision, puts, tuple(key for key, each in last.items() if each is None))
 
-    def _entry(self, raw: JsonValue) -> Entry | None:
+    def _entry(self, raw: JsonValue) -> EtcdEntry | None:
         """Return a key and its value, None for a key that is no text, which is logged once."""
         raw = obj(raw)
         key = _bytes(raw.get("key"))
@@ -283,7 +285,7 @@ class Etcd:
                 log.warning("etcd: ignored a key that is not UTF-8 text: %r", key[:200])
             return None
         value, lease = _bytes(raw.get("value")), integer(raw.get("lease"))
-        return Entry(name, value, integer(raw.get("create_revision")), integer(raw.get("mod_revision")), lease)
+        return EtcdEntry(name, value, integer(raw.get("create_revision")), integer(raw.get("mod_revision")), lease)
 
     async def _call(self, path: str, body: JsonObject, unsure: list[EtcdFailure] | None = None) -> JsonObject:
         """Return the answer of the first member that gives one. Raises EtcdFailure.
@@ -417,7 +419,7 @@ def _range(start: bytes, prefix: str) -> JsonObject:
     return {"key": _text(start), "range_end": _text(end[:-1] + bytes([end[-1] + 1]))}
 
 
-def _compares(guards: Sequence[Guard]) -> Iterator[JsonValue]:
+def _compares(guards: Sequence[EtcdGuard]) -> Iterator[JsonValue]:
     for guard in guards:
         for name in ("create_revision", "mod_revision"):
             revision = getattr(guard, name)

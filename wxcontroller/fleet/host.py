@@ -43,7 +43,7 @@ from wxcontroller.core.pace import Pace
 from wxcontroller.core.relay import Body
 from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.connection import HostConnection
-from wxcontroller.fleet.credentials import Credentials
+from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.hop import HopCaller
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,7 @@ class ToldRows:
 class OtherHost:
     """Another host. ``run`` keeps it up to date; ``full`` asks for rows with the accounts' activity."""
 
-    def __init__(self, settings: HostSettings, credentials: Credentials, own_name: str) -> None:
+    def __init__(self, settings: HostSettings, credentials: PeerCredentials, own_name: str) -> None:
         self.settings = settings
         self.name = settings.name
         self.state = HostState.CONNECTING

@@ -35,7 +35,7 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings
 from wxcontroller.fleet.credentials import credentials_of
-from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Guard, Put
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdGuard, Put
 
 log = logging.getLogger(__name__)
 # Without systemd's; in seconds.
@@ -131,7 +131,7 @@ class Keeper:
             try:
                 lease = await self._etcd.grant(self._times.lease)
                 put = Put(self._key, self._value, lease)
-                if await self._etcd.commit([Guard(self._key, create_revision=0)], [put]) is not None:
+                if await self._etcd.commit([EtcdGuard(self._key, create_revision=0)], [put]) is not None:
                     self._allow(sent)
                     content: JsonObject = {"host": self._host, "lease": lease}
                     replace_file(self._files / "lease", json.dumps(content).encode(), _MODE)

@@ -27,7 +27,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, o
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
-from wxcontroller.fleet.etcd import Changes, Compacted, Entry, Etcd, Guard, Put, Snapshot
+from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdEntry, EtcdGuard, Put, Snapshot
 
 log = logging.getLogger(__name__)
 # Of these records. A host that knows only lower ones than ``least`` of the key schema must not take part.
@@ -75,7 +75,7 @@ class AccountRecord:
     host: str
     epoch: int
     desired: str
-    entry: Entry
+    entry: EtcdEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Owner:
 
     host: str
     epoch: int
-    entry: Entry
+    entry: EtcdEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +94,7 @@ class LivingHost:
     version: str
     labels: frozenset[str]
     capacity: int
-    entry: Entry
+    entry: EtcdEntry
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,13 +263,13 @@ class Owners:
                 Put(self._record_key(instance), wanted.record(self.name, new)),
             )
             guards = (
-                Guard(self._owner_key(instance), create_revision=owner.entry.create_revision if owner else 0),
-                Guard(self._record_key(instance), mod_revision=record.entry.mod_revision if record else 0),
+                EtcdGuard(self._owner_key(instance), create_revision=owner.entry.create_revision if owner else 0),
+                EtcdGuard(self._record_key(instance), mod_revision=record.entry.mod_revision if record else 0),
             )
             if (revision := await self._commit(guards, puts)) is not None:
                 for put, known in zip(puts, (owner, record), strict=True):
                     created = known.entry.create_revision if known else revision
-                    self._take(Entry(put.key, put.value, created, revision, put.lease))
+                    self._take(EtcdEntry(put.key, put.value, created, revision, put.lease))
                 return OwnerClaim(self.owners[instance], record, is_new=True)
         raise NotClaimable(
             N_("account {account} cannot be claimed: its records in etcd keep changing or cannot be read"),
@@ -298,12 +298,12 @@ class Owners:
         """Delete the record of an account that this host had last and has removed. Raises EtcdFailure."""
         record = self.records.get(instance)
         if record is not None and record.host == self.name:
-            guards = (Guard(record.entry.key, mod_revision=record.entry.mod_revision),)
+            guards = (EtcdGuard(record.entry.key, mod_revision=record.entry.mod_revision),)
             if await self._commit(guards, (), (record.entry.key,)) is None:
                 await self._look(instance)
 
     async def _give_up(self, instance: str, owner: Owner, puts: tuple[Put, ...], deletes: tuple[str, ...]) -> None:
-        guards = (Guard(owner.entry.key, create_revision=owner.entry.create_revision),)
+        guards = (EtcdGuard(owner.entry.key, create_revision=owner.entry.create_revision),)
         # If the guard does not hold, it is not this host's any more.
         await self._commit(guards, puts, (owner.entry.key, *deletes))
         await self._look(instance)
@@ -353,7 +353,7 @@ class Owners:
         key = f"{self._prefix}schema"
         schema = next((each for each in snapshot.entries if each.key == key), None)
         if schema is None:
-            await self._commit((Guard(key, create_revision=0),), (Put(key, _value({"least": LAYOUT})),))
+            await self._commit((EtcdGuard(key, create_revision=0),), (Put(key, _value({"least": LAYOUT})),))
         self._is_newer = schema is not None and integer(_content(schema).get("least")) > LAYOUT
         self._refuse_newer()
         self._revision = snapshot.revision
@@ -367,7 +367,7 @@ class Owners:
             entry = next((each for each in snapshot.entries if each.key == key), None)
             self._take(entry) if entry is not None else self._drop(key, snapshot.revision)
 
-    def _follow(self, changes: Changes) -> None:
+    def _follow(self, changes: EtcdChanges) -> None:
         for entry in changes.puts:
             self._take(entry)
         for key in changes.deleted:
@@ -381,7 +381,9 @@ class Owners:
         self._seen(known, snapshot.revision)
         return snapshot
 
-    async def _commit(self, guards: Sequence[Guard], puts: Sequence[Put], deletes: Sequence[str] = ()) -> int | None:
+    async def _commit(
+        self, guards: Sequence[EtcdGuard], puts: Sequence[Put], deletes: Sequence[str] = ()
+    ) -> int | None:
         known = self._highest
         revision = await self._etcd.commit(guards, puts, deletes)
         if revision is not None:
@@ -399,7 +401,7 @@ class Owners:
             self._highest = 0
         self._highest = max(self._highest, revision)
 
-    def _take(self, entry: Entry) -> None:
+    def _take(self, entry: EtcdEntry) -> None:
         """Take over a record, unless a later one is known here. One that cannot be read is as good as none."""
         kind, _, name = entry.key.removeprefix(self._prefix).partition("/")
         content = _content(entry)
@@ -437,7 +439,7 @@ def _value(content: JsonObject) -> bytes:
     return json.dumps(content, separators=(",", ":")).encode()
 
 
-def _content(entry: Entry) -> JsonObject:
+def _content(entry: EtcdEntry) -> JsonObject:
     try:
         return obj(read_json(entry.value))
     except ValueError:

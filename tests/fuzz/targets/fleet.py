@@ -12,7 +12,7 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.paths import Paths
-from wxcontroller.fleet.credentials import Credentials
+from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
 from wxcontroller.fleet.hosts import Hosts
@@ -36,7 +36,7 @@ def _rows(data: bytes) -> None:
     except ValueError:
         raise NotJson from None
     hosts = Hosts(FleetSettings("a"), Paths().fleet_state)
-    host = OtherHost(_DESCRIBED, Credentials(_TLS, ""), "a")
+    host = OtherHost(_DESCRIBED, PeerCredentials(_TLS, ""), "a")
     hosts.by_name["b"] = host
     host._take(told)
     for state in (HostState.UP, HostState.UNREACHABLE):

@@ -18,7 +18,7 @@ from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.drivers.ilink_kit import Bench, bench
 from wxcontroller.client.config import read_config
-from wxcontroller.client.permit import Permit
+from wxcontroller.client.permit import HostPermit
 from wxcontroller.client.sends.backoff import BackoffPolicy
 from wxcontroller.client.service import Client
 from wxcontroller.client.store.eventlog import EventLog
@@ -239,7 +239,7 @@ async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
     def begin(
         backoff: BackoffPolicy = HURRY,
         make: DriverFactory | None = None,
-        permit: Permit | None = None,
+        permit: HostPermit | None = None,
         **environ: str,
     ) -> RunningClient:
         port = free_port()

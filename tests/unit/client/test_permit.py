@@ -14,7 +14,7 @@ from tests.unit.client import test_kept_sends as kept
 from tests.unit.client.conftest import POST_API, RunningClient, Webhook
 from wxcontroller.client import permit as module
 from wxcontroller.client.config import read_config
-from wxcontroller.client.permit import VARIABLE, NotOwned, Permit, permit_of
+from wxcontroller.client.permit import VARIABLE, HostPermit, NotOwned, permit_of
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.paths import Paths
 
@@ -40,7 +40,7 @@ def allow(paths: Paths, seconds: float) -> None:
     (paths.fleet_runtime / "permit").write_text(f"{time.clock_gettime(time.CLOCK_BOOTTIME) + seconds:.3f}\n")
 
 
-def wait(paths: Paths) -> Permit:
+def wait(paths: Paths) -> HostPermit:
     return permit_of(read_config("alice", ENVIRON, paths), ENVIRON, paths)
 
 
@@ -87,7 +87,7 @@ async def test_it_ends_with_the_permit_and_keeps_what_is_queued(
 ) -> None:
     allow(host, 60.0)
     environ = {POST_API: webhook.address, kept.DRAIN: "300", **kept.SLOW}
-    client = start(permit=Permit(host, 3, 8.0), **environ)
+    client = start(permit=HostPermit(host, 3, 8.0), **environ)
     await kept.first_of(client, "queued")
     allow(host, 0.5)
     async with asyncio.timeout(PATIENCE / 2):  # the next send is due in a minute
@@ -101,7 +101,7 @@ async def test_it_ends_with_the_permit_and_keeps_what_is_queued(
 
 async def test_it_is_stopped_when_the_permit_ends(start: Callable[..., RunningClient], host: Paths) -> None:
     allow(host, 1.0)
-    client = start(permit=Permit(host, 3, 8.0))
+    client = start(permit=HostPermit(host, 3, 8.0))
     await client.login()
     async with asyncio.timeout(PATIENCE):
         assert await client.task == 75
@@ -111,7 +111,7 @@ async def test_it_is_stopped_when_the_permit_ends(start: Callable[..., RunningCl
 async def test_a_permit_that_is_renewed_goes_on(host: Paths) -> None:
     stopping = asyncio.Event()
     allow(host, 0.3)
-    permit, begun = Permit(host, 1, 8.0), time.clock_gettime(time.CLOCK_BOOTTIME)
+    permit, begun = HostPermit(host, 1, 8.0), time.clock_gettime(time.CLOCK_BOOTTIME)
     watching = asyncio.ensure_future(permit.watch(stopping))
     await asyncio.sleep(0)
     allow(host, 1.0)

@@ -15,7 +15,7 @@ from tests.unit.controller.test_notify import post, target
 from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.hosts import other_hosts
 from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
-from wxcontroller.fleet.etcd import Entry
+from wxcontroller.fleet.etcd import EtcdEntry
 from wxcontroller.fleet.owners import LivingHost
 
 DOCS = Path(__file__).parents[3] / "docs/monitoring"
@@ -38,7 +38,7 @@ async def families(host: Machine) -> list[Metric]:
     etcd = EtcdSettings(("http://127.0.0.1:9",))
     host.shared.fleet = fleet = other_hosts(host.shared, host.paths, FleetSettings("a", "", (other,), etcd))
     assert isinstance(fleet.ownership, HostOwners)
-    fleet.ownership.records.hosts["b"] = LivingHost("2.3.0", frozenset(), 1, Entry("", b"", 1, 1, 1))
+    fleet.ownership.records.hosts["b"] = LivingHost("2.3.0", frozenset(), 1, EtcdEntry("", b"", 1, 1, 1))
     await host.v1("PATCH", f"accounts/{process.account.name}/options", {"standby": "b"})
     await fleet.standbys.look()
     return list(text_string_to_metric_families(await scrape(host)))

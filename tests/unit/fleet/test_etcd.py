@@ -16,7 +16,7 @@ from tests.patience import PATIENCE
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.fleet import etcd as module
 from wxcontroller.fleet.credentials import credentials_of
-from wxcontroller.fleet.etcd import Changes, Compacted, Etcd, EtcdFailure, Guard, Put
+from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdFailure, EtcdGuard, Put
 
 
 @pytest.fixture(scope="module")
@@ -54,12 +54,12 @@ async def relay(endpoint: str, swallowing: list[bytes]) -> AsyncIterator[str]:
         yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
-async def next_of(watch: AsyncGenerator[Changes]) -> Changes:
+async def next_of(watch: AsyncGenerator[EtcdChanges]) -> EtcdChanges:
     async with asyncio.timeout(PATIENCE):
         return await anext(watch)
 
 
-async def first_of(watch: AsyncGenerator[Changes]) -> Changes:
+async def first_of(watch: AsyncGenerator[EtcdChanges]) -> EtcdChanges:
     """Return the first changes of a watch, and end it."""
     async with aclosing(watch):
         return await next_of(watch)
@@ -71,7 +71,7 @@ async def test_one_of_two_claims_wins_and_the_key_ends_with_its_lease(single: Et
         assert await a.renew(lease) == 2
 
         async def claim(etcd: Etcd, host: bytes) -> int | None:
-            return await etcd.commit([Guard("/claim/x", create_revision=0)], [Put("/claim/x", host, lease)])
+            return await etcd.commit([EtcdGuard("/claim/x", create_revision=0)], [Put("/claim/x", host, lease)])
 
         first, second = await asyncio.gather(claim(a, b"a"), claim(b, b"b"))
         assert (first is None) != (second is None)
@@ -89,11 +89,11 @@ async def test_a_guard_on_a_revision_holds_only_as_long_as_the_key_is_unchanged(
         made = await etcd.commit([], [Put("/guard/x", b"1")])
         assert made is not None
         changed = await etcd.commit(
-            [Guard("/guard/x", create_revision=made, mod_revision=made)], [Put("/guard/x", b"2")]
+            [EtcdGuard("/guard/x", create_revision=made, mod_revision=made)], [Put("/guard/x", b"2")]
         )
         assert changed is not None
-        assert await etcd.commit([Guard("/guard/x", mod_revision=made)], [], ["/guard/x"]) is None
-        assert await etcd.commit([Guard("/guard/x", create_revision=made)], [], ["/guard/x"]) is not None
+        assert await etcd.commit([EtcdGuard("/guard/x", mod_revision=made)], [], ["/guard/x"]) is None
+        assert await etcd.commit([EtcdGuard("/guard/x", create_revision=made)], [], ["/guard/x"]) is not None
         assert (await etcd.read("/guard/")).entries == ()
 
 
@@ -161,12 +161,12 @@ async def test_a_transaction_whose_answer_is_lost_is_found_done(single: EtcdServ
         async with Etcd(settings, credentials_of(settings)) as etcd:
             lease = await etcd.grant(60)
             puts = [Put("/lost/x", b"a", lease)]
-            revision = await etcd.commit([Guard("/lost/x", create_revision=0)], puts)
+            revision = await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], puts)
             [entry] = (await etcd.read("/lost/")).entries
             assert revision == entry.create_revision
         # What somebody else has done is not taken for ours.
         async with Etcd(settings, credentials_of(settings)) as etcd:
-            assert await etcd.commit([Guard("/lost/x", create_revision=0)], [Put("/lost/x", b"b", lease)]) is None
+            assert await etcd.commit([EtcdGuard("/lost/x", create_revision=0)], [Put("/lost/x", b"b", lease)]) is None
 
 
 @pytest.mark.parametrize("answer", ["", "[]", "{", "null", '{"kvs": 5, "header": []}', "<html>", '{"result": 1}'])
