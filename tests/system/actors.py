@@ -14,7 +14,7 @@ from typing import Any, TypeAlias
 from urllib.parse import parse_qs, quote, urlencode, urlsplit
 
 from tests.patience import PATIENCE
-from tests.system.host import Host
+from tests.system.host import Host, Machine
 
 Json: TypeAlias = Any  # answers of the product under test; the assertions are the check
 
@@ -93,7 +93,7 @@ class Caller:
 class Phone:
     """The sandbox's scripting API: the far end of every conversation."""
 
-    host: Host
+    host: Machine
 
     def call(self, method: str, path: str, body: Json = None, timeout: float = 60) -> Json:
         content = json.dumps(body).encode() if body is not None else None

@@ -5,7 +5,8 @@ import os
 import socket
 import subprocess
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -113,21 +114,40 @@ def fleet(debs: list[Path], place: Path) -> Iterator[Fleet]:
         with second.netns():
             listener = socket.create_server(("127.0.0.1", 2100))
         stack.enter_context(passing_on(listener, first, 2100))
-        certificates = {name: self_signed(place, address, called=name) for name, address in ADDRESSES.items()}
-        tokens, callers = {}, {}
-        for name, host in hosts.items():
-            _listen(host, ADDRESSES[name], *certificates[name])
-            [other] = hosts.keys() - {name}
-            made = host.run("wxctl", "token", "create", other, "--scope", "fleet")
-            tokens[name] = made.stdout
-            callers[name] = token(host, "test")
-        for name, host in hosts.items():
-            [other] = hosts.keys() - {name}
-            _join(host, name, other, tokens[other], certificates[other][0].read_bytes())
-        both = Fleet(hosts, callers)
-        for name in hosts:
-            until(partial(_answers, both.caller(name)), "the controller")
+        both = Fleet(hosts, acquaint(hosts, ADDRESSES, place))
         yield both
+
+
+def acquaint(hosts: Mapping[str, Host], addresses: Mapping[str, str], place: Path) -> dict[str, str]:
+    """Have each host list all others, and its controller answer; return a token of scope admin for each.
+
+    The cable is there. ``place`` is a directory for the certificates.
+    """
+    certificates = {name: self_signed(place, address, called=name) for name, address in addresses.items()}
+
+    def prepare(name: str) -> tuple[dict[str, bytes], str]:
+        """Return the host's tokens for the others, and one for callers."""
+        host = hosts[name]
+        _listen(host, addresses[name], *certificates[name])
+        made = {
+            other: host.run("wxctl", "token", "create", other, "--scope", "fleet").stdout
+            for other in hosts.keys() - {name}
+        }
+        return made, token(host, "test")
+
+    with ThreadPoolExecutor() as several:
+        prepared = dict(zip(hosts, several.map(prepare, hosts), strict=True))
+
+        def join(name: str) -> None:
+            others = {
+                other: (addresses[other], prepared[other][0][name], certificates[other][0].read_bytes())
+                for other in sorted(hosts.keys() - {name})
+            }
+            _join(hosts[name], name, others)
+            until(partial(_answers, Caller(hosts[name], prepared[name][1])), "the controller")
+
+        list(several.map(join, hosts))
+    return {name: callers for name, (_, callers) in prepared.items()}
 
 
 def _answers(caller: Caller) -> bool:
@@ -166,19 +186,19 @@ def _listen(host: Host, address: str, certificate: Path, key: Path) -> None:
     )
 
 
-def _join(host: Host, name: str, other: str, token: bytes, authority: bytes) -> None:
-    """Name the other host in the settings, and let this one receive accounts."""
-    credential = f"/etc/wxcontroller/credentials/fleet-{other}"
-    host.write(credential, token, 0o600)
-    host.write(
-        "/etc/systemd/system/wxcontroller.service.d/token.conf",
-        f"[Service]\nLoadCredential=fleet-{other}:{credential}\n".encode(),
-    )
-    host.write(f"/etc/ssl/certs/{other}.crt", authority)
-    settings = (
-        f'[fleet]\nname = "{name}"\n[fleet.hosts.{other}]\nurl = "https://{ADDRESSES[other]}:{PORT}"\n'
-        f'token = "fleet-{other}"\nca_file = "/etc/ssl/certs/{other}.crt"\n'
-    )
+def _join(host: Host, name: str, others: Mapping[str, tuple[str, bytes, bytes]]) -> None:
+    """Name the other hosts in the settings, by address, token and authority, and let this one receive accounts."""
+    settings, credentials = f'[fleet]\nname = "{name}"\n', "[Service]\n"
+    for other, (address, token_there, authority) in others.items():
+        credential = f"/etc/wxcontroller/credentials/fleet-{other}"
+        host.write(credential, token_there, 0o600)
+        credentials += f"LoadCredential=fleet-{other}:{credential}\n"
+        host.write(f"/etc/ssl/certs/{other}.crt", authority)
+        settings += (
+            f'[fleet.hosts.{other}]\nurl = "https://{address}:{PORT}"\n'
+            f'token = "fleet-{other}"\nca_file = "/etc/ssl/certs/{other}.crt"\n'
+        )
+    host.write("/etc/systemd/system/wxcontroller.service.d/token.conf", credentials.encode())
     host.write(FLEET, settings.encode())
     host.write(PASSPHRASE_FILE, PASSPHRASE, 0o600)
     host.run("systemctl", "daemon-reload")

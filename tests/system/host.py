@@ -70,8 +70,48 @@ def network_of(process: int) -> Iterator[None]:
             os.setns(outside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
 
 
+class Machine:
+    """A network namespace with sockets to talk to: that of the process ``leader``."""
+
+    @property
+    def leader(self) -> int:
+        raise NotImplementedError
+
+    @contextlib.contextmanager
+    def netns(self) -> Iterator[None]:
+        """Be in its network while sockets are made: a socket stays where it was created.
+
+        Moves the calling thread only.
+        """
+        with network_of(self.leader):
+            yield
+
+    def connection(self, address: str = "127.0.0.1:2000", timeout: float = 60) -> http.client.HTTPConnection:
+        """Return an HTTP connection to something on its loopback; it connects anew when it was closed."""
+        return _Connection(self, address, timeout)
+
+    def http(
+        self,
+        method: str,
+        url: str,
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        timeout: float = 60,
+    ) -> tuple[int, dict[str, str], bytes]:
+        """Do one request to its loopback; return status, headers and body."""
+        parts = urlsplit(url)
+        target = parts.path + (f"?{parts.query}" if parts.query else "")
+        connection = self.connection(parts.netloc, timeout)
+        try:
+            connection.request(method, target or "/", body=body, headers=headers or {})
+            answer = connection.getresponse()
+            return answer.status, dict(answer.getheaders()), answer.read()
+        finally:
+            connection.close()
+
+
 @dataclass(eq=False)
-class Host:
+class Host(Machine):
     """One booted host. Make it by ``Host.up``, which is also its end."""
 
     name: str
@@ -242,6 +282,10 @@ class Host:
         self.run("mkdir", "-p", str(Path(path).parent))
         self.run("sh", "-c", f"cat > '{path}' && chmod {mode:o} '{path}'", input=content)
 
+    def path(self, inside: str) -> Path:
+        """Return where this machine finds a file of the host."""
+        return Path(f"/proc/{self.leader}/root{inside}")
+
     def read(self, path: str) -> bytes:
         return self.run("cat", path).stdout
 
@@ -257,38 +301,6 @@ class Host:
         self.run("journalctl", "--sync", check=False)
         chosen = [part for unit in units for part in ("-u", unit)]
         return self.text("journalctl", "--no-pager", "-o", "short-precise", "-n", str(lines), *chosen, check=False)
-
-    @contextlib.contextmanager
-    def netns(self) -> Iterator[None]:
-        """Be in the host's network while sockets are made: a socket stays where it was created.
-
-        Moves the calling thread only.
-        """
-        with network_of(self.leader):
-            yield
-
-    def connection(self, address: str = "127.0.0.1:2000", timeout: float = 60) -> http.client.HTTPConnection:
-        """Return an HTTP connection to something on the host's loopback; it connects anew when it was closed."""
-        return _Connection(self, address, timeout)
-
-    def http(
-        self,
-        method: str,
-        url: str,
-        body: bytes | None = None,
-        headers: dict[str, str] | None = None,
-        timeout: float = 60,
-    ) -> tuple[int, dict[str, str], bytes]:
-        """Do one request to the host's loopback; return status, headers and body."""
-        parts = urlsplit(url)
-        target = parts.path + (f"?{parts.query}" if parts.query else "")
-        connection = self.connection(parts.netloc, timeout)
-        try:
-            connection.request(method, target or "/", body=body, headers=headers or {})
-            answer = connection.getresponse()
-            return answer.status, dict(answer.getheaders()), answer.read()
-        finally:
-            connection.close()
 
     def _spawn(self, root: Path) -> None:
         hierarchies = ["unified", "systemd"] + (["memory", "pids", "cpu", "cpuacct"] if self.limits else [])
@@ -357,9 +369,9 @@ class Host:
 
 
 class _Connection(http.client.HTTPConnection):
-    def __init__(self, host: Host, address: str, timeout: float) -> None:
+    def __init__(self, machine: Machine, address: str, timeout: float) -> None:
         super().__init__(address, timeout=timeout)
-        self._inside = host
+        self._inside = machine
 
     def connect(self) -> None:
         with self._inside.netns():
