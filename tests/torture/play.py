@@ -15,11 +15,13 @@ from tests.torture.ledger import Ledger, Verdict
 from tests.torture.mischief import CLOCK, MISCHIEF, Stage
 from tests.torture.receiver import Receiver
 
-# The clock of the accounts' programs can be set apart from the machine's, which is everybody's.
+# The clock of a service can be set apart from the machine's, which is everybody's. The unit of the accounts unsets
+# LD_PRELOAD.
 _FAKETIME = "/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1"
-_DROPIN = f"""[Service]
+CLOCK_DROPIN = f"""[Service]
+UnsetEnvironment=
 Environment=LD_PRELOAD={_FAKETIME}
-Environment=FAKETIME_TIMESTAMP_FILE={CLOCK} FAKETIME_NO_CACHE=1 FAKETIME_DONT_FAKE_MONOTONIC=1
+Environment=FAKETIME_TIMESTAMP_FILE={CLOCK} FAKETIME_CACHE_DURATION=1 FAKETIME_DONT_FAKE_MONOTONIC=1
 Environment=FAKETIME_DONT_RESET=1 FAKETIME_FORCE_MONOTONIC_FIX=0
 """
 # Impatient, so that a run has many tries in it.
@@ -78,7 +80,7 @@ class Play:
         host, caller, phone = self.host, Caller(self.host), Phone(self.host)
         use_sandbox(host)
         host.write(CLOCK, b"+0")
-        host.write("/etc/systemd/system/wxclient@.service.d/clock.conf", _DROPIN.encode())
+        host.write("/etc/systemd/system/wxclient@.service.d/clock.conf", CLOCK_DROPIN.encode())
         host.run("systemctl", "daemon-reload")
         disks = {f"acc{number}": Disk(host, f"acc{number}") for number in range(self.accounts)}
         with Receiver(host, self.ledger) as receiver, contextlib.ExitStack() as stack:
@@ -87,6 +89,7 @@ class Play:
                 stack.callback(disk.destroy)
                 uin = phone.account(account, resend=self.resend)
                 log_in(caller, phone, account, uin, post_api=receiver.address, **_OPTIONS)
+                has_clock(host, f"wxclient@{account}")
                 self._ends[account] = (uin, phone.friend(uin))
             stack.callback(lambda: [host.run("systemctl", "stop", f"wxclient@{one}") for one in disks])
             yield Stage(
@@ -122,6 +125,11 @@ class Play:
             if time.monotonic() - told > 30:
                 told = time.monotonic()
                 self.say(f"{number} of {self.messages} sent, {len(self.ledger.got)} reports taken")
+
+
+def has_clock(host: Host, unit: str) -> None:
+    """Check that a service has the clock of CLOCK_DROPIN."""
+    host.run("sh", "-c", f"grep -q faketime /proc/$(systemctl show -P MainPID {unit})/maps")
 
 
 def debs() -> list[Path]:
