@@ -14,6 +14,10 @@ TORTURE_MESSAGES = 20000
 TORTURE_RESTARTS = 200
 TORTURE_CRASHES = 1000
 TORTURE_SEED =
+# For make fleet: rounds with all times divided by ten, and with the real ones.
+FLEET_ROUNDS = 100
+FLEET_REAL_ROUNDS = 10
+FLEET_SEED =
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
@@ -24,14 +28,14 @@ SIDE_BY_SIDE = -n 4 --dist loadfile
 BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-click scdoc gettext \
 	dpkg-dev fakeroot git
 # What the booted test host needs on this machine. What the tests use inside is in its own tree: tests/system/host.py.
-HOST_TOOLS = systemd-container mmdebstrap iproute2
+HOST_TOOLS = systemd-container mmdebstrap iproute2 nftables
 TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pytest-aiohttp python3-pytest-timeout \
 	python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator \
 	python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
 	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop systemd man-db zbar-tools \
 	piuparts unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool
 
-.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants torture bench clean
+.PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants torture fleet bench clean
 
 help: ## show this
 	@awk -F':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -88,6 +92,9 @@ torture: host-tree ## long runs: a million inputs, 20,000 messages while all bre
 	@exec $(PYTHON) -m tests.torture.everything --tools $(TORTURE_VENV) --inputs $(TORTURE_INPUTS) \
 		--examples $(TORTURE_EXAMPLES) --messages $(TORTURE_MESSAGES) --restarts $(TORTURE_RESTARTS) --crashes $(TORTURE_CRASHES) \
 		$(if $(TORTURE_SEED),--seed $(TORTURE_SEED)) </dev/null
+
+fleet: host-tree ## rounds of faults in a fleet of three hosts: 0 overlaps, nothing lost or twice (FLEET_ROUNDS=, FLEET_SEED=)
+	@exec $(PYTHON) -m tests.fleet --rounds $(FLEET_ROUNDS) --real $(FLEET_REAL_ROUNDS) $(if $(FLEET_SEED),--seed $(FLEET_SEED)) </dev/null
 
 bench: host-tree ## figures: the proxy beside others, one account, all accounts, the page with 300
 	@tests/system/deps nginx haproxy caddy

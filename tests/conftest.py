@@ -23,10 +23,15 @@ sys.dont_write_bytecode = False
 pytest_asyncio.plugin._is_coroutine_or_asyncgen = cache(pytest_asyncio.plugin._is_coroutine_or_asyncgen)
 
 # Files in booted hosts and a browser mostly wait.
-_WAITING = ("tests/system/", "tests/page/")
+_WAITING = ("tests/system/", "tests/page/", "tests/fleet/")
 _LONGEST = (
     *(f"tests/system/test_{name}.py" for name in ("stuck", "packaging", "bad_days", "alerts", "documents", "wxctl")),
-    *("tests/page/test_people.py", "tests/system/test_doctor.py", "tests/page/test_changes.py"),
+    *(
+        "tests/fleet/test_fleet.py",
+        "tests/page/test_people.py",
+        "tests/system/test_doctor.py",
+        "tests/page/test_changes.py",
+    ),
     *("tests/page/test_walk.py", "tests/page/test_routes.py"),
     *("tests/lint/test_style.py", "tests/unit/durability/test_crashpoints.py"),
     *("tests/unit/durability/test_lifecycle.py", "tests/unit/controller/test_restart.py"),

@@ -6,7 +6,7 @@ import json
 import shutil
 import signal
 import subprocess
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -23,12 +23,14 @@ ETCDCTL = shutil.which("etcdctl") or str(_TOOLS / "etcdctl")
 
 @dataclass
 class Member:
-    """One member of an etcd."""
+    """One member of an etcd; ``wrapper`` is a command that its program runs under, as in another namespace."""
 
     name: str
     root: Path
     client: int = field(default_factory=free_port)
     peer: int = field(default_factory=free_port)
+    address: str = "127.0.0.1"
+    wrapper: Sequence[str] = ()
     process: "subprocess.Popen[bytes] | None" = None
 
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
@@ -51,31 +53,33 @@ class EtcdServers:
 
     @property
     def endpoints(self) -> tuple[str, ...]:
-        return tuple(f"{self._scheme}://127.0.0.1:{member.client}" for member in self.members)
+        return tuple(f"{self._scheme}://{member.address}:{member.client}" for member in self.members)
 
     def settings(self, **changed: str) -> EtcdSettings:
         return EtcdSettings(self.endpoints, **changed)
 
     def start(self, member: Member) -> None:
         """Start a member, or start it again."""
-        client, peer = f"{self._scheme}://127.0.0.1:{member.client}", f"http://127.0.0.1:{member.peer}"
+        client = f"{self._scheme}://{member.address}:{member.client}"
+        peer = f"http://{member.address}:{member.peer}"
         arguments = {
             **{"name": member.name, "data-dir": str(member.root / f"etcd-{member.name}"), "log-level": "error"},
             **{"listen-client-urls": client, "advertise-client-urls": client},
             **{"listen-peer-urls": peer, "initial-advertise-peer-urls": peer},
-            "initial-cluster": ",".join(f"{each.name}=http://127.0.0.1:{each.peer}" for each in self.members),
+            "initial-cluster": ",".join(f"{each.name}=http://{each.address}:{each.peer}" for each in self.members),
         }
         if self._tls:
             certificate, key = self._tls
             arguments |= {"cert-file": str(certificate), "key-file": str(key), "trusted-ca-file": str(certificate)}
-        command = [ETCD, *(f"--{name}={value}" for name, value in arguments.items()), "--unsafe-no-fsync"]
-        command += [*(["--client-cert-auth"] if self._tls else []), *self.options]
+        command = [*member.wrapper, ETCD, "--unsafe-no-fsync", *self.options]
+        command += [f"--{name}={value}" for name, value in arguments.items()]
+        command += ["--client-cert-auth"] if self._tls else []
         with (member.root / f"{member.name}.log").open("ab") as log:
             member.process = subprocess.Popen(command, stdout=log, stderr=log)
 
     def control(self, *arguments: str) -> str:
         """Run etcdctl; return what it writes."""
-        command = [ETCDCTL, f"--endpoints={','.join(self.endpoints)}", *arguments]
+        command = [*self.members[0].wrapper, ETCDCTL, f"--endpoints={','.join(self.endpoints)}", *arguments]
         if self._tls:
             certificate, key = self._tls
             command += [f"--cacert={certificate}", f"--cert={certificate}", f"--key={key}"]

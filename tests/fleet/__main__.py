@@ -1,0 +1,40 @@
+"""Rounds of faults in a fleet: ``make fleet``, or ``python3 -m tests.fleet --rounds 100 --seed 7``."""
+
+import argparse
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from tests.fleet.faults import ENGINE_FAULTS
+from tests.fleet.rounds import Rounds
+from tests.fleet.world import world
+from tests.torture.play import debs
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="tests.fleet", description=__doc__)
+    parser.add_argument("--rounds", type=int, default=100)
+    parser.add_argument("--seed", type=int, default=int(time.time()))
+    parser.add_argument("--scale", type=float, default=10, help="what all times are divided by")
+    parser.add_argument("--real", type=int, default=0, metavar="ROUNDS", help="so many more with the real times")
+    parser.add_argument("--static", action="store_true", help="hosts without etcd")
+    parser.add_argument("--faults", nargs="*", metavar="FAULT", default=[], help=", ".join(ENGINE_FAULTS))
+    chosen = parser.parse_args()
+    with (
+        tempfile.TemporaryDirectory(prefix="wx-fleet-") as place,
+        world(debs(), Path(place), not chosen.static, chosen.scale) as booted,
+    ):
+        rounds = Rounds(booted, chosen.seed)
+        try:
+            findings = rounds.play(chosen.rounds, chosen.faults)
+            if chosen.real:
+                booted.divide_times(1)
+                findings += rounds.play(chosen.real, chosen.faults)
+        finally:
+            print(rounds.summary(), flush=True)
+    return 1 if findings else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

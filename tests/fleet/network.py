@@ -1,0 +1,149 @@
+"""The switch between the machines of the test fleet. Each way of each link can be cut, made lossy, or slow.
+
+    wechat ────  the switch  ──┬── host-a
+                               ├── host-b
+                               └── host-c
+
+Every machine is a network namespace with one interface, ``lan0``, whose other end is a port of the switch. The switch
+is a bridge in a namespace of its own. Nothing else is connected, and this machine's own network is left alone.
+
+A port is called as its machine. What goes from one port to another is dropped by rules of nftables in the bridge, so
+that a one-way cut is one rule, and neither machine sees its link go down: packets disappear, as in real networks. The
+kernel of this machine has no netem; a delay is a queue (tbf) on a port, which also bounds how long a packet waits.
+"""
+
+import contextlib
+import os
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+NAMESPACES = Path("/run/netns")
+PREFIX = "wx-fleet"
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Packets from one port to another are dropped: all of them, or ``percent`` of them at random."""
+
+    source: str
+    target: str
+    percent: int = 100
+
+    def __str__(self) -> str:
+        chance = f"numgen random mod 100 < {self.percent} " if self.percent < 100 else ""
+        return f'iifname "{self.source}" oifname "{self.target}" {chance}drop'
+
+
+def both_ways(one: str, *others: str, percent: int = 100) -> list[Cut]:
+    """Return the cuts between a port and others, in both directions."""
+    return [Cut(*ends, percent) for other in others for ends in ((one, other), (other, one))]
+
+
+@dataclass
+class Switch:
+    """The bridge, in the namespace ``name``; made by ``switch``."""
+
+    name: str
+    cuts: list[Cut] = field(default_factory=list)
+
+    def connect(self, port: str, namespace: str, address: str) -> None:
+        """Give the namespace (a name, or a pid) an interface with ``address``, on a new port of the switch."""
+        far = ("peer", "name", "lan0", "netns", namespace)
+        ip("link", "add", port, "netns", self.name, "type", "veth", *far)
+        inside("ip", "link", "set", port, "master", "switch", "up", namespace=self.name)
+        inside("ip", "address", "add", f"{address}/24", "dev", "lan0", namespace=namespace)
+        for interface in ("lo", "lan0"):
+            inside("ip", "link", "set", interface, "up", namespace=namespace)
+
+    @contextlib.contextmanager
+    def cut(self, *cuts: Cut) -> Iterator[None]:
+        """Drop packets for the duration of a block."""
+        self.cuts.extend(cuts)
+        self._apply()
+        try:
+            yield
+        finally:
+            for each in cuts:
+                self.cuts.remove(each)
+            self._apply()
+
+    @contextlib.contextmanager
+    def slow(self, port: str, namespace: str, rate: str, longest: str) -> Iterator[None]:
+        """Let packets of a port queue for a block, at most ``longest`` (as ``500ms``), in both directions."""
+        shape = ("root", "tbf", "rate", rate, "burst", "1600", "latency", longest)
+        ends = ((port, self.name), ("lan0", namespace))
+        for device, place in ends:
+            inside("tc", "qdisc", "add", "dev", device, *shape, namespace=place)
+        try:
+            yield
+        finally:
+            for device, place in ends:
+                inside("tc", "qdisc", "delete", "dev", device, "root", namespace=place)
+
+    def _apply(self) -> None:
+        """Have exactly the present cuts, in one transaction."""
+        rules = "".join(f"add rule bridge fleet forward {each}\n" for each in self.cuts)
+        inside("nft", "-f", "-", namespace=self.name, text=f"flush chain bridge fleet forward\n{rules}")
+
+
+@contextlib.contextmanager
+def switch() -> Iterator[Switch]:
+    """Make the switch for the duration of a block; the ports go with the machines that are connected."""
+    with namespace("switch") as name:
+        inside("ip", "link", "add", "switch", "type", "bridge", namespace=name)
+        inside("ip", "link", "set", "switch", "up", namespace=name)
+        hook = "type filter hook forward priority 0;"
+        inside("nft", f"add table bridge fleet; add chain bridge fleet forward {{ {hook} }}", namespace=name)
+        yield Switch(name)
+
+
+@contextlib.contextmanager
+def namespace(name: str) -> Iterator[str]:
+    """Make a network namespace for the duration of a block; gives its full name."""
+    full = f"{PREFIX}-{os.getpid()}-{name}"
+    ip("netns", "add", full)
+    try:
+        yield full
+    finally:
+        ip("netns", "delete", full)
+
+
+@contextlib.contextmanager
+def disk(place: Path, size: str) -> Iterator[None]:
+    """Mount a disk in memory during a block."""
+    place.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", f"{PREFIX}-{os.getpid()}-disk", place], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", place], check=True)
+
+
+def sweep() -> None:
+    """Remove the namespaces and disks of runs that were killed."""
+    for left in NAMESPACES.glob(f"{PREFIX}-*-*"):
+        if not _lives(left.name):
+            ip("netns", "delete", left.name)
+    for device, place, *_ in map(str.split, Path("/proc/self/mounts").read_text().splitlines()):
+        if device.startswith(PREFIX) and not _lives(device):
+            subprocess.run(["umount", "-l", place], check=True)
+
+
+def _lives(name: str) -> bool:
+    return Path("/proc", name.removeprefix(PREFIX).split("-")[1]).exists()
+
+
+def ip(*argv: str) -> None:
+    subprocess.run(["ip", *argv], check=True, capture_output=True)
+
+
+def inside(*argv: str, namespace: str, text: str = "") -> None:
+    """Run a command in a namespace: one with a name, or that of a process."""
+    where = f"/proc/{namespace}/ns/net" if namespace.isdecimal() else NAMESPACES / namespace
+    done = subprocess.run(
+        ["nsenter", f"--net={where}", *argv], input=text, text=True, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise AssertionError(f"{' '.join(argv)} in {namespace}: {done.stderr.strip()}\n{text}")

@@ -1,0 +1,277 @@
+"""Rounds: accounts receive, send and move while something goes wrong; then it is put right, and the judge looks.
+
+A round begins with each account running on one host. One of them moves, in most rounds, and at a random moment one
+fault begins, for a time around the length of a lease. When it is over, everything has to find its way: accounts end
+on one host (or on none, with a sentence that says what to do; the harness then does it), and all messages and sends
+end.
+"""
+
+import contextlib
+import random
+import subprocess
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from tests.fleet.faults import ENGINE_FAULTS, FAULTS, LONELY, Scene
+from tests.fleet.judge import Finding
+from tests.fleet.world import ACCOUNTS, HOSTS, ILINK, World
+from tests.system.actors import Json
+from tests.system.host import Host
+
+_LEASE = 30.0  # seconds; faults are shorter or longer
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a round went."""
+
+    fault: str
+    action: str  # the move or adoption, and what became of it; "" for none
+    seconds: float
+    findings: tuple[Finding, ...]
+    advice: tuple[tuple[str, str], ...]  # accounts that needed help, and what they said
+
+
+@dataclass
+class Rounds:
+    """Plays rounds in a world."""
+
+    world: World
+    seed: int
+    patience: float = 90.0  # until everything has found its way, besides two leases
+    say: Callable[[str], None] = print
+    outcomes: list[Outcome] = field(default_factory=list)
+    _traffic: threading.Event = field(default_factory=threading.Event)
+    _number: int = 0
+
+    def __post_init__(self) -> None:
+        self.judge = self.world.judge()
+        self._at_wechat: dict[str, list[Json]] = {name: [] for name in ACCOUNTS}
+        self._read = 0
+
+    def play(self, rounds: int, faults: Sequence[str] = ()) -> list[Finding]:
+        """Play rounds, each fault before any comes again; return their findings."""
+        chance, before = random.Random(self.seed), len(self.outcomes)
+        faults = faults or list(ENGINE_FAULTS if self.world.etcd else FAULTS)
+        turn: list[str] = []
+        with self._traffic_threads():
+            for number in range(1, rounds + 1):
+                if not turn:
+                    turn = chance.sample(faults, len(faults))
+                outcome = self._round(turn.pop(), random.Random(chance.random()))
+                self.outcomes.append(outcome)
+                told = "; ".join(map(str, outcome.findings)) or "ok"
+                self.say(f"{number:4} {outcome.fault:24} {outcome.action or '-':14} {outcome.seconds:5.1f} s  {told}")
+        return [finding for outcome in self.outcomes[before:] for finding in outcome.findings]
+
+    def _round(self, fault: str, chance: random.Random) -> Outcome:
+        began = time.monotonic()
+        homes = {name: self.homes(name) for name in ACCOUNTS}
+        account = chance.choice([name for name, places in homes.items() if len(places) == 1])
+        [host] = homes[account]
+        other, third = chance.sample(sorted(HOSTS.keys() - {host}), 2)
+        [kind] = chance.choices(("move", "adopt", ""), (6, 4 if self.world.etcd and fault in LONELY else 0, 2))
+        scene, action = Scene(self.world, chance, account, host, other), None
+        if fault == "mover_killed" or kind == "move":
+            target = other if chance.random() < 0.9 else third
+            action = _Action(self.world.hosts[host], "wxctl", "move", account, target)
+            if fault != "mover_killed" and chance.random() < 0.4:  # to the end that receives it
+                scene = Scene(self.world, chance, account, other, host)
+        elif kind == "adopt":
+            self._send_bundle(account, host, other)
+            action = _Action(self.world.hosts[other], "wxctl", "adopt", account, "--yes")
+        self._traffic.set()
+        if action:
+            action.start()
+        time.sleep(chance.uniform(0, 1.5))
+        with ENGINE_FAULTS[fault](scene):
+            time.sleep(chance.uniform(0.2, 1.6) * _LEASE / self.world.scale)
+            if action and action.verb == "adopt":  # which takes as long as the lease lives, and some seconds
+                action.join(3 * _LEASE / self.world.scale + 20)
+        self._traffic.clear()
+        advice = self._settle(action, chance)
+        self.look()
+        delivered = {name: [str(each["text"]) for each in sent] for name, sent in self._at_wechat.items()}
+        findings = self.judge.findings(delivered)
+        findings += [Finding("ends", name, self._state(name)) for name in ACCOUNTS if not self._runs(name)]
+        findings += [Finding("silent", name, "is down and says nothing") for name, words in advice if not words]
+        done = f"{action.verb} {action.outcome}" if action else ""
+        if action and "exit" in done:
+            self.say(f"     {action.words.strip()}")
+        return Outcome(fault, done, time.monotonic() - began, tuple(findings), tuple(advice))
+
+    def _send_bundle(self, account: str, host: str, standby: str) -> None:
+        """Have a standby host keep the account as it is now."""
+        source = self.world.hosts[host]
+        source.run("wxctl", "set", account, f"standby={standby}")
+        source.run("rm", "-f", "/var/lib/wxcontroller-standby/sent.json")  # otherwise it waits its turn
+        source.run("systemctl", "start", "wxcontroller-standby.service")
+
+    def _state(self, account: str) -> str:
+        """Return where the account is, for people."""
+        rows = [f"{row['host']}: {row['condition']}, epoch {row['epoch']}" for row in self._rows(account)]
+        return f"registered on {', '.join(self.homes(account)) or 'no host'}; {'; '.join(rows)}"
+
+    def homes(self, account: str) -> list[str]:
+        """Return the hosts that have the account in their register, running or not."""
+        return [
+            name
+            for name, host in self.world.hosts.items()
+            if host.path(f"/var/lib/wxcontroller/clients/{account}.env").exists()
+        ]
+
+    def _runs(self, account: str) -> bool:
+        """Return whether it runs on one host, and is nowhere else."""
+        rows = self._rows(account)
+        return len(rows) == 1 == len(self.homes(account)) and rows[0]["condition"] == "running"
+
+    def _rows(self, account: str) -> list[Json]:
+        found = []
+        for host in HOSTS:
+            with contextlib.suppress(OSError, AssertionError):
+                found += [row for row in self.world.rows(host) if row["name"] == account]
+        return found
+
+    def _settle(self, action: "_Action | None", chance: random.Random) -> list[tuple[str, str]]:
+        """Wait until everything has found its way; return the accounts that needed help, and what they said."""
+        if action:
+            action.end()
+        advice: list[tuple[str, str]] = []
+        began, longest = time.monotonic(), self.patience + 2 * _LEASE / self.world.scale
+        while (waited := time.monotonic() - began) < longest:
+            self.look()
+            waiting = [name for name in ACCOUNTS if not self._runs(name)]
+            missing = any(self.judge.missing(name) for name in ACCOUNTS)
+            if not waiting and not missing:
+                break
+            for name in waiting:
+                advice += [(name, words) for words in self._help(name, chance, not missing or waited > longest / 3)]
+            time.sleep(0.2)
+        return advice
+
+    def _help(self, account: str, chance: random.Random, gives_up: bool) -> list[str]:
+        """Do what a stopped account's sentence says. Returns the sentence; none while it is on its way."""
+        rows = sorted(self._rows(account), key=lambda row: int(row["epoch"]))
+        for row in rows:
+            leaving, host = row["leaving"], self.world.hosts[row["host"]]
+            sentence = [str(row["issues"][0]["remedy"]) if row["issues"] else ""]
+            if leaving:
+                undo = ("wxctl", "move", account, "--undo")
+                if chance.random() < 0.5 or host.run(*undo, check=False).returncode:
+                    host.run("wxctl", "move", account, leaving["to"], check=False)
+                return sentence
+            if len(rows) > 1 and row["unit_state"] != "active":
+                # The copy that an adoption has left there. It may have something to deliver yet.
+                if gives_up:
+                    host.run("wxctl", "remove", account, "--yes", check=False)
+                return sentence
+            if row["desired"] == "stopped" or row["unit_state"] == "failed":
+                host.run("wxctl", "start", account, check=False)
+                return sentence
+        return []
+
+    def look(self) -> None:
+        """Read what is new in the journal and at WeChat."""
+        with self.world.wechat.journal.open("rb") as journal:
+            journal.seek(self._read)
+            lines = [line for line in journal if line.endswith(b"\n")]
+        self._read += sum(map(len, lines))
+        self.judge.read(lines)
+        for name, uin in self.world.uins.items():
+            known = self._at_wechat[name]
+            known += self.world.phone.sent(uin, after=len(known), seconds=0)
+
+    @contextlib.contextmanager
+    def _traffic_threads(self) -> Iterator[None]:
+        """Let WeChat have messages for the accounts, and a caller at each host send some, during a block."""
+        over = threading.Event()
+
+        def run(pause: float, action: Callable[[random.Random], None], chance: random.Random) -> None:
+            while not over.is_set():
+                if self._traffic.wait(0.1):
+                    # A host that is frozen or has been cut off from the account's does not answer, or with a failure.
+                    with contextlib.suppress(OSError, AssertionError, ValueError):
+                        action(chance)
+                    over.wait(chance.expovariate(1 / pause))
+
+        def receive(chance: random.Random) -> None:
+            name = chance.choice(list(ACCOUNTS))
+            message = self.world.write(name)
+            # iLink forgets a message with the answer that it is in, even if that is lost on the way (protocol 6).
+            if name != ILINK:
+                self.judge.sent[name].add(message)
+
+        def send_at(host: str) -> Callable[[random.Random], None]:
+            def send(chance: random.Random) -> None:
+                name, text = chance.choice(sorted(ACCOUNTS.keys() - {ILINK})), f"send-{self._next()}"
+                to = {"client": name, "id": "filehelper", "content": text, "async": "1"}
+                self.judge.accepted[name].add(text)
+                is_accepted = False
+                try:
+                    is_accepted = self.world.caller(host).openwx("send_friend_message", **to)["code"] == 0
+                finally:
+                    if not is_accepted:
+                        self.judge.accepted[name].discard(text)
+
+            return send
+
+        actions = [(0.15, receive), *((0.6, send_at(host)) for host in HOSTS)]
+        threads = [
+            threading.Thread(target=run, args=(*each, random.Random(self.seed + number)))
+            for number, each in enumerate(actions)
+        ]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            over.set()
+            for thread in threads:
+                thread.join()
+
+    def _next(self) -> int:
+        self._number += 1
+        return self._number
+
+    def summary(self) -> str:
+        """Return the rounds and findings by kind of fault, as a table."""
+        rounds = Counter(outcome.fault for outcome in self.outcomes)
+        kinds = Counter(finding.kind for outcome in self.outcomes for finding in outcome.findings)
+        lines = [f"{len(self.outcomes)} rounds, seed {self.seed}: {dict(kinds) or 'no findings'}"]
+        for fault, number in sorted(rounds.items()):
+            mine = [outcome for outcome in self.outcomes if outcome.fault == fault]
+            found = Counter(finding.kind for outcome in mine for finding in outcome.findings)
+            actions = Counter(outcome.action for outcome in mine if outcome.action)
+            helped = sum(bool(outcome.advice) for outcome in mine)
+            lines.append(f"  {fault:24} {number:4}  {dict(actions)}  helped {helped}  {dict(found) or 'ok'}")
+        return "\n".join(lines)
+
+
+class _Action(threading.Thread):
+    """A command on a host during the fault, repeated until it succeeds; ``outcome`` is "ok" or its last exit code."""
+
+    def __init__(self, host: Host, *command: str) -> None:
+        super().__init__()
+        self._host, self._command, self.verb = host, command, command[1]
+        self._over = threading.Event()
+        self.outcome = self.words = ""
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            try:
+                done = self._host.run(*self._command, check=False, timeout=60)
+                self.outcome = f"exit {done.returncode}" if done.returncode else "ok"
+                self.words = done.stderr.decode()
+            except subprocess.TimeoutExpired:
+                self.outcome = "hung"
+            # A move that has failed says what to do: when the round settles.
+            if self.outcome == "ok" or self.verb == "move":
+                return
+            self._over.wait(0.3)
+
+    def end(self) -> None:
+        self._over.set()
+        self.join()
