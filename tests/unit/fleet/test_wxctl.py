@@ -5,10 +5,13 @@ import json
 from functools import partial
 from pathlib import Path
 
+import pytest
+
 from tests.patience import until
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.controller.machine import ROOT_TOKEN, Machine
 from tests.unit.fleet.hosts import FleetHost
+from tests.unit.fleet.owning import owning_fleet
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.host import HostState
 
@@ -45,3 +48,24 @@ async def test_a_machine_without_a_fleet_says_so(tmp_path: Path) -> None:
     async with Machine(tmp_path) as host:
         done = await asyncio.to_thread(Wxctl(tmp_path, host.url), "fleet")
     assert (done.returncode, done.stdout, "[fleet]" in done.stderr) == (0, "", True)
+
+
+async def test_owners_are_shown_and_what_nobody_owns_with_the_reason(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        wxctl = partial(asyncio.to_thread, Wxctl(tmp_path, a.url, {"WXCTL_TOKEN": ROOT_TOKEN}))
+        await b.start("eve")
+        await until(lambda: "eve" in a.ownership.records.owners)
+        done = await wxctl("fleet")
+        assert (done.returncode, done.stdout.splitlines()[-1].split()) == (0, ["b", "1", "100", "2.3.0"])
+        await b.lapse()
+        await until(lambda: not a.ownership.records.owners)
+        done = await wxctl("fleet")
+        assert (done.returncode, "wxctl adopt eve" in done.stdout) == (1, True)
+        await a.lapse()
+        done = await wxctl("fleet")
+        assert (done.returncode, "no lease" in done.stdout) == (1, True)
+        found = json.loads((await wxctl("doctor", "--json")).stdout)
+        assert {each["level"] for each in found if each["check"] == "fleet"} == {"fail"}
