@@ -101,7 +101,8 @@ bench: host-tree ## figures: the proxy beside others, one account, all accounts,
 	@mkdir -p build
 	$(PYTHON) -m bench.proxy --peers --json build/proxy.json </dev/null
 	$(PYTHON) -m bench.plots build/proxy.json build/bench
-	$(PYTHON) -m bench.proxy --peers --growth </dev/null
+	$(PYTHON) -m bench.proxy --peers --growth --json build/proxy-growth.json </dev/null
+	$(PYTHON) -m bench.plots build/proxy-growth.json build/bench proxy-growth
 	$(PYTHON) -m bench.answers </dev/null
 	$(PYTHON) -m bench.account </dev/null
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null
