@@ -244,7 +244,7 @@ class Owners:
     async def claim(self, wanted: Wanted, epoch: int) -> OwnerClaim:
         """Make this host the owner of an account whose record here has an ``epoch``, 0 for none.
 
-        One that it owns already stays as it is. Raises OwnedElsewhere, NotClaimable and EtcdFailure.
+        One that it owns already keeps its epoch. Raises OwnedElsewhere, NotClaimable and EtcdFailure.
         """
         instance = wanted.name.instance
         for attempt in range(_TRIES):
@@ -252,25 +252,28 @@ class Owners:
                 await self._look(instance)
             lease = self._claimable()
             owner, record = self.owners.get(instance), self.records.get(instance)
-            if owner is not None and self.is_own(instance, lease):
-                return OwnerClaim(owner, record, is_new=False)
-            if (refusal := self.refusal(wanted.name, epoch)) is not None:
+            is_own = self.is_own(instance, lease)
+            if not is_own and (refusal := self.refusal(wanted.name, epoch)) is not None:
                 raise refusal
-            # An owner is this host itself, under an earlier lease. Its accounts have ended with that.
-            new = 1 + max(epoch, record.epoch if record else 0, owner.epoch if owner else 0)
+            if owner is not None and is_own:
+                # It is written again: a release that got no answer and is done later then fails by its guard.
+                new = owner.epoch
+            else:
+                # An owner is this host itself, under an earlier lease. Its accounts have ended with that.
+                new = 1 + max(epoch, record.epoch if record else 0, owner.epoch if owner else 0)
             puts = (
                 Put(self._owner_key(instance), _value({"host": self.name, "epoch": new}), lease),
                 Put(self._record_key(instance), wanted.record(self.name, new)),
             )
             guards = (
-                EtcdGuard(self._owner_key(instance), create_revision=owner.entry.create_revision if owner else 0),
+                EtcdGuard(self._owner_key(instance), mod_revision=owner.entry.mod_revision if owner else 0),
                 EtcdGuard(self._record_key(instance), mod_revision=record.entry.mod_revision if record else 0),
             )
             if (revision := await self._commit(guards, puts)) is not None:
                 for put, known in zip(puts, (owner, record), strict=True):
                     created = known.entry.create_revision if known else revision
                     self._take(EtcdEntry(put.key, put.value, created, revision, put.lease))
-                return OwnerClaim(self.owners[instance], record, is_new=True)
+                return OwnerClaim(self.owners[instance], record, not is_own)
         raise NotClaimable(
             N_("account {account} cannot be claimed: its records in etcd keep changing or cannot be read"),
             N_("see: wxctl fleet; journalctl -u wxcontroller"),
@@ -303,7 +306,7 @@ class Owners:
                 await self._look(instance)
 
     async def _give_up(self, instance: str, owner: Owner, puts: tuple[Put, ...], deletes: tuple[str, ...]) -> None:
-        guards = (EtcdGuard(owner.entry.key, create_revision=owner.entry.create_revision),)
+        guards = (EtcdGuard(owner.entry.key, mod_revision=owner.entry.mod_revision),)
         # If the guard does not hold, it is not this host's any more.
         await self._commit(guards, puts, (owner.entry.key, *deletes))
         await self._look(instance)

@@ -14,8 +14,9 @@ from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.messages import verbatim
 from wxcontroller.core.names import parse_name
-from wxcontroller.fleet.etcd import Put
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
 from wxcontroller.fleet.owners import OwnedElsewhere
 
 EVE = parse_name("eve")
@@ -168,6 +169,32 @@ async def test_a_restored_etcd_leads_to_one_owner(tmp_path: Path, monkeypatch: p
         await b.runs("eve")
         assert await fleet.owners() == {"eve": ("b", 4)}
         assert not a.units.processes
+
+
+async def test_a_release_that_etcd_does_late_does_not_give_up_what_was_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        call, late = Etcd._call, list[JsonObject]()
+
+        async def stalled(
+            self: Etcd, path: str, body: JsonObject, unsure: list[EtcdFailure] | None = None
+        ) -> JsonObject:
+            if path != "/v3/kv/txn":
+                return await call(self, path, body, unsure)
+            late.append(body)
+            raise EtcdFailure("http://m0", verbatim("no response in time"))
+
+        with monkeypatch.context() as patch:
+            patch.setattr(Etcd, "_call", stalled)
+            await a.v1("POST", "accounts/eve/stop")
+        assert (await a.v1("POST", "accounts/eve/start", {}))[0] == 200
+        assert late
+        for body in late:
+            assert (await call(fleet.etcd, "/v3/kv/txn", body)).get("succeeded") is not True
+        assert await fleet.owners() == {"eve": ("a", 1)}
 
 
 @pytest.mark.parametrize("then", ["finished", "undone"])
