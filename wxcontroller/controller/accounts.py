@@ -239,6 +239,8 @@ class Accounts(AccountViews):
                 self._staying(name)
             stopped = await self._stop_held(name)
             if self.ownership is not None and move is None:
+                # Otherwise what gives it up later records it again.
+                await self._release(name, self.reread(name.instance))
                 await self.ownership.forget(name.instance)
             await self.units.purge(name.instance, self.settings.stop_timeout)
             await asyncio.to_thread(self._materialiser.remove, name.instance)

@@ -17,7 +17,7 @@ from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.messages import verbatim
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
-from wxcontroller.fleet.owners import OwnedElsewhere
+from wxcontroller.fleet.owners import OwnedElsewhere, Owners, Wanted
 
 EVE = parse_name("eve")
 MOVE: JsonObject = {"to": "b", "id": "5f2c", "sent": True}
@@ -195,6 +195,27 @@ async def test_a_release_that_etcd_does_late_does_not_give_up_what_was_started_a
         for body in late:
             assert (await call(fleet.etcd, "/v3/kv/txn", body)).get("succeeded") is not True
         assert await fleet.owners() == {"eve": ("a", 1)}
+
+
+async def test_a_removed_account_is_forgotten_although_its_release_failed_at_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        release, tries = Owners.release, list[str]()
+
+        async def failing_once(self: Owners, wanted: Wanted) -> None:
+            tries.append(wanted.name.name)
+            if len(tries) == 1:
+                raise EtcdFailure("http://m0", verbatim("no response in time"))
+            await release(self, wanted)
+
+        monkeypatch.setattr(Owners, "release", failing_once)
+        assert (await a.v1("DELETE", "accounts/eve"))[0] == 200
+        await until(lambda: "eve" not in b.ownership.records.owners)
+        assert await fleet.records() == {}
+        await b.start("eve")
 
 
 @pytest.mark.parametrize("then", ["finished", "undone"])
