@@ -21,6 +21,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
+from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, WxError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json
@@ -409,13 +410,14 @@ class Owners:
         kind, _, name = entry.key.removeprefix(self._prefix).partition("/")
         content = _content(entry)
         host, epoch = one_line(content.get("host"))[:64], integer(content.get("epoch"))
+        is_readable = host != "" and 0 < epoch < LARGEST_EPOCH  # the next one goes into the account's file
         if kind == "hosts":
             labels = frozenset(one_line(each) for each in items(content.get("labels")))
             version, capacity = one_line(content.get("version"))[:40], integer(content.get("capacity"))
             _put(self.hosts, name, LivingHost(version, labels, capacity, entry))
-        elif kind == "owners" and host and epoch > 0:
+        elif kind == "owners" and is_readable:
             _put(self.owners, name, Owner(host, epoch, entry))
-        elif kind == "accounts" and host and epoch > 0:
+        elif kind == "accounts" and is_readable:
             shown, desired = one_line(content.get("name"))[:64], one_line(content.get("desired"))[:16]
             _put(self.records, name, AccountRecord(shown or name, host, epoch, desired, entry))
         elif kind in ("owners", "accounts") and entry.key not in self._unreadable:

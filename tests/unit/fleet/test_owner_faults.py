@@ -12,6 +12,7 @@ from tests.patience import until
 from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
 from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.messages import verbatim
@@ -195,6 +196,21 @@ async def test_a_release_that_etcd_does_late_does_not_give_up_what_was_started_a
         for body in late:
             assert (await call(fleet.etcd, "/v3/kv/txn", body)).get("succeeded") is not True
         assert await fleet.owners() == {"eve": ("a", 1)}
+
+
+async def test_an_epoch_that_no_record_here_can_have_is_not_taken_over(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        await a.v1("POST", "accounts/eve/stop")
+        key = "/wxcontroller/main/accounts/eve"
+        for epoch in (LARGEST_EPOCH, 10**40):
+            await fleet.etcd.commit((), (Put(key, json.dumps({"host": "a", "epoch": epoch}).encode()),))
+            await a.join()
+            assert (await a.error("POST", "accounts/eve/start", {}))[0] == "not-claimable"
+        assert a.accounts.account("eve").epoch == 1
 
 
 async def test_a_removed_account_is_forgotten_although_its_release_failed_at_first(
