@@ -153,7 +153,7 @@ class Keeper:
         for entry in (await self._etcd.read(self._key)).entries:
             if entry.key != self._key:
                 continue
-            if kept_json(entry.value).get("boot") == self._boot:
+            if self._boot and kept_json(entry.value).get("boot") == self._boot:
                 await self._etcd.revoke(entry.lease)
             elif time.monotonic() - since.setdefault(entry.lease, time.monotonic()) > self._times.lease + 1:
                 raise HostNameTaken(

@@ -134,6 +134,16 @@ async def test_after_a_crash_it_ends_its_own_lease_at_once(world: World) -> None
     await keeping
 
 
+async def test_without_an_id_of_the_boot_no_lease_is_its_own(world: World) -> None:
+    before = await world.etcd.grant(3600)
+    await world.etcd.commit([], [Put(KEY, b'{"boot": ""}', before)])
+    keeping = await world.begin("")
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(HostNameTaken):
+            await keeping
+    assert await world.key_lease() == before
+
+
 async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(world: World) -> None:
     dead = await world.etcd.grant(2)
     await world.etcd.commit([], [Put(KEY, b'{"boot": "another"}', dead)])
