@@ -6,8 +6,8 @@ nothing to WeChat. All times are parts of the unit's ``WatchdogSec=``; with the 
 
 - Each 5 s the lease is renewed. Other hosts may claim the accounts 30 s after the last renewal was sent.
 - 20 s after that the permit ends. What the kernel has not sent by 28 s is dropped (TCP_USER_TIMEOUT of the accounts).
-- 15 s after the last renewal succeeded, at most 17 s after it was sent, systemd kills the keeper and stops the
-  accounts, which have 5 s: until 22 s.
+- 15 s after the last renewal succeeded, at most 20 s after it was sent, systemd kills the keeper and stops the
+  accounts, which have 5 s: until 25 s.
 
 The key ``hosts/NAME`` exists as long as the lease, so that two hosts cannot have the same name. After a crash within
 one boot the new process ends the old lease, as no account runs then; a host that has rebooted waits for its end.
@@ -34,7 +34,7 @@ from wxcontroller.core.messages import N_
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings
-from wxcontroller.fleet.credentials import credentials_of
+from wxcontroller.fleet.credentials import connection_reason, credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdGuard, Put
 
 log = logging.getLogger(__name__)
@@ -172,15 +172,20 @@ class Keeper:
         while True:
             begun, sent = time.monotonic(), uptime()
             try:
-                if not await self._etcd.renew(lease):
-                    return
-            except EtcdFailure as problem:
+                # The watchdog counts from the answer, the lease from the request: members that hang one after the
+                # other must not come between. The next try begins at the first that was not asked.
+                async with asyncio.timeout(self._times.renewal):
+                    left = await self._etcd.renew(lease)
+            except (EtcdFailure, TimeoutError) as problem:
+                words = problem if isinstance(problem, EtcdFailure) else connection_reason(problem)
                 if not failed:
-                    log.warning("the lease of host %s cannot be renewed: %s", self._host, problem)
+                    log.warning("the lease of host %s cannot be renewed: %s", self._host, words)
                 failed = True
-                self._notifier.status(f"the lease cannot be renewed: {problem}")
+                self._notifier.status(f"the lease cannot be renewed: {words}")
                 await asyncio.sleep(self._times.pause)
                 continue
+            if not left:
+                return
             self._allow(sent)
             self._notifier.watchdog()
             if failed:

@@ -15,6 +15,7 @@ from tests.etcd import EtcdServers, connected
 from tests.patience import PATIENCE, until
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.jsontypes import integer, kept_json
+from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings
 from wxcontroller.fleet import keeper as module
@@ -142,6 +143,27 @@ async def test_without_an_id_of_the_boot_no_lease_is_its_own(world: World) -> No
         with pytest.raises(HostNameTaken):
             await keeping
     assert await world.key_lease() == before
+
+
+async def test_a_renewal_that_took_long_is_no_sign_of_life(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The watchdog counts from the answer, the lease from before the request: the two must not be far apart."""
+    renew, slow = Etcd.renew, asyncio.Event()
+
+    async def slow_once(self: Etcd, lease: int) -> int:
+        if not slow.is_set():
+            slow.set()
+            await asyncio.sleep(TIMES.renewal * 2)
+        return await renew(self, lease)
+
+    permits: list[float] = []
+    monkeypatch.setattr(Etcd, "renew", slow_once)
+    monkeypatch.setattr(Notifier, "watchdog", lambda _: permits.append(world.permit))
+    keeping = await world.begin()
+    await until(lambda: permits)
+    assert slow.is_set()
+    assert permits[0] > TIMES.permit - TIMES.renewal * 1.5
+    keeping.cancel()
+    await keeping
 
 
 async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(world: World) -> None:
