@@ -69,7 +69,7 @@ class EtcdFailure(WxError):
 
 
 class Compacted(Exception):
-    """A watch began at a revision that etcd no longer has: read all, and watch from there."""
+    """A watch began at a revision that etcd no longer has, or not yet: read all, and watch from there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +232,10 @@ class Etcd:
             try:
                 async with response:
                     async for line in _lines(response):
-                        changes = self._changes(endpoint, _object(endpoint, line))
+                        answer = _object(endpoint, line)
+                        if answer.get("created") is True and _revision(answer) < after:
+                            raise Compacted  # it was restored, and would say nothing until it has come so far again
+                        changes = self._changes(endpoint, answer)
                         if changes is not None:
                             after = changes.revision
                             yield changes

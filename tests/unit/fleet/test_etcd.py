@@ -138,6 +138,14 @@ async def test_a_watch_of_what_is_compacted_says_so(single: EtcdServers) -> None
             await first_of(etcd.watch("/compacted/", old - 1))
 
 
+async def test_a_watch_of_what_a_restored_etcd_has_not_had_says_so(single: EtcdServers) -> None:
+    async with connected(single.settings()) as etcd:
+        revision = (await etcd.read("/ahead/")).revision
+        async with asyncio.timeout(5):
+            with pytest.raises(Compacted):
+                await first_of(etcd.watch("/ahead/", revision + 100))
+
+
 async def test_keys_that_are_no_text_are_ignored(single: EtcdServers, caplog: pytest.LogCaptureFixture) -> None:
     async with connected(single.settings()) as etcd:
         before = (await etcd.read("/odd/")).revision
