@@ -137,12 +137,17 @@ def pair(fleet_debs: list[Path]) -> Iterator[Pair]:
         yield pair
 
 
-def test_it_binds_no_account_before_it_is_enabled(pair: Pair) -> None:
-    assert pair.is_active()
+def test_it_binds_no_account_before_the_settings_name_etcd(pair: Pair) -> None:
+    settings = pair.home.run("cat", FLEET).stdout
+    pair.home.run("rm", FLEET)
+    pair.home.run("systemctl", "daemon-reload")
+    pair.home.run("systemctl", "start", UNIT)
     assert pair.home.text("systemctl", "show", "-P", "BindsTo", UNIT).strip() == ""
-    pair.home.run("systemctl", "enable", KEEPER)
-    # From now on no account runs without a lease.
+    pair.home.write(FLEET, settings.encode())
+    pair.home.run("systemctl", "daemon-reload")
+    # From now on no account runs without a lease, also before the keeper is enabled.
     until(lambda: not pair.is_active(), "the end of the account")
+    pair.home.run("systemctl", "enable", KEEPER)
 
 
 def test_an_account_runs_where_it_is_owned(pair: Pair) -> None:
