@@ -58,10 +58,17 @@ class Served:
         process = self.machine.process(name)
         words: JsonObject = {"user": {"id": f"u-{name}", "name": f"小{name}"}, **more}
         process.say(state, **words)
+        self.publish(name, DeliveryState(), beats, hours)
+
+    def publish(
+        self, name: str, deliveries: DeliveryState, beats: str = "r" * 50, hours: Sequence[int] = range(24)
+    ) -> None:
+        """Have the account publish these deliveries, and its last minutes and hours with them."""
         # A minute ahead, so that it is still the present one at the end of the test.
         told = Heartbeats(int(time.time() // 60) + 30, beats, tuple(hours))
-        content = {**DeliveryState().as_json(), "heartbeats": told.as_json()}
-        replace_file(self.machine.paths.deliveries_file(process.instance), json.dumps(content).encode())
+        content = {**deliveries.as_json(), "heartbeats": told.as_json()}
+        instance = self.machine.process(name).instance
+        replace_file(self.machine.paths.deliveries_file(instance), json.dumps(content).encode())
 
 
 @contextlib.contextmanager

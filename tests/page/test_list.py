@@ -14,6 +14,7 @@ from tests.page.looks import faults
 from tests.page.served import Served, serving
 from wxcontroller import __version__
 from wxcontroller.core.access import Scope
+from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.notifytargets import target_book
@@ -162,6 +163,20 @@ def test_trouble_stands_on_top_and_says_what_to_do(browser: Browser, served: Ser
     browser.click("#rows [data-account=scans] .fix button")
     browser.find("#scan .code img")
     assert browser.complaints() == []
+
+
+def test_an_account_in_trouble_is_the_same_everywhere(browser: Browser, served: Served) -> None:
+    """It counts and is found as what the list shows it as, also while it is logged in, and its page says the same."""
+    dead = DeliveryState(dead=2, unacknowledged=2, dead_at=int(time.time()), dead_error=Text("no answer"))
+    served.publish("alice", dead)
+    assert browser.text("#rows-attention [data-account=alice] .told") == "Dead letters"
+    assert browser.text("#number-running") == browser.text("#chips [data-show=running] b") == "1"
+    assert browser.text("#summary") == "1 running · 4 need attention"
+    browser.click("#chips [data-show=running]")
+    assert browser.script(ROWS) == ["bob"]
+    browser.click("#chips [data-show=attention]")
+    browser.click("#rows [data-account=alice] th a")
+    browser.find("#account-state.state.bad", "Dead letters")
 
 
 def test_an_account_of_another_host_says_which(browser: Browser, served: Served) -> None:

@@ -99,7 +99,7 @@ def test_search_and_filters(browser: Browser) -> None:
     browser.type("#search", "nobody")
     browser.find("#no-match")
     browser.script("document.getElementById('search').value = ''")
-    browser.click("#chips [data-show=good]")
+    browser.click("#chips [data-show=running]")
     browser.find("#no-match")
     browser.click("#chips [data-show=off]")
     browser.until(lambda: len(browser.script(shown)) == MANY + 1, "all that are stopped")

@@ -1,7 +1,7 @@
 // One account's own page: how it is, what can be done, and its tabs.
 
 import { act, isBusy, onBusy, possible } from "./actions.js";
-import { adviceOf } from "./advice.js";
+import { adviceOf, shownState } from "./advice.js";
 import { may } from "./api.js";
 import { consentButton } from "./consent.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
@@ -16,7 +16,7 @@ import { openMenu } from "./menu.js";
 import { optionsTab } from "./options.js";
 import { peopleTab } from "./people.js";
 import { routeName } from "./routes.js";
-import { badge, desiredWord, isThere, isUp, unitWords } from "./states.js";
+import { desiredWord, isThere, isUp, unitWords } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { setUpTabs } from "./tabs.js";
 import { ago, count, exactly, size, timeOf } from "./words.js";
@@ -84,8 +84,8 @@ function show() {
   setHidden($("account-gone"), Boolean(account));
   setHidden($("account-body"), !account);
   const can = account ? possible(account) : {};
-  const [className, word] = account ? badge(account) : ["", ""];
-  setClass($("account-state"), className);
+  const { tone, word } = account ? shownState(account) : { tone: "", word: "" };
+  setClass($("account-state"), tone && `state ${tone}`);
   setText($("account-state"), word);
   setText($("account-about"), account ? aboutOf(account) : "");
   if (account) face.show(account);

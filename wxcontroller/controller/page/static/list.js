@@ -172,18 +172,19 @@ function showPicked() {
   }
 }
 
-// Who is shown, and how many of each kind there are.
+// Who is shown, and how many each section has: a chip and the head of its section say the same number.
 function refresh() {
   const wanted = $("search").value.trim().toLowerCase();
-  const counts = { all: 0, good: 0, attention: 0, off: 0, busy: 0 };
+  const counts = { all: 0, attention: 0, running: 0, off: 0, busy: 0 };
   const inSection = { attention: 0, running: 0, off: 0 };
   const routes = new Set();
   let some = false;
   for (const row of rows.values()) {
     counts.all++;
-    for (const group of row.groups) counts[group]++;
+    counts[row.section]++;
+    if (row.section === "running" && row.isBusy) counts.busy++;
     routes.add(row.account.driver);
-    row.fits = (shown === "all" || row.groups.has(shown)) && row.key.includes(wanted);
+    row.fits = (shown === "all" || row.section === shown) && row.key.includes(wanted);
     if (row.drawing) setHidden(row.drawing.element, !row.fits);
     if (row.fits) inSection[row.section]++;
     some ||= row.fits;
@@ -199,7 +200,7 @@ function refresh() {
 }
 
 // What the list as a whole looks like.
-function outline({ all, good, attention }, routes) {
+function outline({ all, running, busy, attention }, routes) {
   setHidden($("loading"), true);
   setHidden($("empty"), all > 0);
   setHidden($("filters"), all === 0);
@@ -208,6 +209,6 @@ function outline({ all, good, attention }, routes) {
   $("rows").classList.toggle("one-route", routes.size < 2);
   $("rows").classList.toggle("read-only", !may("control"));
   const needs = t("{n} needs attention", { n: attention }, "{n} need attention");
-  const parts = [t("{n} running", { n: good }), attention && needs].filter(Boolean);
+  const parts = [t("{n} running", { n: running - busy }), attention && needs].filter(Boolean);
   setText($("summary"), all ? parts.join(" · ") : "");
 }

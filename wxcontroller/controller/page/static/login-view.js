@@ -11,7 +11,7 @@ import { t } from "./i18n.js";
 import { complain } from "./notices.js";
 import { scanStep } from "./routes.js";
 import { shareLink } from "./share.js";
-import { badge, isUp } from "./states.js";
+import { isUp, stateOf } from "./states.js";
 import { accounts, listen } from "./store.js";
 
 const STEPS = [
@@ -96,8 +96,8 @@ export function loginView(place, name, changed = () => {}) {
       if (index === at) step.setAttribute("aria-current", "step");
       else step.removeAttribute("aria-current");
     });
-    const [tone, word] = badge(account);
-    setClass(state, tone);
+    const { tone, word } = stateOf(account);
+    setClass(state, `state ${tone}`);
     setText(state, word);
     const { text, bad } = hintOf(account);
     setText(hint, text);

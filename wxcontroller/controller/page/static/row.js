@@ -19,7 +19,7 @@ const QUICK = ["start", "restart", "stop"];
 
 const cell = (className, ...children) => h("td", { role: "cell", className }, ...children);
 
-// What the list knows of an account: its place, its filter's groups, and what a search looks at. The line itself is
+// What the list knows of an account: its section, whether it is about to run or stop, and what a search looks at. The line itself is
 // `drawing`, null until draw(): drawing all of many accounts at once would keep a click waiting.
 export function rowOf(account) {
   const row = { drawing: null, fits: true, update, draw };
@@ -27,8 +27,8 @@ export function rowOf(account) {
   function update(now) {
     row.account = now;
     row.key = `${now.name}\n${now.instance}\n${nickname(now)}\n${now.host ?? ""}`.toLowerCase();
-    row.groups = groupsOf(now);
     row.section = sectionOf(now);
+    row.isBusy = groupsOf(now).has("busy");
     row.drawing?.update();
   }
 

@@ -91,11 +91,6 @@ export function noteOf(account) {
   return parts.filter(Boolean).join(" · ");
 }
 
-export function badge(account) {
-  const { tone, word } = stateOf(account);
-  return [`state ${tone}`, word];
-}
-
 const UNITS = {
   active: () => t("active"),
   activating: () => t("activating"),
