@@ -26,8 +26,8 @@ const NOTHING = { text: "", tab: "", remedy: "" };
 const REFUSED = "WeChat refuses this account on this route";
 // Why an account is in trouble, in one word, where its settings can change that, and what to change.
 const CAUSES = [
-  { fits: ({ template }) => template === REFUSED, word: () => t("Refused"), change: () => t("Change route…") },
-  { fits: ({ values }) => "proxy" in values, word: () => t("Proxy failing"), change: () => t("Edit proxy…") },
+  { fits: ({ template }) => template === REFUSED, word: () => t("Refused"), change: () => t("Change route") },
+  { fits: ({ values }) => "proxy" in values, word: () => t("Proxy failing"), change: () => t("Edit proxy") },
 ];
 
 const causeOf = (account) => CAUSES.find(({ fits }) => hasPart(account.reason_text, fits));

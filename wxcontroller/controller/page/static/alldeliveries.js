@@ -27,8 +27,8 @@ function show(rows) {
   told.sort((one, other) => other.dead - one.dead || other.pending - one.pending);
   redraw($("all-deliveries"), told.map(row));
   const fine = rows.filter(({ to }) => to).length - told.length;
-  const words = told.length ? t("Other webhooks, with nothing waiting: {n}", { n: fine }) : t("Nothing is waiting.");
-  setText($("all-deliveries-note"), words);
+  const others = fine ? t("Other webhooks, with nothing waiting: {n}", { n: fine }) : "";
+  setText($("all-deliveries-note"), told.length ? others : t("Nothing is waiting."));
   setHidden($("all-deliveries-table"), !told.length);
 }
 

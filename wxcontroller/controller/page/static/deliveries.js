@@ -13,7 +13,7 @@ import { answerWords, exactly, moment } from "./words.js";
 const MOST = 100;
 const STATES = {
   held: () => ["busy", t("its media is being fetched")],
-  pending: () => ["attention", t("waits")],
+  pending: () => ["attention", t("waiting")],
   dead: () => ["bad", t("dead letter")],
 };
 

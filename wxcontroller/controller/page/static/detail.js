@@ -11,8 +11,8 @@ import { iconOf, perform, wordOf } from "./menu.js";
 const AT_ONCE = ["scan", "digits", "allow", "start"];
 const WORDS = { allow: () => t("Allow…") };
 const PLACES = {
-  deliveries: () => t("Deliveries…"),
-  journal: () => t("Journal…"),
+  deliveries: () => t("Deliveries"),
+  journal: () => t("Journal"),
 };
 
 function wayOf(account) {

@@ -45,7 +45,6 @@ const FAILURES = {
     t("Some tokens are also valid for the next account of this name."),
     t("If they are not meant for it, root ends each on the controller's machine: wxctl token revoke NAME"),
   ],
-  "no-journal": () => [t("The journal can't be read."), ""],
 };
 
 export function wordsOf({ code, message, remedy = "" }) {
