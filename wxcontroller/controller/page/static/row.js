@@ -19,8 +19,8 @@ const QUICK = ["start", "restart", "stop"];
 
 const cell = (className, ...children) => h("td", { role: "cell", className }, ...children);
 
-// What the list knows of an account: its section, whether it is about to run or stop, and what a search looks at. The line itself is
-// `drawing`, null until draw(): drawing all of many accounts at once would keep a click waiting.
+// What the list knows of an account: its section, whether it is about to run or stop, and what a search looks at. The
+// line itself is `drawing`, null until draw(): drawing all of many accounts at once would keep a click waiting.
 export function rowOf(account) {
   const row = { drawing: null, fits: true, update, draw };
 

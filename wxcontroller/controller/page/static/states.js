@@ -58,7 +58,7 @@ export function stateOf(account) {
   return { tone, word: stateWord(condition) };
 }
 
-// The filter's groups: an account that runs may need somebody all the same.
+// What it counts as: an account that runs may need somebody all the same.
 export function groupsOf(account) {
   const { tone } = stateOf(account);
   const groups = new Set([tone === "bad" ? "attention" : tone]);
