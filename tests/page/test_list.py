@@ -40,6 +40,10 @@ CUT = """
 return [...document.querySelectorAll("#rows .state")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent);
 """
+SIDEWAYS = """
+return [...document.querySelectorAll(".sheet")]
+  .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.id);
+"""
 NAMES = "return [...document.querySelectorAll('#tokens-table tbody th')].map((one) => one.textContent)"
 # The token of a new target, and the URL to send to.
 SHOWN = "return [...document.querySelectorAll('#targets-form [readonly]')].map(each => each.value)"
@@ -323,6 +327,11 @@ def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served)
     assert browser.script(NAMES) == ["read", "admin"]
     assert not any(secret in browser.driver.page_source for secret in tokens.values())
     browser.picture("access")
+    browser.size(360)
+    assert browser.script(SIDEWAYS) == [], "nothing has to be dragged on a phone"
+    assert faults(browser) == []
+    browser.picture("access-360")
+    browser.size(1280)
     browser.click("#targets-form summary")
     browser.type("#targets-form [name=name]", "a/b")
     browser.type("#targets-form [name=peer]", "filehelper")

@@ -2,7 +2,7 @@
 // the token of the reader may see it.
 
 import { call, may, pathOf } from "./api.js";
-import { $, h, icon, setHidden, setText } from "./dom.js";
+import { $, h, icon, labelCells, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
@@ -106,6 +106,7 @@ async function load(id, part, signal) {
     const last = h("th", { scope: "col" }, h("span", { className: "unseen" }, t("Actions")));
     const body = h("tbody", {}, ...rows.map((each) => row(each, () => load(id, part, signal))));
     table.replaceChildren(h("table", {}, h("thead", {}, h("tr", {}, ...heads, last)), body));
+    labelCells(table.firstElementChild);
   } catch (problem) {
     if (problem.name !== "AbortError") setText(note, inWords(problem));
   }

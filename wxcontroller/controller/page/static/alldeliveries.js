@@ -1,7 +1,7 @@
 // Reports of all accounts that wait for their webhooks or were refused by them.
 
 import { call, may, pathOf } from "./api.js";
-import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
+import { $, h, icon, labelCells, redraw, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
 import { complain, tell } from "./notices.js";
@@ -26,6 +26,7 @@ function show(rows) {
   const told = rows.filter(({ to, pending, held, dead }) => to && pending + held + dead > 0);
   told.sort((one, other) => other.dead - one.dead || other.pending - one.pending);
   redraw($("all-deliveries"), told.map(row));
+  labelCells($("all-deliveries").closest("table"));
   const fine = rows.filter(({ to }) => to).length - told.length;
   const others = fine ? t("Other webhooks, with nothing waiting: {n}", { n: fine }) : "";
   setText($("all-deliveries-note"), told.length ? others : t("Nothing is waiting."));

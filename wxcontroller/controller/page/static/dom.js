@@ -51,3 +51,9 @@ export function redraw(place, items) {
   const next = [...place.querySelectorAll("a, button")].find((one) => identity(one) === held);
   next?.focus({ preventScroll: true });
 }
+
+// Has each cell of a table know its column's head: a phone shows a row as lines, each with its head before it.
+export function labelCells({ tHead, tBodies: [body] }) {
+  const heads = [...tHead.rows[0].cells].map(({ textContent }) => textContent);
+  for (const row of body.rows) [...row.cells].forEach((cell, at) => (cell.dataset.head = heads[at]));
+}
