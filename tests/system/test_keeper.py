@@ -129,8 +129,8 @@ def pair(fleet_debs: list[Path]) -> Iterator[Pair]:
         log_in(Caller(home), phone, NAME, uin)
         home.run("systemctl", "disable", "--now", "wxcontroller.socket", "wxcontroller.service")
         settings = f'[fleet]\nname = "host-a"\n[fleet.etcd]\nendpoints = ["http://{address}:2379"]\n'
+        far.write(FLEET, settings.encode())
         for host in (home, far):
-            host.write(FLEET, settings.encode())
             host.write(f"/etc/systemd/system/{KEEPER}.d/times.conf", f"[Service]\nWatchdogSec={WATCHDOG}\n".encode())
         pair = Pair(home, far, uin)
         pair.set_times(ACKNOWLEDGED)
@@ -138,12 +138,9 @@ def pair(fleet_debs: list[Path]) -> Iterator[Pair]:
 
 
 def test_it_binds_no_account_before_the_settings_name_etcd(pair: Pair) -> None:
-    settings = pair.home.run("cat", FLEET).stdout
-    pair.home.run("rm", FLEET)
-    pair.home.run("systemctl", "daemon-reload")
-    pair.home.run("systemctl", "start", UNIT)
+    assert pair.is_active()
     assert pair.home.text("systemctl", "show", "-P", "BindsTo", UNIT).strip() == ""
-    pair.home.write(FLEET, settings.encode())
+    pair.home.write(FLEET, pair.far.text("cat", FLEET).encode())
     pair.home.run("systemctl", "daemon-reload")
     # From now on no account runs without a lease, also before the keeper is enabled.
     until(lambda: not pair.is_active(), "the end of the account")

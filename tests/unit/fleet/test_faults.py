@@ -63,7 +63,7 @@ async def test_accounts_of_a_host_that_is_down_stay_listed_and_calls_fail_at_onc
     answer = await a.get("check_client")
     assert [obj(state)["account"] for state in items(answer["client"])] == ["alice"]
     assert answer["unreadable"] == ["bob"]
-    assert (await a.v1("GET", "health"))[1]["fleet"] == {"name": "a", "unreachable": ["b"]}
+    assert (await a.v1("GET", "health"))[1]["fleet"] == {"name": "a", "unreachable": ["b"], "etcd": None}
     async with a.http.get("/metrics") as response:
         assert 'wxcontroller_fleet_host_up{host="b"} 0.0' in await response.text()
     # It is an alert once it has lasted.
