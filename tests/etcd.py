@@ -85,6 +85,14 @@ class EtcdServers:
             command += [f"--cacert={certificate}", f"--cert={certificate}", f"--key={key}"]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
 
+    def restore(self, snapshot: Path) -> None:
+        """Start the only member again with what ``snapshot save`` has written."""
+        [member] = self.members
+        member.kill()
+        shutil.rmtree(data := member.root / f"etcd-{member.name}")
+        self.control("snapshot", "restore", str(snapshot), f"--data-dir={data}")
+        self.start(member)
+
     def leader(self) -> Member:
         """Return the member that leads the others."""
         status = json.loads(self.control("endpoint", "status", "-w", "json"))

@@ -64,7 +64,8 @@ class HostOwners:
         self._hosts = hosts
         self._paths = shared.accounts.paths
         self._etcd = Etcd(settings, credentials)
-        self.records = Owners(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS)
+        highest = integer(self._kept("revision").get("revision"))
+        self.records = Owners(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS, highest)
         self._runs = False
         self._complaint = ""
         self._acting: dict[str, asyncio.Task[None]] = {}

@@ -129,7 +129,7 @@ class Paths:
 
     @property
     def fleet_runtime(self) -> Path:
-        """Directory of the keeper's files ``lease`` and ``permit``, in a fleet with etcd."""
+        """Directory of the keeper's files ``lease``, ``permit`` and ``revision``, in a fleet with etcd."""
         return self.root / "run/wxcontroller-fleet"
 
     @property

@@ -11,6 +11,9 @@ nothing to WeChat. All times are parts of the unit's ``WatchdogSec=``; with the 
 
 The key ``hosts/NAME`` exists as long as the lease, so that two hosts cannot have the same name. After a crash within
 one boot the new process ends the old lease, as no account runs then; a host that has rebooted waits for its end.
+
+An etcd that was restored from a snapshot may know the lease, and give accounts of this host to others. Its revision
+is lower than before: then the keeper ends, and the next one takes no lease until all leases of before have ended.
 """
 
 import asyncio
@@ -29,7 +32,7 @@ from wxcontroller.core.errors import BadSettings, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.jsontypes import JsonObject, kept_json
+from wxcontroller.core.jsontypes import JsonObject, integer, kept_json
 from wxcontroller.core.messages import N_
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
@@ -103,6 +106,7 @@ class Keeper:
 
     async def run(self) -> None:
         """Keep a lease until cancelled. Raises HostNameTaken, LeaseLost and OSError."""
+        self._withdraw()  # what a killed process has left
         await until_no_account_runs()
         lease = await self._join()
         try:
@@ -127,8 +131,12 @@ class Keeper:
         since: dict[int, float] = {}
         words = ""
         while True:
-            sent = uptime()
             try:
+                if await self._has_gone_back():
+                    self._notifier.status("etcd was restored: waiting for the end of all leases of before")
+                    await asyncio.sleep(self._times.lease)
+                    (self._files / "revision").unlink()
+                sent = uptime()
                 lease = await self._etcd.grant(self._times.lease)
                 put = Put(self._key, self._value, lease)
                 if await self._etcd.commit([EtcdGuard(self._key, create_revision=0)], [put]) is not None:
@@ -170,12 +178,13 @@ class Keeper:
         self._notifier.ready()
         failed = False
         while True:
-            begun, sent = time.monotonic(), uptime()
+            begun = time.monotonic()
             try:
                 # The watchdog counts from the answer, the lease from the request: members that hang one after the
                 # other must not come between. The next try begins at the first that was not asked.
                 async with asyncio.timeout(self._times.renewal):
-                    left = await self._etcd.renew(lease)
+                    has_gone_back, sent = await self._has_gone_back(), uptime()
+                    left = 0 if has_gone_back else await self._etcd.renew(lease)
             except (EtcdFailure, TimeoutError) as problem:
                 words = problem if isinstance(problem, EtcdFailure) else connection_reason(problem)
                 if not failed:
@@ -193,6 +202,21 @@ class Keeper:
             failed = False
             self._notifier.status(f"host {self._host} has lease {lease:x}")
             await asyncio.sleep(begun + self._times.renewal - time.monotonic())
+
+    async def _has_gone_back(self) -> bool:
+        """Return whether etcd's revision is lower than it was. Raises EtcdFailure and OSError.
+
+        Only reads tell: a member answers a renewal with its own revision, which may be behind that of another one.
+        """
+        file = self._files / "revision"
+        known = integer(kept_json(file.read_bytes()).get("revision")) if file.exists() else 0
+        revision = (await self._etcd.read(self._key)).revision
+        if revision < known:
+            log.error("etcd has gone back from revision %d to %d: it was restored or rebuilt", known, revision)
+            return True
+        if revision > known:
+            replace_file(file, json.dumps({"revision": revision}).encode(), _MODE)
+        return False
 
     def _allow(self, sent: float) -> None:
         """Let accounts run on after a renewal that was sent at this time. Raises OSError."""

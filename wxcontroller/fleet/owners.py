@@ -111,10 +111,13 @@ class Owners:
     """The records of the fleet. ``run`` keeps them up to date; ``reason`` says why they are not, NOTHING if they are.
 
     ``lease`` returns this host's lease, 0 if it has none. ``settle`` is for how many seconds nothing is claimed after
-    etcd has gone back to an earlier state: until each lease of before has ended on all hosts.
+    etcd has gone back to an earlier state: until each lease of before has ended on all hosts. ``highest`` is the
+    revision that etcd has had at least.
     """
 
-    def __init__(self, etcd: Etcd, prefix: str, name: str, lease: Callable[[], int], settle: float) -> None:
+    def __init__(
+        self, etcd: Etcd, prefix: str, name: str, lease: Callable[[], int], settle: float, highest: int = 0
+    ) -> None:
         self._etcd = etcd
         self._prefix = prefix
         self.name = name
@@ -126,7 +129,7 @@ class Owners:
         self.reason = Text(N_("this controller has just started"))
         self.changes = 0  # grows with every change
         self._revision = 0  # up to which the watch has come
-        self._highest = 0  # of all that etcd has answered
+        self._highest = highest  # of all that etcd has answered
         self._restored = False
         self._settled_at = 0.0
         self._is_newer = False

@@ -106,7 +106,8 @@ async def test_only_a_renewal_is_a_sign_of_life_and_moves_the_permit(world: Worl
             await world.etcd.revoke(world.lease)
         with pytest.raises(LeaseLost):
             await keeping
-    assert not list(world.paths.fleet_runtime.iterdir())
+    assert not world.lease
+    assert not world.permit
 
 
 async def test_a_stop_gives_the_name_back_once_no_account_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +116,7 @@ async def test_a_stop_gives_the_name_back_once_no_account_runs(world: World, mon
     runs = True
     monkeypatch.setattr(module, "accounts_run", lambda: runs)
     keeping.cancel()
-    await until(lambda: not list(world.paths.fleet_runtime.iterdir()))
+    await until(lambda: not world.lease and not world.permit)
     await asyncio.sleep(0.2)
     assert await world.key_lease()
     runs = False
@@ -166,14 +167,36 @@ async def test_a_renewal_that_took_long_is_no_sign_of_life(world: World, monkeyp
     await keeping
 
 
+async def test_after_etcd_was_restored_it_waits_for_the_end_of_all_leases_of_before(world: World) -> None:
+    keeping = await world.begin()
+    await until(lambda: world.lease)
+    snapshot = world.paths.root / "snapshot"
+    world.servers.control("snapshot", "save", str(snapshot))
+    await world.etcd.commit([], [Put("/else", b"")])
+    for _ in range(2):  # renewals, of which the second one has begun after that
+        world.signs()
+        await until(world.signs)
+    world.servers.restore(snapshot)  # which has the lease
+    with pytest.raises(LeaseLost):
+        await asyncio.wait_for(keeping, PATIENCE)
+    assert not world.lease
+    begun = time.monotonic()
+    keeping = await world.begin()
+    await until(lambda: world.lease)
+    assert time.monotonic() - begun > TIMES.lease
+    keeping.cancel()
+    await keeping
+
+
 async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(world: World) -> None:
     dead = await world.etcd.grant(2)
     await world.etcd.commit([], [Put(KEY, b'{"boot": "another"}', dead)])
     keeping = await world.begin()
     await until(lambda: world.lease)
+    lease = world.lease
     living = await world.begin("a third")
     with pytest.raises(HostNameTaken, match="another host of the fleet has the name host-a"):
         await asyncio.wait_for(living, PATIENCE)
-    assert world.lease
+    assert await world.key_lease() == lease
     keeping.cancel()
     await keeping

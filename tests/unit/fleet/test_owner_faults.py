@@ -234,6 +234,18 @@ async def test_a_removed_account_is_forgotten_although_its_release_failed_at_fir
         await b.start("eve")
 
 
+async def test_a_controller_that_starts_knows_from_its_keeper_that_etcd_was_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", seconds=20) as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        (a.paths.fleet_runtime / "revision").write_text('{"revision": 1000000}')
+        await a.join()  # as after a restart of the controller
+        await until(lambda: not a.lease)
+        assert "was restored" in (await a.error("POST", "accounts/eve/start", {}))[1]
+
+
 @pytest.mark.parametrize("then", ["finished", "undone"])
 @pytest.mark.parametrize("step", ["release", "claim"])
 async def test_a_move_without_etcd_can_be_finished_and_undone(
