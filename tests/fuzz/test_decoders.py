@@ -83,6 +83,10 @@ _READERS = frozenset(
 # Modules that call one of these on what is their own, with the reason.
 _OWN: dict[str, str] = {
     "wxcontroller.controller.answers": "the controller's own answer",
+    "wxcontroller.controller.hostcalls": "three fields of a start, each checked for its type, and read again by it",
+    "wxcontroller.controller.hostowners": "files of the keeper and the controller of this host",
+    "wxcontroller.client.permit": "files of the keeper and the controller of this host",
+    "wxcontroller.fleet.keeper": "one field, which is compared",
     "wxcontroller.fleet.connection": "the URL of a host, checked by the settings",
     "wxcontroller.fleet.hosts": "the controller's own file; its rows are read as in 'rows of another host'",
     "wxcontroller.cli.connection": "its answers are in 'answers to wxctl'; the URL is typed by the user",

@@ -258,6 +258,8 @@ def test_a_stop_that_takes_its_time_keeps_the_next_lease_waiting(pair: Pair) -> 
 def test_disabling_it_takes_the_host_out(pair: Pair) -> None:
     pair.home.run("rm", TIMES)
     pair.home.run("systemctl", "disable", "--now", KEEPER)
+    pair.home.run("rm", FLEET)
+    pair.home.run("systemctl", "daemon-reload")
     pair.home.run("systemctl", "start", UNIT)
     assert pair.is_active()
     assert pair.home.text("systemctl", "show", "-P", "BindsTo", UNIT).strip() == ""

@@ -32,9 +32,9 @@ def run(*command: "str | Path", **environment: str) -> str:
     return done.stdout
 
 
-def test_lintian_has_nothing_to_say_at_its_most_pedantic(bare_host: Host, debs: list[Path]) -> None:
-    [changes] = debs[0].parent.glob("*.changes")
-    for path in (changes, *changes.parent.glob("*.buildinfo"), *debs):
+def test_lintian_has_nothing_to_say_at_its_most_pedantic(bare_host: Host, fleet_debs: list[Path]) -> None:
+    [changes] = fleet_debs[0].parent.glob("*.changes")
+    for path in (changes, *changes.parent.glob("*.buildinfo"), *fleet_debs):
         bare_host.write(f"/root/built/{path.name}", path.read_bytes())
     options = ("--pedantic", "--display-info", "--display-experimental", "--allow-root")
     told = bare_host.text("lintian", *options, f"/root/built/{changes.name}")
@@ -82,10 +82,10 @@ def test_two_builds_are_equal_byte_by_byte(debs: list[Path], tmp_path: Path) -> 
     assert {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in place.glob("*.deb")} == first
 
 
-def test_piuparts_installs_and_purges(debs: list[Path], tmp_path: Path) -> None:
+def test_piuparts_installs_and_purges(fleet_debs: list[Path], tmp_path: Path) -> None:
     """In a tree without systemd running; what is there afterwards is what was there before."""
     command = ["piuparts", "-d", "trixie", "-e", str(make_base()), "--keep-sources-list", "--no-upgrade-test"]
-    command += ["--no-eatmydata", "--update-retries", "1", "-t", str(tmp_path), *map(str, debs)]
+    command += ["--no-eatmydata", "--update-retries", "1", "-t", str(tmp_path), *map(str, fleet_debs)]
     assert "PASS: All tests." in run(*command)
 
 

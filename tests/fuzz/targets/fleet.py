@@ -1,6 +1,7 @@
 """What other hosts of the fleet send, and what anybody sends in their name."""
 
 import asyncio
+import base64
 import json
 import ssl
 import tempfile
@@ -9,13 +10,16 @@ from pathlib import Path
 from tests.fuzz.target import NotJson, Target, fit, json_of
 from wxcontroller.controller.hostrows import HostRows
 from wxcontroller.core.access import Scope
-from wxcontroller.core.fleetsettings import FleetSettings, HostSettings
-from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
+from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.credentials import PeerCredentials
+from wxcontroller.fleet.etcd import Compacted, Etcd, _object
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
 from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.standby import standby_states
 
 CALLER = "whoever reaches a port"
@@ -61,6 +65,30 @@ def _notes(data: bytes) -> None:
             fit(json.dumps(state.as_json()))
 
 
+def _records(data: bytes) -> None:
+    etcd = Etcd(EtcdSettings((_ETCD,)), PeerCredentials(_TLS, ""))
+    owners = Owners(etcd, _PREFIX, "a", lambda: 1, 0)
+    if (changes := etcd._changes(_ETCD, _object(_ETCD, data))) is not None:
+        owners._follow(changes)
+    shown = owners.as_json()
+    fit(json.dumps(shown))
+    assert len(owners.records) <= len(items(shown.get("accounts")))
+
+
+def _watched(*records: tuple[str, JsonObject]) -> bytes:
+    """Return what a watch tells of new records."""
+    kvs = [
+        {
+            "key": base64.b64encode(f"{_PREFIX}{key}".encode()).decode(),
+            "value": base64.b64encode(json.dumps(value).encode()).decode(),
+            **{"create_revision": "5", "mod_revision": "7", "lease": "9"},
+        }
+        for key, value in records
+    ]
+    return json.dumps({"result": {"header": {"revision": "7"}, "events": [{"kv": kv} for kv in kvs]}}).encode()
+
+
+_ETCD, _PREFIX = "http://127.0.0.1:2379", "/wxcontroller/main/"
 _DESCRIBED = HostSettings("b", "https://b")
 TARGETS = (
     Target(
@@ -103,6 +131,23 @@ TARGETS = (
         ("wxcontroller.fleet.host",),
         (NotJson,),
         weight=1,
+        longest=1 << 14,
+    ),
+    Target(
+        "records in etcd",
+        "whoever writes to etcd",
+        _records,
+        (
+            _watched(("hosts/b", {"version": "2.3.0", "labels": ["eu"], "capacity": 100})),
+            _watched(
+                ("owners/bob", {"host": "b", "epoch": 3}), ("accounts/bob", {"name": "bob", "host": "b", "epoch": 3})
+            ),
+            b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
+        ),
+        ("wxcontroller.fleet.etcd", "wxcontroller.fleet.owners"),
+        (WxError, Compacted),
+        tokens=(b'"kv":', b'"value":', b'"mod_revision":', b'"type":"DELETE"', b'"canceled":true'),
+        weight=2,
         longest=1 << 14,
     ),
     Target(
