@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from selenium import webdriver
-from selenium.common.exceptions import StaleElementReferenceException
+from selenium.common.exceptions import ElementNotInteractableException, StaleElementReferenceException
 from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -58,7 +58,7 @@ class Browser:
         """Look again and again until the answer is true; fail with what the page shows."""
         deadline = time.monotonic() + seconds
         while True:
-            with contextlib.suppress(StaleElementReferenceException):
+            with contextlib.suppress(StaleElementReferenceException, ElementNotInteractableException):
                 if found := condition():
                     return found
             if time.monotonic() > deadline:

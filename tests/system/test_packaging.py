@@ -74,11 +74,11 @@ def test_documents_that_are_named_are_installed_by_that_name(debs: list[Path], t
     assert [name for name in sorted(named) if not (tmp_path / name[1:]).exists()] == []
 
 
-def test_two_builds_are_equal_byte_by_byte(debs: list[Path], tmp_path: Path) -> None:
+def test_two_builds_are_equal_byte_by_byte(fleet_debs: list[Path], tmp_path: Path) -> None:
     place = tmp_path / "again"
     other = {"TZ": "Pacific/Auckland", "LANG": "zh_CN.UTF-8", "HOME": str(tmp_path), "TMPDIR": str(tmp_path)}
     run("sh", "-c", f"umask 027 && exec tests/system/build-debs {place}", **other)
-    first = {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in debs}
+    first = {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in fleet_debs}
     assert {deb.name: hashlib.sha256(deb.read_bytes()).hexdigest() for deb in place.glob("*.deb")} == first
 
 
