@@ -125,7 +125,7 @@ class Bodies:
             if large is None:
                 return bytes(small)
             large.flush()
-            return mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ)  # has a descriptor of its own
+            return mmap.mmap(large.fileno(), size, access=mmap.ACCESS_READ)  # duplicates the descriptor
 
     async def small(self, request: web.Request) -> bytes:
         """Read the body of a request to /v1. Raises as ``take``."""

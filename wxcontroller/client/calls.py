@@ -122,7 +122,7 @@ class Parts:
 
     @property
     def holds_for_login(self) -> bool:
-        """Whether sends are accepted while logged out: ids of people last, and a send has a time limit of its own."""
+        """Whether sends are accepted while logged out: ids are stable, and each send has its own time limit."""
         return self.sends.windows is not None and self.sends.held and bool(self.roster.contacts)
 
 
@@ -144,7 +144,7 @@ def parsed(query: str, content_type: str, body: parameters.Body) -> tuple[dict[s
     """Return the parameters as text, and content undecoded."""
     values = dict(parameters.values_of(query, content_type, body))
     data = Attached(values.pop("media_data", None))
-    values.pop(credentials.NAME, None)  # who calls was checked; it is no part of what is asked for
+    values.pop(credentials.NAME, None)  # already checked; not a parameter of the call
     return {name: parameters.text_of(name, value) for name, value in values.items()}, data
 
 
@@ -153,7 +153,7 @@ def json_answer(value: JsonValue | Rendered, status: int = 200) -> web.Response:
 
 
 def jsonp_answer(value: JsonValue | Rendered, callback: str | None) -> web.Response:
-    """``CALLBACK(JSON)``; a callback that is no plain name is refused (5.2 no. 38, 5.3 no. 44)."""
+    """``CALLBACK(JSON)``; a callback must be a plain name (5.2 no. 38, 5.3 no. 44)."""
     name = callback if callback is not None else f"jsoncallback{int(time.time())}"
     if not _CALLBACK.fullmatch(name):
         return json_answer({"code": -1, "status": "callback must be a name: letters, digits, _ $ and ."}, 400)

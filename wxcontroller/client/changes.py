@@ -11,7 +11,7 @@ from wxcontroller.openwx.reports import event
 _FRIEND = ("account", "name", "display", "markname", "province", "city", "sex", "signature", "uid")
 _MEMBER = ("account", "display", "markname", "province", "city", "sex", "signature", "uid")
 _GROUP = ("name", "owner_uid", "uid")
-# WeChat tells them after the login, one by one: to learn one is no change.
+# WeChat sends these one by one after the login: learning one is not a change.
 _NUMBERS = frozenset({"uid", "owner_uid"})
 
 
@@ -34,7 +34,7 @@ def of_user(before: Contact | None, after: Contact) -> Iterator[JsonObject]:
 def of_group(before: Group | None, after: Group, me: str) -> Iterator[JsonObject]:
     """Yield what happened to a group and its members; ``me`` is one's own id.
 
-    Members that were not loaded before, or are not now, are no news.
+    Members that were not loaded before, or are not now, are not reported.
     """
     now = objects.group(after, me)
     if before is None:

@@ -7,8 +7,8 @@ from collections import deque
 from wxcontroller.core.jsontypes import JsonObject, text
 from wxcontroller.core.limits import DEFAULTS
 
-# Most accounts have a webhook, and nobody ever asks them for events: 32 MiB each would be kept for nothing. A
-# thumbnail or voice message is kept nevertheless, for the first who asks.
+# Most accounts have a webhook, and are never polled for events: keeping 32 MiB for each would be waste. A
+# thumbnail or voice message is still kept for the first poll.
 _UNASKED_MEDIA_BYTES = 1 << 20
 _ASKED_SECONDS = 3600.0
 
@@ -30,7 +30,7 @@ class EventRing:
         self.dropped = 0
 
     def put(self, report: JsonObject) -> None:
-        """Give a report to everybody who waits, or keep it when nobody does."""
+        """Hand a report to all waiting polls, or keep it for the next one."""
         waiting = [waiter for waiter in self._waiters if not waiter.done()]
         for waiter in waiting:
             waiter.set_result(report)

@@ -102,7 +102,7 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
         raise BadSettings(
             N_("account {account}: {problem}"), remedy, account=str(name), problem=reason_of(problem)
         ) from None
-    if leaving is not None:  # also where nobody but systemd was asked to start it
+    if leaving is not None:  # also when started with systemctl alone
         refused = leaving.refused(name.name)
         raise BadSettings(refused.text, refused.remedy_text)
     given: dict[str, str] = {}

@@ -45,7 +45,7 @@ def windows_of(config: ClientConfig, window: ReplyWindow | None) -> Windows | No
 
 
 def pacer_of(config: ClientConfig, window: ReplyWindow | None = None) -> Pacer:
-    """Return how fast this account may send; a route with a window has a least pause of its own."""
+    """Return how fast this account may send; a route with a reply window has its own minimum pause."""
     return Pacer(
         interval=max(config.seconds("send_interval"), window.pace if window else 0.0),
         jitter=config.seconds("send_jitter"),

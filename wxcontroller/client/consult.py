@@ -49,7 +49,7 @@ class Consults:
 
 
 async def reply_after(log: EventLog, target: str, event: int) -> JsonObject | None:
-    """Return a friend's first message after an event as an answer to a question, None while there is none.
+    """Return a friend's first message after an event as an answer to a question, or None.
 
     Raises Unavailable.
     """

@@ -23,7 +23,7 @@ _NO_MEMBERS: JsonObject = {"code": 200, "status": "member id empty"}
 
 @dataclass(slots=True)
 class Contacts:
-    """The calls. What WeChat has done is taken over at once; its own notice of it comes later and changes nothing."""
+    """The calls. A change that WeChat accepted is applied at once; its later notice of it changes nothing."""
 
     parts: Parts
 

@@ -27,7 +27,7 @@ class Directory:
     _numbered: "dict[str, Contact | Group]" = field(default_factory=dict)
 
     def find(self, identifier: str) -> Contact | Group | None:
-        """Return who has a lasting id, or an id of the present login; None for nobody."""
+        """Return the person with a stable id, or with an id of the current login; None if unknown."""
         roster = self.roster
         return roster.contacts.get(identifier) or roster.groups.get(identifier) or self._by_number().get(identifier)
 
@@ -42,7 +42,7 @@ class Directory:
         return id_of(found) if found is not None else identifier
 
     def name(self, identifier: str) -> str:
-        """Return what a chat is called at present, "" when nobody there is known."""
+        """Return the current name of a chat, "" if it is unknown."""
         found = self.find(identifier)
         return "" if found is None else self.name_of(found)
 

@@ -114,7 +114,7 @@ class Guard:
         return claim_of_admitted(digest(token), "", reserve=False)
 
     async def _scope(self, request: web.Request) -> Scope | None:
-        """Return what the caller may do, None when it is nobody we know. Raises Busy."""
+        """Return the caller's scope, None for an unknown caller. Raises Busy."""
         if _SCOPE not in request and (token := await presented(request)) is not None:
             claim = self._claim_by_token(request, token)
             request.app[ADMISSION].recognize(request, claim)
@@ -196,6 +196,6 @@ async def presented(request: web.Request) -> str | None:
 
 
 async def no_page(_: web.Request, response: web.StreamResponse) -> None:
-    """Tell browsers that an answer is nothing to show or to keep. For ``on_response_prepare``."""
+    """Tell browsers neither to render nor to store a response. For ``on_response_prepare``."""
     response.headers["X-Content-Type-Options"] = "nosniff"
     response.headers.setdefault("Cache-Control", "no-store")

@@ -45,9 +45,9 @@ def command_of(location: str, port: int) -> URL | None:
 
 
 class Heartbeat:
-    """Asks ``address`` every ``interval`` seconds while ``running`` says so; ``port`` is the account's own API.
+    """Polls ``address`` every ``interval`` seconds while ``running`` returns true; ``port`` is the account's own API.
 
-    ``own`` are the headers that let this process in there; nobody else gets them. ``tls`` None: the system's
+    ``own`` are the headers that authenticate this process there, sent nowhere else. ``tls`` None: the system's
     authorities are trusted.
     """
 
@@ -98,7 +98,7 @@ class Heartbeat:
                     await asyncio.sleep(min(self._interval, _LOOK_SECONDS))
 
     async def _beat(self, web: aiohttp.ClientSession, own: aiohttp.ClientSession) -> None:
-        """Ask once, by ``web``; obey, by ``own``: a command goes to this account, which is no webhook."""
+        """Poll once with ``web``; run the returned command with ``own``, as this account's port is not a webhook."""
         try:
             async with web.get(self._address, allow_redirects=False) as answer:
                 location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""

@@ -32,7 +32,7 @@ _SEND_SECONDS = 600.0
 
 @dataclass(frozen=True, slots=True)
 class Kept:
-    """Received media on disk, as of the last look and what has come since."""
+    """Received media on disk, as of the last scan plus later arrivals."""
 
     files: int = 0
     bytes: int = 0
@@ -40,7 +40,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class MediaSwept(Kept):
-    """How many media were deleted, and what is left."""
+    """How many media were deleted, and the remaining size."""
 
     removed: int = 0
 
@@ -61,7 +61,7 @@ class MediaFetcher:
         self._turns = asyncio.Semaphore(self.config.number("media_fetch_parallel"))
 
     def take(self, message: Message, done: Callable[[MediaFacts], None]) -> None:
-        """Fetch a message's media; ``done`` gets what is known of them afterwards, with the error if it failed."""
+        """Fetch a message's media; ``done`` gets the result, with the error if it failed."""
         if message.media is None:  # WeChat has nothing to fetch, as with emoticons from the store
             done(replace(unfetched(message), path=media.NO_CONTENT_PATH))
             return
@@ -73,16 +73,16 @@ class MediaFetcher:
         task.add_done_callback(self._tasks.discard)
 
     async def close(self) -> None:
-        """End what is being fetched; the next process fetches it again."""
+        """Cancel running fetches; the next process repeats them."""
         for task in list(self._tasks):
             task.cancel()
         if self._tasks:
             await asyncio.wait(list(self._tasks))
 
     async def sweep(self, in_use: frozenset[str] = frozenset(), to_send: frozenset[str] = frozenset()) -> None:
-        """Delete what is too old or too much, and what an earlier process left unfinished.
+        """Delete media beyond the limits of age and size, and unfinished files of an earlier process.
 
-        Nothing received that is still to be delivered goes (``in_use``: paths), nor what is ``to_send``.
+        Received media not yet delivered (``in_use``: paths) and media ``to_send`` stay.
         """
         days, limit = self.config.number("media_keep_days"), self.config.number("media_keep_bytes")
         self.too_much.clear()
@@ -90,7 +90,7 @@ class MediaFetcher:
             sweep, self.config.media_dir, days * 86400, limit, time.time(), self._begun, in_use, to_send
         )
         self.kept = Kept(swept.files, swept.bytes)
-        if 0 < limit < swept.bytes:  # what is in use goes when it is delivered
+        if 0 < limit < swept.bytes:  # media in use are deleted after delivery
             self.too_much.set()
         if swept.removed:
             log.info("%d received media files were deleted by age or size", swept.removed)
@@ -175,11 +175,11 @@ def sweep(
     in_use: frozenset[str] = frozenset(),
     to_send: frozenset[str] = frozenset(),
 ) -> MediaSwept:
-    """Delete received media older than ``seconds``, then the oldest beyond ``limit`` bytes; 0 is no limit for either.
+    """Delete received media older than ``seconds``, then the oldest beyond ``limit`` bytes; 0 means no limit.
 
-    Also removes what is unfinished since before ``begun``, when this process began. The paths of ``in_use`` stay.
-    Content of own sends goes when their reports are delivered; beyond ``limit`` bytes that of the oldest reports goes
-    before. Content ``to_send`` stays.
+    Also removes unfinished files older than ``begun``, the start of this process. The paths of ``in_use`` stay.
+    Content of own sends is deleted after the delivery of their reports; beyond ``limit`` bytes, the oldest is deleted
+    earlier. Content ``to_send`` stays.
     """
     found: list[tuple[float, int, Path]] = []
     own: list[tuple[float, int, Path]] = []
@@ -191,7 +191,7 @@ def sweep(
                     if status.st_mtime < max(begun, now - _UNFINISHED_SECONDS):
                         path.unlink()
                 elif path.name.startswith(SEND_PREFIX) and str(path) not in to_send:
-                    # When it was made here: unlike the time of its content, nobody can set that.
+                    # The change time: unlike the modification time, it cannot be set.
                     settled = status.st_ctime < max(begun, now - _SEND_SECONDS)
                     if str(path) in in_use:
                         own.append((status.st_ctime, status.st_size, path))

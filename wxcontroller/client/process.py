@@ -56,8 +56,8 @@ async def serve(config: ClientConfig, permit: "HostPermit | None") -> NoReturn:
     if unused := without_effect(route, config.options):
         log.info("options without effect on the %s route: %s", route, ", ".join(unused))
     code = await Client(config, factory_of(route), permit=permit).run(stopping)
-    # Everything is closed and written. A look-up of a name that nobody answers would hold the interpreter's end up
-    # for as long as its thread waits.
+    # Everything is closed and written. An unanswered name lookup would delay the interpreter's exit
+    # until its thread times out.
     logging.shutdown()
     sys.stdout.flush()
     os._exit(code)

@@ -1,7 +1,7 @@
 """The account's files under /run, which the controller reads: state, QR code, pid, how to call the account's port.
 
 A file that cannot be written, usually because /run is full, is written as soon as it can be: until then the
-controller shows what was true before. Only the newest content of each file is kept.
+controller shows the previous content. Only the newest content of each file is kept.
 """
 
 import asyncio
@@ -46,7 +46,7 @@ class PublicFiles:
             path.unlink()
 
     def close(self) -> None:
-        """Give up what is still unwritten."""
+        """Discard unwritten content."""
         self._unwritten.clear()
         if self._retry is not None:
             self._retry.cancel()

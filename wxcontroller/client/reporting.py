@@ -35,7 +35,7 @@ class Slot:
     filled: bool = False
 
     def fill(self, report: JsonObject | None, media: str = "") -> None:
-        """Give what is to be reported here, once; None: what it was held with. ``media`` as in Reporter.message."""
+        """Set the report, once; None keeps the one it was held with. ``media`` as in Reporter.message."""
         if not self.filled:
             self._reporter.fill(self, report, media)
 
@@ -44,7 +44,7 @@ class Slot:
 class Reporter:
     """Writes what happens into ``log``, and for which of it the webhook is; ``ring`` gets what check_event hands out.
 
-    ``webhook`` is false when there is none: everything is still in the log.
+    ``webhook`` is false without one: the log still has everything.
     """
 
     post_event: bool
@@ -70,9 +70,9 @@ class Reporter:
             self.event(report)
 
     def message(self, report: JsonObject, key: str = "", media: str = "", is_notice: bool = False) -> None:
-        """Report a message, received or sent. ``media``: the file that holds what is in ``media_data``.
+        """Report a message, received or sent. ``media``: the file with the content of ``media_data``.
 
-        ``is_notice``: nobody wrote it.
+        ``is_notice``: WeChat's notice, not a person's message.
         """
         self.log.append(without_content(report, media), self.delivers(report), key, media, is_notice)
         self._ring(report)
@@ -106,7 +106,7 @@ class Reporter:
             self._hand_out(report)
 
     def fill(self, slot: Slot, report: JsonObject | None, media: str) -> None:
-        """Fill a place in the log, and pass on to check_event what is next in order; called by slots."""
+        """Fill a place in the log, and pass the reports next in order to check_event; called by slots."""
         self._fill(slot.place, report, media)
         self._wait(slot, report)
         while self._order and self._order[0].filled:

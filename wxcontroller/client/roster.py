@@ -36,7 +36,7 @@ class Roster:
         """Remember somebody who asked to be a friend, or whose card came: there is a picture of them."""
         if stranger:
             self._strangers[stranger] = None
-        while len(self._strangers) > 1000:  # nobody looks back that far
+        while len(self._strangers) > 1000:  # older ones are never looked up
             self._strangers.popitem(last=False)
 
     def met(self, identifier: str) -> bool:

@@ -324,7 +324,7 @@ class Session:
         """Take a change over, group by group: the reports of fifty large ones take a tenth of a second."""
         for part in split_change(event):
             told = self.roster.update(part.contacts, part.groups, part.gone)
-            if self._loaded:  # what comes before the list is complete is no news
+            if self._loaded:  # until the list is complete, contacts are not changes
                 self._reporter.events(told)
             await asyncio.sleep(0)
 

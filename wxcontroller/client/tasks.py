@@ -25,7 +25,7 @@ class Tasks:
         return task
 
     def leave(self, work: Coroutine[Any, Any, object]) -> None:
-        """Run ``work`` whose result nobody waits for."""
+        """Run ``work`` in the background; its result is not awaited."""
         _ = self.begin(work)
 
     async def close(self) -> None:

@@ -240,7 +240,7 @@ def extension(kind: MessageKind, start: bytes) -> str:
 
 
 async def decrypt(body: Pieces, stream: BinaryIO, key: bytes, size: int, digest: str) -> bytes:
-    """Write the content of a body and compare it with what was announced; return its first bytes."""
+    """Write the content of a body and compare it with the announced size and MD5; return its first bytes."""
     decryptor, taken, start = Decryptor(key), 0, b""
     found = hashlib.md5(usedforsecurity=False)
 

@@ -135,7 +135,7 @@ class Consumer:
         return bytes.fromhex(self.bot_id.partition("@")[0])
 
     def row(self) -> ConsumerRow:
-        """Return what is stored of it."""
+        """Return its stored form."""
         facts: JsonObject = {
             "bot_agent": self.bot_agent,
             "channel_version": self.channel_version,
@@ -184,7 +184,7 @@ class ConsumerBook:
         return found
 
     def keep(self, consumer: Consumer) -> "asyncio.Future[None]":
-        """Store a consumer as it is now; nobody has to wait for it. Await ``stored`` where that matters."""
+        """Store a consumer's current state in the background. Await ``stored`` where durability matters."""
         row = consumer.row()
         if consumer.is_deleted:
             return self._log.write(lambda _: None)

@@ -25,7 +25,7 @@ class Door:
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
         self._loading: asyncio.Task[Serving] | None = None
-        self._has_consumers: bool | None = None  # None: nobody has looked yet
+        self._has_consumers: bool | None = None  # None: not checked yet
 
     def add_routes(self, app: web.Application) -> None:
         """Route ``/ilink/…`` and the account's calls that manage consumers."""
@@ -64,7 +64,7 @@ class Door:
         return await serving.call(request)
 
     async def _listed(self, request: web.Request) -> web.StreamResponse:
-        if await self.shown() == []:  # nothing is loaded to say so
+        if await self.shown() == []:  # answers without loading the rest
             name = self._parts.config.name
             return json_answer({"account": name.name, "instance": name.instance, "consumers": []})
         return await self._managed(request, lambda management: management.listed)

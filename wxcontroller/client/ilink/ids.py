@@ -1,7 +1,7 @@
 """Ids of people and groups in the iLink API.
 
-On the iLink route they are WeChat's, byte for byte. On the others an id of WeChat's is good for one login, while
-agents keep theirs for ever: each person gets one of our own at first sight, ``w`` and 20 hex digits, and each group
+On the iLink route they are WeChat's, byte for byte. On the others, WeChat's ids are valid for one login, while
+agents store ids permanently: each person gets one of ours when first seen, ``w`` and 20 hex digits, and each group
 one with ``g``. They are recognized by their number, which outlasts logins (``drivers.web.session.identity``), and
 within one login by WeChat's id, too. A person who has no number and cannot be recognized after a login is new.
 """
@@ -93,7 +93,7 @@ class Ids:
         )
 
     def from_account(self, one: str) -> str:
-        """Return the id in the iLink API of what an administrator names, "" if that is nobody.
+        """Return the iLink id of the person or group that an administrator names, "" if there is none.
 
         They may name either id.
         """

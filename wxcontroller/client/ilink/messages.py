@@ -25,7 +25,7 @@ _USER, _BOT, _FINISHED = 1, 2, 2
 # Encodings of voice (7.1): the web route has MP3, WeChat's own are known by their type.
 _ENCODINGS = {"audio/silk": 6, "audio/amr": 5}
 _MP3 = 7
-# WeChat's own words in forms that nobody decodes (weixin-web-protocol 7.7).
+# WeChat's own notices in formats that are not decoded (weixin-web-protocol 7.7).
 _SYSTEM = "10002"
 _UNKNOWN = "[不支持的消息，请在手机上查看]"
 _ITEMS = {
@@ -156,7 +156,7 @@ def _words(report: JsonObject) -> str:
 
 
 def missing(kind: MessageKind, report: JsonObject) -> str:
-    """Return what is said of content that is not here. Emoticons of the store have none at all."""
+    """Return the placeholder text for missing content. Store emoticons never have content."""
     said = text(report.get("media_text"))
     if kind is MessageKind.EMOTICON and not text(report.get("media_error")):
         return LABELS[kind]

@@ -1,10 +1,10 @@
-"""getupdates: each consumer reads the event log with a cursor of its own (ilink-bot-protocol 20.3).
+"""getupdates: each consumer reads the event log with its own cursor (ilink-bot-protocol 20.3).
 
-A cursor is opaque text that names consumer, log and position. Answering with one acknowledges nothing; receiving it
-back does. So what was delivered and not acknowledged is delivered again, also after a crash of the account, of the
-controller or of the agent. A cursor from before the acknowledged position, as an agent has that was restored from a
-backup, means the acknowledged position: last week's messages must not be answered again. So does one from after the
-log's end, as an agent has when the account was restored: new messages get these sequences once more.
+A cursor is opaque text that names consumer, log and position. Returning one acknowledges nothing; receiving it
+back does. So unacknowledged messages are delivered again, also after a crash of the account, of the
+controller or of the agent. A cursor before the acknowledged position, as from an agent that was restored from a
+backup, means the acknowledged position: last week's messages must not be answered again. So does one past the
+log's end, as after the account was restored: new messages reuse these sequences.
 """
 
 import asyncio
@@ -51,7 +51,7 @@ class Polling:
             running.set()
 
     async def poll(self, consumer: Consumer, cursor: str, origin: str) -> JsonObject:
-        """Return the messages after ``cursor``; wait for one if there is none. Raises Unavailable."""
+        """Return the messages after ``cursor``; wait if there are none. Raises Unavailable."""
         over = asyncio.Event()
         self.end(consumer)
         self._polls[consumer.name] = over
@@ -84,7 +84,7 @@ class Polling:
         while True:
             news, messages = self.log.news, list[JsonValue]()
             now = self.log.counts.last, self.log.counts.held
-            if now != seen:  # else what is new is no message, as a delivery that has ended
+            if now != seen:  # else the new entry is not a message, such as a finished delivery
                 found = await self.log.shown(Selection(after=after, log=log, types=TYPES, spoken=True), _READ_AT_ONCE)
                 voices = list(filter(None, map(voice_of, found)))
                 times = await self.log.read(partial(play_times, keys=voices)) if voices else {}

@@ -34,7 +34,7 @@ class Seals:
         return base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, framed, label)).decode()
 
     def open(self, purpose: str, sealed: str) -> bytes | None:
-        """Return what was sealed for a purpose; None for any other text."""
+        """Return the text sealed for ``purpose``, None if it was not."""
         try:
             raw = base64.b64decode(sealed.encode("ascii"), altchars=b"-_", validate=True)
             framed = self._cipher.decrypt(raw[:_NONCE], raw[_NONCE:], purpose.encode())

@@ -82,7 +82,7 @@ class _Content:
 class _Recipient:
     """Whom a message is for, by an id that outlasts logins.
 
-    ``member`` is who was addressed in the place of a group and has still to be found in it, "" for nobody.
+    ``member`` is the person addressed instead of a group, still to be found in it, or "".
     """
 
     id: str
@@ -140,7 +140,7 @@ class AgentSending:
             for send in self.parts.sends.waiting()
         )
 
-    # -- what is to be sent, and to whom
+    # -- content and recipient
 
     async def _contents(self, consumer: Consumer, message: JsonObject) -> list[_Content]:
         """Return a message's items, without cards that show an agent's progress: no route has them.
@@ -293,7 +293,7 @@ class AgentSending:
             found.append(waits if told is None else replace(_ended(send.at_present(told)), own_id=send.client_id))
         if not found:
             return _Verdict(SendState.UNKNOWN)
-        # Of equal ones the last: a quote names what was sent last.
+        # Of equal ones the last: a quote refers to the most recent.
         return min(reversed(found), key=lambda one: WORST_FIRST.index(one.state))
 
     # -- how it is answered

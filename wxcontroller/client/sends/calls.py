@@ -292,7 +292,7 @@ class SendCalls:
         return answer
 
     def _seconds(self, call: Call) -> float | None:
-        """Return how long a call may wait, None when what it says of it is no time."""
+        """Return how long a call may wait in seconds, None if the parameter is not a time."""
         given, limit = call.get("timeout"), self.parts.config.seconds("consult_max")
         try:
             value = float(given) if given else _CONSULT_SECONDS
@@ -307,7 +307,7 @@ class SendCalls:
         return await self._outcome(sends, ended, self._latest())
 
     async def _consult_again(self, call: Call, known: Request) -> JsonObject:
-        """Wait for the reply once more: that of the first caller may have come when nobody waited."""
+        """Wait for the reply again: the first caller's may have arrived between two waits."""
         if known.answer is not None:
             return known.answer
         latest, seconds = self._latest(), self._seconds(call)

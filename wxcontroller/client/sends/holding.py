@@ -1,8 +1,8 @@
 """Reply windows and the send queue: which sends are held, and why.
 
-``window`` knows people and budgets and nothing of sends, ``order`` knows whose turn it is. This joins both for the
-queue: it holds and releases sends, ends what is held for too long or would be too much, and notes in the windows what
-became of each send. On a route without windows it holds nothing.
+``window`` knows people and budgets but no sends, ``order`` knows whose turn it is. This module joins both for the
+queue: it holds and releases sends, ends those held too long or too many, and records in the windows the
+outcome of each send. On a route without windows it holds nothing.
 """
 
 import logging
@@ -72,7 +72,7 @@ class Holding:
         return self.windows is None or self.windows.may_repeat(send.target, time.time())
 
     def following(self, ready: Iterable[Send]) -> Send | None:
-        """Return which of the sends that are ready goes next, None if there is none."""
+        """Return the ready send to go next, or None."""
         if self.windows is None:
             return order.first(ready)
         found = order.following(ready, self.windows, time.time(), self._writer)
@@ -81,7 +81,7 @@ class Holding:
         return found
 
     def change_in(self, held: Sequence[Send], blocked: bool) -> float | None:
-        """Return after how many seconds time alone changes something for what is ``held``, None if never.
+        """Return after how many seconds a ``held`` send changes by time alone, None if never.
 
         ``blocked``: nothing at all goes out.
         """

@@ -1,7 +1,7 @@
 """Files of this machine that may be sent: media_path, confined to the directories that media_paths names.
 
-A path is resolved first without opening anything, so that nothing outside is touched, and nobody learns
-from an answer what is there. Then what was opened is looked at, not its name: the tree may have changed meanwhile.
+A path is first resolved without opening anything, so that nothing outside is touched and a response does not reveal
+which files exist. Then the opened file is checked, not its name: the tree may have changed meanwhile.
 """
 
 import os
@@ -51,7 +51,7 @@ class Confinement:
 
 
 def confinement(media_paths: str, state: Path, media: Path) -> Confinement:
-    """Return what an account may send: nothing of its own ``state`` but received ``media``."""
+    """Return the paths an account may send from: of its own ``state``, only received ``media``."""
     credentials = os.environ.get("CREDENTIALS_DIRECTORY", "")
     return Confinement(
         [Path(each) for each in media_paths.split(":") if each],

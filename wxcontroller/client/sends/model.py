@@ -101,8 +101,8 @@ TAKEN = (SendState.DELIVERED, SendState.ACCEPTED, SendState.UNKNOWN)
 class Outcome:
     """How a send ended.
 
-    ``code`` and ``status`` are the contract's, ``info`` says what is known. ``message_id`` is WeChat's, "" for none.
-    ``refusal`` is a Refusal, "" for none of them.
+    ``code`` and ``status`` are the contract's, ``info`` is the text for people. ``message_id`` is WeChat's or "".
+    ``refusal`` is a Refusal, or "".
     """
 
     state: SendState
@@ -304,12 +304,12 @@ class Send:
 
     @property
     def ready(self) -> bool:
-        """Whether what is to be sent is here."""
+        """Whether the content is on disk."""
         return self.media is None or self.media.ready
 
     @property
     def words(self) -> str:
-        """What WeChat gets of a text."""
+        """The text as sent to WeChat."""
         return self.content if self.quoted is None else self.quoted.head + self.content
 
     @property
@@ -323,7 +323,7 @@ class Send:
         return self.state is not SendState.HELD and (self.state is not SendState.WAITING or self.answer.done())
 
     def at_present(self, told: JsonObject) -> JsonObject:
-        """Return what is answered now of a send that was ``told`` to be held, and may have been released since."""
+        """Return the current answer for a send reported as held (``told``), which may have been released since."""
         if told.get("state") != SendState.HELD.value or self.state.is_final:
             return told
         if self.state is SendState.HELD and self.held:

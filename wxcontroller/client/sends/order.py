@@ -4,8 +4,8 @@ An urgent send goes before all that wait, whoever gets them, but never before on
 before the answer to the message that opened a window. Urgent sends keep their order. One may come between the pieces
 of a long text that is not urgent. Held sends stay held: windows and their limits apply to urgent sends too.
 
-On a route with reply windows each person has a first-come order of their own, and nobody's window holds up anybody
-else. Within it:
+On a route with reply windows, each person has their own first-come order, and one person's window delays nobody
+else's. Within it:
 
 - A send that may have arrived already goes first, while WeChat would know its repetition.
 - The answer to the message that opened a window overtakes what was held before, and the last send of the window is
@@ -70,7 +70,7 @@ def prepared(waiting: Iterable[Send], per_peer: bool) -> Iterator[Send]:
 
 
 def first(ready: Iterable[Send]) -> Send | None:
-    """Return which of the sends that are ready goes next on a route without windows, None if there is none."""
+    """Return the ready send to go next on a route without windows, or None."""
     head = None
     for send in ready:
         if send.unsure or send.marked:
@@ -81,9 +81,9 @@ def first(ready: Iterable[Send]) -> Send | None:
 
 
 def following(ready: Iterable[Send], windows: Windows, now: float, writer: str = "") -> Send | None:
-    """Return which of the sends that are ready and not held goes next, None if there is none.
+    """Return the ready send that is not held to go next, or None.
 
-    ``writer`` is whose message has ended a silence, "" for nobody.
+    ``writer`` is the person whose message ended a silence, or "".
     """
     candidates = [send for send in ready if send.state is not SendState.HELD]
     ranks: tuple[Callable[[Send], bool], ...] = (

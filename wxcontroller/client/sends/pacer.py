@@ -45,7 +45,7 @@ class Pacer:
         return self._days.get(today(), 0)
 
     def restore(self, days: Mapping[str, int]) -> None:
-        """Take over the counts in the store; they include what was counted here."""
+        """Adopt the counts in the store; they include those counted here."""
         for day, number in days.items():
             self._days[day] = max(self._days.get(day, 0), number)
 

@@ -1,9 +1,9 @@
 """Finding the content to send, from what a request gives: an id, content, a URL or a file (openwx-api 2.4).
 
-Content goes to a file of our own below the account's media directory, which outlasts the process; what WeChat holds
-already needs none. Preparing one piece of media delays no other send, and is bounded: few are fetched from web
-servers at a time, fewer from one, so that one that hangs leaves turns to the others, and few are read from disk, so
-that a slow disk leaves threads to the event log.
+Content goes to a file below the account's media directory, which outlasts the process; content that WeChat has
+already needs none. Preparing one file delays no other send, and is bounded: few are fetched from web
+servers at a time, fewer from one host, so that a hanging one does not block the others, and few are read from disk,
+so that a slow disk leaves threads to the event log.
 """
 
 import asyncio
@@ -67,7 +67,7 @@ _HIDDEN = (
 
 
 class BadMedia(urlfetch.BadSource):
-    """Media that can't be sent. ``message`` is the original's word, ``reason`` ours; ``facts`` what is known."""
+    """Media that can't be sent. ``message`` is the original's text, ``reason`` ours, with ``facts`` as values."""
 
     def __init__(self, status: str, reason: str, facts: MediaFacts) -> None:
         super().__init__(status)
@@ -113,7 +113,7 @@ class MediaPreparer:
         return media
 
     async def prepare(self, media: Media) -> None:
-        """Find the content of described media, and what WeChat is to make of it. Raises BadMedia."""
+        """Find the content of described media and how WeChat is to show it. Raises BadMedia."""
         params, label = media.params, media.params.get("media_path", "")
         if media.fault is not None:
             raise media.fault
@@ -134,7 +134,7 @@ class MediaPreparer:
         else:
             raise BadMedia("invaild media", "no media_id, media_path or media_data", _facts(params))
 
-    # -- what WeChat holds
+    # -- content that WeChat already has
 
     async def _by_id(self, media: Media, params: Mapping[str, str]) -> None:
         key, kind = contract.split_id(params["media_id"])
@@ -162,7 +162,7 @@ class MediaPreparer:
     async def _received_before(
         self, media: Media, params: Mapping[str, str], kind: MessageKind, found: Received
     ) -> None:
-        """Send on what was received: by reference where WeChat allows it, by its content if that is here."""
+        """Forward received media: by reference where WeChat allows it, else by content if it is on disk."""
         content = found.content
         name = params.get("media_name", "") or content.name
         named = {**params, "media_type": kind.value, "media_name": name}
@@ -203,7 +203,7 @@ class MediaPreparer:
             raise unreadable(problem, params) from None
 
     def _turn_of(self, url: str) -> asyncio.Semaphore:
-        """Return what bounds the fetches from a URL's host. It is forgotten when nobody has it any more."""
+        """Return the semaphore for fetches from a URL's host. It is dropped with its last user."""
         with contextlib.suppress(ValueError):
             host = url_of(url).raw_host or ""
             return self._hosts.setdefault(host, asyncio.Semaphore(_FETCHED_FROM_ONE_HOST))
@@ -246,7 +246,7 @@ class MediaPreparer:
     async def _look_at(
         self, media: Media, params: Mapping[str, str], label: str, name: str = "", said: str = "", mtime: int = 0
     ) -> None:
-        """Say what WeChat is to make of the file; ``name`` and ``said`` (its type) as its source has them."""
+        """Decide how WeChat is to show the file; ``name`` and ``said`` (its type) come from its source."""
         assert media.kept is not None
         try:
             async with self._reading:
@@ -261,7 +261,7 @@ class MediaPreparer:
         name = contract.safe_name(params.get("media_name") or name or Path(label).name)
         mime = params.get("media_mime") or contract.sniff(start) or contract.mime_of(name, wanted, said)
         if wanted is MessageKind.FILE and mime.startswith(("image/", "video/")):
-            mime = "application/octet-stream"  # the type decides what WeChat makes of it
+            mime = "application/octet-stream"  # the type decides how WeChat shows it
         elif wanted in _SENDABLE_AS and not mime.startswith(_SENDABLE_AS[wanted][0]):
             mime = _SENDABLE_AS[wanted][1]
         kind = wanted or contract.kind_of(mime)
@@ -294,7 +294,7 @@ class MediaPreparer:
 
 
 def opened(confined: Confinement, label: str) -> IO[bytes]:
-    """Open a file that may be sent; as an object, which closes it when nobody waits for it any more."""
+    """Open a file that may be sent; as an object, which closes it if the caller is cancelled."""
     return os.fdopen(confined.open(label), "rb")
 
 
@@ -310,7 +310,7 @@ def make_durable(path: Path) -> None:
 
 
 def duplicate(received: Path, directory: Path) -> Path:
-    """Return a copy of a received file, which stays whatever is tidied up. Raises OSError.
+    """Return a copy of a received file that retention does not delete. Raises OSError.
 
     A second name would cost nothing, but the unit's system call filter forbids links.
     """
@@ -327,7 +327,7 @@ def duplicate(received: Path, directory: Path) -> Path:
 
 
 def examined(path: Path) -> tuple[os.stat_result, str, bytes]:
-    """Return what is known of a file, its MD5 and first bytes."""
+    """Return a file's facts, its MD5 and its first bytes."""
     digest = hashlib.md5(usedforsecurity=False)
     start = b""
     with path.open("rb") as stream:

@@ -5,12 +5,12 @@ together with its report. So nothing that was queued is lost, and a retry, also 
 client id: WeChat drops it if the first try had arrived after all.
 
 - Order: messages go out as they were queued, urgent ones first (order.py). One whose media are still being found (a
-  slow web server) is passed by others and keeps its place. One that WeChat did not take goes behind all others; one
+  slow web server) is passed by others and keeps its place. One that WeChat did not accept goes behind all others; one
   whose answer was lost is tried again first, while WeChat would still know its client id.
 - A send that has waited ``keep_seconds`` for the account to run and log in is reported as not sent.
-- Ids of people are those of one login: sends queued in another are reported as not sent.
+- Ids of people are valid for one login: sends queued in another are reported as not sent.
 - On a route with a reply window a send that can't go now is held in its place until the person writes (holding.py);
-  each person has an order of their own, and nobody's window holds up anybody else.
+  each person has their own order, and one person's window delays nobody else's sends.
 """
 
 import asyncio
@@ -63,7 +63,7 @@ MAX_WAITING = 10_000
 _TELL_SECONDS = 5.0
 _TOO_LATE = "it got no answer, and that was too long ago to try it again"
 _NO_WINDOW = "it got no answer, and the reply window does not allow to try it again"
-# A moment for more of what the person writes, before what is held goes out.
+# Wait a moment for more messages of the person before held sends go out.
 _RELEASE_SECONDS = 1.0
 _NOBODY = "the chat is not known (any more)"
 _OTHER_LOGIN = "the account has logged in again, and all ids have changed since"
@@ -91,7 +91,7 @@ class SendQueue:
     last_sent: int = 0  # seconds since 1970 when WeChat took a message last
     last_error: Text = NOTHING  # why the last try failed, empty when it did not
     sent: Counter[MessageKind] = field(default_factory=Counter)  # messages that WeChat took since the process began
-    not_sent: int = 0  # those it did not, or nobody knows
+    not_sent: int = 0  # not accepted, or unknown
     _waiting: OrderedDict[Send, None] = field(default_factory=OrderedDict)  # and the one that is being sent, in order
     _urgent: int = 0  # how many of them are urgent
     _ending: set[Send] = field(default_factory=set)  # have ended, and that is not stored yet
@@ -101,7 +101,7 @@ class SendQueue:
     _login: str = ""  # one's own id while sends can go out
     _service: ServiceState = ServiceState()
     _lost: str = ""  # why those that wait never can, "" when they may
-    _since: float = field(default_factory=time.time)  # they can't go out, when there is no login
+    _since: float = field(default_factory=time.time)  # without a login they can't go out
     _look: bool = False  # whether there may be some that never can
     _closed: bool = False
     _taken_up: asyncio.Event = field(default_factory=asyncio.Event)
@@ -194,7 +194,7 @@ class SendQueue:
         """Wait until what an earlier process has left is in the queue."""
         await self._taken_up.wait()
 
-    # -- what comes in
+    # -- accepting sends
 
     def place(
         self, sends: Sequence[Send], request: Request | None = None, reply_to: int = 0, login: str = ""
@@ -263,7 +263,7 @@ class SendQueue:
             self._news.set()
 
     def note_service(self, state: ServiceState) -> None:
-        """Note what is known of WeChat's service. While a logout is being confirmed, nothing goes out."""
+        """Update whether WeChat's service is usable. While a logout is being confirmed, nothing goes out."""
         self._service = state
         self._news.set()
 
@@ -334,11 +334,11 @@ class SendQueue:
         self._news.set()
 
     async def _prepare(self, media: Media) -> None:
-        """Find what to send; those who wait for it go out then, or hear that there is nothing."""
+        """Prepare a send's media; sends that wait for it then go out or fail."""
         try:
             await self.preparer.prepare(media)
         except Exception as problem:
-            if not isinstance(problem, BadMedia):  # a bug must not keep a caller waiting for ever
+            if not isinstance(problem, BadMedia):  # a bug must not keep a caller waiting forever
                 log.exception("finding the content of a send failed")
                 problem = BadMedia("internal error, see the journal of this account", "", media.facts)
             media.facts = problem.facts
@@ -354,10 +354,10 @@ class SendQueue:
             self._preparing.discard(media)
             self._news.set()
 
-    # -- what goes out
+    # -- sending
 
     async def run(self, left: "asyncio.Future[Left]") -> None:
-        """Send what an earlier process has left, and what is queued, until cancelled; the rest stays for the next."""
+        """Send what an earlier process left and new sends until cancelled; the rest stays for the next process."""
         try:
             self._take_up(await left)
             self._taken_up.set()
@@ -544,7 +544,7 @@ class SendQueue:
     async def _end_what_never_can(self) -> None:
         """Report what can't go out any more as not sent."""
         late = (
-            self.windows is None  # on a route with windows each send has a time of its own
+            self.windows is None  # on a route with windows each send has its own deadline
             and not self._login
             and len(self) > 0
             and time.time() - self._since > self.keep_seconds
@@ -579,7 +579,7 @@ class SendQueue:
             send.tell(None)
 
     def _patience(self) -> float | None:
-        """Return how long what is queued may wait for a login or a window, None when nothing does."""
+        """Return how long queued sends may still wait for a login or a window, None if none does."""
         if self.windows is not None:
             return self.holding.change_in([*held_of(self._waiting)], self._blocked is not None)
         if self._login or not len(self):

@@ -32,7 +32,7 @@ def reply_of(report: JsonObject, answer: JsonObject) -> Reply | None:
 
     Reports of replies (``from`` is ``code``) are never answered: a webhook that always replies would talk to itself.
     """
-    # Half of a character, which JSON can spell but nobody can send.
+    # A lone surrogate: valid in JSON, but cannot be sent.
     content = re.sub("[\ud800-\udfff]", "\ufffd", text(answer.get("reply")))
     address = answer.get("media")
     wanted = address if isinstance(address, str) and _ADDRESS.fullmatch(address) else ""

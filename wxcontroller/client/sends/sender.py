@@ -84,7 +84,7 @@ class Sender:
         return send.target in (self.roster.groups if send.is_group else self.roster.contacts)
 
     def sides(self, send: Send) -> str:
-        """Return the people of a message, for a report that is made when they are no longer known."""
+        """Return the people of a message, for a report written when the roster may no longer have them."""
         chat = send_chat(self.roster, send.is_group, send.target)
         return json.dumps(reports.sent_sides(send.is_group, send.target, chat))
 

@@ -69,7 +69,7 @@ class Sending:
         """Queue messages, and wait until they are on disk.
 
         Raises Unavailable when they can't be stored, and TimeoutError at ``latest`` (the loop's time): on a slow disk
-        it takes its time, and what is not stored may be stored yet.
+        the sends may still be stored later.
         """
         stored = self.queue.place(sends, request)
         async with asyncio.timeout_at(latest):

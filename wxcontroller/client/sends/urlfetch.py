@@ -30,7 +30,7 @@ MEDIA_URL_REDIRECTS = 5
 CONNECT_SECONDS = 10.0
 _PIECE = 64 * 1024
 _NAT64 = ipaddress.ip_network("64:ff9b::/96")
-# Called global by the library, or by some versions of it, and nobody's to ask all the same.
+# Some versions of the library call these global; they must not be fetched all the same.
 _NOT_PUBLIC = tuple(
     ipaddress.ip_network(each)
     for each in (

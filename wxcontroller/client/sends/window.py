@@ -8,11 +8,11 @@ route that is the ordinary case, not a failure.
   find out), when WeChat says so, or when its budget is used up.
 - **Per bot**: WeChat throttles the bot as a whole, and each attempt while throttled lengthens the penalty. After a
   refusal nothing is sent to anybody until a person who has something held writes, or a long timer allows one attempt.
-- Two budgets are reported by users, and nobody outside knows which one WeChat enforces: both are counted, and the
-  stricter one acts. A refusal in a fresh window below the first budget teaches the second.
+- Users report two budgets, and it is unknown which one WeChat enforces: both are counted, and the
+  stricter one applies. A refusal in a fresh window below the first budget sets the second.
 
-This module is a state table: no I/O, no clock of its own. The queue asks ``hold`` before each send and reports what
-became of it; the state is stored with each send's end.
+This module is a state table without I/O or a clock. The queue calls ``hold`` before each send and reports its
+outcome; the state is stored with each send's end.
 """
 
 import json
@@ -182,7 +182,7 @@ class Windows:
         return sum(sends.number for sends in self._recent)
 
     def awaits_answer(self, peer: str, now: float) -> bool:
-        """Whether the answer to the peer's last message may still overtake what is held."""
+        """Whether the answer to the peer's last message may still overtake held sends."""
         found = self.peers.get(peer)
         return found is not None and now < found.answer_until
 
@@ -242,7 +242,7 @@ class Windows:
             found.answer_until = 0.0 if now < found.answer_until else found.answer_until
 
     def taken(self, peer: str, has_id: bool, now: float) -> bool:
-        """WeChat took a send, or nobody knows (``has_id`` true then: no sign of a restriction).
+        """WeChat accepted a send, or the outcome is unknown (``has_id`` is true then: no sign of a restriction).
 
         Return whether a restriction of the person began or ended with it.
         """
@@ -258,7 +258,7 @@ class Windows:
 
     def _count(self, now: float) -> None:
         latest = self._recent[-1] if self._recent else None
-        # With a limit there are no more than it allows, and each counts for a day to the second.
+        # A limit bounds their number, and each counts for exactly one day.
         if latest is not None and not self.per_day and 0 <= now - latest.begun < _COUNTED_TOGETHER:
             latest.last, latest.number = now, latest.number + 1
         else:

@@ -56,7 +56,7 @@ def delete_consumer(db: sqlite3.Connection, name: str) -> None:
 
 
 def key(db: sqlite3.Connection) -> bytes:
-    """Return the account's key for what is sealed, b"" while there is none or it is damaged."""
+    """Return the account's sealing key, b"" if it is missing or damaged."""
     found = db.execute("SELECT value FROM meta WHERE name = ?", (_KEY,)).fetchone()
     try:
         made = bytes.fromhex(str(found[0])) if found else b""

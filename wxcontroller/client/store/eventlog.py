@@ -37,7 +37,7 @@ Within = Callable[[sqlite3.Connection, Callable[[], int]], object]
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """An entry that an earlier process left held: ``source`` says what was to be fetched for ``report``."""
+    """An entry that an earlier process left held: ``source`` describes the media to fetch for ``report``."""
 
     place: "ReservedEntry"
     report: JsonObject
@@ -81,7 +81,7 @@ def is_received(report: JsonObject) -> bool:
 
 
 class EventLog:
-    """The log in ``path``. Writing never waits; ``settled`` does. Reading sees what is on disk.
+    """The log in ``path``. Writing never waits; ``settled`` does. Reading sees committed entries.
 
     ``epoch`` is the account's, and stands with each event from now on.
     """
@@ -127,7 +127,7 @@ class EventLog:
     ) -> None:
         """Add an event. ``key`` tells one that may come twice, as a message's id does; the second is left out.
 
-        ``media`` is the file whose content belongs into the report. ``is_notice``: nobody wrote it.
+        ``media`` is the file whose content belongs into the report. ``is_notice``: not a person's message.
         """
         source = tables.NOTICE if is_notice else ""
         state = EntryState.PENDING if deliver else EntryState.KEPT
@@ -271,8 +271,8 @@ class EventLog:
     async def upcoming(self, where: Selection, limit: int, most_body: int) -> list[Entry]:
         """Return the same as ``shown``, for readers that follow the end of the log.
 
-        A reader at the end gets the entries of a commit together with the news of it: the writer, which has just
-        had these pages in its hands, looks for it. A read of its own would be two more changes of threads.
+        A reader at the end gets the entries of a commit together with its notification: the writer, which has just
+        had these pages in its cache, reads them. A separate read would cost two more thread switches.
         """
         asked, ahead = _Ahead(where, limit, most_body), self._ahead
         if ahead is not None and ahead.found is not None and ahead.asks_as(asked):
@@ -318,7 +318,7 @@ class EventLog:
         return await self._database.read(lambda db: [tables.seq_of(db, one) for one in entry_ids])
 
     async def last(self) -> int:
-        """Return the sequence of the last entry that is shown, 0 when there is none."""
+        """Return the sequence of the last visible entry, 0 without one."""
         return await self._database.read(tables.last_shown)
 
     async def before(self, stamp: int) -> int:
@@ -326,7 +326,7 @@ class EventLog:
         return await self._database.read(lambda db: tables.before(db, stamp))
 
     async def first(self) -> int:
-        """Return the sequence of the oldest entry that is still there, 0 when there is none."""
+        """Return the sequence of the oldest remaining entry, 0 without one."""
         return await self._database.read(tables.first)
 
     async def media_in_use(self) -> frozenset[str]:
@@ -347,7 +347,7 @@ class EventLog:
         return self._database.write(work, point, lazy=lazy)
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        """Return what ``work`` reads from what is committed. Raises Unavailable."""
+        """Return the result of ``work`` on committed data. Raises Unavailable."""
         return await self._database.read(work)
 
     # -- inside

@@ -1,6 +1,6 @@
-"""The tables of the event log, and everything that is said to them in SQL."""
+"""The tables of the event log, and all SQL on them."""
 
-# ruff: noqa: S608 - what is put together here are columns and placeholders, never values
+# ruff: noqa: S608 - only column names and placeholders are interpolated, never values
 
 import sqlite3
 import time
@@ -58,7 +58,7 @@ ASIDE = """
     ALTER TABLE events ADD COLUMN aside TEXT NOT NULL DEFAULT '';
     CREATE INDEX events_aside ON events (next_at, seq) WHERE state = 'pending' AND aside != ''
     """
-# Dead letters that nobody has acknowledged. Indexed by time of death: queries ask for the latest.
+# Unacknowledged dead letters. Indexed by time of death: queries select the latest.
 ACKNOWLEDGED = """
     ALTER TABLE events ADD COLUMN acknowledged INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX events_unacknowledged ON events (settled_at) WHERE state = 'dead' AND acknowledged = 0
@@ -75,15 +75,15 @@ _COLUMNS = (
     "epoch, CASE WHEN length(body) <= ? THEN body ELSE x'' END"
 )
 ANY_SIZE = 1 << 40
-# The source of an entry that nobody wrote: joined, removed, red packet. In a private chat its report does not tell.
+# The source of WeChat's notices: joined, removed, red packet. In a private chat the report does not show it.
 NOTICE = "notice"
-# Readers see what is before the first entry that is held.
+# Readers see the entries before the first held one.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
 # An entry of this log: sequences start again in the one that replaces a damaged log.
 _THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
 # Events that did not come from WeChat: reports of own sends and of the account's states. People's messages have keys.
 OURS = "key IS NULL"
-_LATEST = 1 << 40  # what is later in a file is damaged
+_LATEST = 1 << 40  # a later value means a damaged file
 
 
 class EntryState(StrEnum):
@@ -93,7 +93,7 @@ class EntryState(StrEnum):
     PENDING = "pending"  # to be delivered
     DELIVERED = "delivered"
     DEAD = "dead"  # the receiver said never, or it was tried for too long: kept for a human
-    KEPT = "kept"  # not for the webhook: there is none, or it does not want this one
+    KEPT = "kept"  # not for the webhook: none is set, or its filter excludes this one
     PURGED = "purged"  # taken out of the delivery by a human
 
 
@@ -109,7 +109,7 @@ _STATES = {state.value: state for state in EntryState}
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One event. ``id`` is the same for ever; ``body`` is its report as JSON, without the content of ``media``.
+    """One event. ``id`` never changes; ``body`` is its report as JSON, without the content of ``media``.
 
     ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
     since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never goes back when the clock does.
@@ -146,12 +146,12 @@ class Entry:
 class Counts:
     """The size of the log. ``oldest`` is the time of the first that is open, 0 for none; ``bytes`` of all bodies.
 
-    Of those that are ``pending`` so many as ``retrying`` are in the retry lane. Of the ``dead`` so many as
-    ``unacknowledged`` are nobody's yet, the latest since ``dead_at`` for ``dead_error``, with the
-    receiver's ``dead_status``, 0 for none.
-    ``dropped`` were lost, since there is this log; the last of them at ``dropped_at``, 0 when that is not known.
-    ``received`` and ``sent`` are when that last happened to a message, 0 for not since there is this log.
-    ``damaged_at`` is when a damaged file was last replaced by this one, 0 for never; ``last`` the last sequence.
+    Of the ``pending`` ones, ``retrying`` are in the retry lane. Of the ``dead`` ones,
+    ``unacknowledged`` are not acknowledged, the latest died at ``dead_at`` of ``dead_error``, with the
+    receiver's ``dead_status`` or 0.
+    ``dropped`` were lost since this log was created, the last of them at ``dropped_at``, 0 if unknown.
+    ``received`` and ``sent`` are the times of the last message of each kind, 0 for none in this log.
+    ``damaged_at`` is when this log last replaced a damaged file, 0 for never; ``last`` is the last sequence.
     """
 
     name: str = ""  # random, part of every id: sequences start again with a new log
@@ -183,9 +183,9 @@ class Counts:
 class Selection:
     """Which entries: those of ``states``, of these only ``seqs`` when there are any, after ``after``.
 
-    A cursor is a log's name and a sequence: with ``log``, ``after`` counts in the log of this name only. In any other
-    log, as begins when a damaged one can't be read at all, everything comes after it. ``queue``: without what is in
-    the retry lane. ``spoken``: without WeChat's own words in a chat.
+    A cursor is a log's name and a sequence: with ``log``, ``after`` applies only to this log. In any other
+    log, such as the one that replaces a damaged file, all entries come after it. ``queue``: without entries in
+    the retry lane. ``spoken``: without WeChat's own notices in a chat.
     """
 
     states: tuple[EntryState, ...] = ()
@@ -235,7 +235,7 @@ def insert(
 
 
 def latest_epoch(db: sqlite3.Connection) -> int:
-    """Return the epoch of the last event, 0 when there is none."""
+    """Return the epoch of the last event, 0 without one."""
     found = db.execute("SELECT epoch FROM events ORDER BY seq DESC LIMIT 1").fetchone()
     return as_int(found[0]) if found else 0
 
@@ -390,7 +390,7 @@ def seq_of(db: sqlite3.Connection, entry_id: str) -> int:
 
 
 def last_shown(db: sqlite3.Connection) -> int:
-    """Return the sequence of the last entry before the first that is held, 0 when there is none."""
+    """Return the sequence of the last entry before the first held one, 0 without one."""
     newest = last(db)  # first: see ``before``
     (held,) = db.execute("SELECT MIN(seq) FROM events WHERE state = 'held'").fetchone()
     return newest if held is None else int(held) - 1
@@ -403,20 +403,20 @@ def last(db: sqlite3.Connection) -> int:
 
 
 def before(db: sqlite3.Connection, stamp: int) -> int:
-    """Return the sequence before the first entry of ``stamp`` or later; of the last entry when there is none."""
+    """Return the sequence before the first entry at ``stamp`` or later, or that of the last entry."""
     newest = last(db)  # first: an entry that is written in between is after it, too
     (found,) = db.execute("SELECT MIN(seq) FROM events WHERE stamp >= ?", (stamp,)).fetchone()
     return newest if found is None else int(found) - 1
 
 
 def first(db: sqlite3.Connection) -> int:
-    """Return the sequence of the oldest entry that is still there, 0 when there is none."""
+    """Return the sequence of the oldest remaining entry, 0 without one."""
     (found,) = db.execute("SELECT MIN(seq) FROM events").fetchone()
     return int(found or 0)
 
 
 def held(db: sqlite3.Connection) -> list[tuple[int, bytes, str]]:
-    """Return sequence, body and source of what is held."""
+    """Return sequence, body and source of held entries."""
     return [
         (as_int(seq), as_bytes(body), str(source))
         for seq, body, source in db.execute("SELECT seq, body, source FROM events WHERE state = 'held' ORDER BY seq")
@@ -474,7 +474,7 @@ def counts(db: sqlite3.Connection) -> Counts:
 
 
 def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str, int]:
-    """Return how many dead letters nobody has acknowledged, and when, why and with which status the latest died."""
+    """Return the number of unacknowledged dead letters, and time, error and status of the latest."""
     if dead <= 0:
         return 0, 0.0, "", 0
     latest = db.execute(
@@ -491,7 +491,7 @@ def _unacknowledged(db: sqlite3.Connection, dead: int) -> tuple[int, float, str,
 
 
 def _entry(name: str, row: tuple[object, ...]) -> Entry:
-    """Return an entry as it is in a row, or what is left of it when the file is damaged."""
+    """Return the entry of a row, or its readable parts if the file is damaged."""
     seq, stamp, when, kind, state, attempts, replayed, aside, next_at, error, status, settled_at, *rest = row
     size, media, epoch, body = rest
     return Entry(

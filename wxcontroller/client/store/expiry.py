@@ -1,6 +1,6 @@
 """Removal of entries from the event log: by age, and by size when there are too many bytes."""
 
-# ruff: noqa: S608 - what is put together here are states and placeholders, never values
+# ruff: noqa: S608 - only states and placeholders are interpolated, never values
 
 import sqlite3
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ _AT_ONCE = 1000
 
 @dataclass(frozen=True, slots=True)
 class RetentionLimits:
-    """How long entries are kept, in seconds, and how many bytes of them; 0 is no limit.
+    """How long entries are kept, in seconds, and how many bytes of them; 0 means no limit.
 
     Reports that are pending for longer than ``give_up`` are dead; the dead stay for ``keep_dead``. Beyond
     ``max_bytes`` first delivered events go, then the dead, then pending reports of own sends and states, and people's
@@ -83,7 +83,7 @@ def forget(db: sqlite3.Connection, states: tuple[str, ...], before: float) -> in
 
 
 def shrink(db: sqlite3.Connection, states: tuple[str, ...], excess: int, which: str = "1") -> tuple[int, int]:
-    """Delete the oldest of these states until ``excess`` bytes are gone; return how many, and what is left of it.
+    """Delete the oldest of these states until ``excess`` bytes are gone; return their number and the rest of it.
 
     ``which`` is a condition in SQL that they have to meet.
     """

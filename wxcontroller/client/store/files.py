@@ -1,4 +1,4 @@
-"""Private files of an account: its session, replaced whole, and content of its own sends."""
+"""Private files of an account: its session, always replaced as a whole, and the content of its sends."""
 
 import contextlib
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ class FileStore:
     keep: bool = True
 
     def load(self) -> bytes | None:
-        """Return what was saved last, None when there is nothing readable."""
+        """Return the last saved content, None if nothing is readable."""
         if not self.keep:
             return None
         try:

@@ -11,7 +11,7 @@ Chats are named by lasting ids (``openwx.objects.lasting_id``) where the report 
 later has earlier messages under an id of one login; readers ask for both.
 """
 
-# ruff: noqa: S608 - what is put together here are columns and placeholders, never values
+# ruff: noqa: S608 - only column names and placeholders are interpolated, never values
 
 import asyncio
 import sqlite3
@@ -77,7 +77,7 @@ class Indexed:
 class Found:
     """A message: its place in the index, and its report. ``time`` is when it came into the log.
 
-    ``is_notice``: nobody wrote it; in a group its ``type`` tells.
+    ``is_notice``: WeChat's notice; in a group its ``type`` shows it.
     """
 
     seq: int
@@ -200,7 +200,7 @@ def index_older(db: sqlite3.Connection) -> bool:
 
 
 def look_for_older(db: sqlite3.Connection) -> bool:
-    """Return whether an earlier version has written what is not indexed; also after this one had run before.
+    """Return whether an earlier version wrote entries without indexing them, also between runs of this one.
 
     To be asked before anything is written.
     """

@@ -52,16 +52,16 @@ class MediaIndex:
         return self._log.write(lambda db: remember(db, Way.RECEIVED, content.id, known, limit))
 
     async def upload(self, key: str) -> Uploaded | None:
-        """Return what was uploaded under an id without its code. Raises Unavailable."""
+        """Return the upload with this id (without its code). Raises Unavailable."""
         return upload_from_json(await self._log.read(lambda db: recall(db, Way.UPLOADED, key)))
 
     async def received(self, key: str) -> Received | None:
-        """Return what was received under an id without its code. Raises Unavailable."""
+        """Return the received media with this id (without its code). Raises Unavailable."""
         return received_from_json(await self._log.read(lambda db: recall(db, Way.RECEIVED, key)))
 
 
 def remember(db: sqlite3.Connection, way: Way, key: str, known: JsonObject, limit: int) -> None:
-    """Note what is under an id, as the latest, and forget the oldest beyond ``limit``."""
+    """Store the entry of an id as the latest, and delete the oldest beyond ``limit``."""
     values = (way, key.encode("utf-8", "replace").decode(), json.dumps(known))
     db.execute("INSERT OR REPLACE INTO media_index (way, key, known) VALUES (?, ?, ?)", values)
     oldest = "SELECT seq FROM media_index WHERE way = ? ORDER BY seq DESC LIMIT 1 OFFSET ?"
@@ -69,7 +69,7 @@ def remember(db: sqlite3.Connection, way: Way, key: str, known: JsonObject, limi
 
 
 def recall(db: sqlite3.Connection, way: Way, key: str) -> JsonObject:
-    """Return what is under an id, empty for nothing."""
+    """Return the entry of an id, or an empty one."""
     found = db.execute("SELECT known FROM media_index WHERE way = ? AND key = ?", (way, key)).fetchone()
     return kept_json(found[0]) if found else {}
 

@@ -1,4 +1,4 @@
-"""Import of the files in which 2.0.0 kept what is in the database now.
+"""Import of the files in which 2.0.0 kept data that is now in the database.
 
 2.0.0 wrote people's marks, media ids and the day's number of sends into files of their own, and the position in
 WeChat's messages into the session file. Each file is imported in one transaction and renamed to ``NAME.2.0.0`` only
@@ -60,7 +60,7 @@ class Migration:
     done: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
-        """Import what is there. A file that can't be read is left where it is, and logged."""
+        """Import the files that exist. An unreadable one is left in place and logged."""
         try:
             for name, work in _IMPORTS.items():
                 await self._import(self.session.with_name(name), work)

@@ -1,7 +1,7 @@
-"""The tables of the account's last minutes and hours, and everything that is said to them in SQL.
+"""The tables of the account's last minutes and hours, and all SQL on them.
 
-A message is counted by the event that it is: one query per minute, over what is new since the minute before, costs a
-busy account less than a count with each message would.
+Messages are counted by their events: one query per minute over the events since the previous one costs a
+busy account less than counting each message.
 """
 
 import sqlite3

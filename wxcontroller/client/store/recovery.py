@@ -123,7 +123,7 @@ def copy_readable(new: sqlite3.Connection, path: Path, known: KnownLog) -> tuple
         history.restore(new)
     marks = ", ".join("?" * len(_OPEN))
     (saved,) = new.execute(f"SELECT COUNT(*) FROM events WHERE state IN ({marks})", _OPEN).fetchone()  # noqa: S608
-    # Of a file that tells nothing at all it is not known how much it held: something, or nobody would have it.
+    # How many entries an unreadable file held is unknown: at least one, or the file would not exist.
     lost = max(0, expected - saved) if expected or rows else 1
     now = str(int(time.time()))
     new.execute("INSERT OR REPLACE INTO meta VALUES ('damaged_at', ?)", (now,))

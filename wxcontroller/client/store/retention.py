@@ -45,7 +45,7 @@ class Keeping:
     log: EventLog
     fetcher: MediaFetcher
     sends: SendStore
-    _warned: bool = False  # that what is pending will be lost for its size
+    _warned: bool = False  # of pending entries about to be lost to the size limit
 
     async def run(self) -> None:
         limits = limits_of(self.config)
@@ -95,7 +95,7 @@ class Keeping:
             )
 
     def _warn(self, limits: RetentionLimits) -> bool:
-        """Tell what is about to be given up or lost; returns whether it is about to be lost for its size."""
+        """Warn of entries about to expire or be lost; return whether the size limit is the reason."""
         counts = self.log.counts
         full = limits.max_bytes > 0 and counts.pending_bytes > _WARN_AT * limits.max_bytes
         late = limits.give_up and counts.oldest and time.time() - counts.oldest > _WARN_AT * limits.give_up

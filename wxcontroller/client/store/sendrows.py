@@ -58,7 +58,7 @@ def send_of(row: Row, media: Mapping[int, Media], own_route: str) -> Send:
 
 
 def media_row(media: Media) -> Row:
-    """Return the columns of content: the request's words, the file, what is known of it, and what WeChat holds."""
+    """Return the columns of content: the request's text, the file and its facts, and WeChat's reference."""
     known: JsonObject = {}
     if media.ready:
         forced = media.file is not None and media.file.kind is MessageKind.FILE

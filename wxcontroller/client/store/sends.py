@@ -5,7 +5,7 @@ the reply they are; a send's end with its report and its request's outcome; a se
 day's count. Rows hold paths of content, never content.
 """
 
-# ruff: noqa: S608 - what is put together here are columns and conditions, never values
+# ruff: noqa: S608 - only column names and conditions are interpolated, never values
 
 import json
 import sqlite3
@@ -146,7 +146,7 @@ class SendStore:
         return await self._log.read(files) | {str(path) for path in self._adding}
 
     async def request(self, key: str) -> Request | None:
-        """Return what is known of the request that came with a key."""
+        """Return the record of the request with a key."""
         return await self._log.read(lambda db: request_of(db, key))
 
     def keep(self, request: Request) -> "Future[None]":
@@ -301,7 +301,7 @@ def files(db: sqlite3.Connection) -> frozenset[str]:
 def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
     """Note, once in this epoch, that each send may have arrived, and that none is to be tried again.
 
-    The lost host had the account longer than the bundle shows, and may have sent what waits in it.
+    The lost host ran the account after the bundle was made, and may have sent what the bundle shows as waiting.
     """
     found = db.execute("SELECT value FROM driver WHERE name = 'adopted'").fetchone()
     if found is None or as_bytes(found[0]) != b"%d" % adopted:

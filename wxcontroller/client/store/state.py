@@ -1,8 +1,8 @@
-"""The tables of the driver's state: its position in what WeChat sends, seen ids, and identities.
+"""The tables of the driver's state: its position in WeChat's message stream, seen ids, and identities.
 
-The position is what a driver shows WeChat to acknowledge messages. It is committed after the events that it covers,
-by the same writer and in the same file, so it can never be durable without them: a message is done when the database
-says so, and nothing else does. Login cookies or tokens are not here: they are the driver's own file, which must be
+A driver sends the position to WeChat to acknowledge messages. It is committed after the events that it covers,
+by the same writer and in the same file, so it can never be durable without them: only the database decides whether a
+message is handled. Login cookies and tokens are not here: they are in the driver's own file, which must be
 readable when the database is not.
 """
 

@@ -1,7 +1,7 @@
 """The account's SQLite file: one thread writes, and jobs that arrive together are committed together.
 
-A commit costs a sync of the disk, two changes of threads and some ten file locks, whatever is in it. So jobs that
-arrive while one runs go into the next, and jobs that nobody waits for, as the notes of what was delivered, are
+A commit costs a disk sync, two thread switches and about ten file locks, whatever it contains. So jobs that
+arrive during one go into the next, and jobs that nobody awaits, such as records of deliveries, are
 collected for a moment first (``write`` with ``lazy``).
 
 A disk that is full, read-only or gone is waited for: jobs stay in memory, in order, until they can be written. Damage
@@ -38,8 +38,8 @@ LOG_READ_SECONDS = 30.0
 T = TypeVar("T")
 Work = Callable[[sqlite3.Connection], T]
 RETRY_SECONDS = 1.0
-# Lazy jobs wait so long for company. A crash within it makes what was delivered meanwhile come twice, which receivers
-# of an at-least-once delivery handle; of a backlog it saves nine commits of ten.
+# Lazy jobs wait this long for others. A crash within it repeats the deliveries of that time, which receivers
+# of an at-least-once delivery handle; with a backlog it saves nine of ten commits.
 _LAZY_SECONDS = 0.01
 # A reader waits so long for a lazy change; a disk that takes longer is the reader's own trouble.
 _NOTED_SECONDS = 1.0
@@ -89,9 +89,9 @@ class _Damage:
 class Database:
     """``path`` with the tables of ``schema``: statements by version, each applied once and never changed.
 
-    ``after`` looks at what is about to be committed, in the writer's thread; what it returns is called in the loop
-    after the commit, before anybody hears of it. ``known`` tells what the process knows of the file's content, should
-    it be damaged.
+    ``after`` inspects the open transaction in the writer's thread; the function it returns is called in the loop
+    after the commit, before any waiter resumes. ``known`` returns the content known to the process, should the file
+    be damaged.
     """
 
     def __init__(
@@ -136,11 +136,11 @@ class Database:
 
         Works are done in the order in which they were queued. ``work`` may be called again when a commit failed.
         An exception of it is the future's, and undoes only its own changes. ``point`` is reached by its commit.
-        ``lazy``: nobody waits for it.
+        ``lazy``: nobody awaits it.
         """
         assert self._loop is not None, "open() comes first"
         job = _Job(work, self._loop.create_future(), point)
-        # A failure that nobody waits for is in the journal; the loop need not tell it again.
+        # A failure that nobody awaits is in the journal already; the loop must not log it again.
         job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._queued_jobs += 1
         self._lazy.append(job)
@@ -168,7 +168,7 @@ class Database:
         return self._ended_jobs >= wanted
 
     def _hand_over(self) -> None:
-        """Give the writer what was collected."""
+        """Hand the collected jobs to the writer."""
         if self._lazy_timer is not None:
             self._lazy_timer.cancel()
             self._lazy_timer = None
@@ -177,7 +177,7 @@ class Database:
         self._lazy.clear()
 
     async def read(self, work: Work[T], *, noted: bool = True) -> T:
-        """Return what ``work`` reads from what is committed. Raises Unavailable.
+        """Return the result of ``work`` on committed data. Raises Unavailable.
 
         ``noted``: lazy changes so far have to be visible.
         """
@@ -423,7 +423,7 @@ class Database:
     def _failed(self, connection: sqlite3.Connection | None, problem: Exception) -> sqlite3.Connection | None:
         if not self.trouble and isinstance(problem, _Newer):
             log.error("cannot open the event log: %s", problem)
-        elif not self.trouble and not _is(problem, *_DAMAGED):  # damage is reported with what came of it
+        elif not self.trouble and not _is(problem, *_DAMAGED):  # damage is reported with its consequence
             log.error("cannot write the event log: %s; incoming messages wait. Check the disk's free space", problem)
         self.trouble = reason_of(problem)
         if left_behind(self._path.parent):
@@ -470,7 +470,7 @@ def made(connection: sqlite3.Connection) -> set[tuple[str, str]]:
 
 @contextlib.contextmanager
 def as_damage() -> Iterator[None]:
-    """Take a schema or message of SQLite's that is no UTF-8 for what it is."""
+    """Decode a schema or message from SQLite that is not UTF-8."""
     try:
         yield
     except UnicodeDecodeError as problem:

@@ -28,7 +28,7 @@ class Deliveries:
         self._parts = parts
 
     async def listed(self, request: web.Request) -> web.StreamResponse:
-        """GET: entries of some states (by default what waits and what is dead), oldest first, after ``after``."""
+        """GET: entries of some states (default: pending and dead), oldest first, after ``after``."""
         query = request.query
         states = states_of(query.get("state", "held,pending,dead"))
         after, limit = number_of(query, "after", 0, 1 << 60), number_of(query, "limit", 100, PAGE_DELIVERIES)
@@ -54,7 +54,7 @@ class Deliveries:
         return json_answer({**_shown(entry), "report": report_of(entry.type, entry.body)})
 
     async def replay(self, request: web.Request) -> web.StreamResponse:
-        """POST: send entries again, in the order in which they happened; ``all`` means what is dead."""
+        """POST: send entries again, in the order in which they happened; ``all`` means all dead ones."""
         body = await request.app[BODIES].small(request)
         if not self._parts.delivery.address:
             raise RequestRefused(409, "no-webhook", N_("the account has no post_api"), N_("start it with one"))
@@ -71,7 +71,7 @@ class Deliveries:
         return json_answer({"purged": number, **self._counts()})
 
     async def acknowledge(self, request: web.Request) -> web.StreamResponse:
-        """POST: note that somebody knows of dead letters. They are kept, and are no trouble of the account's."""
+        """POST: acknowledge dead letters. They are kept and no longer count as trouble of the account."""
         where = await chosen(self._parts.log, await request.app[BODIES].small(request))
         number = await self._stored(self._parts.log.acknowledge(where))
         return json_answer({"acknowledged": number, **self._counts()})

@@ -22,7 +22,7 @@ class Looked:
 
 
 async def settle(parts: Parts) -> None:
-    """Wait until what was written to the log is on disk, unless that takes long."""
+    """Wait, up to a limit, until written entries are on disk."""
     await parts.log.settled(_SETTLE_SECONDS)
 
 

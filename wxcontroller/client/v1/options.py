@@ -1,4 +1,4 @@
-"""GET /v1/options at the account's port: what this process runs by, whatever is stored for the next one."""
+"""GET /v1/options at the account's port: the options this process uses, whatever is stored for the next one."""
 
 from wxcontroller.client.config import ClientConfig
 from wxcontroller.core.account import presentable, without_client

@@ -38,7 +38,7 @@ def number_of(query: Mapping[str, str], name: str, default: int, limit: int) -> 
 async def chosen(log: EventLog, body: bytes) -> Selection:
     """Return what ``{"ids": […]}`` or ``{"state": "dead"}``, both or ``{"all": true}`` mean. Raises RequestRefused.
 
-    An empty body means nothing and is refused, so that nobody sends everything again by mistake.
+    An empty body is refused, so that nothing is sent again by mistake.
     """
     try:
         given = read_json(body or b"null")

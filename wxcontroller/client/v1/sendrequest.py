@@ -78,7 +78,7 @@ def texts(body: bytes) -> dict[str, str]:
                 type=Text("true or false") if kind is bool else Text("a text") if kind is str else Text("a number"),
             )
         found[name] = str(int(value)) if isinstance(value, bool) else text(value)
-        if _HALF.search(found[name]):  # JSON can spell it, nobody can store or send it
+        if _HALF.search(found[name]):  # valid in JSON, but cannot be stored or sent
             raise bad(
                 N_("{name} contains half of a surrogate pair"), N_("send complete Unicode characters"), name=name
             )

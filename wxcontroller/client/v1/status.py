@@ -77,7 +77,7 @@ def by_kind(session: Session, direction: Direction) -> JsonObject:
 
 
 def queue_of(sends: SendQueue) -> JsonObject:
-    """Return what waits to be sent and how fast it may go; limits of 0 are none."""
+    """Return waiting sends and their allowed rate; limits of 0 mean none."""
     pacer, next_at = sends.pacer, sends.next_at
     return {
         "waiting": len(sends) - sends.in_flight,

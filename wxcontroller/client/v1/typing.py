@@ -1,6 +1,6 @@
 """POST /v1/typing at the account's port: "… is typing" at a person's phone, where the route has that.
 
-Nothing depends on it: what WeChat does not show is answered as not shown, never as a failure.
+Nothing depends on it: if WeChat does not show it, the answer says "not shown" and is not a failure.
 """
 
 import time
