@@ -56,7 +56,7 @@ def endpoint_of(request: web.Request) -> Endpoint:
     if path == PASSED_ON:
         return access.of_call(sent_path(request))
     found = access.of_controller(request.method, path)
-    # While there are no notification targets, these paths lead nowhere.
+    # Without notification targets, these paths return 404.
     return _ANY_TOKEN if found.scope is Scope.NOTIFY and not request.get(NOTIFIES) else found
 
 
@@ -123,7 +123,7 @@ def looks_for_token(request: web.Request) -> bool:
     return (
         "Content-Type" in request.headers
         and holds_parameters(request.path, request.headers["Content-Type"])
-        # A longer form is not looked through: its caller is nobody yet.
+        # A longer form is not searched: its caller is not authenticated yet.
         and (request.content_length or 0) <= credentials.TOKEN_FORM_BYTES
         and not context(request).gate.is_open
     )
@@ -147,7 +147,7 @@ async def presented(request: web.Request) -> str | None:
 
 
 async def recognized_by_token(request: web.Request) -> Caller:
-    """Return who sent a request whose caller the head did not show; raises Refused for nobody, and Busy."""
+    """Return the caller of a request whose head did not identify it. Raises Refused if unknown, and Busy."""
     shared = context(request)
     if request.get(NOTIFIES) and shared.gate.targets.broken:  # a right token would not help either
         raise shared.gate.unusable_targets()

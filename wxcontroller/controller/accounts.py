@@ -1,7 +1,7 @@
 """Starting, stopping, restarting, moving and removing accounts.
 
-An action writes what is wanted into the account's file and then has systemd do it; the result is read again
-(``accountviews``). Once begun, it ends also when its caller hangs up.
+An action writes the desired state to the account's file and then has systemd apply it; the result is read again
+(``accountviews``). Once begun, it finishes even if its caller disconnects.
 """
 
 import asyncio
@@ -54,7 +54,7 @@ class Started:
 
 @dataclass(frozen=True, slots=True)
 class Stopped:
-    """How a stop ended: the account while it still ran and now; ``note`` is what went wrong besides."""
+    """How a stop ended: the account while it still ran and now; ``note`` describes a failure along the way."""
 
     before: View
     after: View
@@ -142,8 +142,8 @@ class Accounts(AccountViews):
                     start = self.units.act(Verb.START, name.instance, self.settings.start_timeout)
                     await self._starts.wait_for(name.instance, start)
                 return Started(await self.settled(name.instance), already=True)
-            # A parked account has a process, but only to say why it gave up: this is the human it waits for. One
-            # whose file was lost or unusable runs by what nobody knows, on a port that may not be its own now.
+            # A parked account has a process only to show why it stopped trying: this call is what it waits for. One
+            # whose file was lost or unusable runs with unknown options, on a port that may belong to another.
             restarts = unit.has_process and (parked or known is None)
             async with self._starts.place(name.instance):
                 async with self._owned(name) as epoch:
@@ -213,7 +213,7 @@ class Accounts(AccountViews):
 
     @to_its_end
     async def restart(self, given: str) -> View:
-        """Restart (or start) an account with what is stored for it. Raises as ``start``, and UnknownAccount."""
+        """Restart (or start) an account with its stored options. Raises as ``start``, and UnknownAccount."""
         name = self.registry.name_of(given)
         async with self._starts.held(name.instance):
             unit = await record(self.units, name.instance, 0)

@@ -1,6 +1,6 @@
 """The accounts as they are at the moment.
 
-Nothing is remembered about what was done: files say what is wanted, systemd says what is.
+Past actions are not remembered: files hold the desired state, systemd the actual one.
 """
 
 import asyncio
@@ -103,7 +103,7 @@ class AccountViews:
         return found
 
     async def view(self, given: str, max_age: float = MAX_AGE) -> View | None:
-        """Return one account by name or id, None when there is none. Raises UnitFailed."""
+        """Return an account by name or id, or None. Raises UnitFailed."""
         account = self.registry.find(given)
         if account is None:
             return None
@@ -170,12 +170,12 @@ class AccountViews:
             return None
 
     def reread(self, instance: str) -> Account | None:
-        """Return a registered account as its file is now, None when there is none."""
+        """Return a registered account as its file is now, or None."""
         self.registry.forget(instance)
         return self.registry.get(instance)
 
     def forget(self, instance: str) -> None:
-        """Drop what is known of an account that was removed."""
+        """Drop cached data of a removed account."""
         self.registry.forget(instance)
         self.state_files.forget(instance)
         self._confirmed.pop(instance, None)

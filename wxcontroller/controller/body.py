@@ -29,7 +29,7 @@ async def chunks(request: web.Request) -> AsyncIterator[bytes]:
     """Give a body as it comes, to be held until the request is answered; or the one that was taken.
 
     Raises HTTPRequestTimeout when nothing comes for ua_inactivity_timeout seconds or the whole takes longer than
-    ua_request_timeout, and Busy when there is no room for it.
+    ua_request_timeout, and Busy when the memory for bodies is used up.
     """
     taken: bytes | None = request.get(_TAKEN)
     if taken is not None:

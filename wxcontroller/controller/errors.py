@@ -149,7 +149,7 @@ class TooManyTests(WxError):
     status = 429
 
 
-# Errors of /v1's handlers, each with a ``code`` of its own.
+# Errors of /v1's handlers, each with its own ``code``.
 FAILURES: tuple[type[WxError], ...] = (
     *(BadName, BadOption, BadParameter, BadRequest, AccountExists, UnknownAccount, NoQrcode, NotRunning),
     *(OlderVersion, AlreadyLoggedIn, OtherRoute, TooManyReaders, NotAnswering, NoJournal, NoAlerts, TooManyTests),
@@ -204,7 +204,7 @@ _HTTP_FAILURES: Mapping[type[Exception], WxError] = {
 
 # Of a request, while there are notification targets: how failures of a notification are reported. None for others.
 NOTIFIES = "notifies"
-# The integrations are younger than /v1. A protocol that has a form of its own for failures answers in it before.
+# The integrations came after /v1. A protocol with its own error format answers in that format earlier.
 _LIKE_V1 = ("/v1/", "/notify/", "/mcp")
 # Calls of the iLink API and media, also with an account in front.
 _ILINK = re.compile(r"(?:/for/[^/]*)?/ilink/")

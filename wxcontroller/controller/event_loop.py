@@ -9,9 +9,9 @@ import uvloop
 class EventLoop(uvloop.Loop):
     """uvloop whose connections, when broken off while they are set up, close no other file.
 
-    uvloop 0.21 closes the descriptor of a ``sock`` whose connection is broken off, and the Python socket does not
-    learn it: when it is collected, it closes that number again, whatever has it by then, a caller's connection or a
-    database. aiohttp's client makes all its connections in this way. https://github.com/MagicStack/uvloop/issues/738
+    uvloop 0.21 closes the descriptor of a ``sock`` whose connection attempt is cancelled. The Python socket does not
+    notice: when collected, it closes that number again, which may by then be a caller's connection or a
+    database. aiohttp's client makes all its connections this way. https://github.com/MagicStack/uvloop/issues/738
     """
 
     async def create_connection(

@@ -86,7 +86,7 @@ class Standbys(Protocol):
         ...
 
     async def look(self) -> None:
-        """Bring up to date what is known of standby bundles. Raises OSError."""
+        """Refresh the list of standby bundles. Raises OSError."""
         ...
 
     def late(self) -> Mapping[str, Text]:

@@ -1,4 +1,4 @@
-"""Who calls: a token holder, root on this machine, or anybody on it as long as there are no tokens."""
+"""Authentication: a token holder, root on this machine, or, without any tokens, anybody on this machine."""
 
 import hmac
 import json
@@ -55,15 +55,15 @@ class Caller:
 
 ANYBODY = Caller("a program on this machine", Scope.ADMIN)
 ROOT = Caller("root on this machine", Scope.ADMIN)
-# May see what is open to all, and nothing of any account.
+# May see public information, and nothing of any account.
 NOBODY = Caller("somebody", Scope.READ, frozenset())
 
 
 class Gate:
     """Knows the tokens as they are at the moment.
 
-    ``exposed``: others than this machine reach the controller, so that nobody passes without a token. ``local`` is
-    root's token, "" for none. ``look_seconds`` is how old what ``tokens_of_late`` says may be.
+    ``exposed``: other machines reach the controller, so every caller needs a token. ``local`` is
+    root's token, or "". ``look_seconds`` is the maximum age of what ``tokens_of_late`` returns.
     """
 
     def __init__(
@@ -160,14 +160,14 @@ class Gate:
         found = self.recognize(presented, address)
         if found is not None:
             return found
-        if self.tokens.broken:  # before anything is said about the caller's token: no other would help
+        if self.tokens.broken:  # before the caller's token is judged: no other token would help
             raise Refused(
                 "tokens-unusable",
                 N_("the tokens file cannot be used; all requests except root's are refused"),
                 N_("see on its machine: journalctl -u wxcontroller"),
                 status=503,
             )
-        if self.consumers.tokens.broken:  # nobody's token has ended: agents forget one that has
+        if self.consumers.tokens.broken:  # not reported as a revoked token, which would make agents delete theirs
             raise Refused(
                 "tokens-unusable",
                 N_("the file of iLink tokens cannot be used: {reason}"),

@@ -1,12 +1,12 @@
-"""Headers for browsers in every answer: it is no page, unless it is one of ours."""
+"""Headers for browsers in every response: only our own pages may be rendered."""
 
 from aiohttp import web
 
 from wxcontroller.controller.context import context
 from wxcontroller.core.settings import Settings
 
-# An account's program could answer with a page and scripts; opened in a browser they would be the dashboard's origin.
-# In a sandbox they are nobody's, and run nothing.
+# An account's program could answer with a page and scripts; in a browser they would have the dashboard's origin.
+# A sandbox gives them an opaque origin and runs no scripts.
 _NO_PAGE = "sandbox; default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'"
 
 

@@ -1,7 +1,7 @@
 """Calls for accounts of other hosts, in both directions.
 
 A request for an account of another host goes there with its caller's scope and accounts in a header (fleet/hop.py),
-and is served there or fails: no host forwards what was forwarded to it. An account that two other hosts have is
+and is served there or fails: no host forwards a forwarded request. An account that two other hosts have is
 served by neither.
 """
 
@@ -279,6 +279,6 @@ def on_several(account: str, hosts: str) -> WrongHost:
 
 
 def not_a_hop(problem: Refused) -> Refused:
-    """Return the refusal of a call that claims to be forwarded, so that the calling host knows what was refused."""
+    """Return the refusal of a call that claims to be forwarded, so that the calling host can report the reason."""
     status = 403 if problem.status == 401 else problem.status
     return Refused("not-a-hop", problem.text, problem.remedy_text, status=status, retry_after=problem.retry_after)

@@ -86,7 +86,7 @@ class OtherHosts:
         return self.hosts.name
 
     async def run(self) -> None:
-        """Keep the hosts up to date, and what is known here of their accounts, until cancelled."""
+        """Keep the hosts and the list of their accounts up to date until cancelled."""
         async with asyncio.TaskGroup() as group:
             _ = group.create_task(self.hosts.run())
             _ = group.create_task(self.standbys.run())

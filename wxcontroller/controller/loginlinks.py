@@ -44,7 +44,7 @@ def _digest(secret: str) -> bytes:
 
 
 def is_logged_in(view: View) -> bool:
-    """Say whether there is nothing to scan any more."""
+    """Whether the login is over, so that there is no code to scan."""
     return view.login in _LOGGED_IN
 
 

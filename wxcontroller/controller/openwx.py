@@ -109,7 +109,7 @@ async def check_client(request: web.Request) -> web.Response:
 
 
 async def get_qrcode(request: web.Request) -> web.Response:
-    """GET /openwx/get_qrcode (openwx-api 1.4): the JPEG of the code to scan, 404 when there is none."""
+    """GET /openwx/get_qrcode (openwx-api 1.4): the JPEG of the code to scan, or 404."""
     given = await request_parameters(request)
     client = given.get("client", "")
     if is_missing(client):

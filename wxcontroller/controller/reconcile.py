@@ -1,4 +1,4 @@
-"""Comparing what is wanted with what is, and saying so in sentences."""
+"""Compare desired with actual state, and describe the difference."""
 
 import asyncio
 import logging

@@ -65,7 +65,7 @@ class Registry:
     def name_of(self, given: str) -> AccountName:
         """Return the name that ``given`` (a name, or a registered generated id) means.
 
-        Raises BadName, or UnknownAccount for a generated id that nobody has.
+        Raises BadName, or UnknownAccount for an unassigned generated id.
         """
         if not is_derived(given):
             return parse_name(given)
@@ -75,7 +75,7 @@ class Registry:
         return account.name
 
     def get(self, instance: str) -> Account | None:
-        """Return a registered account, None when there is none or when its file can't be used (then it is logged)."""
+        """Return a registered account, None if it is missing or its file can't be used (which is logged)."""
         now = asyncio.get_running_loop().time()
         entry = self._entries.get(instance) or self._new(instance)
         if now - entry.looked <= _FRESH:
@@ -87,7 +87,7 @@ class Registry:
         except OSError as problem:
             # May pass, as when no descriptor is left: the account stays as it was known.
             if os.path.lexists(self._paths.account_file(instance)):
-                self._entries[instance] = entry  # knows what was logged; unknown names are neither kept nor logged
+                self._entries[instance] = entry  # keeps what was logged; unknown names are neither
                 self._complain(entry, instance, problem)
             # Only systemd has to read the administrator's file: the account is not hidden without it.
             with contextlib.suppress(WxError, OSError):
@@ -101,7 +101,7 @@ class Registry:
         return entry.account
 
     def find(self, given: str) -> Account | None:
-        """Return the account of a name or id, None when there is none or ``given`` can't be a name."""
+        """Return the account of a name or id, None if it is unknown or ``given`` can't be a name."""
         try:
             return self.get(self.resolve(given))
         except BadName:
@@ -132,7 +132,7 @@ class Registry:
         """Say whether the account's unit has a process: without one, its port may be somebody else's.
 
         systemd makes the runtime directory before it starts the first process of the unit, and removes it when the
-        last one has ended, also between two automatic restarts. Asking systemd takes 50 ms when nobody asked lately.
+        last one has ended, also between two automatic restarts. An uncached query to systemd takes 50 ms.
         """
         entry = self._entries.get(instance)
         return os.path.isdir(entry.runtime if entry else self._paths.runtime(instance))  # noqa: PTH112 - at every request

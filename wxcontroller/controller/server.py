@@ -89,7 +89,7 @@ class Server:
         return [each for each in open_ones if isinstance(each, PatientConnection)]
 
     def _tls(self, connection: socket.socket) -> ssl.SSLContext | None:
-        """Return what to speak. Programs on this machine need none: nobody can listen to them."""
+        """Return the TLS context, if any. Programs on this machine need none: their traffic cannot be read."""
         return None if is_loopback(connection.getsockname()) else self._shared.tls
 
     async def _mark(self, request: web.Request, response: web.StreamResponse) -> None:

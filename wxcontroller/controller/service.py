@@ -88,7 +88,7 @@ class Service:
     async def run(self) -> None:
         """Serve until SIGTERM or SIGINT, then drain.
 
-        Raises BadSettings when the certificate can't be used, or when others reach a socket and there is no token.
+        Raises BadSettings when the certificate can't be used, or when other machines reach a socket without a token.
         """
         tls = tls_context(self._loaded.settings)
         gate = self._gate()
@@ -154,7 +154,7 @@ class Service:
             log.warning("%s", warning)
 
     async def _look_after(self, shared: Context, mark: BootMark, alerts: AlertWatch) -> None:
-        """Once per boot start what is wanted; then look at all units again and again and keep the status line."""
+        """Start the desired accounts once per boot; then poll all units and keep the status line up to date."""
         accounts = shared.accounts
         async with asyncio.TaskGroup() as group:
             pauses = Backoff(_FIRST_PAUSE, _LONGEST_PAUSE)

@@ -28,7 +28,7 @@ class EventSource(Protocol[T]):
     """The content of a stream."""
 
     async def next(self) -> T | None:
-        """Return what comes next, None at the end. May be cancelled and called again: nothing is lost by that."""
+        """Return the next message, None at the end. Safe to cancel and call again."""
         ...
 
     def heartbeat(self) -> T:

@@ -89,7 +89,7 @@ class ClientState:
         return to_bytes({**self.fields, "port": port})
 
     def doubted(self, uptime: float) -> "ClientState":
-        """Return what is to be believed at a time: no "running" of a client that has long heard nothing of WeChat."""
+        """Return the state valid at ``now``: not "running" if WeChat has not responded for too long."""
         silent = uptime - self.heard
         if self.login is not LoginState.RUNNING or not self.heard or silent <= BELIEVED_SECONDS:
             return self
@@ -162,7 +162,7 @@ class StateFiles:
         return found.doubted(uptime())
 
     def published(self, instance: str) -> Published | None:
-        """Return an account's publications besides its state; None if there are none, or they are unreadable."""
+        """Return an account's published files other than its state; None if missing or unreadable."""
         file = self._published.get(instance)
         if file is None:
             path = self._paths.deliveries_file(instance)
@@ -173,7 +173,7 @@ class StateFiles:
             return None
 
     def qrcode(self, instance: str) -> bytes | None:
-        """Return the JPEG that WeChat serves for the phone to scan, None when there is none at the moment."""
+        """Return the JPEG of WeChat's code to scan, or None."""
         try:
             return read_foreign(self._paths.qrcode_file(instance), QRCODE_FILE_BYTES)
         except OSError:
@@ -254,7 +254,7 @@ def question_of(told: JsonObject) -> Question | None:
 
 
 def uptime() -> float:
-    """Return the seconds since the machine's boot, sleep included: a clock that nobody sets."""
+    """Return the seconds since the machine's boot, sleep included: a clock that cannot be set."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 

@@ -28,7 +28,7 @@ from wxcontroller.core.states import UnitState
 SYSTEMCTL_AT_A_TIME = 4
 # For list-units, which takes 11 ms for 300 accounts.
 SYSTEMD_LOOK_SECONDS = 10.0
-# A look costs 11 ms for 300 units: nobody needs a fresher one than this, except after an action of ours.
+# A query costs 11 ms for 300 units: no caller needs a fresher one than this, except after our own actions.
 MAX_AGE = 1.0
 _KILL_TIMEOUT = 5.0
 _OWN_UNIT = "wxcontroller.service"
@@ -67,7 +67,7 @@ class UnitRecord:
 
     @property
     def has_process(self) -> bool:
-        """Whether a process is there or on its way. While systemd waits to restart it, there is none."""
+        """Whether a process exists or is being started. False while systemd waits to restart it."""
         return self.state.has_process and not self.sub.startswith("auto-restart")
 
     @property
@@ -232,7 +232,7 @@ class Systemd:
                     N_("see: systemctl status dbus.socket; journalctl -u wxcontroller"),
                     first_words=_first_words(complaint),
                 )
-            # The same units are the same object: nobody compares hundreds of them again.
+            # Unchanged units stay the same object, so that hundreds are not compared again.
             found = self._seen if output == self._output else parse_list(output)
             if actions == self._actions:
                 self._seen, self._seen_at, self._output = found, began, output

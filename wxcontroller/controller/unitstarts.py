@@ -60,7 +60,7 @@ class UnitStarts:
                 yield
         finally:
             self._stops[instance] -= 1
-            self._stops += Counter()  # drops what is zero
+            self._stops += Counter()  # drops zeros
 
     @contextlib.asynccontextmanager
     async def place(self, instance: str) -> AsyncIterator[None]:

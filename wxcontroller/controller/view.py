@@ -30,7 +30,7 @@ _OF_THE_CODE = ("qrcode_try", "qrcode_limit", "qrcode_until")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """One account at one moment. ``state`` is its client's own word; ``unreadable`` says why there is none.
+    """One account at one moment. ``state`` is the client's own report; ``unreadable`` says why it is missing.
 
     ``deliveries`` is what it ``publishes`` about them, or what an older program said when it was asked. ``loops``:
     its process has ended again and again. ``patience`` is for how long it may log in. ``recent`` are its last
@@ -75,7 +75,7 @@ class View:
     def contradictory(self) -> bool:
         """Whether unit and state file don't belong together, because one was looked at before the other changed.
 
-        A unit's end takes the file away at once, while what is known of the unit may be a second old.
+        The file disappears with the unit's end at once, while the unit's state may be a second old.
         """
         if self.starting or self.unreadable:
             return False
@@ -140,7 +140,7 @@ class View:
         return NOTHING
 
     def assessment(self, now: float | None = None) -> Assessment:
-        """Return the account's condition and what is wrong with it; ``now`` is in seconds since 1970."""
+        """Return the account's condition with its problems; ``now`` is in seconds since 1970."""
         now = time.time() if now is None else now
         for begin, known in self._assessed:
             if begin <= now < known.until:
@@ -178,7 +178,7 @@ class View:
     def has_qrcode(self) -> bool:
         if self.live is None:
             return False
-        # A program that is not ours tells no link, but shows a code while it says so.
+        # A foreign program publishes no link, but shows a code while its state says so.
         return bool(self.live.qrcode_link) or (self.live.login is None and self.live.word == "scaning")
 
 

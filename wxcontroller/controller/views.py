@@ -1,8 +1,8 @@
 """All accounts' views, made again when a file, the unit or the time makes them other ones, and only then.
 
-Files are watched (``core.directories``); units are compared with those of the last look; and a view knows until when
-it is true by the passing of time alone. As long as nothing is new, the same tuple is returned: what was made of it
-can be kept, too.
+Files are watched (``core.directories``); units are compared with those of the last query; and a view knows until when
+time alone leaves it valid. Until something changes, the same tuple is returned, so that anything derived from it
+can be cached, too.
 """
 
 import contextlib

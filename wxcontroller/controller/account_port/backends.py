@@ -131,7 +131,7 @@ def read_head(head: bytes, is_head: bool, own: bytes) -> ResponseHead:
 
 
 def _framing(known: Mapping[str, bytes]) -> tuple[int, bool]:
-    """Return the length of a body, _UNTIL_END if none is said, and whether it is chunked. Raises BadResponse."""
+    """Return the length of a body, _UNTIL_END if unstated, and whether it is chunked. Raises BadResponse."""
     coding, length = known.get("transfer-encoding"), known.get("content-length")
     if coding is not None:
         if coding.lower() != b"chunked" or length is not None:
@@ -266,7 +266,7 @@ class Backend(asyncio.Protocol):
         self._read_body(sink, data[end:], b"\r\n")
 
     def _read_body(self, sink: ResponseSink, data: bytes, before: bytes) -> None:
-        """Pass on a part of the body, behind what goes before it."""
+        """Forward a part of the body after the previous parts."""
         keep = True
         if self._chunked is not None:
             pieces: list[bytes] = []
@@ -360,7 +360,7 @@ class Backends:
         return found
 
     def kept(self, account: Account, now: float) -> Backend | None:
-        """Return a kept connection to an account, which is the caller's now, None when there is no good one."""
+        """Take a usable idle connection to an account out of the pool, or return None."""
         idle = self._idle.get(account.port)
         while idle:
             backend = idle.pop()

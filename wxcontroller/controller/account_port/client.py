@@ -1,9 +1,9 @@
 """The only HTTP client of the accounts' ports: address, secret, timeouts and errors.
 
-An account is not trusted: its program may have been taken over. So a response is accepted only if acting on it can
-harm nobody but the account. A redirect would send the caller, and with it the caller's token, to a call of the
-account's choosing; 401 and 407 would make browsers and scripts ask for credentials again and again. They are failures
-here, like bodies in an encoding that was not asked for. Answers that the controller itself reads are bounded in size
+An account is not trusted: its program may have been taken over. So a response is accepted only if it can harm
+only the account. A redirect would send the caller, and with it the caller's token, to a call of the
+account's choosing; 401 and 407 would make browsers and scripts ask for credentials repeatedly. They are failures
+here, like bodies in an encoding that was not requested. Answers that the controller itself reads are bounded in size
 and in the number of their values: the time to parse JSON grows with its values.
 """
 
@@ -129,7 +129,7 @@ class AccountPorts:
         method: str = "GET",
         given: JsonObject | None = None,
     ) -> tuple[int, JsonObject]:
-        """Return status and JSON object of an answer about the account; {} if it is no JSON or too much of it.
+        """Return status and JSON object of an answer about the account; {} if it is not JSON or too large.
 
         ``given`` is the body of the request.
 

@@ -5,7 +5,7 @@ opened again after the last event it gave. A reader's place in an account is the
 reader and account is in one of two states:
 
 - Live: the line gives the reader each event, in the reader's queue.
-- Behind: the reader came with an old place, or its queue was full. It gets a connection of its own, which reads the
+- Behind: the reader came with an old place, or its queue was full. It gets its own connection, which reads the
   account's log from its place and waits while the queue is full, so that nothing is lost. When it has reached the
   line's place, the reader is live.
 
@@ -131,7 +131,7 @@ class Subscription:
             self.queued[instance] = event_id
 
     def offer(self, event: AccountEvent) -> bool:
-        """Take an event; False when there is no room."""
+        """Queue an event; return False if the queue is full."""
         if not self.types or event.type in self.types:
             if len(self._waiting) >= STREAM_WAITING_EVENTS:
                 return False
@@ -178,7 +178,7 @@ class _Refusal:
 
 
 class Hub:
-    """All subscriptions and lines. There are none, and no work, while nobody reads."""
+    """All subscriptions and lines. Without readers there are none, and no work."""
 
     def __init__(self, registry: Registry, ports: AccountPorts, event_bytes: Callable[[], int]) -> None:
         self._registry = registry

@@ -29,7 +29,7 @@ _LARGE_BYTES = 64 << 10
 
 @dataclass(slots=True)
 class AccountList:
-    """One of the lists. ``body`` is what was sent last, ``file`` has it once it is sent again."""
+    """One of the lists. ``body`` is the last answer, ``file`` holds it once it is sent a second time."""
 
     part: RequestPart
     kept: AnswerParts

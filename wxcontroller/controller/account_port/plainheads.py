@@ -1,7 +1,7 @@
 """The heads of ordinary requests, read by a grammar without any leeway.
 
-A head that does not fit is not refused: it is left to aiohttp and ``proxy``. The forwarded head is made from what was
-checked, so that an account cannot read it in another way.
+A head that does not fit is not refused: it is left to aiohttp and ``proxy``. The forwarded head is built from the
+checked parts, so that an account cannot parse it differently.
 """
 
 import re

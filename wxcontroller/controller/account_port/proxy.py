@@ -263,7 +263,7 @@ async def _draining(shared: Context) -> None:
 
 
 async def failure(shared: Context, account: Account, problem: PortFailure) -> web.Response:
-    """Say why there is no response, as far as systemd and the account's own word tell."""
+    """Return why there is no response, as far as systemd and the account's state show."""
     name = account.name
     fields: dict[str, str] = {"client": name.name}
     status = 504 if problem.timed_out else 502
@@ -320,7 +320,7 @@ def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
 def sent_target(raw: str) -> str:
     """Return a request's path and query; proxies' clients send scheme and host before them (RFC 9112 3.2.2).
 
-    A fragment, which no client sends, goes: nobody checked what is in it.
+    A fragment, which no client sends, is dropped: its content is unchecked.
     """
     raw = raw.partition("#")[0]
     if raw.startswith("/"):
@@ -330,7 +330,7 @@ def sent_target(raw: str) -> str:
 
 
 def _ascii(target: str) -> str:
-    """Percent-encode what was sent raw beyond ASCII, as curl sends a typed name; the rest goes on byte for byte."""
+    """Percent-encode raw characters beyond ASCII, as in a name typed for curl; the rest stays byte for byte."""
     if target.isascii():
         return target
     raw = target.encode("utf-8", "surrogateescape")

@@ -1,8 +1,8 @@
 """Shares of one account's long polls: check_event, consult and streams that are passed on to it.
 
-The account's own port counts what comes through the controller for nobody: it is the controller that knows the
-tokens. Without shares there, one token could take all of an account's long polls, and nobody else would get an event
-of it, the hub included.
+The account's own port cannot tell the controller's callers apart: only the controller knows the
+tokens. Without shares here, one token could take all of an account's long polls, and no other caller, the hub
+included, would get its events.
 """
 
 from collections import Counter

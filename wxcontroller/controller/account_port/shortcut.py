@@ -116,7 +116,7 @@ class AccountShortcut:
     def _answer_list(
         self, line: RequestLine, block: HeaderBlock, caller: Caller, connection: PatientConnection, behind: bytes
     ) -> int:
-        """Answer a request for the list of all accounts; see ``take`` for what is returned."""
+        """Answer a request for the list of all accounts; returns as ``take``."""
         is_stream = b"text/event-stream" in block.sent
         found = None if is_stream else self._lists.at_hand(line.endpoint.path, caller)
         place = None if found is None else self._place(caller, connection, 0, self.shared.settings)
@@ -139,7 +139,7 @@ class AccountShortcut:
         self._lists.close()
 
     def _reset(self, settings: Settings) -> None:
-        """Forget what was checked by other settings."""
+        """Discard results checked under other settings."""
         self._settings = settings
         # Nothing is taken where each request is logged.
         self._head_bytes = 0 if settings.http_debug else min(_HEAD_BYTES, settings.limits.request_line_bytes)
@@ -218,7 +218,7 @@ class AccountShortcut:
     def _place(
         self, caller: Caller, connection: PatientConnection, size: int, settings: Settings
     ) -> AdmissionSlot | None:
-        """Take what a request needs of the port; None when there is no room."""
+        """Take a request's share of the account's port; None if it is used up."""
         address = connection.peername
         key = (caller.words, caller.scope, address[0] if isinstance(address, tuple) else address)
         claim = self._claims.get(key)

@@ -25,7 +25,7 @@ _SHOWN_IF_SENT = ("capabilities", "windows", "sending", "consumers")
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """An account's answer about itself: ``content``, or None and the ``reason`` why there is none."""
+    """An account's answer about itself: ``content``, or None with the ``reason``."""
 
     content: JsonObject | None = None
     reason: Text = Text("")

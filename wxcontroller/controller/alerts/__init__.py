@@ -1,1 +1,1 @@
-"""Alerts about accounts: what is wrong, when an alert is due, and which channels get it."""
+"""Alerts about accounts: the problem, when an alert is due, and which channels get it."""

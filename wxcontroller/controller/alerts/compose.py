@@ -15,7 +15,7 @@ from wxcontroller.core.messages import N_, Text
 
 # More problems than this are counted: an outage of the network concerns all accounts at once.
 ALERT_PROBLEMS = 30
-# Each is a picture in a mail, and good for some minutes only: nobody scans more in that time.
+# Each is a picture in an email and valid for a few minutes: people cannot scan more in that time.
 ALERT_QRCODES = 8
 # Far beyond a code that WeChat draws. A program in place of ours may draw another.
 ALERT_PICTURE_BYTES = 256 << 10

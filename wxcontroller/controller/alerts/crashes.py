@@ -1,7 +1,7 @@
 """Which accounts' processes end again and again, by systemd's own count of its restarts.
 
-The counts are kept over restarts of the controller: an account that crashes in a loop has not recovered because
-nobody looked at it. Time without a controller does not count.
+The counts are kept over restarts of the controller: a crash loop has not ended
+because it was not observed. Time without a controller does not count.
 """
 
 import logging
@@ -14,7 +14,7 @@ from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items
 
 log = logging.getLogger(__name__)
-# So many restarts in so many seconds. One is no reason to wake anybody: that is what systemd is for.
+# This many restarts in this many seconds. A single one needs no alert: systemd handles it.
 _MANY = 3
 _WINDOW = 600.0
 
@@ -59,7 +59,7 @@ class Crashes:
         return any(len(history) > 1 for history in self._counts.values())
 
     def as_json(self, now: float) -> JsonObject:
-        """Return what is to be kept: by instance, how many seconds ago which count was seen."""
+        """Return the state to store: by instance, how many seconds ago which count was seen."""
         found: JsonObject = {}
         for instance, history in self._counts.items():
             if len(history) > 1:  # one count alone says nothing

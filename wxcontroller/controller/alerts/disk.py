@@ -12,7 +12,7 @@ from wxcontroller.core.paths import Paths
 
 # Of a small file system, as /run, so much of it is enough.
 _PART = 0.1
-# Well again is what has a fifth more than that: no to and fro.
+# Recovered means a fifth more than that, so that the state does not flap.
 _MARGIN = 1.2
 _LEAST_FILES = 1000
 _REMEDY = Text(

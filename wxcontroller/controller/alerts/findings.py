@@ -1,6 +1,6 @@
 """From the assessments of accounts to what alerts tell: which kind of alert an issue is, and how long it must last.
 
-``core.condition`` decides what is wrong and in which words. Nothing is remembered here.
+``core.condition`` finds the problems and their messages. This module keeps no state.
 """
 
 from collections.abc import Mapping

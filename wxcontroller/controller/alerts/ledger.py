@@ -1,7 +1,7 @@
 """When an alert is due: after the problem has lasted, once, not too often, and not again after a restart.
 
-Kept over restarts: sent alerts, their times, and how long problems have lasted. Durations are counted by a clock that
-nobody sets, and only while somebody looks: neither a wrong clock nor a night without a controller makes an alert.
+Kept over restarts: sent alerts, their times, and how long problems have lasted. Durations use the boot-time
+clock, and only while the controller runs: neither a wrong clock nor a night without a controller causes an alert.
 """
 
 import json
@@ -70,7 +70,7 @@ class Ledger:
         self._since = SPACING  # the last one, in seconds of ours
 
     def look(self, verdicts: Mapping[Key, Verdict], elapsed: float) -> None:
-        """Take in what is so; ``elapsed`` seconds after the last look."""
+        """Record the current problems, ``elapsed`` seconds after the last call."""
         self._since += elapsed
         for key, verdict in verdicts.items():
             record = self.records.setdefault(key, Record())
@@ -81,7 +81,7 @@ class Ledger:
                 del self.records[key]
 
     def forget(self, instances: Iterable[str]) -> None:
-        """Drop what is known of all other accounts: they are no more."""
+        """Drop the records of all other accounts: they no longer exist."""
         known = {"", *instances}
         for key in [key for key in self.records if key[0] not in known]:
             del self.records[key]
@@ -122,7 +122,7 @@ class Ledger:
         self._changed = True
 
     def forget_sent(self) -> None:
-        """There are no channels any more: a channel that is added later gets all problems of that time."""
+        """Forget past alerts, as no channel is left: one added later gets all problems of that time."""
         for record in self.records.values():
             if record.alerted or record.sent or record.recovered:
                 record.alerted, record.sent, record.recovered, record.before = {}, {}, None, {}
@@ -139,14 +139,14 @@ class Ledger:
         return changed
 
     def dump(self) -> bytes:
-        """Return what is to be kept."""
+        """Return the state to store."""
         entries: list[JsonValue] = [entry(key, record) for key, record in self.records.items()]
         sent: list[JsonValue] = list(self._sent)
         kept: JsonObject = {"version": _VERSION, "sent": sent, "records": entries, "restarts": self.restarts}
         return json.dumps(kept).encode()
 
     def load(self, content: bytes) -> None:
-        """Take over what was kept. Raises ValueError when it can't be used."""
+        """Load stored state. Raises ValueError if it can't be used."""
         kept = obj(read_json(content))
         if kept.get("version") != _VERSION:
             raise ValueError("it is of another version")
@@ -158,7 +158,7 @@ class Ledger:
 
 
 def outline(record: Record) -> tuple[object, ...]:
-    """Return what is worth a write when it changes; ages are not."""
+    """Return the parts whose change is worth a write; ages are not."""
     return record.finding and record.finding.kind, record.was_well, dict(record.alerted), record.recovered is None
 
 
@@ -180,7 +180,7 @@ def judge(record: Record, verdict: Verdict, elapsed: float) -> None:
             record.age = record.age + elapsed if same and not restarts_hold(record.finding, verdict) else 0.0
             record.finding = verdict
             if verdict.level < record.alerted.get(verdict.kind, 0):
-                record.alerted[verdict.kind] = verdict.level  # what comes on top of it is news
+                record.alerted[verdict.kind] = verdict.level  # a higher level is alerted again
 
 
 def restarts_hold(before: Problem | None, now: Problem) -> bool:

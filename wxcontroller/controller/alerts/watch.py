@@ -50,7 +50,7 @@ _MAX_LATE = 30
 
 @dataclass(slots=True)
 class Clock:
-    """The time, for tests to set. ``wall`` is seconds since 1970, ``steady`` a clock that nobody sets."""
+    """The time, for tests to set. ``wall`` is seconds since 1970, ``steady`` a monotonic clock."""
 
     wall: Callable[[], float] = time.time
     steady: Callable[[], float] = time.monotonic
@@ -60,7 +60,7 @@ class Clock:
 class AlertWatch:
     """Evaluates each look at the accounts, and sends due alerts through all configured channels.
 
-    Without a channel it sends nothing. It still keeps what is wrong, which ``GET /v1/alerts`` lists, and the restarts
+    Without a channel it sends nothing. It still records problems, which ``GET /v1/alerts`` lists, and the restarts
     of processes, so that a crash loop does not look over after a restart of the controller.
     """
 
@@ -93,7 +93,7 @@ class AlertWatch:
         return self.accounts.settings.alerts
 
     async def look(self, views: Iterable[View], problem: str = "") -> None:
-        """Take in what is seen of all accounts; ``problem`` says why they could not be looked at. Raises nothing."""
+        """Process the state of all accounts; ``problem`` says why it could not be read. Raises nothing."""
         steady = self.clock.steady()
         seen = {view.instance: view for view in await self._counted(views, steady)}
         await self.set_delivering()

@@ -20,7 +20,7 @@ HOP_ORIGIN = "origin at the calling host"
 
 
 def base_url(request: web.Request) -> str:
-    """Return the base URL of an agent that has shown its token: for the URLs of its own media.
+    """Return the base URL that an authenticated agent uses, for the URLs of its media.
 
     The Host has been checked as that of every request (controller/origin.py).
     """

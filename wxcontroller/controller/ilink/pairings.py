@@ -1,8 +1,8 @@
 """Requests of agents for a token, which an administrator approves or refuses.
 
-A request has two secrets. The agent polls with one; the other is in the link that it shows, and only who has opened
-the link can approve. A token is made when the approved agent fetches it, so that none exists that nobody has. All is
-in memory: after a restart of the controller an agent asks again.
+A request has two secrets. The agent polls with one; the other is in the link that it shows, and only who opened
+the link can approve. The token is created when the approved agent fetches it, so no unused one ever exists. All is
+in memory: after a restart of the controller, an agent requests pairing again.
 """
 
 import asyncio

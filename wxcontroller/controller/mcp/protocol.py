@@ -1,9 +1,9 @@
 """MCP's messages over HTTP, in the revisions that clients speak.
 
 - **2026-07-28** is stateless: each request names its revision and its client in ``params._meta`` and repeats what
-  proxies route by in headers, which have to agree. ``server/discover`` says what is served.
-- **Earlier revisions** begin with ``initialize``. Nothing of it has to be remembered, so that no session is opened:
-  restarting the controller interrupts nobody. There is no stream to GET, and nothing is sent unasked.
+  proxies route by in headers, which have to agree. ``server/discover`` lists the capabilities.
+- **Earlier revisions** begin with ``initialize``. None of it must be remembered, so no session is opened:
+  restarting the controller interrupts no client. There is no stream to GET, and no unsolicited messages.
 """
 
 import json
@@ -24,7 +24,7 @@ from wxcontroller.openwx import credentials
 
 PATH = "/mcp"
 MODERN = "2026-07-28"
-# Since the first of these there are no batches. A client that names no revision speaks one of them.
+# From the first of these on, batches do not exist. A client that names no revision uses one of them.
 EARLIER = ("2025-03-26", "2025-06-18", "2025-11-25")
 # A request is a call with a few arguments; the longest is the text of a message.
 BODY_BYTES = 256 << 10

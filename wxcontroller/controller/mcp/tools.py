@@ -37,7 +37,7 @@ MEDIA_BYTES = 4 << 20
 MEDIA_AT_A_TIME = 4
 # An account may take minutes to deliver a file; waiting calls leave places to other tokens.
 MEDIA_OF_A_TOKEN = 2
-# How long a send is waited for. Clients give up after 30 or 60 seconds; what is still queued then is no failure.
+# How long to wait for a send. Clients time out after 30 or 60 seconds; a send still queued then has not failed.
 SEND_SECONDS = 10
 _MIME = re.compile(r"[a-z]+/[a-z0-9.+-]{1,80}")
 # Types that language models accept as pictures; others are resources.
@@ -123,7 +123,7 @@ class Tool:
         }
 
     def complaint(self, given: Mapping[str, JsonValue]) -> str:
-        """Return what is wrong with arguments, "" for nothing."""
+        """Return the problem with the arguments, or ""."""
         for name in self.needed:
             if name not in given:
                 return f"{name} is missing"

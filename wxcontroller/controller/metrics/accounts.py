@@ -100,7 +100,7 @@ class AccountFigures(Collector):
             for name, status in answering:
                 gauge.add_metric((name,), figure(status, path))
             yield gauge
-        # On routes with a reply window only. Never by person: ids are no labels.
+        # On routes with a reply window only. Never by person: ids must not become labels.
         windows = [(name, status) for name, status in answering if field(status, "sending")]
         left = GaugeMetricFamily(
             "wxclient_window_sends_left",

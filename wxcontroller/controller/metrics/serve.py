@@ -81,7 +81,7 @@ class _Hosts(Collector):
 
 
 def _owners(etcd: JsonObject) -> Iterator[Metric]:
-    """Tell what is known of the owners of accounts."""
+    """Return the metrics of account owners."""
     yield GaugeMetricFamily(
         "wxcontroller_fleet_etcd_up", "1 if this host can claim accounts in etcd.", value=float(not etcd["reason"])
     )
@@ -104,7 +104,7 @@ class Figures:
     """The controller's own figures, and the registry that tells them."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # when each series began: twice the lines for what nobody asks
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # creation times would double the lines
         self.registry = CollectorRegistry()
         ProcessCollector(registry=self.registry)
         Info("wxcontroller_build", "The program's version.", registry=self.registry).info({"version": __version__})
@@ -122,7 +122,7 @@ class Figures:
         )
 
     def look(self, shared: Context, systemd: bool) -> None:
-        """Take over what is known elsewhere."""
+        """Set values that are known elsewhere."""
         self._readers.set(shared.readers)
         self._settings.set(bool(shared.settings_error))
         self._systemd.set(systemd)

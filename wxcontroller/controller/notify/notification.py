@@ -12,7 +12,7 @@ from wxcontroller.core.messages import N_
 
 # ntfy's priorities; those above the default one go first.
 LOWEST, DEFAULT, HIGH, HIGHEST = 1, 3, 4, 5
-# A screenful or two on a phone: a dump of a log is no message. The account splits texts at WeChat's own limit.
+# One or two screens on a phone: a log dump is not a notification. The account splits texts at WeChat's own limit.
 TEXT_CHARACTERS = 4000
 # Those that monitoring uses most; other tags are shown as words.
 _EMOJI = {
@@ -24,7 +24,7 @@ _EMOJI = {
 
 
 class BadNotification(WxError):
-    """A request that is no notification in any of the dialects, or one with something that cannot be done."""
+    """A request that no dialect recognizes as a notification, or one with an unsupported part."""
 
     code = "bad-notification"
     status = 400
@@ -84,5 +84,5 @@ def checked(notification: Notification) -> Notification:
 
 
 def sendable_text(given: str) -> str:
-    """Return a text without halves of characters, which JSON can spell and nobody can send, and without NUL."""
+    """Return a text without lone surrogates, which JSON allows but cannot be sent, and without NUL."""
     return re.sub("[\ud800-\udfff\0]", "\ufffd", given)

@@ -35,7 +35,7 @@ from wxcontroller.core.messages import N_
 from wxcontroller.openwx import parameters
 from wxcontroller.openwx.parameters import BadParameter
 
-# Of a body that is no file. Alertmanager sends all alerts of a group, Grafana with their values.
+# For bodies other than files. Alertmanager sends all alerts of a group, Grafana adds their values.
 TEXT_BODY_BYTES = 1 << 20
 _JSON_VALUES = 50_000
 # Every name by which ntfy's clients spell a field, in headers and queries.

@@ -118,10 +118,10 @@ class Repeats:
         return verdict
 
     def _forget(self) -> None:
-        """Drop what is older than a minute; counts of it are due."""
+        """Drop entries older than a minute; their counts are due."""
         now = time.time()
         for key, repeat in list(self._recent.items()):
-            # A clock that was set back must not keep a text for ever.
+            # A clock that was set back must not keep a text forever.
             if not repeat.since <= now < repeat.since + self.seconds:
                 del self._recent[key]
                 if repeat.count:

@@ -99,7 +99,7 @@ class TargetSender:
         key: str,
         latest: float,
     ) -> JsonObject | NotifyVerdict:
-        """Make the call, again if no answer came; return the answer, or what is known without one."""
+        """Make the call, and repeat it if unanswered; return the answer, or the outcome known without one."""
         path = "/openwx/send_group_message" if target.is_group else "/openwx/send_friend_message"
         loop, lost = asyncio.get_running_loop(), NOTHING
         while True:

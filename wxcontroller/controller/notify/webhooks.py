@@ -1,7 +1,7 @@
 """The fixed JSON bodies of monitoring programs, made readable: Uptime Kuma, Grafana and Alertmanager.
 
 Each is recognized by fields that the others and our own form do not have. Their values come from people and machines
-that are monitored; whatever has another type than documented is left out.
+that are monitored; values of an undocumented type are left out.
 """
 
 from wxcontroller.controller.notify.notification import Notification

@@ -22,7 +22,7 @@ _HEADERS = {
     "Content-Security-Policy": _CSP,
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-# The address of an asset has a digest of all of them in it: what is under it never changes.
+# An asset's URL contains a digest of all assets, so its content never changes.
 _FOR_GOOD = "public, max-age=31536000, immutable"
 _BY_READER = {"Cache-Control": "no-cache", "Vary": "Accept-Encoding, Accept-Language, Cookie"}
 

@@ -9,7 +9,7 @@ _JSON = "-H 'Content-Type: application/json'"
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """A command, and what is answered to it; of an object the parts that matter."""
+    """A command and its answer, of which only the relevant members are shown."""
 
     command: str
     answer: str

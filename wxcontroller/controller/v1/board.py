@@ -107,7 +107,7 @@ class Board:
             self._shared.fleet.want_activity(self._viewers > 0)
 
     def news(self) -> asyncio.Event:
-        """Return what is set at the next change."""
+        """Return an event that the next change sets."""
         return self._news
 
     async def _keep_up(self) -> None:
@@ -141,7 +141,7 @@ class Board:
             self._changed()
 
     def _take(self, views: Sequence[View]) -> None:
-        """Make the rows of what is there now."""
+        """Build the rows of the current state."""
         now = time.time()
         present = {view.instance for view in views}
         changed = [self._rows.pop(instance) for instance in list(self._rows) if instance not in present]

@@ -193,7 +193,7 @@ async def remove(request: web.Request) -> web.Response:
 
 
 def _row(consumer: JsonObject, token: Token | None) -> JsonObject:
-    """Return a consumer with what is kept of its token."""
+    """Return a consumer with the stored facts of its token."""
     return {**consumer, "access": None if token is None else _access(token)}
 
 

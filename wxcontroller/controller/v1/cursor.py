@@ -25,7 +25,7 @@ def cursor_length(limits: Limits) -> int:
 
 
 class BadCursor(ValueError):
-    """A text that is no cursor."""
+    """A text that is not a cursor."""
 
 
 @dataclass(frozen=True, slots=True)

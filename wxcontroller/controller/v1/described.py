@@ -64,7 +64,7 @@ def _option(option: Option) -> Schema:
     elif isinstance(check, Seconds):
         number: Schema = {"type": "number", "minimum": check.low, "maximum": check.high}
         schema = either(number, digits(r"[0-9]{1,9}(\.[0-9]{1,6})?"))
-    # Not "default": generators take that for what is sent when nothing is.
+    # Not "default": generators send that value when the caller gives none.
     return {**schema, "description": option.meaning, "x-default": option.default}
 
 

@@ -69,7 +69,7 @@ CALLS = Calls()
     ),
 )
 async def fleet(request: web.Request) -> web.Response:
-    """GET /v1/fleet: ``name`` is null where there is no fleet."""
+    """GET /v1/fleet: ``name`` is null without a fleet."""
     hosts = context(request).fleet
     if hosts is None:
         return json_response({"name": None, "hosts": [], "duplicates": [], "standbys": [], "etcd": None})

@@ -31,7 +31,7 @@ from wxcontroller.openwx.describing import (
     word,
 )
 
-# An id that only a name with this very hash would have: nobody's unit is stopped by asking.
+# An id that only a name with exactly this hash would have: the test stops no one's unit.
 _NOBODY = "x-aaaaaaaaaaaaaaa"
 _PATIENCE = 10.0
 SCHEMAS: Mapping[str, Schema] = {
@@ -69,7 +69,7 @@ CALLS = Calls()
 async def may_act(request: web.Request) -> web.Response:
     """GET /v1/health/units: whether systemd, and polkit before it, does what the controller asks; ``reason`` if not.
 
-    It is asked to stop a unit that nobody has.
+    It is asked to stop a unit that does not exist.
     """
     try:
         await context(request).accounts.units.act(Verb.STOP, _NOBODY, _PATIENCE)

@@ -23,7 +23,7 @@ JOURNAL_BYTES = 8 << 20
 JOURNAL_SECONDS = 15.0
 _DEFAULT_LINES = 100
 _LATEST = 1 << 62
-# Of a line: a message that is no text is a list of its bytes, which are 48 KiB at most.
+# Per line: a message that is not text is a list of its bytes, of which there are 48 KiB at most.
 _LINE_VALUES = 60_000
 _INFO = 6  # what systemd takes a line for that tells no priority
 _CURSOR = re.compile(r"[a-z]=[0-9a-f]{1,32}(;[a-z]=[0-9a-f]{1,32}){0,6}")
@@ -54,7 +54,7 @@ def _lines(content: bytes) -> list[JsonValue]:
 
 
 def journal_query(request: web.Request, instance: str, limit: int, follow: bool) -> str:
-    """Return what is to be asked for a request. Raises BadRequest.
+    """Return the query for a request. Raises BadRequest.
 
     ``lines``: how many of the newest, up to ``limit``; or those after a line that the caller has had (``after``, for
     a stream ``Last-Event-ID``), or from a second on (``since``).
@@ -84,7 +84,7 @@ def is_number(given: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def answering(socket: Path, asked: str, view: View) -> AsyncIterator[asyncio.StreamReader]:
-    """Ask; the block reads the answer. Raises NoJournal when nobody can be asked."""
+    """Send the query; the block reads the answer. Raises NoJournal if the service is unavailable."""
     try:
         async with asyncio.timeout(JOURNAL_SECONDS):
             reader, writer = await asyncio.open_unix_connection(str(socket))
@@ -98,7 +98,7 @@ async def answering(socket: Path, asked: str, view: View) -> AsyncIterator[async
 
 
 def unreadable(socket: Path, view: View, problem: OSError) -> NoJournal:
-    """Return what tells a caller that there is no answer."""
+    """Return the error for an unanswered query."""
     why = "it takes too long" if isinstance(problem, TimeoutError) else problem.strerror or str(problem)
     return NoJournal(
         N_("the journal can't be read through {socket}: {why}"),
@@ -116,7 +116,7 @@ def line_of(raw: bytes) -> JsonObject | None:
     except ValueError:
         return None
     message = found.get("MESSAGE")
-    if isinstance(message, list):  # bytes that are no text
+    if isinstance(message, list):  # bytes that are not text
         message = bytes(integer(each) & 255 for each in items(message)).decode("utf-8", "replace")
     return {
         "cursor": printable(found.get("__CURSOR")),
@@ -128,5 +128,5 @@ def line_of(raw: bytes) -> JsonObject | None:
 
 
 def printable(value: JsonValue) -> str:
-    """Return a text without halves of characters, which nobody can write."""
+    """Return a text without lone surrogates, which cannot be encoded."""
     return text(value).encode("utf-8", "replace").decode()

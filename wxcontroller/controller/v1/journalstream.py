@@ -17,7 +17,7 @@ from wxcontroller.openwx.describing import NUMBER, STREAM, TEXT, WHOLE, OnReques
 from wxcontroller.openwx.eventstream import HEARTBEAT, event
 from wxcontroller.openwx.replies import to_bytes
 
-# A longer rest is no line of a journal: journald cuts what services print after 48 KiB (LineMax=).
+# A longer rest cannot be a journal line: journald splits output after 48 KiB (LineMax=).
 JOURNAL_LINE_BYTES = 1 << 20
 _RETRY = 1000  # milliseconds
 _ID = re.compile("[0-9a-z=;]{1,256}")
@@ -79,7 +79,7 @@ class _Lines:
             if not piece:
                 return None
             *whole, rest = (self._rest + piece).split(b"\n")
-            self._rest = rest if len(rest) <= JOURNAL_LINE_BYTES else b""  # its end is no line then
+            self._rest = rest if len(rest) <= JOURNAL_LINE_BYTES else b""  # its end is not a line then
             if events := b"".join(map(_event, whole)):
                 return events
 

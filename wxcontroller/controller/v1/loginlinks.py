@@ -148,7 +148,7 @@ def seconds_left(until: int) -> int | None:
 
 
 async def account_of_link(shared: Context, link: LoginLink) -> View | None:
-    """Return the account of a link that was not restarted since, None if the link is no longer valid."""
+    """Return the account of a link unless it was restarted since; None if the link is no longer valid."""
     view = await shared.accounts.view(link.instance)
     return view if view and link.is_for(view) and shared.gate.is_still_valid(link.creator) else None
 

@@ -332,7 +332,7 @@ def last_object(said: bytes) -> JsonObject:
     )
 
 
-# By target, as root's program is told: a move does not have to wait for a bundle, which may take hours.
+# By target, as passed to root's program: a move does not wait for a bundle, which may take hours.
 _UNDER_WAY = web.AppKey("arrivals under way", set[str])
 
 

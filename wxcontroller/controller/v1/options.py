@@ -61,7 +61,7 @@ async def shown(request: web.Request) -> web.Response:
 async def change(request: web.Request) -> web.Response:
     """PATCH ``{"option": "value", "other": null}``: stores options; null gives one its default again.
 
-    An option that is not named stays. They count from the next start; ``note`` says so where the account runs.
+    Options not named keep their values. Changes apply at the next start; ``note`` says this for a running account.
     """
     accounts = context(request).accounts
     body = await json_object(request, 'send {"option": "value", "other": null}')

@@ -30,7 +30,7 @@ CALLS = Calls()
     parameters=(Parameter("format", "json, or drawn", word("json", "svg", "png", "txt")),),
 )
 async def qrcode(request: web.Request) -> web.Response:
-    """GET /v1/accounts/{name}/qr[?format=svg|png|txt]: 404 with the reason when there is none."""
+    """GET /v1/accounts/{name}/qr[?format=svg|png|txt]: 404 with the reason without one."""
     wanted = request.query.get("format", "json")
     if wanted != "json" and wanted not in _TYPES:
         raise BadRequest(N_("unknown format {wanted}"), N_("use json, svg, png or txt"), wanted=wanted[:32])

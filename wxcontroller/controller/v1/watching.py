@@ -1,6 +1,6 @@
 """GET /v1/accounts as a stream: all rows first, then those that change, as server-sent events.
 
-There is no cursor: a reader that comes back gets all rows again.
+There is no cursor: a reader that reconnects gets all rows again.
 """
 
 import asyncio
