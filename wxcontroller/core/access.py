@@ -50,8 +50,8 @@ MEANINGS: Mapping[Scope, str] = {
 }
 
 
-# On a call that another host forwards: whom it is for (fleet/hop.py). It counts only with a credential of scope
-# fleet, and is passed on to nobody.
+# On a call forwarded by another host: its original caller (fleet/hop.py). It counts only with a credential of scope
+# fleet, and is never passed on.
 CALLER_HEADER = "X-Wx-Caller"
 
 

@@ -176,7 +176,7 @@ def account_from(variables: Mapping[str, str], origin: str) -> Account:
 
 
 def epoch_in(variables: Mapping[str, str], key: str = EPOCH, missing: int = 1) -> int:
-    """Return an epoch in an account's environment. Raises ValueError for one that is no epoch."""
+    """Return an epoch in an account's environment. Raises ValueError for an invalid one."""
     if not (given := variables.get(key)):
         return missing
     if not (given.isascii() and given.isdecimal() and 1 <= int(given[:12]) <= LARGEST_EPOCH):

@@ -33,7 +33,7 @@ class AccountFiles:
     def load(self, instance: str, overrides: bool = True) -> Account:
         """Read one account, the admin's override file included unless ``overrides`` is false.
 
-        Raises UnknownAccount when there is no such file, BadEnvironmentFile when it can't be used.
+        Raises UnknownAccount if the file is missing, BadEnvironmentFile if it can't be used.
         """
         path = self.paths.account_file(instance)
         variables = variables_in(path)

@@ -71,7 +71,7 @@ class Decryptor:
         self._held = b""
 
     def update(self, piece: bytes) -> bytes:
-        """Return what is certain to be content."""
+        """Return the decrypted bytes that cannot be padding."""
         plain = self._held + self._decryptor.update(piece)
         self._held = plain[-BLOCK:]
         return plain[:-BLOCK]

@@ -1,6 +1,6 @@
 """An alert to a human. The same JSON in the spool, in the webhook's body and on a command's input.
 
-Texts are kept as data and rendered in the alert's language, so that what is added later has the same language.
+Texts are kept as data and rendered in the alert's language, so that later additions have the same language.
 """
 
 import base64

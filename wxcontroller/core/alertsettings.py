@@ -16,7 +16,7 @@ T = TypeVar("T")
 _ADDRESS = re.compile(r"[A-Za-z0-9_.+=/~^{}!#$&'*?%][A-Za-z0-9_.+=/~^{}!#$&'*?%-]{0,63}(@[A-Za-z0-9.\[\]:-]{1,255})?")
 
 
-# Beyond this a list is no list of people any more; sendmail gets each as an argument.
+# More recipients are hardly people; sendmail gets each as an argument.
 ALERT_ADDRESSES = 1000
 ALERT_ARGUMENTS = 1000
 

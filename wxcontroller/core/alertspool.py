@@ -87,7 +87,7 @@ class Spool:
             replace_file(in_memory / f"{alert.id}.json", content, _MODE)
 
     def waiting(self) -> list[Waiting]:
-        """Return what is to be delivered, the oldest first."""
+        """Return the alerts to deliver, oldest first."""
         found: list[Waiting] = []
         for place in self._places:
             try:
@@ -104,7 +104,7 @@ class Spool:
         return sorted(found, key=lambda each: (each.since, each.id))
 
     def set_aside_others(self) -> None:
-        """Rename what has the name of an alert and is no file: systemd would start the delivery again and again."""
+        """Rename anything named like an alert that is not a file: systemd would restart the delivery forever."""
         for place in self._places:
             for path in place.glob("[!.]*.json"):
                 with suppress(OSError):
@@ -119,7 +119,7 @@ class Spool:
                 one.path.unlink()
 
     def state(self) -> AlertState:
-        """Return what the deliverer has noted; nothing when there is nothing readable."""
+        """Return the deliverer's notes, empty if unreadable."""
         try:
             # Written by another user, into a directory that is not ours alone.
             descriptor = os.open(self._state_path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)

@@ -208,7 +208,7 @@ def _without_effect(file: Path, variables: Collection[str]) -> Iterator[Finding]
 
 
 def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, None, dict[str, str] | None]:
-    """Yield what is wrong in one file of variables; return them, None when they can't be read.
+    """Yield the problems of one file of variables; return them, None if they can't be read.
 
     Removed limits in a file that is ``written_by_us`` come from the template, or from settings of before: the
     controller leaves them out when it writes the file again.
@@ -293,7 +293,7 @@ def _tokens(paths: Paths) -> Iterator[Finding]:
 
 
 def _read(file: Path, read: Callable[[], T]) -> Generator[Finding, None, T | None]:
-    """Yield what is wrong with a file of tokens; return its content, None when it can't be used."""
+    """Yield the problems of a file of tokens; return its content, None if it can't be used."""
     try:
         return read()
     except BadSettings as problem:

@@ -1,4 +1,4 @@
-"""Secrets that systemd hands to a service: files that nobody but it can read (LoadCredential=).
+"""Secrets that systemd passes to a service: files that only the service can read (LoadCredential=).
 
 They come from /etc/wxcontroller/credentials, where INSTANCE.NAME is one account's and NAME the one for all accounts
 that have none of their own. The accounts' unit names both; one that is not there arrives as an empty line.

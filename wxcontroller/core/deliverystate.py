@@ -18,9 +18,9 @@ _MAX_COUNT = 1 << 40
 class DeliveryState:
     """Counts of reports; times in seconds since 1970, 0 for never.
 
-    ``waiting`` and ``oldest_since`` are 0 unless a report has waited for a while. ``unacknowledged`` are the dead
-    letters that nobody has acknowledged, the latest of them dead since ``dead_at`` for ``dead_error``. ``dropped``
-    reports were lost, the last one at ``dropped_at``. ``trouble`` is why nothing can be stored at present.
+    ``waiting`` and ``oldest_since`` are 0 unless a report has waited for a while. ``unacknowledged`` counts dead
+    letters not yet acknowledged, the latest of which died at ``dead_at`` of ``dead_error``. ``dropped``
+    reports were lost, the last one at ``dropped_at``. ``trouble`` is why nothing can be stored now.
     """
 
     waiting: int = 0

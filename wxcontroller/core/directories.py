@@ -41,7 +41,7 @@ class Directories:
         self._watched.add(path)
 
     def changes(self) -> list[tuple[str, str]] | None:
-        """Return what has changed since the last call: directory and name, "" for the directory itself.
+        """Return the changes since the last call: directory and name, "" for the directory itself.
 
         None: too much has, and the object is of no more use. Raises OSError.
         """

@@ -23,8 +23,8 @@ def printable(character: str) -> bool:
 def quote(value: str) -> str:
     """Return ``value`` as a double-quoted word that systemd reads back as the same string.
 
-    Raises BadOption for what no environment variable of a unit can hold: newlines, NUL and other control
-    characters (systemd drops such assignments silently), text that is not valid Unicode, and what is too long.
+    Raises BadOption for values no environment variable of a unit can hold: newlines, NUL and other control
+    characters (systemd drops such assignments silently), invalid Unicode, and overlong values.
     """
     if len(value) > FILE_VALUE_LENGTH:
         raise BadOption(

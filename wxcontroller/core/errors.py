@@ -6,7 +6,7 @@ from enum import Enum
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import N_, Text, Value, text_fields, verbatim
 
-# The C library's words for what goes wrong with files and connections; others are shown in English.
+# The C library's messages for failures of files and connections; others are shown in English.
 _SYSTEM_ERRORS = (
     N_("Address already in use"),
     N_("Broken pipe"),
@@ -297,9 +297,9 @@ class FailureHandling(Enum):
 class WeChatError(WxError):
     """WeChat answered with a refusal, or with something unreadable.
 
-    ``ret`` is the route's return code where there was one, else None. ``unsure``: what was asked for may have been
-    done all the same; by default where there is no code. ``handling``: what to do about a send that failed so; by
-    default a code is a refusal, and no code a line that may work again.
+    ``ret`` is the route's return code, or None. ``unsure``: the call may have taken effect
+    nevertheless; by default true without a code. ``handling``: how to treat a send that failed this way; by
+    default a code is a refusal, and no code a connection that may recover.
     """
 
     def __init__(

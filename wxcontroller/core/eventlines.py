@@ -9,7 +9,7 @@ class ByteSource(Protocol):
     """A response's content."""
 
     async def readany(self) -> bytes:
-        """Return what has arrived, b"" at the end."""
+        """Return the received bytes, b"" at the end."""
         ...
 
 

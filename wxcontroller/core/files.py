@@ -77,7 +77,7 @@ def remove_unfinished(directory: Path) -> None:
 
 
 def sync(path: Path) -> None:
-    """Wait until a file's content, or what is in a directory, is on disk. Raises OSError."""
+    """Wait until a file's content, or a directory's entries, are on disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -50,7 +50,7 @@ class Heartbeats:
 
     @classmethod
     def of(cls, minute: int, running: Mapping[int, bool], messages: Mapping[int, int]) -> "Heartbeats":
-        """Make it of what is stored, by minute and by hour since 1970. There was no process where nothing is."""
+        """Build it from stored values, by minute and hour since 1970. A missing minute means no process."""
         letters = {True: RUNNING, False: IDLE, None: ABSENT}
         hour = minute // 60
         return cls(
@@ -63,7 +63,7 @@ class Heartbeats:
         return {"minute": self.minute, "beats": self.beats, "messages": [*self.messages]}
 
     def at(self, now: float) -> Recent:
-        """Return it as of ``now``, in seconds since 1970: minutes that should be there and are not, nobody ran in."""
+        """Return it as of ``now``, in seconds since 1970; missing minutes count as no process."""
         minute = int(now // 60)
         missing = minute - self.minute
         silent = IDLE * min(missing - 1, MINUTES) if missing >= _LATE_MINUTES else ""
@@ -80,7 +80,7 @@ class Heartbeats:
 
 
 def heartbeats_of(content: JsonValue) -> Heartbeats | None:
-    """Read what was published, whatever it is; None when it is nothing of the kind."""
+    """Read a published value of any type; None if it is invalid."""
     told = obj(content)
     beats = text(told.get("beats"))
     if not beats or not _BEATS.fullmatch(beats):

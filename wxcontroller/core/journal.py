@@ -70,7 +70,7 @@ def fields(event: Event, account: str = "", state: str = "") -> dict[str, str]:
 
 
 def setup_logging(identifier: str, level: str = "info", account: str = "") -> None:
-    """Send this process' logging to the journal, or to standard error when there is none.
+    """Send this process' logging to the journal, or to standard error without one.
 
     ``account`` is put on every line as WX_ACCOUNT. ``level`` is one of LEVELS.
     """
@@ -91,7 +91,7 @@ def without_tokens(record: logging.LogRecord) -> bool:
     try:
         text = record.getMessage()
     except (TypeError, ValueError):
-        return True  # the handler says what is wrong with it
+        return True  # the handler reports the problem
     if _TOKEN.search(text):
         record.msg, record.args = _TOKEN.sub(_REDACTED, text), None
     if record.exc_info and not record.exc_text:

@@ -22,7 +22,7 @@ _UNFIT = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\u
 class InterruptibleDecoder(json.JSONDecoder):
     """A decoder that lets other threads run meanwhile, at a twentieth of the speed.
 
-    The one in C holds the interpreter for as long as it takes, also in a thread of its own.
+    The C parser holds the interpreter lock throughout, even in a separate thread.
     """
 
     def __init__(self, **hooks: Any) -> None:  # the library's
@@ -45,9 +45,9 @@ def read_json(
 ) -> JsonValue:
     """Parse JSON from outside such that it can be walked over, compared and written again.
 
-    Raises ValueError for anything but JSON, for NaN and numbers beyond all measure, for bytes of more than ``values``
-    values, for an object that has a key twice if keys have to be ``unique``, and for what is nested more deeply than
-    ``depth``: whatever walks over it must not run out of stack.
+    Raises ValueError for anything but JSON, for NaN and out-of-range numbers, for bytes with more than ``values``
+    values, for an object with a repeated key if keys have to be ``unique``, and for nesting deeper than
+    ``depth``: code that walks over the result must not run out of stack.
     """
     if values is not None and isinstance(raw, bytes) and values_in(raw) > values:
         raise ValueError("has too many values")
@@ -164,7 +164,7 @@ def whole_seconds(value: object) -> int:
 
 
 def positive_seconds(value: object) -> float:
-    """Return a number of seconds, 0.0 for anything else and for a number that is no time."""
+    """Return a number of seconds, 0.0 for anything else and for invalid times."""
     if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value < 1e12:
         return 0.0
     return float(value)

@@ -98,7 +98,7 @@ class Gone:
 
 
 def gone_from(path: Path, name: AccountName) -> Gone | None:
-    """Read what is kept of an account; None when it has not moved away. Raises OSError.
+    """Read the record of an account that moved away; None for others. Raises OSError.
 
     A damaged file still says that it has.
     """

@@ -212,7 +212,7 @@ REMOVED: Mapping[str, float] = {
     "waiting_media_bytes": 32 << 20,
     "webhook_answer_bytes": 256 << 10,
     "webhook_answer_seconds": 10,
-    # of what WeChat sends
+    # for incoming data from WeChat
     "wechat_short_answer_bytes": 1 << 20,
     "host_moves": 3,
     "vain_scans": 4,

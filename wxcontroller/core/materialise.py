@@ -68,9 +68,9 @@ class Materialiser:
     ) -> Account:
         """Register ``name`` as wanted and write its file.
 
-        ``options`` are canonical (core.options), ``parameters`` what the answer echoes. ``keep`` merges them over
-        what is stored, otherwise they replace it. The port stays the one the account has had; of one that ``runs``
-        and goes on, whatever today's range is. ``epoch`` is the least that it has from now on. Raises NoPort,
+        ``options`` are canonical (core.options), ``parameters`` those the answer echoes. ``keep`` merges them over
+        the stored ones, otherwise they replace them. The account keeps its port; while it ``runs``,
+        even outside the current range. ``epoch`` is its minimum from now on. Raises NoPort,
         TemplateError, BadOption (a value that no environment file can hold), OtherRoute (see ``stay_on_route``) or
         OSError; nothing is changed then.
         """
@@ -167,7 +167,7 @@ class Materialiser:
             return self._write(account)
 
     def desire(self, instance: str, desired: Desired) -> Account:
-        """Change what is wanted of an account, and nothing else. Raises UnknownAccount or BadEnvironmentFile."""
+        """Change only the desired state of an account. Raises UnknownAccount or BadEnvironmentFile."""
         with self._locked():
             known = self.registry.load(instance, overrides=False)
             if desired is Desired.STARTED:
@@ -223,7 +223,7 @@ class Materialiser:
                     if governed != account:
                         before = self.paths.account_file(instance).read_bytes()
                         self._write(account)
-                        # The template may have limits of its own.
+                        # The template may set its own limits.
                         if self.paths.account_file(instance).read_bytes() != before:
                             changed.append(instance)
                 except (WxError, OSError) as problem:

@@ -113,7 +113,7 @@ def text_in(container: JsonValue, name: str) -> Text:
 
 
 def text_from(value: JsonValue, depth: int = _MAX_DEPTH) -> Text:
-    """Read the JSON form, from any source. Anything else, and what is too long, gives an empty text."""
+    """Read the JSON form, from any source. Invalid or overlong input gives an empty text."""
     found = obj(value)
     values: dict[str, Value] = {}
     for name, given in obj(found.get("values")).items():

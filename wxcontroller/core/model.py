@@ -113,9 +113,9 @@ _MEDIA = frozenset(
 class MessageMedia:
     """Content of a message that can be fetched with Driver.fetch.
 
-    ``key`` is the route's own handle, ``name`` the sender's file name as it came ("" when there is none: it is
-    somebody else's text, never a path), ``size`` bytes as announced (0: unknown), ``seconds`` play time. ``public``
-    is what the API calls it where the key is nobody's business; ``reference`` is what the route takes to send it
+    ``key`` is the route's own handle, ``name`` the sender's unchecked file name or "" (it is
+    foreign text, never a path), ``size`` the announced bytes (0: unknown), ``seconds`` the play time. ``public``
+    names it in the API if the key must stay private; ``reference`` lets the route send it
     again without its content (``Uploaded.reference``), "" when it can't.
     """
 

@@ -54,7 +54,7 @@ class Notifier:
     def _send(self, message: str, patience: float = _PATIENCE) -> bool:
         """Return whether it was sent."""
         if self._socket.socket is None:
-            return True  # nobody listens
+            return True  # no listener
         self._socket.socket.settimeout(patience)
         try:
             # The library sends Latin-1. UTF-8 read as Latin-1 leaves it as UTF-8 again, which is what systemd wants.

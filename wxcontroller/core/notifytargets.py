@@ -1,8 +1,8 @@
 """Notification targets, and the file they are kept in.
 
-A target is where a program's notifications go: an account, a peer of it, and a token that opens only this target's
+A target is the destination of a program's notifications: an account, a peer of it, and a token for only this target's
 endpoint. The file is the controller's own, in its state directory, because targets are added through the API. Like
-the file of tokens it holds hashes; a file that cannot be used lets nobody in.
+the file of tokens it holds hashes; an unusable file admits no caller.
 
 The peer is kept as its owner gave it, an id or a name: on some routes ids change with every login. The driver is kept
 because ids of one route mean nothing on another, or somebody else. A target whose account was removed stays, so
@@ -39,7 +39,7 @@ _MODE = 0o600
 
 
 class UnknownTarget(WxError, LookupError):
-    """There is no notification target of that name."""
+    """No notification target has this name."""
 
     code = "unknown-target"
     status = 404
@@ -88,7 +88,7 @@ class NotifyTarget:
 
 @dataclass(frozen=True, slots=True)
 class NotifyTargets:
-    """All targets at one moment. ``broken`` says why the file cannot be used; then nobody gets in."""
+    """All targets at one moment. ``broken`` says why the file cannot be used; then no caller is admitted."""
 
     by_name: Mapping[str, NotifyTarget] = field(default_factory=dict[str, NotifyTarget])
     broken: Text = NOTHING
@@ -114,7 +114,7 @@ class NotifyTargets:
 
 
 def new_target(name: str, account: str, peer: str, is_group: bool, driver: str) -> tuple[str, NotifyTarget]:
-    """Make a target; return the text of its token, which is kept nowhere, and what is kept. Raises BadName."""
+    """Create a target; return its token's text, which is not stored, and its record. Raises BadName."""
     if not _NAME.fullmatch(name) or name in RESERVED:
         raise BadName(
             N_("invalid target name: {target}"),
@@ -135,7 +135,7 @@ def new_target(name: str, account: str, peer: str, is_group: bool, driver: str) 
 
 
 def parse(content: bytes, origin: str) -> NotifyTargets:
-    """Read the file's content. Raises BadSettings saying what is wrong; an empty file is damaged."""
+    """Read the file's content. Raises BadSettings with the problem; an empty file is damaged."""
     try:
         listed = member(read_json(content), "targets")
         if not isinstance(listed, list):

@@ -86,7 +86,7 @@ def publish(paths: Paths, tokens: Tokens, group: int | None = None) -> None:
 
 
 def port_book(paths: Paths) -> Watched[PortTokens]:
-    """Return the accounts' file as it is at each moment; one that can't be used lets nobody in."""
+    """Return the accounts' file, always current; an unusable one admits no caller."""
     return Watched(paths.port_tokens, parse, PortTokens(), lambda _: PortTokens(closed=True))
 
 

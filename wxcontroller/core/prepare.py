@@ -1,4 +1,4 @@
-"""What wxclient-prepare@.service runs: the account's environment file, when nobody has made it yet."""
+"""The program of wxclient-prepare@.service: create the account's environment file if it is missing."""
 
 import argparse
 import logging

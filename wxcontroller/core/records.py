@@ -96,6 +96,6 @@ def delete(self: Any, name: str) -> None:
 
 
 def refuse(self: Any, name: str, verb: str) -> None:
-    """Refuse changes of fields; a class that is derived plainly may have attributes of its own."""
+    """Refuse changes of fields; a plain subclass may have its own attributes."""
     if "__dataclass_fields__" in vars(type(self)) or name in self.__dataclass_fields__:
         raise dataclasses.FrozenInstanceError(f"cannot {verb} field {name!r}")

@@ -33,8 +33,8 @@ def compiled(source: str) -> "jinja2.Template":
 def render_account(account: Account, paths: Paths, template: Path) -> str:
     """Render an account through the admin's template and check that the result is one.
 
-    Raises TemplateError, naming the template and what is wrong, when it can't be rendered or when what it gives is
-    not this account any more, and BadOption for a value that no environment file can hold.
+    Raises TemplateError, naming the template and the problem, if it can't be rendered or its result is
+    no longer this account, and BadOption for a value that no environment file can hold.
     """
     import jinja2  # see compiled
 

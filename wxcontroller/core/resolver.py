@@ -1,8 +1,8 @@
 """Name resolution that cannot stall anything else.
 
 ``getaddrinfo`` blocks, cannot be cancelled, and waits up to 30 s for a dead DNS server. In asyncio's default executor
-a few such calls leave no thread for disk work. Each consumer (the line to WeChat, webhooks, media URLs) therefore has
-a ``Resolver`` of its own:
+a few such calls leave no thread for disk work. Each consumer (WeChat, webhooks, media URLs) therefore has
+its own ``Resolver``:
 
 - At most ``threads`` lookups run at a time; others wait for one of them, all within ``seconds``.
 - Each lookup has its own daemon thread, not a pool: nothing is kept between lookups (an idle account resolves one
@@ -62,7 +62,7 @@ class Resolver(AbstractResolver):
     def _look_up(
         self, host: str, port: int, family: socket.AddressFamily
     ) -> "asyncio.Future[Sequence[_AddressInfo]]":
-        """Start a lookup; its turn ends with its thread, also when nobody waits for the result any more."""
+        """Start a lookup; it occupies its place until its thread ends, even if its caller was cancelled."""
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Sequence[_AddressInfo]] = loop.create_future()
 

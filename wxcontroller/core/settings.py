@@ -362,7 +362,7 @@ def problems_in(path: Path) -> list[tuple[str, BadSettings]]:
 
 
 def problems_with(path: Path, key: str, value: object) -> list[tuple[str, BadSettings]]:
-    """Return what is wrong with a key; of a table, with each of its keys, as TABLE.KEY."""
+    """Return the problems of a key; of a table, those of each key, as TABLE.KEY."""
     parts: dict[str, object] = {}
     if key in _TABLES and isinstance(value, dict):
         parts = {f"{key}.{name}": {name: inner} for name, inner in value.items()}

@@ -75,7 +75,7 @@ class Targets:
         return cls(tuple(Target.parse(word) for word in words))
 
     def allow(self, address: str | URL) -> bool:
-        """Say whether an address may be called. One that is no URL may not, if there is a list."""
+        """Whether an address may be called. If there is a list, an invalid URL may not."""
         if not self.entries:
             return True
         if isinstance(address, str) and "\\" in address:
@@ -87,7 +87,7 @@ class Targets:
             return False
 
     def check(self, account: str, option: str, address: str) -> None:
-        """Raise BadOption, saying what to do, for an address that is not on the list. An empty one is no address."""
+        """Raise BadOption with the remedy for an address that is not on the list. An empty one is allowed."""
         if address and not self.allow(address):
             raise BadOption(
                 N_("account {account}: {option} is not among {setting}"),

@@ -82,14 +82,14 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Tokens:
-    """All tokens at one moment. ``broken`` says why the file can't be used; then nobody gets in."""
+    """All tokens at one moment. ``broken`` says why the file can't be used; then no caller is admitted."""
 
     by_id: Mapping[str, Token] = field(default_factory=dict[str, Token])
     broken: Text = NOTHING
 
     @property
     def required(self) -> bool:
-        """Whether a caller needs one. One that has expired counts: time must not open what was closed."""
+        """Whether callers need a token. Expired ones count: time must never remove authentication."""
         return any(token.scope.in_ladder for token in self.by_id.values()) or bool(self.broken)
 
     def find(self, presented: str) -> Token | None:
@@ -136,18 +136,18 @@ def holder_of(presented: str, by_id: Mapping[str, _Holder]) -> _Holder | None:
 
 
 def token_id(token: str) -> str:
-    """Return the id in a token's text, "" for a text that is no token."""
+    """Return the id in a token's text, "" for other texts."""
     shape = _SHAPE.fullmatch(token)
     return shape[1] if shape else ""
 
 
 def digest(token: str) -> str:
-    """Return what is kept of a token's text. Half a character, which JSON can spell, is part of no token."""
+    """Return the stored hash of a token's text. No token contains a lone surrogate, which JSON allows."""
     return hashlib.sha256(token.encode("utf-8", "replace")).hexdigest()
 
 
 def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | None) -> tuple[str, Token]:
-    """Make a new token; return its text, which is kept nowhere, and what is kept.
+    """Create a token; return its text, which is not stored, and its record.
 
     Raises BadName, and ValueError for a scope that the file does not hold or that does not go with the accounts.
     """
@@ -191,7 +191,7 @@ def _text(identity: str) -> str:
 
 
 def parse(content: bytes, origin: str) -> Tokens:
-    """Read the file's content. Raises BadSettings saying what is wrong.
+    """Read the file's content. Raises BadSettings with the problem.
 
     An empty file is damaged: we write a list even without tokens, and a file that lost its content, as after a crash
     or a bad restore, must not open the API.

@@ -63,7 +63,7 @@ def unreached(problem: Exception) -> Text:
 
 
 def certificate_fault(problem: Exception) -> tuple[Text, bool]:
-    """Return what is wrong with a certificate that was refused, and whether that may be this machine's clock."""
+    """Return why a certificate was refused, and whether this machine's clock may be the cause."""
     code = problem.verify_code if isinstance(problem, ssl.SSLCertVerificationError) else 0
     return _CERTIFICATES.get(code, Text("is not in order")), code in _OF_THE_CLOCK
 

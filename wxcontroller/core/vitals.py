@@ -19,10 +19,10 @@ _LEAST = 1.0
 
 @dataclass(slots=True)
 class Vitals:
-    """Work under way, each with a time limit of its own. ``clock`` gives monotonic seconds.
+    """Work in progress, each with its own time limit. ``clock`` gives monotonic seconds.
 
-    Each wait has a time limit of its own; ``within`` is for the case that it fails. Work that may wait for ever, as a
-    queue that is empty, is not entered.
+    Each wait has its own time limit; ``within`` covers its failure. Work that may wait forever, such as on an
+    empty queue, is not entered.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -74,7 +74,7 @@ class Watchdog:
     async def watch(self) -> None:
         """Say where everything waits shortly before systemd ends a process that hangs; until cancelled.
 
-        By then it is too late to ask: a task that waits for ever is on no stack.
+        Later would be too late: a task that waits forever is on no stack.
         """
         seconds = self._notifier.watchdog_seconds
         while seconds is not None:

@@ -1,7 +1,7 @@
 """Values made of small files, made again when one of the files changes.
 
-A look costs a ``stat`` for each file. A change is a change of ctime, inode or size: our files are replaced whole, so
-that there is no half-written content to see.
+A check costs a ``stat`` per file. A change of ctime, inode or size counts: our files are replaced as a whole, so
+half-written content is never visible.
 """
 
 import os
@@ -21,7 +21,7 @@ ANY_SIZE = 1 << 30
 
 
 def stamp_of(path: str, follow: bool = True) -> Stamp | None:
-    """Return a file's stamp, None when there is no file. Raises OSError."""
+    """Return a file's stamp, None if it is missing. Raises OSError."""
     try:
         found = os.stat(path, follow_symlinks=follow)  # noqa: PTH116 - hundreds of times a second
     except FileNotFoundError:
@@ -30,7 +30,7 @@ def stamp_of(path: str, follow: bool = True) -> Stamp | None:
 
 
 class Cached(Generic[T]):
-    """What ``make`` returns of a file, or None while there is no file.
+    """The result of ``make`` for a file, None while it is missing.
 
     Args:
         make: called with the file's stamp when the file, or one of the ``others``, is another than before.

@@ -50,7 +50,7 @@ class Acceptor:
             self._resume(listening)
 
     async def stop(self) -> None:
-        """Accept no more, and wait for what was accepted to get its protocol."""
+        """Stop accepting, and wait until accepted connections have their protocol."""
         for timer in self._paused.values():
             timer.cancel()
         for listening in list(self._accepting):
@@ -67,7 +67,7 @@ class Acceptor:
         asyncio.get_running_loop().remove_reader(listening)
 
     def _accept(self, listening: socket.socket) -> None:
-        """Take what is in the queue."""
+        """Accept the queued connections."""
         for _ in range(_ACCEPTS_AT_A_TIME):
             try:
                 connection, _ = listening.accept()

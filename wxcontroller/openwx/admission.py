@@ -282,13 +282,13 @@ class Admission:
     # -- requests
 
     def place(self, resource: Resource, claim: Claim) -> AdmissionSlot:
-        """Return what is to be entered for a request; entering it raises Busy."""
+        """Return the context manager that admits a request; entering it raises Busy."""
         return AdmissionSlot(self._pools, self._limits, resource, claim)
 
     def middleware(
         self, claim_of: Callable[[web.Request], Claim], resource_of: Callable[[web.Request], Resource]
     ) -> Middleware:
-        """Return what has a request handled if it is within the limits. It raises Busy.
+        """Return a middleware that handles requests within the limits. It raises Busy.
 
         ``claim_of`` returns what a request may take, by its head, and ``resource_of`` what it counts as.
         """

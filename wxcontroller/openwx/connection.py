@@ -1,4 +1,4 @@
-"""One connection of a caller: aiohttp's, with raw UTF-8 in request lines, answers in JSON to what is not HTTP, and
+"""One connection of a caller: aiohttp's, with raw UTF-8 in request lines, JSON answers to invalid HTTP, and
 limits on what a caller can occupy: time, memory and places.
 
 aiohttp's protocol handles a request once it is complete enough. This class works on the bytes that it
@@ -62,7 +62,7 @@ class Shortcut(Protocol):
     """Answers some of a port's requests without aiohttp."""
 
     def take(self, connection: "PatientConnection", data: bytes) -> int:
-        """Look at what has arrived on an idle connection, from the beginning of a request on.
+        """Process received bytes on an idle connection, from the start of a request.
 
         Return 0 to leave it to aiohttp, a number of bytes to be asked again when so many are there, and -1 if the
         request is taken: then ``connection.begin`` has been called.
@@ -145,9 +145,9 @@ class PatientConnection(web.RequestHandler):
         self._admission = admission
         self._program = program
         self._heads = Heads()
-        self._held = bytearray()  # what has not been passed on: an incomplete head, or what follows a request
+        self._held = bytearray()  # received, not passed on: an incomplete head, or data after a request
         self._behind = 0  # heads in it, about
-        self._body: Sized | Chunked | None = None  # what is still to come of the request at work
+        self._body: Sized | Chunked | None = None  # the rest of the current request
         self._reading: StreamReader | None = None  # that body, for its handler
         self._at_work = False
         self._answered = False
@@ -263,7 +263,7 @@ class PatientConnection(web.RequestHandler):
         return data if needs == 0 else b""
 
     def begin(self, exchange: Exchange | None, behind: bytes) -> None:
-        """Have the shortcut answer the request that has arrived; ``behind`` is what came after it.
+        """Let the shortcut answer the received request; ``behind`` are the bytes after it.
 
         Without an ``exchange`` it answers at once.
         """
@@ -283,7 +283,7 @@ class PatientConnection(web.RequestHandler):
         if wire is None:
             return
         if file is not None and wire.get_extra_info("sslcontext") is None and not wire.get_write_buffer_size():
-            with contextlib.suppress(OSError):  # the transport sends what is left, or finds out the same
+            with contextlib.suppress(OSError):  # the transport sends the rest, or fails the same way
                 connection = wire.get_extra_info("socket").fileno()
                 sent = os.write(connection, head)
                 done = os.sendfile(connection, file.fileno(), 0, len(body)) if sent == len(head) else 0
@@ -394,7 +394,7 @@ class PatientConnection(web.RequestHandler):
             self.close()
 
     def _next(self) -> None:
-        """Go on with what was held back, if the request at work is done."""
+        """Process held data once the current request is done."""
         if self._answered and self._body is None and not self._over:
             self.handed_over = None
             self._go_on()
@@ -424,7 +424,7 @@ class PatientConnection(web.RequestHandler):
             self._look_at_deadline()
 
     def _look_at_deadline(self) -> None:
-        """Do what is due. A timer that is too early looks again: one for each request would cost more."""
+        """Apply expired limits. A timer that fires early re-arms: one per request would cost more."""
         self._waiting = None
         if not self._deadline:
             return
@@ -454,7 +454,7 @@ class PatientConnection(web.RequestHandler):
             self._exchange.resume()
 
     def _expect_taking(self) -> None:
-        """Break off when the caller reads nothing for too long: aiohttp and asyncio would wait for ever."""
+        """Close the connection if the caller reads nothing for too long: aiohttp and asyncio would wait forever."""
         if self._unread is None and self._wire is not None:
             self._unread = asyncio.get_running_loop().call_later(self.limits.unread, self.abort)
 
@@ -491,7 +491,7 @@ class PatientConnection(web.RequestHandler):
         message: str | None = None,
     ) -> web.StreamResponse:
         """Answer data that is not HTTP, and exceptions that no handler caught."""
-        if isinstance(exc, ConnectionError):  # the caller is gone, in the middle of the answer: nobody's mistake
+        if isinstance(exc, ConnectionError):  # the caller disconnected during the answer: not an error
             response: web.StreamResponse = web.Response(status=500)
             response.force_close()
         elif status != 400 or request.writer.output_size > 0:

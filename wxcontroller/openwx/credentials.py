@@ -13,7 +13,7 @@ from wxcontroller.openwx import parameters
 from wxcontroller.openwx.parameters import Body
 
 NAME = "token"
-# Of a form that is looked through for a token. Its caller is nobody yet: a megabyte is as much as he may cost.
+# For a form that is searched for a token: an unauthenticated caller may cost at most a megabyte.
 TOKEN_FORM_BYTES = 1 << 20
 _RAW_NAME = NAME.encode()
 # The controller's header for an account: the caller's scope, and the secret of the account's port.
@@ -34,13 +34,13 @@ def from_query(query: str) -> str | None:
 
 
 def from_head(headers: Mapping[str, str], target: str) -> str | None:
-    """Return the token in a request's headers or query, None when there is none. Raises BadParameter."""
+    """Return the token in a request's headers or query, or None. Raises BadParameter."""
     token = from_headers(headers.get("Authorization"), headers.get("X-Auth-Token"))
     return token if token is not None else from_query(parameters.query_of(target))
 
 
 def from_publisher(headers: Mapping[str, str], target: str) -> str | None:
-    """Return the token of a program that sends notifications, None when there is none. Raises BadParameter.
+    """Return the token of a program that sends notifications, or None. Raises BadParameter.
 
     The clients of ntfy send it as Bearer, as the password of Basic, or either of these base64-coded as ``auth`` in
     the query; those of Gotify as X-Gotify-Key or ``token`` in the query.

@@ -180,7 +180,7 @@ def search(attributes: frozenset[str]) -> tuple[Parameter, ...]:
 
 
 def list_or_reply(name: str) -> Schema:
-    """A list of the schema's objects, or the reason why there is none."""
+    """A list of the schema's objects, or the reason why it is missing."""
     return listing_or(ref(name), record({"code": WHOLE, "status": TEXT}))
 
 

@@ -133,7 +133,7 @@ class DescribedRoute:
     upload: Schema | None = None
 
 
-# Places of a token. The last one: while there are no tokens, programs on the machine need none.
+# Places of a token. The last one: without any tokens, programs on the machine need none.
 SCHEMES: Mapping[str, JsonObject] = {
     "bearer": {"type": "http", "scheme": "bearer", "description": "Authorization: Bearer TOKEN"},
     "header": {"type": "apiKey", "in": "header", "name": "X-Auth-Token"},

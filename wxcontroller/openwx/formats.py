@@ -22,7 +22,7 @@ class Shape:
 
 
 def shape(message: Message, facts: MediaFacts | None = None) -> Shape:
-    """Return the shape of a message; ``facts`` are what is known of its media."""
+    """Return the shape of a message; ``facts`` describe its media."""
     kind = message.kind
     if kind.is_media:
         found = facts or unfetched(message)

@@ -28,7 +28,7 @@ _BEGIN = re.compile(rb"\r?\Z|%b(?: |\Z)" % _TOKEN)
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
 _TRAILER = re.compile(rb"%b:[^\r\n\0]*" % _TOKEN)
-# Of a line between chunks: a size with extensions, which nobody sends, or a trailer.
+# For a line between chunks: a size with extensions, which no known client sends, or a trailer.
 _CHUNK_LINE_BYTES = 4096
 # All trailers of a body together.
 _TRAILERS_BYTES = 8192
@@ -44,7 +44,7 @@ class BadHead(WxError):
         super().__init__(message, remedy, **values)
         self.status = status
         self.code = code
-        self.is_v1 = False  # whether the request is for /v1, which has errors in a form of its own
+        self.is_v1 = False  # whether the request is for /v1, which has its own error format
 
 
 class BadChunk(Exception):
@@ -134,7 +134,7 @@ class Head:
 
 
 class Heads:
-    """Takes heads from what has arrived on one connection. ``waiting``: one has begun, and is not complete."""
+    """Takes heads from the bytes received on one connection. ``waiting``: one is incomplete."""
 
     def __init__(self) -> None:
         self._seen = 0

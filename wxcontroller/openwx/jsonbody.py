@@ -94,7 +94,7 @@ def pieces(body: Body, start: int, end: int) -> Iterator[bytes]:
 
 
 def decoded(raw: bytes) -> bytes:
-    """Return the text of a string with its escapes resolved; half a pair of surrogates becomes what is not UTF-8."""
+    """Return the text of a string with its escapes resolved; a lone surrogate makes it invalid UTF-8."""
     return _ESCAPES.sub(resolved, raw)
 
 

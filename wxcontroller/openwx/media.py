@@ -26,7 +26,7 @@ LABELS = {
     MessageKind.EMOTICON: "[表情]",
     MessageKind.MICROVIDEO: "[小视频]",
 }
-# Of types that mimetypes names by an extension that nobody expects, or not at all.
+# For types to which mimetypes gives an unusual extension, or none.
 _EXTENSIONS = {
     "image/jpeg": "jpg",
     "image/jpg": "jpg",
@@ -52,7 +52,7 @@ NO_CONTENT_PATH = "non-exist-path"
 
 @dataclass(frozen=True, slots=True)
 class MediaFacts:
-    """One piece of media. ``data`` is base64 or ""; ``error`` says why there is no content.
+    """One piece of media. ``data`` is base64 or ""; ``error`` says why the content is missing.
 
     ``path`` is a local file, or where sent content came from; ``mtime`` seconds since 1970.
     """

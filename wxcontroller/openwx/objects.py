@@ -12,7 +12,7 @@ CATEGORIES = {
     ContactKind.OFFICIAL: "公众号",
     ContactKind.SYSTEM: "系统帐号",
 }
-# WeChat's team is one of its own accounts, but the original's list lacks it (weixin-web-protocol 6.2, 14.4).
+# WeChat's team is a system account, but the original's list lacks it (weixin-web-protocol 6.2, 14.4).
 _TEAM = "weixin"
 FRIEND_ATTRIBUTES = frozenset(
     [

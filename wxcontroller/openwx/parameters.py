@@ -32,7 +32,7 @@ PARAMETER_NAME_BYTES = 1000
 # Of the head of a part of a form: its name, the name of a file, and a type.
 PART_HEAD_BYTES = 16 << 10
 _REMEDY = N_("send parameters as percent-encoded UTF-8")
-# Decoding needs some 25 times the size of what is all percent-encoded.
+# Decoding fully percent-encoded text needs about 25 times its size.
 _PIECE = 64 * 1024
 
 
@@ -102,7 +102,7 @@ def query_of(target: str) -> str:
 def query_pairs(query: str) -> list[Pair]:
     """Return the pairs of a query string as it came over the wire.
 
-    ``query`` may hold bytes that are no UTF-8 as surrogate escapes (aiohttp's raw path). A ``%`` without two hex
+    ``query`` may hold bytes that are not UTF-8 as surrogate escapes (aiohttp's raw path). A ``%`` without two hex
     digits stands for itself. Raises BadParameter for text that is not UTF-8 once decoded, and for too many pairs.
     """
     return list(urlencoded_pairs(query.encode("utf-8", "surrogateescape")))
@@ -111,8 +111,8 @@ def query_pairs(query: str) -> list[Pair]:
 def form_pairs(content_type: str, body: Body, only: str | None = None) -> list[Pair]:
     """Return the pairs of a form or JSON body, none for every other content type.
 
-    With ``only`` the other fields are passed over without being decoded. Uploaded files (parts with a file name) are
-    no parameters. Raises BadParameter for a multipart body without its boundary, for JSON that is no object or has
+    With ``only``, other fields are skipped without being decoded. Uploaded files (parts with a file name) are not
+    parameters. Raises BadParameter for a multipart body without its boundary, for JSON that is not an object or has
     nested values, for text that is not UTF-8 and for too many fields.
     """
     kind, boundary = form(content_type)
@@ -130,7 +130,7 @@ def holds_parameters(path: str, content_type: str) -> bool:
 def values_of(query: str, content_type: str = "", body: Body = b"") -> list[tuple[str, Value]]:
     """Return the pairs of a query string, then of a body, with values undecoded; uploaded files are among them.
 
-    For what may carry content that is no text (media_data). Raises BadParameter as the others, for names only.
+    For fields whose content may not be text (media_data). Raises BadParameter as the others, for names only.
     """
     found = list(urlencoded(query.encode("utf-8", "surrogateescape"), None))
     return [*found, *_values(*form(content_type), body, None, files=True)]
@@ -248,7 +248,7 @@ def urlencoded_spans(body: Body) -> Iterator[tuple[int, int, int]]:
 def multipart(body: Body, boundary: bytes, only: str | None, files: bool) -> Iterator[tuple[str, Value]]:
     """Yield the fields of a multipart/form-data body (RFC 7578), with ``files`` also parts with a file name.
 
-    A body that is cut short yields what is complete.
+    A truncated body yields its complete parts.
     """
     for _, end, head, content in multipart_spans(body, boundary):
         name = field_name(head, files)

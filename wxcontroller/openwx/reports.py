@@ -61,9 +61,9 @@ class Chat:
 class SendResult:
     """How a send of ours ended.
 
-    ``code`` is WeChat's code, 0 for success, -5 when it never went out. ``status`` is the contract's word for it,
-    ``info`` says what is known. ``verdict`` is what the report says of it besides: ``state`` and ``refusal``.
-    ``quote`` is what it says of the message that is answered to.
+    ``code`` is WeChat's code, 0 for success, -5 if it was never sent. ``status`` is the contract's word for it,
+    ``info`` the text for people. ``verdict`` adds ``state`` and ``refusal``.
+    ``quote`` describes the quoted message.
     """
 
     message_id: str

@@ -7,7 +7,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.messages import NOTHING, Text, text_fields
 from wxcontroller.core.states import LoginState
 
-# Read by scripts to see whether the HTTP API is there; ours is no plugin, but the answer is the same: yes.
+# Read by scripts to see whether the HTTP API exists. Ours is not a plugin, but the answer is the same: yes.
 _PLUGINS: JsonValue = [{"name": "Mojo::Weixin::Plugin::Openwx", "priority": 98, "auto_call": None, "call_on_load": 1}]
 # Shown with their values, as the original does: text where somebody set them, numbers where not.
 _SHOWN = (
@@ -63,12 +63,12 @@ class Question:
 class Moment:
     """The state of the session. Times in seconds since 1970, ``qrcode_number`` counts the codes of this process.
 
-    ``last_sync`` is when WeChat answered last, and ``sync_uptime`` the same in seconds since the machine's boot, by a
-    clock that nobody sets; both 0 for not yet. ``restricted`` are people whom WeChat shows nothing that is sent, None
-    where that is not known; ``ended`` is why the driver has given up, as drivers.base.EndReason names it.
-    ``logins`` counts those of this process. It gives up after ``qrcode_limit`` codes, this is number ``qrcode_try``,
+    ``last_sync`` is the time of WeChat's last answer, and ``sync_uptime`` the same in seconds since the boot,
+    by a clock that cannot be set; both 0 before one. ``restricted`` are people to whom WeChat shows no sends, None
+    if unknown; ``ended`` is why the driver stopped, a drivers.base.EndReason.
+    ``logins`` counts those of this process. It stops after ``qrcode_limit`` codes, this is number ``qrcode_try``,
     and the next one is due at ``qrcode_until``, 0 for unknown. ``login_marks`` are the login's
-    (drivers.base.Profile), None while it is as it was, or where there are none.
+    (drivers.base.Profile), None if unchanged or unsupported.
     """
 
     state: LoginState

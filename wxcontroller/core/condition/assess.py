@@ -1,4 +1,4 @@
-"""Runs all checks over what is known of an account."""
+"""Run all checks on an account's facts."""
 
 from collections.abc import Iterator
 from dataclasses import replace

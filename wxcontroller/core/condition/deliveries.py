@@ -11,14 +11,14 @@ from wxcontroller.core.messages import N_, Text
 FAILING_SECONDS = 30.0
 # Without an error the receiver is only slow, or reports go out in strict order.
 LATE_SECONDS = 900.0
-# Reports that keep dying are a failure that goes on; none for so long, and what is left is cleaning up.
+# New dead letters mean a continuing failure; without any for this long, only cleaning up is left.
 NEW_SECONDS = 900.0
-# Lost reports stay lost: nobody can do anything about them, so they are reported for a day.
+# Lost reports cannot be recovered, so they are shown for a day only.
 LOST_SECONDS = 86400.0
 
 
 def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
-    """The webhook does not accept what is sent to it."""
+    """The webhook does not accept reports."""
     if not known.last_error or not is_older(facts, known, FAILING_SECONDS):
         return None
     number = facts.instant.minutes_since(known.oldest_since)
@@ -49,7 +49,7 @@ def late(facts: Facts, known: DeliveryState) -> Issue | None:
 
 
 def dead(facts: Facts, known: DeliveryState) -> Issue | None:
-    """Reports were given up, and nobody has replayed, purged or acknowledged them."""
+    """Dead letters that were not replayed, purged or acknowledged."""
     if not known.unacknowledged:
         return None
     headline = Text(

@@ -72,7 +72,7 @@ _RANKS = {severity: rank for rank, severity in enumerate(Severity)}
 
 
 class Code(StrEnum):
-    """Identifies what is wrong, for programs. Behind each: how bad it is, and when it is so."""
+    """Identifies a problem for programs. The comment gives severity and condition."""
 
     DOWN = "unit-down"  # error: wanted, but no process
     FAILED = "unit-failed"  # error: the unit has failed
@@ -174,13 +174,13 @@ class Instant:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of an account at a moment.
+    """The facts of an account at one time.
 
-    ``client`` and ``deliveries`` are None when nothing is known, ``unreadable`` says why the state file told nothing.
-    ``webhook`` is post_api without secrets. ``loops``: its process has ended again and again. ``installed`` is the
-    version that a restart would run. ``patience`` is for how long it may log in, at most LOGIN_SECONDS. ``unseen``:
-    nobody could look at the state file, so nothing follows from not knowing it. ``also_on`` are the other hosts that
-    have an account of its name, "" for none; ``leaving`` is the host to which it is being moved, "" for none.
+    ``client`` and ``deliveries`` are None if unknown, ``unreadable`` says why the state file could not be used.
+    ``webhook`` is post_api without secrets. ``loops``: its process has crashed repeatedly. ``installed`` is the
+    version that a restart would run. ``patience`` is how long a login may take, at most LOGIN_SECONDS. ``unseen``:
+    the state file could not be read, so its absence means nothing. ``also_on`` are the other hosts that
+    have an account of its name, or ""; ``leaving`` is the host to which it is being moved, or "".
     ``unclaimed`` is why this host cannot claim it, in a fleet with etcd.
     """
 
@@ -240,7 +240,7 @@ class Issue:
 
     @property
     def full_text(self) -> Text:
-        """What is wrong, and what to do."""
+        """The problem and its remedy."""
         return Text(N_("{what}; {remedy}"), what=self.headline, remedy=self.remedy)
 
     def as_json(self) -> JsonObject:
@@ -260,7 +260,7 @@ class Issue:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """An account's condition, and what is wrong with it, the worst first.
+    """An account's condition and its problems, the worst first.
 
     Until ``until`` (seconds since 1970) it is the same if nothing but the time is another.
     """
@@ -290,7 +290,7 @@ class Assessment:
 
 
 def assessment_of(content: JsonObject) -> Assessment | None:
-    """Read the assessment in an ACCOUNT, None when there is none or it is in words of a later version."""
+    """Read the assessment in an ACCOUNT, None if it is missing or written by a later version."""
     try:
         condition = Condition(text(content.get("condition")))
     except ValueError:
