@@ -72,10 +72,10 @@ class Capabilities:
 
     ``sends`` are the kinds of messages it can send. ``contacts``: it lists all people; else only those who wrote are
     known. ``lasting_ids``: ids of people and groups mean the same after a new login, so that sends may wait for one.
-    ``repeat_seconds``: for so long the server drops a message whose client id it has had. Beyond, or with 0, a send
-    whose answer was lost can't be made again without risking that it arrives twice. ``text_length`` is the longest
+    ``repeat_seconds``: for this long the server drops a message with a known client id. Later, or with 0, a send
+    whose answer was lost can't be repeated without risking a duplicate. ``text_length`` is the longest
     text of one message in characters, 0 for any. ``window``: sends go out within a reply window only. ``oneself`` is
-    the id of the chat with oneself, the same in each login, "" where there is none.
+    the id of the chat with oneself, the same in each login, or "".
     """
 
     sends: frozenset[MessageKind]
@@ -158,7 +158,7 @@ class InputKind(StrEnum):
 class InputRequired:
     """The driver waits for a person, and goes on when ``Driver.answer`` brings the answer to ``id``.
 
-    ``prompt`` says what is asked for, why, and what it risks. ``digits`` is the length of a code, 0 for unknown. The
+    ``prompt`` states the question, its reason and its risk. ``digits`` is the length of a code, 0 for unknown. The
     wait is over with the next Loading, QrReady or PushOffered; asking again means that the answer was wrong.
     """
 
@@ -204,7 +204,7 @@ class Profile:
 
 @dataclass(frozen=True, slots=True)
 class RosterLoaded:
-    """The whole contact list after a login: it replaces what was known."""
+    """The whole contact list after a login: it replaces the previous one."""
 
     contacts: tuple[Contact, ...]
     groups: tuple[Group, ...]
@@ -330,7 +330,7 @@ class Sent:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A local file to send. ``mime`` decides with ``name`` what WeChat makes of it (weixin-web-protocol 5.8).
+    """A local file to send. ``mime`` and ``name`` decide how WeChat shows it (weixin-web-protocol 5.8).
 
     ``kind`` FILE: as a file, whatever it is.
     """
@@ -429,8 +429,8 @@ class Driver(Protocol):
     async def logout(self) -> None:
         """End the session and forget all that could reopen it; ``run`` returns LOGGED_OUT.
 
-        Returns when that is done, also after ``run`` has ended. WeChat may not have heard of it: then the session is
-        forgotten here only, which is logged. Raises OSError when what is stored can't be deleted.
+        Returns when it is done, also after ``run`` has ended. If WeChat cannot be reached, the session is
+        deleted here only, which is logged. Raises OSError if stored data can't be deleted.
         """
         ...
 
@@ -453,7 +453,7 @@ class Driver(Protocol):
     async def upload(self, file: Upload) -> Uploaded:
         """Give WeChat a file.
 
-        Raises UploadFailed, WeChatError when nobody is logged in, Unsupported for content that WeChat never accepts,
+        Raises UploadFailed, WeChatError without a login, Unsupported for content that WeChat never accepts,
         and OSError.
         """
         ...
@@ -463,7 +463,7 @@ class Driver(Protocol):
         ...
 
     async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
-        """Write a received message's content into ``sink``; what WeChat does not have any more is 0 bytes.
+        """Write a received message's content into ``sink``; content that WeChat no longer has is 0 bytes.
 
         Raises WeChatError, also beyond ``limit`` bytes; ``sink`` may then hold a part. What ``sink`` raises as
         OSError comes out as it is.
@@ -527,10 +527,10 @@ class KeepsUser(Protocol):
 class DriverContext:
     """The arguments of a driver: ``options`` are texts by option name; one that is missing has its default.
 
-    ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` hears of work that
-    has to end. ``limits`` are the administrator's. ``decisions`` keeps what the account's owner decided: it
+    ``state`` keeps checkpoints and identities; without it nothing outlives the process. ``vitals`` tracks work that
+    has to end. ``limits`` are the administrator's. ``decisions`` keeps the decisions of the account's owner: it
     outlives sessions. ``holder`` returns the name of another account of this host that has a mark of a login, running
-    or not, "" for none. ``fence`` ends all talk with WeChat when this host may no longer run the account.
+    or not, else "". ``fence`` closes all connections to WeChat when this host may no longer run the account.
     """
 
     account: str

@@ -4,7 +4,7 @@ import asyncio
 
 
 class Bell:
-    """Wakes everybody who waits at the moment it rings. Costs nothing while nobody waits."""
+    """Wakes all waiters when it rings. Costs nothing without any."""
 
     __slots__ = ("_waiters",)
 

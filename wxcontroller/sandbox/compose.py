@@ -61,7 +61,7 @@ def store_emoticon(draft: Draft) -> ServerMessage:
 
 
 def shared(draft: Draft, item: ContentItem) -> ServerMessage:
-    """Return a picture or an emoticon that an app shared: an app message that is nothing but media (7.4)."""
+    """Return a picture or an emoticon that an app shared: an app message that contains only media (7.4)."""
     app_type = 8 if item.kind == "emoticon" else 2
     xml = (
         f'<msg><appmsg appid="wx0000000000000001" sdkver="0"><title></title><des></des><type>{app_type}</type>'

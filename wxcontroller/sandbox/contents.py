@@ -56,7 +56,7 @@ class ServerContents:
         self._total = sum(self._sizes.values())
 
     def close(self) -> None:
-        """Remove what is temporary."""
+        """Remove temporary files."""
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = self._directory = None
@@ -84,7 +84,7 @@ class ServerContents:
         return PartialContent(self._place() / f"{self._serial}{_PART}")
 
     def finish(self, incoming: "PartialContent") -> str:
-        """Keep what came; return its MD5."""
+        """Keep the received content; return its MD5."""
         incoming.file.close()
         md5 = incoming.md5
         incoming.path.replace(self._place() / md5)
@@ -124,7 +124,7 @@ class PartialContent:
 
     @property
     def md5(self) -> str:
-        """Lower-case hex MD5 of what has come so far."""
+        """Lower-case hex MD5 of the content received so far."""
         return self._hash.hexdigest()
 
     def append(self, data: bytes) -> None:

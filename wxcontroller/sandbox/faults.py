@@ -1,4 +1,4 @@
-"""Bad days on order: what goes wrong, where, for whom and how often."""
+"""Scripted faults: kind, place, account and number."""
 
 import enum
 from dataclasses import dataclass, field

@@ -42,7 +42,7 @@ class CallLedger:
     violations: deque[Violation] = field(default_factory=lambda: deque(maxlen=500))
 
     def count(self, uin: int | None, endpoint: str) -> None:
-        """Count one request; ``uin`` None for requests of nobody in particular, as before a login."""
+        """Count one request; ``uin`` None for requests without an account, as before a login."""
         counter = self.counts.get(uin)
         if counter is None:
             counter = self.counts[uin] = Counter()

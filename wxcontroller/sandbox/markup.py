@@ -44,7 +44,7 @@ def span_one(emoji: str) -> str:
 def load(body: bytes) -> JsonValue:
     """Parse JSON as the server's reader does: it leaves ``\\/`` and ``\\uXXXX`` as they are written (1.6).
 
-    Raises ValueError for what is not UTF-8 JSON.
+    Raises ValueError for anything but UTF-8 JSON.
     """
     literal = _ESCAPE.sub(lambda m: "\\\\" + m[1] if m[1] in "/u" else m[0], body.decode("utf-8"))
     value: JsonValue = json.loads(literal)

@@ -1,4 +1,4 @@
-"""Small real pictures, sounds and films, for messages whose content nobody gave."""
+"""Small real pictures, sounds and videos, for messages without given content."""
 
 import struct
 import zlib

@@ -73,7 +73,7 @@ class Sandbox:
         push_login: bool = True,
         avatar: bool = True,
     ) -> ServerAccount:
-        """Add an account. Without a ``plan`` it gets a world of its own, of the usual size."""
+        """Add an account. Without a ``plan`` it gets its own world of the usual size."""
         number = len(self.accounts) + 1
         plan = plan or worlds.Plan(seed=number)
         uin = 1_234_567_000 + number
@@ -124,7 +124,7 @@ class Sandbox:
         return session
 
     def close_session(self, account: ServerAccount, retcode: int) -> bool:
-        """End the account's web login with a code; False when there is none."""
+        """End the account's web login with a code; False without a login."""
         session, account.session = account.session, None
         if session is None:
             return False
@@ -176,7 +176,7 @@ class Sandbox:
         return self.bring(account, message, "notice", text)
 
     def change(self, account: ServerAccount, wxid: str, name: str | None, remark: str | None) -> None:
-        """Give a person or group another name, a person another remark; a web session hears of it."""
+        """Give a person or group another name, a person another remark; a web session is notified."""
         group = account.world.groups.get(wxid)
         if group is not None:
             group.name = group.name if name is None else name
@@ -187,7 +187,7 @@ class Sandbox:
         self.tell(account, ContactChanged(wxid))
 
     def remove(self, account: ServerAccount, wxid: str) -> None:
-        """Let a friend be none any more, or leave a group; a web session hears of it."""
+        """Remove a friend, or leave a group; a web session is notified."""
         world = account.world
         world.recent = [other for other in world.recent if other != wxid]
         if world.groups.pop(wxid, None) is None:
@@ -212,7 +212,7 @@ class Sandbox:
         item: ContentItem | None = None,
         name: str = "",
     ) -> WebSend:
-        """Take a message from the web client. It is echoed to the session only if the account says so (7.2)."""
+        """Accept a message from the web client. It is echoed to the session only if the account is set to (7.2)."""
         now = time.time()
         account.sent_count += 1
         sent = WebSend(

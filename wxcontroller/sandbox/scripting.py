@@ -49,7 +49,7 @@ async def own_pages_only(
     origin, host = request.headers.get("Origin"), request.headers.get("Host")
     if origin is not None and urlsplit(origin).netloc != host:
         return reply({"error": f"requests from pages of {origin} are not taken"}, 403)
-    # A page can make its own name stand for this machine; an address or localhost is nobody's but ours.
+    # A website can point its own name at this machine, but not an address or localhost.
     if host is not None and not is_ours(urlsplit(f"//{host}").hostname or ""):
         return reply({"error": f"{host} is not this machine's name: use 127.0.0.1 or localhost"}, 403)
     return await handler(request)
@@ -364,7 +364,7 @@ async def clear_faults(request: web.Request) -> web.Response:
 
 
 async def requests(request: web.Request) -> web.Response:
-    """Show what was asked for, and what was wrong with it."""
+    """Show the requests and their faults."""
     uin = None if "uin" not in request.query else account_by(request, request.query["uin"]).uin
     return reply(request.app[SANDBOX].ledger.as_json(uin))
 

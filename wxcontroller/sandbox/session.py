@@ -160,13 +160,13 @@ class ServerSession:
         return self.first + len(self.queue) - 1
 
     def push(self, event: Event) -> None:
-        """Queue an event and wake the poll. Does nothing on a dead session, and with what is not for its page."""
+        """Queue an event and wake the poll. Ignored on a dead session and for events of another page."""
         if not self.dead and (self.domain not in FILE_PAGES or of_file_page(event)):
             self.queue.append(event)
             self.bell.ring()
 
     def selector(self) -> str:
-        """Return what synccheck says about what is not delivered yet; "0" when there is nothing."""
+        """Return synccheck's selector for undelivered events, "0" without any."""
         if self.issued >= self.head:
             return "0"
         event = self.queue[self.issued - self.first + 1]
@@ -249,7 +249,7 @@ def new_skey() -> str:
 
 
 def sync_key_flaw(sync_key: JsonValue) -> str:
-    """Return what is wrong with the form of a SyncKey, "" when nothing is. It stands for a position all the same."""
+    """Return the fault in the form of a SyncKey, or "". It stands for a position all the same."""
     pairs = _pairs(sync_key)
     if _CHECK_ONLY in pairs:
         return "SyncCheckKey sent as SyncKey"

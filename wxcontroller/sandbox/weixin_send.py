@@ -1,4 +1,4 @@
-"""Sending what is not text: pictures, videos, emoticons, files and other app messages (5.10, 5.11)."""
+"""Sending of media: pictures, videos, emoticons, files and other app messages (5.10, 5.11)."""
 
 from http import HTTPMethod
 

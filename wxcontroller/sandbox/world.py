@@ -161,7 +161,7 @@ def nickname(seed: int) -> str:
 
 
 class _Names:
-    """Names that nobody else in this world has."""
+    """Names that are unique in this world."""
 
     def __init__(self, rng: random.Random) -> None:
         self.rng = rng

@@ -6,7 +6,7 @@ MAX_CHARACTERS = 65536  # characters
 
 
 class BadXml(ValueError):
-    """The text is no XML, or too large."""
+    """The text is not XML, or too large."""
 
 
 class Element:

@@ -42,7 +42,7 @@ class OnePeer:
         self._me = Contact("", "")
 
     def begin(self, init: Init) -> None:
-        """Take over what webwxinit tells of oneself; whom else it lists does not matter."""
+        """Adopt the account's own data from webwxinit; the other people it lists do not matter."""
         self._me = contacts.contact_of(init.user, self._emoji_names)
 
     def profile(self) -> Profile:
@@ -61,7 +61,7 @@ class OnePeer:
         """Wait for the id of a message that is going out before news are read.
 
         A sent message may be echoed, and only its id tells it from one that the phone sent: taken for received,
-        it would be answered by a bot, for ever.
+        a bot would answer it in an endless loop.
         """
         await self._pulse.wait(self._sent())
         return False

@@ -7,7 +7,7 @@ users and see none of each other's files; they only share the network namespace.
 A stopped account can't answer. It is known by its mark in the controller's book (core.loginbook).
 
 A claim is a listening socket with an abstract name made of the id's hash. The kernel gives a name to one process only
-and frees it when that ends, however it ends: there is no stale lock. A program that connects gets the account's name.
+and frees it when that ends, however it ends: locks cannot be stale. A program that connects gets the account's name.
 """
 
 import asyncio

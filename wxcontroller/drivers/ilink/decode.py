@@ -94,7 +94,7 @@ def verdict(call: str, answer: JsonObject) -> Verdict:
 
 
 def failure_error(failure: ILinkFailure) -> WeChatError:
-    """Return the error for a call that is no send: it fails, and says nothing about the login (4)."""
+    """Return the error of a call other than a send: it fails, but does not affect the login (4)."""
     return WeChatError(
         Text(
             N_("WeChat refused the call {call} ({ret}: {said})"),
@@ -332,7 +332,7 @@ def quoted_part(whole: str, chosen: JsonObject) -> str:
 
 
 def nth(whole: str, wanted: str, index: int, begin: int) -> int:
-    """Return where the ``index``-th occurrence of a text begins, counted from 0; -1 if there is none."""
+    """Return where the ``index``-th occurrence of a text begins, counted from 0, or -1."""
     if not wanted or not 0 <= index <= len(whole):
         return -1
     places = occurrences(whole, wanted, begin)

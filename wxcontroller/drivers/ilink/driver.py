@@ -216,7 +216,7 @@ class ILinkDriver:
         self._poller = None  # a stop leaves it, for notifystop
 
     async def _tell_service(self) -> None:
-        """Report what is known of the service besides the login."""
+        """Report the state of the service apart from the login."""
         if self._pulse is not None:
             poller, since = self._poller, self._memory.media_refused
             confirming = poller is not None and poller.confirming
@@ -235,7 +235,7 @@ class ILinkDriver:
             log.info("%s", problem.message)
 
     async def _say_goodbye(self) -> None:
-        """Announce the stop, in what is left of a second."""
+        """Announce the stop, within the rest of one second."""
         if self._poller is None:
             return
         try:
@@ -270,7 +270,7 @@ class ILinkDriver:
             )
         context = self._memory.context_of(to)
         if not context:
-            # Without a token WeChat reports success for messages that nobody sees (9).
+            # Without a token WeChat reports success for messages that are never shown (9).
             raise WeChatError(
                 N_("this person has not written since the login, and WeChat delivers replies only"),
                 N_("the person has to write first"),

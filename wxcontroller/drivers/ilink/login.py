@@ -266,7 +266,7 @@ class ILinkLogin:
 
 
 def prompt(wrong: int) -> Text:
-    """Return what is asked for. It counts, so that a repeated question is another one for whoever compares."""
+    """Return the question. It is numbered, so that a repeated one compares as different."""
     if not wrong:
         return Text(_PROMPT)
     return Text(

@@ -117,7 +117,7 @@ class ILinkMemory:
             self._seen.popitem(last=False)
 
     def checkpoint(self) -> Checkpoint:
-        """Return what is to be committed with the messages reported so far.
+        """Return the state to commit with the messages reported so far.
 
         Ids of a batch are not noted as seen before all of it is reported: a process that ends meanwhile leaves the
         batch to the next one, which must not take it for a repetition.

@@ -95,7 +95,7 @@ class Poller:
                     await self._online_now()
             return await self.pulse.wait(settled(polling))
         except NoAnswer as problem:
-            if problem.timed_out:  # a normal end, but nobody answered
+            if problem.timed_out:  # a normal end, but without an answer
                 await self._offline_if_silent(Text("WeChat has not answered"))
                 return None
             self._cut_off(time.monotonic() - began)
@@ -175,7 +175,7 @@ class Poller:
         await self.pulse.emit(self.memory.checkpoint())
 
     def _is_new(self, message: Arrived) -> bool:
-        """Whether a message is no repetition. A repetition's context token is newer all the same (6)."""
+        """Whether a message is new. Even a repeated one has a newer context token (6)."""
         now = time.monotonic()
         while self._recent and now - next(iter(self._recent.values())) > self.timing.redelivery:
             self._recent.popitem(last=False)

@@ -16,7 +16,7 @@ class ILinkTiming(LineTiming):
     code: float = 30.0  # get_bot_qrcode
     code_poll: float = 35.0  # get_qrcode_status is held for about as long (5.2)
     code_spacing: float = 1.0  # between two polls of one code
-    code_refresh: float = 80.0  # the next code is shown at this age while nobody has scanned (5.2)
+    code_refresh: float = 80.0  # an unscanned code is replaced at this age (5.2)
     code_life: float = 120.0  # the server expires a code at about this age
     answer_patience: float = 240.0  # for the digits that the phone shows, before the code counts as lost
 

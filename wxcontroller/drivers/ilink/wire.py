@@ -30,7 +30,7 @@ _HOST_NAME = re.compile(r"[a-z0-9](?:[a-z0-9.-]*[a-z0-9])?")
 CHANNEL_VERSION = "2.4.9"
 _AGENT = "wxcontroller/2"
 _ANSWER_BYTES = 1 << 20
-# As JSON escapes them, also in pairs that are whole characters, and as bytes that are no UTF-8.
+# As JSON escapes, also in pairs that form whole characters, and as bytes that are not UTF-8.
 _HALVES = re.compile(rb"\\u[dD][89a-fA-F]|\xed[\xa0-\xbf]")
 
 

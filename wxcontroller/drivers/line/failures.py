@@ -34,7 +34,7 @@ class Fenced(Exception):
 
 
 class TunnelFailed(Exception):
-    """There is no way through the account's proxy; for the transport, which makes a NoAnswer of it.
+    """The account's proxy cannot be used; the transport turns this into a NoAnswer.
 
     ``what`` names the proxy without user and password, ``remedy`` says what to do.
     """

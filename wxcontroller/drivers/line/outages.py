@@ -1,6 +1,6 @@
 """Problems of the connection, in words for the person who can fix them.
 
-Nothing here ends a session: whatever is wrong is tried again (weixin-web-protocol 9.2).
+Nothing here ends a session: every failure is retried (weixin-web-protocol 9.2).
 """
 
 import errno

@@ -1,4 +1,4 @@
-"""The account's heartbeat: every wait of the driver goes through here and tells that the loop is alive."""
+"""The account's heartbeat: every wait of the driver goes through here and shows that the loop is alive."""
 
 import asyncio
 import contextlib
@@ -49,9 +49,9 @@ class Pulse:
         await self.pause(since + spacing - time.monotonic())
 
     async def wait(self, work: Coroutine[None, None, T]) -> T:
-        """Return what ``work``, which must have a timeout of its own, returns; tell Progress meanwhile."""
+        """Return the result of ``work``, which must have its own timeout; update Progress meanwhile."""
         task = asyncio.ensure_future(work)
-        # Otherwise Progress would be reported for ever if that timeout fails.
+        # Otherwise Progress would be updated forever if that timeout fails.
         with self._vitals.within(self._timing.stuck_after, "a request to WeChat"):
             try:
                 while not task.done():

@@ -201,8 +201,8 @@ class WebDriver:
     async def _resume(self, pulse: Pulse) -> None:
         """Take over what earlier processes stored in the database.
 
-        A stored session waits for as long as that can't be read: without its position it would skip what came while
-        nobody listened. A new login has no position yet, and need not wait for a broken disk.
+        A stored session waits while that can't be read: without its position it would skip messages received while
+        the client was down. A new login has no position yet, and need not wait for a broken disk.
         """
         if self._state is None:
             return
@@ -376,7 +376,7 @@ class WebDriver:
         return await self._live("webwxuploadmedia").uploads.upload(file)
 
     async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
-        """See Driver.fetch. What WeChat does not have any more comes as 0 bytes."""
+        """See Driver.fetch. Content that WeChat no longer has is 0 bytes."""
         return await self._live("fetch").downloads.fetch(media, sink, limit)
 
     async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:

@@ -1,4 +1,4 @@
-"""One request of an iLink client: its parts, its answer, and what is wrong with it."""
+"""One request of an iLink client: its parts, its answer, and its faults."""
 
 import base64
 import binascii
@@ -139,7 +139,7 @@ class ILinkCall:
         except ValueError:
             self.note("the body is not UTF-8 JSON")
 
-    # -- what is wrong with it
+    # -- checks
 
     def note(self, what: str, refused: int | None = None) -> None:
         """Write down a departure from the protocol; ``refused`` is the code that the request is refused with."""

@@ -112,7 +112,7 @@ def quote_of(message: JsonObject, form: QuoteForm, part: str) -> JsonObject:
 
 
 def partial_text(whole: str, part: str) -> JsonObject:
-    """Return how a quote names a part of a text. Raises ValueError when it is none."""
+    """Return how a quote names a part of a text. Raises ValueError if it is not one."""
     at = whole.find(part)
     if at < 0:
         raise ValueError("the quoted message does not contain that part")

@@ -32,7 +32,7 @@ T = TypeVar("T")
 
 
 class SendVerdict(enum.Enum):
-    """The answer to an accepted send. All but ``ID`` mean that WeChat shows the message to nobody."""
+    """The answer to an accepted send. All but ``ID`` mean that WeChat does not show the message."""
 
     ID = "id"
     NO_ID = "no-id"  # {"ret": 0}, as restricted users get it
@@ -67,7 +67,7 @@ class ILinkBehavior:
     media_refused: bool = False  # getuploadurl answers -2
     budget: int = 10  # sends after each message of the peer; 0: any number
     budget_24h: int = 0  # sends of the bot in 24 hours; 0: any number
-    window: float = _DAY  # seconds after the peer's last message; 0: for ever
+    window: float = _DAY  # seconds after the peer's last message; 0: unlimited
     burst: int = 0  # sends in one second; 0: any number
     refusal_text: str = ""  # errmsg of -2
     drop_repeats: bool = False  # a repeated client_id gets the first answer and is not delivered again
@@ -94,7 +94,7 @@ class SessionState(enum.Enum):
 
     ALIVE = "alive"
     ASLEEP = "asleep"  # -14 until notifystart
-    DEAD = "dead"  # -14 for ever
+    DEAD = "dead"  # -14 from now on
 
 
 @dataclass(slots=True)

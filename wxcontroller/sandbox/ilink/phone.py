@@ -52,7 +52,7 @@ def confirm(
     base_url: str | None = None,
     same_bot: bool = False,
 ) -> Bot:
-    """Confirm a code, after a scan by ``account`` if nobody has scanned it; return the bot that this binds.
+    """Confirm a code, after a scan by ``account`` if it is unscanned; return the bot that this binds.
 
     ``base_url`` is the ``baseurl`` of the answer: by default where the code was asked for, empty for none.
     ``same_bot`` keeps the bot's id, though not its token. Raises WrongState.

@@ -11,13 +11,13 @@ from wxcontroller.sandbox.ilink.model import Bot, CdnFile, ILink, ILinkBehavior,
 
 
 def user_out(user: User) -> JsonObject:
-    """Return what is to be kept of a user."""
+    """Return a user's state to store."""
     bot = None if user.bot is None else bot_out(user.bot)
     return {"settings": user.settings.as_json(), "sent_count": user.sent_count, "bot": bot}
 
 
 def user_in(ilink: ILink, user: User, kept: JsonObject) -> None:
-    """Take back what was kept of a user. Raises ValueError, KeyError and TypeError."""
+    """Restore a user's state. Raises ValueError, KeyError and TypeError."""
     user.settings = ILinkBehavior.from_json(obj(kept.get("settings")))
     user.sent_count = integer(kept.get("sent_count"))
     if kept.get("bot") is not None:
@@ -26,12 +26,12 @@ def user_in(ilink: ILink, user: User, kept: JsonObject) -> None:
 
 
 def files_out(ilink: ILink) -> JsonValue:
-    """Return what is to be kept of the CDN; the content itself is on disk."""
+    """Return the CDN's state to store; the content itself is on disk."""
     return [[parameter, file.uin, file.md5, file.size] for parameter, file in ilink.files.items()]
 
 
 def files_in(ilink: ILink, kept: JsonValue) -> None:
-    """Take back what was kept of the CDN. Raises ValueError."""
+    """Restore the CDN's state. Raises ValueError."""
     for entry in items(kept):
         parameter, uin, md5, size = items(entry)
         ilink.files[text(parameter)] = CdnFile(integer(uin), text(md5), integer(size))

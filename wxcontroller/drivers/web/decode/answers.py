@@ -77,7 +77,7 @@ class Init:
 
 @dataclass(frozen=True, slots=True)
 class UploadCheck:
-    """What WeChat says before a large file: ``media_id`` is there when it has the file already."""
+    """WeChat's answer before a large upload: ``media_id`` is set if it already has the file."""
 
     media_id: str
     aes_key: str = field(repr=False)
@@ -325,7 +325,7 @@ def objects(value: JsonValue) -> tuple[JsonObject, ...]:
 
 
 def text_of(answer: LineResponse) -> str:
-    """Return an answer as text, bytes that are no UTF-8 replaced. Raises UnreadableResponse for an error status."""
+    """Return an answer as text with invalid UTF-8 replaced. Raises UnreadableResponse for an error status."""
     if answer.status != 200:
         if 300 <= answer.status < 400 and answer.location:
             raise HostMoved(answer.call, home_of(redirect_of(answer.call, answer.location).host))

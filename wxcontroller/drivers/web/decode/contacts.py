@@ -32,7 +32,7 @@ def id_of(raw: JsonObject) -> str:
 
 
 def remark_of(raw: JsonObject) -> str:
-    """Return the remark with emoji as characters: what WeChat wants to get back (5.14)."""
+    """Return the remark with emoji as characters, as WeChat expects it back (5.14)."""
     return plain(text(raw.get("RemarkName")), emoji_names=False)
 
 
@@ -112,8 +112,8 @@ def _avatar(raw: JsonObject) -> str:
 def merge_contact(known: Contact | None, seen: Contact, whole: bool) -> Contact:
     """Return ``known`` with the non-empty fields of ``seen``.
 
-    Objects of webwxsync are partial: an empty value says nothing (6.6). ``whole``: it came from the contact API,
-    where an empty remark means that there is none.
+    Objects of webwxsync are partial: an empty value means unknown (6.6). ``whole``: it came from the contact API,
+    where an empty remark means none.
     """
     if known is None:
         return seen
@@ -157,7 +157,7 @@ def merge_members(known: tuple[Member, ...], seen: tuple[Member, ...]) -> tuple[
 
 
 def merge_member(old: Member, seen: Member) -> Member:
-    """Return ``seen`` with what is known of its details: lists come without (5.4)."""
+    """Return ``seen`` with its known details, which lists lack (5.4)."""
     return replace(
         old,
         nickname=seen.nickname or old.nickname,
@@ -172,7 +172,7 @@ def merge_member(old: Member, seen: Member) -> Member:
 
 
 def with_details(group: Group, contacts: Mapping[str, Contact]) -> Group:
-    """Return a group whose members have what is known of them as contacts: member lists say little (5.4)."""
+    """Return a group whose members have their details as contacts, which member lists lack (5.4)."""
     members = tuple(
         detailed(member, contacts[member.id]) if member.id in contacts else member for member in group.members
     )

@@ -26,7 +26,7 @@ _MEDIA = {
     EMOTICON: MessageKind.EMOTICON,
     62: MessageKind.MICROVIDEO,
 }
-# App messages that are nothing but media (7.4).
+# App messages that contain only media (7.4).
 _APP_IMAGE, _APP_LINK, _APP_FILE, _APP_EMOTICON, _APP_QUOTE = 2, 5, 6, 8, 57
 _APP_TRANSFER, _APP_RED_PACKET = 2000, 2001
 _WORDS = {
@@ -168,7 +168,7 @@ def file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Deco
         return DecodedContent(MessageKind.FILE, words, raw_kind)
     reference = ""
     if xml.whole and 0 < size <= _LARGE and xml.attribute("appmsg", "appid", "sdkver"):
-        # The sender's own handle is no use to anybody else (5.11).
+        # The sender's own handle is useless to others (5.11).
         replaced, number = _ATTACHMENT.subn(lambda _: f"<attachid>{escape(media_id)}</attachid>", xml.source)
         reference = _reference(replaced, REFERENCE_LENGTH) if number == 1 else ""
     key = json.dumps(parts, ensure_ascii=False)
@@ -233,7 +233,7 @@ def _articles(xml: Markup, limit: int) -> tuple[Article, ...]:
 
 
 def news(xml: Markup) -> DecodedContent:
-    """Read what WeChat's own news account sends: a text that is XML."""
+    """Decode the messages of WeChat's news account: XML in a text."""
     articles = _articles(xml, PUSH_ARTICLES)
     if not articles:
         return DecodedContent(MessageKind.OTHER, _UNSUPPORTED, "1/newsapp")

@@ -52,5 +52,5 @@ def refusal(call: str, ret: int) -> WeChatError:
 
 
 def reference_refusal(problem: WeChatError) -> WeChatError:
-    """Return the error for content sent by reference: codes that may be about the reference are told apart."""
+    """Return the error for content sent by reference: codes that may concern the reference are distinguished."""
     return ReferenceRefused(problem) if problem.ret in ABOUT_CONTENT else problem

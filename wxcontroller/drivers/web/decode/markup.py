@@ -13,7 +13,7 @@ from wxcontroller.drivers.web.decode.text import plain_emoji, unescape
 if TYPE_CHECKING:
     from xml.sax.xmlreader import AttributesImpl
 
-# Anybody can write to an account, and what is read here costs memory and time.
+# Anybody can write to an account, and parsing costs memory and time.
 XML_LENGTH = 1 << 18
 XML_DEPTH = 50
 XML_ELEMENTS = 2000
@@ -43,19 +43,19 @@ class Markup:
     _elements: list[_Element] = field(default_factory=list, repr=False)  # in the order of their beginnings
 
     def text(self, path: str) -> str:
-        """Return the text of an element, "" when there is none."""
+        """Return the text of an element, or ""."""
         found = next((e.text for e in self._ending(path) if e.text is not None), None)
         return (self._text_by_pattern(path) if found is None and not self.whole else found or "").strip()
 
     def attribute(self, path: str, *names: str) -> str:
-        """Return the first of an element's attributes ``names`` that is not empty, "" when there is none."""
+        """Return the first non-empty one of an element's attributes ``names``, or ""."""
         found = next((e.attributes for e in self._ending(path) if e.attributes), None)
         if found is None:
             found = {} if self.whole else {name: self._attribute_by_pattern(path, name) for name in names}
         return next((value for name in names if (value := found.get(name, "").strip())), "")
 
     def each(self, path: str) -> "list[Markup]":
-        """Return every element that ends like ``path``, with what is in it; only those that could be parsed."""
+        """Return every parsed element whose path ends with ``path``, with its content."""
         found: list[Markup] = []
         for start, element in enumerate(self._elements):
             if not path_matches(element.place, path):

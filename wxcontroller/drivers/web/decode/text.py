@@ -86,7 +86,7 @@ def is_group(user_name: str) -> bool:
 def split_sender(raw: str) -> tuple[str, str]:
     """Split the raw Content of a received group message into its sender's id and the rest (7.2).
 
-    The id is "" when there is no prefix. The prefix is cut once: the text may contain the same pattern.
+    Without a prefix the id is "". The prefix is cut once: the text may contain the same pattern.
     """
     found = _PREFIX.match(raw)
     return (found[1], raw[found.end() :]) if found else ("", raw)

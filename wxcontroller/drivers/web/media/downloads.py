@@ -17,7 +17,7 @@ from wxcontroller.drivers.web.media.intake import Intake
 from wxcontroller.drivers.web.wire.calls import CGI, WebCalls, WebSession, query_of
 from wxcontroller.drivers.web.wire.hosts import hosts_of
 
-# A server that gives a file in crumbs is not asked for ever.
+# Bounds requests to a server that returns tiny parts.
 DOWNLOAD_PARTS = 1000
 # Failed ones in all, however much each brought.
 DOWNLOAD_TRIES = 12
@@ -87,7 +87,7 @@ class Downloads:
         self, intake: Intake, call: str, host: str, path_and_query: str, limit: int, ranged: bool
     ) -> Fetched:
         failed, in_vain = 0, 0
-        for _ in range(DOWNLOAD_PARTS):  # a server that gives it in crumbs is not asked for ever
+        for _ in range(DOWNLOAD_PARTS):  # bounded, as a server may return tiny parts
             before, start = intake.got, intake.resume_at
             part = f"bytes={start}-" if start or ranged else ""
             try:

@@ -100,7 +100,7 @@ class Intake:
             self._pass()
 
     def end(self) -> Fetched:
-        """Finish: there is no more."""
+        """Finish after the last part."""
         if not self._passing and self._head:
             self._pass()
         return Fetched(self.got, self._mime())

@@ -42,7 +42,7 @@ _EXTENSIONS = {
 # An emoticon is a document to the upload and moves only then.
 _MEDIA_TYPES = {MessageKind.IMAGE: "pic", MessageKind.VIDEO: "video"}
 _DATE = "Thu Jan 01 2015 08:00:00 GMT+0800 (CST)"  # asked for and not looked at
-_OWN = "filehelper"  # what is uploaded for anybody can be sent to everybody
+_OWN = "filehelper"  # an upload for one chat can be sent to all
 
 
 class Uploads:
@@ -154,9 +154,9 @@ class Uploads:
 
 
 def kind_of(file: Upload) -> tuple[MessageKind, str]:
-    """Return as what WeChat shows a file, and its type: the name's ending decides where the given type says nothing.
+    """Return how WeChat shows a file, and its type: the file extension decides if the given type is generic.
 
-    Voice can't be sent (5.10), and WebP is no picture to WeChat: both go as files. ``file.kind`` FILE makes
+    Voice can't be sent (5.10), and WeChat does not show WebP as a picture: both go as files. ``file.kind`` FILE makes
     everything a file.
     """
     mime = file.mime.partition(";")[0].strip().lower()

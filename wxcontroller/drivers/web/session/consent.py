@@ -87,7 +87,7 @@ class Consent:
         self._refused = {False: times(refused.get("normal")), True: times(refused.get("desktop"))}
 
     def next_step(self) -> Step:
-        """Return the mode of the next QR code, or what has to happen first."""
+        """Return the mode of the next QR code, or the step required first."""
         if self._choice is not None:
             if self._exhausted(self._choice):
                 return Step.NONE

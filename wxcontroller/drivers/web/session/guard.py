@@ -1,4 +1,4 @@
-"""The guard against WeChat's loop: checks that say "news" although there are none (weixin-web-protocol 9.1).
+"""The guard against WeChat's loop: checks that report news without any (weixin-web-protocol 9.1).
 
 It begins mostly after media, sent or received, and ends with the next message. Each round costs two requests at
 once, and accounts are banned for many; so the account waits, longer each time.
@@ -27,7 +27,7 @@ class SyncGuard:
     timing: WebTiming
     _backoff: Backoff = field(init=False)
     _in_vain: int = 0
-    _empty: bool = True  # the last of them brought nothing at all, not even what was known
+    _empty: bool = True  # the last of them was empty, without even known messages
     _media: bool = False  # the last message, to or from us, had media
     _nudged: bool = False
 
@@ -40,7 +40,7 @@ class SyncGuard:
         self._nudged = False
 
     def quiet(self) -> None:
-        """Note that all is well: there was news, or WeChat said that there is none."""
+        """Reset after a normal answer: news, or WeChat's statement that there are none."""
         self._in_vain = 0
         self._backoff.reset()
 

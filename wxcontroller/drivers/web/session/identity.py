@@ -1,7 +1,7 @@
 """Identities across logins: numbers for people and groups that WeChat names differently every time (6.5).
 
-WeChat gives nothing that always works, but many things that often do. Each is a *mark* of somebody: exact ones, as
-the real id, which the phone tells of recent chats, and the account name that people choose; and weak ones, as a
+WeChat gives no identifier that always works, but many that often do. Each is a *mark* of a person: exact ones, as
+the real id, which the phone sends for recent chats, and the account name that people choose; and weak ones, such as a
 remark, the number of a picture, or the looks of a profile, which count only where one person has them. A number is
 found by any of its marks and then gets all the marks of today; so it outlasts the change of some of them.
 
@@ -44,7 +44,7 @@ class Marks:
 
     exact: tuple[int, ...]
     weak: tuple[int, ...]
-    look: int = 0  # the weak one that a number is made of, where there is nothing better; 0: none
+    look: int = 0  # the weak mark a number is based on without a better one; 0: none
 
 
 def marks_of(one: Contact | Group) -> Marks:
@@ -77,12 +77,12 @@ class Identities:
         self._changed: dict[int, int] = {}  # of these, those that are not stored
 
     async def load(self) -> None:
-        """Take over what was stored. Raises WxError while it can't be read."""
+        """Load the stored identities. Raises WxError while they can't be read."""
         if self._store is not None and not self._numbers:
             self._numbers.update(await self._store.identities())
 
     def save(self) -> None:
-        """Store what has changed."""
+        """Store the changes."""
         changed, self._changed = self._changed, {}
         if self._store is not None and changed:
             self._store.learn(changed, IDENTITY_MARKS)
@@ -114,7 +114,7 @@ class Recognition:
         self._bearers: Counter[int] = Counter()  # weak mark of groups → how many have it
 
     def number(self, name: str) -> int:
-        """Return the number of an id, 0 while there is none."""
+        """Return the number of an id, or 0."""
         return self._numbers.get(name, 0)
 
     async def recognise(self, everybody: Iterable[Contact | Group]) -> None:
@@ -146,7 +146,7 @@ class Recognition:
         self.save()
 
     def meet(self, one: Contact | Group) -> None:
-        """Give a number to somebody who turns up later, by what is sure."""
+        """Assign a number to a person who appears later, by exact marks only."""
         marks = marks_of(one)
         self._take(one, (one.uid,) if one.uid else map(self._known.find, marks.exact))
         self._take(one, made_of(marks, []))
@@ -190,7 +190,7 @@ class Recognition:
         return (name,) if mistaken is None else (name, mistaken)
 
     def save(self) -> None:
-        """Store what was learned."""
+        """Store new marks."""
         self._known.save()
 
     def _take(self, one: Contact | Group, numbers: Iterable[int]) -> None:

@@ -30,7 +30,7 @@ class Asker(Protocol):
     """The receiver of answers."""
 
     def knows(self, name: str) -> bool:
-        """Return whether there is nothing to ask about somebody or a group."""
+        """Whether no request about a person or group is needed."""
         ...
 
     def group_key(self, group: str) -> str:
@@ -92,7 +92,7 @@ class Inquiries:
             self._news.set()
 
     def want_details(self, members: dict[str, str]) -> None:
-        """Ask about members of groups, member → group, when there is nothing else to ask."""
+        """Request members of groups, member → group, after all other requests."""
         self._details |= members
         if self._details:
             self._news.set()
@@ -129,7 +129,7 @@ class Inquiries:
     # -- the worker
 
     async def work(self) -> None:
-        """Ask what is wanted, one request at a time, until cancelled."""
+        """Make the requests, one at a time, until cancelled."""
         backoff = Backoff(self.timing.retry_first, self.timing.retry_longest)
         while True:
             if self.pending:

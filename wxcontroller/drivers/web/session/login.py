@@ -237,7 +237,7 @@ class QrLogin:
                 log.info("QR code %d of %d: %s", unscanned, limit, answer.name.lower())
                 if answer is _ScanOutcome.CANCELLED or time.monotonic() - shown > self._timing.code_least:
                     pause.reset()
-                elif unscanned < limit:  # nobody could have scanned it: WeChat has some trouble
+                elif unscanned < limit:  # too short-lived to be scanned: a fault at WeChat
                     await self._pulse.pause(pause.next())
                 continue
             try:

@@ -80,7 +80,7 @@ class WebRoster:
         self._told = False  # RosterLoaded was emitted: from now on changes are
         self._again = 0.0  # monotonic time when the address book is to be asked for again; 0: it is all there
         self._later = Backoff(timing.roster_again, timing.roster_longest, jitter=0.0)
-        self._strangers: OrderedDict[str, str] = OrderedDict()  # id → a message that tells of them
+        self._strangers: OrderedDict[str, str] = OrderedDict()  # id → a message that mentions them
         self._chats: tuple[str, ...] = ()
         self._book: dict[str, None] = {}  # who is in the address book, in its order
         self.me = Contact(session.me, "")
@@ -179,7 +179,7 @@ class WebRoster:
                 if not self._told:
                     await self._pulse.emit(LoginStalled(problem.full_text))
                 if time.monotonic() - began > self._timing.contacts:
-                    return None  # messages are not to wait for ever
+                    return None  # messages must not wait forever
             else:
                 await self._pulse.progress()
                 if page.count or seq:  # an empty list is a refusal in disguise (5.3)
@@ -205,7 +205,7 @@ class WebRoster:
         return fresh
 
     def _take(self, entries: Iterable[JsonObject], whole: bool) -> RosterChanged:
-        """Merge contact objects; return what is new or different."""
+        """Merge contact objects; return the new or changed ones."""
         persons, groups = people.split(entries)
         for entry in (*persons, *groups):
             self._note_remark(entry, whole)
@@ -222,7 +222,7 @@ class WebRoster:
         left: list[str] = []
         for entry in groups:
             group = people.group_of(entry, self._session.me, self._emoji_names)
-            if not people.with_names(group):  # a list of bare ids says less than what is known
+            if not people.with_names(group):  # a list of bare ids has less than the known one
                 group = replace(group, members=())
             known = self._groups.get(group.id)
             if self._is_outside(known, group, entry):
@@ -321,7 +321,7 @@ class WebRoster:
             self._strangers.popitem(last=False)
 
     def met_in(self, stranger: str) -> str:
-        """Return the message that introduced somebody, "" if there is none or they are known anyhow."""
+        """Return the message that introduced a person, "" if there is none or the person is known."""
         return "" if stranger in self._contacts else self._strangers.get(stranger, "")
 
     def remark(self, name: str) -> str | None:
@@ -423,5 +423,5 @@ class WebRoster:
         await self._tell(RosterChanged(groups=tuple(changed.values())))
 
     async def work(self) -> None:
-        """Ask what is wanted, one request at a time, until cancelled."""
+        """Make the requests, one at a time, until cancelled."""
         await self._inquiries.work()

@@ -41,7 +41,7 @@ _REASONS = {1100: LossReason.LOGGED_OUT, 1101: LossReason.KICKED, 1102: LossReas
 class Lost:
     """The session is over. ``at_sync``: webwxsync said so although synccheck had news (openwx-api 4.3).
 
-    ``heard``: it gave news at least once, if only that there are none.
+    ``heard``: it answered at least once, if only without news.
     """
 
     reason: LossReason
@@ -133,7 +133,7 @@ class Listener:
     # -- the loop
 
     async def listen(self) -> Lost:
-        """Run the loop. Starts with a sync: it fetches what came while nobody listened."""
+        """Run the loop. The first sync fetches messages that arrived while the client was down."""
         self._heard = time.monotonic()  # the time before was for the contacts
         return await beside(self._listen(), self._mind_silence())
 
@@ -254,7 +254,7 @@ class Listener:
     # -- news
 
     async def _deliver(self, news: News) -> bool:
-        """Pass on what a sync brought. Returns whether any of it was new: a server may repeat itself for ever."""
+        """Report a sync's content. Returns whether any of it was new: a server may repeat itself forever."""
         fresh = await self._roster.apply(news.changed, news.gone, news.profile)
         me, found = self._session.me, []
         for raw in news.messages:
@@ -330,7 +330,7 @@ class Listener:
             await self._pulse.emit(Online())
 
     async def _mind_silence(self) -> None:
-        """Say that the account is offline as soon as WeChat has been silent for too long, whatever is waited for."""
+        """Report the account as offline once WeChat has been silent for too long, whatever the loop waits for."""
         while True:
             silent = 0.0 if self._storing else time.monotonic() - self._heard
             if silent < self._timing.offline_after:

@@ -74,8 +74,8 @@ class Jar:
     def take(self, host: str, headers: Iterable[str], date: str = "") -> None:
         """Keep what ``Set-Cookie`` headers of an answer from ``host`` say. Unusable ones are passed over.
 
-        ``date`` is the answer's own: whether a cookie is sent to be deleted is said by the server's clock, as ours
-        may be wrong. For the same reason no cookie is given up by our clock later: WeChat knows what it still takes.
+        ``date`` is the answer's own: the server's clock decides whether a cookie is sent to be deleted, as ours
+        may be wrong. For the same reason our clock expires no cookie later: WeChat knows which ones it accepts.
         """
         now = 0.0
         for header in headers:
@@ -105,16 +105,16 @@ class Jar:
             self._jar.clear(lambda morsel: (morsel["domain"], morsel["path"], morsel.key) == key)
 
     def move(self, old: str, new: str) -> None:
-        """Let what was set for the base host ``old`` serve ``new``, too: the account has moved there."""
+        """Use the cookies of the base host ``old`` for ``new``, too: the account has moved there."""
         for cookie in [cookie for cookie in self._cookies.values() if cookie.domain == old]:
             if (new, cookie.path, cookie.name) not in self._cookies:
                 self.put(replace(cookie, domain=new))
 
     def header(self, host: str, path: str, secure: bool) -> str:
-        """Return the ``Cookie`` header for a request, "" when there is nothing to send."""
+        """Return the ``Cookie`` header for a request, or ""."""
         url = URL(f"{'https' if secure else 'http'}://{host}{path}", encoded=True)
-        # aiohttp 3.10 to 3.12 keeps an entry for each path its jar was asked for (aio-libs/aiohttp#11052), and each
-        # login has paths of its own. So it is asked for the longest path of a cookie instead, with the same result.
+        # aiohttp 3.10 to 3.12 caches an entry for each path queried in its jar (aio-libs/aiohttp#11052), and each
+        # login has its own paths. So the longest path of a cookie is queried instead, with the same result.
         paths = [one.path for one in self._cookies.values() if f"{url.path}/".startswith(f"{one.path.rstrip('/')}/")]
         if not paths:
             return ""

@@ -12,7 +12,7 @@ from wxcontroller.drivers.web.wire.calls import sendable
 
 _APP = "wxeb7ec651dd0aefa9"
 _FILE = 6
-_FORWARDED = 2  # Scene of what was received before
+_FORWARDED = 2  # Scene of forwarded messages
 
 
 @dataclass(frozen=True, slots=True)

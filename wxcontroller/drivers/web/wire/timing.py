@@ -49,7 +49,7 @@ class WebTiming(LineTiming):
     stranger_patience: float = 3.0  # a message waits so long for its sender's name
     member_refresh: float = 600.0  # between two looks at a group whose member is unknown
     group_refresh: float = 3600.0  # a group in which somebody speaks is looked at when its list is so old (6.6)
-    notice_refresh: float = 10.0  # ... or in which WeChat tells of something, joins and leaves among it
+    notice_refresh: float = 10.0  # ... or whose notices, such as joins and leaves, arrive
 
     @property
     def stuck_after(self) -> float:
