@@ -56,7 +56,7 @@ def settings_for(paths: Paths) -> Settings:
 
 
 def main() -> int:
-    """Deliver what waits; 75 when something has to be tried again."""
+    """Deliver waiting alerts; return 75 if some must be retried."""
     parser = argparse.ArgumentParser(
         prog="wxcontroller-alert",
         description="Deliver alerts. Started by systemd: wxcontroller-alert@CHANNEL.path; see wxcontroller.toml(5).",

@@ -15,7 +15,7 @@ from wxcontroller.core.limits import DEFAULTS
 
 async def tell(argv: Sequence[str], alert: Alert, seconds: float = DEFAULTS.alert_program_seconds) -> None:
     """Run the program for an alert. Raises Trouble when it does not end with 0."""
-    # In memory where systemd gives such a place: the code is nobody's business, and the disk may be full.
+    # In memory where systemd provides a directory: the code is private, and the disk may be full.
     with tempfile.TemporaryDirectory(prefix="alert.", dir=os.environ.get("RUNTIME_DIRECTORY")) as directory:
         content = alert.to_json()
         pictures = _pictures(alert, Path(directory))

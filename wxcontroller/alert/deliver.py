@@ -13,12 +13,12 @@ log = logging.getLogger(__name__)
 _DELIVERED = -1
 # A refusal may pass, but a program may have done half of its work each time.
 ALERT_REFUSALS = 3
-# After a day without a way to deliver it, an alert is no news any more.
+# An alert that could not be delivered for a day is outdated.
 ALERT_KEEP_SECONDS = 86400
 
 
 class Trouble(Exception):
-    """An alert was not delivered. ``final``: not because nobody could be reached, but because it was refused."""
+    """An alert was not delivered. ``final``: it was refused, not merely unreachable."""
 
     def __init__(self, words: str, final: bool = False) -> None:
         super().__init__(words)
@@ -52,7 +52,7 @@ async def deliver_all(spool: Spool, deliver: Deliver) -> bool:
             round_.failed(one, trouble)
             if not trouble.final:
                 return False  # the others would not get through either
-        except Exception as problem:  # it must not hold up the others for ever
+        except Exception as problem:  # it must not delay the others forever
             log.exception("an alert can't be put into words")
             round_.failed(one, Trouble(f"it can't be put into words ({type(problem).__name__})", final=True))
         else:

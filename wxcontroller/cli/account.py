@@ -76,7 +76,7 @@ class AccountView:
 
 
 def account_view(value: JsonValue) -> AccountView:
-    """Read an ACCOUNT. Words this version does not know count as absent: a newer controller is no error."""
+    """Read an ACCOUNT. Values unknown to this version count as absent: a newer controller is not an error."""
     found = obj(value)
     user = field(found, "user")
     return AccountView(

@@ -1,4 +1,4 @@
-"""The verb alert: do alerts get through, and what is wrong now."""
+"""The verb alert: test the channels, and list current problems."""
 
 import time
 

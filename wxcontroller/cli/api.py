@@ -130,7 +130,7 @@ class Api(Connection):
         return obj(self.call("PUT", path("arrivals", name.name), body, name, _PATIENCE))
 
     def standby(self, name: AccountName, to: str, content: Callable[[], Iterable[bytes]]) -> JsonObject:
-        """Send a sealed bundle of an account to its standby host; return what is kept there."""
+        """Send a sealed bundle of an account to its standby host; return the record stored there."""
         body = RequestBody("application/octet-stream", -1, content)
         return obj(self.call("PUT", path("standbys", name.name, to=to), body, name, _PATIENCE))
 
@@ -260,7 +260,7 @@ class Api(Connection):
         return obj(self._ask("GET", name, "messages", query=query))
 
     def alerts(self) -> JsonObject:
-        """Return the ways that alerts go, and what is wrong now."""
+        """Return the alert channels and the current problems."""
         return obj(self.call("GET", "/v1/alerts"))
 
     def fleet(self) -> JsonObject:

@@ -74,7 +74,7 @@ _WINDOWS = {
 
 
 def queue_words(queue: JsonObject, now: float) -> str:
-    """Return what waits, when the next goes out and what the limits leave: ``3 waiting, next in 2 s, …``."""
+    """Return the queue's size, the next send's time and the remaining limits: ``3 waiting, next in 2 s, …``."""
     waiting, daily = integer(queue.get("waiting")), integer(queue.get("daily_limit"))
     words = [
         say("{number} waiting", number=f"{waiting:,}")

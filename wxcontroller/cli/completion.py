@@ -102,7 +102,7 @@ class Bash(ShellComplete):
         line, value = os.environ.get("COMP_LINE", ""), str(item.value)
         if item.type != "plain" or open_quote(line):
             return f"{item.type},{value}"
-        # bash replaces what comes after the last character at which it breaks a word, and no more.
+        # bash replaces only the text after the last character at which it breaks a word.
         breaks = set(os.environ.get("COMP_BREAKS", "")) - set(" \t\n\"'")
         typed = self.get_completion_args()[1]
         kept = max((typed.rfind(each) for each in breaks), default=-1) + 1
@@ -157,7 +157,7 @@ def _words(line: str) -> list[str]:
 
 
 def _line(item: CompletionItem) -> str:
-    """Return what is said of a candidate, on one line."""
+    """Return a candidate's description on one line."""
     return " ".join((item.help or "").split())
 
 

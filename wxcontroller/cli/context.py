@@ -20,7 +20,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 DEFAULT_URL = "http://127.0.0.1:2000"
 FILE = click.Path(allow_dash=True)  # shells complete it by files
 _F = TypeVar("_F", bound=Callable[..., object])
-# What JSON takes as it is, and a terminal obeys; halves of characters, which nobody can write.
+# Control characters, which JSON passes on and terminals obey, and lone surrogates, which cannot be encoded.
 _ACTING = re.compile("[\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
 
 

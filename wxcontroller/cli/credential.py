@@ -33,7 +33,7 @@ class Finder:
     paths: Paths = Paths()
 
     def token(self, host: str, port: int) -> str:
-        """Return the token for the controller at an address, "" when there is none. Raises BadUsage.
+        """Return the token for the controller at an address, or "". Raises BadUsage.
 
         Root's own is for the controller of this machine alone, and comes before the file: that may be for another.
         """

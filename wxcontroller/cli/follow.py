@@ -23,7 +23,7 @@ class Display(Protocol):
     """Shows the states as they change."""
 
     def show(self, account: AccountView, link: str) -> None:
-        """Show the account; ``link`` is what its QR code says, "" when there is nothing to scan."""
+        """Show the account; ``link`` is the content of its QR code, "" without one."""
         ...
 
     def say(self, words: Text) -> None:
@@ -106,7 +106,7 @@ def with_reason(what: Text, why: Text) -> Text:
 
 
 def titled(account: str, issue: Issue) -> Text:
-    """Return what is wrong, with the account's name."""
+    """Return the problem with the account's name."""
     return Text(N_("{account}: {headline}"), account=account, headline=issue.headline)
 
 

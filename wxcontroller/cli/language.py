@@ -16,7 +16,7 @@ import click
 from wxcontroller.core.catalog import DOMAIN, LOCALE, translate_by
 from wxcontroller.core.messages import Text, Translate, Value
 
-# Before a paragraph with lines of its own.
+# Before a paragraph with fixed line breaks.
 _VERBATIM = "\b\n"
 _EXAMPLES = re.compile(r"(Examples?:)( wxctl .*)")
 # A line may end at a Chinese character, but not before a comma or closing bracket, nor behind an opening one.
@@ -56,7 +56,7 @@ def left_aligned(word: str, width: int) -> str:
 
 
 def speak(command: click.Command) -> None:
-    """Translate a command, and what is below it, when there is a catalog of the reader's language."""
+    """Translate a command and its subcommands if there is a catalog of the reader's language."""
     catalog = gettext.translation(DOMAIN, LOCALE, fallback=True)
     if isinstance(catalog, gettext.GNUTranslations):
         gettext.bindtextdomain(DOMAIN, str(LOCALE))
@@ -65,7 +65,7 @@ def speak(command: click.Command) -> None:
 
 
 def texts(command: click.Command) -> Iterator[str]:
-    """Yield what a catalog has to have of a command and what is below it."""
+    """Yield the translatable texts of a command and its subcommands."""
     for text in (command.help, command.short_help, command.epilog, *(each.help for each in options(command))):
         for paragraph in paragraphs(text):
             yield _key(paragraph)[1]
@@ -101,7 +101,7 @@ def paragraphs(text: str | None) -> list[str]:
 
 
 def _key(paragraph: str) -> tuple[str, str, str]:
-    """Return what of a paragraph is translated, between what is the same in all languages: marks and examples."""
+    """Return a paragraph's translatable part, between those equal in all languages: marks and examples."""
     if paragraph.startswith(_VERBATIM):
         return _VERBATIM, paragraph.removeprefix(_VERBATIM), ""
     words = " ".join(paragraph.split())

@@ -151,7 +151,7 @@ def restart(session: WxctlRun, names: tuple[str, ...], no_wait: bool, timeout: f
         return watch.follow(account, api.restart(account), following)
 
     by_systemd = partial(without_controller, verb="restart")
-    # A pattern must not start what was stopped on purpose.
+    # A pattern must not start accounts that were stopped on purpose.
     run(session, names, Work(act, start_outcome(following), by_systemd, stopped_too=False))
 
 
@@ -190,7 +190,7 @@ def is_new(api: Api, account: AccountName) -> bool:
 def confirm(api: Api, accounts: list[AccountName], question: Text, otherwise: Text) -> None:
     """Ask for a yes. ``otherwise`` is how things stay without one.
 
-    Raises UnknownAccount, BadUsage where there is no terminal to ask on, and Declined.
+    Raises UnknownAccount, BadUsage without a terminal to ask on, and Declined.
     """
     for account in accounts:
         api.account(account)  # an unknown account is not worth a question

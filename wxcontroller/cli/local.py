@@ -89,7 +89,7 @@ class LocalUnit:
 
 
 def show_unit(unit: str) -> LocalUnit:
-    """Ask systemd for one unit. Raises WxError when there is no systemd to ask."""
+    """Ask systemd for one unit. Raises WxError without systemd."""
     return local_unit(unit, show(_SHOWN, unit).get(unit, {}))
 
 
@@ -106,7 +106,7 @@ def local_unit(unit: str, told: Mapping[str, str]) -> LocalUnit:
 
 
 def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
-    """Return properties of units, by unit. Raises WxError when there is no systemd to ask."""
+    """Return properties of units, by unit. Raises WxError without systemd."""
     out = systemctl("show", "--timestamp=unix", f"--property={','.join(('Id', *properties))}", "--", *units)
     blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n")]
     # In the order in which they were asked for: an alias tells another Id.
@@ -114,7 +114,7 @@ def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
 
 
 def controllers_ports() -> set[int]:
-    """Return the ports of the controller's socket. Raises WxError when there is no systemd to ask."""
+    """Return the ports of the controller's socket. Raises WxError without systemd."""
     out = systemctl("show", "--property=Listen", "--", "wxcontroller.socket")
     return {int(port) for port in re.findall(r":(\d+) \(Stream\)", out)}
 
@@ -136,7 +136,7 @@ def crashes(port: int) -> Text | None:
 def settings_of(unit: str, key: str) -> list[str]:
     """Return the values of a key in a unit's files, in order, an empty one forgetting those before it.
 
-    For what ``systemctl show`` does not print. Raises WxError when there is no systemd to ask.
+    For properties that ``systemctl show`` does not print. Raises WxError without systemd.
     """
     found: list[str] = []
     for line in systemctl("cat", "--", unit).splitlines():
@@ -147,7 +147,7 @@ def settings_of(unit: str, key: str) -> list[str]:
 
 
 def list_units() -> list[LocalUnit]:
-    """Ask systemd for all accounts' units that it knows. Raises WxError when there is no systemd to ask."""
+    """Ask systemd for all accounts' units that it knows. Raises WxError without systemd."""
     out = systemctl("list-units", "--all", "--output=json", "wxclient@*.service")
     try:
         parsed: JsonValue = json.loads(out or "[]")
@@ -163,7 +163,7 @@ def list_units() -> list[LocalUnit]:
 
 
 def act(verb: str, unit: str) -> None:
-    """Have systemd start, stop or restart a unit. Raises UnitFailed, or WxError when there is no systemd to ask."""
+    """Have systemd start, stop or restart a unit. Raises UnitFailed, or WxError without systemd."""
     done = _run(verb, "--", unit, wait=_ACT)
     if done.returncode:
         reason = done.stderr.strip().splitlines()
@@ -225,7 +225,7 @@ def plain(unit: str) -> str:
 
 
 def any_seen(units: list[str]) -> bool:
-    """Say whether one of these units is up or has failed. False, too, when there is no systemd to ask."""
+    """Whether one of these units is up or has failed. False without systemd."""
     try:
         return any(show_unit(unit).active not in ("", "inactive") for unit in units)
     except WxError:

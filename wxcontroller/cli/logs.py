@@ -77,7 +77,7 @@ def journalctl_since(since: str | None) -> str | None:
 
 
 def may_read_the_journal() -> bool:
-    """Say whether journalctl would show another user's lines. If there is no journal, journalctl reports it."""
+    """Whether journalctl would show another user's lines. journalctl itself reports a missing journal."""
     files = [file for place in _JOURNALS for file in place.glob("*/system.journal")]
     return not files or any(os.access(file, os.R_OK) for file in files)
 

@@ -1,4 +1,4 @@
-"""The verb remove: an account goes, and with it what was good for it alone."""
+"""The verb remove: delete an account and everything that belongs to it alone."""
 
 import grp
 import os

@@ -197,7 +197,7 @@ class _Keyed:
 
 
 def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipient:
-    """Return who ``to`` is. Raises WxError when that is nobody or more than one."""
+    """Return the person or group ``to`` names. Raises WxError if there is none or more than one."""
     try:
         found = people_named(api, account, to, only_groups)
     except NotOffered:

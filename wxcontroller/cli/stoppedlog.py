@@ -1,8 +1,8 @@
 """The event log of an account that is stopped, read from its file by root.
 
-A running account answers for itself through the controller. While it is stopped its dead letters are still kept, and
-its log is the only place that has them. The file is only read: opening it the usual way would leave files of root's
-next to it, which the account could not use afterwards. So SQLite opens it as a file that nobody changes; a log that
+A running account is queried through the controller. While it is stopped, its dead letters are kept, and
+only its log has them. The file is opened read-only: opening it the usual way would leave files owned by root
+next to it, which the account could not use afterwards. So SQLite opens it as immutable; a log that
 was not closed, after a crash, is copied first, as SQLite has to write to the copy.
 
 The file is the account's, and accounts are not trusted: no symbolic links, no functions in views, and an end in time.

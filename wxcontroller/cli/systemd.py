@@ -62,8 +62,8 @@ def without_controller(
 ) -> JsonObject:
     """Have systemd do ``verb`` to an account's unit, and say what that does not do. Returns the unit.
 
-    Raises ``away`` where this is another machine, or what is asked for needs the controller, and WxError with
-    systemd's words when it fails.
+    Raises ``away`` for another machine, or if the request needs the controller, and WxError with
+    systemd's message on failure.
     """
     if isinstance(away, WrongUrl) or not is_this_machines(api):
         raise away

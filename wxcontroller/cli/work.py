@@ -59,8 +59,8 @@ class ActionWatch(ABC):
 class Work(Generic[_T]):
     """An action on each account.
 
-    ``act`` runs in a thread of its own, ``finish`` after it in the main thread: it returns the result as JSON and in
-    words. ``systemd`` does the same without the controller, as far as systemd can. Patterns match stopped accounts
+    ``act`` runs in a thread, ``finish`` after it in the main thread: it returns the result as JSON and as
+    text. ``systemd`` does the same without the controller, as far as systemd can. Patterns match stopped accounts
     only if ``stopped_too``.
     """
 
@@ -71,7 +71,7 @@ class Work(Generic[_T]):
 
 
 def is_pattern(given: str) -> bool:
-    """Say whether it is no name, but matches names: no name has one of these characters."""
+    """Whether it is a pattern: names contain none of these characters."""
     return any(character in given for character in "*?[")
 
 

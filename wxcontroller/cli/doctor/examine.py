@@ -86,7 +86,7 @@ _HERE: tuple[Check, ...] = (
 
 
 def results(api: Api, paths: Paths) -> Iterator[CheckResult]:
-    """Look at everything that can be looked at from here, and yield what was found, as it is found."""
+    """Run all checks that are possible from here; yield each result as it is found."""
     patient = examined(api, paths)
     for look in _HERE if api.is_local else _EVERYWHERE:
         yield from look(patient)

@@ -1,7 +1,7 @@
 """Which files a standby bundle of an account would have, without reading them: their names, sizes and times.
 
-The account's program makes them and may have been taken over. So there are bounds to what is looked at and to what
-is worth sending, and whatever is wrong with the files of one account is a problem of that account.
+The account's program writes them and may have been taken over. So the files read and the bytes sent are
+bounded, and problems with an account's files affect only that account.
 """
 
 import hashlib

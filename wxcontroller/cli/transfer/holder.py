@@ -1,4 +1,4 @@
-"""Holds the database of a running account still: a program of its own, which snapshot.py runs.
+"""Holds the database of a running account still: a separate program, run by snapshot.py.
 
 It opens the database as the account's user with the account's directory as its root, because the account may have put
 anything there: SQLite follows what a database, its log and its journal name. It needs nothing but Python.
@@ -12,7 +12,7 @@ _BUSY_SECONDS = 10.0
 
 
 def main(directory: int) -> None:
-    """Begin to read, say so, and go on until standard input ends."""
+    """Begin a read transaction, report it, and hold it until standard input ends."""
     os.fchdir(directory)
     facts = os.fstat(directory)
     place = ""

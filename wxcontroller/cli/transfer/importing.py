@@ -86,7 +86,7 @@ def take_in(
             found.drop_ins = {}
         refuse_files(found.manifest.name, files_to_write(found))
         account = install_account(api, found, place, adopts)
-    with suppress(OSError):  # it is older than what is here now, and refused
+    with suppress(OSError):  # it is older than the copy here, and refused
         drop_bundle(PATHS, found.manifest.name)
     return account, found
 
@@ -108,7 +108,7 @@ def _source(file: str) -> Iterator[IO[bytes]]:
         yield sys.stdin.buffer
         return
     with file_problems(N_("{file} can't be read: {reason}"), N_("name a file made by: wxctl export"), file=file):
-        stream = Path(file).open("rb")  # noqa: SIM115 - what fails in the block is no fault of this file
+        stream = Path(file).open("rb")  # noqa: SIM115 - errors in the block are not this file's
     with stream:
         yield stream
 
@@ -229,7 +229,7 @@ def install_account(api: Api, found: Unpacked, place: Path, adopts: bool) -> Jso
             write_new(file, content, mode, made)
         if found.drop_ins:
             reload_units()
-        # One more than on its former host: it tells what that host still has or sends from what is here.
+        # One more than on its former host: it separates that host's later events and sends from those here.
         epoch = found.manifest.epoch + 1
         adopted = epoch if adopts else found.manifest.adopted
         account = api.add(name, options, epoch, found.manifest.move, adopted).raw

@@ -1,8 +1,8 @@
 """The standby bundles on this host: the newest one of each account, sealed as it came, in a directory of root's.
 
 A bundle replaces another one only when all of it is here and opens with the passphrase of the fleet, and when it is
-newer and comes from the host that has the account: in a later epoch, or in the same epoch from the same host. What a
-bundle is, it says itself: what is noted of it belongs to the controller, which may show it and is not trusted.
+newer and comes from the host that has the account: in a later epoch, or in the same epoch from the same host. The
+bundle itself is authoritative: notes about it belong to the controller, which may show them and is not trusted.
 """
 
 import fcntl
@@ -122,7 +122,7 @@ def drop_bundle(paths: Paths, name: AccountName) -> None:
 
 @contextmanager
 def bundles_locked(paths: Paths) -> Iterator[None]:
-    """Be the only one that replaces bundles or what is noted of them. Raises OSError."""
+    """Hold the lock for replacing bundles and their notes. Raises OSError."""
     with (paths.standby / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
@@ -130,7 +130,7 @@ def bundles_locked(paths: Paths) -> Iterator[None]:
 
 @contextmanager
 def _new_file(paths: Paths) -> Iterator[tuple[Path, IO[bytes]]]:
-    """Give a file of its own for a bundle that arrives; what is still there after the block goes. Raises OSError."""
+    """Yield a temporary file for an arriving bundle; it is deleted after the block if still there. Raises OSError."""
     with bundles_locked(paths):
         for left in paths.standby.glob(f"{_NEW}*"):
             with suppress(OSError), left.open("rb") as one:  # it is still arriving, or has just gone

@@ -58,7 +58,7 @@ class NoSpace(WxError):
 
 @dataclass(frozen=True, slots=True)
 class ArrivalState:
-    """An account's state on the other host. ``account`` is its row there, empty if there is none."""
+    """An account's state on the other host. ``account`` is its row there, or empty."""
 
     receiving: bool
     under_way: bool

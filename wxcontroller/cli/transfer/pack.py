@@ -1,7 +1,7 @@
 """An account as a tar archive, read from and written to the accounts' own directories.
 
-Those belong to the accounts' programs, which may have been taken over: no link in them is followed, and what is no
-plain file of the account's own is left out.
+Those belong to the accounts' programs, which may have been taken over: no link in them is followed, and anything
+but the account's own plain files is left out.
 """
 
 import errno
@@ -211,7 +211,7 @@ def small(path: Path) -> bytes:
 
 @dataclass(slots=True)
 class Unpacked:
-    """A bundle, read into a directory of its own: ``state`` there, the rest in memory."""
+    """A bundle, read into its own directory: ``state`` there, the rest in memory."""
 
     manifest: Manifest
     state: Path

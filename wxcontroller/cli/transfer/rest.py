@@ -32,7 +32,7 @@ class Rest:
 
 
 def look(name: AccountName) -> Rest:
-    """Raises WxError when there is no systemd to ask."""
+    """Raises WxError without systemd."""
     told = show(("ActiveState", "InvocationID"), name.unit)[name.unit]
     return Rest(told.get("ActiveState", ""), told.get("InvocationID", ""))
 

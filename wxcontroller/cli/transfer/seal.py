@@ -106,7 +106,7 @@ class Opener:
         return found
 
     def finish(self) -> None:
-        """Read to the end, so that what was cut off is noticed."""
+        """Read to the end, so that truncation is noticed."""
         while self.read(_PIECE):
             pass
 

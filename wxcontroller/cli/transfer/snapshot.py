@@ -80,7 +80,7 @@ def _log_head(directory: int) -> bytes:
             os.open(DATABASE[1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=directory), "rb"
         ) as log:
             return log.read(32)
-    except OSError:  # there is none, or none that is copied
+    except OSError:  # missing, or not copied
         return b""
 
 

@@ -1,7 +1,7 @@
 """The directory of an import until it is complete, next to the accounts' own and on their file system.
 
-It goes with the import. One that was killed leaves it behind, with nobody holding its lock: the next import takes it
-away, and back what had been put in place already.
+It is removed with the import. A killed import leaves it behind with its lock free: the next import removes it
+and reverts the changes already made.
 """
 
 import fcntl
@@ -45,7 +45,7 @@ class Begun:
         return [Path(path) for path, wanted in self.files.items() if digest_of(Path(path)) == wanted]
 
     def left_account(self, paths: Paths) -> bool:
-        """Say whether the account was registered and got nothing: nobody has started it or changed it since."""
+        """Whether the account was registered without data, and not started or changed since."""
         instance = self.name.instance
         if paths.private_state(instance).exists():
             return False

@@ -48,7 +48,7 @@ _BASE_SECONDS, _SLOWEST, _MAX_SECONDS = 600.0, 256 << 10, 5 * 3600.0
 
 
 def main() -> int:
-    """Send what has changed; say on standard error what could not be sent."""
+    """Send changed accounts; report failures on standard error."""
     try:
         fleet = load_settings(PATHS).settings.fleet
         if fleet is None:
@@ -145,7 +145,7 @@ class StandbyRound:
         return replace(bundle, at=made, size=size, digest=look.digest, files=files, changed=0, reason=NOTHING)
 
     def _failed(self, instance: str, bundle: SentBundle, problem: WxError | OSError) -> SentBundle:
-        """Return what is noted of a bundle that could not be made or sent."""
+        """Return the note for a bundle that could not be made or sent."""
         if isinstance(problem, Unanswered):  # the others for this host can wait, too
             self._down.add(bundle.to)
         if not isinstance(problem, WxError):
@@ -203,7 +203,7 @@ def refuse_vain(there: JsonObject, account: Account, to: str, size: int) -> None
 
 
 def in_time(pieces: Iterable[bytes], seconds: float, to: str) -> Iterator[bytes]:
-    """Yield what is sent to a host. Raises Unanswered once that takes too long."""
+    """Yield the bytes sent to a host. Raises Unanswered once that takes too long."""
     end = time.monotonic() + seconds
     for piece in pieces:
         if time.monotonic() > end:

@@ -22,7 +22,7 @@ _OURS = ("/var/lib/wxcontroller", "/var/lib/wxclient", "/var/lib/private/wxclien
 
 @dataclass(frozen=True, slots=True)
 class UnitFiles:
-    """The drop-ins of one account's unit, by the name of the file, and those that are no plain files."""
+    """The drop-ins of one account's unit, by the name of the file, and those that are not plain files."""
 
     name: AccountName
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes])
