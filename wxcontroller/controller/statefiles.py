@@ -76,7 +76,8 @@ class ClientState:
     stamp: Stamp
     heard: float = 0.0
     asks: Question | None = None
-    assessed: Mapping[str, JsonValue] = MappingProxyType({})  # for the controller, besides ``fields``
+    # For the controller, in addition to ``fields``.
+    assessed: Mapping[str, JsonValue] = field_of(default_factory=lambda: MappingProxyType({}))
     until: float = field_of(default=math.inf, compare=False)  # by ``uptime``: when it is not to be believed any more
 
     @cached_property
