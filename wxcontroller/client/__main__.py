@@ -7,7 +7,7 @@ from wxcontroller.core import lean
 
 
 def main() -> int:
-    """Run one account; the exit code tells systemd whether to start it again."""
+    """Run one account; the exit code decides whether systemd restarts it."""
     given = sys.argv[1:]
     instance = given[0] if len(given) == 1 and not given[0].startswith("-") else parsed()
     lean.prepare()

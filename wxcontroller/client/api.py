@@ -131,7 +131,7 @@ async def errors(
         answer.headers["Retry-After"] = "1"
         return answer
     except BadParameter as problem:
-        # The old API tells errors by their code, at the controller's port as well.
+        # The old API reports errors by code, at the controller's port as well.
         return refused(request, 400 if request.path.startswith("/v1/") else 200, "bad-request", str(problem))
     except (web.HTTPException, ConnectionError):  # also: the caller is gone
         raise

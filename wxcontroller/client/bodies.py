@@ -2,7 +2,7 @@
 
 A body above 1 MiB goes to a file without a name while it arrives, and is mapped into memory: pages of it are there
 while they are read. Content in it (media_data) is decoded when it is wanted, piece by piece from the mapping to where
-it goes. So a request that is refused costs no decoding, and one that is not needs as much memory as a small one.
+it goes. So a refused request costs no decoding, and an accepted one needs as little memory as a small one.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ class ContentTooLarge(ValueError):
 
 @dataclass(slots=True)
 class Attached:
-    """Content that came with a request, in its body until it is written somewhere else."""
+    """Content of a request, in its body until it is written elsewhere."""
 
     _value: Value | None = field(default=None, repr=False)
 
@@ -97,7 +97,7 @@ class Bodies:
         return taken
 
     async def read(self, request: web.Request) -> Body:
-        """Read a body; a large one is mapped from a file, which goes with the mapping.
+        """Read a body; a large one is mapped from a file, which is deleted with the mapping.
 
         Raises TooLarge, HTTPUnsupportedMediaType for one that is packed, RequestPayloadError, TimeoutError for a body
         that is not there after BODY_SECONDS, OSError when it can't be written, and Busy.

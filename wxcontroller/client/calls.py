@@ -117,7 +117,7 @@ class Parts:
 
     @property
     def at_work(self) -> bool:
-        """Whether WeChat can be asked to do something."""
+        """Whether WeChat accepts calls now."""
         return self.session.state in (LoginState.RUNNING, LoginState.OFFLINE) and bool(self.roster.contacts)
 
     @property

@@ -17,7 +17,7 @@ class EventRing:
     """The newest ``size`` reports not fetched yet. ``dropped`` counts those that fell out unread.
 
     Beyond ``limit`` characters of texts and media those of older reports are let go, their path stays; then the
-    oldest go. Media are kept up to ``limit`` while somebody asks for events at least once in an hour, else few.
+    oldest go. Media are kept up to ``limit`` while events are polled at least hourly, else few.
     """
 
     def __init__(self, size: int, limit: int = DEFAULTS.check_event_media_bytes) -> None:
@@ -73,7 +73,7 @@ class EventRing:
             # A report may come in the moment when the time is up.
             return [waiter.result()] if waiter.done() and not waiter.cancelled() else []
         except asyncio.CancelledError:
-            # The report came in the same moment as the hang-up: back with it, unless somebody else got it too.
+            # The report arrived as the caller disconnected: keep it, unless another caller got it too.
             if waiter.done() and not waiter.cancelled():
                 report = waiter.result()
                 others_had_it = any(

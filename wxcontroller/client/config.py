@@ -34,7 +34,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ClientConfig:
-    """A client's configuration. ``set_options`` are the options somebody set, ``options`` all of them, as text."""
+    """A client's configuration. ``set_options`` are the explicitly set options, ``options`` all of them, as text."""
 
     name: AccountName
     port: int

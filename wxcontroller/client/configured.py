@@ -15,7 +15,7 @@ from wxcontroller.openwx.statefile import ClientFacts
 
 
 def facts_of(config: ClientConfig) -> ClientFacts:
-    """Return what the state file says of this process."""
+    """Return this process' entry for the state file."""
     return ClientFacts(
         account=config.name.name,
         version=__version__,

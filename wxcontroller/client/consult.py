@@ -1,4 +1,4 @@
-"""Waiting for somebody's answer to a message (openwx-api 2.4, consult)."""
+"""Waiting for a person's answer to a message (openwx-api 2.4, consult)."""
 
 import asyncio
 from collections.abc import Iterator

@@ -14,7 +14,7 @@ from wxcontroller.core.model import Contact, Group
 log = logging.getLogger(__name__)
 # Below ua_request_timeout, so that a caller behind the controller still gets our answer and its reason.
 CONTACTS_ANSWER_SECONDS = 100.0
-# WeChat tells all of a new group soon after it was made.
+# WeChat sends a new group's details soon after its creation.
 KNOWN_SECONDS = 3.0
 _SUCCESS: JsonObject = {"code": 0, "status": "success"}
 _NO_FRIENDS: JsonObject = {"code": 200, "status": "friend id empty"}

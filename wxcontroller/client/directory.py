@@ -1,6 +1,6 @@
-"""People and groups by ids that outlast logins: what /v1 calls everybody.
+"""People and groups by ids that outlast logins, as used in /v1.
 
-On routes whose ids last these are the route's own. On the web route WeChat gives everybody another id at each login;
+On routes with stable ids these are the route's own. On the web route WeChat changes all ids at each login;
 there a lasting id is the number by which the account recognises them (``drivers.web.session.identity``), where there
 is one. Ids of the present login are understood as well.
 """
@@ -14,7 +14,7 @@ from wxcontroller.openwx.objects import friend_displayname, group_displayname, l
 
 
 def id_of(one: Contact | Group | Member) -> str:
-    """Return the lasting id of somebody or of a group."""
+    """Return the stable id of a person or group."""
     return lasting_id(one.id, one.uid)
 
 
@@ -47,7 +47,7 @@ class Directory:
         return "" if found is None else self.name_of(found)
 
     def name_of(self, one: Contact | Group) -> str:
-        """Return what somebody or a group is called."""
+        """Return the name of a person or group."""
         return group_displayname(one, self.roster.own) if isinstance(one, Group) else friend_displayname(one)
 
     @property

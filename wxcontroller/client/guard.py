@@ -88,7 +88,7 @@ class Guard:
         return await handler(request)
 
     def claim(self, request: web.Request) -> Claim:
-        """Return what a request may take of the port, as far as its head tells; remember whose it is."""
+        """Return the limits for a request according to its head; remember its caller."""
         word, _, shown = request.headers.get(credentials.PORT_HEADER, "").partition(" ")
         same = hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._secret.encode())
         if same and request.path.startswith(AGENTS):
@@ -170,7 +170,7 @@ def scope_for(request: web.Request) -> Scope | None:
 
 def is_foreign(request: web.Request) -> bool:
     headers = request.headers
-    # All names that somebody on the way may have gone by, also one in the request's target.
+    # All host names a proxy may have used, including one in the request's target.
     hosts: list[str | None] = [*headers.getall("Host", [])]
     target, separator, rest = request.raw_path.partition("://")
     if separator and not target.startswith("/"):

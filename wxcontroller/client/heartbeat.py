@@ -1,4 +1,4 @@
-"""The heartbeat: poll_api is asked again and again, and may command the account by a redirect (openwx-api 3.6)."""
+"""The heartbeat: poll_api is polled regularly and may command the account by a redirect (openwx-api 3.6)."""
 
 import asyncio
 import logging

@@ -1,7 +1,7 @@
 """Incoming messages, and their reports.
 
 A text is reported at once. A message with media keeps its place in the log while its content is fetched: it is
-durable before WeChat hears that it arrived, and nothing after it is delivered before it.
+durable before it is acknowledged to WeChat, and no later one is delivered before it.
 """
 
 import logging

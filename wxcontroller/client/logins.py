@@ -25,7 +25,7 @@ class Elsewhere(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Logins:
-    """Passes the driver's events on to the session, and tells the queue of sends what they mean for it."""
+    """Passes the driver's events on to the session, and updates the send queue accordingly."""
 
     session: Session
     sends: SendQueue

@@ -147,7 +147,7 @@ class _Named:
 
 
 def _named(content: MessageMedia, got: Fetched, part: Path, token: str) -> _Named:
-    """Give complete content its own name: by time and chance, the sender has no say in it but the extension."""
+    """Rename complete content: a time and random digits, with only the extension from the sender."""
     with part.open("rb") as stream:
         start = stream.read(64)
     mime = media.mime_of(content.name, content.kind, got.mime)
@@ -155,7 +155,7 @@ def _named(content: MessageMedia, got: Fetched, part: Path, token: str) -> _Name
         mime = media.sniff(start) or mime
     ext = media.extension(content.name, mime, content.kind)
     path = part.with_name(f"{_PREFIX}{time.strftime('%Y%m%d%H%M%S')}_{token}.{ext}")
-    # WeChat may not have it any more when the event that names it is read after a power cut.
+    # After a power cut WeChat may no longer have the content an event names.
     sync(part)
     part.rename(path)
     sync(path.parent)

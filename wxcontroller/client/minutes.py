@@ -11,7 +11,7 @@ from wxcontroller.client.store.minutes import note_minute
 from wxcontroller.core.heartbeats import Heartbeats
 
 _MINUTE = 60
-# Accounts of one machine write at seconds of their own, so that their disk syncs are spread over the minute.
+# Accounts of one machine write at different seconds, which spreads their disk syncs over the minute.
 _SPREAD_SECONDS = 50
 
 

@@ -23,5 +23,5 @@ def send_chat(roster: Roster, is_group: bool, target: str) -> reports.Chat:
 
 
 def me_of(roster: Roster) -> Contact:
-    """Return oneself; before the profile is known somebody without a name."""
+    """Return the account itself, without a name until its profile is known."""
     return roster.me or Contact(id="", name="")

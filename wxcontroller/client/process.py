@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def run(instance: str) -> int:
-    """Run an account; return the exit code, which tells systemd whether to start it again."""
+    """Run an account; return the exit code, which decides whether systemd restarts it."""
     # A stalled loop is aborted by the watchdog; this puts the stalled line into the journal.
     faulthandler.enable()
     forbid_dumps()

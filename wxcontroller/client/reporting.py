@@ -57,7 +57,7 @@ class Reporter:
     _held: int = 0  # characters of media in it
 
     def wants(self, event: str) -> bool:
-        """Whether somebody asked for reports of this event; asked before an expensive one is made."""
+        """Whether reports of this event are wanted; checked before building an expensive one."""
         return self.post_event and event in self.wanted
 
     def event(self, report: JsonObject, key: str = "") -> None:
@@ -142,7 +142,7 @@ class Reporter:
     def _passes(self, report: JsonObject) -> bool:
         """Whether a report is wanted: an event by its name, a message by post_message_filter (3.5).
 
-        A property that is there and different keeps the message back.
+        A property with another value holds the message back.
         """
         if report.get("post_type") == "event":
             return self.wants(text(report.get("event")))
@@ -159,7 +159,7 @@ def weight(report: JsonObject) -> int:
 
 
 def reporter_of(config: ClientConfig, events: EventLog, ring: Ring) -> Reporter:
-    """Build a reporter as the account's options say."""
+    """Build a reporter from the account's options."""
     listed = config.options["post_event_list"]
     wanted = frozenset(listed.split(",") if listed else DEFAULT_EVENTS)
     if unknown := sorted(wanted - EVENTS):

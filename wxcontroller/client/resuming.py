@@ -17,20 +17,20 @@ from wxcontroller.openwx import media
 from wxcontroller.openwx.media import MediaFacts
 
 log = logging.getLogger(__name__)
-# A login by a stored session takes seconds. A report must not wait for somebody to scan a code.
+# A login from a stored session takes seconds. A report must not wait until a code is scanned.
 MEDIA_RESUME_SECONDS = 120.0
 
 
 @dataclass(slots=True)
 class Resuming:
-    """Fetches held media again once ``running`` is set: WeChat can be asked then. Else they are reported without."""
+    """Fetches held media again once ``running`` is set. Otherwise they are reported without content."""
 
     reporter: Reporter
     fetcher: MediaFetcher
     running: asyncio.Event
 
     async def run(self, held: "asyncio.Future[list[Held]]") -> None:
-        """Take up ``held``; it ends when all are being fetched or given up."""
+        """Resume ``held``; return when all are being fetched or were dropped."""
         found = await held
         if not found:
             return
@@ -52,7 +52,7 @@ class Resuming:
             self.reporter.resume(one.place, None)
             return
         report = one.report
-        # Of a message only what fetching needs: the report itself is there already.
+        # Only the parts of a message needed for fetching: the report itself exists already.
         message = Message(
             id=str(report.get("id", "")),
             chat="",
@@ -76,7 +76,7 @@ class Resuming:
 def with_media(report: JsonObject, facts: MediaFacts, config: ClientConfig) -> JsonObject:
     """Return a report of a message whose media are known by now.
 
-    Where the report brings no content, ``media_url`` says where it is.
+    If the report has no content, ``media_url`` refers to it.
     """
     content = media.with_words(media.content_of(facts), text(report.get("media_text")))
     known = {**report, **media.fields(facts, own=False), "content": content}

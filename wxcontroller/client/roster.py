@@ -33,7 +33,7 @@ class Roster:
             await self._news.wait()
 
     def meet(self, stranger: str) -> None:
-        """Remember somebody who asked to be a friend, or whose card came: there is a picture of them."""
+        """Remember a person from a friend request or a card: they have a picture."""
         if stranger:
             self._strangers[stranger] = None
         while len(self._strangers) > 1000:  # older ones are never looked up
@@ -52,7 +52,7 @@ class Roster:
     def update(self, contacts: Iterable[Contact], groups: Iterable[Group], gone: Iterable[str]) -> list[JsonObject]:
         """Apply a change: whole objects that are new or different, and ids that are gone.
 
-        Returns the event reports that tell it (openwx-api 3.3); a change known already gives none.
+        Returns its event reports (openwx-api 3.3); a known change gives none.
         """
         own, told = self.own, list[JsonObject]()
         for contact in contacts:
@@ -71,7 +71,7 @@ class Roster:
         return told
 
     def rename(self, me: Contact) -> list[JsonObject]:
-        """Take over a profile of oneself; returns the event reports that tell what changed."""
+        """Adopt the account's profile; return the event reports of the changes."""
         told = list(changes.of_user(self.me, me)) if self.me and self.me.id == me.id else []
         self.me = me
         return told
@@ -82,7 +82,7 @@ class Roster:
         return self.me.id if self.me else ""
 
     def clear(self) -> None:
-        """Forget everybody: after a new login all ids are different."""
+        """Forget all people: after a new login all ids are different."""
         self.me, self.login = None, ""
         self.contacts.clear()
         self.groups.clear()
@@ -95,7 +95,7 @@ class Roster:
         self._news = asyncio.Event()
 
     def friend_objects(self) -> Iterator[JsonObject]:
-        """Render the contacts as they are now, one when it is asked for: changes meanwhile don't matter."""
+        """Render the current contacts, one at a time; changes meanwhile don't matter."""
         return map(objects.friend, list(self.contacts.values()))
 
     def group_objects(self, members: bool) -> Iterator[JsonObject]:

@@ -1,6 +1,6 @@
 """One account's life: the parts are wired here, started and shut down in order, and nothing else happens here.
 
-The API comes first, so that the account can be asked from its first moment on; then the database, the deliveries and
+The API starts first, so that the account answers from the first moment; then the database, the deliveries and
 the queue of sends, which go on with what the last process left; then the login. At a stop it is the other way round:
 queued sends go out, the driver ends, the last reports are delivered, and the database is closed.
 """
@@ -74,9 +74,9 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 2.5
 # The last events, onto a disk that may be slow.
 STORE_SECONDS = 1.0
-# A parked account does nothing but answer; the watchdog still wants to hear that it could.
+# A parked account only answers requests; the watchdog still has to be fed.
 PARKED_PULSE_SECONDS = 20.0
-# On a route with a reply window a lost answer is asked for once more: each attempt may use up a message (19.2).
+# On a route with a reply window a lost answer is retried once: each attempt may use up a message (19.2).
 _WINDOW_TRIES = 2
 DEFAULT_AGENT = (
     "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/120.0.0.0 Safari/537.36"
@@ -246,7 +246,7 @@ class Client:
     async def _drive(
         self, driving: Coroutine[None, None, Ended], session: Session, drain: Drain, stopping: asyncio.Event
     ) -> None:
-        """Run the driver until a stop is asked for. When it ends before, stay: the API and the state say why."""
+        """Run the driver until a stop is requested. If it ends earlier, stay up: API and state give the reason."""
         session.move(LoginState.LOADING, Text("logging in to WeChat"))
         working = asyncio.create_task(driving)
         asked = asyncio.create_task(stopping.wait())

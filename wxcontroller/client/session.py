@@ -34,7 +34,7 @@ _FRESH = 10.0
 
 
 class Session:
-    """Follows the driver's events and tells the world.
+    """Follows the driver's events and publishes the session's state.
 
     Event reports (login, state_change, …) go to ``reporter``, messages to ``message``. The state file, the QR
     file, systemd's status line and the journal are written here and nowhere else.
@@ -59,10 +59,10 @@ class Session:
         self.previous: LoginState | None = None
         self.since = int(time.time())
         self.reason = NOTHING
-        self.ended = ""  # why the driver has given up, as EndReason names it
-        self.restricted: int | None = None  # people whom WeChat shows nothing that is sent; None: not known
+        self.ended = ""  # why the driver stopped, an EndReason
+        self.restricted: int | None = None  # people to whom WeChat shows no sends; None: unknown
         self.asks: Question | None = None  # what the driver waits for, while a person has to give it
-        # Seconds since 1970, 0 for not yet: when WeChat was heard last, and when the last message came.
+        # Seconds since 1970 or 0: WeChat's last answer, and the last message.
         self.last_sync = 0
         self._sync_uptime = self._told_uptime = 0.0
         self.last_received = 0
@@ -125,7 +125,7 @@ class Session:
                 told = self.roster.rename(event.me)
                 self.roster.login = event.owner or event.me.id
                 self._login_marks = event.marks or None
-                if self._loaded:  # a login tells it bit by bit
+                if self._loaded:  # a login provides it in parts
                     self._reporter.events(told)
                 self._publish()
             case base.RosterLoaded():
@@ -208,7 +208,7 @@ class Session:
             self._publish()
 
     def end(self, ended: base.Ended) -> None:
-        """Park an account whose driver has given up."""
+        """Park an account whose driver has stopped."""
         self.ended = ended.reason.name.lower()
         self._login_marks = () if ended.reason is base.EndReason.LOGGED_OUT else None
         words = Text(ended.reason)
@@ -237,7 +237,7 @@ class Session:
         self._report(reports.event("stop"))
 
     def _ask(self, event: base.InputRequired) -> None:
-        """Ask for digits that a phone shows: the login goes on, and waits for them."""
+        """Ask for digits that a phone shows: the login continues once they are entered."""
         log.warning("account %s: %s", self.config.name, event.prompt)
         self.move(LoginState.CONFIRMING, event.prompt, asks=question_of(event))
 

@@ -1,4 +1,4 @@
-"""Work that goes on after the call that began it was answered, or its caller hung up."""
+"""Work that continues after its call was answered or its caller disconnected."""
 
 import asyncio
 import logging

@@ -20,7 +20,7 @@ _NEEDS: Mapping[str, Callable[[Capabilities], bool]] = {
 
 
 def offered(name: str, handler: Handler, parts: Parts) -> Handler:
-    """Return the handler of a call, or one that says that the route does not have it."""
+    """Return the handler of a call, or one that reports that the route does not support it."""
     needed = _NEEDS.get(name)
     if needed is None or needed(parts.driver.capabilities):
         return handler

@@ -213,7 +213,7 @@ class Cdn:
     def _opened(self, purpose: str, parameter: str) -> tuple[Consumer | None, bytes | None]:
         """Return a parameter's consumer and meaning; None for one that is not ours, or of a deleted consumer.
 
-        Its beginning must name that consumer: the controller has checked the token of whom it names.
+        Its path must begin with that consumer, whose token the controller has checked.
         """
         named, _, sealed = parameter.rpartition(".")
         content = self.seals.open(purpose, sealed)

@@ -42,7 +42,7 @@ class WhenHeld(StrEnum):
 class ConsumerOptions:
     """A consumer's settings: what it gets, and how its sends are answered.
 
-    ``peers`` are the ids in the iLink API of those it may talk to, None for everybody. ``owner`` is the id of whose
+    ``peers`` are the iLink ids of the people it may talk to, None for all. ``owner`` is the id of whose
     agent it is, "" for the default. ``backlog`` is in minutes: older messages are skipped.
     """
 
@@ -149,7 +149,7 @@ class Consumer:
         return ConsumerRow(self.name, self.bot_id, self.options.as_json(), self.log, self.position, facts)
 
     def describe(self, base_info: JsonObject) -> bool:
-        """Take over what an agent says of itself; return whether that is something new."""
+        """Store an agent's description of itself; return whether it changed."""
         agent, version = (text(base_info.get(name))[:_DESCRIPTION] for name in ("bot_agent", "channel_version"))
         new = (agent or self.bot_agent, version or self.channel_version)
         if new == (self.bot_agent, self.channel_version):
@@ -191,7 +191,7 @@ class ConsumerBook:
         return self._log.write(lambda db: tables.keep_consumer(db, row))
 
     async def stored(self, consumer: Consumer) -> None:
-        """Store a consumer, also when the caller goes meanwhile. Raises Unavailable."""
+        """Store a consumer even if the caller disconnects. Raises Unavailable."""
         await asyncio.shield(self.keep(consumer))
 
     async def delete(self, consumer: Consumer) -> None:

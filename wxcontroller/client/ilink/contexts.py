@@ -43,7 +43,7 @@ def token_for(seals: Seals, consumer: Consumer, seq: int, when: float, sender: s
 
 
 def context_of(seals: Seals, consumer: Consumer, token: str) -> MessageContext | None:
-    """Return what a token says, None for one that was never issued to this consumer."""
+    """Return a token's context, None if it was never issued to this consumer."""
     content = seals.open("context", token)
     if content is None or len(content) != _FORM.size:
         return None

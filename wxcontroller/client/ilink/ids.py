@@ -33,7 +33,7 @@ class Ids:
     def of(self, own: str, number: object, is_group: bool = False) -> str:
         """Return the id of a person or group: ``own`` is the route's, ``number`` the lasting one if there is one.
 
-        ``stored`` is to be awaited before it is given to anybody.
+        Await ``stored`` before the id leaves the process.
         """
         if own == self._oneself:
             return HELPER_ID

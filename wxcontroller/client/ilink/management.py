@@ -32,7 +32,7 @@ class Management:
     def user_of(self, consumer: Consumer) -> str:
         """Return whose agent a consumer is, as agents know it: ``ilink_user_id``.
 
-        On a route with reply windows it is who scanned, else whom the administrator named, else oneself.
+        On a route with reply windows: the person who scanned, else the one the administrator named, else the account.
         """
         if self.parts.sends.windows is not None:
             return self.parts.roster.login or consumer.user_id

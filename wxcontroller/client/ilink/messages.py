@@ -19,7 +19,7 @@ from wxcontroller.core.model import ContactKind, MessageKind
 from wxcontroller.openwx.media import LABELS, split_id
 from wxcontroller.openwx.objects import CATEGORIES
 
-# Of the event log; own sends and notices in groups are of other or the same types, and told apart by their reports.
+# Of the event log; own sends and notices in groups may share types and are distinguished by their reports.
 TYPES = ("friend_message", "group_message")
 _USER, _BOT, _FINISHED = 1, 2, 2
 # Encodings of voice (7.1): the web route has MP3, WeChat's own are known by their type.
@@ -137,7 +137,7 @@ def voice_of(entry: Entry) -> str:
 
 
 def number_of(identifier: str) -> int:
-    """Return a message's id as a number: WeChat's own if it is one, else one made of it."""
+    """Return a message's id as a number: WeChat's own if numeric, else one derived from it."""
     if identifier.isascii() and identifier.isdecimal() and len(identifier) < 20:
         return int(identifier)
     return int.from_bytes(hashlib.sha256(identifier.encode("utf-8", "replace")).digest()[:8]) >> 1

@@ -174,7 +174,7 @@ class AgentSending:
         return _Content(file=replace(file, kind=wanted), name=text(found.get("file_name")))
 
     def _recipient(self, consumer: Consumer, message: JsonObject) -> _Recipient:
-        """Return whom a message is for. Raises NotAccepted for whom the consumer may not write to."""
+        """Return a message's recipient. Raises NotAccepted if the consumer may not write to them."""
         to, token = text(message.get("to_user_id")), text(message.get("context_token"))
         context = context_of(self.seals, consumer, token) if token else None
         if token and context is None:  # forged, another consumer's, or WeChat's own
@@ -193,7 +193,7 @@ class AgentSending:
         return _Recipient(peer, bool(group), "" if belongs else to)
 
     def _target(self, recipient: _Recipient, number: int) -> str:
-        """Return the route's id of a recipient to whom so many messages can be queued now. Raises NotAccepted."""
+        """Return the recipient's id on the route if this many messages can be queued now. Raises NotAccepted."""
         if not (self.parts.at_work or self.parts.holds_for_login):
             raise NotAccepted(-2, f"not sent: the account is not running: {self.parts.session.status}")
         target = self.ids.target(recipient.id)
@@ -218,7 +218,7 @@ class AgentSending:
         return f"{prefix(consumer)}{unique.hexdigest()}"
 
     def _held_before(self, consumer: Consumer, recipient: _Recipient, content: str) -> str:
-        """Return the key of a message that is held, or was not long ago, and says the same; "" for none."""
+        """Return the key of an equal message that is or was recently held, or ""."""
         now = time.time()
         key, when = self._told_held.get((consumer.name, content), ("", 0.0))
         if now - when < _FOLD_SECONDS:
@@ -274,7 +274,7 @@ class AgentSending:
         return as_json(await self._verdict(sends, {}, latest))
 
     async def _again(self, known: Request) -> JsonObject:
-        """Return how a message stands that came before."""
+        """Return the state of a repeated message."""
         latest = _now() + ANSWER_SECONDS
         sends = [send for send in await self.parts.sending.unsettled() if send.request == known.key]
         found = await self.parts.requests.store.request(known.key)  # after it: one of both has each
@@ -326,7 +326,7 @@ class AgentSending:
 
 
 def _ended(answer: JsonObject) -> _Verdict:
-    """Return what the queue says of a part: on routes with reply windows in words, else by the contract's code."""
+    """Return a part's result: on routes with reply windows a state, else the contract's code."""
     identifier, _, receiver = text(answer.get("id")).partition(":")
     words = text(answer.get("reason")) or text(answer.get("status"))
     if text(answer.get("state")) in set(SendState):

@@ -170,7 +170,7 @@ class SendCalls:
         request: Request | None,
         at_once: JsonObject | None = None,
     ) -> JsonObject:
-        """Queue a text, media or both. ``at_once`` is the answer where it does not tell how they end."""
+        """Queue a text, media or both. ``at_once`` is the answer if it does not wait for the result."""
         latest, media, content = self._latest(), None, call.get("content")
         number = len(targets) * (bool(content) + call.has_media)
         if refusal := self.parts.sends.refusal(number):
@@ -193,7 +193,7 @@ class SendCalls:
         return refused or at_once or self._with_parts(sends, await self._outcome(sends, {}, latest))
 
     def _with_parts(self, sends: Sequence[Send], answer: JsonObject) -> JsonObject:
-        """Add how many of a send's parts went out, where each uses up a message of a reply window."""
+        """Add the number of sent parts if each uses up a message of a reply window."""
         if self.parts.sends.windows is None or len(sends) < 2:
             return answer
         return {**answer, "parts": [sum(send.state in TAKEN for send in sends), len(sends)]}
@@ -235,7 +235,7 @@ class SendCalls:
         for send in sends:
             try:
                 async with asyncio.timeout_at(latest):
-                    # Shielded: the message goes out even when the caller hangs up.
+                    # Shielded: the message is sent even if the caller disconnects.
                     outcome = await asyncio.shield(send.answer)
                 before = known.get(send.part)
                 # Of the pieces of one text, the worst is the answer.
@@ -360,7 +360,7 @@ class SendCalls:
 
 
 def hold_of(call: Call) -> float | None:
-    """Return for how many seconds a send may be held, None when the call does not say. Raises ValueError."""
+    """Return for how many seconds a send may be held, None if unspecified. Raises ValueError."""
     given = call.get("hold")
     if not given:
         return None
@@ -371,7 +371,7 @@ def hold_of(call: Call) -> float | None:
 
 
 def is_worse(answer: JsonObject, other: JsonObject) -> bool:
-    """Whether an answer rather than an ``other`` one, of the piece before it, tells how a text ended."""
+    """Whether an answer, rather than ``other`` of the piece before it, gives the result of a text."""
     rank, best = _rank(answer), _rank(other)
     return rank < best or (rank == best and other.get("code") == 0)
 

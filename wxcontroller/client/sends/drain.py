@@ -13,7 +13,7 @@ from wxcontroller.core.notify import Notifier
 
 log = logging.getLogger(__name__)
 _TICK_SECONDS = 2.0
-# systemd is asked for so much more time at each tick: a client that hangs meanwhile is ended soon all the same.
+# The stop timeout is extended by this much at each tick, so that a client that hangs is still killed soon.
 _MORE_SECONDS = 10.0
 
 
@@ -31,7 +31,7 @@ class Drain:
     left: Callable[[], float] = lambda: math.inf
 
     async def run(self) -> None:
-        """Return when nothing waits any more, or when the next one could not go out in time."""
+        """Return once no send waits, or the next one could not go out in time."""
         self.sends.closing = True
         end = time.monotonic() + self.seconds
         if not self._worth_it(end):

@@ -46,7 +46,7 @@ class Holding:
     windows: Windows | None = None
     seconds: float = 0.0
     restricted: Callable[[int], None] = lambda _: None
-    _writer: str = ""  # whose message has ended a silence: theirs goes first
+    _writer: str = ""  # the person whose message ended a silence: their sends go first
     _reminding: set[str] = field(default_factory=set)  # people who are being asked to write
 
     # -- questions
@@ -58,7 +58,7 @@ class Holding:
 
     @property
     def is_silent(self) -> bool:
-        """Whether WeChat throttles the account: nothing may be asked of it."""
+        """Whether WeChat throttles the account: no calls may be made."""
         return self.windows is not None and self.windows.is_silent(time.time())
 
     def why(self, send: Send) -> Hold | None:
@@ -147,7 +147,7 @@ class Holding:
         return refused(NOT_SENT, f"not sent: {words}", refusal=refusal) if words else None
 
     def overtaken(self, final: Send, waiting: Iterable[Send]) -> Iterator[tuple[Send, Outcome]]:
-        """Yield progress that is older than an answer that went out: it is not sent any more."""
+        """Yield progress messages older than a sent answer: they are dropped."""
         if self.windows is None or final.interim:
             return
         for send in [one for one in waiting if one.interim and one.target == final.target]:
@@ -175,7 +175,7 @@ class Holding:
     # -- what happens
 
     def heard(self, peer: str, waiting: Iterable[Send]) -> bool:
-        """A person wrote; return whether something is held for them, which goes out now."""
+        """A person wrote; return whether held sends for them go out now."""
         if self.windows is None:
             return False
         has_held = any(send.target == peer for send in held_of(waiting))

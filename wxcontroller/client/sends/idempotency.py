@@ -27,7 +27,7 @@ _BESIDE = frozenset({"client", "datatype", "callback", "token"})
 
 
 class OtherRequest(Exception):
-    """The key came before with another request."""
+    """The key was used before with another request."""
 
 
 def key_of(headers: Sequence[str], parameter: str) -> str:
@@ -54,7 +54,7 @@ def key_of(headers: Sequence[str], parameter: str) -> str:
 
 
 def fingerprint_of(call: str, parameters: Mapping[str, str], content: bytes) -> str:
-    """Return a hash by which the same request is known; ``content`` is one of the media that came with it."""
+    """Return a hash that identifies equal requests; ``content`` is one of the request's media."""
     digest = hashlib.sha256(call.encode())
     for name, value in sorted(parameters.items()):
         if name not in _BESIDE:
@@ -103,5 +103,5 @@ class Requests:
             if known is None:
                 return await work()
             return await again(known) if known.fingerprint == request.fingerprint else None
-        except OtherRequest:  # it came to the disk while this one was at it
+        except OtherRequest:  # it was stored during this check
             return None

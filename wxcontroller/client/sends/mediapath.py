@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _ELSEWHERE = "there is no such file below media_paths"
-# Whatever media_paths says: kernel, devices, secrets of services.
+# Regardless of media_paths: kernel, devices, secrets of services.
 _NEVER = (Path("/proc"), Path("/sys"), Path("/dev"), Path("/run/credentials"))
 
 

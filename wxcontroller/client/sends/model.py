@@ -1,6 +1,6 @@
 """A send, from the call that asks for it until it is known how it ended.
 
-``Send`` is one message to one receiver, and the only type that stands for it: calls make it, the queue holds it, the
+``Send`` is one message to one receiver, and the only type for it: calls create it, the queue holds it, the
 store writes it down. ``Media`` is content that one request sends, to one receiver or to all. ``Outcome`` says how a
 send ended, in the words of the HTTP contract; ``Request`` is a request with an idempotency key.
 """
@@ -28,7 +28,7 @@ NOT_SENT = -5
 # Ours.
 STILL_QUEUED = -7
 TOO_MANY_TODAY = -8  # the account has sent as much today as send_daily_max allows
-OTHER_REQUEST = -9  # the Idempotency-Key came before with another request; HTTP status 422
+OTHER_REQUEST = -9  # the Idempotency-Key was used with another request; HTTP status 422
 # Nobody knows whether it was sent: the original's code and word for an answer of WeChat that can't be read. As the
 # code has other meanings too, it always comes with the word.
 UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
@@ -53,7 +53,7 @@ class SendState(StrEnum):
 
     WAITING = "waiting"
     SENDING = "sending"
-    HELD = "held"  # it can't go now; it goes when the person writes
+    HELD = "held"  # held until the person writes
     DELIVERED = "delivered"  # WeChat returned an id
     ACCEPTED = "accepted"  # WeChat took it without an id
     REFUSED = "refused"  # it was not sent and will not be
@@ -148,7 +148,7 @@ def upload_failure(problem: UploadFailed) -> str:
 
 
 def answer_of(result: SendResult, reason: str = "") -> JsonObject:
-    """Return what an answer says of a send; ``reason`` is what more is known of media that can't be sent."""
+    """Return a send's part of an answer; ``reason`` explains media that can't be sent."""
     answer: JsonObject = {"id": result.handle, "code": result.code, "status": result.status}
     if result.status != result.info:
         answer["reason"] = result.info
@@ -211,7 +211,7 @@ class Media:
             self.discard()
 
     def discard(self) -> None:
-        """Delete the file of our own in a thread, unless a report needs it."""
+        """Delete our copy in a thread, unless a report needs it."""
         kept, self.kept = self.kept, None
         if kept is not None and not self.reported:
             _ = asyncio.get_running_loop().run_in_executor(None, delete, kept)
@@ -278,9 +278,9 @@ class Send:
     state: SendState = SendState.WAITING
     marked: bool = False  # stored as handed to WeChat, and not handed yet
     unsure: bool = False  # a try got no answer: it may have arrived
-    never: str = ""  # why it can't go out any more, "" while it may
+    never: str = ""  # why it can no longer go out, or ""
     interim: bool = False  # progress, not an answer: it may be dropped
-    urgent: bool = False  # it goes before others that wait (order.py)
+    urgent: bool = False  # it precedes other waiting sends (order.py)
     reminder: bool = False  # it asks the person to write
     hold: float | None = None  # seconds that its caller asks for, None for the account's
     hold_until: float = 0.0  # it is held no longer, seconds since 1970; 0: not at all
@@ -339,7 +339,7 @@ class Send:
             self.answer.set_result(answer)
 
     def result(self, outcome: Outcome, media: MediaFacts | None = None, verdict: bool = False) -> SendResult:
-        """Return what a report says of how it ended; with ``verdict`` in words for programs, too."""
+        """Return the result as in a report; with ``verdict`` also as values for programs."""
         words: JsonObject = {"state": outcome.state.value}
         if outcome.refusal:
             words["refusal"] = outcome.refusal
@@ -363,7 +363,7 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A request that came with an idempotency key.
+    """A request with an idempotency key.
 
     ``parts`` are its messages: how each ended, empty while that is open. ``answer`` is None while it is to be made of
     them; ``event`` is the sequence of the report of its text.

@@ -98,7 +98,7 @@ def following(ready: Iterable[Send], windows: Windows, now: float, writer: str =
 
 
 def is_answer(send: Send, windows: Windows, now: float) -> bool:
-    """Whether a send is the answer to a message that came while others were held."""
+    """Whether a send answers a message that arrived while others were held."""
     return windows.awaits_answer(send.target, now) and send.queued_at >= windows.peers[send.target].opened
 
 

@@ -78,6 +78,6 @@ class Pacer:
         self._days[day] = self._days.get(day, 0) + 1
 
     def sent(self, rest: float = 0.0) -> None:
-        """Begin the pause after a send; ``rest``: it is at least so long."""
+        """Begin the pause after a send; ``rest`` is its minimum."""
         extra = random.uniform(0, self.jitter) if self.jitter else 0.0  # noqa: S311 - no secret
         self._free_at = time.monotonic() + max(self.interval + extra, rest)

@@ -89,7 +89,7 @@ class MediaPreparer:
     _names: Resolver = field(default_factory=lambda: Resolver(threads=_FETCHED_AT_A_TIME))
 
     async def describe(self, params: Mapping[str, str], data: Attached) -> Media:
-        """Return media for ``media_*`` parameters; ``data`` can't be asked for again, and goes to disk now.
+        """Return media for ``media_*`` parameters; ``data`` cannot be fetched later, and goes to disk now.
 
         Content that is too large is a send that fails, with an id and a report, as for media from elsewhere
         (openwx-api 2.4): ``prepare`` tells. Raises BadMedia when it can't be stored.
@@ -185,7 +185,7 @@ class MediaPreparer:
         media.uploaded = Uploaded(kind, content.id, name, content.size, reference=content.reference)
         media.facts = replace(known, kind=kind, id=contract.media_id(content.id, kind))
 
-    # -- content, in a file of our own
+    # -- content, in our own file
 
     @contextlib.asynccontextmanager
     async def _own_file(self, params: Mapping[str, str]) -> AsyncIterator[tuple[Path, IO[bytes]]]:
@@ -207,7 +207,7 @@ class MediaPreparer:
         with contextlib.suppress(ValueError):
             host = url_of(url).raw_host or ""
             return self._hosts.setdefault(host, asyncio.Semaphore(_FETCHED_FROM_ONE_HOST))
-        return asyncio.Semaphore()  # no address: refused without asking anybody
+        return asyncio.Semaphore()  # no address: refused without a lookup
 
     async def _fetched(self, params: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
         private, seconds = self.config.flag("media_private_urls"), self.config.limits.media_url_seconds
@@ -278,7 +278,7 @@ class MediaPreparer:
             md5=digest,
             chunks=-(-status.st_size // self.config.number("media_chunk_size")),
         )
-        # Asked for as a file, it is one whatever its name says.
+        # Requested as a file, it is one whatever its name is.
         forced = MessageKind.FILE if wanted is MessageKind.FILE else None
         media.file = Upload(media.kept, name, mime, status.st_size, forced)
 
@@ -337,7 +337,7 @@ def examined(path: Path) -> tuple[os.stat_result, str, bytes]:
         return os.fstat(stream.fileno()), digest.hexdigest(), start
 
 
-# -- what a request says
+# -- parameters of a request
 
 
 def described(params: Mapping[str, str]) -> Media:
@@ -359,7 +359,7 @@ def _number(params: str) -> int:
 
 
 def _facts(params: Mapping[str, str]) -> MediaFacts:
-    """Return what a request says of its media, before anything was looked at."""
+    """Return a request's description of its media, unchecked."""
     return MediaFacts(
         _kind(params) or MessageKind.FILE,
         path=without_password(params.get("media_path", "")),

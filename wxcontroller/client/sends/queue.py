@@ -132,14 +132,14 @@ class SendQueue:
 
     @property
     def _blocked(self) -> Hold | None:
-        """Why nothing at all goes out, None if something may."""
+        """Why no send at all goes out, or None."""
         if not self._login:
             return Hold.OFFLINE
         return Hold.CONFIRMING if self._service.confirming else None
 
     @property
     def is_silent(self) -> bool:
-        """Whether WeChat throttles the account on a route with reply windows: nothing may be asked of it."""
+        """Whether WeChat throttles the account on a route with reply windows: no calls may be made."""
         return self.holding.is_silent
 
     @property
@@ -159,7 +159,7 @@ class SendQueue:
 
     @property
     def next_at(self) -> float | None:
-        """When the next one goes out, seconds since 1970, as far as pacing tells; None when none waits or can."""
+        """When pacing allows the next send, seconds since 1970; None if none waits or can go."""
         waits = any(send.ready and send.state is SendState.WAITING for send in self._waiting)
         if not waits or self._blocked:
             return None
@@ -182,7 +182,7 @@ class SendQueue:
         return [*self._waiting, *self._ending]
 
     async def drain(self, seconds: float) -> None:
-        """Wait until nothing is queued any more, at most ``seconds``."""
+        """Wait until the queue is empty, at most ``seconds``."""
         if not self._waiting:
             return
         self._empty.clear()
@@ -199,7 +199,7 @@ class SendQueue:
     def place(
         self, sends: Sequence[Send], request: Request | None = None, reply_to: int = 0, login: str = ""
     ) -> "asyncio.Future[Added]":
-        """Queue messages, all or none, once they are stored; the result says whether they are.
+        """Queue messages, all or none, once stored; the result tells whether they are stored.
 
         Args:
             request: the request with an idempotency key that they are made for.
@@ -241,7 +241,7 @@ class SendQueue:
         self._news.set()
 
     async def cancel(self, client_id: str) -> bool:
-        """Give up a send that waits; return whether there is one that can be given up."""
+        """Cancel a waiting send; return whether there was one to cancel."""
         for send in self._waiting:
             if send.client_id == client_id and send.state in (SendState.WAITING, SendState.HELD) and not send.marked:
                 await self._finish(send, refused(NOT_SENT, "cancelled", refusal=Refusal.CANCELLED))
@@ -348,7 +348,7 @@ class SendQueue:
         else:
             if any(send.media is media for send in self._waiting):
                 self.store.note_media(media)
-            else:  # given up meanwhile
+            else:  # cancelled meanwhile
                 media.discard()
         finally:
             self._preparing.discard(media)
@@ -528,7 +528,7 @@ class SendQueue:
         stored.add_done_callback(partial(self._ended, send, answer, timer))
 
     def _ended(self, send: Send, answer: JsonObject, timer: asyncio.TimerHandle, _: "asyncio.Future[object]") -> None:
-        """The report is on disk, and the send is not any more."""
+        """The report is on disk, and the send is deleted."""
         timer.cancel()
         self._ending.discard(send)
         send.tell(answer)
@@ -542,7 +542,7 @@ class SendQueue:
             return ""
 
     async def _end_what_never_can(self) -> None:
-        """Report what can't go out any more as not sent."""
+        """Report sends that can no longer go out as not sent."""
         late = (
             self.windows is None  # on a route with windows each send has its own deadline
             and not self._login
@@ -558,13 +558,13 @@ class SendQueue:
                 await self._finish(send, refused(NOT_SENT, words, refusal=_REFUSALS.get(why, "")))
 
     def _never(self, send: Send, late: bool) -> str:
-        """Return why a send can't go out any more, "" when it can."""
+        """Return why a send can no longer go out, or ""."""
         if not self._login:
             return self._lost or (f"the account was not logged in for {self.keep_seconds:g} s" if late else "")
         # A reply names oneself, as its report did; whose login it is may be another id (drivers.base.Profile).
         if send.login not in (self._login, self.sender.roster.own):
             return _OTHER_LOGIN
-        # A reply to a report of an earlier run was taken before it was known who is there.
+        # A reply to a report of an earlier run was accepted before the roster was loaded.
         return _NOBODY if send.origin == "code" and not self.sender.knows(send) else ""
 
     async def _close(self) -> None:

@@ -70,7 +70,7 @@ class Replies:
         if reply is None:
             return
         people = self.roster.groups if reply.is_group else self.roster.contacts
-        # A report of the last run is posted before the login: then it is seen later who is there.
+        # A report of the last run is posted before the login: its recipient is checked later.
         if self.roster.contacts and reply.target not in people:
             log.warning("a webhook's reply is not sent: the chat is not known (any more)")
             return

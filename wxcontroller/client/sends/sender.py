@@ -89,7 +89,7 @@ class Sender:
         return json.dumps(reports.sent_sides(send.is_group, send.target, chat))
 
     async def facts(self, send: Send, outcome: Outcome) -> MediaFacts | None:
-        """Return what a report says of a send's media, with their content; None for a text."""
+        """Return the media part of a send's report, with content; None for a text."""
         media = send.media
         if media is None:
             return None

@@ -178,7 +178,7 @@ def target(given: str, private: bool) -> URL:
     if url.scheme not in ("http", "https") or not host:
         raise BadSource(N_("only http:// and https:// addresses are fetched"))
     if not private:
-        # No resolver is asked about an address that is written out.
+        # Literal addresses need no resolver.
         try:
             public = may_be_asked(host)
         except ValueError:

@@ -39,7 +39,7 @@ _ANSWER_SECONDS = 60.0
 # So many sends in a row that WeChat accepted without an id mean that it shows none of them.
 _RESTRICTED_AFTER = 3
 _MAX_PEERS = 1000
-# Somebody who has not written for so long is reminded before the window closes.
+# A person who has not written for this long is reminded before the window closes.
 _QUIET = 72_000.0
 # For WeChat users, whatever the language of this machine.
 REMINDER = (
@@ -150,7 +150,7 @@ class Windows:
             return found.closed
         if self.is_silent(now):
             return Hold.THROTTLED
-        # The attempt after a silence is for somebody whose window is open (19.3).
+        # The attempt after a silence is made for a person whose window is open (19.3).
         over = now >= found.opened + self.policy.seconds
         if over and (found.late or self.refusals):
             return Hold.WINDOW
@@ -168,7 +168,7 @@ class Windows:
         return max(0, min(limits, default=1 << 30))
 
     def needs_reminder(self, peer: str, waits: bool, now: float) -> bool:
-        """Whether a person is to be asked to write, with the last send; ``waits``: something is held for them."""
+        """Whether the last send asks the person to write; ``waits``: sends are held for them."""
         found = self.peers.get(peer)
         if not self.reminder or found is None or found.restricted or self.left(found, now) != 1:
             return False
@@ -176,7 +176,7 @@ class Windows:
         return not (over or self.hold(peer, False, now, reminder=True)) and (waits or now >= found.opened + _QUIET)
 
     def sent_today(self, now: float) -> int:
-        """Return the sends of the last 24 hours, to everybody."""
+        """Return the number of sends in the last 24 hours, to all people."""
         while self._recent and not 0 <= now + _CLOCK_SLACK - self._recent[0].last < _DAY + _CLOCK_SLACK:
             self._recent.popleft()  # also those of a clock that was ahead
         return sum(sends.number for sends in self._recent)
@@ -221,8 +221,8 @@ class Windows:
             self.throttled_until, self.refusals = 0.0, 0
 
     def is_silent(self, now: float) -> bool:
-        """Whether WeChat throttles the bot: nothing is sent to anybody."""
-        # A clock that went back must not prolong it.
+        """Whether WeChat throttles the bot: nothing is sent."""
+        # A clock set back must not prolong it.
         return 0 < self.throttled_until - now <= _SILENCE_MAX
 
     def may_repeat(self, peer: str, now: float) -> bool:
@@ -265,7 +265,7 @@ class Windows:
             self._recent.append(_Sends(now, now, 1))
 
     def close(self, peer: str, why: Hold) -> None:
-        """WeChat says that a window is closed, or that nothing can be sent before the person writes."""
+        """WeChat reported that a window is closed, or that no send is possible before the person writes."""
         if found := self.peers.get(peer):
             found.closed = why
 

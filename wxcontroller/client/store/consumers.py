@@ -16,7 +16,7 @@ _KEY = "ilink_key"  # in meta
 _KEY_BYTES = 32
 # Of ids that are good for one login there are more with each; those learned first go.
 MAX_NAMES = 50_000
-# Counted for each look at the account's status, among so many entries: in an account of busy groups few are for it.
+# Counted at each status query, among this many entries: in an account with busy groups few are for it.
 MAX_BEHIND = 10_000
 MAX_LOOKED_AT = 50_000
 
@@ -43,7 +43,7 @@ def consumers(db: sqlite3.Connection) -> list[ConsumerRow]:
 
 
 def keep_consumer(db: sqlite3.Connection, row: ConsumerRow) -> None:
-    """Store a consumer, whether it is there or not."""
+    """Insert or replace a consumer."""
     values = (row.name, row.bot_id, json.dumps(row.options), row.log, row.position, json.dumps(row.facts))
     db.execute(
         "INSERT OR REPLACE INTO consumers (name, bot_id, options, log, position, facts) VALUES (?, ?, ?, ?, ?, ?)",

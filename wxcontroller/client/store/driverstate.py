@@ -11,7 +11,7 @@ from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.drivers.base import Restored
 
-# The driver asks again, and tells meanwhile why it does not log in.
+# The driver retries, and reports meanwhile why it does not log in.
 _IMPORT_SECONDS = 5.0
 
 

@@ -125,7 +125,7 @@ class EventLog:
     def append(
         self, report: JsonObject, deliver: bool, key: str = "", media: str = "", is_notice: bool = False
     ) -> None:
-        """Add an event. ``key`` tells one that may come twice, as a message's id does; the second is left out.
+        """Add an event. ``key`` identifies one that may arrive twice, like a message's id; the second is ignored.
 
         ``media`` is the file whose content belongs into the report. ``is_notice``: not a person's message.
         """
@@ -192,7 +192,7 @@ class EventLog:
     def delivered(self, entry: Entry, status: int, lighter: bytes | None = None) -> None:
         """Note that the receiver took it; ``lighter`` replaces a body whose content is needed no longer.
 
-        A file with content of an own send goes with the last report that brings it.
+        A file with an own send's content is deleted with the last report that needs it.
         """
         own = entry.media if Path(entry.media).name.startswith(SEND_PREFIX) else ""
 
@@ -203,7 +203,7 @@ class EventLog:
         self._database.write(work, lazy=True).add_done_callback(delete_file)
 
     def died(self, entry: Entry, error: str, status: int) -> None:
-        """Note that it is not tried any more."""
+        """Record that it is no longer retried."""
         self._leave(lambda db: tables.settle(db, entry, EntryState.DEAD, error, status))
 
     def failed(self, entry: Entry, error: str, status: int, next_at: float) -> None:
@@ -227,7 +227,7 @@ class EventLog:
         return self.write(lambda db: tables.purge(db, where))
 
     def acknowledge(self, where: Selection) -> "asyncio.Future[int]":
-        """Note that somebody knows of dead letters. Gives how many were not acknowledged before."""
+        """Acknowledge dead letters. Returns how many were not acknowledged before."""
         return self.write(lambda db: tables.acknowledge(db, where))
 
     async def is_first_of_epoch(self) -> bool:
@@ -304,7 +304,7 @@ class EventLog:
         return await self._database.read(tables.kinds_aside)
 
     async def body(self, entry: Entry) -> bytes | None:
-        """Return the body of an entry that came without, None when it is not in the log any more."""
+        """Return the body of an entry read without it, None if it is no longer in the log."""
         return await self._database.read(lambda db: tables.body_of(db, entry), noted=False)
 
     async def get(self, entry_id: str) -> Entry | None:
@@ -370,7 +370,7 @@ class EventLog:
         if self._ahead is not None:
             if ahead is not None and ahead.asks_as(self._ahead):
                 self._ahead = ahead
-            else:  # the writer had looked before this was asked for
+            else:  # the writer had read before this request
                 self._ahead = replace(self._ahead, found=None)
         news, self._news = self._news, asyncio.Event()
         news.set()

@@ -92,13 +92,13 @@ class EntryState(StrEnum):
     HELD = "held"  # its media are being fetched
     PENDING = "pending"  # to be delivered
     DELIVERED = "delivered"
-    DEAD = "dead"  # the receiver said never, or it was tried for too long: kept for a human
+    DEAD = "dead"  # refused for good, or retried for too long: kept for an administrator
     KEPT = "kept"  # not for the webhook: none is set, or its filter excludes this one
     PURGED = "purged"  # taken out of the delivery by a human
 
 
 class Moved(StrEnum):
-    """Which way a message went; the name under which the moment is kept."""
+    """A message's direction; the name under which its time is stored."""
 
     RECEIVED = "received_at"
     SENT = "sent_at"
@@ -112,10 +112,10 @@ class Entry:
     """One event. ``id`` never changes; ``body`` is its report as JSON, without the content of ``media``.
 
     ``media`` is the file whose content belongs into the report as ``media_data``, "" for none. Times are seconds
-    since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never goes back when the clock does.
+    since 1970, 0 for never; ``stamp`` is ``time`` in microseconds, but never decreases when the clock is set back.
     ``status`` is the receiver's last HTTP status, 0 for none. Of all ``attempts`` so many as ``replayed`` were made
     before it was replayed or moved aside last. ``aside`` is its kind when it is in the retry lane, else "".
-    ``epoch`` is the account's when it was stored. ``body`` is empty when it is larger than was asked for.
+    ``epoch`` is the account's when it was stored. ``body`` is empty if it is larger than requested.
     """
 
     id: str
@@ -223,7 +223,7 @@ def insert(
     source: str = "",
     epoch: int = 1,
 ) -> int:
-    """Add an entry and return its sequence; 0 when one with this ``key`` is there already."""
+    """Add an entry and return its sequence; 0 if one with this ``key`` exists."""
     now = time.time()
     done = db.execute(
         "INSERT INTO events (stamp, time, type, key, body, size, media, source, state, epoch) "
@@ -260,7 +260,7 @@ def note_message(db: sqlite3.Connection, what: Moved) -> None:
 
 
 def fill(db: sqlite3.Connection, seq: int, body: bytes | None, state: EntryState, media: str) -> bool:
-    """Give a held entry its body (None: the one it has) and state; return whether it is there."""
+    """Give a held entry its body (None: unchanged) and state; return whether it exists."""
     done = db.execute(
         "UPDATE events SET body = COALESCE(?, body), size = COALESCE(?, size), media = ?, source = '', state = ? "
         "WHERE seq = ? AND state = 'held'",
@@ -305,7 +305,7 @@ def move_aside(db: sqlite3.Connection, entry: Entry, kind: str, error: str, stat
 
 
 def first_aside(db: sqlite3.Connection, most_body: int) -> Entry | None:
-    """Return the report of the retry lane that is due first, with a body of at most so many bytes."""
+    """Return the report of the retry lane that is due first, with a body of at most this many bytes."""
     found = db.execute(
         f"SELECT {_COLUMNS} FROM events WHERE {_RETRYING} ORDER BY next_at, seq LIMIT 1", [most_body]
     ).fetchone()
@@ -318,7 +318,7 @@ def kinds_aside(db: sqlite3.Connection) -> frozenset[str]:
 
 
 def body_of(db: sqlite3.Connection, entry: Entry) -> bytes | None:
-    """Return the body of an entry, None when it is not there any more."""
+    """Return the body of an entry, None if it no longer exists."""
     found = db.execute(f"SELECT body FROM events WHERE {_THIS}", (entry.seq, entry.log)).fetchone()
     return None if found is None else as_bytes(found[0])
 
@@ -352,18 +352,18 @@ def purge(db: sqlite3.Connection, where: Selection) -> int:
 
 
 def acknowledge(db: sqlite3.Connection, where: Selection) -> int:
-    """Note that somebody knows of dead letters; return how many were not acknowledged before."""
+    """Acknowledge dead letters; return how many were not acknowledged before."""
     condition, values = where.where()
     return db.execute(f"UPDATE events SET acknowledged = 1 WHERE {_UNACKNOWLEDGED} AND {condition}", values).rowcount
 
 
 def select(db: sqlite3.Connection, where: Selection, limit: int, most_body: int = ANY_SIZE) -> list[Entry]:
-    """Return entries in order, also those that are held, with bodies of at most so many bytes."""
+    """Return entries in order, including held ones, with bodies of at most this many bytes."""
     return selected(db, "1", where, limit, most_body)
 
 
 def shown(db: sqlite3.Connection, where: Selection, limit: int, most_body: int = ANY_SIZE) -> list[Entry]:
-    """Return entries in order, up to the first that is held, with bodies of at most so many bytes."""
+    """Return entries in order, up to the first held one, with bodies of at most this many bytes."""
     return selected(db, _SHOWN, where, limit, most_body)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from wxcontroller.client.store.events import OURS
 from wxcontroller.client.store.values import as_float, as_int
 
-# So many are deleted in one go: the writer has other things to do.
+# Deleted per transaction, so that the writer stays available.
 _AT_ONCE = 1000
 
 
@@ -30,7 +30,7 @@ class RetentionLimits:
 
 @dataclass(frozen=True, slots=True)
 class Swept:
-    """The result of a sweep: how many were given up as dead, forgotten, forgotten although dead, and lost."""
+    """The result of a sweep: numbers of entries marked dead, deleted, deleted although dead, and lost."""
 
     given_up: int = 0
     forgotten: int = 0
@@ -56,7 +56,7 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
     if limits.max_bytes:
         (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
         excess = int(as_float(size)) - limits.max_bytes
-        # Nothing goes while there is something left that may go before it: at the next call, if not at this one.
+        # Entries are lost only after all that may be deleted first, if necessary at the next call.
         number, excess = shrink(db, ("delivered", "kept", "purged"), excess)
         forgotten += number
         if number < _AT_ONCE:

@@ -12,7 +12,7 @@ SEND_PREFIX = ".send."
 
 
 def delete(path: Path) -> None:
-    """Delete a file, if it is there and can be deleted; the next look at the directory finds others."""
+    """Delete a file if possible; the next scan of the directory finds leftovers."""
     with contextlib.suppress(OSError):
         path.unlink()
 

@@ -1,4 +1,4 @@
-"""The index of messages: which events are messages, of which chat, and which send each of our own was.
+"""The index of messages: which events are messages, their chats, and the sends of our own.
 
 The event log is the history; this table says where in it to look, so that a page of a chat is a few look-ups however
 long the log is. A row is written in the transaction that adds its event and goes with it. Rows hold no content: what
@@ -75,7 +75,7 @@ class Indexed:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A message: its place in the index, and its report. ``time`` is when it came into the log.
+    """A message: its place in the index, and its report. ``time`` is when it was logged.
 
     ``is_notice``: WeChat's notice; in a group its ``type`` shows it.
     """
@@ -112,7 +112,7 @@ def indexed(report: JsonObject, verdict: str = "") -> Indexed | None:
 
 
 def verdict_of(report: JsonObject) -> str:
-    """Return how a send of ours ended, as far as a report of an earlier version tells."""
+    """Return the result of our send, as far as an earlier version's report has it."""
     if state := text(report.get("state")):
         return f"{state} {text(report.get('refusal'))}".strip()
     code = integer(report.get("code"))
@@ -169,7 +169,7 @@ def chats(db: sqlite3.Connection) -> list[tuple[str, int]]:
 
 
 def at(db: sqlite3.Connection, seqs: Sequence[int]) -> list[Found]:
-    """Return the messages of these sequences that are there, in any order."""
+    """Return the existing messages of these sequences, in any order."""
     found: list[Found] = []
     for seq in seqs:
         found += [_found(row) for row in db.execute(f"SELECT {_COLUMNS} {_FROM} WHERE m.seq = ?", (seq,))]
@@ -202,7 +202,7 @@ def index_older(db: sqlite3.Connection) -> bool:
 def look_for_older(db: sqlite3.Connection) -> bool:
     """Return whether an earlier version wrote entries without indexing them, also between runs of this one.
 
-    To be asked before anything is written.
+    Call it before anything is written.
     """
     (newest,) = db.execute("SELECT COALESCE(MAX(seq), 0) FROM messages").fetchone()
     found = db.execute(
@@ -237,7 +237,7 @@ async def index_all(log: Log, looked: "asyncio.Future[bool]") -> None:
 
 
 def unindexed(db: sqlite3.Connection) -> int:
-    """Return the sequence up to which events are not indexed. A rescued file of an earlier version does not say."""
+    """Return the sequence up to which events are not indexed. Rescued files of an earlier version lack it."""
     found = db.execute("SELECT value FROM meta WHERE name = 'unindexed'").fetchone()
     if found is not None:
         return integer(found[0])

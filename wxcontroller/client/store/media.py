@@ -75,7 +75,7 @@ def recall(db: sqlite3.Connection, way: Way, key: str) -> JsonObject:
 
 
 def play_times(db: sqlite3.Connection, keys: Iterable[str]) -> dict[str, int]:
-    """Return how many milliseconds received media play, by their ids; 0 where that is not known (any more)."""
+    """Return the play time of received media in milliseconds, by id; 0 if unknown."""
     return {key: integer(recall(db, Way.RECEIVED, key).get("milliseconds")) for key in keys}
 
 

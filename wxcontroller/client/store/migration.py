@@ -1,9 +1,9 @@
 """Import of the files in which 2.0.0 kept data that is now in the database.
 
-2.0.0 wrote people's marks, media ids and the day's number of sends into files of their own, and the position in
+2.0.0 wrote people's marks, media ids and the day's number of sends into separate files, and the position in
 WeChat's messages into the session file. Each file is imported in one transaction and renamed to ``NAME.2.0.0`` only
 after that is durable, so that a kill at any point imports it again or not at all. The renamed files stay for a week:
-stop the account, take the suffix off again, and 2.0.0 goes on where it was (docs/operations.md).
+stop the account, remove the suffix, and 2.0.0 continues where it was (docs/operations.md).
 
 The session file is the driver's, which takes its position over itself; here a second name keeps its content.
 """
@@ -53,7 +53,7 @@ _IMPORTS: dict[str, Callable[[sqlite3.Connection, JsonObject], object]] = {
 
 @dataclass(slots=True)
 class Migration:
-    """Imports the old files beside ``session``, the driver's file, once; ``done`` is set when none is left."""
+    """Imports the old files next to ``session``, the driver's file, once; ``done`` is set when none is left."""
 
     session: Path
     log: EventLog

@@ -18,12 +18,12 @@ from wxcontroller.core.journal import Event, fields
 
 log = logging.getLogger(__name__)
 SWEEP_SECONDS = 600.0
-# Between two looks when there is too much already: a look goes through the whole directory.
+# Minimum time between two sweeps while a limit is exceeded: each one reads the whole directory.
 SWEEP_PAUSE = 5.0
-# The log is looked at before its time when it has grown by so many bytes, or by a tenth of what it may have.
+# The log is swept early when it has grown by this many bytes, or by a tenth of its limit.
 _GROWTH = 16 * 1024 * 1024
 _DAY = 86400.0
-# Of the age or size at which something will be given up or lost.
+# The share of the age or size limit at which to warn.
 _WARN_AT = 0.8
 
 
@@ -57,7 +57,7 @@ class Keeping:
             await self._pause(min(_GROWTH, limits.max_bytes // 10 or _GROWTH))
 
     async def _pause(self, growth: int) -> None:
-        """Wait until it is time, or until the log has grown by so many bytes or there are too many media before."""
+        """Wait until the next sweep is due, or the log has grown by this many bytes or there are too many media."""
         await asyncio.sleep(SWEEP_PAUSE)
         size, end = self.log.counts.bytes, time.monotonic() + SWEEP_SECONDS
         while (left := end - time.monotonic()) > 0 and self.log.counts.bytes - size < growth:
@@ -66,7 +66,7 @@ class Keeping:
 
     async def _sweep(self, limits: RetentionLimits) -> None:
         warned = self._warn(limits)
-        # Nothing is lost at the look that is the first to tell of it.
+        # The sweep that first warns deletes nothing.
         swept = await self.log.sweep(replace(limits, lose=self._warned))
         self._warned = warned
         where = redacted(self.config.post_api) or "nobody"

@@ -47,7 +47,7 @@ _SENDS = """
     CREATE INDEX requests_time ON requests (time);
     ALTER TABLE events ADD COLUMN replied INTEGER NOT NULL DEFAULT 0
 """
-# In 2.0.0 the day's count of sends and the index of media were files of their own.
+# In 2.0.0 the day's count of sends and the index of media were separate files.
 _SENDS_2 = """
     CREATE INDEX events_media ON events (media) WHERE media != '';
     CREATE TABLE send_days (day TEXT PRIMARY KEY, number INTEGER NOT NULL);

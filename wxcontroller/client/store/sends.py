@@ -58,7 +58,7 @@ class Left:
     _media: Sequence[Row] = field(repr=False)
 
     def sends(self) -> list[Send]:
-        """Return the sends, with their media. Those of another route can't go out any more."""
+        """Return the sends with their media. Those of another route can no longer go out."""
         media = {as_int(row[0]): media_of(row) for row in self._media}
         return [send_of(row, media, self._route) for row in self._sends]
 
@@ -138,7 +138,7 @@ class SendStore:
         return lambda db, report: end(db, seq, part, answer, report, windows)
 
     async def sides(self, send: Send) -> str:
-        """Return who a message is between, as it was when it was queued; "" when that is not known any more."""
+        """Return a message's sender and receiver as of its queueing; "" if no longer known."""
         return await self._log.read(lambda db: sides_of(db, send.seq))
 
     async def files(self) -> frozenset[str]:
@@ -323,7 +323,7 @@ def left(db: sqlite3.Connection, route: str) -> Left:
 
 
 def request_of(db: sqlite3.Connection, key: str) -> Request | None:
-    """Return the request that came with a key."""
+    """Return the request with a key."""
     found = db.execute(
         "SELECT fingerprint, call, target, text, media, answer, event FROM requests WHERE key = ?", (key,)
     ).fetchone()

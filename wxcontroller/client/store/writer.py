@@ -41,7 +41,7 @@ RETRY_SECONDS = 1.0
 # Lazy jobs wait this long for others. A crash within it repeats the deliveries of that time, which receivers
 # of an at-least-once delivery handle; with a backlog it saves nine of ten commits.
 _LAZY_SECONDS = 0.01
-# A reader waits so long for a lazy change; a disk that takes longer is the reader's own trouble.
+# A reader waits this long for a lazy change; beyond that it reads without it.
 _NOTED_SECONDS = 1.0
 _BUSY_SECONDS = 5.0
 # Neither reading nor one try to write takes longer, even on a slow disk, unless it hangs.
@@ -118,7 +118,7 @@ class Database:
         self._lazy: list[_Job[object]] = []
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._noted: asyncio.Future[object] | None = None  # the last lazy change
-        self._ended_jobs = 0  # written or given up
+        self._ended_jobs = 0  # written or dropped
         self._queued_jobs = 0
         self._progress = asyncio.Event()  # set, and replaced, when jobs have ended
         self._generation = 0  # of the file: damaged ones are replaced
@@ -158,7 +158,7 @@ class Database:
         return self._ended_jobs < self._queued_jobs
 
     async def settled(self, seconds: float) -> bool:
-        """Wait until everything queued so far is on disk, or given up; False when that takes longer."""
+        """Wait until all queued jobs are on disk or dropped; False on timeout."""
         wanted = self._queued_jobs
         self._hand_over()
         with contextlib.suppress(TimeoutError):
@@ -290,7 +290,7 @@ class Database:
             self._tell(waiting)
 
     def _next(self) -> tuple[list[_Job[object]], _Damage | None, bool]:
-        """Wait for a job and take all that came with it: also what damage readers met, and whether to end."""
+        """Wait for a job and take all queued ones, with damage found by readers, and whether to end."""
         found: list[_Job[object]] = []
         damage: _Damage | None = None
         job = self._queue.get()

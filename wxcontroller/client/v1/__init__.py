@@ -62,7 +62,7 @@ def add_routes(app: web.Application, parts: Parts, fetcher: MediaFetcher) -> Non
         return json_answer({"account": parts.config.name.name, "logged_out": True})
 
     async def keep_user(_: web.Request) -> web.StreamResponse:
-        """POST: until the next login, refuse any WeChat user but the last one, where the route can tell."""
+        """POST: until the next login, refuse any WeChat user but the last one, if the route can identify them."""
         kept = isinstance(parts.driver, KeepsUser) and parts.driver.keep_user()
         return json_answer({"account": parts.config.name.name, "kept": kept})
 

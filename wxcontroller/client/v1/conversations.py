@@ -18,7 +18,7 @@ from wxcontroller.openwx.media import LABELS
 from wxcontroller.openwx.objects import lasting_id
 
 _KINDS = {kind.value: kind for kind in MessageKind}
-# Of a send whose report is not kept any more.
+# For a send whose report is no longer stored.
 GONE: JsonObject = {
     "state": SendState.UNKNOWN.value,
     "reason": None,
@@ -120,13 +120,13 @@ def kind_of(found: Found) -> MessageKind:
 
 
 def text_of(found: Found) -> str:
-    """Return what a person reads of a message; of media the words that came with them."""
+    """Return a message's text; for media their caption."""
     media = found.report.get("format") == "media"
     return text(found.report.get("media_text" if media else "content"))
 
 
 def summary_of(found: Found) -> str:
-    """Return what stands for a message that is quoted."""
+    """Return the preview of a quoted message."""
     return text_of(found) or LABELS.get(kind_of(found), "")
 
 

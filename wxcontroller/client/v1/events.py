@@ -65,7 +65,7 @@ class Events:
         response = web.StreamResponse(headers=eventstream.HEADERS)
         await response.prepare(request)
         log = self._log
-        # ``after``: where the stream begins, for a reader that goes before anything has happened.
+        # ``after``: the stream's start, for a reader that disconnects before the first event.
         opening: JsonObject = {**await self._bounds(), "after": f"{log.counts.name}-{after}"}
         await self._send(response, eventstream.event("open", to_bytes(opening)))
         while True:

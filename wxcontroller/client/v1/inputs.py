@@ -24,7 +24,7 @@ class Inputs:
         self._parts = parts
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
-        """POST ``{"id": …, "value": …}``: the driver goes on with it."""
+        """POST ``{"id": …, "value": …}``: the driver continues with it."""
         input_id, value = await self._read(request)
         try:
             async with asyncio.timeout(_SECONDS):

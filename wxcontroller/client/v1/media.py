@@ -9,7 +9,7 @@ from wxcontroller.client.config import ClientConfig
 from wxcontroller.client.v1.answers import RequestRefused
 from wxcontroller.core.messages import N_
 
-# Names of our own making only: time, chance, extension.
+# Only names we generate: time, random digits, extension.
 _NAME = re.compile(r"mojo_weixin_media_[0-9]{14}_[0-9a-f]{16}\.[a-z0-9]{1,10}")
 
 

@@ -111,7 +111,7 @@ class Messages:
 
 
 def _seq(log: str, cursor: str, name: str) -> int:
-    """Return the sequence in a cursor; of another log, which came before this one, 0. Raises RequestRefused."""
+    """Return the sequence in a cursor, 0 for one of an earlier log. Raises RequestRefused."""
     of, dash, number = cursor.rpartition("-")
     if not number.isascii() or not number.isdecimal() or len(number) > 18:
         raise bad(N_("{key} is not a cursor"), N_("use the cursor of a message"), key=name)

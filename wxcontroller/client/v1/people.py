@@ -1,4 +1,4 @@
-"""/v1/contacts and /v1/groups at the account's port: whom the account knows, by the ids that messages go to."""
+"""/v1/contacts and /v1/groups at the account's port: known people and groups, by the ids for sending."""
 
 from collections.abc import Iterable
 

@@ -43,7 +43,7 @@ class MessageSending:
         self._shown = Conversations(parts.config, parts.directory)
 
     async def post(self, request: web.Request) -> web.StreamResponse:
-        """POST: send a text, media or both to somebody or to a group."""
+        """POST: send a text, media or both to a person or group."""
         asked = await read_request(request)
         try:
             key = key_of(request.headers.getall(KEY_HEADER, ()), "")
@@ -72,7 +72,7 @@ class MessageSending:
         return await self._answered(begun, latest)
 
     async def _begin_or_refuse(self, asked: SendRequest, keyed: Request) -> JsonObject:
-        """Begin, with a refusal as an answer: everybody who waits for this request gets it."""
+        """Begin, and turn a refusal into an answer for all waiters of this request."""
         try:
             return await self._begin(asked, keyed)
         except RequestRefused as problem:
@@ -262,7 +262,7 @@ class MessageSending:
         return limit if found is None else found
 
     async def recall(self, request: web.Request) -> web.StreamResponse:
-        """DELETE: take back a message of ours: give up one that waits, recall one that was delivered."""
+        """DELETE: take back our message: cancel a waiting one, recall a delivered one."""
         identifier = request.match_info["id"]
         looked = await look_up(self._parts, identifier)
         send, found = looked.send, looked.logged

@@ -23,7 +23,7 @@ _HALF = re.compile("[\ud800-\udfff]")
 
 @dataclass(frozen=True, slots=True)
 class SendRequest:
-    """The content of a request. ``upload`` is a file that came with it."""
+    """The content of a request. ``upload`` is a file in it."""
 
     fields: Mapping[str, str]
     upload: Attached = field(default_factory=Attached)

@@ -25,7 +25,7 @@ class Typing:
 
     def __init__(self, parts: Parts) -> None:
         self._parts = parts
-        self._shown: dict[str, float] = {}  # until when showing it again to somebody would change nothing
+        self._shown: dict[str, float] = {}  # until when showing it again would have no effect
 
     async def show(self, request: web.Request) -> web.StreamResponse:
         """POST ``{"peer": …, "on": true}``: show it, or end it with false."""
