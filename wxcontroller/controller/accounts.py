@@ -138,7 +138,7 @@ class Accounts(AccountViews):
                     await self._written(name, options, parameters, keep, runs=True)
                 elif known.desired is not Desired.STARTED:
                     await self._desire(name.instance, Desired.STARTED)
-                if unit.state is UnitState.ACTIVATING:  # somebody else's start: this only waits for it
+                if unit.state is UnitState.ACTIVATING:  # another caller's start: only wait for it
                     start = self.units.act(Verb.START, name.instance, self.settings.start_timeout)
                     await self._starts.wait_for(name.instance, start)
                 return Started(await self.settled(name.instance), already=True)
@@ -183,7 +183,7 @@ class Accounts(AccountViews):
     async def start_again(self, instance: str) -> bool:
         """Bring up the unit of an account that is wanted; its file stays as it is.
 
-        Returns False when it is not wanted any more. Raises UnknownAccount, TooManyAccounts or UnitFailed.
+        Returns False if it is no longer wanted. Raises UnknownAccount, TooManyAccounts or UnitFailed.
         """
         async with self._starts.held(instance):
             unit = await record(self.units, instance, 0)
@@ -251,7 +251,7 @@ class Accounts(AccountViews):
 
     @to_its_end
     async def leave(self, given: str, leaving: Leaving) -> View:
-        """Mark an account as being moved away, and stop it; returns when it has no process any more.
+        """Mark an account as being moved away, and stop it; returns once it has no process.
 
         The mark of the same move is only brought up to date. Raises AccountMoving for another one, and as ``stop``.
         """
@@ -304,7 +304,7 @@ class Accounts(AccountViews):
             try:
                 await self._desire(name.instance, Desired.STOPPED)
             except (WxError, OSError) as problem:
-                # A full disk or a broken template must not keep anybody from stopping an account.
+                # A full disk or a broken template must not prevent stopping an account.
                 notes.append(
                     Text(
                         "cannot record that it stays stopped after a reboot: {problem}",
@@ -398,7 +398,7 @@ class Accounts(AccountViews):
 
     @to_its_end
     async def own(self, instance: str) -> None:
-        """Have this host own an account whose unit somebody else has started. Raises WxError when it must not run."""
+        """Claim an account whose unit was started with systemctl. Raises WxError if it must not run here."""
         name = self.registry.name_of(instance)
         async with self._starts.held(instance):
             self._staying(name)
@@ -408,15 +408,15 @@ class Accounts(AccountViews):
 
     @to_its_end
     async def disown(self, instance: str) -> None:
-        """Give up an account whose unit somebody else has stopped. Raises WxError."""
+        """Release an account whose unit was stopped with systemctl. Raises WxError."""
         name = self.registry.name_of(instance)
         async with self._starts.held(instance):
             await self._release(name, self.reread(instance))
 
     async def _release(self, name: AccountName, account: Account | None) -> None:
-        """Give up an account whose unit is dead. Raises WxError when etcd cannot be told."""
+        """Release an account whose unit is dead. Raises WxError if etcd cannot be reached."""
         if self.ownership is not None:
-            # From now on no process that is started finds that it may run. One that was started is there now.
+            # From now on no new process is allowed to run. One that was started exists by now.
             self.ownership.withdraw(name.instance)
             if not (await record(self.units, name.instance, 0)).state.has_process:
                 await self.ownership.release(name, account)

@@ -56,7 +56,7 @@ class AccountViews:
     async def views(self) -> tuple[View, ...]:
         """Return all accounts, by id: the same tuple for as long as nothing about them is new.
 
-        Raises UnitFailed when systemd can't be asked, and OSError.
+        Raises UnitFailed when systemd can't be queried, and OSError.
         """
         views = self._certain(await self.units.snapshot())
         if views is None:

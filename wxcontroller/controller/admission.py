@@ -27,7 +27,7 @@ def recognized(request: web.Request) -> Caller | None:
 
 
 def claim_of(request: web.Request) -> Claim:
-    """Return what a request may take, as far as its head tells."""
+    """Return a request's limits according to its head."""
     gate, address, settings = context(request).gate, address_of(request), context(request).settings
     if CALLER_HEADER in request.headers:
         hop = request[_RECOGNIZED] = _hop(request)
@@ -51,7 +51,7 @@ def claim_of(request: web.Request) -> Claim:
 
 
 def _hop(request: web.Request) -> Caller:
-    """Return the caller for whom another host forwards a request. Raises Refused; anybody can send the header."""
+    """Return the original caller of a forwarded request. Raises Refused, as anybody can send the header."""
     fleet = context(request).fleet
     if fleet is None:
         raise Refused(

@@ -22,7 +22,7 @@ class AnswerPart:
     end: float = float("inf")
 
     def holds(self, view: View, now: float) -> bool:
-        # Before its beginning: somebody has set the clock back.
+        # Before its start: the clock was set back.
         return self.view is view and self.begin <= now < self.end
 
 

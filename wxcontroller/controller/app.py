@@ -1,4 +1,4 @@
-"""The web application: which path goes where (openwx-api 1.2, plan 4)."""
+"""The web application: the handlers of all paths (openwx-api 1.2)."""
 
 from aiohttp import web
 

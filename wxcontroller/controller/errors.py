@@ -101,7 +101,7 @@ class NoConsumer(WxError):
 
 
 class NoQrcode(WxError):
-    """There is no QR code to scan at the moment."""
+    """No QR code can be scanned now."""
 
     code = "no-qrcode"
     status = 404
@@ -129,7 +129,7 @@ class NotReceiving(WxError):
 
 
 class ArrivalRefused(WxError):
-    """An account that was sent by another host is not taken in. Its own words say why."""
+    """An account sent by another host was refused. The message gives the importer's reason."""
 
     code = "arrival-refused"
     status = 409

@@ -50,7 +50,7 @@ class ForwardedCalls(Protocol):
     """Calls for accounts of other hosts, and calls that other hosts forward."""
 
     def hop(self, request: web.Request) -> Caller:
-        """Return the caller for whom another host forwards a request. Raises Refused."""
+        """Return the original caller of a forwarded request. Raises Refused."""
         ...
 
     def agent(self, presented: str | None) -> Caller | None:
@@ -82,7 +82,7 @@ class Standbys(Protocol):
         ...
 
     async def arrival_at(self, request: web.Request, to: str, name: AccountName) -> tuple[int, JsonObject]:
-        """Return what another host says of an account that is to come there. Raises WrongHost, HostFailure."""
+        """Ask another host about an account to be moved there; return its answer. Raises WrongHost, HostFailure."""
         ...
 
     async def look(self) -> None:
@@ -135,7 +135,7 @@ class Fleet(Protocol):
         ...
 
     def want_activity(self, wanted: bool) -> None:
-        """Have the rows come with the accounts' activity, for as long as somebody watches them."""
+        """Include the accounts' activity in the rows while they are watched."""
         ...
 
     def listing(self, body: bytes, who: Caller) -> bytes:
@@ -169,7 +169,7 @@ class Fleet(Protocol):
         ...
 
     def own_words(self) -> JsonObject:
-        """Return what this host tells another one that greets it."""
+        """Return this host's answer to another host's greeting."""
         ...
 
     def overview(self) -> JsonObject:

@@ -23,7 +23,7 @@ from wxcontroller.core.tokens import Token, Tokens, minted_for_root, token_book
 from wxcontroller.openwx.credentials import TOKEN_FORM_BYTES
 
 log = logging.getLogger(__name__)
-# A token that is revoked is good for so long where requests are too many to look at its file at each: less than the
+# A revoked token stays valid this long where requests are too frequent to check its file each time: less than the
 # 50 ms that are promised.
 LOOK_SECONDS = 0.02
 _HOW = Text(
@@ -88,7 +88,7 @@ class Gate:
         self._tokens = Tokens()
 
     def set_token_failures(self, number: int) -> None:
-        """Answer so many failures of one address at once from now on."""
+        """Set how many failures of one address are answered without a delay."""
         self._failures.token_failures = self._denials.token_failures = number
 
     @property
@@ -120,7 +120,7 @@ class Gate:
 
     @property
     def is_open(self) -> bool:
-        """Whether everybody who reaches the controller may do everything."""
+        """Whether every caller may do everything."""
         return not self.exposed and not self.tokens.required
 
     def recognize(self, presented: str | None, address: object, tokens: Tokens | None = None) -> Caller | None:
@@ -189,7 +189,7 @@ class Gate:
         return holder(consumer.token)
 
     def is_still_valid(self, caller: Caller) -> bool:
-        """Say whether somebody who was let in would be again: for answers that take their time."""
+        """Whether an authorized caller still is: for long-running answers."""
         if caller is ROOT:
             return True
         if not caller.token:  # a host's certificate is valid as long as its connection

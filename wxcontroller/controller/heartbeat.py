@@ -17,7 +17,7 @@ POLL_ANSWER_SECONDS = 120.0
 
 
 async def heartbeat(settings: Callable[[], Settings]) -> None:
-    """Run until cancelled. Settings are asked for at every beat, so that a reload counts."""
+    """Run until cancelled. Settings are read at every beat, so that a reload applies."""
     failing = False
     async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as session:
         while True:
@@ -36,7 +36,7 @@ async def heartbeat(settings: Callable[[], Settings]) -> None:
                     log.info("the heartbeat to %s works again", redacted(now.poll_api))
                 failing = False
             except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as problem:  # the last: no host's name
-                if not failing:  # said once, not every five seconds
+                if not failing:  # logged once, not every five seconds
                     log.warning("the heartbeat to %s fails: %s", redacted(now.poll_api), unreached(problem))
                 failing = True
             await asyncio.sleep(now.poll_interval)

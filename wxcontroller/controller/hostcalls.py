@@ -93,7 +93,7 @@ class HostCalls:
     # -- calls that other hosts forward
 
     def hop(self, request: web.Request) -> Caller:
-        """Return the caller for whom another host forwards a request. Raises Refused."""
+        """Return the original caller of a forwarded request. Raises Refused."""
         hop = self._hop_credential(request)
         try:
             found = read_caller(request.headers[CALLER_HEADER])
@@ -105,7 +105,7 @@ class HostCalls:
                 status=400,
                 header=CALLER_HEADER,
             ) from None
-        if found.scope is Scope.ILINK:  # the agent's own token says who it is
+        if found.scope is Scope.ILINK:  # the agent's own token identifies it
             agent = self._shared.gate.recognize(request.headers.get("X-Auth-Token"), None)
             if agent is None or agent.scope is not Scope.ILINK:
                 raise self._shared.gate.revoked()
@@ -213,7 +213,7 @@ class HostCalls:
         from wxcontroller.fleet.placement import host_for  # a fleet without etcd loads none of it
 
         instance = self._shared.accounts.registry.resolve(given)
-        if instance in owners.records:  # the start says who has it
+        if instance in owners.records:  # the start names the host that has it
             return None
         if endpoint.path in _OWN_CALLS:
             asked = (await request_parameters(request)).get("placement")

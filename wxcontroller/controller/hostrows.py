@@ -1,4 +1,4 @@
-"""Accounts of other hosts as this host shows them: rows like those of its own, made when something changes."""
+"""Accounts of other hosts as this host shows them: rows like its own, built on changes."""
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
@@ -26,7 +26,7 @@ _NOT_KEPT = ("since", "user", "avatar", "start_time", "heartbeats", "hourly_mess
 class ShownRow:
     """An account of another host. ``listed`` is its ACCOUNT, ``body`` the same with its activity.
 
-    ``wanted``: it is to run. ``source`` is what it was made of.
+    ``wanted``: it should run. ``source`` is the data it was built from.
     """
 
     instance: str

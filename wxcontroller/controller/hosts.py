@@ -131,7 +131,7 @@ class OtherHosts:
         return self._rows.current(self.shared.accounts.registry.all().keys())
 
     def want_activity(self, wanted: bool) -> None:
-        """Have the rows come with the accounts' activity, for as long as somebody watches them."""
+        """Include the accounts' activity in the rows while they are watched."""
         for host in self.hosts:
             host.want(wanted)
 
@@ -141,7 +141,7 @@ class OtherHosts:
         return {host.name: host.why for host in self.hosts if host.state not in starting}
 
     def own_words(self) -> JsonObject:
-        """Return what this host tells another one that greets it."""
+        """Return this host's answer to another host's greeting."""
         tokens = self.shared.gate.consumers.tokens.by_id.values()
         agents: list[JsonValue] = [
             {"id": token.id, "sha256": token.sha256, "instance": instance}

@@ -28,7 +28,7 @@ _BUNDLE_SECONDS = 600.0
 # For all of it: as long as root's program that sends it may run.
 _BUNDLE_LONGEST_SECONDS = 6 * 3600.0
 _BUNDLE_ANSWER_BYTES = 64 << 10
-# For a standby host to say whether it would take a bundle.
+# The time for a standby host to answer whether it would accept a bundle.
 _ARRIVAL_SECONDS = 10.0
 
 

@@ -1,4 +1,4 @@
-"""One lock per account, kept only while somebody wants it."""
+"""One lock per account, kept only while in use."""
 
 import asyncio
 from weakref import WeakValueDictionary

@@ -1,12 +1,12 @@
-"""Links that let somebody else scan an account's QR code, without a token.
+"""Links that let another person scan an account's QR code without a token.
 
 A holder of the link sees the code and can log in the account, so its use is limited:
 
 - One account and one login. A link remembers the process and how many logins that process has had; after a login or a
   restart it is worth nothing.
-- Fifteen minutes: enough for somebody to read a message and reach for the phone.
+- Fifteen minutes: enough to read a message and get the phone.
 - One browser. The page makes a key and shows it with the link; the first key is the only one from then on. A link
-  that was read on its way is useless once it has been opened, and its reader notices if somebody else opens it first.
+  that was intercepted is useless once it has been opened, and its reader notices if another person opens it first.
 - As long as the token that made it.
 
 The link is 256 random bits behind the ``#`` of a URL. Browsers don't send that part; the page sends it in a header,
@@ -77,7 +77,7 @@ class LoginLink:
         return self.process == _process(view)
 
     def is_done(self, view: View) -> bool:
-        """Say whether somebody has logged in since."""
+        """Whether a login has happened since."""
         return is_logged_in(view) or view.counted("logins") != self.logins
 
     def as_json(self) -> JsonObject:

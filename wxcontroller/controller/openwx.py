@@ -151,7 +151,7 @@ def is_missing(client: str) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class StartOptions:
-    """What start_client was asked for: options for the account, and what the answer echoes."""
+    """The request of start_client: the account's options, and the parameters that the answer echoes."""
 
     checked: Checked
     echo: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""Refusing calls that a web page from elsewhere makes through somebody's browser (openwx-api 5.3 no. 43).
+"""Refuse calls that a foreign web page makes through a user's browser (openwx-api 5.3 no. 43).
 
 openwx/callers decides what is foreign. Host is checked for every path, Origin for the APIs: the dashboard itself may
 be linked to from anywhere.

@@ -85,7 +85,7 @@ async def one_pass(
 ) -> Pass:
     """Start the wanted accounts that have no process; of these the ids ``only``, if given: those that failed before.
 
-    A unit that came up before and is down now has been stopped by somebody. Raises UnitFailed or OSError when the
+    A unit that was up before and is down now was stopped by hand. Raises UnitFailed or OSError when the
     present state is unknown.
     """
     wanted = [view for view in await accounts.views() if view.account.desired is Desired.STARTED]

@@ -53,7 +53,7 @@ class Registry:
         self._names: dict[str, str] = {}
 
     def resolve(self, given: str) -> str:
-        """Return the instance that a name, or an id made from one, stands for. Raises BadName."""
+        """Return the instance of a name, or of an id derived from one. Raises BadName."""
         instance = self._names.get(given)
         if instance is None:
             instance = given if is_derived(given) else parse_name(given).instance
@@ -129,7 +129,7 @@ class Registry:
             entry.looked = float("-inf")
 
     def is_up(self, instance: str) -> bool:
-        """Say whether the account's unit has a process: without one, its port may be somebody else's.
+        """Whether the account's unit has a process: without one, another program may have its port.
 
         systemd makes the runtime directory before it starts the first process of the unit, and removes it when the
         last one has ended, also between two automatic restarts. An uncached query to systemd takes 50 ms.

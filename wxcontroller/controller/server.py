@@ -33,7 +33,7 @@ _TICK = 0.02
 class Server:
     """An application on sockets that listen already. ``start`` … ``drain``, once.
 
-    ``short``: ordinary requests to accounts take the shortcut. Nobody can tell but by the time it takes.
+    ``short``: ordinary requests to accounts take the shortcut. Callers see a difference only in speed.
     """
 
     def __init__(self, app: web.Application, sockets: Iterable[socket.socket], short: bool = True) -> None:

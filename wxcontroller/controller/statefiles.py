@@ -41,13 +41,13 @@ from wxcontroller.openwx.statefile import FOR_CONTROLLER, QUESTION_KINDS, Questi
 
 QRCODE_FILE_BYTES = 4 << 20
 _STATE_VALUES = 5000
-# A scan of it takes over the session: shown by the QR endpoints only.
+# Whoever scans it controls the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name
 # Of the state file only; check_client answers what it always did.
 _TEXTS = frozenset({"status_text", "reason_text", "prompt_text"})
 _NOT_SHOWN = _TEXTS | FOR_CONTROLLER | {_SECRET}
-# A client that says "running" has heard WeChat within 45 s, and tells when at most 10 s later. One that hangs goes on
-# saying so, until systemd ends it.
+# A client that reports "running" had an answer from WeChat within 45 s, and writes this at most 10 s later. A hanging
+# one keeps its state until systemd kills it.
 BELIEVED_SECONDS = 60.0
 
 
@@ -58,8 +58,7 @@ class ClientState:
     ``fields`` are the original's (openwx-api 4.4) and ours, without the QR link. ``since`` and ``start_time`` are
     seconds since 1970, 0 for unknown; ``login`` is None when a program that is not ours wrote the file.
     ``qrcode_number`` is another one for each QR code of a process. ``asks`` is what it waits for a person to give.
-    ``heard`` is when WeChat answered last, in seconds
-    since the machine's boot, 0 for unknown.
+    ``heard`` is the time of WeChat's last answer in seconds since the machine's boot, 0 for unknown.
     """
 
     fields: Mapping[str, JsonValue]
@@ -78,7 +77,7 @@ class ClientState:
     asks: Question | None = None
     # For the controller, in addition to ``fields``.
     assessed: Mapping[str, JsonValue] = field_of(default_factory=lambda: MappingProxyType({}))
-    until: float = field_of(default=math.inf, compare=False)  # by ``uptime``: when it is not to be believed any more
+    until: float = field_of(default=math.inf, compare=False)  # by ``uptime``: the end of its validity
 
     @cached_property
     def client(self) -> ClientReport:
@@ -116,20 +115,20 @@ class ClientState:
             status=status,
             reason=reason,
             stamp=(ctime, inode, -size),  # no file's: must not be confused with a state that was read
-            until=uptime + 1.0,  # it says for how many seconds
+            until=uptime + 1.0,  # its text contains the number of seconds
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Published:
-    """An account's publications besides its state; ``heartbeats`` is None from older programs."""
+    """An account's published files other than its state; ``heartbeats`` is None from older programs."""
 
     deliveries: DeliveryState
     heartbeats: Heartbeats | None
 
 
 class Unreadable(Exception):
-    """A state file is there, but not to be read as one. ``words`` say why."""
+    """A state file exists but is invalid. ``words`` give the reason."""
 
     def __init__(self, words: Text) -> None:
         super().__init__(words)
@@ -141,7 +140,7 @@ class StateFiles:
 
     def __init__(self, paths: Paths) -> None:
         self._paths = paths
-        self._files: dict[str, Cached[ClientState | Text]] = {}  # a text says why it is unreadable
+        self._files: dict[str, Cached[ClientState | Text]] = {}  # the text is the reason why it is unreadable
         self._published: dict[str, Cached[Published | None]] = {}
 
     def get(self, instance: str) -> ClientState | None:
@@ -211,7 +210,7 @@ def _published(path: Path) -> Published | None:
 
 
 def state_of(content: dict[str, JsonValue], stamp: Stamp) -> ClientState:
-    """Return what a state file says whose content is ``content``, whatever that is."""
+    """Parse the content of a state file, which may be anything."""
     try:
         login = LoginState(text(field(content, "login_state")))
     except ValueError:

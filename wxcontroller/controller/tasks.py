@@ -1,4 +1,4 @@
-"""Tasks that have an owner: the first of several to finish, and work that runs while somebody needs it."""
+"""Tasks with an owner: the first of several to finish, and shared work that runs while it is needed."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ async def first_of(*works: Coroutine[object, None, T]) -> T:
 
 
 class SharedWork:
-    """Work that is done once, however many need it, and only while somebody does."""
+    """Work done once for all its waiters, and only while there are any."""
 
     def __init__(self, work: Callable[[], Coroutine[object, None, None]]) -> None:
         self._work = work

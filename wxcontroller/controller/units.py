@@ -1,4 +1,4 @@
-"""The one seam to systemd: asks it and tells it what to do, through ``systemctl``.
+"""The only interface to systemd: queries and actions through ``systemctl``.
 
 One unit at a time, a few in flight: a bulk ``systemctl start`` of hundreds dies for a caller that is not root, and
 more in parallel brings nothing. Every call has a timeout.
@@ -34,9 +34,9 @@ _KILL_TIMEOUT = 5.0
 _OWN_UNIT = "wxcontroller.service"
 _MAX_WORDS = 400
 _MAX_LOOKS = 3
-# systemctl's words for what polkit refuses: without a rule of ours, and by a rule of somebody else's.
+# systemctl's messages when polkit refuses: without our rule, and because of another rule.
 _FORBIDDEN = ("Interactive authentication required", "Access denied")
-# systemctl's words when PID 1 was replaced while it was asked, as by daemon-reexec. Asking again does no harm.
+# systemctl's messages when PID 1 was replaced during the query, as by daemon-reexec. Repeating it is safe.
 _MOMENTARY = (
     b"disconnected from message bus",
     b"Connection reset by peer",
@@ -94,7 +94,7 @@ class Units(Protocol):
         ...
 
     async def act(self, verb: Verb, instance: str, timeout: float) -> None:
-        """Do one thing to one account's unit and wait until it is done."""
+        """Perform one action on an account's unit and wait for its end."""
         ...
 
     async def purge(self, instance: str, timeout: float) -> None:
@@ -125,11 +125,11 @@ class Systemd:
     def __init__(self, systemctl: str = "systemctl") -> None:
         self._systemctl = systemctl
         self._slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
-        # Stops have slots of their own: they must not wait until starts that hang are given up.
+        # Stops have their own slots: they must not wait for hanging starts to time out.
         self._stop_slots = asyncio.Semaphore(SYSTEMCTL_AT_A_TIME)
         self._seen: Mapping[str, UnitRecord] = {}
         self._seen_at = float("-inf")
-        self._output = b""  # of systemctl, that ``_seen`` was made of
+        self._output = b""  # from systemctl, the source of ``_seen``
         self._look: asyncio.Task[Mapping[str, UnitRecord]] | None = None
         self._actions = 0
         # One for each systemctl at a time: starts, stops, a look, and a question for restarts.
@@ -187,7 +187,7 @@ class Systemd:
         return parse_restarts(output)
 
     async def _change(self, verb: Verb, unit: str, timeout: float, journal: str) -> None:
-        """Do one thing to a unit. Raises UnitFailed, which sends the reader to the journal of ``journal``."""
+        """Perform one action on a unit. Raises UnitFailed, which refers to the journal of ``journal``."""
         async with self._stop_slots if verb is Verb.STOP else self._slots:
             try:
                 code, _, complaint = await self._run([verb, unit], timeout)

@@ -30,7 +30,7 @@ class TooManyAccounts(WxError):
 
 
 class StoppedMeanwhile(UnitFailed):
-    """A start that somebody ended by a stop."""
+    """A start that a stop ended."""
 
 
 class UnitStarts:
@@ -51,7 +51,7 @@ class UnitStarts:
 
     @contextlib.asynccontextmanager
     async def held_to_stop(self, instance: str) -> AsyncIterator[None]:
-        """Hold an account's lock without waiting for a start that hangs: it is given up, and no other one begins."""
+        """Hold an account's lock without waiting for a hanging start: it is cancelled, and no other one begins."""
         self._stops[instance] += 1
         try:
             if (coming_up := self._coming_up.get(instance)) is not None:

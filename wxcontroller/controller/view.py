@@ -32,7 +32,7 @@ _OF_THE_CODE = ("qrcode_try", "qrcode_limit", "qrcode_until")
 class View:
     """One account at one moment. ``state`` is the client's own report; ``unreadable`` says why it is missing.
 
-    ``deliveries`` is what it ``publishes`` about them, or what an older program said when it was asked. ``loops``:
+    ``deliveries`` is its published summary, or an older program's answer to a query. ``loops``:
     its process has ended again and again. ``patience`` is for how long it may log in. ``recent`` are its last
     minutes and hours, while it has a process that publishes them. ``until`` is when time alone makes it another one,
     by ``statefiles.uptime``. ``host`` is this host's name in its fleet, ``also_on`` the others that have the account.
@@ -87,7 +87,7 @@ class View:
 
     @property
     def login(self) -> LoginState | None:
-        """The session's state; None when a running program does not tell."""
+        """The session's state; None if a running program does not report it."""
         if self.live is not None:
             return self.live.login
         if self.starting:
@@ -96,7 +96,7 @@ class View:
 
     @property
     def word(self) -> str:
-        """The original's word for the state, "" when a running program does not tell."""
+        """The original's word for the state, "" if a running program does not report it."""
         if self.live is not None:
             return self.live.word
         return self.login.word if self.login else ""

@@ -21,7 +21,7 @@ from wxcontroller.core.names import is_instance
 from wxcontroller.core.paths import Paths
 
 log = logging.getLogger(__name__)
-# All files are looked at so often, watched or not: against what no watch tells, as of a file system of another host.
+# All files are checked this often, watched or not, for changes without notification, as on a network file system.
 SWEEP_SECONDS = 5.0
 
 
@@ -81,7 +81,7 @@ class Changes:
         return None if is_all else found | self._unwatched
 
     def _watch_parents(self, directories: Directories) -> bool:
-        """Watch what all accounts share, as soon as it is there. Return whether there is something new."""
+        """Watch the shared directories as soon as they exist. Return whether something changed."""
         is_new = False
         for path in (*self._files, self._runtime):
             if path in directories or not os.access(path, os.F_OK):
@@ -97,7 +97,7 @@ class Changes:
         """Watch an account's runtime directory. One that can't be is looked at each time."""
         try:
             directories.watch(f"{self._runtime}/{instance}")
-        except (FileNotFoundError, NotADirectoryError):  # its parent tells when it is made
+        except (FileNotFoundError, NotADirectoryError):  # its parent's watch reports its creation
             self._unwatched.discard(instance)
         except OSError as problem:
             self._complain(problem)
@@ -111,7 +111,7 @@ class Changes:
 
 
 class Views:
-    """The views. ``make`` makes one; ``registry`` is asked for the accounts whose files have changed."""
+    """The views. ``make`` builds one; ``registry`` provides the accounts whose files changed."""
 
     def __init__(self, paths: Paths, registry: Registry, make: Callable[[Account, UnitRecord], View]) -> None:
         self._registry = registry
@@ -131,7 +131,7 @@ class Views:
     def current(self, units: Mapping[str, UnitRecord], others: object) -> tuple[View, ...]:
         """Return the views of this moment, by id. Raises OSError.
 
-        ``others`` stands for what else ``make`` makes them of: with another one all are made again.
+        ``others`` identifies the other inputs of ``make``: a different value rebuilds all.
         """
         changed = self._changes.take()
         now = statefiles.uptime()

@@ -219,10 +219,10 @@ class Media:
 
 @dataclass(frozen=True, slots=True)
 class Quoted:
-    """The message that a send answers to: its id, who wrote it, and what it says.
+    """The message that a send replies to: its id, author and text.
 
-    No route lets a client send a quote of WeChat's own kind, so people get it in the words that WeChat itself used
-    before it had one.
+    No route lets a client send WeChat's own kind of quote, so people get it in the text form that WeChat used
+    before it had quotes.
     """
 
     id: str

@@ -107,7 +107,7 @@ class Sender:
     def report(self, send: Send, result: SendResult, sides: str, within: Within) -> "asyncio.Future[object]":
         """Report how a send ended, see Reporter.sent; ``sides`` as they were when it was queued, "" to look again.
 
-        A report that is to be delivered with content keeps the file until then.
+        The file stays until the report with its content is delivered.
         """
         body: JsonObject = reports.sent(result, send_chat(self.roster, result.is_group, result.target))
         if sides:

@@ -4,9 +4,9 @@ A connection belongs to the process that accepted it: the facts about the accoun
 when it was opened is true for as long as it is open, as the process makes a new secret at each start. Both are looked
 at again when a connection was not used for a moment, and whenever one is opened.
 
-An account is not trusted. The head of its answer is read by a strict grammar, and what a caller gets is made of what
-was read: status, reason and the headers that are passed on. A body goes through as it comes, no more of it than the
-head says; chunks are taken apart and made again.
+An account is not trusted. The head of its answer is parsed by a strict grammar, and the caller's head is built from
+the parsed parts: status, reason and the allowed headers. A body is passed through, but no more of it than the
+head announces; chunks are decoded and encoded again.
 """
 
 import asyncio
@@ -44,16 +44,16 @@ _HEAD_BYTES = 64 << 10
 _REMEMBERED, _REMEMBERED_BYTES = 512, 1024
 # Kept connections, of one account and of all, and for how long: shorter than an account keeps one.
 _KEPT, _KEPT_IN_ALL, _KEPT_SECONDS = 64, 1024, 30.0
-# After so long without use the account's unit and secret are looked at again.
+# After this long without use the account's unit and secret are checked again.
 _TRUSTED_SECONDS = 0.1
 _UNTIL_END = -1
 SERVER = "wxcontroller"
-# The library's name for itself, in programs without a name of their own.
+# The library's default name.
 _ANY_SERVER = SERVER_SOFTWARE.encode()
 
 
 class BadResponse(Exception):
-    """An answer that can't be read, or is not passed on: then ``why`` says the reason."""
+    """An answer that is invalid, or not passed on for the reason ``why``."""
 
     def __init__(self, why: Text | None = None) -> None:
         super().__init__()
@@ -169,7 +169,7 @@ class Backend(asyncio.Protocol):
         self._left = 0
         self._chunked: Chunked | None = None
         self._alarm: asyncio.Handle | None = None
-        self._alarm_at = 0.0  # uvloop's handles do not tell
+        self._alarm_at = 0.0  # uvloop's handles do not show it
         self._paused = False
 
     # -- asking
@@ -181,12 +181,12 @@ class Backend(asyncio.Protocol):
         self.expect(sink.latest())
 
     def let_go(self) -> None:
-        """Close the connection: the answer is not wanted any more."""
+        """Close the connection: the answer is no longer needed."""
         self._sink = None
         self._abort()
 
     def pause(self) -> None:
-        """Read no more until ``resume``."""
+        """Pause reading until ``resume``."""
         if not self._paused and self.open:
             self._paused = True
             self._transport.pause_reading()
@@ -232,7 +232,7 @@ class Backend(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         sink = self._sink
-        if sink is None:  # nothing was asked
+        if sink is None:  # no request was sent
             self._abort()
             return
         self.used = self._loop.time()
@@ -371,7 +371,7 @@ class Backends:
         return None
 
     def can_open(self, account: Account) -> bool:
-        """Say whether the account's unit has a process: without one, its port may be somebody else's."""
+        """Whether the account's unit has a process: without one, another program may have its port."""
         return self._registry.is_up(account.name.instance)
 
     async def opened(self, account: Account, seconds: float) -> Backend:

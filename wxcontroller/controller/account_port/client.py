@@ -34,7 +34,7 @@ _NOT_PASSED_ON = frozenset({401, 407})
 
 
 class PortFailure(WxError):
-    """An account's port gave no usable response. ``what`` says why without naming the account."""
+    """An account's port gave no usable response. ``what`` gives the reason without naming the account."""
 
     message_template = N_("account {account}: {what}")
 
@@ -99,7 +99,7 @@ class AccountPorts:
         Args:
             target: path and query, encoded.
             scope: what the caller may do; the account's program holds it to that.
-            timeout: by default as the settings say for requests that are passed on.
+            timeout: by default the setting for forwarded requests.
 
         Raises NotRunning or NotAnswering. Reading the response raises aiohttp's errors and TimeoutError.
         """
@@ -153,7 +153,7 @@ class AccountPorts:
         body: "AsyncIterable[bytes] | bytes | None" = None,
         limit: int = PROGRAM_ANSWER_BYTES,
     ) -> tuple[int, bytes]:
-        """Return status and content of an answer, of which no more than ``limit`` bytes are read.
+        """Return status and content of an answer, of which at most ``limit`` bytes are read.
 
         Raises NotRunning or NotAnswering, the latter also after ``seconds``.
         """
@@ -188,14 +188,14 @@ def unusable_because(status: int, encoding: str) -> Text | None:
     good = 200 <= status < 300 or status == 304 or 400 <= status < 600
     if not good or status in _NOT_PASSED_ON:
         return Text(N_("its program answered {status}, which is not passed on"), status=status)
-    # None was asked for, and the header that names it is not passed on.
+    # None was requested, and the header that names it is not passed on.
     if encoding.strip().lower() not in ("", "identity"):
         return Text(N_("its program sent an encoded body without being asked to"))
     return None
 
 
 async def read_bounded(response: aiohttp.ClientResponse, limit: int) -> bytes:
-    """Read no more than ``limit`` bytes of a response: one that is cut off is not JSON any more."""
+    """Read at most ``limit`` bytes of a response: a truncated one is no longer JSON."""
     content = b""
     async for piece in response.content.iter_any():
         content += piece

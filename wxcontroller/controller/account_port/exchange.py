@@ -41,10 +41,10 @@ class ProxiedExchange:
         self._shared, self._backends, self._requests = shared, backends, requests
         self._connection = connection
         self._account, self._caller, self._place = account, caller, place
-        self._data = data  # the request as it came
+        self._data = data  # the request as received
         self._began = connection.heard
         self._backend: Backend | None = None
-        self._head = b""  # of the answer, until more of it is there
+        self._head = b""  # part of the answer, until more arrives
         self._status = 0  # of the answer, once the caller gets it
         self._keep = True
         self._gone = False  # the caller is
@@ -135,6 +135,6 @@ class ProxiedExchange:
         self._requests.note(RequestPart.OPENWX, status, time.monotonic() - self._began)
 
     def _hand_over(self, problem: NotAnswering) -> None:
-        """Have the usual way answer the request: it knows what to say."""
+        """Let the regular proxy answer the request: it has the error messages."""
         self._place.__exit__()
         self._connection.hand_over(self._data, HandedOver(self._began, problem))

@@ -1,4 +1,4 @@
-"""The events of all accounts: one connection to each account that somebody wants to hear, shared by all readers.
+"""The events of all accounts: one connection to each account with readers, shared by all of them.
 
 While there are readers, the hub keeps a line to each account that is up: a connection to its /v1/events, which is
 opened again after the last event it gave. A reader's place in an account is the last event it has got. Each pair of
@@ -12,7 +12,7 @@ reader and account is in one of two states:
 A subscription counts from the moment it is made: an event that happens before the line is open is in the account's
 log, and the line begins there.
 
-Accounts are not trusted: an event is passed on as it came, but only as one event, in the account's own name. One that
+Accounts are not trusted: an event is passed on unchanged, but only as one event, in the account's own name. One that
 takes long to parse does not hold up the controller, and an account may not use more than a fifth of its time.
 """
 
@@ -47,9 +47,9 @@ log = logging.getLogger(__name__)
 STREAM_WAITING_EVENTS = 100
 # Accounts send something every 10 s.
 STREAM_SILENCE_SECONDS = 30.0
-# Of the largest events: all groups with their members. Parsing so many takes a second or two in a thread.
+# Enough for the largest events: all groups with their members. Parsing this many takes a second or two in a thread.
 EVENT_VALUES = 1_000_000
-# Up to so many are parsed at once: 10 ms at most.
+# Up to this many are parsed in the event loop: 10 ms at most.
 _FEW_VALUES = 5000
 # Pauses after an account that did not open its stream, as another program or 2.0.0's first versions.
 RETRY_FIRST, RETRY_LONGEST = 1.0, 30.0
@@ -277,7 +277,7 @@ class Hub:
                 reader.catching_up[instance] = group.create_task(self._catch_up(reader, account))
 
     async def _follow(self, line: _Line) -> None:
-        """Give an account's events to all whom its line serves, until its stream ends."""
+        """Pass an account's events to all readers of its line, until its stream ends."""
         instance = line.account.name.instance
 
         def begins(place: str) -> None:

@@ -64,7 +64,7 @@ class AccountLists:
         self._lists = {path: AccountList(*each) for path, each in zip(_PATHS, kept, strict=True)}
 
     def at_hand(self, path: str, caller: Caller) -> tuple[AccountList, bytes] | None:
-        """Return a list and what a caller may see of it, None if systemd or another host has to be asked first."""
+        """Return a list, limited to the caller's accounts; None if systemd or another host must be queried first."""
         if self._shared.fleet is not None:
             return None
         try:

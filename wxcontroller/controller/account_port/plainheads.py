@@ -53,12 +53,12 @@ class RequestLine:
 class HeaderBlock:
     """The headers of a request that is taken. ``sent`` are those that the account gets, without Content-Length.
 
-    ``caller`` is whom its token shows, as long as ``tokens`` are the ones that count; ``expires`` as of the token.
+    ``caller`` is its token's holder, valid while ``tokens`` are current; ``expires`` is the token's.
     """
 
     sent: bytes
     token: str | None
-    length: int  # -1 for none said
+    length: int  # -1 if unstated
     kind: str
     holds: bool  # parameters, in the body
     plain: bool  # those of a form without any particulars

@@ -57,12 +57,12 @@ NOT_SENT_ON = frozenset(
 )
 # Responses that the contract lets a browser cache (openwx-api 2.6), in seconds; an account cannot change it.
 _KEPT_BY_BROWSERS = {"/openwx/get_avatar": 3600}
-# How old a look at the units may be that explains why an account is down. Starts of our own are always seen.
+# Maximum age of the units' state that explains why an account is down. Our own starts are always seen.
 _JUST_NOW = 0.1
 _LONG_POLL = "/openwx/check_event"
 # The library's word for methods that its parser takes and it can't pass on, as QUERY.
 _UNKNOWN = "<unknown>"
-# Of a body for an account's own /v1, which takes no more either.
+# For bodies for an account's own /v1, which has the same limit.
 PASSED_BODY_BYTES = 1 << 20
 # Up to here an answer is read whole and sent in one piece.
 _SMALL = 64 * 1024
@@ -97,7 +97,7 @@ async def proxy(request: web.Request) -> web.StreamResponse:
     if request.method == _UNKNOWN:
         return json_response(replies.API_NOT_FOUND, 403)
     shared = context(request)
-    # The query is passed on as it came; only its client is read here.
+    # The query is passed on unchanged; only its client is read here.
     raw = parameters.query_of(request.raw_path).encode("utf-8", "surrogateescape")
     client = dict(parameters.urlencoded_pairs(raw, "client")).get("client")
     async with form_of(request, shared.settings.max_body, client is None) if has_body(request) else _NOTHING as spool:
@@ -210,7 +210,7 @@ async def pass_to(
 async def send_request(
     request: web.Request, destination: Destination, target: str, spool: BodySpool | None
 ) -> aiohttp.ClientResponse | None:
-    """Send the request on; return the response when its head is there, None for a long poll that a restart ends."""
+    """Forward the request; return the response once its head arrived, None for a long poll ended by a restart."""
     if done := handed_over(request):
         raise done.problem
     shared = context(request)

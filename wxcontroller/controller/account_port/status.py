@@ -1,6 +1,6 @@
 """A running account's status, from its own port, for requests that need it.
 
-The registry says where the port is; the answer says whose it is.
+The registry gives the port; the answer proves which account has it.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from wxcontroller.core.messages import N_, Text, text_fields, text_in
 
 # People wait for it at the dashboard, and a program that takes longer has trouble, which is what they want to see.
 PROGRAM_ANSWER_SECONDS = 2.0
-# Accounts that are asked at a time when all are.
+# Accounts queried at a time when all are.
 _AT_ONCE = 16
 # Shown next to the ACCOUNT; the controller knows the rest of the answer itself.
 _SHOWN = ("queue", "reports", "media", "roster", "last_message_time", "last_sync_time", "memory")
@@ -36,7 +36,7 @@ class Answer:
         if status is None:
             return {"client": None, **text_fields(client_reason=self.reason)}
         client: JsonValue = {"version": status.get("version"), "pid": status.get("pid")}
-        # It may have another proxy than the registry says: one by a credential, which the controller can't read.
+        # Its proxy may differ from the registry's: a credential, which the controller can't read, may set it.
         way: JsonObject = {"proxy": status["proxy"]} if isinstance(status.get("proxy"), str) else {}
         more: JsonObject = {key: status[key] for key in _SHOWN_IF_SENT if key in status}
         return {

@@ -49,7 +49,7 @@ class Composer:
         return self._alert(event, now, found, len(dues) - len(found))
 
     def test(self, now: float) -> Alert:
-        """Return an alert that says that alerts get through, with a code like one to scan."""
+        """Return a test alert with a sample QR code."""
         code = Picture("image/png", drawn("https://example.invalid/a-test-of-wxcontroller", "png"), now)
         message = Text(N_("This is a test: alerts of wxcontroller reach you. Nothing is wrong."))
         remedy = Text(N_("the QR code is an example; real ones are scanned with WeChat"))

@@ -20,7 +20,7 @@ _WINDOW = 600.0
 
 
 class Crashes:
-    """Counts restarts. Only accounts with another process than before are asked about."""
+    """Counts restarts. Only accounts with a new process are queried."""
 
     def __init__(self, units: Units) -> None:
         self._units = units
@@ -43,7 +43,7 @@ class Crashes:
         for instance, count in counts.items():
             history = self._counts.setdefault(instance, deque())
             if history and count < history[-1][1]:
-                history.clear()  # somebody has started it again
+                history.clear()  # started again by hand
             history.append((now, count))
         return {instance for instance, history in self._counts.items() if is_crash_loop(history, now)}
 
@@ -62,7 +62,7 @@ class Crashes:
         """Return the state to store: by instance, how many seconds ago which count was seen."""
         found: JsonObject = {}
         for instance, history in self._counts.items():
-            if len(history) > 1:  # one count alone says nothing
+            if len(history) > 1:  # a single count is no evidence
                 seen: list[JsonValue] = [[round(now - moment), count] for moment, count in history]
                 found[instance] = seen
         return found

@@ -44,7 +44,7 @@ def disk_of(paths: Paths, least: int) -> Verdict:
 
 def places(paths: Paths) -> Iterator[tuple[Path, os.statvfs_result]]:
     seen: set[int] = set()
-    # The accounts' own is not to be entered, but to be asked about.
+    # The accounts' own directory can't be entered, but its file system can be queried.
     for path in (paths.accounts, paths.root / "var/lib/private", paths.client_runtime, paths.root / "var/log"):
         try:
             device, status = path.stat().st_dev, os.statvfs(path)

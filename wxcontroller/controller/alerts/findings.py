@@ -1,4 +1,4 @@
-"""From the assessments of accounts to what alerts tell: which kind of alert an issue is, and how long it must last.
+"""Map assessments to alerts: which kind of alert an issue is, and how long it must last.
 
 ``core.condition`` finds the problems and their messages. This module keeps no state.
 """
@@ -16,7 +16,7 @@ from wxcontroller.core.condition.model import Assessment, Code, Condition, Issue
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.states import Desired
 
-# A phone that was asked without a code is mostly answered at once.
+# A push login without a code is usually confirmed at once.
 _CONFIRM_SECONDS = 20.0
 # A renewal that failed is repeated within this time; accounts stop 15 s after the last one.
 _LEASE_SECONDS = 5.0
@@ -25,14 +25,14 @@ _NEVER = float("inf")
 
 
 class Track(StrEnum):
-    """Things that can be wrong independently of each other. Of one of them one thing is wrong at a time."""
+    """Independent areas of trouble. Each has at most one problem at a time."""
 
     LOGIN = "login"
     WAITING = "waiting"  # reports
     DEAD = "dead"
     LOST = "lost"
     STORE = "store"
-    PERSON = "person"  # somebody to whom it sends
+    PERSON = "person"  # a person it sends to
     DISK = "disk"
     SYSTEMD = "systemd"
     HOSTS = "hosts"  # the others of the fleet
@@ -135,7 +135,7 @@ def verdicts_of(view: View, booting: bool, settings: AlertSettings, now: float) 
 
 def finding(view: View, issue: Issue, kind: Kind, hold: float) -> Problem:
     name = view.account.name.name
-    # A process that has heard WeChat once had been let in: it is logged out now. Else somebody is logging it in.
+    # If WeChat has ever answered this process, it was logged in and is now logged out. Else a login is in progress.
     first = kind in (Kind.SCAN, Kind.CONFIRM) and (view.live is None or not view.live.heard)
     message = Text(N_("Account {account}: {what}."), account=name, what=issue.headline)
     return Problem(kind, name, message, issue.remedy, hold, issue.level, first, code=issue.code)
@@ -168,7 +168,7 @@ def without_issue(name: str, assessment: Assessment, settings: AlertSettings) ->
 
 
 def systemd_of(problem: str) -> Verdict:
-    """Judge whether the accounts can be looked at; ``problem`` says why not."""
+    """Judge whether the accounts' state can be read; ``problem`` says why not."""
     if not problem:
         return Healthy("", Text(N_("The controller sees its accounts again.")))
     message = Text(N_("The controller cannot see its accounts: {reason}."), reason=plain(problem))

@@ -88,7 +88,7 @@ class Ledger:
             self._changed = True
 
     def due(self, settings: AlertSettings, now: float) -> tuple[list[Due], list[Due]]:
-        """Return the problems and the recoveries to tell now, each all together; nothing while it is too soon."""
+        """Return the problems and recoveries to alert now, each as one list; nothing while it is too early."""
         if self._since < SPACING:
             return [], []
         left = settings.per_hour - sum(0 <= now - each < _HOUR for each in self._sent)
@@ -174,7 +174,7 @@ def judge(record: Record, verdict: Verdict, elapsed: float) -> None:
             record.finding, record.age, record.was_well = None, 0.0, False
             record.recovered, record.alerted = None, {}
         case Problem():
-            if record.recovered:  # it was well for a moment only, and no alert said so
+            if record.recovered:  # it recovered only briefly, without an alert
                 record.recovered, record.alerted = None, record.before
             same = record.finding is not None and record.finding.kind is verdict.kind
             record.age = record.age + elapsed if same and not restarts_hold(record.finding, verdict) else 0.0
@@ -184,15 +184,15 @@ def judge(record: Record, verdict: Verdict, elapsed: float) -> None:
 
 
 def restarts_hold(before: Problem | None, now: Problem) -> bool:
-    """Whether the hold starts now: how long a unit was stopped by hand says nothing about a failed start."""
+    """Whether the hold starts now: the time a unit was stopped by hand does not count for a failed start."""
     return before is not None and before.hold == float("inf") and 0 < now.hold < float("inf")
 
 
 def is_due(record: Record, finding: Problem, interval: float, now: float) -> bool:
     if finding.first and not record.was_well:
-        return False  # whoever started it is there, with the phone
+        return False  # whoever started it is present with the phone
     if finding.kind is Kind.CONFIRM and Kind.SCAN in record.alerted:
-        return False  # somebody has scanned
+        return False  # a person has scanned
     if record.age < finding.hold or record.alerted.get(finding.kind, -1) >= finding.level:
         return False
     # A time that is yet to come was noted by a clock that was wrong.

@@ -166,7 +166,7 @@ class AlertWatch:
         return {("", Track.DISK): disk}
 
     async def test(self) -> tuple[str, tuple[Channel, ...]]:
-        """Send a test alert; return its id and the ways it goes. Raises TooManyTests or OSError."""
+        """Send a test alert; return its id and channels. Raises TooManyTests or OSError."""
         steady = self.clock.steady()
         while self._tests and self._tests[0] <= steady - _HOUR:
             self._tests.popleft()

@@ -14,7 +14,7 @@ _SESSION_OVER = -14
 
 
 def answer(**content: JsonValue) -> web.Response:
-    """Return an answer to a call that went well."""
+    """Return the answer of a successful call."""
     return _json({"ret": 0, **content}, 200)
 
 

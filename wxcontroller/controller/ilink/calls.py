@@ -143,7 +143,7 @@ async def updates(request: web.Request, shared: Context, consumer: TokenHolder, 
 
 
 def empty_poll(body: bytes) -> web.Response:
-    """Return an empty answer to a poll, with the cursor that it came with."""
+    """Return an empty answer to a poll, with the poll's own cursor."""
     try:
         cursor = text(member(read_json(body), "get_updates_buf"))
     except ValueError:

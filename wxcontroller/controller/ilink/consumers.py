@@ -1,4 +1,4 @@
-"""The controller's part in consumers, besides forwarding their calls."""
+"""The controller's part in consumers, apart from forwarding their calls."""
 
 from wxcontroller.controller.account_port.client import AccountPorts
 from wxcontroller.controller.errors import BadRequest, NotServed, OlderVersion

@@ -22,7 +22,7 @@ from wxcontroller.core.messages import N_
 # As WeChat's codes last for clients, at the most.
 LIVES_SECONDS = 300.0
 MAX_OPEN = 50
-# Else one address, which may open that many within their life, could keep everybody else from pairing.
+# Otherwise one address, which may open that many in their lifetime, could prevent all others from pairing.
 MAX_OF_ONE = MAX_OPEN // 2
 PER_MINUTE = 10
 _WRONG_DIGITS = 3
@@ -112,7 +112,7 @@ class Pairing:
         self.changed = asyncio.Event()
 
     def enter(self, digits: str) -> None:
-        """Take the digits that somebody has typed at the agent, if they are asked for."""
+        """Accept the digits typed at the agent, if they are requested."""
         if self.status is not Status.DIGITS:
             return
         if hmac.compare_digest(digits.encode(), self.digits.encode()):

@@ -53,7 +53,7 @@ class Failed(Exception):
 
 
 def add_routes(app: web.Application) -> None:
-    """Route /mcp, which is there once ``mcp_serve`` is set."""
+    """Route /mcp, which exists once ``mcp_serve`` is set."""
     app[SLOTS] = MediaSlots()
     app.router.add_post(PATH, serve)
 

@@ -1,6 +1,6 @@
 """The tools: their parameters, scopes, and calls to the account's program.
 
-Each stands for calls of /v1 and shows less: an agent keeps all that it reads in its context.
+Each makes calls of /v1 and returns less: all an agent reads stays in its context.
 """
 
 import asyncio
@@ -69,7 +69,7 @@ SLOTS = web.AppKey("mcp_media_slots", MediaSlots)
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool: by whom, and with which arguments, which fit the tool's schema."""
+    """A call of a tool: its caller, and its arguments, which fit the tool's schema."""
 
     request: web.Request
     who: Caller
@@ -189,7 +189,7 @@ async def read_messages(call: ToolCall) -> Content:
 
 
 def shown_messages(answer: JsonObject, after: str) -> JsonObject:
-    """Return what an agent needs of a page of messages that came ``after`` a cursor, "" for the newest."""
+    """Return a page of messages ``after`` a cursor ("" for the newest), reduced for agents."""
     found: list[JsonValue] = []
     next_: JsonValue = after or None
     for each in items(answer.get("messages")):

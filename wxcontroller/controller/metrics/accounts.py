@@ -1,6 +1,6 @@
-"""The accounts as Prometheus sees them: what their own programs tell at /v1/status, as metric families.
+"""The accounts' metric families, from their own answers at /v1/status.
 
-Labels are an account's name and words of closed sets. Nothing that WeChat says gets into them.
+Labels are an account's name and values of closed sets. Data from WeChat never becomes a label.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -55,7 +55,7 @@ class AccountFigures(Collector):
     answers: Mapping[str, Answer]
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the metric families. Every value of every label is there, also where the figure is 0."""
+        """Yield the metric families. Every value of every label is present, including zeros."""
         yield from self._states()
         statuses = {instance: answer.content for instance, answer in self.answers.items() if answer.content}
         up = GaugeMetricFamily("wxclient_up", "Whether the account's program answers.", labels=("account",))
@@ -142,7 +142,7 @@ def _counter(metric: str, words: str, answering: _Statuses) -> Metric:
 
 
 def figure(status: JsonObject, path: tuple[str, ...]) -> int:
-    """Return a number of an account's status; 0 for null, and for what a program of another version does not tell."""
+    """Return a number of an account's status; 0 for null or a value that another version lacks."""
     value: JsonValue = status
     for key in path:
         value = field(value, key)

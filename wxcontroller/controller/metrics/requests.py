@@ -20,7 +20,7 @@ _SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5
 
 
 class RequestPart(StrEnum):
-    """A part of the API. Long polls and streams are apart: how long they take says nothing about health."""
+    """A part of the API. Long polls and streams are separate: their duration does not indicate health."""
 
     OPENWX = "openwx"
     WAITING = "waiting"  # check_event, consult, /v1/events, polls of agents: answered when something happens

@@ -101,7 +101,7 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
 
 
 class Figures:
-    """The controller's own figures, and the registry that tells them."""
+    """The controller's own metrics, and their registry."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # creation times would double the lines

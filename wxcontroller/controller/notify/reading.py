@@ -49,7 +49,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "filename": ("x-filename", "filename", "file", "f"),
     "delay": ("x-delay", "delay", "x-at", "at", "x-in", "in"),
 }
-# The body's names of the text, besides ntfy's: those that forms and JSON templates commonly have.
+# Other names of the text than ntfy's, common in forms and JSON templates.
 _TEXT_FIELDS = ("message", "text", "msg", "body", "content")
 _BODY_FIELDS = frozenset({*_TEXT_FIELDS, "title", "subject"})
 _WORDS = {"min": LOWEST, "low": 2, "default": DEFAULT, "normal": DEFAULT, "high": HIGH, "max": HIGHEST, "urgent": 5}
@@ -147,7 +147,7 @@ def _header(value: str) -> str:
 
 
 def with_head(found: Notification, head: Mapping[str, str]) -> Notification:
-    """Add what headers and query say; they count more than the body."""
+    """Add headers and query, which override the body."""
     url = head["attach"]
     if url and not _WEB.fullmatch(url):
         raise BadNotification(N_("the attachment is not an http or https URL"), N_("give an http:// or https:// URL"))
@@ -210,7 +210,7 @@ def of_json(body: JsonObject) -> Notification:
 
 
 def of_fields(body: JsonObject) -> Notification:
-    """Return what our own JSON or form says, and ntfy's JSON."""
+    """Return the fields of our own JSON or form, and of ntfy's JSON."""
     words = next((text(body[name]) for name in _TEXT_FIELDS if text(body.get(name))), "")
     url, name, data = text(body.get("attach")), text(body.get("filename")), text(body.get("attachment"))
     if url and not _WEB.fullmatch(url):

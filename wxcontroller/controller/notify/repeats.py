@@ -30,7 +30,7 @@ REPEAT_SECONDS = 60.0
 # Texts of the last minute that are remembered; others are not counted together. Each is at most a few KB. Targets
 # need no shares: by the limit on its new texts (routes.py), one target has at most 120 of them.
 REMEMBERED_TEXTS = 2000
-# A count that cannot be sent because the account is down is given up after this time.
+# A count that cannot be sent because the account is down is dropped after this time.
 KEEP_SECONDS = 3600.0
 _RETRY_SECONDS = 30.0
 _FILE_BYTES = 64 << 20
@@ -41,7 +41,7 @@ Send = Callable[[str, str, bool, str], Coroutine[None, None, NotifyVerdict]]
 
 @dataclass(slots=True)
 class Repeat:
-    """A text that was sent to a target (by its token's id) at ``since``, and how often it came again."""
+    """A text sent to a target (by its token's id) at ``since``, and its number of repetitions."""
 
     target: str
     content: str
@@ -107,7 +107,7 @@ class Repeats:
         self._forget()
         repeat = Repeat(target, content, time.time(), urgent=urgent)
         task = asyncio.create_task(self._send(target, content, urgent, new_key()))
-        self._tasks.add(task)  # it goes on when the caller hangs up
+        self._tasks.add(task)  # it continues if the caller disconnects
         task.add_done_callback(self._tasks.discard)
         if len(self._recent) < REMEMBERED_TEXTS:
             repeat.first = task

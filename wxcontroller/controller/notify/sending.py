@@ -27,7 +27,7 @@ _SEARCH_SECONDS = 5.0
 _PAUSE = 0.5
 _ANSWER_VALUES = 5000
 _NOT_FOUND, _QUEUED, _UNKNOWN_WORD = 100, -7, "unknown data"  # openwx-api 0; client/sends/model.py
-# In this order: the first by which somebody is found decides, as in wxctl send.
+# In this order: the first that matches decides, as in wxctl send.
 _FRIEND_KEYS = ("displayname", "markname", "name")
 _GROUP_KEYS = ("displayname", "name")
 REFUSED, UNKNOWN, WAITING = "refused", "unknown", "waiting"
@@ -159,7 +159,7 @@ def new_key() -> str:
 
 
 def verdict(answer: JsonObject) -> NotifyVerdict:
-    """Return what an account's answer to a send says. Routes without reply windows give no state."""
+    """Return the result in an account's answer to a send. Routes without reply windows give no state."""
     code, state, identity = integer(answer.get("code"), -1), text(answer.get("state")), text(answer.get("id"))
     why = verbatim(one_line(answer.get("status"))) if answer.get("status") else NOTHING
     if code == 0:

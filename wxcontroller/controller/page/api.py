@@ -36,7 +36,7 @@ _PARTS = (
 )
 # What a sentence may begin with in a capital; not the name of a parameter.
 _COMMON_WORD = re.compile(r"^[a-z](?=[a-z']*([ ;,:]|$))")
-# What a form asks about before it is sent, besides every DELETE: it ends, takes back or discards something.
+# Calls that the form confirms first, in addition to every DELETE: they end, revoke or discard something.
 _DESTRUCTIVE = ("logout", "stop", "restart", "purge", "ack", "stop_client", "revoke_message", "kick_group_member")
 _ORDER = ("accounts", "talk", "happened", "alerts", "itself", "original")
 
@@ -76,7 +76,7 @@ class DocumentedStatuses:
 
 @dataclass(frozen=True, slots=True)
 class DocumentedCall:
-    """What can be asked for at a path, by one method or by several that do the same; ``ids`` are its anchors."""
+    """The operations of a path, by one method or several equivalent ones; ``ids`` are its anchors."""
 
     ids: tuple[str, ...]
     methods: tuple[str, ...]

@@ -5,13 +5,13 @@ from aiohttp import web
 from wxcontroller.core.catalog import LANGUAGES
 
 THEMES = ("auto", "light", "dark")
-# Set by the page's switches. They hold no more than this, and are not sent on to accounts.
+# Set by the page's switches. They hold only this, and are not forwarded to accounts.
 LANGUAGE_COOKIE = "wx-language"
 THEME_COOKIE = "wx-theme"
 
 
 def chosen_language(request: web.Request, here: str = "") -> str:
-    """Return what the reader has asked for ``here`` or switched to before, else what the browser asks for first."""
+    """Return the language requested ``here`` or chosen before, else the browser's preferred one."""
     asked = [here, request.cookies.get(LANGUAGE_COOKIE, ""), *preferred(request.headers.get("Accept-Language", ""))]
     for each in asked:
         if each in LANGUAGES:

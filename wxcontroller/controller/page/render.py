@@ -55,7 +55,7 @@ ROUTES = (
 
 
 def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
-    """Return the page by language, theme, and whether everybody on the machine may do everything."""
+    """Return the page by language, theme, and whether every local user may do everything."""
     found: dict[tuple[str, str, bool], Served] = {}
     for language in LANGUAGES:
         template = environment(language).get_template("dashboard.html.j2")

@@ -103,7 +103,7 @@ async def add(request: web.Request) -> web.Response:
         elif is_adopted:
             await shared.fleet.met()
             epoch = adopted = shared.fleet.adoption(name, epoch)
-        # During a move, the account is still registered on the host that it leaves, where nothing starts it any more.
+        # During a move, the account stays registered on the host that it leaves, where it can no longer be started.
     options = body.get("options", {})
     if not isinstance(options, dict):
         raise BadRequest(N_("options is not an object"), N_('send {"option": "value"}'))

@@ -1,6 +1,6 @@
 """All accounts as those see them who watch: a row is made again when it changes, and only then.
 
-Nothing is done while no client is connected. Accounts are asked in turn, a few at a time, for what only they know.
+Idle without connected clients. Accounts are queried in turn, a few at a time, for data that only they have.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ from wxcontroller.openwx.replies import to_bytes
 _LOOK_SECONDS = 0.5
 # Between two rounds of asking the accounts' programs.
 _ASK_SECONDS = 3.0
-# A process that has come up is asked soon, and together with others that come up at the same time.
+# A new process is queried soon, and together with others that start at the same time.
 _SETTLE_SECONDS = 0.5
 # Capabilities in an account's row: those by which a page chooses what it offers.
 _CAPABILITIES = ("contacts", "groups", "recall", "avatars", "reply_window")
@@ -50,7 +50,7 @@ class ElsewhereRow:
 
 
 class Board:
-    """The rows of all accounts, kept up to date while somebody watches."""
+    """The rows of all accounts, kept up to date while they are watched."""
 
     def __init__(self, shared: Context) -> None:
         self._shared = shared
@@ -58,7 +58,7 @@ class Board:
         self._elsewhere: dict[str, ElsewhereRow] = {}
         self._told: dict[str, JsonObject] = {}
         self._work = SharedWork(self._keep_up)
-        self._activity = asyncio.Event()  # set while somebody wants what only the programs know
+        self._activity = asyncio.Event()  # set while data that only the programs have is needed
         self._watchers = 0  # who do
         self._viewers = 0  # of these, who watch the accounts of all hosts: not another host
         self._news = asyncio.Event()
@@ -69,7 +69,7 @@ class Board:
 
     @property
     def is_asking(self) -> bool:
-        """Whether the accounts' programs are asked for what only they know."""
+        """Whether the accounts' programs are queried."""
         return self._activity.is_set()
 
     @property
@@ -180,7 +180,7 @@ class Board:
         self._news = asyncio.Event()
 
     async def _ask(self) -> None:
-        """Ask every program again and again; the next look takes over what they said."""
+        """Query all programs repeatedly; the next update includes their answers."""
         await self.has_looked.wait()
         while True:
             await self._activity.wait()
@@ -230,7 +230,7 @@ def _activity(answer: Answer) -> JsonObject | None:
 
 
 def _attempt(sent: JsonValue) -> JsonObject | None:
-    """Return the status and milliseconds of the last post to the webhook, None of a program that tells none."""
+    """Return status and milliseconds of the last post to the webhook, None from programs that lack them."""
     attempt = obj(sent)
     if not attempt:
         return None
@@ -239,6 +239,6 @@ def _attempt(sent: JsonValue) -> JsonObject | None:
 
 
 def flags(capabilities: JsonValue) -> JsonObject | None:
-    """Return those that say yes or no, None of a program that tells none."""
+    """Return the boolean ones, None from programs that lack them."""
     told = obj(capabilities)
     return {key: told[key] for key in _CAPABILITIES if isinstance(told.get(key), bool)} or None

@@ -25,7 +25,7 @@ from wxcontroller.openwx.describing import (
 ALWAYS = (400, 403, 408, 413, 431, 500, 502, 503, 505)
 # Of one about an account: it may be on another host, which does not answer in time, or on two.
 _ABOUT_ACCOUNT = (404, 409, 504)
-# Of one that is passed on to the account's program, besides.
+# Additional ones of calls forwarded to the account's program.
 PASSED_ON = (415,)
 _NAME = Parameter("name", "the account's name or its instance id", place="path")
 IGNORED = record({"ignored": listing(TEXT)}, ("ignored",))

@@ -2,7 +2,7 @@
 
 A stamp at which it began, and for each account the number of the last event that it has had, or after which it began:
 an account that is not named was not there yet, or there was no room. Nothing about readers is kept anywhere else.
-Other hosts have stamps of their own, as times of two machines are not compared.
+Other hosts have their own stamps, as times of two machines are not comparable.
 """
 
 import re

@@ -35,7 +35,7 @@ from wxcontroller.openwx.describing import (
 )
 from wxcontroller.openwx.pages import SELECTED_IDS
 
-# Codes of refused requests, besides those of every request.
+# Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
 _FAILED = "why the last try failed; empty: it did not"
 _COUNTS: Fields = {

@@ -82,7 +82,7 @@ CODES = (
     *("head-too-long", "header-too-long", "uri-too-long", "unsupported-coding", "no-proxy"),
     *("no-token", "bad-token", "expired-token", "not-allowed", "not-a-hop", "too-many-failures", "tokens-unusable"),
     *("link-over", "link-taken"),
-    # As the account's own program says them.
+    # As in the answers of the account's own program.
     *(*deliveries.CODES, *sends.CODES, *messages.CODES, "not-asked", "older-version"),
 )
 

@@ -36,7 +36,7 @@ from wxcontroller.openwx.pages import PAGE_EVENTS
 # Accounts, and types of events, that one request may name: a URL has no room for more.
 STREAM_NAMES = 1000
 _RETRY = 2000  # milliseconds
-# With so many places a cursor does not come with each of many events: the browser keeps the last.
+# With this many places, not every event carries a cursor: the browser keeps the last one.
 _LONG_CURSOR, _CURSOR_SECONDS = 20, 1.0
 T = TypeVar("T")
 EVENT = record(

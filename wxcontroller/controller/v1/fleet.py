@@ -1,4 +1,4 @@
-"""/v1/fleet: the other hosts whose accounts are shown here, and what this host tells them."""
+"""/v1/fleet: the other hosts whose accounts are shown here, and this host's answers to them."""
 
 from aiohttp import web
 

@@ -1,7 +1,7 @@
 """/v1/accounts/{name}/journal: the end of an account's journal.
 
 The controller can't read the journal, which is the whole machine's: it asks wxclient-journal.socket, behind which a
-program reads what the account's units have said, and nothing else.
+program reads only the log of the account's units.
 """
 
 import asyncio
@@ -25,7 +25,7 @@ _DEFAULT_LINES = 100
 _LATEST = 1 << 62
 # Per line: a message that is not text is a list of its bytes, of which there are 48 KiB at most.
 _LINE_VALUES = 60_000
-_INFO = 6  # what systemd takes a line for that tells no priority
+_INFO = 6  # systemd's default for lines without a priority
 _CURSOR = re.compile(r"[a-z]=[0-9a-f]{1,32}(;[a-z]=[0-9a-f]{1,32}){0,6}")
 
 

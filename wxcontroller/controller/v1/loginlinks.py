@@ -154,7 +154,7 @@ async def account_of_link(shared: Context, link: LoginLink) -> View | None:
 
 
 def _state(link: LoginLink, view: View) -> str:
-    """Return how the login goes, in the words of ``_STATES``."""
+    """Return the login's progress as a value of ``_STATES``."""
     if link.is_done(view):
         return "done"
     match view.login:

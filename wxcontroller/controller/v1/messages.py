@@ -27,7 +27,7 @@ from wxcontroller.openwx.describing import (
 from wxcontroller.openwx.newmessage import FIELDS, FILE_FIELD
 from wxcontroller.openwx.pages import PAGE_CHATS, PAGE_MESSAGES, PAGE_PEOPLE
 
-# Codes of refused requests, besides those of every request.
+# Codes of refused requests, in addition to those of every request.
 CODES = (
     *("no-such-message", "no-such-peer", "key-reused", "queue-full", "stopping", "not-logged-in", "unsupported"),
     *("not-recallable", "recall-refused", "bad-type"),

@@ -27,9 +27,9 @@ from wxcontroller.core.messages import N_, text_in
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parameter, maybe, record, ref
 
-# Importing a large account after its last byte came: it waits for the disk.
+# For the import of a large account after its last byte: it waits for the disk.
 IMPORT_SECONDS = 600.0
-# Of what the import says: a result, or a failure, and a few lines for the journal.
+# For the import's output: a result or an error, and a few lines for the journal.
 IMPORT_ANSWER_BYTES = 256 << 10
 # Half of what the socket takes: bundles leave room for accounts that are moved here.
 STANDBYS_AT_A_TIME = 4
@@ -182,7 +182,7 @@ async def stand_by(request: web.Request) -> web.Response:
 
 
 async def kept_by(request: web.Request, to: str) -> JsonObject:
-    """Have the body kept as an account's bundle by a host; return what that host says of it. Raises WxError."""
+    """Have a host store the body as an account's bundle; return its answer. Raises WxError."""
     shared, name = context(request), parse_name(request.match_info["account"])
     fleet = shared.fleet
     if fleet is None:
@@ -204,7 +204,7 @@ def refusal_by(host: str, error: JsonObject) -> ArrivalRefused:
 
 
 async def received(request: web.Request, name: AccountName, purpose: str = "") -> JsonObject:
-    """Have root take in the body for a ``purpose``, one at a time of an account. Raises ArrivalRefused."""
+    """Have root's program import the body for a ``purpose``, one at a time per account. Raises ArrivalRefused."""
     under_way, line = request.app[_UNDER_WAY], f"{name.instance}{purpose}"
     if line in under_way:
         raise ArrivalRefused(
@@ -263,7 +263,7 @@ async def send_back(request: web.Request) -> web.Response:
 
 
 async def imported(request: web.Request, line: str) -> JsonObject:
-    """Have root take in the body, for which ``line`` says what; return what it says.
+    """Have root's program process the body as ``line`` says; return its answer.
 
     Raises NotReceiving and ArrivalRefused.
     """

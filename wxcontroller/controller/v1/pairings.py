@@ -40,7 +40,7 @@ async def pairings(request: web.Request) -> web.Response:
 
 @CALLS.route("GET", "ilink/pairings/{code}", "a pairing request, by the code in its link", _PAIRING, (404,), (_CODE,))
 async def opened(request: web.Request) -> web.Response:
-    """GET of one: who asks. The agent gets to know that somebody looks."""
+    """GET of one: the requesting agent, which is shown that the link was opened."""
     pairing = _pairing(request)
     if pairing.status is Status.WAIT:
         pairing.set(Status.OPENED)

@@ -13,7 +13,7 @@ from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import N_
 from wxcontroller.openwx.describing import TEXT, OnRequest, Parameter, maybe, record, word
 
-# A copy of the code could be scanned by somebody else: it must not be cached.
+# A cached copy of the code could be scanned by another person.
 _HEADERS = {"Cache-Control": "no-store"}
 _TYPES = {"svg": "image/svg+xml", "png": "image/png", "txt": "text/plain; charset=utf-8"}
 CALLS = Calls()

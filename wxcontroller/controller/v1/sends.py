@@ -7,7 +7,7 @@ from wxcontroller.controller.v1.calls import PASSED_ON, Calls
 from wxcontroller.openwx.described import REFUSALS
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, Parameter, Schema, listing, maybe, record, ref, word
 
-# Codes of refused requests, besides those of every request.
+# Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-send", "being-sent")
 HOLDS = ("no-context", "window", "budget", "throttled", "restricted", "confirming", "offline")
 STATES = ("waiting", "sending", "held", "delivered", "accepted", "refused", "unknown")
