@@ -1,4 +1,4 @@
-"""An account as the controller's /v1 API tells it."""
+"""An account as returned by the controller's /v1 API."""
 
 import time
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ _QUIET_STYLES = {Condition.RUNNING: "green", Condition.STOPPED: "dim"}
 
 @dataclass(frozen=True, slots=True)
 class AccountView:
-    """One ACCOUNT of the API. ``since`` is seconds since 1970, 0 when unknown; ``raw`` is it as it came.
+    """One ACCOUNT of the API. ``since`` is seconds since 1970 or 0; ``raw`` is the original object.
 
     ``asks`` is the id of what it waits for a person to give, "" for nothing.
     """
@@ -104,7 +104,7 @@ def account_view(value: JsonValue) -> AccountView:
 
 
 def assessed(found: JsonObject) -> Assessment:
-    """Assess what a controller of 2.0.0 tells, which does not assess it."""
+    """Assess an account of a 2.0.0 controller, which does not assess it."""
     facts = Facts(
         AccountName(one_line(found.get("name")), one_line(found.get("instance"))),
         enum_member(Desired, found.get("desired")),

@@ -35,7 +35,7 @@ def question_of(account: AccountView) -> Question | None:
 
 
 def can_ask(session: WxctlRun) -> bool:
-    """Say whether there is somebody to ask."""
+    """Whether a terminal is present to ask on."""
     return sys.stdin.isatty() and sys.stderr.isatty() and not session.json
 
 

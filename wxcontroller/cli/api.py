@@ -15,7 +15,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
-# Longer than any start_timeout or stop_timeout that the settings allow: it is the controller that gives up.
+# Longer than any start_timeout or stop_timeout that the settings allow: the controller times out first.
 _PATIENCE = 660.0
 _SEND = 180.0  # a message waits its turn in the account's queue
 _SOON = 12.0  # more than a controller takes that asks a slow systemd
@@ -180,7 +180,7 @@ class Api(Connection):
         return self.stream(path("accounts", name.name, "journal", **query), headers, _SILENCE)
 
     def qr_link(self, name: AccountName) -> str:
-        """Return what the account's present QR code says. Raises WxError when it shows none."""
+        """Return the content of the account's current QR code. Raises WxError without one."""
         answer = self._ask("GET", name, "qr")
         link = text(field(answer, "link"))
         if not link and field(answer, "jpeg"):
@@ -201,7 +201,7 @@ class Api(Connection):
         return link
 
     def login_link(self, name: AccountName) -> JsonObject:
-        """Make a link that lets somebody else scan the code; its ``url`` is relative to the controller's."""
+        """Create a link that lets another person scan the code; its ``url`` is relative to the controller's."""
         return obj(self._ask("POST", name, "login-links"))
 
     def openwx(self, endpoint: str, name: AccountName, form: Mapping[str, str] | RequestBody) -> JsonValue:

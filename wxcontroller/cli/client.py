@@ -14,7 +14,7 @@ _UP = frozenset(state.value for state in UnitState if state.has_process)
 
 
 def lines(account: JsonObject) -> Iterator[tuple[str, str]]:
-    """Yield title and words for an ACCOUNT of /v1/accounts/NAME. A controller without these tells nothing."""
+    """Yield title and words for an ACCOUNT of /v1/accounts/NAME. Yields nothing for a controller that lacks them."""
     if "client" not in account:
         return
     if account["client"] is None:
@@ -141,7 +141,7 @@ def reports_words(reports: JsonObject) -> str:
 
 
 def heard_words(account: JsonObject) -> str:
-    """Return when WeChat answered last, and when messages came and went."""
+    """Return the times of WeChat's last answer and of the last messages."""
     message = obj(account.get("last_message_time"))
     found = []
     for words, moment in (

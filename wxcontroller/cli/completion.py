@@ -112,7 +112,7 @@ class Bash(ShellComplete):
 
 @add_completion_class
 class Zsh(ShellComplete):
-    """Takes the words and the index of the one to complete; value and help are on lines of their own."""
+    """Takes the words and the index of the one to complete; value and help are on separate lines."""
 
     name = "zsh"
     source_template = _ZSH

@@ -1,4 +1,4 @@
-"""Requests to one controller: its address, the token, and what an answer that tells a failure means.
+"""Requests to one controller: its address, the token, and the meaning of error responses.
 
 http.client and not aiohttp: a command must be there before one notices that it starts. It also takes no proxy from
 the environment, which would be wrong for loopback.
@@ -149,7 +149,7 @@ class Connection:
         wait: float = ANSWER,
         headers: Mapping[str, str] = MappingProxyType({}),
     ) -> JsonValue:
-        """Do a request and return its JSON. Raises WxError for an answer that tells a failure."""
+        """Make a request and return its JSON. Raises WxError for an error response."""
         status, content = self._exchange(method, path, body, wait, headers)
         answer = self._read(status, content)
         if may_be_unauthorized(status, answer) and self._renewed():
@@ -161,7 +161,7 @@ class Connection:
 
     @contextmanager
     def stream(self, path: str, headers: Mapping[str, str], silence: float) -> Iterator[HTTPResponse]:
-        """Open a stream; a silence of so many seconds ends it with ControllerUnreachable. Raises WxError."""
+        """Open a stream; a silence of this many seconds ends it with ControllerUnreachable. Raises WxError."""
         for again in (True, False):
             with self._request("GET", path, None, headers, silence) as response:
                 if response.status == 401 and again and self._renewed():
@@ -290,7 +290,7 @@ def is_loopback(host: str) -> bool:
 
 
 def may_be_unauthorized(status: int, answer: JsonValue) -> bool:
-    """Say whether an answer may mean that the token is not good (any more); the old API has one for all refusals."""
+    """Whether an answer may mean an invalid token; the old API has the same answer for all refusals."""
     return status == 401 or (status == 403 and field(answer, "code") == REFUSED)
 
 

@@ -62,7 +62,7 @@ def error_as_json(problem: WxError) -> JsonObject:
 
 
 def printable(written: str) -> str:
-    """Return JSON that says the same and can be shown anywhere."""
+    """Return equivalent JSON that is safe to show on any terminal."""
     return _ACTING.sub(lambda found: f"\\u{ord(found[0]):04x}", written)
 
 

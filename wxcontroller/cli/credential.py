@@ -25,7 +25,7 @@ _WHERE = "~/.config/wxctl/token"
 class Finder:
     """Where to look for a token: a ``file`` named on the command line, then the environment, then other files.
 
-    Never the command line itself: everybody on the machine can read that, and shells remember it.
+    Never the command line itself: all local users can read it, and shells store it.
     """
 
     file: str | None = None

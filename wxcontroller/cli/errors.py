@@ -14,7 +14,7 @@ class BadUsage(WxError, ValueError):
 
 
 class NeedsHuman(WxError):
-    """The account has given up on purpose: somebody has to look at it and start it again."""
+    """The account has stopped trying: it has to be checked and started again."""
 
     exit_code = 6
 
@@ -26,7 +26,7 @@ class Declined(WxError):
 
 
 class NoLongerFollowed(WxError):
-    """A start was interrupted after it was asked for; the account is left as it is."""
+    """A start was interrupted after its request; the account is left as it is."""
 
     exit_code = 130
 
@@ -40,7 +40,7 @@ class NotOffered(WxError):
 
 
 class WrongUrl(ControllerUnreachable):
-    """Something answers at the controller's URL, but not a controller, or not in the way that the URL says."""
+    """The controller's URL is answered by another service, or with another protocol than the URL names."""
 
 
 class NoMachine(ControllerUnreachable):
@@ -48,7 +48,7 @@ class NoMachine(ControllerUnreachable):
 
 
 class Unanswered(WxError):
-    """A request that may have been done: it was sent, and no answer came."""
+    """A request that may have taken effect: it was sent, but not answered."""
 
     def __init__(
         self, message: str | Text, remedy: str | Text = "", /, *, exit_code: int = 1, **values: Value
@@ -64,7 +64,7 @@ def file_problems(
     """Raise an OSError of the block, or text that is not UTF-8, as a ``kind``. The message names the ``reason``."""
     try:
         yield
-    except WxError:  # some are OSErrors besides
+    except WxError:  # some are also OSErrors
         raise
     except (OSError, UnicodeDecodeError) as problem:
         raise kind(message, remedy, **values, reason=reason_of(problem)) from None

@@ -79,7 +79,7 @@ def follow(
         time.sleep(_PAUSE)
 
 
-# Issues that end with an exit code of their own; with all others the account still starts.
+# Issues with their own exit code; with all others the account still starts.
 _ERRORS: Mapping[str, type[WxError]] = {
     Code.DOWN: UnitFailed,
     Code.FAILED: UnitFailed,
@@ -89,7 +89,7 @@ _ERRORS: Mapping[str, type[WxError]] = {
     Code.PARKED: NeedsHuman,
     Code.INPUT: NeedsHuman,
 }
-# These may pass while somebody watches a start.
+# These may disappear during a start.
 _PASSING = (Code.RESTARTING, Code.LOGIN_STUCK)
 
 

@@ -44,13 +44,13 @@ def tell(words: str | Text, plural: str = "", /, *, err: bool = False, **values:
 
 
 def padded(word: str, width: int) -> str:
-    """Return a word of the reader's language, right-aligned in so many columns."""
+    """Return a word in the reader's language, right-aligned to this many columns."""
     shown = say(word)
     return " " * max(0, width - columns(shown)) + shown
 
 
 def left_aligned(word: str, width: int) -> str:
-    """Return a word of the reader's language, left-aligned in so many columns."""
+    """Return a word in the reader's language, left-aligned to this many columns."""
     shown = say(word)
     return shown + " " * max(0, width - columns(shown))
 

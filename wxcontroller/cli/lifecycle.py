@@ -177,18 +177,18 @@ def logout(session: WxctlRun, name: str, yes: bool) -> None:
 
 def is_new(api: Api, account: AccountName) -> bool:
     try:
-        api.options(account)  # its own program need not be asked
+        api.options(account)  # no query of its own program is needed
     except UnknownAccount:
         return True
     except ControllerUnreachable:
         raise
-    except WxError:  # what the start has to say as well
+    except WxError:  # the start's own message
         pass
     return False
 
 
 def confirm(api: Api, accounts: list[AccountName], question: Text, otherwise: Text) -> None:
-    """Ask for a yes. ``otherwise`` is how things stay without one.
+    """Ask for confirmation. ``otherwise`` is the result without it.
 
     Raises UnknownAccount, BadUsage without a terminal to ask on, and Declined.
     """
@@ -247,7 +247,7 @@ def notes(account: AccountView) -> Iterator[Text]:
 
 
 def start_outcome(followed: float) -> Callable[[AccountName, AccountView], tuple[JsonObject, Text]]:
-    """Return how a start ends, in JSON and words; ``followed``: for so long, 0 for not at all."""
+    """Return a start's result as JSON and text; ``followed``: for this long, 0 for not at all."""
 
     def finish(account: AccountName, view: AccountView) -> tuple[JsonObject, Text]:
         if not followed:

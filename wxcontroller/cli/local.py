@@ -33,7 +33,7 @@ _PATHS = Paths()
 
 @dataclass(frozen=True, slots=True)
 class LocalUnit:
-    """A unit as ``systemctl show`` tells it. ``since`` is seconds since 1970, 0 when unknown."""
+    """A unit as shown by ``systemctl show``. ``since`` is seconds since 1970, 0 when unknown."""
 
     unit: str
     active: str
@@ -42,9 +42,9 @@ class LocalUnit:
     pid: int = 0
     result: str = ""
     since: int = 0
-    account: str = ""  # its name, where the register tells
+    account: str = ""  # its name according to the registry
     desired: Desired | None = None
-    client: ClientReport | None = None  # what its state file says, where that can be read
+    client: ClientReport | None = None  # its state file's content if readable
     deliveries: DeliveryState | None = None  # the same of its deliveries
 
     @property
@@ -68,7 +68,7 @@ class LocalUnit:
 
     @property
     def words(self) -> Text:
-        """How it is: its state as the controller names it, where that is known, else what it told systemd."""
+        """Its state in the controller's terms if known, else its status text for systemd."""
         if self.client is None or not self.client.status:
             return verbatim(self.status) if self.status else NOTHING
         state = Text(self.assessment.condition.value)
@@ -109,7 +109,7 @@ def show(properties: tuple[str, ...], *units: str) -> dict[str, dict[str, str]]:
     """Return properties of units, by unit. Raises WxError without systemd."""
     out = systemctl("show", "--timestamp=unix", f"--property={','.join(('Id', *properties))}", "--", *units)
     blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n")]
-    # In the order in which they were asked for: an alias tells another Id.
+    # In the order of the request: an alias has another Id.
     return dict(zip(units, (block for block in blocks if block), strict=False))
 
 
@@ -184,7 +184,7 @@ def reload_units() -> None:
 def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
     """Return all accounts' units: those that systemd knows, and those of the register, as far as it can be read.
 
-    Raises WxError when there is no systemd to ask.
+    Raises WxError without systemd.
     """
     from wxcontroller.core.accountfiles import AccountFiles  # with the table of options
 
@@ -202,7 +202,7 @@ def known_unit(unit: str, paths: Paths = _PATHS) -> LocalUnit:
 
 
 def with_files(found: LocalUnit, paths: Paths) -> LocalUnit:
-    """Add what the account's files say, as far as they can be read."""
+    """Add the data of the account's readable files."""
     from wxcontroller.core.accountfiles import AccountFiles
 
     instance = instance_of(found.unit) or ""

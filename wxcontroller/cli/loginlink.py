@@ -1,4 +1,4 @@
-"""The verb login-link: a link that lets somebody else scan an account's code."""
+"""The verb login-link: a link that lets another person scan an account's code."""
 
 from urllib.parse import urljoin, urlsplit
 

@@ -1,4 +1,4 @@
-"""An account's journal as its controller tells it: of another machine, or where one may not read the journal."""
+"""An account's journal from its controller: on another machine, or without permission for the journal."""
 
 import re
 import time

@@ -22,7 +22,7 @@ from wxcontroller.core.jsontypes import text as json_text
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName
 
-# In this order: the first by which somebody is found decides.
+# In this order: the first with a match decides.
 _FRIEND_KEYS = ("id", "displayname", "markname", "name")
 _GROUP_KEYS = ("id", "displayname", "name")
 _KEYS = ("id", "name", "remark", "nickname")  # of /v1
@@ -44,7 +44,7 @@ class Recipient:
 
     @property
     def text(self) -> Text:
-        """Return who it is, as people say it."""
+        """Return a description for people."""
         return Text("group {url}", url=self.shown) if self.group else Text("friend {url}", url=self.shown)
 
 
@@ -230,7 +230,7 @@ def find(api: Api, account: AccountName, to: str, only_groups: bool) -> Recipien
 
 
 def people_named(api: Api, account: AccountName, to: str, only_groups: bool) -> list[Recipient]:
-    """Return who is called so, by the first attribute by which somebody is. Raises NotOffered."""
+    """Return those with this name, by the first attribute with a match. Raises NotOffered."""
     found: list[Recipient] = []
     for kind in ("groups",) if only_groups else ("contacts", "groups"):
         if any(one.id == to for one in found):

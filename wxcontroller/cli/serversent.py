@@ -1,4 +1,4 @@
-"""A stream of server-sent events that goes on over breaks of the connection."""
+"""A stream of server-sent events that survives reconnects."""
 
 import time
 from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def followed(
             if not patient:
                 raise
             lost = problem.message
-        except WxError:  # some are OSErrors and ValueErrors besides
+        except WxError:  # some are also OSErrors and ValueErrors
             raise
         except (OSError, HTTPException, ValueError) as problem:
             lost = str(problem) or type(problem).__name__

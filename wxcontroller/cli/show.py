@@ -156,7 +156,7 @@ def describe(account: AccountView) -> None:
         heading.append(f" ({account.instance})", "dim")
     heading.append(say(" is ")).append(say(condition.value), account.style)
     target.print(heading)
-    # Not repeated if an issue says it already.
+    # Not repeated if an issue has it already.
     reasons = [issue.headline.values.get("reason") for issue in account.assessment.issues]
     login = account.login_state.value if account.login_state else "-"
     for title, value in (
@@ -184,7 +184,7 @@ def describe(account: AccountView) -> None:
 
 
 def without_controller(session: WxctlRun, api: Api, unit: str | None, why: ControllerUnreachable) -> NoReturn:
-    """Report ``why``, then show what systemd knows; raises it with systemd's trouble added when it can't be asked.
+    """Report ``why``, then show what systemd knows; raises it with systemd's error added if that fails.
 
     Nothing is shown of another machine, nor of this one for an address that is the beginning of a tunnel, or where
     something answers.

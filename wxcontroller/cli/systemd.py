@@ -60,7 +60,7 @@ def without_controller(
     verb: str,
     options: Mapping[str, str] | None = None,
 ) -> JsonObject:
-    """Have systemd do ``verb`` to an account's unit, and say what that does not do. Returns the unit.
+    """Have systemd apply ``verb`` to an account's unit, and report its limits. Returns the unit.
 
     Raises ``away`` for another machine, or if the request needs the controller, and WxError with
     systemd's message on failure.

@@ -1,4 +1,4 @@
-"""How things look on a terminal. Imported by the verbs that need it only: rich takes its time."""
+"""Terminal output. Imported only by the verbs that need it, as importing rich is slow."""
 
 import time
 from collections.abc import Iterable, Sequence
@@ -23,7 +23,7 @@ _GAP = 2  # between columns
 # Of a list: the columns that are always there; those of port and user, before which none is cut; the least and the
 # most that is shown of the user.
 _KEPT, _PORT, _USER, _LEAST, _MOST = 2, 3, 4, 4, 20
-_BORDER = 2  # modules of white around a code; the standard says 4, phones are content with 2 on our white ground
+_BORDER = 2  # white modules around a code; the standard requires 4, phones accept 2 on our white background
 
 
 def console(stderr: bool = False) -> Console:

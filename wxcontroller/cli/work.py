@@ -43,7 +43,7 @@ class ActionWatch(ABC):
     """How an action shows what it does."""
 
     def note(self, words: Text) -> None:
-        """Show at once something that is worth knowing besides the result."""
+        """Show a message immediately, in addition to the result."""
         tell(words, err=True)
 
     def follow(self, account: AccountName, view: AccountView, timeout: float) -> AccountView:

@@ -4,7 +4,7 @@ The controller and the accounts' ports check by this table, and the documents ar
 from it needs the highest scope.
 
 Most scopes form a ladder: read < send < control < admin. The others are for programs that speak another protocol to
-one account, and for other hosts. They are outside the ladder, because such a token is handed to somebody else's
+one account, and for other hosts. They are outside the ladder, because such a token is given to another person's
 software: it opens the endpoints of its protocol and nothing else, and no other token opens these endpoints, not even
 with scope admin. They require their token even while the rest of the API is open.
 """
@@ -68,7 +68,7 @@ class About(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One line of the table. ``scope`` None: anybody may. GET includes HEAD."""
+    """One line of the table. ``scope`` None: no scope needed. GET includes HEAD."""
 
     methods: tuple[str, ...]
     path: str

@@ -43,7 +43,7 @@ class Account:
     they were sent, echoed by the HTTP contract (openwx-api 1.3). ``limits`` are those that are not the default's, as
     text by name (core.limits); from a file also removed ones, so that writing it again changes it. ``epoch`` is the
     number of times that the account has found a host, raised with each move: what two hosts hold of one account is
-    told apart by it. Accounts that never moved, and all of earlier versions, are in their first and have no variable.
+    told apart by it. Accounts that never moved, and those of earlier versions, are in the first and have no variable.
     ``leaving`` marks one that is being moved away; ``arrived`` is the id of the move that brought it, "" for none.
     ``adopted`` is the epoch of its last adoption, 0 for none: it stays when the account moves on, because what it
     held then is not settled before its first start.
@@ -215,7 +215,7 @@ def redacted(address: str) -> str:
 
 
 def presentable(option: str, value: str) -> str:
-    """Return the value of an option fit for everybody's eyes: no passwords, no queries of URLs."""
+    """Return an option's value without secrets: no passwords, no queries of URLs."""
     if option == "proxy":
         return egress.shown(value)
     if value.startswith(("http://", "https://")) and (urlsplit(value).query or "@" in value):

@@ -27,7 +27,7 @@ class Kind(StrEnum):
     CONFIRM = "confirm"  # ... and asks on the phone, without a code
     PARKED = "parked"  # it has given up
     FAILED = "failed"  # its unit failed, or fails again and again
-    OFFLINE = "offline"  # it does not hear WeChat, or does not come up
+    OFFLINE = "offline"  # no answer from WeChat, or it does not start
     DELIVERY = "delivery"  # its reports wait for their receiver
     DEAD = "dead"  # its reports were refused for good
     LOST = "lost"  # its reports were deleted before they were delivered: the log was full
@@ -62,9 +62,9 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One thing that is wrong, or has become right. ``account`` and ``instance`` are "" for the machine.
+    """One problem or recovery. ``account`` and ``instance`` are "" for the machine.
 
-    ``code`` says what it is, more exactly than ``kind``. ``since`` is in seconds since 1970.
+    ``code`` is more specific than ``kind``. ``since`` is in seconds since 1970.
     """
 
     kind: Kind
@@ -135,7 +135,7 @@ class Alert:
         return Text("{n} problem: {names}", "{n} problems: {names}", n=count, names=shown)
 
     def without_old_codes(self, now: float) -> "Alert":
-        """Return the alert without QR codes that WeChat takes no more, and with a word about that."""
+        """Return the alert without expired QR codes, with a note about it."""
         return replace(self, items=tuple(without_expired_code(item, now) for item in self.items))
 
     def to_json(self) -> JsonObject:

@@ -22,7 +22,7 @@ ALERT_ARGUMENTS = 1000
 
 
 class Channel(StrEnum):
-    """A way to tell somebody: the instance of wxcontroller-alert@.service that does it."""
+    """An alert channel: the instance of wxcontroller-alert@.service that delivers it."""
 
     WEBHOOK = "webhook"
     MAIL = "mail"
@@ -89,7 +89,7 @@ _FIELDS = {entry.name: entry for entry in fields(AlertSettings)}
 
 
 def parse_alerts(value: object) -> Mapping[str, object]:
-    """Check the table; the keys that are there, for AlertSettings. Raises ValueError naming the key."""
+    """Check the table; return its keys for AlertSettings. Raises ValueError naming the key."""
     if not isinstance(value, dict):
         raise ValueError(Text("must be a table, as [alerts]"))
     found: dict[str, object] = {}

@@ -1,6 +1,6 @@
 """Alerts on their way: a file each, put there by the controller, taken away by wxcontroller-alert@.service.
 
-On disk, so that they outlive everything; in memory when the disk takes none, for that is one of the things to tell.
+On disk, so that they survive restarts; in memory if the disk is full, which is itself worth an alert.
 systemd starts the one who delivers when there is a file whose name ends in .json (wxcontroller-alert@.path).
 """
 
@@ -31,7 +31,7 @@ _STATE = ".state"
 
 @dataclass(frozen=True, slots=True)
 class AlertOutcome:
-    """How the last try of a channel went: "" in ``error`` when it was delivered. ``time`` in seconds since 1970."""
+    """The last attempt of a channel: ``error`` is "" if it was delivered. ``time`` in seconds since 1970."""
 
     id: str
     error: str
@@ -113,7 +113,7 @@ class Spool:
                         log.error("%s is not an alert; renamed to .%s.unexpected", path, path.name)
 
     def clear(self) -> None:
-        """Drop the alerts of a channel that is not set up any more."""
+        """Drop the alerts of a channel that is no longer configured."""
         for one in self.waiting():
             with suppress(OSError):
                 one.path.unlink()

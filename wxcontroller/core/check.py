@@ -38,7 +38,7 @@ _OURS = re.compile(r"(MOJO_WEIXIN|WXCLIENT)_")
 _VARIABLE = re.compile(r"\bWXCLIENT_\w+")
 _LINE = re.compile(r"\bline (\d+),? column")
 _CREDENTIALS = ("proxy", "webhook-secret")
-# Variables of accounts' files besides options.
+# Variables of accounts' files other than options.
 _OTHER = frozenset(
     {
         *(names.NAME, names.PORT, names.POST_API, names.POLL_API, names.INSTANCE, names.DESIRED, names.PARAMETERS),
@@ -419,7 +419,7 @@ def unreadable(file: Path, problem: OSError, remedy: Text | None = None) -> Find
 
 
 def finding(file: Path, problem: WxError, key: str = "") -> Finding:
-    """Return what a problem says. A file and key that it names itself are more exact than those it was found with."""
+    """Return a problem's text. A file and key that it names itself are more exact than those where it was found."""
     file, message = Path(str(problem.text.values.get("file", file))), _part(problem.text, "problem")
     named = str(message.values.get("key", ""))
     if key and named == key.partition(".")[0]:

@@ -1,7 +1,7 @@
 """Secrets that systemd passes to a service: files that only the service can read (LoadCredential=).
 
 They come from /etc/wxcontroller/credentials, where INSTANCE.NAME is one account's and NAME the one for all accounts
-that have none of their own. The accounts' unit names both; one that is not there arrives as an empty line.
+without their own. The accounts' unit names both; a missing one arrives as an empty line.
 """
 
 import os

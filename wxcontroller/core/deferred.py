@@ -1,8 +1,8 @@
 """Modules that are found when they are imported, and executed at their first use.
 
-As importlib's LazyLoader, but ``from … import …`` of chosen names does not count as a use: a stand-in for each goes
-to the real one when it is called or asked for something. Stand-ins serve as functions, and as classes in annotations,
-in isinstance and as bases; not in ``except``. Chosen names may have values of their own that do until then.
+Like importlib's LazyLoader, but ``from … import …`` of chosen names does not count as a use: a stand-in for each
+delegates to the real one when called or accessed. Stand-ins work as functions, and as classes in annotations,
+in isinstance and as bases; not in ``except``. Chosen names may have preliminary values until then.
 """
 
 import sys
@@ -36,7 +36,7 @@ class Unloaded(ModuleType):
     """A module that is not executed yet; it becomes a plain one."""
 
     def __getattr__(self, name: str) -> object:
-        # Imports look for __path__ and the like; the rest of such names is there from the beginning.
+        # Imports look for names like __path__; the others exist from the start.
         if (name.startswith("__") and name != "__all__") or not _execute(self):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return getattr(self, name)
@@ -59,7 +59,7 @@ class _Stand:
         return self._real()(*args, **more)
 
     def __getattr__(self, name: str) -> object:
-        if name.startswith("__"):  # typing and inspect look for marks of their own
+        if name.startswith("__"):  # typing and inspect look for their own markers
             raise AttributeError(name)
         return getattr(self._real(), name)
 
@@ -127,5 +127,5 @@ class _Finder:
         names = self._modules.get(name)
         spec = None if names is None else PathFinder.find_spec(name, path, target)
         if names is not None and spec is not None and spec.loader is not None:
-            spec.loader = _Loader(spec.loader, names)  # type: ignore[assignment]  # all that is asked of one
+            spec.loader = _Loader(spec.loader, names)  # type: ignore[assignment]  # all that is used of one
         return spec

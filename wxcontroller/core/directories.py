@@ -14,12 +14,12 @@ _EVENT = struct.Struct("iIII")
 _MASK = 0x2 | 0x4 | 0x40 | 0x80 | 0x100 | 0x200 | 0x400 | 0x800
 _ONLYDIR, _DONT_FOLLOW = 0x01000000, 0x02000000
 _OVERFLOW, _IGNORED, _MOVED = 0x4000, 0x8000, 0x800
-# Accounts' programs can write without end: more than so many bytes of events at once are not worth reading.
+# Accounts' programs can write endlessly: beyond this many bytes of events, a full scan is cheaper.
 _MAX_BYTES = 64 << 10
 
 
 class Directories:
-    """A set of directories that are watched. Raises OSError when the kernel grants no more."""
+    """A set of watched directories. Raises OSError when the kernel's limit is reached."""
 
     def __init__(self) -> None:
         self._libc = ctypes.CDLL(None, use_errno=True)
@@ -43,7 +43,7 @@ class Directories:
     def changes(self) -> list[tuple[str, str]] | None:
         """Return the changes since the last call: directory and name, "" for the directory itself.
 
-        None: too much has, and the object is of no more use. Raises OSError.
+        None: too many, and the object can no longer be used. Raises OSError.
         """
         try:
             events = os.read(self._fd, _MAX_BYTES)
@@ -62,7 +62,7 @@ class Directories:
             path = self._paths.get(number)
             if path is None:
                 continue
-            if mask & (_IGNORED | _MOVED):  # it is not there any more
+            if mask & (_IGNORED | _MOVED):  # it no longer exists
                 del self._paths[number]
                 self._watched.discard(path)
                 name = b""

@@ -7,7 +7,7 @@ _PR_SET_DUMPABLE = 4
 
 
 def forbid_dumps() -> None:
-    """Have no dump made of this process, and no other process of its user look into it.
+    """Disable core dumps of this process, and access by other processes of its user.
 
     LimitCORE=0 leaves the kernel's call of a dump handler as it is, and systemd-coredump would write the environment
     into the journal, proxies' passwords included. Root can still look. Raises OSError.

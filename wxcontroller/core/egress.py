@@ -16,7 +16,7 @@ class ProxyKind(Enum):
     SOCKS5 = "socks5"
 
 
-# The proxy resolves names in any case: the h that other programs want for it is accepted and says nothing more.
+# The proxy always resolves names: the h that other programs need for it is accepted and ignored.
 _KINDS = {
     "http": ProxyKind.HTTP,
     "https": ProxyKind.HTTPS,
@@ -29,7 +29,7 @@ _MAX_SOCKS = 255  # bytes of a user, of a password (RFC 1929)
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
-    """A proxy. As text it is the URL without user and password, fit for everybody's eyes."""
+    """A proxy. As text it is the URL without user and password."""
 
     kind: ProxyKind
     host: str
@@ -52,7 +52,7 @@ def parse_proxy(value: str) -> Proxy:
     try:
         parts = urlsplit(value)
         kind, host, port = _KINDS.get(parts.scheme), parts.hostname or "", parts.port or 0
-        host.encode("idna")  # what no name server could be asked for
+        host.encode("idna")  # not a possible host name
     except ValueError:
         raise ValueError(_FORM) from None
     if kind is None or not host or not port or parts.path not in ("", "/") or parts.query or parts.fragment:

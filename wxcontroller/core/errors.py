@@ -245,7 +245,7 @@ class WrongHost(WxError):
 
 
 class UnitFailed(WxError):
-    """systemd did not do what was asked for."""
+    """systemd refused or failed an action."""
 
     code = "unit-failed"
     status = 502
@@ -265,7 +265,7 @@ class NotAllowed(WxError, PermissionError):
 
 
 class Unsupported(WxError):
-    """A thing this account's route to WeChat has no way to do."""
+    """An action that this account's route to WeChat does not support."""
 
 
 class NotAsked(WxError, LookupError):
@@ -330,7 +330,7 @@ class ReferenceRefused(WeChatError):
 
 
 class UploadFailed(WeChatError):
-    """WeChat did not take a file: ``cause`` says why, at piece number ``piece`` of ``pieces``."""
+    """WeChat did not accept a file: ``cause`` is the reason, at piece number ``piece`` of ``pieces``."""
 
     def __init__(self, cause: WeChatError, piece: int, pieces: int) -> None:
         super().__init__(cause.text, cause.remedy_text, ret=cause.ret, handling=cause.handling)

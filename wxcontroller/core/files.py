@@ -39,7 +39,7 @@ def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: i
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
-            # Before it may belong to somebody else, whose files need another capability.
+            # Before a change of owner: files of other users need another capability.
             os.fchmod(stream.fileno(), mode)
             if group is not None or owner is not None:
                 os.fchown(stream.fileno(), -1 if owner is None else owner, -1 if group is None else group)

@@ -74,7 +74,7 @@ class FleetSettings:
 
 
 def parse_fleet(value: object) -> Mapping[str, object]:
-    """Check the table or a part of it; hosts are there as ``hosts.NAME``. Raises ValueError naming the key."""
+    """Check the table or a part of it, with hosts as ``hosts.NAME``. Raises ValueError naming the key."""
     if not isinstance(value, dict):
         raise ValueError(Text("must be a table, as [fleet]"))
     found: dict[str, object] = {}

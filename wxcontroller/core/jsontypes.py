@@ -171,5 +171,5 @@ def positive_seconds(value: object) -> float:
 
 
 def field(container: object, key: str) -> JsonValue:
-    """Return ``container[key]`` when there is such a thing, else None."""
+    """Return ``container[key]`` if it exists, else None."""
     return container.get(key) if isinstance(container, Mapping) else None

@@ -1,7 +1,7 @@
 """An account on its way to another host: the mark in its record here, and what stays when it has gone.
 
 A move must never leave an account on two hosts at once. So its record carries a mark from before its unit is stopped
-until it runs on the other host (or the move is undone): while it is there, neither the controller nor systemd starts
+until it runs on the other host (or the move is undone): while it exists, neither the controller nor systemd starts
 the account, on whatever grounds. Once the account has gone, a file keeps where to and in which epoch, so that neither
 its name nor an old backup begins a second account here by mistake.
 """
@@ -100,7 +100,7 @@ class Gone:
 def gone_from(path: Path, name: AccountName) -> Gone | None:
     """Read the record of an account that moved away; None for others. Raises OSError.
 
-    A damaged file still says that it has.
+    A damaged file still counts as moved away.
     """
     try:
         content = obj(read_json(path.read_bytes()))

@@ -74,7 +74,7 @@ class FailureLimiter:
 
 
 def caller_of(address: str | None) -> str:
-    """Return what stands for a caller by address: an IPv6 network of 64 bits is one, and so is all that has none."""
+    """Return the key of a caller's address: an IPv6 /64 network shares one, and so do all callers without one."""
     try:
         ip = ipaddress.ip_address((address or "").partition("%")[0])
     except ValueError:

@@ -102,7 +102,7 @@ def marks_of(value: JsonValue) -> tuple[str, ...] | None:
 
 
 def holder(paths: Paths, own: str) -> Callable[[str], str]:
-    """Return what tells the name of the account that has a mark, "" for none or the instance ``own``. It reads."""
+    """Return a function from a mark to its account's name, "" for none or the instance ``own``. It reads files."""
 
     def find(mark: str) -> str:
         others = (login for instance, login in read(paths).items() if instance != own)

@@ -44,7 +44,7 @@ _MODE = 0o640
 # Writing an account's file takes milliseconds, on a bad disk a second.
 LOCK_SECONDS = 15.0
 _LOOK_SECONDS = 0.02
-# Of a stored option in characters: 2.0.0 could be set to take so long ones.
+# Longest stored option in characters: 2.0.0 could be set to accept this many.
 _STORED_OPTION_LENGTH = 1 << 16
 
 
@@ -202,7 +202,7 @@ class Materialiser:
             gone.write(self.paths.gone_file(account.name.instance))
 
     def remove(self, instance: str) -> None:
-        """Forget an account: its file goes, an unusable one kept aside too, and its port is free again."""
+        """Remove an account: its file, a kept unusable one too, and its port's reservation."""
         with self._locked():
             path = self.paths.account_file(instance)
             path.unlink(missing_ok=True)
@@ -284,7 +284,7 @@ class Materialiser:
         return account
 
     def _governed(self, account: Account) -> Account:
-        """Return an account with what today's settings say for all accounts: webhook_targets and limits."""
+        """Return an account with the current settings for all accounts: webhook_targets and limits."""
         targets, limits = str(self.settings.webhook_targets), self.settings.limits.for_accounts()
         options = {name: value for name, value in account.options.items() if name != TARGETS}
         return replace(

@@ -215,7 +215,7 @@ class Message:
 
     ``chat`` is the friend's or group's id, ``sender`` who wrote it ("" for notices in a group), ``text`` what a
     person would read, ``time`` seconds since 1970, ``raw_kind`` the route's own type. One of ``media``, ``app``,
-    ``card``, ``place`` and ``revoked`` (the id of the message that was taken back) goes with the kinds that have it.
+    ``card``, ``place`` and ``revoked`` (the id of the recalled message) are set for the kinds that have them.
     """
 
     id: str

@@ -24,7 +24,7 @@ _REMEDY = N_(
 
 @dataclass(frozen=True, slots=True)
 class AccountName:
-    """A valid account name with the instance id that stands for it."""
+    """A valid account name with its instance id."""
 
     name: str
     instance: str

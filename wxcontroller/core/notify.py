@@ -5,7 +5,7 @@ import time
 
 import sdnotify
 
-# A systemd that is busy, as with a daemon-reload of many units, is waited for with what it must hear. Signs of life
+# Essential messages wait for a busy systemd, as during a daemon-reload of many units. Watchdog messages
 # and words are repeated anyway: nothing stands still for them.
 _PATIENCE = 30.0
 
@@ -15,12 +15,12 @@ class Notifier:
 
     def __init__(self) -> None:
         self._socket = sdnotify.SystemdNotifier()
-        self._socket.debug = True  # or it would not say that something could not be sent
+        self._socket.debug = True  # else a failed send would go unnoticed
         self._status = ""
 
     @property
     def watchdog_seconds(self) -> float | None:
-        """How often systemd wants to hear WATCHDOG=1, or None when it does not watch this process."""
+        """The interval in which systemd expects WATCHDOG=1, or None without a watchdog."""
         if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             return None
         try:
@@ -48,7 +48,7 @@ class Notifier:
         self._send("STOPPING=1")
 
     def extend(self, seconds: float) -> None:
-        """Ask for so many more seconds, beyond the unit's time limit, before the next word."""
+        """Extend the unit's time limit by this many seconds from now."""
         self._send(f"EXTEND_TIMEOUT_USEC={int(seconds * 1_000_000)}")
 
     def _send(self, message: str, patience: float = _PATIENCE) -> bool:

@@ -30,7 +30,7 @@ from wxcontroller.core.watched import Watched, read_small
 
 # As ntfy's topics, so that every client can name one in its URL.
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-# First parts of our own paths: ntfy clients put the topic there.
+# First segments of our own paths: ntfy clients put the topic there.
 RESERVED = frozenset({"openwx", "v1", "page", "metrics", "notify", "ilink", "for", "mcp", "message", "publish"})
 # The file is read whole for every change, and each change is made by a person.
 TARGETS = 1000

@@ -19,14 +19,14 @@ from wxcontroller.core.messages import N_, Text
 
 # In characters, of an option that a request gives: the length of URLs that servers commonly take.
 OPTION_LENGTH = 2048
-# Of a placement: a host has so many at most.
+# Labels in a placement: a host has at most this many.
 _LABELS = 32
 
 
 class Origin(Enum):
     """The origins of an option's value."""
 
-    REQUEST = "request"  # anybody who may start the account
+    REQUEST = "request"  # any caller who may start the account
     SETTINGS = "settings"  # the admin: [client] in the settings, the template, an override file
     IGNORED = "ignored"  # the original's, without meaning here: accepted from old scripts, named in the answer
 
@@ -63,7 +63,7 @@ _ORIGINAL = frozenset(
         "ua_retry_times ua_connect_timeout ua_request_timeout ua_inactivity_timeout log_level http_debug"
     ).split()
 )
-# Two names for one thing (openwx-api 5.1 no. 15); kept under the one that the original's client reads.
+# Two names for one option (openwx-api 5.1 no. 15); stored under the one that the original's client reads.
 SAME = {name: f"plugin_openwx_{name}" for name in ("poll_interval", "post_event", "post_media_data")}
 
 
@@ -138,7 +138,7 @@ def url(value: str) -> str:
     try:
         parts = urlsplit(value)
         valid = parts.scheme in ("http", "https") and bool(parts.hostname) and (parts.port or 1) > 0
-        (parts.hostname or "").encode("idna")  # what no name server could be asked for
+        (parts.hostname or "").encode("idna")  # not a possible host name
     except ValueError:
         valid = False
     if not valid or any(c.isspace() for c in value):

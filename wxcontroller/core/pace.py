@@ -2,7 +2,7 @@
 
 import asyncio
 
-# After so many seconds of work, a peer waits for a multiple of them.
+# After this many seconds of work, a peer waits for a multiple of them.
 _WORK_SECONDS, _PAUSE_FACTOR = 0.005, 4.0
 
 

@@ -80,12 +80,12 @@ class Paths:
 
     @property
     def journal_socket(self) -> Path:
-        """Where accounts' journals are asked for (wxclient-journal.socket)."""
+        """The socket for reading accounts' journals (wxclient-journal.socket)."""
         return self.root / "run/wxclient-journal.sock"
 
     @property
     def receive_socket(self) -> Path:
-        """Behind which root takes in accounts from other hosts (wxcontroller-receive.socket)."""
+        """The socket of root's program that imports accounts from other hosts (wxcontroller-receive.socket)."""
         return self.root / "run/wxcontroller-receive.sock"
 
     @property
@@ -134,7 +134,7 @@ class Paths:
 
     @property
     def owners(self) -> Path:
-        """Directory of what the controller tells accounts of their owners, in a fleet with etcd."""
+        """Directory of the files that tell accounts their owners, in a fleet with etcd."""
         return self.root / "run/wxclient-owners"
 
     def owner_file(self, instance: str) -> Path:

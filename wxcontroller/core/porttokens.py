@@ -1,7 +1,7 @@
 """The tokens as an account's program may see them: whether there are any, and which of them are its own.
 
 All accounts read one file, and any of them may have been taken over. So it holds no token's hash: each token that is
-bound to one account alone is there as a mark that only this account recognises, and only when the token is shown to
+bound to one account is stored as a mark that only this account recognizes, and only when the token is shown to
 it. A token that is good for more is not there, and is not taken at an account's port: whoever listens there would
 have it. Tokens of scopes outside the ladder open nothing at these ports; accounts that still run 2.0.0's code could
 not read a file that names these scopes.
@@ -52,7 +52,7 @@ class PortTokens:
 
 
 def mark(instance: str, sha256: str) -> str:
-    """Return what stands for a token in the accounts' file."""
+    """Return a token's mark in the accounts' file."""
     return hashlib.sha256(f"{instance}\0{sha256}".encode()).hexdigest()
 
 
@@ -81,7 +81,7 @@ def publish(paths: Paths, tokens: Tokens, group: int | None = None) -> None:
             return
     except FileNotFoundError:
         if not tokens.required:
-            return  # no file says the same
+            return  # equivalent to no file
     replace_file(paths.port_tokens, wanted, _MODE, durable=True, group=group)
 
 

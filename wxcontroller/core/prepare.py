@@ -14,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def main() -> int:
-    """Materialise the account named by the first argument; the exit code tells systemd how it went."""
+    """Materialise the account named by the first argument; the exit code reports the result to systemd."""
     parser = argparse.ArgumentParser(
         prog="wxclient-prepare", description="Write the environment file of an account when there is none."
     )

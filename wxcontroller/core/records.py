@@ -32,7 +32,7 @@ def dataclass(
         own = vars(one)
         shown, compared = repr and "__repr__" not in own, eq and "__eq__" not in own
         hashed = eq and ("__hash__" not in own or (own["__hash__"] is None and "__eq__" in own))
-        if not one.__doc__:  # it would be made of the signature, and the large module inspect loaded for that
+        if not one.__doc__:  # else it is generated from the signature, which imports the large module inspect
             one.__doc__ = one.__name__
         made = _make(one, eq=False, repr=False, frozen=frozen, **more)
         for name, method in _methods(made, shown, compared, hashed, frozen):

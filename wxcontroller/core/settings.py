@@ -253,7 +253,7 @@ OBSOLETE: Mapping[str, str] = {
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """Settings with what the admin should know about them: ``notices`` and the ``files`` they came from."""
+    """Settings with the ``notices`` for the administrator and the ``files`` they came from."""
 
     settings: Settings
     notices: tuple[Text, ...]

@@ -1,6 +1,6 @@
 """The three kinds of state an account has, and the original's seven words for them.
 
-Desired is what somebody asked for, unit what systemd says, login what the client's session says.
+Desired is the requested state, unit systemd's, login that of the client's session.
 The seven words are a projection used at the HTTP edge and in the state file only.
 """
 
@@ -63,8 +63,8 @@ class LoginState(StrEnum):
         return _WORDS[self]
 
 
-# Offline still counts as `updating`: never say `running` about an account that hears nothing. Parked is
-# `stop` because, as after the original's giving up, nothing more happens until somebody starts it again.
+# Offline still counts as `updating`: an account without answers from WeChat is never `running`. Parked is
+# `stop` because, as when the original stopped trying, nothing happens until it is started again.
 _WORDS = {
     LoginState.INIT: "init",
     LoginState.LOADING: "loading",

@@ -26,7 +26,7 @@ def cause(name: str) -> dict[str, object]:
 
 
 class _Window:
-    """Ten seconds of one cause: how many records were held back, and what the last one said."""
+    """Ten seconds of one cause: the number of suppressed records, and the last one's text."""
 
     def __init__(self, end: float) -> None:
         self.end = end
@@ -94,7 +94,7 @@ def cause_of(record: logging.LogRecord) -> str | None:
 
 
 def summary(record: logging.LogRecord, held: int) -> logging.LogRecord:
-    """Return a record without traceback: those it stands for are the same."""
+    """Return a record without traceback: the suppressed ones are alike."""
     first = record.getMessage().partition("\n")[0]
     made = logging.makeLogRecord({**record.__dict__, "exc_info": None, "exc_text": None, "stack_info": None})
     made.msg, made.args = counted(first, held), None

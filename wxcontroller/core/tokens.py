@@ -129,7 +129,7 @@ class Unbound:
 
 
 def holder_of(presented: str, by_id: Mapping[str, _Holder]) -> _Holder | None:
-    """Return what the presented token stands for. Takes as long for a wrong token as for a right one."""
+    """Return the access of the presented token. Takes as long for a wrong token as for a right one."""
     known = by_id.get(token_id(presented))
     same = hmac.compare_digest(digest(presented), known.sha256 if known else _NOTHING)
     return known if same else None
@@ -167,7 +167,7 @@ def minted(name: str, scope: Scope, accounts: tuple[str, ...], expires: int | No
 
 
 def may_bind(scope: Scope, accounts: int) -> bool:
-    """Return whether a token of a scope may be bound to so many accounts."""
+    """Return whether a token of a scope may be bound to this many accounts."""
     if scope is Scope.FLEET:  # the accounts come with each call
         return accounts == 0
     return scope.in_ladder or accounts == 1

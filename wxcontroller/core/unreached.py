@@ -29,7 +29,7 @@ _NUMBERS = re.compile(r"\[Errno\s(\d+)\]")
 
 
 def unreached(problem: Exception) -> Text:
-    """Return what to tell of an exception of the HTTP library, or of the time that ran out."""
+    """Return the text for an exception of the HTTP library or a timeout."""
     # Certificate before TLS before name before connection: each is a kind of the next.
     match problem:
         case WxError():
@@ -91,7 +91,7 @@ def connect_reason(problem: aiohttp.ClientConnectorError) -> Text:
         "this machine forbids connections to {address}; see its firewall, and drop-ins of the unit", address=where
     )
     no_network = Text("no route to the network of {address}; check this machine's network", address=where)
-    # A host with several addresses may fail in several ways: what tells the most comes first.
+    # A host with several addresses may fail in several ways: the most informative comes first.
     known = {
         errno.ECONNREFUSED: Text("connection to {address} refused; check that it is running", address=where),
         errno.EPERM: forbidden,

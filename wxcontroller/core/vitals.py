@@ -11,7 +11,7 @@ from types import FrameType
 from wxcontroller.core.notify import Notifier
 
 log = logging.getLogger(__name__)
-# Of the watchdog's time: without a sign of life for so long, the journal gets to know where everything waits.
+# Fraction of the watchdog's time: without progress for this long, the journal gets the stacks of all tasks.
 _LATE = 0.7
 # A stream of events is one sign of life a second, or ten in the watchdog's time.
 _LEAST = 1.0
@@ -31,7 +31,7 @@ class Vitals:
 
     @contextmanager
     def within(self, seconds: float, what: str) -> Iterator[None]:
-        """Expect the block to end in so many seconds: its own time limit, and something on top. In any thread."""
+        """Expect the block to end within this many seconds: its own time limit plus a margin. In any thread."""
         key = object()
         self._under_way[key] = (self.clock() + seconds, what)
         try:
@@ -98,7 +98,7 @@ def stacks() -> str:
 
 
 def places(waiting: object) -> Iterator[str]:
-    """Yield the calls of a suspended coroutine, from the outermost on: a task tells only that one."""
+    """Yield the calls of a suspended coroutine, outermost first: a task shows only that one."""
     while waiting is not None:
         frame = getattr(waiting, "cr_frame", None) or getattr(waiting, "gi_frame", None)
         if isinstance(frame, FrameType):

@@ -1,4 +1,4 @@
-"""Values made of small files, made again when one of the files changes.
+"""Values derived from small files, recomputed when a file changes.
 
 A check costs a ``stat`` per file. A change of ctime, inode or size counts: our files are replaced as a whole, so
 half-written content is never visible.

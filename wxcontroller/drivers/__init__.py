@@ -21,7 +21,7 @@ _PAGE = _COMMON | frozenset(
     "synccheck_delay ua_retry_times ua_connect_timeout ua_request_timeout ua_inactivity_timeout".split()
 )
 
-# What they say counts above the drivers, too: whether a session is kept, and what reports say of an upload.
+# These also matter outside the drivers: whether a session is kept, and how reports describe an upload.
 _EVERYWHERE = frozenset({"keep_cookie", "media_chunk_size"})
 
 
@@ -63,7 +63,7 @@ ROUTES = {
 
 
 def without_effect(route: str, options: Mapping[str, str]) -> list[str]:
-    """Return which options somebody has set that only other routes have."""
+    """Return the set options that only other routes have."""
     others = {name for other in ROUTES.values() for name in other.options - ROUTES[route].options - _EVERYWHERE}
     return sorted(name for name in others if options[name] != OPTIONS[name].default)
 

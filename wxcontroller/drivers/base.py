@@ -123,7 +123,7 @@ class QrReady:
     with it the ids of people and groups; as with PushOffered.
     """
 
-    link: str = field(repr=False)  # it allows anybody to offer the login to a phone: not for logs
+    link: str = field(repr=False)  # whoever has it can offer the login to a phone: not for logs
     image: bytes = field(repr=False)
     number: int
     limit: int
@@ -144,7 +144,7 @@ class Scanned:
 
 @dataclass(frozen=True, slots=True)
 class ScanCancelled:
-    """The phone said no; a new code follows."""
+    """The login was rejected on the phone; a new code follows."""
 
 
 class InputKind(StrEnum):
@@ -156,7 +156,7 @@ class InputKind(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class InputRequired:
-    """The driver waits for a person, and goes on when ``Driver.answer`` brings the answer to ``id``.
+    """The driver waits for a person, and continues when ``Driver.answer`` is called for ``id``.
 
     ``prompt`` states the question, its reason and its risk. ``digits`` is the length of a code, 0 for unknown. The
     wait is over with the next Loading, QrReady or PushOffered; asking again means that the answer was wrong.
@@ -177,7 +177,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class LoginRefused:
-    """WeChat refused the login after the scan. ``way`` says in words how it is tried again.
+    """WeChat refused the login after the scan. ``way`` describes the next attempt.
 
     ``final``: it is not, or not before InputRequired was answered.
     """
@@ -221,12 +221,12 @@ class RosterChanged:
 
 @dataclass(frozen=True, slots=True)
 class Online:
-    """The account hears WeChat: after a login, and again after Offline."""
+    """WeChat answers the account: after a login, and again after Offline."""
 
 
 @dataclass(frozen=True, slots=True)
 class Offline:
-    """WeChat has not answered for a while; the driver goes on trying. ``reason`` in words."""
+    """WeChat has not answered for a while; the driver keeps trying. ``reason`` is a text."""
 
     reason: Text
 
@@ -235,7 +235,7 @@ class Offline:
 class Progress:
     """The driver's loop made progress, for the watchdog. Emitted at least every 30 s.
 
-    ``heard``: because WeChat answered while the account listens to it, and not because a wait goes on.
+    ``heard``: because WeChat answered a logged-in account, and not because a wait continues.
     """
 
     heard: bool = False
@@ -267,7 +267,7 @@ class Checkpoint:
 
 @dataclass(frozen=True, slots=True)
 class ServiceState:
-    """WeChat's service for this account, besides its session; emitted when it changes.
+    """WeChat's service for this account, apart from its session; emitted on changes.
 
     ``confirming``: it is being checked whether the session is over, and sends wait. ``media_refused``: since when
     WeChat lets the account send no media, in seconds since 1970, 0 while it does. ``revived``: how often a session
@@ -309,13 +309,13 @@ DriverEvent: TypeAlias = (
     | ServiceState
     | SessionLost
 )
-# Awaited before the driver goes on. After the next Checkpoint, the receiver has stored all earlier events.
+# Awaited before the driver continues. After the next Checkpoint, the receiver has stored all earlier events.
 Emit: TypeAlias = Callable[[DriverEvent], Awaitable[None]]
 
 
 @dataclass(frozen=True, slots=True)
 class Ended:
-    """The result of ``run``. ``words`` say what happened and what to do."""
+    """The result of ``run``. ``words`` give the cause and the remedy."""
 
     reason: EndReason
     words: Text
@@ -344,7 +344,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Content that WeChat holds and that can be sent to anybody, again and again, while the session lives.
+    """Content that WeChat stores and that can be sent repeatedly to anybody while the session lives.
 
     ``key`` is WeChat's handle or an id for it, which callers see; ``signature`` is what else the route needs.
     ``name`` and ``size`` are needed again when a FILE is sent. ``reference`` is there when it is content that was
@@ -361,7 +361,7 @@ class Uploaded:
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """What ``fetch`` wrote: bytes and the type as WeChat said it, "" when it did not."""
+    """The result of ``fetch``: bytes and WeChat's type, or ""."""
 
     size: int
     mime: str
@@ -437,7 +437,7 @@ class Driver(Protocol):
     async def answer(self, input_id: str, value: str) -> None:
         """Deliver the answer to an InputRequired.
 
-        Raises NotAsked when nothing of this id is asked for, BadAnswer for a value it does not take, and OSError when
+        Raises NotAsked for an unknown or past id, BadAnswer for an invalid value, and OSError when
         an answer that must be kept can't be stored; the driver then waits on.
         """
         ...
@@ -446,7 +446,7 @@ class Driver(Protocol):
         """Send a text to a contact or group id.
 
         ``client_id`` is the same on every try of one message (``new_client_id``). Raises Unsupported, and WeChatError
-        with WeChat's code, or with ret None when nothing readable came back; its ``handling`` says what to do.
+        with WeChat's code, or with ret None without a readable answer; its ``handling`` says how to proceed.
         """
         ...
 
@@ -493,7 +493,7 @@ class Driver(Protocol):
     async def pin(self, chat: str, on: bool) -> None: ...
 
     async def ask_friend(self, person: str, greeting: str) -> None:
-        """Ask somebody (a group member) to be a friend."""
+        """Send a friend request to a person (a group member)."""
         ...
 
     async def accept_friend(self, person: str, ticket: str) -> None:
@@ -507,10 +507,10 @@ class Driver(Protocol):
 
 @runtime_checkable
 class ShowsTyping(Protocol):
-    """A driver of a route on which people can see that somebody is typing."""
+    """A driver of a route with a typing indicator."""
 
     async def show_typing(self, person: str, on: bool) -> None:
-        """Show that somebody is typing, for some seconds, or end that. Raises WeChatError."""
+        """Show the typing indicator for some seconds, or end it. Raises WeChatError."""
         ...
 
 

@@ -109,7 +109,7 @@ def fleet(patient: Patient) -> Iterator[CheckResult]:
 
 @check(N_("alerts"))
 def alerts(patient: Patient) -> Iterator[CheckResult]:
-    """Whether alerts get to somebody, by each way that is set up."""
+    """Whether alerts are delivered by each configured channel."""
     api = patient.answering
     try:
         channels = obj(api.alerts().get("channels"))

@@ -1,4 +1,4 @@
-"""Ports that somebody else has, the way to WeChat, and this machine's clock by WeChat's."""
+"""Ports in use by other programs, the connection to WeChat, and this machine's clock compared with WeChat's."""
 
 import email.utils
 import re
@@ -92,7 +92,7 @@ class _Way:
 
 @check(N_("WeChat"))
 def wechat(patient: Patient) -> Iterator[CheckResult]:
-    """Every way that accounts go out: whether it leads there, and what time it is there."""
+    """Every route accounts take to WeChat: whether it works, and WeChat's time."""
     for way in sorted({_way(account) for account in accounts(patient)}, key=str):
         if way.proxy:
             yield through(way)

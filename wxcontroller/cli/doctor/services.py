@@ -103,7 +103,7 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckRe
 
 @check(N_("polkit"))
 def polkit(patient: Patient) -> Iterator[CheckResult]:
-    """Whether the controller may start and stop accounts: it is asked to try."""
+    """Whether the controller may start and stop accounts, by a trial."""
     remedy = verbatim("apt install --reinstall wxcontroller; systemctl restart polkit")
     if patient.api.is_local:
         places = [patient.paths.root / place / _RULE for place in _RULE_PLACES]
@@ -218,7 +218,7 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
 
 
 def login_users(passwd: Path) -> list[str]:
-    """Return who can log in, besides root. Raises OSError."""
+    """Return the users other than root who can log in. Raises OSError."""
     entries = [line.split(":") for line in passwd.read_text(encoding="utf-8", errors="replace").splitlines()]
     people = [entry for entry in entries if len(entry) == 7 and entry[2].isdecimal()]
     return [

@@ -1,4 +1,4 @@
-"""The verbs export, import, move and adopt: an account goes to another machine with all it has, encrypted."""
+"""The verbs export, import, move and adopt: transfer a whole account to another machine, encrypted."""
 
 import click
 from click.shell_completion import CompletionItem

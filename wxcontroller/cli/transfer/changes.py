@@ -26,7 +26,7 @@ _BLOCK = 512
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """``digest`` stands for all that a bundle has, another one after each change; ``size`` is its files' bytes."""
+    """``digest`` changes with any part of the bundle; ``size`` is its files' bytes."""
 
     digest: str
     size: int
@@ -80,7 +80,7 @@ def _facts_of(account: Account, paths: Paths) -> Iterator[tuple[Path, os.stat_re
 
 
 def _below(directory: Path, depth: int = 1) -> Iterator[Path]:
-    """Yield the files in a directory and below it, as deep as a bundle goes."""
+    """Yield the files below a directory, to the depth of a bundle."""
     try:
         entries = os.scandir(directory)
     except FileNotFoundError:  # it never ran, or has deleted it

@@ -87,7 +87,7 @@ def already_there(file: str) -> AccountExists:
 
 @contextmanager
 def new_file(file: str) -> Iterator[IO[bytes]]:
-    """Give a file to write to, which is there under its name when the block is done, whole, or not at all."""
+    """Yield a file to write to, which gets its name only when the block is complete."""
     if file == "-":
         yield sys.stdout.buffer
         sys.stdout.buffer.flush()
@@ -115,7 +115,7 @@ def new_file(file: str) -> Iterator[IO[bytes]]:
 
 
 def _temporary(path: Path) -> tuple[int, str]:
-    """Open a new file beside ``path``, for its owner only: without a name, so that a killed export leaves nothing.
+    """Open a new file next to ``path``, for its owner only: without a name, so that a killed export leaves nothing.
 
     On a file system without such files it has a name.
     """

@@ -32,7 +32,7 @@ def disk_errors(place: str | Path) -> Iterator[None]:
     """Raise an OSError of the block as the WxError that ``disk_problem`` returns."""
     try:
         yield
-    except WxError:  # some are OSErrors besides
+    except WxError:  # some are also OSErrors
         raise
     except OSError as problem:
         raise disk_problem(place, problem) from None

@@ -252,7 +252,7 @@ def install_account(api: Api, found: Unpacked, place: Path, adopts: bool) -> Jso
 
 
 def _options(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the options among what an account was started with; scripts also say other things, as client=NAME."""
+    """Return the options among an account's start parameters; scripts also send others, such as client=NAME."""
     kept = {key: value for key, value in parameters.items() if key in OPTIONS}
     if lost := sorted(parameters.keys() - kept.keys() - {"client"}):
         tell("wxctl: ignored, because this version has no such options: {lost}", err=True, lost=", ".join(lost))

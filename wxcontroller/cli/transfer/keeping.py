@@ -1,4 +1,4 @@
-"""The standby bundles on this host: the newest one of each account, sealed as it came, in a directory of root's.
+"""The standby bundles on this host: the newest one of each account, still sealed, in a directory of root.
 
 A bundle replaces another one only when all of it is here and opens with the passphrase of the fleet, and when it is
 newer and comes from the host that has the account: in a later epoch, or in the same epoch from the same host. The
@@ -96,7 +96,7 @@ def known_bundles(paths: Paths, secret: Callable[[], bytes]) -> dict[str, KeptBu
 
 
 def _bundle_in(file: Path, secret: Callable[[], bytes]) -> KeptBundle | None:
-    """Return what a bundle says of itself; None for one that is not there, or cannot be opened. Raises OSError."""
+    """Return a bundle's own header; None if it is missing or cannot be opened. Raises OSError."""
     try:
         with file.open("rb") as source:
             return _described(manifest_in(Opener(source, secret)), os.fstat(source.fileno()).st_size)

@@ -47,7 +47,7 @@ from wxcontroller.core.leaving import Leaving, gone_from
 from wxcontroller.core.messages import N_, Text
 from wxcontroller.core.names import AccountName, is_derived, parse_name
 
-# Space that the other host keeps free besides the account: for databases' logs and messages that arrive meanwhile.
+# Space that the other host needs in addition to the account: for databases' logs and new messages.
 SPARE_BYTES = 64 << 20
 _LOCK = Path("/run/wxctl-move.lock")
 
@@ -117,7 +117,7 @@ class Move:
     leave_behind: bool
 
     def run(self) -> JsonObject:
-        """Move it, or go on where an earlier call was interrupted. Returns the account as it is there."""
+        """Move it, or resume an interrupted move. Returns the account as it is there."""
         gone = gone_from(PATHS.gone_file(self.name.instance), self.name)
         if gone is not None and not is_here(self.name) and gone.to == self.host:
             return {"name": self.name.name, "to": self.host, "epoch": gone.epoch, "already": True}
@@ -273,7 +273,7 @@ class Move:
         )
 
     def _started(self, leaving: Leaving) -> JsonObject:
-        """Have it started there, if it ran here; return it as it is there. Raises WxError when it is not up."""
+        """Start it there if it ran here; return it as it is there. Raises WxError if it is not up."""
         if not leaving.ran:
             return self._ask().account
         self._note(N_("{account}: starting it on the other host"))
@@ -316,7 +316,7 @@ def _leaving(name: AccountName) -> Leaving | None:
 def _chosen(names: Sequence[str], host: str) -> list[str]:
     """Return the accounts of this host that names and patterns mean; also those that have moved to ``host``.
 
-    The register is asked, not the controller, which shows other hosts' accounts too. Raises UnknownAccount.
+    Reads the registry, not the controller, which shows other hosts' accounts too. Raises UnknownAccount.
     """
     registered = [account.name for account in AccountFiles(PATHS).all()]
     found = dict[str, None]()

@@ -178,7 +178,7 @@ def _file(archive: tarfile.TarFile, directory: int, name: str, inner: str, owner
         return
     with os.fdopen(opened, "rb") as stream:
         facts = os.fstat(stream.fileno())
-        # A file of somebody else's that was linked in here.
+        # A hard link to a file of another user.
         if facts.st_uid != owner or facts.st_nlink != 1 or not stat.S_ISREG(facts.st_mode):
             packed.left_out.append(inner)
             return

@@ -1,4 +1,4 @@
-"""What wxcontroller-receive@.service runs: takes in one account that another host sends, or keeps its standby bundle.
+"""The program of wxcontroller-receive@.service: import an account from another host, or store its standby bundle.
 
 The controller passes on what it gets over the network; it is not trusted. The account is sealed with the passphrase
 of the fleet, a file of root's on every host: only what root on one of them has sealed is taken in. Drop-ins never

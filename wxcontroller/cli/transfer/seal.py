@@ -16,7 +16,7 @@ from wxcontroller.core.messages import N_
 
 MAGIC = b"wxaccount 1\n"
 _COST = 17  # log2 of scrypt's n: 128 MiB, about half a second
-_MAX_COST = 20  # of a file that somebody else has made
+_MAX_COST = 20  # of a file from an unknown source
 _SALT, _PREFIX, _TAG = 16, 7, 16
 _PIECE = 64 * 1024
 _HEADER = struct.Struct(f"!{len(MAGIC)}sB{_SALT}s{_PREFIX}s")
@@ -79,7 +79,7 @@ class Sealer:
 class Opener:
     """Something to read from: the content of what a Sealer wrote to ``source``. Raises Locked at any doubt.
 
-    ``passphrase`` is called once the header is valid: no passphrase is asked for with another kind of file.
+    ``passphrase`` is called once the header is valid, so that other kinds of files prompt for none.
     """
 
     def __init__(self, source: Readable, passphrase: Callable[[], bytes]) -> None:
@@ -132,7 +132,7 @@ class Opener:
 
 
 def whole(source: Readable, size: int) -> bytes:
-    """Read so many bytes, fewer only at the end: pipes give what they have."""
+    """Read this many bytes, fewer only at the end: pipes return partial data."""
     found = bytearray()
     while len(found) < size and (piece := source.read(size - len(found))):
         found += piece

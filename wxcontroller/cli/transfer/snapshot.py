@@ -1,6 +1,6 @@
 """A consistent copy of a running account's database, without stopping the account or a second copy on its disk.
 
-While somebody reads a database with a write-ahead log, nothing that the reader sees is overwritten: its pages change
+While a reader has a database with a write-ahead log open, nothing that it sees is overwritten: pages change
 only by what the log holds too, and the log is not begun again. So the database and then its log, copied as the files
 that they are, are a database as a crash would leave it: opened again, it ends with the last whole transaction. The
 index of the log (-shm) is made again then.

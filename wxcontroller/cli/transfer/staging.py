@@ -41,7 +41,7 @@ class Begun:
         replace_file(staging / _BEGUN, json.dumps(content).encode(), 0o600, durable=True)
 
     def left_files(self) -> list[Path]:
-        """Return those that are there unchanged: a file that was changed since belongs to somebody else."""
+        """Return the unchanged ones: a file changed since belongs to another owner."""
         return [Path(path) for path, wanted in self.files.items() if digest_of(Path(path)) == wanted]
 
     def left_account(self, paths: Paths) -> bool:
@@ -57,7 +57,7 @@ class Begun:
 
 
 def digest(content: bytes | Mapping[str, str]) -> str:
-    """Return what stands for a file's content, or an account's parameters."""
+    """Return a digest of a file's content or an account's parameters."""
     plain = content if isinstance(content, bytes) else json.dumps(dict(sorted(content.items()))).encode()
     return hashlib.sha256(plain).hexdigest()
 
@@ -77,7 +77,7 @@ def staging(paths: Paths) -> Iterator[Path]:
 
 
 def finished(staging: Path) -> None:
-    """All is in place: nothing is to be taken back any more. Raises OSError."""
+    """Commit: nothing is reverted from now on. Raises OSError."""
     (staging / _BEGUN).unlink(missing_ok=True)
 
 
@@ -119,7 +119,7 @@ def locked(parent: Path) -> tuple[Path, int]:
 
 
 def _lock(place: Path) -> int | None:
-    """Lock a directory; None when somebody holds it, or it has gone."""
+    """Lock a directory; None if it is locked or gone."""
     try:
         opened = os.open(place, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
     except OSError:

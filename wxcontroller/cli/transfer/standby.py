@@ -5,7 +5,7 @@ there is one bundle at a time, and the timer's pause is the shortest one between
 bound what this costs, also when sending fails: an account whose bundle takes long is sent seldom, and after each
 bundle there is a pause.
 
-Accounts and other hosts may be in the hands of somebody else. A problem of one of them keeps no other account from
+Accounts and other hosts may be compromised. A problem of one of them keeps no other account from
 its turn: it is noted as the reason why that account has no newer bundle, each bundle has a time limit, and the ones
 that were tried longest ago come first.
 
@@ -79,7 +79,7 @@ class StandbyRound:
         before = sent_bundles(self.paths)
         for instance in AccountFiles(self.paths).instances():
             self._look(instance, before.get(instance))
-        # Not before all were looked at: when this is written says since when nothing is known of changes.
+        # Only after all were checked: its time shows up to when changes are known.
         self._note()
         end = time.monotonic() + _ROUND_SECONDS
         for instance in sorted(self._due, key=lambda each: self._sent[each].tried):

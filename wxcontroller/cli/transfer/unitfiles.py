@@ -1,6 +1,6 @@
 """An admin's additions to one account's unit: its drop-ins, which move, and the files they name, which may not.
 
-A drop-in can run programs as root: those of an imported account are put in place only when that is asked for.
+A drop-in can run programs as root: those of an imported account are installed only on request.
 """
 
 import re
@@ -47,7 +47,7 @@ class UnitFiles:
         return [path for path in dict.fromkeys(found) if path not in taken and not path.startswith(_NOT_TOLD)]
 
     def shown(self) -> list[str]:
-        """Return what the drop-ins say, a line for each setting."""
+        """Return the drop-ins' settings, one per line."""
         return [f"{key}={value}" for key, value in self._settings()]
 
     def _settings(self) -> Iterator[tuple[str, str]]:

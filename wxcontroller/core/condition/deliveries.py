@@ -34,7 +34,7 @@ def webhook_failing(facts: Facts, known: DeliveryState) -> Issue | None:
 
 
 def late(facts: Facts, known: DeliveryState) -> Issue | None:
-    """Reports wait for long, and no error says why."""
+    """Reports wait for a long time without a known error."""
     if known.last_error or not is_older(facts, known, LATE_SECONDS):
         return None
     number = facts.instant.minutes_since(known.oldest_since)
@@ -116,7 +116,7 @@ CHECKS = (cannot_store, damaged, lost, dead, webhook_failing, late)
 
 
 def is_older(facts: Facts, known: DeliveryState, seconds: float) -> bool:
-    """Say whether the oldest report has been waiting for so long."""
+    """Whether the oldest report has been waiting for this long."""
     return bool(known.waiting and known.oldest_since) and facts.instant.has_passed(known.oldest_since + seconds)
 
 

@@ -1,4 +1,4 @@
-"""Checks of the unit, the program and the login. Of these things one is wrong at a time, except old code."""
+"""Checks of the unit, the program and the login. At most one of these fails at a time, except for old code."""
 
 from wxcontroller.core.condition.hosts import duplicate_name
 from wxcontroller.core.condition.model import LOGIN_SECONDS, Code, Condition, Facts, Issue, Severity, minutes
@@ -15,7 +15,7 @@ _AFTER = {
     "logged_out": N_("start the account again: {start}"),
     "phone": N_("start the account again: {start}"),
 }
-# The words of programs that are not ours. Their "stop" is a process that does nothing any more.
+# The states of foreign programs. Their "stop" is an idle process.
 _BY_WORD = {
     "init": LoginState.INIT,
     "loading": LoginState.LOADING,
@@ -28,7 +28,7 @@ _BY_WORD = {
 
 
 def condition_of(facts: Facts) -> Condition:
-    """Return the one word. What the program says counts only while its unit is up."""
+    """Return the condition. The program's state counts only while its unit is up."""
     if facts.unit is UnitState.FAILED:
         return Condition.FAILED
     if facts.restarts:
@@ -86,14 +86,14 @@ def restarting(facts: Facts, condition: Condition) -> Issue | None:
 
 
 def no_state(facts: Facts, condition: Condition) -> Issue | None:
-    """The program runs and reports nothing that says how it is."""
+    """The program runs but reports no state."""
     if condition is not Condition.UP or facts.unseen:
         return None
     return issue(facts, Code.NO_STATE, Severity.WARNING, Text(N_("the process reports no state")), look_at_log(facts))
 
 
 def unreadable(facts: Facts, condition: Condition) -> Issue | None:
-    """Its state file is there and cannot be used."""
+    """Its state file exists but cannot be used."""
     if condition is not Condition.UNREADABLE:
         return None
     headline = Text(N_("the state file cannot be read: {reason}"), reason=facts.unreadable)
@@ -101,7 +101,7 @@ def unreadable(facts: Facts, condition: Condition) -> Issue | None:
 
 
 def login_stuck(facts: Facts, condition: Condition) -> Issue | None:
-    """It has been logging in for so long that it needs help."""
+    """The login takes so long that it needs help."""
     client = facts.client
     if condition not in _LOGGING_IN or client is None or not client.since:
         return None
@@ -190,7 +190,7 @@ def moving(facts: Facts, _: Condition) -> Issue | None:
 
 
 def restricted(facts: Facts, _: Condition) -> Issue | None:
-    """WeChat accepts messages for somebody and shows none of them."""
+    """WeChat accepts messages for a person but does not show them."""
     number = facts.client.restricted if facts.client is not None else None
     if not number or not facts.has_process:
         return None

@@ -101,12 +101,12 @@ class Code(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ClientReport:
-    """What an account's program says in its state file.
+    """The content of an account's state file.
 
-    ``login`` is None for a program that is not ours, which tells the original's ``word`` only. ``since`` is seconds
+    ``login`` is None for a foreign program, which gives only the original's ``word``. ``since`` is seconds
     since 1970, 0 when unknown; ``asks`` the id of the question that waits for an answer; ``version`` "" for unknown.
-    ``restricted`` are people whom WeChat shows nothing that is sent, None when that is not known. ``ended`` is why it
-    has given up, "" for any other reason.
+    ``restricted`` are people to whom WeChat shows no sends, None if unknown. ``ended`` is why it
+    stopped, or "".
     """
 
     login: LoginState | None
@@ -226,9 +226,9 @@ def minutes(number: int) -> Text:
 
 @dataclass(frozen=True, slots=True)
 class Issue:
-    """Something is wrong: ``headline`` says what (without the account's name), ``remedy`` what to do.
+    """A problem: ``headline`` describes it (without the account's name), ``remedy`` the solution.
 
-    ``since`` is seconds since 1970, 0 for unknown. ``level`` grows when the same thing gets worse.
+    ``since`` is seconds since 1970, 0 for unknown. ``level`` rises when the problem gets worse.
     """
 
     code: str  # a Code, or a newer controller's

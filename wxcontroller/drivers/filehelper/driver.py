@@ -57,7 +57,7 @@ class FileHelperDriver(WebDriver):
         return message_of(raw, me, emoji_names)
 
     async def _notify(self, entered: Entered, pulse: Pulse) -> None:
-        """Do nothing: the page does not tell the phone (15.2)."""
+        """Do nothing: the page does not notify the phone (15.2)."""
 
     async def _send(self, outgoing: OutgoingMessage, to: str, client_id: str) -> Sent:
         if to != PEER:

@@ -31,7 +31,7 @@ class OneMode(Consent):
 
 
 class OnePeer:
-    """Oneself and ``filehelper``: neither is asked for, and nothing else is there."""
+    """The account and ``filehelper``: no requests for them are needed, and there is nobody else."""
 
     def __init__(self, pulse: Pulse, uin: int, emoji_names: bool, sending: asyncio.Lock) -> None:
         """``sending`` is held while a message goes out."""

@@ -1,7 +1,7 @@
 """One account per WeChat user and bot on a host (ilink-bot-protocol, sections 6 and 13).
 
 Two polls with one token split the messages between them, and a second login of the same person ends the first one's
-session. The service says nothing of either, so accounts have to find out about each other. They run as different
+session. The service reports neither, so accounts have to detect each other. They run as different
 users and see none of each other's files; they only share the network namespace.
 
 A stopped account can't answer. It is known by its mark in the controller's book (core.loginbook).

@@ -40,7 +40,7 @@ class QrStatus(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class QrAnswer:
-    """One answer about a login code. ``word`` is the status as it came; an unknown one counts as WAIT."""
+    """One answer about a login code. ``word`` is the original status; an unknown one counts as WAIT."""
 
     status: QrStatus
     word: str
@@ -76,7 +76,7 @@ class Arrived:
 class Updates:
     """An answer of getupdates. ``cursor`` is "" when the old one stays; ``hint`` is in seconds, 0 for none.
 
-    ``batch`` are its messages as they came; ``messages`` reads them.
+    ``batch`` are its raw messages; ``messages`` decodes them.
     """
 
     batch: Sequence[JsonValue] = field(repr=False)
@@ -281,7 +281,7 @@ def _media(own: str, kind: MessageKind, found: JsonObject) -> MessageMedia | Non
 
 @dataclass(frozen=True, slots=True)
 class MediaKey:
-    """The location of received content, and the key that it is encrypted with; both forms of the key as they came."""
+    """The location of received content, and the key that it is encrypted with; both raw forms of the key."""
 
     url: str = field(repr=False)
     parameter: str = field(repr=False)

@@ -50,7 +50,7 @@ from wxcontroller.drivers.line.transport import transport_of
 
 log = logging.getLogger(__name__)
 _ROUTE = "iLink"
-# Sessions that may be lost within an hour before no new code is shown: somebody else logs in with the same account.
+# Sessions that may be lost within an hour before no new code is shown: another client logs in with the same account.
 _LOSSES, _LOSS_WINDOW = 5, 3600.0
 
 

@@ -1,6 +1,6 @@
 """Logging in: QR codes until a phone confirms one (ilink-bot-protocol, section 5).
 
-A code lives for about 120 s, and a code that expires while somebody reaches for the phone is the most common failed
+A code lives for about 120 s, and a code that expires while the person gets the phone is the most common failed
 login. So the next code is shown at 80 s, and the older one is polled until its time is over: a scan of the picture
 that was on the screen a moment ago still counts. The first code to leave ``wait`` wins, and the others are dropped.
 
@@ -46,7 +46,7 @@ _PROMPT = N_("enter the digits that WeChat shows on the phone")
 
 @dataclass(slots=True, eq=False)
 class _Code:
-    """A login code that is shown, and the host that is asked about it."""
+    """A displayed login code, and the host to poll for it."""
 
     key: str = field(repr=False)
     shown_at: float
@@ -54,7 +54,7 @@ class _Code:
     digits: str = ""  # sent with every poll until the code is accepted
     wrong: int = 0  # digits that WeChat did not accept
     scanned: bool = False
-    reported: bool = False  # that it was scanned, and needs no digits any more
+    reported: bool = False  # it was scanned, and no longer needs digits
     task: "asyncio.Task[None] | None" = None
     turn: asyncio.Event = field(default_factory=asyncio.Event)  # set while it may be polled
 
@@ -73,7 +73,7 @@ class ILinkLogin:
     timing: ILinkTiming
     limit: int
     only: str = ""
-    _other: bool = False  # somebody else has scanned
+    _other: bool = False  # another person has scanned
     _answers: "asyncio.Queue[tuple[_Code, QrAnswer]]" = field(default_factory=asyncio.Queue)
     _asked: "asyncio.Future[str] | None" = None
 
@@ -150,7 +150,7 @@ class ILinkLogin:
         return not code.scanned and time.monotonic() - code.shown_at >= self.timing.code_refresh
 
     def _drop_old(self, codes: list[_Code]) -> None:
-        """Stop asking about codes whose time is over, unless somebody is in the middle of one."""
+        """Stop polling expired codes, unless a login with one is in progress."""
         for code in codes[:-1]:
             if not code.scanned and time.monotonic() - code.shown_at >= self.timing.code_life:
                 self._drop(code, codes)
@@ -178,7 +178,7 @@ class ILinkLogin:
                 log.debug("%s", problem.message)
                 answer = QrAnswer(QrStatus.WAIT, "")
             if answer.status is QrStatus.DIGITS:
-                code.turn.clear()  # asked again when somebody has entered them
+                code.turn.clear()  # repeated once they are entered
             if answer.status is not QrStatus.WAIT:
                 await self._answers.put((code, answer))
             elif answer.word and answer.word != QrStatus.WAIT:
@@ -199,7 +199,7 @@ class ILinkLogin:
         except TimeoutError:
             await self.pulse.progress()
             last = codes[-1] if codes else None
-            # The server says "expired" itself; this is for one that stays silent.
+            # The server normally reports "expired" itself; this is for a silent one.
             if last is not None and time.monotonic() - last.shown_at > self.timing.code_life + self.timing.code_poll:
                 return (last, QrAnswer(QrStatus.EXPIRED, "")) if not last.scanned else None
             return None

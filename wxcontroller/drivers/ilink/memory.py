@@ -89,7 +89,7 @@ class ILinkMemory:
         self.store.clear()
 
     def hear(self, peer: str, context: str, now: int) -> bool:
-        """Note that somebody wrote; return whether it is the first time."""
+        """Record that a person wrote; return whether it is the first time."""
         first = peer not in self.peers
         known = self.peers.setdefault(peer, KnownPeer())
         known.context, known.heard = context or known.context, now

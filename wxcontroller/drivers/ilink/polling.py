@@ -1,12 +1,12 @@
 """Receiving messages, and deciding when a session is over (ilink-bot-protocol, sections 4 to 6).
 
 A poll is held by the server until something arrives. Delivery counts as consumption: an older cursor does not bring
-messages back. So a batch is on disk as it came, with the new cursor, before the first of its messages is reported; a
+messages back. So a raw batch is on disk with the new cursor before the first of its messages is reported; a
 process that ends in the middle of a batch leaves the whole of it to the next one. A message that is reported again
 then has the id it had, and the event log has it already.
 
 ``-14`` of a poll may be a logout, a session that the server dropped while idle, or a request that lost its token on
-the way. It is confirmed before anybody has to scan a code (5.5): announce the client again, poll once more with the
+the way. It is confirmed before a scan is required (5.5): announce the client again, poll once more with the
 same cursor, and only a second ``-14`` is a logout.
 """
 

@@ -22,7 +22,7 @@ class ILinkTiming(LineTiming):
 
     ticket_life: float = 80_000.0  # of a typing ticket: a day at most (10)
 
-    hint: float = 35.0  # how long getupdates is held before the server says otherwise (6)
+    hint: float = 35.0  # how long getupdates is held unless the server sets another time (6)
     hint_extra: float = 10.0  # an abort at the moment of the answer loses that batch
     hint_max: float = 120.0  # what a server may ask for
     short_poll: float = 10.0  # works behind every edge (6)
@@ -31,9 +31,9 @@ class ILinkTiming(LineTiming):
     edge_again: float = 600.0
     poll_retry: float = 2.0  # after a failed poll; after three in a row ``poll_rest`` (4)
     poll_rest: float = 30.0
-    offline_after: float = 50.0  # a quiet account hears WeChat every 35 s
+    offline_after: float = 50.0  # an idle account gets an answer every 35 s
 
-    held_alive: float = 2.0  # a first poll that is held so long was accepted: a dead token is answered at once
+    held_alive: float = 2.0  # a first poll that is held this long was accepted: a dead token is answered at once
     confirm_pause: float = 1.0  # between notifystart and the poll that decides about a logout (5.5)
     confirm_alive: float = 5.0  # a poll held this long means that the session lives
     cures: int = 3  # revivals within ``cures_within`` after which a further one is not tried

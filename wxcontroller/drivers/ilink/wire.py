@@ -95,7 +95,7 @@ class ILinkHosts:
 
     def allowed(self, host: str) -> bool:
         """Whether a token or content may go to ``host``, which comes from outside."""
-        # The end of a text says nothing if its beginning ends the host: "evil.example#.weixin.qq.com".
+        # A suffix proves nothing if the host ends earlier: "evil.example#.weixin.qq.com".
         if not _HOST_NAME.fullmatch(host):
             return False
         if self._server and host == self._server:

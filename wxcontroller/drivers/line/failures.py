@@ -7,7 +7,7 @@ _WAIT = N_("WeChat may be down or the network interrupted")
 
 
 class NoAnswer(WeChatError):
-    """Nothing usable came over the line: no connection, broken off, too late, not HTTP.
+    """No usable answer: no connection, connection reset, timeout, not HTTP.
 
     ``timed_out``: the server sent nothing; normal for long polls behind proxies. ``malformed``: it answered
     with something that is not HTTP, as the push server does now and then (9.2). ``unsure`` false: nothing was asked,
@@ -36,7 +36,7 @@ class Fenced(Exception):
 class TunnelFailed(Exception):
     """The account's proxy cannot be used; the transport turns this into a NoAnswer.
 
-    ``what`` names the proxy without user and password, ``remedy`` says what to do.
+    ``what`` names the proxy without user and password, ``remedy`` the solution.
     """
 
     def __init__(self, what: Text, remedy: Text) -> None:
@@ -46,7 +46,7 @@ class TunnelFailed(Exception):
 
 
 class UnreadableResponse(WeChatError):
-    """An answer came, but with an error status or with content that is not what the call gives."""
+    """An answer with an error status or unexpected content."""
 
     def __init__(self, call: str, what: Text, remedy: str | Text = _WAIT) -> None:
         super().__init__(Text("{call}: {what}", call=call, what=what), remedy)
@@ -54,7 +54,7 @@ class UnreadableResponse(WeChatError):
 
 
 class TooLong(UnreadableResponse):
-    """More came than anybody wants."""
+    """The answer is too large."""
 
     def __init__(self, call: str, limit: int) -> None:
         remedy = N_("it is not stored; the limit for media can be raised")

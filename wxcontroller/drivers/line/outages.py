@@ -28,7 +28,7 @@ _CONNECTING = {
 
 
 def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
-    """Return what to tell of an exception of the HTTP library. URLs, which it quotes, are left out."""
+    """Return the text for an exception of the HTTP library, without the URLs it quotes."""
     # Certificate before TLS before name before connection: each is a kind of the next.
     match problem:
         case aiohttp.ConnectionTimeoutError():
@@ -61,7 +61,7 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
 
 
 def certificate(call: str, host: str, problem: Exception) -> NoAnswer:
-    """Return what to tell of a certificate that was refused."""
+    """Return the text for a refused certificate."""
     fault, by_the_clock = certificate_fault(problem)
     what = Text("the certificate of {host} is not trusted: it {fault}", host=host, fault=fault)
     return NoAnswer(call, what, remedy=_CLOCK if by_the_clock else _INTERCEPTED, unsure=False)

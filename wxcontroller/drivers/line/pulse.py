@@ -37,7 +37,7 @@ class Pulse:
             await self.progress()
 
     async def until(self, event: asyncio.Event) -> None:
-        """Wait for something that has no time limit, such as a person's decision; tell Progress meanwhile."""
+        """Wait for something that has no time limit, such as a person's decision; update Progress meanwhile."""
         while not event.is_set():
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._timing.progress_every):

@@ -2,7 +2,7 @@
 
 With a ``server`` every logical host is reached at that server's address: scheme and port are the server's, the
 host name in URL, Host header and TLS stays WeChat's. With a ``proxy`` nothing is reached but through it; both
-together: the proxy is asked for the server's address.
+together: the proxy gets the server's address.
 """
 
 import asyncio
@@ -82,7 +82,7 @@ class LineResponse:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """How much content was handed on, and its type as the server said it, in lower case.
+    """The bytes passed on, and the server's type for them, in lower case.
 
     ``start`` and ``total`` are what the answer says of itself when it is a part (206): where it begins, and the
     bytes of the whole, 0 when that was not said.
@@ -282,7 +282,7 @@ def part(request: LineRequest, content_range: str) -> tuple[int, int]:
     """Return where a part begins and the bytes of the whole, 0 when they are not said. Raises UnreadableResponse."""
     found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", content_range.strip())
     if found is None and request.headers.get("Range") == "bytes=0-":
-        return 0, 0  # everything was asked for
+        return 0, 0  # the whole file was requested
     if found is None:
         raise UnreadableResponse(request.call, Text("the answer does not say which part of the content it is"))
     return int(found[1]), int(found[2]) if found[2] != "*" else 0

@@ -56,7 +56,7 @@ log = logging.getLogger(__name__)
 
 
 class Acquaintances(People, Pictured, Protocol):
-    """The people whom an account knows; Roster, on the web page."""
+    """An account's contacts; Roster, on the web page."""
 
     def begin(self, init: Init) -> None: ...
 
@@ -94,7 +94,7 @@ class WebDriver:
         self._timing = replace(
             timing,
             connect=context.seconds("ua_connect_timeout"),
-            # A poll is held for about 25 s: a shorter patience would never hear its end.
+            # A poll is held for about 25 s: a shorter timeout would always expire.
             # A much longer one would leave a broken line unnoticed.
             poll=max(timing.poll, min(45.0, context.seconds("ua_request_timeout")))
             if context.differs("ua_request_timeout")
@@ -303,7 +303,7 @@ class WebDriver:
         """Decide after a session that lasted some seconds: None to log in again."""
         self._saved.memory.session = None  # the cookies stay: they may serve a login by consent
         await self._saved.save()
-        # A large address book may take its time: what counts then is that nothing was ever heard.
+        # A large address book may take long: then only a complete lack of answers counts.
         new = lasted < self._timing.flagged_within * (1 if lost.heard else 10)
         stored = way is LoginWay.STORED
         if lost.ret in (1100, 1102) and new and not stored:
@@ -327,7 +327,7 @@ class WebDriver:
         losses.append(now)
         return None
 
-    # -- what can be asked of a session
+    # -- calls on a session
 
     async def send_text(self, to: str, content: str, client_id: str) -> Sent:
         """See Driver.send_text."""
@@ -438,7 +438,7 @@ class WebDriver:
         return self._session
 
     def new_client_id(self) -> str:
-        """Return 17 digits: milliseconds and four more, growing even when the clock goes back (7.9)."""
+        """Return 17 digits: milliseconds and four more, growing even if the clock is set back (7.9)."""
         proposed = int(time.time() * 1000) * 10_000 + secrets.randbelow(1000)
         self._last_client_id = max(proposed, self._last_client_id + 1)
         return str(self._last_client_id)

@@ -77,7 +77,7 @@ def group_of(raw: JsonObject, me: str, emoji_names: bool) -> Group:
 
 
 def size_of(raw: JsonObject) -> int:
-    """Return how many members a group says it has."""
+    """Return a group's own count of members."""
     return integer(raw.get("MemberCount"))
 
 
@@ -223,7 +223,7 @@ def portions(entries: Iterable[JsonObject]) -> Iterator[list[JsonObject]]:
 
 
 def profile_changes(raw: JsonObject, known: Contact, emoji_names: bool) -> Contact:
-    """Return oneself after the ``Profile`` of a sync; the same when it says nothing (5.6)."""
+    """Return the account's data updated by the ``Profile`` of a sync, unchanged if it is empty (5.6)."""
     if not integer(raw.get("BitFlag")):
         return known
     return replace(

@@ -176,7 +176,7 @@ def file(raw: JsonObject, xml: Markup, raw_kind: str, emoji_names: bool) -> Deco
     return DecodedContent(MessageKind.FILE, words, raw_kind, media=media)
 
 
-# -- shared things
+# -- shared content
 
 
 def _app(raw: JsonObject, xml: Markup, message_id: str, emoji_names: bool) -> DecodedContent:

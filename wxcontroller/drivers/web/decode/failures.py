@@ -27,7 +27,7 @@ ABOUT_CONTENT = frozenset({-1, -2, 1, 1200})
 
 
 class Overloaded(UnreadableResponse):
-    """The server is there and can't: it says nothing about who asked (9.2)."""
+    """The server is reachable but failing: not a statement about the session (9.2)."""
 
 
 class HostMoved(UnreadableResponse):

@@ -18,7 +18,7 @@ _SILENT = frozenset({52, 9999})
 
 @dataclass(frozen=True, slots=True)
 class Notify:
-    """The phone tells which chats it has or has entered (7.8): ids worth knowing, some with their real id."""
+    """The phone's list of its chats or the one it opened (7.8): ids worth knowing, some with their real id."""
 
     names: tuple[str, ...]
     real: tuple[tuple[str, str], ...] = ()
@@ -34,7 +34,7 @@ class IncomingFriendRequest:
 
 
 def id_of(raw: JsonObject) -> str:
-    """Return a message's id; one made of its content when the server gave none."""
+    """Return a message's id, derived from its content if the server gave none."""
     given = text(raw.get("MsgId")) or text(raw.get("NewMsgId"))
     if given and given != "0":
         return given[:64]

@@ -47,7 +47,7 @@ def plain_name(raw: str, emoji_names: bool) -> str:
 
 
 def plain_signature(raw: str, emoji_names: bool) -> str:
-    """Return somebody's words about themselves likewise; tabs and line breaks are theirs."""
+    """Clean a person's signature likewise, but keep tabs and line breaks."""
     return _CONTROL_BUT_SPACE.sub("", plain(raw, emoji_names))
 
 

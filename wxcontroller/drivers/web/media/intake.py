@@ -25,8 +25,8 @@ _REFUSAL = re.compile(rb'\s*(?:\{\s*"BaseResponse"|<!DOCTYPE html|<html)', re.IG
 class Intake:
     """Passes content on to a sink, over as many answers as it takes.
 
-    An answer that breaks off is not lost: the next one is asked for the rest (``got`` bytes are there), and where
-    the server sends it from the beginning nevertheless, the part that is there already is skipped.
+    A truncated answer is not lost: the next request asks for the rest (``got`` bytes exist), and if
+    the server still sends it from the start, the existing part is skipped.
     """
 
     def __init__(self, sink: Sink, call: str, limit: int, anything: bool = False, announced: int = 0) -> None:
@@ -40,7 +40,7 @@ class Intake:
         self._passing = False
         self._skip = 0
         self._declared = ""
-        self._promised = 0  # bytes of the whole, as the first answer said
+        self._promised = 0  # total bytes according to the first answer
         self._total = announced
         self.got = 0
 
@@ -57,7 +57,7 @@ class Intake:
         return self.got if self._passing else 0
 
     def broken(self, why: Text) -> NoAnswer:
-        """Return the error for content of which no more comes."""
+        """Return the error for content that ended early."""
         total = max(self._total, self._promised)
         if total:
             return NoAnswer(
@@ -66,7 +66,7 @@ class Intake:
         return NoAnswer(self._call, Text("{why}; {got} bytes came", why=why, got=self.got))
 
     def begin(self, answer: ReceivedFile) -> None:
-        """Take note of what the next answer says of itself. Raises UnreadableResponse for one that does not fit."""
+        """Check the headers of the next answer. Raises UnreadableResponse if it does not fit."""
         if answer.start > self.got:
             raise UnreadableResponse(self._call, Text("a later part of the content came than was asked for"))
         if not self._passing:

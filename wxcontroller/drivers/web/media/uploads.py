@@ -41,7 +41,7 @@ _EXTENSIONS = {
 }
 # An emoticon is a document to the upload and moves only then.
 _MEDIA_TYPES = {MessageKind.IMAGE: "pic", MessageKind.VIDEO: "video"}
-_DATE = "Thu Jan 01 2015 08:00:00 GMT+0800 (CST)"  # asked for and not looked at
+_DATE = "Thu Jan 01 2015 08:00:00 GMT+0800 (CST)"  # required but ignored
 _OWN = "filehelper"  # an upload for one chat can be sent to all
 
 

@@ -1,6 +1,6 @@
 """Operations on messages, people and groups (weixin-web-protocol 5.12, 5.14 to 5.16).
 
-WeChat has taken much of this from the web: it refuses, also with the codes of an ended session. None of that says
+WeChat has removed much of this from the web: it refuses, even with the codes of an ended session. None of that means
 anything about the session.
 """
 
@@ -48,7 +48,7 @@ class Commands:
         return group
 
     async def invite(self, group: str, people: Sequence[str]) -> None:
-        """Add people to a group; those of a large one are asked first."""
+        """Add people to a group; those of a large one get an invitation."""
         many = self._roster.group_size(group) + len(people) >= self._session.invite_from
         function, key = ("invitemember", "InviteMemberList") if many else ("addmember", "AddMemberList")
         await self._update(group, function, {key: ",".join(people)})
@@ -67,7 +67,7 @@ class Commands:
     # -- people
 
     async def set_remark(self, person: str, remark: str) -> None:
-        """Give somebody another name, "" for none."""
+        """Set a person's remark, "" for none."""
         body: JsonObject = {"CmdId": _REMARK, "RemarkName": line(remark), "UserName": person}
         await self._accepted("webwxoplog", "", body)
         self._roster.want((person,), again=True)
@@ -85,7 +85,7 @@ class Commands:
         await self._accepted("webwxoplog", "", body)
 
     async def ask_friend(self, person: str, greeting: str) -> None:
-        """Ask somebody to be a friend."""
+        """Send a friend request."""
         await self._verify(_ASK, person, "", greeting)
 
     async def accept_friend(self, person: str, ticket: str) -> None:
@@ -112,7 +112,7 @@ class Commands:
 
 @contextmanager
 def explained(remedy: str) -> Iterator[None]:
-    """Give refusals the remedy that fits here: their codes mean other things elsewhere."""
+    """Give refusals the remedy that fits here: their codes mean something else elsewhere."""
     try:
         yield
     except WeChatError as problem:

@@ -5,7 +5,7 @@ help. With desktop=auto a login therefore starts in normal mode. Desktop mode fo
 mode to this account (1203) and the account's owner agreed, with the risk in the same sentence. desktop=on counts as
 the owner's agreement, desktop=off rules desktop mode out; neither ever asks.
 
-Refusals and the agreement are kept in a file of their own, which outlives the session, a logout and keep_cookie=0:
+Refusals and the agreement are stored in a separate file, which outlives the session, a logout and keep_cookie=0:
 without it a restart would cost the owner another scan that WeChat refuses.
 """
 
@@ -73,7 +73,7 @@ class Consent:
         self._answered: asyncio.Event | None = None  # while the owner is asked
 
     def load(self) -> None:
-        """Read what earlier processes learned. An unreadable file counts as empty: the owner is asked again."""
+        """Read the stored decisions. An unreadable file counts as empty: the owner is asked again."""
         try:
             content = self._store.load() if self._store is not None else None
             stored = obj(json.loads(content or b"{}"))
@@ -166,7 +166,7 @@ class Consent:
     def _exhausted(self, desktop: bool) -> bool:
         """Whether a mode was refused too lately, or too often, to be tried now."""
         now = time.time()
-        # A clock that went back must not make a refusal last longer.
+        # A clock set back must not make a refusal last longer.
         ages = [abs(now - moment) for moment in self._refused[desktop]]
         return any(age < _HOUR for age in ages) or sum(age < _DAY for age in ages) >= _A_DAY
 

@@ -16,7 +16,7 @@ class MediaLoop(IntEnum):
 
     LEAVE = 0  # no guard beyond what keeps it from being a busy loop
     WAIT = 1
-    NUDGE = 2  # also tell WeChat that the client is there, which moves its keys on
+    NUDGE = 2  # also notify WeChat that the client is active, which advances its keys
 
 
 @dataclass(slots=True)
@@ -57,7 +57,7 @@ class SyncGuard:
         return self.timing.guard_least if self.mode is MediaLoop.LEAVE else self._backoff.next()
 
     def nudge(self) -> bool:
-        """Return whether to notify WeChat that the client is there: once between two messages."""
+        """Return whether to notify WeChat that the client is active: once between two messages."""
         due = self.mode is MediaLoop.NUDGE and self._in_vain > 0 and not self._nudged
         self._nudged = self._nudged or due
         return due

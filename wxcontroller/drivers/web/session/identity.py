@@ -26,7 +26,7 @@ _LEAST_CREW = 3  # named members of a group that are a mark
 def uid_of(real_id: str) -> int:
     """Return the number of a real id (``wxid_…``, ``7000000001@chatroom``): the same on every machine.
 
-    A group's is its own; people's ids are words, so theirs is made of them.
+    A group's is its own; people's ids are words, so theirs are derived from them.
     """
     number = real_id.removesuffix("@chatroom")
     if number != real_id and number.isascii() and number.isdecimal() and 0 < len(number) <= 15:
@@ -48,7 +48,7 @@ class Marks:
 
 
 def marks_of(one: Contact | Group) -> Marks:
-    """Return what somebody or a group can be known by."""
+    """Return the marks of a person or group."""
     seq = _SEQ.search(one.avatar)
     face = [_hash(f"face {seq[1]}")] if seq else []
     if isinstance(one, Group):
@@ -61,7 +61,7 @@ def marks_of(one: Contact | Group) -> Marks:
     exact = (_hash(f"alias {one.account}"),) if one.account else ()
     profile = (one.name, one.sex, one.province, one.city, one.signature)
     look = _hash("look " + "\0".join((one.kind, *profile))) if one.name else 0
-    # A bare name is too little to tell two people apart; accounts of firms have theirs for themselves.
+    # A bare name does not distinguish two people; official accounts have unique ones.
     telling = any(profile[1:]) or one.kind is ContactKind.OFFICIAL
     remark = [_hash(f"remark {one.markname}")] if one.markname else []
     weak = [*remark, *face, *([look] if look and telling else [])]
@@ -175,7 +175,7 @@ class Recognition:
             self._groups[one.id] = marks.weak
 
     def identify(self, name: str, real_id: str) -> tuple[str, ...]:
-        """Take over somebody's real id, which is beyond doubt; return the ids that have another number now."""
+        """Adopt a person's real id, which is certain; return the ids whose number changed."""
         mark = _hash(f"real {real_id}")
         number = self._known.find(mark) or self._numbers.get(name) or uid_of(real_id)
         self._known.learn((mark, *self._waiting.pop(name, ())), number)
@@ -204,7 +204,7 @@ class Recognition:
 
 
 def made_of(marks: Marks, alone: list[int]) -> Iterator[int]:
-    """Return numbers for somebody who is new: the same on every machine, so that they last without any store."""
+    """Return numbers for a new person: the same on every machine, so that they last without a store."""
     yield from (mark >> 16 for mark in marks.exact)
     if marks.look and marks.look in alone:
         yield marks.look >> 16

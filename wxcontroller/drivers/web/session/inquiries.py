@@ -22,7 +22,7 @@ from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
 _BATCH = 50
-# A batch that was refused is asked for again in ever smaller pieces; an id refused alone never again.
+# A refused batch is retried in ever smaller pieces; an id refused alone never again.
 _SMALLER = {50: 10, 10: 5, 5: 1}
 
 
@@ -56,10 +56,10 @@ class Inquiries:
     asker: Asker
     # To be done when nothing else is: from when on (monotonic), and what.
     errand: tuple[float, Callable[[], Awaitable[None]]] | None = None
-    # The contact API says that the session is over: who listens to it knows better.
+    # The contact API reports the session's end: only the sync loop decides that.
     doubted: bool = False
     _wanted: dict[str, None] = field(default_factory=dict)
-    _details: dict[str, str] = field(default_factory=dict)  # member → group: whom to ask about when there is time
+    _details: dict[str, str] = field(default_factory=dict)  # member → group: to be requested at leisure
     _refused: list[tuple[int, list[str]]] = field(default_factory=list)  # (piece size, ids)
     _hopeless: set[str] = field(default_factory=set)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
@@ -74,11 +74,11 @@ class Inquiries:
 
     @property
     def pending(self) -> bool:
-        """Whether there are questions that somebody may wait for."""
+        """Whether there are requests that something may wait for."""
         return bool(self._wanted or self._refused)
 
     def open(self, name: str) -> bool:
-        """Return whether somebody is being asked about, or will be."""
+        """Return whether a request for a person is running or planned."""
         return name in self._wanted or any(name in ids for _, ids in self._refused)
 
     def want(self, names: Iterable[str], again: bool = False) -> None:
@@ -98,7 +98,7 @@ class Inquiries:
             self._news.set()
 
     def forget(self, name: str) -> None:
-        """Don't ask about somebody any more."""
+        """Cancel requests for a person."""
         self._wanted.pop(name, None)
 
     def remind(self) -> None:
@@ -166,7 +166,7 @@ class Inquiries:
             await asyncio.sleep(backoff.next())
         except WeChatError as problem:
             self._unreadable = self._unreadable + 1 if isinstance(problem, UnreadableResponse) else 0
-            if 0 < self._unreadable <= self.timing.retries:  # it may be anybody's fault
+            if 0 < self._unreadable <= self.timing.retries:  # any of them may be the cause
                 self._put_back(ids)
                 await asyncio.sleep(backoff.next())
             else:
@@ -174,7 +174,7 @@ class Inquiries:
         else:
             backoff.reset()
             self._unreadable = 0
-            # An id the answer leaves out, or a group that comes without members, is not asked for again.
+            # An id missing in the answer, or a group without members, is not requested again.
             self._hopeless.update(name for name in ids if not self.asker.knows(name))
             for name in ids:
                 self._wanted.pop(name, None)

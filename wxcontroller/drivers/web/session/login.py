@@ -40,7 +40,7 @@ from wxcontroller.drivers.web.wire.timing import WebTiming
 log = logging.getLogger(__name__)
 # From host to host in a row that are believed: an account has one host, and WeChat names it.
 HOST_MOVES = 3
-# Confirmed scans in a row that came to nothing: more would only make a ban longer.
+# Confirmed scans in a row that failed: more would only prolong a ban.
 VAIN_SCANS = 4
 T = TypeVar("T")
 _Work: TypeAlias = Callable[[], Coroutine[None, None, T]]
@@ -136,7 +136,7 @@ class QrLogin:
         async def once() -> Init:
             return answers.init_of(await self._calls.init(session))
 
-        # A good session is not given up for a rate limit.
+        # A good session is not dropped for a rate limit.
         init = await self._persist(once, waits_for=TOO_FREQUENT if keep_keys else -1)
         session.me = str(init.user["UserName"])
         session.skey = init.skey or session.skey
@@ -144,7 +144,7 @@ class QrLogin:
         if not (keep_keys and session.sync_key):
             session.sync_key, session.check_key = init.sync_key, ()
         if await self._saved.save() and not keep_keys:
-            # From here on a restart goes on with this session, and has to find where it began to listen.
+            # From here on a restart resumes this session, and needs its starting position.
             await self._pulse.emit(self._saved.checkpoint())
         return init
 
@@ -297,7 +297,7 @@ class QrLogin:
     # -- waiting for the phone
 
     async def _watch(self, uuid: str) -> WebRedirect | _ScanOutcome:
-        """Poll until the phone has said yes or no, or the code is too old."""
+        """Poll until the login is confirmed or rejected, or the code is too old."""
         backoff = Backoff(self._timing.retry_first, self._timing.retry_longest)
         since = time.monotonic()
         scanned, in_vain = False, 0

@@ -1,4 +1,4 @@
-"""How often WeChat is asked: at once while there is something to hear, seldom while there is not.
+"""The poll rate: immediate while messages arrive, slow while idle.
 
 Every check for news takes one of ``burst`` places; one is free again every ``spacing`` seconds. A conversation and
 the beginning of a stream are so heard without any delay. When the places are used up, what the last check brought

@@ -72,13 +72,13 @@ class WebRoster:
         self._groups: dict[str, Group] = {}
         self._remarks: dict[str, str] = {}  # where they are not just a contact's markname
         self._inquiries = Inquiries(calls, session, timing, self)
-        self._asked: set[str] = set()  # members that were asked about
+        self._asked: set[str] = set()  # requested members
         self._numbers = Recognition(identities)
-        self._outside: set[str] = set()  # groups that WeChat goes on telling of, although the account is out
+        self._outside: set[str] = set()  # groups that WeChat keeps sending although the account has left
         self._listed: dict[str, float] = {}  # group → monotonic time of its last list of members
-        self._looked: dict[str, float] = {}  # group → ... of the last look because of somebody who is not in it
+        self._looked: dict[str, float] = {}  # group → ... of the last update due to an unknown member
         self._told = False  # RosterLoaded was emitted: from now on changes are
-        self._again = 0.0  # monotonic time when the address book is to be asked for again; 0: it is all there
+        self._again = 0.0  # monotonic time of the next request for the address book; 0: complete
         self._later = Backoff(timing.roster_again, timing.roster_longest, jitter=0.0)
         self._strangers: OrderedDict[str, str] = OrderedDict()  # id → a message that mentions them
         self._chats: tuple[str, ...] = ()
@@ -88,10 +88,10 @@ class WebRoster:
     # -- the beginning
 
     def begin(self, init: Init) -> None:
-        """Take over what webwxinit tells; ask for the groups and people it names."""
+        """Adopt webwxinit's data; request the groups and people it names."""
         self.me = people.contact_of(init.user, self._emoji_names)
         self._take(init.contacts, whole=False)
-        self._chats = init.chats  # most are in the address book: asked for after it
+        self._chats = init.chats  # most are in the address book: requested after it
         self.want(name for name in (*self._groups, *init.chats) if is_group(name))
 
     def profile(self) -> Profile:
@@ -99,7 +99,7 @@ class WebRoster:
         return Profile(self.me)
 
     async def load(self) -> None:
-        """Read the address book and the groups, then tell RosterLoaded. Never fails: the rest comes later."""
+        """Read the address book and the groups, then emit RosterLoaded. Never fails: the rest is loaded later."""
         before = self.me
         await self._address_book()
         if self.me != before:
@@ -113,7 +113,7 @@ class WebRoster:
         await self._tell_all()
 
     async def _number_all(self) -> None:
-        """Give everybody the number that outlasts the login, members who are friends included."""
+        """Assign stable numbers to all people, including members who are friends."""
         everybody: list[Contact | Group] = [*self._groups.values()]
         everybody += [contact for contact in self._contacts.values() if contact.kind is not ContactKind.SYSTEM]
         await self._numbers.recognise(everybody)
@@ -134,12 +134,12 @@ class WebRoster:
         # WeChat's order, as the original has it; behind it who else is known.
         contacts = {name: self._contacts[name] for name in self._book if name in self._contacts} | self._contacts
         contacts.pop(self._session.me, None)
-        # The file helper is there even when no page lists it; scripts expect it behind all friends (openwx-api 2.3).
+        # The file helper exists even if no page lists it; scripts expect it after all friends (openwx-api 2.3).
         contacts[FILE_HELPER.id] = contacts.pop(FILE_HELPER.id, FILE_HELPER)
         await self._pulse.emit(RosterLoaded(tuple(contacts.values()), tuple(self._groups.values())))
 
     async def _address_book(self) -> bool:
-        """Read all pages; False when some are missing: they are asked for again, later."""
+        """Read all pages; False if some are missing, which are requested again later."""
         seq, read = 0, {0}
         for _ in range(self._contact_pages if self._options.all_pages else 1):
             following = await self._page(seq)
@@ -253,7 +253,7 @@ class WebRoster:
         return group.id in self._outside
 
     def _met(self, one: _One) -> _One:
-        """Return somebody with a number, if there is one; those who come with the address book get it in the end."""
+        """Return a person with their number, if any; those of the address book get it at the end."""
         if self._told and not self._numbers.number(one.id) and one.id not in people.SPECIAL:
             self._numbers.meet(one)
         return self._numbered(one)
@@ -263,7 +263,7 @@ class WebRoster:
         return replace(one, uid=number) if number != one.uid and (number or self._told) else one
 
     async def identify(self, pairs: Iterable[tuple[str, str]]) -> None:
-        """Take over real ids: they tell who is who after the next login (6.5)."""
+        """Adopt real ids: they identify people after the next login (6.5)."""
         contacts: dict[str, Contact] = {}
         groups: dict[str, Group] = {}
         for pair in pairs:
@@ -276,7 +276,7 @@ class WebRoster:
         self._numbers.save()
 
     def _want_details(self, known: Group | None, group: Group) -> None:
-        """Ask about members that are new. Friends are known, and everybody is asked about once."""
+        """Request new members. Friends are known, and each person is requested once."""
         if not (self._options.later if self._told else self._options.at_login):
             return
         nobody_new = {member.id for member in known.members} if known else set()
@@ -307,14 +307,14 @@ class WebRoster:
         return len(known.members) if known else 0
 
     def avatar(self, name: str) -> str:
-        """Return path and query of somebody's picture, without skey, "" when it is not known."""
+        """Return path and query of a person's picture, without skey, or ""."""
         if name == self._session.me:
             return self.me.avatar
         known = self._groups.get(name) or self._contacts.get(name)
         return known.avatar if known else ""
 
     def meet(self, stranger: str, message_id: str) -> None:
-        """Remember which message introduced somebody: WeChat returns their picture for its id (5.13)."""
+        """Remember which message introduced a person: WeChat returns their picture for its id (5.13)."""
         if stranger:
             self._strangers[stranger] = message_id
         while len(self._strangers) > STRANGERS:
@@ -336,7 +336,7 @@ class WebRoster:
     # -- while listening
 
     async def apply(self, changed: Iterable[JsonObject], gone: Iterable[str], profile: JsonObject) -> bool:
-        """Merge what webwxsync tells and pass it on. Returns whether it was new."""
+        """Merge webwxsync's contacts and report them. Returns whether they were new."""
         first = before = self.me
         self.me = people.profile_changes(profile, self.me, self._emoji_names)
         if self.me != before:
@@ -362,7 +362,7 @@ class WebRoster:
         """Ask for people and groups that are not known yet (or, ``again``, for known ones), soon."""
         self._inquiries.want(names, again)
 
-    # -- what the inquiries ask and tell
+    # -- callbacks of the inquiries
 
     def knows(self, name: str) -> bool:
         """See Asker.knows."""

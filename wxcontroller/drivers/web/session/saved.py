@@ -110,7 +110,7 @@ class WebMemory:
     last_sent: dict[str, str] = field(default_factory=dict)  # chat → message id of the account's last, not stored
 
     def move(self, domain: str) -> bool:
-        """Follow the account to another base host, cookies and all; False when it is there already."""
+        """Follow the account to another base host, cookies and all; False if it is already there."""
         old, self.domain = self.domain, domain
         if self.session is not None:
             old, self.session.domain = self.session.domain, domain
@@ -282,7 +282,7 @@ def _restore(stored: JsonObject, memory: WebMemory) -> None:
 
 
 def name_of(session: WebSession) -> str:
-    """Return what tells a session from others, and can't open it."""
+    """Return a fingerprint that identifies a session without giving access to it."""
     return hashlib.sha256(f"{session.uin} {session.sid}".encode()).hexdigest()[:16]
 
 

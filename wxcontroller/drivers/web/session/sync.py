@@ -32,14 +32,14 @@ from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
 from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
-# Pages of news in a row: a server that never stops is not believed, and asked again after the pause of any failure.
+# Pages of news in a row: an endless stream is treated as a failure and retried after the usual pause.
 NEWS_PAGES = 100
 _REASONS = {1100: LossReason.LOGGED_OUT, 1101: LossReason.KICKED, 1102: LossReason.COOKIE}
 
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """The session is over. ``at_sync``: webwxsync said so although synccheck had news (openwx-api 4.3).
+    """The session is over. ``at_sync``: webwxsync reported it although synccheck had news (openwx-api 4.3).
 
     ``heard``: it answered at least once, if only without news.
     """
@@ -95,13 +95,13 @@ class Listener:
         self._heard = time.monotonic()  # the last good answer
         self._trouble = NOTHING  # since then
         self._online = False
-        self._ever = False  # something was heard at all
+        self._ever = False  # at least one answer arrived
         self._backoff = Backoff(timing.check_retry, timing.retry_longest)
         self._frequent = Backoff(timing.frequent_first, timing.frequent_longest)
         self._frequent_since = 0.0
         self._silent = False  # Offline was emitted
         self._storing = False  # a checkpoint is under way
-        self._odd = 0  # codes in a row that say neither yes nor no
+        self._odd = 0  # codes in a row that are inconclusive
         self._unknown = 0  # those of them that mean nothing to us
         self._reopened = False  # what the keys stand for is to be asked first
         self._notified = ReportedIds()  # the phone's own signals: they have ids too
@@ -151,7 +151,7 @@ class Listener:
         return replace(lost, heard=self._ever)
 
     async def _nudge(self) -> None:
-        """Tell WeChat that the client is there (5.2). The answer does not matter."""
+        """Notify WeChat that the client is active (5.2). The answer does not matter."""
         try:
             answers.accepted(await self._pulse.wait(self._calls.status_notify(self._session, 3, self._session.me)))
         except WeChatError as problem:
@@ -237,7 +237,7 @@ class Listener:
         return None
 
     async def _pass_over(self, problem: TooLong) -> None:
-        """Go on behind news that are more than can be read: asked for again they would be as many."""
+        """Skip an answer that is too large to read: repeating it would return the same."""
         session = self._session
         try:
             init = answers.init_of(await self._pulse.wait(self._calls.init(session)))
@@ -343,7 +343,7 @@ class Listener:
             await asyncio.sleep(self._timing.offline_after)
 
     async def _silence(self, problem: WeChatError, pause: bool = True) -> None:
-        """Note that nothing useful came, and wait before the next try."""
+        """Record a failure, and wait before the next attempt."""
         log.debug("%s", problem.message)
         if isinstance(problem, HostMoved) and self._moves < HOST_MOVES and self._saved.memory.move(problem.domain):
             self._moves += 1

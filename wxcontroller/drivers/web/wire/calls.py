@@ -20,7 +20,7 @@ CGI = "/cgi-bin/mmwebwx-bin/"
 _APPID = "wx782c26e4c19acffb"
 _JSON = {"Content-Type": "application/json; charset=UTF-8"}
 
-# (Key, Val) pairs, opaque, sent back as they came.
+# (Key, Val) pairs, opaque, returned unchanged.
 SyncKey = tuple[tuple[int, int], ...]
 
 
@@ -32,7 +32,7 @@ class WebSession:
     uin: int
     sid: str = field(repr=False)
     skey: str = field(repr=False)
-    pass_ticket: str = field(repr=False)  # percent-encoded as it came: opaque (1.6)
+    pass_ticket: str = field(repr=False)  # still percent-encoded: opaque (1.6)
     desktop: bool = False
     me: str = ""
     opened: float = 0.0
@@ -107,7 +107,7 @@ class WebCalls:
         return await self.post("webwxinit", session, query_of(r=inverted_clock()), {}, limit=self._many)
 
     async def status_notify(self, session: WebSession, code: int, to: str) -> LineResponse:
-        """Tell the phone that the session is there (code 3) or that a chat was read (1) (5.2)."""
+        """Notify the phone that the session is active (code 3) or that a chat was read (1) (5.2)."""
         body: JsonObject = {"Code": code, "FromUserName": session.me, "ToUserName": to, "ClientMsgId": now_ms()}
         return await self.post("webwxstatusnotify", session, "", body)
 

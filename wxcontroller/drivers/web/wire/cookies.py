@@ -13,7 +13,7 @@ Our own is what aiohttp 3.11 can't do, with the test in ``tests/unit/drivers`` t
   their own (``test_values_go_back_as_they_came``); the jar lets a server speak for a top-level domain
   (``test_cookies_go_where_they_belong``).
 - Limits of number and size (``test_how_many_cookies_and_how_long_are_limits``).
-- Storing. The jar does not say which cookies are for one host only (``test_a_jar_survives_storing``).
+- Storing. The jar does not expose which cookies are for one host only (``test_a_jar_survives_storing``).
 """
 
 import re
@@ -32,7 +32,7 @@ from wxcontroller.drivers.web.wire.hosts import within
 COOKIE_LENGTH = 4096
 # All of them are sent with each request, and WeChat needs about ten. RFC 6265 6.1 asks for 50 at least.
 COOKIES = 200
-_FAR = 1e12  # seconds since 1970 that stand for "without end"
+_FAR = 1e12  # seconds since 1970 that mean "no expiry"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +72,7 @@ class Jar:
         return len(self._cookies)
 
     def take(self, host: str, headers: Iterable[str], date: str = "") -> None:
-        """Keep what ``Set-Cookie`` headers of an answer from ``host`` say. Unusable ones are passed over.
+        """Store the ``Set-Cookie`` headers of an answer from ``host``. Unusable ones are skipped.
 
         ``date`` is the answer's own: the server's clock decides whether a cookie is sent to be deleted, as ours
         may be wrong. For the same reason our clock expires no cookie later: WeChat knows which ones it accepts.

@@ -30,7 +30,7 @@ def text_message(content: str) -> OutgoingMessage:
     return OutgoingMessage("webwxsendmsg", "", {"Type": 1, "Content": sendable(content)})
 
 
-# Kinds that ``text_message`` and ``media_message`` make. Voice goes out as a file (5.10).
+# Kinds that ``text_message`` and ``media_message`` build. Voice goes out as a file (5.10).
 SENDABLE = frozenset(
     {
         *(MessageKind.TEXT, MessageKind.IMAGE, MessageKind.EMOTICON, MessageKind.VIDEO, MessageKind.MICROVIDEO),

@@ -7,19 +7,19 @@ from wxcontroller.drivers.line.timing import LineTiming
 
 @dataclass(frozen=True, slots=True)
 class WebTiming(LineTiming):
-    """Seconds unless said otherwise. Section numbers are weixin-web-protocol's."""
+    """Seconds unless stated otherwise. Section numbers are weixin-web-protocol's."""
 
     retries: int = 5  # of a question that changes nothing at WeChat
     poll: float = 35.0  # the server holds about 25 (3.3, 5.5)
     contacts: float = 120.0  # large address books are slow (5.3)
     upload: float = 120.0  # of one chunk (5.8)
-    offline_after: float = 45.0  # a quiet account hears WeChat every 25 to 36 s
+    offline_after: float = 45.0  # an idle account gets an answer every 25 to 36 s
 
     poll_spacing: float = 1.0  # least time between the beginnings of two login polls
     code_life: float = 120.0  # a QR code without a scan is replaced then
     code_least: float = 10.0  # one that the server ends sooner is followed by a pause
     scanned_again: float = 0.5  # after a repeated 201 (3.3)
-    login_tries: int = 30  # unreadable answers in a row before a way in is given up: about 25 minutes
+    login_tries: int = 30  # unreadable answers in a row before a login attempt is abandoned: about 25 minutes
     poll_tries: int = 6  # ... before a QR code is
     relogins: int = 5  # sessions that may be lost within ...
     relogin_window: float = 3600.0
@@ -43,12 +43,12 @@ class WebTiming(LineTiming):
     batch_every: float = 2.0
     detail_every: float = 5.0  # between two questions about group members: nothing waits for them
     batch_pause: float = 3600.0  # after 1205
-    roster_patience: float = 45.0  # for the groups, before the account goes on without the rest
-    roster_again: float = 60.0  # a contact list that failed is asked for again, and later again and again
+    roster_patience: float = 45.0  # for the groups, before the account continues without the rest
+    roster_again: float = 60.0  # delays before a failed contact list is requested again, the last one repeatedly
     roster_longest: float = 3600.0
-    stranger_patience: float = 3.0  # a message waits so long for its sender's name
+    stranger_patience: float = 3.0  # how long a message waits for its sender's name
     member_refresh: float = 600.0  # between two looks at a group whose member is unknown
-    group_refresh: float = 3600.0  # a group in which somebody speaks is looked at when its list is so old (6.6)
+    group_refresh: float = 3600.0  # an active group's list is refreshed at this age (6.6)
     notice_refresh: float = 10.0  # ... or whose notices, such as joins and leaves, arrive
 
     @property
