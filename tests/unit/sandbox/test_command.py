@@ -9,8 +9,6 @@ import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
-
 from tests.patience import PATIENCE
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser
@@ -120,31 +118,6 @@ async def test_serve_tells_systemd_and_keeps_its_state(tmp_path: Path) -> None:
         assert b"STOPPING=1" in told
         async with served("--accounts", "0", environment=environment) as (line, _):
             assert line.startswith("sandbox with 2 accounts")
-
-
-async def test_serve_ends_at_once_while_polls_wait(browser: Browser) -> None:
-    async with served() as (_, port):
-        other = Browser(port)
-        await other.jslogin()
-        poll = asyncio.create_task(other.poll())
-        waiting = asyncio.create_task(other.api("GET", "/logins?state=done&wait=60"))
-        while (await other.api("GET", "/requests"))["counts"].get("login") != 1:
-            pass
-    for task in (poll, waiting):
-        with pytest.raises(Exception, match=r"disconnected|reset|closed|Cannot connect"):
-            await task
-    await other.http.close()
-
-
-async def test_make_ca(tmp_path: Path) -> None:
-    code, out, _ = await run("make-ca", str(tmp_path / "ca"))
-    assert code == 0
-    assert out.startswith("made ")
-    assert (await run("names"))[1].startswith("127.0.0.1 cmfilehelper.weixin.qq.com file.web.wechat.com ")
-    code, out, _ = await run("make-ca", str(tmp_path / "ca"))
-    assert out.startswith("kept ")
-    async with served("--tls-listen", "127.0.0.1:0", "--tls-dir", str(tmp_path / "ca")) as (line, _):
-        assert "https://127.0.0.1:" in line
 
 
 async def test_media_by_command(online: Browser, tmp_path: Path) -> None:

@@ -71,10 +71,8 @@ _UIN = "X-WECHAT-UIN is not base64 of a decimal number below 2^32"
 _SIZE = "filesize is not the size of rawsize bytes with padding"
 BREACHES = (
     Breach("no app id", _updates(**{"iLink-App-Id": None}), _APP, -14),
-    Breach("version in dots", _updates(**{"iLink-App-ClientVersion": "2.4.9"}), _APP, -14),
     Breach("no authorization type", _updates(AuthorizationType=None), "AuthorizationType is missing or wrong"),
     Breach("raw uin", _updates(**{"X-WECHAT-UIN": "AAAAAA=="}), _UIN),
-    Breach("large uin", _updates(**{"X-WECHAT-UIN": "NDI5NDk2NzI5Ng=="}), _UIN),
     Breach("no base info", _updates({}), "base_info.channel_version is missing"),
     Breach(
         "agent without version",
@@ -83,18 +81,11 @@ BREACHES = (
     ),
     Breach("bot type", _bot_type, "bot_type is not 3"),
     Breach("user message", _send(message_type=1), "message_type or message_state is not 2"),
-    Breach("new message", _send(message_state=0), "message_type or message_state is not 2"),
-    Breach("no client id", _send(client_id=""), "client_id is missing"),
     Breach("no items", _send(item_list=[]), "the message is empty"),
-    Breach("empty text", _send(item_list=[{"type": 1, "text_item": {"text": ""}}]), "the message is empty"),
     Breach("typing ticket", _typing, "typing_ticket is wrong"),
     Breach("plain size", _permit(filesize=1), _SIZE),
-    Breach("item type", _permit(media_type=5), "media_type is not 1 to 4"),
     Breach("short key", _permit(aeskey="00"), "aeskey is not 32 hex digits"),
-    Breach("no file key", _permit(filekey=""), "filekey is not 32 hex digits"),
-    Breach("no md5", _permit(rawfilemd5=""), "rawfilemd5 is not 32 hex digits"),
     Breach("other file key", _upload(filekey="1"), "filekey is not the one of the permit"),
-    Breach("form", _upload(form="text/plain"), "the body is not declared as application/octet-stream"),
     Breach("short body", _upload(b"x"), "the body does not have filesize bytes"),
     Breach("token to the CDN", _download, "Authorization went to the CDN"),
 )

@@ -1,13 +1,10 @@
 """iLink login codes: every status, digits, redirects, bots that are bound already."""
 
-import asyncio
 from collections.abc import AsyncIterator
-from dataclasses import replace
 
 import pytest
 
-from tests.patience import PATIENCE
-from tests.unit.sandbox.agent import HURRY, UIN, Agent, ilink_sandbox, newest_code, notes
+from tests.unit.sandbox.agent import UIN, Agent, ilink_sandbox, newest_code
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.codes import HostChange
 from wxcontroller.sandbox.logins import WrongState
@@ -60,27 +57,6 @@ async def test_a_redirect_is_repeated_until_the_client_follows_it(pair: tuple[Sa
     assert (await agent.status(code))["status"] == "scaned"
 
 
-async def test_codes_expire_by_the_clock(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    code = await agent.code()
-    sandbox.forward(119)
-    assert (await agent.status(code))["status"] == "wait"
-    sandbox.forward(2)
-    assert (await agent.status(code))["status"] == "expired"
-    assert (await agent.status("no such code"))["status"] == "expired"
-    with pytest.raises(WrongState):
-        phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN])
-
-
-async def test_polls_that_wait_end_when_their_time_comes() -> None:
-    hurry = replace(HURRY, poll_hold=30, updates_hold=30, code_life=0.3, takeover=0.3)
-    async with ilink_sandbox(hurry) as (sandbox, agent), asyncio.timeout(PATIENCE):
-        assert (await agent.status(await agent.code()))["status"] == "expired"
-        await agent.log_in(sandbox)
-        phone.bind(sandbox, sandbox.ilink.users[UIN])
-        assert (await agent.updates())["errcode"] == -14
-
-
 async def test_a_second_login_kills_the_first_unless_it_brings_its_token(pair: tuple[Sandbox, Agent]) -> None:
     sandbox, agent = pair
     first = await agent.log_in(sandbox)
@@ -101,10 +77,3 @@ async def test_a_second_login_kills_the_first_unless_it_brings_its_token(pair: t
         assert (await agent.status(code))["ilink_bot_id"] == other.bot_id
     finally:
         await other.http.close()
-
-
-async def test_older_clients_ask_by_get_and_without_headers(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    async with agent.http.get(f"{agent.url}/ilink/bot/get_bot_qrcode?bot_type=3") as response:
-        assert (await response.json())["qrcode"] == newest_code(sandbox).uuid
-    assert notes(sandbox) == ["get_bot_qrcode: iLink-App-Id or iLink-App-ClientVersion is missing or wrong"]

@@ -4,18 +4,15 @@ import hashlib
 import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
-from urllib.parse import quote
 
 import pytest
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.padding import PKCS7
 
-from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox, notes
+from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox
 from wxcontroller.sandbox.contents import ServerContents
-from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import crypt, phone
 from wxcontroller.sandbox.ilink.items import partial_text
-from wxcontroller.sandbox.ilink.model import UploadAnswer
 from wxcontroller.sandbox.sandbox import Sandbox
 
 _KEY = bytes.fromhex("00112233445566778899aabbccddeeff")
@@ -119,44 +116,3 @@ async def test_what_a_phone_does_not_show(pair: tuple[Sandbox, Agent]) -> None:
     ]
     assert (await agent.send(item("image", 2, parameter)))["ret"] == 0
     assert sandbox.ilink.users[UIN].sent[-1].problem == ""
-
-
-async def test_permits_as_the_settings_say(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    settings = sandbox.ilink.users[UIN].settings
-    found = []
-    for settings.upload_answer in UploadAnswer:
-        found.append(sorted(key for key in await permit(agent, b"x") if key != "ret"))
-    assert found == [["upload_full_url", "upload_param"], ["upload_full_url"], ["upload_param"], []]
-    settings.upload_answer = UploadAnswer.PARAM
-    parameter = (await permit(agent, b"x"))["upload_param"]
-    filekey = next(one for one in reversed(sandbox.ilink.permits.values())).filekey
-    url = f"{agent.url}/c2c/upload?encrypted_query_param={quote(parameter, safe='')}&filekey={filekey}"
-    assert (await agent.put(url, encrypted(b"x")))[0] == 200
-    settings.media_refused = True
-    assert await permit(agent, b"x") == {"ret": -2, "errmsg": ""}
-    assert (await agent.send_text("text goes"))["ret"] == 0
-
-
-async def test_the_cdn_fails_by_turns(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    url = (await permit(agent, b"x"))["upload_full_url"]
-    sandbox.faults.add("upload", FaultKind.STATUS, 500, 2, UIN)
-    sandbox.faults.add("upload", FaultKind.HEADLESS, None, 1, UIN)
-    answers = [await agent.put(url, encrypted(b"x")) for _ in range(4)]
-    assert [status for status, _ in answers] == [500, 500, 200, 200]
-    assert [bool(parameter) for _, parameter in answers] == [False, False, False, True]
-    sandbox.faults.add("download", FaultKind.TRUNCATE, 3, 1, UIN)
-    parameter = quote(answers[3][1], safe="")
-    with pytest.raises(Exception, match="Response payload"):
-        await agent.get(f"{agent.url}/c2c/download?encrypted_query_param={parameter}")
-    assert (await agent.get(f"{agent.url}/c2c/download?encrypted_query_param={parameter}"))[0] == 200
-    assert (await agent.get(f"{agent.url}/c2c/download?encrypted_query_param=x"))[0] == 404
-    assert (await agent.put(f"{agent.url}/c2c/upload?encrypted_query_param=x&filekey=x", b""))[0] == 400
-
-
-async def test_a_token_at_the_cdn_is_noted(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    url = (await permit(agent, b"x"))["upload_full_url"]
-    assert (await agent.put(url, encrypted(b"x"), Authorization="Bearer x"))[0] == 200
-    assert notes(sandbox) == ["upload: Authorization went to the CDN"]

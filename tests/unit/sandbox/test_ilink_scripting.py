@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 
 from tests.unit.sandbox.agent import HURRY, OTHER_UIN, UIN, Agent, ilink_sandbox
-from tests.unit.sandbox.test_command import run, served
 from wxcontroller.sandbox import snapshot
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.sandbox import Sandbox
@@ -140,32 +139,3 @@ async def test_a_bot_lives_on_in_the_state_file(tmp_path: Path) -> None:
             phone.write_text(restored, restored.accounts[UIN], "back")
             assert (await agent.send_text("four"))["ret"] == 0
             assert (await agent.send_text("five"))["ret"] == -2
-
-
-async def test_a_login_by_command() -> None:
-    async with served("--accounts", "1", "--code-life", "60", "--updates-hold", "0.2") as (_, port):
-        url = f"http://127.0.0.1:{port}"
-        agent = Agent(url)
-        try:
-            code = await agent.code()
-            words = ("--as", str(UIN), "--verify")
-            exit_code, out, _ = await run("scan", *words, url=url)
-            assert (exit_code, out[: len(code) + 8]) == (0, f"{code} scanned")
-            assert (await agent.status(code, out.split()[-1]))["status"] == "scaned"
-            assert await run("confirm", url=url) == (0, f"{code} confirmed\n", "")
-            assert (await agent.status(code))["status"] == "confirmed"
-            exit_code, out, _ = await run("phone-send", str(UIN), "clawbot", "hello", url=url)
-            [message] = (await agent.updates())["msgs"]
-            assert out.strip() == str(message["message_id"])
-            _, out, _ = await run("ilink", str(UIN), "--set", "budget=1", "--set", "refusal_text=wait", url=url)
-            assert '"budget": 1' in out
-            assert [(await agent.send_text(said)).get("errmsg") for said in ("one", "two")] == [None, "wait"]
-            _, out, _ = await run("ilink-sent", str(UIN), url=url)
-            assert "one" in out and "two" not in out
-            _, out, _ = await run("ilink-requests", "--endpoint", "sendmessage", url=url)
-            assert out.count('"endpoint": "sendmessage"') == 2
-            _, out, _ = await run("clock", "--forward", "90000", url=url)
-            assert "90000" in out
-            assert (await agent.send_text("three"))["ret"] == -14
-        finally:
-            await agent.http.close()

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import ssl
 import stat
-from collections.abc import Iterator
 from pathlib import Path
 
 import aiohttp
@@ -15,12 +14,10 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser, EverythingHere, sandbox_and_browser
-from wxcontroller.core.errors import BadOption
-from wxcontroller.sandbox import samples, snapshot, tls
-from wxcontroller.sandbox.contents import kind_of
-from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST, Role, place
+from wxcontroller.sandbox import snapshot, tls
+from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST
 from wxcontroller.sandbox.sandbox import Options, Sandbox
-from wxcontroller.sandbox.serve import Address, Tls, parse_address, running
+from wxcontroller.sandbox.serve import Address, Tls, running
 
 
 async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> None:
@@ -40,39 +37,6 @@ async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> No
     )
     output, _ = await reader.communicate()
     assert output.decode().strip() == f"https://login.weixin.qq.com/l/{browser.uuid}"
-
-
-def test_hosts() -> None:
-    assert len(HOSTS) == 27
-    roles: tuple[tuple[str, Role], ...] = (
-        ("wx.qq.com", Role.BASE),
-        ("WX2.QQ.COM:2100", Role.BASE),
-        ("login.web.wechat.com:443", Role.LOGIN),
-        ("webpush.wx8.qq.com", Role.PUSH),
-        ("file.web2.wechat.com", Role.FILE),
-        ("login.weixin.qq.com:2100", Role.QR),
-        ("szfilehelper.weixin.qq.com", Role.FILE_PAGE),
-    )
-    for header, role in roles:
-        host = place(header)
-        assert host is not None
-        assert host.role is role
-    for other in ("127.0.0.1:2100", "localhost", "[::1]:2100", "wx.qq.com.evil.invalid", "", None):
-        assert place(other) is None
-
-
-@pytest.mark.parametrize(
-    "text", ["", "2100", "localhost:2100", "127.0.0.1", "127.0.0.1:x", "127.0.0.1:70000", ":2100"]
-)
-def test_addresses_that_are_none(text: str) -> None:
-    with pytest.raises(BadOption):
-        parse_address(text)
-
-
-def test_addresses() -> None:
-    assert str(parse_address("[::1]:2100")) == "[::1]:2100"
-    assert parse_address("127.0.0.1:0").is_loopback
-    assert not parse_address("0.0.0.0:2100").is_loopback
 
 
 def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None:
@@ -141,14 +105,6 @@ async def test_a_ca_that_is_trusted_already_stays_and_vouches_for_what_it_may(
                 await http.get(f"https://{host}:{encrypted.port}/nothing")
 
 
-def test_certificates_that_cannot_be_kept(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-    with pytest.raises(tls.TlsError):
-        tls.make_ca(tmp_path / "file")
-    with pytest.raises(tls.TlsError):
-        tls.server_context(tmp_path)
-
-
 async def test_every_real_name_over_tls_with_secure_cookies(tmp_path: Path) -> None:
     tls.make_ca(tmp_path)
     sandbox = Sandbox(Options())
@@ -193,37 +149,3 @@ async def test_a_session_lives_on_in_the_state_file(tmp_path: Path) -> None:
             assert await browser.check() == ("0", "0")
             await browser.api("POST", f"/accounts/{UIN}/receive", {"from": "小明", "text": "new"})
             assert [m["Content"] for m in (await browser.sync())["AddMsgList"]] == ["new"]
-
-
-@pytest.mark.parametrize("content", ["{", "[]", '{"version": 99}', '{"version": 1, "accounts": [{}]}'])
-def test_state_files_that_are_none(tmp_path: Path, content: str) -> None:
-    file = tmp_path / "state.json"
-    file.write_text(content)
-    with pytest.raises(snapshot.BadState):
-        snapshot.load(Sandbox(), file)
-    with pytest.raises(snapshot.BadState):
-        snapshot.save(Sandbox(), tmp_path / "no" / "such" / "directory")
-
-
-def test_made_up_content_is_of_its_kind_and_differs_by_seed() -> None:
-    for make, mime in ((samples.png, "image/png"), (samples.gif, "image/gif"), (samples.mp4, "video/mp4")):
-        assert kind_of(make("a")[:16]) == mime
-        assert make("a") == make("a") != make("b")
-    assert kind_of(samples.picture("a")) == "image/jpeg"
-    sound = samples.mp3(1580)
-    assert kind_of(sound) == "audio/mpeg"
-    assert len(sound) % 417 == 0
-    for seed in map(str, range(50)):
-        film = samples.mp4(seed, seconds=3)
-        boxes = dict(_boxes(film))
-        assert list(boxes) == [b"ftyp", b"mdat", b"moov"]
-        at = film.index(b"stco") + 12
-        first = int.from_bytes(film[at : at + 4], "big")
-        assert film[first : first + 5] == (len(boxes[b"mdat"]) // 6 - 4).to_bytes(4, "big") + b"\x65"
-
-
-def _boxes(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    while data:
-        size = int.from_bytes(data[:4], "big")
-        yield data[4:8], data[8:size]
-        data = data[size:]

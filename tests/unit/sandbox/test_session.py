@@ -13,39 +13,6 @@ def ret(answer: Json) -> int:
     return code
 
 
-async def test_a_refused_init_has_all_fields_with_zero_values(online: Browser) -> None:
-    good = await online.init()
-    await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": 1101})
-    bad = await online.init()
-    assert ret(bad) == 1101
-    assert bad.keys() == good.keys()
-    assert bad["User"].keys() == good["User"].keys()
-    assert not any(bad["User"].values())
-    assert bad["SyncKey"] == {"Count": 0, "List": []}
-    assert bad["ContactList"] == []
-    assert bad["SKey"] == ""
-
-
-async def test_a_refused_sync_has_an_empty_key(online: Browser) -> None:
-    good = await online.sync()
-    await online.api("POST", f"/accounts/{UIN}/logout", {"retcode": 1102})
-    bad = await online.sync()
-    assert ret(bad) == 1102
-    assert bad.keys() == good.keys()
-    assert bad["SyncKey"]["Count"] == 0
-
-
-async def test_synccheck_on_another_host_is_1100(online: Browser) -> None:
-    for host in ("wx.qq.com", "login.wx.qq.com", "file.wx.qq.com"):
-        assert await online.check(host=host) == ("1100", "0")
-
-
-async def test_a_base_call_on_another_role_is_not_there(online: Browser) -> None:
-    for host in ("webpush.wx.qq.com", "file.wx.qq.com", "login.wx.qq.com"):
-        async with online.http.post(f"http://{host}:{online.port}{CGI}/webwxinit", json={}) as response:
-            assert response.status == 404
-
-
 async def test_wrong_parts_of_base_request(online: Browser) -> None:
     for changed, expected in (
         ({"Uin": 5}, 1101),
@@ -57,20 +24,6 @@ async def test_wrong_parts_of_base_request(online: Browser) -> None:
     ):
         answer = await online.post("webwxinit", {"BaseRequest": online.base() | changed})
         assert ret(answer) == expected, changed
-
-
-async def test_bodies_that_are_no_json(online: Browser) -> None:
-    for body in ("", "[]", "{", '{"BaseRequest":'):
-        assert ret(await online.post("webwxinit", body)) == 1200
-
-
-@pytest.mark.parametrize("strict", [True])
-async def test_pass_ticket_encoded_once_or_twice_but_not_wrong(online: Browser) -> None:
-    ticket = online.values["pass_ticket"]
-    body = {"BaseRequest": online.base()}
-    assert ret(await online.post("webwxinit", body, query=f"pass_ticket={ticket}")) == 0
-    assert ret(await online.post("webwxinit", body, query=f"pass_ticket={ticket.replace('%', '%25')}")) == 0
-    assert ret(await online.post("webwxinit", body, query="pass_ticket=nonsense")) == 1
 
 
 @pytest.mark.parametrize(

@@ -28,18 +28,6 @@ async def test_synccheck_key_is_its_own_after_the_first_sync(online: Browser) ->
     assert contents(await online.sync()) == [], "nothing there: this is the busy loop of wrong clients"
 
 
-async def test_keys_that_were_never_given_out(online: Browser) -> None:
-    assert (await online.sync({"Count": 0, "List": []}))["BaseResponse"]["Ret"] == 1
-    beyond = {
-        "Count": 4,
-        "List": [dict(e, Val=e["Val"] + 9) if e["Key"] == 2 else e for e in online.sync_key["List"]],
-    }
-    assert (await online.sync(beyond))["BaseResponse"]["Ret"] == 1
-    old = online.sync_key
-    await online.log_in(UIN)
-    assert (await online.sync(old))["BaseResponse"]["Ret"] == 1, "a key of the session before"
-
-
 async def test_many_events_come_in_pages() -> None:
     async with sandbox_and_browser(Options(sync_hold=0.2, sync_page=3)) as (_, browser):
         await browser.log_in(UIN)
@@ -91,29 +79,3 @@ async def test_no_resend_is_for_all_accounts_and_outlives_a_restart(tmp_path: Pa
         async with running(second, Address("127.0.0.1", 0)) as [address]:
             browser.port = address.port
             assert contents(await browser.sync(old)) == []
-
-
-async def test_changed_and_removed_contacts(online: Browser) -> None:
-    details = await online.api("GET", f"/accounts/{UIN}")
-    friend = next(c for c in details["contacts"] if c["name"] == "小明")
-    group = details["groups"][0]
-    path = f"/accounts/{UIN}"
-    await online.api("POST", f"{path}/change", {"who": "小明", "name": "大明 & Co", "remark": ""})
-    assert await online.check() == ("0", "4")
-    await online.api("POST", f"{path}/change", {"who": group["wxid"], "name": "新名字"})
-    await online.api("POST", f"{path}/remove", {"who": friend["wxid"]})
-    await online.api("POST", f"{path}/remove", {"who": group["name"]}, status=400)
-    await online.api("POST", f"{path}/remove", {"who": "新名字"})
-    news = await online.sync()
-    changed, gone = news["ModContactList"], news["DelContactList"]
-    assert news["ModContactCount"] == 1, "of the group that was left meanwhile there is nothing to say"
-    assert (changed[0]["UserName"], changed[0]["NickName"]) == (friend["username"], "大明 &amp; Co")
-    assert [g["UserName"] for g in gone] == [friend["username"], group["username"]]
-    assert (await online.send(friend["username"], "x"))["BaseResponse"]["Ret"] == 1204
-    assert (await online.send(group["username"], "x"))["BaseResponse"]["Ret"] == -2
-    assert (await online.batch(group["username"]))["ContactList"] == []
-    assert group["username"] not in str(await online.init())
-    for body in ({"who": "小明", "name": "x"}, {"who": "filehelper"}, {"who": friend["wxid"]}):
-        verb = "change" if "name" in body else "remove"
-        assert "error" in await online.api("POST", f"{path}/{verb}", body, status=400)
-    await online.api("POST", f"{path}/change", {"who": "filehelper"}, status=400)

@@ -16,17 +16,6 @@ from tests.patience import PATIENCE
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, running
 
-EXTSPAM = (
-    "Go8FCIkFEokFCggwMDAwMDAwMRAGGvAESySibk50w5Wb3uTl2c2h64jVVrV7gNs06GFlWplHQbY/5FfiO++1yH4ykCyNPWKXmco+wfQzK5R98D3so7rJ"
-    "5LmGFvBLjGceleySrc3SOf2Pc1gVehzJgODeS0lDL3/I/0S2SSE98YgKleq6Uqx6ndTy9yaL9qFxJL7eiA/R3SEfTaW1SBoSITIu+EEkXff+Pv8NHOk7"
-    "N57rcGk1w0ZzRrQDkXTOXFN2iHYIzAAZPIOY45Lsh+A4slpgnDiaOvRtlQYCt97nmPLuTipOJ8Qc5pM7ZsOsAPPrCQL7nK0I7aPrFDF0q4ziUUKettzW"
-    "8MrAaiVfmbD1/VkmLNVqqZVvBCtRblXb5FHmtS8FxnqCzYP4WFvz3T0TcrOqwLX1M/DQvcHaGGw0B0y4bZMs7lVScGBFxMj3vbFi2SRKbKhaitxHfYHA"
-    "OAa0X7/MSS0RNAjdwoyGHeOepXOKY+h3iHeqCvgOH6LOifdHf/1aaZNwSkGotYnYScW8Yx63LnSwba7+hESrtPa/huRmB9KWvMCKbDThL/nne14hnL27"
-    "7EDCSocPu3rOSYjuB9gKSOdVmWsj9Dxb/iZIe+S6AiG29Esm+/eUacSba0k8wn5HhHg9d4tIcixrxveflc8vi2/wNQGVFNsGO6tB5WF0xf/plngOvQ1/"
-    "ivGV/C1Qpdhzznh0ExAVJ6dwzNg7qIEBaw+BzTJTUuRcPk92Sn6QDn2Pu3mpONaEumacjW4w6ipPnPw+g2TfywJjeEcpSZaP4Q3YV5HG8D6UjWA4GSkB"
-    "KculWpdCMadx0usMomsSS/74QgpYqcPkmamB4nVv1JxczYITIqItIKjD35IGKAUwAA=="
-)
-DESKTOP_HEADERS = {"client-version": "2.0.0", "extspam": EXTSPAM}
 CGI = "/cgi-bin/mmwebwx-bin"
 # JSON of answers, looked into by tests only
 Json = Any
@@ -94,9 +83,9 @@ class Browser:
 
     # -- login
 
-    async def jslogin(self, desktop: bool = False) -> str:
+    async def jslogin(self) -> str:
         """Get a uuid."""
-        target = f"https://wx.qq.com{CGI}/webwxnewloginpage" + ("?mod=desktop" if desktop else "")
+        target = f"https://wx.qq.com{CGI}/webwxnewloginpage"
         text = await self.get(
             "login.wx.qq.com",
             f"/jslogin?appid=wx782c26e4c19acffb&redirect_uri={quote(target, safe='')}&fun=new&lang=zh_CN&_=1",
@@ -114,25 +103,18 @@ class Browser:
             self.domain = self.redirect.split("/")[2]
         return text
 
-    async def new_login_page(
-        self, extra: str = "&fun=new&version=v2", headers: dict[str, str] | None = None
-    ) -> tuple[int, str]:
-        """Trade the ticket; status and XML. Learns the session's values."""
+    async def new_login_page(self) -> None:
+        """Trade the ticket. Learns the session's values."""
         url = self.redirect.replace(f"https://{self.domain}", f"http://{self.domain}:{self.port}")
-        async with self.http.get(url + extra, headers=headers, allow_redirects=False) as response:
-            text = await response.text()
-            self.values |= dict(re.findall(r"<(skey|wxsid|wxuin|pass_ticket)>([^<]+)</", text))
-            return response.status, text
+        async with self.http.get(f"{url}&fun=new&version=v2", allow_redirects=False) as response:
+            self.values |= dict(re.findall(r"<(skey|wxsid|wxuin|pass_ticket)>([^<]+)</", await response.text()))
 
-    async def log_in(self, uin: int, desktop: bool = False) -> None:
+    async def log_in(self, uin: int) -> None:
         """Go all the way to a session that has been initialised."""
-        await self.jslogin(desktop)
+        await self.jslogin()
         await self.api("POST", f"/logins/{self.uuid}/confirm", {"uin": uin})
         await self.poll()
-        if desktop:
-            await self.new_login_page("&fun=new&version=v2&mod=desktop", DESKTOP_HEADERS)
-        else:
-            await self.new_login_page()
+        await self.new_login_page()
         answer = await self.init()
         assert answer["BaseResponse"]["Ret"] == 0, answer
 
@@ -155,30 +137,6 @@ class Browser:
             self.me, self.sync_key = answer["User"]["UserName"], answer["SyncKey"]
             self.check_key = flat(answer["SyncKey"])
         return answer
-
-    async def notify(self, code: int = 3, to: str | None = None) -> Json:
-        """Say that the client is there."""
-        return await self.post(
-            "webwxstatusnotify",
-            {
-                "BaseRequest": self.base(),
-                "Code": code,
-                "FromUserName": self.me,
-                "ToUserName": to or self.me,
-                "ClientMsgId": 1,
-            },
-        )
-
-    async def contacts(self, seq: int = 0) -> Json:
-        """Get a page of the address book."""
-        skey = quote(self.values["skey"], safe="")
-        return _parse(await self.get(self.domain, f"{CGI}/webwxgetcontact?r=1&seq={seq}&skey={skey}"))
-
-    async def batch(self, *usernames: str, room: str = "") -> Json:
-        """Get details."""
-        entries = [{"UserName": username, "EncryChatRoomId": room} for username in usernames]
-        body = {"BaseRequest": self.base(), "Count": len(entries), "List": entries}
-        return await self.post("webwxbatchgetcontact", body, query="type=ex&r=1")
 
     async def check(self, host: str | None = None, **changed: str) -> tuple[str, str]:
         """Poll for news; retcode and selector."""
