@@ -5,7 +5,7 @@ import pytest
 from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client
 from wxcontroller.core.errors import BadEnvironmentFile, BadOption
 from wxcontroller.core.names import parse_name
-from wxcontroller.core.options import OPTIONS, Origin, check_options
+from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
 
 
@@ -56,19 +56,7 @@ def test_credentials_and_values_of_urls_are_not_shown() -> None:
     assert shown == "https://h:8443/in?token=…&client=…"
 
 
-def test_options_are_checked_and_the_last_value_wins() -> None:
-    checked = check_options([("send_interval", "1"), ("send_interval", "2"), ("keep_cookie", "no"), ("tmpdir", "/x")])
-    assert checked.options == {"send_interval": "2", "keep_cookie": "0"}
-    assert checked.ignored == ("tmpdir",)
-
-
 def test_requests_can_not_point_an_account_at_another_server() -> None:
     with pytest.raises(BadOption, match="server"):
         check_options([("server", "http://127.0.0.1/")])
     assert check_options([("server", "http://127.0.0.1/")], Origin.SETTINGS).options
-
-
-def test_defaults_are_values_that_their_own_check_accepts() -> None:
-    for option in OPTIONS.values():
-        if option.origin is not Origin.IGNORED:
-            assert option.check(option.default) == option.default, option.name

@@ -1,12 +1,10 @@
 """Alerts as they are written down, and the table of the settings that says who gets them."""
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from tests.i18n import compiled
 from wxcontroller.core.alerts import QRCODE_SECONDS, Alert, Happening, Item, Kind, Picture, alert_from, plain
 from wxcontroller.core.alertsettings import AlertSettings, Channel
 from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
@@ -35,18 +33,6 @@ def test_an_alert_is_read_back_as_it_was_written() -> None:
     assert alert_from(written) == ALERT
 
 
-def test_an_alert_is_in_its_language_and_has_the_same_as_data() -> None:
-    compiled()
-    chinese = replace(ALERT, language="zh-CN").without_old_codes(CODE.made + QRCODE_SECONDS + 1)
-    assert chinese.subject == "[vps1] 小店：需要扫码"
-    assert "失效" in chinese.text
-    assert chinese.english.subject == "[vps1] 小店: needs a scan"
-    [item] = map(obj, items(chinese.to_json()["items"]))
-    assert item["code"] == "needs-scan"
-    assert obj(item["values"])["account"] == "小店"
-    assert "失效" in str(item["message"])
-
-
 def test_an_alert_of_2_0_0_is_read() -> None:
     written = ALERT.to_json()
     del written["language"]
@@ -59,15 +45,6 @@ def test_an_alert_of_2_0_0_is_read() -> None:
     assert (item.message, item.remedy) == (verbatim("小店 needs a scan."), verbatim("wxctl qr 小店"))
 
 
-@pytest.mark.parametrize(
-    "content",
-    [None, [], {}, {"id": "x"}, {"id": "x", "event": "party"}, {"id": "x", "event": "problem", "items": [1]}],
-)
-def test_what_is_no_alert_is_refused(content: JsonValue) -> None:
-    with pytest.raises(ValueError):
-        alert_from(content)
-
-
 def test_a_code_that_wechat_takes_no_more_is_left_out_and_that_is_said() -> None:
     early = ALERT.without_old_codes(CODE.made + QRCODE_SECONDS - 1)
     assert early == ALERT
@@ -75,27 +52,6 @@ def test_a_code_that_wechat_takes_no_more_is_left_out_and_that_is_said() -> None
         [item] = ALERT.without_old_codes(now).items
         assert item.qrcode is None
         assert "expired" in str(item.message)
-
-
-@pytest.mark.parametrize(
-    ("items", "more", "subject"),
-    [
-        ((SCAN,), 0, "[vps1] 小店: needs a scan"),
-        ((SCAN, replace(SCAN, account="b")), 0, "[vps1] 2 problems: 小店, b"),
-        (tuple(replace(SCAN, account=name) for name in "abcde"), 4, "[vps1] 9 problems: a, b, c and more"),
-        ((replace(SCAN, account="", kind=Kind.DISK),), 0, "[vps1] this machine (disk): disk"),
-    ],
-)
-def test_the_subject_says_who_and_what(items: tuple[Item, ...], more: int, subject: str) -> None:
-    assert replace(ALERT, items=items, more=more).subject == subject
-
-
-def test_all_words_and_remedies_are_in_the_text() -> None:
-    text = replace(
-        ALERT, items=(SCAN, replace(SCAN, message=Text("b is offline."), remedy=Text("see b"))), more=3
-    ).text
-    for words in ("小店 needs a scan.", "wxctl qr 小店", "b is offline.", "see b", "3 more"):
-        assert words in text
 
 
 def test_words_of_others_become_one_short_line() -> None:
@@ -151,11 +107,6 @@ def test_a_wrong_value_is_refused_by_name(tmp_path: Path, line: str, words: str)
     assert "0.toml" in refused.value.message
 
 
-def test_alerts_that_are_no_table_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="must be a table"):
-        settings(tmp_path, 'alerts = "ops@example.org"\n')
-
-
 # -- the spool
 
 
@@ -167,17 +118,6 @@ def spool(tmp_path: Path) -> Spool:
     return made
 
 
-def test_an_alert_waits_until_it_is_taken_away(spool: Spool) -> None:
-    spool.put(ALERT)
-    spool.put(ALERT)  # a repeated try
-    [waiting] = spool.waiting()
-    assert (waiting.id, waiting.read()) == (ALERT.id, ALERT)
-    assert waiting.path.parent == spool.paths.alerts_spool("mail")
-    assert waiting.path.stat().st_mode & 0o777 == 0o640
-    waiting.path.unlink()
-    assert spool.waiting() == []
-
-
 def test_a_disk_that_takes_nothing_keeps_no_alert_back(spool: Spool) -> None:
     spool.paths.alerts_spool("mail").rmdir()
     spool.put(ALERT)
@@ -186,20 +126,6 @@ def test_a_disk_that_takes_nothing_keeps_no_alert_back(spool: Spool) -> None:
     spool.paths.alerts_runtime("mail").rename(spool.paths.root / "away")
     with pytest.raises(OSError, match="No such file"):
         spool.put(ALERT)
-
-
-def test_only_alerts_are_taken_for_some(spool: Spool) -> None:
-    place = spool.paths.alerts_spool("mail")
-    (place / ".half.json.x1").write_text("{")
-    (place / "notes.txt").write_text("x")
-    (place / "dir.json").mkdir()
-    (place / "link.json").symlink_to("/etc/passwd")
-    assert spool.waiting() == []
-    (place / "broken.json").write_text("{")
-    (place / "deep.json").write_text("[" * 100_000)
-    for waiting in spool.waiting():
-        with pytest.raises(ValueError):
-            waiting.read()
 
 
 def test_links_are_not_followed(spool: Spool) -> None:

@@ -49,26 +49,6 @@ import importlib; print(importlib.import_module("late") is late, late.__spec__.l
     assert said(tmp_path, program) == ["imported False", "executed", "8 2 3 True 2", "True True"]
 
 
-def test_stand_ins_serve_as_classes(tmp_path: Path) -> None:
-    program = """
-from typing import Optional
-from late import Shape
-def area(shape: Optional[Shape] = None) -> None: ...
-print("annotated")
-class Square(Shape):
-    pass
-print(isinstance(Square(), Shape), isinstance(3, Shape), Shape.SIDES, Square.__mro__[1].__name__)
-"""
-    assert said(tmp_path, program) == ["annotated", "executed", "True False 4 Shape"]
-
-
-def test_a_name_that_is_not_stood_in_for_has_the_module_executed(tmp_path: Path) -> None:
-    program = (
-        "import late\nprint('imported')\nfrom late import VALUE\nprint(VALUE)\nfrom late import *\nprint(double(1))"
-    )
-    assert said(tmp_path, program) == ["imported", "executed", "3", "2"]
-
-
 def test_threads_wait_for_a_module_that_another_executes(tmp_path: Path) -> None:
     program = """
 import threading

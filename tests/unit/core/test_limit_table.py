@@ -9,12 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.durability.process import processed
 from wxcontroller.client.config import read_config
 from wxcontroller.core.check import Level, check_configuration
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.limits import DEFAULTS, LIMITS, REMOVED, Limit, limits_in, parse_limits, shown, variable_of
+from wxcontroller.core.limits import DEFAULTS, REMOVED, shown
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -23,7 +22,6 @@ from wxcontroller.core.settings import Settings, load_settings
 ROOT = Path(__file__).parents[3]
 TEMPLATE = ROOT / "etc/client.env.j2"
 PORT = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000"}
-EACH = pytest.mark.parametrize("limit", LIMITS.values(), ids=lambda limit: limit.name)
 
 
 def settings(tmp_path: Path, content: str, **dropins: str) -> Paths:
@@ -34,26 +32,6 @@ def settings(tmp_path: Path, content: str, **dropins: str) -> Paths:
     for name, more in dropins.items():
         (paths.settings_dropins / f"{name}.toml").write_text(more)
     return paths
-
-
-@EACH
-def test_it_can_be_set_from_its_least_to_its_most(limit: Limit) -> None:
-    for value in (limit.low, limit.default, limit.high):
-        given: object = int(value) if limit.whole else float(value)
-        numbers = parse_limits({limit.name: given})
-        set_to = DEFAULTS.with_numbers(numbers)
-        assert set_to.value(limit.name) == value
-        assert set_to.changed() == ({} if value == limit.default else {limit.name: value})
-        if limit.for_accounts:
-            assert limits_in({limit.variable: shown(value)}) == numbers
-    step = 1 if limit.whole else 0.01
-    wrongs: list[object] = [limit.low - step, limit.high + step, "5", True, None, float("nan")]
-    for wrong in [*wrongs, *([limit.low + 0.5] if limit.whole else [])]:
-        with pytest.raises(ValueError, match=f"key {limit.name} must be a"):
-            parse_limits({limit.name: wrong})
-    for text in ("", "-1", "1e3", "x", "1.0.0", shown(limit.high) + "0", "٣"):
-        with pytest.raises(ValueError, match="must be a"):
-            limit.read(text)
 
 
 def test_the_settings_have_them_and_drop_ins_win_key_by_key(tmp_path: Path) -> None:
@@ -147,13 +125,6 @@ def shipped_with_2_0_0() -> dict[str, float]:
     return found
 
 
-def test_nothing_of_2_0_0_is_forgotten() -> None:
-    before = shipped_with_2_0_0()
-    assert len(before) == 104
-    assert before.keys() <= LIMITS.keys() | REMOVED.keys()
-    assert {name: LIMITS[name].default for name in before.keys() & LIMITS.keys()}.items() <= before.items()
-
-
 def test_a_settings_file_of_2_0_0_with_all_limits_warns_of_each_that_is_removed_once(tmp_path: Path) -> None:
     all_of_them = shipped_with_2_0_0()
     # What 2.0.0 would have refused is passed over too.
@@ -172,19 +143,6 @@ def test_a_settings_file_of_2_0_0_with_all_limits_warns_of_each_that_is_removed_
     assert sorted(finding.key for finding in findings) == sorted(REMOVED)
     lines = paths.settings_file.read_text().splitlines()
     assert all(lines[finding.line - 1].startswith(f"{finding.key} = ") for finding in findings)
-
-
-def test_files_beyond_the_defaults_of_2_0_0_that_it_could_be_set_to_take_are_taken(tmp_path: Path) -> None:
-    content = "webhook_targets = ['http://a/" + "x" * 40_000 + "']\n"
-    content += f"[alerts]\ncommand = {['/x'] * 900}\nmail = '" + "a, " * 900 + "b'\n"
-    content += "[client]\npost_message_filter = 'a=" + "x" * 60_000 + "'\n"
-    content += "[limits]\nwebhook_targets_length = 50000\nfile_value_length = 100000\noption_length = 65536\n"
-    content += "alert_addresses = 1000\nalert_arguments = 1000\n"
-    paths = settings(tmp_path, content)
-    loaded = load_settings(paths)
-    assert len(loaded.notices) == 5
-    Materialiser(paths, loaded.settings).start(parse_name("a"), {}, {})
-    assert len(parse(paths.account_file("a").read_text())["WXCLIENT_WEBHOOK_TARGETS"]) > 40_000
 
 
 def test_removed_limits_of_an_account_are_named_where_somebody_wrote_them(tmp_path: Path) -> None:
@@ -208,14 +166,3 @@ def test_removed_limits_of_an_account_are_named_where_somebody_wrote_them(tmp_pa
     assert one.apply_settings() == ["a"]
     assert "LIMIT" not in paths.account_file("a").read_text()
     assert one.apply_settings() == []
-
-
-async def test_an_account_with_all_of_them_starts_and_warns_of_each_that_is_removed_once(tmp_path: Path) -> None:
-    limits = {variable_of(name): shown(value) for name, value in shipped_with_2_0_0().items()}
-    async with processed(tmp_path, **{**limits, "WXCLIENT_LIMIT_COOKIES": "many"}) as account:
-        await account.start(login=True)
-        lines = account.log.read_text().splitlines()
-    warned = [line for line in lines if "WXCLIENT_LIMIT_" in line]
-    assert len(warned) == len(REMOVED)
-    for name, value in REMOVED.items():
-        assert sum(f" {variable_of(name)} " in line and line.endswith(f" {shown(value)}") for line in warned) == 1

@@ -1,11 +1,7 @@
 """The registry: ports, what is kept, templates, and two processes at once."""
 
-import contextlib
 import fcntl
 import multiprocessing
-import resource
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,16 +9,11 @@ import pytest
 
 from tests.patience import PATIENCE
 from wxcontroller.core import materialise
-from wxcontroller.core.account import account_from, variables_of
 from wxcontroller.core.envfile import parse
 from wxcontroller.core.errors import (
-    BadEnvironmentFile,
     BadName,
     BadOption,
-    NoPort,
-    TemplateError,
     WxError,
-    file_failed,
 )
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
@@ -61,16 +52,6 @@ def test_a_register_that_somebody_holds_is_not_waited_for_without_end(
     assert one.start(parse_name("b"), {}, {}).desired is Desired.STARTED
 
 
-def test_ports_go_up_and_stay(paths: Paths) -> None:
-    one = materialiser(paths)
-    a, b = (one.start(parse_name(name), {}, {}) for name in ("a", "b"))
-    assert a.port != b.port
-    one.desire("a", Desired.STOPPED)
-    assert one.start(parse_name("a"), {}, {}).port == a.port
-    one.remove("b")
-    assert one.start(parse_name("c"), {}, {}).port == b.port
-
-
 def test_the_file_is_the_groups_only_and_says_what_is_wanted(paths: Paths) -> None:
     one = materialiser(paths)
     one.start(parse_name("a"), {"post_api": "http://h/"}, {"client": "a"})
@@ -82,21 +63,6 @@ def test_the_file_is_the_groups_only_and_says_what_is_wanted(paths: Paths) -> No
     assert (account.desired, account.options["post_api"]) == (Desired.STOPPED, "http://h/")
 
 
-def test_an_account_keeps_its_epoch_and_those_that_never_moved_have_none_in_their_file(paths: Paths) -> None:
-    one = materialiser(paths)
-    one.start(parse_name("a"), {}, {})
-    assert "WXCLIENT_EPOCH" not in paths.account_file("a").read_text()
-    assert one.registry.load("a").epoch == 1
-    one.add(parse_name("b"), {}, {}, epoch=5)
-    one.start(parse_name("b"), {}, {})
-    one.change("b", {"lang": "en_US"}, ())
-    one.desire("b", Desired.STOPPED)
-    assert one.registry.load("b").epoch == 5
-    for wrong in ("0", "-1", "x", "1" * 20):
-        with pytest.raises(BadEnvironmentFile, match=r"WXCLIENT_EPOCH is '.*'; it must be an integer"):
-            account_from({**variables_of(one.registry.load("b"), paths), "WXCLIENT_EPOCH": wrong}, "b.env")
-
-
 def test_a_proxy_of_the_settings_can_be_switched_off_for_an_account(paths: Paths) -> None:
     one = materialiser(paths, client={"proxy": "http://u:p@h:3128"})
     assert one.start(parse_name("a"), {}, {}).options["proxy"] == "http://u:p@h:3128"
@@ -106,27 +72,6 @@ def test_a_proxy_of_the_settings_can_be_switched_off_for_an_account(paths: Paths
     paths.override_file("a").parent.mkdir(parents=True)
     paths.override_file("a").write_text('WXCLIENT_PROXY="socks5://other:1080"\n')
     assert one.registry.load("a").options["proxy"] == "socks5://other:1080"
-
-
-def test_where_reports_may_go_is_what_the_settings_say_today(paths: Paths) -> None:
-    one = materialiser(paths)
-    one.start(parse_name("a"), {"post_api": "http://far/"}, {"post_api": "http://far/"})
-    assert "WXCLIENT_WEBHOOK_TARGETS" not in paths.account_file("a").read_text()
-    one.settings = replace(one.settings, webhook_targets=Targets.parse(["http://near/", "http://[::1]:8/"]))
-    assert one.apply_settings() == ["a"]
-    assert one.apply_settings() == []
-    listed = parse(paths.account_file("a").read_text())["WXCLIENT_WEBHOOK_TARGETS"]
-    assert listed == "http://near/ http://[::1]:8/"
-    # What was asked for before is refused now, and so is another; nothing is written.
-    for keep, given in ((True, {}), (False, {"post_api": "http://far/"}), (False, {"poll_api": "http://near:8/"})):
-        with pytest.raises(BadOption, match=r"account a: po.._api is not among webhook_targets"):
-            one.start(parse_name("a"), given, given, keep=keep)
-    assert one.registry.load("a").options["post_api"] == "http://far/"
-    one.start(parse_name("a"), {"post_api": "http://near/x"}, {"post_api": "http://near/x"})
-    assert one.desire("a", Desired.STOPPED).options["webhook_targets"] == listed
-    one.settings = replace(one.settings, webhook_targets=Targets())
-    one.desire("a", Desired.STARTED)
-    assert "WXCLIENT_WEBHOOK_TARGETS" not in paths.account_file("a").read_text()
 
 
 def test_the_admins_file_of_one_account_may_allow_it_other_targets(paths: Paths) -> None:
@@ -152,35 +97,6 @@ def test_one_unusable_file_does_not_keep_targets_from_the_others(
     assert one.apply_settings() == ["a", "c"]
     assert paths.account_file("b").read_text() == "rubbish\n"
     assert "account b keeps" in caplog.text
-
-
-def test_no_port_left_changes_nothing(paths: Paths) -> None:
-    one = materialiser(paths, backend_end_port=FIRST)
-    one.start(parse_name("a"), {}, {})
-    with pytest.raises(NoPort, match="account b"):
-        one.start(parse_name("b"), {}, {})
-    assert one.registry.instances() == ["a"]
-
-
-@pytest.mark.parametrize(
-    ("template", "complaint"),
-    [
-        ("{% for x in %}", "line 1"),
-        ("{{ nobody }}", "nobody"),
-        ("A=1\n", "MOJO_WEIXIN_ACCOUNT"),
-        ('{% for k, v in variables.items() %}{{ k }}={{ v }}\n{% endfor %}X="', "unclosed"),
-        ("{{ ''.__class__.__mro__ }}", "unsafe"),
-    ],
-)
-def test_a_template_that_does_not_work_is_named_and_changes_nothing(
-    paths: Paths, tmp_path: Path, template: str, complaint: str
-) -> None:
-    file = tmp_path / "bad.j2"
-    file.write_text(template)
-    with pytest.raises(TemplateError, match=complaint) as refused:
-        materialiser(paths, template_path=file).start(parse_name("a"), {}, {})
-    assert str(file) in str(refused.value)
-    assert not paths.account_file("a").exists()
 
 
 def test_a_template_may_add_variables(paths: Paths, tmp_path: Path) -> None:
@@ -221,16 +137,6 @@ def test_the_admins_override_wins_and_is_not_written_back(paths: Paths) -> None:
     assert parse(paths.account_file("a").read_text())["MOJO_WEIXIN_SEND_INTERVAL"] == "1"
 
 
-def test_a_broken_file_is_kept_aside_and_spoils_nobody(paths: Paths) -> None:
-    one = materialiser(paths)
-    one.start(parse_name("a"), {}, {})
-    one.start(parse_name("b"), {}, {})
-    paths.account_file("a").write_text('MOJO_WEIXIN_ACCOUNT="a\n')
-    assert [account.name.name for account in one.registry.all()] == ["b"]
-    assert one.start(parse_name("a"), {}, {}).desired is Desired.STARTED
-    assert list(paths.accounts.glob("*.broken"))
-
-
 def _start_many(root: Path, prefix: str) -> None:
     one = materialiser(Paths(root))
     for number in range(20):
@@ -246,58 +152,3 @@ def test_two_processes_never_give_one_port_twice(tmp_path: Path) -> None:
     accounts = materialiser(Paths(tmp_path)).registry.all()
     assert len(accounts) == 40
     assert len({account.port for account in accounts}) == 40
-
-
-def test_a_registration_reads_only_the_files_that_have_changed(paths: Paths) -> None:
-    one = materialiser(paths)
-    for number in range(20):
-        one.add(parse_name(f"a{number}"), {}, {})
-    paths.account_file("a3").write_text(f'MOJO_WEIXIN_PLUGIN_OPENWX_PORT="{FIRST + 20}"\n')
-    with opened_under(paths.accounts) as opened:
-        assert one.add(parse_name("b"), {}, {}).port == FIRST + 3  # 20 is a3's now
-    assert {path.name for path in opened if path.suffix == ".env" and path.name[0] != "."} <= {"a3.env", "a19.env"}
-
-
-def test_an_administrators_file_that_cannot_be_read_blocks_no_start(paths: Paths) -> None:
-    paths.overrides.mkdir(parents=True)
-    paths.override_file("alice").symlink_to("alice.env")  # itself: ELOOP, for root too
-    one = materialiser(paths, webhook_targets=Targets.parse(["http://near/"]))
-    assert one.start(parse_name("alice"), {"post_api": "http://near/"}, {}).port == FIRST
-
-
-def test_a_file_that_cannot_be_written_is_named_with_its_cause(paths: Paths) -> None:
-    one = materialiser(paths)
-    paths.accounts.mkdir(parents=True)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (0, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
-    try:
-        with pytest.raises(OSError, match=r"alice\.env") as refused:
-            one.start(parse_name("alice"), {}, {})
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
-    assert refused.value.filename == str(paths.account_file("alice"))
-    assert str(paths.account_file("alice")) in file_failed(refused.value).message
-    assert not list(paths.accounts.glob("*alice*"))
-
-
-_watched: list[tuple[Path, list[Path]]] = []
-
-
-def _note_open(event: str, arguments: tuple[object, ...]) -> None:
-    if event == "open" and _watched and isinstance(arguments[0], str):
-        place, opened = _watched[-1]
-        if arguments[0].startswith(str(place)):
-            opened.append(Path(arguments[0]))
-
-
-sys.addaudithook(_note_open)  # for good: there is no way to take one away
-
-
-@contextlib.contextmanager
-def opened_under(place: Path) -> Iterator[list[Path]]:
-    """Collect the files under ``place`` that this process opens meanwhile."""
-    opened: list[Path] = []
-    _watched.append((place, opened))
-    try:
-        yield opened
-    finally:
-        _watched.pop()

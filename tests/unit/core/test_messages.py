@@ -24,21 +24,6 @@ def test_the_number_chooses_the_form() -> None:
     assert [one.rendered(_german) for one in texts] == ["1 Meldung wartet", "2 Meldungen warten"]
 
 
-def test_a_text_keeps_the_cause_of_a_cause() -> None:
-    """Why an account is offline: headline, failure, its call, its host, the system's reason, and what to do."""
-    text = Text("connection refused")
-    for template in (
-        "no way to {host}: {x}",
-        "{call}: {x}",
-        "{x}; see the network",
-        "no answer: {x}",
-        "offline: {x}",
-    ):
-        text = Text(template, x=text, host="h", call="c")
-    assert str(text_from(text.as_json())) == "offline: no answer: c: no way to h: connection refused; see the network"
-    assert text_from(text.as_json()) == text
-
-
 _LINES = st.text().map(one_line)
 
 

@@ -26,29 +26,6 @@ def test_a_status_in_any_script_arrives_as_one_line_of_utf_8(systemd: socket.soc
     assert systemd.recv(4096) == "STATUS=logged in as 小红 😄 and more".encode()
 
 
-def test_the_same_status_is_sent_once(systemd: socket.socket) -> None:
-    notifier = Notifier()
-    notifier.status("one")
-    notifier.status("one")
-    notifier.ready()
-    assert [systemd.recv(4096), systemd.recv(4096)] == [b"STATUS=one", b"READY=1"]
-
-
-def test_a_reload_tells_its_moment(systemd: socket.socket) -> None:
-    Notifier().reloading()
-    first, second = systemd.recv(4096).split(b"\n")
-    assert first == b"RELOADING=1"
-    assert second.startswith(b"MONOTONIC_USEC=")
-
-
-def test_the_watchdogs_wish_is_for_the_process_it_names(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("WATCHDOG_USEC", "90000000")
-    monkeypatch.delenv("WATCHDOG_PID", raising=False)
-    assert Notifier().watchdog_seconds == 90
-    monkeypatch.setenv("WATCHDOG_PID", "1")
-    assert Notifier().watchdog_seconds is None
-
-
 def test_a_systemd_that_reads_nothing_holds_nobody_up(systemd: socket.socket) -> None:
     notifier = Notifier()
     for number in range(2000):  # more than any queue takes

@@ -4,7 +4,6 @@ import copy
 import dataclasses
 import pickle
 import re
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import field
 from typing import Any
@@ -146,10 +145,3 @@ def test_instances_can_be_pickled_and_shown_when_they_hold_themselves() -> None:
     assert pickle.loads(pickle.dumps(kept)) == kept
     object.__setattr__(kept, "b", kept)
     assert repr(kept) == "Kept(a=1, b=...)"
-
-
-def test_the_classes_have_their_methods_in_common() -> None:
-    made = classes(records.dataclass, frozen=True, slots=True)[:4]
-    for name in ("__eq__", "__hash__", "__repr__", "__setattr__", "__delattr__"):
-        assert len({vars(each)[name] for each in made}) == 1
-    assert sys.getsizeof(made[1](1)) == sys.getsizeof(classes(dataclasses.dataclass, frozen=True, slots=True)[1](1))

@@ -6,7 +6,7 @@ import pytest
 
 from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import OBSOLETE, Listen, Settings, load_settings
+from wxcontroller.core.settings import Listen, Settings, load_settings
 
 
 def write(tmp_path: Path, main: str, **dropins: str) -> Paths:
@@ -70,17 +70,6 @@ def test_wrong_settings_are_refused_with_file_key_and_remedy(tmp_path: Path, con
 def test_webhook_targets_are_a_list_that_the_addresses_of_the_settings_are_on(tmp_path: Path) -> None:
     content = 'webhook_targets = ["http://a/", "http://b:8/in"]\npost_api = "http://a/x"\n[client]\npoll_api = "http://b:8/in"\n'
     assert str(load_settings(write(tmp_path, content)).settings.webhook_targets) == "http://a/ http://b:8/in"
-
-
-def test_the_originals_options_are_all_known(tmp_path: Path) -> None:
-    # openwx-api 1.1
-    original = (
-        "listen backend_start_port post_api poll_api poll_interval max_clients check_interval auth tmpdir pid_path "
-        "backend_path template_path cookie_path keep_cookie log_level log_path log_encoding log_console "
-        "disable_color http_debug ua_connect_timeout ua_request_timeout ua_inactivity_timeout ua_retry_times"
-    ).split()
-    known = set(Settings.__dataclass_fields__) | set(OBSOLETE)
-    assert set(original) <= known
 
 
 def test_obsolete_options_are_accepted_and_noticed(tmp_path: Path) -> None:

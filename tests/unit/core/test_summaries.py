@@ -55,14 +55,3 @@ async def test_libraries_log_no_traceback_per_request(lines: Lines) -> None:
         logging.getLogger("aiohttp.server").error("from %d", number, exc_info=OSError("full"))
         loop.call_exception_handler({"message": "out of resource", "socket": number, "exception": OSError("full")})
     assert lines.lines.count("OSError: full") == 2
-
-
-def test_without_a_loop_the_next_line_tells_the_number(lines: Lines) -> None:
-    log = logging.getLogger("x")
-    for _ in range(3):
-        log.error("refused", extra=cause("refused"))
-    assert lines.lines == ["refused"]
-    filters = [each for each in lines.filters if isinstance(each, Summaries)]
-    next(iter(filters[0]._windows.values())).end = 0  # ten seconds later
-    log.error("refused", extra=cause("refused"))
-    assert lines.lines == ["refused", "refused (2 more of these in 1 s)"]

@@ -71,16 +71,6 @@ def test_refused(address: str) -> None:
     assert "wxcontroller.toml(5)" in caught.value.remedy
 
 
-def test_no_list_allows_everything_and_no_address_is_none() -> None:
-    assert Targets().allow("ftp://x")
-    assert str(Targets()) == ""
-    LIST.check("alice", "post_api", "")
-
-
-def test_as_text_it_is_read_again() -> None:
-    assert Targets.parse(str(LIST).split()) == LIST
-
-
 @pytest.mark.parametrize(
     ("word", "reason"),
     [

@@ -172,28 +172,6 @@ def test_tokens_of_a_removed_account_end_and_the_door_stays_closed(tmp_path: Pat
     assert file.read().required
 
 
-def test_an_expired_token_is_known_and_still_keeps_the_door_closed() -> None:
-    shown, token = made(expires=1000)
-    tokens = Tokens({token.id: token})
-    assert tokens.required
-    assert tokens.find(shown) == token
-    assert (token.expired(999.9), token.expired(1000)) == (False, True)
-
-
-def test_a_book_sees_each_change_at_once(tmp_path: Path) -> None:
-    file = TokenFile(tmp_path / "tokens")
-    book = token_book(file.path)
-    assert not book.current().required
-    shown, token = made()
-    file.add(token)
-    assert book.current().find(shown) == token
-    assert book.current() is book.current()
-    file.revoke(token.id)
-    assert book.current().find(shown) is None
-    file.path.unlink()
-    assert not book.current().required
-
-
 def damaged() -> list[bytes]:
     _, token = made("bot", "alice")
     entry = token.as_json()
@@ -248,21 +226,6 @@ def test_a_file_that_can_not_be_read_lets_nobody_in_and_is_tried_again(tmp_path:
     assert not book.current().required
 
 
-@pytest.mark.parametrize("name", ["", "a\nb", " a", "a ", "x" * 65, "a/b", "a:b"])
-def test_names_that_tokens_can_not_have(name: str) -> None:
-    with pytest.raises(BadName):
-        made(name)
-
-
-def test_accounts_are_names_as_accounts_have_them() -> None:
-    with pytest.raises(BadName):
-        made("bot", ".alice")
-    _, token = made("bot", "小店")
-    assert token.instances is not None
-    assert all(re.fullmatch(r"x-[a-z2-7]{15}", each) for each in token.instances)
-    assert made("bot")[1].instances is None
-
-
 class TestPortTokens:
     """What the accounts may know."""
 
@@ -301,13 +264,3 @@ class TestPortTokens:
         assert not book.current().closed
         porttokens.publish(paths, Tokens(broken=Text("x")))
         assert book.current().closed
-
-    def test_it_is_written_only_when_something_changed(self, tmp_path: Path) -> None:
-        paths = Paths(tmp_path)
-        paths.port_tokens.parent.mkdir(parents=True)
-        tokens = Tokens({token.id: token for _, token in [made("a", "alice")]})
-        porttokens.publish(paths, tokens)
-        before = paths.port_tokens.stat()
-        porttokens.publish(paths, tokens)
-        assert paths.port_tokens.stat() == before
-        assert stat.S_IMODE(before.st_mode) == 0o640
