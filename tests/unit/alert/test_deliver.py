@@ -2,7 +2,6 @@
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -20,7 +19,6 @@ from wxcontroller.alert.deliver import ALERT_KEEP_SECONDS, ALERT_REFUSALS, Troub
 from wxcontroller.core.alerts import Alert
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import Spool
-from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.paths import Paths
 
 REPOSITORY = Path(__file__).parents[3]
@@ -68,19 +66,6 @@ async def test_all_that_wait_are_delivered_the_oldest_first(spool: Spool) -> Non
     last = spool.state().last
     assert last is not None
     assert (last.id, last.error) == ("alert3", "")
-
-
-async def test_one_that_comes_meanwhile_goes_too(spool: Spool) -> None:
-    taken: list[str] = []
-
-    async def slow(given: Alert) -> None:
-        taken.append(given.id)
-        if given.id == "alert1":
-            put(spool, 2)
-
-    put(spool, 1)
-    assert await deliver_all(spool, slow)
-    assert taken == ["alert1", "alert2"]
 
 
 async def test_a_receiver_that_is_away_gets_all_of_them_later_in_order(spool: Spool) -> None:
@@ -145,18 +130,6 @@ async def test_what_is_no_file_does_not_look_like_an_alert_any_more(spool: Spool
         assert not list(place.glob("[!.]*.json"))
 
 
-@pytest.mark.parametrize(
-    "change", [{"time": 10**400}, {"items": [{"kind": "scan", "qrcode": {"base64": "", "made": 10**30}}]}]
-)
-async def test_numbers_beyond_all_clocks_hold_up_no_other(spool: Spool, change: JsonObject) -> None:
-    content = {**alert(2).to_json(), **change}
-    (spool.paths.alerts_spool("command") / "alert2.json").write_text(json.dumps(content))
-    put(spool, 1)
-    receiver = Receiver()
-    await deliver_all(spool, receiver)
-    assert "alert1" in receiver.taken
-
-
 async def test_one_that_no_way_can_put_into_words_holds_up_no_other(spool: Spool) -> None:
     for number, host in ((1, "vps1\nBcc: evil@example.org"), (2, "vps1")):
         spool.put(replace(alert(number), host=host))
@@ -195,18 +168,6 @@ async def test_a_file_that_can_not_be_removed_is_not_delivered_again(
     assert spool.waiting() == []
 
 
-async def test_an_old_code_is_not_delivered(spool: Spool) -> None:
-    taken: list[Alert] = []
-
-    async def take(given: Alert) -> None:
-        taken.append(given)
-
-    spool.put(alert(1, made=time.time() - 600))
-    assert await deliver_all(spool, take)
-    assert taken[0].items[0].qrcode is None
-    assert "expired" in taken[0].text
-
-
 # -- the program
 
 
@@ -242,15 +203,6 @@ def test_it_goes_by_the_settings_that_systemd_hands_over(tmp_path: Path, spool: 
     assert "delivered" in done.stderr
 
 
-def test_settings_may_be_missing_and_then_nobody_is_told(tmp_path: Path, spool: Spool, run: Run) -> None:
-    (tmp_path / "credentials").mkdir()
-    put(spool, 1)
-    done = run("command", CREDENTIALS_DIRECTORY=str(tmp_path / "credentials"))
-    assert done.returncode == 0, done.stderr
-    assert "no longer configured" in done.stderr
-    assert spool.waiting() == []
-
-
 def test_it_says_that_it_is_to_be_started_again(tmp_path: Path, spool: Spool, run: Run) -> None:
     settings = Paths(tmp_path).settings_file
     settings.parent.mkdir(parents=True)
@@ -263,36 +215,4 @@ def test_it_says_that_it_is_to_be_started_again(tmp_path: Path, spool: Spool, ru
     done = run("command")
     assert done.returncode == 78
     assert "alerts" in done.stderr
-    assert len(spool.waiting()) == 1
-
-
-def test_it_goes_by_the_limits_of_the_settings(tmp_path: Path, spool: Spool, run: Run) -> None:
-    settings = Paths(tmp_path).settings_file
-    settings.parent.mkdir(parents=True)
-    alerts = (
-        f'[alerts]\ncommand = "{program(tmp_path / "tell", "sleep 60")}"\n[limits]\nalert_program_seconds = 0.2\n'
-    )
-    settings.write_text(alerts)
-    put(spool, 1)
-    for _ in range(ALERT_REFUSALS - 1):
-        assert run("command").returncode == AGAIN
-    done = run("command")
-    assert (done.returncode, spool.waiting()) == (0, [])
-    assert "did not end within 0.2 s" in done.stderr
-    assert f"given up after {ALERT_REFUSALS} tries" in done.stderr
-
-
-def test_it_ends_when_told_to(tmp_path: Path, spool: Spool) -> None:
-    settings = Paths(tmp_path).settings_file
-    settings.parent.mkdir(parents=True)
-    settings.write_text(f'[alerts]\ncommand = "{program(tmp_path / "tell", f"touch {tmp_path}/begun; sleep 60")}"\n')
-    put(spool, 1)
-    with subprocess.Popen(
-        [sys.executable, "-m", "wxcontroller.alert", "--root", str(tmp_path), "command"], cwd=REPOSITORY
-    ) as process:
-        while not (tmp_path / "begun").exists():
-            assert process.poll() is None
-            time.sleep(0.02)
-        process.send_signal(signal.SIGTERM)
-        assert process.wait(PATIENCE) == -signal.SIGTERM
     assert len(spool.waiting()) == 1

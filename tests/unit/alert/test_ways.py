@@ -5,7 +5,7 @@ import email
 import email.policy
 import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from email.message import EmailMessage
 from email.policy import Policy
 from pathlib import Path
@@ -21,7 +21,6 @@ from wxcontroller.alert.deliver import Trouble
 from wxcontroller.alert.webhook import post
 from wxcontroller.core.alerts import alert_from
 from wxcontroller.core.jsontypes import JsonValue, items, obj
-from wxcontroller.core.messages import Text
 
 # -- webhook
 
@@ -132,13 +131,6 @@ async def test_what_sendmail_says_decides(
     assert trouble.value.final is final
 
 
-async def test_a_machine_without_sendmail_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(mail, "SENDMAIL", str(tmp_path / "none"))
-    with pytest.raises(Trouble, match="can't be run: No such file") as trouble:
-        await mail.send("root", alert())
-    assert not trouble.value.final
-
-
 # -- command
 
 
@@ -160,19 +152,6 @@ async def test_a_command_gets_everything(tmp_path: Path, monkeypatch: pytest.Mon
     assert "base64" not in obj(obj(item)["qrcode"])
     assert "CREDENTIALS_DIRECTORY" not in environment
     assert not (await asyncio.to_thread(Path(environment["WXALERT_QRCODE"]).exists))  # gone with the command
-
-
-async def test_an_alert_about_several_names_none(tmp_path: Path) -> None:
-    several = replace(alert(), items=(*alert().items, replace(alert().items[0], account="b", qrcode=None)))
-    await command.tell([program(tmp_path / "tell", f"cat >/dev/null; env >{tmp_path}/env")], several)
-    told = (tmp_path / "env").read_text()
-    assert "WXALERT_ACCOUNT=\n" in told
-    assert "WXALERT_QRCODE=/" in told
-
-
-async def test_a_command_that_does_not_read_is_no_trouble(tmp_path: Path) -> None:
-    big = replace(alert(), items=tuple(replace(alert().items[0], message=Text("x" * 5000)) for _ in range(100)))
-    await command.tell([program(tmp_path / "tell", "exit 0")], big)
 
 
 async def test_a_command_that_fails_or_hangs_is_final(tmp_path: Path) -> None:

@@ -5,7 +5,6 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wxcontroller.core.messages import Text
 from wxcontroller.core.model import (
     AppShare,
     Card,
@@ -21,11 +20,9 @@ from wxcontroller.core.model import (
     Place,
     Sex,
 )
-from wxcontroller.core.states import LoginState
 from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.formats import shape
 from wxcontroller.openwx.replies import to_bytes
-from wxcontroller.openwx.statefile import ClientFacts, Moment, render
 
 # With halves of characters, as they come out of JSON.
 ODD = st.text(st.characters(exclude_categories=()))
@@ -63,21 +60,6 @@ def test_any_message_is_a_report_with_its_fields(
     ]
 
 
-@given(
-    st.builds(reports.SendResult, ODD, ODD, ODD, st.booleans(), ODD, NUMBERS, NUMBERS, ODD, st.integers(0, 5)),
-    CONTACTS,
-    st.none() | CONTACTS,
-    st.none() | GROUPS,
-)
-def test_any_send_is_a_report(
-    result: reports.SendResult, me: Contact, friend: Contact | None, group: Group | None
-) -> None:
-    body = reports.sent(result, reports.Chat(me, friend, group))
-    assert (body["code"] == "") == (result.code == 0)
-    assert (body["ttl"] == "") == (result.attempts_left == 0)
-    to_bytes(body)
-
-
 @given(CONTACTS, GROUPS, MEMBERS, ODD)
 def test_people_always_have_all_their_fields(contact: Contact, group: Group, member: Member, greeting: str) -> None:
     assert set(objects.friend(contact)) == objects.FRIEND_ATTRIBUTES
@@ -89,12 +71,3 @@ def test_people_always_have_all_their_fields(contact: Contact, group: Group, mem
         assert thing["uid"] != 0
     to_bytes(objects.group(group, contact.id))
     to_bytes(reports.friend_request(FriendRequest(contact.id, contact.name, greeting, greeting)))
-
-
-@given(st.sampled_from(LoginState), st.none() | st.sampled_from(LoginState), ODD, st.dictionaries(ODD, ODD))
-def test_any_state_is_a_file(
-    state: LoginState, previous: LoginState | None, words: str, options: dict[str, str]
-) -> None:
-    facts = ClientFacts(words, words, 1, 2, "web", options, options, {"pid_path": words})
-    content = render(facts, Moment(state, previous, 3, Text(words), Text(words), words, 1, words, words))
-    assert json.loads(to_bytes(content))["state"] == state.word

@@ -2,7 +2,7 @@
 
 import pytest
 
-from wxcontroller.openwx.callers import foreign_origin, own_host
+from wxcontroller.openwx.callers import own_host
 
 
 @pytest.mark.parametrize(
@@ -41,13 +41,3 @@ def test_names_can_be_allowed_as_hosts_or_origins() -> None:
     assert not own_host("x.panel.example", ("panel.example",))
     assert own_host("[fd00::7]:2000", ("[fd00::7]",))
     assert not own_host("[fd00::8]:2000", ("[fd00::7]",))
-
-
-def test_a_page_is_ours_when_its_origin_is_the_host() -> None:
-    assert not foreign_origin("http://127.0.0.1:2000", "same-origin", "127.0.0.1:2000", ())
-    assert foreign_origin("http://127.0.0.1:2001", "same-site", "127.0.0.1:2000", ())
-    assert foreign_origin("null", None, "127.0.0.1:2000", ())
-    assert foreign_origin(None, "cross-site", "127.0.0.1:2000", ())
-    assert not foreign_origin(None, None, "127.0.0.1:2000", ())
-    assert not foreign_origin("https://a.example", "cross-site", "127.0.0.1:2000", ("https://a.example",))
-    assert not foreign_origin("https://b.example", "cross-site", "127.0.0.1:2000", ("*",))

@@ -2,7 +2,6 @@
 
 from urllib.parse import parse_qsl, quote
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -10,56 +9,6 @@ from wxcontroller.openwx import credentials
 from wxcontroller.openwx.parameters import query_of, values_of
 
 URLENCODED = "application/x-www-form-urlencoded"
-
-
-@pytest.mark.parametrize(
-    ("authorization", "other", "found"),
-    [
-        (None, None, None),
-        ("Bearer T", None, "T"),
-        ("bearer   T ", "X", "T"),
-        ("Bearer", "X", ""),
-        ("Basic dTpw", None, None),
-        ("Basic dTpw", " X ", "X"),
-        ("BearerT", "X", "X"),
-        ("", "", None),
-    ],
-)
-def test_headers(authorization: str | None, other: str | None, found: str | None) -> None:
-    assert credentials.from_headers(authorization, other) == found
-
-
-@pytest.mark.parametrize(
-    ("query", "found"),
-    [
-        ("", None),
-        ("a=1", None),
-        ("token=T", "T"),
-        ("token=S&%74%6fken=T", "T"),
-        ("token=T&token=", "T"),
-        ("Token=T", None),
-    ],
-)
-def test_query(query: str, found: str | None) -> None:
-    assert credentials.from_query(query) == found
-    assert credentials.from_form(URLENCODED, query.encode()) == found
-
-
-@pytest.mark.parametrize(
-    ("target", "left"),
-    [
-        ("/x", "/x"),
-        ("/x?", "/x?"),
-        ("/x?a=%2f&b=%E4%BD&&c", "/x?a=%2f&b=%E4%BD&&c"),
-        ("/x?token=T", "/x"),
-        ("/x?a=1&token=T&b=2&%74oken=U&token", "/x?a=1&b=2"),
-        ("/x?tokens=T&b=token", "/x?tokens=T&b=token"),
-        ("/x?token=T?token=U&a=?", "/x?a=?"),
-        ("http://h/x?token=T&a=1", "http://h/x?a=1"),
-    ],
-)
-def test_without_token(target: str, left: str) -> None:
-    assert credentials.without_token(target) == left
 
 
 NAMES = st.sampled_from(["token", "tok%65n", "client", "a", "", "tokens", "Token"])

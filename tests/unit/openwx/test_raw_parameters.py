@@ -29,12 +29,6 @@ def test_content_comes_through_as_it_is(content: bytes) -> None:
         ]
 
 
-@given(st.lists(st.tuples(st.text(min_size=1, max_size=9), st.text(max_size=9)), max_size=5))
-def test_text_is_read_alike_both_ways(pairs: list[tuple[str, str]]) -> None:
-    body = "&".join(f"{quote_from_bytes(a.encode())}={quote_from_bytes(b.encode())}" for a, b in pairs).encode()
-    assert [(name, text_of(name, value)) for name, value in values_of("", FORM, body)] == form_pairs(FORM, body)
-
-
 def test_uploaded_files_are_no_parameters_elsewhere() -> None:
     body = b'--b0\r\nContent-Disposition: form-data; name="x"; filename="f"\r\n\r\n1\r\n--b0--\r\n'
     assert form_pairs(MULTIPART, body) == []
