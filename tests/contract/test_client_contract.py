@@ -343,15 +343,6 @@ async def test_every_call_answers_before_the_login(start: Start) -> None:
             assert succeeds or found["state"] == "loading", (call, method)
 
 
-async def test_other_methods_are_no_calls(start: Start) -> None:
-    client = start()
-    await client.until_state("loading")
-    for endpoint in ENDPOINTS:
-        for method in ("PUT", "DELETE", "PATCH"):
-            answer = await ask(client, name_of(endpoint), {}, method)
-            assert (answer.status, answer.body) == (403, b"api not found"), (endpoint["path"], method)
-
-
 async def test_a_preflight_has_the_contracts_headers_but_lets_no_page_in(start: Start) -> None:
     [row] = [each for each in ENTRIES if each["methods"] == ["OPTIONS"]]
     client = start()

@@ -13,9 +13,7 @@ import pytest
 
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine, machine
-from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
-from wxcontroller.core.states import UnitState
 
 CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
 ENDPOINTS = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "controller"]
@@ -179,18 +177,6 @@ async def test_only_the_contracts_methods_are_the_controllers(host: Machine, end
     for method in ("POST", "PUT", "DELETE"):
         await call(host, f"{endpoint['path']}?client=shop01", method)
     assert len(process.requests) == 3  # the proxy rule (1.2)
-
-
-async def test_a_client_whose_process_is_gone_is_told_as_such(host: Machine) -> None:
-    """The original tells its last state until the next check."""
-    await host.start("shop01")
-    await host.units.kill("shop01", UnitRecord("shop01", UnitState.FAILED, "failed"))
-    [state] = await host.states(client="shop01")
-    assert state["state"] == "stop"
-    # Scripts find the fields they read of one that runs.
-    [path] = [each for each in ENDPOINTS if each["path"] == "/openwx/check_client"]
-    [example] = items(field(path["success_example"], "client"))
-    assert set(obj(example)) <= set(state)
 
 
 def test_every_difference_is_one_of_the_contracts_entries() -> None:

@@ -166,35 +166,6 @@ async def test_accounts_that_are_not_there(caller: Caller, name: str) -> None:
             assert obj(obj(answer)["error"])["remedy"]
 
 
-@pytest.mark.parametrize(
-    ("body", "status"),
-    [
-        (b"{", 400),
-        ([1], 400),
-        ({"no_such_option": "1"}, 400),
-        ({"send_interval": "soon"}, 400),
-        ({"server": "http://127.0.0.1:1"}, 400),
-        (b"[" * 60_000, 400),
-        (b" " * 70_000, 413),
-    ],
-    ids=["half", "list", "unknown", "type", "admin's", "deep", "long"],
-)
-async def test_starts_that_are_refused(caller: Caller, body: bytes | JsonValue, status: int) -> None:
-    assert (await caller.call("POST", "/v1/accounts/{name}/start", body=body, name="carol"))[0] == status
-
-
-@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Host": "evil.example"}])
-async def test_foreign_callers(caller: Caller, headers: Mapping[str, str]) -> None:
-    for path in ("/v1/accounts", "/openwx/check_client", "/openwx/get_user_info"):
-        assert (await caller.call("GET", path, {"client": "alice"}, headers=headers))[0] == 403
-
-
-async def test_too_many_headers(caller: Caller) -> None:
-    headers = {f"X-{number}": "y" for number in range(110)}
-    for path in ("/v1/accounts", "/openwx/check_client", "/openwx/get_user_info"):
-        assert (await caller.call("GET", path, headers=headers))[0] == 431
-
-
 async def test_systemd_that_does_not_answer(caller: Caller) -> None:
     caller.made.units.broken = True
     try:
@@ -612,17 +583,6 @@ async def test_the_controllers_calls(caller: Caller) -> None:
     await caller.call("DELETE", "/v1/accounts/{name}", name="dora")
 
 
-async def test_no_more_than_so_many_accounts(caller: Caller) -> None:
-    codes = []
-    for number in range(5):
-        _, answer = await caller.call("GET", "/openwx/start_client", {"client": f"n{number}"})
-        codes.append(obj(answer)["code"])
-    assert (await caller.call("POST", "/v1/accounts/{name}/start", name="n9"))[0] == 409
-    assert codes[-1] == 5
-    for number in range(5):
-        await caller.call("DELETE", "/v1/accounts/{name}", name=f"n{number}")
-
-
 # -- calls of an account
 
 
@@ -691,14 +651,6 @@ async def test_calls_to_nobody(caller: Caller, client: str | None) -> None:
     for method, path in caller.judge.operations():
         if path.startswith("/openwx/") and not path.endswith("start_client"):
             assert (await caller.call(method, path, query))[0] == 200
-
-
-async def test_calls_that_can_not_be_understood(caller: Caller) -> None:
-    headers = {"Content-Type": "application/x-www-form-urlencoded"}
-    for method, path in caller.judge.operations():
-        if path.startswith("/openwx/") and method == "POST":
-            status, _ = await caller.call(method, path, {"client": "alice"}, b"id=%ff", headers=headers)
-            assert status == 200, path  # refused by its code
 
 
 async def test_an_account_that_does_not_answer(caller: Caller) -> None:
