@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 from pathlib import Path
 
 import pytest
@@ -141,23 +140,6 @@ def test_who_may_write_or_read_the_tokens(wxctl: Wxctl, paths: Paths) -> None:
         assert "user 1234 can write to it" in line
 
 
-def test_an_account_whose_file_is_unusable_is_there(wxctl: Wxctl, paths: Paths) -> None:
-    TokenFile(paths.tokens_file).add(minted("one", Scope.READ, ("小店",), None)[1])
-    paths.account_file(parse_name("小店").instance).write_bytes(b"\xff")
-    lines = check(wxctl, paths, 78)
-    assert not [line for line in lines if "does not exist" in line]
-    assert any("UTF-8" in line for line in lines)
-
-
-def test_tokens_for_accounts_that_are_not_there(wxctl: Wxctl, paths: Paths) -> None:
-    file = TokenFile(paths.tokens_file)
-    file.add(minted("old", Scope.SEND, ("gone", "alice"), None)[1])
-    file.add(minted("over", Scope.SEND, ("gone",), 1)[1])
-    [line] = check(wxctl, paths, 0)
-    assert "the token old is bound to the account gone, which does not exist" in line
-    check(wxctl, paths, 78, "--strict")
-
-
 def test_the_controllers_own_files_of_tokens(wxctl: Wxctl, paths: Paths) -> None:
     targets = NotifyTargetFile(paths.notify_targets)
     for name, account, driver in (("good", "alice", "web"), ("other", "alice", "ilink"), ("gone", "bob", "web")):
@@ -174,13 +156,6 @@ def test_the_controllers_own_files_of_tokens(wxctl: Wxctl, paths: Paths) -> None
         f"fail: {paths.ilink_tokens}",
         f"fail: {paths.notify_targets}",
     ]
-
-
-def test_an_encrypted_credential_is_the_admins(wxctl: Wxctl, paths: Paths) -> None:
-    place = paths.root / "etc/wxcontroller/credentials"
-    place.mkdir()
-    (place / "alice.proxy.cred").write_bytes(b"\xff\x00")
-    assert check(wxctl, paths, 0, "--strict") == ["the configuration is valid"]
 
 
 @pytest.mark.parametrize(
@@ -214,21 +189,3 @@ def test_an_unreadable_file_is_one_finding_beside_all_others(
     [line] = [line for line in lines if str(target) in line]
     reason = "Is a directory" if kind == "directory" else "Too many levels of symbolic links"
     assert line == f"fail: {target}: can't be read: {reason}"
-
-
-@pytest.mark.parametrize("place", ["var/lib/wxcontroller/clients", "etc/wxcontroller/credentials"])
-def test_a_directory_that_is_none_is_one_finding(wxctl: Wxctl, paths: Paths, place: str) -> None:
-    target = paths.root / place
-    shutil.rmtree(target, ignore_errors=True)
-    target.write_text("")
-    paths.settings_dropins.joinpath("a.toml").write_text("x = 1\n")
-    settings, other = check(wxctl, paths, 78)
-    assert "unknown key x" in settings
-    assert other == f"fail: {target}: can't be read: Not a directory"
-
-
-def test_a_port_outside_todays_range(wxctl: Wxctl, paths: Paths) -> None:
-    Materialiser(paths, Settings(template_path=ROOT / "etc/client.env.j2")).start(parse_name("alice"), {}, {})
-    paths.settings_dropins.joinpath("a.toml").write_text("backend_start_port = 3001\n")
-    [line] = check(wxctl, paths, 0)
-    assert "the port 3000 is outside 3001 to 4999" in line

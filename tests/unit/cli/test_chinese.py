@@ -8,7 +8,6 @@ import pytest
 from tests.i18n import compiled
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import PARKED, SCANNING, Host
-from wxcontroller.cli.language import columns
 from wxcontroller.core.messages import N_, Text, text_fields
 
 CHINESE = re.compile(r"[\u4e00-\u9fff]")
@@ -44,22 +43,6 @@ def test_a_value_is_not_translated_in_a_sentence_or_command(chinese: Wxctl, host
     assert "parked；stop" in shown
 
 
-def test_a_status_of_an_older_program_is_shown_as_it_is(chinese: Wxctl, host: Host) -> None:
-    host.add("bob", PARKED.but(reason_text=None))
-    assert "no phone scanned any of the QR codes" in chinese("status", "bob").stdout
-
-
-def test_status_is_chinese_with_the_remedy(chinese: Wxctl, host: Host) -> None:
-    host.add("bob", PARKED)
-    done = chinese("status", "bob")
-    assert done.returncode == 6
-    assert done.stdout.startswith("bob：已放弃\n")
-    colons = {columns(line[: line.index(": ")]) for line in done.stdout.splitlines()[1:] if ": " in line}
-    assert colons == {11}
-    assert left(done.stdout) == []
-    assert chinese("status").stdout.splitlines()[-1].endswith("：wxctl start bob")
-
-
 def test_what_is_wrong_is_told_in_chinese(chinese: Wxctl, host: Host, nobody: str) -> None:
     unknown = chinese("stop", "nobody")
     assert (unknown.returncode, unknown.stderr) == (4, "wxctl: 没有账号 nobody\n  wxctl list 可列出账号\n")
@@ -82,10 +65,3 @@ def test_json_is_english(chinese: Wxctl, host: Host, nobody: str) -> None:
         error = json.loads(failed.stderr)["error"]
         assert error["exit_code"] == failed.returncode
         assert not CHINESE.search(failed.stderr), arguments
-
-
-@pytest.mark.parametrize("language", ["fr_FR.UTF-8", "zh_TW.UTF-8"])
-def test_others_are_told_in_english(chinese: Wxctl, host: Host, language: str) -> None:
-    chinese.environment["LC_ALL"] = language
-    host.add("bob", PARKED)
-    assert not CHINESE.search(chinese("status", "bob").stdout + chinese("stop", "nobody").stderr)

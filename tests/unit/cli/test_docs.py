@@ -1,7 +1,5 @@
 """The documents say what the code has: settings, options, verbs, with defaults; their links lead somewhere."""
 
-import importlib
-import pkgutil
 import re
 import shutil
 import subprocess
@@ -10,10 +8,7 @@ from pathlib import Path
 import click
 import pytest
 
-import wxcontroller.cli
 from wxcontroller.cli.__main__ import cli
-from wxcontroller.cli.exits import EXITS, short
-from wxcontroller.core.errors import WxError
 from wxcontroller.core.options import OPTIONS
 
 ROOT = Path(__file__).parents[3]
@@ -35,40 +30,6 @@ def test_scdoc_accepts_the_page(page: str) -> None:
     # An underline right behind a letter, or what scdoc takes for one, is no markup to it and would be shown.
     shown = re.sub(r"\\f[BIR]|\\&", "", made.stdout.decode())
     assert re.findall(r"[^\s(]*__.*|(?<![A-Za-z0-9])_[A-Za-z/~].*", shown) == []
-
-
-_EVERYWHERE = ("url", "token_file", "insecure", "json", "help")
-
-
-def test_every_verb_and_its_options_are_in_the_page() -> None:
-    page = source("wxctl.1")
-    assert isinstance(cli, click.Group)
-    for name, command in cli.commands.items():
-        found = "".join(re.findall(rf"^\*{name}\*.*?(?=^\*\w|^#)", page, re.MULTILINE | re.DOTALL))
-        assert found, name
-        inner = command.commands if isinstance(command, click.Group) else {}
-        for parameter in (*command.params, *(one for each in inner.values() for one in each.params)):
-            if isinstance(parameter, click.Option) and not parameter.hidden and parameter.name not in _EVERYWHERE:
-                for spelling in parameter.opts:
-                    assert f"*{spelling}*" in found, (name, spelling)
-        for verb in inner:
-            assert f"_{verb}_" in found or f"\t*{name} {verb}*" in found, (name, verb)
-    verbs = set(
-        re.findall(r"^\*([\w-]+)\*(?: \[?[_*]|$)", page.split("# VERBS")[1].split("# STATES")[0], re.MULTILINE)
-    )
-    assert verbs == set(cli.commands)
-
-
-def test_every_error_that_wxctl_can_tell_has_its_exit_code_in_the_table() -> None:
-    modules = [info.name for info in pkgutil.walk_packages(wxcontroller.cli.__path__, "wxcontroller.cli.")]
-    for name in modules:
-        importlib.import_module(name)
-    kinds = [WxError, *WxError.__subclasses__()]
-    assert len(kinds) > 15
-    ours = [kind for kind in kinds if kind.__module__.startswith(("wxcontroller.core", "wxcontroller.cli"))]
-    assert {kind.exit_code for kind in ours} <= set(EXITS)
-    for code in EXITS:
-        assert f"{code} " in short()
 
 
 def test_links_lead_somewhere() -> None:

@@ -3,16 +3,14 @@
 import email.utils
 import json
 import socket
-import threading
 import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import ROOT, Wxctl, program, something_else
+from tests.unit.cli.conftest import Wxctl, program, something_else
 from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Host
-from tests.unit.cli.terminal import Terminal
 from tests.unit.cli.test_alert import set_channels, tried
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.doctor import network, services
@@ -56,17 +54,6 @@ def test_the_clock_by_wechats(ahead: float, level: Level, words: str) -> None:
     assert words in str(clock.message)
 
 
-def test_wechat_is_broken_or_not_there(nobody: str) -> None:
-    with wechat(0, 503) as url:
-        assert next(network.wechat(patient(server=url))).level is Level.WARN
-    [found] = network.wechat(patient(server=nobody))
-    assert (found.level, "Connection refused" in str(found.message)) == (Level.FAIL, True)
-    with socket.create_server(("127.0.0.1", 0)) as plain:
-        threading.Thread(target=lambda: plain.accept()[0].sendall(b"HTTP/1.1 400 no\r\n\r\n"), daemon=True).start()
-        [found] = network.wechat(patient(server=f"https://127.0.0.1:{plain.getsockname()[1]}"))
-    assert (found.level, "is not trusted" in str(found.message)) == (Level.FAIL, True)
-
-
 def test_a_proxy_is_what_must_answer(nobody: str) -> None:
     [found] = network.wechat(patient(proxy=nobody.replace("http://", "http://u:secret@")))
     assert found.level is Level.FAIL
@@ -74,20 +61,6 @@ def test_a_proxy_is_what_must_answer(nobody: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as there:
         [found] = network.wechat(patient(proxy=f"socks5://127.0.0.1:{there.getsockname()[1]}"))
     assert found.level is Level.OK
-
-
-@pytest.mark.parametrize("unit", ["wxcontroller.service", "wxclient@.service"])
-def test_guards_are_what_the_units_have(unit: str) -> None:
-    """What the doctor compares with is what the units say: one that is weakened there is weakened here."""
-    said = {}
-    place = ROOT / "systemd"
-    for file in (place / unit, *sorted((place / f"{unit}.d").iterdir())):
-        for line in file.read_text().splitlines():
-            key, separator, value = line.partition("=")
-            if separator and key.isalpha():
-                said[key] = value
-    for key, value in services.GUARDS.items():
-        assert said.get(key) == value, key
 
 
 def test_login_users_who_may_do_everything_are_named_until_there_is_a_token(tmp_path: Path) -> None:
@@ -167,45 +140,3 @@ def test_without_the_controller_accounts_are_assessed_as_status_does(
     [issue] = bob["issues"]
     assert (account["level"], account["message"]) == ("fail", f"bob: {issue['message']}")
     assert account["remedy"] == issue["remedy"]
-
-
-_FAILED = r"""
-while [ "$1" != -- ]; do
-    case $1 in --property=*) asked=,${1#*=}, ;; esac
-    shift || exit
-done
-shift
-for unit; do
-    for each in "Id=$unit" LoadState=loaded ActiveState=failed Result=exit-code; do
-        case $asked in *,${each%%=*},*) echo "$each" ;; esac
-    done
-    echo
-done
-"""
-
-
-def test_a_failed_unit_is_reported_with_its_result(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
-    program(stand_in_program, "systemctl", _FAILED)
-    wxctl.url = nobody
-    done = wxctl("doctor", "--json", "--root", str(wxctl.directory))
-    told = [row["message"] for row in json.loads(done.stdout) if row["check"] == "services"]
-    assert "wxcontroller.service has failed (exit-code)" in told
-
-
-def test_where_there_is_no_systemd_that_is_said(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
-    program(stand_in_program, "systemctl", "echo 'System has not been booted with systemd' >&2; exit 1")
-    wxctl.url = nobody
-    done = wxctl("doctor", "--json", "--root", str(wxctl.directory))
-    rows = {(row["level"], row["check"]): row for row in json.loads(done.stdout)}
-    assert done.returncode == 1
-    assert "not been booted" in rows["fail", "services"]["message"]
-    assert rows["fail", "controller"]["remedy"]
-    assert rows["fail", "configuration"]
-
-
-def test_doctor_heeds_no_color(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
-    program(stand_in_program, "systemctl", "exit 1\n")
-    for terminal, coloured in ((Terminal(wxctl, "doctor"), True), (Terminal(wxctl, "doctor", NO_COLOR="1"), False)):
-        terminal.until("alert")
-        terminal.end()
-        assert ("\x1b[" in terminal.seen) is coloured

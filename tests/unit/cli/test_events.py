@@ -1,12 +1,6 @@
 """events: what is shown, how it goes on after a break, and where a reader was."""
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from http.client import HTTPResponse
-from io import BytesIO
-from types import SimpleNamespace
-from typing import cast
 
 import pytest
 
@@ -14,14 +8,6 @@ from tests.patience import PATIENCE
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import RUNNING, Host
 from tests.unit.cli.terminal import Terminal
-from wxcontroller.cli import serversent
-from wxcontroller.cli.api import Api
-from wxcontroller.cli.events import following
-from wxcontroller.core.errors import ControllerUnreachable
-
-
-def event(number: int) -> str:
-    return f'id: 100.alice={number}\nevent: friend_message\ndata: {{"account": "alice", "id": "{number}"}}\n\n'
 
 
 def happens(host: Host, **report: str) -> None:
@@ -67,25 +53,6 @@ def test_after_a_break_it_goes_on_where_it_was(wxctl: Wxctl, host: Host) -> None
     assert wxctl("events", "alice", "--cursor-file", str(place), "-n", "1").stdout.endswith("three\n")
 
 
-def test_a_break_is_told_once_and_what_comes_twice_is_shown_once(
-    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(serversent, "_FIRST_PAUSE", 0.01)
-    streams = iter(("", "", "", event(1) + event(2), "", event(2) + event(3)))
-
-    @contextmanager
-    def connect(*_: object) -> Iterator[HTTPResponse]:
-        if not (stream := next(streams)):
-            raise ControllerUnreachable("the controller is away")
-        yield cast(HTTPResponse, BytesIO(stream.encode()))
-
-    sent = following(cast(Api, SimpleNamespace(events=connect)), [], (), "")
-    assert [next(sent)[0]["id"] for _ in range(3)] == ["1", "2", "3"]
-    told = capsys.readouterr().err.splitlines()
-    away, ended = "wxctl: the controller is away; trying again", "wxctl: the stream has ended; trying again"
-    assert told == [away, ended, away]
-
-
 def test_from_a_time_or_a_place_on(wxctl: Wxctl, host: Host) -> None:
     happens(host, content="one")
     assert wxctl("events", "--since", "2026-11-25T08:00+00:00", "-n", "1").returncode == 0
@@ -103,16 +70,3 @@ def test_from_a_time_or_a_place_on(wxctl: Wxctl, host: Host) -> None:
 def test_what_makes_no_sense(wxctl: Wxctl, host: Host, arguments: tuple[str, ...]) -> None:
     assert wxctl("events", *arguments).returncode == 2
     assert "GET events" not in host.asked
-
-
-def test_who_is_not_let_in_is_told_and_not_waited_for(wxctl: Wxctl, host: Host) -> None:
-    host.token()
-    assert wxctl("events").returncode == 7
-
-
-def test_a_type_that_does_not_exist_is_refused_with_those_that_do(wxctl: Wxctl, host: Host) -> None:
-    done = wxctl("events", "--type", "friend_message", "--type", "nonsense")
-    assert (done.returncode, done.stdout, host.asked) == (2, "", [])
-    assert "nonsense" in done.stderr
-    for known in ("friend_message", "group_notice", "state_change", "lose_group_member"):
-        assert known in done.stderr

@@ -25,8 +25,6 @@ from tests.unit.cli.host import (
     State,
 )
 from tests.unit.cli.terminal import Terminal
-from tests.unit.controller.machine import ROOT_TOKEN
-from wxcontroller.core.access import Scope
 
 
 def test_start_follows_the_states_until_running(wxctl: Wxctl, host: Host) -> None:
@@ -47,23 +45,6 @@ def test_an_options_value_can_come_from_a_file_or_stdin(wxctl: Wxctl, host: Host
         assert host.options(name)["proxy"] == "http://u:p@h:3128"
     done = wxctl("start", "alice", "-o", "proxy=@/nonexistent")
     assert (done.returncode, "/nonexistent" in done.stderr) == (2, True)
-
-
-def test_start_tells_what_had_no_effect(wxctl: Wxctl, host: Host) -> None:
-    host.add("alice", RUNNING)
-    done = wxctl("start", "alice", "-o", "tmpdir=/tmp", "-o", "send_interval=5")
-    assert done.returncode == 0
-    assert "alice: without effect: tmpdir" in done.stderr
-    assert "apply from the next start" in done.stderr
-
-
-@pytest.mark.parametrize("state", [PARKED, ASKING])
-def test_start_of_an_account_that_gave_up_tries_again(wxctl: Wxctl, host: Host, state: State) -> None:
-    host.add("alice", state)
-    host.script = [SCANNING, RUNNING]
-    done = wxctl("start", "alice")
-    assert done.returncode == 0, done.stderr
-    assert host.machine.units.calls[-1] == "restart wxclient@alice.service"
 
 
 def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, host: Host) -> None:
@@ -116,33 +97,12 @@ def test_start_with_an_option_that_has_no_value(wxctl: Wxctl, host: Host) -> Non
     assert "KEY=VALUE" in done.stderr
 
 
-def test_start_refused_by_the_controller(wxctl: Wxctl, host: Host) -> None:
-    done = wxctl("start", "alice", "-o", "x=1")
-    assert (done.returncode, done.stderr) == (2, "wxctl: alice: unknown option: x\n  wxclient(8) lists the options\n")
-
-
-def test_start_when_the_unit_does_not_come_up(wxctl: Wxctl, host: Host) -> None:
-    host.machine.units.refuse = "timeout"
-    done = wxctl("start", "alice")
-    assert (done.returncode, "journalctl -u wxclient@alice" in done.stderr) == (5, True)
-
-
 def test_bad_names_are_refused_before_anything_is_asked(wxctl: Wxctl, host: Host) -> None:
     for verb in ("start", "stop", "restart", "status", "qr", "logs", "remove"):
         done = wxctl(verb, "../etc")
         assert done.returncode == 2, verb
         assert "contains '/'" in done.stderr or "begins with a dot" in done.stderr
     assert host.asked == []
-
-
-def test_tokens_of_a_removed_account_are_named(wxctl: Wxctl, host: Host) -> None:
-    host.add("alice")
-    host.token("panel", Scope.READ, "alice")
-    wxctl.environment["WXCTL_TOKEN"] = ROOT_TOKEN
-    done = wxctl("remove", "alice", "--yes")
-    assert (done.returncode, done.stdout) == (0, "alice is removed\n")
-    assert "the token panel is still valid for the next account alice" in done.stderr
-    assert "wxctl token revoke panel" in done.stderr
 
 
 def test_unreachable(wxctl: Wxctl, nobody: str) -> None:
@@ -172,25 +132,6 @@ def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, host: Host) -> Non
     # Black on white whatever the terminal's own colours are.
     assert "\x1b[38;5;16;48;5;231m  " in terminal.seen
     assert "● scanning" in re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen)
-
-
-def test_a_code_that_waits_to_be_scanned_is_not_drawn_again_and_again(wxctl: Wxctl, host: Host) -> None:
-    """Over a slow line it would flicker."""
-    host.script = [SCANNING] * 12 + [RUNNING]
-    terminal = Terminal(wxctl, "start", "alice")
-    terminal.until("alice is running")
-    assert terminal.end() == 0
-    assert len(terminal.seen.encode()) < 12_000  # the code twice, and the rest
-
-
-def test_start_says_that_an_account_is_new(wxctl: Wxctl, host: Host) -> None:
-    """Its name may be a slip of the hand."""
-    host.add("alice")
-    assert "new account" not in wxctl("start", "alice", "--no-wait").stderr
-    assert (
-        "alcie is a new account; if the name is a typo: wxctl remove alcie"
-        in wxctl("start", "alcie", "--no-wait").stderr
-    )
 
 
 @pytest.mark.parametrize("size", [(50, 30), (12, 100)])

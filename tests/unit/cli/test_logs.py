@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Wxctl, program, something_else
+from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.host import RUNNING, Host
 from tests.unit.cli.terminal import Terminal
 from tests.unit.controller.test_journal import helper, line
@@ -55,16 +55,6 @@ def test_in_json_they_have_the_journals_own_fields(wxctl: Wxctl, host: Host) -> 
     assert (second["PRIORITY"], "WX_EVENT" in second) == ("3", False)
 
 
-def test_more_than_a_controller_tells(wxctl: Wxctl, host: Host) -> None:
-    journal(host, line("x") * 1000)
-    done = wxctl("logs", "小店")
-    assert (len(done.stdout.splitlines()), done.returncode) == (1000, 0)
-    assert "the newest 1000 lines" in done.stderr
-    done = wxctl("logs", "小店", "-n", "1001")
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "wxctl logs 小店" in done.stderr
-
-
 def test_following_goes_on_after_a_break_and_repeats_nothing(wxctl: Wxctl, host: Host) -> None:
     unit = Journal(host.machine.paths)
     host.do(host.machine.stack.enter_async_context(unit.open()))
@@ -80,16 +70,6 @@ def test_following_goes_on_after_a_break_and_repeats_nothing(wxctl: Wxctl, host:
     assert [terminal.seen.count(each) for each in ("one", "two", "three", "trying again")] == [1, 1, 1, 1]
     instance = parse_name("小店").instance
     assert unit.questions == [f"{instance} 10 follow\n", f"{instance} 10 follow after=i=2\n"]
-
-
-def test_a_controller_that_is_not_there_or_knows_no_stream_is_told_at_once(wxctl: Wxctl, nobody: str) -> None:
-    done = wxctl("logs", "小店", "-f", "--url", nobody)
-    assert done.returncode == 3
-    assert "on its machine: journalctl -u wxclient@x-" in done.stderr
-    with something_else(b'{"lines": []}') as url:
-        done = wxctl("logs", "小店", "-f", "--url", url)
-    assert done.returncode == 3
-    assert "instead of a stream" in done.stderr
 
 
 def test_a_time_that_is_none_is_told_before_journalctl_is_called(

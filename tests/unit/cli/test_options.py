@@ -4,8 +4,6 @@ import json
 import re
 from dataclasses import replace
 
-import pytest
-
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import RUNNING, STOPPED, Host
 
@@ -44,23 +42,3 @@ def test_what_waits_for_a_restart_is_told(wxctl: Wxctl, host: Host) -> None:
     done = wxctl("show", "alice")
     assert done.stdout.splitlines()[-1].split() == ["send_interval", "5", "request"]
     assert "until its next start it runs with send_interval=9: wxctl restart alice" in done.stderr
-
-
-@pytest.mark.parametrize("arguments", [(), ("lang",), ("nonsense=1",), ("--unset", "nonsense")])
-def test_what_is_no_option_is_refused_here(wxctl: Wxctl, host: Host, arguments: tuple[str, ...]) -> None:
-    host.add("alice")
-    assert wxctl("set", "alice", *arguments).returncode == 2
-    assert host.asked == []
-
-
-def test_what_fails_is_json_too(wxctl: Wxctl, host: Host, nobody: str) -> None:
-    for arguments, code, word in (
-        (("show", "alice", "--json"), 4, "unknown"),
-        (("--json", "set", "alice"), 2, "usage"),
-        (("start", "--json"), 2, "usage"),
-        (("list", "--json", "--url", nobody.replace("127.0.0.1", "127.0.0.2")), 3, "unreachable"),
-    ):
-        done = wxctl(*arguments)
-        error = json.loads(done.stderr.splitlines()[-1])["error"]
-        assert (done.returncode, error["exit_code"], error["code"]) == (code, code, word), arguments
-        assert error["message"]

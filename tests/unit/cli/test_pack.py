@@ -87,17 +87,6 @@ def test_all_of_it_comes_back(paths: Paths, tmp_path: Path) -> None:
     assert modes == {0o600, 0o700}
 
 
-def test_without_media(paths: Paths, tmp_path: Path) -> None:
-    found = unpacked(packed(paths, media=False), tmp_path)
-    assert not (found.state / "media").exists()
-    assert (found.state / "events.db").exists()
-
-
-def test_an_account_that_never_ran(tmp_path: Path) -> None:
-    found = unpacked(packed(Paths(tmp_path / "nothing")), tmp_path)
-    assert files(found.state) == {}
-
-
 def test_links_pipes_and_other_peoples_files_are_left_out(paths: Paths, tmp_path: Path) -> None:
     state, secret = paths.private_state(INSTANCE), tmp_path / "secret"
     secret.write_text("not yours")
@@ -172,17 +161,6 @@ def test_one_file_comes_once(tmp_path: Path) -> None:
 def test_what_is_no_archive(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(Locked):
         unpacked(content, tmp_path)
-
-
-def test_a_later_form_is_told(tmp_path: Path) -> None:
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w") as made:
-        content = json.dumps({"format": 2, "name": "alice", "version": "9.0"}).encode()
-        member = tarfile.TarInfo("account.json")
-        member.size = len(content)
-        made.addfile(member, io.BytesIO(content))
-    with pytest.raises(Locked, match=r"exported by version 9\.0"):
-        unpacked(out.getvalue(), tmp_path)
 
 
 def test_the_database_of_a_running_account_is_copied_as_a_crash_would_leave_it(paths: Paths, tmp_path: Path) -> None:

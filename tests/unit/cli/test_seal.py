@@ -47,15 +47,6 @@ def test_no_two_are_alike() -> None:
     assert sealed(b"x" * 100)[HEADER:] != sealed(b"x" * 100)[HEADER:]
 
 
-@pytest.mark.parametrize("content", [b"", b"PK\3\4", MAGIC, MAGIC + b"\xff" * 100])
-def test_nobody_is_asked_for_the_passphrase_of_what_is_no_export(content: bytes) -> None:
-    def asked() -> bytes:
-        raise AssertionError
-
-    with pytest.raises(Locked):
-        Opener(io.BytesIO(content), asked)
-
-
 def test_another_passphrase_opens_nothing() -> None:
     with pytest.raises(Locked, match="passphrase is wrong"):
         opened(sealed(b"content"), b"Secret")

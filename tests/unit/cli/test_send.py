@@ -5,10 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from tests.unit.cli.conftest import Wxctl
-from tests.unit.cli.host import PARKED, RUNNING, Host, serving
+from tests.unit.cli.host import RUNNING, Host
 from tests.unit.controller.machine import SENT, Process
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 
@@ -101,31 +100,6 @@ def test_ambiguous(wxctl: Wxctl, either: Process) -> None:
     assert sent(either) == []
 
 
-def test_refused(wxctl: Wxctl, host: Host, older: Process) -> None:
-    troubled(
-        older,
-        {"code": 1, "status": "client not running", "state": "scaning"},
-        {"id": "1", "code": 1204, "status": "unknown error", "reason": "not a friend"},
-        {"id": None, "code": -5, "status": "not sent: stopping"},
-        {"code": 1, "status": "client not exists"},
-    )
-    done = wxctl("send", "小店", "@c", "x")
-    assert done.returncode == 1
-    assert "was not sent: client not running (state scaning)" in done.stderr
-    assert "was not sent: not a friend, code 1204" in wxctl("send", "小店", "@c", "x").stderr
-    told = wxctl("send", "小店", "@c", "x").stderr
-    assert (told.count("not sent"), "stopping" in told) == (1, True)
-    host.add("小店", PARKED)
-    assert wxctl("send", "小店", "@c", "x").stderr == "wxctl: 小店 is parked\n  start it: wxctl start 小店\n"
-
-
-def test_from_an_account_that_is_stopped_or_not_there(wxctl: Wxctl, host: Host) -> None:
-    host.add("小店")
-    done = wxctl("send", "小店", "@c", "x")
-    assert (done.returncode, "wxctl start 小店" in done.stderr) == (1, True)
-    assert wxctl("send", "nobody", "@c", "x").returncode == 4
-
-
 def test_every_send_has_a_key_of_its_own_or_the_one_given(wxctl: Wxctl, program: Process) -> None:
     for arguments in ((), (), ("--key", "mine")):
         assert wxctl("send", "小店", "@c", "x", *arguments).returncode == 0
@@ -173,26 +147,6 @@ def test_a_program_that_does_not_know_keys_is_not_asked_again(wxctl: Wxctl, host
     assert len(keys) == 1
 
 
-def test_a_key_of_another_message_is_refused(wxctl: Wxctl, program: Process) -> None:
-    async def refused(_: web.Request) -> web.StreamResponse:
-        error = {"code": "key-reused", "message": "this Idempotency-Key came with another request", "remedy": ""}
-        return web.json_response({"error": error}, status=422)
-
-    program.serve = refused
-    done = wxctl("send", "小店", "@c", "x", "--key", "mine")
-    assert done.returncode == 2
-    assert "came with another request" in done.stderr
-
-
-def test_a_file_to_an_older_program(wxctl: Wxctl, older: Process, tmp_path: Path) -> None:
-    content = bytes(range(256)) * 3000
-    (tmp_path / '图"片.png').write_bytes(content)
-    done = wxctl("send", "小店", "@c", "--file", '图"片.png', "--key", "mine")
-    assert (done.returncode, done.stdout) == (0, "sent to friend 强哥\n")
-    form = {"id": "@c", "idempotency_key": "mine", "media_name": '图"片.png', "media_data": content.decode("latin-1")}
-    assert older.sends == [{**form, "call": "send_friend_message"}]
-
-
 @pytest.mark.parametrize(
     "arguments", [(), ("-",), ("hello", "--file", "f"), ("--file", "empty"), ("--file", "nowhere")]
 )
@@ -225,19 +179,3 @@ def test_what_became_of_it(wxctl: Wxctl, program: Process, answer: JsonObject, c
     troubled(program, {**DELIVERED, **answer})
     done = wxctl("send", "小店", "@c", "hi")
     assert (done.returncode, words in done.stdout + done.stderr) == (code, True), (done.stdout, done.stderr)
-
-
-def test_the_history_is_shown_by_chats(wxctl: Wxctl, older: Process) -> None:
-    done = wxctl("messages", "小店")
-    assert (done.returncode, "restart it" in done.stderr) == (1, True)
-    ann: JsonObject = {"chat": "5", "chat_name": "Ann", "is_group": False, "time": 1700000000, "kind": "text"}
-    received: JsonObject = {**ann, "direction": "in", "text": "hi\x1b[31m", "state": None}
-    held: JsonObject = {**ann, "direction": "out", "text": "", "kind": "image", "state": "held"}
-    page: JsonObject = {"messages": [received], "pending": [held], "complete": True, "more": False}
-    older.serve = serving({"GET /v1/messages": page})
-    done = wxctl("messages", "小店", "-n", "5")
-    assert done.returncode == 0
-    first, second = done.stdout.splitlines()
-    assert first.endswith(" Ann: hi [31m")
-    assert second.endswith(" → Ann: [picture] (held)")
-    assert json.loads(wxctl("messages", "小店", "--json").stdout) == page

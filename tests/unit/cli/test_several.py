@@ -4,13 +4,12 @@ import asyncio
 import json
 import os
 import signal
-from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.cli.conftest import Wxctl, program
-from tests.unit.cli.host import ASKING, FAILED, PARKED, RUNNING, SCANNING, Host, State, telling
+from tests.unit.cli.conftest import Wxctl
+from tests.unit.cli.host import FAILED, PARKED, RUNNING, Host, telling
 from tests.unit.cli.terminal import Terminal
 from tests.unit.controller.machine import StandInUnits
 from wxcontroller.controller.units import Verb
@@ -92,16 +91,6 @@ def test_the_exit_code_is_the_highest_and_each_failure_has_its_remedy(wxctl: Wxc
         assert words in done.stderr
 
 
-@pytest.mark.parametrize(("state", "command"), [(SCANNING, "wxctl qr alice"), (ASKING, "alice")])
-def test_what_needs_a_person_is_not_waited_for(wxctl: Wxctl, host: Host, state: State, command: str) -> None:
-    host.add("alice", state)
-    host.add("bob", RUNNING)
-    done = wxctl("start", "alice", "bob")
-    assert done.returncode == 6
-    assert "bob is running" in done.stdout
-    assert command in done.stderr
-
-
 def test_json_is_an_object_for_a_name_and_an_array_for_several_or_a_pattern(
     wxctl: Wxctl, host: Host, shops: list[str]
 ) -> None:
@@ -135,18 +124,6 @@ def test_a_removal_of_several_is_one_question(wxctl: Wxctl, host: Host, shops: l
     assert (done.returncode, host.names) == (0, ["bob"])
 
 
-def test_a_terminal_shows_progress_and_then_the_results(wxctl: Wxctl, host: Host, shops: list[str]) -> None:
-    four_at_once(host.machine.units)
-    terminal = Terminal(wxctl, "restart", "*-[0-7]")
-    plain = terminal.rest()
-    assert terminal.end() == 0
-    assert "8 accounts: 8 done, 0 failed" in plain
-    assert "/8" in plain
-    assert "━" in plain
-    for name in shops:
-        assert f"{name} is running as 爱丽丝\r\n" in plain
-
-
 def test_ctrl_c_begins_no_more_and_leaves_the_accounts(wxctl: Wxctl, host: Host) -> None:
     names = [f"a{number}" for number in range(6)]
     for name in names:
@@ -159,21 +136,3 @@ def test_ctrl_c_begins_no_more_and_leaves_the_accounts(wxctl: Wxctl, host: Host)
     assert terminal.end() == 130
     assert changed(host) == names[:4]
     assert "Traceback" not in terminal.seen
-
-
-def test_without_the_controller_systemd_does_it_for_each_name(
-    wxctl: Wxctl, stand_in_program: Path, nobody: str, tmp_path: Path
-) -> None:
-    port = nobody.rpartition(":")[2]
-    program(
-        stand_in_program,
-        "systemctl",
-        f"case \"$*\" in *Listen*) echo 'Listen=127.0.0.1:{port} (Stream)' ;; *show*) echo ActiveState=active ;; "
-        f"*) echo \"$@\" >> '{tmp_path}/calls' ;; esac\n",
-    )
-    wxctl.url = nobody
-    done = wxctl("stop", "alice", "bob", "--json")
-    assert done.returncode == 0, done.stderr
-    assert [one["unit"] for one in json.loads(done.stdout)] == ["wxclient@alice.service", "wxclient@bob.service"]
-    assert len((tmp_path / "calls").read_text().splitlines()) == 2
-    assert wxctl("stop", "al*").returncode == 3  # nobody knows what that matches

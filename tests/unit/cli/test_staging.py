@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests.unit.cli.conftest import ROOT
-from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned, digest, staging
+from wxcontroller.cli.transfer.staging import PREFIX, Begun, abandoned, digest
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
@@ -61,16 +61,6 @@ def left(paths: Paths) -> list[Path]:
     return list(paths.private_state("x").parent.glob(f"{PREFIX}*"))
 
 
-def test_one_that_ends_leaves_nothing(paths: Paths) -> None:
-    with staging(paths) as place:
-        (place / "state").mkdir()
-        assert left(paths) == [place]
-        with abandoned(paths) as begun:
-            assert begun == []
-        assert left(paths) == [place]  # it is alive
-    assert left(paths) == []
-
-
 def test_one_that_lives_is_left_alone_and_one_that_was_killed_is_taken_away(paths: Paths) -> None:
     running = importing(paths)
     with abandoned(paths) as begun:
@@ -116,16 +106,6 @@ def test_only_what_is_as_it_was_put_there_is_its_own(paths: Paths) -> None:
     paths.override_file("alice").unlink()
     paths.override_file("alice").symlink_to("/dev/null")
     assert begun.left_files() == []
-
-
-def test_a_note_that_is_damaged_is_none(paths: Paths) -> None:
-    for content in (b"", b"{", b'{"name": "..", "files": {}}', b"[]"):
-        place = paths.private_state("x").parent / f"{PREFIX}x"
-        place.mkdir()
-        (place / "begun.json").write_bytes(content)
-        with abandoned(paths) as begun:
-            assert begun == []
-        assert left(paths) == []
 
 
 def test_a_link_is_no_import_that_was_killed(paths: Paths) -> None:

@@ -1,19 +1,11 @@
 """start, stop and restart while the controller is away: systemd does it, and what it can not do is said."""
 
-import json
 import socket
-import time
 from pathlib import Path
 
 import pytest
 
 from tests.unit.cli.conftest import Wxctl, program
-from wxcontroller import __version__
-from wxcontroller.cli.local import known_units
-from wxcontroller.core.account import Account, variables_of
-from wxcontroller.core.names import parse_name
-from wxcontroller.core.paths import Paths
-from wxcontroller.core.states import Desired
 
 SYSTEMCTL = """
 case "$*" in
@@ -65,14 +57,6 @@ def test_options_need_the_controller(wxctl: Wxctl, calls: Path) -> None:
     assert not calls.exists()
 
 
-def test_what_systemd_refuses_is_told(wxctl: Wxctl, calls: Path, stand_in_program: Path) -> None:
-    refusing = SYSTEMCTL.replace('echo "$@" >> "$CALLS"', 'echo "Access denied" >&2; exit 4')
-    program(stand_in_program, "systemctl", refusing)
-    done = wxctl("stop", "alice")
-    assert done.returncode == 3
-    assert "Access denied" in done.stderr
-
-
 def test_the_beginning_of_a_tunnel_is_not_this_machine(wxctl: Wxctl, calls: Path) -> None:
     wxctl.environment["PORT"] = "2000"
     done = wxctl("stop", "alice")
@@ -108,35 +92,3 @@ def test_a_controller_that_crashes_at_each_start_is_not_waited_for(
         done = wxctl(*verb, "--url", f"http://127.0.0.1:{port}")
     assert done.returncode == (1 if verb[0] == "doctor" else 3)
     assert "after 7 restarts (exit-code)" in done.stdout + done.stderr
-
-
-def test_accounts_are_assessed_without_the_controller(
-    tmp_path: Path, stand_in_program: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    paths = Paths(tmp_path / "root")
-    paths.accounts.mkdir(parents=True)
-    for name in ("down", "full", "hidden", "stuck"):
-        account = Account(parse_name(name), 3000, Desired.STARTED)
-        lines = [f"{key}={value}\n" for key, value in variables_of(account, paths).items() if value]
-        paths.account_file(name).write_text("".join(lines))
-        paths.runtime(name).mkdir(parents=True)
-    state = {"login_state": "running", "version": __version__}
-    paths.state_file("full").write_text(json.dumps(state))
-    paths.deliveries_file("full").write_text(json.dumps({"trouble": "disk full"}))
-    since = int(time.time()) - 21 * 60
-    paths.state_file("stuck").write_text(json.dumps({**state, "login_state": "loading", "state_since": since}))
-    units = [{"unit": f"wxclient@{name}.service"} for name in ("full", "hidden", "stuck")]
-    script = f"""
-    case "$*" in
-        *list-units*) echo '{json.dumps(units)}' ;;
-        *) for unit in "$@"; do case "$unit" in
-            wxclient@down*) printf 'Id=%s\\nActiveState=inactive\\nSubState=dead\\n\\n' "$unit" ;;
-            wxclient@*) printf 'Id=%s\\nActiveState=active\\nSubState=running\\n\\n' "$unit" ;;
-        esac; done ;;
-    esac
-    """
-    program(stand_in_program, "systemctl", script)
-    monkeypatch.setenv("PATH", str(stand_in_program), prepend=":")
-    found = {unit.account: [issue.code for issue in unit.assessment.issues] for unit in known_units(paths)}
-    # Nothing follows from a state that cannot be read here.
-    assert found == {"down": ["unit-down"], "full": ["cannot-store"], "hidden": [], "stuck": ["login-stuck"]}

@@ -2,7 +2,6 @@
 
 import json
 import stat
-import time
 from pathlib import Path
 
 import pytest
@@ -70,14 +69,6 @@ def test_in_json(wxctl: Wxctl, root: Path) -> None:
     assert json.loads(wxctl("token", "revoke", token.id, "--root", str(root), "--json").stdout) == listed
 
 
-@pytest.mark.parametrize(("given", "seconds"), [("12h", 43200), ("30d", 30 * 86400), ("2w", 14 * 86400)])
-def test_expiry(wxctl: Wxctl, root: Path, given: str, seconds: int) -> None:
-    assert wxctl("token", "create", "a", "--expires", given, "--root", str(root)).returncode == 0
-    [token] = kept(root).read().by_id.values()
-    assert token.expires is not None
-    assert abs(token.expires - time.time() - seconds) < 60
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [
@@ -100,18 +91,6 @@ def test_what_can_not_be(wxctl: Wxctl, root: Path, arguments: tuple[str, ...], c
     assert (refused.returncode, refused.stdout) == (code, "")
     assert words in refused.stderr
     assert kept(root).path.read_bytes() == before
-
-
-def test_a_system_without_it_and_one_that_is_damaged(wxctl: Wxctl, root: Path, tmp_path: Path) -> None:
-    refused = wxctl("token", "create", "a", "--root", str(tmp_path / "nowhere"))
-    assert (refused.returncode, "that wxcontroller is installed here" in refused.stderr) == (1, True)
-    Paths(root).port_tokens.parent.rmdir()
-    made = wxctl("token", "create", "a", "--root", str(root))
-    assert (made.returncode, "systemd-tmpfiles" in made.stderr) == (1, True)
-    assert kept(root).read().find(made.stdout.strip()) is not None  # told all the same: it is valid
-    kept(root).path.write_text("{")
-    for verb in (("list",), ("create", "b"), ("revoke", "a")):
-        assert wxctl("token", *verb, "--root", str(root)).returncode == 78
 
 
 def test_where_the_token_comes_from(wxctl: Wxctl, host: Host, tmp_path: Path) -> None:
@@ -257,11 +236,3 @@ def test_a_token_goes_over_no_line_that_others_read(url: str, refused: bool) -> 
         Connection(url, finder)
     Connection(url, finder, insecure=True)
     Connection(url, Finder(environment={}))
-
-
-def test_where_a_token_would_be_read_by_others_is_told(wxctl: Wxctl, tmp_path: Path) -> None:
-    wxctl.environment["WXCTL_TOKEN"] = "T"
-    refused = wxctl("list", "--url", "http://192.0.2.10:2000")
-    assert refused.returncode == 2
-    assert "ssh -NL" in refused.stderr
-    assert "--insecure" in refused.stderr

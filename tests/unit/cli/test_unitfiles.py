@@ -72,8 +72,3 @@ def test_what_they_name_is_told(paths: Paths) -> None:
         "/etc/credstore.encrypted/short",
         "inline (SetCredentialEncrypted= of a drop-in)",
     ]
-
-
-def test_without_drop_ins_there_is_nothing_to_tell(tmp_path: Path) -> None:
-    found = unit_files(Paths(tmp_path), ACCOUNT.name)
-    assert (found.files, found.odd, found.named(), found.encrypted(Paths(tmp_path))) == ({}, (), [], [])

@@ -11,14 +11,6 @@ from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.host import RUNNING, Host
 
 
-@pytest.mark.parametrize(("typed", "meant"), [("strat", "start"), ("check", "config check")])
-def test_other_words_for_verbs(wxctl: Wxctl, typed: str, meant: str) -> None:
-    done = wxctl(typed, "alice")
-    assert done.returncode == 2
-    assert done.stderr.splitlines()[0].endswith(f"{typed}; did you mean {meant}?")
-    assert "did you mean" not in wxctl("qqqqqq").stderr
-
-
 def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> None:
     for arguments in (["--json", "list", "--bogus"], ["list", "--bogus", "--json"], ["list", "--json", "--bogus"]):
         done = wxctl(*arguments)
@@ -26,25 +18,6 @@ def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> N
         assert (done.returncode, error["code"], error["remedy"]) == (2, "usage", "see: wxctl list --help")
     assert "see: wxctl token create --help" in wxctl("token", "create", "--json").stderr
     assert "{" not in wxctl("send", "alice", "--", "--json").stderr
-
-
-def test_events_of_nobody_are_not_waited_for(wxctl: Wxctl, host: Host) -> None:
-    host.add("alice", RUNNING)
-    done = wxctl("events", "alice", "nobody")
-    assert done.returncode == 4
-    assert "no account nobody" in done.stderr
-    done = wxctl("events", "--cursor-file", "/nonexistent/cursor")
-    assert (done.returncode, "cannot store a cursor in /nonexistent/cursor" in done.stderr) == (2, True)
-
-
-def test_options_that_are_almost_right(wxctl: Wxctl, host: Host) -> None:
-    host.add("alice", RUNNING)
-    assert (
-        "unknown option send_intervall, did you mean send_interval?"
-        in wxctl("set", "alice", "send_intervall=1").stderr
-    )
-    assert "did you mean" not in wxctl("set", "alice", "qqq=1").stderr
-    assert "can't be read: No such file or directory\n" in wxctl("set", "alice", "lang=@/nonexistent").stderr
 
 
 def test_a_tunnel_that_is_down_is_not_answered_with_this_machines_accounts(
@@ -72,14 +45,6 @@ def test_accounts_move_on_their_own_machine_only(wxctl: Wxctl, host: Host, stand
     assert host.asked == []
 
 
-def test_https_where_nobody_speaks_it(wxctl: Wxctl, host: Host) -> None:
-    done = wxctl("list", "--url", host.url.replace("http://", "https://"))
-    assert done.returncode == 3
-    assert "it speaks no TLS" in done.stderr
-    assert "--url http://" in done.stderr
-    assert "_ssl.c" not in done.stderr
-
-
 @pytest.mark.parametrize("arguments", [["list"], ["list", "--json"]], ids=["long", "short"])
 def test_an_answer_into_a_closed_pipe(wxctl: Wxctl, host: Host, arguments: list[str]) -> None:
     """A short one only notices when the buffer is written, at the end."""
@@ -92,11 +57,3 @@ def test_an_answer_into_a_closed_pipe(wxctl: Wxctl, host: Host, arguments: list[
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_an_import_looks_for_its_file_before_it_asks(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
-    program(stand_in_program, "systemctl", f"echo 'Listen=127.0.0.1:{host.port} (Stream)'\n")
-    done = wxctl("import", "/nonexistent", "--passphrase-file", "/nonexistent-too")
-    if os.geteuid() == 0:
-        assert "/nonexistent can't be read: No such file or directory" in done.stderr
-        assert done.returncode == 2
