@@ -114,7 +114,6 @@ class Process:
         self.status: bytes | None = None
         self.options: bytes | None = None  # the same for /v1/options
         self.status_gate: asyncio.Event | None = None
-        self.knows_logout = True
         self.knows_ack = True
         self.answers: list[JsonValue] | None = []  # what it was answered; None: a program that asks for nothing
         self.accepted = "yes"
@@ -193,8 +192,6 @@ class Process:
 
     async def _logout(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(f"{request.method} {request.raw_path}")
-        if not self.knows_logout:
-            raise web.HTTPNotFound
         return web.json_response({"account": self.account.name.name, "logged_out": True})
 
     async def _input(self, request: web.Request) -> web.StreamResponse:

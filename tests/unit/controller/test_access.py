@@ -17,7 +17,7 @@ import pytest_asyncio
 import yarl
 from aiohttp import web
 
-from tests.patience import PATIENCE, until
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import ROOT_TOKEN, Machine, machine, raw
 from wxcontroller.controller import sse
 from wxcontroller.controller.access import PASSED_ON, caller
@@ -293,14 +293,6 @@ async def test_where_others_reach_it_nobody_passes_without_tokens(host: Machine)
     assert "TLS" in str(warning)
 
 
-async def test_a_reverse_proxy_in_front_of_an_open_door_is_warned_of(tmp_path: Path) -> None:
-    async with machine(tmp_path, allow_hosts=("wx.example",)) as host:
-        [warning] = warnings_of(host.gate, host.settings, None)
-        assert "there is no token" in str(warning)
-        token(host, Scope.READ)
-        assert warnings_of(host.gate, host.settings, None) == ()
-
-
 async def test_a_change_counts_at_once(host: Machine) -> None:
     assert (await ask(host, "GET", "/v1/accounts")).status == 200
     shown = token(host, Scope.READ)
@@ -378,17 +370,6 @@ async def test_a_stream_ends_with_its_token(host: Machine, monkeypatch: pytest.M
         assert "secret" not in "".join(told)
 
 
-async def test_the_counts_are_of_the_caller_s_accounts(host: Machine) -> None:
-    for name in ("alice", "bob"):
-        await host.start(name)
-    answer = await ask(host, "GET", "/v1/deliveries", bearer(token(host, Scope.READ, "bob")))
-    assert [each["account"] for each in json.loads(answer.body)["accounts"]] == ["bob"]
-    figures = await ask(host, "GET", "/metrics", bearer(token(host, Scope.READ, "bob")))
-    assert figures.status == 200
-    assert b'wxclient_up{account="bob"}' in figures.body
-    assert b"alice" not in figures.body
-
-
 @pytest.mark.parametrize("where", ["header", "query", "form"])
 async def test_no_account_sees_the_token_of_a_call_of_v1(host: Machine, where: str) -> None:
     process = await host.start("alice")
@@ -405,18 +386,6 @@ async def test_no_account_sees_the_token_of_a_call_of_v1(host: Machine, where: s
     assert shown not in line + str(seen) + body.decode()
     assert "Cookie" not in seen
     assert seen["X-Wxcontroller"] == f"control {process.secret}"
-
-
-async def test_an_account_is_asked_for_events_and_counts_with_its_secret(host: Machine) -> None:
-    process = await host.start("alice")
-    process.echo = True
-    shown = token(host, Scope.SEND)
-    assert (await ask(host, "GET", "/v1/deliveries", bearer(shown))).status == 200
-    assert [seen["X-Wxcontroller"] for _, seen, _ in process.seen] == [f"read {process.secret}"]
-    async with host.http.ws_connect("/v1/events", headers=bearer(shown)) as socket:
-        await socket.receive_json(timeout=PATIENCE)
-        await until(lambda: process.streams)
-    assert process.streams == [f"read {process.secret}"]
 
 
 async def test_an_expired_token(host: Machine) -> None:
@@ -529,18 +498,6 @@ async def test_a_long_form_is_not_looked_through_for_a_token(host: Machine) -> N
     assert answer.status == 200
 
 
-async def test_a_start_neither_tells_nor_keeps_its_token(host: Machine) -> None:
-    shown = token(host, Scope.CONTROL)
-    answer = await ask(host, "GET", f"/openwx/start_client?client=alice&lang=en_US&token={shown}")
-    assert json.loads(answer.body)["code"] == 0
-    assert b"token" not in answer.body
-    kept = host.paths.account_file("alice").read_text()
-    assert "en_US" in kept
-    assert shown not in kept
-    answer = await ask(host, "GET", f"/openwx/stop_client?client=alice&token={shown}")
-    assert b"token" not in answer.body
-
-
 async def test_failures_are_held_up_and_a_good_token_is_not(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
     shown = token(host, Scope.READ, "alice")
@@ -561,16 +518,6 @@ async def test_failures_are_held_up_and_a_good_token_is_not(host: Machine, caplo
     ]
     assert shown not in caplog.text
     assert wrong not in caplog.text
-
-
-async def test_a_token_holder_does_not_fill_the_log_either(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
-    shown = token(host, Scope.READ)
-    for number in range(30):
-        answer = await ask(host, "POST", f"/v1/accounts/x%0Ay{number}/stop", bearer(shown))
-        assert answer.code == "not-allowed"
-    said = [record for record in caplog.records if getattr(record, "WX_EVENT", "") == "access-refused"]
-    assert len(said) == 1
-    assert "\n" not in said[0].getMessage()
 
 
 async def test_http_debug_does_not_log_tokens(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -1,6 +1,5 @@
 """What the controller tells of, and what it does not: real files and accounts, and a clock of the test's own."""
 
-import asyncio
 import json
 import shutil
 from collections.abc import AsyncIterator
@@ -11,15 +10,13 @@ import pytest
 import pytest_asyncio
 
 from tests.i18n import compiled
-from tests.patience import until
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.alerts import disk
 from wxcontroller.controller.alerts.disk import disk_of
 from wxcontroller.controller.alerts.findings import Healthy, Problem, Track
 from wxcontroller.controller.alerts.watch import AlertWatch, Clock
 from wxcontroller.controller.reconcile import BootMark
-from wxcontroller.controller.statefiles import uptime
-from wxcontroller.controller.units import Verb, parse_restarts
+from wxcontroller.controller.units import Verb
 from wxcontroller.core.alerts import Alert, Happening, Kind
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
@@ -119,29 +116,6 @@ async def test_a_lost_session_is_told_at_once_with_the_code_to_scan(watched: Wat
     assert kinds(await watched.live(60)) == ["recovery 小店 scan"]
 
 
-async def test_a_program_that_tells_no_link_has_its_picture_sent(watched: Watched) -> None:
-    process = await watched.host.start("perl")
-    picture = b"\xff\xd8jpeg of perl"
-    watched.host.paths.qrcode_file("perl").write_bytes(picture)
-    process.write(json.dumps({"account": "perl", "state": "running"}).encode())
-    await watched.live()
-    process.write(json.dumps({"account": "perl", "state": "scaning"}).encode())
-    [alert] = await watched.live()
-    assert alert.items[0].qrcode is not None
-    assert (alert.items[0].qrcode.mime, alert.items[0].qrcode.content) == ("image/jpeg", picture)
-
-
-async def test_what_no_code_can_hold_is_told_without_one(watched: Watched) -> None:
-    await watched.running("alice", "perl")
-    watched.host.process("alice").show_qrcode()
-    watched.host.process("alice").say(LoginState.SCANNING, qrcode_link="x" * 5000)
-    watched.host.paths.qrcode_file("perl").write_bytes(b"\xff\xd8" + bytes(4_000_000))
-    watched.host.process("perl").write(json.dumps({"account": "perl", "state": "scaning"}).encode())
-    [alert] = await watched.live()
-    assert sorted(kinds([alert])) == ["problem alice scan", "problem perl scan"]
-    assert [item.qrcode for item in alert.items] == [None, None]
-
-
 async def test_who_starts_an_account_is_left_alone_until_it_gives_up(watched: Watched) -> None:
     process = await watched.host.start("alice")
     process.show_qrcode()
@@ -179,56 +153,6 @@ async def test_a_restricted_person_is_told_once_and_without_a_word_about_codes(w
     assert await watched.live(60) == []
     (await watched.host.start("alice")).say(LoginState.RUNNING, restricted=0)
     assert await watched.live(120) == []
-
-
-async def test_an_account_whose_wechat_user_is_taken_is_not_just_started_again(watched: Watched) -> None:
-    process = await watched.host.start("bob")
-    process.say(LoginState.PARKED, reason="account alice has it", ended="taken")
-    [alert] = await watched.live()
-    assert "remove the other account" in str(alert.items[0].remedy)
-    process.say(LoginState.PARKED, reason="logged out", ended="logged_out")
-    assert "remove the other account" not in str((await watched.host.v1("GET", "accounts/bob"))[1])
-
-
-async def test_an_account_that_waits_for_a_decision_is_not_to_be_started(watched: Watched) -> None:
-    process = await watched.host.start("alice")
-    question: JsonObject = {"id": "allow-desktop", "kind": "consent", "prompt": "a risk"}
-    process.say(LoginState.PARKED, reason="a risk; to accept it, run: wxctl answer alice", input=question)
-    [alert] = await watched.live(60)
-    assert kinds([alert]) == ["problem alice parked"]
-    assert "wxctl answer alice" in str(alert.items[0].message)
-    assert "wxctl start" not in str(alert.items[0].remedy)
-
-
-async def test_a_controller_that_knows_nothing_sees_whether_an_account_was_logged_in(watched: Watched) -> None:
-    process = await watched.host.start("alice")
-    link = "https://login.weixin.qq.com/l/AbC"
-    process.say(LoginState.SCANNING, qrcode_link=link, last_sync_uptime=uptime())
-    assert kinds(await watched.live()) == ["problem alice scan"]
-
-
-async def test_what_is_stopped_on_purpose_is_not_told(watched: Watched) -> None:
-    await watched.running("alice", "bob", "carol")
-    await watched.host.get("stop_client", client="alice")  # by the API
-    await watched.host.units.act(Verb.STOP, "bob", 1)  # by systemctl
-    await watched.host.v1("DELETE", "accounts/carol")
-    assert await watched.live(3600) == []
-
-
-async def test_offline_is_told_when_it_lasts(watched: Watched) -> None:
-    await watched.running("alice")
-    process = watched.host.process("alice")
-    process.say(LoginState.OFFLINE, reason="the proxy can't be reached")
-    assert await watched.live(290) == []
-    [alert] = await watched.live(30)
-    assert kinds([alert]) == ["problem alice offline"]
-    assert "the proxy can't be reached" in alert.text
-    # Moving on to another state is no end of it.
-    process.say(LoginState.LOADING)
-    process.say(LoginState.UPDATING)
-    assert await watched.live(120) == []
-    process.say(LoginState.RUNNING)
-    assert kinds(await watched.live(60)) == ["recovery alice offline"]
 
 
 async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_between(watched: Watched) -> None:
@@ -270,13 +194,6 @@ async def test_restarts_over_a_day_are_no_loop(watched: Watched) -> None:
         assert await watched.live(500) == []
 
 
-async def test_restarts_by_hand_are_none_of_its_own(watched: Watched) -> None:
-    await watched.running("alice")
-    for pid in range(1, 20):
-        watched.host.process("alice").say(LoginState.RUNNING, pid=pid)
-        assert await watched.live(10) == []
-
-
 async def test_after_a_boot_only_what_stays_down_is_told(watched: Watched) -> None:
     await watched.running("alice", "bob", "carol")
     mark = watched.host.paths.controller_runtime / "accounts-started"
@@ -307,17 +224,6 @@ async def test_the_time_an_account_was_stopped_on_purpose_does_not_count_after_a
     assert kinds(await watched.live(2 * STEP)) == ["problem alice failed"]
 
 
-async def test_a_restarted_controller_tells_nothing_twice(watched: Watched) -> None:
-    await watched.running("alice")
-    watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
-    assert len(await watched.live()) == 1
-    for _ in range(5):
-        watched.watch = watched.another()
-        assert await watched.live(600) == []
-    watched.host.process("alice").say(LoginState.RUNNING)
-    assert kinds(await watched.live(60)) == ["recovery alice parked"]
-
-
 @pytest.mark.parametrize(
     "content",
     [
@@ -334,16 +240,6 @@ async def test_damage_to_what_it_remembers_is_outlived(watched: Watched, content
     watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
     assert len(await watched.live()) == 1
     assert watched.host.paths.alerts_state.stat().st_mode & 0o777 == 0o600
-
-
-async def test_an_outage_of_all_accounts_is_one_alert(watched: Watched) -> None:
-    names = [f"a{number}" for number in range(40)]
-    await watched.running(*names)
-    for name in names:
-        watched.host.process(name).say(LoginState.OFFLINE, reason="no network")
-    [alert] = await watched.live(400)
-    assert alert.subject.endswith("40 problems: a0, a1, a10 and more")
-    assert (len(alert.items), alert.more) == (30, 10)
 
 
 async def test_without_a_channel_the_problems_are_known_and_alerted_once_there_is_one(watched: Watched) -> None:
@@ -368,27 +264,6 @@ async def test_without_a_channel_the_problems_are_known_and_alerted_once_there_i
     assert await watched.live(600) == []
 
 
-async def test_restarts_are_remembered_without_a_channel(watched: Watched) -> None:
-    watched.set(webhook="")
-    await watched.running("alice")
-    for count in (1, 2, 3):
-        watched.host.units.restarted["alice"] = count
-        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
-        await watched.live(60)
-    watched.host.accounts.crash_loops = set()
-    watched.watch = watched.another()
-    await watched.live()
-    assert watched.host.accounts.crash_loops == {"alice"}
-
-
-async def test_nothing_is_written_while_all_is_well(watched: Watched) -> None:
-    await watched.running("alice")
-    await watched.live(60)
-    watched.host.paths.alerts_state.unlink()
-    await watched.live(300)
-    assert not watched.host.paths.alerts_state.exists()
-
-
 def spools(watched: Watched, *channels: Channel) -> list[Path]:
     paths = watched.host.paths
     return [place(each) for each in channels for place in (paths.alerts_spool, paths.alerts_runtime)]
@@ -408,17 +283,6 @@ async def test_a_channel_whose_spool_is_full_gets_alerts_later_and_the_others_on
     await watched.live()
     waiting = [each.id for each in Spool(watched.host.paths, Channel.MAIL).waiting()]
     assert sorted(waiting) == sorted(alert.id for alert in watched.told)
-
-
-async def test_an_alert_that_no_spool_takes_is_tried_again_as_the_same(watched: Watched) -> None:
-    await watched.running("alice")
-    for place in spools(watched, Channel.WEBHOOK):
-        place.rmdir()
-    watched.host.process("alice").say(LoginState.PARKED)
-    assert await watched.live(60) == []
-    for place in spools(watched, Channel.WEBHOOK):
-        place.mkdir()
-    assert kinds(await watched.live(60)) == ["problem alice parked"]
 
 
 async def test_systemd_delivers_by_the_channels_that_are_set_up_and_no_other(watched: Watched) -> None:
@@ -472,20 +336,6 @@ async def test_dead_letters_are_told_and_more_of_them_too(watched: Watched) -> N
     assert kinds(await reports(watched, dead=5, unacknowledged=0)) == ["recovery alice dead"]
 
 
-async def test_lost_reports_are_told_and_what_is_lost_on_top_of_them(watched: Watched) -> None:
-    await watched.running("alice")
-    watched.set(interval=0)
-    now = int(watched.watch.clock.wall())
-    [alert] = await reports(watched, dropped=2, dropped_at=now - 60)
-    assert kinds([alert]) == ["problem alice lost"]
-    assert "event_keep_bytes" in alert.text
-    await watched.live(60)
-    assert await reports(watched, dropped=2, dropped_at=now - 60) == []
-    assert kinds(await reports(watched, dropped=5, dropped_at=now)) == ["problem alice lost"]
-    await watched.live(60)
-    assert kinds(await reports(watched, dropped=5, dropped_at=now - 86400)) == ["recovery alice lost"]
-
-
 async def test_a_damaged_event_log_is_an_alert_for_a_day_even_when_nothing_was_lost(watched: Watched) -> None:
     await watched.running("alice")
     watched.set(interval=0)
@@ -496,13 +346,6 @@ async def test_a_damaged_event_log_is_an_alert_for_a_day_even_when_nothing_was_l
     assert kinds(await reports(watched, dropped=0, dropped_at=None, damaged_at=now - 90_000)) == [
         "recovery alice lost"
     ]
-
-
-async def test_an_account_that_tells_nothing_of_its_reports_is_not_judged_by_them(watched: Watched) -> None:
-    await watched.running("alice")
-    watched.host.paths.deliveries_file("alice").write_bytes(b"not JSON")
-    assert await watched.live() == []
-    assert await reports(watched, dead="many", unacknowledged=[], trouble=[]) == []
 
 
 @pytest.mark.parametrize("number", [10**400, -(10**400), "9" * 4000], ids=["large", "small", "digits"])
@@ -564,12 +407,6 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
     assert verdict.code == "disk-unwritable"
 
 
-def test_systemds_counts_are_read() -> None:
-    output = b"Id=wxclient@alice.service\nNRestarts=7\n\nNRestarts=0\nId=wxclient@bob.service\n\nId=cron.service\n"
-    assert parse_restarts(output + b"NRestarts=3\n") == {"alice": 7, "bob": 0}
-    assert parse_restarts(b"\xff\n") == {}
-
-
 # -- the API
 
 
@@ -624,14 +461,6 @@ async def test_tests_are_bounded_and_cost_no_real_alert(watched: Watched) -> Non
     assert "problem alice scan" in kinds(await watched.live())
     watched.now += 3600
     assert (await watched.host.v1("POST", "alerts/test"))[0] == 200
-
-
-async def test_the_seldom_look_goes_on(watched: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("wxcontroller.controller.alerts.watch._SELDOM", 0.01)
-    watched.set(disk_low=1 << 50)
-    looking = asyncio.create_task(watched.watch.look_seldom())
-    await until(lambda: watched.watch._seldom)
-    looking.cancel()
 
 
 def _problems(answer: JsonObject) -> list[JsonObject]:

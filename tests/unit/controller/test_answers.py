@@ -81,21 +81,6 @@ async def test_a_login_that_lasts_becomes_trouble_and_counts_its_minutes(
     assert (await accounts_of(host))[0]["advice"] is None
 
 
-async def test_minutes_without_a_heartbeat_are_shown_as_they_pass(
-    host: Machine, later: Callable[[float], None]
-) -> None:
-    process = await host.start("alice")
-    process.say(LoginState.RUNNING)
-    minute = int(time.time() // 60)
-    beats = {"minute": minute, "beats": "r" * 50, "messages": [0] * 24}
-    replace_file(host.paths.deliveries_file("alice"), json.dumps({"heartbeats": beats}).encode(), 0o640)
-    for passed in (0, 5, 7):
-        later(passed * 60)
-        [account] = await accounts_of(host)
-        silent = str(account["heartbeats"]).count("o")
-        assert passed - 1 <= silent + (not passed) <= passed + 1
-
-
 async def test_whatever_changes_the_next_answer_has_it(host: Machine) -> None:
     """Anything happens to the files and units, in any order, a hundred times."""
     names = [f"a{number}" for number in range(6)]
@@ -183,17 +168,6 @@ async def test_nothing_is_made_again_while_nothing_happens(host: Machine) -> Non
     after = await host.accounts.views()
     assert after[0].login is LoginState.SCANNING
     assert after[1] is before[1]
-
-
-async def test_more_happens_than_is_worth_reading(host: Machine) -> None:
-    process = await host.start("alice")
-    await host.states()
-    for number in range(3000):
-        (host.paths.runtime("alice") / f"{number}").touch()
-    process.say(LoginState.PARKED)
-    assert (await host.states())[0]["login_state"] == "parked"
-    process.say(LoginState.SCANNING)
-    assert (await host.states())[0]["login_state"] == "scanning"
 
 
 async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -193,16 +193,6 @@ async def test_code_of_2_0_0_is_assessed_and_reported_as_old(host: Machine, tmp_
         assert "wxctl restart alice" in str(obj(answer["error"])["remedy"])
 
 
-async def test_digits_that_a_phone_shows_are_to_be_entered_not_confirmed(host: Machine) -> None:
-    question: JsonObject = {"id": "verify-code", "kind": "code", "prompt": "enter the digits", "digits": 6}
-    process = await host.start("alice")
-    process.say(LoginState.CONFIRMING, status="enter the digits", input=question, version=__version__)
-    _, account = await host.v1("GET", "accounts/alice")
-    advice = obj(account["advice"])
-    assert (advice["code"], advice["message"]) == ("needs-confirmation", "enter the digits")
-    assert "wxctl answer alice" in str(advice["remedy"])
-
-
 @pytest.mark.parametrize(("told", "expected"), [("scaning", "needs-scan"), ("stop", "parked"), ("running", None)])
 async def test_a_program_that_is_not_ours_is_assessed_by_its_word(host: Machine, told: str, expected: object) -> None:
     process = await host.start("perl")
@@ -217,12 +207,3 @@ async def test_nothing_is_trouble_with_an_account_that_nobody_wants(host: Machin
     host.units.records["alice"] = UnitRecord("alice", UnitState.FAILED, "failed")
     _, account = await host.v1("GET", "accounts/alice")
     assert (account["condition"], account["severity"]) == ("failed", "notice")
-
-
-@pytest.mark.parametrize(("seconds", "told"), [(45, "under a minute: "), (60, " 1 minute: "), (120, " 2 minutes: ")])
-async def test_durations_are_counted_in_the_right_number(host: Machine, seconds: int, told: str) -> None:
-    (await host.start("alice")).say(LoginState.RUNNING, version=__version__)
-    state = DeliveryState(waiting=2, oldest_since=int(time.time()) - seconds, last_error=Text("down"))
-    replace_file(host.paths.deliveries_file("alice"), json.dumps(state.as_json()).encode())
-    _, account = await host.v1("GET", "accounts/alice")
-    assert told in str(obj(account["advice"])["message"])

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,6 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, machine, raw
 from tests.unit.heads import BODIES, REFUSED
-from wxcontroller.core.settings import Settings
 
 
 async def test_a_target_with_scheme_and_host(host: Machine) -> None:
@@ -33,28 +31,6 @@ async def test_a_body_after_upgrade_is_refused(host: Machine, path: str, body: b
     status, answer = await raw(host, head.encode() + body)
     assert status == 400
     assert b"Upgrade" in answer
-
-
-async def test_an_upgrade_without_a_body_is_an_ordinary_request(host: Machine) -> None:
-    await host.start("alice")
-    status, answer = await raw(
-        host,
-        b"GET /openwx/echo?client=alice HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
-        b"Connection: Upgrade, close\r\n\r\n",
-    )
-    assert status == 200
-    assert b"websocket" not in answer
-
-
-async def test_every_connection_header_counts(host: Machine) -> None:
-    await host.start("alice")
-    _, answer = await raw(
-        host,
-        b"GET /openwx/echo?client=alice HTTP/1.1\r\nHost: localhost\r\nX-A: 1\r\nX-B: 2\r\nX-C: 3\r\n"
-        b"Connection: close, X-A\r\nConnection: x-b\r\n\r\n",
-    )
-    headers = json.loads(answer.partition(b"\r\n\r\n")[2])["headers"]
-    assert {"X-A", "X-B", "X-C"} & set(headers) == {"X-C"}
 
 
 @pytest.mark.parametrize(
@@ -130,37 +106,6 @@ async def test_who_sends_no_request_is_hung_up_on(tmp_path: Path, sent: bytes) -
         patient.cancel()
 
 
-@pytest.mark.parametrize("path", ["/openwx/check_client", "/openwx/echo", "/v1/accounts/alice/start"])
-async def test_a_body_that_stalls_is_given_up(tmp_path: Path, path: str) -> None:
-    async with machine(tmp_path, ua_inactivity_timeout=0.2) as host:
-        reader, writer = await asyncio.open_connection(*host.address)
-        writer.write(
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-            "Content-Length: 100\r\n\r\nclient=al".encode()
-        )
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
-        assert b" 408 " in head
-        assert b"application/json" in head
-        writer.close()
-
-
-async def test_the_drain_is_as_long_as_the_settings_say(tmp_path: Path) -> None:
-    async with machine(tmp_path, drain_timeout=0.3) as host:
-        process = await host.start("alice")
-        request = asyncio.create_task(
-            raw(host, b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n")
-        )
-        await asyncio.wait_for(process.reached.wait(), PATIENCE)
-        await asyncio.wait_for(host.server.drain(), PATIENCE)  # aiohttp gives what is broken off a second or two
-        assert await request == (0, b"")
-
-
-def test_systemd_waits_longer_than_the_drain_takes() -> None:
-    unit = (Path(__file__).parents[3] / "systemd/wxcontroller.service").read_text()
-    [seconds] = re.findall(r"^TimeoutStopSec=(\d+)$", unit, re.MULTILINE)
-    assert Settings().drain_timeout + 10 < int(seconds)
-
-
 @pytest.mark.parametrize("target", ["http://[]/openwx/check_client", "http://[::1/"])
 async def test_a_target_that_is_no_address_is_refused(
     host: Machine, caplog: pytest.LogCaptureFixture, target: str
@@ -169,25 +114,3 @@ async def test_a_target_that_is_no_address_is_refused(
     assert status == 400
     assert b"can't be read as HTTP" in answer
     assert [record.message for record in caplog.records if record.exc_info] == []
-
-
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "multipart/form-data; boundary=ϐ".encode() + b"\xff",
-        b"multipart/form-data; boundary*=utf-9'x'b",
-        b"multipart/form-data; boundary*=utf-16'x'b",
-    ],
-)
-@pytest.mark.parametrize("path", ["/openwx/check_client", "/openwx/send_friend_message"])
-async def test_a_content_type_in_no_form_is_no_error_of_ours(host: Machine, path: str, kind: bytes) -> None:
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: ".encode() + kind
-    status, answer = await raw(host, head + b"\r\nContent-Length: 1\r\n\r\nx")
-    assert status < 500, answer
-
-
-@pytest.mark.parametrize("path", ["/openwx/echo?client=alice", "/openwx/check_client", "/v1/accounts", "/"])
-async def test_a_method_that_the_library_has_no_word_for(host: Machine, path: str) -> None:
-    await host.start("alice")
-    head = f"QUERY {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    assert (await raw(host, head.encode()))[0] == (405 if path.startswith("/v1") else 403)

@@ -190,17 +190,6 @@ async def test_revoking_ends_a_poll(stage: Stage) -> None:
     assert (await within(others))["get_updates_buf"] == "next"
 
 
-async def test_a_second_poll_ends_the_first_with_an_empty_answer(stage: Stage) -> None:
-    token = await stage.token()
-    first = stage.polling(token, "c1")
-    await asyncio.wait_for(stage.agent.polled.wait(), PATIENCE)
-    second = stage.polling(token, "c2")
-    assert await within(first) == {**NO_MORE, "get_updates_buf": "c1"}
-    await asyncio.wait_for(stage.agent.polled.wait(), PATIENCE)
-    stage.agent.message.set()
-    assert items((await within(second))["msgs"]) == [{"message_id": 1}]
-
-
 async def test_a_restart_of_the_controller_ends_a_poll_with_an_empty_answer(stage: Stage) -> None:
     poll = stage.polling(await stage.token())
     await asyncio.wait_for(stage.agent.polled.wait(), PATIENCE)
@@ -396,11 +385,6 @@ async def test_digits_are_asked_for(tmp_path: Path) -> None:
         for status in ("need_verifycode", "need_verifycode", "verify_code_blocked"):
             assert (await status_of(stage, asked, verify_code="x"))["status"] == status
         assert (await status_of(stage, asked, verify_code=digits))["status"] == "expired"
-
-
-async def test_what_is_no_text_at_all_is_no_token(stage: Stage) -> None:
-    asked = await asks(stage, local_token_list=["\ud800", "wxc_", 7])
-    assert (asked["ret"], await status_of(stage, asked, verify_code="\u0660")) == (0, {"ret": 0, "status": "wait"})
 
 
 HOSTS = [

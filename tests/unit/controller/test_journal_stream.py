@@ -17,7 +17,6 @@ from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import TokenFile, minted
-from wxcontroller.openwx import eventstream
 
 STREAM = {"Accept": "text/event-stream"}
 CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
@@ -177,13 +176,6 @@ async def test_a_page_can_begin_after_a_line_or_at_a_time(host: Machine) -> None
     assert questions == [f"alice 3 once after={CURSOR}\n", "alice 3 once since=1700000000\n"]
 
 
-async def test_a_silent_journal_has_heartbeats(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.05)
-    await host.start("alice")
-    async with Journal(host.paths).open(), followed(host) as stream:
-        assert [(await stream.next())[1] for _ in range(4)] == ["heartbeat"] * 4
-
-
 async def test_it_ends_with_what_reads_the_journal_the_controller_and_the_account(
     host: Machine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -235,27 +227,3 @@ async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_bef
             await stream.next()
             async with host.http.get(path, headers=STREAM) as answer:
                 assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "too-many-readers")
-
-
-async def test_a_reader_that_takes_nothing_is_cut_off(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eventstream, "STREAM_STALL_SECONDS", 0.3)
-    await host.start("alice")
-    async with Journal(host.paths).open() as journal:
-        reader, writer = await asyncio.open_connection(*host.address, limit=1024)
-        writer.write(
-            b"GET /v1/accounts/alice/journal HTTP/1.1\r\nHost: localhost\r\nAccept: text/event-stream\r\n\r\n"
-        )
-        await reader.readuntil(b"heartbeat")
-        flood = asyncio.create_task(_flood(journal))
-        async with asyncio.timeout(PATIENCE):
-            await journal.left.wait()
-        flood.cancel()
-        await asyncio.gather(flood, return_exceptions=True)
-        assert host.shared.readers == 0
-        writer.close()
-
-
-async def _flood(journal: Journal) -> None:
-    many = line("x" * 1000) * 200
-    while True:
-        await journal.say(many)

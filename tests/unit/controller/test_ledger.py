@@ -76,16 +76,6 @@ def test_a_problem_that_comes_again_and_again_is_told_once_an_hour() -> None:
     assert world.lines.count("parked alice is running again") == 2
 
 
-def test_one_that_was_kept_back_is_told_when_it_lasts() -> None:
-    world = World()
-    world.live(PARKED, 60)
-    world.live(WELL, 60)
-    world.live(PARKED, 3000)
-    assert len(world.lines) == 2
-    world.live(PARKED, 1000)
-    assert world.lines[2:] == ["parked alice has given up"]
-
-
 def test_a_worse_thing_is_told_on_top_and_there_is_one_end() -> None:
     world = World()
     world.live(WELL)
@@ -236,21 +226,3 @@ def test_more_of_the_same_is_news() -> None:
     assert world.lines == ["dead 5 dead", "dead 7 dead"]
     world.live(dead(3), 3600)
     assert world.lines[2:] == ["dead 3 dead"]
-
-
-def test_accounts_that_are_gone_are_forgotten() -> None:
-    world = World()
-    world.live({ALICE: PARKED, BOB: PARKED})
-    world.ledger.forget(["bob"])
-    assert list(world.ledger.records) == [BOB]
-    world.live({("", Track.DISK): replace(PARKED, kind=Kind.DISK)})
-    world.ledger.forget(["bob"])
-    assert ("", Track.DISK) in world.ledger.records
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"version": 2}', b'{"version":1,"records":[{}]}', b"[" * 100_000]
-)
-def test_what_is_no_ledger_is_refused(content: bytes) -> None:
-    with pytest.raises(ValueError):
-        Ledger().load(content)

@@ -3,18 +3,16 @@
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.controller.machine import Machine, machine, raw
+from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
 from wxcontroller.core.options import OPTION_LENGTH
-from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.admission import Resource
 from wxcontroller.openwx.parameters import PARAMETERS
 
@@ -75,15 +73,6 @@ async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0
 # -- heads
 
 
-async def test_a_head_that_is_too_long_is_refused(host: Machine) -> None:
-    flood = b"".join(b"X-%d: %s\r\n" % (number, b"x" * 1000) for number in range(90))
-    status, answer = await raw(host, SMALL[:-2] + flood)
-    assert status == 431
-    assert b"the head of the request is too long" in answer
-    assert b"\r\nServer: wxcontroller\r\n" in answer
-    assert (await host.get("check_client"))["code"] == 0
-
-
 @pytest.mark.parametrize(("path", "key"), [("/openwx/check_client", "status"), ("/v1/accounts", "error")])
 async def test_too_many_headers_are_refused(host: Machine, path: str, key: str) -> None:
     head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n" + "".join(f"X-{number}: y\r\n" for number in range(100))
@@ -91,12 +80,6 @@ async def test_too_many_headers_are_refused(host: Machine, path: str, key: str) 
     status, answer = await peer.ask(f"{head}\r\n".encode())
     assert (status, set(answer) & {"status", "error"}) == (431, {key})
     assert await peer.closed() == b""
-
-
-@pytest.mark.parametrize("version", ["0.9", "2.0"])
-async def test_other_versions_of_http_are_not_spoken(host: Machine, version: str) -> None:
-    sent = f"GET /openwx/check_client HTTP/{version}\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    assert (await raw(host, sent.encode()))[0] in (400, 505)
 
 
 async def test_a_head_that_comes_bit_by_bit_has_an_end(tmp_path: Path) -> None:
@@ -112,15 +95,6 @@ async def test_a_head_that_comes_bit_by_bit_has_an_end(tmp_path: Path) -> None:
                 await peer.writer.drain()
                 await asyncio.sleep(0.05)
         assert await gone == b""
-
-
-async def test_a_pause_between_two_requests_may_be_longer_than_a_head(tmp_path: Path) -> None:
-    async with machine(tmp_path, header_timeout=0.1) as host:
-        peer = await connected(host)
-        await asyncio.sleep(0.3)
-        assert (await peer.ask(SMALL))[0] == 200
-        await asyncio.sleep(0.3)
-        assert (await peer.ask(SMALL))[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -143,17 +117,6 @@ async def test_nothing_is_piled_up_behind_a_request_at_work(host: Machine, flood
     assert (await host.get("check_client"))["code"] == 0
 
 
-async def test_nothing_is_piled_up_for_another_protocol(host: Machine) -> None:
-    process = await host.start("alice")
-    peer = await connected(host, NEVER[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-    await asyncio.wait_for(process.reached.wait(), PATIENCE)
-    with contextlib.suppress(ConnectionError):
-        for _ in range(20):
-            peer.writer.write(b"x" * 10_000)
-            await peer.writer.drain()
-    assert await peer.closed() == b""
-
-
 # -- answers
 
 
@@ -164,39 +127,6 @@ async def test_a_caller_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
         peer = await connected(host, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await asyncio.wait_for(process.hung_up.wait(), PATIENCE)  # the account is free again
         assert len(await peer.closed()) < 100_000_000
-
-
-async def test_a_caller_that_takes_its_time_gets_everything(tmp_path: Path) -> None:
-    async with machine(tmp_path, send_timeout=2.0) as host:
-        await host.start("alice")
-        peer = await connected(host)
-        peer.writer.write(b"GET /openwx/stream?client=alice&bytes=20000000 HTTP/1.1\r\nHost: localhost\r\n")
-        peer.writer.write(b"Connection: close\r\n\r\n")
-        got = 0
-        while piece := await asyncio.wait_for(peer.reader.read(400_000), PATIENCE):
-            got += len(piece)
-            await asyncio.sleep(0.05)
-        assert got > 20_000_000
-
-
-async def test_what_is_left_of_an_answer_is_not_kept_for_ever(tmp_path: Path) -> None:
-    """The answer is made, and less is left of it than makes the server wait: closing would."""
-    async with machine(tmp_path, send_timeout=0.3) as host:
-        (await host.start("alice")).say(LoginState.RUNNING, reason="x" * 50_000)
-        for listening in host.server._sockets:
-            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
-        narrow = socket.socket()
-        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        narrow.setblocking(False)
-        await asyncio.get_running_loop().sock_connect(narrow, host.address)
-        sent = SMALL[:-2] + b"Connection: close\r\n\r\n"
-        await asyncio.get_running_loop().sock_sendall(narrow, sent)
-        async with asyncio.timeout(PATIENCE):
-            while host.server.connections < 2:  # with that of the start
-                await asyncio.sleep(0.001)
-            while host.server.connections > 1:
-                await asyncio.sleep(0.01)
-        narrow.close()
 
 
 # -- connections
@@ -317,12 +247,3 @@ async def refused(host: Machine, body: JsonObject) -> str:
         return ""
     error = obj(answer["error"])
     return f"bad-request: {error['message']}" if error["code"] == "bad-request" else str(error["code"])
-
-
-async def test_a_line_of_a_head_may_be_made_longer_or_shorter(host: Machine) -> None:
-    line = b"GET /openwx/check_client?x=%b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n" % (b"x" * 9000)
-    assert (await raw(host, line))[0] == 414
-    host.limit(request_line_bytes=10_000)
-    assert (await raw(host, line))[0] == 200
-    host.limit(request_line_bytes=8000)
-    assert (await raw(host, line.replace(b"x" * 1000, b"", 1)))[0] == 414

@@ -27,7 +27,6 @@ from wxcontroller.core.porttokens import port_book
 from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
-from wxcontroller.openwx import accepting
 
 
 @pytest_asyncio.fixture
@@ -103,14 +102,6 @@ async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
     host.address = ("127.0.0.1", port)
     assert (await get(host, "/v1/accounts"))[0] == 401
     assert await host.end(process) == 0
-
-
-async def test_a_damaged_file_of_tokens_is_told_by_the_check(host: Host) -> None:
-    host.paths.tokens_file.write_text("{")
-    command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root), "--check-config"]
-    checked = await asyncio.create_subprocess_exec(*command, stderr=asyncio.subprocess.PIPE)
-    _, said = await checked.communicate()
-    assert (checked.returncode, str(host.paths.tokens_file).encode() in said) == (78, True)
 
 
 async def test_roots_token_is_another_one_at_each_start_and_for_its_eyes_only(host: Host) -> None:
@@ -198,17 +189,6 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         silent[1].close()
 
 
-async def test_a_silent_handshake_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    certificate, key = self_signed(tmp_path, "127.0.0.1")
-    async with machine(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as host:
-        host.shared.tls = tls_context(host.settings)
-        monkeypatch.setattr(server, "is_loopback", lambda _: False)
-        monkeypatch.setattr(accepting, "TLS_HANDSHAKE_SECONDS", 0.2)
-        reader, writer = await asyncio.open_connection(*host.address)
-        assert await asyncio.wait_for(reader.read(), PATIENCE) == b""
-        writer.close()
-
-
 async def test_a_renewed_certificate_is_taken_over_by_a_reload(host: Host) -> None:
     certificate, key = self_signed(host.root, "wx.example")
     host.settings(f'tls_certificate = "{certificate}"\ntls_key = "{key}"')
@@ -225,13 +205,6 @@ async def test_a_renewed_certificate_is_taken_over_by_a_reload(host: Host) -> No
         health = json.loads((await get(host, "/v1/health"))[1])
         assert health["settings"]["error"] is None
         assert await host.end(process) == 0
-
-
-def test_a_certificate_may_be_a_credential_of_the_unit(tmp_path: Path) -> None:
-    self_signed(tmp_path, "wx.example")
-    settings = Settings(tls_certificate="tls.crt", tls_key="tls.key")
-    assert tls_context(settings, {"CREDENTIALS_DIRECTORY": str(tmp_path)}) is not None
-    assert tls_context(Settings(), {}) is None
 
 
 @pytest.mark.parametrize(

@@ -191,30 +191,6 @@ async def test_tools_that_a_token_may_not_use_are_neither_listed_nor_called(host
         assert "scope" in answer["error"]["message"]
 
 
-@pytest.mark.parametrize(
-    ("tool", "arguments", "said"),
-    [
-        ("read_messages", {}, "account is missing"),
-        ("read_messages", {"account": "alice", "since": "x"}, "since is not an argument"),
-        ("read_messages", {"account": ["alice"]}, "account is not a text"),
-        ("read_messages", {"account": ""}, "account has less than 1"),
-        ("read_messages", {"account": "alice", "limit": 0}, "limit is not from 1 to 100"),
-        ("read_messages", {"account": "alice", "limit": True}, "limit is not a whole number"),
-        ("get_media", {"account": "alice"}, "file is missing"),
-        ("list_accounts", {"account": "alice"}, "account is not an argument"),
-        ("read_messages", {"account": "nobody"}, "no account nobody"),
-        ("read_messages", {"account": "stopped"}, "wxctl start stopped"),
-        ("get_login_code", {"account": "alice"}, "shows no QR code"),
-    ],
-)
-async def test_a_failure_is_a_result_with_the_remedy(host: Machine, tool: str, arguments: Json, said: str) -> None:
-    await host.start("alice")
-    assert (await host.v1("POST", "accounts", {"name": "stopped"}))[0] == 201
-    failed, text = await called(host, token(host, Scope.CONTROL), tool, **arguments)
-    assert failed
-    assert said in text
-
-
 async def test_a_token_whose_media_do_not_arrive_leaves_some_to_others(host: Machine) -> None:
     hung, quick = await host.start("hung"), await host.start("quick")
     waiting, arrived = 0, asyncio.Event()

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import re
 import subprocess
 
 from prometheus_client.parser import text_string_to_metric_families
@@ -10,7 +9,6 @@ from prometheus_client.parser import text_string_to_metric_families
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.jsontypes import JsonObject
-from wxcontroller.core.model import MessageKind
 from wxcontroller.core.states import LoginState
 
 STATUS: JsonObject = {
@@ -83,19 +81,6 @@ async def test_an_account_is_told_in_figures(host: Machine) -> None:
         assert of(found, "wxclient_deliveries_total", account="alice", result=result) == count
 
 
-async def test_every_value_of_a_label_is_there_from_the_start(host: Machine) -> None:
-    process = await host.start("alice")
-    process.status = b'{"instance": "alice"}'  # as a program of another version may answer
-    found = figures(await scrape(host))
-    for direction in ("received", "sent", "sent_elsewhere"):
-        for kind in MessageKind:
-            assert of(found, "wxclient_messages_total", account="alice", direction=direction, kind=kind.value) == 0
-    for state in LoginState:
-        assert ("wxcontroller_accounts", (("state", state.value),)) in found
-    for part in ("openwx", "waiting", "v1", "metrics", "other"):
-        assert of(found, "wxcontroller_requests_total", part=part, code="5xx") == 0
-
-
 async def test_nothing_that_wechat_says_gets_out(host: Machine) -> None:
     await up(host)
     text = await scrape(host)
@@ -154,10 +139,3 @@ async def test_prometheus_own_linter_has_nothing_to_say(host: Machine) -> None:
     await up(host)
     checked = await asyncio.to_thread(promtool, "check", "metrics", given=await scrape(host))
     assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
-
-
-async def test_openmetrics_where_it_is_asked_for(host: Machine) -> None:
-    await up(host)
-    text = await scrape(host, "application/openmetrics-text; version=1.0.0")
-    assert text.endswith("# EOF\n") and text.count("# EOF") == 1
-    assert re.search(r"^wxclient_messages_total\{", text, re.MULTILINE)

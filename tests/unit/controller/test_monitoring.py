@@ -21,8 +21,6 @@ from wxcontroller.fleet.owners import LivingHost
 DOCS = Path(__file__).parents[3] / "docs/monitoring"
 RULES = Path(__file__).parents[1] / "monitoring/alerts_test.yml"
 NAME = re.compile(r"\b((?:wxclient|wxcontroller|process)_[a-z_]+)\b")
-# What a histogram is made of.
-_PARTS = ("_bucket", "_count", "_sum")
 
 
 async def families(host: Machine) -> list[Metric]:
@@ -42,25 +40,6 @@ async def families(host: Machine) -> list[Metric]:
     await host.v1("PATCH", f"accounts/{process.account.name}/options", {"standby": "b"})
     await fleet.standbys.look()
     return list(text_string_to_metric_families(await scrape(host)))
-
-
-def rows(told: list[Metric]) -> list[str]:
-    """Return the lines of the document's table."""
-    found = []
-    for family in sorted(told, key=lambda each: each.name):
-        if family.name.startswith("process_"):
-            continue
-        name = f"{family.name}_total" if family.type == "counter" else family.name
-        labels = {label for sample in family.samples for label in sample.labels if label != "le"}
-        labels = labels or ({"account"} if not family.samples else set())  # of routes that no account here is on
-        words = ", ".join(f"`{label}`" for label in sorted(labels))
-        found.append(f"| `{name}` | {family.type} | {words} | {family.documentation} |")
-    return found
-
-
-async def test_the_table_tells_every_figure(host: Machine) -> None:
-    written = [line for line in (DOCS / "README.md").read_text().splitlines() if line.startswith("| `")]
-    assert written == rows(await families(host))
 
 
 @pytest.mark.parametrize("file", ["alerts.yml", "grafana.json"])

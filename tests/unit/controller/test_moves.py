@@ -8,7 +8,6 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.errors import AccountMoved
@@ -131,11 +130,3 @@ async def test_a_refused_import_is_told_with_its_reason(host: Machine, take: int
     error = obj(answer["error"])
     assert (status, error["code"], error["remedy"]) == (409, "arrival-refused", "correct it")
     assert error["message"] == "account alice cannot be received: the passphrase is wrong"
-
-
-async def test_an_import_that_says_nothing_is_a_failure(host: Machine) -> None:
-    async with importing(host, b"Killed\n"):
-        _, answer = await put(host, b"x")
-    assert field(answer["error"], "code") == "arrival-refused"
-    async with asyncio.timeout(PATIENCE):
-        assert (await host.v1("GET", "arrivals/alice"))[1]["under_way"] is False

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import logging
-import stat
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +18,6 @@ from tests.unit.controller.machine import ROOT_TOKEN, SENT, Machine, Process
 from tests.unit.controller.test_access import bearer, token
 from wxcontroller.controller.notify.notification import Notification
 from wxcontroller.controller.notify.reading import TEXT_BODY_BYTES
-from wxcontroller.controller.notify.repeats import REPEAT_SECONDS
 from wxcontroller.controller.notify.routes import NOTIFICATIONS
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject
@@ -310,48 +308,6 @@ async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host
     assert (await post(host, "/notify/ops", shown, "m"))[0] in (401, 429)
 
 
-async def test_without_targets_there_is_nothing(host: Machine) -> None:
-    await account(host)
-    for path in ("/", "/ops", "/notify/ops", "/notify/ops/message"):
-        for method in ("POST", "PUT"):
-            status, answer = await post(host, path, ROOT_TOKEN, '{"topic": "ops", "message": "m"}', method)
-            assert status == (404 if path.startswith("/notify/") else 403)
-            assert "state" not in answer
-
-
-async def test_targets_are_added_shown_and_removed(host: Machine) -> None:
-    await account(host)
-    admin = bearer(ROOT_TOKEN)
-    shown = await target(host, peer="家人", group=True)
-    file = host.paths.notify_targets
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    assert shown.rpartition("_")[2] not in file.read_text()
-    async with host.http.get("/v1/targets", headers=admin) as answer:
-        [listed] = (await answer.json())["targets"]
-    expected = {"name": "ops", "account": "alice", "peer": "家人", "group": True, "driver": "web", "removed": False}
-    assert {key: listed[key] for key in expected} == expected
-    assert listed["id"] == shown.split("_")[1]
-    async with host.http.get("/v1/targets/ops", headers=admin) as answer:
-        assert await answer.json() == listed
-    body: dict[str, object] = {"name": "ops", "account": "alice", "peer": "x"}
-    refused: list[tuple[dict[str, object], int]] = [
-        (body, 409),
-        ({**body, "name": "a/b"}, 400),
-        ({**body, "name": "metrics"}, 400),
-        ({**body, "name": "new", "account": "nobody"}, 404),
-        ({**body, "name": "new", "peer": ""}, 400),
-        ({**body, "name": "new", "group": 1}, 400),
-        ({"name": "new"}, 400),
-    ]
-    for given, status in refused:
-        async with host.http.post("/v1/targets", json=given, headers=admin) as answer:
-            assert answer.status == status, given
-    async with host.http.delete("/v1/targets/ops", headers=admin) as answer:
-        assert await answer.json() == {"name": "ops", "removed": True}
-    async with host.http.delete("/v1/targets/ops", headers=admin) as answer:
-        assert answer.status == 404
-
-
 async def test_a_damaged_file_of_targets_lets_nobody_in_and_is_not_the_callers_fault(
     host: Machine, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -462,17 +418,6 @@ async def test_a_storm_of_equal_texts_is_two_messages(host: Machine) -> None:
     assert [send["content"] for send in process.sends] == ["disk failure", "disk failure\n(×4999)"]
 
 
-async def test_a_storm_of_different_texts_is_refused_beyond_the_targets_rate(host: Machine) -> None:
-    process, shown = await account(host), await target(host)
-    found = await storm(host, shown, [f"event {number}" for number in range(5000)])
-    assert process.sends is not None
-    assert found["delivered"] == len(process.sends)
-    assert 60 <= len(process.sends) < 1000
-    assert found["refused"] == 5000 - len(process.sends)
-    async with host.http.post("/notify/ops", data="one more", headers=bearer(shown)) as answer:
-        assert answer.status == 200 or (answer.status, int(answer.headers["Retry-After"]) > 0) == (429, True)
-
-
 async def test_counts_survive_the_end_of_the_controller(tmp_path: Path) -> None:
     async with Machine(tmp_path) as host:
         process, shown = await account(host), await target(host)
@@ -505,7 +450,3 @@ async def test_a_text_that_was_refused_is_no_first_one(host: Machine) -> None:
     assert (await post(host, "/notify/ops", shown, "m"))[1]["state"] == "delivered"
     assert process.sends is not None
     assert len(process.sends) == 1
-
-
-def test_repeats_are_counted_for_a_minute() -> None:
-    assert REPEAT_SECONDS == 60.0

@@ -19,23 +19,6 @@ from wxcontroller.core.states import Desired, LoginState, UnitState
 from wxcontroller.core.targets import Targets
 
 
-async def test_start_answers_with_the_stored_record(host: Machine) -> None:
-    answer = await host.get("start_client", client="alice", post_api="http://127.0.0.1:9/in?x=1&client=z")
-    process = host.process("alice")
-    assert answer == {
-        "account": "alice",
-        "client": "alice",
-        "code": 0,
-        "pid": pytest.approx(answer["pid"]),
-        "port": process.account.port,
-        "post_api": "http://127.0.0.1:9/in?x=1&client=z",
-        "status": "success",
-    }
-    assert isinstance(answer["pid"], int)
-    written = host.paths.account_file("alice").read_text()
-    assert 'PLUGIN_OPENWX_POST_API="http://127.0.0.1:9/in?x=1&client=alice"' in written
-
-
 async def test_addresses_that_the_settings_do_not_allow_are_refused_with_a_remedy(tmp_path: Path) -> None:
     async with machine(tmp_path, webhook_targets=Targets.parse(["http://near.example/"])) as host:
         far = "http://u:hidden@far.example/"
@@ -374,16 +357,6 @@ async def test_a_look_that_is_a_second_old_does_not_hide_an_end_or_a_start(host:
     assert [state["state"] for state in await host.states(client="alice")] == ["init"]
 
 
-async def test_an_account_that_gave_up_says_why_and_a_start_tries_again(host: Machine) -> None:
-    process = await host.start("alice")
-    process.say(LoginState.PARKED, reason="QR codes used up")
-    status, account = await host.v1("GET", "accounts/alice")
-    assert (status, account["login_state"], account["reason"]) == (200, "parked", "QR codes used up")
-    assert account["state"] == "stop"
-    assert (await host.get("start_client", client="alice"))["status"] == "success"
-    assert host.process("alice") is not process
-
-
 async def test_get_qrcode(host: Machine) -> None:
     process = await host.start("alice")
     async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
@@ -397,14 +370,6 @@ async def test_get_qrcode(host: Machine) -> None:
     await host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
     async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
         assert answer.status == 404  # nobody could scan it any more
-
-
-@pytest.mark.parametrize(("method", "path"), [("GET", "/openwx"), ("POST", "/openwx/"), ("DELETE", "/foo/bar")])
-async def test_unknown_paths(host: Machine, method: str, path: str) -> None:
-    async with host.http.request(method, path) as answer:
-        assert answer.status == 403
-        assert answer.headers["Content-Type"] == "application/json"
-        assert await answer.read() == b'{"code":-1,"status":"api not found"}'
 
 
 @pytest.mark.parametrize("end", ["/", ".json"])
@@ -457,13 +422,3 @@ async def test_a_proxys_password_is_in_no_answer_and_can_be_taken_back(host: Mac
     await host.get("stop_client", client="alice")
     assert (await host.get("start_client", client="alice", proxy=""))["proxy"] == ""
     assert AccountFiles(host.paths).load("alice").options["proxy"] == ""
-
-
-@pytest.mark.parametrize("value", ["http://somebody:hidden@[::1:3128", "somebody:hidden@h:3128"])
-async def test_a_bad_proxy_in_an_admins_file_is_neither_shown_nor_in_the_way(host: Machine, value: str) -> None:
-    host.paths.override_file("alice").parent.mkdir(parents=True, exist_ok=True)
-    host.paths.override_file("alice").write_text(f'WXCLIENT_PROXY="{value}"\nMOJO_WEIXIN_POST_API="{value}"\n')
-    await host.start("alice")
-    status, account = await host.v1("GET", "accounts/alice")
-    assert (status, account["proxy"], account["post_api"]) == (200, "…", "…")
-    assert len(await host.states()) == 1

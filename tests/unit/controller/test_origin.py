@@ -136,20 +136,6 @@ async def test_two_hosts_or_one_in_the_target_are_checked_too(host: Machine) -> 
     assert status == 200
 
 
-async def test_the_account_sees_nothing_of_the_page_that_calls(host: Machine) -> None:
-    await host.start("alice")
-    headers = {
-        "Origin": host.url,
-        "Sec-Fetch-Site": "same-origin",
-        "Sec-Fetch-Mode": "cors",
-        "Sec-Fetch-Dest": "empty",
-    }
-    async with host.http.get("/openwx/echo?client=alice", headers=headers) as answer:
-        seen = (await answer.json())["headers"]
-    assert seen["Host"] == f"127.0.0.1:{host.process('alice').account.port}"
-    assert [name for name in seen if name == "Origin" or name.startswith("Sec-")] == []
-
-
 @pytest.mark.parametrize("allowed", [("https://panel.example",), ("*",)])
 async def test_an_allowed_page_may_read_the_answers(tmp_path: Path, allowed: tuple[str, ...]) -> None:
     async with machine(tmp_path, allow_origins=allowed) as host:

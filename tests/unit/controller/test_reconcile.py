@@ -5,20 +5,19 @@ import contextlib
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import Machine
 from wxcontroller.controller.heartbeat import heartbeat
-from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, Watch, after_boot, summary
-from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, UnitRecord, Verb
+from wxcontroller.controller.reconcile import RUNS_WELL_SECONDS, BootMark, RestartDelays, after_boot
+from wxcontroller.controller.units import SYSTEMCTL_AT_A_TIME, Verb
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.settings import Settings
-from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.states import LoginState
 
 
 async def boot(host: Machine) -> None:
@@ -93,16 +92,6 @@ async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine)
     assert mark.is_set()
 
 
-async def test_what_max_clients_leaves_down_is_no_failure(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_clients=2) as host:
-        for name in ("alice", "bob"):
-            await host.start(name)
-        await boot(host)
-        host.accounts.settings = replace(host.accounts.settings, max_clients=1)
-        assert (await back(host)).endswith("1 started, 1 left down by max_clients")
-        assert BootMark(host.paths).is_set()
-
-
 async def test_a_systemd_that_does_not_answer_yet_is_asked_again(host: Machine) -> None:
     await host.start("alice")
     await boot(host)
@@ -130,32 +119,6 @@ async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Mac
         f"after boot: {len(names)} accounts wanted, 0 up, {SYSTEMCTL_AT_A_TIME} started, 1 stopped meanwhile"
     )
     assert sorted(host.units.processes) == names[:-1]
-
-
-async def test_the_status_line(host: Machine) -> None:
-    assert summary(await host.accounts.views()) == "no accounts"
-    (await host.start("alice")).say(LoginState.RUNNING)
-    (await host.start("bob")).show_qrcode()
-    (await host.start("carol")).say(LoginState.PARKED)
-    await host.start("dave")
-    await host.units.kill("dave", UnitRecord("dave", UnitState.FAILED, "failed"))
-    await host.start("eve")
-    await host.get("stop_client", client="eve")
-    assert summary(await host.accounts.views()) == (
-        "1 of 4 accounts running, 1 waiting for a scan, 1 parked, 1 down (1 stopped)"
-    )
-
-
-async def test_an_account_that_goes_down_is_told_once(host: Machine, caplog: pytest.LogCaptureFixture) -> None:
-    await host.start("alice")
-    watch = Watch()
-    watch.look(await host.accounts.views())
-    await host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
-    for _ in range(3):
-        watch.look(await host.accounts.views())
-    told = [entry for entry in caplog.records if "went down" in entry.getMessage()]
-    assert len(told) == 1
-    assert "journalctl -u wxclient@alice.service" in told[0].getMessage()
 
 
 async def test_the_heartbeat_beats_whatever_the_answer_and_follows_nobody(tmp_path: Path) -> None:
@@ -194,16 +157,6 @@ async def test_the_heartbeat_outlives_a_server_that_is_gone(caplog: pytest.LogCa
     assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1
     assert "fails: connection to 127.0.0.1:9 refused; check that it is running" in caplog.text
     assert "secret" not in caplog.text
-
-
-@pytest.mark.parametrize("host", [f"{'a' * 70}.example", "a..example"])
-async def test_the_heartbeat_outlives_a_host_that_can_be_none(host: str, caplog: pytest.LogCaptureFixture) -> None:
-    settings = Settings(poll_api=f"http://{host}/x", poll_interval=0.01)
-    task = asyncio.create_task(heartbeat(lambda: settings))
-    await asyncio.sleep(0.2)
-    assert not task.done()
-    task.cancel()
-    assert sum("heartbeat" in entry.getMessage() for entry in caplog.records) == 1
 
 
 async def test_a_unit_that_runs_well_again_is_restarted_quickly_the_next_time(host: Machine) -> None:

@@ -233,13 +233,6 @@ async def _settings(host: Host) -> JsonObject:
         return obj((await answer.json())["settings"])
 
 
-async def test_the_watchdog_is_fed(host: Host) -> None:
-    async with started(host, WATCHDOG_USEC="300000") as process:
-        for _ in range(4):
-            await host.notifications.wait("WATCHDOG=1")
-        assert await host.end(process) == 0
-
-
 async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) -> None:
     host.paths.accounts.mkdir(parents=True)
     record = Account(parse_name("alice"), 3000)
@@ -256,17 +249,6 @@ async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) 
             assert await host.end(process) == 0
         starts = [call for call in host.calls[before:] if "start wxclient@alice.service" in call]
         assert len(starts) == expected
-
-
-async def test_a_directory_that_can_not_be_read_is_told_and_outlived(host: Host) -> None:
-    host.settings("check_interval = 0.5")
-    host.paths.accounts.parent.mkdir(parents=True)
-    host.paths.accounts.write_text("no directory")
-    async with started(host) as process:
-        await host.notifications.wait("STATUS=cannot read the accounts")
-        host.paths.accounts.unlink()
-        await host.notifications.wait("STATUS=no accounts")
-        assert await host.end(process) == 0
 
 
 async def test_check_config(host: Host) -> None:

@@ -11,7 +11,6 @@ from aiohttp.http import SERVER_SOFTWARE
 
 from tests.unit.controller.differential import OK, Pair, run, shown
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.account_port.backends import Backends
 from wxcontroller.controller.gate import LOOK_SECONDS, Gate
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
@@ -97,31 +96,11 @@ async def test_an_answer_is_passed_on_or_refused_as_ever(tmp_path: Path) -> None
                 assert status, (case, body)
 
 
-async def test_an_answer_that_ends_with_the_connection(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
-        assert (await ask(pair))[::2] == (200, b"all")
-
-
 async def test_nothing_behind_an_answer_reaches_the_next_caller(tmp_path: Path) -> None:
     async with paired(tmp_path) as pair:
         pair.account.answer = OK + b"{}" + OK + b"!!"
         for _ in range(3):
             assert (await ask(pair))[2] == b"{}"
-
-
-async def test_connections_to_an_account_are_used_again_while_they_are_good(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        for _ in range(5):
-            assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
-        assert pair.account.connections == 1
-        pair.account.hangs_up = True  # after each answer, without a word before
-        for _ in range(5):
-            pair.account.hung_up.clear()
-            assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
-            await asyncio.wait_for(pair.account.hung_up.wait(), SECONDS)
-            await asyncio.sleep(0)
-        assert len(pair.account.got) == 10
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
@@ -143,14 +122,6 @@ async def test_an_answer_that_breaks_off_does_not_look_complete(tmp_path: Path) 
             with contextlib.suppress(ConnectionError):
                 assert b"Content-Length: 9\r\n" in await reader.read()
         writer.close()
-
-
-async def test_an_account_that_is_silent(tmp_path: Path) -> None:
-    async with paired(tmp_path, ua_inactivity_timeout=0.3, ua_request_timeout=30.0) as pair:
-        pair.account.answer = b""
-        assert (await ask(pair))[0] == 504
-        pair.account.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part"
-        assert (await pair.ask(pair.host.address, GET, 1, SECONDS))[0].status == 0  # it broke off
 
 
 async def test_a_caller_who_hangs_up_ends_the_request_at_the_account(tmp_path: Path) -> None:
@@ -180,54 +151,6 @@ async def test_a_slow_reader_slows_the_account_down(tmp_path: Path) -> None:
             assert held[0].transport.get_write_buffer_size() < 1 << 20
             assert len(await reader.readexactly(size)) == size
         writer.close()
-
-
-async def test_requests_come_in_any_pieces_and_one_behind_the_other(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
-            reader, writer = await asyncio.open_connection(*pair.host.address)
-            sent = POST + GET + HEAD + POST
-            for at in range(0, len(sent), step):
-                writer.write(sent[at : at + step])
-                await asyncio.sleep(0)
-            async with asyncio.timeout(SECONDS):
-                for _ in range(4):
-                    assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
-                    if _ != 2:
-                        assert await reader.readexactly(2) == b"{}"
-            writer.close()
-        assert len(pair.account.got) == 20
-
-
-async def test_the_rest_of_a_form_that_comes_late(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        reader, writer = await asyncio.open_connection(*pair.host.address)
-        writer.write(POST[:-5])
-        await asyncio.sleep(0.7)  # longer than the shortcut waits
-        assert pair.account.got == []
-        writer.write(POST[-5:])
-        async with asyncio.timeout(SECONDS):
-            assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
-        writer.close()
-        assert pair.account.got[0].endswith(_FORM)
-
-
-async def test_requests_on_the_way_count_and_no_more_are_taken(tmp_path: Path) -> None:
-    async with paired(tmp_path, max_requests=8) as pair:
-        pair.account.answer = b""
-        writers = []
-        while len(pair.account.got) < 8:
-            pair.account.arrived.clear()
-            writers.append((await asyncio.open_connection(*pair.host.address))[1])
-            writers[-1].write(GET)
-            await asyncio.wait_for(pair.account.arrived.wait(), SECONDS)
-        assert (await ask(pair))[0] == 503
-        for writer in writers:
-            writer.close()
-        pair.account.answer = OK + b"{}"
-        async with asyncio.timeout(SECONDS):
-            while (await ask(pair))[0] != 200:
-                await asyncio.sleep(0.01)
 
 
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:
@@ -262,19 +185,6 @@ async def test_tokens_are_held_to_their_scope_and_their_accounts(tmp_path: Path)
         assert got == {case: 200 if case in allowed else 403 for case in got}
 
 
-async def test_requests_are_counted_whichever_way_they_go(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        for _ in range(3):
-            await pair.ask(pair.host.address, GET, 1, SECONDS)
-        pair.account.answer = ANSWERS["a redirect"]
-        await pair.ask(pair.host.address, GET, 1, SECONDS)
-        async with pair.host.http.get("/metrics") as answer:
-            lines = (await answer.text()).splitlines()
-        assert 'wxcontroller_requests_total{code="2xx",part="openwx"} 3.0' in lines
-        assert 'wxcontroller_requests_total{code="5xx",part="openwx"} 1.0' in lines
-        assert 'wxcontroller_request_seconds_count{part="openwx"} 4.0' in lines
-
-
 async def test_an_account_that_went_down_is_not_sent_to(tmp_path: Path) -> None:
     async with paired(tmp_path) as pair:
         assert (await ask(pair))[0] == 200
@@ -297,23 +207,6 @@ async def test_an_account_that_restarts_has_another_secret(tmp_path: Path) -> No
         pair.account.got.clear()
         assert (await ask(pair))[0] == 200
         assert all(pair.secret in each for each in pair.account.got)
-
-
-async def test_a_deadline_can_be_moved_when_it_is_due(tmp_path: Path) -> None:
-    """uvloop makes no timer of what is due within half a millisecond, but a call that knows no time."""
-    loop = asyncio.get_running_loop()
-    async with paired(tmp_path) as pair:
-        registry = pair.host.accounts.registry
-        account = registry.find("bot")
-        assert account is not None
-        connections = Backends(registry)
-        backend = await connections.opened(account, SECONDS)
-        backend.expect(loop.time())
-        backend.expect(loop.time())
-        connections.keep(backend)
-        await asyncio.sleep(0)
-        assert connections.kept(account, loop.time()) is backend
-        backend.let_go()
 
 
 def listing(path: str, token: str = "", more: str = "") -> bytes:

@@ -53,12 +53,3 @@ async def test_programs_that_do_not_tell_are_believed(host: Machine, later: Late
     later(1e6)
     [state] = await host.states(client="perl")
     assert state["state"] == "running"
-
-
-async def test_other_states_are_told_as_they_are(host: Machine, later: Later) -> None:
-    process = await host.start("alice")
-    later(1e6)
-    for state in (LoginState.SCANNING, LoginState.PARKED, LoginState.UPDATING):
-        process.say(state, last_sync_uptime=round(uptime(), 1))
-        [told] = await host.states(client="alice")
-        assert told["login_state"] == state.value

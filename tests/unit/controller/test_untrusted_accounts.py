@@ -100,13 +100,6 @@ async def test_an_answer_that_is_packed_without_being_asked_is_refused(host: Mac
         assert answer.status == 502
 
 
-async def test_what_has_not_changed_is_answered_so(host: Machine) -> None:
-    process = await host.start("alice")
-    process.hostile = 304, {"ETag": '"1"'}
-    async with host.http.get(V1, headers={"If-None-Match": '"1"'}) as answer:
-        assert (answer.status, answer.headers["ETag"]) == (304, '"1"')
-
-
 FLOOD = b'{"instance": "alice", "account": "alice", "pending": [' + b"[]," * 1_000_000 + b"0]}"
 
 

@@ -4,14 +4,11 @@ import asyncio
 import base64
 import json
 import time
-from dataclasses import replace
-from pathlib import Path
 
 import pytest
 import yarl
 
-from tests.ports import FIRST_PORT
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
@@ -99,16 +96,6 @@ async def test_minutes_are_those_that_a_process_publishes(host: Machine) -> None
     assert await shown() == (None, None)
 
 
-async def test_an_issue_has_the_clients_reason_as_data(host: Machine) -> None:
-    """Readers of other languages translate both: the issue, and the reason within it."""
-    process = await host.start("alice")
-    reason = Text("no response from WeChat, retrying: {reason}", reason=Text("connection reset"))
-    process.say(LoginState.OFFLINE, **text_fields(status=reason, reason=NOTHING), state_since=int(time.time()) - 600)
-    _, account = await host.v1("GET", "accounts/alice")
-    [issue] = items(account["issues"])
-    assert text_from(obj(issue)["message_text"]) == Text("offline: {reason}", reason=reason)
-
-
 async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:
     process = await host.start("alice")
     text = Text("{who} waits", who="running")
@@ -151,14 +138,6 @@ async def test_stop_start_restart_keep_what_is_stored(host: Machine) -> None:
     assert status == 200
     assert host.process("alice") is not first
     assert AccountFiles(host.paths).load("alice").options == options
-
-
-async def test_options_for_a_running_account_wait_for_its_next_start(host: Machine) -> None:
-    await host.start("alice")
-    _, answer = await host.v1("POST", "accounts/alice/start", {"send_interval": "9"})
-    assert answer["result"] == "already running"
-    assert "next start" in str(answer["note"])
-    assert AccountFiles(host.paths).load("alice").options["send_interval"] == "9"
 
 
 async def test_tokens_that_are_still_good_for_a_removed_account_are_named(host: Machine) -> None:
@@ -227,16 +206,6 @@ async def test_failures_of_the_machine(host: Machine) -> None:
     assert (status, obj(answer["error"])["code"]) == (500, "template")
 
 
-async def test_limits(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_clients=1) as host:
-        await host.start("a")
-        status, answer = await host.v1("POST", "accounts/b/start")
-        assert (status, obj(answer["error"])["code"]) == (409, "max-clients")
-        host.accounts.settings = replace(host.settings, max_clients=9, backend_end_port=FIRST_PORT)
-        status, answer = await host.v1("POST", "accounts/b/start")
-        assert (status, obj(answer["error"])["code"]) == (503, "no-port")
-
-
 async def test_the_code_to_scan(host: Machine) -> None:
     process = await host.start("alice")
     status, answer = await host.v1("GET", "accounts/alice/qr")
@@ -261,25 +230,6 @@ async def test_the_code_to_scan(host: Machine) -> None:
     status, answer = await host.v1("GET", "accounts/alice/qr")
     assert status == 404
     assert "its unit failed" in str(obj(answer["error"])["message"])
-
-
-async def test_each_code_has_another_number(host: Machine) -> None:
-    """An expired code is followed by the next in the same state, since the same second."""
-    process = await host.start("alice")
-
-    async def number() -> object:
-        return (await host.v1("GET", "accounts/alice"))[1]["qrcode_number"]
-
-    for count in (1, 2):
-        process.say(LoginState.SCANNING, qrcode_link=f"https://login.weixin.qq.com/l/{count}", qrcode_number=count)
-        assert await number() == count
-    numbers = set()
-    for link in ("A", "B", "A"):  # a program that does not count
-        process.say(LoginState.SCANNING, qrcode_link=f"https://login.weixin.qq.com/l/{link}")
-        numbers.add(await number())
-    assert len(numbers) == 2
-    process.say(LoginState.RUNNING, qrcode_number=2)
-    assert await number() is None
 
 
 async def test_health(host: Machine) -> None:

@@ -6,9 +6,8 @@ import json
 import pytest
 
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.states import LoginState
 
 QUEUE: JsonObject = {"waiting": 3, "sent_today": 118, "daily_limit": 200}
 
@@ -38,17 +37,6 @@ async def test_the_queue_is_shown_and_the_list_asks_nobody(host: Machine) -> Non
     _, answer = await host.v1("GET", "accounts")
     assert "queue" not in str(answer)
     assert process.requests == []
-
-
-async def test_the_proxy_is_the_one_that_the_program_has(host: Machine) -> None:
-    assert (await host.get("start_client", client="alice", proxy="http://u:p@asked:1"))["code"] == 0
-    process = host.process("alice")
-    process.status = says()
-    assert (await ask(host))["proxy"] == "http://asked:1"
-    process.status = says(proxy="socks5://credential:1080")
-    assert (await ask(host))["proxy"] == "socks5://credential:1080"
-    process.status = says(proxy=7)
-    assert (await ask(host))["proxy"] == "http://asked:1"
 
 
 @pytest.mark.parametrize(
@@ -81,12 +69,3 @@ async def test_a_program_that_does_not_answer(host: Machine) -> None:
     assert "no response" in str(account["client_reason"])
     process.status_gate.set()
     assert (await ask(host))["queue"] == QUEUE
-
-
-async def test_an_account_that_does_not_run_is_not_asked(host: Machine) -> None:
-    await host.start("alice")
-    await host.units.kill("alice", UnitRecord("alice", UnitState.ACTIVE, "running"))
-    assert "it is not running" in str((await ask(host))["client_reason"])
-    await host.v1("POST", "accounts/alice/stop")
-    account = await ask(host)
-    assert (account["client"], account["client_reason"]) == (None, "it is not running")

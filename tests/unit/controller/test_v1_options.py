@@ -25,13 +25,6 @@ async def test_an_account_is_added_and_does_not_run(host: Machine) -> None:
     assert AccountFiles(host.paths).load(known.name.instance).options["send_interval"] == "7"
 
 
-async def test_an_account_from_another_machine_keeps_the_epoch_it_is_added_with(host: Machine) -> None:
-    status, account = await host.v1("POST", "accounts", {"name": "alice", "epoch": 3})
-    assert (status, account["epoch"]) == (201, 3)
-    await host.v1("POST", "accounts/alice/start", {"options": {"lang": "en_US"}})
-    assert (await host.v1("GET", "accounts/alice"))[1]["epoch"] == 3
-
-
 async def test_what_can_not_be_added(host: Machine) -> None:
     body: JsonObject = {"name": "alice"}
     assert (await host.v1("POST", "accounts", body))[0] == 201
@@ -182,15 +175,6 @@ async def test_a_logout_is_asked_of_the_account_which_then_stops(host: Machine) 
     assert (status, field(answer["error"], "code")) == (409, "not-running")
 
 
-async def test_a_program_that_knows_no_logout_goes_on(host: Machine) -> None:
-    process = await host.start("alice")
-    process.knows_logout = False
-    status, answer = await host.v1("POST", "accounts/alice/logout")
-    assert (status, field(answer["error"], "code")) == (502, "not-answering")
-    assert "answered 404" in str(field(answer["error"], "message"))
-    assert "alice" in host.units.processes
-
-
 async def test_what_an_account_waits_for_is_shown_and_its_answer_passed_on(host: Machine) -> None:
     process = await host.start("alice")
     question: JsonObject = {"id": "allow", "kind": "consent", "prompt": "it is\na risk", "digits": None}
@@ -212,14 +196,6 @@ async def test_what_an_account_waits_for_is_shown_and_its_answer_passed_on(host:
         assert (await host.v1("GET", "accounts/alice"))[0] == 200
     process.say(LoginState.SCANNING, input=None)
     assert (await host.v1("GET", "accounts/alice"))[1]["input"] is None
-
-
-async def test_a_program_of_an_older_version_takes_no_answer(host: Machine) -> None:
-    process = await host.start("alice")
-    process.answers = None
-    status, answer = await host.v1("POST", "accounts/alice/input", {"id": "allow", "value": "yes"})
-    assert (status, field(answer["error"], "code")) == (409, "older-version")
-    assert "wxctl restart alice" in str(field(answer["error"], "remedy"))
 
 
 async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> None:

@@ -4,15 +4,12 @@ import asyncio
 import contextlib
 import json
 import time
-import zlib
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import aiohttp
-import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.messages import verbatim
@@ -64,27 +61,6 @@ async def watched(host: Machine, headers: dict[str, str] | None = None) -> Async
 
 def names(event: JsonObject) -> list[str]:
     return [text(obj(each)["name"]) for each in items(event["accounts"])]
-
-
-async def test_rows_are_packed_for_who_can_unpack(host: Machine) -> None:
-    for number in range(20):
-        await host.v1("POST", "accounts", {"name": f"shop-{number}"})
-
-    async def first_bytes(encoding: str) -> tuple[int, JsonObject]:
-        headers = {**STREAM, "Accept-Encoding": encoding}
-        async with host.http.get("/v1/accounts", headers=headers, auto_decompress=False) as answer:
-            packed = answer.headers.get("Content-Encoding") == "gzip"
-            unpacker, size, text = zlib.decompressobj(16 + zlib.MAX_WBITS), 0, b""
-            while b'"all":true' not in text:
-                piece = await answer.content.readany()
-                size += len(piece)
-                text += unpacker.decompress(piece) if packed else piece
-        [data] = [line for line in text.splitlines() if b'"all":true' in line]
-        return size, obj(json.loads(data.removeprefix(b"data: ")))
-
-    (plain, rows), (packed, same) = await first_bytes("identity"), await first_bytes("gzip")
-    assert sorted(names(rows)) == sorted(names(same))
-    assert packed < plain / 4
 
 
 async def test_all_rows_come_first_and_then_only_those_that_change(host: Machine) -> None:
@@ -189,25 +165,3 @@ async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: M
         TokenFile(host.paths.tokens_file).revoke(token.id)
         host.process("alice").say(LoginState.OFFLINE)
         await stream.end()
-
-
-async def test_readers_are_bounded(tmp_path: Path) -> None:
-    async with machine(tmp_path) as host, watched(host) as stream:
-        host.limit(watchers=1)
-        await stream.next()
-        async with host.http.get("/v1/accounts", headers=STREAM) as answer:
-            assert answer.status == 503
-            assert obj(obj(await answer.json())["error"])["code"] == "too-many-readers"
-
-
-async def test_a_look_that_fails_ends_the_stream_and_the_next_one_begins_anew(
-    host: Machine, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    await host.start("alice")
-    async with watched(host) as stream:
-        await stream.next()
-        with monkeypatch.context() as broken:
-            broken.setattr(host.units, "snapshot", None)
-            await stream.end()
-        async with watched(host) as another:
-            assert names(await another.next()) == ["alice"]
