@@ -1,11 +1,10 @@
 """The machine-readable contract as rows, and how an answer is compared with an example of it."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 
 CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
 # uid is a number where it is known, log_encoding and a question's code are null in the original.
@@ -22,15 +21,6 @@ class Parameter:
 
 
 @dataclass(frozen=True, slots=True)
-class Failure:
-    """One listed error. ``status`` None: the original closes the connection."""
-
-    when: str
-    status: int | None
-    body: JsonValue
-
-
-@dataclass(frozen=True, slots=True)
 class Row:
     """One endpoint; a path with ``*`` is a rule for all others."""
 
@@ -39,9 +29,6 @@ class Row:
     methods: tuple[str, ...]
     parameters: tuple[Parameter, ...]
     example: JsonValue
-    failures: tuple[Failure, ...]
-    others: Mapping[str, JsonValue]
-    headers: Mapping[str, str]
     content_type: str
 
     @property
@@ -56,18 +43,6 @@ class Row:
     @property
     def parameter_names(self) -> frozenset[str]:
         return frozenset(each.name for each in self.parameters)
-
-    @property
-    def codes(self) -> frozenset[int]:
-        """Every code that an answer may have."""
-        bodies = [self.example, *self.others.values(), *(failure.body for failure in self.failures)]
-        found = (field(body, "code") for body in bodies if isinstance(body, dict))
-        return frozenset(code for code in found if isinstance(code, int))
-
-    @property
-    def statuses(self) -> frozenset[int]:
-        """Every HTTP status that an answer may have; the original's 500 is none."""
-        return frozenset({200, *(f.status for f in self.failures if f.status is not None)}) - {500}
 
 
 def rows(document: JsonValue = CONTRACT) -> list[Row]:
@@ -85,18 +60,8 @@ def _row(entry: JsonObject) -> Row:
             for each in items(entry["params"])
         ),
         entry["success_example"],
-        tuple(
-            Failure(text(field(each, "when")), _status(field(each, "http_status")), field(each, "body"))
-            for each in items(entry["errors"])
-        ),
-        {text(field(each, "case")): field(each, "body") for each in items(entry.get("other_successes"))},
-        {name: text(value) for name, value in obj(entry.get("success_headers")).items()},
         text(entry.get("success_content_type")),
     )
-
-
-def _status(value: JsonValue) -> int | None:
-    return None if value is None else integer(value)
 
 
 def shape(value: JsonValue) -> JsonValue:

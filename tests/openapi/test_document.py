@@ -1,7 +1,6 @@
 """The OpenAPI document: valid, and about the routes, parameters and codes that there are."""
 
 import json
-import re
 from collections.abc import Hashable, Iterator, Mapping
 from pathlib import Path
 from typing import cast
@@ -91,18 +90,3 @@ def test_every_row_of_the_contract_is_described(row: Row) -> None:
 async def test_it_is_served(tmp_path: Path) -> None:
     async with Machine(tmp_path) as host:
         assert await host.v1("GET", "openapi.json") == (200, json.loads(json.dumps(of_controller())))
-
-
-async def test_it_is_a_page_to_read(tmp_path: Path) -> None:
-    async with Machine(tmp_path) as host, host.http.get("/page/api") as answer:
-        page = await answer.text()
-        assert (answer.status, answer.content_type) == (200, "text/html")
-        assert "script-src 'self'" in answer.headers["Content-Security-Policy"]
-    [script] = re.findall(r"<script[^>]*>", page)
-    assert re.fullmatch(r'<script type="module" src="[0-9a-f]{16}/reference\.js">', script)
-    assert " style=" not in page
-    judge = Judge(of_controller())
-    for method, path in judge.operations():
-        assert f' id="{text(judge.operation(method, path)["operationId"])}"' in page
-    for name in obj(obj(judge.document["components"])["schemas"]):
-        assert f'<section id="schema-{name}" class="card">' in page

@@ -23,14 +23,6 @@ def test_an_answer_on_the_command_line(wxctl: Wxctl, host: Host, state: State, v
     assert json.loads(wxctl("answer", "alice", value, "--json").stdout)
 
 
-def test_without_a_terminal_the_question_is_told_with_how_to_answer(wxctl: Wxctl, host: Host) -> None:
-    for state, command in ((ASKING, "wxctl answer alice yes"), (ASKING_CODE, "wxctl answer alice CODE")):
-        host.add("alice", state)
-        done = wxctl("answer", "alice")
-        assert (done.returncode, command in done.stderr) == (2, True)
-    assert host.process("alice").answers == []
-
-
 def test_the_question_is_asked_on_a_terminal(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", ASKING)
     terminal = Terminal(wxctl, "answer", "alice")

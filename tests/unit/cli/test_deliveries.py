@@ -35,27 +35,6 @@ def account(host: Host) -> None:
 COUNTS: JsonObject = {"to": "http://127.0.0.1:8080/in", "pending": 2, "dead": 1, "dropped": 0, "last_error": "x"}
 
 
-def test_all_accounts_are_sorted_and_those_with_nothing_to_tell_are_hidden(wxctl: Wxctl, host: Host) -> None:
-    for name, held, dead, dropped in (("zoe", 1, 0, 0), ("idle", 0, 0, 0), ("bob", 0, 0, 1), ("alice", 0, 1, 0)):
-        host.add(name, RUNNING)
-        counts: JsonObject = {"account": name, "held": held, "pending": held, "dead": dead, "dropped": dropped}
-        host.process(name).serve = serving({"GET /v1/deliveries": counts})
-    host.add("gone")
-    done = wxctl("deliveries", "list")
-    rows = [line.split() for line in done.stdout.splitlines()[1:]]
-    assert [row[:4] for row in rows] == [
-        ["alice", "0", "1", "0"],
-        ["bob", "0", "0", "1"],
-        ["gone", "-", "-", "-"],
-        ["zoe", "2", "0", "0"],
-        ["小店", "3", "1", "0"],
-    ]
-    assert "--all" in done.stderr
-    shown = [line.split()[0] for line in wxctl("deliveries", "list", "--all").stdout.splitlines()[1:]]
-    assert shown == ["alice", "bob", "gone", "idle", "zoe", "小店"]
-    assert [row["account"] for row in json.loads(wxctl("deliveries", "list", "--json").stdout)] == shown
-
-
 @pytest.mark.parametrize(
     ("arguments", "body"),
     [
@@ -156,15 +135,6 @@ def test_a_stopped_accounts_deliveries_are_read_from_its_log(
     # A file of root's next to the log would keep the account from opening it, also one that a kill leaves there.
     assert sorted(stopped.iterdir()) == before
     assert stopped.stat().st_mtime == 0
-
-
-@pytest.mark.parametrize("content", [None, b"", b"no log", b"SQLite format 3\0" + bytes(9000)])
-def test_a_stopped_account_without_a_readable_log(host: Host, stopped: Path, content: bytes | None) -> None:
-    if content is not None:
-        (stopped / "events.db").write_bytes(content)
-    done = listed(host)
-    assert isinstance(done.exception, WxError)
-    assert "cannot be read" in str(done.exception)
 
 
 def test_only_a_file_of_the_accounts_own_is_read(host: Host, stopped: Path, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.cli.conftest import Wxctl, program, something_else
+from tests.unit.cli.conftest import something_else
 from tests.unit.cli.host import ASKING, DOWN, PARKED, RISK, RUNNING, SCANNING, Host
 from tests.unit.cli.test_alert import set_channels, tried
 from wxcontroller.cli.api import Api
@@ -17,13 +17,12 @@ from wxcontroller.cli.doctor import network, services
 from wxcontroller.cli.doctor.examine import results
 from wxcontroller.cli.doctor.result import Patient
 from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account, variables_of
+from wxcontroller.core.account import Account
 from wxcontroller.core.alertsettings import Channel
 from wxcontroller.core.check import Level
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.states import Desired
 from wxcontroller.core.tokens import TokenFile, minted
 
 
@@ -77,19 +76,6 @@ def test_login_users_who_may_do_everything_are_named_until_there_is_a_token(tmp_
     assert [found.level for found in services.callers(one)] == [Level.OK]
 
 
-def test_enabled_units_of_accounts_that_are_not_wanted_are_named(tmp_path: Path) -> None:
-    states = {"up": Desired.STARTED, "down": Desired.STOPPED}
-    accounts = [Account(parse_name(name), 3000, desired=desired) for name, desired in states.items()]
-    one = Patient(Api("http://127.0.0.1:9"), Paths(tmp_path), registered=accounts)
-    assert list(services.enabled(one)) == []
-    for name in ("up", "down", "zombie"):
-        link = one.paths.boot_link(name)
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to("/usr/lib/systemd/system/wxclient@.service")
-    found = [(each.level, str(each.remedy)) for each in services.enabled(one)]
-    assert found == [(Level.WARN, f"systemctl disable wxclient@{name}.service") for name in ("down", "zombie")]
-
-
 def test_another_machine_is_looked_at_by_what_its_controller_tells(host: Host) -> None:
     host.add("well", RUNNING)
     host.add("given-up", PARKED)
@@ -116,27 +102,3 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(host: Host) -
     assert told["deadly: 2 dead letters, the latest: given up"][:2] == ("fail", "reports")
     assert not any(words.startswith("well") and one[1] == "account" for words, one in told.items())
     assert told["the last alert by mail was not delivered: no mail program"][3] == "wxctl alert test"
-
-
-def test_without_the_controller_accounts_are_assessed_as_status_does(
-    wxctl: Wxctl, stand_in_program: Path, nobody: str
-) -> None:
-    wxctl.url = nobody
-    program(
-        stand_in_program,
-        "systemctl",
-        f"case \"$*\" in *=Listen*) echo 'Listen={nobody.removeprefix('http://')} (Stream)';; "
-        "*show*wxclient@bob.service*) echo Id=wxclient@bob.service; echo ActiveState=failed; echo SubState=failed;; "
-        '*list-units*) echo \'[{"unit":"wxclient@bob.service","active":"failed","sub":"failed"}]\';; '
-        "*) exit 1;; esac\n",
-    )
-    paths = Paths(wxctl.directory)
-    paths.accounts.mkdir(parents=True)
-    content = variables_of(Account(parse_name("bob"), 3000, Desired.STARTED), paths)
-    paths.account_file("bob").write_text("".join(f"{key}={value}\n" for key, value in content.items() if value))
-    [bob] = json.loads(wxctl("status", "--json").stdout)
-    done = wxctl("doctor", "--json", "--root", str(wxctl.directory))
-    [account] = [row for row in json.loads(done.stdout) if row["check"] == "account"]
-    [issue] = bob["issues"]
-    assert (account["level"], account["message"]) == ("fail", f"bob: {issue['message']}")
-    assert account["remedy"] == issue["remedy"]

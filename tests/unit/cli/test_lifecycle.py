@@ -38,15 +38,6 @@ def test_start_follows_the_states_until_running(wxctl: Wxctl, host: Host) -> Non
     assert "\x1b" not in done.stdout
 
 
-def test_an_options_value_can_come_from_a_file_or_stdin(wxctl: Wxctl, host: Host) -> None:
-    (wxctl.directory / "proxy").write_text("http://u:p@h:3128\n")
-    for name, given in (("alice", f"proxy=@{wxctl.directory}/proxy"), ("bob", "proxy=@-")):
-        assert wxctl("start", name, "--no-wait", "-o", given, stdin="http://u:p@h:3128\n").returncode == 0
-        assert host.options(name)["proxy"] == "http://u:p@h:3128"
-    done = wxctl("start", "alice", "-o", "proxy=@/nonexistent")
-    assert (done.returncode, "/nonexistent" in done.stderr) == (2, True)
-
-
 def test_start_json_keeps_standard_output_for_the_result(wxctl: Wxctl, host: Host) -> None:
     host.script = [SCANNING, RUNNING]
     done = wxctl("--json", "start", "alice")
@@ -132,23 +123,6 @@ def test_terminal_shows_the_code_and_redraws_it(wxctl: Wxctl, host: Host) -> Non
     # Black on white whatever the terminal's own colours are.
     assert "\x1b[38;5;16;48;5;231m  " in terminal.seen
     assert "● scanning" in re.sub(r"\x1b\[[0-9;]*m", "", terminal.seen)
-
-
-@pytest.mark.parametrize("size", [(50, 30), (12, 100)])
-def test_code_that_does_not_fit_is_not_cropped(wxctl: Wxctl, host: Host, size: tuple[int, int]) -> None:
-    host.add("a b", SCANNING)
-    terminal = Terminal(wxctl, "qr", "a b", size=size)
-    terminal.until("wxctl qr 'a b' --output qr.svg")
-    assert terminal.end() == 1
-    assert "the QR code needs a terminal of" in terminal.seen
-    assert "▀" not in terminal.seen
-
-    host.script = [SCANNING, RUNNING]
-    terminal = Terminal(wxctl, "start", "a b", size=size)
-    terminal.until("a b is running")
-    assert terminal.end() == 0
-    assert "--output" in terminal.seen
-    assert "▀" not in terminal.seen
 
 
 def test_ctrl_c_leaves_the_account(wxctl: Wxctl, host: Host) -> None:

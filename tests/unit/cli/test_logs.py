@@ -72,21 +72,6 @@ def test_following_goes_on_after_a_break_and_repeats_nothing(wxctl: Wxctl, host:
     assert unit.questions == [f"{instance} 10 follow\n", f"{instance} 10 follow after=i=2\n"]
 
 
-def test_a_time_that_is_none_is_told_before_journalctl_is_called(
-    wxctl: Wxctl, stand_in_program: Path, nobody: str
-) -> None:
-    program(stand_in_program, "systemctl", f"echo 'Listen={nobody.removeprefix('http://')} (Stream)'\n")
-    complaint = "case \"$*\" in *nonsense*) echo 'Failed to parse timestamp: nonsense' >&2; exit 1;; esac\n"
-    program(stand_in_program, "journalctl", complaint + 'echo "$@"\n')
-    wxctl.url = nobody
-    done = wxctl("logs", "小店", "--since", "nonsense", "--json")
-    assert done.returncode == 2
-    assert json.loads(done.stderr)["error"]["message"] == "invalid --since: nonsense"
-    done = wxctl("logs", "小店", "--since", "2h", "--json")
-    assert "--since=-2h" in done.stdout
-    assert "--quiet" in done.stdout  # no hints for people among the objects
-
-
 def test_times_are_those_of_journalctl() -> None:
     now = time.time()
     for given, seconds in (("30s", 30), ("-10m", 600), ("2h ago", 7200), ("7d", 604800), ("2 min ago", 120)):

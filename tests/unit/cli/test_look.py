@@ -65,34 +65,6 @@ def test_status_of_all(wxctl: Wxctl, host: Host) -> None:
     assert "not reloaded; the previous settings remain in use: wxcontroller.toml: max_clients" in shown
 
 
-def test_status_without_controller_asks_systemd(wxctl: Wxctl, stand_in_program: Path, nobody: str) -> None:
-    wxctl.url = nobody
-    program(
-        stand_in_program,
-        "systemctl",
-        f"case \"$*\" in *=Listen*) echo 'Listen={nobody.removeprefix('http://')} (Stream)';; "
-        "*show*wxclient@bob.service*) echo ActiveState=failed; echo SubState=failed; echo StatusText=gone; "
-        "echo StateChangeTimestamp=@1700000000;; "
-        "*show*wxclient@alice.service*) echo ActiveState=active; echo SubState=running; "
-        "echo StatusText=running as 爱丽丝; echo MainPID=99;; *list-units*) "
-        'echo \'[{"unit":"wxclient@bob.service","active":"failed","sub":"failed"}]\';; *) exit 1;; esac\n',
-    )
-    done = wxctl("status", "alice")
-    assert done.returncode == 3
-    assert "wxclient@alice.service: active (running): running as 爱丽丝" in done.stdout
-    assert "can't be reached" in done.stderr
-    done = wxctl("status", "--json")
-    [bob] = json.loads(done.stdout)
-    assert (bob["name"], bob["unit_state"], bob["status"], bob["since"]) == ("bob", "failed", "gone", 1700000000)
-    alice = json.loads(wxctl("status", "alice", "--json").stdout)
-    assert (alice["name"], alice["pid"]) == ("alice", 99)
-    assert done.returncode == 3
-    program(stand_in_program, "systemctl", "echo 'System has not been booted with systemd' >&2; exit 1\n")
-    done = wxctl("status", "alice")
-    assert done.returncode == 3
-    assert "not been booted" in done.stderr
-
-
 def test_something_else_listens(wxctl: Wxctl) -> None:
     with something_else(b"<html>") as url:
         done = wxctl("list", "--url", url)

@@ -17,6 +17,7 @@ import pytest
 from wxcontroller.cli.transfer.pack import Unpacked, pack, secret_file, unpack
 from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.cli.transfer.snapshot import held_database
+from wxcontroller.cli.transfer.unitfiles import UnitFiles
 from wxcontroller.core.account import Account
 from wxcontroller.core.errors import AccountExists, WxError
 from wxcontroller.core.names import AccountName, parse_name
@@ -150,6 +151,14 @@ def test_what_an_archive_must_not_hold(tmp_path: Path, member: tuple[str, bytes 
         unpacked(archive(("state/good", b"1"), member), tmp_path)
     outside = [file for file in tmp_path.rglob("*") if file.is_file() and file.name != "good"]
     assert outside == []
+
+
+def test_a_bundle_puts_no_other_file_beside_the_drop_ins(paths: Paths, tmp_path: Path) -> None:
+    for name in ("../x.conf", "x", "a/b.conf", ""):
+        out = io.BytesIO()
+        pack(out, ACCOUNT, paths, 1, True, UnitFiles(ACCOUNT.name, {name: b"[Service]\n"}))
+        with pytest.raises(Locked):
+            unpacked(out.getvalue(), tmp_path)
 
 
 def test_one_file_comes_once(tmp_path: Path) -> None:

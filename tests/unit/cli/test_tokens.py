@@ -58,17 +58,6 @@ def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, ro
     assert "no tokens" in wxctl("token", "list", "--root", str(root)).stderr
 
 
-def test_in_json(wxctl: Wxctl, root: Path) -> None:
-    made = json.loads(wxctl("token", "create", "a", "--root", str(root), "--json").stdout)
-    assert made["scope"] == "read"
-    token = kept(root).read().find(made["token"])
-    assert token is not None
-    [listed] = json.loads(wxctl("--json", "token", "list", "--root", str(root)).stdout)
-    assert listed == {key: value for key, value in made.items() if key != "token"}
-    assert "sha256" not in listed
-    assert json.loads(wxctl("token", "revoke", token.id, "--root", str(root), "--json").stdout) == listed
-
-
 @pytest.mark.parametrize(
     ("arguments", "code", "words"),
     [

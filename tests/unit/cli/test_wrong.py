@@ -20,20 +20,6 @@ def test_in_json_wrong_usage_is_an_object_with_the_verbs_help(wxctl: Wxctl) -> N
     assert "{" not in wxctl("send", "alice", "--", "--json").stderr
 
 
-def test_a_tunnel_that_is_down_is_not_answered_with_this_machines_accounts(
-    wxctl: Wxctl, stand_in_program: Path, nobody: str
-) -> None:
-    program(
-        stand_in_program,
-        "systemctl",
-        "case \"$*\" in *=Listen*) echo 'Listen=127.0.0.1:1 (Stream)';; "
-        '*list-units*) echo \'[{"unit":"wxclient@bob.service","active":"failed","sub":"failed"}]\';; esac\n',
-    )
-    for verb in (["list"], ["status"], ["status", "bob"]):
-        done = wxctl(*verb, "--url", nobody)
-        assert (done.returncode, done.stdout) == (3, ""), verb
-
-
 def test_accounts_move_on_their_own_machine_only(wxctl: Wxctl, host: Host, stand_in_program: Path) -> None:
     """At the end of a tunnel another machine's account would be stopped for the copy of this one's."""
     program(stand_in_program, "systemctl", "echo 'Listen=127.0.0.1:1 (Stream)'\n")

@@ -1,17 +1,10 @@
-"""Requests to the controller with its shortcut, without it, and what reaches an account of each.
+"""Requests to the controller with its shortcut, without it, and what reaches an account of each."""
 
-python3 -m tests.unit.controller.differential [--requests 200000] [--seed 1]
-"""
-
-import argparse
 import asyncio
 import contextlib
 import random
 import secrets
 import socket
-import sys
-import tempfile
-import time
 from collections import Counter
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -23,7 +16,6 @@ from tests.unit.controller import strict
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.strict import Ambiguous, Incomplete, Sent
 from wxcontroller.controller.app import application
-from wxcontroller.controller.event_loop import EventLoop
 from wxcontroller.controller.server import Server
 from wxcontroller.core.access import Scope
 from wxcontroller.core.materialise import Materialiser
@@ -39,7 +31,6 @@ _STAY_HERE = _OWN_NAMES | {
     b"accept-encoding",
 }
 _FORM = b"application/x-www-form-urlencoded"
-_BATCH = 5000  # with tokens and without them in turn
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\nDate: now\r\n\r\n"
 
 
@@ -270,23 +261,3 @@ async def run(root: Path, number: int, seed: int, closed: bool) -> Counter[str]:
         for _ in range(number):
             found[await pair.compare(strict.mutated(source, source.choice(ordinary)))] += 1
     return found
-
-
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--requests", type=int, default=200_000)
-    parser.add_argument("--seed", type=int, default=1)
-    given = parser.parse_args()
-    began, total = time.monotonic(), Counter[str]()
-    for batch in range(0, given.requests, _BATCH):
-        with tempfile.TemporaryDirectory() as root:
-            closed = batch // _BATCH % 2 == 0
-            number = min(_BATCH, given.requests - batch)
-            with asyncio.Runner(loop_factory=EventLoop) as runner:
-                total += runner.run(run(Path(root), number, given.seed * 1000 + batch, closed))
-        print(f"{sum(total.values())} requests, {time.monotonic() - began:.0f} s: {dict(total)}", flush=True)
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -254,18 +254,9 @@ class Process:
                     self.hung_up.set()
             case "stream":
                 return await self._stream(request, int(request.query["bytes"]))
-            case "break":
-                response = web.StreamResponse(headers={"Content-Length": "1000000"})
-                await response.prepare(request)
-                await response.write(b"x" * 100_000)
-                assert request.transport is not None
-                request.transport.abort()
-                return response
             case "drop":
                 assert request.transport is not None
                 request.transport.abort()
-            case "page":
-                return web.Response(body=b"<script>", headers={"Content-Type": "text/html"})
             case "send_friend_message" | "send_group_message" if self.sends is not None:
                 return web.json_response(await self._send(request, self.sends))
             case "search_friend" | "search_group" if self.sends is not None:

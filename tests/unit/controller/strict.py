@@ -149,73 +149,24 @@ def requests(token: bytes) -> list[bytes]:
     ]
 
 
-_LINES = [
-    *(
-        b"Content-Length: 5",
-        b"Content-Length: 0",
-        b"Content-Length: +5",
-        b"content-length:\t5",
-        b"Content-Length: 5, 5",
-    ),
-    *(b"Content-Length: 0x5", b"Content-Length: ", b"Content-Length : 5", b"Content-Length: 99"),
-    *(b"Transfer-Encoding: chunked", b"Transfer-Encoding: xchunked", b"Transfer-Encoding:\x0bchunked"),
-    *(b"Transfer-Encoding : chunked", b"transfer-encoding: identity", b"TE: trailers", b"Trailer: X"),
-    *(
-        b"Host: 127.0.0.1",
-        b"Host: evil.example",
-        b" Host: x",
-        b"Host : x",
-        b"host: localhost",
-        b"X: \x00",
-        b"X: a\rb",
-    ),
-    *(b"Connection: close", b"Connection: x-auth-token", b"Connection: keep-alive, content-length", b"Connection: x"),
-    *(b"Expect: 100-continue", b"Upgrade: websocket", b"X-Wxcontroller: admin 00", b"x-wxcontroller: admin"),
-    *(
-        b"Origin: https://evil.example",
-        b"Sec-Fetch-Site: cross-site",
-        b"X-Forwarded-For: 10.0.0.1",
-        b" folded",
-        b"\tx",
-    ),
-    *(b"X-Auth-Token: wrong", b"Authorization: Bearer wrong", b"Authorization: Basic eDp5", b"Cookie: c=d", b":"),
-    *(
-        b"Content-Type: application/json",
-        b"Content-Type: multipart/form-data; boundary=a",
-        b"X-\xc3\xa9: a",
-        b"X: \xc3\xa9",
-    ),
-    *(b"Keep-Alive: 5", b"Proxy-Connection: keep-alive", b"Range: bytes=0-1", b"Content-Encoding: gzip", b"X:", b"x"),
-]
-_PIECES = [
-    *(b"\r\n", b"\n", b"\r", b" ", b"\t", b"\0", b":", b"%", b"%00", b"%0d%0a", b"#", b"?", b"&", b"=", b"/", b"//"),
-    *(
-        b"../",
-        b";",
-        b"\xff",
-        b"\x80",
-        b"\r\n\r\n",
-        b"\r\n ",
-        b"client=bot",
-        b"client=other",
-        b"&client=",
-        b"%63lient=a",
-    ),
-    *(
-        b"token=x",
-        b"%74oken=y",
-        b"+",
-        b"HTTP/1.1",
-        b"HTTP/1.0",
-        b"GET ",
-        b"0",
-        b"5",
-        b"-",
-        b"*",
-        b"http://x",
-        b"a" * 300,
-    ),
-]
+_LINES = (
+    b"Content-Length: 5|Content-Length: 0|Content-Length: +5|content-length:\t5|Content-Length: 5, 5|"
+    b"Content-Length: 0x5|Content-Length: |Content-Length : 5|Content-Length: 99|Transfer-Encoding: chunked|"
+    b"Transfer-Encoding: xchunked|Transfer-Encoding:\x0bchunked|Transfer-Encoding : chunked|"
+    b"transfer-encoding: identity|TE: trailers|Trailer: X|Host: 127.0.0.1|Host: evil.example| Host: x|Host : x|"
+    b"host: localhost|X: \x00|X: a\rb|Connection: close|Connection: x-auth-token|"
+    b"Connection: keep-alive, content-length|Connection: x|Expect: 100-continue|Upgrade: websocket|"
+    b"X-Wxcontroller: admin 00|x-wxcontroller: admin|Origin: https://evil.example|Sec-Fetch-Site: cross-site|"
+    b"X-Forwarded-For: 10.0.0.1| folded|\tx|X-Auth-Token: wrong|Authorization: Bearer wrong|"
+    b"Authorization: Basic eDp5|Cookie: c=d|:|Content-Type: application/json|"
+    b"Content-Type: multipart/form-data; boundary=a|X-\xc3\xa9: a|X: \xc3\xa9|Keep-Alive: 5|"
+    b"Proxy-Connection: keep-alive|Range: bytes=0-1|Content-Encoding: gzip|X:|x"
+).split(b"|")
+_PIECES = (
+    b"\r\n~\n~\r~ ~\t~\x00~:~%~%00~%0d%0a~#~?~&~=~/~//~../~;~\xff~\x80~\r\n\r\n~\r\n ~client=bot~client=other~"
+    b"&client=~%63lient=a~token=x~%74oken=y~+~HTTP/1.1~HTTP/1.0~GET ~0~5~-~*~http://x"
+).split(b"~")
+_PIECES.append(b"a" * 300)
 _NEXT = b"GET /openwx/send_friend_message?client=bot&id=smuggled HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 
 

@@ -270,14 +270,6 @@ async def test_a_bound_token_sees_its_accounts_only(host: Machine) -> None:
     assert not (await ask(host, "POST", "/openwx/get_user_info", headers, data={"client": "bob"})).refused
 
 
-async def test_without_tokens_everybody_on_this_machine_may_call(host: Machine) -> None:
-    process = await host.start("alice")
-    for headers in ({}, bearer("old"), {"X-Auth-Token": "old"}):
-        assert (await ask(host, "GET", "/v1/accounts", headers)).status == 200
-        assert (await ask(host, "GET", "/openwx/get_user_info?client=alice&token=old", headers)).status == 200
-    assert process.requests == ["GET /openwx/get_user_info?client=alice"] * 3
-
-
 async def test_where_others_reach_it_nobody_passes_without_tokens(host: Machine) -> None:
     """Also when the last one was revoked meanwhile."""
     host.gate.exposed = True
@@ -291,17 +283,6 @@ async def test_where_others_reach_it_nobody_passes_without_tokens(host: Machine)
         assert b"api not found" in (await ask(host, "GET", path, bearer(token(host, Scope.READ)))).body
     [warning] = warnings_of(host.gate, host.settings, None)
     assert "TLS" in str(warning)
-
-
-async def test_a_change_counts_at_once(host: Machine) -> None:
-    assert (await ask(host, "GET", "/v1/accounts")).status == 200
-    shown = token(host, Scope.READ)
-    assert (await ask(host, "GET", "/v1/accounts")).code == "no-token"
-    assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).status == 200
-    other = token(host, Scope.READ)
-    TokenFile(host.paths.tokens_file).revoke("read-0")
-    assert (await ask(host, "GET", "/v1/accounts", bearer(shown))).code == "bad-token"
-    assert (await ask(host, "GET", "/v1/accounts", bearer(other))).status == 200
 
 
 async def test_a_long_poll_of_a_token_that_is_revoked_meanwhile_gets_nothing(host: Machine) -> None:

@@ -19,7 +19,7 @@ from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import Verb
 from wxcontroller.core.alerts import Alert, Happening, Kind
 from wxcontroller.core.alertsettings import Channel
-from wxcontroller.core.alertspool import AlertOutcome, AlertState, Spool
+from wxcontroller.core.alertspool import Spool
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.messages import Text, text_fields
@@ -169,20 +169,6 @@ async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_bet
     assert "keeps exiting" in alert.text
     # Ten quiet minutes later it is well.
     assert kinds(await watched.live(700)) == ["recovery alice failed"]
-
-
-async def test_a_restarted_controller_takes_no_crash_loop_for_ended_before_its_window(watched: Watched) -> None:
-    await watched.running("alice")
-    for count in (1, 2, 3):
-        watched.host.units.restarted["alice"] = count
-        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
-        await watched.live(60)
-    assert kinds(watched.told) == ["problem alice failed"]
-    for _ in range(3):
-        watched.watch = watched.another()
-        assert await watched.live(120) == []
-        assert watched.host.accounts.crash_loops == {"alice"}
-    assert kinds(await watched.live(400)) == ["recovery alice failed"]
 
 
 async def test_restarts_over_a_day_are_no_loop(watched: Watched) -> None:
@@ -336,29 +322,6 @@ async def test_dead_letters_are_told_and_more_of_them_too(watched: Watched) -> N
     assert kinds(await reports(watched, dead=5, unacknowledged=0)) == ["recovery alice dead"]
 
 
-async def test_a_damaged_event_log_is_an_alert_for_a_day_even_when_nothing_was_lost(watched: Watched) -> None:
-    await watched.running("alice")
-    watched.set(interval=0)
-    now = int(watched.watch.clock.wall())
-    [alert] = await reports(watched, dropped=0, dropped_at=None, damaged_at=now - 60)
-    assert kinds([alert]) == ["problem alice lost"]
-    await watched.live(60)
-    assert kinds(await reports(watched, dropped=0, dropped_at=None, damaged_at=now - 90_000)) == [
-        "recovery alice lost"
-    ]
-
-
-@pytest.mark.parametrize("number", [10**400, -(10**400), "9" * 4000], ids=["large", "small", "digits"])
-async def test_numbers_beyond_all_bounds_stop_nobody(watched: Watched, number: object) -> None:
-    await watched.running("alice")
-    told = await reports(watched, waiting=number, unacknowledged=number, oldest_since=number)
-    told += await watched.live(60)
-    told += await reports(watched, waiting=5, oldest_since=1)
-    told += await watched.live(60)
-    assert "problem alice delivery" in kinds(told)
-    assert all(len(alert.text) < 1000 for alert in told)
-
-
 # -- the machine
 
 
@@ -410,31 +373,6 @@ def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
 # -- the API
 
 
-async def test_the_api_tells_the_ways_and_what_is_wrong(watched: Watched) -> None:
-    watched.host.shared.alerts = watched.watch
-    watched.set(mail="root")
-    await watched.running("alice", "bob")
-    watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
-    watched.host.process("bob").say(LoginState.OFFLINE)
-    await watched.live()
-    Spool(watched.host.paths, Channel.WEBHOOK).note(
-        AlertState({}, AlertOutcome("x", "it answers 500", 1_700_000_000))
-    )
-    status, answer = await watched.host.v1("GET", "alerts")
-    assert status == 200
-    channels = obj(answer["channels"])
-    assert channels["webhook"] == {
-        "waiting": 0,
-        "oldest_since": None,
-        "last": {"id": "x", "error": "it answers 500", "time": 1_700_000_000},
-    }
-    assert obj(channels["mail"])["waiting"] == 1
-    assert [(each["account"], each["kind"], each["told"]) for each in _problems(answer)] == [
-        ("alice", "parked", True),
-        ("bob", "offline", False),
-    ]
-
-
 async def test_a_test_alert_goes_by_all_ways_at_once(watched: Watched) -> None:
     watched.host.shared.alerts = watched.watch
     watched.set(command=("/bin/true",))
@@ -447,20 +385,6 @@ async def test_a_test_alert_goes_by_all_ways_at_once(watched: Watched) -> None:
     [alert] = [each.read() for each in waiting if each.id == answer["id"]]
     assert alert.event is Happening.TEST
     assert alert.items[0].qrcode is not None
-
-
-async def test_tests_are_bounded_and_cost_no_real_alert(watched: Watched) -> None:
-    watched.host.shared.alerts = watched.watch
-    watched.set(per_hour=3)
-    await watched.running("alice")
-    for _ in range(3):
-        assert (await watched.host.v1("POST", "alerts/test"))[0] == 200
-    status, answer = await watched.host.v1("POST", "alerts/test")
-    assert (status, obj(answer["error"])["code"]) == (429, "too-many-tests")
-    watched.host.process("alice").show_qrcode()
-    assert "problem alice scan" in kinds(await watched.live())
-    watched.now += 3600
-    assert (await watched.host.v1("POST", "alerts/test"))[0] == 200
 
 
 def _problems(answer: JsonObject) -> list[JsonObject]:

@@ -158,18 +158,6 @@ async def test_whatever_changes_the_next_answer_has_it(host: Machine) -> None:
         paths.runtime(name).mkdir(parents=True, exist_ok=True)
 
 
-async def test_nothing_is_made_again_while_nothing_happens(host: Machine) -> None:
-    process = await host.start("alice")
-    process.say(LoginState.RUNNING, last_sync_uptime=round(uptime(), 1))
-    await host.start("bob")
-    before = await host.accounts.views()
-    assert await host.accounts.views() is before
-    process.say(LoginState.SCANNING)
-    after = await host.accounts.views()
-    assert after[0].login is LoginState.SCANNING
-    assert after[1] is before[1]
-
-
 async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     class Refused:
         def __init__(self) -> None:
@@ -181,3 +169,13 @@ async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: p
     for state in (LoginState.SCANNING, LoginState.PARKED):
         process.say(state)
         assert (await host.states())[0]["login_state"] == state.value
+
+
+@pytest.mark.parametrize("told", [None, 0, -5, True, "1", 1e300, []])
+async def test_programs_that_do_not_tell_are_believed(
+    host: Machine, later: Callable[[float], None], told: object
+) -> None:
+    process = await host.start("perl")
+    process.say(LoginState.RUNNING, last_sync_uptime=told)  # type: ignore[arg-type]
+    later(1e6)
+    assert [each["state"] for each in await host.states(client="perl")] == ["running"]

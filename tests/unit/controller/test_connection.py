@@ -11,18 +11,6 @@ from tests.unit.controller.machine import Machine, machine, raw
 from tests.unit.heads import BODIES, REFUSED
 
 
-async def test_a_target_with_scheme_and_host(host: Machine) -> None:
-    process = await host.start("alice")
-    status, answer = await raw(
-        host,
-        b"GET http://127.0.0.1:2000/openwx/echo?client=alice&a=%2f HTTP/1.1\r\nHost: 127.0.0.1:2000\r\n"
-        b"Connection: close\r\n\r\n",
-    )
-    assert status == 200
-    assert process.requests == ["GET /openwx/echo?client=alice&a=%2f"]
-    assert json.loads(answer.partition(b"\r\n\r\n")[2])["headers"]["Host"].startswith("127.0.0.1:")
-
-
 @pytest.mark.parametrize("path", ["/openwx/echo?client=alice", "/openwx/check_client", "/v1/accounts/alice/start"])
 @pytest.mark.parametrize("body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
 async def test_a_body_after_upgrade_is_refused(host: Machine, path: str, body: bytes) -> None:

@@ -243,37 +243,6 @@ async def test_removing_an_account_ends_its_agents_tokens(stage: Stage) -> None:
     assert await stage.call("getupdates", token) == SESSION_OVER
 
 
-async def test_consumers_are_listed_with_their_tokens(stage: Stage) -> None:
-    first = await stage.token()
-    status, answer = await stage.host.v1("PUT", "accounts/alice/consumers/helper", {"when_held": "accept"})
-    assert status == 200
-    assert "token" not in answer
-    assert json.loads(stage.agent.seen[-1][2]) == {"when_held": "accept"}
-    second = await stage.token(token=True)
-    assert await stage.call("getconfig", first) == SESSION_OVER
-    assert (await stage.call("getconfig", second))["ret"] == 0
-    _, answer = await stage.host.v1("GET", "accounts/alice/consumers")
-    row, _ = items(answer["consumers"])
-    assert (obj(row)["name"], obj(row)["behind"]) == ("helper", 2)
-    assert obj(obj(row)["access"])["id"] == second[4:12]
-    assert second[13:] not in json.dumps(answer)
-    _, every = await stage.host.v1("GET", "ilink/consumers")
-    assert every == {"consumers": [{"account": "alice", "name": "helper", "access": obj(row)["access"]}]}
-    assert second[13:] not in stage.host.paths.ilink_tokens.read_text()
-    stage.process.status = json.dumps({"instance": "alice", "consumers": answer["consumers"]}).encode()
-    _, shown = await stage.host.v1("GET", "accounts/alice")
-    assert [obj(one)["name"] for one in items(shown["consumers"])] == ["helper", "made-up"]
-    async with stage.host.http.get("/metrics") as figures:
-        found = await figures.text()
-    assert 'wxclient_consumer_messages_behind{account="alice",consumer="helper"} 2.0' in found
-    assert "made-up" not in found  # an account can't make labels
-    status, _ = await stage.host.v1("PUT", "accounts/alice/consumers/No.Dots")
-    assert status == 400
-    for when in (10**30, -(10**30), 253402300800, -1):
-        status, _ = await stage.host.v1("PUT", "accounts/alice/consumers/late", {"expires": when})
-        assert status == 400
-
-
 async def test_media_are_found_by_their_urls(stage: Stage) -> None:
     token = await stage.token()
     url = f"/ilink/c2c/upload?encrypted_query_param={quote('alice.helper.SeCret-_')}&filekey=ab%2Bc"

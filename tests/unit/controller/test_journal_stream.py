@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import json
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
 
@@ -12,13 +11,13 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine, machine
 from tests.unit.controller.test_journal import helper, line
+from tests.unit.controller.test_watching import STREAM, Stream
 from wxcontroller.controller import sse
 from wxcontroller.core.access import Scope
-from wxcontroller.core.jsontypes import JsonObject, obj
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.tokens import TokenFile, minted
 
-STREAM = {"Accept": "text/event-stream"}
 CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
 
 
@@ -62,35 +61,8 @@ class Journal:
             writer.close()
 
 
-class Stream:
-    """The reader's end."""
-
-    def __init__(self, answer: aiohttp.ClientResponse) -> None:
-        self._answer = answer
-
-    async def next(self) -> tuple[str, str, JsonObject]:
-        """Return id, kind and data of the next event."""
-        place = kind = ""
-        async with asyncio.timeout(PATIENCE):
-            async for raw in self._answer.content:
-                name, _, value = raw.decode().strip().partition(": ")
-                if name == "id":
-                    place = value
-                elif name == "event":
-                    kind = value
-                elif name == "data":
-                    return place, kind, obj(json.loads(value))
-        raise AssertionError("the stream has ended")
-
-    async def message(self) -> object:
-        while (found := await self.next())[1] != "line":
-            pass
-        return found[2]["message"]
-
-    async def end(self) -> None:
-        async with asyncio.timeout(PATIENCE):
-            while await self._answer.content.readany():
-                pass
+async def message(stream: Stream) -> object:
+    return (await stream.next("line"))["message"]
 
 
 @contextlib.asynccontextmanager
@@ -108,17 +80,17 @@ async def test_lines_come_as_they_are_written_each_with_its_cursor(host: Machine
     await host.start("小店")
     instance = host.process("小店").instance
     async with Journal(host.paths).open() as journal, followed(host, "?lines=5", name="小店") as stream:
-        assert await stream.next() == ("", "heartbeat", {})
+        assert await stream.event() == ("", "heartbeat", {})
         first = line("old", PRIORITY="6", WX_EVENT="login", __CURSOR=CURSOR)
         await journal.say(first + b"no JSON\n" + line("next")[:20])
-        assert await stream.next() == (
+        assert await stream.event() == (
             CURSOR,
             "line",
             {"cursor": CURSOR, "time": 1700000000.5, "priority": 6, "message": "old", "event": "login"},
         )
         await journal.say(line("next")[20:] + line("last\ndata: x", __CURSOR="a=1\nevent: forged"))
-        assert await stream.message() == "next"
-        place, kind, found = await stream.next()
+        assert await message(stream) == "next"
+        place, kind, found = await stream.event()
         assert (place, kind, found["message"]) == ("", "line", "last\ndata: x")
     assert journal.questions == [f"{instance} 5 follow\n"]
 
@@ -127,9 +99,9 @@ async def test_a_reader_that_goes_ends_what_reads_the_journal(host: Machine) -> 
     await host.start("alice")
     async with Journal(host.paths).open() as journal:
         async with followed(host) as stream:
-            await stream.next()
+            await stream.event()
             await journal.say(line("one"))
-            assert await stream.message() == "one"
+            assert await message(stream) == "one"
         async with asyncio.timeout(PATIENCE):
             await journal.left.wait()
     assert host.shared.readers == 0
@@ -150,7 +122,7 @@ async def test_where_it_begins(host: Machine, query: str, headers: dict[str, str
     async with Journal(host.paths).open() as journal:
         async with followed(host, query.replace(";", "%3B"), headers) as stream:
             await journal.say(line("one"))
-            assert await stream.message() == "one"
+            assert await message(stream) == "one"
         assert journal.questions == [asked]
 
 
@@ -187,13 +159,13 @@ async def test_it_ends_with_what_reads_the_journal_the_controller_and_the_accoun
         await stream.end()
     async with Journal(host.paths).open():
         async with followed(host) as stream:
-            await stream.next()
+            await stream.event()
             await host.v1("POST", "accounts/alice/stop")
             await host.v1("DELETE", "accounts/alice")
             await stream.end()
         await host.start("alice")
         async with followed(host) as stream:
-            await stream.next()
+            await stream.event()
             host.shared.draining.set()
             await stream.end()
 
@@ -210,7 +182,7 @@ async def test_a_token_that_is_revoked_ends_it_and_one_bound_to_another_account_
             assert refused.status == 403
         async with followed(host, headers={"X-Auth-Token": shown}) as stream:
             await journal.say(line("one"))
-            assert await stream.message() == "one"
+            assert await message(stream) == "one"
             TokenFile(host.paths.tokens_file).revoke(token.id)
             await journal.say(line("two"))
             await stream.end()
@@ -224,6 +196,6 @@ async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_bef
         async with host.http.get(path, headers=STREAM) as answer:
             assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "no-journal")
         async with Journal(host.paths).open(), followed(host) as stream:
-            await stream.next()
+            await stream.event()
             async with host.http.get(path, headers=STREAM) as answer:
                 assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "too-many-readers")

@@ -91,18 +91,6 @@ def test_a_worse_thing_is_told_on_top_and_there_is_one_end() -> None:
     ]
 
 
-def test_well_for_a_moment_between_two_alerts_is_no_end() -> None:
-    world = World()
-    world.live(WELL)
-    world.live(PARKED)
-    world.live(WELL)  # too soon after the last alert to be told
-    world.live(PARKED, 600)
-    assert world.lines == ["parked alice has given up"]
-    # Another thing is not taken for told, though.
-    world.live(SCAN, 60)
-    assert world.lines[1:] == ["scan alice needs a scan"]
-
-
 def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
     world = World()
     world.live(WELL)
@@ -114,14 +102,6 @@ def test_an_account_stopped_on_purpose_is_nobodys_business() -> None:
     world.live(Ignored(), 60)
     world.live(WELL, 60)
     assert world.lines == ["parked alice has given up"]  # and no end is told, not even when it is started again
-
-
-def test_who_has_scanned_is_not_asked_to_confirm() -> None:
-    world = World()
-    world.live(WELL)
-    world.live(SCAN)
-    world.live(CONFIRM, 120)
-    assert world.lines == ["scan alice needs a scan"]
 
 
 def test_what_comes_together_is_told_together() -> None:

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import socket
 import ssl
 import stat
@@ -12,7 +11,6 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from cryptography.hazmat.primitives import serialization
 
 from tests.certificates import self_signed
 from tests.patience import PATIENCE
@@ -22,9 +20,7 @@ from tests.unit.controller.processes import Host, started
 from wxcontroller.controller import server
 from wxcontroller.controller.tls import tls_context
 from wxcontroller.core.access import Scope
-from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.porttokens import port_book
-from wxcontroller.core.settings import Settings
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 
@@ -205,29 +201,3 @@ async def test_a_renewed_certificate_is_taken_over_by_a_reload(host: Host) -> No
         health = json.loads((await get(host, "/v1/health"))[1])
         assert health["settings"]["error"] is None
         assert await host.end(process) == 0
-
-
-@pytest.mark.parametrize(
-    ("certificate", "key", "words"),
-    [
-        ("tls.crt", "tls.key", "LoadCredential=tls.crt:"),
-        ("{}/missing.crt", "{}/tls.key", "can't be read: No such file"),
-        ("{}/tls.crt", "{}/other.key", "can't be used"),
-        ("{}/tls.crt", "{}/rubbish", "is no PEM file"),
-        ("{}/tls.crt", "{}/locked.key", "can't be used"),
-        ("{}/empty", "{}/tls.key", "is no PEM file"),
-    ],
-)
-def test_certificates_that_can_not_be_used(tmp_path: Path, certificate: str, key: str, words: str) -> None:
-    _, good = self_signed(tmp_path, "wx.example")
-    self_signed(tmp_path, "wx.example", called="other")
-    (tmp_path / "rubbish").write_bytes(os.urandom(100))
-    (tmp_path / "empty").write_bytes(b"")
-    key_of = serialization.load_pem_private_key(good.read_bytes(), None)
-    form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.BestAvailableEncryption(b"x")
-    (tmp_path / "locked.key").write_bytes(key_of.private_bytes(*form))
-    settings = Settings(tls_certificate=certificate.format(tmp_path), tls_key=key.format(tmp_path))
-    with pytest.raises(BadSettings) as refused:
-        tls_context(settings, {})
-    assert words in str(refused.value)
-    assert "tls_" in refused.value.message

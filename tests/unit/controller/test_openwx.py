@@ -72,18 +72,6 @@ async def test_a_bad_name_is_refused_and_says_why(host: Machine, name: str) -> N
     assert AccountFiles(host.paths).instances() == []
 
 
-async def test_a_chinese_name_works_everywhere(host: Machine) -> None:
-    process = await host.start("小店")
-    assert process.instance.startswith("x-")
-    assert [state["account"] for state in await host.states()] == ["小店"]
-    process.show_qrcode()
-    async with host.http.get("/openwx/get_qrcode", params={"client": "小店"}) as answer:
-        assert answer.status == 200
-    assert (await host.get("echo", client="小店"))["method"] == "GET"
-    assert (await host.get("echo", client=process.instance))["method"] == "GET"
-    assert (await host.get("stop_client", client="小店"))["code"] == 0
-
-
 async def test_the_last_of_repeated_parameters_wins(host: Machine) -> None:
     async with host.http.get("/openwx/start_client?client=a&send_interval=1&client=b&send_interval=7") as answer:
         assert json.loads(await answer.read())["client"] == "b"
@@ -144,14 +132,6 @@ async def test_unknown_options_can_be_ignored(tmp_path: Path) -> None:
         assert answer["ignored"] == ["code", "status", "port", "sizzle"]
         refused = await host.get("start_client", client="bob", ca_file="/x")
         assert refused["code"] == 6
-
-
-async def test_a_second_start_changes_nothing(host: Machine) -> None:
-    await host.start("alice")
-    again = await host.get("start_client", client="alice", send_interval="9")
-    assert again["status"] == "client already exists"
-    assert "send_interval" not in AccountFiles(host.paths).load("alice").options
-    assert host.units.calls == ["start wxclient@alice.service"]
 
 
 async def test_start_while_starting_waits_and_finds_it_up(host: Machine) -> None:
@@ -251,14 +231,6 @@ async def test_a_unit_that_does_not_come_up(host: Machine) -> None:
     assert host.units.calls[-2:] == ["reset-failed wxclient@alice.service", "restart wxclient@alice.service"]
 
 
-async def test_a_template_with_an_error(host: Machine) -> None:
-    host.paths.template.write_text("{{ nonsense }}")
-    answer = await host.get("start_client", client="alice")
-    assert answer["code"] == 3
-    assert "client.env.j2" in str(answer["status"])
-    assert host.units.calls == []
-
-
 async def test_a_full_disk_is_told_and_a_running_account_can_still_be_stopped(host: Machine) -> None:
     await host.start("alice")
     host.paths.template.write_text("broken {{")
@@ -355,21 +327,6 @@ async def test_a_look_that_is_a_second_old_does_not_hide_an_end_or_a_start(host:
     host.units.remember()
     await host.units.act(Verb.RESTART, "alice", 1)
     assert [state["state"] for state in await host.states(client="alice")] == ["init"]
-
-
-async def test_get_qrcode(host: Machine) -> None:
-    process = await host.start("alice")
-    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
-        assert answer.status == 404
-        assert await answer.read() == b""
-    process.show_qrcode(b"\xff\xd8picture")
-    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
-        assert answer.headers["Content-Type"] == "image/jpg"
-        assert answer.headers["Cache-Control"] == "no-cache"
-        assert await answer.read() == b"\xff\xd8picture"
-    await host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
-    async with host.http.get("/openwx/get_qrcode?client=alice") as answer:
-        assert answer.status == 404  # nobody could scan it any more
 
 
 @pytest.mark.parametrize("end", ["/", ".json"])

@@ -53,10 +53,6 @@ async def test_every_asset_that_the_page_names_is_there_for_good(host: Machine) 
     [
         ({}, "en"),
         ({"Accept-Language": "zh-CN,zh;q=0.9,en;q=0.8"}, "zh-CN"),
-        ({"Accept-Language": "zh-TW"}, "zh-CN"),
-        ({"Accept-Language": "en-GB,zh;q=0.5"}, "en"),
-        ({"Accept-Language": "fr;q=1, zh;q=0.9, en;q=0.1"}, "zh-CN"),
-        ({"Accept-Language": "zh;q=0, en;q=0.1"}, "en"),
         ({"Accept-Language": "zh;q=x;;,,=, "}, "en"),
         ({"Accept-Language": "zh-CN", "Cookie": "wx-language=en"}, "en"),
         ({"Cookie": "wx-language=zh-CN"}, "zh-CN"),
@@ -68,18 +64,3 @@ async def test_the_language_is_the_readers(host: Machine, headers: dict[str, str
     assert f'<html lang="{language}"' in text
     assert (">账号</h1>" in text) == (language == "zh-CN")
     assert f"messages-{language}.js" in text
-
-
-async def test_the_api_is_read_in_the_language_that_a_link_asks_for(host: Machine) -> None:
-    for path, headers, language in (
-        ("/page/api", {}, "en"),
-        ("/page/api", {"Accept-Language": "zh"}, "zh-CN"),
-        ("/page/api?language=zh-CN", {"Cookie": "wx-language=en"}, "zh-CN"),
-        ("/page/api?language=%22%3E%3Cscript%3E", {}, "en"),
-        ("/?language=zh-CN", {}, "en"),  # the dashboard has a switch, and remembers
-    ):
-        async with host.http.get(path, headers=headers) as answer:
-            text = await answer.text()
-        assert f'<html lang="{language}"' in text, path
-        assert "<script>" not in text
-    assert "停止并删除它。" in await (await host.http.get("/page/api?language=zh-CN")).text()

@@ -1,10 +1,9 @@
 """What the controller does by itself: bringing accounts back after a boot, and telling how all are."""
 
 import asyncio
-import contextlib
 import logging
 import os
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -28,89 +27,77 @@ async def boot(host: Machine) -> None:
     host.units.calls.clear()
 
 
-async def back(host: Machine) -> str:
+Lines = Callable[[], list[str]]
+
+
+@pytest.fixture
+def lines(caplog: pytest.LogCaptureFixture) -> Lines:
+    """Return the sentences so far."""
+    caplog.set_level(logging.INFO)
+    return lambda: [each.getMessage() for each in caplog.records if each.name == "wxcontroller.controller.reconcile"]
+
+
+async def back(host: Machine, lines: Lines) -> str:
     """Bring back what is wanted, without long pauses; return the last sentence."""
-    with at_info() as lines:
-        await asyncio.wait_for(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)), PATIENCE)
-    return lines[-1]
+    await asyncio.wait_for(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)), PATIENCE)
+    return lines()[-1]
 
 
-@contextlib.contextmanager
-def at_info() -> Iterator[list[str]]:
-    lines: list[str] = []
-
-    class Keeper(logging.Handler):
-        def emit(self, record: logging.LogRecord) -> None:
-            lines.append(record.getMessage())
-
-    logger, keeper = logging.getLogger("wxcontroller.controller.reconcile"), Keeper()
-    before = logger.level
-    logger.addHandler(keeper)
-    logger.setLevel(logging.INFO)
-    try:
-        yield lines
-    finally:
-        logger.removeHandler(keeper)
-        logger.setLevel(before)
-
-
-async def test_wanted_accounts_come_back_and_stopped_ones_stay_stopped(host: Machine) -> None:
-    assert await back(host) == "after boot: 0 accounts wanted, 0 up, 0 started"
+async def test_wanted_accounts_come_back_and_stopped_ones_stay_stopped(host: Machine, lines: Lines) -> None:
+    assert await back(host, lines) == "after boot: 0 accounts wanted, 0 up, 0 started"
     for name in ("alice", "bob", "小店", "carol"):
         await host.start(name)
     await host.get("stop_client", client="bob")
     await boot(host)
     # Within the same boot nothing is started: the admin may have stopped a unit by hand.
-    await back(host)
+    await back(host, lines)
     assert host.units.calls == []
     (host.paths.controller_runtime / "accounts-started").unlink()
-    assert await back(host) == "after boot: 3 accounts wanted, 0 up, 3 started"
+    assert await back(host, lines) == "after boot: 3 accounts wanted, 0 up, 3 started"
     assert sorted(host.units.processes) == sorted(
         ["alice", "carol", host.accounts.registry.resolve("小店")],
     )
 
 
-async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine) -> None:
+async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine, lines: Lines) -> None:
     for name in ("alice", "bob", "carol"):
         await host.start(name)
     await boot(host)
     mark = BootMark(host.paths)
     host.units.refused = {"alice", "bob"}
-    with at_info() as lines:
-        task = asyncio.create_task(after_boot(host.accounts, mark, Backoff(0.01, 0.02)))
-        async with asyncio.timeout(PATIENCE):
-            while sum("2 failed" in line for line in lines) < 2:
-                await asyncio.sleep(0.01)
-        assert "after boot: 3 accounts wanted, 0 up, 1 started, 2 failed" in lines
-        assert not mark.is_set()
-        # What was up meanwhile and is stopped by hand stays so.
-        await host.units.act(Verb.STOP, "carol", 1)
-        host.units.refused = set()
-        await asyncio.wait_for(task, PATIENCE)
-        assert lines[-1] == "after boot: 3 accounts wanted, 0 up, 2 started"
+    task = asyncio.create_task(after_boot(host.accounts, mark, Backoff(0.01, 0.02)))
+    async with asyncio.timeout(PATIENCE):
+        while sum("2 failed" in line for line in lines()) < 2:
+            await asyncio.sleep(0.01)
+    assert "after boot: 3 accounts wanted, 0 up, 1 started, 2 failed" in lines()
+    assert not mark.is_set()
+    # What was up meanwhile and is stopped by hand stays so.
+    await host.units.act(Verb.STOP, "carol", 1)
+    host.units.refused = set()
+    await asyncio.wait_for(task, PATIENCE)
+    assert lines()[-1] == "after boot: 3 accounts wanted, 0 up, 2 started"
     assert sorted(host.units.processes) == ["alice", "bob"]
     assert mark.is_set()
 
 
-async def test_a_systemd_that_does_not_answer_yet_is_asked_again(host: Machine) -> None:
+async def test_a_systemd_that_does_not_answer_yet_is_asked_again(host: Machine, lines: Lines) -> None:
     await host.start("alice")
     await boot(host)
     host.units.broken = True
-    with at_info() as lines:
-        task = asyncio.create_task(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)))
-        await until(lambda: len(lines) >= 2)
-        host.units.broken = False
-        await asyncio.wait_for(task, PATIENCE)
+    task = asyncio.create_task(after_boot(host.accounts, BootMark(host.paths), Backoff(0.01, 0.02)))
+    await until(lambda: len(lines()) >= 2)
+    host.units.broken = False
+    await asyncio.wait_for(task, PATIENCE)
     assert "alice" in host.units.processes
 
 
-async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Machine) -> None:
+async def test_an_account_stopped_during_the_pass_is_not_started_again(host: Machine, lines: Lines) -> None:
     names = [f"a{number}" for number in range(SYSTEMCTL_AT_A_TIME + 1)]
     for name in names:
         await host.start(name)
     await boot(host)
     host.units.hold = asyncio.Event()
-    passing = asyncio.create_task(back(host))
+    passing = asyncio.create_task(back(host, lines))
     await asyncio.wait_for(host.units.holding.wait(), PATIENCE)
     host.units.hold_stops = False
     await host.get("stop_client", client=names[-1])

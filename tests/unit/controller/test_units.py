@@ -132,21 +132,6 @@ async def test_a_stop_does_not_queue_behind_starts_that_hang(script: Script) -> 
         await asyncio.gather(*starts, return_exceptions=True)
 
 
-@pytest.mark.parametrize("refusal", ["Interactive authentication required.", "Access denied"])
-async def test_what_polkit_refuses_is_no_matter_for_a_journal(script: Script, refusal: str) -> None:
-    words = f"Failed to start wxclient@alice.service: {refusal}\\nSee system logs and 'systemctl status' for details."
-    async with Systemd(script.does(f'printf "{words}" >&2; exit 4')) as units:
-        with pytest.raises(UnitFailed) as caught:
-            await units.act(Verb.START, "alice", 5)
-    assert caught.value.message == (
-        "wxclient@alice.service: polkit does not let the controller start it: "
-        f"Failed to start wxclient@alice.service: {refusal.rstrip('.')}"
-    )
-    assert "50-wxcontroller.rules" in caught.value.remedy
-    assert "wxctl doctor" in caught.value.remedy
-    assert "journalctl" not in caught.value.remedy
-
-
 @pytest.mark.parametrize(
     "words",
     [

@@ -2,8 +2,6 @@
 
 import asyncio
 import base64
-import json
-import time
 
 import pytest
 import yarl
@@ -12,88 +10,12 @@ from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.files import replace_file
-from wxcontroller.core.heartbeats import Heartbeats
-from wxcontroller.core.jsontypes import JsonValue, field, items, obj
+from wxcontroller.core.jsontypes import field, items, obj
 from wxcontroller.core.messages import NOTHING, Text, text_fields, text_from
 from wxcontroller.core.states import LoginState, UnitState
 from wxcontroller.core.tokens import TokenFile, minted
 
 LINK = "https://login.weixin.qq.com/l/AbC"
-
-
-async def test_an_account_in_full(host: Machine) -> None:
-    status, started = await host.v1(
-        "POST",
-        "accounts/小店/start",
-        {"post_api": "http://u:p@127.0.0.1:9/in?key=secret", "proxy": "socks5://u:p@127.0.0.2:1080"},
-    )
-    assert (status, started["result"]) == (200, "started")
-    process = host.process("小店")
-    process.say(LoginState.RUNNING, user={"id": "@abc", "name": "小明"})
-    status, account = await host.v1("GET", "accounts/小店")
-    assert status == 200
-    listed = {
-        "name": "小店",
-        "host": None,
-        "instance": process.instance,
-        "unit": f"wxclient@{process.instance}.service",
-        "driver": "web",
-        "epoch": 1,
-        "leaving": None,
-        "arrived": None,
-        "desired": "started",
-        "unit_state": "active",
-        "unit_sub": "running",
-        "login_state": "running",
-        "state": "running",
-        "status": "is running",
-        "since": 1_700_000_000,
-        "reason": "",
-        "input": None,
-        "pid": started["pid"],
-        "port": process.account.port,
-        "post_api": "http://127.0.0.1:9/in?key=…",
-        "proxy": "socks5://127.0.0.2:1080",
-        "qrcode": False,
-        "qrcode_number": None,
-        "qrcode_try": None,
-        "qrcode_limit": None,
-        "qrcode_until": None,
-        "user": {"id": "@abc", "name": "小明"},
-        "avatar": "/openwx/get_avatar?client=%E5%B0%8F%E5%BA%97&id=%40abc",
-        "heartbeats": None,
-        "hourly_messages": None,
-        "start_time": 1_600_000_000,
-        "condition": "running",
-        "severity": "ok",
-        "advice": None,
-        "issues": [],
-    }
-    assert {key: account[key] for key in listed} == listed
-    texts = {"status_text", "reason_text"}
-    assert set(account) - set(listed) - texts == {"client", "client_reason", "client_reason_text"}
-    assert await host.v1("GET", f"accounts/{process.instance}") == (200, account)
-    row = {**listed, **{key: account[key] for key in texts}}
-    assert await host.v1("GET", "accounts") == (200, {"accounts": [row]})
-
-
-async def test_minutes_are_those_that_a_process_publishes(host: Machine) -> None:
-    async def shown() -> tuple[JsonValue, JsonValue]:
-        [account] = items((await host.v1("GET", "accounts"))[1]["accounts"])
-        return field(account, "heartbeats"), field(account, "hourly_messages")
-
-    path = (await host.start("alice")).paths.deliveries_file("alice")
-    told = Heartbeats(int(time.time() // 60) + 1, "nor", (1, 2))  # the next minute is still this one
-    replace_file(path, json.dumps({**DeliveryState().as_json(), "heartbeats": told.as_json()}).encode())
-    assert await shown() == ("n" * 48 + "or", [*[0] * 22, 1, 2])
-    replace_file(path, json.dumps(DeliveryState().as_json()).encode())  # a program of before
-    assert await shown() == (None, None)
-    replace_file(path, b'{"heartbeats": {"beats": "\\u0000"}}')
-    assert await shown() == (None, None)
-    await host.v1("POST", "accounts/alice/stop")
-    assert await shown() == (None, None)
 
 
 async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:

@@ -24,21 +24,6 @@ async def ask(host: Machine) -> JsonObject:
     return account
 
 
-async def test_the_queue_is_shown_and_the_list_asks_nobody(host: Machine) -> None:
-    process = await host.start("alice")
-    process.say(LoginState.RUNNING)
-    process.status = says(last_sync_time=5)
-    account = await ask(host)
-    assert (account["client"], account["client_reason"]) == ({"version": "1.2", "pid": 7}, "")
-    assert (account["queue"], account["last_sync_time"], account["reports"]) == (QUEUE, 5, None)
-    assert account["login_state"] == "running"
-    assert "secret" not in account
-    process.requests.clear()
-    _, answer = await host.v1("GET", "accounts")
-    assert "queue" not in str(answer)
-    assert process.requests == []
-
-
 @pytest.mark.parametrize(
     ("body", "reason"),
     [

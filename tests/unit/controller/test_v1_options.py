@@ -1,15 +1,12 @@
 """/v1: adding an account, its options, logging out."""
 
-import json
 from dataclasses import replace
 
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, obj
-from wxcontroller.core.limits import LIMITS
 from wxcontroller.core.messages import text_from
-from wxcontroller.core.options import OPTIONS, Origin
 from wxcontroller.core.states import Desired, LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 
@@ -23,85 +20,6 @@ async def test_an_account_is_added_and_does_not_run(host: Machine) -> None:
     _, started = await host.v1("POST", "accounts/小店/start")
     assert started["port"] == account["port"]
     assert AccountFiles(host.paths).load(known.name.instance).options["send_interval"] == "7"
-
-
-async def test_what_can_not_be_added(host: Machine) -> None:
-    body: JsonObject = {"name": "alice"}
-    assert (await host.v1("POST", "accounts", body))[0] == 201
-    wrongs: list[tuple[JsonObject, str]] = [
-        (body, "account-exists"),
-        ({"name": ".x"}, "bad-name"),
-        ({}, "bad-name"),
-        ({"name": "bob", "options": ["lang"]}, "bad-request"),
-        ({"name": "bob", "options": {"load": "x"}}, "bad-option"),
-        ({"name": "bob", "port": 1}, "bad-request"),
-        ({"name": "bob", "epoch": 0}, "bad-request"),
-        ({"name": "bob", "epoch": "2"}, "bad-request"),
-    ]
-    for wrong, code in wrongs:
-        status, answer = await host.v1("POST", "accounts", wrong)
-        assert (status, field(answer["error"], "code")) == (409 if code == "account-exists" else 400, code)
-    assert AccountFiles(host.paths).instances() == ["alice"]
-
-
-async def test_options_are_shown_with_where_they_come_from(host: Machine) -> None:
-    host.accounts.settings = replace(host.settings, client={"lang": "en_US"})
-    url, proxy = "https://u:p@h.example/in?key=secret", "socks5://u:pass@127.0.0.1:1080"
-    await host.v1(
-        "POST", "accounts", {"name": "alice", "options": {"post_api": url, "proxy": proxy, "post_event": False}}
-    )
-    status, shown = await host.v1("GET", "accounts/alice/options")
-    options = obj(shown["options"])
-    assert (status, shown["account"]) == (200, "alice")
-    assert set(options) == {option.name for option in OPTIONS.values() if option.origin is not Origin.IGNORED}
-    rests = {"in_force": None, "default": ""}
-    assert options["post_api"] == {"value": "https://h.example/in?key=…", "from": "request", **rests}
-    assert options["proxy"] == {"value": "socks5://127.0.0.1:1080", "from": "request", **rests}
-    assert options["lang"] == {"value": "en_US", "in_force": None, "default": "zh_CN", "from": "settings"}
-    assert options["send_interval"] == {"value": "3", "in_force": None, "default": "3", "from": "default"}
-    assert (shown["waiting"], shown["program"]) == ([], "it is not running")
-    assert field(options["plugin_openwx_post_event"], "from") == "request"
-
-
-async def test_what_a_program_runs_by_is_shown_beside_what_waits_for_its_next_start(host: Machine) -> None:
-    host.paths.override_file("alice").parent.mkdir(parents=True, exist_ok=True)
-    host.paths.override_file("alice").write_text("MOJO_WEIXIN_HTTP_DEBUG=true\n")
-    process = await host.start("alice")
-    await host.v1("PATCH", "accounts/alice/options", {"send_interval": 7, "proxy": "http://10.0.0.1:1"})
-    process.options = json.dumps(
-        {
-            "instance": "alice",
-            "options": {"send_interval": "3", "http_debug": "1", "proxy": "http://10.0.0.2:1", "lang": "zh_CN"},
-            "credentials": ["proxy"],
-        }
-    ).encode()
-    _, shown = await host.v1("GET", "accounts/alice/options")
-    options = obj(shown["options"])
-    assert shown["waiting"] == ["send_interval"]
-    assert options["send_interval"] == {"value": "7", "in_force": "3", "default": "3", "from": "request"}
-    assert options["http_debug"] == {"value": "1", "in_force": "1", "default": "0", "from": "settings"}
-    assert options["proxy"] == {
-        "value": "http://10.0.0.2:1",
-        "in_force": "http://10.0.0.2:1",
-        "default": "",
-        "from": "credential",
-    }
-    assert field(options["lang"], "in_force") == "zh_CN"
-
-
-async def test_limits_are_shown_and_no_request_sets_them(host: Machine) -> None:
-    host.limit(contact_pages=20, watchers=5)
-    host.paths.override_file("alice").parent.mkdir(parents=True, exist_ok=True)
-    host.paths.override_file("alice").write_text("WXCLIENT_LIMIT_MEDIA_URL_SECONDS=7.5\nWXCLIENT_LIMIT_COOKIES=300\n")
-    await host.v1("POST", "accounts", {"name": "alice"})
-    _, shown = await host.v1("GET", "accounts/alice/options")
-    limits = obj(shown["limits"])
-    assert set(limits) == {limit.name for limit in LIMITS.values() if limit.for_accounts}
-    assert limits["contact_pages"] == {"value": "20", "default": "16", "from": "settings"}
-    assert limits["media_url_seconds"] == {"value": "7.5", "default": "60", "from": "settings"}
-    assert limits["send_tries"] == {"value": "5", "default": "5", "from": "default"}
-    for name in ("contact_pages", "limits", "limits.contact_pages"):
-        assert (await host.v1("PATCH", "accounts/alice/options", {name: "400"}))[0] == 400
 
 
 async def test_options_are_changed_one_by_one(host: Machine) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-import time
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -12,7 +11,6 @@ from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
-from wxcontroller.core.messages import verbatim
 from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
 
@@ -24,18 +22,26 @@ class Stream:
 
     def __init__(self, answer: aiohttp.ClientResponse) -> None:
         self._answer = answer
-        self.names: set[str] = set()
+
+    async def event(self) -> tuple[str, str, JsonObject]:
+        """Return id, kind and data of the next event."""
+        place = kind = ""
+        async with asyncio.timeout(PATIENCE):
+            async for raw in self._answer.content:
+                name, _, value = raw.decode().strip().partition(": ")
+                if name == "id":
+                    place = value
+                elif name == "event":
+                    kind = value
+                elif name == "data":
+                    return place, kind, obj(json.loads(value))
+        raise AssertionError("the stream has ended")
 
     async def next(self, wanted: str = "accounts") -> JsonObject:
         """Return the data of the next event of a kind."""
-        kind = ""
-        async with asyncio.timeout(PATIENCE):
-            async for line in self._answer.content:
-                if line.startswith(b"event: "):
-                    kind = line[7:].decode().strip()
-                elif line.startswith(b"data: ") and kind == wanted:
-                    return obj(json.loads(line[6:]))
-        raise AssertionError("the stream has ended")
+        while (found := await self.event())[1] != wanted:
+            pass
+        return found[2]
 
     async def row(self, name: str, **wanted: object) -> JsonObject:
         """Return the first row of an account that has these values."""
@@ -93,51 +99,6 @@ async def test_accounts_come_and_go(host: Machine) -> None:
         while not (gone := (await stream.next())["gone"]):
             pass
         assert gone == ["bob"]
-
-
-async def test_what_only_the_program_knows_is_asked_for_while_somebody_looks(host: Machine) -> None:
-    process = await host.start("alice")
-    process.status = json.dumps(
-        {
-            "instance": "alice",
-            "last_message_time": {"received": 1_700_000_100, "sent": 1_700_000_200},
-            "queue": {"waiting": 2, "in_flight": 1, "held": False},
-            "reports": {
-                "waiting": 5,
-                "dead": 4,
-                "oldest_since": int(time.time()) - 40,
-                "last_error": "it answers 500",
-                "failed": 6,
-                "last_attempt": {"time": 1_700_000_300, "status": 500, "milliseconds": 14, "other": "x" * 100},
-            },
-            "roster": {"contacts": 3, "groups": 1, "members": 9, "changes": 2},
-            "memory": 30_000_000,
-            "capabilities": {"groups": False, "contacts": True, "sends": ["text"], "other": "x" * 100},
-            "sending": {"held": 7, "media_since": 1_700_000_400},
-        }
-    ).encode()
-    async with watched(host) as stream:
-        row = await stream.row(
-            "alice",
-            activity={
-                "last_message": 1_700_000_200,
-                "queued": 3,
-                "undelivered": 5,
-                "dead": 4,
-                "memory": 30_000_000,
-                "delivery_error": "it answers 500",
-                "delivery_error_text": verbatim("it answers 500").as_json(),
-                "people": 2,
-                "tries": 6,
-                "last_attempt": {"time": 1_700_000_300, "status": 500, "milliseconds": 14},
-                "held": 7,
-                "media_since": 1_700_000_400,
-                "capabilities": {"groups": False, "contacts": True},
-            },
-        )
-        assert row["unit_state"] == "active"
-        process.status = None
-        await stream.row("alice", activity=None)
 
 
 async def test_trouble_is_said_and_its_end_too(host: Machine) -> None:

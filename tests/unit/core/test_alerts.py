@@ -70,17 +70,6 @@ def settings(tmp_path: Path, *contents: str) -> AlertSettings:
     return load_settings(paths).settings.alerts
 
 
-def test_files_add_to_the_table_key_by_key(tmp_path: Path) -> None:
-    found = settings(
-        tmp_path,
-        '[alerts]\nmail = "root, ops@example.org"\nafter = 60\n',
-        '[alerts]\nwebhook = "https://hook.example/x"\nafter = 90\ncommand = ["/usr/local/bin/tell", "-x"]\n',
-    )
-    assert (found.mail, found.after) == ("root, ops@example.org", 90)
-    assert found.command == ("/usr/local/bin/tell", "-x")
-    assert found.channels == (Channel.WEBHOOK, Channel.MAIL, Channel.COMMAND)
-
-
 @pytest.mark.parametrize(
     ("line", "words"),
     [

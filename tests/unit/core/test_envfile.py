@@ -19,15 +19,7 @@ def test_what_is_written_is_read_back(variables: dict[str, str]) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "a\nb",
-        "a\rb",
-        "\0",
-        "\x1b[0m",
-        "\x7f",
-        "\ud800",
-        "\ufffe",
-        "\U0010ffff",
-        "\x9b",
+        *("a\nb", "a\rb", "\0", "\x1b[0m", "\x7f", "\ud800", "\ufffe", "\U0010ffff", "\x9b"),
         "x" * (FILE_VALUE_LENGTH + 1),
     ],
 )

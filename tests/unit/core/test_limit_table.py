@@ -100,15 +100,6 @@ def test_one_account_may_have_its_own(tmp_path: Path) -> None:
     assert (second.key, str(second.message)) == ("WXCLIENT_LIMIT_WATCHERS", "is no variable of ours")
 
 
-def test_a_template_with_limits_of_its_own_is_left_alone(tmp_path: Path) -> None:
-    paths = settings(tmp_path, "")
-    paths.template.write_text(TEMPLATE.read_text(encoding="utf-8") + '\nWXCLIENT_LIMIT_SEND_TRIES="4"\n')
-    one = Materialiser(paths, Settings(template_path=paths.template))
-    one.start(parse_name("a"), {}, {})
-    assert one.registry.load("a").limits == {"send_tries": "4"}
-    assert one.apply_settings() == []
-
-
 def test_an_account_does_not_start_with_a_limit_that_can_not_be(tmp_path: Path) -> None:
     with pytest.raises(BadSettings, match="account a: WXCLIENT_LIMIT_SEND_TRIES must be a whole number") as refused:
         read_config("a", {**PORT, "WXCLIENT_LIMIT_SEND_TRIES": "400"}, Paths(tmp_path))
@@ -143,26 +134,3 @@ def test_a_settings_file_of_2_0_0_with_all_limits_warns_of_each_that_is_removed_
     assert sorted(finding.key for finding in findings) == sorted(REMOVED)
     lines = paths.settings_file.read_text().splitlines()
     assert all(lines[finding.line - 1].startswith(f"{finding.key} = ") for finding in findings)
-
-
-def test_removed_limits_of_an_account_are_named_where_somebody_wrote_them(tmp_path: Path) -> None:
-    paths = settings(tmp_path, "")
-    for place in (paths.accounts, paths.override_file("a").parent):
-        place.mkdir(parents=True)
-    # As the controller of 2.0.0 left it, from its settings and its template.
-    one = Materialiser(paths, Settings(template_path=paths.template))
-    one.start(parse_name("a"), {}, {})
-    with paths.account_file("a").open("a") as file:
-        file.write('WXCLIENT_LIMIT_COOKIES="300"\nWXCLIENT_LIMIT_XML_DEPTH="60"\n')
-    paths.override_file("a").write_text("# mine\nWXCLIENT_LIMIT_COOKIES=400\n")
-    with paths.template.open("a") as file:
-        file.write('{% if name == "b" %}WXCLIENT_LIMIT_XML_DEPTH="60"\nWXCLIENT_LIMIT_XML_DEPTH="70"\n{% endif %}')
-    found = [(finding.level, finding.file, finding.key) for finding in check_configuration(paths)]
-    assert found == [
-        (Level.WARN, paths.template, "WXCLIENT_LIMIT_XML_DEPTH"),
-        (Level.WARN, paths.override_file("a"), "WXCLIENT_LIMIT_COOKIES"),
-    ]
-    # The next controller leaves them out.
-    assert one.apply_settings() == ["a"]
-    assert "LIMIT" not in paths.account_file("a").read_text()
-    assert one.apply_settings() == []

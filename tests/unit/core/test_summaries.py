@@ -47,11 +47,3 @@ async def test_a_cause_has_its_first_line_and_a_summary(lines: Lines) -> None:
         lines.more.clear()
         await asyncio.wait_for(lines.more.wait(), PATIENCE)
     assert sorted(lines.lines[-2:]) == ["another (49 more of these in 1 s)", "refused 49 (49 more of these in 1 s)"]
-
-
-async def test_libraries_log_no_traceback_per_request(lines: Lines) -> None:
-    loop = asyncio.get_running_loop()
-    for number in range(100):
-        logging.getLogger("aiohttp.server").error("from %d", number, exc_info=OSError("full"))
-        loop.call_exception_handler({"message": "out of resource", "socket": number, "exception": OSError("full")})
-    assert lines.lines.count("OSError: full") == 2

@@ -45,26 +45,6 @@ def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd
         yield Systemd(listening)
 
 
-async def test_what_is_overdue_keeps_it_hungry_until_it_ends(
-    systemd: Systemd, caplog: pytest.LogCaptureFixture
-) -> None:
-    clock = Clock()
-    vitals = Vitals(clock)
-    watchdog = Watchdog(Notifier(), vitals)
-    with vitals.within(10, "posting a report"):
-        clock.now += 9
-        watchdog.feed()
-        assert systemd.heard() == 1
-        clock.now += 9
-        for _ in range(3):
-            watchdog.feed()
-        assert systemd.heard() == 0
-    assert len(caplog.records) == 1  # told once
-    assert "posting a report" in caplog.records[0].getMessage()
-    watchdog.feed()
-    assert systemd.heard() == 1
-
-
 async def test_where_it_hangs_is_told_before_it_is_killed(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

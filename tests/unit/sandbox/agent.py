@@ -1,19 +1,11 @@
 """The sandbox's iLink route on a real socket, a client of it, and its phone: in one process, for any test.
 
-    async with ilink_sandbox() as (sandbox, agent):
-        bot = await agent.log_in(sandbox)                     # as account UIN, whose phone scans and confirms
-        phone.write_text(sandbox, sandbox.accounts[UIN], "hello")
-        [message] = (await agent.updates())["msgs"]
-        answer = await agent.send_text("yes")
-        assert sandbox.ilink.users[UIN].sent[-1].text == "yes"
-
-A driver under test takes ``agent.url`` as its login host and ``agent.url + "/c2c"`` as its CDN; it then shows up in
-``sandbox.logins`` (``await waiting_code(sandbox)``). ``phone`` (wxcontroller.sandbox.ilink.phone) is what a person
-does: scan, confirm, write_text, write_media, repeat. ``sandbox.ilink.users[UIN].settings`` says how the service
-treats that user, ``….bot`` is the login (``set_state``, ``throttled_until``), ``sandbox.forward(25 * 3600)`` moves
-the clock, ``sandbox.faults.add("getupdates", FaultKind.STATUS, 524, 1, UIN)`` orders a fault, and
-``sandbox.ilink.exchanges`` are all requests with headers, bodies and answers. Another process does the same by HTTP
-(docs/sandbox.md).
+async with ilink_sandbox() as (sandbox, agent):
+    bot = await agent.log_in(sandbox)                     # as account UIN, whose phone scans and confirms
+    phone.write_text(sandbox, sandbox.accounts[UIN], "hello")
+    [message] = (await agent.updates())["msgs"]
+    answer = await agent.send_text("yes")
+    assert sandbox.ilink.users[UIN].sent[-1].text == "yes"
 """
 
 import asyncio

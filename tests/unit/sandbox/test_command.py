@@ -12,7 +12,6 @@ from pathlib import Path
 from tests.patience import PATIENCE
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser
-from wxcontroller.sandbox import samples
 
 
 async def run(*words: str, url: str = "http://127.0.0.1:9") -> tuple[int, str, str]:
@@ -118,23 +117,3 @@ async def test_serve_tells_systemd_and_keeps_its_state(tmp_path: Path) -> None:
         assert b"STOPPING=1" in told
         async with served("--accounts", "0", environment=environment) as (line, _):
             assert line.startswith("sandbox with 2 accounts")
-
-
-async def test_media_by_command(online: Browser, tmp_path: Path) -> None:
-    url = f"http://127.0.0.1:{online.port}"
-    picture = tmp_path / "a.png"
-    picture.write_bytes(samples.png("x"))
-    code, out, _ = await run("receive", str(UIN), "小明", "--kind", "image", "--file", str(picture), url=url)
-    [message] = (await online.sync())["AddMsgList"]
-    assert (code, message["MsgType"], message["MsgId"]) == (0, 3, out.strip())
-    words = ("--kind", "link", "--set", "title=2024", "--set", "url=http://example.invalid/")
-    assert (await run("receive", str(UIN), "小明", *words, url=url))[0] == 0
-    assert (await online.sync())["AddMsgList"][0]["FileName"] == "2024"
-    words = ("--kind", "location", "--set", "title=here", "--set", "latitude=1.5")
-    assert (await run("phone-send", str(UIN), "filehelper", *words, url=url))[0] == 0
-    assert (await online.sync())["AddMsgList"][0]["SubMsgType"] == 48
-    for wrong in ("oops", "size=big"):
-        code, _, errors = await run("receive", str(UIN), "小明", "--set", wrong, url=url)
-        assert (code, f"--set {wrong}" in errors) == (2, True)
-    code, _, errors = await run("save", str(UIN), "1", str(tmp_path / "b"), url=url)
-    assert code == 4

@@ -6,7 +6,6 @@ import pytest
 
 from tests.unit.sandbox.agent import UIN, Agent, ilink_sandbox, newest_code
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.codes import HostChange
 from wxcontroller.sandbox.logins import WrongState
 from wxcontroller.sandbox.sandbox import Sandbox
 
@@ -36,25 +35,6 @@ async def test_digits_are_tried_and_the_third_wrong_ones_block(pair: tuple[Sandb
             assert (await agent.status(code, login.digits))["status"] == "scaned"
             phone.confirm(sandbox, login)
             assert (await agent.status(code, "123456"))["status"] == "confirmed"
-
-
-async def test_a_redirect_is_repeated_until_the_client_follows_it(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    code = await agent.code()
-    phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN], redirect=HostChange.OTHER_NAME)
-    told = await agent.status(code)
-    port = agent.url.rpartition(":")[2]
-    assert told == {"ret": 0, "status": "scaned_but_redirect", "redirect_host": f"localhost:{port}"}
-    assert (await agent.status(code, host=told["redirect_host"]))["status"] == "scaned"
-    phone.confirm(sandbox, newest_code(sandbox), base_url="")
-    assert (await agent.status(code))["status"] == "scaned_but_redirect"
-    confirmed = await agent.status(code, host=told["redirect_host"])
-    assert (confirmed["status"], confirmed["baseurl"]) == ("confirmed", "")
-
-    code = await agent.code()
-    phone.scan(sandbox, newest_code(sandbox), sandbox.accounts[UIN], redirect=HostChange.HERE)
-    assert await agent.status(code) == {"ret": 0, "status": "scaned_but_redirect"}
-    assert (await agent.status(code))["status"] == "scaned"
 
 
 async def test_a_second_login_kills_the_first_unless_it_brings_its_token(pair: tuple[Sandbox, Agent]) -> None:

@@ -2,15 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from pathlib import Path
 
 import pytest
 
-from tests.unit.sandbox.agent import HURRY, OTHER_UIN, UIN, Agent, ilink_sandbox
-from wxcontroller.sandbox import snapshot
+from tests.unit.sandbox.agent import OTHER_UIN, UIN, Agent, ilink_sandbox
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.sandbox import Sandbox
-from wxcontroller.sandbox.serve import Address, running
 
 
 @pytest.fixture
@@ -91,51 +88,9 @@ async def test_settings_and_states_by_script(pair: tuple[Sandbox, Agent]) -> Non
     assert (window["open"], window["sent"], window["peer"]) == (True, 1, agent.user_id)
     assert (await agent.api("POST", "/clock", {"forward": 90_000}))["offset"] == 90_000
     assert not (await agent.api("GET", path))["bot"]["windows"][0]["open"]
-    for wrong in ({"answer": "perhaps"}, {"budget": -1}, {"session": "tired"}, {"unknown": 1}, {"media_refused": 1}):
+    for wrong in ({"answer": "perhaps"}, {"budget": -1}, {"session": "tired"}, {"unknown": 1}):
         await agent.api("POST", path, wrong, status=400)
-    for wrong in (
-        {"to": "clawbot", "kind": "card"},
-        {"to": "clawbot", "kind": "voice", "key_form": "none"},
-        {"to": "clawbot", "text": "x", "quote": "1"},
-    ):
-        await agent.api("POST", f"/accounts/{UIN}/phone-send", wrong, status=400)
-    await agent.api("POST", "/clock", {"forward": -1}, status=400)
     fault = {"endpoint": "getupdates", "kind": "status", "value": 524, "uin": UIN}
     await agent.api("POST", "/faults", fault, status=201)
     with pytest.raises(AssertionError, match="524"):
         await agent.updates()
-
-
-async def test_a_bot_lives_on_in_the_state_file(tmp_path: Path) -> None:
-    file = tmp_path / "state.json"
-    options = type(HURRY)(poll_hold=0.2, updates_hold=0.2, contents=tmp_path / "contents")
-    async with ilink_sandbox(options) as (sandbox, agent):
-        await agent.log_in(sandbox)
-        account, user = sandbox.accounts[UIN], sandbox.ilink.users[UIN]
-        phone.write_text(sandbox, account, "fetched")
-        await agent.updates()
-        await agent.send_text("one")
-        user.settings.budget = 1
-        assert (await agent.send_text("two"))["ret"] == -2
-        await agent.api("POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", "kind": "file", "full_url": False})
-        assert user.bot is not None
-        user.bot.throttle(sandbox.clock.now())
-        sandbox.forward(1000)
-        snapshot.save(sandbox, file)
-
-        restored = Sandbox(options)
-        snapshot.load(restored, file)
-        async with running(restored, Address("127.0.0.1", 0)) as addresses:
-            agent.base = f"http://{addresses[0]}"
-            [message] = (await agent.updates())["msgs"]
-            parameter = message["item_list"][0]["file_item"]["media"]["encrypt_query_param"].replace("+", "%2B")
-            assert (await agent.get(f"{agent.base}/c2c/download?encrypted_query_param={parameter}"))[0] == 200
-            old, new = user.bot, restored.ilink.users[UIN].bot
-            assert new is not None
-            assert new.sent_24h(restored.clock.now()) == 1
-            assert new.throttled_until == old.throttled_until > restored.clock.now()
-            assert (await agent.send_text("three"))["ret"] == -2
-            restored.forward(48 * 3600)
-            phone.write_text(restored, restored.accounts[UIN], "back")
-            assert (await agent.send_text("four"))["ret"] == 0
-            assert (await agent.send_text("five"))["ret"] == -2

@@ -7,15 +7,11 @@ import stat
 from pathlib import Path
 
 import aiohttp
-import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import Browser, EverythingHere, sandbox_and_browser
 from wxcontroller.sandbox import snapshot, tls
-from wxcontroller.sandbox.hosts import DOMAINS, HOSTS, QR_HOST
+from wxcontroller.sandbox.hosts import HOSTS
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, running
 
@@ -53,56 +49,6 @@ def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None
     (directory / "server.key").write_text("nonsense")
     assert tls.make_ca(directory)
     tls.server_context(directory)
-
-
-def reissue_ca(directory: Path, *permitted: str) -> None:
-    """Give the CA other name constraints, as an older release would have, or none; it has vouched for nothing yet."""
-    old = x509.load_pem_x509_certificate((directory / "ca.crt").read_bytes())
-    key = serialization.load_pem_private_key((directory / "ca.key").read_bytes(), None)
-    assert isinstance(key, ec.EllipticCurvePrivateKey)
-    builder = x509.CertificateBuilder(old.issuer, old.subject, old.public_key(), x509.random_serial_number())
-    builder = builder.not_valid_before(old.not_valid_before_utc).not_valid_after(old.not_valid_after_utc)
-    for extension in old.extensions:
-        if not isinstance(extension.value, x509.NameConstraints):
-            builder = builder.add_extension(extension.value, extension.critical)
-    if permitted:
-        subtrees = [x509.DNSName(name) for name in permitted]
-        builder = builder.add_extension(x509.NameConstraints(subtrees, None), critical=True)
-    pem = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
-    (directory / "ca.crt").write_bytes(pem)
-    (directory / "server.crt").unlink()
-
-
-@pytest.mark.parametrize(
-    ("permitted", "reached", "refused"),
-    [
-        ((*DOMAINS, QR_HOST), ("wx.qq.com", "webpush.wx2.qq.com"), ("ilinkai.weixin.qq.com",)),
-        ((), ("wx.qq.com", "novac2c.cdn.weixin.qq.com"), ()),
-    ],
-    ids=["older release", "without constraints"],
-)
-async def test_a_ca_that_is_trusted_already_stays_and_vouches_for_what_it_may(
-    tmp_path: Path, permitted: tuple[str, ...], reached: tuple[str, ...], refused: tuple[str, ...]
-) -> None:
-    tls.make_ca(tmp_path)
-    reissue_ca(tmp_path, *permitted)
-    trusted = (tmp_path / "ca.crt").read_bytes()
-    assert tls.make_ca(tmp_path) and not tls.make_ca(tmp_path)
-    assert (tmp_path / "ca.crt").read_bytes() == trusted
-    assert tls.lacks_names(tmp_path) == bool(refused)
-    secure = Tls(Address("127.0.0.1", 0), tls.server_context(tmp_path))
-    trusting = ssl.create_default_context(cafile=str(tmp_path / "ca.crt"))
-    connector = aiohttp.TCPConnector(resolver=EverythingHere(), ssl=trusting, use_dns_cache=False)
-    async with (
-        running(Sandbox(), Address("127.0.0.1", 0), secure) as (_, encrypted),
-        aiohttp.ClientSession(connector=connector) as http,
-    ):
-        for host in reached:
-            async with http.get(f"https://{host}:{encrypted.port}/nothing") as response:
-                assert response.status == 404
-        for host in refused:
-            with pytest.raises(aiohttp.ClientConnectorCertificateError):
-                await http.get(f"https://{host}:{encrypted.port}/nothing")
 
 
 async def test_every_real_name_over_tls_with_secure_cookies(tmp_path: Path) -> None:

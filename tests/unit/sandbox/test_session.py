@@ -13,19 +13,6 @@ def ret(answer: Json) -> int:
     return code
 
 
-async def test_wrong_parts_of_base_request(online: Browser) -> None:
-    for changed, expected in (
-        ({"Uin": 5}, 1101),
-        ({"Sid": "x"}, 1101),
-        ({"Skey": "@crypt_x"}, 1101),
-        ({"Uin": str(UIN)}, 0),
-        ({"DeviceID": ""}, 0),
-        ({"Skey": ""}, 0),  # init tolerates it: a client that restores cookies knows none yet
-    ):
-        answer = await online.post("webwxinit", {"BaseRequest": online.base() | changed})
-        assert ret(answer) == expected, changed
-
-
 @pytest.mark.parametrize(
     ("host", "cookies", "expected"),
     [
