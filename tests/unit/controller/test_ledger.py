@@ -15,7 +15,6 @@ ALICE, BOB = ("alice", Track.LOGIN), ("bob", Track.LOGIN)
 PARKED = Problem(Kind.PARKED, "alice", Text("alice has given up"), Text("start it"))
 OFFLINE = Problem(Kind.OFFLINE, "alice", Text("alice is offline"), Text("wait"), hold=300)
 SCAN = Problem(Kind.SCAN, "alice", Text("alice needs a scan"), Text("scan"), first=True)
-CONFIRM = Problem(Kind.CONFIRM, "alice", Text("alice asks its phone"), Text("tap"), first=True)
 WELL = Healthy("alice", Text("alice is running again"))
 
 

@@ -16,7 +16,6 @@ from wxcontroller.openwx.parameters import (
 )
 from wxcontroller.openwx.replies import record_reply, reply, to_bytes
 
-URLENCODED = "application/x-www-form-urlencoded; charset=UTF-8"
 JSON = "application/json; charset=utf-8"
 
 

@@ -1,48 +1,13 @@
-"""The watchdog is fed while everything gets on, and not while anything is overdue. On a real notification socket."""
+"""What is told of a process that hangs."""
 
 import asyncio
 import logging
-import socket
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.patience import until
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.vitals import Vitals, Watchdog
-
-
-class Clock:
-    def __init__(self) -> None:
-        self.now = 1000.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
-class Systemd:
-    def __init__(self, listening: socket.socket) -> None:
-        self._listening = listening
-
-    def heard(self) -> int:
-        """Return how often the watchdog was fed since the last question."""
-        count = 0
-        while True:
-            try:
-                count += self._listening.recv(4096) == b"WATCHDOG=1"
-            except BlockingIOError:
-                return count
-
-
-@pytest.fixture
-def systemd(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Systemd]:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as listening:
-        listening.bind(str(tmp_path / "notify"))
-        listening.setblocking(False)
-        monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
-        monkeypatch.delenv("WATCHDOG_PID", raising=False)
-        yield Systemd(listening)
 
 
 async def test_where_it_hangs_is_told_before_it_is_killed(

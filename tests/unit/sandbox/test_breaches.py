@@ -3,18 +3,19 @@
 One of each place that checks, and each both ways.
 """
 
+import hashlib
 import json
 from collections.abc import Awaitable, Callable
 
+import aiohttp
 import pytest
 
 from tests.unit.sandbox.conftest import UIN
-from tests.unit.sandbox.uploading import Uploader, appmsg
 from tests.unit.sandbox.wire import CGI, Browser, Json
 from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.sandbox import Sandbox
 
-Do = Callable[[Browser, Uploader], Awaitable[Json]]
+Do = Callable[[Browser, Sandbox], Awaitable[Json]]
 
 
 def _post(name: str, query: str = "", **body: Json) -> Do:
@@ -25,51 +26,82 @@ def _message(**changed: Json) -> Do:
     return lambda browser, _: browser.send("filehelper", "x", **changed)
 
 
+async def _chunk(browser: Browser, sandbox: Sandbox, data: bytes, part: bytes = b"", **changed: Json) -> Json:
+    """Upload a file in one piece, as a browser does but for what is changed; ``part`` in the place of its content."""
+    session = sandbox.accounts[UIN].session
+    assert session is not None
+    request = {
+        **{"UploadType": 2, "MediaType": 4, "StartPos": 0, "TotalLen": len(data), "DataLen": len(data)},
+        **{"BaseRequest": browser.base(), "ClientMediaId": 1_700_000_000_000, "FromUserName": browser.me},
+        **{"ToUserName": "filehelper", "FileMd5": hashlib.md5(data).hexdigest()},
+    }
+    fields = {
+        **{"id": "WU_FILE_0", "name": "a.txt", "type": "x/y", "lastModifiedDate": "Thu", "size": len(data)},
+        **{"mediatype": "doc", "uploadmediarequest": json.dumps(request), "webwx_data_ticket": session.data_ticket},
+        **{"pass_ticket": browser.values["pass_ticket"], **changed},
+    }
+    form = aiohttp.FormData({name: str(value) for name, value in fields.items()}, default_to_multipart=True)
+    form.add_field("filename", part or data, filename="a.txt", content_type="x/y")
+    url = f"http://file.{browser.domain}:{browser.port}{CGI}/webwxuploadmedia?f=json"
+    async with browser.http.post(url, data=form) as response:
+        return json.loads(await response.text())
+
+
 def _upload(**changed: Json) -> Do:
-    return lambda _, uploader: uploader.chunk(b"some text", "a.txt", "doc", **changed)
+    return lambda browser, sandbox: _chunk(browser, sandbox, b"some text", **changed)
 
 
-async def _no_skey(browser: Browser, _: Uploader) -> Json:
+async def _sent(browser: Browser, sandbox: Sandbox, call: str, media: str, data: bytes, **message: Json) -> Json:
+    """Upload a file and send it; ``MEDIA`` stands for its id in a text of the message."""
+    answer = await _chunk(browser, sandbox, data, mediatype=media)
+    body = browser.message("filehelper", "", **{"MediaId": answer["MediaId"], **message})
+    body["Msg"]["Content"] = body["Msg"]["Content"].replace("MEDIA", answer["MediaId"])
+    return await browser.post(call, body, query="fun=async&f=json")
+
+
+async def _no_skey(browser: Browser, _: Sandbox) -> Json:
     url = f"http://{browser.domain}:{browser.port}{CGI}/webwxgetcontact?skey="
     async with browser.http.get(url) as response:
         return json.loads(await response.read())
 
 
-async def _raw_sid(browser: Browser, _: Uploader) -> Json:
+async def _raw_sid(browser: Browser, _: Sandbox) -> Json:
     # As text, because a Browser that is handed a URL would encode the plus sign.
     body = {"BaseRequest": browser.base(), "SyncKey": browser.sync_key, "rr": 1}
     return await browser.post("webwxsync", body, query=f"sid={browser.values['wxsid']}")
 
 
-async def _escaped_sid(browser: Browser, _: Uploader) -> Json:
+async def _escaped_sid(browser: Browser, _: Sandbox) -> Json:
     return await browser.post("webwxinit", json.dumps({"BaseRequest": browser.base()}).replace("/", "\\/"))
 
 
-async def _check_key(browser: Browser, _: Uploader) -> Json:
+async def _check_key(browser: Browser, _: Sandbox) -> Json:
     return await browser.sync((await browser.sync())["SyncCheckKey"])
 
 
-async def _revoke(browser: Browser, _: Uploader) -> Json:
+async def _revoke(browser: Browser, _: Sandbox) -> Json:
     sent = await browser.send("filehelper", "oops")
     body = {"SvrMsgId": sent["MsgID"], "ToUserName": "filehelper", "ClientMsgId": ""}
     return await browser.post("webwxrevokemsg", {"BaseRequest": browser.base(), **body})
 
 
-async def _group(browser: Browser, _: Uploader) -> Json:
+async def _group(browser: Browser, _: Sandbox) -> Json:
     contacts = (await browser.api("GET", f"/accounts/{UIN}"))["contacts"]
     members = [{"UserName": c["username"]} for c in contacts if c["kind"] == "friend"][:2]
     body = {"MemberCount": 5, "MemberList": members, "Topic": "t"}
     return await browser.post("webwxcreatechatroom", {"BaseRequest": browser.base(), **body})
 
 
-async def _picture(_: Browser, uploader: Uploader) -> Json:
-    media_id = await uploader.file(samples.png("x"), "x", "pic")
-    return await uploader.send("webwxsendmsgimg", MediaId=media_id, Type=1)
+async def _picture(browser: Browser, sandbox: Sandbox) -> Json:
+    return await _sent(browser, sandbox, "webwxsendmsgimg", "pic", samples.png("x"), Type=1)
 
 
-async def _file(_: Browser, uploader: Uploader) -> Json:
-    media_id = await uploader.file(b"text", "c.txt", "doc")
-    return await uploader.send("webwxsendappmsg", Type=6, Content=appmsg("c.txt", 5, media_id, "txt"))
+async def _file(browser: Browser, sandbox: Sandbox) -> Json:
+    content = (
+        "<appmsg appid='wxeb7ec651dd0aefa9' sdkver=''><title>c.txt</title><type>6</type><appattach><totallen>5"
+        "</totallen><attachid>MEDIA</attachid><fileext>txt</fileext></appattach></appmsg>"
+    )
+    return await _sent(browser, sandbox, "webwxsendappmsg", "doc", b"text", Type=6, Content=content)
 
 
 BREACHES: dict[str, tuple[Do, int]] = {
@@ -102,7 +134,7 @@ async def test_a_breach_is_noted_and_refused_only_in_strict_mode(
     online: Browser, sandbox: Sandbox, what: str, strict: bool
 ) -> None:
     do, code = BREACHES[what]
-    answer = await do(online, Uploader(online, sandbox))
+    answer = await do(online, sandbox)
     noted = [v for v in (await online.api("GET", "/requests"))["violations"] if v["what"] == what]
     assert noted, answer
     assert {v["refused"] for v in noted} == {code if strict else None}

@@ -33,14 +33,6 @@ def encrypted(plain: bytes, key: bytes = _KEY) -> bytes:
     return cipher.update(pad.update(plain) + pad.finalize())
 
 
-async def receive(agent: Agent, **fields: Json) -> Json:
-    """Let the phone send something; the item that the bot gets."""
-    await agent.api("POST", f"/accounts/{UIN}/phone-send", {"to": "clawbot", **fields})
-    [message] = (await agent.updates())["msgs"]
-    [item] = message["item_list"]
-    return item
-
-
 async def permit(agent: Agent, plain: bytes, media_type: int = 3, key: bytes = _KEY) -> Json:
     return await agent.call(
         "getuploadurl",

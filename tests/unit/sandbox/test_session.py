@@ -4,13 +4,8 @@ import aiohttp
 import pytest
 
 from tests.unit.sandbox.conftest import UIN
-from tests.unit.sandbox.wire import CGI, Browser, Json
+from tests.unit.sandbox.wire import CGI, Browser
 from wxcontroller.sandbox.sandbox import Sandbox
-
-
-def ret(answer: Json) -> int:
-    code: int = answer["BaseResponse"]["Ret"]
-    return code
 
 
 @pytest.mark.parametrize(

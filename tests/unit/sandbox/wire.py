@@ -61,11 +61,11 @@ class Browser:
         async with self.http.get(f"http://{host}:{self.port}{path}", allow_redirects=False, **keywords) as response:
             return await response.text()
 
-    async def post(self, name: str, body: Json, host: str | None = None, query: str = "") -> Json:
+    async def post(self, name: str, body: Json, query: str = "") -> Json:
         """POST JSON to an endpoint of the base host; the answer parsed. A text is sent as it is."""
         raw = body if isinstance(body, str) else _compact(body)
         async with self.http.post(
-            f"http://{host or self.domain}:{self.port}{CGI}/{name}?{query}",
+            f"http://{self.domain}:{self.port}{CGI}/{name}?{query}",
             data=raw.encode(),
             headers={"Content-Type": "application/json; charset=UTF-8"},
             allow_redirects=False,
@@ -138,7 +138,7 @@ class Browser:
             self.check_key = flat(answer["SyncKey"])
         return answer
 
-    async def check(self, host: str | None = None, **changed: str) -> tuple[str, str]:
+    async def check(self, **changed: str) -> tuple[str, str]:
         """Poll for news; retcode and selector."""
         values = {
             "r": "1",
@@ -149,7 +149,7 @@ class Browser:
             "synckey": self.check_key,
         } | changed
         query = "&".join(f"{key}={quote(value, safe='')}" for key, value in values.items())
-        text = await self.get(host or f"webpush.{self.domain}", f"{CGI}/synccheck?{query}")
+        text = await self.get(f"webpush.{self.domain}", f"{CGI}/synccheck?{query}")
         found = re.fullmatch(r'window\.synccheck=\{retcode:"([^"]*)",selector:"([^"]*)"\}', text)
         assert found, text
         return found[1], found[2]
