@@ -115,6 +115,21 @@ async def test_what_is_no_alert_is_dropped(spool: Spool) -> None:
     assert spool.waiting() == []
 
 
+async def test_what_is_no_file_does_not_look_like_an_alert_any_more(spool: Spool) -> None:
+    for place in spool._places:
+        (place / "note.txt").touch()
+        (place / "directory.json").mkdir()
+        (place / "directory.json" / "full").touch()
+        os.mkfifo(place / "pipe.json")
+        (place / "link.json").symlink_to("/etc/passwd")
+    receiver = Receiver()
+    put(spool, 1)
+    assert await deliver_all(spool, receiver)
+    assert receiver.taken == ["alert1"]
+    for place in spool._places:
+        assert not list(place.glob("[!.]*.json"))
+
+
 async def test_one_that_no_way_can_put_into_words_holds_up_no_other(spool: Spool) -> None:
     for number, host in ((1, "vps1\nBcc: evil@example.org"), (2, "vps1")):
         spool.put(replace(alert(number), host=host))

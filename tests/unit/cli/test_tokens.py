@@ -2,6 +2,7 @@
 
 import json
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -56,6 +57,13 @@ def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, ro
     assert not kept(root).read().required
     assert not port_book(Paths(root)).current().closed
     assert "no tokens" in wxctl("token", "list", "--root", str(root)).stderr
+
+
+def test_expiry(wxctl: Wxctl, root: Path) -> None:
+    assert wxctl("token", "create", "a", "--expires", "2w", "--root", str(root)).returncode == 0
+    [token] = kept(root).read().by_id.values()
+    assert token.expires is not None
+    assert abs(token.expires - time.time() - 14 * 86400) < 60
 
 
 @pytest.mark.parametrize(

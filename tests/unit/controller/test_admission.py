@@ -91,6 +91,14 @@ async def test_a_form_that_may_hold_a_token_has_little_time(tmp_path: Path, monk
         assert (await peer.answer())[0] == 200
 
 
+async def test_a_token_in_a_form_gets_the_share_of_the_token(tmp_path: Path) -> None:
+    async with machine(tmp_path, max_requests=32) as host:
+        await host.start("alice")
+        never = post("/openwx/never", f"client=alice&token={token(host, Scope.ADMIN)}")
+        async with busy(host, [never] * 12):
+            assert await status(host, post("/openwx/check_client", "token=x")) == 403
+
+
 # -- shares
 
 
@@ -159,6 +167,13 @@ async def test_a_token_leaves_requests_to_others(tmp_path: Path) -> None:
             assert (code, "this token" in str(answer["status"])) == (503, True)
             assert await status(host, get("/v1/accounts", bearer(other))) == 200
             assert await status(host, get("/v1/accounts", bearer(ROOT_TOKEN))) == 200
+
+
+async def test_streams_are_no_requests(tmp_path: Path) -> None:
+    accounts = get("/v1/accounts", "Accept: text/event-stream")
+    async with machine(tmp_path, max_requests=8) as host, streams(host, [accounts] * 20) as open_ones:
+        assert open_ones == [200] * 20
+        assert await status(host, get("/v1/accounts")) == 200
 
 
 async def test_without_tokens_programs_of_this_machine_have_everything(tmp_path: Path) -> None:

@@ -158,6 +158,17 @@ async def test_whatever_changes_the_next_answer_has_it(host: Machine) -> None:
         paths.runtime(name).mkdir(parents=True, exist_ok=True)
 
 
+async def test_more_happens_than_is_worth_reading(host: Machine) -> None:
+    process = await host.start("alice")
+    await host.states()
+    for number in range(3000):
+        (host.paths.runtime("alice") / f"{number}").touch()
+    process.say(LoginState.PARKED)
+    assert (await host.states())[0]["login_state"] == "parked"
+    process.say(LoginState.SCANNING)
+    assert (await host.states())[0]["login_state"] == "scanning"
+
+
 async def test_without_watches_files_are_looked_at(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     class Refused:
         def __init__(self) -> None:

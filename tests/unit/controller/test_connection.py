@@ -94,6 +94,20 @@ async def test_who_sends_no_request_is_hung_up_on(tmp_path: Path, sent: bytes) -
         patient.cancel()
 
 
+@pytest.mark.parametrize("path", ["/openwx/echo", "/v1/accounts/alice/start"])
+async def test_a_body_that_stalls_is_given_up(tmp_path: Path, path: str) -> None:
+    async with machine(tmp_path, ua_inactivity_timeout=0.2) as host:
+        reader, writer = await asyncio.open_connection(*host.address)
+        writer.write(
+            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
+            "Content-Length: 100\r\n\r\nclient=al".encode()
+        )
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
+        assert b" 408 " in head
+        assert b"application/json" in head
+        writer.close()
+
+
 @pytest.mark.parametrize("target", ["http://[]/openwx/check_client", "http://[::1/"])
 async def test_a_target_that_is_no_address_is_refused(
     host: Machine, caplog: pytest.LogCaptureFixture, target: str

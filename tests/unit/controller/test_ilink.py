@@ -243,6 +243,17 @@ async def test_removing_an_account_ends_its_agents_tokens(stage: Stage) -> None:
     assert await stage.call("getupdates", token) == SESSION_OVER
 
 
+async def test_a_new_token_of_a_consumer_replaces_the_one_before(stage: Stage) -> None:
+    first = await stage.token()
+    status, answer = await stage.host.v1("PUT", "accounts/alice/consumers/helper", {"when_held": "accept"})
+    assert (status, "token" in answer) == (200, False)
+    second = await stage.token(token=True)
+    assert await stage.call("getconfig", first) == SESSION_OVER
+    assert (await stage.call("getconfig", second))["ret"] == 0
+    assert second[13:] not in stage.host.paths.ilink_tokens.read_text()
+    assert second[13:] not in json.dumps(await stage.host.v1("GET", "accounts/alice/consumers"))
+
+
 async def test_media_are_found_by_their_urls(stage: Stage) -> None:
     token = await stage.token()
     url = f"/ilink/c2c/upload?encrypted_query_param={quote('alice.helper.SeCret-_')}&filekey=ab%2Bc"

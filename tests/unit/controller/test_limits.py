@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from tests.unit.controller.machine import Machine, machine
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
 from wxcontroller.core.options import OPTION_LENGTH
+from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.admission import Resource
 from wxcontroller.openwx.parameters import PARAMETERS
 
@@ -117,6 +119,17 @@ async def test_nothing_is_piled_up_behind_a_request_at_work(host: Machine, flood
     assert (await host.get("check_client"))["code"] == 0
 
 
+async def test_nothing_is_piled_up_for_another_protocol(host: Machine) -> None:
+    process = await host.start("alice")
+    peer = await connected(host, NEVER[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
+    await asyncio.wait_for(process.reached.wait(), PATIENCE)
+    with contextlib.suppress(ConnectionError):
+        for _ in range(20):
+            peer.writer.write(b"x" * 10_000)
+            await peer.writer.drain()
+    assert await peer.closed() == b""
+
+
 # -- answers
 
 
@@ -127,6 +140,26 @@ async def test_a_caller_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
         peer = await connected(host, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
         await asyncio.wait_for(process.hung_up.wait(), PATIENCE)  # the account is free again
         assert len(await peer.closed()) < 100_000_000
+
+
+async def test_what_is_left_of_an_answer_is_not_kept_for_ever(tmp_path: Path) -> None:
+    """The answer is made, and less is left of it than makes the server wait: closing would."""
+    async with machine(tmp_path, send_timeout=0.3) as host:
+        (await host.start("alice")).say(LoginState.RUNNING, reason="x" * 50_000)
+        for listening in host.server._sockets:
+            listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        narrow = socket.socket()
+        narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+        narrow.setblocking(False)
+        await asyncio.get_running_loop().sock_connect(narrow, host.address)
+        sent = SMALL[:-2] + b"Connection: close\r\n\r\n"
+        await asyncio.get_running_loop().sock_sendall(narrow, sent)
+        async with asyncio.timeout(PATIENCE):
+            while host.server.connections < 2:  # with that of the start
+                await asyncio.sleep(0.001)
+            while host.server.connections > 1:
+                await asyncio.sleep(0.01)
+        narrow.close()
 
 
 # -- connections

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import json
 import logging
+import stat
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
@@ -282,6 +283,8 @@ async def test_where_clients_put_the_token_and_that_it_stays_here(
 async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host: Machine) -> None:
     process = await account(host)
     shown, other = await target(host), await target(host, "other")
+    assert stat.S_IMODE(host.paths.notify_targets.stat().st_mode) == 0o600
+    assert shown.rpartition("_")[2] not in host.paths.notify_targets.read_text()
     for path, named in (("/notify/ops", "error"), ("/ops", "error"), ("/notify/ops/message", "errorDescription")):
         status, told = await post(host, path, "", "m")
         assert (status, told["state"], told[named]) == (401, "refused", told["reason"]), path
@@ -416,6 +419,17 @@ async def test_a_storm_of_equal_texts_is_two_messages(host: Machine) -> None:
         while len(process.sends) < 2:
             await asyncio.sleep(0.01)
     assert [send["content"] for send in process.sends] == ["disk failure", "disk failure\n(×4999)"]
+
+
+async def test_a_storm_of_different_texts_is_refused_beyond_the_targets_rate(host: Machine) -> None:
+    process, shown = await account(host), await target(host)
+    found = await storm(host, shown, [f"event {number}" for number in range(5000)])
+    assert process.sends is not None
+    assert found["delivered"] == len(process.sends)
+    assert 60 <= len(process.sends) < 1000
+    assert found["refused"] == 5000 - len(process.sends)
+    async with host.http.post("/notify/ops", data="one more", headers=bearer(shown)) as answer:
+        assert answer.status == 200 or (answer.status, int(answer.headers["Retry-After"]) > 0) == (429, True)
 
 
 async def test_counts_survive_the_end_of_the_controller(tmp_path: Path) -> None:

@@ -363,6 +363,10 @@ async def test_systemd_out_of_reach_is_an_answer_not_a_hang(host: Machine) -> No
 
 async def test_a_proxys_password_is_in_no_answer_and_can_be_taken_back(host: Machine) -> None:
     secret = "http://somebody:hidden@127.0.0.2:3128"
+    webhook = "http://127.0.0.1:9/in?key=hidden"
+    assert (await host.get("start_client", client="alice", post_api=webhook))["code"] == 0
+    assert (await host.v1("GET", "accounts/alice"))[1]["post_api"] == "http://127.0.0.1:9/in?key=…"
+    await host.get("stop_client", client="alice")
     answers = [await host.get("start_client", client="alice", proxy=secret)]
     assert answers[0]["proxy"] == "http://127.0.0.2:3128"
     assert AccountFiles(host.paths).load("alice").options["proxy"] == secret

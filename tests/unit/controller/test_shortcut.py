@@ -96,11 +96,31 @@ async def test_an_answer_is_passed_on_or_refused_as_ever(tmp_path: Path) -> None
                 assert status, (case, body)
 
 
+async def test_an_answer_that_ends_with_the_connection(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
+        assert (await ask(pair))[::2] == (200, b"all")
+
+
 async def test_nothing_behind_an_answer_reaches_the_next_caller(tmp_path: Path) -> None:
     async with paired(tmp_path) as pair:
         pair.account.answer = OK + b"{}" + OK + b"!!"
         for _ in range(3):
             assert (await ask(pair))[2] == b"{}"
+
+
+async def test_connections_to_an_account_are_used_again_while_they_are_good(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        for _ in range(5):
+            assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
+        assert pair.account.connections == 1
+        pair.account.hangs_up = True  # after each answer, without a word before
+        for _ in range(5):
+            pair.account.hung_up.clear()
+            assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
+            await asyncio.wait_for(pair.account.hung_up.wait(), SECONDS)
+            await asyncio.sleep(0)
+        assert len(pair.account.got) == 10
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
@@ -122,6 +142,14 @@ async def test_an_answer_that_breaks_off_does_not_look_complete(tmp_path: Path) 
             with contextlib.suppress(ConnectionError):
                 assert b"Content-Length: 9\r\n" in await reader.read()
         writer.close()
+
+
+async def test_an_account_that_is_silent(tmp_path: Path) -> None:
+    async with paired(tmp_path, ua_inactivity_timeout=0.3, ua_request_timeout=30.0) as pair:
+        pair.account.answer = b""
+        assert (await ask(pair))[0] == 504
+        pair.account.answer = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part"
+        assert (await pair.ask(pair.host.address, GET, 1, SECONDS))[0].status == 0  # it broke off
 
 
 async def test_a_caller_who_hangs_up_ends_the_request_at_the_account(tmp_path: Path) -> None:
@@ -151,6 +179,36 @@ async def test_a_slow_reader_slows_the_account_down(tmp_path: Path) -> None:
             assert held[0].transport.get_write_buffer_size() < 1 << 20
             assert len(await reader.readexactly(size)) == size
         writer.close()
+
+
+async def test_requests_come_in_any_pieces_and_one_behind_the_other(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
+            reader, writer = await asyncio.open_connection(*pair.host.address)
+            sent = POST + GET + HEAD + POST
+            for at in range(0, len(sent), step):
+                writer.write(sent[at : at + step])
+                await asyncio.sleep(0)
+            async with asyncio.timeout(SECONDS):
+                for _ in range(4):
+                    assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
+                    if _ != 2:
+                        assert await reader.readexactly(2) == b"{}"
+            writer.close()
+        assert len(pair.account.got) == 20
+
+
+async def test_the_rest_of_a_form_that_comes_late(tmp_path: Path) -> None:
+    async with paired(tmp_path) as pair:
+        reader, writer = await asyncio.open_connection(*pair.host.address)
+        writer.write(POST[:-5])
+        await asyncio.sleep(0.7)  # longer than the shortcut waits
+        assert pair.account.got == []
+        writer.write(POST[-5:])
+        async with asyncio.timeout(SECONDS):
+            assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
+        writer.close()
+        assert pair.account.got[0].endswith(_FORM)
 
 
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:

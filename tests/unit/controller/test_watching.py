@@ -4,11 +4,12 @@ import asyncio
 import contextlib
 import json
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import aiohttp
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import Machine
+from tests.unit.controller.machine import Machine, machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.states import LoginState
@@ -126,3 +127,12 @@ async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: M
         TokenFile(host.paths.tokens_file).revoke(token.id)
         host.process("alice").say(LoginState.OFFLINE)
         await stream.end()
+
+
+async def test_readers_are_bounded(tmp_path: Path) -> None:
+    async with machine(tmp_path) as host, watched(host) as stream:
+        host.limit(watchers=1)
+        await stream.next()
+        async with host.http.get("/v1/accounts", headers=STREAM) as answer:
+            assert answer.status == 503
+            assert obj(obj(await answer.json())["error"])["code"] == "too-many-readers"

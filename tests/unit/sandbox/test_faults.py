@@ -13,15 +13,6 @@ async def order(browser: Browser, endpoint: str, kind: str, value: Json = None, 
     return number
 
 
-async def test_status_with_empty_body_as_often_as_ordered(online: Browser) -> None:
-    await order(online, "synccheck", "status", 503, count=2)
-    for _ in range(2):
-        with pytest.raises(AssertionError):
-            await online.check()
-    assert await online.check() == ("0", "0")
-    assert await online.api("GET", "/faults") == []
-
-
 async def test_reset_before_and_after(online: Browser) -> None:
     body = online.message("filehelper", "x")
     await order(online, "webwxsendmsg", "reset")
@@ -34,18 +25,6 @@ async def test_reset_before_and_after(online: Browser) -> None:
     assert len(await online.api("GET", f"/accounts/{UIN}/sent")) == 1
     assert (await online.post("webwxsendmsg", body))["BaseResponse"]["Ret"] == 0
     assert len(await online.api("GET", f"/accounts/{UIN}/sent")) == 1, "the repeat is known"
-
-
-async def test_only_the_account_that_is_meant(online: Browser) -> None:
-    await order(online, "*", "retcode", 1101, uin=UIN + 1, count=None)
-    assert await online.check() == ("0", "0")
-    other = Browser(online.port)
-    try:
-        await other.jslogin()
-        await online.api("POST", f"/logins/{other.uuid}/confirm", {"uin": UIN + 1})
-        assert await other.poll() == "window.code=1101;"
-    finally:
-        await other.http.close()
 
 
 async def test_faults_can_be_taken_back(online: Browser) -> None:

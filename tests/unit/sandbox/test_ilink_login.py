@@ -35,25 +35,3 @@ async def test_digits_are_tried_and_the_third_wrong_ones_block(pair: tuple[Sandb
             assert (await agent.status(code, login.digits))["status"] == "scaned"
             phone.confirm(sandbox, login)
             assert (await agent.status(code, "123456"))["status"] == "confirmed"
-
-
-async def test_a_second_login_kills_the_first_unless_it_brings_its_token(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    first = await agent.log_in(sandbox)
-    code = await agent.code(first.token)
-    assert phone.confirm(sandbox, newest_code(sandbox), sandbox.accounts[UIN]) is first
-    assert await agent.status(code) == {"ret": 0, "status": "binded_redirect"}
-    assert (await agent.updates())["msgs"] == []
-
-    other = Agent(agent.url)
-    try:
-        await other.log_in(sandbox)
-        assert other.bot_id != agent.bot_id and other.user_id == agent.user_id
-        assert await agent.updates() == {"errcode": -14, "errmsg": "session timeout"}
-        assert (await other.updates())["msgs"] == []
-        # A dead token is not a binding.
-        code = await other.code(first.token)
-        phone.confirm(sandbox, newest_code(sandbox), sandbox.accounts[UIN], same_bot=True)
-        assert (await agent.status(code))["ilink_bot_id"] == other.bot_id
-    finally:
-        await other.http.close()

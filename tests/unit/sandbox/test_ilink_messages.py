@@ -8,12 +8,11 @@ import pytest
 from tests.unit.sandbox.agent import UIN, Agent, Json, ilink_sandbox, notes, requests
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.model import Bot, ILinkBehavior, TokenPolicy
+from wxcontroller.sandbox.ilink.model import Bot, ILinkBehavior
 from wxcontroller.sandbox.sandbox import Sandbox
 
 _SHUT = {"ret": -14, "errmsg": "session timeout"}
 _LATER = {"ret": -2, "errmsg": ""}
-_INVALID = {"ret": -3, "errmsg": "invalid arguments"}
 _HOUR = 3600.0
 
 
@@ -117,16 +116,3 @@ async def test_a_window_lasts_24_hours_and_its_end_is_no_logout(pair: tuple[Sand
     assert (await agent.send_text("in time"))["ret"] == 0
     bot_of(sandbox).windows[agent.user_id].closed = True
     assert await agent.send_text("closed") == _SHUT
-
-
-async def test_context_tokens_as_the_setting_says(pair: tuple[Sandbox, Agent]) -> None:
-    sandbox, agent = pair
-    assert await agent.send_text("no token", context_token="") == _INVALID
-    assert (await agent.send_text("forged", context_token="forged"))["ret"] == 0
-    settings(sandbox).tokens = TokenPolicy.CHECKED
-    assert await agent.send_text("forged", context_token="forged") == {"ret": -2, "errmsg": "prepare failed"}
-    assert (await agent.send_text("real"))["ret"] == 0
-    settings(sandbox).tokens = TokenPolicy.IGNORED
-    sandbox.forward(48 * _HOUR)
-    assert (await agent.send_text("no token", context_token=""))["ret"] == 0
-    assert await agent.send_text("real") == _SHUT
