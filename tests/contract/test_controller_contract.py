@@ -11,34 +11,28 @@ from pathlib import Path
 
 import pytest
 
+from tests.contract.document import CONTRACT
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine, machine
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 
-CONTRACT: JsonValue = json.loads((Path(__file__).parent / "openwx-endpoints.json").read_text())
 ENDPOINTS = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "controller"]
 # Values that are the caller's or the moment's, not the contract's.
 FREE = ("pid", "port")
 
+START, STOP, CODE, CHECK = (
+    f"/openwx/{call}" for call in ("start_client", "stop_client", "get_qrcode", "check_client")
+)
 DIFFERENT: Mapping[tuple[str, str], str] = {
-    (
-        "/openwx/start_client",
-        "spawn failed (Windows)",
-    ): "no Windows; a unit that fails gives code 3 with systemd's words",
-    ("/openwx/start_client", "pid not numeric"): "there is no pid to be wrong: systemd starts the process",
-    (
-        "/openwx/stop_client",
-        "signal could not be sent",
-    ): "systemd stops units; its refusal gives the same code and status",
+    (START, "spawn failed (Windows)"): "no Windows; a unit that fails gives code 3 with systemd's words",
+    (START, "pid not numeric"): "there is no pid to be wrong: systemd starts the process",
+    (STOP, "signal could not be sent"): "systemd stops units; its refusal gives the same code and status",
     ("/openwx/*", "client process refuses, dies or times out (120 s)"): "5.2 no. 22: 502 or 504 with JSON",
     ("/*", "the path /"): "the dashboard, instead of a page that dumps the process' state (5.3 no. 54)",
-    **{
-        (
-            text(each["path"]),
-            "auth hook refuses",
-        ): "no functions in settings but tokens; 403 with code -6 as JSON"
-        for each in ENDPOINTS
-    },
+    **dict.fromkeys(
+        ((text(each["path"]), "auth hook refuses") for each in ENDPOINTS),
+        "no functions in settings but tokens; 403 with code -6 as JSON",
+    ),
 }
 
 
@@ -73,13 +67,7 @@ async def already_running(host: Machine, path: str) -> Call:
     return await call(host, f"{path}?client=shop01")
 
 
-async def too_many(host: Machine, path: str) -> Call:
-    for number in range(host.settings.max_clients):
-        await call(host, f"{path}?client=c{number}")
-    return await call(host, f"{path}?client=shop01")
-
-
-async def no_port(host: Machine, path: str) -> Call:
+async def one_too_many(host: Machine, path: str) -> Call:
     for number in range(3):
         await call(host, f"{path}?client=c{number}")
     return await call(host, f"{path}?client=shop01")
@@ -96,20 +84,17 @@ async def no_code(host: Machine, path: str) -> Call:
 
 
 SCENES: Mapping[tuple[str, str], Callable[[Machine, str], Awaitable[Call]]] = {
-    ("/openwx/start_client", "client missing or falsy"): missing,
-    (
-        "/openwx/start_client",
-        "more clients registered than max_clients (tested before the duplicate check)",
-    ): too_many,
-    ("/openwx/start_client", "already running (not an error)"): already_running,
-    ("/openwx/start_client", "no free port"): no_port,
-    ("/openwx/stop_client", "client missing"): missing,
-    ("/openwx/stop_client", "not registered"): unknown,
-    ("/openwx/get_qrcode", "client missing"): missing,
-    ("/openwx/get_qrcode", "not registered"): unknown,
-    ("/openwx/get_qrcode", "no QR file at the moment"): no_code,
-    ("/openwx/check_client", "client given and not registered"): unknown,
-    ("/openwx/check_client", "a state file cannot be read or parsed"): unreadable,
+    (START, "client missing or falsy"): missing,
+    (START, "more clients registered than max_clients (tested before the duplicate check)"): one_too_many,
+    (START, "already running (not an error)"): already_running,
+    (START, "no free port"): one_too_many,
+    (STOP, "client missing"): missing,
+    (STOP, "not registered"): unknown,
+    (CODE, "client missing"): missing,
+    (CODE, "not registered"): unknown,
+    (CODE, "no QR file at the moment"): no_code,
+    (CHECK, "client given and not registered"): unknown,
+    (CHECK, "a state file cannot be read or parsed"): unreadable,
     ("/openwx/*", "client missing"): missing,
     ("/openwx/*", "not registered"): unknown,
     ("/*", "any other non-empty path"): missing,
@@ -129,9 +114,7 @@ ERRORS = [
 async def test_every_error_of_the_contract(tmp_path: Path, endpoint: JsonObject, error: JsonObject) -> None:
     path, when = text(endpoint["path"]), text(error["when"])
     scene = SCENES[path, when]
-    limits = {"max_clients": 2} if scene is too_many else {}
-    if scene is no_port:
-        limits = {"backend_end_port": FIRST_PORT + 2}
+    limits = {"backend_end_port": FIRST_PORT + 2} if when == "no free port" else {"max_clients": 3}
     async with machine(tmp_path, **limits) as host:
         answer = await scene(host, PATHS.get(path, path))
     assert answer.status == error["http_status"]
@@ -153,12 +136,12 @@ def _kinds(answer: JsonObject) -> JsonObject:
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 async def test_success(host: Machine, endpoint: JsonObject, method: str) -> None:
     path, example = text(endpoint["path"]), endpoint["success_example"]
-    if path != "/openwx/start_client":
+    if path != START:
         (await host.start("shop01")).show_qrcode()
     answer = await call(host, f"{path}?client=shop01", method)
     assert answer.status == 200
     assert answer.content_type == endpoint.get("success_content_type", "application/json")
-    assert "shop01" in host.units.processes or path == "/openwx/stop_client"
+    assert "shop01" in host.units.processes or path == STOP
     if method == "HEAD":
         assert answer.body == b""
         return

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import pytest
@@ -410,20 +411,14 @@ async def test_where_a_token_may_stand_and_that_no_account_sees_it(host: Machine
     process = await host.start("alice")
     process.echo = True
     shown = token(host, Scope.SEND, "alice")
-    headers = {name: str(value).format(shown) for name, value in dict(sent.get("headers", {})).items()}  # type: ignore[call-overload]
-    query = "client=alice&b=%2f" + ("&" + str(sent["query"]).format(shown) if "query" in sent else "")
-    data: object = None
-    if "data" in sent:
-        data = {name: str(value).format(shown) for name, value in dict(sent["data"]).items()}  # type: ignore[call-overload]
-    elif "json" in sent:
-        fields = {name: str(value).format(shown) for name, value in dict(sent["json"]).items()}  # type: ignore[call-overload]
-        headers["Content-Type"], data = "application/json", json.dumps(fields, ensure_ascii=False).encode()
-    elif "form" in sent:
-        form = aiohttp.FormData()
-        form.add_field("content", "你好")
-        form.add_field("token", shown)
-        form.add_field("media_data", b"\x00\xff" * 1000, filename="a.bin")
-        data = form
+    given: dict[str, Any] = json.loads(json.dumps(sent).replace("{}", shown))
+    headers, data = given.get("headers", {}), given.get("data")
+    query = "&".join(["client=alice&b=%2f", *([given["query"]] if "query" in given else [])])
+    if "json" in given:
+        headers, data = {"Content-Type": "application/json"}, json.dumps(given["json"], ensure_ascii=False).encode()
+    elif "form" in given:
+        data = aiohttp.FormData({"content": "你好", "token": shown})
+        data.add_field("media_data", b"\x00\xff" * 1000, filename="a.bin")
     answer = await ask(host, "POST", f"/openwx/send_friend_message?{query}", headers, data=data)
     assert answer.status == 200
     [(line, seen, body)] = process.seen
