@@ -1,4 +1,4 @@
-"""The examples on the page of the API: calls that there are, with what they take, and what they answer."""
+"""The examples on the page of the API: calls that there are, with what they take."""
 
 import json
 import re

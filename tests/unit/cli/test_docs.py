@@ -1,4 +1,4 @@
-"""The documents say what the code has: settings, options, verbs, with defaults; their links lead somewhere."""
+"""Man pages are well-formed, and links of documents lead somewhere."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""Parts of wxctl doctor that need no booted host: WeChat's clock and line, disks, and what a remote look is."""
+"""Parts of wxctl doctor that need no booted host: WeChat's clock, proxies, login users, and another machine."""
 
 import email.utils
 import json

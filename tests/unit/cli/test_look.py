@@ -1,6 +1,7 @@
-"""list, status, qr, logs."""
+"""list, status and logs."""
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from tests.unit.cli.host import (
     RESTARTING,
     RISK,
     RUNNING,
+    SCANNING,
     STOPPED,
     Host,
     telling,
@@ -105,3 +107,25 @@ def test_nothing_that_an_account_says_acts_on_the_terminal(wxctl: Wxctl, host: H
         assert not [c for c in done.stdout + done.stderr if ord(c) < 32 and c not in "\n\t"]
         assert not {"\x9b", "\u202e"} & set(done.stdout)
     assert json.loads(wxctl("status", "alice", "--json").stdout)["queue"] == told["queue"]
+
+
+def test_selection_and_order(wxctl: Wxctl, host: Host) -> None:
+    now = int(time.time())
+    states = {"f": FAILED, "a": RUNNING, "d": DOWN, "p": PARKED, "s": SCANNING, "z": STOPPED}
+    for age, (name, state) in enumerate(states.items()):
+        host.add(name, state.but(state_since=now - 100 * age) if state.told else state)
+    for arguments, names in (
+        (["--trouble"], "dfps"),
+        (["--state", "scanning", "--state", "running"], "as"),
+        (["--state", "failed", "--trouble"], "f"),
+        (["--sort", "since"], "apsdfz"),  # those without a program tell no time
+        (["--sort", "state"], "dfpasz"),
+        ([], "adfpsz"),
+    ):
+        done = wxctl("list", *arguments)
+        assert [line.split()[0] for line in done.stdout.splitlines()[1:]] == list(names)
+        assert [one["name"] for one in json.loads(wxctl("list", "--json", *arguments).stdout)] == list(names)
+    none = wxctl("list", "--state", "confirming")
+    assert (none.returncode, none.stdout, "no account" in none.stderr) == (0, "", True)
+    wrong = wxctl("list", "--state", "odd")
+    assert (wrong.returncode, "scanning" in wrong.stderr) == (2, True)

@@ -1,4 +1,4 @@
-"""add, show, set, logout: what is asked of the controller, and what is said."""
+"""add, show and set: what is asked of the controller, and what is said."""
 
 import json
 import re

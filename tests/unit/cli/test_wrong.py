@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -43,3 +44,16 @@ def test_an_answer_into_a_closed_pipe(wxctl: Wxctl, host: Host, arguments: list[
     )
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize(
+    "arguments", [("list", "--what"), ("start",), ("strat",), ("start", "a", "-o", "x"), ("add", ".x")], ids=" ".join
+)
+def test_errors_have_one_form(wxctl: Wxctl, arguments: tuple[str, ...]) -> None:
+    """The program and the failure, then what to do; whoever found it."""
+    done = wxctl(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    failed, remedy = done.stderr.splitlines()
+    assert re.match(r"wxctl: [^A-Z]", failed)
+    assert not failed.endswith(".")
+    assert re.match(r"  \S", remedy)

@@ -1,4 +1,4 @@
-"""What stands in docs/monitoring: the table of figures, the alerts, the dashboard, held against what is told."""
+"""What stands in docs/monitoring: the alerts and the dashboard, held against the figures that are told."""
 
 import asyncio
 import json

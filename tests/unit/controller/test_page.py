@@ -1,4 +1,4 @@
-"""The dashboard as it is served: both languages, colours, a policy without exceptions, assets that can be kept."""
+"""The dashboard as it is served: both languages, a policy without exceptions, assets that can be kept."""
 
 import re
 from collections.abc import Mapping

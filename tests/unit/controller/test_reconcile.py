@@ -1,4 +1,4 @@
-"""What the controller does by itself: bringing accounts back after a boot, and telling how all are."""
+"""What the controller does by itself: bringing accounts back after a boot, and its heartbeat."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What is told of an address that can't be reached: plain words, and never its URL."""
+"""What is told of an address that can't be reached: never its URL."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""iLink media: the protocol's test vectors, the CDN, and what phones and bots send each other."""
+"""iLink media: the protocol's test vectors, and what a phone does not show."""
 
 import hashlib
 import secrets

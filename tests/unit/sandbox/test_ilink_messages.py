@@ -1,4 +1,4 @@
-"""iLink messages: polls, reply windows, both budgets, throttling, and what sends are refused with."""
+"""iLink messages: polls, reply windows, both budgets and throttling."""
 
 from collections.abc import AsyncIterator
 

@@ -1,4 +1,4 @@
-"""Pictures, certificates, names, the state file."""
+"""Pictures, certificates, the state file."""
 
 import asyncio
 import shutil

@@ -1,11 +1,12 @@
-"""The poll and the queue: progress, redelivery, and the ways to spin."""
+"""The poll and the queue: progress, redelivery, and the ways to spin; and cookies."""
 
 from pathlib import Path
 
+import aiohttp
 import pytest
 
 from tests.unit.sandbox.conftest import UIN
-from tests.unit.sandbox.wire import Browser, Json, flat, sandbox_and_browser
+from tests.unit.sandbox.wire import CGI, Browser, Json, flat, sandbox_and_browser
 from wxcontroller.sandbox import snapshot
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, running
@@ -79,3 +80,35 @@ async def test_no_resend_is_for_all_accounts_and_outlives_a_restart(tmp_path: Pa
         async with running(second, Address("127.0.0.1", 0)) as [address]:
             browser.port = address.port
             assert contents(await browser.sync(old)) == []
+
+
+@pytest.mark.parametrize(
+    ("host", "cookies", "expected"),
+    [
+        ("wx.qq.com", "wxuin={uin}; wxsid={sid}", 0),
+        ("wx.qq.com", 'wxuin={uin}; wxsid="{sid}"', 1100),  # quotes are part of a value
+        ("wx.qq.com", "wxuin={uin}; wxsid=other", 1100),
+        ("wx.qq.com", "wxuin=1234567002; wxsid={sid}", 1101),
+        ("wx.qq.com", "wxsid={sid}", 1102),
+        ("wx.qq.com", "wxuin={uin}", 1102),
+        ("wx2.qq.com", "wxuin={uin}; wxsid={sid}", 1100),  # not its home
+    ],
+)
+async def test_cookies_are_read_literally(online: Browser, host: str, cookies: str, expected: int) -> None:
+    header = cookies.format(uin=UIN, sid=online.values["wxsid"])
+    async with aiohttp.ClientSession(cookie_jar=aiohttp.DummyCookieJar()) as http:
+        url = f"http://127.0.0.1:{online.port}{CGI}/webwxinit"
+        headers = {"Host": f"{host}:{online.port}", "Cookie": header}
+        async with http.post(url, json={"BaseRequest": online.base()}, headers=headers) as response:
+            assert f'"Ret":{expected},' in await response.text()
+
+
+async def test_violations_hold_no_secrets(online: Browser, sandbox: Sandbox) -> None:
+    await online.check(skey="@crypt_wrong")
+    await online.post("webwxinit", {"BaseRequest": online.base() | {"Sid": "wrong-sid"}})
+    seen = str(await online.api("GET", f"/requests?uin={UIN}"))
+    session = sandbox.accounts[UIN].session
+    assert session is not None
+    for secret in (session.sid, session.skey, session.pass_ticket, "@crypt_wrong", "wrong-sid"):
+        assert secret not in seen
+    assert "skey is wrong" in seen
