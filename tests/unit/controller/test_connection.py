@@ -106,13 +106,3 @@ async def test_a_body_that_stalls_is_given_up(tmp_path: Path, path: str) -> None
         assert b" 408 " in head
         assert b"application/json" in head
         writer.close()
-
-
-@pytest.mark.parametrize("target", ["http://[]/openwx/check_client", "http://[::1/"])
-async def test_a_target_that_is_no_address_is_refused(
-    host: Machine, caplog: pytest.LogCaptureFixture, target: str
-) -> None:
-    status, answer = await raw(host, f"GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n".encode())
-    assert status == 400
-    assert b"can't be read as HTTP" in answer
-    assert [record.message for record in caplog.records if record.exc_info] == []

@@ -9,7 +9,7 @@ from wxcontroller.controller.alerts.findings import Healthy, Ignored, Problem, T
 from wxcontroller.controller.alerts.ledger import SPACING, Key, Ledger
 from wxcontroller.core.alerts import Kind
 from wxcontroller.core.alertsettings import AlertSettings
-from wxcontroller.core.messages import NOTHING, Text
+from wxcontroller.core.messages import Text
 
 ALICE, BOB = ("alice", Track.LOGIN), ("bob", Track.LOGIN)
 PARKED = Problem(Kind.PARKED, "alice", Text("alice has given up"), Text("start it"))
@@ -190,18 +190,3 @@ def test_a_clock_that_jumps_makes_no_alert_and_holds_none_up(jump: float) -> Non
     world.now += jump
     world.live(OFFLINE, 400)
     assert world.lines.count("offline alice is offline") == 2
-
-
-def test_more_of_the_same_is_news() -> None:
-    world = World(interval=600)
-    track = ("alice", Track.DEAD)
-
-    def dead(number: int) -> dict[Key, Verdict]:
-        return {track: Problem(Kind.DEAD, "alice", Text(f"{number} dead"), NOTHING, level=number)}
-
-    world.live(dead(5), 3600)
-    world.live(dead(7), 3600)
-    world.live(dead(2), 3600)
-    assert world.lines == ["dead 5 dead", "dead 7 dead"]
-    world.live(dead(3), 3600)
-    assert world.lines[2:] == ["dead 3 dead"]

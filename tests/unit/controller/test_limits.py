@@ -75,15 +75,6 @@ async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0
 # -- heads
 
 
-@pytest.mark.parametrize(("path", "key"), [("/openwx/check_client", "status"), ("/v1/accounts", "error")])
-async def test_too_many_headers_are_refused(host: Machine, path: str, key: str) -> None:
-    head = f"GET {path} HTTP/1.1\r\nHost: localhost\r\n" + "".join(f"X-{number}: y\r\n" for number in range(100))
-    peer = await connected(host)
-    status, answer = await peer.ask(f"{head}\r\n".encode())
-    assert (status, set(answer) & {"status", "error"}) == (431, {key})
-    assert await peer.closed() == b""
-
-
 async def test_a_head_that_comes_bit_by_bit_has_an_end(tmp_path: Path) -> None:
     async with machine(tmp_path, header_timeout=0.3) as host:
         peer = await connected(host)

@@ -100,15 +100,3 @@ async def test_json_of_many_values_holds_up_nobody(host: Machine, path: str, siz
     assert max(found) < 0.5  # parsing it all takes a second
     assert status == 200
     assert "not a JSON object" in str(answer)
-
-
-async def test_passing_a_request_on_does_not_ask_systemd(host: Machine) -> None:
-    """A look at all units takes 50 ms when nobody looked lately; a `stat` shows whether an account is up."""
-    process = await host.start("alice")
-    looks = host.units.looks
-    host.units.broken = True
-    for path in (OPENWX, V1):
-        async with host.http.get(path) as answer:
-            assert answer.status == 200
-    assert len(process.requests) == 2
-    assert host.units.looks == looks

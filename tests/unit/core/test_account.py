@@ -2,8 +2,8 @@
 
 import pytest
 
-from wxcontroller.core.account import Account, account_from, redacted, variables_of, with_client
-from wxcontroller.core.errors import BadEnvironmentFile, BadOption
+from wxcontroller.core.account import Account, redacted, variables_of, with_client
+from wxcontroller.core.errors import BadOption
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
@@ -32,23 +32,6 @@ def test_the_originals_variables_are_there() -> None:
     assert variables["MOJO_WEIXIN_PLUGIN_OPENWX_POLL_INTERVAL"] == "7"
     assert variables["MOJO_WEIXIN_STATE_PATH"] == "/run/wxclient/alice/mojo_weixin_state_alice.json"
     assert "MOJO_WEIXIN_CONTROLLER_PID" not in variables
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"MOJO_WEIXIN_ACCOUNT": ""},
-        {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "many"},
-        {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "70000"},
-        {"WXCLIENT_DESIRED": "maybe"},
-        {"WXCLIENT_INSTANCE": "bob"},
-        {"MOJO_WEIXIN_ACCOUNT": "../x"},
-    ],
-)
-def test_a_spoilt_file_is_named_with_what_is_wrong(change: dict[str, str]) -> None:
-    variables = {**variables_of(Account(parse_name("alice"), 3000), Paths()), **change}
-    with pytest.raises(BadEnvironmentFile, match=r"alice\.env"):
-        account_from(variables, "alice.env")
 
 
 def test_credentials_and_values_of_urls_are_not_shown() -> None:

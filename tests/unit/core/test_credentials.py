@@ -49,10 +49,3 @@ def test_one_that_is_no_secret_is_told_and_not_repeated(tmp_path: Path, content:
         read_credential(NAME, given(tmp_path, webhook_secret=content))
     assert "hidden" not in str(caught.value)
     assert "/etc/wxcontroller/credentials" in caught.value.remedy
-
-
-def test_one_that_can_not_be_read(tmp_path: Path) -> None:
-    (tmp_path / NAME).mkdir()
-    with pytest.raises(BadSettings, match=f"credential {NAME} can't be read") as caught:
-        read_credential(NAME, given(tmp_path))
-    assert "LoadCredential=" in caught.value.remedy

@@ -5,7 +5,7 @@ import re
 import pytest
 
 from wxcontroller.core.errors import BadName
-from wxcontroller.core.names import instance_of, is_derived, is_instance, parse_name, unit_of
+from wxcontroller.core.names import is_derived, parse_name
 
 # What systemd 257 takes as %i in User=wxc-%i and StateDirectory=.
 _SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,26}")
@@ -46,20 +46,6 @@ def test_a_typed_name_can_not_be_somebody_elses_generated_id() -> None:
     generated = parse_name("小红").instance
     with pytest.raises(BadName, match="generated id"):
         parse_name(generated)
-
-
-def test_other_units_have_no_instance() -> None:
-    for unit in (
-        "wxclient@.service",
-        "wxclient@a.b.service",
-        "wxclient2@a.service",
-        "wxclient@a.socket",
-        "ssh.service",
-    ):
-        assert instance_of(unit) is None
-    assert not is_instance("a" * 28)
-    with pytest.raises(BadName):
-        unit_of("../x")
 
 
 def test_ids_stay_what_they_are() -> None:

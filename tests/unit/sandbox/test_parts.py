@@ -1,7 +1,5 @@
-"""Pictures, certificates, the state file."""
+"""Certificates and the state file."""
 
-import asyncio
-import shutil
 import ssl
 import stat
 from pathlib import Path
@@ -9,30 +7,11 @@ from pathlib import Path
 import aiohttp
 
 from tests.unit.sandbox.conftest import UIN
-from tests.unit.sandbox.wire import Browser, EverythingHere, sandbox_and_browser
+from tests.unit.sandbox.wire import EverythingHere, sandbox_and_browser
 from wxcontroller.sandbox import snapshot, tls
 from wxcontroller.sandbox.hosts import HOSTS
 from wxcontroller.sandbox.sandbox import Options, Sandbox
 from wxcontroller.sandbox.serve import Address, Tls, running
-
-
-async def test_the_picture_says_the_link(browser: Browser, tmp_path: Path) -> None:
-    await browser.jslogin()
-    url = f"http://login.weixin.qq.com:{browser.port}/qrcode/{browser.uuid}"
-    async with browser.http.get(url) as response:
-        assert response.content_type == "image/jpeg"
-        picture = await response.read()
-    assert picture.startswith(b"\xff\xd8")
-    assert picture.endswith(b"\xff\xd9")
-    zbar = shutil.which("zbarimg")
-    assert zbar, "zbarimg is not installed: make test-deps"
-    file = tmp_path / "qr.jpg"
-    file.write_bytes(picture)
-    reader = await asyncio.create_subprocess_exec(
-        zbar, "-q", "--raw", str(file), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.DEVNULL
-    )
-    output, _ = await reader.communicate()
-    assert output.decode().strip() == f"https://login.weixin.qq.com/l/{browser.uuid}"
 
 
 def test_certificates_are_made_once_and_keys_are_private(tmp_path: Path) -> None:
