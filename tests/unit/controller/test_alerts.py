@@ -171,6 +171,20 @@ async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_bet
     assert kinds(await watched.live(700)) == ["recovery alice failed"]
 
 
+async def test_a_restarted_controller_takes_no_crash_loop_for_ended_before_its_window(watched: Watched) -> None:
+    await watched.running("alice")
+    for count in (1, 2, 3):
+        watched.host.units.restarted["alice"] = count
+        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
+        await watched.live(60)
+    assert kinds(watched.told) == ["problem alice failed"]
+    for _ in range(3):
+        watched.watch = watched.another()
+        assert await watched.live(120) == []
+        assert watched.host.accounts.crash_loops == {"alice"}
+    assert kinds(await watched.live(400)) == ["recovery alice failed"]
+
+
 async def test_restarts_over_a_day_are_no_loop(watched: Watched) -> None:
     await watched.running("alice")
     process = watched.host.process("alice")
@@ -226,6 +240,19 @@ async def test_damage_to_what_it_remembers_is_outlived(watched: Watched, content
     watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
     assert len(await watched.live()) == 1
     assert watched.host.paths.alerts_state.stat().st_mode & 0o777 == 0o600
+
+
+async def test_restarts_are_remembered_without_a_channel(watched: Watched) -> None:
+    watched.set(webhook="")
+    await watched.running("alice")
+    for count in (1, 2, 3):
+        watched.host.units.restarted["alice"] = count
+        watched.host.process("alice").say(LoginState.RUNNING, pid=count)
+        await watched.live(60)
+    watched.host.accounts.crash_loops = set()
+    watched.watch = watched.another()
+    await watched.live()
+    assert watched.host.accounts.crash_loops == {"alice"}
 
 
 async def test_without_a_channel_the_problems_are_known_and_alerted_once_there_is_one(watched: Watched) -> None:
