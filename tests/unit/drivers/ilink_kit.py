@@ -80,6 +80,15 @@ class Bench:
             if not drive.task.done():
                 await drive.stop()
 
+    @contextlib.asynccontextmanager
+    async def online(
+        self, account: str = "alice", timing: ILinkTiming = QUICK, **options: str
+    ) -> AsyncIterator[Drive]:
+        """Run a driver that has logged in by a scan."""
+        async with self.drive(account, None, timing, **options) as drive:
+            await self.enter(drive)
+            yield drive
+
     async def enter(self, drive: Drive) -> Accepted:
         """Scan and confirm the next code; wait until the account is online."""
         await drive.until(QrReady)

@@ -231,20 +231,37 @@ class Wechat:
         assert login is not None
         return login
 
-    async def enter(self, drive: Drive, account: ServerAccount) -> Accepted:
-        """Scan and confirm the next QR code; wait until the account is online."""
+    @contextlib.asynccontextmanager
+    async def online(
+        self, account: ServerAccount, store: Store | None = None, timing: WebTiming | None = None, **options: str
+    ) -> AsyncIterator[Drive]:
+        """Run a driver that has logged in by a scan."""
+        async with self.drive(store, timing, **options) as drive:
+            await self.enter(drive, account)
+            yield drive
+
+    async def stored(self, account: ServerAccount) -> Store:
+        """Log in and stop; return what is kept of that."""
+        store = Store()
+        async with self.online(account, store):
+            return store
+
+    async def confirm(self, drive: Drive, account: ServerAccount) -> None:
+        """Scan and confirm the next QR code."""
         login = await self.login_of(drive)
         self.sandbox.logins.scan(login, account.uin)
         self.sandbox.logins.confirm(login)
+
+    async def enter(self, drive: Drive, account: ServerAccount) -> Accepted:
+        """Scan and confirm the next QR code; wait until the account is online."""
+        await self.confirm(drive, account)
         accepted = await drive.until(Accepted)
         await drive.until(Online)
         return accepted
 
     async def refused(self, drive: Drive, account: ServerAccount) -> LoginRefused:
         """Scan and confirm the next QR code; return how WeChat refused the login."""
-        login = await self.login_of(drive)
-        self.sandbox.logins.scan(login, account.uin)
-        self.sandbox.logins.confirm(login)
+        await self.confirm(drive, account)
         return await drive.until(LoginRefused)
 
     async def consent(self, drive: Drive) -> WebLoginCode:
@@ -276,6 +293,12 @@ class Wechat:
 def friend(account: ServerAccount, number: int = 0) -> str:
     """Return the real id of one of an account's friends."""
     return [person.wxid for person in account.world.people.values() if person.kind is Relation.FRIEND][number]
+
+
+def username(account: ServerAccount, wxid: str) -> str:
+    """Return the id that somebody has in the account's present session."""
+    assert account.session is not None
+    return account.session.username(wxid)
 
 
 @contextlib.asynccontextmanager

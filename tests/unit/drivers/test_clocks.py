@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.unit.drivers.kit import Store, Wechat, hurried
-from wxcontroller.drivers.base import Accepted, LoginWay, Offline, Online, QrReady, RosterChanged, SessionLost
+from tests.unit.drivers.kit import Store, Wechat
+from wxcontroller.drivers.base import Accepted, LoginWay, Offline, Online, QrReady, SessionLost
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
@@ -31,8 +31,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
 @pytest.mark.parametrize("off", [-20 * YEAR, 20 * YEAR])
 async def test_a_jump_while_listening(world: Wechat, alice: ServerAccount, wall: Wall, off: float) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         ids = [drive.driver.new_client_id() for _ in range(3)]
         wall.off = off
         ids += [drive.driver.new_client_id() for _ in range(3)]
@@ -59,22 +58,13 @@ async def test_a_login_with_a_clock_that_is_wrong(
 ) -> None:
     wall.off = off
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         wall.off = 0.0  # set right by the network, later
         world.hear(alice, "x")
         await drive.text("x")
         world.sandbox.close_session(alice, 1101)
         world.sandbox.logins.confirm(await world.consent(drive))  # its cookies are there
         await drive.until(Online)
-
-
-async def test_pauses_are_not_a_matter_of_the_wall_clock(world: Wechat, alice: ServerAccount, wall: Wall) -> None:
-    world.fault("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1)
-    async with world.drive(timing=hurried(roster_patience=0.1)) as drive:
-        await world.enter(drive, alice)
-        wall.off = -20 * YEAR
-        await drive.until(RosterChanged, lambda event: any(group.members for group in event.groups))
 
 
 async def test_the_server_says_whether_a_cookie_is_over(wall: Wall) -> None:

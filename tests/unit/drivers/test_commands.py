@@ -2,30 +2,17 @@
 
 import pytest
 
-from tests.unit.drivers.kit import Drive, Wechat, friend
+from tests.unit.drivers.kit import Drive, Wechat, friend, username
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.drivers.base import (
-    Driver,
-    FriendAsked,
-    MessageArrived,
-    Online,
-    RosterChanged,
-    RosterLoaded,
-    SessionLost,
-)
+from wxcontroller.drivers.base import Driver, FriendAsked, MessageArrived, Online, RosterChanged, SessionLost
 from wxcontroller.sandbox import compose
-from wxcontroller.sandbox.account import GroupOperations, ServerAccount, Stranger
+from wxcontroller.sandbox.account import ServerAccount, Stranger
 from wxcontroller.sandbox.faults import FaultKind
 from wxcontroller.sandbox.world import Plan, Relation, ServerGroup
 
 
 def own_group(account: ServerAccount) -> ServerGroup:
     return next(group for group in account.world.groups.values() if group.owner == account.wxid and group.saved)
-
-
-def username(account: ServerAccount, wxid: str) -> str:
-    assert account.session is not None
-    return account.session.username(wxid)
 
 
 async def still_there(world: Wechat, drive: Drive, account: ServerAccount) -> None:
@@ -35,8 +22,7 @@ async def still_there(world: Wechat, drive: Drive, account: ServerAccount) -> No
 
 
 async def test_taking_a_message_back(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         chat = username(alice, friend(alice))
         sent = await drive.driver.send_text(chat, "x", drive.driver.new_client_id())
         await drive.driver.revoke(sent.id, chat)
@@ -50,8 +36,7 @@ async def test_taking_a_message_back(world: Wechat, alice: ServerAccount) -> Non
 
 async def test_groups(world: Wechat, alice: ServerAccount) -> None:
     people = [friend(alice, number) for number in range(5)]
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         ids = [username(alice, person) for person in people]
         group = await drive.driver.create_group(ids[:3], "三个 & <朋友>")
         loaded = await drive.until(
@@ -76,8 +61,7 @@ async def test_large_groups_are_invited_to(world: Wechat, members: int) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     inside = {member.wxid for member in group.members}
     people = [p.wxid for p in alice.world.people.values() if p.kind is Relation.FRIEND and p.wxid not in inside][:2]
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         await drive.driver.invite(username(alice, group.wxid), [username(alice, person) for person in people])
         assert {member.wxid for member in group.members} == inside | set(people)
     assert world.violations() == []
@@ -86,8 +70,7 @@ async def test_large_groups_are_invited_to(world: Wechat, members: int) -> None:
 async def test_remarks_and_pins(world: Wechat, alice: ServerAccount) -> None:
     person = alice.world.people[friend(alice)]
     group = next(group for group in alice.world.groups.values() if group.saved)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         for remark in ("同事 & <小明>😀", ""):
             await drive.driver.set_remark(username(alice, person.wxid), remark)
             assert person.remark == remark
@@ -107,8 +90,7 @@ async def test_remarks_and_pins(world: Wechat, alice: ServerAccount) -> None:
 async def test_a_pin_keeps_the_remark(world: Wechat, alice: ServerAccount, names: str) -> None:
     person = alice.world.people[friend(alice)]
     person.remark = "同事 & 😄"
-    async with world.drive(emoji_to_text=names) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, emoji_to_text=names) as drive:
         for on in (True, False):
             await drive.driver.pin(username(alice, person.wxid), on)
             assert person.remark == "同事 & 😄"
@@ -118,8 +100,7 @@ async def test_a_pin_keeps_the_remark(world: Wechat, alice: ServerAccount, names
 
 async def test_asking_and_accepting(world: Wechat, alice: ServerAccount) -> None:
     stranger = next(person for person in alice.world.people.values() if person.kind is Relation.STRANGER)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         await drive.driver.ask_friend(username(alice, stranger.wxid), "你好 & <hello>")
         assert (alice.asked[-1].wxid, alice.asked[-1].greeting) == (stranger.wxid, "你好 & <hello>")
         asking = Stranger("wxid_new", "新朋友", "v2_0000@stranger")
@@ -170,40 +151,11 @@ async def every_command(driver: Driver, account: ServerAccount) -> list[WeChatEr
 async def test_no_refusal_ends_the_session(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: int | str
 ) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        for call in (
-            "webwxcreatechatroom",
-            "webwxupdatechatroom",
-            "webwxoplog",
-            "webwxverifyuser",
-            "webwxrevokemsg",
-        ):
+    async with world.online(alice) as drive:
+        for call in ("webwxcreatechatroom", "webwxupdatechatroom", "webwxoplog", "webwxverifyuser", "webwxrevokemsg"):
             world.fault(call, kind, value, count=None)
         for failure in await every_command(drive.driver, alice):
             assert failure.ret == (value if kind is FaultKind.RETCODE else None)
             assert failure.remedy
         await still_there(world, drive, alice)
         assert drive.count(Online) == 1
-
-
-async def test_groups_that_wechat_has_removed(world: Wechat, alice: ServerAccount) -> None:
-    person = friend(alice)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
-        group = next(group for group in loaded.groups if group.members)
-        for operations in (GroupOperations.REMOVED, GroupOperations.PRETEND):
-            alice.group_operations = operations
-            with pytest.raises(WeChatError):
-                await drive.driver.create_group([username(alice, person)], "x")
-        await drive.driver.rename_group(group.id, "x")  # accepted, and without effect
-        await still_there(world, drive, alice)
-
-
-async def test_nothing_before_the_login(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.login_of(drive)
-        for command in (drive.driver.revoke("1", "@a"), drive.driver.pin("@a", True)):
-            with pytest.raises(WeChatError, match="not logged in"):
-                await command

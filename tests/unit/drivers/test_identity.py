@@ -2,20 +2,16 @@
 
 from dataclasses import replace
 
-import pytest
-
-from tests.unit.drivers.kit import Checkpoints, Drive, Wechat, friend
-from wxcontroller.core.model import Contact, ContactKind, Group, Member, Sex
+from tests.unit.drivers.kit import Checkpoints, Drive, Wechat, friend, username
+from wxcontroller.core.model import Contact, Group, Member, Sex
 from wxcontroller.drivers.base import MessageArrived, RosterChanged, RosterLoaded
 from wxcontroller.drivers.web.session.identity import Identities, Recognition, uid_of
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.world import Relation
 
 ANNA = Contact("@1", "Anna", account="anna88", sex=Sex.FEMALE, city="Basel", avatar="/icon?seq=71&username=@1")
-BEN = Contact("@2", "Ben", markname="Ben (plumber)", signature="drip", avatar="/icon?seq=72&username=@2")
 CARL = Contact("@3", "Carl", sex=Sex.MALE, province="Bern")
 DORA = Contact("@4", "Dora")  # nothing but a name
-FIRM = Contact("@5", "Firm", kind=ContactKind.OFFICIAL)
 CREW = tuple(Member(f"@m{number}", f"Member {number}") for number in range(4))
 CLUB = Group("@@1", "Club", CREW, owner="@m1")
 
@@ -30,47 +26,6 @@ async def login(store: Checkpoints, *people: Contact | Group, real: dict[str, st
         recognition.identify(name, real_id)
     recognition.save()
     return {one.id: recognition.number(one.id) for one in people}
-
-
-async def test_everybody_who_can_be_told_apart_has_a_number() -> None:
-    numbers = await login(Checkpoints(), ANNA, BEN, CARL, DORA, FIRM, CLUB)
-    assert [name for name, number in numbers.items() if not number] == ["@4", "@@1"]
-    given = [number for number in numbers.values() if number]
-    assert len(set(given)) == len(given)
-    assert all(0 < number < 1 << 53 for number in given)  # every reader of JSON keeps them
-    # The same without any store: what they are made of is the same.
-    assert numbers == await login(Checkpoints(), ANNA, BEN, CARL, DORA, FIRM, CLUB)
-
-
-@pytest.mark.parametrize(
-    ("one", "later"),
-    [
-        (ANNA, replace(ANNA, id="@x", name="Anni", sex=Sex.UNKNOWN, city="Bern", avatar="/icon?seq=99")),
-        (BEN, replace(BEN, id="@x", name="B.", signature="", avatar="/icon?seq=0")),  # the remark
-        (BEN, replace(BEN, id="@x", name="B.", markname="")),  # the picture
-        (BEN, replace(BEN, id="@x", markname="", avatar="")),  # the looks
-        (CARL, replace(CARL, id="@x", account="carl")),
-        (FIRM, replace(FIRM, id="@x")),
-    ],
-)
-async def test_a_number_outlasts_what_changes(one: Contact, later: Contact) -> None:
-    store = Checkpoints()
-    first = await login(store, ANNA, BEN, CARL, DORA, FIRM)
-    others = [replace(other, id="@y" + other.id) for other in (ANNA, BEN, CARL, DORA, FIRM) if other is not one]
-    second = await login(store, *others, later)
-    assert second["@x"] == first[one.id]
-    assert {name.removeprefix("@y"): number for name, number in second.items() if name != "@x"} == {
-        name: number for name, number in first.items() if name != one.id
-    }
-
-
-async def test_one_thing_after_the_other_may_change() -> None:
-    store = Checkpoints()
-    first = await login(store, BEN)
-    for number, later in enumerate(
-        [replace(BEN, name="Benno"), replace(BEN, name="Benno", markname="B"), replace(BEN, markname="B", avatar="")]
-    ):
-        assert await login(store, replace(later, id=f"@x{number}")) == {f"@x{number}": first["@2"]}
 
 
 async def test_what_two_have_tells_nobody() -> None:
@@ -107,45 +62,6 @@ async def test_a_real_id_is_beyond_doubt() -> None:
     assert numbers == {"@o": first["@3"], "@i": 0}
 
 
-async def spoken_in(store: Checkpoints, group: Group, *others: Group, turned_up: bool = False) -> int:
-    """Return the number of a group in which somebody speaks, in a new process; ``turned_up``: only then."""
-    identities = Identities(store)
-    await identities.load()
-    recognition = Recognition(identities)
-    await recognition.recognise(others if turned_up else (group, *others))
-    recognition.settle(group)
-    recognition.save()
-    return recognition.number(group.id)
-
-
-@pytest.mark.parametrize("turned_up", [False, True])
-async def test_a_group_that_the_phone_never_named_has_a_number_once_somebody_speaks(turned_up: bool) -> None:
-    store = Checkpoints()
-    number = await spoken_in(store, CLUB, turned_up=turned_up)
-    assert 0 < number < 1 << 53
-    assert number == await spoken_in(Checkpoints(), CLUB, turned_up=not turned_up)  # the same without any store
-    for later in (replace(CLUB, id="@@a", name="Another"), replace(CLUB, id="@@b", members=CREW[:2])):
-        assert await spoken_in(store, later, turned_up=turned_up) == number
-    # A real id that is told later does not change it, and is remembered.
-    identities = Identities(store)
-    await identities.load()
-    recognition = Recognition(identities)
-    await recognition.recognise((replace(CLUB, id="@@c"),))
-    assert recognition.number("@@c") == number
-    assert recognition.identify("@@c", "7000000001@chatroom") == ()
-    recognition.save()
-    stranger = Group("@@d", "No likeness at all", CREW[2:])
-    assert (await login(store, stranger, real={"@@d": "7000000001@chatroom"}))["@@d"] == number
-
-
-@pytest.mark.parametrize("turned_up", [False, True])
-async def test_groups_that_look_alike_have_no_number(turned_up: bool) -> None:
-    store = Checkpoints()
-    twin = replace(CLUB, id="@@2")
-    assert await spoken_in(store, CLUB, twin, turned_up=turned_up) == 0
-    assert await spoken_in(store, CLUB, turned_up=turned_up) != 0
-
-
 # -- an account
 
 
@@ -155,10 +71,8 @@ async def test_a_group_that_speaks_keeps_its_number_over_a_new_scan(world: Wecha
     alice.world.recent = ["filehelper"]  # the phone names no other
     numbers: list[int] = []
     for text in ("one", "two"):
-        async with world.drive() as drive:
-            await world.enter(drive, alice)
-            assert alice.session is not None
-            room = alice.session.username(group.wxid)
+        async with world.online(alice) as drive:
+            room = username(alice, group.wxid)
             world.hear(alice, text, group.wxid, group.members[1].wxid)
             await drive.until(MessageArrived, lambda event: event.message.text in ("one", "two"))
             told = [event.groups for event in drive.events if isinstance(event, RosterLoaded | RosterChanged)]
@@ -168,18 +82,16 @@ async def test_a_group_that_speaks_keeps_its_number_over_a_new_scan(world: Wecha
 
 
 def uids(drive: Drive, account: ServerAccount) -> dict[str, int]:
-    assert account.session is not None
     loaded = next(event for event in reversed(drive.events) if isinstance(event, RosterLoaded))
     everybody: list[Contact | Group] = [*loaded.contacts, *loaded.groups]
     found = {one.id: one.uid for one in everybody}
     known = {**account.world.people, **account.world.groups}
-    return {wxid: found[name] for wxid in known if (name := account.session.username(wxid)) in found}
+    return {wxid: found[name] for wxid in known if (name := username(account, wxid)) in found}
 
 
 async def test_friends_and_groups_after_a_new_scan(world: Wechat, alice: ServerAccount) -> None:
     identities = world.state = Checkpoints()
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         before = uids(drive, alice)
         for number in range(2):
             world.hear(alice, str(number))
@@ -187,8 +99,7 @@ async def test_friends_and_groups_after_a_new_scan(world: Wechat, alice: ServerA
     assert identities.marks
     changed = friend(alice)
     alice.world.people[changed].signature = "something new"
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         after = uids(drive, alice)
     friends = [wxid for wxid, person in alice.world.people.items() if person.kind is Relation.FRIEND]
     numbered = [wxid for wxid in friends if before[wxid]]

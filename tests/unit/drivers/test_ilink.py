@@ -8,14 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.drivers.ilink_kit import Bench, bench, quick
 from tests.unit.drivers.kit import Store
 from tests.unit.sandbox.agent import OTHER_UIN, UIN, Agent, newest_code, waiting_code
 from wxcontroller.core.errors import BadAnswer, FailureHandling, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.messages import Text
-from wxcontroller.core.model import MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
     Checkpoint,
@@ -68,9 +67,7 @@ async def test_a_crash_in_the_middle_of_a_batch_loses_none_of_it(wechat: Bench, 
         # As kill -9 does it: nothing after so many messages is stored.
         drive.hold = lambda event: isinstance(event, MessageArrived) and len(drive.texts()) == stored
         await drive.until(RosterLoaded)
-        async with asyncio.timeout(PATIENCE):
-            while len(drive.texts()) < stored or not drive.count(Checkpoint):
-                await asyncio.sleep(0.01)
+        await until(lambda: len(drive.texts()) >= stored and drive.count(Checkpoint))
     async with wechat.drive() as drive:
         await drive.text("three")
         assert drive.texts() == ["one", "two", "three"]
@@ -78,8 +75,7 @@ async def test_a_crash_in_the_middle_of_a_batch_loses_none_of_it(wechat: Bench, 
 
 
 async def test_a_crash_loses_nothing_of_a_batch_while_something_else_is_stored(wechat: Bench) -> None:
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         await wechat.hear(drive, "hello")
     for words in ("one", "two", "three"):
         phone.write_text(wechat.sandbox, wechat.account, words)
@@ -154,16 +150,6 @@ async def test_a_redirect_is_followed(wechat: Bench) -> None:
         await drive.until(Online)
 
 
-async def test_the_older_of_two_codes_still_counts(wechat: Bench) -> None:
-    async with wechat.drive(timing=quick(code_refresh=0.2)) as drive:
-        await drive.until(QrReady)
-        first = await waiting_code(wechat.sandbox)
-        await drive.until(QrReady)
-        assert newest_code(wechat.sandbox) is not first
-        phone.confirm(wechat.sandbox, first, wechat.account)
-        await drive.until(Online)
-
-
 async def test_expired_codes_end_in_words_about_the_phone(wechat: Bench) -> None:
     async with wechat.drive(timing=quick(code_refresh=60.0), qrcode_count_max="3") as drive:
         for _ in range(3):
@@ -179,8 +165,7 @@ async def test_expired_codes_end_in_words_about_the_phone(wechat: Bench) -> None
 
 
 async def test_the_same_message_twice_is_reported_once(wechat: Bench) -> None:
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         message = phone.write_text(wechat.sandbox, wechat.account, "once")
         await drive.text("once")
         phone.repeat(wechat.sandbox, wechat.bot, message, fresh=False)
@@ -193,8 +178,7 @@ async def test_the_same_message_twice_is_reported_once(wechat: Bench) -> None:
 
 async def test_a_login_elsewhere_ends_the_session_and_sends_stop(wechat: Bench) -> None:
     """The second poller of one user gets its own token; the first one's dies."""
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         await wechat.hear(drive, "hello")
         other = Agent(wechat.url)
         try:
@@ -211,8 +195,7 @@ async def test_a_login_elsewhere_ends_the_session_and_sends_stop(wechat: Bench) 
 
 
 async def test_polls_that_are_cut_off_are_no_logout(wechat: Bench) -> None:
-    async with wechat.drive(timing=quick(offline_after=0.2, hint_max=0.1, hint_extra=0.3)) as drive:
-        await wechat.enter(drive)
+    async with wechat.online(timing=quick(offline_after=0.2, hint_max=0.1, hint_extra=0.3)) as drive:
         wechat.sandbox.faults.add("getupdates", FaultKind.STATUS, 524, None, UIN)
         await drive.until(Offline)
         wechat.sandbox.faults.all.clear()
@@ -222,8 +205,7 @@ async def test_polls_that_are_cut_off_are_no_logout(wechat: Bench) -> None:
 
 
 async def test_a_sleeping_session_is_revived_without_a_scan(wechat: Bench) -> None:
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         wechat.bot.set_state(SessionState.ASLEEP)
         await wechat.hear(drive, "woken")
         assert drive.count(SessionLost) == 0
@@ -232,8 +214,7 @@ async def test_a_sleeping_session_is_revived_without_a_scan(wechat: Bench) -> No
 
 async def test_a_session_that_must_be_revived_again_and_again_is_over(wechat: Bench) -> None:
     """Two clients probably pull at one user: neither would get all messages."""
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         for count in range(1, 4):
             wechat.bot.set_state(SessionState.ASLEEP)
             await drive.until(ServiceState, partial(revived, count))
@@ -244,8 +225,7 @@ async def test_a_session_that_must_be_revived_again_and_again_is_over(wechat: Be
 
 
 async def test_a_dead_session_shows_a_new_code(wechat: Bench) -> None:
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         announced = wechat.requests("notifystart")
         wechat.bot.set_state(SessionState.DEAD)
         await drive.until(SessionLost)
@@ -264,8 +244,7 @@ async def test_a_dead_session_shows_a_new_code(wechat: Bench) -> None:
 
 
 async def test_what_an_answer_to_a_send_means(wechat: Bench) -> None:
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         await wechat.hear(drive, "hello")
         wechat.user.settings.answer = SendVerdict.EMPTY
         assert (await drive.driver.send_text(wechat.peer, "shown to nobody", "c1")).id == ""
@@ -287,8 +266,7 @@ async def test_what_an_answer_to_a_send_means(wechat: Bench) -> None:
 
 async def test_a_closed_window_is_tried_once_without_a_token_where_that_is_wanted(wechat: Bench) -> None:
     wechat.user.settings.tokens = TokenPolicy.IGNORED
-    async with wechat.drive(tokenless_retry="1") as drive:
-        await wechat.enter(drive)
+    async with wechat.online(tokenless_retry="1") as drive:
         await wechat.hear(drive, "hello")
         wechat.bot.windows[wechat.peer].closed = True
         await drive.driver.send_text(wechat.peer, "late", "c1")
@@ -308,39 +286,11 @@ async def test_a_closed_window_is_tried_once_without_a_token_where_that_is_wante
 # -- content
 
 
-@pytest.mark.parametrize("size", [0, 16, 300_001])
-async def test_a_file_goes_up_and_comes_down_unchanged(wechat: Bench, tmp_path: Path, size: int) -> None:
-    path = tmp_path / "a.bin"
-    path.write_bytes(bytes(number % 251 for number in range(size)))
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
-        await wechat.hear(drive, "send it")
-        uploaded = await drive.driver.upload(Upload(path, "a.bin", "application/octet-stream", size))
-        await drive.driver.send_media(wechat.peer, uploaded, "c1")
-        [sent] = wechat.sent()
-        assert (sent.kind, sent.name, sent.problem) == ("file", "a.bin", "")
-        assert sent.item is not None and sent.item.size == size
-
-
-async def test_uploads_survive_a_cdn_that_fails_at_random(wechat: Bench, tmp_path: Path) -> None:
-    path = tmp_path / "a.png"
-    path.write_bytes(b"\x89PNG\r\n\x1a\n" + bytes(100))
-    upload = Upload(path, "a.png", "image/png", 108)
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
-        wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 4, None)
-        assert (await drive.driver.upload(upload)).kind is MessageKind.IMAGE
-        wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 5, None)
-        with pytest.raises(UploadFailed):
-            await drive.driver.upload(upload)
-
-
 async def test_media_that_the_account_may_not_send_are_refused_at_once(wechat: Bench, tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_bytes(b"hello")
     upload = Upload(path, "a.txt", "text/plain", 5)
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         wechat.user.settings.media_refused = True
         for _ in range(4):
             with pytest.raises(UploadFailed):
@@ -365,8 +315,7 @@ async def test_media_that_the_account_may_not_send_are_refused_at_once(wechat: B
 
 
 async def test_a_second_account_of_the_same_user_is_refused_with_the_first_ones_name(wechat: Bench) -> None:
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online():
         copied = Store(wechat.store.content)  # as an export and import under another name does
         async with wechat.drive("bob", Bench(wechat.sandbox, wechat.url, copied)) as second:
             ended = await second.end()
@@ -381,8 +330,7 @@ async def test_a_second_account_of_the_same_user_is_refused_with_the_first_ones_
 
 
 async def test_another_user_is_refused_where_the_login_is_kept_for_the_last_one(wechat: Bench) -> None:
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
+    async with wechat.online() as drive:
         wechat.bot.set_state(SessionState.DEAD)
         await drive.until(SessionLost)
         await drive.until(QrReady)
@@ -409,16 +357,6 @@ async def test_anyone_may_log_in_first_and_after_a_logout(wechat: Bench) -> None
         await drive.until(QrReady)
         assert isinstance(drive.driver, KeepsUser)
         assert not drive.driver.keep_user()
-
-
-async def test_an_id_arrives_byte_for_byte(wechat: Bench) -> None:
-    async with wechat.drive() as drive:
-        await wechat.enter(drive)
-        await wechat.hear(drive, "hello")
-        with pytest.raises(WeChatError):
-            await drive.driver.send_text(wechat.peer.lower(), "altered", "c1")
-        await drive.driver.send_text(wechat.peer, "exact", "c2")
-    assert [one.peer for one in wechat.sent()] == [wechat.peer]
 
 
 def test_the_selected_part_of_a_quote() -> None:

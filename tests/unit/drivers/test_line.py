@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import threading
 import tracemalloc
 from pathlib import Path
 
@@ -10,9 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.patience import PATIENCE
 from tests.unit.drivers.kit import HURRY, Store
-from wxcontroller.core.errors import BadOption, WeChatError
+from wxcontroller.core.errors import BadOption
 from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.line.failures import NoAnswer, UnreadableResponse
 from wxcontroller.drivers.line.transport import LineRequest, Transport
@@ -74,14 +72,6 @@ async def test_requests_for_ever_new_paths_take_no_memory() -> None:
     assert kept < 500_000  # yarl remembers some hundred addresses
 
 
-async def test_a_cookie_is_replaced_and_removed_by_its_namesake() -> None:
-    jar = Jar()
-    jar.take("wx.qq.com", ["a=1; Domain=wx.qq.com", "a=2; Domain=.wx.qq.com"])
-    assert jar.header("wx.qq.com", "/", True) == "a=2"
-    jar.take("wx.qq.com", ["a=; Domain=wx.qq.com; Max-Age=0"])
-    assert jar.header("wx.qq.com", "/", True) == ""
-
-
 async def test_a_jar_survives_storing() -> None:
     jar, copy = Jar(), Jar()
     jar.take("wx.qq.com", ["a=b/c+=; Domain=.wx.qq.com; Path=/p; Secure; Max-Age=100", "c=d"])
@@ -98,14 +88,6 @@ async def test_values_go_back_as_they_came(value: str) -> None:
     assert jar.header("wx.qq.com", "/cgi-bin/x", True) == f"a={value}"
     copy.restore(json.loads(json.dumps(jar.stored())))
     assert copy.header("wx.qq.com", "/cgi-bin/x", True) == f"a={value}"
-
-
-async def test_a_cookie_for_one_host_may_become_one_for_all() -> None:
-    jar = Jar()
-    jar.take("wx.qq.com", ["a=1", "a=2; Domain=wx.qq.com"])
-    assert jar.header("webpush.wx.qq.com", "/", True) == "a=2"
-    jar.take("wx.qq.com", ["a=3"])
-    assert jar.header("webpush.wx.qq.com", "/", True) == ""
 
 
 async def test_how_many_cookies_and_how_long_are_limits() -> None:
@@ -126,21 +108,6 @@ def test_bodies_escape_as_little_as_they_can(content: str) -> None:
     if all(c >= " " for c in content):
         assert b"\\u" not in body.replace(b"\\\\", b"")
         assert b"\\/" not in body.replace(b"\\\\", b"")
-
-
-@pytest.mark.parametrize(
-    ("domain", "push"),
-    [
-        ("wx.qq.com", "webpush.wx.qq.com"),
-        ("wx2.qq.com", "webpush.wx2.qq.com"),
-        ("wx8.qq.com", "webpush.wx8.qq.com"),
-        ("other.qq.com", "webpush.wx.qq.com"),
-        ("web.wechat.com", "webpush.web.wechat.com"),
-        ("web2.wechat.com", "webpush.web2.wechat.com"),
-    ],
-)
-def test_hosts(domain: str, push: str) -> None:
-    assert hosts_of(domain).push == push
 
 
 def test_foreign_hosts() -> None:
@@ -173,24 +140,6 @@ async def fetch(raw: bytes, limit: int = 1000, timeout: float = 1.0) -> bytes:
 OK = b"HTTP/1.1 200 OK\r\n"
 
 
-async def test_a_disk_that_takes_its_time_with_content_holds_up_nobody() -> None:
-    loop, served = asyncio.get_running_loop(), threading.Event()
-
-    def take(_: bytes) -> None:
-        loop.call_soon_threadsafe(served.set)
-        assert served.wait(PATIENCE), "the event loop waits for the disk"
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(OK + b"Content-Length: 3\r\n\r\nabc")
-        writer.close()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with server, Transport(Jar(), HURRY, f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as transport:
-        got = await transport.fetch(LineRequest("call", "wx.qq.com", "/x", timeout=60.0), take)
-    assert got.size == 3
-
-
 @pytest.mark.parametrize(
     "raw",
     [
@@ -210,15 +159,6 @@ async def test_what_is_no_answer(raw: bytes) -> None:
     assert "secret" not in f"{failed.value!r} {failed.value.__cause__!r} {failed.value.__context__!r}"
 
 
-async def test_the_push_servers_quirk_is_told_apart() -> None:
-    with pytest.raises(NoAnswer) as failed:
-        await fetch(b"HTTP/1.1 0 -\r\n\r\n")
-    assert failed.value.malformed
-    with pytest.raises(NoAnswer) as late:
-        await fetch(b"", timeout=0.2)
-    assert late.value.timed_out
-
-
 async def test_a_long_answer_is_not_read_to_its_end() -> None:
     body = b"x" * 1000
     assert await fetch(OK + b"Content-Length: 1000\r\n\r\n" + body) == body
@@ -226,15 +166,6 @@ async def test_a_long_answer_is_not_read_to_its_end() -> None:
         await fetch(OK + b"Content-Length: 1001\r\n\r\n" + body + b"y")
     with pytest.raises(UnreadableResponse, match="longer"):
         await fetch(OK + b"\r\n" + b"z" * 10_000_000)
-
-
-async def test_nothing_goes_out_before_and_after() -> None:
-    transport = Transport(Jar(), HURRY, "http://127.0.0.1:1")
-    with pytest.raises(WeChatError):
-        await transport.send(LineRequest("call", "wx.qq.com", "/"))
-    async with transport:
-        with pytest.raises(NoAnswer, match="can't connect"):
-            await transport.send(LineRequest("call", "wx.qq.com", "/"))
 
 
 async def test_a_ca_file_that_is_none(tmp_path: Path) -> None:

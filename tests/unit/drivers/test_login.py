@@ -1,8 +1,6 @@
 """Getting in, on good days and bad ones."""
 
-import asyncio
 import socket
-from pathlib import Path
 
 import pytest
 
@@ -10,51 +8,25 @@ from tests.patience import until
 from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried, wechat
 from wxcontroller.drivers.base import (
     Accepted,
-    Checkpoint,
     EndReason,
     Loading,
     LoginWay,
     Online,
-    Profile,
     PushOffered,
     QrReady,
-    RosterLoaded,
     ScanCancelled,
     Scanned,
     SessionLost,
 )
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.sandbox import Options, Sandbox
-from wxcontroller.sandbox.serve import Address, Tls, running
-from wxcontroller.sandbox.tls import make_ca, server_context
-
-
-async def test_scan_and_confirm(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        login = await world.login_of(drive)
-        assert not login.desktop
-        world.sandbox.logins.scan(login, alice.uin)
-        scanned = await drive.until(Scanned)
-        assert scanned.avatar.startswith(b"\xff\xd8")
-        world.sandbox.logins.confirm(login)
-        await drive.until(Online)
-    kinds = [type(event) for event in drive.events if not isinstance(event, Profile | Checkpoint)]
-    assert kinds[:6] == [Loading, QrReady, Scanned, Accepted, RosterLoaded, Online]
-    code = next(event for event in drive.events if isinstance(event, QrReady))
-    assert (code.number, code.limit) == (1, 10)
-    assert code.image.startswith(b"\xff\xd8")
-    me = next(event for event in reversed(drive.events) if isinstance(event, Profile)).me
-    assert (me.name, me.uid) == ("Alice", alice.uin)
-    assert world.violations() == []
 
 
 @pytest.mark.parametrize("domain", ["wx8.qq.com", "web2.wechat.com"])
 async def test_the_account_decides_its_home(world: Wechat, domain: str) -> None:
     account = world.sandbox.add_account(domain=domain)
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, account)
+    async with world.online(account, store) as drive:
         world.hear(account, "there")
         await drive.text("there")
     async with world.drive(store) as drive:
@@ -106,9 +78,7 @@ async def test_other_refusals_are_tried_once_more_at_most(
     world.fault("webwxnewloginpage", FaultKind.RETCODE, ret, count=None)
     async with world.drive() as drive:
         for _ in range(logins):
-            login = await world.login_of(drive)
-            world.sandbox.logins.scan(login, alice.uin)
-            world.sandbox.logins.confirm(login)
+            await world.confirm(drive, alice)
         ended = await drive.end()
     assert ended.reason is EndReason.REFUSED
     assert world.requests("jslogin") == logins
@@ -116,8 +86,7 @@ async def test_other_refusals_are_tried_once_more_at_most(
 
 async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         world.hear(alice, "before")
         await drive.text("before")
         assert await drive.stop() < 1
@@ -138,9 +107,7 @@ async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat,
 async def test_a_stored_session_is_not_given_up_lightly(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: int
 ) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    store = await world.stored(alice)
     world.fault("webwxinit", kind, value, 4)
     async with world.drive(store) as drive:
         assert (await drive.until(Accepted)).way is LoginWay.STORED
@@ -163,9 +130,7 @@ async def test_a_damaged_stored_session_means_a_scan(world: Wechat, content: byt
 
 
 async def test_a_session_that_ended_meanwhile_asks_the_phone(world: Wechat, alice: ServerAccount) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    store = await world.stored(alice)
     world.sandbox.close_session(alice, 1101)
     async with world.drive(store) as drive:
         login = await world.consent(drive)
@@ -176,47 +141,13 @@ async def test_a_session_that_ended_meanwhile_asks_the_phone(world: Wechat, alic
 
 
 async def test_no_consent_on_the_phone_means_a_scan(world: Wechat, alice: ServerAccount) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    store = await world.stored(alice)
     world.sandbox.close_session(alice, 1101)
     async with world.drive(store) as drive:
         world.sandbox.logins.cancel(await world.consent(drive))
         await drive.until(ScanCancelled)
         await world.enter(drive, alice)
     assert drive.count(PushOffered) == 1
-
-
-async def test_where_consent_is_not_offered_a_scan_follows(world: Wechat) -> None:
-    account = world.sandbox.add_account(push_login=False)
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, account)
-    world.sandbox.close_session(account, 1102)
-    async with world.drive(store) as drive:
-        await world.enter(drive, account)
-    assert drive.count(PushOffered) == 0
-
-
-@pytest.mark.parametrize(
-    ("kind", "value", "count"),
-    [
-        (FaultKind.STATUS, 301, 1),
-        (FaultKind.STATUS, 503, 2),
-        (FaultKind.RESET, None, 2),
-        (FaultKind.RESET, "after", 1),
-        (FaultKind.TRUNCATE, 20, 1),
-        (FaultKind.GARBAGE, None, 1),
-        (FaultKind.GARBAGE, "<html>old page</html>", 1),
-    ],
-)
-async def test_a_bad_login_page_is_asked_again(
-    world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None, count: int
-) -> None:
-    world.fault("webwxnewloginpage", kind, value, count)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-    assert world.requests("jslogin") == 1
 
 
 @pytest.mark.parametrize(
@@ -239,19 +170,9 @@ async def test_faults_on_the_way_in_are_survived(
 ) -> None:
     world.fault(endpoint, kind, value, 2)
     async with world.drive() as drive:
-        login = await world.login_of(drive)
-        world.sandbox.logins.scan(login, alice.uin)
-        world.sandbox.logins.confirm(login)
+        await world.confirm(drive, alice)
         await drive.until(Online)
     assert drive.progress > 0
-
-
-@pytest.mark.parametrize("code", [400, 500, 0])
-async def test_a_code_that_wechat_drops_is_replaced(world: Wechat, alice: ServerAccount, code: int) -> None:
-    world.fault("login", FaultKind.RETCODE, code)
-    async with world.drive() as drive:
-        await world.login_of(drive)
-        await world.enter(drive, alice)
 
 
 async def test_a_server_that_is_away_is_waited_for() -> None:
@@ -266,25 +187,6 @@ async def test_a_server_that_is_away_is_waited_for() -> None:
             await drive.stop()
 
 
-async def test_over_tls_only_with_a_certificate_that_is_trusted(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    make_ca(tmp_path)
-    sandbox = Sandbox(Options(poll_hold=0.3, sync_hold=0.3))
-    tls = Tls(Address("127.0.0.1", 0), server_context(tmp_path))
-    async with running(sandbox, Address("127.0.0.1", 0), tls) as (_, address):
-        world = Wechat(sandbox, f"https://localhost:{address.port}")
-        caplog.set_level("DEBUG", logger="wxcontroller.drivers")
-        async with world.drive() as drive:
-            await drive.until(Loading)
-            await asyncio.sleep(0.3)
-            assert drive.count(QrReady) == 0
-            assert "is not trusted" in caplog.text
-        async with world.drive(ca_file=str(tmp_path / "ca.crt")) as drive:
-            await world.enter(drive, sandbox.add_account(domain="wx2.qq.com"))
-    assert world.violations() == []
-
-
 async def test_a_server_that_never_makes_sense_is_given_up(world: Wechat) -> None:
     world.fault("jslogin", FaultKind.GARBAGE, count=None)
     async with world.drive() as drive:
@@ -293,23 +195,10 @@ async def test_a_server_that_never_makes_sense_is_given_up(world: Wechat) -> Non
     assert world.requests("jslogin") == HURRY.login_tries
 
 
-@pytest.mark.parametrize("ret", [1100, 1102])
-async def test_a_new_session_that_ends_at_once_is_flagged(world: Wechat, alice: ServerAccount, ret: int) -> None:
-    async with world.drive(timing=hurried(flagged_within=60.0)) as drive:
-        await world.enter(drive, alice)
-        world.sandbox.close_session(alice, ret)
-        ended = await drive.end()
-    assert ended.reason is EndReason.FLAGGED
-    assert drive.count(SessionLost) == 1
-    assert world.requests("jslogin") == 1  # no loop
-
-
 async def test_a_login_that_can_not_be_opened_is_flagged(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxinit", FaultKind.RETCODE, 1102, count=None)
     async with world.drive() as drive:
-        login = await world.login_of(drive)
-        world.sandbox.logins.scan(login, alice.uin)
-        world.sandbox.logins.confirm(login)
+        await world.confirm(drive, alice)
         ended = await drive.end()
     assert ended.reason is EndReason.FLAGGED
     assert drive.count(SessionLost) == 1
@@ -331,9 +220,7 @@ async def test_it_stops_at_once_in_every_state(world: Wechat, alice: ServerAccou
         take_back = world.fault(endpoint, FaultKind.DROP, count=None)
         async with world.drive(store) as drive:
             if store.content is None or b'"sid"' not in store.content:
-                login = await world.login_of(drive)
-                world.sandbox.logins.scan(login, alice.uin)
-                world.sandbox.logins.confirm(login)
+                await world.confirm(drive, alice)
             await until(lambda: any(fault.hits for fault in world.sandbox.faults.all.values()))
             assert await drive.stop() < 0.5
         take_back()
@@ -344,8 +231,7 @@ async def test_it_stops_at_once_in_every_state(world: Wechat, alice: ServerAccou
 
 async def test_a_full_disk_is_survived(world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture) -> None:
     store = Store(full=True)
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         world.hear(alice, "one")
         await drive.text("one")
         assert caplog.text.count("can't be stored") == 1

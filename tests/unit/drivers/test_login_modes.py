@@ -4,8 +4,7 @@ import json
 
 import pytest
 
-from tests.unit.drivers.kit import Drive, Store, Wechat, hurried
-from wxcontroller.core.errors import BadAnswer, NotAsked
+from tests.unit.drivers.kit import Drive, Store, Wechat
 from wxcontroller.drivers.base import (
     Accepted,
     EndReason,
@@ -15,7 +14,6 @@ from wxcontroller.drivers.base import (
     LoginWay,
     PushOffered,
     QrReady,
-    SessionLost,
 )
 from wxcontroller.sandbox.account import ServerAccount, WebLogin
 
@@ -87,33 +85,6 @@ async def test_consent_outlives_the_session_and_its_cookies(world: Wechat, refus
     assert drive.count(InputRequired) == 0
 
 
-async def test_a_mode_that_works_again_counts_as_never_refused(world: Wechat, refused: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.refused(drive, refused)
-        await agree(drive)
-        await world.login_of(drive)
-    refused.web_login = WebLogin.BOTH
-    age(world.decisions, 3700)
-    async with world.drive(desktop="off") as drive:
-        await world.enter(drive, refused)
-    async with world.drive() as drive:
-        await world.login_of(drive)
-    assert modes(world) == [False, True, False, False]
-
-
-async def test_a_refusal_with_desktop_off_holds_for_an_hour_too(world: Wechat, refused: ServerAccount) -> None:
-    async with world.drive(desktop="off") as drive:
-        await world.refused(drive, refused)
-        assert (await drive.end()).reason is EndReason.REFUSED
-    async with world.drive(desktop="off") as drive:
-        ended = await drive.end()
-        assert (ended.reason, "driver=ilink" in str(ended.words)) == (EndReason.REFUSED, True)
-        assert drive.count(QrReady) == 0
-    age(world.decisions, 3700)
-    async with world.drive(desktop="off") as drive:
-        await world.login_of(drive)
-
-
 async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.refused(drive, refused)
@@ -139,32 +110,6 @@ async def test_three_refusals_a_day_are_enough(world: Wechat, refused: ServerAcc
     age(world.decisions, 86400)
     async with world.drive() as drive:
         await world.login_of(drive)
-
-
-async def test_what_is_not_asked_for_can_not_be_answered(world: Wechat, refused: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.login_of(drive)
-        with pytest.raises(NotAsked):
-            await drive.driver.answer(ASKED, "yes")
-    async with world.drive() as drive:
-        await world.refused(drive, refused)
-        await asked(drive)
-        with pytest.raises(NotAsked):
-            await drive.driver.answer("verify-code", "123456")
-        with pytest.raises(BadAnswer):
-            await drive.driver.answer(ASKED, "no")
-    async with world.drive() as drive:  # neither counted
-        await asked(drive)
-
-
-async def test_a_logout_ends_the_wait(world: Wechat, refused: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.refused(drive, refused)
-        await asked(drive)
-        await drive.driver.logout()
-        assert (await drive.end()).reason is EndReason.LOGGED_OUT
-        with pytest.raises(NotAsked):
-            await drive.driver.answer(ASKED, "yes")
 
 
 async def test_a_consent_that_can_not_be_stored_does_not_count(world: Wechat, refused: ServerAccount) -> None:
@@ -200,21 +145,6 @@ async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None
     assert modes(world) == [False, True, False]
 
 
-async def test_a_refusal_in_desktop_mode_is_final_however_old_the_consent_is(
-    world: Wechat, refused: ServerAccount
-) -> None:
-    async with world.drive() as drive:
-        await world.refused(drive, refused)
-        await agree(drive)
-        await world.login_of(drive)
-    age(world.decisions, 3700)
-    refused.web_login = WebLogin.REFUSED
-    async with world.drive() as drive:
-        assert (await world.refused(drive, refused)).final
-        assert (await drive.end()).reason is EndReason.REFUSED
-    assert modes(world) == [False, True, True]
-
-
 @pytest.mark.parametrize(("desktop", "lets_in"), [("on", WebLogin.NORMAL), ("off", WebLogin.DESKTOP)])
 async def test_a_chosen_mode_is_the_only_one_and_asks_nobody(world: Wechat, desktop: str, lets_in: WebLogin) -> None:
     account = world.sandbox.add_account(web_login=lets_in)
@@ -246,8 +176,7 @@ async def test_a_desktop_session_of_an_older_version_keeps_its_mode_until_a_scan
 async def test_a_mode_that_was_refused_is_not_offered_to_the_phone_either(world: Wechat) -> None:
     account = world.sandbox.add_account()
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, account)
+    async with world.online(account, store) as drive:
         account.web_login = WebLogin.DESKTOP
         world.sandbox.close_session(account, 1102)
         world.sandbox.logins.confirm(await world.consent(drive))
@@ -257,17 +186,6 @@ async def test_a_mode_that_was_refused_is_not_offered_to_the_phone_either(world:
         await asked(drive)
         assert drive.count(PushOffered) == 0
         assert drive.count(QrReady) == 0
-
-
-async def test_a_desktop_login_that_is_ended_at_once_is_not_repeated(world: Wechat, refused: ServerAccount) -> None:
-    async with world.drive(timing=hurried(flagged_within=60.0)) as drive:
-        await world.refused(drive, refused)
-        await agree(drive)
-        await world.enter(drive, refused)
-        world.sandbox.close_session(refused, 1100)
-        assert (await drive.end()).reason is EndReason.FLAGGED
-    assert drive.count(SessionLost) == 1
-    assert modes(world) == [False, True]
 
 
 @pytest.mark.parametrize(

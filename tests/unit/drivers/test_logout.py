@@ -3,15 +3,14 @@
 import pytest
 
 from tests.unit.drivers.kit import Store, Wechat
-from wxcontroller.drivers.base import Accepted, EndReason, LoginWay, PushOffered, SessionLost
+from wxcontroller.drivers.base import Accepted, EndReason, PushOffered, SessionLost
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 
 async def test_the_session_is_over_for_all_who_hold_it(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         copy = Store(store.content)  # as on another machine
         await drive.driver.logout()
         assert (await drive.end()).reason is EndReason.LOGGED_OUT
@@ -24,23 +23,9 @@ async def test_the_session_is_over_for_all_who_hold_it(world: Wechat, alice: Ser
         assert drive.count(Accepted) == 0
 
 
-async def test_a_login_that_waits_for_a_scan_is_given_up(world: Wechat, alice: ServerAccount) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
-    async with world.drive(store) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
-        world.sandbox.close_session(alice, 1100)
-        await drive.until(SessionLost)
-        await drive.driver.logout()
-        assert (await drive.end()).reason is EndReason.LOGGED_OUT
-    assert store.content is None
-
-
 async def test_what_is_parked_forgets_its_session_too(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
-    async with world.drive(store, stop_with_mobile="1") as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store, stop_with_mobile="1") as drive:
         world.sandbox.close_session(alice, 1101)
         assert (await drive.end()).reason is EndReason.PHONE
         assert store.content is not None
@@ -51,8 +36,7 @@ async def test_what_is_parked_forgets_its_session_too(world: Wechat, alice: Serv
 @pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.STATUS])
 async def test_wechat_need_not_hear_of_it(world: Wechat, alice: ServerAccount, kind: FaultKind) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         world.fault("webwxlogout", kind, 503 if kind is FaultKind.STATUS else None, None)
         await drive.driver.logout()
         assert (await drive.end()).reason is EndReason.LOGGED_OUT
@@ -64,8 +48,7 @@ async def test_a_disk_that_keeps_the_session_is_told(world: Wechat, alice: Serve
         def clear(self) -> None:
             raise OSError(30, "Read-only file system")
 
-    async with world.drive(Stuck()) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, Stuck()) as drive:
         with pytest.raises(OSError, match="Read-only"):
             await drive.driver.logout()
         assert (await drive.end()).reason is EndReason.LOGGED_OUT

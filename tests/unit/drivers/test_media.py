@@ -1,6 +1,5 @@
 """Content: fetched as the server has it, sent in pieces."""
 
-import asyncio
 import hashlib
 import io
 from pathlib import Path
@@ -8,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from tests.unit.drivers.kit import Drive, Wechat, friend
-from wxcontroller.core.errors import Unsupported, UploadFailed, WeChatError
+from wxcontroller.core.errors import UploadFailed, WeChatError
 from wxcontroller.core.model import Message, MessageKind, MessageMedia
-from wxcontroller.drivers.base import MessageArrived, SessionLost, Upload, Uploaded
+from wxcontroller.drivers.base import MessageArrived, SessionLost, Upload
 from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox import compose, samples
 from wxcontroller.sandbox.account import ServerAccount
@@ -47,8 +46,7 @@ async def fetched(drive: Drive, message: Message, limit: int = MOST) -> tuple[by
 
 
 async def test_too_much_is_not_taken(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         paper = hold(world, "file", b"x" * 300_000, "x")
         message = await arrived(world, drive, alice, compose.file(draft(world, alice), paper))
         assert message.media is not None
@@ -59,8 +57,7 @@ async def test_too_much_is_not_taken(world: Wechat, alice: ServerAccount) -> Non
 
 
 async def test_what_is_gone_comes_empty(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         for kind in (MessageKind.IMAGE, MessageKind.VIDEO, MessageKind.VOICE):
             got = await drive.driver.fetch(MessageMedia(kind, "12345"), io.BytesIO(), MOST)
             assert got.size == 0
@@ -83,8 +80,7 @@ async def test_what_is_gone_comes_empty(world: Wechat, alice: ServerAccount) -> 
 async def test_a_bad_answer_is_no_content(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
 ) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         picture = hold(world, "image", samples.png("x"))
         message = await arrived(world, drive, alice, compose.image(draft(world, alice), picture))
         take_back = world.fault("webwxgetmsgimg", kind, value, count=None)
@@ -96,24 +92,9 @@ async def test_a_bad_answer_is_no_content(
         assert drive.count(SessionLost) == 0
 
 
-async def test_a_full_disk_is_not_wechats_fault(world: Wechat, alice: ServerAccount) -> None:
-    class Full:
-        def write(self, _piece: bytes, /) -> int:
-            raise OSError(28, "No space left on device")
-
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        picture = hold(world, "image", samples.png("x"))
-        message = await arrived(world, drive, alice, compose.image(draft(world, alice), picture))
-        assert message.media is not None
-        with pytest.raises(OSError, match="No space"):
-            await drive.driver.fetch(message.media, Full(), MOST)
-
-
 async def test_pictures_of_people(world: Wechat, alice: ServerAccount) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         assert alice.session is not None
         name = alice.session.username
         for person, room in (
@@ -141,58 +122,11 @@ def written(directory: Path, name: str, data: bytes, mime: str = "", kind: Messa
     return Upload(path, name, mime, len(data), kind)
 
 
-@pytest.mark.parametrize(
-    ("name", "data", "mime", "kind"),
-    [
-        ("photo.JPG", samples.picture("x"), "", "image"),
-        ("动.gif", samples.gif("x"), "application/octet-stream", "emoticon"),
-        ("no ending", b"x" * 524_288, "", "file"),
-        ('../../a"\r\nb\x00.txt', b"x" * (2 * 524_288 + 1), "text/plain", "file"),
-        ("长" * 200 + ".webp", b"RIFF....WEBP", "image/webp", "file"),
-    ],
-)
-async def test_files_as_what_they_are(
-    world: Wechat, alice: ServerAccount, tmp_path: Path, name: str, data: bytes, mime: str, kind: str
-) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        assert alice.session is not None
-        uploaded = await drive.driver.upload(written(tmp_path, name, data, mime))
-        assert uploaded.kind.value == kind
-        for target in (friend(alice), next(iter(alice.world.groups)), "filehelper"):
-            chat, client_id = alice.session.username(target), drive.driver.new_client_id()
-            sent = await drive.driver.send_media(chat, uploaded, client_id)
-            last = alice.sent[-1]
-            assert (last.kind, last.wxid, last.msg_id) == (kind, target, sent.id)
-            assert last.item is not None
-            assert last.item.md5 == hashlib.md5(data).hexdigest()
-            if kind == "file":
-                assert last.name == " ".join(name.replace("\x00", "").split())
-    assert world.violations() == []
-
-
-async def test_one_upload_at_a_time_and_messages_meanwhile(
-    world: Wechat, alice: ServerAccount, tmp_path: Path
-) -> None:
-    files = [written(tmp_path, f"{number}.bin", bytes([number]) * 1_300_000) for number in range(4)]
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        uploads = [asyncio.create_task(drive.driver.upload(file)) for file in files]
-        world.hear(alice, "meanwhile")
-        await drive.text("meanwhile")
-        for file, uploaded in zip(files, await asyncio.gather(*uploads), strict=True):
-            await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
-            assert alice.sent[-1].item is not None
-            assert alice.sent[-1].item.md5 == hashlib.md5(file.path.read_bytes()).hexdigest()
-    assert world.violations() == []
-
-
 @pytest.mark.parametrize(("kind", "value"), [(FaultKind.RESET, "after"), (FaultKind.RESET, None)])
 async def test_a_broken_line_in_the_middle_of_an_upload(
     world: Wechat, alice: ServerAccount, tmp_path: Path, kind: FaultKind, value: str | None
 ) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         file = written(tmp_path, "x.bin", bytes(range(250)) * 8000)
         world.fault("webwxuploadmedia", kind, value)
         uploaded = await drive.driver.upload(file)
@@ -205,8 +139,7 @@ async def test_a_broken_line_in_the_middle_of_an_upload(
 @pytest.mark.parametrize("endpoint", ["webwxuploadmedia", "webwxsendappmsg", "webwxcheckupload"])
 async def test_a_refused_file(world: Wechat, alice: ServerAccount, tmp_path: Path, endpoint: str) -> None:
     size = LARGE + 1 if endpoint == "webwxcheckupload" else 10
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         world.fault(endpoint, FaultKind.RETCODE, 1205)
         with pytest.raises(WeChatError) as refused:
             uploaded = await drive.driver.upload(written(tmp_path, "x", bytes(size)))
@@ -216,41 +149,9 @@ async def test_a_refused_file(world: Wechat, alice: ServerAccount, tmp_path: Pat
         assert drive.count(SessionLost) == 0
 
 
-async def test_a_file_refused_in_the_middle_says_where(world: Wechat, alice: ServerAccount, tmp_path: Path) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        file = written(tmp_path, "x.bin", bytes(1_200_000))
-        world.fault("webwxuploadmedia", FaultKind.STATUS, 200)  # the first piece arrives
-        world.fault("webwxuploadmedia", FaultKind.RETCODE, 1)
-        with pytest.raises(UploadFailed) as refused:
-            await drive.driver.upload(file)
-        assert (refused.value.piece, refused.value.pieces, refused.value.ret) == (2, 3, 1)
-
-
-async def test_what_is_no_file(world: Wechat, alice: ServerAccount, tmp_path: Path) -> None:
-    async with world.drive() as drive:
-        await world.login_of(drive)
-        with pytest.raises(WeChatError, match="not logged in"):
-            await drive.driver.upload(written(tmp_path, "x", b"x"))
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        with pytest.raises(Unsupported, match="empty"):
-            await drive.driver.upload(written(tmp_path, "x", b""))
-        with pytest.raises(OSError, match="bytes"):
-            await drive.driver.upload(Upload(written(tmp_path, "y", b"short").path, "y", "", 600_000))
-        with pytest.raises(FileNotFoundError):
-            await drive.driver.upload(Upload(tmp_path / "nothing", "y", "", 1))
-        with pytest.raises(Unsupported, match="card"):
-            await drive.driver.send_media("filehelper", Uploaded(MessageKind.CARD, "@x"), "1")
-        with pytest.raises(WeChatError) as refused:
-            await drive.driver.send_media("filehelper", Uploaded(MessageKind.IMAGE, "@x"), "2")
-        assert refused.value.ret == 1
-
-
 @pytest.mark.parametrize("desktop", ["on", "off"])
 async def test_the_form_of_a_file_message(world: Wechat, alice: ServerAccount, tmp_path: Path, desktop: str) -> None:
-    async with world.drive(desktop=desktop) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, desktop=desktop) as drive:
         uploaded = await drive.driver.upload(written(tmp_path, "x.txt", b"x"))
         for expected in (2 if desktop == "on" else None, 1):
             if expected == 2:  # the desktop page's form is refused: the other one serves, now and later

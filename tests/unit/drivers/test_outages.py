@@ -97,22 +97,6 @@ async def test_what_is_wrong_with_a_certificate(
     assert remedy in failed.remedy
 
 
-async def test_a_handshake_that_is_reset() -> None:
-    async with server(None, None) as port:
-        failed = await failure(port)
-    assert not failed.malformed
-    assert "wx.qq.com" in failed.message
-    assert "tried again" not in str(failed)  # that depends on what was asked for
-
-
-async def test_a_server_that_speaks_no_tls() -> None:
-    async with server(None, b"HTTP/1.1 302 Found\r\nLocation: http://portal.example/\r\n\r\n") as port:
-        failed = await failure(port)
-    assert "TLS handshake with wx.qq.com failed" in failed.message
-    assert "in WeChat's place" in failed.remedy
-    assert not failed.unsure
-
-
 async def test_nobody_listens() -> None:
     with socket.create_server(("127.0.0.1", 0)) as spare:
         port = spare.getsockname()[1]
@@ -120,13 +104,6 @@ async def test_nobody_listens() -> None:
     assert failed.message == "synccheck: can't connect to wx.qq.com: connection refused"
     assert "firewall" in failed.remedy
     assert not failed.unsure  # what was asked for was not done: nobody was asked
-
-
-async def test_a_name_that_can_not_be_resolved() -> None:
-    failed = await failure(80, scheme="http", host="-.invalid")  # refused without asking anybody
-    assert "its name is not known" in failed.message
-    assert "resolve" in failed.remedy
-    assert not failed.unsure
 
 
 async def test_a_connection_that_does_not_come_about_is_no_quiet_poll() -> None:
@@ -146,18 +123,6 @@ async def test_a_connection_that_does_not_come_about_is_no_quiet_poll() -> None:
     assert not failed.value.timed_out
 
 
-async def test_silence_has_a_limit_where_there_is_no_reason_for_it(world: Wechat) -> None:
-    async with Transport(Jar(), hurried(silence=0.2), world.url) as transport:
-        world.fault("jslogin", FaultKind.DELAY, 0.6, 2)
-        with pytest.raises(NoAnswer) as failed:
-            await transport.send(LineRequest("jslogin", "login.wx.qq.com", "/jslogin", timeout=3.0))
-        assert failed.value.timed_out
-        answer = await transport.send(
-            LineRequest("jslogin", "login.wx.qq.com", "/jslogin", timeout=3.0, patient=True)
-        )
-        assert answer.status == 200
-
-
 # -- an account
 
 
@@ -171,19 +136,8 @@ async def test_very_slow_answers_are_waited_for(world: Wechat, alice: ServerAcco
     assert drive.count(QrReady) == 1
 
 
-async def test_the_reason_and_the_remedy_are_where_people_look(tmp_path: Path) -> None:
-    context = certificate(tmp_path, "login.wx.qq.com", NOW - 30 * DAY, NOW - DAY)
-    async with server(context) as port:
-        world = Wechat(None, f"https://127.0.0.1:{port}")  # type: ignore[arg-type]
-        async with world.drive(ca_file=str(tmp_path / "ca.pem")) as drive:
-            hindered = await drive.until(LoginStalled)
-    assert "has expired" in str(hindered.reason)
-    assert "clock" in str(hindered.reason)
-
-
 async def test_pauses_grow_in_an_outage(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive(timing=hurried(retry_longest=2.0), synccheck_delay="0.1") as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, timing=hurried(retry_longest=2.0), synccheck_delay="0.1"):
         world.fault("synccheck", FaultKind.STATUS, 502, count=None)
         # 0.1, 0.2, 0.4, 0.8 s: four or five, not sixteen.
         assert await counted(world, "synccheck", 1.6, least=3) <= 6
@@ -202,8 +156,7 @@ def move(world: Wechat, account: ServerAccount, domain: str) -> None:
 @pytest.mark.parametrize("domain", ["wx2.qq.com", "web.wechat.com"])
 async def test_an_account_that_is_moved_while_it_listens(world: Wechat, alice: ServerAccount, domain: str) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         move(world, alice, domain)
         world.hear(alice, "over there")
         await drive.text("over there")
@@ -215,17 +168,6 @@ async def test_an_account_that_is_moved_while_it_listens(world: Wechat, alice: S
         assert drive.count(QrReady) == 0
 
 
-async def test_an_account_that_was_moved_while_it_was_stopped(world: Wechat, alice: ServerAccount) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
-    move(world, alice, "wx2.qq.com")
-    world.hear(alice, "meanwhile")
-    async with world.drive(store) as drive:
-        await drive.text("meanwhile")
-    assert drive.count(QrReady) == 0
-
-
 async def test_a_login_that_is_sent_on_from_its_first_question(world: Wechat, alice: ServerAccount) -> None:
     move(world, alice, "wx2.qq.com")
     async with world.drive() as drive:
@@ -234,8 +176,7 @@ async def test_a_login_that_is_sent_on_from_its_first_question(world: Wechat, al
 
 
 async def test_hosts_that_send_each_other_on_end_in_an_outage(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         asked = world.requests("synccheck")
         for domain in ("wx2.qq.com", "wx.qq.com", "wx2.qq.com"):
             world.fault("synccheck", FaultKind.MOVED, domain)

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from tests.patience import until
 from tests.unit.drivers.kit import Wechat, counted, friend, wechat
 from wxcontroller.drivers.base import Checkpoint, MessageArrived
 from wxcontroller.sandbox import session as sandbox_session
@@ -27,8 +28,7 @@ def picture(world: Wechat, alice: ServerAccount) -> None:
 async def test_the_guard_after_media(
     world: Wechat, alice: ServerAccount, mode: str, least: int, limit: int, nudges: int
 ) -> None:
-    async with world.drive(fix_media_loop=mode) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, fix_media_loop=mode) as drive:
         picture(world, alice)
         await drive.until(MessageArrived)
         told = world.requests("webwxstatusnotify")
@@ -43,10 +43,8 @@ async def test_the_guard_after_media(
 async def test_a_key_is_used_only_when_its_checkpoint_is_durable() -> None:
     async with wechat(Options(poll_hold=0.3, sync_hold=5)) as world:
         alice = world.sandbox.add_account()
-        async with world.drive() as drive:
-            await world.enter(drive, alice)
-            while world.requests("synccheck") == 0:
-                await asyncio.sleep(0.01)
+        async with world.online(alice) as drive:
+            await until(lambda: world.requests("synccheck") != 0)
             drive.hold = lambda event: isinstance(event, Checkpoint)
             syncs = world.requests("webwxsync")
             world.hear(alice, "x")

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.drivers.kit import Wechat, hurried
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.drivers.base import EndReason, LoginStalled, Online, RosterLoaded
+from wxcontroller.drivers.base import LoginStalled, Online, RosterLoaded
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
@@ -14,30 +14,13 @@ from wxcontroller.sandbox.faults import FaultKind
 @pytest.mark.parametrize(("times", "asked"), [("0", 1), ("2", 3), ("7", 8)])
 async def test_a_question_is_asked_so_often(world: Wechat, alice: ServerAccount, times: str, asked: int) -> None:
     world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
-    async with world.drive(ua_retry_times=times) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, ua_retry_times=times) as drive:
         assert drive.count(RosterLoaded) == 1
     assert world.requests("webwxgetcontact") == asked
 
 
-@pytest.mark.parametrize(("times", "asked"), [("0", 1), ("1", 2), ("50", 3)])
-async def test_the_login_page_three_times_at_most(
-    world: Wechat, alice: ServerAccount, times: str, asked: int
-) -> None:
-    world.fault("webwxnewloginpage", FaultKind.STATUS, 502, count=None)
-    async with world.drive(ua_retry_times=times, qrcode_count_max="1") as drive:
-        for number in range(4):  # scans in vain
-            login = await world.login_of(drive)
-            world.sandbox.logins.scan(login, alice.uin)
-            world.sandbox.logins.confirm(login)
-            assert world.requests("webwxnewloginpage") == number * asked
-        assert (await drive.end()).reason is EndReason.RETRIES_USED_UP
-    assert world.requests("webwxnewloginpage") == 4 * asked
-
-
 async def test_a_send_is_made_once(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive(ua_retry_times="9") as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, ua_retry_times="9") as drive:
         world.fault("webwxsendmsg", FaultKind.RESET, "after")
         with pytest.raises(WeChatError):
             await drive.driver.send_text("filehelper", "x", "1")
@@ -46,8 +29,7 @@ async def test_a_send_is_made_once(world: Wechat, alice: ServerAccount) -> None:
 
 @pytest.mark.parametrize(("longest", "silence"), [("1", "600"), ("600", "1")])
 async def test_how_long_an_answer_may_take(world: Wechat, alice: ServerAccount, longest: str, silence: str) -> None:
-    async with world.drive(ua_request_timeout=longest, ua_inactivity_timeout=silence) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, ua_request_timeout=longest, ua_inactivity_timeout=silence) as drive:
         world.fault("webwxsendmsg", FaultKind.DELAY, 3600)
         began = time.monotonic()
         with pytest.raises(WeChatError, match="in time"):

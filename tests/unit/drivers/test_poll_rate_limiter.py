@@ -52,24 +52,3 @@ def test_a_stream_is_followed_closely_but_not_madly(clock: Clock) -> None:
     assert len(late) / 55.0 <= 102  # a hundred, and the one that is free every second
     gaps = [later - one for one, later in pairwise(late)]
     assert max(gaps) <= 0.0101
-
-
-def test_after_a_stream_the_pace_is_the_usual_one(clock: Clock) -> None:
-    limiter = clock.limiter(spacing=1.0, burst=20)
-    clock.run(limiter, 600.0, brought=True, takes=0.005)
-    began = clock.run(limiter, 10.0, brought=False, takes=0.005)
-    assert 9 <= len(began) <= 11
-    clock.now += 25.0  # a quiet half minute
-    assert [limiter.due() for _ in range(20)] == [0.0] * 20
-
-
-def test_a_longer_interval_is_longer_in_streams_too(clock: Clock) -> None:
-    limiter = clock.limiter(spacing=5.0, burst=20)
-    began = clock.run(limiter, 120.0, brought=True)
-    late = [at for at in began if at >= 1010.0]
-    assert len(late) <= 110 * (20 + 0.2) + 1  # twenty a second, and the one that is free every five
-
-
-def test_no_spacing_means_no_wait() -> None:
-    limiter = PollRateLimiter(spacing=0.0, burst=1)
-    assert [limiter.due() for _ in range(100)] == [0.0] * 100

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import io
 import logging
 from collections.abc import AsyncIterator
@@ -10,18 +9,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from tests.unit.drivers.ilink_kit import Bench
 from tests.unit.drivers.kit import HURRY, Wechat, hurried
 from tests.unit.drivers.proxies import SmallProxy, certificate
-from tests.unit.drivers.test_media import arrived, draft, fetched, hold, written
+from tests.unit.drivers.test_media import written
 from wxcontroller.drivers.base import LoginStalled, MessageArrived, Offline, Online, Upload
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
-from wxcontroller.sandbox import compose, samples
+from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import ItemMedia
@@ -73,8 +70,7 @@ async def test_everything_of_a_session_goes_through(
     async with real.proxy(scheme, user=USER, password=PASSWORD).running() as proxy:
         # Without `server` there is no other way to the sandbox than the proxy's knowledge of the names.
         options = {"server": "", "proxy": proxy.url(*WRITTEN), "ca_file": str(real.ca_file), "http_debug": "1"}
-        async with world.drive(None, None, **options) as drive:
-            await world.enter(drive, alice)
+        async with world.online(alice, None, None, **options) as drive:
             world.hear(alice, "through")
             sender = (await drive.text("through")).message.sender
             await drive.driver.send_text(sender, "back", drive.driver.new_client_id())
@@ -105,8 +101,7 @@ async def test_everything_of_an_ilink_session_goes_through(real: Real, scheme: s
     wechat, content = Bench(real.wechat.sandbox, ""), bytes(range(256)) * 40
     async with real.proxy(scheme, user=USER, password=PASSWORD).running() as proxy:
         way = proxy.url(*WRITTEN)
-        async with wechat.drive(server="", proxy=way, ca_file=str(real.ca_file)) as drive:
-            await wechat.enter(drive)
+        async with wechat.online(server="", proxy=way, ca_file=str(real.ca_file)) as drive:
             await wechat.hear(drive, "through")
             await drive.driver.send_text(wechat.peer, "back", "c1")
             uploaded = await drive.driver.upload(written(real.for_proxy, "a.bin", content))
@@ -122,50 +117,6 @@ async def test_everything_of_an_ilink_session_goes_through(real: Real, scheme: s
     assert proxy.hosts == {"ilinkai.weixin.qq.com", "novac2c.cdn.weixin.qq.com"}
     assert {port for _, port in proxy.asked} == {443}
     assert proxy.turned_away == 0
-
-
-@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
-async def test_much_content_comes_through_whole(real: Real, scheme: str) -> None:
-    world, alice = real.wechat, real.wechat.sandbox.add_account("Alice")
-    content = bytes(range(256)) * 12_000  # 3 MB: more than any buffer on the way
-    async with real.proxy(scheme).running() as proxy:
-        options = {"server": "", "proxy": proxy.url(), "ca_file": str(real.ca_file)}
-        async with world.drive(None, None, **options) as drive:
-            await world.enter(drive, alice)
-            paper = hold(world, "file", content, "paper.bin")
-            message = await arrived(world, drive, alice, compose.file(draft(world, alice), paper))
-            assert (await fetched(drive, message))[0] == content
-            uploaded = await drive.driver.upload(written(real.for_proxy, "back.bin", content[::-1]))
-            await drive.driver.send_media("filehelper", uploaded, drive.driver.new_client_id())
-    assert world.violations() == []
-    sent = alice.sent[-1].item
-    assert sent is not None
-    assert (sent.size, sent.md5) == (len(content), hashlib.md5(content[::-1]).hexdigest())
-
-
-async def test_a_password_in_any_script(real: Real) -> None:
-    async with real.proxy("http", user="用户", password="密码").running() as proxy:
-        url = proxy.url("%E7%94%A8%E6%88%B7", "%E5%AF%86%E7%A0%81")
-        async with Transport(None, HURRY, ca_file=str(real.ca_file), proxy=url) as transport:
-            answer = await transport.send(LineRequest("jslogin", "login.wx.qq.com", "/jslogin"))
-    assert answer.status == 200
-    assert proxy.turned_away == 0
-
-
-async def test_a_server_is_asked_for_by_its_address(world: Wechat) -> None:
-    alice = world.sandbox.add_account("Alice")
-    async with SmallProxy("socks5").running() as proxy, world.drive(proxy=proxy.url()) as drive:
-        await world.enter(drive, alice)
-    assert {f"http://{host}:{port}" for host, port in proxy.asked} == {world.url}
-
-
-async def test_a_server_with_tls_keeps_wechats_name(real: Real) -> None:
-    alice = real.wechat.sandbox.add_account("Alice")
-    async with real.proxy("http").running() as proxy:
-        options = {"server": f"https://{real.tls}", "proxy": proxy.url(), "ca_file": str(real.ca_file)}
-        async with real.wechat.drive(None, None, **options) as drive:
-            await real.wechat.enter(drive, alice)
-    assert set(proxy.asked) == {(real.tls.host, real.tls.port)}
 
 
 async def failure(proxy: str, ca_file: str = "", connect: float = 2.0, host: str = "wx.qq.com") -> str:
@@ -224,7 +175,7 @@ async def test_a_proxy_that_is_not_there(scheme: str) -> None:
     assert "check that it runs" in words
 
 
-@pytest.mark.parametrize("scheme", ["http", "https"])
+@pytest.mark.parametrize("scheme", ["http", "https", "socks5"])
 @pytest.mark.parametrize("answer", [b"", b"SSH-2.0-x\r\n\r\n"])
 async def test_something_that_is_no_proxy(scheme: str, answer: bytes) -> None:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -240,30 +191,6 @@ async def test_something_that_is_no_proxy(scheme: str, answer: bytes) -> None:
     async with server:
         words = await failure(f"{scheme}://somebody:hidden@127.0.0.1:{port}")
     assert f"the proxy {scheme}://127.0.0.1:{port} " in words
-
-
-@settings(max_examples=60, deadline=None)
-@given(
-    st.sampled_from(["http://", "http://somebody:hidden@", "socks5://", "socks5://somebody:hidden@"]),
-    st.sampled_from(
-        [b"", b"HTTP/1.1 200\r\n\r\n", b"\x05", b"\x05\x00\x05\x00\x00", b"\x05\x02\x01\x00\x05\x00\x00\x03"]
-    ),
-    st.binary(max_size=40),
-)
-def test_any_answer_is_no_answer(start: str, known: bytes, more: bytes) -> None:
-    async def ask() -> None:
-        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-            await reader.read(1)
-            writer.write(known + more)
-            with contextlib.suppress(OSError):
-                writer.write_eof()
-                await reader.read()
-            writer.close()
-
-        async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
-            await failure(f"{start}127.0.0.1:{server.sockets[0].getsockname()[1]}")
-
-    asyncio.run(ask())
 
 
 async def test_certificates_that_are_not_to_be_trusted(real: Real) -> None:
@@ -303,7 +230,6 @@ async def test_the_environments_proxies_are_not_used(world: Wechat, monkeypatch:
     async with SmallProxy("http").running() as proxy:
         for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
             monkeypatch.setenv(name, proxy.url())
-        async with world.drive() as drive:
-            await world.enter(drive, alice)
+        async with world.online(alice) as drive:
             await drive.driver.send_text("filehelper", "direct", drive.driver.new_client_id())
     assert (proxy.asked, proxy.turned_away) == ([], 0)

@@ -5,18 +5,16 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.unit.drivers.kit import HURRY, Drive, Wechat, friend
+from tests.unit.drivers.kit import Drive, Wechat, friend
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.model import MessageMedia
 from wxcontroller.drivers.base import Fetched, MessageArrived
 from wxcontroller.drivers.line.failures import TooLong, UnreadableResponse
-from wxcontroller.drivers.line.transport import LineRequest, ReceivedFile, Transport
+from wxcontroller.drivers.line.transport import ReceivedFile
 from wxcontroller.drivers.web.media.intake import Intake
-from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.contents import ContentItem
@@ -50,8 +48,7 @@ class Paper:
 @pytest.fixture
 async def paper(world: Wechat, alice: ServerAccount) -> AsyncIterator[Paper]:
     item = ContentItem("file", world.sandbox.contents.add(PAPER), len(PAPER), "a.bin")
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         peer = friend(alice)
         delivered = compose.file(compose.Draft(world.sandbox.next_msg_id(), peer, peer), item)
         alice.hold(str(delivered.fields["MediaId"]), item)
@@ -70,14 +67,6 @@ async def test_a_broken_download_goes_on(paper: Paper, anew: bool) -> None:
     assert (await paper.fetch())[0] == PAPER
     assert paper.requests == 4
     assert paper.world.violations() == []
-
-
-async def test_progress_is_what_counts(paper: Paper) -> None:
-    """More failures than may come in a row: each brought something."""
-    for _ in range(8):
-        paper.fault(FaultKind.TRUNCATE, 50_000)
-    assert (await paper.fetch())[0] == PAPER
-    assert paper.requests == 9
 
 
 async def test_a_short_answer_is_not_taken_for_the_whole(paper: Paper) -> None:
@@ -114,109 +103,6 @@ async def test_a_limit_holds_over_all_parts(paper: Paper) -> None:
         await paper.fetch(limit=len(PAPER) - 1)
 
 
-async def test_a_video_that_comes_in_parts(world: Wechat, alice: ServerAccount) -> None:
-    """A server may give less than was asked for, as 206 says."""
-    sink = io.BytesIO()
-    intake = Intake(sink, "webwxgetvideo", 1000)
-    for start in (0, 40, 80):
-        intake.begin(ReceivedFile(40, "video/mp4", start, 120))
-        assert not intake.whole or start == 0
-        intake.take(bytes([start]) * 40)
-    assert intake.whole
-    assert intake.end() == Fetched(120, "video/mp4")
-    assert sink.getvalue() == bytes(40) + b"(" * 40 + b"P" * 40
-
-
-async def test_what_is_gone_meanwhile_is_not_whole(world: Wechat, alice: ServerAccount) -> None:
-    """Of a picture nobody knows the size: the first answer broke off, the next ones are empty."""
-    picture = bytes.fromhex("89504e470d0a1a0a") + bytes(1000)
-    item = ContentItem("image", world.sandbox.contents.add(picture), len(picture), "", "image/png")
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        draft = compose.Draft(world.sandbox.next_msg_id(), friend(alice), friend(alice))
-        world.sandbox.bring(alice, compose.image(draft, item), "peer", "")
-        media = (await drive.until(MessageArrived)).message.media
-        assert media is not None
-        world.fault("webwxgetmsgimg", FaultKind.TRUNCATE, 400)
-        world.fault("webwxgetmsgimg", FaultKind.SHORT, 0, count=3)
-        with pytest.raises(WeChatError, match="incomplete; 400 of 1008 bytes came"):
-            await drive.driver.fetch(media, io.BytesIO(), MOST)
-
-
-def test_an_answer_without_a_length_that_broke_off() -> None:
-    intake = Intake(io.BytesIO(), "x", 1000)
-    intake.begin(ReceivedFile(0, "", 0, 0))
-    intake.take(b"a" * 50)  # and then the line broke
-    intake.begin(ReceivedFile(0, "", 0, 0))
-    whole = [intake.whole]
-    for piece in (49, 1, 1):
-        intake.take(b"a" * piece)
-        whole.append(intake.whole)
-    assert whole == [False, False, True, True]
-    assert intake.got == 51
-
-
-@pytest.mark.parametrize(
-    ("asked", "said", "part"),
-    [
-        ("bytes=0-", "bytes 0-9/10", (0, 10)),
-        ("bytes=0-", "", (0, 0)),
-        ("bytes=5-", "bytes 5-9/*", (5, 0)),
-        ("bytes=5-", "", None),
-        ("bytes=5-", "bytes */10", None),
-    ],
-)
-async def test_which_part_an_answer_is(asked: str, said: str, part: tuple[int, int] | None) -> None:
-    async def serve(_: web.Request) -> web.Response:
-        return web.Response(status=206, body=b"x" * 5, headers={"Content-Range": said} if said else {})
-
-    app = web.Application()
-    app.router.add_get("/x", serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    server = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    request = LineRequest("webwxgetvideo", "wx.qq.com", "/x", headers={"Range": asked})
-    heard: list[ReceivedFile] = []
-    try:
-        async with Transport(Jar(), HURRY, server=server) as transport:
-            if part is None:
-                with pytest.raises(UnreadableResponse, match="which part"):
-                    await transport.fetch(request, lambda _: None, heard.append)
-                return
-            await transport.fetch(request, lambda _: None, heard.append)
-    finally:
-        await runner.cleanup()
-    assert [(one.start, one.total, one.size) for one in heard] == [(*part, 5)]
-
-
-def test_answers_that_do_not_fit() -> None:
-    intake = Intake(io.BytesIO(), "x", 1000)
-    with pytest.raises(UnreadableResponse, match="later part"):
-        intake.begin(ReceivedFile(5, "", 5, 10))
-    intake.begin(ReceivedFile(100, "", 0, 0))
-    intake.take(b"a" * 50)
-    with pytest.raises(UnreadableResponse, match="later part"):
-        intake.begin(ReceivedFile(5, "", 60, 100))
-    with pytest.raises(UnreadableResponse, match="changed"):
-        intake.begin(ReceivedFile(101, "", 0, 0))
-    intake.begin(ReceivedFile(60, "", 40, 100))
-    intake.take(b"b" * 60)
-    assert intake.end().size == 100
-
-
-def test_too_little_to_be_told_apart_is_asked_for_again() -> None:
-    sink = io.BytesIO()
-    intake = Intake(sink, "x", 1000)
-    intake.begin(ReceivedFile(100, "", 0, 0))
-    intake.take(b'{"BaseResp')
-    assert intake.resume_at == 0
-    intake.begin(ReceivedFile(100, "", 0, 0))
-    with pytest.raises(UnreadableResponse, match="received text instead of content"):
-        intake.take(b'{"BaseResponse":{"Ret":1101}}')
-    assert sink.getvalue() == b""
-
-
 @given(
     content=st.binary(max_size=400),
     cuts=st.lists(st.tuples(st.integers(0, 400), st.booleans(), st.integers(1, 60)), max_size=8),
@@ -236,3 +122,18 @@ def test_any_answers_give_the_content_or_a_typed_error(content: bytes, cuts: lis
     assert intake.whole
     assert intake.end().size == len(content)
     assert sink.getvalue() == content
+
+
+def test_answers_that_do_not_fit() -> None:
+    intake = Intake(io.BytesIO(), "x", 1000)
+    with pytest.raises(UnreadableResponse, match="later part"):
+        intake.begin(ReceivedFile(5, "", 5, 10))
+    intake.begin(ReceivedFile(100, "", 0, 0))
+    intake.take(b"a" * 50)
+    with pytest.raises(UnreadableResponse, match="later part"):
+        intake.begin(ReceivedFile(5, "", 60, 100))
+    with pytest.raises(UnreadableResponse, match="changed"):
+        intake.begin(ReceivedFile(101, "", 0, 0))
+    intake.begin(ReceivedFile(60, "", 40, 100))
+    intake.take(b"b" * 60)
+    assert intake.end().size == 100

@@ -1,18 +1,15 @@
 """The address book and the groups, also when WeChat gives them grudgingly."""
 
-import asyncio
 import json
 import time
 
 import pytest
 
-from tests.patience import PATIENCE
-from tests.unit.drivers.kit import Wechat, friend, hurried, wechat
+from tests.patience import until
+from tests.unit.drivers.kit import Wechat, friend, hurried, username, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Group, Member
-from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
-from wxcontroller.drivers.web.decode.contacts import portions as portions_of
-from wxcontroller.drivers.web.decode.contacts import split
+from wxcontroller.drivers.base import DriverEvent, RosterChanged, RosterLoaded
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox import society
 from wxcontroller.sandbox import world as sandbox_world
@@ -25,18 +22,16 @@ from wxcontroller.sandbox.world import GroupVisibility, Plan, Relation
 async def test_pages_and_many_groups() -> None:
     async with wechat(Options(poll_hold=0.3, sync_hold=0.3, contact_page=100)) as world:
         alice = world.sandbox.add_account(plan=Plan(seed=1, friends=700, groups=130, members=8))
-        async with world.drive(emoji_to_text="0") as drive:
-            await world.enter(drive, alice)
+        async with world.online(alice, emoji_to_text="0") as drive:
             loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
-            assert alice.session is not None
-            expected = {alice.session.username(p.wxid) for p in alice.world.contacts() if p.kind is not Relation.SELF}
+            expected = {username(alice, p.wxid) for p in alice.world.contacts() if p.kind is not Relation.SELF}
             assert {contact.id for contact in loaded.contacts} >= expected | {"filehelper"}
             saved = [group for group in alice.world.groups.values() if group.seen is GroupVisibility.SAVED]
             found = {group.id: group for group in loaded.groups}
             for group in saved:
-                got = found[alice.session.username(group.wxid)]
+                got = found[username(alice, group.wxid)]
                 assert {member.id for member in got.members} == {
-                    alice.session.username(member.wxid) for member in group.members
+                    username(alice, member.wxid) for member in group.members
                 }
                 assert got.name == group.name
         assert world.violations() == []
@@ -45,11 +40,9 @@ async def test_pages_and_many_groups() -> None:
 async def test_contacts_are_in_the_order_of_the_address_book_and_the_file_helper_is_last(
     world: Wechat, alice: ServerAccount
 ) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
-        assert alice.session is not None
-        listed = [alice.session.username(one.wxid) for one in alice.world.contacts() if one.kind is not Relation.SELF]
+        listed = [username(alice, one.wxid) for one in alice.world.contacts() if one.kind is not Relation.SELF]
     expected = [name for name in listed if name != "filehelper"]
     assert [contact.id for contact in loaded.contacts][: len(expected)] == expected
     assert loaded.contacts[-1].id == "filehelper"
@@ -57,8 +50,7 @@ async def test_contacts_are_in_the_order_of_the_address_book_and_the_file_helper
 
 async def test_unsaved_groups_come_from_wherever_they_are_named(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=3, friends=30, groups=6, members=5))
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         known: set[str] = set()
         while len(known) < 6:
             event = (
@@ -67,8 +59,7 @@ async def test_unsaved_groups_come_from_wherever_they_are_named(world: Wechat) -
                 else next(event for event in drive.events if isinstance(event, RosterLoaded))
             )
             known |= {group.id for group in event.groups if group.members}
-    assert alice.session is not None
-    assert known == {alice.session.username(wxid) for wxid in alice.world.groups}
+    assert known == {username(alice, wxid) for wxid in alice.world.groups}
 
 
 async def test_only_the_first_page_when_asked_for() -> None:
@@ -77,16 +68,6 @@ async def test_only_the_first_page_when_asked_for() -> None:
         async with world.drive(is_update_all_friend="0") as drive:
             await world.enter(drive, alice)
     assert world.requests("webwxgetcontact") == 1
-
-
-def test_portions_weigh_their_people() -> None:
-    crowd: list[JsonValue] = [{"UserName": f"@{number}"} for number in range(400)]
-    entries: list[JsonObject] = [{"UserName": "@@a", "MemberList": crowd} for _ in range(5)]
-    entries += [{"UserName": "@x"} for _ in range(1200)]
-    portions = list(portions_of(entries))
-    assert [entry for portion in portions for entry in portion] == entries
-    assert [len(portion) for portion in portions] == [2, 2, 100, 500, 500, 101]
-    assert list(portions_of([])) == []
 
 
 EMPTY = '{"BaseResponse":{"Ret":0},"MemberCount":0,"MemberList":[],"Seq":0}'
@@ -104,8 +85,7 @@ async def test_a_bad_answer_is_asked_for_again(
     world: Wechat, alice: ServerAccount, endpoint: str, kind: FaultKind, value: str | int | None
 ) -> None:
     world.fault(endpoint, kind, value, 2)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
     assert len(loaded.contacts) > 30
     assert any(group.members for group in loaded.groups)
@@ -115,8 +95,7 @@ async def test_an_account_goes_on_without_its_contacts_and_gets_them_later(
     world: Wechat, alice: ServerAccount
 ) -> None:
     take_back = world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         world.hear(alice, "from whom?")
         await drive.text("from whom?")
         take_back()
@@ -127,8 +106,7 @@ async def test_an_account_goes_on_without_its_contacts_and_gets_them_later(
 async def test_a_batch_that_is_refused_is_cut_up(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=1, friends=30, groups=60, members=5))
     world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, 3)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
     saved = [group for group in alice.world.groups.values() if group.saved]
     assert sum(bool(group.members) for group in loaded.groups) >= len(saved)
@@ -136,8 +114,7 @@ async def test_a_batch_that_is_refused_is_cut_up(world: Wechat) -> None:
 
 async def test_an_id_that_is_refused_alone_is_left_in_peace(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         asked = world.requests("webwxbatchgetcontact")
         assert asked < 40
         group = next(group for group in alice.world.groups.values() if group.saved)
@@ -153,22 +130,11 @@ async def test_nobody_is_asked_about_for_long_after_too_many_questions(
 ) -> None:
     world.fault(endpoint, FaultKind.RETCODE, 1205)
     timing = hurried(roster_patience=0.1, roster_again=0.01, stranger_patience=0.1, batch_pause=3600)
-    async with world.drive(timing=timing) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, timing=timing) as drive:
         group = next(group for group in alice.world.groups.values() if not group.saved)
         world.hear(alice, "from whom?", group.wxid, group.members[1].wxid)
         await drive.text("from whom?")
     assert world.requests(endpoint) == 1
-
-
-async def test_groups_are_waited_for_when_questions_were_too_many(world: Wechat, alice: ServerAccount) -> None:
-    world.fault("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 2)
-    async with world.drive(timing=hurried(roster_patience=PATIENCE, batch_pause=0.1)) as drive:
-        await world.enter(drive, alice)
-        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
-    assert alice.session is not None
-    found = {group.id for group in loaded.groups if group.members}
-    assert found == {alice.session.username(wxid) for wxid in alice.world.groups}
 
 
 # -- members and identities
@@ -185,40 +151,13 @@ def detailed(group: Group, member_id: str) -> Member:
 
 
 @pytest.mark.parametrize("wanted", [True, False])
-async def test_details_of_members_at_login_when_asked_for(world: Wechat, wanted: bool) -> None:
-    alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=30))
-    group = next(group for group in alice.world.groups.values() if group.saved)
-    stranger = next(m.wxid for m in group.members if alice.world.people[m.wxid].kind is Relation.STRANGER)
-    known = next(m.wxid for m in group.members if alice.world.people[m.wxid].kind is Relation.FRIEND)
-    for wxid in (stranger, known):
-        alice.world.people[wxid].city = "深圳"
-    async with world.drive(is_init_group_member="1" if wanted else "0") as drive:
-        await world.enter(drive, alice)
-        assert alice.session is not None
-        room, one, friend_id = (alice.session.username(wxid) for wxid in (group.wxid, stranger, known))
-        if wanted:
-            await drive.until(
-                RosterChanged, lambda event: any(detailed(g, one).city for g in event.groups if g.id == room)
-            )
-        else:
-            world.hear(alice, "x")
-            await drive.text("x")
-        found = latest_groups(drive.events)[room]
-        assert detailed(found, one).city == ("深圳" if wanted else "")
-        assert detailed(found, friend_id).city == "深圳"  # a friend is known anyway
-    assert world.violations() == []
-
-
-@pytest.mark.parametrize("wanted", [True, False])
 async def test_details_of_who_joins_later(world: Wechat, alice: ServerAccount, wanted: bool) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     inside = {member.wxid for member in group.members}
     newcomer = next(p for p in alice.world.people.values() if p.kind is Relation.STRANGER and p.wxid not in inside)
     newcomer.city = "深圳"
-    async with world.drive(is_update_group_member="1" if wanted else "0") as drive:
-        await world.enter(drive, alice)
-        assert alice.session is not None
-        room, one = alice.session.username(group.wxid), alice.session.username(newcomer.wxid)
+    async with world.online(alice, is_update_group_member="1" if wanted else "0") as drive:
+        room, one = username(alice, group.wxid), username(alice, newcomer.wxid)
         society.join(world.sandbox, alice, group, [newcomer.wxid])
 
         def joined(event: RosterChanged) -> bool:
@@ -235,30 +174,17 @@ async def test_details_of_who_joins_later(world: Wechat, alice: ServerAccount, w
     assert world.violations() == []
 
 
-async def test_details_that_are_refused_are_no_harm(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive(is_init_group_member="1") as drive:
-        world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
-        await world.enter(drive, alice)
-        world.hear(alice, "x")
-        await drive.text("x")
-    assert drive.count(Online) == 1
-
-
 async def test_members_are_not_asked_about_again_after_too_many_questions(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=130))
     group, other = alice.world.groups.values()
     inside = {member.wxid for member in group.members}
     *crowd, late = [one.wxid for one in other.members if one.wxid not in inside]
     alice.world.people[late].city = "深圳"
-    async with world.drive(is_update_group_member="1", timing=hurried(batch_pause=0.5)) as drive:
-        await world.enter(drive, alice)
-        assert alice.session is not None
-        one, began = alice.session.username(late), time.monotonic()
+    async with world.online(alice, is_update_group_member="1", timing=hurried(batch_pause=0.5)) as drive:
+        one, began = username(alice, late), time.monotonic()
         refused = world.sandbox.faults.add("webwxbatchgetcontact", FaultKind.RETCODE, 1205, 1, None)
         society.join(world.sandbox, alice, group, crowd)  # more than fit into one question
-        async with asyncio.timeout(PATIENCE):
-            while not refused.hits:
-                await asyncio.sleep(0.01)
+        await until(lambda: refused.hits)
         asked = world.requests("webwxbatchgetcontact")
         society.join(world.sandbox, alice, group, [late])
 
@@ -280,10 +206,9 @@ def saved_group(account: ServerAccount) -> sandbox_world.ServerGroup:
 async def test_who_is_not_among_the_members_is_out_of_the_group(world: Wechat, alice: ServerAccount) -> None:
     group = saved_group(alice)
     me = next(member for member in group.members if member.wxid == alice.wxid)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         assert alice.session is not None
-        room = alice.session.username(group.wxid)
+        room = username(alice, group.wxid)
         group.members.remove(me)
         for _ in range(2):  # WeChat goes on telling of it
             alice.session.push(sandbox_session.ContactChanged(group.wxid))
@@ -301,10 +226,9 @@ async def test_who_is_not_among_the_members_is_out_of_the_group(world: Wechat, a
 
 async def test_a_list_that_is_cut_short_throws_nobody_out(world: Wechat, alice: ServerAccount) -> None:
     group = saved_group(alice)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         assert alice.session is not None
-        room, session = alice.session.username(group.wxid), alice.session
+        room, session = username(alice, group.wxid), alice.session
         others: list[JsonValue] = [
             {"UserName": session.username(member.wxid), "NickName": "x"}
             for member in group.members
@@ -317,63 +241,3 @@ async def test_a_list_that_is_cut_short_throws_nobody_out(world: Wechat, alice: 
         world.hear(alice, "x")
         await drive.text("x")
     assert not [event for event in drive.events if isinstance(event, RosterChanged) and event.gone]
-
-
-async def test_a_name_in_a_group_that_changes_silently_is_found_out_when_its_owner_speaks(
-    world: Wechat, alice: ServerAccount
-) -> None:
-    group = saved_group(alice)
-    member = next(one for one in group.members if one.wxid != alice.wxid)
-    async with world.drive(timing=hurried(group_refresh=0.5)) as drive:
-        await world.enter(drive, alice)
-        assert alice.session is not None
-        one = alice.session.username(member.wxid)
-        asked = world.requests("webwxbatchgetcontact")
-        world.hear(alice, "young", group.wxid, member.wxid)
-        await drive.text("young")
-        member.display = "another name here"
-        await asyncio.sleep(0.5)
-        assert world.requests("webwxbatchgetcontact") == asked
-        world.hear(alice, "old", group.wxid, member.wxid)
-        world.hear(alice, "old too", group.wxid, member.wxid)
-        room = alice.session.username(group.wxid)
-
-        def renamed(event: RosterChanged) -> bool:
-            return any(detailed(each, one).display == "another name here" for each in event.groups if each.id == room)
-
-        await drive.until(RosterChanged, renamed)
-        await drive.text("old too") if "old too" not in drive.texts() else None
-        assert world.requests("webwxbatchgetcontact") == asked + 1
-    assert world.violations() == []
-
-
-async def test_a_notice_makes_a_group_be_looked_at_when_its_list_did_not_come_along(
-    world: Wechat, alice: ServerAccount
-) -> None:
-    group = saved_group(alice)
-    gone = next(one for one in group.members if one.wxid != alice.wxid)
-    async with world.drive(timing=hurried(notice_refresh=0.2)) as drive:
-        await world.enter(drive, alice)
-        assert alice.session is not None
-        one = alice.session.username(gone.wxid)
-        await asyncio.sleep(0.3)
-        group.members.remove(gone)  # and no word of it
-        world.sandbox.notice(alice, group.wxid, "somebody left")
-        room = alice.session.username(group.wxid)
-
-        def without(event: RosterChanged) -> bool:
-            lists = [each.members for each in event.groups if each.id == room]
-            return any(one not in {member.id for member in members} for members in lists)
-
-        await drive.until(RosterChanged, without)
-        asked = world.requests("webwxbatchgetcontact")
-        society.rename(world.sandbox, alice, group, "with its list", alice.wxid)
-        await drive.text("你修改群名为“with its list”")
-        await asyncio.sleep(0.1)
-        assert world.requests("webwxbatchgetcontact") == asked
-
-
-def test_rooms_that_the_page_hides_are_nobody() -> None:
-    entries: list[JsonObject] = [{"UserName": name} for name in ("1@lbsroom", "2@talkroom", "@@3", "@4")]
-    persons, groups = split(entries)
-    assert [one["UserName"] for one in (*persons, *groups)] == ["@4", "@@3"]

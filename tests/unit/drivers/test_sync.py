@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from tests.patience import until
-from tests.unit.drivers.kit import HURRY, Store, Wechat, friend, hurried, wechat
+from tests.unit.drivers.kit import HURRY, Store, Wechat, friend, hurried, username, wechat
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.limits import Limits
 from wxcontroller.core.model import Direction, MessageKind
@@ -15,8 +15,6 @@ from wxcontroller.drivers.base import (
     EndReason,
     FriendAsked,
     LoginStalled,
-    LoginWay,
-    LossReason,
     MessageArrived,
     Offline,
     Online,
@@ -37,8 +35,7 @@ async def test_news_that_are_more_than_can_be_read_do_not_end_the_listening(
 ) -> None:
     """Asked for again they would be as many: they are given up, aloud, and what comes after them is heard."""
     world.limits = Limits(wechat_answer_bytes=200_000)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         for number in range(4):
             world.hear(alice, f"{number}{'长' * 30_000}")
         await until(lambda: "news are lost" in caplog.text)
@@ -60,8 +57,7 @@ def deliver_raw(world: Wechat, alice: ServerAccount, peer: str, sender: str, con
 async def test_a_friend_request_is_told_once(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     asked = "&lt;msg encryptusername='v1_x' fromnickname='N' content='hello' ticket='v2_{}@stranger'/&gt;"
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         deliver_raw(world, alice, "fmessage", "fmessage", asked.format(1), 37)
         request = (await drive.until(FriendAsked)).request
         assert (request.id, request.name, request.greeting) == ("v1_x", "N", "hello")
@@ -80,10 +76,8 @@ async def test_a_recall_without_an_id_means_ones_own_last_message(world: Wechat,
         "你撤回了一条消息&lt;/replacemsg&gt;&lt;/revokemsg&gt;&lt;/sysmsg&gt;"
     )
     peer, other = friend(alice), friend(alice, 1)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        assert alice.session is not None
-        mine = await drive.driver.send_text(alice.session.username(peer), "x", drive.driver.new_client_id())
+    async with world.online(alice) as drive:
+        mine = await drive.driver.send_text(username(alice, peer), "x", drive.driver.new_client_id())
         world.sandbox.deliver(alice, other, alice.wxid, "from my phone", "phone")
         phones = (await drive.text("from my phone")).message
         for chat, revoked in ((peer, mine.id), (other, phones.id), ("filehelper", "")):
@@ -93,25 +87,9 @@ async def test_a_recall_without_an_id_means_ones_own_last_message(world: Wechat,
             assert message.direction is Direction.SENT_ELSEWHERE
 
 
-async def test_a_burst_arrives_once_and_in_order(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        for number in range(400):
-            world.hear(alice, str(number))
-            if number % 150 == 0:
-                await asyncio.sleep(0.02)
-        polls = world.requests("synccheck")
-        await drive.text("399")
-        # Eight pages, but one after the other: the server says that there is more.
-        assert world.requests("synccheck") - polls <= 3
-    assert drive.texts() == [str(number) for number in range(400)]
-    assert world.violations() == []
-
-
 async def test_a_repeated_message_is_told_once(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         repeated = world.hear(alice, "once")
         assert alice.session is not None
         alice.session.push(repeated)
@@ -136,8 +114,7 @@ async def test_a_lost_answer_loses_and_repeats_nothing(world: Wechat, alice: Ser
         (FaultKind.STATUS, 204),
         (FaultKind.RETCODE, -1),
     ]
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         for number, (kind, value) in enumerate(faults * 2):
             world.fault("webwxsync", kind, value)
             world.hear(alice, f"{number} a")
@@ -157,8 +134,7 @@ async def test_a_bad_poll_does_not_matter(world: Wechat, alice: ServerAccount) -
         (FaultKind.GARBAGE, 'window.synccheck={retcode:"2",selector:"0"}'),
         (FaultKind.RETCODE, -1),
     ]
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         for number, (kind, value) in enumerate(faults):
             world.fault("synccheck", kind, value, 3)
             world.hear(alice, f"{number}")
@@ -166,19 +142,8 @@ async def test_a_bad_poll_does_not_matter(world: Wechat, alice: ServerAccount) -
     assert drive.count(SessionLost) == 0
 
 
-async def test_the_push_servers_quirk_is_taken_as_news(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        syncs = world.requests("webwxsync")
-        world.fault("synccheck", FaultKind.STATUS, 0)
-        await until(lambda: world.requests("webwxsync") != syncs)
-        # A quiet account: without the quirk nothing would have been fetched.
-        assert not drive.texts()
-
-
 async def test_an_outage_is_told_and_gets_over(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         take_back = world.fault("*", FaultKind.RESET, count=None)
         offline = await drive.until(Offline)
         assert offline.reason
@@ -196,8 +161,7 @@ async def test_a_silence_is_told_in_time_whatever_is_waited_for() -> None:
     # Polls may take ten times as long as an account may be called running without an answer.
     async with wechat(Options(poll_hold=0.3, sync_hold=0.3)) as world:
         alice = world.sandbox.add_account()
-        async with world.drive(timing=hurried(poll=3600.0, call=3600.0, offline_after=0.8)) as drive:
-            await world.enter(drive, alice)
+        async with world.online(alice, timing=hurried(poll=3600.0, call=3600.0, offline_after=0.8)) as drive:
             take_back = world.fault("*", FaultKind.DELAY, 3600, None)
             offline = await drive.until(Offline)
             assert "no answer" in str(offline.reason)
@@ -207,38 +171,16 @@ async def test_a_silence_is_told_in_time_whatever_is_waited_for() -> None:
 async def test_a_proxy_that_allows_no_long_polls_makes_nobody_offline() -> None:
     async with wechat(Options(poll_hold=0.3, sync_hold=60)) as world:
         alice = world.sandbox.add_account()
-        async with world.drive(timing=hurried(poll=0.3, offline_after=0.8)) as drive:
-            await world.enter(drive, alice)
+        async with world.online(alice, timing=hurried(poll=0.3, offline_after=0.8)) as drive:
             await asyncio.sleep(1.5)  # five polls that time out
             assert drive.count(Offline) == 0
             world.hear(alice, "through")
             await drive.text("through")
 
 
-async def test_news_that_can_not_be_fetched_count_as_an_outage(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        take_back = world.fault("webwxsync", FaultKind.GARBAGE, count=None)
-        world.hear(alice, "stuck")
-        await drive.until(Offline)
-        take_back()
-        await drive.text("stuck")
-
-
-async def test_a_poll_that_hangs_still_shows_progress() -> None:
-    async with wechat(Options(poll_hold=0.3, sync_hold=60)) as world:
-        alice = world.sandbox.add_account()
-        async with world.drive(timing=hurried(progress_every=0.05)) as drive:
-            await world.enter(drive, alice)
-            await drive.progressed(4)
-            world.hear(alice, "here")
-            await drive.text("here")
-
-
 async def test_a_message_is_taken_before_wechat_is_told(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         while world.requests("synccheck") == 0:  # what was there before is acknowledged
             await asyncio.sleep(0.01)
         drive.hold = lambda event: isinstance(event, MessageArrived)
@@ -256,8 +198,7 @@ async def test_a_message_is_taken_before_wechat_is_told(world: Wechat, alice: Se
 async def test_without_a_checkpoint_messages_come_again_under_their_ids(world: Wechat, alice: ServerAccount) -> None:
     """Nothing but a checkpoint says that a message is done; by its id the event log knows it again."""
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         drive.hold = lambda event: isinstance(event, MessageArrived) and event.message.text == "second"
         world.hear(alice, "first")
         world.hear(alice, "second")
@@ -272,8 +213,7 @@ async def test_what_a_checkpoint_covers_is_not_told_again_after_a_restart(
     world: Wechat, alice: ServerAccount
 ) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         world.hear(alice, "first")
         await drive.text("first")
         await drive.until(Checkpoint)
@@ -285,20 +225,8 @@ async def test_what_a_checkpoint_covers_is_not_told_again_after_a_restart(
     assert drive.texts() == ["second"]
 
 
-async def test_a_new_login_does_not_wait_for_a_database_that_can_not_be_read(
-    world: Wechat, alice: ServerAccount
-) -> None:
-    """It has no position yet that could be lost."""
-    store = Store()
-    store.state.broken = True
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
-        assert drive.count(LoginStalled) == 0
-
-
 async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice) as drive:
         drive.disk = asyncio.Event()
         world.hear(alice, "x")
         await drive.text("x")
@@ -311,8 +239,7 @@ async def test_a_disk_that_was_slow_is_not_reported_as_wechats_silence(world: We
 
 async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, store) as drive:
         await drive.until(Checkpoint)
     world.hear(alice, "meanwhile")
     store.state.broken = True
@@ -322,63 +249,8 @@ async def test_a_login_waits_while_the_position_can_not_be_read(world: Wechat, a
         await drive.text("meanwhile")
 
 
-async def test_what_emit_raises_comes_out(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-
-        def broken(event: object) -> bool:
-            if isinstance(event, MessageArrived):
-                raise RuntimeError("no room")
-            return False
-
-        drive.hold = broken
-        world.hear(alice, "x")
-        with pytest.raises(RuntimeError, match="no room"):
-            await drive.end()
-
-
-@pytest.mark.parametrize(
-    ("ret", "reason"), [(1100, LossReason.LOGGED_OUT), (1101, LossReason.KICKED), (1102, LossReason.COOKIE)]
-)
-async def test_a_lost_session_is_followed_by_a_new_login(
-    world: Wechat, alice: ServerAccount, ret: int, reason: LossReason
-) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        world.sandbox.close_session(alice, ret)
-        lost = await drive.until(SessionLost)
-        assert (lost.ret, lost.reason) == (ret, reason)
-        world.sandbox.logins.confirm(await world.consent(drive))
-        assert (await drive.until(Accepted)).way is LoginWay.PUSH
-        await drive.until(Online)
-        world.hear(alice, "again")
-        await drive.text("again")
-
-
-async def test_a_single_1102_is_asked_again(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        world.fault("synccheck", FaultKind.RETCODE, 1102)
-        await asyncio.sleep(0.4)
-        world.hear(alice, "fine")
-        await drive.text("fine")
-    assert drive.count(SessionLost) == 0
-
-
-async def test_a_stored_session_that_dies_at_once_is_logged_in_anew(world: Wechat, alice: ServerAccount) -> None:
-    store = Store()
-    async with world.drive(store) as drive:
-        await world.enter(drive, alice)
-    world.fault("synccheck", FaultKind.RETCODE, 1101)
-    async with world.drive(store, timing=hurried(flagged_within=60.0)) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
-        await drive.until(SessionLost)
-        await world.consent(drive)
-
-
 async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat, alice: ServerAccount) -> None:
-    async with world.drive(timing=hurried(relogins=2)) as drive:
-        await world.enter(drive, alice)
+    async with world.online(alice, timing=hurried(relogins=2)) as drive:
         for _ in range(2):
             world.sandbox.close_session(alice, 1100)
             world.sandbox.logins.confirm(await world.consent(drive))
@@ -388,22 +260,27 @@ async def test_sessions_that_are_lost_again_and_again_are_given_up(world: Wechat
     assert ended.reason is EndReason.RETRIES_USED_UP
 
 
-@pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
-async def test_codes_without_a_meaning_end_in_a_new_login(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
-    async with world.drive(timing=hurried(unknown_codes=4)) as drive:
-        await world.enter(drive, alice)
-        world.fault(endpoint, FaultKind.RETCODE, 7, count=8)  # after four the session is opened anew
-        world.hear(alice, "x")
-        lost = await drive.until(SessionLost)
-        assert (lost.reason, lost.ret) == (LossReason.ERRORS, 7)
+async def test_an_unsaved_group_is_known_by_the_time_it_speaks(world: Wechat, alice: ServerAccount) -> None:
+    hidden = next(group for group in alice.world.groups.values() if group.seen is GroupVisibility.INIT)
+    async with world.online(alice) as drive:
+        hidden.seen = GroupVisibility.NOTIFY
+        member = next(member.wxid for member in hidden.members if member.wxid != alice.wxid)
+        world.hear(alice, "hello from nowhere", hidden.wxid, member)
+        message = (await drive.text("hello from nowhere")).message
+    known = {
+        group.id: group
+        for event in drive.events
+        if isinstance(event, RosterLoaded | RosterChanged)
+        for group in event.groups
+    }
+    assert message.sender in {person.id for person in known[message.chat].members}
 
 
 async def test_too_frequent_pauses_and_goes_on(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.RETCODE, 1205, count=3)
-        while not world.sandbox.faults.all or next(iter(world.sandbox.faults.all.values())).hits < 1:
-            await asyncio.sleep(0.01)
+        await until(lambda: world.sandbox.faults.all and next(iter(world.sandbox.faults.all.values())).hits >= 1)
         await asyncio.sleep(0.02)
         with pytest.raises(WeChatError) as refused:
             await drive.driver.send_text("filehelper", "x", "1")
@@ -426,20 +303,3 @@ async def test_changes_of_contacts(world: Wechat, alice: ServerAccount) -> None:
         assert [contact.name for contact in changed.contacts] == ["Tom & Jerry"]
         session.push(sandbox_session.ContactGone(person.wxid))
         assert (await drive.until(RosterChanged)).gone == (session.username(person.wxid),)
-
-
-async def test_an_unsaved_group_is_known_by_the_time_it_speaks(world: Wechat, alice: ServerAccount) -> None:
-    hidden = next(group for group in alice.world.groups.values() if group.seen is GroupVisibility.INIT)
-    async with world.drive() as drive:
-        await world.enter(drive, alice)
-        hidden.seen = GroupVisibility.NOTIFY
-        member = next(member.wxid for member in hidden.members if member.wxid != alice.wxid)
-        world.hear(alice, "hello from nowhere", hidden.wxid, member)
-        message = (await drive.text("hello from nowhere")).message
-    known = {
-        group.id: group
-        for event in drive.events
-        if isinstance(event, RosterLoaded | RosterChanged)
-        for group in event.groups
-    }
-    assert message.sender in {person.id for person in known[message.chat].members}
