@@ -12,9 +12,9 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.thirdparty.stage import ROOT
-from tests.unit.client.conftest import POST_API, Start, start, webhook  # noqa: F401
+from tests.unit.client.conftest import POST_API, Start, listener, start, webhook  # noqa: F401
+from tests.unit.client.listener import Listener
 from tests.unit.client.scripted import message
-from tests.unit.client.test_delivery import Receiver, receiver  # noqa: F401
 from wxcontroller.client.deliveries.signatures import signatures
 from wxcontroller.core.webhooksecrets import standard_form
 
@@ -46,15 +46,15 @@ def verify(library: str, deliveries: list[dict[str, Any]]) -> list[str]:
 
 @pytest.mark.parametrize("library", LIBRARIES)
 async def test_a_delivery_is_genuine_and_an_old_or_changed_one_is_not(
-    receiver: Receiver,  # noqa: F811
+    listener: Listener,  # noqa: F811
     start: Start,  # noqa: F811
     library: str,
 ) -> None:
     """While a secret changes, receivers with either secret accept what is delivered."""
-    client = start(**{POST_API: receiver.address, "WXCLIENT_WEBHOOK_SECRET": f"{WHSEC} old-secret"})
+    client = start(**{POST_API: listener.address, "WXCLIENT_WEBHOOK_SECRET": f"{WHSEC} old-secret"})
     await client.login()
     client.driver.play([message("早")])
-    [(sent, content)] = await receiver.until(1)
+    [(sent, content)] = await listener.tries(1)
     headers, body = {name.lower(): value for name, value in sent.items()}, content.decode()
     genuine = {"secret": WHSEC, "headers": headers, "body": body}
     # What somebody has recorded and sends again ten minutes later.

@@ -1,9 +1,9 @@
 """A running client over a scripted driver, with a webhook that remembers."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
-import tracemalloc
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +14,7 @@ from aiohttp import web
 
 from tests.patience import PATIENCE, until
 from tests.ports import free_port
+from tests.serving import serving
 from tests.unit.client.listener import Listener, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.drivers.ilink_kit import Bench, bench
@@ -90,18 +91,18 @@ class Webhook:
         return [report["params"] for report in self.reports if report.get("event") == name]
 
 
+@contextlib.asynccontextmanager
+async def hooked() -> AsyncIterator[Webhook]:
+    """Run a webhook."""
+    hook = Webhook()
+    async with serving(hook.take) as hook.port:
+        yield hook
+
+
 @pytest.fixture
 async def webhook() -> AsyncIterator[Webhook]:
-    hook = Webhook()
-    app = web.Application()
-    app.router.add_post("/in", hook.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    hook.port = runner.addresses[0][1]
-    yield hook
-    await runner.cleanup()
+    async with hooked() as hook:
+        yield hook
 
 
 @pytest.fixture
@@ -141,13 +142,6 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", place], check=True)
     yield place
     subprocess.run(["umount", "-l", place], check=True)
-
-
-@pytest.fixture
-def traced() -> Iterator[None]:
-    tracemalloc.start()
-    yield
-    tracemalloc.stop()
 
 
 @dataclass
@@ -259,9 +253,9 @@ async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
     await http.close()
 
 
-async def running(start: Start, **environ: str) -> RunningClient:
+async def running(start: Start, *given: BackoffPolicy, **environ: str) -> RunningClient:
     """Start client alice, and log it in."""
-    one = start(**environ)
+    one = start(*given, **environ)
     await one.login()
     return one
 

@@ -210,6 +210,12 @@ class Stage:
         await self.scan(client)
         return client
 
+    async def attended(self, **environ: str) -> Agent:
+        """Start a process and log it in; return an agent that gets messages from now on."""
+        agent = Agent(await self.enter(**environ))
+        await agent.attend()
+        return agent
+
     async def scan(self, client: RunningClient) -> None:
         await client.until_state("scaning")
         sandbox = self.ilink.sandbox if self.ilink is not None else self.web.sandbox if self.web is not None else None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from aiohttp import web
 
 from tests.patience import PATIENCE
+from tests.serving import serving
 from wxcontroller.core.jsontypes import JsonObject, obj
 
 Respond = Callable[[web.Request, JsonObject], Awaitable[web.StreamResponse]]
@@ -20,13 +21,17 @@ async def taken(_: web.Request, __: JsonObject) -> web.StreamResponse:
 
 @dataclass
 class Listener:
-    """A receiver of reports; ``respond`` answers those about messages in any way. ``asked`` has all."""
+    """A receiver of reports, of which ``asked`` and ``raw`` have all.
+
+    Those about messages are answered with the ``statuses`` of their content in turn, and then by ``respond``.
+    """
 
     port: int = 0
     respond: Respond = taken
     asked: list[tuple[str, str]] = field(default_factory=list)
     contents: list[str] = field(default_factory=list)
     raw: list[tuple[web.Request, bytes]] = field(default_factory=list)
+    statuses: dict[str, list[int]] = field(default_factory=dict)
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
@@ -42,7 +47,11 @@ class Listener:
             if report.get("post_type") not in (None, "event"):
                 self.contents.append(str(report["content"]))
             self._news.notify_all()
-        return web.Response() if report.get("post_type") == "event" else await self.respond(request, report)
+        if report.get("post_type") == "event":
+            return web.Response()
+        if turn := self.statuses.get(str(report.get("content"))):
+            return web.Response(status=turn.pop(0))
+        return await self.respond(request, report)
 
     async def until(self, content: str) -> list[str]:
         """Wait for a message report with this content; return the contents of all."""
@@ -50,18 +59,16 @@ class Listener:
             await self._news.wait_for(lambda: content in self.contents)
         return self.contents
 
+    async def tries(self, number: int) -> list[tuple[dict[str, str], bytes]]:
+        """Wait for so many reports about messages; return headers and body of all."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(lambda: len(self.contents) >= number)
+        return [(dict(asked.headers), body) for asked, body in self.raw if b'"post_type":"event"' not in body]
+
 
 @contextlib.asynccontextmanager
 async def listening() -> AsyncIterator[Listener]:
     """Run one on a real socket."""
     one = Listener()
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_route("*", "/{path:.*}", one.serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.2)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    one.port = runner.addresses[0][1]
-    try:
+    async with serving(one.serve) as one.port:
         yield one
-    finally:
-        await runner.cleanup()

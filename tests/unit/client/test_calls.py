@@ -2,25 +2,18 @@
 
 import asyncio
 
-import pytest
-
-from tests.patience import PATIENCE
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.patience import PATIENCE, until
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
-from wxcontroller.client import calls
-from wxcontroller.client.calls import long_array
-from wxcontroller.client.roster import Roster
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
-from wxcontroller.core.model import Contact, Direction, Group, Member
-from wxcontroller.openwx.replies import to_bytes
+from wxcontroller.core.model import Direction
 
 SUCCESS = {"code": 0, "status": "success"}
 
 
 async def test_groups_are_made_and_changed(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     assert await client.get("create_group", friends="@ann,@ben,@ann,", displayname="Club") == {
         **SUCCESS,
         "group_id": "@@new",
@@ -113,8 +106,7 @@ async def test_a_question_gets_the_next_answer_of_that_friend(client: RunningCli
     first = asyncio.create_task(client.get("consult", id="@ann", content="?"))
     second = asyncio.create_task(client.get("consult", markname="安", content="??"))
     other = asyncio.create_task(client.get("consult", id="@ben", content="?", timeout="0.5"))
-    while len(client.driver.sends) < 3:
-        await asyncio.sleep(0.005)
+    await until(lambda: len(client.driver.sends) >= 3)
     client.driver.play(
         [
             message("not this", sender="@zed", chat="@zed"),
@@ -150,8 +142,7 @@ async def test_jsonp_is_off_unless_the_settings_say_otherwise(start: Start) -> N
 
 
 async def test_jsonp_where_it_is_wanted(start: Start) -> None:
-    client = start(WXCLIENT_JSONP="1")
-    await client.login()
+    client = await running(start, WXCLIENT_JSONP="1")
     asked = {"datatype": "jsonp", "callback": "my.call_1$"}
     async with client.http.get(client.address("search_friend"), params={**asked, "id": "@x"}) as answer:
         assert await answer.text() == 'my.call_1$({"code":100,"status":"object not found"})'
@@ -167,41 +158,3 @@ async def test_jsonp_where_it_is_wanted(start: Start) -> None:
     client.driver.contents["avatar @me"] = b"GIF89a...."
     async with client.http.get(client.address("get_avatar"), params={**asked, "id": "@me"}) as answer:
         assert await answer.read() == b"GIF89a...."
-
-
-async def test_jsonp_goes_round_lists_too(start: Start) -> None:
-    client = start(WXCLIENT_JSONP="1")
-    await client.login()
-    query = {"datatype": "jsonp", "callback": "f"}
-    async with client.http.get(client.address("get_group_basic_info"), params=query) as answer:
-        assert (await answer.text()).startswith('f([{"displayname":"A、Cy"')
-
-
-async def test_a_long_list_lets_others_have_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(calls, "_PORTION_SECONDS", 0)  # however fast the machine is
-    members = tuple(Member(f"@{number}", f"名{number}") for number in range(500))
-    roster = Roster(me=Contact("@me", "我"))
-    roster.replace((), (Group(f"@@{number}", "群", members) for number in range(40)))
-    turns = 0
-
-    async def others() -> None:
-        nonlocal turns
-        while True:
-            await asyncio.sleep(0)
-            turns += 1
-
-    meanwhile = asyncio.create_task(others())
-    rendered = await long_array(roster.group_objects(members=True))
-    meanwhile.cancel()
-    assert rendered.body == to_bytes([*roster.group_objects(members=True)])
-    assert turns > 30
-    assert (await long_array([])).body == b"[]"
-
-
-def test_an_id_finds_by_itself_and_with_other_attributes() -> None:
-    roster = Roster()
-    roster.replace((Contact("@a", "Ann"), Contact("@b", "Ann")), ())
-    assert [one.id for one in roster.find_contacts({"name": "Ann"})] == ["@a", "@b"]
-    assert [one.id for one in roster.find_contacts({"id": "@b", "name": "Ann"})] == ["@b"]
-    assert roster.find_contacts({"id": "@b", "name": "Ben"}) == []
-    assert roster.find_contacts({"id": "@c"}) == []

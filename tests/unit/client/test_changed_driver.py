@@ -1,7 +1,7 @@
 """An account that changes its driver while it is stopped: what it keeps, and what ends."""
 
-from tests.unit.client.conftest import RunningClient, Start, Webhook
-from tests.unit.client.test_ilink_account import begin, enter
+from tests.unit.client.conftest import RunningClient, Start, Webhook, running
+from tests.unit.client.test_ilink_account import begin, entered
 from tests.unit.client.test_reply_window import send, write
 from tests.unit.drivers.ilink_kit import Bench
 from wxcontroller.core.jsontypes import JsonObject, items, obj
@@ -21,8 +21,7 @@ async def events_of(client: RunningClient) -> list[JsonObject]:
 
 
 async def test_held_and_queued_sends_end_and_all_else_stays(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
-    await enter(client, wechat)
+    client = await entered(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
     await write(wechat, webhook, "hello")
     assert [(await send(client, wechat, one))["code"] for one in ("sent", "held 1", "held 2")] == [0, -7, -7]
     before = await events_of(client)
@@ -36,8 +35,7 @@ async def test_held_and_queued_sends_end_and_all_else_stays(start: Start, wechat
     assert (await events_of(client))[: len(before)] == before
     await client.stop()
 
-    client = start(**web, MOJO_WEIXIN_SEND_INTERVAL="60", WXCLIENT_STOP_DRAIN="0")
-    await client.login()
+    client = await running(start, **web, MOJO_WEIXIN_SEND_INTERVAL="60", WXCLIENT_STOP_DRAIN="0")
     assert obj(await client.post("send_friend_message", id="@ann", content="by web"))["code"] == 0
     await client.post("send_friend_message", id="@ann", content="to nobody", **{"async": "1"})
     await client.stop()

@@ -2,15 +2,13 @@
 
 import asyncio
 import base64
-from dataclasses import replace
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
-from tests.unit.client.scripted import ANN, BEN, HELPER, ME, TEAM, logged_in, message
-from wxcontroller.core.errors import FailureHandling, WeChatError
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
+from tests.unit.client.scripted import ANN, ME, logged_in, message
 from wxcontroller.core.jsontypes import JsonValue, items, obj
 from wxcontroller.core.messages import Text, text_from
-from wxcontroller.core.model import Contact, Direction, MessageKind
+from wxcontroller.core.model import Contact, MessageKind
 from wxcontroller.drivers.base import (
     Accepted,
     Ended,
@@ -26,7 +24,6 @@ from wxcontroller.drivers.base import (
     Online,
     Profile,
     QrReady,
-    RosterChanged,
     RosterLoaded,
     Scanned,
     SessionLost,
@@ -89,23 +86,8 @@ async def test_people_and_groups_are_read_and_searched(client: RunningClient) ->
     assert "member" not in obj(basic[0])
 
 
-async def test_friends_are_those_of_the_moment(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
-    assert await client.get("get_friend_info") == await client.get("get_friend_info")
-    client.driver.play([RosterChanged(contacts=(replace(ANN, markname="新"),), gone=(BEN.id,))])
-    await webhook.event("lose_friend")
-    friends = items(await client.get("get_friend_info"))
-    assert [obj(one)["displayname"] for one in friends] == ["新", "文件传输助手"]
-    client.driver.play([*logged_in()[:2], RosterLoaded((BEN, HELPER), ()), Online()])
-    await webhook.until(lambda reports: sum(one.get("event") == "login" for one in reports) == 2)
-    assert [obj(one)["id"] for one in items(await client.get("get_friend_info"))] == ["@ben", "filehelper"]
-
-
 async def test_sends_answer_with_wechats_id_and_are_reported(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    client.driver.play(logged_in())
-    await client.until_state("running")
+    client = await running(start, **{POST_API: webhook.address})
     answer = await client.get("send_friend_message", markname="安", content="你好")
     assert answer == {"id": "771000:@ann", "code": 0, "status": "success"}
     answer = await client.post("send_group_message", id="@@team", content="all")
@@ -118,41 +100,8 @@ async def test_sends_answer_with_wechats_id_and_are_reported(start: Start, webho
     assert (group["type"], group["group"], group["receiver_id"]) == ("group_message", "A、Cy", "")
 
 
-async def test_a_send_is_tried_again_with_the_same_id_and_a_refusal_is_final(start: Start) -> None:
-    client = start()
-    client.driver.outcomes = [WeChatError("no answer"), None, WeChatError("not a friend", ret=1204)]
-    client.driver.play(logged_in())
-    await client.until_state("running")
-    assert obj(await client.get("send_friend_message", id="@ann", content="a"))["code"] == 0
-    assert client.driver.sends == [("@ann", "a", "1000"), ("@ann", "a", "1000")]
-    answer = await client.get("send_friend_message", id="@ann", content="b")
-    # The original's word, and what is known of it.
-    assert answer == {"id": "1001", "code": 1204, "status": "unknown error", "reason": "not a friend"}
-
-
-async def test_a_send_gives_up_after_five_attempts(start: Start) -> None:
-    client = start()
-    client.driver.outcomes = [WeChatError("no answer", "wait a little") for _ in range(5)]
-    client.driver.play(logged_in())
-    await client.until_state("running")
-    answer = await client.get("send_friend_message", id="@ann", content="a")
-    # The original's code and word for what could not be read, and what is known of it.
-    assert answer == {
-        "id": "1000",
-        "code": -1,
-        "status": "unknown data",
-        "reason": "it may have arrived: no answer; wait a little",
-    }
-    assert len(client.driver.sends) == 5
-    client.driver.outcomes = [WeChatError("busy", ret=-1, handling=FailureHandling.RETRY_SAME_ID) for _ in range(5)]
-    answer = await client.get("send_friend_message", id="@ann", content="b")
-    assert answer == {"id": "1001", "code": -1, "status": "unknown error", "reason": "busy"}
-
-
 async def test_bad_sends_are_answered_at_once(start: Start) -> None:
-    client = start()
-    client.driver.play(logged_in())
-    await client.until_state("running")
+    client = await running(start)
     assert obj(await client.get("send_friend_message", id="@nobody", content="x"))["code"] == 100
     assert obj(await client.get("send_friend_message", content="x"))["code"] == 100
     assert obj(await client.get("send_friend_message", id="@ann"))["code"] == -1
@@ -161,38 +110,13 @@ async def test_bad_sends_are_answered_at_once(start: Start) -> None:
 
 
 async def test_sending_to_all_and_without_waiting(start: Start) -> None:
-    client = start()
-    client.driver.play(logged_in())
-    await client.until_state("running")
+    client = await running(start)
     answer = await client.get("send_friend_message", id="@all", content="x")
     assert answer == {"id": 0, "code": 0, "status": "request already executed"}
     waiting = {"async": "1", "id": "@ben", "content": "y"}
-    assert await client.get("send_friend_message", **waiting) == {
-        "code": 0,
-        "status": "request already in execution",
-    }
+    assert await client.get("send_friend_message", **waiting) == {"code": 0, "status": "request already in execution"}
     assert obj(await client.get("send_friend_message", id="@ann", content="z"))["code"] == 0
     assert [to for to, _, _ in client.driver.sends] == ["@ann", "@ben", "filehelper", "@ben", "@ann"]
-
-
-async def test_in_a_group_the_account_itself_is_one_of_the_members(start: Start, webhook: Webhook) -> None:
-    """With its nickname as ``markname``, as members have it, and its name in that group."""
-    client = start(**{POST_API: webhook.address})
-    me, ann, cy = TEAM.members
-    club = replace(TEAM, id="@@club", members=(replace(me, display="老板"), ann, cy))
-    await client.login()
-    client.driver.play([RosterChanged(groups=(club,))])
-    in_group: dict[str, object] = {"chat": "@@club", "is_group": True}
-    own = {"sender": "@me", "direction": Direction.SENT_ELSEWHERE}
-    client.driver.play([message("in", **in_group), message("out", **in_group, **own)])
-    await client.get("send_group_message", id="@@club", content="x")
-    came, went, sent = await webhook.messages(3)
-    expected = {"": "老板", "_id": "@me", "_name": "", "_markname": "我", "_account": "", "_uid": 4711}
-    assert {key: came[f"receiver{key}"] for key in expected} == expected
-    assert {key: went[f"sender{key}"] for key in expected} == expected
-    assert {key: sent[f"sender{key}"] for key in expected} == expected
-    client.driver.play([message("in", chat="@@team", is_group=True)])
-    assert (await webhook.messages(4))[-1]["receiver"] == "我"
 
 
 async def test_names_are_found_as_they_are_shown_and_as_the_original_showed_them(start: Start) -> None:
@@ -215,8 +139,7 @@ async def test_messages_from_strangers_and_of_unknown_kinds_are_reported(start: 
 
 
 async def test_who_hangs_up_on_check_event_takes_no_event(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     gone = asyncio.create_task(client.get("check_event"))
     await asyncio.sleep(1)  # until the request is waiting; nothing tells from outside
     gone.cancel()
@@ -248,16 +171,6 @@ async def test_what_was_not_delivered_at_the_end_is_delivered_by_the_next_run(st
     assert again.state()["state"] == "loading"
     assert reports[0]["params"] == ["init", "loading"]
     assert any(r.get("content") == "kept" for r in reports)
-
-
-async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
-    client = start()
-    client.driver.play([LoginStalled(Text("jslogin: can't connect"))])
-    await until(lambda: "can't connect" in str(client.state().get("status")))
-    state = client.state()
-    assert (state["state"], state["reason"]) == ("loading", "jslogin: can't connect")
-    client.driver.play([QR])
-    assert (await client.until_state("scaning"))["reason"] == ""
 
 
 async def test_a_login_is_running_only_once_wechat_has_answered(start: Start, webhook: Webhook) -> None:
@@ -329,41 +242,19 @@ async def test_a_driver_that_waits_for_a_person_parks_the_account_until_the_answ
     await client.until_state("running")
 
 
-async def test_what_a_driver_asked_for_is_over_when_it_ends(start: Start) -> None:
-    client = start()
-    client.driver.play([InputRequired("code", InputKind.CODE, Text("enter the code"), 6)])
-    assert obj((await client.until_state("confirming"))["input"])["digits"] == 6
-    client.driver.play([Ended(EndReason.LOGGED_OUT, Text("as was asked for"))])
-    await until(lambda: client.state()["input"] is None)
-    assert "as was asked for" in str(client.state()["reason"])
-
-
-async def test_why_a_second_scan_is_needed_is_told_until_somebody_is_in(start: Start) -> None:
-    client = start()
-    client.driver.play([QR, Scanned()])
-    await client.until_state("confirming")
-    client.driver.play([LoginRefused(1203, "not this way", final=False, way=Text("in normal mode"))])
-    why = "WeChat refused the login (1203: not this way); scan the new code: it is then tried in normal mode"
-    async with asyncio.timeout(PATIENCE):
-        while (state := client.state())["reason"] != why:
-            await asyncio.sleep(0.01)
-    assert (state["state"], state["status"]) == ("confirming", why)
-    client.driver.play([QR])
-    state = await client.until_state("scaning")
-    assert (state["reason"], state["status"]) == (why, "waiting for a scan of QR code 1 of 10")
-    client.driver.play([Scanned()])
-    assert (await client.until_state("confirming"))["reason"] == ""  # it is tried now
-    client.driver.play([QrReady(QR.link, QR.image, 2, 10)])  # and came to nothing
-    assert (await client.until_state("scaning"))["reason"] == why
-    client.driver.play(logged_in())
-    assert (await client.until_state("running"))["reason"] == ""
-    client.driver.play([SessionLost(LossReason.KICKED, 1101), QR])
-    assert (await client.until_state("scaning"))["reason"] == ""
-
-
 async def test_stop_client_keeps_the_api_until_it_stops(client: RunningClient) -> None:
     answer = obj(await client.post("stop_client"))
     assert (answer["code"], answer["status"]) == (0, f"success, client({answer['pid']}) will stop in 3 seconds")
     assert obj(await client.get("get_client_info"))["code"] == 0
     assert await asyncio.wait_for(client.task, PATIENCE) == 0
     assert client.driver.cancelled
+
+
+async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
+    client = start()
+    client.driver.play([LoginStalled(Text("jslogin: can't connect"))])
+    await until(lambda: "can't connect" in str(client.state().get("status")))
+    state = client.state()
+    assert (state["state"], state["reason"]) == ("loading", "jslogin: can't connect")
+    client.driver.play([QR])
+    assert (await client.until_state("scaning"))["reason"] == ""

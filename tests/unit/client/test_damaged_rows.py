@@ -5,8 +5,8 @@ from contextlib import closing
 
 import pytest
 
-from tests.unit.client.conftest import POST_API, Start, Webhook
-from tests.unit.client.scripted import logged_in, message
+from tests.unit.client.conftest import POST_API, Start, Webhook, running
+from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.core.jsontypes import items, obj
 
@@ -33,8 +33,9 @@ DAMAGE = [
 
 @pytest.mark.parametrize("damage", DAMAGE)
 async def test_an_account_goes_on(start: Start, webhook: Webhook, damage: str) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_SEND_INTERVAL": "60", "WXCLIENT_STOP_DRAIN": "0"})
-    await client.login()
+    client = await running(
+        start, **{POST_API: webhook.address, "MOJO_WEIXIN_SEND_INTERVAL": "60", "WXCLIENT_STOP_DRAIN": "0"}
+    )
     client.driver.play([message("before")])
     await webhook.messages(1)
     for content in ("sent", "waits"):
@@ -44,9 +45,7 @@ async def test_an_account_goes_on(start: Start, webhook: Webhook, damage: str) -
     assert await client.stop() == 0
     with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db, db:
         db.execute(damage)
-    again = start(**{POST_API: webhook.address})
-    again.driver.play(logged_in())
-    await again.until_state("running")
+    again = await running(start, **{POST_API: webhook.address})
     again.driver.play([message("after")])
     await webhook.until(lambda reports: any(report.get("content") == "after" for report in reports))
     assert obj(await again.get("send_friend_message", id="@ann", content="new"))["code"] == 0

@@ -2,20 +2,13 @@
 
 import base64
 from dataclasses import replace
-from pathlib import Path
 
 import pytest
 
-from tests.unit.client.conftest import POST_API, Start, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook, running
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, logged_in, message
-from wxcontroller.client.config import read_config
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
-from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.model import Contact, FriendRequest, Group, Member, Sex
-from wxcontroller.core.names import parse_name
-from wxcontroller.core.options import check_options
-from wxcontroller.core.paths import Paths
-from wxcontroller.core.settings import load_settings
 from wxcontroller.drivers.base import (
     Accepted,
     FriendAsked,
@@ -187,18 +180,6 @@ async def test_a_login_tells_how_it_came_about(start: Start, webhook: Webhook, w
     assert webhook.events("login") == [[number]]
 
 
-async def test_the_picture_of_a_code_comes_in_lines_and_as_png_where_wechat_gave_none(
-    start: Start, webhook: Webhook
-) -> None:
-    client = start(**{POST_API: webhook.address})
-    client.driver.play([QrReady("https://login.weixin.qq.com/l/x==", b"", 1, 10)])
-    path, picture = items(await webhook.event("input_qrcode"))
-    assert path == str(client.paths.qrcode_file("alice"))
-    assert max(map(len, str(picture).splitlines())) == 76
-    assert str(picture).endswith("\n")
-    assert base64.b64decode(str(picture)).startswith(b"\x89PNG")
-
-
 ALL_HAPPENS = [
     *logged_in(),
     RosterChanged((CY,), (CLUB,)),
@@ -246,17 +227,6 @@ async def test_a_list_of_ones_own_replaces_the_default(
     assert found == expected & FOR_CHECK_EVENT
 
 
-@pytest.mark.parametrize(("wanted", "said"), [("login,new_freind,on", "new_freind, on"), (",".join(EVENTS), "")])
-async def test_a_name_that_is_no_event_is_told_in_the_journal(
-    start: Start, caplog: pytest.LogCaptureFixture, wanted: str, said: str
-) -> None:
-    client = start(MOJO_WEIXIN_POST_EVENT_LIST=wanted)
-    await client.login()
-    told = [one.getMessage() for one in caplog.records if "post_event_list" in one.getMessage()]
-    assert [text for text in told if f"({said})" in text] == told
-    assert bool(told) == bool(said)
-
-
 async def test_switched_off_events_are_neither_posted_nor_kept(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"}, **EVERYTHING)
     client.driver.play(ALL_HAPPENS)
@@ -296,8 +266,7 @@ async def test_a_filter_drops_what_contradicts_it(
 
 
 async def test_media_without_their_content(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_MEDIA_DATA": "0"})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address, "MOJO_WEIXIN_POST_MEDIA_DATA": "0"})
     assert obj(await client.post("send_friend_message", id="@ann", media_data="GIF89a"))["code"] == 0
     [sent] = await webhook.messages()
     assert (sent["media_data"], sent["media_size"], sent["media_type"]) == ("", 6, "emoticon")
@@ -314,34 +283,3 @@ async def test_the_ring_keeps_the_newest_and_counts_what_it_dropped(
         pass
     kept = [obj(r)["content"] for r in items(await client.get("check_event"))]
     assert kept == [str(number) for number in range(25 - most, 25)]
-
-
-GIVEN = {
-    "post_event": "0",
-    "post_event_list": "login,new_friend",
-    "post_message_filter": "type=group_message",
-    "post_media_data": "0",
-    "check_event_list_max_size": "3",
-}
-
-
-@pytest.mark.parametrize("how", ["settings", "request", "request over settings"])
-def test_all_of_them_can_be_set_in_the_settings_and_by_a_start(tmp_path: Path, how: str) -> None:
-    paths = Paths(tmp_path)
-    paths.settings_file.parent.mkdir(parents=True)
-    other = "post_event = true\ncheck_event_list_max_size = 9\npost_media_data = true\n"
-    same = (
-        'post_event = false\npost_event_list = "login,new_friend"\npost_message_filter = "type=group_message"\n'
-        "post_media_data = false\ncheck_event_list_max_size = 3\n"
-    )
-    paths.settings_file.write_text("[client]\n" + {"settings": same, "request over settings": other}.get(how, ""))
-    paths.template.write_text("{% for key, value in variables.items() %}{{ key }}={{ value }}\n{% endfor %}")
-    paths.accounts.mkdir(parents=True)
-    asked = {} if how == "settings" else check_options(GIVEN.items()).options
-    settings = replace(load_settings(paths).settings, template_path=paths.template)
-    Materialiser(paths, settings).start(parse_name("alice"), asked, {})
-    lines = paths.account_file("alice").read_text().splitlines()
-    environ = {key: value.strip('"') for key, _, value in (line.partition("=") for line in lines)}
-    config = read_config("alice", environ, paths)
-    assert {name: config.options[name] for name in GIVEN} == GIVEN
-    assert not config.flag("plugin_openwx_post_event")

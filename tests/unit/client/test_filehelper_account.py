@@ -7,9 +7,8 @@ import aiohttp
 import pytest
 
 from tests.unit.client.conftest import RunningClient, Start, Webhook
-from tests.unit.client.ilink_agent import Agent
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.filehelper.driver import FileHelperDriver
 from wxcontroller.drivers.web.media.uploads import LARGE
@@ -92,33 +91,6 @@ async def client(start: Start, world: Wechat, alice: ServerAccount, webhook: Web
     return one
 
 
-async def test_login_report_and_reply(
-    client: RunningClient, world: Wechat, alice: ServerAccount, webhook: Webhook
-) -> None:
-    assert obj(await client.get("get_user_info"))["name"] == "Alice"
-    [friend] = items(await client.get("get_friend_info"))
-    assert (obj(friend)["id"], obj(friend)["name"]) == ("filehelper", "文件传输助手")
-    assert await client.get("get_group_info") == []
-    world.hear(alice, "of another conversation")
-    write(world, alice, "note to self")
-    [report] = await webhook.messages()
-    assert (report["post_type"], report["content"], report["sender_id"], report["type"]) == (
-        "receive_message",
-        "note to self",
-        "filehelper",
-        "friend_message",
-    )
-    answer = obj(await client.post("send_friend_message", id="filehelper", content="disk is full"))
-    assert (answer["code"], answer["status"]) == (0, "success")
-    assert [(sent.wxid, sent.text) for sent in alice.sent] == [("filehelper", "disk is full")]
-    assert [world.requests(call) for call in ("webwxgetcontact", "webwxbatchgetcontact", "webwxstatusnotify")] == [
-        0,
-        0,
-        0,
-    ]
-    assert world.violations() == []
-
-
 async def test_what_the_page_cannot_do_is_said(
     start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
@@ -180,54 +152,3 @@ async def test_a_lost_answer_is_asked_for_again(client: RunningClient, world: We
     world.fault("webwxsendmsg", FaultKind.RESET, "after")
     assert obj(await client.post("send_friend_message", id="filehelper", content="once"))["code"] == 0
     assert [sent.text for sent in alice.sent] == ["once"]
-
-
-@pytest.mark.parametrize("page", ["filehelper.weixin.qq.com", "cmfilehelper.weixin.qq.com"])
-async def test_the_login_names_the_page(
-    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook, page: str
-) -> None:
-    alice.file_page = page
-    client = begin(start, world, webhook)
-    await enter(client, world, alice)
-    assert (await send(client, samples.png("x"), "a.png"))["code"] == 0
-    assert alice.session is not None
-    assert alice.session.domain == page
-    assert world.violations() == []
-
-
-async def test_queued_sends_wait_for_the_next_login(
-    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
-) -> None:
-    client = begin(start, world, webhook, MOJO_WEIXIN_SEND_INTERVAL="3")
-    await enter(client, world, alice)
-    for words in ("now", "later"):
-        await client.post("send_friend_message", id="filehelper", content=words, **{"async": "1"})
-    world.sandbox.close_session(alice, 1100)
-    await enter(client, world, alice)
-    await webhook.until(lambda reports: sum(one["post_type"] == "send_message" for one in reports) == 2)
-    assert [sent.text for sent in alice.sent] == ["now", "later"]
-    assert not any(login.push for login in world.sandbox.logins.newest_first())
-
-
-async def test_a_refusal_names_the_way_out(
-    start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
-) -> None:
-    world.fault("webwxnewloginpage", FaultKind.RETCODE, 1203)
-    client = begin(start, world, webhook)
-    await scan(client, world, alice)
-    found = await client.until_state("stop")
-    assert "driver=ilink" in str(found)
-
-
-async def test_an_agent_talks_to_the_accounts_owner(
-    client: RunningClient, world: Wechat, alice: ServerAccount
-) -> None:
-    agent = Agent(client)
-    await agent.attend()
-    write(world, alice, "what is for lunch?")
-    [message] = await agent.until()
-    peer = message["from_user_id"]
-    assert (peer, (await agent.shown())["ilink_user_id"]) == ("filehelper@im.wechat",) * 2
-    answer = await agent.send(peer, "noodles")
-    assert (answer["ret"], isinstance(answer["message_id"], int)) == (0, True)
-    assert [(sent.wxid, sent.text) for sent in alice.sent] == [("filehelper", "noodles")]

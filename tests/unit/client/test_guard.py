@@ -14,7 +14,7 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Start
+from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.test_heartbeat import Commander, commander
 from wxcontroller.client import port as own_port
 from wxcontroller.client import service
@@ -41,11 +41,7 @@ def close(client: RunningClient, *made: tuple[Scope, tuple[str, ...]]) -> list[s
 
 
 async def ask(
-    client: RunningClient,
-    path: str,
-    headers: Mapping[str, str] | None = None,
-    data: object = None,
-    method: str = "",
+    client: RunningClient, path: str, headers: Mapping[str, str] | None = None, data: object = None, method: str = ""
 ) -> tuple[int, object]:
     """Call the account's port; return the status, and the code or word of a refusal, None for none."""
     url = f"http://127.0.0.1:{client.port}{path}"
@@ -71,8 +67,7 @@ async def test_without_tokens_local_programs_may_call(client: RunningClient) -> 
 
 
 async def test_slow_forms_of_strangers_do_not_keep_the_controller_out(start: Start) -> None:
-    client = start(WXCLIENT_API_CONNECTIONS_MAX="64")
-    await client.login()
+    client = await running(start, WXCLIENT_API_CONNECTIONS_MAX="64")
     close(client, (Scope.READ, ()))
     head = b"POST /openwx/get_user_info HTTP/1.1\r\nHost: localhost\r\n"
     head += b"Content-Type: application/x-www-form-urlencoded\r\n"
@@ -117,8 +112,7 @@ async def test_the_controller_comes_with_the_port_s_secret_and_its_callers_scope
 async def test_each_start_makes_another_secret(start: Start) -> None:
     seen = set()
     for _ in range(2):
-        client = start()
-        await client.login()
+        client = await running(start)
         seen.add(secret_of(client))
         await client.stop()
     assert len(seen) == 2
@@ -138,11 +132,7 @@ async def test_the_secret_is_there_only_once_the_port_is_ours(start: Start) -> N
 @pytest.mark.parametrize("where", ["bearer", "x-auth-token", "query", "form", "multipart"])
 async def test_a_token_bound_to_this_account_lets_in(client: RunningClient, where: str) -> None:
     own, bobs, wide, both = close(
-        client,
-        (Scope.SEND, ("alice",)),
-        (Scope.SEND, ("bob",)),
-        (Scope.ADMIN, ()),
-        (Scope.ADMIN, ("alice", "bob")),
+        client, (Scope.SEND, ("alice",)), (Scope.SEND, ("bob",)), (Scope.ADMIN, ()), (Scope.ADMIN, ("alice", "bob"))
     )
 
     async def send(shown: str) -> tuple[int, object]:
@@ -195,8 +185,7 @@ async def test_the_scope_of_each_call(start: Start, monkeypatch: pytest.MonkeyPa
         return original(app, config, guard)
 
     monkeypatch.setattr(service, "listening", noted)
-    client = start()
-    await client.login()
+    client = await running(start)
     [app] = apps
     routes = {
         (route.method, access.call_path(route.resource.canonical))
@@ -260,8 +249,7 @@ async def test_failures_are_held_up_and_logged_without_the_token(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    client = start(WXCLIENT_LIMIT_TOKEN_FAILURES="3")
-    await client.login()
+    client = await running(start, WXCLIENT_LIMIT_TOKEN_FAILURES="3")
     [own] = close(client, (Scope.READ, ("alice",)))
     wrong = "wxc_12345678_" + "5" * 64
     statuses = [(await ask(client, f"/v1/status?token={wrong}"))[0] for _ in range(5)]

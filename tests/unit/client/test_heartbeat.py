@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE
+from tests.serving import serving
 from tests.unit.client.conftest import POLL_API, RunningClient, Start
 from tests.unit.client.scripted import logged_in
 from wxcontroller.client.heartbeat import command_of
@@ -49,14 +50,8 @@ class Commander:
 @pytest.fixture
 async def commander() -> AsyncIterator[Commander]:
     one = Commander()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", one.poll)
-    runner = web.AppRunner(app, shutdown_timeout=0.2)
-    await runner.setup()
-    await web.TCPSite(runner, "0.0.0.0", 0).start()
-    one.port = runner.addresses[0][1]
-    yield one
-    await runner.cleanup()
+    async with serving(one.poll, "0.0.0.0") as one.port:
+        yield one
 
 
 def beating(start: Start, commander: Commander, interval: str = "0.1") -> RunningClient:
@@ -91,16 +86,6 @@ async def test_there_is_no_heartbeat_but_while_the_account_runs(commander: Comma
     assert len(commander.asked) == before
     client.driver.play(logged_in())
     await commander.beats(before + 1)
-
-
-async def test_the_first_heartbeat_comes_with_the_login_however_long_the_pause_is(
-    commander: Commander, start: Start
-) -> None:
-    client = beating(start, commander, "3600")
-    await client.until_state("loading")
-    await client.login()
-    await commander.beats(1)
-    assert commander.asked == ["/beat?client=alice"]
 
 
 # PORT is the account's own, TRAP that of somebody else, who would notice.
@@ -180,40 +165,3 @@ async def test_a_heartbeat_that_redirects_to_itself_is_one_request_a_beat(comman
     await commander.beats(1)
     await asyncio.sleep(0.5)
     assert len(commander.asked) <= 4
-
-
-async def test_a_command_names_this_account_whatever_client_it_says(commander: Commander, start: Start) -> None:
-    """Another account can't be started or stopped this way: its API is on another port."""
-    client = beating(start, commander)
-    commander.locations = [
-        f"http://localhost:{client.port}/openwx/start_client?client=other",
-        f"http://localhost:{client.port}/openwx/send_friend_message?client=other&id=@ann&content=x",
-    ]
-    await client.login()
-    await commander.beats(3)
-    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
-
-
-@pytest.mark.parametrize("kind", ["closed", "large", "garbage"])
-async def test_a_heartbeat_server_that_fails_ends_nothing(start: Start, kind: str) -> None:
-    times = 0
-    again = asyncio.Event()
-
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        nonlocal times
-        times += 1
-        if times == 3:
-            again.set()
-        await reader.readuntil(b"\r\n\r\n")
-        head = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000000\r\n\r\n"
-        writer.write({"closed": b"", "large": head + bytes(1 << 20), "garbage": b"\xff\x00\r\n\r\n"}[kind])
-        writer.close()
-
-    server = await asyncio.start_server(answer, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
-    client = start(**{POLL_API: f"http://127.0.0.1:{port}/", "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
-    await client.login()
-    async with asyncio.timeout(PATIENCE):
-        await again.wait()
-    assert obj(await client.get("get_client_info"))["state"] == "running"
-    server.close()

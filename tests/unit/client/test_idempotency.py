@@ -10,15 +10,13 @@ import aiohttp
 import pytest
 
 from tests.patience import until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
 from wxcontroller.client.sends.model import Request
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.sends import Left, SendStore
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.openwx.parameters import BadParameter
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 KEY = "8e03978e-40d5-43dd-bc93-6894a57f9324"
@@ -39,8 +37,7 @@ async def ask(
 
 
 async def test_a_repeated_send_is_one_message_and_one_answer(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     first = await ask(client, ANN)
     assert first == (200, {"id": "771000:@ann", "code": 0, "status": "success"})
     assert await ask(client, ANN) == first
@@ -87,25 +84,8 @@ async def test_who_asks_again_meanwhile_waits_for_the_same_even_when_the_first_h
     assert len(client.driver.sends) == 1
 
 
-async def test_one_that_hung_up_and_one_that_was_still_queued_get_the_answer_later(start: Start) -> None:
-    client = start(WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="1")
-    client.driver.send_gate = asyncio.Event()
-    await client.login()
-    gone = asyncio.create_task(ask(client, ANN))
-    await client.until_queued(1)
-    gone.cancel()
-    await asyncio.wait([gone])
-    assert (await ask(client, ANN, key="k2"))[1]["code"] == -7
-    assert (await ask(client, ANN, key="k2"))[1]["code"] == -7
-    client.driver.send_gate.set()
-    assert (await ask(client, ANN))[1]["id"] == "771000:@ann"
-    assert (await ask(client, ANN, key="k2"))[1]["id"] == "771001:@ann"
-    assert len(client.driver.sends) == 2
-
-
 async def test_it_is_known_after_a_restart_before_and_after_it_was_sent(start: Start) -> None:
-    client = start(**SLOW)
-    await client.login()
+    client = await running(start, **SLOW)
     first = await ask(client, ANN)
     waiting = asyncio.create_task(ask(client, ANN, key="k2"))
     await client.until_queued(1)
@@ -123,8 +103,7 @@ async def test_it_is_known_after_a_restart_before_and_after_it_was_sent(start: S
 
 
 async def test_it_is_known_before_the_queue_is_taken_up(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    client = start(**SLOW)
-    await client.login()
+    client = await running(start, **SLOW)
     await ask(client, ANN)
     waiting = asyncio.create_task(ask(client, ANN, key="k2"))
     await client.until_queued(1)
@@ -170,8 +149,7 @@ async def test_a_send_that_failed_stays_failed_under_its_key(client: RunningClie
 
 
 async def test_async_all_media_and_uploads_are_done_once(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     png = b"\x89PNG\r\n\x1a\n" + bytes(100)
     for _ in range(2):
         assert (await ask(client, {**ANN, "async": "1"}, key="async"))[1] == {
@@ -192,17 +170,6 @@ async def test_async_all_media_and_uploads_are_done_once(start: Start, webhook: 
     assert len(await webhook.messages(7)) == 7
 
 
-async def test_a_question_has_one_reply(client: RunningClient) -> None:
-    asked = [asyncio.create_task(ask(client, ANN, "consult")) for _ in range(3)]
-    await until(lambda: len(client.driver.sends) == 1)
-    client.driver.play([message("yes", id="42")])
-    expected = (200, {"id": "42", "reply": "yes", "code": 0, "status": "success"})
-    assert [await one for one in asked] == [expected] * 3
-    client.driver.play([message("later", id="43")])
-    assert await ask(client, ANN, "consult") == expected
-    assert len(client.driver.sends) == 1
-
-
 async def test_a_reply_that_came_when_nobody_waited_any_more_is_found(start: Start, client: RunningClient) -> None:
     asked = asyncio.create_task(ask(client, ANN, "consult"))
     await until(lambda: len(client.driver.sends) == 1)
@@ -219,31 +186,6 @@ async def test_a_reply_that_came_when_nobody_waited_any_more_is_found(start: Sta
     assert again.driver.sends == []
 
 
-async def test_a_reply_that_is_still_on_its_way_to_the_disk_is_found(start: Start) -> None:
-    question = {**ANN, "timeout": "3"}
-    client = start()
-    await client.login()
-    asked = asyncio.create_task(ask(client, question, "consult"))
-    await until(lambda: len(client.driver.sends) == 1)
-    assert (await ask(client, ANN, key="second"))[1]["code"] == 0
-    await client.stop()
-    with contextlib.suppress(aiohttp.ClientError):
-        await asked
-    again = start()
-    await again.login()
-    busy = sqlite3.connect(again.paths.state("alice") / "events.db", isolation_level=None)
-    with contextlib.closing(busy):
-        busy.execute("BEGIN IMMEDIATE")  # nothing can be written meanwhile
-        again.driver.play([message("yes", id="42")])
-        await until(again.driver.script.empty)
-        reply = asyncio.create_task(ask(again, question, "consult"))
-        _, pending = await asyncio.wait({reply}, timeout=0.5)
-        assert pending
-        busy.execute("ROLLBACK")
-    expected = {"id": "42", "reply": "yes", "code": 0, "status": "success"}
-    assert (await reply)[1] == expected
-
-
 @pytest.mark.parametrize("key", ["ü", "a\tb", "x" * 256])
 async def test_a_key_that_is_none_is_refused(client: RunningClient, key: str) -> None:
     async with client.http.post(
@@ -253,31 +195,8 @@ async def test_a_key_that_is_none_is_refused(client: RunningClient, key: str) ->
     assert client.driver.sends == []
 
 
-def test_keys() -> None:
-    assert key_of([], "") == ""
-    assert key_of([' "a b" '], "") == key_of(["a b"], "a b") == "a b"
-    assert key_of(['"'], "") == '"'
-    with pytest.raises(BadParameter):
-        key_of(["a", "b"], "")
-    with pytest.raises(BadParameter):
-        key_of(["a"], "b")
-
-
-def test_what_is_the_same_request() -> None:
-    base = fingerprint_of("send", {"id": "a", "content": "b"}, b"")
-    assert fingerprint_of("send", {"content": "b", "id": "a", "client": "x", "datatype": "jsonp"}, b"") == base
-    others = [
-        fingerprint_of("sent", {"id": "a", "content": "b"}, b""),
-        fingerprint_of("send", {"id": "ab", "content": ""}, b""),
-        fingerprint_of("send", {"id": "a"}, b""),
-        fingerprint_of("send", {"id": "a", "content": "b"}, b"c"),
-    ]
-    assert len({base, *others}) == 5
-
-
 async def test_keys_are_forgotten_by_age_and_by_number_but_not_while_under_way(start: Start) -> None:
-    client = start(**SLOW)
-    await client.login()
+    client = await running(start, **SLOW)
     for number in range(5):
         await ask(client, {**ANN, "async": "1"}, key=f"k{number}")  # the first is sent, the others wait
     await client.stop()
@@ -312,8 +231,7 @@ async def test_a_reply_to_a_report_that_comes_twice_is_sent_once(start: Start, w
     path = client.paths.state("alice") / "events.db"
     with sqlite3.connect(path) as db:
         assert db.execute("UPDATE events SET state = 'pending' WHERE key = 'm1'").rowcount == 1
-    again = start(**{POST_API: webhook.address}, WXCLIENT_MEDIA_PRIVATE_URLS="1")
-    await again.login()
+    again = await running(start, **{POST_API: webhook.address}, WXCLIENT_MEDIA_PRIVATE_URLS="1")
     again.driver.play([message("ho", id="m2")])
     got = await webhook.messages(7)
     assert [(r["content"], r.get("from")) for r in got if r["format"] == "text"] == [

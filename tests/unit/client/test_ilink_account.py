@@ -1,8 +1,6 @@
 """An account on the iLink route: its life above the driver is that of any other, with the sandbox as WeChat."""
 
-import base64
 import json
-import re
 from dataclasses import replace
 
 import pytest
@@ -12,7 +10,7 @@ from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.drivers.ilink_kit import QUICK, Bench
 from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.jsontypes import JsonObject, obj, text
-from wxcontroller.drivers.base import Driver, DriverContext, ReplyWindow
+from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, ReplyWindow
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.ilink.timing import ILinkTiming
 from wxcontroller.sandbox.ilink import phone
@@ -25,9 +23,11 @@ def quickly(context: DriverContext, pace: float = 1.0, timing: ILinkTiming = QUI
     return driver
 
 
-def begin(start: Start, wechat: Bench, webhook: Webhook, **environ: str) -> RunningClient:
+def begin(
+    start: Start, wechat: Bench, webhook: Webhook, make: DriverFactory = quickly, **environ: str
+) -> RunningClient:
     return start(
-        make=quickly,
+        make=make,
         WXCLIENT_DRIVER="ilink",
         WXCLIENT_SERVER=wechat.url,
         MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
@@ -41,6 +41,15 @@ async def enter(client: RunningClient, wechat: Bench) -> None:
     await client.until_state("running")
 
 
+async def entered(
+    start: Start, wechat: Bench, webhook: Webhook, make: DriverFactory = quickly, **environ: str
+) -> RunningClient:
+    """Start an account and log it in."""
+    client = begin(start, wechat, webhook, make, **environ)
+    await enter(client, wechat)
+    return client
+
+
 async def test_the_session_of_the_web_route_stays_as_it_is(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = begin(start, wechat, webhook)
     cookies = client.paths.cookie_file("alice")
@@ -51,8 +60,7 @@ async def test_the_session_of_the_web_route_stays_as_it_is(start: Start, wechat:
 
 
 async def test_a_restart_needs_no_scan(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
+    client = await entered(start, wechat, webhook)
     assert await client.stop() == 0
     phone.write_text(wechat.sandbox, wechat.account, "meanwhile")
     client = begin(start, wechat, webhook)
@@ -64,8 +72,7 @@ async def test_a_restart_needs_no_scan(start: Start, wechat: Bench, webhook: Web
 async def test_a_session_that_another_stopped_account_has_is_not_used(
     start: Start, wechat: Bench, webhook: Webhook
 ) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
+    client = await entered(start, wechat, webhook)
     marks = client.state()["login_marks"]
     assert wechat.bot.bot_id not in str(marks) and wechat.peer not in str(marks)
     await client.stop()
@@ -84,26 +91,11 @@ async def test_a_session_that_another_stopped_account_has_is_not_used(
     await client.until_state("running")
 
 
-async def test_a_media_id_tells_nothing_and_can_be_sent_again(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
-    phone.write_text(wechat.sandbox, wechat.account, "a picture, please")
-    await webhook.messages()
-    data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
-    first = obj(await client.post("send_friend_message", id=wechat.peer, media_data=data, media_name="a.png"))
-    assert first["code"] == 0
-    again = obj(await client.post("send_friend_message", id=wechat.peer, media_id=str(first["media_id"])))
-    assert again["code"] == 0
-    assert [(one.kind, one.problem) for one in wechat.sent()] == [("image", ""), ("image", "")]
-    assert re.fullmatch("[0-9a-f]{32}(:.*)?", str(first["media_id"]))
-
-
 @pytest.mark.parametrize("form", [*QuoteForm])
 async def test_quotes_of_both_sides_are_resolved(
     start: Start, wechat: Bench, webhook: Webhook, form: QuoteForm
 ) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
+    client = await entered(start, wechat, webhook)
     theirs = phone.write_text(wechat.sandbox, wechat.account, "one two one three two four")
     await webhook.messages()
     answer = obj(await client.post("send_friend_message", id=wechat.peer, content='our "answer"'))

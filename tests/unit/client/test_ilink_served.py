@@ -9,15 +9,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
-from tests.patience import PATIENCE
 from tests.unit.client.conftest import Start, Webhook
 from tests.unit.client.ilink_agent import Agent, Stage, stage_of
-from tests.unit.client.test_send_disk import locked
 from wxcontroller.client.ilink import polling, serving
-from wxcontroller.client.v1 import answers
 from wxcontroller.core.aes import Decryptor, encrypted, outbound_form, read_key
-from wxcontroller.sandbox.ilink import phone
-from wxcontroller.sandbox.ilink.items import QuoteForm, quote_of, text_item
 from wxcontroller.sandbox.ilink.model import SessionState
 from wxcontroller.sandbox.world import Relation
 
@@ -45,8 +40,7 @@ def texts(messages: list[dict[str, object]]) -> list[object]:
 
 
 async def test_a_message_in_and_an_answer_out(stage: Stage) -> None:
-    agent = Agent(await stage.enter())
-    await agent.attend()
+    agent = await stage.attended()
     stage.hear("where is my parcel?")
     [message] = await agent.until()
     assert texts([message]) == ["where is my parcel?"]
@@ -137,8 +131,7 @@ async def meet(agent: Agent, stage: Stage, words: str = "hello", **where: str) -
 
 
 async def test_a_held_message_is_refused_kept_and_sent_once(ilink: Stage) -> None:
-    agent = Agent(await ilink.enter(WXCLIENT_BUDGET_PER_INBOUND="2"))
-    await agent.attend()
+    agent = await ilink.attended(WXCLIENT_BUDGET_PER_INBOUND="2")
     peer = await meet(agent, ilink)
     for words in ("one", "two"):
         assert (await agent.send(peer, words))["ret"] == 0
@@ -152,41 +145,6 @@ async def test_a_held_message_is_refused_kept_and_sent_once(ilink: Stage) -> Non
     assert answer["ret"] == 0, answer
     assert str(answer["message_id"]) == ilink.ilink.sent()[-1].message_id if ilink.ilink else ""
     assert len(ilink.sent()) == 3
-
-
-@pytest.mark.parametrize(("mode", "ret", "held"), [("accept", 0, 1), ("drop", -2, 0)])
-async def test_what_is_said_of_a_held_message_is_an_option(ilink: Stage, mode: str, ret: int, held: int) -> None:
-    agent = Agent(await ilink.enter(WXCLIENT_BUDGET_PER_INBOUND="1"))
-    await agent.set(when_held=mode)
-    await agent.attend()
-    peer = await meet(agent, ilink)
-    assert (await agent.send(peer, "one"))["ret"] == 0
-    answer = await agent.send(peer, "two", client_id="x")
-    assert (answer["ret"], answer.get("errmsg", "not sent: ")[:10]) == (ret, "not sent: ")
-    assert answer == await agent.send(peer, "two", client_id="x")
-    assert (await agent.shown())["held"] == held
-    assert ilink.sent() == ["one"]
-
-
-async def test_half_a_character_does_no_harm(web: Stage) -> None:
-    """As a program leaves it that cuts a text in the middle of an emoji; JSON can say so."""
-    agent = Agent(await web.enter())
-    await agent.attend()
-    peer = await meet(agent, web)
-    assert (await agent.send(peer, "half \ud83d", client_id="\ud83d"))["ret"] == 0
-    assert (await agent.send(peer, "whole \U0001f604"))["ret"] == 0
-    assert web.sent() == ["half ?", "whole \U0001f604"]
-    assert (await agent.call("sendtyping", ilink_user_id="\ud83d", typing_ticket="\ud83d"))["ret"] == -2
-    assert (await agent.send("\ud83d", "no", context="\ud83d"))["ret"] == -3
-    assert (await agent.permit(3, b"x", bytes(16), filekey="\ud83d"))["ret"] == 0
-
-
-async def test_several_items_are_several_messages_in_order(stage: Stage) -> None:
-    agent = Agent(await stage.enter())
-    await agent.attend()
-    peer = await meet(agent, stage)
-    assert (await agent.send(peer, "one", "two", "three"))["ret"] == 0
-    assert stage.sent() == ["one", "two", "three"]
 
 
 async def test_altered_ids_and_foreign_tokens_send_nothing(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,8 +233,7 @@ async def test_people_keep_their_ids_over_logins(web: Stage) -> None:
 
 
 async def test_a_logout_at_wechat_is_not_the_agents(ilink: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent = Agent(await ilink.enter())
-    await agent.attend()
+    agent = await ilink.attended()
     peer = await meet(agent, ilink)
     assert ilink.ilink is not None
     ilink.ilink.bot.set_state(SessionState.DEAD)
@@ -294,8 +251,7 @@ PICTURE = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
 async def test_content_that_arrives_is_offered_as_ciphertext(stage: Stage) -> None:
-    agent = Agent(await stage.enter())
-    await agent.attend()
+    agent = await stage.attended()
     paper = bytes(range(256)) * 4000  # some pieces
     stage.show("image", PICTURE, "a.png")
     stage.show("file", paper, "報告.pdf")
@@ -402,18 +358,6 @@ async def test_after_a_long_absence_only_what_is_fresh_enough_comes(web: Stage) 
     assert [one["skipped"] for one in await agent.consumers()] == [1, 0]
 
 
-async def test_a_backlog_comes_in_portions_and_in_order(web: Stage) -> None:
-    agent = Agent(await web.enter())
-    await agent.attend()
-    words = [f"message {number}" for number in range(120)]
-    for one in words:
-        web.hear(one)
-    await web.webhook.messages(len(words))
-    portions = [await agent.updates() for _ in range(3)]
-    assert [len(portion) for portion in portions] == [50, 50, 20]
-    assert texts([message for portion in portions for message in portion]) == words
-
-
 async def test_a_consumer_gets_what_its_options_name(web: Stage) -> None:
     client = await web.enter()
     agent, curious = Agent(client), Agent(client, "curious")
@@ -449,50 +393,13 @@ async def test_a_consumer_gets_what_its_options_name(web: Stage) -> None:
         assert [one["name"] for one in (await answer.json())["consumers"]] == ["agent", "curious"]
 
 
-async def test_a_quote_names_what_the_agent_was_told(ilink: Stage) -> None:
-    agent = Agent(await ilink.enter())
-    await agent.attend()
-    peer = await meet(agent, ilink)
-    answer = await agent.send(peer, "our answer")
-    assert ilink.ilink is not None
-    wechat = ilink.ilink
-    ours = wechat.user.messages[str(answer["message_id"])]
-    item = {**text_item("this one"), "ref_msg": quote_of(ours, QuoteForm.ID, "")}
-    phone.write(wechat.sandbox, wechat.account, wechat.bot, item, "this one")
-    [message] = await agent.until()
-    quoted = message["item_list"][0]["ref_msg"]
-    assert quoted["svr_id"] == answer["message_id"]
-    assert quoted["message_item"]["text_item"]["text"] == "our answer"
-
-
 async def test_a_stop_ends_a_poll_with_an_empty_answer(stage: Stage) -> None:
-    agent = Agent(await stage.enter())
-    await agent.attend()
+    agent = await stage.attended()
     poll = asyncio.ensure_future(agent.call("getupdates", get_updates_buf=""))
     await agent.until_polling()
     assert await agent.client.stop() == 0
     answer = await poll
     assert (answer["ret"], answer["msgs"]) == (0, [])
-
-
-async def test_a_disk_that_takes_nothing_is_no_error_of_the_agents_poll(
-    web: Stage, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(answers, "STORE_SECONDS", 0.2)
-    agent = Agent(await web.enter())
-    async with locked(agent.client):  # nothing of the API is there yet
-        assert await agent.updates() == []
-        answer = await agent.send("x@im.wechat", "no")
-        assert (answer["ret"], answer["errmsg"][:8]) == (-2, "not done")
-        assert (await agent.manage("PUT", "/v1/consumers/agent", {}))[0] == 503
-    await agent.attend()
-    await meet(agent, web)
-    monkeypatch.setattr(polling, "HOLD_SECONDS", 0.05)
-    monkeypatch.setattr(answers, "STORE_SECONDS", 0.2)
-    async with locked(agent.client), asyncio.timeout(PATIENCE):
-        assert await agent.updates() == []
-        assert (await agent.manage("PUT", "/v1/consumers/agent", {"own": True}))[0] == 503
-        assert (await agent.manage("DELETE", "/v1/consumers/agent"))[0] == 503
 
 
 async def test_a_cursor_from_after_a_backup_of_the_account_loses_no_message(web: Stage) -> None:

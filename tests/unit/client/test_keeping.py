@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, Start
+from tests.unit.client.conftest import POST_API, Start, running
 from tests.unit.client.scripted import message
 from wxcontroller.client import service
 from wxcontroller.client.store import retention
@@ -20,8 +20,7 @@ async def test_a_loss_is_told_before_it_happens(
     # Nobody listens there: everything waits, and a stop need not try.
     monkeypatch.setattr(service, "FLUSH_SECONDS", 0.01)
     unheard = {POST_API: "http://127.0.0.1:9/"}
-    client = start(**unheard)
-    await client.login()
+    client = await running(start, **unheard)
     client.driver.play([message("x" * 40_000) for _ in range(40)])
     async with asyncio.timeout(PATIENCE):
         while integer((await client.told("deliveries?limit=1"))["pending"]) < 40:

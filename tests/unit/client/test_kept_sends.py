@@ -3,14 +3,12 @@
 import asyncio
 import contextlib
 import sqlite3
-import time
 from pathlib import Path
 
 import pytest
-from aiohttp import web
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
@@ -73,24 +71,6 @@ async def first_of(client: RunningClient, *texts: str) -> None:
     await queue(client, *texts)
 
 
-async def test_what_a_stop_leaves_is_sent_after_the_next_start_in_order(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address}, **SLOW)
-    await first_of(client, "a", "b", "c")
-    assert await client.stop() == 0
-    assert [one["content"] for one in sends(webhook)] == ["first"]
-    again = start(**{POST_API: webhook.address})
-    await again.until_state("loading")
-    async with asyncio.timeout(PATIENCE):
-        while obj(await again.get("get_client_info"))["queued"] != 3:
-            await asyncio.sleep(0.01)
-    assert again.driver.sends == []  # nobody is logged in
-    await again.login()
-    await webhook.messages(4)
-    assert told(webhook) == [(text, "", "success") for text in ("first", "a", "b", "c")]
-    assert [text for _, text, _ in again.driver.sends] == ["a", "b", "c"]
-    assert again.driver.sends[0][2] == "1001"  # the id it was given when it was queued
-
-
 async def test_what_waits_in_an_adopted_account_is_unknown_and_never_sent(start: Start, webhook: Webhook) -> None:
     adopted = {"WXCLIENT_EPOCH": "3", "WXCLIENT_ADOPTED": "2"}  # it was moved before its first start
     client = start(**{POST_API: webhook.address, DRAIN: "0"}, **SLOW)
@@ -103,8 +83,7 @@ async def test_what_waits_in_an_adopted_account_is_unknown_and_never_sent(start:
     await first_of(again, "c", "d")
     assert [text for _, text, _ in again.driver.sends] == ["first"]
     assert await again.stop() == 0  # what is queued here is sent by a later run
-    again = start(**{POST_API: webhook.address}, **{**adopted, "WXCLIENT_EPOCH": "4"})
-    await again.login()
+    again = await running(start, **{POST_API: webhook.address}, **{**adopted, "WXCLIENT_EPOCH": "4"})
     reports = await webhook.messages(6)
     assert [(one["content"], one["code"]) for one in reports[3:]] == [("first", ""), ("c", ""), ("d", "")]
     assert [text for _, text, _ in again.driver.sends] == ["c", "d"]
@@ -118,27 +97,8 @@ async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: 
     listed = items((await client.told("sends"))["sends"])
     assert [obj(one)["urgent"] for one in listed] == [False, False, True, True]
     assert await client.stop() == 0
-    again = start(**{POST_API: webhook.address})
-    await again.login()
+    await running(start, **{POST_API: webhook.address})
     assert [r["content"] for r in await webhook.messages(5)] == ["first", "urgent 1", "urgent 2", "1", "2"]
-
-
-async def test_who_waits_at_a_stop_hears_that_it_stays(start: Start) -> None:
-    client = start(**SLOW)
-    await first_of(client)
-    waiting = [
-        asyncio.create_task(client.get("send_friend_message", id="@ann", content="x")),
-        asyncio.create_task(client.get("consult", id="@ann", content="y")),
-        asyncio.create_task(client.get("send_group_message", id="@@team", content="z", idempotency_key="k")),
-    ]
-    async with asyncio.timeout(PATIENCE):
-        while obj(await client.get("get_client_info"))["queued"] != 3:
-            await asyncio.sleep(0.01)
-    await client.stop()
-    for one in waiting:
-        answer = obj(await one)
-        assert (answer["code"], answer["id"]) == (-7, None)
-        assert "still queued" in str(answer["status"])
 
 
 async def test_without_keeping_a_stop_reports_the_rest_as_not_sent(start: Start, webhook: Webhook) -> None:
@@ -212,15 +172,6 @@ async def test_after_too_long_a_time_they_are_reported_as_not_sent(start: Start,
     assert again.driver.sends == []
 
 
-async def test_the_time_runs_while_nobody_logs_in(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, KEEP: "1"}, **SLOW)
-    await first_of(client, "waits for a login")
-    await client.stop()
-    start(**{POST_API: webhook.address, KEEP: "1"})
-    await webhook.messages(2)
-    assert told(webhook)[1:] == [("waits for a login", -5, "not sent: the account was not logged in for 1 s")]
-
-
 async def in_flight(start: Start, webhook: Webhook, text: str = "on its way") -> RunningClient:
     """Stop an account while WeChat's answer to a send is still to come."""
     client = start(**{POST_API: webhook.address, DRAIN: "0"})
@@ -232,23 +183,10 @@ async def in_flight(start: Start, webhook: Webhook, text: str = "on its way") ->
     return client
 
 
-async def test_one_whose_answer_never_came_is_asked_for_again_first(start: Start, webhook: Webhook) -> None:
-    await in_flight(start, webhook)
-    again = start(**{POST_API: webhook.address})
-    await again.login()
-    await webhook.messages(2)
-    assert [(text, client_id) for _, text, client_id in again.driver.sends] == [
-        ("on its way", "1000"),
-        ("next", "1001"),
-    ]
-    assert told(webhook) == [("on its way", "", "success"), ("next", "", "success")]
-
-
 async def test_one_whose_answer_never_came_is_not_sent_again_too_late(start: Start, webhook: Webhook) -> None:
     client = await in_flight(start, webhook)
     await stored(client, f"UPDATE sends SET tried = tried - {AGAIN + 1} WHERE tried > 0")
-    again = start(**{POST_API: webhook.address})
-    await again.login()
+    again = await running(start, **{POST_API: webhook.address})
     await webhook.messages(2)
     assert [text for _, text, _ in again.driver.sends] == ["next"]
     why = "it may have arrived: it got no answer, and that was too long ago to try it again"
@@ -261,18 +199,14 @@ async def test_one_whose_answer_never_came_may_have_arrived_in_another_login(sta
     again.driver.play(NEW_LOGIN)
     await webhook.messages(2)
     other = "the account has logged in again, and all ids have changed since"
-    assert told(webhook) == [
-        ("on its way", -1, f"it may have arrived: {other}"),
-        ("next", -5, f"not sent: {other}"),
-    ]
+    assert told(webhook) == [("on its way", -1, f"it may have arrived: {other}"), ("next", -5, f"not sent: {other}")]
     assert again.driver.sends == []
 
 
 async def test_one_that_ends_the_process_again_and_again_is_given_up(start: Start, webhook: Webhook) -> None:
     client = await in_flight(start, webhook)
     await stored(client, "UPDATE sends SET attempts_left = 0 WHERE tried > 0")
-    again = start(**{POST_API: webhook.address})
-    await again.login()
+    await running(start, **{POST_API: webhook.address})
     await webhook.messages(2)
     assert [(text, code) for text, code, _ in told(webhook)] == [("on its way", -1), ("next", "")]
 
@@ -288,19 +222,14 @@ async def test_one_that_ends_the_process_again_and_again_is_given_up(start: Star
             "it may have arrived: not a friend",
         ),
         ([WeChatError("no answer"), Unsupported("no")], (-1, "unknown data"), "it may have arrived: no"),
-        (
-            [WeChatError("system error", ret=-1, handling=RETRY)] * 5,
-            (-1, "unknown error"),
-            "system error",
-        ),
+        ([WeChatError("system error", ret=-1, handling=RETRY)] * 5, (-1, "unknown error"), "system error"),
         ([WeChatError("no answer"), None], (0, "success"), "success"),
     ],
 )
 async def test_an_answer_tells_what_is_known_and_no_more(
     start: Start, webhook: Webhook, outcomes: list[WeChatError | None], answered: tuple[int, str], info: str
 ) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     client.driver.outcomes = list(outcomes)
     answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
     assert (answer["code"], answer["status"]) == answered
@@ -308,21 +237,6 @@ async def test_an_answer_tells_what_is_known_and_no_more(
     [report] = await webhook.messages()
     assert (report["code"], report["info"]) == (answered[0] or "", info)
     assert client.driver.outcomes == []
-
-
-async def test_one_without_an_answer_goes_before_those_that_wait_and_a_refused_one_behind(start: Start) -> None:
-    client = start()
-    client.driver.send_gate = asyncio.Event()
-    await client.login()
-    client.driver.outcomes = [
-        WeChatError("no answer"),
-        None,
-        WeChatError("busy", ret=-1, handling=RETRY),
-    ]
-    await queue(client, "a", "b", "c")
-    client.driver.send_gate.set()
-    await until(lambda: len(client.driver.sends) == 5)
-    assert [text for _, text, _ in client.driver.sends] == ["a", "a", "b", "c", "b"]
 
 
 async def test_a_send_is_on_disk_before_wechat_has_it_and_gone_from_there_with_its_report(start: Start) -> None:
@@ -361,60 +275,10 @@ async def test_a_send_that_waited_is_marked_on_disk_before_wechat_has_it(start: 
     assert all(tried)
 
 
-async def test_content_that_is_still_being_fetched_at_a_stop_is_fetched_again(start: Start) -> None:
-    """Nobody waits for a server that hangs; the next process asks it anew."""
-    asked, go_on = asyncio.Event(), asyncio.Event()
-
-    async def serve(_: web.Request) -> web.Response:
-        asked.set()
-        await go_on.wait()
-        return web.Response(body=b"\x89PNG\r\n\x1a\n" + bytes(100), content_type="image/png")
-
-    app = web.Application()
-    app.router.add_get("/a.png", serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    address = f"http://127.0.0.1:{runner.addresses[0][1]}/a.png"
-    client = start(**{"WXCLIENT_MEDIA_PRIVATE_URLS": "1", DRAIN: "300"})
-    await client.login()
-    answer = obj(await client.get("send_friend_message", id="@ann", media_path=address, **{"async": "1"}))
-    assert answer["code"] == 0
-    await asyncio.wait_for(asked.wait(), PATIENCE)
-    begun = time.monotonic()
-    await client.stop()
-    assert time.monotonic() - begun < PATIENCE  # the drain would take 300
-    go_on.set()
-    again = start(WXCLIENT_MEDIA_PRIVATE_URLS="1")
-    await again.login()
-    await until(lambda: len(again.driver.media_sends) == 1)
-    assert [to for to, _ in again.driver.media_sends] == ["@ann"]
-    await until(lambda: not list(again.paths.media("alice").iterdir()))
-    await runner.cleanup()
-
-
-async def test_a_mistake_of_ours_with_content_is_told_and_holds_nothing_up(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def broken(*_: object) -> None:
-        raise RuntimeError("a mistake")
-
-    monkeypatch.setattr("wxcontroller.client.sends.preparing.MediaPreparer.prepare", broken)
-    client = start()
-    await client.login()
-    answer = obj(await client.get("send_friend_message", id="@ann", media_id="@x:3"))
-    assert (answer["code"], answer["status"]) == (-1, "internal error, see the journal of this account")
-    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
-    assert obj(await client.get("get_client_info"))["queued"] == 0
-
-
 async def test_what_can_not_be_stored_is_not_said_to_be_queued(
     start: Start, webhook: Webhook, small_disk: Path
 ) -> None:
-    state = {
-        "MOJO_WEIXIN_COOKIE_PATH": str(small_disk / "cookie.dat"),
-        "WXCLIENT_LIMIT_SEND_ANSWER_SECONDS": "0.5",
-    }
+    state = {"MOJO_WEIXIN_COOKIE_PATH": str(small_disk / "cookie.dat"), "WXCLIENT_LIMIT_SEND_ANSWER_SECONDS": "0.5"}
     client = start(**{POST_API: webhook.address}, **state, **SLOW)
     await first_of(client)
     async with asyncio.timeout(PATIENCE):
@@ -434,7 +298,6 @@ async def test_what_can_not_be_stored_is_not_said_to_be_queued(
     filler.unlink()
     await client.until_queued(1)
     await client.stop()
-    again = start(**{POST_API: webhook.address}, **state)
-    await again.login()
+    await running(start, **{POST_API: webhook.address}, **state)
     await webhook.messages(2)
     assert [text for text, _, _ in told(webhook)] == ["first", large]

@@ -8,38 +8,19 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.patience import PATIENCE
+from tests.unit.client.conftest import POST_API, Start, Webhook, running
 from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client import reporting, resuming
+from wxcontroller.client import resuming
 from wxcontroller.client.media_fetcher import MediaSwept, sweep
 from wxcontroller.client.store import retention
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
+from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.model import Message, MessageKind, MessageMedia
-from wxcontroller.core.paths import Paths
 from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.openwx import reports
 
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
-
-
-def fetched(directory: Path) -> list[Path]:
-    return list(directory.glob("mojo_weixin_media_*"))
-
-
-async def states(client: RunningClient) -> list[JsonValue]:
-    """Return how far the delivery of each message is."""
-    listed = items((await client.told("deliveries"))["deliveries"])
-    return [obj(one)["state"] for one in listed if obj(one)["type"] == "friend_message"]
-
-
-def content(path: Path) -> bytes:
-    return path.read_bytes()
-
-
-def mode(path: Path) -> int:
-    return path.stat().st_mode & 0o777
 
 
 def media(key: str, kind: MessageKind = MessageKind.IMAGE, name: str = "", **changes: object) -> MessageArrived:
@@ -60,32 +41,6 @@ async def test_reports_keep_their_order_while_a_download_takes_its_time(start: S
     assert [r["id"] for r in got] == ["1", "2", "3", "771000:@ann"]
 
 
-async def test_what_waits_behind_a_slow_download_is_in_memory_as_far_as_there_is_room(
-    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The webhook gets everything, from the files; check_event's own copies are let go, their paths stay."""
-    size = len(base64.encodebytes(PNG))
-    monkeypatch.setattr(reporting, "WAITING_MEDIA_BYTES", 2 * size)
-    client = start(**{POST_API: webhook.address})
-    client.driver.contents.update(slow=PNG, fast=PNG)
-    gate = client.driver.gates["slow"] = asyncio.Event()
-    client.driver.play([*logged_in(), media("slow", id="0"), *(media("fast", id=str(n)) for n in range(1, 6))])
-    await client.until_state("running")
-    while (await states(client)) != ["held", *["pending"] * 5]:  # the slow one keeps the others back
-        await asyncio.sleep(0.01)
-    gate.set()
-    got = await webhook.messages(6)
-    assert [len(str(report["media_data"])) for report in got] == [size] * 6
-    kept = [obj(report) for report in items(await client.get("check_event"))]
-    assert sorted(len(str(report["media_data"])) for report in kept) == [0, 0, 0, size, size, size]
-    assert [report["media_path"] for report in kept] == [report["media_path"] for report in got]
-    # There is room again.
-    client.driver.play([media("fast", id="6")])
-    await webhook.messages(7)
-    [last] = items(await client.get("check_event"))
-    assert len(str(obj(last)["media_data"])) == size
-
-
 async def test_a_download_that_fails_is_reported_with_the_reason(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_MAX": "100"})
     client.driver.contents.update(bad=WeChatError("the content has expired"), big=bytes(101), odd=RuntimeError("?"))
@@ -97,16 +52,6 @@ async def test_a_download_that_fails_is_reported_with_the_reason(start: Start, w
     assert odd["media_error"]
     assert after["content"] == "after"
     assert list(client.paths.media("alice").iterdir()) == []
-
-
-async def test_empty_content_and_switched_off_downloads(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    client.driver.contents.update(empty=b"")
-    store = message("[表情]", kind=MessageKind.EMOTICON)
-    client.driver.play([*logged_in(), media("empty"), media("empty", MessageKind.EMOTICON), store])
-    image, emoticon, unfetchable = await webhook.messages(3)
-    assert (image["content"], image["media_path"]) == ("[图片](non-exist-path)", "non-exist-path")
-    assert emoticon["content"] == unfetchable["content"] == "[表情](获取数据为空，可能需要手机查看)"
 
 
 async def test_downloads_switched_off(start: Start, webhook: Webhook) -> None:
@@ -150,22 +95,6 @@ async def test_media_that_the_next_run_can_not_have_are_reported_without(
     assert "not back in time" in str(got["media_error"])
 
 
-async def test_a_stop_in_the_moment_of_a_message_loses_nothing(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
-    client.driver.contents["55"] = PNG
-    client.driver.play([media("55", id=str(number)) for number in range(50)])
-    while not client.driver.script.empty():
-        await asyncio.sleep(0)
-    await client.stop()
-    again = start(**{POST_API: webhook.address})
-    again.driver.contents["55"] = PNG
-    await again.login()
-    got = await webhook.messages(50)
-    assert [r["id"] for r in got] == [str(number) for number in range(50)]
-    assert all(r["media_size"] == len(PNG) for r in got)
-
-
 async def test_a_message_that_can_not_be_reported_takes_no_other_with_it(
     start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,19 +136,6 @@ async def test_too_much_is_deleted_when_it_comes_and_not_later(
     assert left < set(paths)
 
 
-async def test_what_is_too_old_goes_at_a_start_and_so_does_what_was_never_finished(start: Start) -> None:
-    client = start(WXCLIENT_MEDIA_KEEP_DAYS="1")
-    directory = client.paths.media("alice")
-    await client.stop()
-    directory.mkdir(mode=0o700)
-    old, new, half = (directory / name for name in ("mojo_weixin_media_1.jpg", "mojo_weixin_media_2.jpg", ".in.00"))
-    for path, age in ((old, 100_000), (new, 1000), (half, 5)):
-        path.write_bytes(PNG)
-        os.utime(path, (time.time() - age,) * 2)
-    start(WXCLIENT_MEDIA_KEEP_DAYS="1")
-    assert await until_left(directory, 1) == {new}
-
-
 def test_old_and_too_many_files_are_deleted_and_others_are_not(tmp_path: Path) -> None:
     def file(name: str, age: float, size: int = 10) -> Path:
         path = tmp_path / name
@@ -253,20 +169,8 @@ def test_content_of_own_sends_goes_when_neither_a_send_nor_a_report_needs_it(tmp
     assert not any(path.exists() for path in files.values())
 
 
-async def test_a_media_directory_that_can_not_be_read_ends_nobody(
-    start: Start, webhook: Webhook, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    Paths(tmp_path).media("alice").write_text("not a directory")  # looked at as soon as the account starts
-    client = start(**{POST_API: webhook.address})
-    await until(lambda: "received media can't be looked through" in caplog.text)
-    client.driver.play([*logged_in(), message("早")])
-    assert [report["content"] for report in await webhook.messages()] == ["早"]
-    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
-
-
 async def test_a_text_waits_no_longer_than_the_limit_behind_media_that_hang(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_SECONDS": "5"})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address, "WXCLIENT_MEDIA_FETCH_SECONDS": "5"})
     client.driver.gates = {str(number): asyncio.Event() for number in range(20)}
     begun = time.monotonic()
     client.driver.play([media(str(number), id=f"v{number}") for number in range(20)])

@@ -3,7 +3,6 @@
 import asyncio
 import base64
 import gzip
-import io
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 
@@ -12,7 +11,8 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.serving import serving
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
@@ -68,15 +68,8 @@ class Files:
 @pytest.fixture
 async def files() -> AsyncIterator[Files]:
     one = Files()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", one.serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.2)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    one.port = runner.addresses[0][1]
-    await web.TCPSite(runner, "127.0.0.2", one.port).start()
-    yield one
-    await runner.cleanup()
+    async with serving(one.serve, "127.0.0.1", "127.0.0.2") as one.port:
+        yield one
 
 
 async def until_nothing_is_left(client: RunningClient) -> None:
@@ -85,8 +78,7 @@ async def until_nothing_is_left(client: RunningClient) -> None:
 
 
 async def test_a_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook, files: Files) -> None:
-    client = start(**{POST_API: webhook.address}, **PRIVATE)
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address}, **PRIVATE)
     answer = await client.get("send_friend_message", id="@ann", media_path=files.address("again"))
     assert answer == {"id": "771000:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}
     [(file, content)] = client.driver.uploads
@@ -100,16 +92,8 @@ async def test_a_url_is_fetched_uploaded_and_sent(start: Start, webhook: Webhook
     await until_nothing_is_left(client)
 
 
-async def test_a_scheme_may_be_written_in_capitals(start: Start, files: Files) -> None:
-    client = start(**PRIVATE)
-    await client.login()
-    address = files.address("a.png").replace("http://", "HTTP://")
-    assert obj(await client.get("send_friend_message", id="@ann", media_path=address))["code"] == 0
-
-
 async def test_a_server_that_does_not_answer_holds_up_media_of_its_own_only(start: Start, files: Files) -> None:
-    client = start(**PRIVATE)
-    await client.login()
+    client = await running(start, **PRIVATE)
     for _ in range(8):
         hanging = files.address("hang")
         assert (
@@ -125,8 +109,7 @@ async def test_a_server_that_does_not_answer_holds_up_media_of_its_own_only(star
 
 
 async def test_urls_that_give_no_media(start: Start, files: Files) -> None:
-    client = start(MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000", **PRIVATE)
-    await client.login()
+    client = await running(start, MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000", **PRIVATE)
     too_large = "media size exceed, maximum size is 1000000 bytes"
     for path in ("missing", "round", "file", "endless", "huge", "packed"):
         answer = obj(await client.get("send_friend_message", id="@ann", media_path=files.address(path)))
@@ -154,21 +137,6 @@ async def test_private_addresses_are_not_asked(client: RunningClient, files: Fil
     assert files.asked == []
 
 
-async def test_a_public_server_can_not_lead_to_a_private_one(
-    start: Start, files: Files, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(urlfetch, "may_be_asked", lambda address: address == "127.0.0.1")
-    client = start()
-    await client.login()
-    assert obj(await client.get("upload_media", media_path=files.address("a.png")))["code"] == 0
-    answer = obj(await client.get("upload_media", media_path=files.address("inside")))
-    assert (answer["code"], "private network" in str(answer["reason"])) == (-1, True)
-    monkeypatch.setattr(urlfetch, "may_be_asked", lambda _: False)
-    answer = obj(await client.get("upload_media", media_path=f"http://localhost:{files.port}/a.png"))
-    assert "private network" in str(answer["reason"])
-    assert files.asked == ["/a.png", "/inside"]
-
-
 @pytest.mark.parametrize(
     ("address", "public"),
     [
@@ -191,22 +159,8 @@ def test_what_a_public_address_is(address: str, public: bool) -> None:
     assert urlfetch.is_public(address) is public
 
 
-@pytest.mark.parametrize(
-    ("address", "words"),
-    [
-        ("http://u:secret@127.0.0.1:9/a?key=secret", "connection to 127.0.0.1:9 refused; check that it is running"),
-        ("http://nowhere.invalid/a", "the name nowhere.invalid cannot be resolved|no DNS server answered"),
-    ],
-)
-async def test_why_an_address_can_not_be_fetched_is_told_in_words(address: str, words: str) -> None:
-    with pytest.raises(urlfetch.BadSource, match=words) as caught:
-        await urlfetch.fetch(address, io.BytesIO(), 10, private=True, agent="x")
-    assert "secret" not in str(caught.value)
-
-
 async def test_without_allowed_directories_no_file_is_sent(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     answer = obj(await client.get("send_group_message", id="@@team", media_path="/etc/hostname"))
     assert (answer["code"], answer["status"], answer["media_id"]) == (-1, "invaild media_path", "")
     assert "media_paths" in str(answer["reason"])
@@ -251,8 +205,7 @@ async def test_uploaded_media_are_sent_again_by_their_id(client: RunningClient) 
 
 
 async def test_text_and_media_are_two_messages_and_one_answer(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     answer = await post_data(client, "send_friend_message", PNG, id="@ann", content="look")
     assert answer == {"id": "771001:@ann", "code": 0, "status": "success", "media_id": "@up1:3"}
     text, image = await webhook.messages(2)
@@ -264,8 +217,7 @@ async def test_text_and_media_are_two_messages_and_one_answer(start: Start, webh
 
 
 async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     answer = await post_data(client, "send_friend_message", PNG, id="@all")
     assert answer == {"id": 0, "code": 0, "status": "request already executed"}
     got = await webhook.messages(3)
@@ -281,22 +233,13 @@ async def test_media_to_all_are_uploaded_once(start: Start, webhook: Webhook) ->
 
 
 async def test_async_answers_at_once_and_reports_what_became_of_it(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     waiting = {"id": "@ann", "async": "1"}
     answer = await post_data(client, "send_friend_message", PNG, **waiting)
     assert answer == {"code": 0, "status": "request already in execution"}
     await client.get("send_friend_message", media_path="/etc/passwd", **waiting)
     sent, refused = sorted(await webhook.messages(2), key=lambda r: r["code"] == -1)
     assert (sent["media_id"], refused["info"]) == ("@up1:3", "invaild media_path")
-
-
-async def test_a_type_can_be_asked_for(client: RunningClient) -> None:
-    await post_data(client, "upload_media", PNG, media_type="file", media_name="a.png")
-    assert client.driver.uploads[0][0].mime == "application/octet-stream"
-    answer = await post_data(client, "upload_media", b"noise", media_type="voice")
-    assert (answer["code"], answer["media_id"]) == (-1, None)
-    assert "voice can't be sent" in str(answer["status"])
 
 
 async def test_failures_of_an_upload_are_tried_again_or_told(client: RunningClient) -> None:
@@ -317,21 +260,8 @@ async def test_failures_of_an_upload_are_tried_again_or_told(client: RunningClie
 
 
 async def test_media_that_are_empty_or_too_large(start: Start) -> None:
-    client = start(MOJO_WEIXIN_MEDIA_SIZE_MAX="100")
-    await client.login()
+    client = await running(start, MOJO_WEIXIN_MEDIA_SIZE_MAX="100")
     answer = await post_data(client, "upload_media", PNG)
     assert answer["status"] == "media size exceed, maximum size is 100 bytes"
     assert obj(await client.get("upload_media"))["status"] == "invaild media"
     assert client.driver.uploads == []
-
-
-async def test_a_caller_that_hangs_up_does_not_stop_its_media(start: Start, webhook: Webhook, files: Files) -> None:
-    client = start(**{POST_API: webhook.address}, **PRIVATE)
-    await client.login()
-    client.driver.outcomes = [WeChatError("no answer")] * 3
-    call = asyncio.create_task(client.get("send_friend_message", id="@ann", media_path=files.address("a.png")))
-    while not files.asked:
-        await asyncio.sleep(0.005)
-    call.cancel()
-    [got] = await webhook.messages()
-    assert got["media_id"] == "@up4:3"

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.unit.client.conftest import RunningClient, Start, Webhook
+from tests.serving import serving
+from tests.unit.client.conftest import RunningClient, Start, Webhook, running
 from wxcontroller.client.sends import urlfetch
 from wxcontroller.client.sends.mediapath import Confinement
 from wxcontroller.core.jsontypes import JsonObject, obj
@@ -41,8 +42,7 @@ async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Pa
     (tmp_path / "public" / "b.png").write_bytes(PNG)
     with socket.socket(socket.AF_UNIX) as listening:
         listening.bind(str(allowed / "socket"))
-        client = start(WXCLIENT_MEDIA_PATHS=str(allowed))
-        await client.login()
+        client = await running(start, WXCLIENT_MEDIA_PATHS=str(allowed))
         for path in (
             *("dir/a.png", "up/secret/a.png", "chain", "loop", "environ", "zero", "socket", "pipe", ".", "x\0y"),
             *("../secret/a.png", "./../secret/a.png", "dir/../../secret/a.png", "../public/b.png", "a" * 5000),
@@ -64,8 +64,7 @@ async def test_nobody_learns_what_there_is_outside(start: Start, tmp_path: Path)
     allowed.mkdir()
     (tmp_path / "there").write_bytes(PNG)
     (tmp_path / "locked").mkdir(0)
-    client = start(WXCLIENT_MEDIA_PATHS=str(allowed))
-    await client.login()
+    client = await running(start, WXCLIENT_MEDIA_PATHS=str(allowed))
     told = {
         str((await upload(client, f"{tmp_path}/{path}"))["reason"])
         for path in ("there", "missing", "locked", "locked/a", "there/a", "pub/../there", "pub/../missing")
@@ -81,8 +80,7 @@ async def test_the_accounts_own_secrets_are_not_sent_whatever_media_paths_says(
     credentials.mkdir()
     (credentials / "proxy").write_text("http://u:p@h:1")
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(credentials))
-    client = start(WXCLIENT_MEDIA_PATHS="/")
-    await client.login()
+    client = await running(start, WXCLIENT_MEDIA_PATHS="/")
     state, media = client.paths.state("alice"), client.paths.media("alice")
     media.mkdir()
     (state / "mojo_weixin_cookie_alice.dat").write_bytes(b"secret")
@@ -150,8 +148,7 @@ async def test_an_allowed_directory_may_be_a_link_and_links_inside_it_are_fine(s
     (tmp_path / "real" / "sub" / "a.png").write_bytes(PNG)
     (tmp_path / "pub").symlink_to("real")
     (tmp_path / "real" / "link.png").symlink_to("sub/a.png")
-    client = start(WXCLIENT_MEDIA_PATHS=str(tmp_path / "pub"))
-    await client.login()
+    client = await running(start, WXCLIENT_MEDIA_PATHS=str(tmp_path / "pub"))
     for path in ("pub/sub/a.png", "pub/link.png", "real/sub/../sub/a.png"):
         assert (await upload(client, f"{tmp_path}/{path}"))["code"] == 0, path
     assert [content for _, content in client.driver.uploads] == [PNG] * 3
@@ -161,8 +158,9 @@ async def test_a_file_of_5_gb_is_refused_by_its_size(start: Start, webhook: Webh
     big = tmp_path / "big.iso"
     with big.open("wb") as stream:
         stream.truncate(BIG)  # sparse: it takes no space
-    client = start(WXCLIENT_MEDIA_PATHS=str(tmp_path), MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
-    await client.login()
+    client = await running(
+        start, WXCLIENT_MEDIA_PATHS=str(tmp_path), MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address
+    )
     words = "media size exceed, maximum size is 20971520 bytes"
     assert (await upload(client, str(big)))["status"] == words
     answer = obj(await client.get("send_friend_message", id="@ann", media_path=str(big)))
@@ -170,6 +168,10 @@ async def test_a_file_of_5_gb_is_refused_by_its_size(start: Start, webhook: Webh
     [told] = await webhook.messages()
     assert (told["info"], told["media_data"]) == (words, "")
     assert client.driver.uploads == []
+
+
+def found_at(host: str, address: str, port: int) -> dict[str, object]:
+    return {"hostname": host, "host": address, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
 
 
 @pytest.fixture
@@ -182,10 +184,7 @@ async def world(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[dict[str, list
     ) -> list[dict[str, object]]:
         if host not in names:
             raise OSError("Name or service not known")
-        return [
-            {"hostname": host, "host": address, "port": port, "family": family, "proto": 0, "flags": 0}
-            for address in names[host]
-        ]
+        return [found_at(host, address, port) for address in names[host]]
 
     monkeypatch.setattr(Resolver, "resolve", resolve)
     yield names
@@ -208,38 +207,23 @@ async def test_a_name_that_stands_for_a_private_address(client: RunningClient, w
 
 
 async def test_names_that_nobody_knows_and_words_that_are_no_addresses(
-    start: Start, world: dict[str, list[str]]
+    client: RunningClient, world: dict[str, list[str]]
 ) -> None:
     assert world == {}
-    client = start()
-    await client.login()
+    words = "http://nobody.example/a http:// http:///a https://[ http://x:99999/ http://[:: http://\u2024.example/"
+    numbers = "http://0177.0.0.1/ http://127.1/ http://0x7f.1/ http://2130706433/ http://017700000001/"
     for url in (
-        *(
-            "http://nobody.example/a",
-            "http://",
-            "http:///a",
-            "https://[",
-            "http://a b/",
-            "http://x:99999/",
-            "http://[::",
-        ),
-        *("http://" + "a" * 300 + ".example/", "http://\u2024.example/", "http://0177.0.0.1/", "http://127.1/"),
-        *(
-            "http://0x7f.1/",
-            "http://2130706433/",
-            "http://017700000001/",
-            "http://[::ffff:7f00:1]/",
-            "http://[fe80::1%25lo]/",
-        ),
+        *(*words.split(), *numbers.split(), "http://a b/", "http://" + "a" * 300 + ".example/"),
+        *("http://[::ffff:7f00:1]/", "http://[fe80::1%25lo]/"),
     ):
         answer = await upload(client, url)
         assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), url
         assert answer["reason"], url
 
 
-async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
-    start: Start, world: dict[str, list[str]], monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+async def two_servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[int, list[str]]]:
+    """The same port on 127.0.0.1, as if that were out in the world, and on 127.0.0.2; the hosts that were asked."""
     asked: list[str] = []
 
     async def serve(request: web.Request) -> web.StreamResponse:
@@ -248,75 +232,21 @@ async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
             raise web.HTTPFound(f"http://inside.example:{request.url.port}/b")
         return web.Response(body=PNG)
 
-    app = web.Application()
-    app.router.add_get("/{path:.*}", serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    for host in ("127.0.0.1", "127.0.0.2"):
-        await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
-    port = runner.addresses[0][1]
-    # As if 127.0.0.1 were out in the world, and 127.0.0.2 were not.
     monkeypatch.setattr(urlfetch, "may_be_asked", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
-    world.update({"outside.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"], "both.example": []})
+    async with serving(serve, "127.0.0.1", "127.0.0.2") as port:
+        yield port, asked
+
+
+async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
+    client: RunningClient, world: dict[str, list[str]], two_servers: tuple[int, list[str]]
+) -> None:
+    port, asked = two_servers
+    world.update({"outside.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"]})
     world["both.example"] = ["127.0.0.2", "127.0.0.1"]
-    client = start()
-    await client.login()
     assert "private network" in str((await upload(client, f"http://outside.example:{port}/a"))["reason"])
     assert asked == [f"outside.example:{port}"]
     # Of several addresses only the public ones are asked.
     assert (await upload(client, f"http://both.example:{port}/b"))["code"] == 0
-    await runner.cleanup()
-
-
-@pytest.fixture
-async def two_servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[int, list[str]]]:
-    """The same port on 127.0.0.1, as if that were out in the world, and on 127.0.0.2; who was asked for what."""
-    asked: list[str] = []
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        assert request.transport is not None
-        asked.append(f"{request.transport.get_extra_info('sockname')[0]}{request.path}")
-        if request.path == "/a":
-            raise web.HTTPFound("/b")
-        return web.Response(body=PNG)
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", serve)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    for host in ("127.0.0.1", "127.0.0.2"):
-        await web.TCPSite(runner, host, runner.addresses[0][1] if runner.addresses else 0).start()
-    monkeypatch.setattr(urlfetch, "may_be_asked", lambda given: ipaddress.ip_address(given).packed == b"\x7f\0\0\1")
-    yield runner.addresses[0][1], asked
-    await runner.cleanup()
-
-
-async def test_a_name_that_changes_its_address_between_looking_and_connecting(
-    start: Start, monkeypatch: pytest.MonkeyPatch, two_servers: tuple[int, list[str]]
-) -> None:
-    """DNS rebinding: each answer is another one. Whatever is connected to was looked at."""
-    port, asked = two_servers
-    answers = [["127.0.0.1"], ["127.0.0.2"], ["127.0.0.1", "127.0.0.2"], ["127.0.0.2"]]
-
-    async def resolve(
-        _: Resolver, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
-    ) -> list[dict[str, object]]:
-        return [
-            {"hostname": host, "host": address, "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
-            for address in answers.pop(0)
-        ]
-
-    monkeypatch.setattr(Resolver, "resolve", resolve)
-    client = start()
-    await client.login()
-    url = f"http://turning.example:{port}"
-    # The redirect is asked for where the first answer led to.
-    assert (await upload(client, f"{url}/a"))["code"] == 0
-    assert "private network" in str((await upload(client, f"{url}/c"))["reason"])
-    assert (await upload(client, f"{url}/d"))["code"] == 0
-    assert "private network" in str((await upload(client, f"{url}/e"))["reason"])
-    assert asked == ["127.0.0.1/a", "127.0.0.1/b", "127.0.0.1/d"]
-    assert answers == []
 
 
 async def test_where_a_connection_led_to_is_what_counts(
@@ -328,36 +258,26 @@ async def test_where_a_connection_led_to_is_what_counts(
     async def resolve(
         _: object, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
     ) -> list[dict[str, object]]:
-        return [
-            {"hostname": host, "host": "127.0.0.2", "port": port, "family": socket.AF_INET, "proto": 0, "flags": 0}
-        ]
+        return [found_at(host, "127.0.0.2", port)]
 
     monkeypatch.setattr(urlfetch._PublicOnly, "resolve", resolve)
-    client = start()
-    await client.login()
+    client = await running(start)
     assert "private network" in str((await upload(client, f"http://odd.example:{port}/a"))["reason"])
     assert asked == []
 
 
-@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
-def test_addresses_of_this_machine_are_known_whatever_they_look_like(
-    monkeypatch: pytest.MonkeyPatch, address: str
-) -> None:
-    """A firewall may keep others from what listens on them."""
-    monkeypatch.setattr(urlfetch, "is_public", lambda _: True)
-    assert not urlfetch.may_be_asked(address)
-
-
-def test_addresses_of_others_may_be_asked() -> None:
+def test_which_addresses_may_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not those of this machine: a firewall may keep others from what listens on them."""
     assert urlfetch.may_be_asked("93.184.216.34")
     assert not urlfetch.may_be_asked("10.0.0.8")
+    monkeypatch.setattr(urlfetch, "is_public", lambda _: True)
+    assert not any(urlfetch.may_be_asked(own) for own in ("127.0.0.1", "::1"))
 
 
 async def test_a_password_in_an_address_is_told_to_nobody(
     start: Start, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
-    client = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
-    await client.login()
+    client = await running(start, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
     url = "http://user:hunter2@127.0.0.1:1/a.png"
     answer = await client.get("send_friend_message", id="@ann", media_path=url)
     [report] = await webhook.messages()

@@ -22,19 +22,3 @@ def test_only_a_mount_that_differs_from_its_file_system(mount: str, system: str,
     lines = table(ROOT, STATE.format(mount=mount, system=system))
     assert left_behind(Path("/srv/alice"), lines) is expected
     assert left_behind(Path("/srv/alice/media"), lines) is expected
-
-
-def test_the_mount_that_counts_is_the_nearest_and_latest() -> None:
-    writable, shut = STATE.format(mount="rw", system="rw"), STATE.format(mount="ro", system="rw")
-    assert not left_behind(Path("/srv/alice"), table(ROOT, shut, writable))
-    assert left_behind(Path("/srv/alice"), table(ROOT, writable, shut))
-    assert left_behind(Path("/srv/alice2"), table(ROOT, writable))  # a name that only begins the same: the root's
-
-
-@pytest.mark.parametrize("lines", ["", "garbage", "1 2 3\n - \n", "a b c d / ro - x"])
-def test_a_table_that_tells_nothing(lines: str) -> None:
-    assert not left_behind(Path("/srv/alice"), lines)
-
-
-def test_here_nothing_is(tmp_path: Path) -> None:
-    assert not left_behind(tmp_path)

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from tests.patience import PATIENCE
+from tests.patience import PATIENCE, until
 from tests.unit.client import test_kept_sends as kept
-from tests.unit.client.conftest import POST_API, RunningClient, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Webhook, running
 from wxcontroller.client import permit as module
 from wxcontroller.client.config import read_config
 from wxcontroller.client.permit import VARIABLE, HostPermit, NotOwned, permit_of
@@ -92,11 +92,8 @@ async def test_it_ends_with_the_permit_and_keeps_what_is_queued(
     allow(host, 0.5)
     async with asyncio.timeout(PATIENCE / 2):  # the next send is due in a minute
         assert await client.stop() in (0, 75)
-    again = start(**{**environ, "MOJO_WEIXIN_SEND_INTERVAL": "0"})
-    await again.login()
-    async with asyncio.timeout(PATIENCE):
-        while [one["content"] for one in kept.sends(webhook)] != ["first", "queued"]:
-            await asyncio.sleep(0.01)
+    await running(start, **{**environ, "MOJO_WEIXIN_SEND_INTERVAL": "0"})
+    await until(lambda: [one["content"] for one in kept.sends(webhook)] == ["first", "queued"])
 
 
 async def test_it_is_stopped_when_the_permit_ends(start: Callable[..., RunningClient], host: Paths) -> None:

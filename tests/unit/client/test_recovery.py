@@ -8,13 +8,10 @@ from contextlib import closing
 from pathlib import Path
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import POST_API, Opened, RunningClient, Start, Webhook, report
-from tests.unit.client.scripted import message
-from tests.unit.client.test_v1_deliveries import until
+from tests.unit.client.conftest import Opened, report
 from wxcontroller.client.store import history
 from wxcontroller.client.store.events import EntryState, Selection
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.core.jsontypes import integer, obj
 
 PENDING = Selection((EntryState.PENDING,))
 PAGE = 4096
@@ -81,13 +78,6 @@ def ruin(path: Path, *pages: int) -> None:
 
 def sets(directory: Path) -> list[str]:
     return sorted(found.name for found in directory.iterdir() if ".damaged-" in found.name)
-
-
-async def waiting(client: RunningClient, number: int) -> None:
-    """Wait until at least so many reports are stored and undelivered."""
-    async with asyncio.timeout(PATIENCE):
-        while integer((await client.v1("GET", "deliveries"))[1]["pending"]) < number:
-            await asyncio.sleep(0.01)
 
 
 async def test_committed_reports_in_the_write_ahead_log_survive_damage_to_the_main_file(
@@ -187,43 +177,6 @@ async def test_a_log_of_a_later_version_is_left_alone(opened: Opened, tmp_path: 
     await log.close(0.1)
     assert path.read_bytes() == before
     assert not sets(tmp_path)
-
-
-async def test_deliveries_and_stream_go_on_after_damage_that_a_reader_finds(start: Start, webhook: Webhook) -> None:
-    """Damage below the reports that wait, found by the delivery itself, with the process running."""
-    client = start(**{POST_API: webhook.address})
-    await client.login()
-    path = client.paths.state("alice") / "events.db"
-    webhook.statuses = [503] * 3
-    client.driver.play([message("x" * 3000, id=f"a{number}") for number in range(40)])
-    await waiting(client, 40)
-    # Into the main file, so that damage there is met.
-    with closing(sqlite3.connect(path)) as db:
-        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-    pages = leaf_pages(path)
-    ruin(path, pages[len(pages) // 2])
-    client.driver.play([message(f"later {number}", id=f"b{number}") for number in range(30)])
-    await webhook.until(lambda reports: any(one.get("content") == "later 29" for one in reports))
-    contents = {str(one["id"]) for one in webhook.reports if one["post_type"] != "event"}
-    assert {f"b{number}" for number in range(30)} <= contents
-    status = obj((await client.v1("GET", "status"))[1]["reports"])
-    assert status["damaged_at"]
-    assert len([one for one in contents if one.startswith("a")]) + integer(status["dropped"]) >= 40
-    await until(client, pending=0)
-
-
-async def test_a_cold_start_on_a_damaged_file_delivers(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: "http://127.0.0.1:9/"})
-    await client.login()
-    client.driver.play([message(f"early {number}") for number in range(20)])
-    await waiting(client, 20)
-    assert await client.stop() == 0
-    path = client.paths.state("alice") / "events.db"
-    path.write_bytes(b"\xa5" * path.stat().st_size)
-    again = start(**{POST_API: webhook.address})
-    await again.login()
-    again.driver.play([message("after")])
-    await webhook.until(lambda reports: any(one.get("content") == "after" for one in reports))
 
 
 async def test_the_history_has_every_message_that_survives_and_no_other(opened: Opened, tmp_path: Path) -> None:

@@ -5,21 +5,17 @@ import json
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
-from datetime import date
 
 import pytest
 from aiohttp import web
 
-from tests.unit.client.conftest import POST_API, Start, Webhook
+from tests.unit.client.conftest import POST_API, Start, Webhook, running
 from tests.unit.client.listener import Listener, taken
-from tests.unit.client.scripted import logged_in, message
-from wxcontroller.client.sends import pacer as pacer_module
+from tests.unit.client.scripted import message
 from wxcontroller.client.sends.pacer import Pacer, today
-from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.sends import days, handed
+from wxcontroller.client.store.sends import days
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
-from wxcontroller.drivers.base import LoginWay
 
 
 def always(**answer: object) -> Callable[[JsonObject], bytes]:
@@ -46,17 +42,6 @@ async def test_what_was_sent_may_be_answered_by_a_text(
     assert len(client.driver.media_sends) == 1
 
 
-async def test_what_an_answer_says_of_itself_does_not_matter_to_what_was_received(
-    start: Start, webhook: Webhook
-) -> None:
-    client = start(**{POST_API: webhook.address})
-    webhook.answer = always(reply="x", format="json")
-    await client.login()
-    client.driver.play([message("hi")])
-    await webhook.messages(2)
-    assert [(to, text) for to, text, _ in client.driver.sends] == [("@ann", "x")]
-
-
 async def test_media_of_a_reply_are_fetched_from_the_web_only(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address}, WXCLIENT_MEDIA_PATHS="/etc")
     webhook.answer = lambda report: json.dumps({"media": report.get("content")}).encode()
@@ -80,31 +65,10 @@ async def test_notices_of_groups_and_strangers_get_no_reply(start: Start, webhoo
     assert [to for to, _, _ in client.driver.sends] == ["@ann"]
 
 
-async def test_a_reply_to_a_report_of_the_last_run_waits_for_the_login(start: Start, webhook: Webhook) -> None:
-    """It is posted before the account is logged in again; the session, and with it the ids, are the same."""
-    first = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
-    webhook.statuses = [500] * 100
-    first.driver.play([*logged_in(), message("hi"), message("?", sender="@who", chat="@who")])
-    await first.until_state("running")
-    await first.stop()
-    webhook.statuses, webhook.answer = [], lambda report: json.dumps({"reply": f"re {report['content']}"}).encode()
-    again = start(**{POST_API: webhook.address, "MOJO_WEIXIN_POST_EVENT": "0"})
-    await webhook.messages(2)
-    assert again.driver.sends == []
-    again.driver.play(logged_in(LoginWay.STORED))
-    await webhook.messages(3)
-    again.driver.play([message("end")])
-    got = await webhook.until(lambda reports: any(r.get("content") == "re end" for r in reports))
-    assert [(to, text) for to, text, _ in again.driver.sends] == [("@ann", "re hi"), ("@ann", "re end")]
-    # Reported when it was taken before the login, in the journal after it.
-    assert {r["info"] for r in got if r.get("content") == "re ?"} <= {"not sent: the chat is not known (any more)"}
-
-
 async def test_a_reply_that_comes_while_the_account_stops_is_sent_after_the_next_start(
     start: Start, listener: Listener
 ) -> None:
-    client = start(**{POST_API: listener.address})
-    await client.login()
+    client = await running(start, **{POST_API: listener.address})
     go_on = asyncio.Event()
 
     async def late(_: web.Request, __: JsonObject) -> web.StreamResponse:
@@ -120,8 +84,7 @@ async def test_a_reply_that_comes_while_the_account_stops_is_sent_after_the_next
     go_on.set()
     assert await stop == 0
     assert client.driver.sends == []
-    again = start(**{POST_API: listener.address})
-    await again.login()
+    again = await running(start, **{POST_API: listener.address})
     assert await listener.until("too late") == ["hi", "too late"]
     assert [(to, text) for to, text, _ in again.driver.sends] == [("@ann", "too late")]
 
@@ -141,48 +104,8 @@ def test_pauses_have_jitter_and_bursts_an_end() -> None:
     assert 59 < burst.pause() <= 60
 
 
-def test_a_clock_that_jumps_to_another_day_and_back_forgives_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Calendar(date):
-        shown = date(2026, 5, 4)
-
-        @classmethod
-        def today(cls) -> "Calendar":
-            return cls.fromordinal(cls.shown.toordinal())
-
-    monkeypatch.setattr(pacer_module, "date", Calendar)
-    db = sqlite3.connect(":memory:")
-    for statements in SCHEMA:
-        db.executescript(statements)
-
-    def count(pacer: Pacer) -> None:
-        pacer.count()
-        handed(db, 1, 4, 1.0, today())
-
-    def started() -> Pacer:
-        pacer = Pacer(interval=0, daily=2)
-        pacer.restore(days(db))
-        return pacer
-
-    pacer = started()
-    for _ in range(2):
-        count(pacer)
-    for wrong in (date(2044, 1, 1), date(1970, 1, 1)):
-        Calendar.shown = wrong
-        count(pacer)
-        assert pacer.sent_today == 1
-        Calendar.shown = date(2026, 5, 4)
-        for counted in (pacer, started()):
-            assert counted.sent_today == 2
-            assert "daily limit" in str(counted.refusal)
-    for day in range(1, 20):
-        Calendar.shown = date(2026, 6, day)
-        count(pacer)
-    assert len(days(db)) == 7
-
-
 async def test_a_kill_forgives_no_send(start: Start) -> None:
-    client = start(WXCLIENT_SEND_DAILY_MAX="3")
-    await client.login()
+    client = await running(start, WXCLIENT_SEND_DAILY_MAX="3")
     for _ in range(2):
         assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     # As the disk is at that moment.
@@ -191,8 +114,7 @@ async def test_a_kill_forgives_no_send(start: Start) -> None:
 
 
 async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address}, WXCLIENT_SEND_DAILY_MAX="1")
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address}, WXCLIENT_SEND_DAILY_MAX="1")
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     answer = obj(await client.get("send_friend_message", id="@ann", content="y"))
     assert (answer["code"], "daily limit" in str(answer["status"])) == (-8, True)

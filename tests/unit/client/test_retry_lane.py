@@ -12,7 +12,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.client.conftest import POST_API, Start
+from tests.unit.client.conftest import POST_API, Start, running
 from tests.unit.client.scripted import message
 from tests.unit.client.test_send_disk import locked
 from tests.unit.client.test_v1_deliveries import until
@@ -110,7 +110,7 @@ class Bot:
 
 
 @asynccontextmanager
-async def running(behave: Callable[[Came], bytes | None] = accept) -> AsyncIterator[Bot]:
+async def running_bot(behave: Callable[[Came], bytes | None] = accept) -> AsyncIterator[Bot]:
     bot = Bot(free_port(), behave)
     await bot.open()
     try:
@@ -121,7 +121,7 @@ async def running(behave: Callable[[Came], bytes | None] = accept) -> AsyncItera
 
 @pytest.fixture
 async def bot() -> AsyncIterator[Bot]:
-    async with running() as one:
+    async with running_bot() as one:
         yield one
 
 
@@ -140,8 +140,7 @@ async def test_a_bot_that_expects_messages_only_gets_them(
     bot: Bot, start: Start, behave: Callable[[Came], bytes | None]
 ) -> None:
     bot.behave = behave
-    client = start(**{POST_API: bot.address})
-    await client.login()
+    client = await running(start, **{POST_API: bot.address})
     client.driver.play([message("one"), message("two")])
     await bot.until_accepted("one", "two")
     assert bot.accepted == ["one", "two"]
@@ -155,8 +154,7 @@ async def test_a_bot_that_expects_messages_only_gets_them(
 
 async def test_the_retry_lane_is_delivered_when_the_bot_can_do_it(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: answer(500) if one.name == "hard" else OK
-    client = start(**{POST_API: bot.address})
-    await client.login()
+    client = await running(start, **{POST_API: bot.address})
     client.driver.play([message("hard"), message("easy")])
     await bot.until_accepted("easy")
     await until(client, retrying=1)
@@ -173,8 +171,7 @@ async def test_the_retry_lane_is_delivered_when_the_bot_can_do_it(bot: Bot, star
 async def test_a_kind_that_fails_moves_aside_at_once_until_one_is_accepted(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: OK if one.report["post_type"] == "event" or one.name == "good" else answer(500)
     slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}  # the lane's own tries are not what is counted here
-    client = start(**{POST_API: bot.address}, **slow)
-    await client.login()
+    client = await running(start, **{POST_API: bot.address}, **slow)
     client.driver.play([message("first"), message("second"), message("good"), message("third"), message("last")])
     await bot.until_accepted("good")
     await until(client, retrying=4, pending=4)
@@ -184,38 +181,20 @@ async def test_a_kind_that_fails_moves_aside_at_once_until_one_is_accepted(bot: 
 async def test_what_moved_aside_stays_there_over_a_restart(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: OK if one.report["post_type"] == "event" else answer(500)
     slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
-    client = start(**{POST_API: bot.address}, **slow)
-    await client.login()
+    client = await running(start, **{POST_API: bot.address}, **slow)
     client.driver.play([message("first")])
     await until(client, retrying=1, pending=1)
     await client.stop()
-    again = start(**{POST_API: bot.address}, **slow)
-    await again.login()
+    again = await running(start, **{POST_API: bot.address}, **slow)
     again.driver.play([message("second")])
     await until(again, retrying=2, pending=2)
     assert (len(bot.tries("first")), len(bot.tries("second"))) == (3, 1)
 
 
-async def test_another_post_api_gets_everything_at_once_and_in_order(bot: Bot, start: Start) -> None:
-    bot.behave = lambda one: OK if one.report["post_type"] == "event" else answer(500)
-    slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
-    client = start(**{POST_API: bot.address}, **slow)
-    await client.login()
-    client.driver.play([message("one"), message("two"), message("three")])
-    await until(client, retrying=3, pending=3)
-    await client.stop()
-    async with running() as other:
-        again = start(**{POST_API: other.address}, **slow)
-        await other.until_accepted("one", "two", "three")
-        assert [name for name in other.accepted if name in ("one", "two", "three")] == ["one", "two", "three"]
-        await until(again, retrying=0)
-
-
 @pytest.mark.parametrize("status", [0, 429, 502, 503, 504])
 async def test_a_receiver_that_is_not_reached_keeps_the_order(bot: Bot, start: Start, status: int) -> None:
     """``status`` 0: nobody listens."""
-    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_LONGEST="0.2")
-    await client.login()
+    client = await running(start, **{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_LONGEST="0.2")
     await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))
     await until(client, pending=0)
     if status:
@@ -237,8 +216,7 @@ async def test_a_receiver_that_is_not_reached_keeps_the_order(bot: Bot, start: S
 
 @pytest.mark.parametrize(("status", "is_date"), [(429, False), (503, True)])
 async def test_a_receiver_that_names_a_pause_gets_it(bot: Bot, start: Start, status: int, is_date: bool) -> None:
-    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="0.1")
-    await client.login()
+    client = await running(start, **{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="0.1")
     await until(client, pending=0)
     moments: list[float] = []
 
@@ -256,8 +234,7 @@ async def test_a_receiver_that_names_a_pause_gets_it(bot: Bot, start: Start, sta
 async def test_strict_order_holds_everything_up(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: answer(500) if one.name == "hard" else OK
     quick = {"WXCLIENT_WEBHOOK_RETRY_LONGEST": "0.2"}
-    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_STRICT_ORDER="1", **quick)
-    await client.login()
+    client = await running(start, **{POST_API: bot.address}, WXCLIENT_WEBHOOK_STRICT_ORDER="1", **quick)
     client.driver.play([message("hard"), message("easy")])
     await bot.until(lambda: len(bot.tries("hard")) >= 5)
     assert bot.tries("easy") == []
@@ -267,26 +244,11 @@ async def test_strict_order_holds_everything_up(bot: Bot, start: Start) -> None:
     assert bot.accepted[-2:] == ["hard", "easy"]
 
 
-async def test_strict_order_takes_in_what_had_moved_aside(bot: Bot, start: Start) -> None:
-    bot.behave = lambda one: answer(500) if one.name == "hard" else OK
-    slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
-    client = start(**{POST_API: bot.address}, **slow)
-    await client.login()
-    client.driver.play([message("hard")])
-    await until(client, retrying=1, pending=1)
-    await client.stop()
-    bot.behave = accept
-    again = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_STRICT_ORDER="1", **slow)
-    await bot.until_accepted("hard")
-    await until(again, pending=0)
-
-
 async def test_a_report_that_was_accepted_does_not_come_again_while_the_disk_is_slow(start: Start, bot: Bot) -> None:
     """That it was accepted is not on disk yet, where the retry lane is read from."""
     refused = {"a"}
     bot.behave = lambda one: answer(500) if one.name in refused else OK
-    client = start(**{POST_API: bot.address})
-    await client.login()
+    client = await running(start, **{POST_API: bot.address})
     client.driver.play([message("a"), message("b")])
     await bot.until_accepted("b")
     await until(client, retrying=1)
@@ -304,8 +266,7 @@ async def test_a_report_that_was_accepted_does_not_come_again_while_the_disk_is_
 async def test_a_connection_that_was_kept_and_breaks_costs_nothing(bot: Bot, start: Start) -> None:
     """A receiver that promises keep-alive, and closes when the next request comes."""
     bot.behave = lambda one: None if one.turn > 1 else OK
-    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="60")
-    await client.login()
+    client = await running(start, **{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="60")
     client.driver.play([message(f"text {number}") for number in range(10)])
     await bot.until_accepted(*(f"text {number}" for number in range(10)))
     assert {one.headers["x-wx-attempt"] for one in bot.came} == {"1"}
@@ -315,8 +276,7 @@ async def test_a_connection_that_was_kept_and_breaks_costs_nothing(bot: Bot, sta
 
 
 async def test_a_kept_connection_that_breaks_within_an_answer_is_a_failure(bot: Bot, start: Start) -> None:
-    client = start(**{POST_API: bot.address})
-    await client.login()
+    client = await running(start, **{POST_API: bot.address})
     await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))
     await until(client, pending=0)
     server_side = bot.connections
@@ -337,22 +297,10 @@ async def test_a_redirect_that_loses_the_body_is_a_failure_that_names_the_addres
 ) -> None:
     moved = f"http://u:hidden@127.0.0.1:{bot.port}/new?key=secret"
     bot.behave = lambda one: answer(status, f"Location: {moved}")
-    client = start(**{POST_API: bot.address})
-    await client.login()
+    client = await running(start, **{POST_API: bot.address})
     client.driver.play([message("one")])
     await bot.until(lambda: len(bot.tries("one")) >= 3)
     found = await until(client, dead=0)
     told = f"it answers {status}; set post_api to http://127.0.0.1:{bot.port}/new?key=…, where it has moved"
     assert {obj(one)["last_error"] for one in items(found["deliveries"]) if obj(one)["attempts"]} == {told}
     assert found["pending"] == len(items(found["deliveries"]))
-
-
-async def test_a_redirect_of_odd_bytes_is_noted_too(bot: Bot, start: Start) -> None:
-    """They come out of the library as what no text on disk may have."""
-    bot.behave = lambda one: b"HTTP/1.1 301 X\r\nLocation: /\xcd\xff\r\nContent-Length: 0\r\n\r\n"
-    client = start(**{POST_API: bot.address}, WXCLIENT_WEBHOOK_RETRY_FIRST="60")
-    await client.login()
-    await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))
-    number = len({one.headers["x-wx-delivery"] for one in bot.came})
-    found = await until(client, retrying=number, pending=number)
-    assert "it answers 301" in str(obj(items(found["deliveries"])[0])["last_error"])

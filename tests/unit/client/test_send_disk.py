@@ -9,12 +9,11 @@ import tracemalloc
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import pytest
+import aiohttp
 
 from tests.patience import until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
-from wxcontroller.client.store import writer
 from wxcontroller.core.jsontypes import obj
 
 PNG = b"\x89PNG\r\n\x1a\n"
@@ -64,16 +63,6 @@ def kept_files(client: RunningClient) -> list[Path]:
     return sorted(directory.iterdir()) if directory.exists() else []
 
 
-async def test_an_upload_that_cannot_be_sent_is_not_decoded(start: Start) -> None:
-    client = start()
-    await client.until_state("loading")
-    body = escaped(bytes(range(256)) * 20_000)
-    with peak(3 * len(body)):  # the caller's own part is in this process, too
-        async with client.http.post(client.address("send_friend_message"), data=body, headers=FORM) as answer:
-            assert obj(await answer.json(content_type=None))["code"] == -3
-    assert kept_files(client) == []
-
-
 async def test_an_escaped_upload_is_decoded_piece_by_piece(client: RunningClient) -> None:
     content = PNG + bytes(range(256)) * 10_000
     body = escaped(content)
@@ -84,8 +73,7 @@ async def test_an_escaped_upload_is_decoded_piece_by_piece(client: RunningClient
 
 
 async def test_an_upload_above_the_limit_is_refused_while_it_is_decoded(start: Start) -> None:
-    client = start(MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000")
-    await client.login()
+    client = await running(start, MOJO_WEIXIN_MEDIA_SIZE_MAX="1000000")
     for body in (escaped(bytes(1_000_001)), b"id=%40ann&media_data=" + b"x" * 1_000_001):
         async with client.http.post(client.address("send_friend_message"), data=body, headers=FORM) as answer:
             found = obj(await answer.json(content_type=None))
@@ -96,25 +84,8 @@ async def test_an_upload_above_the_limit_is_refused_while_it_is_decoded(start: S
 # -- a disk that is slow
 
 
-async def test_a_send_that_waits_for_the_disk_is_answered_as_it_ended(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(writer, "_BUSY_SECONDS", 0.2)
-    client = start()
-    await client.login()
-    async with locked(client):
-        caller = asyncio.create_task(client.get("send_friend_message", id="@ann", content="x"))
-        later = asyncio.create_task(client.get("send_friend_message", id="@ann", content="y", **{"async": "1"}))
-        await asyncio.sleep(1)  # longer than SQLite waits for a lock
-        assert not caller.done() and not later.done()
-    assert obj(await caller)["code"] == 0
-    assert obj(await later)["code"] == 0
-    await until(lambda: len(client.driver.sends) == 2)
-
-
 async def test_who_asks_again_while_the_disk_is_slow_hears_how_it_ended(start: Start) -> None:
-    client = start(WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="3")
-    await client.login()
+    client = await running(start, WXCLIENT_LIMIT_SEND_ANSWER_SECONDS="3")
     form = {"id": "@ann", "content": "x", "idempotency_key": "k"}
     async with locked(client):
         answer = obj(await client.get("send_friend_message", **form))
@@ -162,3 +133,13 @@ async def test_without_a_webhook_content_goes_with_the_send(client: RunningClien
     await until(lambda: kept_files(client) == [])
     [report] = [one for one in json.loads(json.dumps(await client.get("check_event"))) if one["class"] == "send"]
     assert base64.b64decode(report["media_data"]) == b"%PDF..."
+
+
+async def test_a_disk_that_can_not_take_a_request_is_told(client: RunningClient) -> None:
+    client.paths.media("alice").write_text("not a directory")
+    form = aiohttp.FormData({"id": "@ann"})
+    form.add_field("media_data", bytes(3_000_000), filename="x")
+    async with client.http.post(client.address("send_friend_message"), data=form) as answer:
+        assert answer.status == 507
+        assert "can't be kept" in str(obj(await answer.json())["status"])
+    assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0

@@ -9,7 +9,8 @@ import pytest
 from aiohttp import web
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POLL_API, POST_API, RunningClient, Start
+from tests.serving import serving
+from tests.unit.client.conftest import POLL_API, POST_API, RunningClient, Start, running
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import obj
 
@@ -49,18 +50,8 @@ class Place:
 async def places() -> AsyncIterator[tuple[Place, Place]]:
     """One that is allowed, and one that is not, at the same port of another address."""
     near, far = Place("127.0.0.1"), Place("127.0.0.2")
-    runners: list[web.AppRunner] = []
-    for place in (near, far):
-        app = web.Application()
-        app.router.add_route("*", "/{path:.*}", place.serve)
-        runner = web.AppRunner(app, shutdown_timeout=0.2)
-        await runner.setup()
-        await web.TCPSite(runner, place.host, near.port).start()
-        place.port = runner.addresses[0][1]
-        runners.append(runner)
-    yield near, far
-    for runner in runners:
-        await runner.cleanup()
+    async with serving(near.serve, near.host) as near.port, serving(far.serve, far.host, port=near.port) as far.port:
+        yield near, far
 
 
 async def status(client: RunningClient) -> str:
@@ -80,8 +71,7 @@ async def held_back(client: RunningClient, place: Place) -> None:
 async def test_reports_go_where_they_may(start: Start, places: tuple[Place, Place]) -> None:
     near, _ = places
     near.lead_to = "/moved"
-    client = start(**{POST_API: near.root + "in", TARGETS: f"http://other.example/ {near.root}"})
-    await client.login()
+    client = await running(start, **{POST_API: near.root + "in", TARGETS: f"http://other.example/ {near.root}"})
     client.driver.play([message("hi")])
     assert (await near.until(2))[:2] == ["POST /in", "POST /moved"]
     assert await status(client) == ""
@@ -91,8 +81,9 @@ async def test_reports_wait_that_may_not_go_where_they_should(
     start: Start, places: tuple[Place, Place], caplog: pytest.LogCaptureFixture
 ) -> None:
     near, far = places
-    client = start(**{POST_API: f"http://u:hidden@127.0.0.2:{far.port}/in?key=hidden", TARGETS: near.root})
-    await client.login()
+    client = await running(
+        start, **{POST_API: f"http://u:hidden@127.0.0.2:{far.port}/in?key=hidden", TARGETS: near.root}
+    )
     await held_back(client, far)
     client.driver.play([message("hi")])
     assert obj(await client.get("get_client_info"))["state"] == "running"
@@ -108,20 +99,10 @@ async def test_a_redirect_to_another_place_is_not_followed(
     near, far = places
     near.lead_to = f"http://127.0.0.2:{far.port}/in" if not target else f"{near.root}{target}../out"
     allowed = near.root if not target else f"{near.root}in {near.root}{target}"
-    client = start(**{POST_API: near.root + "in", TARGETS: allowed})
-    await client.login()
+    client = await running(start, **{POST_API: near.root + "in", TARGETS: allowed})
     await held_back(client, far if not target else near)
     assert set(near.asked) == {"POST /in"}
     assert far.asked == []
-
-
-async def test_heartbeats_go_where_they_may_and_obey_all_the_same(start: Start, places: tuple[Place, Place]) -> None:
-    near, _ = places
-    client = start(**{POLL_API: near.root + "beat", TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
-    near.lead_to = f"http://127.0.0.1:{client.port}/openwx/send_friend_message?id=@ann&content=x"
-    await client.login()
-    await until(lambda: client.driver.sends)
-    assert client.driver.sends[0][:2] == ("@ann", "x")
 
 
 async def test_heartbeats_elsewhere_are_not_sent(
@@ -130,8 +111,7 @@ async def test_heartbeats_elsewhere_are_not_sent(
     near, far = places
     caplog.set_level(logging.WARNING)
     address = f"http://u:hidden@127.0.0.2:{far.port}/beat"
-    client = start(**{POLL_API: address, TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
-    await client.login()
+    await running(start, **{POLL_API: address, TARGETS: near.root, "MOJO_WEIXIN_POLL_INTERVAL": "0.1"})
     await until(lambda: "webhook_targets" in caplog.text)
     assert f"the heartbeat of {far.root}beat fails: {far.root}beat is not among webhook_targets" in caplog.text
     assert "hidden" not in caplog.text

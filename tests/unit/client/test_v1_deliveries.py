@@ -8,12 +8,10 @@ import time
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import message
-from tests.unit.client.test_send_disk import locked
 from wxcontroller.client import minutes
 from wxcontroller.client.deliveries import published
-from wxcontroller.client.v1 import answers
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.model import MessageKind, MessageMedia
 
@@ -44,20 +42,6 @@ async def with_dead(start: Start, webhook: Webhook, *texts: str) -> RunningClien
     client.driver.play([message(text) for text in texts])
     await until(client, dead=len(texts), pending=0)
     return client
-
-
-async def test_changes_of_deliveries_wait_for_a_locked_disk_for_a_while_only(
-    start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(answers, "STORE_SECONDS", 0.2)
-    client = await with_dead(start, webhook, "one")
-    async with locked(client), asyncio.timeout(PATIENCE):
-        for call_ in ("ack", "replay"):
-            status, answer = await client.v1("POST", f"deliveries/{call_}", {"all": True})
-            assert (status, obj(answer["error"])["code"]) == (503, "unavailable")
-    # What was stored after its caller was answered is carried out all the same.
-    assert [one["content"] for one in await webhook.messages(1)] == ["one"]
-    await until(client, dead=0, pending=0)
 
 
 async def test_dead_letters_are_listed_shown_and_replayed(start: Start, webhook: Webhook) -> None:
@@ -149,8 +133,7 @@ async def test_deliveries_are_published_next_to_the_state_file(
 
 
 async def test_what_was_delivered_is_sent_again_only_when_it_is_named(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    await client.login()
+    client = await running(start, **{POST_API: webhook.address})
     client.driver.play([message("once")])
     await webhook.messages(1)
     found = await until(client, pending=0)
@@ -166,7 +149,7 @@ async def test_what_was_delivered_is_sent_again_only_when_it_is_named(start: Sta
 async def test_what_waits_can_be_given_up_and_lets_the_next_one_pass(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, "WXCLIENT_WEBHOOK_RETRY_FIRST": "60"})
     await at_rest(client, webhook)
-    webhook.statuses = [500]
+    webhook.statuses = [503]
     client.driver.play([message("stuck"), message("next")])
     async with asyncio.timeout(PATIENCE):
         # What is counted may be listed a moment later.
@@ -209,11 +192,6 @@ async def test_bad_requests_change_nothing(start: Start, webhook: Webhook) -> No
         assert got == status, (method, path, body, answer)
         assert {"code", "message", "remedy"} <= obj(answer["error"]).keys()
     assert (await until(client, dead=1))["pending"] == 0
-
-
-async def test_without_a_webhook_nothing_can_be_replayed(client: RunningClient) -> None:
-    status, answer = await client.v1("POST", "deliveries/replay", {"all": True})
-    assert (status, obj(answer["error"])["code"]) == (409, "no-webhook")
 
 
 async def test_media_by_reference_are_fetched_by_the_address_in_the_report(start: Start, webhook: Webhook) -> None:

@@ -9,11 +9,10 @@ import aiohttp
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.client.conftest import RunningClient, Start
+from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.scripted import message
 from wxcontroller.client.v1 import events
 from wxcontroller.core.jsontypes import JsonObject, items, obj
-from wxcontroller.core.model import MessageKind, MessageMedia
 from wxcontroller.drivers.base import QrReady
 
 
@@ -84,21 +83,9 @@ async def test_a_stream_goes_on_where_its_reader_was(client: RunningClient) -> N
         assert obj(event["report"])["content"] == "four"
 
 
-async def test_how_long_a_page_may_be_is_a_limit(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "PAGE_EVENTS", 10)
-    client = start()
-    await client.login()
-    client.driver.play([message(f"{number}", id=f"m{number}") for number in range(15)])
-    async with asyncio.timeout(PATIENCE):
-        while (found := await client.told("events?limit=1000&types=friend_message"))["more"] is False:
-            await asyncio.sleep(0.01)
-    assert len(items(found["events"])) == 10
-
-
 async def test_a_silent_stream_says_that_it_is_there(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
-    client = start()
-    await client.login()
+    client = await running(start)
     async with stream(client, "?types=friend_message") as got:
         await anext(got)
         assert (await anext(got))[0] == "here"
@@ -106,28 +93,6 @@ async def test_a_silent_stream_says_that_it_is_there(start: Start, monkeypatch: 
         while (event := await anext(got))[0] == "here":
             pass
         assert event[0] == "friend_message"
-
-
-async def test_a_message_whose_media_are_fetched_holds_its_place(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(events, "HEARTBEAT_SECONDS", 0.1)
-    client = start()
-    client.driver.contents["55"] = b"GIF89a" + bytes(20)
-    client.driver.gates["55"] = asyncio.Event()
-    await client.login()
-    async with stream(client, "?types=friend_message") as got:
-        await anext(got)
-        client.driver.play(
-            [message("", kind=MessageKind.IMAGE, media=MessageMedia(MessageKind.IMAGE, "55")), message("later")]
-        )
-        assert (await anext(got))[0] == "here"
-        client.driver.gates["55"].set()
-        while (event := await anext(got))[0] == "here":
-            pass
-        assert obj(event[1]["report"])["media_size"] == 26
-        _, event_ = await anext(got)
-        assert obj(event_["report"])["content"] == "later"
 
 
 async def test_who_reads_events_can_not_log_in_by_them(start: Start) -> None:

@@ -3,7 +3,6 @@
 import asyncio
 import json
 import sqlite3
-import threading
 import time
 from contextlib import closing
 from pathlib import Path
@@ -13,14 +12,9 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start
-from tests.unit.client.ilink_agent import Agent
 from tests.unit.client.scripted import BEN, HELPER, ME, TEAM, message
-from tests.unit.client.test_send_disk import locked
-from wxcontroller.client.directory import Directory
-from wxcontroller.client.sends import queue
 from wxcontroller.client.store import history as index
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.v1 import finding
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.model import Contact, Direction, Group, Member, MessageKind, MessageMedia
@@ -187,21 +181,6 @@ async def test_a_log_of_2_0_0_is_indexed_while_the_account_serves(
     assert (await client.v1("GET", "messages/1000"))[1]["text"] == "hi"
 
 
-async def test_chats_are_looked_up_in_no_other_thread(client: RunningClient, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The roster changes meanwhile: somebody new would not be found until it changes again."""
-    client.driver.play([message("x", id="m1", chat="@ann1", sender="@ann1")])
-    await until_history(client, 1)
-    find, threads = Directory.find, set[int]()
-
-    def noted(self: Directory, identifier: str) -> "Contact | Group | None":
-        threads.add(threading.get_ident())
-        return find(self, identifier)
-
-    monkeypatch.setattr(Directory, "find", noted)
-    assert [obj(one)["name"] for one in items((await client.v1("GET", "chats"))[1]["chats"])] == ["安"]
-    assert threads == {threading.get_ident()}
-
-
 async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
     client = start(MOJO_WEIXIN_SEND_INTERVAL="60")
     await enter(client)
@@ -227,54 +206,6 @@ async def test_a_message_is_recalled_or_cancelled(start: Start) -> None:
     ):
         status, refused = await client.v1("DELETE", f"messages/{identifier}")
         assert (status // 100, obj(refused["error"])["code"]) == (4, code)
-
-
-async def test_a_recall_is_answered_while_the_disk_takes_nothing(
-    start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(finding, "_SETTLE_SECONDS", 0.2)
-    client = start()
-    await enter(client)
-    sent = (await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "one"}))[1]
-    async with locked(client), asyncio.timeout(PATIENCE):
-        assert (await client.v1("DELETE", f"messages/{sent['id']}"))[1]["result"] == "recalled"
-    async with asyncio.timeout(PATIENCE):
-        while not (await client.v1("GET", f"messages/{sent['id']}"))[1]["recalled"]:
-            await asyncio.sleep(0.01)
-
-
-async def test_how_a_send_ended_is_known_before_it_is_on_disk(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """To who looks the message up, and to an agent that repeats it."""
-    monkeypatch.setattr(queue, "_TELL_SECONDS", 0.2)
-    monkeypatch.setattr(finding, "_SETTLE_SECONDS", 0.2)
-    client = start()
-    await enter(client)
-    agent = Agent(client)
-    client.driver.send_gate = asyncio.Event()
-    calls = [
-        asyncio.ensure_future(client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "one"})),
-        asyncio.ensure_future(agent.send("filehelper@im.wechat", "two", client_id="1")),
-    ]
-    for words, caller in zip(("one", "two"), calls, strict=True):
-        async with asyncio.timeout(PATIENCE):
-            while ("sending", words) not in {
-                (one["state"], one["text"])
-                for one in map(obj, items((await client.v1("GET", "messages"))[1]["pending"]))
-            }:
-                await asyncio.sleep(0.01)
-        async with locked(client), asyncio.timeout(PATIENCE):
-            client.driver.send_gate.set()
-            answer = await caller
-            client.driver.send_gate = asyncio.Event()
-            if words == "one":
-                status, shown = await client.v1("GET", f"messages/{answer[1]['id']}")
-                assert (status, shown["state"], shown["text"]) == (200, "delivered", "one")
-                status, refused = await client.v1("DELETE", f"messages/{answer[1]['id']}")
-                assert (status, obj(refused["error"])["code"]) == (409, "being-sent")
-            else:
-                assert answer["ret"] == 0
-                assert await agent.send("filehelper@im.wechat", "two", client_id="1") == answer
-    assert len(client.driver.sends) == 2
 
 
 async def test_wrong_arguments_change_nothing(start: Start) -> None:
@@ -311,26 +242,6 @@ async def test_wrong_arguments_change_nothing(start: Start) -> None:
     client.driver.outcomes.append(WeChatError("no", ret=1101))
     status, sent = await client.v1("POST", "messages", {"to": ANN_NUMBER, "text": "ho"})
     assert (status, sent["state"], sent["reason"]) == (200, "refused", "bad-recipient")
-
-
-async def test_contacts_groups_and_members(client: RunningClient) -> None:
-    _, answer = await client.v1("GET", "contacts?limit=2")
-    assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([ANN_NUMBER, BEN.id], True)
-    _, answer = await client.v1("GET", f"contacts?after={BEN.id}")
-    assert ([obj(one)["id"] for one in items(answer["contacts"])], answer["more"]) == ([HELPER.id], False)
-    # Who has gone meanwhile, as everybody has in a new login: the rest is not taken for nothing.
-    status, answer = await client.v1("GET", "contacts?after=@gone")
-    assert (status, obj(answer["error"])["code"]) == (404, "no-such-peer")
-    _, answer = await client.v1("GET", "contacts?q=安")
-    assert [obj(one)["nickname"] for one in items(answer["contacts"])] == ["Ann"]
-    _, answer = await client.v1("GET", "groups?q=TEA")
-    assert [obj(one)["id"] for one in items(answer["groups"])] == [TEAM_NUMBER, TEAM.id]
-    _, answer = await client.v1("GET", f"groups/{TEAM_NUMBER}/members")
-    assert [(obj(one)["id"], obj(one)["name"]) for one in items(answer["members"])] == [
-        ("@me", "我"),
-        (ANN_NUMBER, "A"),
-    ]
-    assert (await client.v1("GET", f"groups/{ANN_NUMBER}/members"))[0] == 404
 
 
 async def test_what_another_device_sent_is_the_accounts_own(client: RunningClient) -> None:

@@ -7,10 +7,9 @@ from collections.abc import AsyncIterator
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Start
+from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.scripted import message
 from wxcontroller.core.jsontypes import items, obj
-from wxcontroller.drivers.base import LossReason, SessionLost
 
 SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 
@@ -66,27 +65,6 @@ async def test_a_question_is_answered_in_time_however_late_it_went_out(start: St
     assert time.monotonic() - began < 12  # counted from when it went out: 12.5
 
 
-async def test_who_hangs_up_on_a_question_leaves_the_next_one_alone(client: RunningClient) -> None:
-    gone = asyncio.create_task(client.get("consult", id="@ann", content="first?"))
-    while not client.driver.sends:
-        await asyncio.sleep(0.005)
-    gone.cancel()
-    await asyncio.wait([gone])
-    asked = asyncio.create_task(client.get("consult", id="@ann", content="second?"))
-    while len(client.driver.sends) < 2:
-        await asyncio.sleep(0.005)
-    client.driver.play([message("answer", id="9")])
-    assert await asked == {"id": "9", "reply": "answer", "code": 0, "status": "success"}
-
-
-async def test_a_question_outlives_the_session_no_longer_than_its_time(client: RunningClient) -> None:
-    asked = asyncio.create_task(client.get("consult", id="@ann", content="?", timeout="0.5"))
-    while not client.driver.sends:
-        await asyncio.sleep(0.005)
-    client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100)])
-    assert obj(await asyncio.wait_for(asked, PATIENCE))["reply_status"] == "reply timeout"
-
-
 async def test_many_who_wait_for_an_event_get_it_and_those_gone_hold_nothing_up(client: RunningClient) -> None:
     waiting = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
     await asyncio.sleep(2)  # until they wait; nothing tells from outside
@@ -99,12 +77,10 @@ async def test_many_who_wait_for_an_event_get_it_and_those_gone_hold_nothing_up(
 
 
 async def test_no_event_in_time_is_an_empty_list_and_the_next_is_kept(start: Start) -> None:
-    client = start(WXCLIENT_LIMIT_CHECK_EVENT_SECONDS="0.1")
-    await client.login()
+    client = await running(start, WXCLIENT_LIMIT_CHECK_EVENT_SECONDS="0.1")
     assert await client.get("check_event") == []
     client.driver.play([message("kept")])
-    while not client.driver.script.empty():
-        await asyncio.sleep(0.001)
+    await until(client.driver.script.empty)
     assert [obj(r)["content"] for r in items(await client.get("check_event"))] == ["kept"]
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import TEAM, logged_in, message
 from wxcontroller.client import service, session
 from wxcontroller.client.deliveries import delivery
@@ -126,8 +126,7 @@ async def test_a_send_that_hangs_lets_the_watchdog_bite(
     systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sender, "STUCK_SECONDS", 0.1)
-    client = start()
-    await client.login()
+    client = await running(start)
     client.driver.send_gate = asyncio.Event()
     await client.get("send_friend_message", id="@ann", content="x", **{"async": "1"})
     await asyncio.sleep(0.2)  # until it is overdue
@@ -151,8 +150,7 @@ async def test_a_disk_that_hangs_lets_the_watchdog_bite(
         back.wait()
         commit(*given)  # type: ignore[arg-type]
 
-    client = start()
-    await client.login()
+    client = await running(start)
     monkeypatch.setattr(Database, "_commit", hang)
     client.driver.play([message("waits for the disk"), Checkpoint()])
     await client.until_state("updating")
@@ -175,8 +173,7 @@ async def test_a_disk_that_takes_nothing_is_tried_again_and_the_client_lives(
     def fail(*_: object) -> None:
         raise sqlite3.OperationalError("database or disk is full")
 
-    client = start()
-    await client.login()
+    client = await running(start)
     monkeypatch.setattr(Database, "_commit", fail)
     client.driver.play([message("waits for space"), Checkpoint()])
     await client.until_state("updating")
@@ -193,8 +190,7 @@ async def test_a_writer_that_has_ended_lets_the_watchdog_bite(
     def end(*_: object) -> None:
         raise MemoryError
 
-    client = start()
-    await client.login()
+    client = await running(start)
     client.driver.play([Checkpoint(), Progress()])
     await systemd.fed()
     monkeypatch.setattr(Database, "_commit", end)

@@ -6,10 +6,9 @@ import pytest
 from aiohttp import web
 
 from tests.patience import until
-from tests.unit.client.conftest import POST_API, RunningClient, Start
+from tests.unit.client.conftest import POST_API, RunningClient, Start, running
 from tests.unit.client.listener import Listener, Respond, taken
 from tests.unit.client.scripted import message
-from wxcontroller.client.deliveries import receivers
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import Direction
 
@@ -74,8 +73,7 @@ ANSWERS: list[tuple[bytes, str, str | None]] = [
 
 
 async def test_what_an_answer_is_taken_for(listener: Listener, start: Start) -> None:
-    client = start(**{POST_API: listener.address})
-    await client.login()
+    client = await running(start, **{POST_API: listener.address})
     for number, (body, kind, _) in enumerate(ANSWERS):
         listener.respond = answering(body, kind)
         client.driver.play([message(f"hi {number}")])
@@ -87,8 +85,7 @@ async def test_a_webhook_that_replies_to_everything_replies_once_to_each(listene
     async def repeat(_: web.Request, report: JsonObject) -> web.StreamResponse:
         return web.json_response({**report, "reply": f"re {report['content']}"})
 
-    client = start(**{POST_API: listener.address})
-    await client.login()
+    client = await running(start, **{POST_API: listener.address})
     listener.respond = repeat
     client.driver.play(
         [
@@ -120,43 +117,12 @@ async def test_a_reply_in_a_failure_is_none_and_comes_with_the_next_try(
         tries += 1
         return web.json_response({"reply": f"try {tries}"}, status=status if tries == 1 else 200)
 
-    client = start(**{POST_API: listener.address})
-    await client.login()
+    client = await running(start, **{POST_API: listener.address})
     listener.respond = respond
     client.driver.play([message("hi")])
     await sent(client)
     assert await settled(client, listener) == [("@ann", "try 2")]
     assert listener.contents == ["hi", "hi", "try 2", "the last", "end"][: len(listener.contents)]
-
-
-@pytest.mark.parametrize("status", [307, 308])
-async def test_a_webhook_that_has_moved_is_followed(listener: Listener, start: Start, status: int) -> None:
-    async def respond(request: web.Request, _: JsonObject) -> web.StreamResponse:
-        if request.path == "/in":
-            return web.Response(status=status, headers={"Location": "/new"})
-        return web.json_response({"reply": request.method})
-
-    client = start(**{POST_API: listener.address})
-    await client.login()
-    listener.respond = respond
-    client.driver.play([message("hi")])
-    await sent(client)
-    assert await settled(client, listener) == [("@ann", "POST")]
-    assert ("POST", "/new") in listener.asked
-    assert listener.contents[:2] == ["hi", "hi"]  # at both addresses, whole
-
-
-async def test_a_webhook_that_moves_in_circles_is_tried_again(listener: Listener, start: Start) -> None:
-    async def respond(request: web.Request, _: JsonObject) -> web.StreamResponse:
-        return web.Response(status=307, headers={"Location": request.path})
-
-    client = start(**{POST_API: listener.address})
-    await client.login()
-    listener.respond = respond
-    client.driver.play([message("hi")])
-    await until(lambda: any(request.headers["X-Wx-Attempt"] == "2" for request, _ in listener.raw))
-    assert await settled(client, listener) == []
-    assert obj(await client.get("get_client_info"))["reports_refused"] == 0
 
 
 async def test_a_webhook_that_never_answers_holds_nothing_up_and_loses_nothing(
@@ -166,8 +132,7 @@ async def test_a_webhook_that_never_answers_holds_nothing_up_and_loses_nothing(
         await asyncio.sleep(60)
         return web.Response()
 
-    client = start(**{POST_API: listener.address, "WXCLIENT_WEBHOOK_TIMEOUT": "0.3"})
-    await client.login()
+    client = await running(start, **{POST_API: listener.address, "WXCLIENT_WEBHOOK_TIMEOUT": "0.3"})
     listener.respond = hang
     client.driver.play([message("first"), message("second")])
     await listener.until("first")
@@ -176,74 +141,3 @@ async def test_a_webhook_that_never_answers_holds_nothing_up_and_loses_nothing(
     await settled(client, listener)
     first = [content for content in listener.contents if content != "first"]
     assert first[:3] == ["second", "x", "the last"]
-
-
-async def test_an_answer_that_never_ends_is_left(
-    listener: Listener, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(receivers, "WEBHOOK_ANSWER_SECONDS", 0.2)
-
-    async def drip(request: web.Request, _: JsonObject) -> web.StreamResponse:
-        answer = web.StreamResponse(headers={"Content-Type": "application/json"})
-        await answer.prepare(request)
-        await answer.write(b'{"reply":"x"')
-        await asyncio.sleep(60)
-        return answer
-
-    client = start(**{POST_API: listener.address})
-    await client.login()
-    listener.respond = drip
-    client.driver.play([message("hi")])
-    await listener.until("hi")
-    assert await settled(client, listener) == []
-    assert listener.contents.count("hi") == 1
-
-
-async def test_an_answer_that_breaks_off_is_left(listener: Listener, start: Start) -> None:
-    async def cut(request: web.Request, _: JsonObject) -> web.StreamResponse:
-        answer = web.StreamResponse(headers={"Content-Type": "application/json", "Content-Length": "50"})
-        await answer.prepare(request)
-        await answer.write(b'{"reply":"x"')
-        assert request.transport is not None
-        request.transport.abort()
-        return answer
-
-    client = start(**{POST_API: listener.address})
-    await client.login()
-    listener.respond = cut
-    client.driver.play([message("hi")])
-    await listener.until("hi")
-    assert await settled(client, listener) == []
-
-
-async def test_a_report_is_one_json_object_with_the_originals_headers(listener: Listener, start: Start) -> None:
-    client = start(**{POST_API: f"{listener.address}?a=%26&client=alice"})
-    await client.login()
-    client.driver.play([message("a/b 好 \ud800")])
-    await listener.until("a/b 好 \ud800")
-    request, body = listener.raw[-1]
-    assert (request.method, request.path_qs) == ("POST", "/in?a=%26&client=alice")
-    assert request.headers["Content-Type"] == "application/json"
-    assert request.headers["User-Agent"].startswith("Mozilla/5.0")
-    assert "gzip" in request.headers["Accept-Encoding"]
-    # Sorted, without spaces, slashes escaped, UTF-8; half a character as an escape.
-    assert body.startswith('{"class":"recv","content":"a\\/b 好 \\ud800","format":"text",'.encode())
-
-
-SAID = "400, 410, 413, 415 and 422"
-
-
-@pytest.mark.parametrize("status", [401, 404, 422, 429, 500])
-async def test_which_answers_end_the_trying(listener: Listener, start: Start, status: int) -> None:
-    async def refuse(_: web.Request, __: JsonObject) -> web.StreamResponse:
-        listener.respond = taken
-        return web.Response(status=status)
-
-    client = start(**{POST_API: listener.address})
-    await client.login()
-    listener.respond = refuse
-    client.driver.play([message("first"), message("second")])
-    await listener.until("second")
-    final = str(status) in SAID
-    assert listener.contents == (["first", "second"] if final else ["first", "first", "second"])
-    assert obj(await client.get("get_client_info"))["reports_refused"] == int(final)
