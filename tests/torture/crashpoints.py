@@ -302,42 +302,37 @@ class Result:
     """What all chapters came to."""
 
     killed: Counter[Point] = field(default_factory=Counter)
-    missed: int = 0
-    messages: int = 0
-    sends: int = 0
-    repeated: int = 0
-    unsure: int = 0
-    beyond: int = 0
-    in_flight: int = 0
-    unknown: int = 0
+    counts: Counter[str] = field(default_factory=Counter)
     faults: list[str] = field(default_factory=list)
 
     @property
     def good(self) -> bool:
         """Whether nothing is wrong, and enough points were reached that this means something."""
-        return not self.faults and not self.beyond and self.missed <= 0.1 * (self.missed + self.killed.total())
+        missed = self.counts["points not reached"]
+        return not (self.faults or self.counts["refused by WeChat"]) and missed <= 0.1 * (
+            missed + self.killed.total()
+        )
 
     def __str__(self) -> str:
         points = ", ".join(f"{point} {self.killed[point]}" for point in Point)
+        counts = ", ".join(f"{number} {what}" for what, number in self.counts.items())
         verdict = f"{len(self.faults)} FAULTS" if self.faults else "nothing lost, nothing repeated"
-        return (
-            f"{self.killed.total()} kills ({points}; {self.missed} points not reached), {self.messages} messages, "
-            f"{self.sends} sends accepted, {self.repeated} requests repeated, {self.unsure} unanswered, "
-            f"{self.unknown} ended unknown, {self.beyond} refused by WeChat, {self.in_flight} lost in flight: "
-            f"{verdict}"
-        )
+        return f"{self.killed.total()} kills ({points}), {counts}: {verdict}"
 
     def add(self, chapter: Chapter, faults: Sequence[str]) -> None:
+        books, webhook = chapter.books, chapter.account.webhook
         self.killed += chapter.killed
-        self.missed += chapter.missed
-        self.messages += len(chapter.books.heard)
-        self.sends += len(chapter.books.accepted)
-        self.repeated += chapter.books.repeated
-        self.unsure += len(chapter.books.unsure)
-        self.beyond += chapter.beyond
-        reported = {str(report.get("id")) for report in chapter.account.webhook.reports}
-        self.unknown += sum(str(one.get("info")).startswith(_MAYBE) for one in chapter.account.webhook.once())
-        self.in_flight += len(chapter.books.lost_in_flight(reported))
+        for what, number in (
+            ("points not reached", chapter.missed),
+            ("messages", len(books.heard)),
+            ("sends accepted", len(books.accepted)),
+            ("requests repeated", books.repeated),
+            ("unanswered", len(books.unsure)),
+            ("ended unknown", sum(str(one.get("info")).startswith(_MAYBE) for one in webhook.once())),
+            ("refused by WeChat", chapter.beyond),
+            ("lost in flight", len(books.lost_in_flight({str(one.get("id")) for one in webhook.reports}))),
+        ):
+            self.counts[what] += number
         self.faults += faults
 
 

@@ -2,7 +2,6 @@
 
 import os
 import shutil
-import stat
 import subprocess
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,9 +78,3 @@ class Disk:
         self.unmount()
         copy.replace(self.image)
         self.mount()
-
-
-def usable() -> bool:
-    """Whether this machine has loop devices."""
-    control = Path("/dev/loop-control")
-    return control.exists() and stat.S_ISCHR(control.stat().st_mode)

@@ -63,41 +63,19 @@ class Stage:
         self.host.write(CLOCK, setting.encode(), 0o644)
 
 
-def kill_client(stage: Stage) -> None:
-    stage.kill(f"wxclient@{stage.some()}")
-    stage.rest(0, 1)
+def _kills(*units: str) -> Callable[[Stage], None]:
+    """Return what kills units, in which ``{}`` is one of the accounts."""
 
+    def kill(stage: Stage) -> None:
+        for unit in units:
+            stage.kill(unit.format(stage.some()))
+        stage.rest(0, 1)
 
-def kill_controller(stage: Stage) -> None:
-    stage.kill("wxcontroller.service")
-    stage.rest(0, 1)
-
-
-def kill_both(stage: Stage) -> None:
-    stage.kill("wxcontroller.service")
-    stage.kill(f"wxclient@{stage.some()}")
-    stage.rest(0, 1)
-
-
-def kill_everything(stage: Stage) -> None:
-    stage.host.run("systemctl", "kill", "--signal=KILL", "wxclient@*.service", "wxcontroller.service", check=False)
-    stage.rest(0, 2)
+    return kill
 
 
 def restart_client(stage: Stage) -> None:
     stage.host.run("systemctl", "restart", f"wxclient@{stage.some()}", check=False)
-
-
-def webhook_refuses(stage: Stage) -> None:
-    _mood(stage, Mood.REFUSES)
-
-
-def webhook_forgets(stage: Stage) -> None:
-    _mood(stage, Mood.FORGETS)
-
-
-def webhook_hangs(stage: Stage) -> None:
-    _mood(stage, Mood.HANGS)
 
 
 def webhook_gone(stage: Stage) -> None:
@@ -117,16 +95,8 @@ def wechat_down(stage: Stage) -> None:
 
 
 def wechat_garbage(stage: Stage) -> None:
-    kind, value = stage.chance.choice(
-        [
-            ("garbage", "<html>"),
-            ("truncate", None),
-            ("status", 503),
-            ("reset", "after"),
-            ("reset", "before"),
-            ("drop", 1),
-        ]
-    )
+    faults = [("garbage", "<html>"), ("truncate", None), ("status", 503), ("reset", "after"), ("reset", "before")]
+    kind, value = stage.chance.choice([*faults, ("drop", 1)])
     endpoint = stage.chance.choice(["webwxsync", "synccheck"])
     with suppress(OSError), stage.phone.fault(endpoint, kind, value):
         stage.rest(1, 4)
@@ -180,31 +150,33 @@ def clock_jumps(stage: Stage) -> None:
         stage.put("+0")
 
 
-def _mood(stage: Stage, mood: Mood) -> None:
-    stage.receiver.mood = mood
-    try:
-        stage.rest(1, 4)
-    finally:
-        stage.receiver.mood = Mood.GOOD
+def _mood(mood: Mood) -> Callable[[Stage], None]:
+    """Return what gives the webhook a mood for a while."""
+
+    def change(stage: Stage) -> None:
+        stage.receiver.mood = mood
+        try:
+            stage.rest(1, 4)
+        finally:
+            stage.receiver.mood = Mood.GOOD
+
+    return change
 
 
 MISCHIEF: Mapping[str, Callable[[Stage], None]] = {
-    action.__name__: action
-    for action in (
-        kill_client,
-        kill_controller,
-        kill_both,
-        kill_everything,
-        restart_client,
-        power_cut,
-        webhook_refuses,
-        webhook_forgets,
-        webhook_hangs,
-        webhook_gone,
-        wechat_down,
-        wechat_garbage,
-        disk_full,
-        disk_read_only,
-        clock_jumps,
-    )
+    "kill_client": _kills("wxclient@{}"),
+    "kill_controller": _kills("wxcontroller.service"),
+    "kill_both": _kills("wxcontroller.service", "wxclient@{}"),
+    "kill_everything": _kills("wxclient@*.service", "wxcontroller.service"),
+    "restart_client": restart_client,
+    "power_cut": power_cut,
+    "webhook_refuses": _mood(Mood.REFUSES),
+    "webhook_forgets": _mood(Mood.FORGETS),
+    "webhook_hangs": _mood(Mood.HANGS),
+    "webhook_gone": webhook_gone,
+    "wechat_down": wechat_down,
+    "wechat_garbage": wechat_garbage,
+    "disk_full": disk_full,
+    "disk_read_only": disk_read_only,
+    "clock_jumps": clock_jumps,
 }

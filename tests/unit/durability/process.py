@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
-from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.client.conftest import Webhook
+from tests.unit.client.conftest import Webhook, hooked
 from tests.unit.drivers.kit import Wechat, wechat
 from tests.unit.durability.routes import WEB, Route
 from tests.unit.durability.tracing import traced
@@ -143,18 +142,11 @@ def told(reports: list[JsonObject]) -> list[JsonValue]:
 @contextlib.asynccontextmanager
 async def processed(directory: Path, route: Route = WEB, /, **environ: str) -> AsyncIterator[Process]:
     """Sandbox, webhook and an account that is not started yet."""
-    hook = Webhook()
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_post("/in", hook.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
     paths = Paths(directory)
     for place in (paths.runtime("alice"), paths.state("alice")):
         place.mkdir(parents=True)
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        hook.port = runner.addresses[0][1]
+        hook = await stack.enter_async_context(hooked())
         world = await stack.enter_async_context(wechat())
         http = await stack.enter_async_context(aiohttp.ClientSession())
         port = free_port()

@@ -11,7 +11,7 @@ from tests.patience import PATIENCE, until
 from tests.unit.drivers.kit import friend
 from tests.unit.durability.process import ROOT, Process, processed
 from tests.unit.durability.tracing import Call, assert_replaced, calls_in, synced, traced
-from tests.unit.durability.writes import NAME, WRITES
+from tests.unit.durability.writes import NAME
 from wxcontroller.core.paths import Paths
 from wxcontroller.sandbox.account import WebLogin
 from wxcontroller.sandbox.tls import CA_FILES, SERVER_FILES
@@ -63,10 +63,6 @@ def test_what_is_written_once_is_synced(tmp_path: Path, what: str) -> None:
     calls = written(what, tmp_path)
     for path in SYNCED[what](Paths(tmp_path)):
         assert path in synced(calls)
-
-
-def test_each_write_is_looked_at() -> None:
-    assert {*REPLACED, *SYNCED} == {*WRITES}
 
 
 @pytest.fixture

@@ -1,17 +1,15 @@
 """A client that is killed with sends in its queue: all arrive once and in order, each with one report."""
 
-import asyncio
 import base64
 import contextlib
 import hashlib
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
-import aiohttp
 from aiohttp import web
 
-from tests.patience import PATIENCE
+from tests.patience import until
+from tests.serving import serving
 from tests.unit.durability.process import Process, processed, told
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.sandbox.faults import FaultKind
@@ -54,41 +52,6 @@ async def test_one_that_was_on_its_way_is_sent_again_under_the_same_id(tmp_path:
         assert (reports[0]["uid"], reports[0]["id"]) == (first.client_msg_id, f"{first.msg_id}:filehelper")
 
 
-async def test_a_kill_at_any_moment_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    async with processed(tmp_path, MOJO_WEIXIN_SEND_INTERVAL="0.02") as account:
-        await account.start(login=True)
-        taken: list[str] = []
-        for life in range(4):
-
-            async def go_on(life: int = life) -> None:
-                for number in range(100):
-                    text = f"life {life} text {number}"
-                    with contextlib.suppress(aiohttp.ClientError):
-                        await queued(account, text)
-                        taken.append(text)
-
-            writing = asyncio.create_task(go_on())
-            while len(taken) < 6 * (life + 1):
-                await asyncio.sleep(0.01)
-            await asyncio.sleep(0.13 * life)  # the moment is to be any
-            await account.kill()
-            writing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await writing
-            await account.start()
-        async with asyncio.timeout(PATIENCE):
-            while (await account.queue())["waiting"] or (await account.queue())["in_flight"]:
-                await asyncio.sleep(0.05)
-        arrived = account.arrived()
-        assert len(taken) > 20
-        assert len(set(arrived)) == len(arrived)
-        assert [text for text in arrived if text in set(taken)] == taken
-        reports = await reported(account, len(arrived))
-        assert {one["info"] for one in reports} == {"success"}
-        assert told(reports) == arrived
-        assert len({one["id"] for one in reports}) == len(reports)
-
-
 def picture(name: str) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + name.encode() * 500
 
@@ -115,7 +78,7 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
         "WXCLIENT_MEDIA_PRIVATE_URLS": "1",
         "MOJO_WEIXIN_SEND_INTERVAL": "60",
     }
-    async with serving(serve) as address, processed(tmp_path, **options) as account:
+    async with serving(serve) as port, processed(tmp_path, **options) as account:
         await account.start(login=True)
         _, uploaded = await account.call("upload_media", {}, picture("id"))
         await queued(account, "first")
@@ -123,16 +86,14 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
         for answer in (
             await account.send(data=picture("data"), later=True),
             await account.send(later=True, media_path=str(pictures / "file.png")),
-            await account.send(later=True, media_path=f"{address}/web.png"),
+            await account.send(later=True, media_path=f"http://127.0.0.1:{port}/web.png"),
             await account.send(later=True, media_id=str(uploaded["media_id"])),
             await account.send(data=picture("all"), to="@all"),
         ):
             assert answer["code"] == 0
         everybody = int(str(obj((await account.status())["roster"])["contacts"]))
         media = account.paths.media("alice")
-        async with asyncio.timeout(PATIENCE):
-            while len(list(media.glob(".send.*"))) != 4 or len(prepared(account)) != 4:
-                await asyncio.sleep(0.01)
+        await until(lambda: len(list(media.glob(".send.*"))) == 4 and len(prepared(account)) == 4)
         await account.kill()
         (pictures / "file.png").unlink()
         account.environ["MOJO_WEIXIN_SEND_INTERVAL"] = "0"
@@ -153,18 +114,6 @@ async def test_media_of_every_origin_outlast_a_kill(tmp_path: Path) -> None:
 ORIGINS = ("data", "file", "address", "id", "all")
 # Of what WeChat has already there is nothing here.
 DATA = {b"data", b"file", b"addr", b"alla", b""}
-
-
-@contextlib.asynccontextmanager
-async def serving(handler: Callable[[web.Request], Awaitable[web.Response]]) -> AsyncIterator[str]:
-    """A web server; yields its address."""
-    app = web.Application()
-    app.router.add_get("/{path:.*}", handler)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
 
 
 async def test_a_message_keeps_its_id_and_its_place_in_the_history_over_a_kill(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """An account's life above its driver: the same on every route. What differs is in ``routes``."""
 
-import asyncio
 import json
 from pathlib import Path
 
@@ -92,16 +91,3 @@ async def test_the_order_of_sends_and_events_outlasts_a_kill(tmp_path: Path, rou
         [message] = await written(account, "and then")
         found = [obj(obj(one)["report"]) for one in items((await events(account, last))["events"])]
         assert [one["id"] for one in found if one.get("post_type") == "receive_message"] == [message]
-
-
-async def test_what_is_left_when_the_webhook_was_away_comes_in_order(tmp_path: Path) -> None:
-    async with processed(tmp_path) as account:
-        await account.start(login=True)
-        account.webhook.statuses = [503] * 4
-        ids = [account.route.write(account, f"message {number}") for number in range(5)]
-        await asyncio.sleep(0.3)
-        await account.kill()
-        await account.start()
-        await account.webhook.until(lambda reports: ids[-1] in {str(report.get("id")) for report in reports})
-        received = [str(one["id"]) for one in account.webhook.once() if one.get("post_type") == "receive_message"]
-        assert received == ids

@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import aiohttp
-from aiohttp import web
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.client.conftest import Webhook
+from tests.unit.client.conftest import Webhook, hooked
 from tests.unit.drivers.kit import Wechat, hurried, wechat
 from wxcontroller.client.config import read_config
 from wxcontroller.client.service import Client
@@ -107,18 +106,11 @@ class Life:
 @contextlib.asynccontextmanager
 async def staged(directory: Path, **environ: str) -> AsyncIterator[Stage]:
     """Run everything, logged in."""
-    hook = Webhook()
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_post("/in", hook.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
     paths = Paths(directory)
     for place in (paths.runtime("alice"), paths.state("alice")):
         place.mkdir(parents=True)
     async with contextlib.AsyncExitStack() as stack:
-        stack.push_async_callback(runner.cleanup)
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        hook.port = runner.addresses[0][1]
+        hook = await stack.enter_async_context(hooked())
         world = await stack.enter_async_context(wechat())
         http = await stack.enter_async_context(aiohttp.ClientSession())
         account = world.sandbox.add_account("Alice & 😄")

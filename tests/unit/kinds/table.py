@@ -1,6 +1,6 @@
 """Every kind of message, and what its report holds (weixin-web-protocol 7, openwx-api 3.2)."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.sandbox import samples
@@ -48,12 +48,7 @@ def app(app_type: int, inside: str = "", title: str = "题 & 目", **fields: Jso
 
 
 def shared(
-    number: int,
-    title: str = "题 & 目",
-    url: str = "",
-    description: str = "",
-    name: str = "",
-    app_id: str = "wx1",
+    number: int, title: str = "题 & 目", url: str = "", description: str = "", name: str = "", app_id: str = "wx1"
 ) -> JsonObject:
     """The fields of a share."""
     return {
@@ -67,30 +62,28 @@ def shared(
     }
 
 
+def articles(summary: str) -> list[JsonValue]:
+    """Three articles; ``summary`` is what that of each is called."""
+    url, cover = "http://x.invalid/?a={}&b=2", "http://x.invalid/c?d&e"
+    return [{"title": f"第{n}", "url": url.format(n), summary: f"摘要 <{n}>", "cover": cover} for n in (1, 2, 3)]
+
+
 TWO = "[应用分享]标题：题 & 目\n[应用分享]链接："
 URL = "http://x.invalid/?a=1&b=2"
-PUSH: list[JsonValue] = [
-    {
-        "title": f"第{n}",
-        "url": f"http://x.invalid/?a={n}&b=2",
-        "description": f"摘要 <{n}>",
-        "cover": "http://x.invalid/c?d&e",
-    }
-    for n in (1, 2, 3)
-]
-ARTICLES: list[JsonValue] = [
-    {
-        "title": f"第{n}",
-        "url": f"http://x.invalid/?a={n}&b=2",
-        "digest": f"摘要 <{n}>",
-        "cover": "http://x.invalid/c?d&e",
-    }
-    for n in (1, 2, 3)
-]
-URL_1 = "http://x.invalid/?a=1&b=2"
 NEWS = "".join(
     f"<item><title>新闻{n}</title><url>http://x.invalid/{n}</url><digest>d</digest></item>" for n in (1, 2)
 )
+PLAIN_SHARES = {
+    1: "text of an app",
+    4: "video link",
+    7: "open-platform app",
+    13: "goods, coupon, voice remind",
+    17: "real-time location",
+    53: "group note",
+    87: "group announcement",
+    2001: "red packet",
+    9999: "app of a kind nobody knows",
+}
 PLACE: JsonObject = {
     "location_latitude": "22.540001",
     "location_longitude": "113.930001",
@@ -155,27 +148,22 @@ INCOMING = (
     Incoming(
         "several articles",
         "49/5",
-        {"kind": "articles", "articles": PUSH},
+        {"kind": "articles", "articles": articles("description")},
         "app",
         "[应用分享]标题：第1\n[应用分享]描述：摘要 <1>\n[应用分享]应用：{sender}\n[应用分享]链接：http://x.invalid/?a=1&b=2\n"
         "[应用分享]标题：第2\n[应用分享]描述：摘要 <2>\n[应用分享]链接：http://x.invalid/?a=2&b=2\n"
         "[应用分享]标题：第3\n[应用分享]描述：摘要 <3>\n[应用分享]链接：http://x.invalid/?a=3&b=2",
-        {
-            **shared(5, "第1", URL_1, "摘要 <1>", "{sender}", app_id=""),
-            "app_articles": ARTICLES,
-        },
+        {**shared(5, "第1", URL, "摘要 <1>", "{sender}", app_id=""), "app_articles": articles("digest")},
         where=("official",),
     ),
-    Incoming("text of an app", "49/1", app(1), "app", TWO, shared(1)),
+    *(
+        Incoming(name, f"49/{number}", app(number), "app", TWO, shared(number))
+        for number, name in PLAIN_SHARES.items()
+    ),
     Incoming("music", "49/3", app(3, Url=""), "app", TWO, shared(3)),
-    Incoming("video link", "49/4", app(4), "app", TWO, shared(4)),
-    Incoming("open-platform app", "49/7", app(7), "app", TWO, shared(7)),
-    Incoming("goods, coupon, voice remind", "49/13", app(13), "app", TWO, shared(13)),
-    Incoming("real-time location", "49/17", app(17), "app", TWO, shared(17)),
     Incoming("chat history", "49/19", app(19, "<des>甲：你好</des>"), "app", TWO, shared(19, description="甲：你好")),
     Incoming("mini program", "49/33", app(33, "<weappinfo><appid>x</appid></weappinfo>"), "app", TWO, shared(33)),
     Incoming("Channels video", "49/51", app(51, "<finderFeed/>"), "app", TWO, shared(51)),
-    Incoming("group note", "49/53", app(53), "app", TWO, shared(53)),
     Incoming(
         "quote reply",
         "49/57",
@@ -184,9 +172,6 @@ INCOMING = (
         TWO,
         shared(57, description="甲：几点<"),
     ),
-    Incoming("group announcement", "49/87", app(87), "app", TWO, shared(87)),
-    Incoming("red packet", "49/2001", app(2001), "app", TWO, shared(2001)),
-    Incoming("app of a kind nobody knows", "49/9999", app(9999), "app", TWO, shared(9999)),
     Incoming(
         "transfer",
         "49/2000",
@@ -359,11 +344,9 @@ ILINK_INCOMING = (
 )
 # Sound goes as a file (voice bubbles are not shown), and a GIF as a picture (there are no emoticons).
 ILINK_OUTGOING = (
-    Outgoing("text", {"content": TEXT}, "text", gets=TEXT),
-    Outgoing("picture", {"media_name": "照片 & <x>.png"}, "image", PNG, code=3),
-    Outgoing("GIF", {"media_name": "动.gif"}, "image", GIF, code=3),
-    Outgoing("video", {"media_name": "film.mp4"}, "video", MP4, code=43),
-    Outgoing("sound", {"media_name": "voice.mp3"}, "file", MP3, title="voice.mp3", code=6),
-    Outgoing("file", {"media_name": "报告 & <数据>.pdf"}, "file", _PDF, title="报告 & <数据>.pdf", code=6),
-    Outgoing("picture as a file", {"media_name": "x.png", "media_type": "file"}, "file", PNG, title="x.png", code=6),
+    *(
+        replace(one, kind="image", code=3) if one.name == "GIF" else one
+        for one in OUTGOING
+        if one.name != "WebP picture" and not one.received
+    ),
 )

@@ -1,7 +1,6 @@
 """What WeChat and people can send that is broken, hostile or too much: it is reported, and nothing else happens."""
 
 import asyncio
-import json
 import resource
 import time
 from collections.abc import AsyncIterator
@@ -14,8 +13,6 @@ from tests.unit.kinds.stage import Stage, staged
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
 from wxcontroller.sandbox import compose
 from wxcontroller.sandbox.contents import ContentItem
-from wxcontroller.sandbox.faults import FaultKind
-from wxcontroller.sandbox.session import ContactChanged
 from wxcontroller.sandbox.world import Relation
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -67,58 +64,6 @@ async def test_malformed_xml_of_every_type_is_reported(stage: Stage, content: st
     assert left(stage) == []
 
 
-async def test_a_file_with_a_name_like_an_address_arrives(stage: Stage) -> None:
-    report = await receive(stage, kind="file", name="//[x.pdf", size=500)
-    assert "media_error" not in report
-    assert len(stored(report)[0]) == 500
-    assert report["media_mime"] == "application/pdf"
-
-
-async def test_a_message_made_to_take_long_is_read_in_no_time(stage: Stage) -> None:
-    """A file's message full of beginnings of a tag, in a comment."""
-    inside = "&lt;!-- " + "&lt;attachid&gt;" * 16_000 + " --&gt;"
-    content = f"&lt;msg&gt;&lt;appmsg appid='x'&gt;&lt;type&gt;6&lt;/type&gt;{inside}&lt;/appmsg&gt;&lt;/msg&gt;"
-    began = time.process_time()
-    fields: JsonObject = {"AppMsgType": 6, "MediaId": "@crypt_x", "FileName": "a.txt", "FileSize": "5"}
-    report = await receive(stage, kind="raw", msg_type=49, text=content, fields=fields)
-    assert report["media_type"] == "file"
-    assert time.process_time() - began < 2
-
-
-async def test_a_message_made_to_take_much_memory_takes_little(stage: Stage) -> None:
-    """Two thousand elements inside one whose name is long: each is known by its place."""
-    name = "a" * 150_000
-    content = f"&lt;{name}&gt;" + "&lt;b/&gt;" * 2000 + f"&lt;/{name}&gt;"
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    report = await receive(stage, kind="raw", msg_type=49, text=content, fields={})
-    assert report["format"] == "app"
-    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 100_000  # of 300 MB
-
-
-@pytest.mark.parametrize(
-    "fields",
-    [
-        {"MsgType": "1", "Content": None, "CreateTime": "soon", "FromUserName": None},
-        {"Content": [1, {"a": None}], "RecommendInfo": "x", "AppInfo": 5},
-        {"MsgType": 49, "AppMsgType": "six", "FileName": {}, "MediaId": 7, "FileSize": -1},
-        {"MsgType": {"x": 1}},
-        {"MsgType": 1 << 80, "CreateTime": -(1 << 80)},
-    ],
-)
-async def test_fields_of_other_types_are_reported(stage: Stage, fields: JsonObject) -> None:
-    report = await receive(stage, kind="raw", msg_type=1, text="x", fields=fields)
-    assert report["format"]
-    json.dumps(report)
-
-
-@pytest.mark.parametrize(
-    "answer", ["{", '{"BaseResponse":{"Ret":0},"AddMsgList":[1,null,"x",[]]}', "null", "[[[", "\x00"]
-)
-async def test_malformed_json_costs_no_message(stage: Stage, answer: str) -> None:
-    stage.wechat.fault("webwxsync", FaultKind.GARBAGE, answer)
-    assert (await receive(stage, kind="text", text="after"))["content"] == "after"
-
-
 async def test_who_is_in_no_list_of_members_is_reported_all_the_same(stage: Stage) -> None:
     group = stage.account.world.groups[stage.group]
     inside = {member.wxid for member in group.members}
@@ -130,30 +75,6 @@ async def test_who_is_in_no_list_of_members_is_reported_all_the_same(stage: Stag
     assert (report["type"], report["content"]) == ("group_message", "who am I?")
     assert (report["sender_id"], report["sender"]) == (stage.username(outsider), "昵称未知")
     assert [report[f"sender_{name}"] for name in ("account", "name", "markname", "uid")] == [None, None, None, ""]
-
-
-async def test_the_account_itself_missing_from_a_group(stage: Stage) -> None:
-    group = next(g for g in stage.account.world.groups.values() if g.wxid != stage.group and g.saved)
-    group.members = [member for member in group.members if member.wxid != stage.account.wxid]
-    stage.wechat.sandbox.tell(stage.account, ContactChanged(group.wxid))
-    sent = stage.wechat.sandbox.deliver(stage.account, group.wxid, group.members[0].wxid, "still here", "peer")
-    assert (await stage.report(str(sent.msg_id)))["content"] == "still here"
-
-
-async def test_empty_names(stage: Stage) -> None:
-    person = next(
-        p for p in stage.account.world.people.values() if p.kind is Relation.FRIEND and p.wxid != stage.friend
-    )
-    stage.wechat.sandbox.change(stage.account, person.wxid, "", "")
-    sent = stage.wechat.sandbox.deliver(stage.account, person.wxid, person.wxid, "nobody", "peer")
-    report = await stage.report(str(sent.msg_id))
-    assert report["sender_id"] == stage.username(person.wxid)
-    assert report["sender"]
-    nameless = await stage.sandbox("receive", {"kind": "friend_request", "from": "", "text": ""})
-    assert nameless["msg_id"]
-    assert await stage.webhook.event("friend_request")
-    named = await receive(stage, kind="file", name=" ")
-    assert (named["format"], stored(named)[1]) == ("media", 0o600)
 
 
 async def test_a_message_of_ten_megabytes(stage: Stage) -> None:
@@ -211,20 +132,6 @@ async def test_a_full_disk_costs_the_content_and_nothing_else(stage: Stage) -> N
     answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(report["media_id"])))
     assert answer["code"] == 0  # WeChat still has it
     assert (await receive(stage, kind="image"))["media_path"]
-
-
-@pytest.mark.parametrize(("kind", "value"), [(FaultKind.TRUNCATE, 70_000), (FaultKind.SHORT, 70_000)])
-async def test_a_download_that_breaks_off_is_whole_or_not_there(stage: Stage, kind: FaultKind, value: int) -> None:
-    for _ in range(2):
-        stage.wechat.fault("webwxgetmedia", kind, value)
-    whole = await receive(stage, kind="file", name="a.bin", size=300_000)
-    assert len(stored(whole)[0]) == 300_000
-    take_back = stage.wechat.fault("webwxgetmedia", kind, 0 if kind is FaultKind.TRUNCATE else value, count=None)
-    half = await receive(stage, kind="file", name="b.bin", size=300_000)
-    take_back()
-    assert (half["media_path"], half["media_data"], half["content"]) == ("", "", "[文件]")
-    assert "webwxgetmedia" in text(half["media_error"])
-    assert left(stage) == []
 
 
 async def test_nothing_of_this_ended_the_session(stage: Stage) -> None:

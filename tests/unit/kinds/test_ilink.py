@@ -13,10 +13,9 @@ from pathlib import Path
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from tests.ports import free_port
-from tests.unit.client.conftest import Webhook
+from tests.unit.client.conftest import Webhook, hooked
 from tests.unit.client.test_ilink_account import quickly
 from tests.unit.drivers.ilink_kit import Bench, bench
 from tests.unit.kinds.stage import Life, until_running
@@ -69,16 +68,10 @@ class Stage:
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    hook, paths, port = Webhook(), Paths(tmp_path_factory.mktemp("ilink")), free_port()
+    paths, port = Paths(tmp_path_factory.mktemp("ilink")), free_port()
     for place in (paths.runtime("alice"), paths.state("alice")):
         place.mkdir(parents=True)
-    app = web.Application(client_max_size=1 << 26)
-    app.router.add_post("/in", hook.take)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    hook.port = runner.addresses[0][1]
-    async with bench() as wechat, aiohttp.ClientSession() as http:
+    async with hooked() as hook, bench() as wechat, aiohttp.ClientSession() as http:
         environ = {
             "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
             "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": hook.address,
@@ -97,7 +90,6 @@ async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage
         await hook.messages()
         yield Stage(wechat, hook, http, port, paths)
         await life.end()
-    await runner.cleanup()
 
 
 def person(side: str, name: str, shown: str, named: str = "") -> JsonObject:

@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 
 from tests.unit.kinds.stage import Stage, staged
-from tests.unit.kinds.table import GIF, OUTGOING, PNG, Outgoing
+from tests.unit.kinds.table import OUTGOING, Outgoing
 from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.drivers.web.media.uploads import LARGE
 from wxcontroller.sandbox.faults import FaultKind
@@ -83,17 +83,6 @@ async def test_a_reference_that_is_refused_is_followed_by_the_content(stage: Sta
     assert refused["code"] == 1204  # that is about the target
 
 
-async def test_received_media_that_are_sent_as_something_else(stage: Stage) -> None:
-    got = await arrived(stage, "image")
-    message_id = text(got["media_id"]).partition(":")[0]
-    answer = obj(
-        await stage.call("send_friend_message", id="filehelper", media_id=f"{message_id}:6", media_name="a.jpg")
-    )
-    assert answer["code"] == 0, answer
-    sent = await stage.sent(answer)
-    assert (sent.kind, sent.name) == ("file", "a.jpg")
-
-
 async def test_received_media_that_are_not_here_any_more(stage: Stage) -> None:
     picture, voice, store = await arrived(stage, "image"), await arrived(stage, "voice"), "emoticon"
     for gone in (picture, voice):
@@ -142,26 +131,3 @@ async def test_large_files_go_the_long_way_and_then_the_short_one(stage: Stage) 
     assert answer["code"] == 0, answer
     assert (await stage.sent(answer)).name == "large.bin"
     assert stage.wechat.requests("webwxcheckupload") - checks == 1
-
-
-async def test_text_and_media_and_taking_back(stage: Stage) -> None:
-    friend = stage.username(stage.friend)
-    answer = obj(await stage.call("send_friend_message", PNG, id=friend, content="看 & <看>"))
-    assert answer["code"] == 0
-    text_sent, picture = list(stage.account.sent)[-2:]
-    assert (text_sent.text, text_sent.kind, picture.kind) == ("看 & <看>", "text", "image")
-    back = obj(await stage.call("revoke_message", id=text(answer["id"])))
-    assert (back["code"], back["status"]) == (0, "revoke success")
-    assert [text_sent.revoked, picture.revoked] == [False, True]
-
-
-async def test_one_upload_for_all(stage: Stage) -> None:
-    uploaded = obj(await stage.call("upload_media", GIF, media_name="动.gif"))
-    assert (uploaded["code"], uploaded["media_type"]) == (0, "emoticon")
-    before = stage.wechat.requests("webwxuploadmedia")
-    for target in (stage.friend, stage.group):
-        call = "send_group_message" if target == stage.group else "send_friend_message"
-        answer = obj(await stage.call(call, id=stage.username(target), media_id=text(uploaded["media_id"])))
-        assert (answer["code"], answer["media_id"]) == (0, uploaded["media_id"])
-        assert (await stage.sent(answer)).kind == "emoticon"
-    assert stage.wechat.requests("webwxuploadmedia") == before
