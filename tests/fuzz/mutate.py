@@ -6,7 +6,7 @@ Everything comes from one ``random.Random``: the same seed gives the same inputs
 import json
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
+from typing import Any
 
 from wxcontroller.core.jsontypes import JsonValue
 
@@ -18,26 +18,7 @@ _TOKENS = tuple(
         *("", "0", "-1", "--1", "1e999", "-0", "00", "0x10", "1_0", "NaN", "Infinity", "9" * 25, "9" * 5000, "1.5"),
         *("\x00", "\x1b[2J", "\r\n", "\n", "\r", "\t", " ", "\u2028", "\ufeff", "\ufffe", "\U0001f600", "\x85"),
         *("\ud800", "\udfff", "\\ud800", "\\u0000", "٣", "²", "一", "İ", "ß"),
-        *(
-            "%",
-            "%00",
-            "%ff",
-            "%c0%80",
-            "%2e%2e",
-            "+",
-            "&",
-            "=",
-            ";",
-            ",",
-            ":",
-            "/",
-            "//",
-            "../",
-            "\\",
-            "\\\\",
-            "?",
-            "#",
-        ),
+        *r"% %00 %ff %c0%80 %2e%2e + & = ; , : / // ../ \ \\ ? #".split(),
         *('"', "'", "`", "$", "@", "@@", "[", "]", "{", "}", "(", ")", "<", ">", "<!--", "-->", "<![CDATA[", "]]>"),
         *("&lt;", "&gt;", "&amp;", "&#0;", "&#x110000;", "&#xd800;", "<br/>", "<!DOCTYPE a [<!ENTITY b 'c'>]>", "/>"),
         *("null", "true", "[]", "{}", '""', "http://", "https://[", "http://[::1]:99999/", "//127.1", "javascript:"),
@@ -157,34 +138,33 @@ class Mutator:
         place = self._place(value)
         if place is None:
             return self._bytewise(data)
-        self._alter(place, value)
+        self._alter(*place, value)
         try:
             return json.dumps(value, ensure_ascii=self._chance.random() < 0.3).encode("utf-8", "surrogatepass")
         except (ValueError, RecursionError):
             return data
 
-    def _place(self, value: JsonValue) -> "_Place | None":
-        """Return a place somewhere in a value, None when it has no inside."""
+    def _place(self, value: Any) -> tuple[Any, Any] | None:
+        """Return a place somewhere in a value, as what holds it and its key there; None when it has no inside."""
         chance = self._chance
-        place: _Place | None = None
+        place: tuple[Any, Any] | None = None
         while isinstance(value, dict | list) and value and (place is None or chance.random() < 0.75):
-            keys: Sequence[str | int] = list(value) if isinstance(value, dict) else range(len(value))
-            place = _Place(value, chance.choice(keys))
-            value = place.get()
+            key = chance.choice(list(value) if isinstance(value, dict) else range(len(value)))
+            place, value = (value, key), value[key]
         return place
 
-    def _alter(self, place: "_Place", top: JsonValue) -> None:
-        chance, old = self._chance, place.get()
+    def _alter(self, holder: Any, key: Any, top: JsonValue) -> None:
+        chance, old = self._chance, holder[key]
         new: JsonValue = chance.choice(_VALUES)
         match chance.randrange(8):
             case 0 | 1:
                 pass
             case 2:
-                place.remove()
+                del holder[key]
                 return
             case 3:  # what stands elsewhere
                 other = self._place(top)
-                new = json.loads(json.dumps(other.get() if other else None))  # a copy: it must not hold itself
+                new = json.loads(json.dumps(other[0][other[1]] if other else None))  # a copy: it must not hold itself
             case 4:  # deep
                 new = old
                 for _ in range(chance.choice((1, 30, 200))):
@@ -196,32 +176,4 @@ class Mutator:
                 if isinstance(old, str):
                     changed = self._bytewise(old.encode("utf-8", "surrogatepass"))
                     new = changed.decode("utf-8", "surrogateescape")
-        place.put(new)
-
-
-@dataclass(frozen=True, slots=True)
-class _Place:
-    """Where something stands in a JSON value."""
-
-    holder: "dict[str, JsonValue] | list[JsonValue]"
-    key: str | int
-
-    def get(self) -> JsonValue:
-        holder, key = self.holder, self.key
-        if isinstance(holder, dict):
-            return holder[str(key)]
-        return holder[int(key)]
-
-    def put(self, value: JsonValue) -> None:
-        holder, key = self.holder, self.key
-        if isinstance(holder, dict):
-            holder[str(key)] = value
-        else:
-            holder[int(key)] = value
-
-    def remove(self) -> None:
-        holder, key = self.holder, self.key
-        if isinstance(holder, dict):
-            del holder[str(key)]
-        else:
-            del holder[int(key)]
+        holder[key] = new

@@ -18,15 +18,12 @@ class Target:
     """One decoder, or one edge of several in a row.
 
     ``decode`` takes any bytes. It returns when they were taken, raises one of ``refusals`` when they were refused in
-    an orderly way, and anything else is a finding. ``whose`` says who can send it the bytes; ``covers`` are modules
-    whose reading of foreign bytes it exercises.
+    an orderly way, and anything else is a finding.
     """
 
     name: str
-    whose: str
     decode: Decode
     seeds: tuple[bytes, ...]
-    covers: tuple[str, ...]
     refusals: tuple[type[Exception], ...] = (WxError,)
     tokens: tuple[bytes, ...] = ()
     weight: int = 4  # share of a run

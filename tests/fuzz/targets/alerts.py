@@ -9,8 +9,6 @@ from wxcontroller.core.alertspool import state_of
 from wxcontroller.core.jsontypes import read_json
 from wxcontroller.core.messages import Text
 
-SPOOL = "the controller, and who delivers alerts"
-DISK = "the controller's own state directory"
 _NOW = 1_700_000_100.0
 
 
@@ -66,30 +64,24 @@ _ALERTS = (
 TARGETS = (
     Target(
         "alerts that wait",
-        SPOOL,
         _alert,
         tuple(json.dumps(each.to_json()).encode() for each in _ALERTS),
-        ("wxcontroller.core.alerts", "wxcontroller.core.alertspool"),
-        (ValueError,),
+        refusals=(ValueError,),
         weight=1,
         longest=1 << 14,
     ),
     Target(
         "what who delivers alerts has noted",
-        SPOOL,
         _noted,
         (b'{"tries": {"a1": 3}, "last": {"id": "a1", "error": "refused", "time": 1700000000}}',),
-        ("wxcontroller.core.alertspool",),
-        (),
+        refusals=(),
         weight=1,
     ),
     Target(
         "what was told of accounts",
-        DISK,
         _ledger,
         (Ledger().dump(), json.dumps(_KEPT).encode()),
-        ("wxcontroller.controller.alerts.ledger",),
-        (NotJson,),
+        refusals=(NotJson,),
         weight=1,
     ),
 )

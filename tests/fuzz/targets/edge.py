@@ -6,7 +6,7 @@ import logging
 import os
 import re
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 from unittest import mock
@@ -39,9 +39,6 @@ from wxcontroller.openwx.parameters import (
     values_of,
 )
 from wxcontroller.openwx.replies import to_bytes
-
-CALLER = "whoever reaches a port"
-PAGE = "any web page in a browser that reaches a port"
 
 
 def _parameters(data: bytes) -> None:
@@ -132,7 +129,7 @@ _ANSWER = re.compile(rb"HTTP/\d\.\d ([1-5]\d\d) ")
 class Port:
     """A port in memory: made once in a process, fed with one connection's bytes after the other."""
 
-    def __init__(self, make: Callable[[], "asyncio.Future[Callable[[], PatientConnection]]"]) -> None:
+    def __init__(self, make: Callable[[], Coroutine[Any, Any, Callable[[], PatientConnection]]]) -> None:
         self._make = make
         self._loop: asyncio.AbstractEventLoop | None = None
         self._protocol: Callable[[], PatientConnection] | None = None
@@ -263,33 +260,14 @@ _MULTIPART = (
     b"Content-Type: image/png\r\n\r\n\x89PNG\r\n\x1a\n\r\n--b--\r\n"
 )
 _HTTP = (
-    *(
-        b"QUERY ",
-        b"PROPFIND ",
-        b"GET ",
-        b"POST ",
-        b"PUT ",
-        b"DELETE ",
-        b"OPTIONS ",
-        b"HEAD ",
-        b" HTTP/1.1\r\n",
-        b" HTTP/1.0\r\n",
-        b"\r\n\r\n",
-    ),
+    *(f"{method} ".encode() for method in "QUERY PROPFIND GET POST PUT DELETE OPTIONS HEAD".split()),
+    *(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", b"\r\n\r\n"),
     *(b"Host: evil.example\r\n", b"Origin: null\r\n", b"Transfer-Encoding: chunked\r\n", b"Content-Length: 5\r\n"),
     *(b"Connection: upgrade\r\nUpgrade: x\r\n", b"Expect: 100-continue\r\n", b"Content-Encoding: gzip\r\n"),
     *(b"5\r\nhello\r\n0\r\n\r\n", b"Range: bytes=0-\r\n", b"If-None-Match: *\r\n", b"Cookie: a=b\r\n", "好".encode()),
     *(b"Sec-Fetch-Site: cross-site\r\n", b"Access-Control-Request-Method: GET\r\n", b"Content-Length: -1\r\n"),
 )
-_OPENWX = (
-    b"/openwx/",
-    b"start_client",
-    b"check_client",
-    b"stop_client",
-    b"get_qrcode",
-    b"?client=alice",
-    b"&callback=f",
-)
+_OPENWX = b"/openwx/ start_client check_client stop_client get_qrcode ?client=alice &callback=f".split()
 _CALLS = (
     "get_user_info get_friend_info get_group_info get_group_basic_info search_friend search_group get_avatar "
     "send_friend_message send_group_message consult revoke_message upload_media check_event get_client_info "
@@ -300,7 +278,6 @@ _CALLS = (
 TARGETS = (
     Target(
         "parameters of requests",
-        CALLER,
         _parameters,
         (
             joined("/openwx/x?client=%E5%B0%8F&a=b+c&d", _FORM, b"content=%ff&id=@a&=&a=1"),
@@ -308,8 +285,7 @@ TARGETS = (
             joined("/x", "multipart/form-data; boundary*0*=utf-8''%62; boundary*1=c", _MULTIPART),
             joined("/x?a", 'multipart/form-data; charset="x"; boundary="b"', b"x\r\n" + _MULTIPART),
         ),
-        ("wxcontroller.openwx.parameters",),
-        (BadParameter,),
+        refusals=(BadParameter,),
         tokens=(
             *(b"boundary=", b"boundary*=utf-8'x'", b"boundary*0*=", b"--b", b"--b--", b"\r\n\r\n", b"filename*=x"),
             *(b"Content-Disposition: form-data; ", b'name="', b"name*=utf-8''%ff", b"multipart/form-data; "),
@@ -317,33 +293,24 @@ TARGETS = (
     ),
     Target(
         "who calls",
-        PAGE,
         _callers,
         (
             joined("https://a.example", "same-origin", "127.0.0.1:2000", "wx.example,*"),
             joined("null", "", "[::1]", ""),
         ),
-        ("wxcontroller.openwx.callers",),
-        (),
+        refusals=(),
         weight=1,
     ),
     Target(
         "request lines",
-        CALLER,
         _target_line,
         ("GET /openwx/x?client=安&a=%zz HTTP/1.1".encode(), b"http://127.0.0.1:2000/openwx/x?y", b"*"),
-        (
-            "wxcontroller.openwx.framing",
-            "wxcontroller.controller.account_port.proxy",
-            "wxcontroller.controller.origin",
-        ),
-        (),
+        refusals=(),
         weight=1,
     ),
     Target(
         "requests to the controller",
-        CALLER,
-        Port(_controller),  # type: ignore[arg-type]
+        Port(_controller),
         (
             _get("/openwx/check_client"),
             _get("/openwx/start_client?client=bob&send_interval=5&_=1"),
@@ -366,30 +333,15 @@ TARGETS = (
             _get("/ilink/c2c/download?encrypted_query_param=alice.helper.x"),
             _post("/v1/ilink/pairings/x", "application/json", b'{"account": "alice", "consumer": "helper"}'),
         ),
-        (
-            "wxcontroller.controller.ilink.pair",
-            "wxcontroller.controller.ilink.origin",
-            "wxcontroller.openwx.connection",
-            "wxcontroller.controller.openwx",
-            "wxcontroller.controller.account_port.proxy",
-            "wxcontroller.controller.v1.accounts",
-            "wxcontroller.controller.v1.qr",
-            "wxcontroller.controller.errors",
-        ),
-        (),
-        (*_HTTP, *_OPENWX, b"/v1/accounts/", b"/start", b"/restart", b"/stop", b"/qr?format="),
+        refusals=(),
+        tokens=(*_HTTP, *_OPENWX, b"/v1/accounts/", b"/start", b"/restart", b"/stop", b"/qr?format="),
         weight=6,
     ),
     Target(
         "requests to an account",
-        CALLER,
-        Port(_account),  # type: ignore[arg-type]
+        Port(_account),
         (
-            *(
-                _get(f"/openwx/{call}?id=@ann&content=hi&timeout=0.1&async=1")
-                for call in _CALLS
-                if call != "check_event"
-            ),
+            *(_get(f"/openwx/{c}?id=@ann&content=hi&timeout=0.1&async=1") for c in _CALLS if c != "check_event"),
             *(
                 _post(f"/openwx/{call}", _FORM, b"id=%40ann&content=%E4%BD%A0&media_path=/etc/passwd")
                 for call in _CALLS[6:12]
@@ -410,19 +362,12 @@ TARGETS = (
             _post("/openwx/upload_media", "multipart/form-data; boundary=b", _MULTIPART),
             b"OPTIONS /openwx/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
         ),
-        (
-            "wxcontroller.client.api",
-            "wxcontroller.client.calls",
-            "wxcontroller.client.reading",
-            "wxcontroller.client.sends.calls",
-            "wxcontroller.client.sends.preparing",
-            "wxcontroller.client.contacts",
-            "wxcontroller.client.v1.messages",
-            "wxcontroller.client.v1.sending",
-            "wxcontroller.client.v1.sendrequest",
+        refusals=(),
+        tokens=(
+            *_HTTP,
+            *(call.encode() for call in _CALLS),
+            *b"media_data= media_id=1:3 id=@all friends=@ben,".split(),
         ),
-        (),
-        (*_HTTP, *(call.encode() for call in _CALLS), b"media_data=", b"media_id=1:3", b"id=@all", b"friends=@ben,"),
         weight=6,
     ),
 )

@@ -22,8 +22,6 @@ from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.standby import standby_states
 
-CALLER = "whoever reaches a port"
-HOST = "another host"
 _LOOP = asyncio.new_event_loop()
 _TLS = ssl.create_default_context()
 
@@ -93,7 +91,6 @@ _DESCRIBED = HostSettings("b", "https://b")
 TARGETS = (
     Target(
         "callers of forwarded calls",
-        CALLER,
         _header,
         tuple(
             str(each).encode()
@@ -103,39 +100,33 @@ TARGETS = (
                 HopCaller("a", Scope.SEND, frozenset({"alice", "x-aaaaaaaaaaaaaaa"}), "token y"),
             )
         ),
-        ("wxcontroller.fleet.hop",),
-        (BadCaller,),
+        refusals=(BadCaller,),
         tokens=(b'"scope":', b'"accounts":', b"null", b'"admin"'),
         weight=2,
         longest=1 << 14,
     ),
     Target(
         "rows of another host",
-        HOST,
         _rows,
         (
             b'{"accounts":[{"name":"bob","instance":"bob","condition":"running","issues":[]}],"gone":[],"all":true}',
             b'{"accounts":[{"name":"bob","instance":"bob","desired":"started"}],"gone":["eve"]}',
         ),
-        ("wxcontroller.fleet.host",),
-        (NotJson,),
+        refusals=(NotJson,),
         tokens=(b'"name":', b'"instance":', b'"issues":', b'"gone":'),
         weight=2,
         longest=1 << 14,
     ),
     Target(
         "greetings of another host",
-        HOST,
         _greeting,
         (json.dumps({"agents": [{"id": "0badcafe", "sha256": "a" * 64, "instance": "bob"}]}).encode(),),
-        ("wxcontroller.fleet.host",),
-        (NotJson,),
+        refusals=(NotJson,),
         weight=1,
         longest=1 << 14,
     ),
     Target(
         "records in etcd",
-        "whoever writes to etcd",
         _records,
         (
             _watched(("hosts/b", {"version": "2.3.0", "labels": ["eu"], "capacity": 100})),
@@ -144,21 +135,18 @@ TARGETS = (
             ),
             b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
         ),
-        ("wxcontroller.fleet.etcd", "wxcontroller.fleet.owners"),
-        (WxError, Compacted),
+        refusals=(WxError, Compacted),
         tokens=(b'"kv":', b'"value":', b'"mod_revision":', b'"type":"DELETE"', b'"canceled":true'),
         weight=2,
         longest=1 << 14,
     ),
     Target(
         "notes of standby bundles",
-        "a disk that was damaged, or the controller's user",
         _notes,
         (
             b'{"bundles":{"bob":{"name":"bob","host":"b","epoch":1,"at":5,"size":9,"ran":true}}}',
             b'{"bundles":{"bob":{"to":"b","epoch":2,"at":5,"size":9,"digest":"a","tried":4,"took":1,"changed":3}}}',
         ),
-        ("wxcontroller.fleet.standby",),
         tokens=(b'"bundles":', b'"at":', b'"changed":', b'"reason":'),
         weight=1,
         longest=1 << 14,

@@ -5,7 +5,7 @@ import json
 from collections.abc import Callable
 
 from tests.fuzz.target import NotJson, Target, fit, joined, parts, texts
-from tests.fuzz.targets.wechat import DISK, PEER, WECHAT, report
+from tests.fuzz.targets.wechat import report
 from tests.unit.drivers.kit import Store
 from wxcontroller.client.ilink import serving
 from wxcontroller.client.ilink.sealing import Seals
@@ -21,8 +21,6 @@ from wxcontroller.drivers.ilink.media import item_of
 from wxcontroller.drivers.ilink.memory import ILinkMemory
 from wxcontroller.drivers.ilink.wire import ILinkHosts, read_answer
 
-_ILINK = "wxcontroller.drivers.ilink"
-AGENT = "a program that has an agent's token, and for what is sealed anybody"
 _SEALS = Seals(bytes(32))
 _MEDIA: JsonObject = {"encrypt_query_param": "Ab+/=", "aes_key": "ABEiM0RVZneImaq7zN3u/w==", "encrypt_type": 1}
 _PARTIAL: JsonObject = {"start": "one", "startindex": 1, "end": "two", "endindex": 1, "quotemd5": "84a5"}
@@ -187,47 +185,31 @@ _STATE = json.dumps(
 ).encode()
 
 TARGETS = (
-    Target(
-        "getupdates of iLink",
-        PEER,
-        _updates,
-        _SEEDS,
-        (f"{_ILINK}.decode", f"{_ILINK}.wire"),
-        tokens=_JSON,
-        refusals=(NotJson,),
-        weight=8,
-    ),
+    Target("getupdates of iLink", _updates, _SEEDS, tokens=_JSON, refusals=(NotJson,), weight=8),
     Target(
         "login codes of iLink",
-        WECHAT,
         _refusals(decode.qrcode, decode.qr_answer),
         (b'{"ret":0,"qrcode":"a","qrcode_img_content":"https://liteapp.weixin.qq.com/q/a"}', _CONFIRMED),
-        (f"{_ILINK}.decode",),
         tokens=(*(f'"{status}"'.encode() for status in decode.QrStatus), *_JSON),
         refusals=(NotJson,),
         weight=2,
     ),
     Target(
         "answers to sends of iLink",
-        WECHAT,
         _refusals(decode.sent_id, lambda answer: decode.verdict("getuploadurl", answer)),
         (b'{"ret":0,"message_id":7426000000000000001}', b'{"ret":-2,"errmsg":"invalid arguments"}', b"{}", b""),
-        (f"{_ILINK}.decode",),
         tokens=_JSON,
         refusals=(NotJson,),
         weight=2,
     ),
     Target(
         "hosts of iLink",
-        WECHAT,
         _hosts,
         (joined("", "https://ilinkai.wechat.com/base/"), joined("x", "https://a@b.weixin.qq.com:1/c2c?p=%2B#x")),
-        (f"{_ILINK}.wire",),
         weight=2,
     ),
     Target(
         "content of iLink",
-        PEER,
         _content,
         (
             joined("00112233445566778899aabbccddeeff", "", bytes.fromhex("9d86c8612e085e93a235794a708af7a9")),
@@ -235,12 +217,10 @@ TARGETS = (
                 "", "MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmY=", bytes.fromhex("00657ea140655a44782747705d422fad")
             ),
         ),
-        ("wxcontroller.core.aes",),
         weight=2,
     ),
     Target(
         "calls of agents",
-        AGENT,
         _call,
         (
             joined(
@@ -249,21 +229,11 @@ TARGETS = (
             ),
             joined(rb'{"get_updates_buf": "\ud83d"}', "QUJD"),
         ),
-        ("wxcontroller.client.ilink.serving", "wxcontroller.client.ilink.sealing"),
-        (NotJson,),
+        refusals=(NotJson,),
         tokens=_JSON,
         weight=2,
     ),
-    Target(
-        "session and position of iLink", DISK, _kept, (joined(_SESSION, _STATE),), (f"{_ILINK}.memory",), tokens=_JSON
-    ),
-    Target("reply windows", DISK, _windows, (_window_seed(),), ("wxcontroller.client.sends.window",), weight=2),
-    Target(
-        "handles of iLink content",
-        DISK,
-        _handle,
-        (b'["p","00112233445566778899aabbccddeeff",5,16]',),
-        (f"{_ILINK}.media",),
-        weight=2,
-    ),
+    Target("session and position of iLink", _kept, (joined(_SESSION, _STATE),), tokens=_JSON),
+    Target("reply windows", _windows, (_window_seed(),), weight=2),
+    Target("handles of iLink content", _handle, (b'["p","00112233445566778899aabbccddeeff",5,16]',), weight=2),
 )

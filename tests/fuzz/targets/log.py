@@ -55,11 +55,6 @@ from wxcontroller.openwx.media import MediaFacts
 from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import to_bytes
 
-CALLER = "whoever may call the API"
-DISK = "the account's own state directory"
-PROGRAM = "an account's program, ours or another"
-ADMIN = "the admin, and whoever starts an account"
-_CLIENT, _CONTROLLER = "wxcontroller.client", "wxcontroller.controller"
 _LOOP = asyncio.new_event_loop()
 _TABLES = ("events", "sends", "parcels", "send_days", "requests", "media_index", "meta", "tally")
 _NAME = "0badcafe"
@@ -293,20 +288,13 @@ _EVENT = (
 TARGETS = (
     Target(
         "rows of the event log",
-        DISK,
         _damaged_rows,
         (
             json.dumps(_ROWS).encode(),
             *(json.dumps([row]).encode() for row in _ROWS),
             json.dumps([["events", 1, "body", f"x:{recorded()['report'][0].hex()}"]]).encode(),
         ),
-        (
-            *(f"{_CLIENT}.store.{name}" for name in ("events", "eventlog", "sends", "sendrows", "media", "values")),
-            *(f"{_CLIENT}.{name}" for name in ("consult", "deliveries.bodies")),
-            *(f"{_CLIENT}.sends.{name}" for name in ("model", "sender", "pacer")),
-            *(f"{_CLIENT}.v1.{name}" for name in ("events", "deliveries", "answers")),
-        ),
-        (NotJson,),
+        refusals=(NotJson,),
         tokens=tuple(
             f'"{word}"'.encode()
             for word in (*_TABLES, "body", "state", "time", "size", "source", "media", "given", "facts", "answer")
@@ -316,92 +304,76 @@ TARGETS = (
     ),
     Target(
         "files of the event log",
-        DISK,
         _damaged_file,
         (_file(),),
-        (f"{_CLIENT}.store.writer", f"{_CLIENT}.store.schema"),
-        (NotJson, sqlite3.Error, UnicodeDecodeError),  # as Database takes them
+        refusals=(NotJson, sqlite3.Error, UnicodeDecodeError),
         weight=1,
         longest=1 << 16,
     ),
     Target(
         "choices of deliveries",
-        CALLER,
         _asked,
         (
             joined(b'{"ids": ["0badcafe-1"]}', "dead,pending", "5"),
             joined(b'{"all": true}', "", "0"),
             joined(b'{"state": "dead"}', "held", "999999999999999999"),
         ),
-        (f"{_CLIENT}.v1.selecting",),
-        (RequestRefused,),
+        refusals=(RequestRefused,),
         tokens=(b'"ids"', b'"state"', b'"all"', b"0badcafe-"),
         weight=2,
         longest=1 << 14,
     ),
     Target(
         "answers to what an account waits for",
-        CALLER,
         answer_of,
         (b'{"id": "allow-desktop", "value": "yes"}', b'{"id": 1}', b""),
-        (f"{_CLIENT}.v1.inputs",),
-        (RequestRefused,),
+        refusals=(RequestRefused,),
         tokens=(b'"id"', b'"value"'),
         weight=1,
         longest=1 << 14,
     ),
     Target(
         "keys of requests",
-        CALLER,
         _key,
         (joined('"0f5c8a52-7a8e-4b1a"', ""), joined("", "a b"), joined("a,a", "a")),
-        (f"{_CLIENT}.sends.idempotency",),
-        (BadParameter,),
+        refusals=(BadParameter,),
         weight=1,
         longest=1 << 12,
     ),
     Target(
         "streams of accounts",
-        PROGRAM,
         _stream,
         (_OPEN + _EVENT, _OPEN + b"event: here\ndata: {}\n\n" + _EVENT * 2),
-        (f"{_CONTROLLER}.account_port.hub", f"{_CONTROLLER}.v1.events"),
-        (ValueError,),
+        refusals=(ValueError,),
         tokens=(b"event: ", b"data: ", b"id: ", b"\n\n"),
         weight=2,
     ),
     Target(
         "counts that accounts tell",
-        PROGRAM,
         _summary,
         (
             b'{"account":"alice","to":null,"held":0,"pending":1,"dead":2,"dropped":0,"oldest_since":5,"deliveries":[]}',
         ),
-        (f"{_CONTROLLER}.account_port.client", f"{_CONTROLLER}.v1.deliveries"),
-        (NotJson,),
+        refusals=(NotJson,),
         weight=1,
     ),
     Target(
         "cursors",
-        CALLER,
         _cursor,
         (b"1000", b"1764000000000000.alice=0badcafe-12.x-abc=00000000-1"),
-        (f"{_CONTROLLER}.v1.cursor",),
-        (BadCursor,),
+        refusals=(BadCursor,),
         weight=1,
         longest=1 << 13,
     ),
     Target(
         "webhook targets",
-        ADMIN,
         _webhook_targets,
         (
             joined("https://bots.example/in http://127.0.0.1:8080/", "https://bots.example/in/a?b=c"),
             joined("http://[::1]:80/a/b/", "http://[::1]/a/b/../c"),
             joined("https://bots.example/", "http://[]/"),
         ),
-        ("wxcontroller.core.targets", "wxcontroller.core.urls"),
-        (ValueError,),
+        refusals=(ValueError,),
         weight=2,
         longest=1 << 13,
     ),

@@ -25,10 +25,6 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.rendering import render_account
 from wxcontroller.core.settings import load_settings
 
-PROGRAM = "an account's program, ours or another"
-ADMIN = "the admin"
-CALLER = "whoever may call the API"
-_CORE = "wxcontroller.core"
 _PLACE = tempfile.TemporaryDirectory(prefix="wxfuzz-")
 _PATHS = Paths(Path(_PLACE.name))
 
@@ -172,73 +168,49 @@ _UNITS = b'[{"unit":"wxclient@alice.service","load":"loaded","active":"active","
 TARGETS = (
     Target(
         "state files",
-        PROGRAM,
         _state_file,
         (
             *recorded()["state file"],
             b'{"state":"running","login_state":"scanning","qrcode_link":"l","pid":"7","user":{}}',
         ),
-        ("wxcontroller.controller.statefiles", f"{_CORE}.jsontypes"),
-        (NotJson,),
+        refusals=(NotJson,),
     ),
     Target(
         "lines of the journal",
-        PROGRAM,
         _journal,
         (
             b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795623697352121","PRIORITY":"4","MESSAGE":"m","WX_EVENT":"state"}',
             b'{"MESSAGE":[104,105,255],"PRIORITY":null}\n{"__REALTIME_TIMESTAMP":"9"}',
         ),
-        ("wxcontroller.controller.v1.journal", "wxcontroller.controller.v1.journalstream"),
         weight=1,
     ),
-    Target("list of units", "systemd", _units, (_UNITS,), ("wxcontroller.controller.units",), weight=1),
+    Target("list of units", _units, (_UNITS,), weight=1),
     Target(
         "environment files",
-        ADMIN,
         _environment_file,
         (_FILE,),
-        (f"{_CORE}.envfile", f"{_CORE}.account"),
         longest=1 << 14,
         tokens=(b"WXCLIENT_PARAMETERS=", b"MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=http://[", b"\\\n", b"'"),
     ),
     Target(
         "names of accounts",
-        CALLER,
         _name,
-        (
-            b"alice",
-            "小店 1".encode(),
-            b"x-abcdefghijklmno",
-            b"wxclient@my-bot.service",
-            "Ａ\u0301.b@c".encode(),
-        ),
-        (f"{_CORE}.names",),
-        (BadName,),
+        (b"alice", "小店 1".encode(), b"x-abcdefghijklmno", b"wxclient@my-bot.service", "Ａ\u0301.b@c".encode()),
+        refusals=(BadName,),
         weight=2,
     ),
-    Target("options", CALLER, _options, _PAIRS, (f"{_CORE}.options", f"{_CORE}.egress"), (BadOption,)),
-    Target(
-        "start requests, written and read back",
-        CALLER,
-        _start,
-        _PAIRS,
-        (f"{_CORE}.options", f"{_CORE}.rendering", "wxcontroller.controller.openwx"),
-        (BadOption, TemplateError),
-        weight=2,
-    ),
+    Target("options", _options, _PAIRS, refusals=(BadOption,)),
+    Target("start requests, written and read back", _start, _PAIRS, refusals=(BadOption, TemplateError), weight=2),
     Target(
         "addresses of reports and proxies",
-        CALLER,
         _address,
         (
             b"http://user:hunter2@h:8080/in?key=hunter2&x=1#hunter2",
             b"socks5://user:hunter2@proxy.example:1080",
             b"https://[::1]:443/a?client=x&&client=y",
         ),
-        (f"{_CORE}.account", f"{_CORE}.egress"),
-        (),
+        refusals=(),
         weight=2,
     ),
-    Target("settings", ADMIN, _settings, (_TOML,), (f"{_CORE}.settings",), weight=2, longest=1 << 13),
+    Target("settings", _settings, (_TOML,), weight=2, longest=1 << 13),
 )

@@ -41,19 +41,15 @@ def _answer(data: bytes) -> None:
 TARGETS = (
     Target(
         "requests of MCP clients",
-        "an AI agent with a token",
         _request,
         (_CALL, _SEND, b'{"jsonrpc": "2.0", "method": "notifications/initialized"}'),
-        ("wxcontroller.controller.mcp.protocol",),
-        (WxError, Failed),
-        (b'"arguments": ', b'"limit": ', b'"account": '),
+        refusals=(WxError, Failed),
+        tokens=(b'"arguments": ', b'"limit": ', b'"account": '),
     ),
     Target(
         "answers of accounts to MCP tools",
-        "an account's program, ours or another",
         _answer,
         (_PAGE, _ERROR),
-        ("wxcontroller.controller.mcp.tools",),
         tokens=(b'"messages": ', b'"media": ', b'"error": '),
     ),
 )

@@ -16,8 +16,6 @@ from wxcontroller.openwx.parameters import BadParameter
 from wxcontroller.openwx.replies import to_bytes
 
 _LOOP = asyncio.new_event_loop()
-_HOLDER = "whoever has the token of a target"
-_FILES = "the controller, as it wrote it"
 
 
 def _notification(data: bytes) -> None:
@@ -59,7 +57,6 @@ _REPEAT = {"target": "0badcafe", "content": "x", "since": 1.5, "count": 2, "urge
 TARGETS = (
     Target(
         "notifications",
-        _HOLDER,
         _notification,
         (
             joined("application/json", "=?UTF-8?B?5aSH5Lu9?=", _ALERTS),
@@ -68,30 +65,16 @@ TARGETS = (
             joined("text/plain", "auth=QmVhcmVyIHg", '{"message": "m", "tags": ["warning"], "priority": 4}'),
             joined("", "https://x.example", '{"text": "m", "attachment": "eA==", "filename": "f"}'),
         ),
-        (
-            "wxcontroller.controller.notify.reading",
-            "wxcontroller.controller.notify.webhooks",
-            "wxcontroller.controller.notify.notification",
-        ),
-        (BadParameter, BadNotification),
+        refusals=(BadParameter, BadNotification),
         tokens=(b'"message": ', b'"alerts": [', b'"priority": ', b"=?UTF-8?B?", b"Basic "),
         weight=2,
     ),
     Target(
         "the file of notification targets",
-        _FILES,
         _targets,
         (notifytargets.rendered(NotifyTargets({"ops": _ONE})),),
-        ("wxcontroller.core.notifytargets",),
-        (BadSettings,),
+        refusals=(BadSettings,),
         weight=1,
     ),
-    Target(
-        "the file of repeated notifications",
-        _FILES,
-        _repeats,
-        (json.dumps({"repeats": [_REPEAT]}).encode(),),
-        ("wxcontroller.controller.notify.repeats",),
-        weight=1,
-    ),
+    Target("the file of repeated notifications", _repeats, (json.dumps({"repeats": [_REPEAT]}).encode(),), weight=1),
 )

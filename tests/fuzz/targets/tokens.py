@@ -10,9 +10,6 @@ from wxcontroller.core.tokens import Token
 from wxcontroller.openwx import credentials
 from wxcontroller.openwx.parameters import BadParameter, query_of
 
-CALLER = "whoever reaches a port"
-FILES = "root and the controller, as they wrote it"
-
 
 def _request(data: bytes) -> None:
     target, kind, body = parts(data, 3)
@@ -58,34 +55,19 @@ _MULTIPART = b'--b\r\nContent-Disposition: form-data; name="token"\r\n\r\nwxc_1\
 TARGETS = (
     Target(
         "tokens in requests",
-        CALLER,
         _request,
         (
             joined("/openwx/x?client=a&token=wxc_1&b=c", _FORM, "id=@ann&token=wxc_1&content=x"),
             joined("/x?%74oken=wxc_1", "multipart/form-data; boundary=b", _MULTIPART),
             joined("Bearer wxc_1", "Bearer wxc_2", b""),
         ),
-        ("wxcontroller.openwx.credentials",),
-        (BadParameter,),
+        refusals=(BadParameter,),
         tokens=(b"token=", b"%74oken=", b'name="token"', b"&", b"Bearer "),
         weight=2,
         longest=1 << 14,
     ),
+    Target("the file of tokens", _file, (tokens.rendered(_ONE),), weight=2),
     Target(
-        "the file of tokens",
-        FILES,
-        _file,
-        (tokens.rendered(_ONE),),
-        ("wxcontroller.core.tokens",),
-        weight=2,
-    ),
-    Target(
-        "tokens as accounts know them",
-        FILES,
-        _port_file,
-        (porttokens.rendered(_ONE),),
-        ("wxcontroller.core.porttokens",),
-        (BadSettings,),
-        weight=1,
+        "tokens as accounts know them", _port_file, (porttokens.rendered(_ONE),), refusals=(BadSettings,), weight=1
     ),
 )

@@ -3,17 +3,13 @@
 import asyncio
 import io
 import json
-import sqlite3
 from collections.abc import Callable, Coroutine
 from functools import partial
 
 from tests.fuzz.corpus import recorded
 from tests.fuzz.target import NotJson, Target, fit, joined, json_of, texts
-from tests.unit.drivers.kit import Checkpoints, Store
-from wxcontroller.client.store import state
-from wxcontroller.client.store.migration import import_identities
-from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.core.jsontypes import kept_json, obj
+from tests.unit.drivers.kit import Store
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, Group, Member, Message
 from wxcontroller.drivers.line.transport import LineResponse, ReceivedFile
@@ -22,7 +18,6 @@ from wxcontroller.drivers.web.decode.emoji import character_of, name_of
 from wxcontroller.drivers.web.decode.listing import batch_of, contact_page_of
 from wxcontroller.drivers.web.media.intake import Intake
 from wxcontroller.drivers.web.session.consent import Consent
-from wxcontroller.drivers.web.session.identity import Identities, Recognition, uid_of
 from wxcontroller.drivers.web.session.saved import Saved
 from wxcontroller.drivers.web.wire.cookies import Jar, when
 from wxcontroller.drivers.web.wire.hosts import home_of, hosts_of
@@ -30,14 +25,10 @@ from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.sandbox import samples
 
-WECHAT = "WeChat, and whoever can stand in for it"
-PEER = "anybody who can write to the account"
-DISK = "the account's own state directory"
 ME = Contact("@me", "我", 4711)
 _FRIEND = Contact("@ann", "Ann", markname="安")
 _MEMBER = Member("@ann", "Ann", display="A")
 _GROUP = Group("@@team", "", (Member("@me", "我"), _MEMBER))
-_WEB = "wxcontroller.drivers.web"
 
 
 def _answer(data: bytes) -> LineResponse:
@@ -205,26 +196,6 @@ def _decisions(data: bytes) -> None:
     assert again.next_step() == consent.next_step(), "what was written is read as something else"
 
 
-def _identities(data: bytes) -> None:
-    """Identities as 2.0.0 stored them, taken over into the database."""
-    db = sqlite3.connect(":memory:")
-    for statements in SCHEMA:
-        db.executescript(statements)
-    import_identities(db, kept_json(data))
-    marks = state.identities(db)
-    db.close()
-    store = Checkpoints(marks=marks)
-    identities = Identities(store)
-    asyncio.run(identities.load())
-    recognition = Recognition(identities)
-    recognition.meet(_FRIEND)
-    recognition.identify("@ann", "wxid_ann")
-    assert recognition.number("@ann")
-    uid_of(data[:80].decode("utf-8", "replace"))
-    recognition.save()
-    assert store.marks
-
-
 def _content(data: bytes) -> None:
     """Content in several answers, each with what it says of itself."""
     sink = io.BytesIO()
@@ -266,13 +237,8 @@ def _xml_of_messages() -> tuple[bytes, ...]:
 _XML = tuple(
     piece.encode()
     for piece in (
-        *(
-            "&lt;msg&gt;",
-            "&lt;/msg&gt;",
-            "&lt;appmsg appid='x' sdkver=''&gt;",
-            "&lt;type&gt;6&lt;/type&gt;",
-            "&lt;!--",
-        ),
+        *("&lt;msg&gt;", "&lt;/msg&gt;", "&lt;appmsg appid='x' sdkver=''&gt;", "&lt;type&gt;6&lt;/type&gt;"),
+        "&lt;!--",
         *("&lt;attachid&gt;", "&lt;attachid/&gt;", "&lt;a&gt;", "&lt;/a&gt;", "--&gt;", "&lt;![CDATA[", "]]&gt;"),
         *("&lt;item&gt;", "&lt;link name='a'&gt;", "$a$", "&lt;emoji md5='", "@a:<br/>", "@@a", "pictype=location"),
         *('<span class="emoji emoji1f604"></span>', "&lt;?xml version='1.0' encoding='utf-16'?&gt;", "\u2005"),
@@ -286,55 +252,23 @@ _JSON = (
 )
 
 TARGETS = (
-    Target("jslogin", WECHAT, _of_answer(answers.uuid_of), _seeds("jslogin"), (f"{_WEB}.decode.answers",), weight=1),
-    Target("login poll", WECHAT, _of_answer(answers.poll_of), _seeds("login"), (f"{_WEB}.decode.answers",), weight=2),
+    Target("jslogin", _of_answer(answers.uuid_of), _seeds("jslogin"), weight=1),
+    Target("login poll", _of_answer(answers.poll_of), _seeds("login"), weight=2),
     Target(
         "login redirect",
-        WECHAT,
         _redirect,
         (b"https://wx2.qq.com:443/cgi-bin/x?ticket=a%2F&lang=zh_CN#x", *_seeds("location")),
-        (f"{_WEB}.decode.answers", f"{_WEB}.wire.hosts"),
         weight=2,
     ),
+    Target("login page", _of_answer(answers.login_page_of), _seeds("webwxnewloginpage"), weight=2),
     Target(
-        "login page",
-        WECHAT,
-        _of_answer(answers.login_page_of),
-        _seeds("webwxnewloginpage"),
-        (f"{_WEB}.decode.answers",),
-        weight=2,
+        "push login", _of_answer(answers.push_uuid_of), (b'{"ret":"0","msg":"all ok","uuid":"4Yh3x=="}',), weight=1
     ),
-    Target(
-        "push login",
-        WECHAT,
-        _of_answer(answers.push_uuid_of),
-        (b'{"ret":"0","msg":"all ok","uuid":"4Yh3x=="}',),
-        (f"{_WEB}.decode.answers",),
-        weight=1,
-    ),
-    Target(
-        "webwxinit",
-        WECHAT,
-        _init,
-        _seeds("webwxinit"),
-        (f"{_WEB}.decode.answers", f"{_WEB}.decode.contacts"),
-        tokens=_JSON,
-    ),
-    Target(
-        "synccheck", WECHAT, _of_answer(answers.check_of), _seeds("synccheck"), (f"{_WEB}.decode.answers",), weight=1
-    ),
-    Target(
-        "webwxsync",
-        WECHAT,
-        _sync,
-        _seeds("webwxsync"),
-        (f"{_WEB}.decode.answers", f"{_WEB}.decode.messages"),
-        tokens=_JSON,
-        weight=8,
-    ),
+    Target("webwxinit", _init, _seeds("webwxinit"), tokens=_JSON),
+    Target("synccheck", _of_answer(answers.check_of), _seeds("synccheck"), weight=1),
+    Target("webwxsync", _sync, _seeds("webwxsync"), tokens=_JSON, weight=8),
     Target(
         "answers to sends and commands",
-        WECHAT,
         lambda data: [
             _of_answer(read)(data)
             for read in (
@@ -349,21 +283,12 @@ TARGETS = (
             b'{"BaseResponse":{"Ret":0},"MsgID":"1","MediaId":"@a","ChatRoomName":"@@a","AESKey":"","Signature":""}',
             *_seeds("webwxsendmsg", "webwxsendappmsg", "webwxuploadmedia", "webwxstatusnotify"),
         ),
-        (f"{_WEB}.decode.answers",),
         tokens=_JSON,
         weight=2,
     ),
-    Target(
-        "address book and batches",
-        WECHAT,
-        _pages,
-        _seeds("webwxgetcontact", "webwxbatchgetcontact"),
-        (f"{_WEB}.decode.listing",),
-        tokens=_JSON,
-    ),
+    Target("address book and batches", _pages, _seeds("webwxgetcontact", "webwxbatchgetcontact"), tokens=_JSON),
     Target(
         "people and groups",
-        WECHAT,
         _people,
         tuple(
             json.dumps(entry, ensure_ascii=False).encode()
@@ -371,36 +296,13 @@ TARGETS = (
             for key in ("ContactList", "MemberList")
             for entry in json.loads(raw).get(key, ())
         ),
-        (f"{_WEB}.decode.contacts",),
-        (NotJson,),
+        refusals=(NotJson,),
     ),
-    Target(
-        "messages",
-        PEER,
-        _message,
-        _seeds("message"),
-        (
-            f"{_WEB}.decode.messages",
-            f"{_WEB}.decode.contents",
-            "wxcontroller.openwx.formats",
-            "wxcontroller.openwx.reports",
-        ),
-        (NotJson,),
-        _XML,
-        weight=16,
-    ),
-    Target("XML in messages", PEER, _markup, _xml_of_messages(), (f"{_WEB}.decode.markup",), tokens=_XML, weight=8),
-    Target(
-        "texts and emoji",
-        PEER,
-        _plain,
-        _xml_of_messages(),
-        (f"{_WEB}.decode.text", f"{_WEB}.decode.emoji"),
-        tokens=_XML,
-    ),
+    Target("messages", _message, _seeds("message"), refusals=(NotJson,), tokens=_XML, weight=16),
+    Target("XML in messages", _markup, _xml_of_messages(), tokens=_XML, weight=8),
+    Target("texts and emoji", _plain, _xml_of_messages(), tokens=_XML),
     Target(
         "received content",
-        WECHAT,
         _content,
         (
             *(
@@ -410,20 +312,16 @@ TARGETS = (
             b"0\x1d" + samples.mp3(100)[:100],
             b'a5,0,9\x1dhello\x1e4,5,9\x1dlate\x1e\x1d{"BaseResponse":',
         ),
-        (f"{_WEB}.media.intake",),
         weight=2,
     ),
     Target(
         "ids and hosts",
-        WECHAT,
         _names,
         (b"@a,@@b,c", b'["@a","@crypt_1","x%2F","a.txt"]', b"login.wx2.qq.com", b"webpush.web.wechat.com"),
-        (f"{_WEB}.decode.answers", f"{_WEB}.decode.contents", f"{_WEB}.wire.hosts"),
         weight=1,
     ),
     Target(
         "cookies",
-        WECHAT,
         _in_a_loop(_cookies),
         (
             *(joined("Wed, 21 Oct 2026 07:28:00 GMT", cookie) for cookie in _seeds("cookie")),
@@ -431,34 +329,17 @@ TARGETS = (
                 "", "a=b; Expires=Wed, 21-Oct-2099 07:28:00 GMT; Path=/x; Secure", "c=d; Max-Age=60", "e=; Max-Age=-1"
             ),
         ),
-        (f"{_WEB}.wire.cookies",),
         tokens=(b"Max-Age=", b"Expires=", b"Domain=", b"Path=", b"Secure", b"--1", b"; "),
     ),
-    Target(
-        "stored session",
-        DISK,
-        _in_a_loop(_session),
-        _seeds("session"),
-        (f"{_WEB}.session.saved", f"{_WEB}.wire.cookies"),
-    ),
+    Target("stored session", _in_a_loop(_session), _seeds("session")),
     Target(
         "stored decisions",
-        DISK,
         _decisions,
         (
             b'{"version":1,"agreed":0.0,"refused":{"normal":[1764200000.0],"desktop":[]}}',
             b'{"version":1,"agreed":1764200000.5,"refused":{"normal":[1e9,2e9,3e9],"desktop":[1764200000]}}',
         ),
-        (f"{_WEB}.session.consent",),
         tokens=(b'"normal"', b'"desktop"', b'"agreed"', b"1e999", b"-1"),
         weight=1,
-    ),
-    Target(
-        "stored identities",
-        DISK,
-        _identities,
-        _seeds("identities"),
-        (f"{_WEB}.session.identity", "wxcontroller.client.store.migration"),
-        weight=2,
     ),
 )

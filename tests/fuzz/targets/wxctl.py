@@ -19,8 +19,6 @@ from wxcontroller.cli.serversent import server_sent
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import obj, read_json
 
-_CLI = "wxcontroller.cli"
-
 
 @contextlib.contextmanager
 def _answering(status: int, content: bytes) -> Iterator[None]:
@@ -107,7 +105,6 @@ _LINE = {"cursor": "s=1", "time": 1700000000.5, "priority": 3, "message": "a\x1b
 TARGETS = (
     Target(
         "answers to wxctl",
-        "whatever listens where wxctl looks for the controller, and an account's program through it",
         _shown,
         (
             joined(b"l", json.dumps({"accounts": [_ACCOUNT]})),
@@ -115,19 +112,16 @@ TARGETS = (
             joined(b"o", json.dumps(_HEALTH)),
             joined(b"s5", json.dumps({"error": {"code": "unit-failed", "message": "m", "remedy": "r"}})),
         ),
-        (f"{_CLI}.api", f"{_CLI}.account", f"{_CLI}.client", f"{_CLI}.terminal"),
         weight=1,
     ),
     Target(
         "lines of a journal to wxctl",
-        "whatever listens where wxctl looks for the controller",
         _stream,
         (
             b"retry: 1\n\nid: s=1\nevent: line\ndata: "
             + json.dumps(_LINE).encode()
             + b"\n\nevent: heartbeat\ndata: {}\n\n",
         ),
-        (f"{_CLI}.serversent", f"{_CLI}.remotelogs"),
         weight=1,
     ),
 )
