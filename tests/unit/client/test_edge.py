@@ -2,12 +2,18 @@
 
 import asyncio
 import json
+import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from tests.unit.client.conftest import RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import logged_in
 from tests.unit.heads import REFUSED
@@ -125,3 +131,37 @@ def test_the_admins_webhook_wins_over_the_stored_one(tmp_path: Path) -> None:
     by_merged = {**stored, "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": "http://c/?client=alice"}
     assert read_config("alice", by_merged, Paths(tmp_path)).post_api == "http://c/?client=alice"
     assert account_from(by_merged, "x").options["post_api"] == "http://c/"
+
+
+def test_a_name_server_that_does_not_answer_does_not_hold_the_end_up(tmp_path: Path) -> None:
+    """The library looks names up in threads, which nobody can interrupt."""
+    port = free_port()
+    slow = (
+        "import socket, sys, time\n"
+        "def hang(*_, **__):\n    open(sys.argv.pop(), 'w').close()\n    time.sleep(3600)\n"
+        "socket.getaddrinfo = hang\n"
+        "from wxcontroller.client.__main__ import main\nsys.exit(main())\n"
+    )
+    asked = tmp_path / "asked"
+    environ = {
+        **os.environ,
+        "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
+        "MOJO_WEIXIN_STATE_PATH": str(tmp_path / "state.json"),
+        "MOJO_WEIXIN_COOKIE_PATH": str(tmp_path / "cookie.dat"),
+        "MOJO_WEIXIN_PID_PATH": str(tmp_path / "pid"),
+        "MOJO_WEIXIN_QRCODE_PATH": str(tmp_path / "qr.jpg"),
+        # Python's path is what the tests run with; the names of real servers must not be asked for.
+        "PYTHONPATH": str(Path(__file__).parents[3]),
+    }
+    code = slow.replace("sys.argv.pop()", repr(str(asked)))
+    client = subprocess.Popen([sys.executable, "-c", code, "alice"], env=environ, stderr=subprocess.DEVNULL)
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not asked.exists() and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert asked.exists()
+        client.send_signal(signal.SIGTERM)
+        assert client.wait(timeout=PATIENCE) == 0
+    finally:
+        client.kill()
+        client.wait()

@@ -390,3 +390,22 @@ async def test_a_closed_window_of_one_send_is_no_logout(start: Start, wechat: Be
     assert client.state()["state"] == "running"
     phone.write_text(wechat.sandbox, wechat.account, "hello again")
     assert await until_sent(wechat, 1) == ["late"]
+
+
+def test_a_clock_that_jumps_opens_and_closes_nothing_for_long() -> None:
+    windows, noon = table(per_message=10, per_day=3), 1e9
+    windows.heard("a", noon, has_held=False)
+    windows.taken("a", True, noon)
+    # Forward, across the window's end: one attempt, then held until the person writes.
+    assert windows.hold("a", False, noon + 90_000) is None
+    windows.attempted("a", noon + 90_000)
+    assert windows.hold("a", False, noon + 90_001) is Hold.WINDOW
+    windows.heard("a", noon + 90_002, has_held=True)
+    windows.taken("a", True, noon + 90_003)
+    windows.throttle("a", noon + 90_004)
+    # And back by a year: neither a silence nor sends of a future day last.
+    year = 365 * 86400
+    assert windows.hold("a", False, noon - year) is None
+    assert windows.sent_today(noon - year) == 0
+    windows.throttle("a", noon - year)
+    assert windows.hold("a", False, noon - year + 10) is Hold.THROTTLED
