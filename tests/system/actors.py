@@ -21,6 +21,8 @@ Json: TypeAlias = Any  # answers of the product under test; the assertions are t
 CONTROLLER = "http://127.0.0.1:2000"
 SANDBOX = "http://127.0.0.1:2100"
 SANDBOX_SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/sandbox.toml"
+# Of an account in a test that waits for it.
+WATCHDOG_SECONDS = 20
 
 
 def until(condition: Callable[[], Json], what: str = "it", seconds: float = PATIENCE) -> Json:
@@ -248,13 +250,24 @@ class Webhook:
 
 def use_sandbox(host: Host) -> None:
     """Start the sandbox in the host and point new accounts at it, as its documentation says."""
-    host.write(
-        SANDBOX_SETTINGS,
-        f'[client]\nserver = "{SANDBOX}"\nsend_interval = 0\n'.encode(),
-        0o644,
-    )
     host.run("systemctl", "enable", "--now", "wxcontroller-sandbox.service")
+    point_at_sandbox(host)
+
+
+def point_at_sandbox(host: Host) -> None:
+    """Have new accounts take what is at the sandbox's address for WeChat."""
+    host.write(SANDBOX_SETTINGS, f'[client]\nserver = "{SANDBOX}"\nsend_interval = 0\n'.encode())
     host.run("systemctl", "reload", "wxcontroller.service")
+
+
+def shorten_watchdog(host: Host) -> None:
+    """Have accounts be ended after ``WATCHDOG_SECONDS`` without a sign of life. The sandbox does not run yet."""
+    assert "\nWatchdogSec=90\n" in host.text("systemctl", "cat", "wxclient@any.service")
+    # Polls that have no news are signs of life, too.
+    host.write("/etc/default/wxcontroller-sandbox", b'WXSANDBOX_OPTS="--poll-hold=5 --sync-hold=5"\n')
+    place = "/run/systemd/system/wxclient@.service.d/watchdog.conf"
+    host.write(place, f"[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n".encode())
+    host.run("systemctl", "daemon-reload")
 
 
 def log_in(caller: Caller, phone: Phone, name: str, uin: str, **parameters: str) -> Json:

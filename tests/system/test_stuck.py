@@ -1,4 +1,4 @@
-"""Clients that hang, each in another way, under the real watchdog: all are restarted, and go on without a scan."""
+"""Clients that hang, each in another way, under systemd's watchdog: all are restarted, and go on without a scan."""
 
 import time
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.system.actors import Caller, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.actors import Caller, Phone, Webhook, log_in, shorten_watchdog, until, use_sandbox
 from tests.system.host import Host
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system]
 PROGRAM = "/usr/local/lib/wxstuck.py"
 DROPIN = "/run/systemd/system/wxclient@.service.d/stuck.conf"
 # What hangs, and what the journal must name.
@@ -46,8 +46,8 @@ class Hung:
 
 @pytest.fixture(scope="module")
 def world(host: Host) -> Iterator[World]:
+    shorten_watchdog(host)
     use_sandbox(host)
-    assert "\nWatchdogSec=90\n" in host.text("systemctl", "cat", "wxclient@any.service")
     host.write(PROGRAM, (Path(__file__).parent / "stuck.py").read_bytes())
     host.write(DROPIN, f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM} %i\n".encode())
     host.run("systemctl", "daemon-reload")
@@ -86,7 +86,7 @@ def hung(world: World) -> dict[str, Hung]:
 @pytest.mark.parametrize("part", ["stopped", *PARTS])
 def test_it_is_restarted_and_goes_on_without_a_scan(world: World, hung: dict[str, Hung], part: str) -> None:
     one = hung[part]
-    until(lambda: world.restarts(part) == 1 or None, f"{part} restarted", 200)
+    until(lambda: world.restarts(part) == 1 or None, f"{part} restarted")
     print(f"{part}: restarted {time.monotonic() - one.since:.0f} s after it hung")
     world.caller.until_state(part, "running")
     assert int(world.caller.account(part)["pid"]) != one.pid
@@ -100,7 +100,7 @@ def test_it_is_restarted_and_goes_on_without_a_scan(world: World, hung: dict[str
 
 @pytest.mark.parametrize("part", PARTS)
 def test_the_journal_says_where_it_hung(world: World, hung: dict[str, Hung], part: str) -> None:
-    until(lambda: world.restarts(part) == 1 or None, f"{part} restarted", 200)
+    until(lambda: world.restarts(part) == 1 or None, f"{part} restarted")
     journal = world.host.journal(f"wxclient@{part}.service", lines=400)
     assert f"the process hangs ({'does not end: ' if part != 'loop' else ''}{PARTS[part]}" in journal
     assert part == "disk" or "maybe_hang (wxstuck.py:" in journal
