@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.certificates import self_signed
-from tests.system.actors import Caller, until, use_sandbox
+from tests.system.actors import Caller, point_at_sandbox, until, use_sandbox
 from tests.system.callers import token
 from tests.system.forward import passing_on
 from tests.system.host import Host
@@ -103,14 +103,12 @@ class Fleet:
 def fleet(debs: list[Path], place: Path) -> Iterator[Fleet]:
     """Boot both hosts and let each list the other; the second one's accounts reach the first one's sandbox."""
     with contextlib.ExitStack() as stack:
-        hosts = {name: stack.enter_context(Host.up(f"wx-{name}-{os.getpid()}")) for name in ADDRESSES}
-        for host in hosts.values():
-            host.install(*debs)
+        booting = {name: Host.up(f"wx-{name}-{os.getpid()}", packages=debs) for name in ADDRESSES}
+        hosts = {name: stack.enter_context(each) for name, each in booting.items()}
         cable(*hosts.values())
         first, second = hosts.values()
         use_sandbox(first)
-        use_sandbox(second)
-        second.run("systemctl", "disable", "--now", "wxcontroller-sandbox.service")
+        point_at_sandbox(second)
         with second.netns():
             listener = socket.create_server(("127.0.0.1", 2100))
         stack.enter_context(passing_on(listener, first, 2100))

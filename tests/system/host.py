@@ -26,6 +26,7 @@ import subprocess
 import sys
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -70,12 +71,13 @@ def network_of(process: int) -> Iterator[None]:
             os.setns(outside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
 
 
-class Machine:
-    """A network namespace with sockets to talk to: that of the process ``leader``."""
+class Machine(ABC):
+    """A network namespace with sockets to talk to."""
 
     @property
+    @abstractmethod
     def leader(self) -> int:
-        raise NotImplementedError
+        """A process in it."""
 
     @contextlib.contextmanager
     def netns(self) -> Iterator[None]:
@@ -161,7 +163,10 @@ class Host(Machine):
         root = self._place / "root"
         self._stop()  # what a killed run left mounted
         lower = ":".join(map(str, below))
-        layers = f"lowerdir={lower},upperdir={self._place}/up,workdir={self._place}/work"
+        # No write waits for the disk (installing packages took four times as long): a host ends with this machine
+        # anyway. The kernel mounts what was written that way again only without this directory.
+        shutil.rmtree(self._place.joinpath("work", "work", "incompat"), ignore_errors=True)
+        layers = f"lowerdir={lower},upperdir={self._place}/up,workdir={self._place}/work,volatile"
         _must("mount", "-t", "overlay", f"wxhost-{self.name}", "-o", layers, str(root))
         try:
             self._spawn(root)
