@@ -109,6 +109,10 @@ class OwningHost(FleetHost):
         await self.ownership.may_claim()
         await until(lambda: self.name in self.ownership.records.hosts)
 
+    async def passed(self) -> None:
+        """Wait for the pass under the present lease, which starts what is wanted, also what systemctl has stopped."""
+        await until(lambda: self.ownership._started_for == self.lease)
+
     async def lapse(self) -> None:
         """Renew the lease no more; all processes end, as systemd ends them."""
         if self._keeping is not None:
@@ -220,6 +224,8 @@ async def owning_fleet(
         await (introduce(hosts) if known else asyncio.gather(*(host.join() for host in hosts)))
         for host in hosts:
             await host.keep(etcd, seconds)
+        for host in hosts:
+            await host.passed()
         fleet = Fleet(hosts, servers, etcd, ran)
         yield fleet
         assert not fleet.overlaps()

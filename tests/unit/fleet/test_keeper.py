@@ -37,6 +37,7 @@ class World:
         self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.systemd.bind(str(paths.root / "notify"))
         self.systemd.setblocking(False)
+        self._signs = 0
 
     async def begin(self, boot: str = "this") -> "asyncio.Task[None]":
         settings = self.servers.settings()
@@ -49,12 +50,16 @@ class World:
 
         return asyncio.ensure_future(run())
 
-    def signs(self) -> int:
-        """Return how many signs of life systemd has got since the last call."""
-        found = 0
+    def hear(self) -> None:
+        """Take what the keeper tells systemd: it waits 30 s for a systemd that takes nothing."""
         with contextlib.suppress(BlockingIOError):
             while True:
-                found += self.systemd.recv(4096) == b"WATCHDOG=1"
+                self._signs += self.systemd.recv(4096) == b"WATCHDOG=1"
+
+    def signs(self) -> int:
+        """Return how many signs of life systemd has got since the last call."""
+        self.hear()
+        found, self._signs = self._signs, 0
         return found
 
     @property
@@ -80,7 +85,9 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     with EtcdServers(tmp_path).running() as servers:
         async with connected(servers.settings()) as etcd:
             found = World(servers, etcd, paths)
+            asyncio.get_running_loop().add_reader(found.systemd, found.hear)
             yield found
+            asyncio.get_running_loop().remove_reader(found.systemd)
             found.systemd.close()
 
 

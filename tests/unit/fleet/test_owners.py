@@ -62,7 +62,6 @@ async def test_a_unit_that_systemctl_starts_is_claimed_and_one_it_stops_is_given
     async with owning_fleet(tmp_path, monkeypatch, "a", "b") as fleet:
         a, _ = fleet.hosts
         await a.start("eve")
-        await until(lambda: a.ownership._started_for)  # later, what is stopped by systemctl stays down
         await a.units._stop("eve")
         await until(lambda: not a.ownership.records.owners)
         assert await fleet.owners() == {}
