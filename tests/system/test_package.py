@@ -45,7 +45,8 @@ def next_version(deb: Path, place: Path) -> Path:
     told = told.replace(f"Version: {old[1]}\n", f"Version: {old[1]}+next\n")
     control.write_text(told.replace(f"wxcontroller (= {old[1]})", f"wxcontroller (= {old[1]}+next)"))
     made = place / deb.name.replace(old[1], f"{old[1]}+next")
-    subprocess.run(["dpkg-deb", "-b", "--root-owner-group", tree, made], check=True, stdout=subprocess.DEVNULL)
+    build = ("dpkg-deb", "-b", "-Znone", "--root-owner-group")
+    subprocess.run([*build, tree, made], check=True, stdout=subprocess.DEVNULL)
     return made
 
 
