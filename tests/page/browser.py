@@ -41,6 +41,20 @@ window.addEventListener("securitypolicyviolation", (event) => {
   (window.violations ??= []).push(event.violatedDirective + " " + event.blockedURI + " " + event.sample);
 });
 """
+# Looking is done hundreds of times in a test, and WebDriver's own "is displayed" takes 20 ms: here the page looks. As
+# there, nothing of no size and nothing transparent is visible.
+_VISIBLE = """
+const [selector, text] = arguments;
+const sized = (each) => {
+  const { width, height } = each.getBoundingClientRect();
+  if (width > 0 && height > 0) return true;
+  return getComputedStyle(each).overflow !== "hidden" && [...each.children].some(sized);
+};
+const drawn = (box) => box.checkVisibility({ opacityProperty: true, visibilityProperty: true }) && sized(box);
+const visible = (each) =>
+  drawn(each.closest("select") ?? each) && (!text || (each.innerText ?? each.textContent).includes(text));
+return [...document.querySelectorAll(selector)].find(visible);
+"""
 T = TypeVar("T")
 
 
@@ -56,36 +70,31 @@ class Browser:
 
     def until(self, condition: Callable[[], T], what: str, seconds: float = PATIENCE) -> T:
         """Look again and again until the answer is true; fail with what the page shows."""
-        deadline = time.monotonic() + seconds
+        began = time.monotonic()
         while True:
             with contextlib.suppress(StaleElementReferenceException, ElementNotInteractableException):
                 if found := condition():
                     return found
-            if time.monotonic() > deadline:
+            if (waited := time.monotonic() - began) > seconds:
                 self.picture("failed")
                 shown = self.driver.find_element(By.TAG_NAME, "body").text
                 raise AssertionError(f"{what} did not happen within {seconds} s; the page shows:\n{shown[:3000]}")
-            time.sleep(0.05)
+            time.sleep(min(max(0.05, waited / 20), 0.25))
 
     def find(self, selector: str, text: str = "") -> WebElement:
         """Wait for something visible that fits a CSS selector and holds a text."""
+        found = self.until(lambda: self._visible(selector, text), f"{selector!r} with {text!r}")
+        assert found is not None
+        return found
 
-        def visible() -> WebElement | None:
-            for each in self.driver.find_elements(By.CSS_SELECTOR, selector):
-                if each.is_displayed() and text in each.text:
-                    return each
-            return None
-
-        return self.until(visible, f"{selector!r} with {text!r}")  # type: ignore[return-value]  # never None
+    def _visible(self, selector: str, text: str) -> WebElement | None:
+        found = self.script(_VISIBLE, selector, text)
+        assert found is None or isinstance(found, WebElement)
+        return found
 
     def gone(self, selector: str, text: str = "") -> None:
         """Wait until nothing visible fits any more."""
-
-        def away() -> bool:
-            found = self.driver.find_elements(By.CSS_SELECTOR, selector)
-            return not any(each.is_displayed() and text in each.text for each in found)
-
-        self.until(away, f"no {selector!r} with {text!r}")
+        self.until(lambda: self._visible(selector, text) is None, f"no {selector!r} with {text!r}")
 
     def click(self, selector: str, text: str = "") -> None:
         """Click with the mouse on what ``find`` finds, once it can be clicked."""

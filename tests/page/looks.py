@@ -23,6 +23,7 @@ def faults(browser: Browser, axe: bool = True) -> list[str]:
     for look in _LOOKS:
         found += browser.script(look)
     if axe and _AXE.is_file():
-        browser.script(f"if (!window.axe) {{ {_AXE.read_text(encoding='utf-8')} }}")
+        if not browser.script("return Boolean(window.axe)"):
+            browser.script(_AXE.read_text(encoding="utf-8"))
         found += browser.driver.execute_async_script(_SERIOUS)
     return found

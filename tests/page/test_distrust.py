@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.page.browser import Browser, browsing
+from tests.page.browser import Browser
 from wxcontroller.controller import page
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(120)]
@@ -79,18 +79,18 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def browser(server: Server) -> Iterator[Browser]:
-    with browsing(f"http://127.0.0.1:{server.port.result(10)}") as started:
-        started.open()
-        yield started
+def address(server: Server) -> str:
+    return f"http://127.0.0.1:{server.port.result(10)}"
 
 
 def test_the_token_follows_no_redirect(server: Server, browser: Browser) -> None:
+    browser.open()
     assert browser.driver.execute_async_script(_CALL, "openwx/away") != "answered"
     assert server.calls["openwx/away"] == 1
     assert server.calls["openwx/start_client"] == 0
 
 
 def test_a_token_that_is_accepted_and_then_refused_is_no_loop(server: Server, browser: Browser) -> None:
+    browser.open()
     assert browser.driver.execute_async_script(_CALL, "openwx/refused") != "answered"
     assert server.calls["openwx/refused"] <= 2

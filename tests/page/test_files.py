@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from tests.page.browser import Browser, browsing
+from tests.page.browser import Browser
 from tests.page.looks import faults
 from tests.page.served import Served, serving
 from wxcontroller.core.jsontypes import JsonValue
@@ -60,10 +60,8 @@ def served(tmp_path: Path, account: Account) -> Iterator[Served]:
 
 
 @pytest.fixture
-def browser(served: Served) -> Iterator[Browser]:
-    with browsing(served.machine.url) as started:
-        started.size(1280)
-        yield started
+def address(served: Served) -> str:
+    return served.machine.url
 
 
 def drag(browser: Browser, kind: str, *files: Path) -> None:

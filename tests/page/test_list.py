@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.keys import Keys
 
-from tests.page.browser import Browser, browsing
+from tests.page.browser import Browser, new_tab
 from tests.page.looks import faults
 from tests.page.served import Served, serving
 from wxcontroller import __version__
@@ -95,12 +95,12 @@ def served(tmp_path: Path) -> Iterator[Served]:
 
 
 @pytest.fixture
-def browser(served: Served, language: str) -> Iterator[Browser]:
-    with browsing(served.machine.url, language) as started:
-        started.size(1280)
-        started.open()
-        started.find("#rows [data-account=bob]")
-        yield started
+def browser(served: Served, language: str, browser_of: Callable[[str], Browser]) -> Iterator[Browser]:
+    with new_tab(browser_of(language), served.machine.url) as tab:
+        tab.size(1280)
+        tab.open()
+        tab.find("#rows [data-account=bob]")
+        yield tab
 
 
 @pytest.mark.parametrize(("language", "theme"), [("en", "light"), ("zh-CN", "dark")])
@@ -235,8 +235,10 @@ def test_rows_stand_where_the_empty_ones_did(browser: Browser, width: int) -> No
     assert (empty["x"], empty["y"], empty["width"]) == (first["x"], first["y"], first["width"])
 
 
-def test_many_rows_are_drawn_in_portions_and_all_of_them_count(tmp_path: Path) -> None:
-    with serving(tmp_path) as served, browsing(served.machine.url) as browser:
+def test_many_rows_are_drawn_in_portions_and_all_of_them_count(
+    tmp_path: Path, browser_of: Callable[[str], Browser]
+) -> None:
+    with serving(tmp_path) as served, new_tab(browser_of("en"), served.machine.url) as browser:
         served.account("alice", LoginState.RUNNING, "web")
         for number in range(80):
             served.account(f"bot-{number}", None)

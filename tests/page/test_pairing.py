@@ -9,7 +9,7 @@ from typing import TypeVar
 
 import pytest
 
-from tests.page.browser import Browser, browsing
+from tests.page.browser import Browser
 from tests.page.looks import faults
 from tests.patience import PATIENCE
 from tests.unit.controller.test_ilink import Stage, asks, served, status_of
@@ -59,10 +59,8 @@ def host(tmp_path: Path) -> Iterator[Host]:
 
 
 @pytest.fixture
-def browser(host: Host) -> Iterator[Browser]:
-    with browsing(host.stage.host.url) as started:
-        started.size(1280)
-        yield started
+def address(host: Host) -> str:
+    return host.stage.host.url
 
 
 def test_an_administrator_approves_an_agent(host: Host, browser: Browser) -> None:
