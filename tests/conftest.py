@@ -24,17 +24,30 @@ pytest_asyncio.plugin._is_coroutine_or_asyncgen = cache(pytest_asyncio.plugin._i
 
 # Files in booted hosts and a browser mostly wait.
 _WAITING = ("tests/system/", "tests/page/", "tests/fleet/")
-_LONGEST = (
-    *(f"tests/system/test_{name}.py" for name in ("stuck", "packaging", "bad_days", "alerts", "documents", "wxctl")),
-    *(
-        "tests/fleet/test_fleet.py",
-        "tests/page/test_people.py",
-        "tests/system/test_doctor.py",
-        "tests/page/test_changes.py",
-    ),
-    *("tests/page/test_walk.py", "tests/page/test_routes.py"),
-    *("tests/lint/test_style.py", "tests/unit/durability/test_crashpoints.py"),
-    *("tests/unit/durability/test_lifecycle.py", "tests/unit/controller/test_restart.py"),
+# Of both kinds, the longest first.
+_LONGEST = tuple(
+    f"tests/{directory}/test_{name}.py"
+    for directory, names in (
+        ("system", "packaging documents wxctl keeper"),
+        ("page", "list people changes"),
+        ("system", "units fleet_move"),
+        ("page", "routes api"),
+        ("fleet", "fleet"),
+        ("page", "walk"),
+        ("system", "fleet_standby attack fleet_owners package proxy completion doctor access remote alerts upgrade"),
+        ("page", "login_link"),
+        ("system", "torture bad_days stuck"),
+        ("unit/client", "reply_window"),
+        ("lint", "style"),
+        ("unit/durability", "crashpoints"),
+        ("unit/controller", "restart"),
+        ("thirdparty", "generators"),
+        ("unit/controller", "shortcut"),
+        ("unit/fleet", "owner_faults"),
+        ("unit/durability", "lifecycle"),
+        ("unit/fleet", "keeper"),
+    )
+    for name in names.split()
 )
 
 
