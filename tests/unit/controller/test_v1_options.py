@@ -134,3 +134,10 @@ async def test_whether_systemd_does_what_it_is_asked_to_is_tried_on_nobody(host:
     host.units.forbidden = "Interactive authentication required"
     _, told = await host.v1("GET", "health/units")
     assert told == {"may_act": False, "reason": "a unit: stop failed: Interactive authentication required"}
+
+
+async def test_an_option_with_two_names_is_shown_alike_under_both(host: Machine) -> None:
+    await host.v1("POST", "accounts", {"name": "alice", "options": {"post_event": False}})
+    _, shown = await host.v1("GET", "accounts/alice/options")
+    for name in ("post_event", "plugin_openwx_post_event"):
+        assert obj(shown["options"])[name] == {"value": "0", "in_force": None, "default": "1", "from": "request"}

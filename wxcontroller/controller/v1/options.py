@@ -22,6 +22,8 @@ from wxcontroller.openwx.describing import texts as text_schemas
 
 _OBJECT: JsonObject = {"type": "object"}
 CALLS = Calls()
+# The names of options that have two; the first that is given counts (client.config).
+_NAMES = {name: pair for pair in SAME.items() for name in pair}
 
 
 @CALLS.route(
@@ -92,12 +94,14 @@ def _options(view: View, answer: Answer) -> JsonObject:
     running, decided = obj(program.get("options")), items(program.get("credentials"))
     found: JsonObject = {}
     waiting: list[JsonValue] = []
-    asked = {SAME.get(name, name) for name in account.parameters}
     for option in OPTIONS.values():
         if option.origin is Origin.IGNORED:
             continue
-        value = account.options.get(option.name, option.default)
-        origin = "request" if option.name in asked else "settings" if option.name in account.options else "default"
+        names = _NAMES.get(option.name, (option.name,))
+        value = next((account.options[name] for name in names if name in account.options), option.default)
+        origin = "default"
+        for place, given in (("settings", account.options), ("request", account.parameters)):
+            origin = place if any(name in given for name in names) else origin
         value, in_force = presentable(option.name, canonical(option, value)), running.get(option.name)
         if option.name in decided:  # by a file of the admin's, also at the next start
             value, origin = str(in_force), "credential"
