@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.cli.follow import titled
 from wxcontroller.core.check import Level
+from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.commands import command
 from wxcontroller.core.condition.model import Code, Condition, Severity
 from wxcontroller.core.errors import WxError
@@ -27,7 +28,7 @@ _LEVELS: Mapping[Severity, Level] = {
 }
 
 
-@check(N_("account"))
+@check(DoctorCheck.ACCOUNTS)
 def conditions(patient: Patient) -> Iterator[CheckResult]:
     """Everything that is wrong with the accounts."""
     accounts = patient.assessments
@@ -50,7 +51,7 @@ def conditions(patient: Patient) -> Iterator[CheckResult]:
         yield ok(Text("no report is late, dead or lost"), N_("reports"))
 
 
-@check(N_("program"))
+@check(DoctorCheck.PROGRAMS)
 def programs(patient: Patient) -> Iterator[CheckResult]:
     """Whether the running accounts' own programs answer."""
     asked, silent = 0, False
@@ -74,7 +75,7 @@ def programs(patient: Patient) -> Iterator[CheckResult]:
         yield ok(Text("{asked} running accounts answer", asked=asked))
 
 
-@check(N_("fleet"))
+@check(DoctorCheck.FLEET)
 def fleet(patient: Patient) -> Iterator[CheckResult]:
     """Whether the other hosts answer, and no account exists twice."""
     found = patient.answering.fleet()  # fails with an older controller, and for a token that is bound to accounts
@@ -107,7 +108,7 @@ def fleet(patient: Patient) -> Iterator[CheckResult]:
         yield ok(Text("{count} other hosts respond", count=len(items(found.get("hosts")))))
 
 
-@check(N_("alerts"))
+@check(DoctorCheck.ALERTS)
 def alerts(patient: Patient) -> Iterator[CheckResult]:
     """Whether alerts are delivered by each configured channel."""
     api = patient.answering

@@ -5,20 +5,21 @@ from collections.abc import Iterator
 from contextlib import suppress
 
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.doctor import accounts, machine, network, services
-from wxcontroller.cli.doctor.result import Check, CheckResult, Patient, check, fail, ok, warn
+from wxcontroller.cli.doctor import accounts, machine, network, services  # noqa: F401  # each adds its checks
+from wxcontroller.cli.doctor.result import CHECKS, CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.cli.errors import WrongUrl
 from wxcontroller.cli.local import controllers_ports, known_units
 from wxcontroller.core.accountfiles import AccountFiles
 from wxcontroller.core.check import check_configuration
+from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.errors import BadSettings, ControllerUnreachable, WxError, reason_of
 from wxcontroller.core.jsontypes import text
-from wxcontroller.core.messages import N_, Text, text_in
+from wxcontroller.core.messages import Text, text_in
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import load_settings
 
 
-@check(N_("configuration"), Text("settings, template and accounts' files are good"))
+@check(DoctorCheck.CONFIGURATION, Text("settings, template and accounts' files are good"))
 def configuration(patient: Patient) -> Iterator[CheckResult]:
     """Settings, template, accounts' files, tokens and credentials."""
     try:
@@ -35,7 +36,7 @@ def configuration(patient: Patient) -> Iterator[CheckResult]:
         )
 
 
-@check(N_("controller"))
+@check(DoctorCheck.CONTROLLER)
 def controller(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller answers."""
     try:
@@ -56,40 +57,12 @@ def controller(patient: Patient) -> Iterator[CheckResult]:
         )
 
 
-_EVERYWHERE: tuple[Check, ...] = (
-    controller,
-    services.polkit,
-    accounts.conditions,
-    accounts.programs,
-    accounts.alerts,
-    accounts.fleet,
-)
-# Only on the controller's machine.
-_HERE: tuple[Check, ...] = (
-    configuration,
-    services.units,
-    services.polkit,
-    services.drop_ins,
-    services.boot,
-    services.enabled,
-    services.callers,
-    services.credentials,
-    machine.disks,
-    network.ports,
-    controller,
-    network.wechat,
-    accounts.conditions,
-    accounts.programs,
-    accounts.alerts,
-    accounts.fleet,
-)
-
-
 def results(api: Api, paths: Paths) -> Iterator[CheckResult]:
     """Run all checks that are possible from here; yield each result as it is found."""
     patient = examined(api, paths)
-    for look in _HERE if api.is_local else _EVERYWHERE:
-        yield from look(patient)
+    for one in DoctorCheck:
+        if api.is_local or not one.needs_root:
+            yield from CHECKS[one](patient)
 
 
 def examined(api: Api, paths: Paths) -> Patient:

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from wxcontroller.cli.client import size
 from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
+from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.errors import reason_of
-from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.messages import Text
 
 _FULL, _TIGHT = 50_000_000, 500_000_000  # bytes that are free
 _FEW = 200  # files that may still be made
 
 
-@check(N_("disk"))
+@check(DoctorCheck.DISK)
 def disks(patient: Patient) -> Iterator[CheckResult]:
     """Space where accounts and controller write, each file system once."""
     root = patient.paths.root

@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.cli.local import controllers_ports, run_program, show
 from wxcontroller.core.account import PORT, Account
+from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.egress import parse_proxy
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
@@ -27,7 +28,7 @@ _CLOCK = N_("clock")
 _NOTICED, _HARMFUL = 30.0, 300.0  # seconds that the clock is off
 
 
-@check(N_("ports"), Text("no port is in use by another program"))
+@check(DoctorCheck.PORTS, Text("no port is in use by another program"))
 def ports(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller's and the accounts' ports are theirs."""
     active = show(("ActiveState",), "wxcontroller.socket")["wxcontroller.socket"].get("ActiveState")
@@ -90,7 +91,7 @@ class _Way:
         return f"{self.server} in place of {self.host}" if self.server else self.host
 
 
-@check(N_("WeChat"))
+@check(DoctorCheck.WECHAT)
 def wechat(patient: Patient) -> Iterator[CheckResult]:
     """Every route accounts take to WeChat: whether it works, and WeChat's time."""
     for way in sorted({_way(account) for account in accounts(patient)}, key=str):

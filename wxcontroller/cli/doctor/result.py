@@ -10,6 +10,7 @@ from wxcontroller.cli.api import Api
 from wxcontroller.cli.local import LocalUnit
 from wxcontroller.core.account import Account
 from wxcontroller.core.check import Level
+from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.condition.model import Assessment
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.jsontypes import JsonObject
@@ -84,11 +85,16 @@ class Patient:
 Check: TypeAlias = Callable[[Patient], Iterator[CheckResult]]
 
 
-def check(what: str, well: Text | None = None) -> Callable[[Check], Check]:
-    """Name a check. If it yields nothing, the result is ``well``.
+# The code of each check; a module adds its own when it is imported.
+CHECKS: dict[DoctorCheck, Check] = {}
+
+
+def check(one: DoctorCheck, well: Text | None = None) -> Callable[[Check], Check]:
+    """Make a function the code of a check. If it yields nothing, the result is ``well``.
 
     A check that raises WxError could not look: another one reports that systemd or the controller does not answer.
     """
+    what = one.title
 
     def named(look: Check) -> Check:
         @wraps(look)
@@ -103,6 +109,7 @@ def check(what: str, well: Text | None = None) -> Callable[[Check], Check]:
             if well is not None and not has_found:
                 yield ok(well, what)
 
+        CHECKS[one] = results
         return results
 
     return named

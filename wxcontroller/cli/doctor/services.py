@@ -7,6 +7,7 @@ from pathlib import Path
 
 from wxcontroller.cli.doctor.result import CheckResult, Patient, check, fail, ok, warn
 from wxcontroller.cli.local import settings_of, show
+from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.messages import N_, Text, text_in, verbatim
 from wxcontroller.core.names import instance_of, unit_of
@@ -48,7 +49,7 @@ _SHIPPED = ("/usr/lib/systemd/", "/lib/systemd/")
 _NO_SYSTEMD = Text("run it on the accounts' machine")
 
 
-@check(N_("services"), Text("controller, its socket, D-Bus and polkit are running"))
+@check(DoctorCheck.SERVICES, Text("controller, its socket, D-Bus and polkit are running"))
 def units(patient: Patient) -> Iterator[CheckResult]:
     """The units that must be up, and whether systemd knows today's files."""
     wanted = ("wxcontroller.service", "wxcontroller.socket", "dbus.service", "polkit.service")
@@ -101,7 +102,7 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckRe
         )
 
 
-@check(N_("polkit"))
+@check(DoctorCheck.POLKIT)
 def polkit(patient: Patient) -> Iterator[CheckResult]:
     """Whether the controller may start and stop accounts, by a trial."""
     remedy = verbatim("apt install --reinstall wxcontroller; systemctl restart polkit")
@@ -133,7 +134,7 @@ def is_there(path: Path) -> bool:
         return False
 
 
-@check(N_("sandbox"), Text("the units are protected as shipped"))
+@check(DoctorCheck.SANDBOX, Text("the units are protected as shipped"))
 def drop_ins(patient: Patient) -> Iterator[CheckResult]:
     """Protection that a drop-in takes away."""
     accounts = [unit_of(account.name.instance) for account in patient.registered]
@@ -153,7 +154,7 @@ def drop_ins(patient: Patient) -> Iterator[CheckResult]:
                 )
 
 
-@check(N_("boot"))
+@check(DoctorCheck.ENABLED)
 def enabled(patient: Patient) -> Iterator[CheckResult]:
     """Units that start at the next boot although their account is stopped, or removed."""
     wanted = {each.name.instance for each in patient.registered if each.desired is Desired.STARTED}
@@ -172,7 +173,7 @@ def enabled(patient: Patient) -> Iterator[CheckResult]:
         yield warn(told, Text("systemctl disable {link}", link=link.name))
 
 
-@check(N_("boot"))
+@check(DoctorCheck.BOOT)
 def boot(patient: Patient) -> Iterator[CheckResult]:
     """Whether the accounts that were wanted were brought up after the boot."""
     told = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
@@ -195,7 +196,7 @@ def boot(patient: Patient) -> Iterator[CheckResult]:
         yield ok(Text("the accounts that were wanted are being started"))
 
 
-@check(N_("tokens"))
+@check(DoctorCheck.TOKENS)
 def callers(patient: Patient) -> Iterator[CheckResult]:
     """Whether other users of the machine may do everything, as they may without a token."""
     try:
@@ -228,7 +229,7 @@ def login_users(passwd: Path) -> list[str]:
     ]
 
 
-@check(N_("credentials"), Text("all named credentials exist"))
+@check(DoctorCheck.CREDENTIALS, Text("all named credentials exist"))
 def credentials(patient: Patient) -> Iterator[CheckResult]:
     """Credentials that the settings or the unit name, and that are not there."""
     named = settings_of("wxcontroller.service", "LoadCredential")

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 
 from wxcontroller.core.catalog import entries
+from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.options import OPTIONS
 
 _KINDS = {
@@ -65,14 +66,19 @@ class Bundle:
         return found
 
 
-def translations(language: str) -> Iterator[tuple[str, Mapping[str, str | list[str]]]]:
+def translations(language: str) -> Iterator[tuple[str, object]]:
     """Yield what the scripts load in a language, by name: first the messages, the others when they are needed.
 
-    ``meanings`` has the meaning and the unit of each option.
+    ``meanings`` has the meaning and the unit of each option; ``checks`` what only root can check.
     """
     known: set[str] = set()
     for name, part in (("messages", "page"), ("views", "views"), ("answers", "answers")):
         yield name, {text: words for text, words in entries(language, part).items() if text not in known}
         known |= entries(language, part).keys()
     everything = entries(language)
-    yield "meanings", {one.name: [everything.get(one.meaning, one.meaning), one.unit] for one in OPTIONS.values()}
+
+    def shown(text: str) -> str:
+        return everything.get(text, text)
+
+    yield "meanings", {one.name: [shown(one.meaning), one.unit] for one in OPTIONS.values()}
+    yield "checks", [[shown(one.title), shown(one.meaning)] for one in DoctorCheck if one.needs_root]

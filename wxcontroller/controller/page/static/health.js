@@ -4,7 +4,8 @@ import { adviceOf, lineOf, shownState } from "./advice.js";
 import { call } from "./api.js";
 import { $, h, redraw, setText } from "./dom.js";
 import { inWords } from "./failures.js";
-import { sentence, t, textOf } from "./i18n.js";
+import { sentence, t, table, textOf } from "./i18n.js";
+import { complain } from "./notices.js";
 import { orderOf } from "./order.js";
 import { groupsOf, oldCodeOf } from "./states.js";
 import { accounts, listen } from "./store.js";
@@ -51,6 +52,12 @@ async function load() {
   $("health-controller").replaceChildren(...lines);
 }
 
+// The checks of wxctl doctor that the controller cannot make.
+async function name() {
+  const checks = await table("checks");
+  $("health-root").replaceChildren(...checks.map((one) => check("off", ...one.map(sentence))));
+}
+
 function show() {
   const rows = [...accounts.values()];
   const troubled = rows.filter((account) => groupsOf(account).has("attention"));
@@ -93,6 +100,7 @@ export const healthView = {
     stop = listen(show);
     show();
     load();
+    name().catch(complain);
     return t("Health");
   },
   close() {

@@ -4,7 +4,8 @@ export const language = document.documentElement.lang;
 const load = async (name) => (await import(`./${name}-${language}.js`)).default;
 const messages = Object.assign(Object.create(null), await load("messages"));
 
-// What each option means, and the unit of its value, by its name.
+// Data of the controller's code in the reader's language: "meanings" of options, "checks" that need root.
+export { load as table };
 export const meanings = () => load("meanings");
 
 // The other parts of the translations (catalogs.py), once each. In English the texts are the keys.
