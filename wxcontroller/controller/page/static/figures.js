@@ -53,7 +53,7 @@ const unknown = (account) => (isUp(account) ? t("not known yet") : t("no process
 
 function lastWords(when, sum) {
   if (when === "–") return sum === "0" ? t("none yet") : "";
-  return when === t("now") ? t("last one just now") : t("last one {ago} ago", { ago: when });
+  return when === t("now") ? t("last one just now") : t("last one {ago}", { ago: when });
 }
 
 function sendsOf(account) {

@@ -12,7 +12,7 @@ import { t } from "./i18n.js";
 import { iconOf, openMenu, perform, wordOf } from "./menu.js";
 import { routeShort } from "./routes.js";
 import { groupsOf, noteOf, sectionOf } from "./states.js";
-import { ago, exactly } from "./words.js";
+import { age, exactly } from "./words.js";
 
 // Those of a row that is pointed at, beside the menu with all of them.
 const QUICK = ["start", "restart", "stop"];
@@ -108,7 +108,7 @@ function drawingOf(row) {
       },
       tick(now) {
         const began = now.advice?.since ?? now.since;
-        setText(since, began ? ago(began) : "");
+        setText(since, began ? age(began) : "");
         since.title = exactly(began);
       },
     };
@@ -128,7 +128,7 @@ function drawingOf(row) {
         note.title = note.textContent;
       },
       tick({ activity }) {
-        setText(last, activity?.last_message ? ago(activity.last_message) : "");
+        setText(last, activity?.last_message ? age(activity.last_message) : "");
         last.title = exactly(activity?.last_message);
       },
     };

@@ -2,32 +2,28 @@
 
 import { language, t } from "./i18n.js";
 
-const UNITS = [
-  [86400, "day"],
-  [3600, "hour"],
-  [60, "minute"],
-  [1, "second"],
-];
 const hours = { hourCycle: "h23" };
 const clock = new Intl.DateTimeFormat(language, { ...hours, timeStyle: "medium" });
 const day = new Intl.DateTimeFormat(language, { ...hours, dateStyle: "medium", timeStyle: "short" });
 
-// "5 min": how long ago some seconds since 1970 were.
-export function ago(since) {
-  if (!since) return "–";
-  const seconds = Math.max(0, Date.now() / 1000 - since);
-  if (seconds < 5) return t("now");
+// "5 min": how long some seconds last.
+export function lasted(seconds) {
   if (seconds < 60) return t("{n} s", { n: Math.floor(seconds) });
   if (seconds < 3600) return t("{n} min", { n: Math.floor(seconds / 60) });
   if (seconds < 86400) return t("{n} h", { n: Math.floor(seconds / 3600) });
   return t("{n} d", { n: Math.floor(seconds / 86400) });
 }
 
-// "5 min", "5分钟": how long some seconds last.
-export function lasted(seconds) {
-  const [size, unit] = UNITS.find(([least]) => seconds >= least) ?? UNITS.at(-1);
-  const words = new Intl.NumberFormat(language, { style: "unit", unit, unitDisplay: "short" });
-  return words.format(Math.floor(seconds / size));
+// How old some seconds since 1970 are, in few words for a column whose head says of what: "now", "5 min"; "–" for none.
+export const age = (since) => aged(since, (old) => old);
+
+// The same in a sentence: "now", "5 min ago".
+export const ago = (since) => aged(since, (old) => t("{age} ago", { age: old }));
+
+function aged(since, words) {
+  if (!since) return "–";
+  const seconds = Date.now() / 1000 - since;
+  return seconds < 5 ? t("now") : words(lasted(seconds));
 }
 
 export const exactly = (since) => (since ? day.format(since * 1000) : "");
