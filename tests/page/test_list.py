@@ -4,6 +4,7 @@ import json
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
@@ -12,7 +13,9 @@ from selenium.webdriver.common.keys import Keys
 from tests.page.browser import Browser, new_tab
 from tests.page.looks import faults
 from tests.page.served import Served, serving
+from tests.patience import PATIENCE
 from wxcontroller import __version__
+from wxcontroller.client.store import events as tables
 from wxcontroller.core.access import Scope
 from wxcontroller.core.deliverystate import DeliveryState
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
@@ -414,6 +417,40 @@ def test_a_message_counts_as_soon_as_it_is_known(browser: Browser, served: Serve
     browser.open("#/a/quiet")
     browser.find("#figures .figure", "none yet")
     process = served.machine.process("quiet")
+def test_a_login_is_one_line(browser: Browser, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It says that it was one and how long it took; so does a line that was down, and a stop stands alone."""
+    log, now = served.machine.process("bob").log, time.time() - 3000
+
+    def happens(at: float, event: str, *params: JsonValue) -> None:
+        monkeypatch.setattr(tables, "time", SimpleNamespace(time=lambda: now + at))
+        report: JsonObject = {"post_type": "event", "event": event, "params": [*params]}
+        served.loop.call_soon_threadsafe(log.append, report, False)
+        served.run(log.settled(PATIENCE))
+
+    for at, state in enumerate(("init", "scaning", "confirming", "updating")):
+        happens(at, "state_change", "", state)
+    happens(11, "login", 1, "")
+    happens(12, "state_change", "updating", "running")
+    happens(600, "state_change", "running", "updating")
+    happens(650, "state_change", "updating", "running")
+    happens(700, "stop")
+    happens(800, "state_change", "init", "loading")
+    happens(803, "login", 0, "")
+    happens(804, "state_change", "updating", "running")
+    browser.open("#/a/bob/events")
+    words = "return [...document.querySelectorAll('#events li:not(.day, .step) .what')].map((one) => one.textContent)"
+    expected = [
+        "Logged in by the stored session · 4 s",
+        "Stopped",
+        "Running again after 50 s",
+        "Logged in by a scan · 12 s",
+    ]
+    browser.until(lambda: browser.script(words) == expected, "a line for each")
+    browser.click("#events li:nth-last-child(6) .steps-shown", "5 more steps")
+    browser.find("#events .step.shown", "Confirm on the phone")
+    assert browser.complaints() == []
+
+
     status = {"instance": process.instance, "last_message_time": {"received": int(time.time()), "sent": None}}
     process.status = json.dumps(status).encode()
     assert "\n1\n" in browser.text("#figures .figure", "last one")

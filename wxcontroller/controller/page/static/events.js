@@ -8,7 +8,7 @@ import { happening, kindWord } from "./happenings.js";
 import { t } from "./i18n.js";
 import { DOWN, isUp } from "./states.js";
 import { accounts, once } from "./store.js";
-import { dayOf, exactly, moment } from "./words.js";
+import { dayOf, exactly, lasted, moment } from "./words.js";
 
 const HISTORY = 50;
 const MOST = 200;
@@ -95,52 +95,83 @@ function line({ account, stamp, time, report }) {
   item.dataset.at = stamp;
   item.dataset.time = time;
   item.dataset.account = account;
-  item.dataset.login = isEvent && LOGIN_STEPS.has(report.event) ? "step" : "";
+  item.dataset.login = isEvent ? partOf(report) : "";
+  if (isEvent) item.dataset.said = happening(report);
   return item;
 }
 
-// What happens while an account logs in or stops: many lines that say one thing together.
-const LOGIN_STEPS = new Set(["login", "state_change", "input_qrcode", "stop"]);
+// Which part of a login an event is: many lines that say one thing together. What ends it is its newest line: that the
+// account runs, or why it does not.
+function partOf({ event, params: [first, second] = [] }) {
+  if (event === "state_change") return second === "running" ? "running" : "step";
+  if (event === "login") return Number(first) < 0 ? "end" : "done";
+  if (event === "stop") return "end";
+  return event === "input_qrcode" ? "step" : "";
+}
+
 const ICONS = { login: "check", stop: "stop", state_change: "health", input_qrcode: "code" };
 
-function iconOf({ post_type: type, event, class: way }) {
+function iconOf(report) {
+  const { post_type: type, event, class: way } = report;
   if (type !== "event") return way === "send" ? "send" : "conversations";
+  if (partOf(report) === "running") return "check";
   return ICONS[event] ?? (event.includes("group") || event.includes("friend") ? "accounts" : "events");
 }
 
-// Puts days between the lines, and folds steps of a login that stand together into the newest of them.
+// Puts days between the lines, and folds what an account did to log in, or to stop, into the newest line of it.
 function arrange(list) {
   for (const each of list.querySelectorAll(".day")) each.remove();
+  const heads = new Map(); // by account, the line that takes what comes next
+  const folds = new Map();
   let day = "";
-  let first = null;
   for (const item of [...list.children]) {
-    const now = dayOf(Number(item.dataset.time));
-    if (now !== day) item.before(h("li", { className: "day" }, now));
-    const follows = item.dataset.login && first?.dataset.account === item.dataset.account && now === day;
-    if (!follows) first = item.dataset.login ? item : null;
-    day = now;
-    item.classList.toggle("step", Boolean(follows));
-    if (!follows) fold(item, 0);
-    else fold(first, Number(first.dataset.steps) + 1);
+    const { account, login, time } = item.dataset;
+    const now = dayOf(Number(time));
+    if (now !== day) {
+      item.before(h("li", { className: "day" }, now));
+      heads.clear();
+      day = now;
+    }
+    const head = login === "step" || login === "done" ? heads.get(account) : null;
+    item.classList.toggle("step", Boolean(head));
+    if (head) {
+      folds.get(head).push(item);
+      continue;
+    }
+    heads.set(account, login ? item : null);
+    if (login) folds.set(item, []);
   }
+  for (const [item, steps] of folds) fold(item, steps);
 }
 
+const folded = new WeakMap(); // the steps of a line
+
 function fold(item, steps) {
-  item.dataset.steps = String(steps);
+  folded.set(item, steps);
+  setText(item.querySelector(".what"), wordsOf(item, steps));
   let button = item.querySelector(".steps-shown");
-  if (!steps) return button?.remove();
+  if (!steps.length) return button?.remove();
+  const show = (on) => folded.get(item).forEach((step) => step.classList.toggle("shown", on));
   if (!button) {
     button = h("button", { type: "button", className: "plain steps-shown", "aria-expanded": "false" });
     button.addEventListener("click", () => {
-      const open = button.getAttribute("aria-expanded") === "false";
-      button.setAttribute("aria-expanded", String(open));
-      for (let next = item.nextElementSibling; next?.classList.contains("step"); next = next.nextElementSibling) {
-        next.classList.toggle("shown", open);
-      }
+      const on = button.getAttribute("aria-expanded") === "false";
+      button.setAttribute("aria-expanded", String(on));
+      show(on);
     });
     item.append(button);
   }
-  setText(button, t("{n} more step", { n: steps }, "{n} more steps"));
+  show(button.getAttribute("aria-expanded") === "true");
+  const n = steps.length;
+  setText(button, t("{n} more step", { n }, "{n} more steps"));
+}
+
+// "Logged in by a scan · 12 s": what a line and its steps are together.
+function wordsOf({ dataset: { said, login, time: end } }, steps) {
+  if (login !== "running" || !steps.length) return said;
+  const time = lasted(Number(end) - Number(steps.at(-1).dataset.time));
+  const done = steps.find(({ dataset }) => dataset.login === "done");
+  return done ? `${done.dataset.said} · ${time}` : t("Running again after {time}", { time });
 }
 
 function message(report) {
