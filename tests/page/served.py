@@ -8,7 +8,8 @@ import contextlib
 import json
 import threading
 import time
-from collections.abc import Coroutine, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -74,22 +75,34 @@ class Served:
 @contextlib.contextmanager
 def serving(place: Path) -> Iterator[Served]:
     """Serve a controller without accounts."""
+
+    @contextlib.asynccontextmanager
+    async def alone() -> AsyncIterator[list[Machine]]:
+        async with Machine(place) as machine:
+            yield [machine]
+
+    with serving_hosts(alone()) as [one]:
+        yield one
+
+
+@contextlib.contextmanager
+def serving_hosts(hosts: AbstractAsyncContextManager[Sequence[Machine]]) -> Iterator[list[Served]]:
+    """Serve controllers, all in one thread."""
     compiled()
     ready, ending = threading.Event(), asyncio.Event()
     made: list[Served] = []
 
     async def serve() -> None:
-        async with Machine(place) as machine:
-            made.append(Served(machine, asyncio.get_running_loop()))
+        async with hosts as machines:
+            made.extend(Served(machine, asyncio.get_running_loop()) for machine in machines)
             ready.set()
             await ending.wait()
 
     thread = threading.Thread(target=lambda: asyncio.run(serve()))
     thread.start()
     assert ready.wait(PATIENCE)
-    [one] = made
     try:
-        yield one
+        yield made
     finally:
-        one.loop.call_soon_threadsafe(ending.set)
+        made[0].loop.call_soon_threadsafe(ending.set)
         thread.join(PATIENCE)

@@ -5,7 +5,7 @@ import { confirmed } from "./confirm.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 import { expectNothing, expectSoon, expectStart } from "./starting.js";
-import { isUp } from "./states.js";
+import { isAway, isUp } from "./states.js";
 import { announce } from "./store.js";
 
 const busy = new Set();
@@ -65,7 +65,7 @@ const ACTIONS = {
 export function possible(account) {
   const up = isUp(account);
   const parked = account.login_state === "parked" && !account.input; // one that waits for an answer has not given up
-  const control = may("control");
+  const [control, admin] = ["control", "admin"].map((scope) => may(scope) && !isAway(account));
   return {
     start: control && (!up || parked),
     stop: control && (up || account.desired === "started"),
@@ -74,7 +74,7 @@ export function possible(account) {
     digits: control && up && account.input?.kind === "code",
     allow: control && up && account.input?.id === ALLOW_DESKTOP,
     logout: control && up && ["running", "offline", "updating"].includes(account.login_state),
-    remove: may("admin"),
+    remove: admin,
   };
 }
 

@@ -2,14 +2,16 @@
 
 import { act } from "./actions.js";
 import { call, pathOf, Problem } from "./api.js";
-import { $ } from "./dom.js";
+import { $, setHidden } from "./dom.js";
 import { wordsOf } from "./failures.js";
 import { t } from "./i18n.js";
+import { lazily } from "./lazy.js";
 import { complain, explain, tell } from "./notices.js";
 import { able, select, selected } from "./selection.js";
 
 // systemd acts on as many units at a time.
 const AT_ONCE = 4;
+const move = lazily(() => import("./move.js"));
 
 export function setUpBulk() {
   $("bulk-webhook-form").addEventListener("submit", (event) => {
@@ -18,10 +20,20 @@ export function setUpBulk() {
   });
 }
 
+let fleet = null; // the names of its hosts, this one first
+
+// Offers to move accounts where there is another host.
+export async function offerMove() {
+  fleet ??= call("GET", "v1/fleet").then(({ name, hosts }) => [name, ...hosts.map((host) => host.name)]);
+  const hosts = await fleet.catch(() => []); // a token that is bound to accounts may not ask
+  setHidden($("bulk").querySelector("[data-action=move]"), hosts.length < 2);
+}
+
 // Does what a button of the bar is for.
-export function perform(action) {
+export async function perform(action) {
   if (action === "webhook") openWebhook();
-  else actOn(action);
+  else if (action === "move") (await move()).openMove([...selected], await fleet);
+  else await actOn(action);
 }
 
 async function actOn(action) {

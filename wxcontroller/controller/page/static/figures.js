@@ -3,7 +3,7 @@
 import { h, setClass, setText } from "./dom.js";
 import { beatsBar, beatsWords } from "./graphics.js";
 import { t, textOf } from "./i18n.js";
-import { isUp } from "./states.js";
+import { isAway, isUp } from "./states.js";
 import { ago, answerWords } from "./words.js";
 
 // Fills a place; returns show(account).
@@ -49,7 +49,7 @@ function total(hours, last) {
   return Math.max(isRecent ? 1 : 0, hours.reduce((one, other) => one + other, 0));
 }
 
-const unknown = (account) => (isUp(account) ? t("not known yet") : t("no process"));
+const unknown = (account) => (isUp(account) || isAway(account) ? t("not known yet") : t("no process"));
 
 function lastWords(when, sum) {
   if (when === "–") return sum === "0" ? t("none yet") : "";

@@ -17,7 +17,7 @@ export function setUpSelection(whenChanged) {
   $("bulk").addEventListener("click", ({ target }) => {
     const action = target.closest("button")?.dataset.action;
     if (action === "clear") select([]);
-    else if (action) bulk().then(({ perform }) => perform(action), complain);
+    else if (action) bulk().then(({ perform }) => perform(action)).catch(complain);
   });
 }
 
@@ -34,6 +34,7 @@ export function showBulk() {
   setHidden($("bulk"), !selected.size);
   document.body.classList.toggle("selecting", selected.size > 0);
   if (!selected.size) return;
+  bulk().then(({ offerMove }) => offerMove(), () => {}); // who clicks on one of its buttons hears of it
   setText($("bulk-count"), t("{n} selected", { n: selected.size }));
   for (const action of ["start", "stop", "restart"]) {
     setHidden($("bulk").querySelector(`[data-action=${action}]`), !able(action).length);

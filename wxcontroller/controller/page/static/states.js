@@ -37,8 +37,12 @@ const ORIGINAL = { scaning: "scanning", stop: "stopped" };
 
 export const stateWord = (word) => WORDS[ORIGINAL[word] ?? word]?.() ?? word;
 
+// Whether it is on a host that does not respond: what is known of it is old.
+export const isAway = ({ condition }) => condition === "unreachable";
+
 // Whether a process of the account is there or on its way.
-export const isUp = (account) => UP.has(account.unit_state) && !account.unit_sub.startsWith("auto-restart");
+export const isUp = (account) =>
+  UP.has(account.unit_state) && !account.unit_sub.startsWith("auto-restart") && !isAway(account);
 
 // What is known of an account that is not there (any more).
 export const DOWN = { unit_state: "absent", unit_sub: "" };
