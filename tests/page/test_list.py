@@ -17,8 +17,9 @@ from tests.patience import PATIENCE
 from wxcontroller import __version__
 from wxcontroller.client.store import events as tables
 from wxcontroller.core.access import Scope
+from wxcontroller.core.checklist import DoctorCheck
 from wxcontroller.core.deliverystate import DeliveryState
-from wxcontroller.core.jsontypes import JsonObject, JsonValue
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, obj
 from wxcontroller.core.messages import Text, text_fields
 from wxcontroller.core.notifytargets import target_book
 from wxcontroller.core.states import LoginState
@@ -50,12 +51,17 @@ return [...document.querySelectorAll(".sheet")]
 NAMES = "return [...document.querySelectorAll('#tokens-table tbody th')].map((one) => one.textContent)"
 # The token of a new target, and the URL to send to.
 SHOWN = "return [...document.querySelectorAll('#targets-form [readonly]')].map(each => each.value)"
-UNITS = {
-    "hold_seconds": "86400 seconds",
+# Values of options in words.
+VALUES = {
+    "hold_seconds": "1 day",
+    "webhook_retry_longest": "5 minutes",
     "webhook_give_up_days": "3 days",
-    "media_size_max": "20971520 bytes (20.0 MB)",
+    "media_size_max": "20 MB",
+    "media_chunk_size": "512 KB",
     "send_daily_max": "0",
+    "driver": "Web",
     "log_level": "info",
+    "post_event": "on",
     "post_api": "–",
 }
 VIEWS = ("", "#/events", "#/deliveries", "#/health", "#/access")
@@ -369,52 +375,48 @@ def test_older_versions_are_named(browser: Browser, served: Served) -> None:
     assert browser.complaints() == []
 
 
-def test_settings_have_units(browser: Browser) -> None:
+def test_settings_are_for_people(browser: Browser, served: Served) -> None:
     browser.open("#/a/bob/options")
     interval = "#options [data-option=send_interval]"
-    assert browser.text(f"{interval} .value code") == "3 seconds"
+    assert browser.text(f"{interval} dt") == "Smallest pause between two sends of the account\nsend_interval"
     browser.click("#all-options")
-    shown = {name: browser.text(f"#options [data-option={name}] .value code") for name in UNITS}
-    assert shown == UNITS
+    shown = {name: browser.text(f"#options [data-option={name}] .now") for name in VALUES}
+    assert shown == VALUES
+
+    def stored(option: str) -> JsonValue:
+        options = obj(served.run(served.machine.v1("GET", "accounts/bob/options"))[1]["options"])
+        return obj(options[option])["value"]
+
+    # A number keeps its unit, or gets another one.
     browser.click(f"{interval} [data-action=edit]")
-    browser.find(f"{interval} form", "seconds")
     assert browser.find(f"{interval} input").get_attribute("value") == "3"
-    browser.type(f"{interval} input", "1" + Keys.ENTER)
-    browser.find(f"{interval} .value code", "1 second")
+    browser.type(f"{interval} input", "2")
+    browser.find(f"{interval} option", "minutes").click()
+    browser.click(f"{interval} .main")
+    assert browser.text(f"{interval} .now", "minutes") == "2 minutes"
+    assert stored("send_interval") == "120"
+    # What is no number is refused by the controller.
+    browser.click(f"{interval} [data-action=edit]")
+    browser.type(f"{interval} input", "soon" + Keys.ENTER)
+    browser.find(f"{interval} .bad", "must be a number of seconds")
+    browser.press(Keys.ESCAPE)
+    assert "400" in "".join(browser.complaints())
+    # A switch is stored at once, by the keyboard too, and keeps the focus.
+    events = "#options [data-option=post_event]"
+    browser.script("document.querySelector(arguments[0]).focus()", f"{events} input")
+    browser.press(Keys.SPACE)
+    browser.find(f"{events} .now", "off")
+    assert stored("post_event") == "0"
+    assert browser.script("return document.activeElement.matches(arguments[0])", f"{events} [role=switch]")
+    browser.click(f"{events} [data-action=reset]")
+    browser.find(f"{events} .now", "on")
+    browser.gone(f"{events} [data-action=reset]")
     browser.click("#options [data-option=post_api] [data-action=try]")
     browser.find("#options .trial .bad")
     assert faults(browser) == []
     assert browser.complaints() == []
 
 
-def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
-    browser.click("#side [data-view=health]")
-    browser.find("#health-accounts li", "offline")
-    browser.find("#health-controller li", "systemd")
-    logs = {name: served.machine.process(name).log for name in ("alice", "bob")}
-    report: dict[str, JsonValue] = {"post_type": "event", "event": "input_qrcode", "params": []}
-    for log in logs.values():
-        served.loop.call_soon_threadsafe(log.append, report, False)
-    browser.click("#side [data-view=events]")
-    for name in logs:  # what was before
-        browser.find("#all-events li", name)
-    browser.find("#all-events .day", "Today")
-    friend: JsonObject = {"post_type": "event", "event": "new_friend", "params": [{"name": "Ann"}]}
-    served.loop.call_soon_threadsafe(logs["bob"].append, friend, False)
-    newest = browser.find("#all-events li:nth-child(2)", "Ann")  # below the day
-    assert "bob" in newest.text
-    browser.type("#all-events-search", "alice")
-    browser.gone("#all-events li", "bob")
-    browser.find("#all-events li", "alice")
-    assert browser.complaints() == []
-
-
-def test_a_message_counts_as_soon_as_it_is_known(browser: Browser, served: Served) -> None:
-    """Counts come once a minute, the time of the last message at once."""
-    served.account("quiet", LoginState.RUNNING, "web", "r" * 50, [0] * 24)
-    browser.open("#/a/quiet")
-    browser.find("#figures .figure", "none yet")
-    process = served.machine.process("quiet")
 def test_a_login_is_one_line(browser: Browser, served: Served, monkeypatch: pytest.MonkeyPatch) -> None:
     """It says that it was one and how long it took; so does a line that was down, and a stop stands alone."""
     log, now = served.machine.process("bob").log, time.time() - 3000
@@ -449,6 +451,39 @@ def test_a_login_is_one_line(browser: Browser, served: Served, monkeypatch: pyte
     assert browser.complaints() == []
 
 
+def test_views_of_all_accounts(browser: Browser, served: Served) -> None:
+    for width in (360, 768, 1280):
+        browser.size(width)
+        assert browser.text("#health-count") == "3"
+    browser.click("#side [data-view=health]")
+    browser.find("#health-accounts li", "offline")
+    browser.find("#health-controller li", "systemd")
+    for check in DoctorCheck:
+        assert (check.meaning.lower() in browser.text("#health-root").lower()) is check.needs_root
+    logs = {name: served.machine.process(name).log for name in ("alice", "bob")}
+    report: dict[str, JsonValue] = {"post_type": "event", "event": "input_qrcode", "params": []}
+    for log in logs.values():
+        served.loop.call_soon_threadsafe(log.append, report, False)
+    browser.click("#side [data-view=events]")
+    for name in logs:  # what was before
+        browser.find("#all-events li", name)
+    browser.find("#all-events .day", "Today")
+    friend: JsonObject = {"post_type": "event", "event": "new_friend", "params": [{"name": "Ann"}]}
+    served.loop.call_soon_threadsafe(logs["bob"].append, friend, False)
+    newest = browser.find("#all-events li:nth-child(2)", "Ann")  # below the day
+    assert "bob" in newest.text
+    browser.type("#all-events-search", "alice")
+    browser.gone("#all-events li", "bob")
+    browser.find("#all-events li", "alice")
+    assert browser.complaints() == []
+
+
+def test_a_message_counts_as_soon_as_it_is_known(browser: Browser, served: Served) -> None:
+    """Counts come once a minute, the time of the last message at once."""
+    served.account("quiet", LoginState.RUNNING, "web", "r" * 50, [0] * 24)
+    browser.open("#/a/quiet")
+    browser.find("#figures .figure", "none yet")
+    process = served.machine.process("quiet")
     status = {"instance": process.instance, "last_message_time": {"received": int(time.time()), "sent": None}}
     process.status = json.dumps(status).encode()
     assert "\n1\n" in browser.text("#figures .figure", "last one")

@@ -51,6 +51,11 @@ class Option:
         """The unit of its value: seconds, days or bytes; "" for a count and for other values."""
         return str(getattr(self.check, "unit", ""))
 
+    @property
+    def words(self) -> tuple[str, ...]:
+        """All values that it can have, where they are few: 0 and 1 of a flag; () for others."""
+        return ("0", "1") if self.check is flag else getattr(self.check, "allowed", ())
+
 
 # Variables of the original; nothing is ever added here.
 _ORIGINAL = frozenset(
@@ -177,11 +182,8 @@ def line(longest: int) -> Callable[[str], str]:
     return check
 
 
-def domain(value: str) -> str:
-    """Accept one of WeChat's base hosts (weixin-web-protocol 1.2)."""
-    if value not in ("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com"):
-        raise ValueError(Text("must be one of wx.qq.com, wx2.qq.com, wx8.qq.com, web.wechat.com, web2.wechat.com"))
-    return value
+# WeChat's base hosts (weixin-web-protocol 1.2).
+domain = Choice(("wx.qq.com", "wx2.qq.com", "wx8.qq.com", "web.wechat.com", "web2.wechat.com"))
 
 
 def separated_by_commas(shape: str, refusal: Text) -> Callable[[str], str]:
@@ -264,7 +266,7 @@ OPTIONS: Mapping[str, Option] = {
             "webhook_strict_order",
             "0",
             flag,
-            "1: a report that the webhook answers with an error blocks later ones",
+            "hold back later reports while the webhook answers one with an error",
         ),
         Option("event_keep_days", "7", integer(0, 36500, "days"), "days for which events are kept; 0: forever"),
         Option("event_keep_bytes", "268435456", integer(1048576, 1 << 39, "bytes"), "bytes of events to keep"),
@@ -313,13 +315,13 @@ OPTIONS: Mapping[str, Option] = {
             "tokenless_retry",
             "0",
             flag,
-            "1: iLink: retry once without its token when WeChat reports the window closed",
+            "iLink: retry once without its token when WeChat reports the window closed",
         ),
         Option(
             "window_reminder",
             "0",
             flag,
-            "1: the last message of a reply window asks the person to write; it spends that message",
+            "ask the person to write with the last message of a reply window; it spends that message",
         ),
         Option(
             "hold_seconds",
@@ -347,7 +349,7 @@ OPTIONS: Mapping[str, Option] = {
             choice("0", "1", "2"),
             "guard against WeChat's busy loop after media: 0 none, 1 waits, 2 also nudges WeChat",
         ),
-        Option("emoji_to_text", "1", flag, "old emoji as [name]; 0: as Unicode characters"),
+        Option("emoji_to_text", "1", flag, "old emoji as [name], not as Unicode characters"),
         Option("is_init_group_member", "0", flag, "fetch details of all group members at login (slow)"),
         Option("is_update_group_member", "1", flag, "fetch details of members when a group is loaded later"),
         Option("is_update_all_friend", "1", flag, "follow the paging of the contact list"),

@@ -69,7 +69,7 @@ class Bundle:
 def translations(language: str) -> Iterator[tuple[str, object]]:
     """Yield what the scripts load in a language, by name: first the messages, the others when they are needed.
 
-    ``meanings`` has the meaning and the unit of each option; ``checks`` what only root can check.
+    ``meanings`` has the meaning, the unit and the words of each option; ``checks`` what only root can check.
     """
     known: set[str] = set()
     for name, part in (("messages", "page"), ("views", "views"), ("answers", "answers")):
@@ -80,5 +80,5 @@ def translations(language: str) -> Iterator[tuple[str, object]]:
     def shown(text: str) -> str:
         return everything.get(text, text)
 
-    yield "meanings", {one.name: [shown(one.meaning), one.unit] for one in OPTIONS.values()}
+    yield "meanings", {one.name: [shown(one.meaning), one.unit, one.words] for one in OPTIONS.values()}
     yield "checks", [[shown(one.title), shown(one.meaning)] for one in DoctorCheck if one.needs_root]

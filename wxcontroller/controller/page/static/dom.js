@@ -40,7 +40,7 @@ export function setClass(element, name) {
   if (element.className !== name) element.className = name;
 }
 
-// Which button or link of a list this is, however often the list is drawn.
+// Which control of a list this is, however often the list is drawn.
 const identity = (one) => [one.closest("[data-id]")?.dataset.id, one.dataset.action, one.getAttribute("href")].join();
 
 // Draw a list again. The focus stays on what does the same for the same thing, if it is still there.
@@ -48,7 +48,7 @@ export function redraw(place, items) {
   const held = place.contains(document.activeElement) && identity(document.activeElement);
   place.replaceChildren(...items);
   if (held === false) return;
-  const next = [...place.querySelectorAll("a, button")].find((one) => identity(one) === held);
+  const next = [...place.querySelectorAll("a, button, input")].find((one) => identity(one) === held);
   next?.focus({ preventScroll: true });
 }
 

@@ -6,7 +6,6 @@ const messages = Object.assign(Object.create(null), await load("messages"));
 
 // Data of the controller's code in the reader's language: "meanings" of options, "checks" that need root.
 export { load as table };
-export const meanings = () => load("meanings");
 
 // The other parts of the translations (catalogs.py), once each. In English the texts are the keys.
 const added = new Map();

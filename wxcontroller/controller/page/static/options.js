@@ -3,13 +3,13 @@
 
 import { act } from "./actions.js";
 import { call, may, pathOf } from "./api.js";
-import { $, h, icon, setHidden, setText } from "./dom.js";
+import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
-import { meanings, sentence, t } from "./i18n.js";
+import { sentence, t, table } from "./i18n.js";
 import { complain, explain, tell } from "./notices.js";
 import { accounts, listen } from "./store.js";
 import { trialOf } from "./trials.js";
-import { size } from "./words.js";
+import { isSwitch, valueField, valueWords } from "./values.js";
 
 const ORIGINS = {
   request: () => t("stored with the account"),
@@ -17,7 +17,6 @@ const ORIGINS = {
   credential: () => t("by a credential"),
   default: () => t("default"),
 };
-const UNIT_WORDS = { seconds: () => t("seconds"), days: () => t("days"), bytes: () => t("bytes") };
 // Which options stand in which part, in this order.
 const PARTS = [
   [() => t("Webhook"), ["post_api", "webhook_strict_order", "webhook_timeout"]],
@@ -27,13 +26,8 @@ const PARTS = [
   [() => t("Route"), ["driver"]],
 ];
 const CREDENTIAL = "credential";
-const UNITS = {
-  seconds: (n) => t("{n} second", { n }, "{n} seconds"),
-  days: (n) => t("{n} day", { n }, "{n} days"),
-  bytes: (n) => (n < 1024 ? t("{n} bytes", { n }) : t("{n} bytes ({size})", { n, size: size(n) })),
-};
 
-export function optionsTab(name) {
+export function optionsTab(account) {
   const ending = new AbortController();
   const { signal } = ending;
   let found = {};
@@ -53,45 +47,86 @@ export function optionsTab(name) {
     const changes = t("{n} change applies after a restart.", { n }, "{n} changes apply after a restart.");
     setText($("options-note"), n ? changes : "");
     setHidden($("options-restart"), !n || !may("control"));
-    $("options").replaceChildren(...shown.filter(([, names]) => names.length).map(part));
+    redraw($("options"), shown.filter(([, names]) => names.length).map(part));
   }
 
   function part([title, names]) {
     return h("section", { className: "settings" }, h("h2", {}, title), h("dl", {}, ...names.map(item)));
   }
 
+  // Title, hint and unit as the table of options has them: what stands behind a semicolon explains the title.
+  function aboutOf(option) {
+    const [meaning, unit, words] = about[option] ?? [option, "", []];
+    const [title, ...more] = meaning.split(/[;；] ?/);
+    return { title: sentence(title), hint: more.join("; "), unit, words };
+  }
+
+  const words = (option, value) => valueWords(option, value, aboutOf(option));
+  const label = (option) => `${aboutOf(option).title} (${option})`;
+
   function item(option) {
     const { value, in_force: now, from } = found[option];
+    const { title, hint } = aboutOf(option);
     const waits = waiting.has(option);
-    const current = h("dd", { className: "value" }, shown(option, waits ? now : value));
+    const mine = may("control") && from !== CREDENTIAL;
+    const switches = mine && isSwitch(aboutOf(option));
+    const current = h("dd", { className: "value" }, switches ? switchOf(option) : "");
+    current.append(h("span", { className: "now" }, words(option, waits ? now : value)));
     if (waits) {
-      current.append(h("span", { className: "state attention" }, t("after a restart:"), " ", shown(option, value)));
+      current.append(h("span", { className: "state attention" }, t("after a restart:"), " ", words(option, value)));
     }
     current.append(h("small", {}, (ORIGINS[from] ?? (() => from))()));
-    const row = h("div", waits ? { "data-waits": option } : {}, h("dt", {}, option), current);
-    row.append(h("dd", { className: "meaning" }, sentence(about[option]?.[0] ?? "")));
+    const name = h("dt", {}, title, h("small", {}, h("code", {}, option), " ", hint));
+    const row = h("div", waits ? { "data-waits": option } : {}, name, current);
     const buttons = h("dd", { className: "buttons-row" });
-    if (may("control") && from !== CREDENTIAL) buttons.append(editButton(option, row));
-    const trial = may("control") && trialOf(name, option, signal);
+    if (mine && !switches) buttons.append(editButton(option, row));
+    if (switches && from === "request") buttons.append(resetButton(option));
+    const trial = may("control") && trialOf(account, option, signal);
     if (trial) buttons.append(trial.button);
     row.append(buttons);
     if (trial) row.append(trial.answer);
-    row.dataset.option = option;
+    row.dataset.option = row.dataset.id = option;
     return row;
   }
 
-  const unitOf = (option) => about[option]?.[1];
-
-  function inUnit(option, value) {
-    const words = /^[0-9.]+$/.test(value) && UNITS[unitOf(option)];
-    return words ? words(Number(value)) : value || "–";
+  function focusOn(option) {
+    $("options").querySelector(`[data-option="${option}"] :is(input, [data-action])`)?.focus();
   }
 
-  const shown = (option, value) => h("code", {}, inUnit(option, value));
+  async function store(option, value) {
+    await call("PATCH", pathOf(account, "options"), { json: { [option]: value }, signal });
+    tell(t("Saved."));
+    await load(true);
+  }
+
+  // Stores a value without a form; what could not be stored is shown as it was.
+  async function set(option, value) {
+    try {
+      await store(option, value);
+    } catch (problem) {
+      if (problem.name === "AbortError") return;
+      complain(problem);
+      show();
+    }
+    focusOn(option);
+  }
+
+  function switchOf(option) {
+    const checked = found[option].value === "1";
+    const made = h("input", { type: "checkbox", role: "switch", checked, "aria-label": label(option) });
+    made.addEventListener("change", () => set(option, made.checked ? "1" : "0"));
+    return made;
+  }
+
+  function resetButton(option) {
+    const button = h("button", { type: "button", className: "plain", "data-action": "reset" }, t("Use the default"));
+    button.addEventListener("click", () => set(option, null));
+    return button;
+  }
 
   function editButton(option, row) {
-    const label = t("Edit {option}", { option });
-    const button = h("button", { type: "button", className: "plain", "data-action": "edit", "aria-label": label });
+    const edits = t("Edit {option}", { option: label(option) });
+    const button = h("button", { type: "button", className: "plain", "data-action": "edit", "aria-label": edits });
     button.append(icon("edit"));
     button.addEventListener("click", () => edit(option, row));
     return button;
@@ -99,31 +134,26 @@ export function optionsTab(name) {
 
   function edit(option, row) {
     const { value, from, default: standard } = found[option];
-    const field = fieldOf(option, value);
-    const initial = field.value;
+    const { field, parts, value: written } = valueField(option, value, aboutOf(option));
+    const initial = written();
     const problem = h("p", { className: "bad", role: "alert", hidden: true });
     const save = h("button", { className: "main" }, t("Save"));
     const cancel = h("button", { type: "button" }, t("Cancel"));
     const reset = h("button", { type: "button", className: "plain", hidden: from !== "request" });
-    reset.append(t("Use the default ({value})", { value: inUnit(option, standard) }));
-    const unit = UNIT_WORDS[unitOf(option)]?.() ?? "";
-    const parts = [field, unit && h("span", { className: "unit" }, unit), save, cancel, reset, problem];
-    const form = h("form", { className: "edit", autocomplete: "off" }, ...parts.filter(Boolean));
-    const before = [...row.children];
+    reset.append(t("Use the default ({value})", { value: words(option, standard) }));
+    const form = h("form", { className: "edit", autocomplete: "off" }, ...parts, save, cancel, reset, problem);
+    const [title] = row.children;
     editing = option;
-    const close = (focus) => {
+    const close = () => {
       editing = null;
-      row.replaceChildren(...before);
       show();
-      if (focus) $("options").querySelector(`[data-option="${option}"] [data-action=edit]`)?.focus();
+      focusOn(option);
     };
-    async function store(next) {
+    async function leave(next) {
       save.disabled = true;
       try {
-        await call("PATCH", pathOf(name, "options"), { json: { [option]: next }, signal });
-        tell(t("Saved."));
-        await load(true);
-        close(true);
+        await store(option, next);
+        close();
       } catch (failure) {
         if (failure.name === "AbortError") return;
         explain(problem, failure);
@@ -134,33 +164,20 @@ export function optionsTab(name) {
     }
     form.addEventListener("submit", (event) => {
       event.preventDefault();
-      if (field.value === initial) close(true);
-      else store(field.value.trim());
+      if (written() === initial) close();
+      else leave(written());
     });
-    form.addEventListener("keydown", (event) => event.key === "Escape" && close(true));
-    cancel.addEventListener("click", () => close(true));
-    reset.addEventListener("click", () => store(null));
-    const meaning = before.find((one) => one.className === "meaning");
-    row.replaceChildren(h("dt", {}, option), h("dd", { className: "value" }, form), meaning);
+    form.addEventListener("keydown", (event) => event.key === "Escape" && close());
+    cancel.addEventListener("click", close);
+    reset.addEventListener("click", () => leave(null));
+    row.replaceChildren(title, h("dd", { className: "value" }, form));
     field.focus();
     field.select?.();
   }
 
-  function fieldOf(option, value) {
-    const routes = [...document.querySelectorAll("#add-form [name=driver]")];
-    const choices = option === "driver" ? routes.map((one) => [one.value, one.dataset.label]) : null;
-    // Secrets in it are not told: what would be stored with them left out is another value.
-    const secret = value.includes("…");
-    const given = secret ? { value: "", placeholder: value } : { value };
-    if (!choices) return h("input", { ...given, spellcheck: false, "aria-label": option });
-    const field = h("select", { "aria-label": option });
-    field.append(...choices.map(([one, label]) => h("option", { value: one, selected: one === value }, label)));
-    return field;
-  }
-
   async function load(quiet = false) {
     try {
-      const [answer, words] = await Promise.all([call("GET", pathOf(name, "options"), { signal }), meanings()]);
+      const [answer, words] = await Promise.all([call("GET", pathOf(account, "options"), { signal }), table("meanings")]);
       about = words;
       found = answer.options;
       waiting = new Set(answer.waiting);
@@ -177,9 +194,9 @@ export function optionsTab(name) {
   setText($("options-note"), t("Loading…"));
   $("all-options").checked = false;
   $("all-options").addEventListener("change", show, { signal });
-  $("options-restart").addEventListener("click", () => act(name, "restart"), { signal });
+  $("options-restart").addEventListener("click", () => act(account, "restart"), { signal });
   // Another process runs by other options, and begins to tell some time after it has begun.
-  const told = () => `${accounts.get(name)?.pid} ${Boolean(accounts.get(name)?.activity)}`;
+  const told = () => `${accounts.get(account)?.pid} ${Boolean(accounts.get(account)?.activity)}`;
   let seen = told();
   const stop = listen(() => {
     if (told() === seen) return;
