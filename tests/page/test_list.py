@@ -382,6 +382,7 @@ def test_settings_are_for_people(browser: Browser, served: Served) -> None:
     browser.click("#all-options")
     shown = {name: browser.text(f"#options [data-option={name}] .now") for name in VALUES}
     assert shown == VALUES
+    browser.gone("#options [data-option=jsonp] :is(input, button)")  # of the settings alone
 
     def stored(option: str) -> JsonValue:
         options = obj(served.run(served.machine.v1("GET", "accounts/bob/options"))[1]["options"])

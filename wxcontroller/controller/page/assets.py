@@ -10,7 +10,7 @@ from importlib.resources import files
 
 from wxcontroller.core.catalog import entries
 from wxcontroller.core.checklist import DoctorCheck
-from wxcontroller.core.options import OPTIONS
+from wxcontroller.core.options import OPTIONS, Option, Origin
 
 _KINDS = {
     "js": "text/javascript; charset=utf-8",
@@ -69,7 +69,8 @@ class Bundle:
 def translations(language: str) -> Iterator[tuple[str, object]]:
     """Yield what the scripts load in a language, by name: first the messages, the others when they are needed.
 
-    ``meanings`` has the meaning, the unit and the words of each option; ``checks`` what only root can check.
+    ``meanings`` has the meaning, unit and words of each option, and whether requests may set it; ``checks`` has what
+    only root can check.
     """
     known: set[str] = set()
     for name, part in (("messages", "page"), ("views", "views"), ("answers", "answers")):
@@ -80,5 +81,8 @@ def translations(language: str) -> Iterator[tuple[str, object]]:
     def shown(text: str) -> str:
         return everything.get(text, text)
 
-    yield "meanings", {one.name: [shown(one.meaning), one.unit, one.words] for one in OPTIONS.values()}
+    def described(one: Option) -> list[object]:
+        return [shown(one.meaning), one.unit, one.words, one.origin is Origin.REQUEST]
+
+    yield "meanings", {one.name: described(one) for one in OPTIONS.values()}
     yield "checks", [[shown(one.title), shown(one.meaning)] for one in DoctorCheck if one.needs_root]

@@ -54,11 +54,11 @@ export function optionsTab(account) {
     return h("section", { className: "settings" }, h("h2", {}, title), h("dl", {}, ...names.map(item)));
   }
 
-  // Title, hint and unit as the table of options has them: what stands behind a semicolon explains the title.
+  // What the table of options says of it: what stands behind a semicolon explains the title.
   function aboutOf(option) {
-    const [meaning, unit, words] = about[option] ?? [option, "", []];
+    const [meaning, unit, words, isOurs] = about[option] ?? [option, "", [], true];
     const [title, ...more] = meaning.split(/[;；] ?/);
-    return { title: sentence(title), hint: more.join("; "), unit, words };
+    return { title: sentence(title), hint: more.join("; "), unit, words, isOurs };
   }
 
   const words = (option, value) => valueWords(option, value, aboutOf(option));
@@ -66,9 +66,9 @@ export function optionsTab(account) {
 
   function item(option) {
     const { value, in_force: now, from } = found[option];
-    const { title, hint } = aboutOf(option);
+    const { title, hint, isOurs } = aboutOf(option);
     const waits = waiting.has(option);
-    const mine = may("control") && from !== CREDENTIAL;
+    const mine = may("control") && from !== CREDENTIAL && isOurs; // others are set in the settings alone
     const switches = mine && isSwitch(aboutOf(option));
     const current = h("dd", { className: "value" }, switches ? switchOf(option) : "");
     current.append(h("span", { className: "now" }, words(option, waits ? now : value)));
@@ -135,6 +135,7 @@ export function optionsTab(account) {
   function edit(option, row) {
     const { value, from, default: standard } = found[option];
     const { field, parts, value: written } = valueField(option, value, aboutOf(option));
+    field.setAttribute("aria-label", label(option));
     const initial = written();
     const problem = h("p", { className: "bad", role: "alert", hidden: true });
     const save = h("button", { className: "main" }, t("Save"));
@@ -177,7 +178,8 @@ export function optionsTab(account) {
 
   async function load(quiet = false) {
     try {
-      const [answer, words] = await Promise.all([call("GET", pathOf(account, "options"), { signal }), table("meanings")]);
+      const stored = call("GET", pathOf(account, "options"), { signal });
+      const [answer, words] = await Promise.all([stored, table("meanings")]);
       about = words;
       found = answer.options;
       waiting = new Set(answer.waiting);

@@ -1,8 +1,8 @@
 // Values of options as people read and write them: switches, choices, durations and sizes in the unit that fits.
 
-import { h } from "./dom.js";
+import { h, setText } from "./dom.js";
 import { t } from "./i18n.js";
-import { routeName } from "./routes.js";
+import { routeMeaning, routeName } from "./routes.js";
 import { size } from "./words.js";
 
 const DAYS = { name: () => t("days"), words: (n) => t("{n} day", { n }, "{n} days") };
@@ -40,25 +40,28 @@ export function valueWords(option, value, about) {
 export function valueField(option, value, about) {
   if (about.words.length) return choiceOf(option, value, about.words);
   const units = NUMBER.test(value) && UNITS[about.unit];
-  if (units) return amountOf(option, Number(value), units);
+  if (units) return amountOf(Number(value), units);
   // Secrets in it are not told: what would be stored with them left out is another value.
   const given = value.includes("…") ? { value: "", placeholder: value } : { value };
-  const field = h("input", { ...given, spellcheck: false, "aria-label": option });
+  const field = h("input", { ...given, spellcheck: false });
   return { field, parts: [field], value: () => field.value.trim() };
 }
 
 function choiceOf(option, value, words) {
-  const field = h("select", { "aria-label": option });
-  const label = (word) => (option === "driver" ? routeName(word) : word);
+  const isRoute = option === "driver";
+  const field = h("select");
+  const label = (word) => (isRoute ? routeName(word) : word);
   field.append(...words.map((word) => h("option", { value: word, selected: word === value }, label(word))));
-  return { field, parts: [field], value: () => field.value };
+  const meaning = isRoute && h("p", { className: "faint", role: "status" }, routeMeaning(value));
+  if (isRoute) field.addEventListener("change", () => setText(meaning, routeMeaning(field.value)));
+  return { field, parts: [field, meaning].filter(Boolean), value: () => field.value };
 }
 
-function amountOf(option, value, units) {
+function amountOf(value, units) {
   const [many] = fitting(units, value);
-  const field = h("input", { value: value / many, inputMode: "decimal", className: "amount", "aria-label": option });
+  const field = h("input", { value: value / many, inputMode: "decimal", className: "amount" });
   if (units.length === 1) return { field, parts: [field, units[0][1].name()], value: () => field.value.trim() };
-  const unit = h("select", { className: "unit", "aria-label": t("Unit") });
+  const unit = h("select", { className: "unit", "aria-label": t("Unit of the number") });
   unit.append(...units.map(([each, { name }]) => h("option", { value: each, selected: each === many }, name())));
   function stored() {
     const written = field.value.trim();
