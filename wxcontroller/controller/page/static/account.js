@@ -64,9 +64,10 @@ function openAccount(which, tab = "") {
   face = faceOf("large");
   $("account-face").replaceChildren(face.element);
   showFigures = figures($("figures"));
-  isUndecided = !(tab in TABS);
-  if (!isUndecided) chooseTab(tab);
+  const isGiven = tab in TABS;
+  isUndecided = !isGiven;
   show();
+  if (isGiven) chooseTab(tab); // once it can be scrolled to
   $("account-name").focus();
   return which;
 }
