@@ -20,7 +20,7 @@ const STATES = {
 // With whom a message was.
 function whoOf({ direction, sender, receiver, group }) {
   if (!direction) return "";
-  return `: ${direction === "out" ? (group ?? receiver) : [sender, group].filter(Boolean).join(" @ ")}`;
+  return ` · ${direction === "out" ? (group ?? receiver) : [sender, group].filter(Boolean).join(" @ ")}`;
 }
 
 function hideButtons() {

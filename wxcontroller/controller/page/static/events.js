@@ -100,8 +100,8 @@ function line({ account, stamp, time, report }) {
   return item;
 }
 
-// Which part of a login an event is: many lines that say one thing together. What ends it is its newest line: that the
-// account runs, or why it does not.
+// Which part of a login an event is: many lines say one thing together. The newest one ends it: the account runs, or
+// why it does not.
 function partOf({ event, params: [first, second] = [] }) {
   if (event === "state_change") return second === "running" ? "running" : "step";
   if (event === "login") return Number(first) < 0 ? "end" : "done";

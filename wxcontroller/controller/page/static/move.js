@@ -10,19 +10,24 @@ const SAFE = /^[\p{L}\p{N}_@%+=:,./][\p{L}\p{N}_@%+=:,./-]*$/u;
 
 const quoted = (name) => (SAFE.test(name) ? name : `'${name.replaceAll("'", `'"'"'`)}'`);
 
+const MEANING = () =>
+  t(
+    "Each account is stopped, sent encrypted with its login, messages and media, and started on the other host.",
+  );
+
 // Shows how to move accounts between `hosts`, of which the first is this one.
 export function openMove(names, hosts) {
   const [here] = hosts;
   const hostOf = (name) => accounts.get(name)?.host ?? here;
   const target = h("select", { autofocus: true }, ...hosts.map((each) => h("option", {}, each)));
-  target.value = hosts.find((each) => names.some((name) => hostOf(name) !== each) && each !== hostOf(names[0]));
+  target.value = hosts.find((each) => each !== hostOf(names[0]));
   const commands = h("div", { role: "status" });
   const close = h("button", { type: "button" }, t("Close"));
   const dialog = h(
     "dialog",
     { id: "bulk-move", "aria-labelledby": "bulk-move-title" },
     h("h2", { id: "bulk-move-title" }, t("Move {n} account", { n: names.length }, "Move {n} accounts")),
-    h("p", { className: "faint" }, t("Each account is stopped, sent encrypted with its login, messages and media, and started on the other host.")),
+    h("p", { className: "faint" }, MEANING()),
     h("label", {}, t("To host"), " ", target),
     commands,
     h("div", { className: "buttons" }, close),

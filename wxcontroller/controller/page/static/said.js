@@ -51,11 +51,11 @@ export function outcomeOf({ state, reason, detail, recalled }, who) {
   if (!state) return null;
   const [tone, word] = STATES[state]?.() ?? ["", state];
   if (state === "held") return [tone, (HOLDS[reason] ?? (() => word))(who)];
-  return [tone, detail && (state === "refused" || state === "unknown") ? `${word}: ${detail}` : word];
+  return [tone, detail && (state === "refused" || state === "unknown") ? `${word} · ${detail}` : word];
 }
 
 // What stands beside the time of a message with content.
 export function contentWords({ kind, media }) {
   if (!media) return "";
-  return [kindName(kind) || kindName(media.type), media.size ? size(media.size) : ""].filter(Boolean).join(", ");
+  return [kindName(kind) || kindName(media.type), media.size ? size(media.size) : ""].filter(Boolean).join(" · ");
 }

@@ -14,7 +14,7 @@ export function lasted(seconds) {
   return t("{n} d", { n: Math.floor(seconds / 86400) });
 }
 
-// How old some seconds since 1970 are, in few words for a column whose head says of what: "now", "5 min"; "–" for none.
+// How old a moment is, for a column whose head says what of: "now", "5 min"; "–" for none.
 export const age = (since) => aged(since, (old) => old);
 
 // The same in a sentence: "now", "5 min ago".
