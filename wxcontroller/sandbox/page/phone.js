@@ -95,7 +95,7 @@ function showLogins(logins) {
     add(t("Cancel"), post("cancel"));
     add(t("Let it expire"), post("expire"));
     const mode = login.desktop ? t("desktop mode") : t("browser mode");
-    const web = `${login.push ? t("asks without a code") : t("code")}, ${mode}`;
+    const web = `${login.push ? t("asks without a code") : t("code")} · ${mode}`;
     const kind = login.route === "ilink" ? t("code of an iLink bot") : web;
     const state = login.state === "waiting" ? t("waiting") : t("scanned");
     const item = make("li", {});
@@ -127,19 +127,19 @@ function showSession() {
     session.desktop ? t("desktop mode") : t("browser mode"),
     session.polling ? t("listening") : t("not listening now"),
     t("undelivered: {n}", { n: session.undelivered }),
-  ].join(", ");
+  ].join(" · ");
   $("bot").textContent = !bot ? "" : [
     t("iLink bot {id} since {when}", { id: bot.bot_id, when: clock(bot.created) }),
     bot.session !== "alive" ? bot.session : bot.polling ? t("listening") : t("not listening now"),
     t("undelivered: {n}", { n: bot.pending }),
     bot.windows.some((one) => one.typing) ? t("typing…") : "",
-  ].filter(Boolean).join(", ");
+  ].filter(Boolean).join(" · ");
 }
 
 function showContacts() {
   const entries = account ? [
     ...(bot ? [{ wxid: BOT, label: "ClawBot", note: t("iLink bot") }] : []),
-    ...account.groups.map((one) => ({ ...one, label: one.name, note: t("group of {n}", { n: one.members.length }) + (one.saved ? "" : `, ${t("unsaved")}`) })),
+    ...account.groups.map((one) => ({ ...one, label: one.name, note: t("group of {n}", { n: one.members.length }) + (one.saved ? "" : ` · ${t("unsaved")}`) })),
     ...account.contacts
       .filter((one) => one.kind !== "special" || one.wxid === "filehelper")
       .map((one) => ({ ...one, label: one.remark ? `${one.name} (${one.remark})` : one.name, note: kindWord(one.kind) })),
