@@ -436,9 +436,11 @@ def test_a_login_is_one_line(browser: Browser, served: Served, monkeypatch: pyte
     happens(650, "state_change", "updating", "running")
     happens(700, "stop")
     happens(800, "state_change", "init", "loading")
-    happens(803, "login", 0, "")
-    happens(804, "state_change", "updating", "running")
     browser.open("#/a/bob/events")
+    browser.find("#events .what", "Logging in")
+    happens(803, "login", 0, "")
+    browser.find("#events .steps-shown", "1 more step")
+    happens(804, "state_change", "updating", "running")
     words = "return [...document.querySelectorAll('#events li:not(.day, .step) .what')].map((one) => one.textContent)"
     expected = [
         "Logged in by the stored session · 4 s",
@@ -449,6 +451,7 @@ def test_a_login_is_one_line(browser: Browser, served: Served, monkeypatch: pyte
     browser.until(lambda: browser.script(words) == expected, "a line for each")
     browser.click("#events li:nth-last-child(6) .steps-shown", "5 more steps")
     browser.find("#events .step.shown", "Confirm on the phone")
+    assert browser.script("return document.querySelectorAll('.step .steps-shown').length") == 0
     assert browser.complaints() == []
 
 

@@ -134,12 +134,9 @@ function arrange(list) {
     }
     const head = login === "step" || login === "done" ? heads.get(account) : null;
     item.classList.toggle("step", Boolean(head));
-    if (head) {
-      folds.get(head).push(item);
-      continue;
-    }
-    heads.set(account, login ? item : null);
-    if (login) folds.set(item, []);
+    if (login) folds.set(item, []); // one that was a head before is none any more
+    if (head) folds.get(head).push(item);
+    else heads.set(account, login ? item : null);
   }
   for (const [item, steps] of folds) fold(item, steps);
 }
