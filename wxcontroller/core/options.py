@@ -54,7 +54,9 @@ class Option:
     @property
     def words(self) -> tuple[str, ...]:
         """All values that it can have, where they are few: 0 and 1 of a flag; () for others."""
-        return ("0", "1") if self.check is flag else getattr(self.check, "allowed", ())
+        if self.check is flag:
+            return ("0", "1")
+        return self.check.allowed if isinstance(self.check, Choice) else ()
 
 
 # Variables of the original; nothing is ever added here.
