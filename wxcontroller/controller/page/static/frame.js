@@ -1,4 +1,5 @@
-// What stands around the views: navigation with its numbers, the document's title, and how old what is shown is.
+// What stands around the views: navigation with its numbers and switches, the document's title, and how old what is
+// shown is.
 
 import { may } from "./api.js";
 import { $, setHidden, setText } from "./dom.js";
@@ -11,6 +12,8 @@ import { lasted } from "./words.js";
 // What a view needs beyond the scope read.
 const SCOPES = { access: "control" };
 const AGE_SECONDS = 5;
+const YEAR = 365 * 24 * 3600;
+const THEMES = ["auto", "light", "dark"];
 let title = "";
 let trouble = 0;
 let broken = null;
@@ -26,12 +29,28 @@ export function setUpFrame() {
   $("side").addEventListener("click", (event) => event.target.closest("a") && unfold(false));
   document.addEventListener("click", (event) => $("side").contains(event.target) || unfold(false));
   $("reload").addEventListener("click", () => location.reload());
+  $("language").addEventListener("click", () => {
+    remember("wx-language", $("language").dataset.to);
+    location.reload();
+  });
+  $("theme").addEventListener("click", () => {
+    const root = document.documentElement;
+    const next = THEMES[(THEMES.indexOf(root.dataset.theme) + 1) % THEMES.length];
+    remember("wx-theme", next);
+    root.dataset.theme = next;
+    $("theme-name").textContent = $("theme-name").dataset[next];
+  });
   $("side").addEventListener("keydown", (event) => {
     if (event.key !== "Escape" || !$("side").classList.contains("open")) return;
     unfold(false);
     $("more").focus();
   });
   setInterval(() => broken && showConnection(broken), AGE_SECONDS * 1000);
+}
+
+// Keeps the reader's choice in a cookie: the page then comes right from the start.
+function remember(name, value) {
+  document.cookie = `${name}=${value}; Max-Age=${YEAR}; Path=${location.pathname}; SameSite=Strict`;
 }
 
 // The rest of the navigation, where the screen has room for some of it only.

@@ -9,7 +9,6 @@ import { setUpList } from "./list.js";
 import { setUpLogin } from "./login.js";
 import { bringBack, complain, cured } from "./notices.js";
 import { follow } from "./store.js";
-import { setUpSwitches } from "./switches.js";
 
 // A view is shown in its section ("list" and "account" have that id, others "view-NAME"). open(), with the rest of
 // the address, begins it and returns its title, "" for none; close() ends what it has begun.
@@ -85,7 +84,6 @@ function connection(problem) {
 setUpConfirm();
 setUpFrame();
 setUpList();
-setUpSwitches();
 setUpLogin((asked) => {
   signingIn = asked;
   route();

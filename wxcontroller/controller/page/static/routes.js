@@ -2,13 +2,9 @@
 
 import { t } from "./i18n.js";
 
-const field = (driver) => document.querySelector(`#add-form [name=driver][value="${CSS.escape(driver)}"]`);
-const offered = (driver) => field(driver)?.dataset;
+const offered = (driver) => document.querySelector(`#add-form [name=driver][value="${CSS.escape(driver)}"]`)?.dataset;
 
 export const routeName = (driver) => offered(driver)?.label ?? driver;
-
-// What it is for, in a sentence or two.
-export const routeMeaning = (driver) => field(driver)?.closest("label").querySelector("small").textContent ?? "";
 
 // What to do with the phone.
 export const scanStep = (driver) => offered(driver)?.scan ?? "";

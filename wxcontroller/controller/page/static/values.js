@@ -2,7 +2,7 @@
 
 import { h, setText } from "./dom.js";
 import { t } from "./i18n.js";
-import { routeMeaning, routeName } from "./routes.js";
+import { routeName } from "./routes.js";
 import { size } from "./words.js";
 
 const DAYS = { name: () => t("days"), words: (n) => t("{n} day", { n }, "{n} days") };
@@ -46,6 +46,10 @@ export function valueField(option, value, about) {
   const field = h("input", { ...given, spellcheck: false });
   return { field, parts: [field], value: () => field.value.trim() };
 }
+
+// What a route is for, in the words of "Add account".
+const routeMeaning = (driver) =>
+  document.querySelector(`#add-form label:has([value="${CSS.escape(driver)}"]) small`)?.textContent ?? "";
 
 function choiceOf(option, value, words) {
   const isRoute = option === "driver";
