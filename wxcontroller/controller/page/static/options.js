@@ -70,8 +70,9 @@ export function optionsTab(account) {
     const waits = waiting.has(option);
     const mine = may("control") && from !== CREDENTIAL && isOurs; // others are set in the settings alone
     const switches = mine && isSwitch(aboutOf(option));
-    const current = h("dd", { className: "value" }, switches ? switchOf(option) : "");
-    current.append(h("span", { className: "now" }, words(option, waits ? now : value)));
+    const shown = h("span", { className: "now" }, words(option, waits ? now : value));
+    const content = switches ? h("label", { className: "check" }, switchOf(option), shown) : shown;
+    const current = h("dd", { className: "value" }, content);
     if (waits) {
       current.append(h("span", { className: "state attention" }, t("after a restart:"), " ", words(option, value)));
     }
