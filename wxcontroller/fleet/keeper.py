@@ -18,6 +18,7 @@ is lower than before: then the keeper ends, and the next one takes no lease unti
 
 import asyncio
 import contextlib
+import errno
 import json
 import logging
 import os
@@ -233,19 +234,24 @@ def uptime() -> float:
 
 
 async def until_no_account_runs() -> None:
-    """Wait until no account runs, which systemd has ensured before."""
+    """Wait until no account runs, which systemd has ensured before. Raises OSError when that cannot be told."""
     while accounts_run():  # noqa: ASYNC110 - the kernel tells
         await asyncio.sleep(_LOOK_SECONDS)
 
 
-def accounts_run() -> bool:
-    """Return whether the slice of the accounts has a process."""
+def accounts_run(root: Path = Path("/")) -> bool:
+    """Return whether the slice of the accounts has a process. Raises OSError when that cannot be told."""
+    own = (root / "proc/self/cgroup").read_text("ascii").rpartition("::")[2].strip("/\n")
+    if "/" not in own:
+        return False  # not in a slice: this process is no unit, and no account is bound to it
+    events = (root / "sys/fs/cgroup" / own).parents[1] / "wxclient.slice/cgroup.events"
     try:
-        own = Path("/proc/self/cgroup").read_text("ascii").rpartition("::")[2].strip("/\n")
-        events = Path("/sys/fs/cgroup", own).parents[1] / "wxclient.slice/cgroup.events"
         return "populated 1" in events.read_text("ascii")
-    except (OSError, IndexError):
-        return False  # it is made for the first account
+    except OSError as problem:
+        # The slice is made for the first account, and may go away while it is read.
+        if problem.errno not in (errno.ENOENT, errno.ENODEV):
+            raise
+        return False
 
 
 async def serve(paths: Paths) -> None:

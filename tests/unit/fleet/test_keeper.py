@@ -207,3 +207,19 @@ async def test_the_name_of_a_living_host_is_taken_and_that_of_a_dead_one_is_not(
     assert await world.key_lease() == lease
     keeping.cancel()
     await keeping
+
+
+def test_only_a_slice_that_is_not_there_means_that_no_account_runs(tmp_path: Path) -> None:
+    own = tmp_path / "proc/self/cgroup"
+    own.parent.mkdir(parents=True)
+    own.write_text("0::/wx.slice/wxcontroller-keeper.service\n")
+    events = tmp_path / "sys/fs/cgroup/wxclient.slice/cgroup.events"
+    assert not module.accounts_run(tmp_path)
+    events.parent.mkdir(parents=True)
+    for words, runs in (("populated 1\nfrozen 0\n", True), ("populated 0\nfrozen 0\n", False)):
+        events.write_text(words)
+        assert module.accounts_run(tmp_path) is runs
+    events.unlink()
+    events.mkdir()  # it cannot be read
+    with pytest.raises(OSError, match="Is a directory"):
+        module.accounts_run(tmp_path)
