@@ -285,15 +285,25 @@ class Owners:
         )
 
     async def release(self, wanted: Wanted) -> None:
-        """Give up an account whose unit is dead; nothing happens if this host does not own it. Raises EtcdFailure."""
+        """Give up an account whose unit is dead; nothing happens if this host does not own it.
+
+        Raises EtcdFailure, and NotClaimable if it is owned still.
+        """
         instance = wanted.name.instance
         if self.reason:
             await self._look(instance)
-        owner = self.owners.get(instance)
-        if owner is None or owner.host != self.name:
-            return
-        put = Put(self._record_key(instance), wanted.record(self.name, owner.epoch))
-        await self._give_up(instance, owner, (put,), ())
+        for _ in range(_TRIES):
+            owner = self.owners.get(instance)
+            if owner is None or owner.host != self.name:
+                return
+            put = Put(self._record_key(instance), wanted.record(self.name, owner.epoch))
+            if await self._give_up(instance, owner, (put,), ()):
+                return
+        raise NotClaimable(
+            N_("account {account} cannot be given up: its records in etcd keep changing"),
+            N_("see: wxctl fleet; journalctl -u wxcontroller"),
+            account=wanted.name.name,
+        )
 
     async def undo(self, instance: str, claim: OwnerClaim) -> None:
         """Take back a new claim of an account that was not started. Raises EtcdFailure."""
@@ -309,11 +319,12 @@ class Owners:
             if await self._commit(guards, (), (record.entry.key,)) is None:
                 await self._look(instance)
 
-    async def _give_up(self, instance: str, owner: Owner, puts: tuple[Put, ...], deletes: tuple[str, ...]) -> None:
+    async def _give_up(self, instance: str, owner: Owner, puts: tuple[Put, ...], deletes: tuple[str, ...]) -> bool:
+        """Return whether the owner was as it is known here. Raises EtcdFailure."""
         guards = (EtcdGuard(owner.entry.key, mod_revision=owner.entry.mod_revision),)
-        # If the guard does not hold, it is not this host's any more.
-        await self._commit(guards, puts, (owner.entry.key, *deletes))
+        revision = await self._commit(guards, puts, (owner.entry.key, *deletes))
         await self._look(instance)
+        return revision is not None
 
     def _claimable(self) -> int:
         """Return the lease to claim under. Raises NotClaimable."""
