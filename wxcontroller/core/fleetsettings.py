@@ -7,6 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wxcontroller.core.addresses import is_loopback
 from wxcontroller.core.messages import Text
 
 # Each host costs a connection, a stream and a request every few seconds. Larger fleets need an engine.
@@ -150,7 +151,18 @@ def _etcd(value: object) -> EtcdSettings:
         raise ValueError(Text("etcd needs both certificate and key, or neither"))
     if bool(given.get("user")) != bool(given.get("password")):
         raise ValueError(Text("etcd needs both user and password, or neither"))
+    if given.get("password") and (plain := [url for url in endpoints if not _is_private(url)]):
+        raise ValueError(
+            Text("etcd must not send the password to {endpoint} unencrypted; use https://", endpoint=plain[0])
+        )
     return EtcdSettings(endpoints, **given)
+
+
+def _is_private(url: str) -> bool:
+    """Return whether nobody else can read what is sent to an endpoint."""
+    found = _ENDPOINT.fullmatch(url)
+    host = found[1].strip("[]") if found else ""
+    return url.startswith("https:") or host == "localhost" or is_loopback((host,))
 
 
 def _host(name: str, value: object) -> HostSettings:

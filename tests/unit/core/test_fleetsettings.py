@@ -38,6 +38,14 @@ def test_etcd_and_labels_may_stand_in_a_file_of_their_own(tmp_path: Path) -> Non
     assert (fleet.etcd.prefix, fleet.labels) == ("/wxcontroller/shop/", ("eu", "line-2"))
 
 
+@pytest.mark.parametrize("url", ["http://127.0.0.1:2379", "http://[::1]:2379", "http://localhost"])
+def test_a_password_may_go_to_an_etcd_on_this_host_unencrypted(tmp_path: Path, url: str) -> None:
+    etcd = f'{ETCD}[fleet.etcd]\nendpoints = ["{url}"]\nuser = "a"\npassword = "p"\n'
+    fleet = load_settings(write(tmp_path, etcd)).settings.fleet
+    assert fleet is not None
+    assert fleet.etcd == EtcdSettings((url,), user="a", password="p")
+
+
 @pytest.mark.parametrize(
     ("content", "words"),
     [
@@ -58,6 +66,7 @@ def test_etcd_and_labels_may_stand_in_a_file_of_their_own(tmp_path: Path) -> Non
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nfleet = "a/b"\n', "must be a word"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nuser = "a"\n', "both user and password"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nkey = "k"\n', "both certificate and key"),
+        (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e", "http://e"]\nuser = "a"\npassword = "p"\n', "unencrypted"),
         (f"{ETCD}[fleet.etcd]\nmembers = 3\n", "etcd has no key members"),
         ('[fleet]\nname = "a"\nlabels = ["a b"]\n', "a list of words"),
     ],
