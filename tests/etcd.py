@@ -85,12 +85,15 @@ class EtcdServers:
             command += [f"--cacert={certificate}", f"--cert={certificate}", f"--key={key}"]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=PATIENCE).stdout
 
-    def restore(self, snapshot: Path) -> None:
-        """Start the only member again with what ``snapshot save`` has written."""
+    def restore(self, snapshot: Path, token: str = "etcd-cluster") -> None:
+        """Start the only member again with what ``snapshot save`` has written; the token is etcd's own by default."""
         [member] = self.members
         member.kill()
         shutil.rmtree(data := member.root / f"etcd-{member.name}")
-        self.control("snapshot", "restore", str(snapshot), f"--data-dir={data}")
+        peer = f"http://{member.address}:{member.peer}"
+        options = [f"--name={member.name}", f"--initial-cluster={member.name}={peer}"]
+        options += [f"--initial-advertise-peer-urls={peer}", f"--initial-cluster-token={token}"]
+        self.control("snapshot", "restore", str(snapshot), f"--data-dir={data}", *options)
         self.start(member)
 
     def leader(self) -> Member:

@@ -19,13 +19,14 @@ import logging
 import time
 from collections.abc import AsyncIterator, Coroutine, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from wxcontroller.controller.context import Context
 from wxcontroller.controller.reconcile import BootMark, one_pass
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
-from wxcontroller.core.errors import AccountMoving, WxError
+from wxcontroller.core.errors import AccountMoving, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
@@ -33,7 +34,7 @@ from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName, is_instance
 from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import PeerCredentials
-from wxcontroller.fleet.etcd import Etcd
+from wxcontroller.fleet.etcd import Etcd, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners, Wanted
 
@@ -64,8 +65,10 @@ class HostOwners:
         self._hosts = hosts
         self._paths = shared.accounts.paths
         self._etcd = Etcd(settings, credentials)
-        highest = integer(self._kept("revision").get("revision"))
-        self.records = Owners(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS, highest)
+        # What the keeper has seen, and what was seen before the last boot.
+        self._noted = latest = self._moment(self._paths.etcd_state)
+        latest = latest.joined(self._moment(self._paths.fleet_runtime / "etcd"))
+        self.records = Owners(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS, latest)
         self._runs = False
         self._complaint = ""
         self._acting: dict[str, asyncio.Task[None]] = {}
@@ -92,6 +95,7 @@ class HostOwners:
         while True:
             complaint = ""
             try:
+                self._note_moment()
                 await self._look(group)
             except (WxError, OSError) as problem:
                 complaint = f"the owners of accounts cannot be compared with their units: {problem}"
@@ -309,6 +313,20 @@ class HostOwners:
         self._shared.accounts.unclaimed = self.unclaimed
 
     # -- files
+
+    def _moment(self, file: Path) -> EtcdMoment:
+        try:
+            return EtcdMoment.read(file)
+        except OSError as problem:
+            log.warning("%s", file_failed(problem))
+            return EtcdMoment()
+
+    def _note_moment(self) -> None:
+        """Store the last moment of etcd, for the next process. Raises OSError."""
+        moment = self.records.settled
+        if moment is not None and moment != self._noted:
+            replace_file(self._paths.etcd_state, json.dumps(moment.as_json()).encode())
+            self._noted = moment
 
     def _kept(self, name: str) -> JsonObject:
         try:

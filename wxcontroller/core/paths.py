@@ -109,6 +109,11 @@ class Paths:
         return self.root / "var/lib/wxcontroller/fleet.json"
 
     @property
+    def etcd_state(self) -> Path:
+        """The last moment of etcd that the controller has seen: a boot must not forget what was before a restoration."""
+        return self.root / "var/lib/wxcontroller/etcd.json"
+
+    @property
     def standby(self) -> Path:
         """Root's directory of standby bundles of other hosts' accounts, with notes on bundles sent to other hosts."""
         return self.root / "var/lib/wxcontroller-standby"
@@ -129,7 +134,7 @@ class Paths:
 
     @property
     def fleet_runtime(self) -> Path:
-        """Directory of the keeper's files ``lease``, ``permit`` and ``revision``, in a fleet with etcd."""
+        """Directory of the keeper's files ``lease``, ``permit`` and ``etcd``, in a fleet with etcd."""
         return self.root / "run/wxcontroller-fleet"
 
     @property

@@ -15,6 +15,7 @@ import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from types import TracebackType
 from typing import TypeVar
 
@@ -22,7 +23,7 @@ import aiohttp
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import EtcdSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, obj, one_line, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, kept_json, obj, one_line, read_json, text
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.fleet.credentials import PeerCredentials, connection_reason
@@ -84,11 +85,52 @@ class EtcdEntry:
 
 
 @dataclass(frozen=True, slots=True)
+class EtcdMoment:
+    """A moment in the history of an etcd, as reads tell it; "" and 0 are those of an unknown one.
+
+    Term and revision only grow. After ``etcdctl snapshot restore`` the revision is that of the snapshot, and the term
+    2. The id of the cluster follows from the addresses of its members and the token: it changes if the token does.
+    """
+
+    cluster: str = ""
+    term: int = 0
+    revision: int = 0
+
+    def follows(self, known: "EtcdMoment") -> bool:
+        """Return whether it can come after a moment; if not, etcd was restored or rebuilt in between."""
+        same = self.cluster == known.cluster or not known.cluster
+        return same and self.term >= known.term and self.revision >= known.revision
+
+    def joined(self, other: "EtcdMoment") -> "EtcdMoment":
+        """Return the later one of two moments of a history; this one, if they are not of one history."""
+        if self.cluster and other.cluster not in ("", self.cluster):
+            return self
+        cluster = self.cluster or other.cluster
+        return EtcdMoment(cluster, max(self.term, other.term), max(self.revision, other.revision))
+
+    def as_json(self) -> JsonObject:
+        return {"cluster": self.cluster, "term": self.term, "revision": self.revision}
+
+    @classmethod
+    def read(cls, file: Path) -> "EtcdMoment":
+        """Return what ``as_json`` has in a file, an unknown moment without one. Raises OSError."""
+        try:
+            content = kept_json(file.read_bytes())
+        except FileNotFoundError:
+            return cls()
+        return cls(text(content.get("cluster")), integer(content.get("term")), integer(content.get("revision")))
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """Keys and their values at a revision."""
+    """Keys and their values at a moment."""
 
     entries: tuple[EtcdEntry, ...]
-    revision: int
+    moment: EtcdMoment
+
+    @property
+    def revision(self) -> int:
+        return self.moment.revision
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,17 +207,20 @@ class Etcd:
     async def read(self, prefix: str) -> Snapshot:
         """Return all keys with the prefix, as they were at one moment after the call. Raises EtcdFailure."""
         entries: list[EtcdEntry] = []
-        start, revision = prefix.encode(), 0
+        start, moment = prefix.encode(), EtcdMoment()
         while True:
-            answer = await self._call(
-                "/v3/kv/range",
-                {**_range(start, prefix), "limit": str(_PAGE), **({"revision": str(revision)} if revision else {})},
-            )
-            revision = revision or _revision(answer)
+            request = {**_range(start, prefix), "limit": str(_PAGE)}
+            if moment.revision:
+                request["revision"] = str(moment.revision)
+            answer = await self._call("/v3/kv/range", request)
+            if not moment.revision:
+                header = obj(answer.get("header"))
+                cluster, term = one_line(header.get("cluster_id"))[:40], integer(header.get("raft_term"))
+                moment = EtcdMoment(cluster, term, _revision(answer))
             found = items(answer.get("kvs"))
             entries += filter(None, map(self._entry, found))
             if not answer.get("more") or not found:
-                return Snapshot(tuple(entries), revision)
+                return Snapshot(tuple(entries), moment)
             start = _bytes(field(found[-1], "key")) + b"\0"
 
     async def commit(

@@ -12,8 +12,9 @@ nothing to WeChat. All times are parts of the unit's ``WatchdogSec=``; with the 
 The key ``hosts/NAME`` exists as long as the lease, so that two hosts cannot have the same name. After a crash within
 one boot the new process ends the old lease, as no account runs then; a host that has rebooted waits for its end.
 
-An etcd that was restored from a snapshot may know the lease, and give accounts of this host to others. Its revision
-is lower than before: then the keeper ends, and the next one takes no lease until all leases of before have ended.
+An etcd that was restored from a snapshot may know the lease, and give accounts of this host to others. What it says of
+itself cannot follow what it has said before (``EtcdMoment``): then the keeper ends, and the next one takes no lease
+until all leases of before have ended.
 """
 
 import asyncio
@@ -33,13 +34,13 @@ from wxcontroller.core.errors import BadSettings, WxError, file_failed
 from wxcontroller.core.files import replace_file
 from wxcontroller.core.fleetsettings import FleetSettings
 from wxcontroller.core.journal import setup_logging
-from wxcontroller.core.jsontypes import JsonObject, integer, kept_json
+from wxcontroller.core.jsontypes import JsonObject, kept_json
 from wxcontroller.core.messages import N_
 from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings
 from wxcontroller.fleet.credentials import connection_reason, credentials_of
-from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdGuard, Put
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdGuard, EtcdMoment, Put
 
 log = logging.getLogger(__name__)
 # Without systemd's; in seconds.
@@ -47,6 +48,8 @@ _WATCHDOG_SECONDS = 15.0
 _LOOK_SECONDS = 0.1
 # Readable for the accounts, which check them.
 _MODE = 0o644
+# File with the last moment of etcd that was seen.
+MOMENT = "etcd"
 
 
 class HostNameTaken(WxError):
@@ -133,10 +136,10 @@ class Keeper:
         words = ""
         while True:
             try:
-                if await self._has_gone_back():
+                if await self._was_restored():
                     self._notifier.status("etcd was restored: waiting for the end of all leases of before")
                     await asyncio.sleep(self._times.lease)
-                    (self._files / "revision").unlink()
+                    (self._files / MOMENT).unlink()
                 sent = uptime()
                 lease = await self._etcd.grant(self._times.lease)
                 put = Put(self._key, self._value, lease)
@@ -184,8 +187,8 @@ class Keeper:
                 # The watchdog counts from the answer, the lease from the request: members that hang one after the
                 # other must not come between. The next try begins at the first that was not asked.
                 async with asyncio.timeout(self._times.renewal):
-                    has_gone_back, sent = await self._has_gone_back(), uptime()
-                    left = 0 if has_gone_back else await self._etcd.renew(lease)
+                    was_restored, sent = await self._was_restored(), uptime()
+                    left = 0 if was_restored else await self._etcd.renew(lease)
             except (EtcdFailure, TimeoutError) as problem:
                 words = problem if isinstance(problem, EtcdFailure) else connection_reason(problem)
                 if not failed:
@@ -204,19 +207,18 @@ class Keeper:
             self._notifier.status(f"host {self._host} has lease {lease:x}")
             await asyncio.sleep(begun + self._times.renewal - time.monotonic())
 
-    async def _has_gone_back(self) -> bool:
-        """Return whether etcd's revision is lower than it was. Raises EtcdFailure and OSError.
+    async def _was_restored(self) -> bool:
+        """Return whether etcd was restored or rebuilt since it was last read. Raises EtcdFailure and OSError.
 
         Only reads tell: a member answers a renewal with its own revision, which may be behind that of another one.
         """
-        file = self._files / "revision"
-        known = integer(kept_json(file.read_bytes()).get("revision")) if file.exists() else 0
-        revision = (await self._etcd.read(self._key)).revision
-        if revision < known:
-            log.error("etcd has gone back from revision %d to %d: it was restored or rebuilt", known, revision)
+        file = self._files / MOMENT
+        known, moment = EtcdMoment.read(file), (await self._etcd.read(self._key)).moment
+        if not moment.follows(known):
+            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", known, moment)
             return True
-        if revision > known:
-            replace_file(file, json.dumps({"revision": revision}).encode(), _MODE)
+        if moment != known:
+            replace_file(file, json.dumps(moment.as_json()).encode(), _MODE)
         return False
 
     def _allow(self, sent: float) -> None:

@@ -18,7 +18,7 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from wxcontroller.core.account import LARGEST_EPOCH
@@ -28,7 +28,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, o
 from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
-from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdEntry, EtcdGuard, Put, Snapshot
+from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdEntry, EtcdGuard, EtcdMoment, Put, Snapshot
 
 log = logging.getLogger(__name__)
 # Of these records. A host that knows only lower ones than ``least`` of the key schema must not take part.
@@ -111,12 +111,18 @@ class Owners:
     """The records of the fleet. ``run`` keeps them up to date; ``reason`` says why they are not, NOTHING if they are.
 
     ``lease`` returns this host's lease, 0 if it has none. ``settle`` is for how many seconds nothing is claimed after
-    etcd has gone back to an earlier state: until each lease of before has ended on all hosts. ``highest`` is the
-    revision that etcd has had at least.
+    etcd was restored or rebuilt: until each lease of before has ended on all hosts. ``latest`` is a moment that was
+    seen before.
     """
 
     def __init__(
-        self, etcd: Etcd, prefix: str, name: str, lease: Callable[[], int], settle: float, highest: int = 0
+        self,
+        etcd: Etcd,
+        prefix: str,
+        name: str,
+        lease: Callable[[], int],
+        settle: float,
+        latest: EtcdMoment = EtcdMoment(),  # noqa: B008 - it is frozen
     ) -> None:
         self._etcd = etcd
         self._prefix = prefix
@@ -129,7 +135,7 @@ class Owners:
         self.reason = Text(N_("this controller has just started"))
         self.changes = 0  # grows with every change
         self._revision = 0  # up to which the watch has come
-        self._highest = highest  # of all that etcd has answered
+        self._latest = latest  # of all that etcd has answered
         self._restored = False
         self._settled_at = 0.0
         self._is_newer = False
@@ -391,33 +397,39 @@ class Owners:
         for key in changes.deleted:
             self._drop(key, changes.revision)
         self._revision = max(self._revision, changes.revision)
+        self._latest = self._latest.joined(EtcdMoment(revision=changes.revision))
         self.changes += 1
 
+    @property
+    def settled(self) -> EtcdMoment | None:
+        """The latest moment that was seen of etcd, None while nothing is claimed because etcd was restored."""
+        return self._latest if time.monotonic() >= self._settled_at else None
+
     async def _snapshot(self, prefix: str) -> Snapshot:
-        known = self._highest
+        known = self._latest
         snapshot = await self._etcd.read(prefix)
-        self._seen(known, snapshot.revision)
+        self._seen(known, snapshot.moment)
         return snapshot
 
     async def _commit(
         self, guards: Sequence[EtcdGuard], puts: Sequence[Put], deletes: Sequence[str] = ()
     ) -> int | None:
-        known = self._highest
+        known = self._latest
         revision = await self._etcd.commit(guards, puts, deletes)
         if revision is not None:
-            self._seen(known, revision)
+            self._seen(known, replace(known, revision=revision))
         return revision
 
-    def _seen(self, known: int, revision: int) -> None:
-        """Note a revision of etcd. If it is below one ``known`` before the question, etcd has gone back.
+    def _seen(self, known: EtcdMoment, moment: EtcdMoment) -> None:
+        """Note a moment of etcd. If it cannot follow one ``known`` before the question, etcd was restored or rebuilt.
 
         Then nothing is claimed until no account of before can run.
         """
-        if revision < known:
-            log.error("etcd has gone back from revision %d to %d: it was restored or rebuilt", known, revision)
+        if not moment.follows(known):
+            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", known, moment)
             self._restored, self._settled_at = True, time.monotonic() + self._settle
-            self._highest = 0
-        self._highest = max(self._highest, revision)
+            self._latest = moment
+        self._latest = self._latest.joined(moment)
 
     def _take(self, entry: EtcdEntry) -> None:
         """Take over a record, unless a later one is known here. One that cannot be read is as good as none."""

@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 import signal
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,8 @@ from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.messages import verbatim
 from wxcontroller.core.names import parse_name
-from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
+from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
+from wxcontroller.fleet.keeper import MOMENT
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners, Wanted
 
 EVE = parse_name("eve")
@@ -234,16 +236,21 @@ async def test_a_removed_account_is_forgotten_although_its_release_failed_at_fir
         await b.start("eve")
 
 
-async def test_a_controller_that_starts_knows_from_its_keeper_that_etcd_was_restored(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("source", ["keeper", "before the boot"])
+async def test_a_controller_that_starts_knows_how_etcd_was_before_its_restoration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, source: str
 ) -> None:
     async with owning_fleet(tmp_path, monkeypatch, "a", seconds=20) as fleet:
         [a] = fleet.hosts
         await a.start("eve")
-        (a.paths.fleet_runtime / "revision").write_text('{"revision": 1000000}')
+        moment = replace((await fleet.etcd.read("/")).moment, term=1000)
+        await until(a.paths.etcd_state.exists)
+        file = a.paths.fleet_runtime / MOMENT if source == "keeper" else a.paths.etcd_state
+        file.write_text(json.dumps(moment.as_json()))
         await a.join()  # as after a restart of the controller
         await until(lambda: not a.lease)
         assert "was restored" in (await a.error("POST", "accounts/eve/start", {}))[1]
+        assert EtcdMoment.read(file) == moment  # for the next start, until all leases of before have ended
 
 
 @pytest.mark.parametrize("then", ["finished", "undone"])

@@ -1,11 +1,13 @@
 """The records of a fleet in etcd, as one host changes them."""
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.etcd import EtcdServers, connected
+from tests.etcd import EtcdServers, connected, until_healthy
+from tests.patience import until
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.etcd import Etcd, Put
 from wxcontroller.fleet.owners import NotClaimable, Owners, Wanted
@@ -15,10 +17,15 @@ EVE = Wanted(parse_name("eve"), "started", "ilink", "")
 
 
 @pytest.fixture
-async def etcd(tmp_path: Path) -> AsyncIterator[Etcd]:
+def servers(tmp_path: Path) -> Iterator[EtcdServers]:
     with EtcdServers(tmp_path).running() as servers:
-        async with connected(servers.settings()) as etcd:
-            yield etcd
+        yield servers
+
+
+@pytest.fixture
+async def etcd(servers: EtcdServers) -> AsyncIterator[Etcd]:
+    async with connected(servers.settings()) as etcd:
+        yield etcd
 
 
 async def owners_of(etcd: Etcd) -> Owners:
@@ -53,3 +60,44 @@ async def test_an_account_that_stays_owned_is_not_reported_as_given_up(
     monkeypatch.setattr(Etcd, "commit", after_another)
     with pytest.raises(NotClaimable, match="account eve cannot be given up"):
         await owners.release(EVE)
+
+
+@pytest.mark.parametrize("sign", ["revision", "term", "cluster"])
+async def test_nothing_is_claimed_from_an_etcd_that_was_restored(
+    servers: EtcdServers, etcd: Etcd, tmp_path: Path, sign: str
+) -> None:
+    """Also when others have written so much before this host looks that the revision is higher than before."""
+    servers.control("snapshot", "save", str(tmp_path / "snapshot"))
+    owners = await owners_of(etcd)
+    await owners.claim(EVE, 0)
+    [member] = servers.members
+    if sign == "term":
+        member.kill()
+        servers.start(member)
+        await until_healthy(etcd)
+        await owners._load()
+    seen = owners.settled
+    assert seen is not None
+    servers.restore(tmp_path / "snapshot", "another" if sign == "cluster" else "etcd-cluster")
+    await until_healthy(etcd)
+    if sign != "revision":
+        while (await etcd.read("/else")).revision <= seen.revision:
+            await etcd.commit((), (Put("/else", b""),))
+    await owners._load()
+    assert owners.settled is None
+    with pytest.raises(NotClaimable, match="etcd was restored from a snapshot"):
+        await owners.claim(EVE, 0)
+
+
+async def test_what_a_watch_has_told_is_known_of_an_etcd_that_was_restored(
+    servers: EtcdServers, etcd: Etcd, tmp_path: Path
+) -> None:
+    owners = await owners_of(etcd)
+    following = asyncio.ensure_future(owners.run())
+    for name in ("b", "c"):  # the latter comes by the watch
+        servers.control("snapshot", "save", str(tmp_path / "snapshot"))
+        await etcd.commit((), (Put(f"{PREFIX}hosts/{name}", b"{}"),))
+        await until(lambda name=name: name in owners.hosts)  # type: ignore[misc]
+    servers.restore(tmp_path / "snapshot")
+    await until(lambda: owners.settled is None)
+    following.cancel()
