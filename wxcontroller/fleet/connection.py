@@ -76,5 +76,5 @@ class HostConnection:
         elif isinstance(problem, TimeoutError):
             return HostFailure(host, Text(N_("no response in time")), timed_out=True)
         else:
-            why = connection_reason(problem)
+            why = connection_reason(problem, self._credentials)
         return HostFailure(host, why)

@@ -1,6 +1,8 @@
 """Files that let this host talk to others over TLS, and why a connection to them failed."""
 
+import datetime
 import errno
+import os
 import re
 import ssl
 from dataclasses import dataclass
@@ -14,18 +16,30 @@ from wxcontroller.core.messages import N_, Text
 
 _FILE_BYTES = 1 << 20
 _SECRETS = ("token", "password")
+_NUMBERS = re.compile(r"\[Errno (\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
 class PeerCredentials:
     """What settings name, read: the TLS context, and the token or password, "" for none.
 
-    ``files`` is what the files contain, to see whether that has changed.
+    ``files`` is what the files contain, to see whether that has changed; ``certificate`` is the one of this host.
     """
 
     tls: ssl.SSLContext
     secret: str
     files: tuple[bytes, ...] = ()
+    certificate: bytes = b""
+
+    @property
+    def has_expired(self) -> bool:
+        """Whether the certificate of this host has expired."""
+        if not self.certificate:
+            return False
+        from cryptography import x509  # 5 MiB, for hosts that have such trouble
+
+        ends = x509.load_pem_x509_certificate(self.certificate).not_valid_after_utc
+        return ends < datetime.datetime.now(datetime.UTC)
 
 
 def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
@@ -66,11 +80,11 @@ def credentials_of(settings: HostSettings | EtcdSettings) -> PeerCredentials:
             file=places.get(reading, ""),
             reason=reason_of(problem),
         ) from None
-    return PeerCredentials(tls, secret, tuple(contents.values()))
+    return PeerCredentials(tls, secret, tuple(contents.values()), contents.get("certificate", b""))
 
 
-def connection_reason(problem: Exception) -> Text:
-    """Return why a connection failed, without the library's numbers."""
+def connection_reason(problem: Exception, credentials: PeerCredentials | None = None) -> Text:
+    """Return why a connection failed, without the library's numbers. ``credentials`` are those of this host."""
     if isinstance(problem, TimeoutError):
         return Text(N_("no response in time"))
     if isinstance(problem, aiohttp.ClientConnectorCertificateError):
@@ -78,10 +92,20 @@ def connection_reason(problem: Exception) -> Text:
         found = problem.certificate_error
         words = getattr(found, "verify_message", "") or str(found)
         return Text(N_("its certificate is not valid: {reason}"), reason=words)
-    if isinstance(problem, aiohttp.ClientSSLError | ssl.SSLError):
-        return Text(N_("TLS handshake failed: {reason}"), reason=getattr(problem, "reason", None) or str(problem))
-    if isinstance(problem, aiohttp.ClientConnectorError) and problem.os_error.errno == errno.EPERM:
-        return Text(N_("the controller's unit may not reach its address; add it to IPAddressAllow= of the unit"))
-    if isinstance(problem, aiohttp.ClientConnectorError):
+    if isinstance(problem, aiohttp.ClientConnectorDNSError):
         return reason_of(problem.os_error)
+    if isinstance(problem, aiohttp.ClientConnectorError):
+        # asyncio's words have addresses, and of several addresses only they have the numbers.
+        numbers = [*map(int, _NUMBERS.findall(str(problem.os_error))), problem.os_error.errno or 0]
+        number = errno.ECONNREFUSED if errno.ECONNREFUSED in numbers else numbers[0]
+        if isinstance(problem, aiohttp.ClientConnectorSSLError) or not number:
+            return Text(N_("TLS handshake failed; check that it serves https"))
+        if number == errno.EPERM:
+            return Text(N_("the controller's unit may not reach its address; add it to IPAddressAllow= of the unit"))
+        return reason_of(OSError(number, os.strerror(number)))
+    # A member or host tells only after the handshake that it does not accept a certificate, and may just hang up.
+    if credentials is not None and credentials.has_expired:
+        return Text(N_("the certificate of this host has expired; renew it"))
+    if "ALERT" in str(problem):
+        return Text(N_("it does not accept the certificate of this host"))
     return Text(N_("connection reset"))

@@ -289,7 +289,7 @@ class Etcd:
                 self._turn()
             except (aiohttp.ClientError, OSError) as problem:
                 self._turn()
-                raise _unreached(endpoint, problem) from None
+                raise self._unreached(endpoint, problem) from None
 
     async def _begin_watch(self, request: JsonObject, endpoint: str) -> tuple[str, aiohttp.ClientResponse]:
         timeout = aiohttp.ClientTimeout(None, sock_read=WATCH_SILENCE)
@@ -297,7 +297,7 @@ class Etcd:
             async with asyncio.timeout(self._seconds):
                 return endpoint, await self._post(endpoint, "/v3/watch", request, timeout)
         except TimeoutError as problem:
-            raise _unreached(endpoint, problem) from None
+            raise self._unreached(endpoint, problem) from None
 
     def _changes(self, endpoint: str, answer: JsonObject) -> EtcdChanges | None:
         """Return what an answer of a watch tells, None for nothing. Raises Compacted and EtcdFailure."""
@@ -346,7 +346,7 @@ class Etcd:
                 async with await self._post(endpoint, path, body, aiohttp.ClientTimeout(self._seconds)) as response:
                     return await _answer(endpoint, response)
             except (aiohttp.ClientError, OSError) as problem:
-                raise _unreached(endpoint, problem) from None
+                raise self._unreached(endpoint, problem) from None
             except EtcdFailure as failure:
                 if failure.unsure and unsure is not None:
                     unsure.append(failure)
@@ -366,6 +366,10 @@ class Etcd:
                 if is_last:
                     raise
         raise AssertionError("settings name at least one member")
+
+    def _unreached(self, endpoint: str, problem: Exception) -> EtcdFailure:
+        unsure = not isinstance(problem, aiohttp.ClientConnectorError)
+        return EtcdFailure(endpoint, connection_reason(problem, self._credentials), unsure=unsure)
 
     def _turn(self) -> None:
         """Begin at the next member from now on."""
@@ -397,7 +401,7 @@ class Etcd:
                 async with response:
                     await _answer(endpoint, response)
         except (aiohttp.ClientError, OSError) as problem:
-            raise _unreached(endpoint, problem) from None
+            raise self._unreached(endpoint, problem) from None
         return response
 
     async def _authorization(self, endpoint: str) -> str:
@@ -453,12 +457,6 @@ def _object(endpoint: str, raw: bytes, status: int = 200) -> JsonObject:
     if not obj(answer.get("header")):
         raise EtcdFailure(endpoint, Text(N_("its response is not that of etcd")))
     return answer
-
-
-def _unreached(endpoint: str, problem: Exception) -> EtcdFailure:
-    return EtcdFailure(
-        endpoint, connection_reason(problem), unsure=not isinstance(problem, aiohttp.ClientConnectorError)
-    )
 
 
 def _range(start: bytes, prefix: str) -> JsonObject:

@@ -13,6 +13,7 @@ import pytest
 from tests.certificates import self_signed
 from tests.etcd import EtcdServers, connected
 from tests.patience import PATIENCE
+from tests.ports import free_port
 from wxcontroller.core.fleetsettings import EtcdSettings
 from wxcontroller.fleet import etcd as module
 from wxcontroller.fleet.credentials import credentials_of
@@ -240,15 +241,36 @@ async def test_certificates_are_checked_on_both_sides(tmp_path: Path) -> None:
         settings = servers.settings(ca_file=str(certificate), certificate=str(certificate), key=str(key))
         async with connected(settings) as etcd:
             assert await etcd.grant(30)
-        other, other_key = self_signed(tmp_path, "127.0.0.1", called="other", ended=True)
-        for bad in (
-            replace(settings, ca_file=str(other)),
-            replace(settings, certificate=str(other), key=str(other_key)),
+        other, other_key = self_signed(tmp_path, "127.0.0.1", called="other")
+        ended, ended_key = self_signed(tmp_path, "127.0.0.1", called="ended", ended=True)
+        for bad, words in (
+            (replace(settings, ca_file=str(other)), "its certificate is not valid: self-signed certificate"),
+            (replace(settings, certificate=str(ended), key=str(ended_key)), "the certificate of this host has expired"),
         ):
             async with Etcd(bad, credentials_of(bad)) as etcd:
-                with pytest.raises(EtcdFailure) as found:
+                with pytest.raises(EtcdFailure, match=words) as found:
                     await etcd.grant(30)
                 assert found.value.endpoint == settings.endpoints[0]
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "words"),
+    [
+        ("http", "127.0.0.1", "Connection refused"),
+        ("http", "localhost", "Connection refused"),
+        ("http", "etcd.invalid", "Name or service not known"),
+        ("https", "127.0.0.1", "TLS handshake failed; check that it serves https"),
+    ],
+)
+async def test_why_a_member_cannot_be_reached_is_said_in_plain_words(
+    single: EtcdServers, scheme: str, host: str, words: str
+) -> None:
+    port = single.members[0].client if scheme == "https" else free_port()
+    settings = EtcdSettings((f"{scheme}://{host}:{port}",))
+    async with connected(single.settings()), Etcd(settings, credentials_of(settings)) as etcd:
+        with pytest.raises(EtcdFailure) as found:
+            await etcd.grant(30)
+    assert str(found.value.reason) == words
 
 
 async def test_three_members_lose_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
