@@ -40,7 +40,7 @@ from wxcontroller.core.notify import Notifier
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.settings import Settings, load_settings
 from wxcontroller.fleet.credentials import connection_reason, credentials_of
-from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdGuard, EtcdMoment, Put
+from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdEntry, EtcdFailure, EtcdGuard, EtcdMoment, Put
 
 log = logging.getLogger(__name__)
 # Without systemd's; in seconds.
@@ -107,6 +107,7 @@ class Keeper:
         self._value = json.dumps(content).encode()
         self._key = f"{fleet.etcd.prefix if fleet.etcd else ''}hosts/{fleet.name}"
         self._notifier = Notifier()
+        self._is_ready = False
 
     async def run(self) -> None:
         """Keep a lease until cancelled. Raises HostNameTaken, LeaseLost and OSError."""
@@ -136,9 +137,9 @@ class Keeper:
         words = ""
         while True:
             try:
-                if await self._was_restored():
+                if await self._read() is None:
                     self._notifier.status("etcd was restored: waiting for the end of all leases of before")
-                    await asyncio.sleep(self._times.lease)
+                    await self._rest(self._times.lease)
                     (self._files / MOMENT).unlink()
                 sent = uptime()
                 lease = await self._etcd.grant(self._times.lease)
@@ -147,6 +148,7 @@ class Keeper:
                     self._allow(sent)
                     content: JsonObject = {"host": self._host, "lease": lease}
                     replace_file(self._files / "lease", json.dumps(content).encode(), _MODE)
+                    (self._files / "trouble").unlink(missing_ok=True)
                     return lease
                 await self._etcd.revoke(lease)
                 await self._look_at_holder(since)
@@ -155,7 +157,23 @@ class Keeper:
                     words = str(problem)
                     log.warning("%s", words)
                     self._notifier.status(words)
-            await asyncio.sleep(self._times.pause)
+                    replace_file(self._files / "trouble", f"{words}\n".encode(), _MODE)
+                    # Accounts that are started do not wait for this unit any more, and fail with these words.
+                    self._be_ready()
+            await self._rest(self._times.pause)
+
+    async def _rest(self, seconds: float) -> None:
+        """Wait without a lease, which is no reason for the watchdog to end this process."""
+        end = time.monotonic() + seconds
+        while (left := end - time.monotonic()) > 0:
+            if self._is_ready:
+                self._notifier.watchdog()
+            await asyncio.sleep(min(left, self._times.pause))
+
+    def _be_ready(self) -> None:
+        if not self._is_ready:
+            self._notifier.ready()
+            self._is_ready = True
 
     async def _look_at_holder(self, since: dict[int, float]) -> None:
         """End the lease that has the name if it is ours. Raises HostNameTaken if it is renewed; EtcdFailure.
@@ -177,18 +195,28 @@ class Keeper:
                 self._notifier.status(f"waiting for the end of the lease that host {self._host} had before")
 
     async def _keep(self, lease: int) -> None:
-        """Renew the lease until it has ended. Raises OSError."""
+        """Renew the lease until it or the key of the host has gone. Raises OSError."""
         log.info("host %s has lease %x", self._host, lease)
-        self._notifier.ready()
+        self._be_ready()
+        changed = asyncio.Event()
+        watching = asyncio.ensure_future(self._watch(changed))
+        try:
+            await self._renew(lease, changed)
+        finally:
+            watching.cancel()
+
+    async def _renew(self, lease: int, changed: asyncio.Event) -> None:
         failed = False
         while True:
             begun = time.monotonic()
+            changed.clear()
             try:
                 # The watchdog counts from the answer, the lease from the request: members that hang one after the
                 # other must not come between. The next try begins at the first that was not asked.
                 async with asyncio.timeout(self._times.renewal):
-                    was_restored, sent = await self._was_restored(), uptime()
-                    left = 0 if was_restored else await self._etcd.renew(lease)
+                    found, sent = await self._read(), uptime()
+                    is_held = found is not None and (self._key, lease) in {(e.key, e.lease) for e in found}
+                    left = await self._etcd.renew(lease) if is_held else 0
             except (EtcdFailure, TimeoutError) as problem:
                 words = problem if isinstance(problem, EtcdFailure) else connection_reason(problem)
                 if not failed:
@@ -205,21 +233,36 @@ class Keeper:
                 log.info("the lease of host %s is renewed again", self._host)
             failed = False
             self._notifier.status(f"host {self._host} has lease {lease:x}")
-            await asyncio.sleep(begun + self._times.renewal - time.monotonic())
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(begun + self._times.renewal - time.monotonic()):
+                    await changed.wait()
 
-    async def _was_restored(self) -> bool:
-        """Return whether etcd was restored or rebuilt since it was last read. Raises EtcdFailure and OSError.
+    async def _watch(self, changed: asyncio.Event) -> None:
+        """Tell of changes of the host's key, until cancelled.
+
+        A lease that is revoked, or has ended while this machine was paused, must not last until the next renewal.
+        """
+        while True:
+            with contextlib.suppress(EtcdFailure, Compacted):
+                revision = (await self._etcd.read(self._key)).revision
+                changed.set()
+                async for _ in self._etcd.watch(self._key, revision):
+                    changed.set()
+            await asyncio.sleep(self._times.renewal)
+
+    async def _read(self) -> tuple[EtcdEntry, ...] | None:
+        """Return the host's key, None if etcd was restored since it was last read. Raises EtcdFailure and OSError.
 
         Only reads tell: a member answers a renewal with its own revision, which may be behind that of another one.
         """
         file = self._files / MOMENT
-        known, moment = EtcdMoment.read(file), (await self._etcd.read(self._key)).moment
-        if not moment.follows(known):
-            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", known, moment)
-            return True
-        if moment != known:
-            replace_file(file, json.dumps(moment.as_json()).encode(), _MODE)
-        return False
+        known, found = EtcdMoment.read(file), await self._etcd.read(self._key)
+        if not found.moment.follows(known):
+            log.error("etcd was restored or rebuilt: it was at %s, and is at %s", known, found.moment)
+            return None
+        if found.moment != known:
+            replace_file(file, json.dumps(found.moment.as_json()).encode(), _MODE)
+        return found.entries
 
     def _allow(self, sent: float) -> None:
         """Let accounts run on after a renewal that was sent at this time. Raises OSError."""

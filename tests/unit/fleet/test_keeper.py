@@ -1,7 +1,6 @@
 """The keeper against etcd, without systemd: tests/system/test_keeper.py has what systemd makes of it."""
 
 import asyncio
-import contextlib
 import json
 import signal
 import socket
@@ -37,7 +36,9 @@ class World:
         self.systemd = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self.systemd.bind(str(paths.root / "notify"))
         self.systemd.setblocking(False)
-        self._signs = 0
+        self.heard: list[bytes] = []
+        # Always, as systemd does: the keeper waits when it does not.
+        asyncio.get_running_loop().add_reader(self.systemd, lambda: self.heard.append(self.systemd.recv(4096)))
 
     async def begin(self, boot: str = "this") -> "asyncio.Task[None]":
         settings = self.servers.settings()
@@ -50,16 +51,10 @@ class World:
 
         return asyncio.ensure_future(run())
 
-    def hear(self) -> None:
-        """Take what the keeper tells systemd: it waits 30 s for a systemd that takes nothing."""
-        with contextlib.suppress(BlockingIOError):
-            while True:
-                self._signs += self.systemd.recv(4096) == b"WATCHDOG=1"
-
-    def signs(self) -> int:
-        """Return how many signs of life systemd has got since the last call."""
-        self.hear()
-        found, self._signs = self._signs, 0
+    def signs(self, sign: bytes = b"WATCHDOG=1") -> int:
+        """Return how many signs of life, or other words, systemd has got since the last call."""
+        found = self.heard.count(sign)
+        self.heard.clear()
         return found
 
     @property
@@ -115,6 +110,38 @@ async def test_only_a_renewal_is_a_sign_of_life_and_moves_the_permit(world: Worl
             await keeping
     assert not world.lease
     assert not world.permit
+
+
+async def test_a_lease_that_is_revoked_ends_at_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Times, "renewal", PATIENCE)
+    keeping = await world.begin()
+    await until(world.signs)
+    for _ in range(2):  # the first one is from before the watch
+        await world.etcd.commit([], [Put(f"{KEY}-else", b"")])
+        await until(world.signs)
+    await world.etcd.revoke(world.lease)
+    with pytest.raises(LeaseLost):
+        await asyncio.wait_for(keeping, PATIENCE / 2)
+    assert not world.permit
+
+
+async def test_without_etcd_it_does_not_keep_what_is_started_waiting(world: World) -> None:
+    """systemd holds what is bound to a unit until it is ready; the accounts say why they cannot be started."""
+    [member] = world.servers.members
+    member.kill()
+    keeping = await world.begin()
+    trouble = world.paths.fleet_runtime / "trouble"
+    await until(trouble.exists)
+    assert "Connection refused; check the members" in trouble.read_text()
+    await until(lambda: world.signs(b"READY=1"))
+    for _ in range(3):
+        await until(world.signs)  # or the watchdog would end it
+    assert not world.lease
+    world.servers.start(member)
+    await until(lambda: world.lease)
+    assert not trouble.exists()
+    keeping.cancel()
+    await keeping
 
 
 async def test_a_stop_gives_the_name_back_once_no_account_runs(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
