@@ -6,6 +6,7 @@ network between machines.
 
 import asyncio
 import contextlib
+import re
 import socket
 from collections.abc import AsyncIterator, Iterable
 from dataclasses import replace
@@ -15,7 +16,9 @@ from tests.certificates import self_signed
 from tests.patience import until
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
+from wxcontroller.controller.alerts.watch import AlertWatch
 from wxcontroller.controller.hosts import OtherHosts, other_hosts
+from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.tls import tls_context
 from wxcontroller.core.access import Scope
 from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
@@ -102,6 +105,12 @@ class FleetHost(Machine):
         """Wait until these other hosts are known to have an account."""
         instance = self.accounts.registry.resolve(account)
         await until(lambda: tuple(each.name for each in self.fleet.hosts.having(instance)) == hosts)
+
+    async def alerts(self) -> set[str]:
+        """Return the kinds of problems that this host alerts of once they have lasted."""
+        watch = AlertWatch(self.accounts, self.shared.ports, BootMark(self.paths), standbys=self.fleet.standbys.late)
+        await watch.look(await self.accounts.views())
+        return set(re.findall(r'"kind": "(\w+)"', watch.ledger.dump().decode()))
 
     async def listed(self, **headers: str) -> dict[str, JsonObject]:
         """Return the answer of GET /v1/accounts by name."""

@@ -187,6 +187,7 @@ async def test_a_name_on_two_hosts_is_shown_and_not_served_by_chance(tmp_path: P
         # One of this host is served here as before; all are shown.
         assert (await a.v1("GET", "accounts/eve"))[1]["host"] == "a"
         await until(lambda: "eve" in a.accounts.duplicates)
+        assert "duplicate" in await a.alerts()
         rows = await a.listed()
         for name in ("bob", "eve"):
             assert "duplicate-name" in {obj(issue)["code"] for issue in items(rows[name]["issues"])}, name

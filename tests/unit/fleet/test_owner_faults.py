@@ -11,8 +11,7 @@ import pytest
 
 from tests.patience import until
 from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
-from wxcontroller.controller.alerts.watch import AlertWatch
-from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.controller import hostowners
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
@@ -77,9 +76,7 @@ async def test_without_etcd_what_runs_goes_on_and_nothing_is_started(
         assert "etcdctl endpoint status" in text(obj(obj(health["fleet"])["etcd"])["reason"])
         assert "etcdctl endpoint status" in str(obj((await a.v1("GET", "fleet"))[1]["etcd"])["reason"])
         assert "wxcontroller_fleet_etcd_up 0.0" in await a.metrics()
-        alerts = AlertWatch(a.accounts, a.shared.ports, BootMark(a.paths))
-        await alerts.look(await a.accounts.views())
-        assert b'"kind": "etcd"' in alerts.ledger.dump()
+        assert "etcd" in await a.alerts()
         await a.v1("POST", "accounts/alice/restart", {})  # it is owned, and the permit is valid
         assert set(a.units.processes) == {"alice"}
         await start_etcd(fleet)
@@ -100,6 +97,16 @@ async def test_a_host_without_a_lease_starts_nothing_and_says_why(
         assert "systemctl status wxcontroller-keeper" in words
         assert not a.accounts.registry.all()
         assert "no lease" in str(a.ownership.trouble)
+        assert "etcd" in await a.alerts()
+
+
+async def test_a_lease_that_is_renewed_late_is_an_alert(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a") as fleet:
+        [a] = fleet.hosts
+        assert "etcd" not in await a.alerts()
+        monkeypatch.setattr(hostowners, "LATE_SECONDS", 30.0)
+        assert "was not renewed; its accounts stop in" in str(a.ownership.trouble)
+        assert "etcd" in await a.alerts()
 
 
 async def test_an_old_copy_next_to_the_living_account_stays_down(

@@ -361,6 +361,7 @@ async def test_a_bundle_that_does_not_arrive_is_shown_and_becomes_stale(
     assert shown["stale"] is True
     await a.fleet.standbys.look()
     assert list(a.fleet.standbys.late()) == ["eve"]
+    assert "standby" in await a.alerts()
     monkeypatch.undo()
     async with receiving(b):
         await due(a, b"another passphrase")
