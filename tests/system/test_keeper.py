@@ -63,7 +63,7 @@ class Pair:
 
     def permit(self) -> float:
         """Return for how many seconds the account may send."""
-        until_ = float(self.home.run("cat", str(PATHS.fleet_runtime / "permit")).stdout)
+        until_ = float(self.home.run("cat", str(PATHS.fleet_runtime / "permit"), check=False).stdout or 0)
         return until_ - time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def own(self, **content: object) -> None:
@@ -191,6 +191,20 @@ def test_a_host_that_is_cut_off_is_silent_before_its_lease_ends(pair: Pair) -> N
         until(lambda: not pair.is_active(KEEPER), "the end of the keeper")
     until(lambda: pair.is_active(KEEPER), "the keeper")
     assert not pair.is_active()
+
+
+def test_without_etcd_a_start_fails_at_once_and_is_tried_again(pair: Pair) -> None:
+    pair.home.run("systemctl", "stop", KEEPER)
+    with pair.cut():
+        began = time.monotonic()
+        assert pair.home.run("systemctl", "start", UNIT, check=False).returncode != 0
+        assert time.monotonic() - began < WATCHDOG
+        sentence = "account alice cannot be started, because this host has no lease: etcd at http://"
+        until(lambda: sentence in pair.home.journal(UNIT), "the sentence")
+        assert "; check the members: etcdctl endpoint status" in pair.home.journal(UNIT)
+        assert not pair.has_process()
+    pair.own()
+    until(lambda: pair.is_active() and pair.state() == "running", "the login")
 
 
 def test_etcd_that_stops_and_comes_back_in_time_stops_nothing(pair: Pair) -> None:

@@ -204,14 +204,19 @@ class Fleet:
 
 @contextlib.asynccontextmanager
 async def owning_fleet(
-    root: Path, monkeypatch: pytest.MonkeyPatch, *names: str, known: bool = True, seconds: int = LEASE_SECONDS
+    root: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *names: str,
+    known: bool = True,
+    seconds: int = LEASE_SECONDS,
+    members: int = 1,
 ) -> AsyncIterator[Fleet]:
     """Hosts that hold leases, of so many ``seconds``, and, if ``known``, reach each other."""
     monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
     monkeypatch.setattr(hostowners, "_FIRST_PAUSE", 0.1)
     monkeypatch.setattr(hostowners, "LEASE_SECONDS", 3.0)
     async with contextlib.AsyncExitStack() as stack:
-        servers = stack.enter_context(EtcdServers(root).running())
+        servers = stack.enter_context(EtcdServers(root, members).running())
         etcd = await stack.enter_async_context(connected(servers.settings()))
         ran: list[Ran] = []
         hosts: list[OwningHost] = []

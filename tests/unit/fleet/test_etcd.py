@@ -253,6 +253,20 @@ async def test_certificates_are_checked_on_both_sides(tmp_path: Path) -> None:
                 assert found.value.endpoint == settings.endpoints[0]
 
 
+async def test_a_member_whose_certificate_has_expired_is_not_asked(tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path, "127.0.0.1", ended=True)
+    with EtcdServers(tmp_path, 1, certificate, key).running() as servers:
+        settings = servers.settings(ca_file=str(certificate))
+        async with Etcd(settings, credentials_of(settings)) as etcd, asyncio.timeout(PATIENCE):
+            words = "Connection refused"
+            while words == "Connection refused":
+                with pytest.raises(EtcdFailure) as found:
+                    await etcd.grant(30)
+                words = str(found.value.reason)
+                await asyncio.sleep(0.05)
+    assert words == "its certificate is not valid: certificate has expired"
+
+
 @pytest.mark.parametrize(
     ("scheme", "host", "words"),
     [

@@ -181,6 +181,42 @@ async def test_a_restored_etcd_leads_to_one_owner(tmp_path: Path, monkeypatch: p
         assert not a.units.processes
 
 
+async def test_epochs_continue_in_an_etcd_that_was_rebuilt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False) as fleet:
+        a, b = fleet.hosts
+        await a.start("eve")
+        await a.v1("POST", "accounts/eve/restart", {})
+        before = a.accounts.account("eve").epoch
+        await stop_etcd(fleet)
+        shutil.rmtree(tmp_path / "etcd-m0")
+        await start_etcd(fleet)
+        await until(lambda: not a.lease and not b.lease)
+        for host in fleet.hosts:
+            await host.keep(fleet.etcd)
+        await a.runs("eve")
+        assert await fleet.owners() == await fleet.records() == {"eve": ("a", before + 1)}
+
+
+async def test_a_majority_of_the_members_is_lost_and_comes_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", seconds=6, members=3) as fleet:
+        [a] = fleet.hosts
+        await a.start("eve")
+        first, second, _ = fleet.servers.members
+        first.kill()
+        await a.start("alice")  # the others suffice
+        second.kill()
+        await until(lambda: a.ownership.records.reason)
+        assert (await a.error("POST", "accounts/bob/start", {}))[0] == "etcd-unreachable"
+        await until(lambda: not a.units.processes)  # the lease has ended, as far as this host knows
+        fleet.servers.start(second)
+        await until(lambda: not a.ownership.records.reason)
+        await a.keep(fleet.etcd)
+        for name in ("eve", "alice"):
+            await a.runs(name)
+
+
 async def test_a_release_that_etcd_does_late_does_not_give_up_what_was_started_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
