@@ -142,7 +142,7 @@ async def measure(accounts: int, number: int, members: int, seconds: float) -> N
                 writes, began = (await counters(endpoint))[0], time.monotonic()
                 await asyncio.gather(*(host.claim(share) for host, share in zip(hosts, shares, strict=True)))
                 took = time.monotonic() - began
-                claiming = ((await counters(endpoint))[0] - writes) / took
+                claiming = ((await counters(endpoint))[0] - writes) / took  # each claim is one
                 await until(lambda: all(len(host.owners.owners) == accounts for host in hosts))
                 writes = (await counters(endpoint))[0]
                 await asyncio.sleep(seconds)
@@ -158,7 +158,7 @@ async def measure(accounts: int, number: int, members: int, seconds: float) -> N
                 takeover = await hosts[1].claim(range(lost), epoch=2)
                 pids = [member.process.pid for member in servers.members if member.process is not None]
                 print(
-                    f"{accounts:8}{number:6}{idle:9.2f}{claiming:10.0f}{accounts / took:9.0f}"
+                    f"{accounts:8}{number:6}{idle:9.2f}{claiming:10.0f}"
                     f"{max(map(resident, pids)):10.0f}{size / 1e6:8.2f}{follower[0]:>12}{follower[1]:>8}"
                     f"{takeover:8.2f} ({lost})",
                     flush=True,
@@ -177,7 +177,7 @@ def main() -> int:
     if given.follow:
         asyncio.run(follow(given.follow))
         return 0
-    print("accounts hosts  writes/s when idle, claiming; claims/s; MiB of a member; MB of the store;")
+    print("accounts hosts  writes/s when idle, claiming; MiB of a member; MB of the store;")
     print("        MiB of the records in a controller; seconds to read them; seconds to take over so many accounts")
     if given.short:
         asyncio.run(measure(10, 2, 1, 0.2))

@@ -442,14 +442,17 @@ async def _answer(endpoint: str, response: aiohttp.ClientResponse) -> JsonObject
 
 def _object(endpoint: str, raw: bytes, status: int = 200) -> JsonObject:
     """Return the answer in a JSON text, which streams wrap in another object. Raises EtcdFailure."""
+    words = ""
     try:
         answer = obj(read_json(raw, _DEPTH))
     except ValueError:
         answer = {}
+        # As of a certificate with a common name.
+        words = "" if raw.startswith(b"<") else one_line(raw.decode("utf-8", "replace"))
     if "error" in answer or status != 200:
         # A stream has an object there; a single answer is an object itself, with or without a text there.
         problem = obj(answer.get("error")) or answer
-        words = one_line(problem.get("message"))[:200] or f"HTTP status {status}"
+        words = (one_line(problem.get("message")) or words)[:200] or f"HTTP status {status}"
         raise EtcdFailure(
             endpoint, verbatim(words), integer(problem.get("grpc_code") or problem.get("code"), _UNKNOWN)
         )

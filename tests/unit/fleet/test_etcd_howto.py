@@ -1,8 +1,9 @@
-"""The commands of docs/howto/etcd.md that create users and roles: they suffice for a host, and allow nothing more."""
+"""The commands of docs/howto/etcd.md: certificates, three members, users and roles, and a restoration."""
 
 import os
 import re
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,113 @@ PAGE = Path(__file__).parents[3] / "docs/howto/etcd.md"
 EVE = Wanted(parse_name("eve"), "started", "ilink", "")
 
 
+# What a host does: it takes a lease, and sees a restoration as one.
+HOST = """
+import asyncio, sys
+from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.fleet.credentials import credentials_of
+from wxcontroller.fleet.etcd import Etcd, Put
+
+async def main(root: str) -> None:
+    settings = EtcdSettings(
+        tuple(f"https://etcd-{number}.example:2379" for number in (1, 2, 3)),
+        ca_file=f"{root}/ca.pem", certificate=f"{root}/host-a.pem", key=f"{root}/host-a.key",
+        user="host-a", password=f"{root}/etcd-host-a",
+    )
+    async with Etcd(settings, credentials_of(settings)) as etcd:
+        lease = await etcd.grant(30)
+        await etcd.commit((), (Put(f"{settings.prefix}hosts/host-a", b"{}", lease),))
+        print((await etcd.read(settings.prefix)).moment.cluster)
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+# Members look whether the address of another one is that of the name in its certificate.
+NETWORK = """
+mount -t tmpfs tmpfs /run
+ip link add members type bridge
+ip addr add 192.0.2.10/24 dev members
+ip link set members up
+for number in 1 2 3; do
+  ip netns add m$number
+  ip link add m$number type veth peer name eth0 netns m$number
+  ip link set m$number master members up
+  ip -n m$number addr add 192.0.2.$number/24 dev eth0
+  ip -n m$number link set eth0 up
+  ip -n m$number link set lo up
+done
+"""
+
+
+def block(heading: str) -> str:
+    """Return the first commands below a heading."""
+    [found] = re.findall(rf"^## {heading}$.*?```sh[^\n]*\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def test_three_members_start_and_are_restored_as_written(tmp_path: Path) -> None:
+    """Each in its network, with a /etc/hosts of their own; without systemd, apt and places outside of a directory."""
+    [default] = re.findall(r"<<'END'\n(.*?)^END$", block("2. Start three members"), re.DOTALL | re.MULTILINE)
+    users = block("3. Create a user for each host")
+    restore = block("Restore etcd")
+
+    def here(text: str, number: int = 1) -> str:
+        """Return commands or variables with the places of a member in the directory."""
+        text = re.sub(r"^(systemctl|chown) .*$", "true", text, flags=re.MULTILINE)
+        text = text.replace("/etc/ssl/certs/wx-etcd.pem", "/root/ca.pem").replace("/etc/etcd/", "/root/")
+        text = text.replace("/etc/default/etcd", f"/root/default-{number}").replace("/var/lib/etcd", f"/root/m{number}")
+        return text.replace("/root/", f"{tmp_path}/")
+
+    for number in (1, 2, 3):
+        own = "\n".join(
+            line if line.startswith("ETCD_INITIAL_CLUSTER=") else line.replace("etcd-1", f"etcd-{number}")
+            for line in default.splitlines()
+        )
+        (tmp_path / f"default-{number}").write_text(here(own, number) + "\nETCD_UNSAFE_NO_FSYNC=true\n")
+    (tmp_path / "hosts").write_text("".join(f"192.0.2.{number} etcd-{number}.example\n" for number in (1, 2, 3)))
+    (tmp_path / "host.py").write_text(HOST)
+    members = f'''
+for number in 1 2 3; do
+  mkdir -p {tmp_path}/m$number
+  (set -a; . {tmp_path}/default-$number; set +a; exec ip netns exec m$number etcd --log-level=error) &
+done'''
+    healthy = f"until etcdctl --command-timeout=1s endpoint health >{tmp_path}/health 2>&1; do sleep 0.2; done"
+    script = "\n".join(
+        [
+            f"mount --bind {tmp_path}/hosts /etc/hosts; cd {tmp_path}; umask 077",
+            NETWORK,
+            block("1. Create certificates"),
+            members,
+            *(line for line in here(users).splitlines() if line.startswith("export")),
+            healthy,
+            here(users),
+            f"cd {PAGE.parents[2]}; {sys.executable} {tmp_path}/host.py {tmp_path}",
+            f"etcdctl --user root:$(cat {tmp_path}/etcd-root) snapshot save {tmp_path}/etcd.snapshot >/dev/null",
+            "kill -9 $(jobs -p); wait || true",
+            *(here(restore, number) for number in (1, 2, 3)),
+            members,
+            healthy,
+            f"{sys.executable} {tmp_path}/host.py {tmp_path}",
+        ]
+    )
+    done = subprocess.run(
+        ["unshare", "-mnpf", "--kill-child", "/bin/bash", "-euc", script],
+        check=False,
+        env={**os.environ, "PATH": f"{Path(ETCDCTL).parent}:{os.environ['PATH']}", "PYTHONPATH": str(PAGE.parents[2])},
+        timeout=PATIENCE * 2,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr[-3000:]
+    first, second = (line for line in done.stdout.splitlines() if line.isdecimal())
+    assert first != second
+
+
 def users_and_roles(servers: EtcdServers, root: Path) -> None:
-    """Run the block that begins by naming the members, with files below ``root``."""
-    [block] = re.findall(r"```sh[^\n]*test_etcd_howto[^\n]*\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    commands = "\n".join(line for line in block.splitlines() if not line.startswith("export"))
+    """Run its commands with files below ``root``, at members without TLS."""
+    found = block("3. Create a user for each host")
+    commands = "\n".join(line for line in found.splitlines() if not line.startswith("export"))
     environment = {
         **os.environ,
         "ETCDCTL_ENDPOINTS": servers.endpoints[0],
