@@ -2,10 +2,10 @@
 
 python3 -m bench.fleet [--accounts 10,500,5000] [--hosts 3,10,30] [--members 3] [--seconds N] [--short]
 
-etcd is real, with synced writes. Each host is a keeper that renews its lease and the records that a controller
-follows and changes (``fleet/keeper.py``, ``fleet/owners.py``), all in this process: so a claim takes longer than on a
-host of its own. The first host owns up to 500 accounts and is lost; then the second one claims them as fast as it can,
-four at a time. No account has a process.
+etcd is real, with synced writes. Each host is a keeper that renews its lease, and the records that a controller
+follows and changes (``fleet/keeper.py``, ``fleet/owners.py``), all in this process: so a claim takes longer than on
+hosts of their own. The first host owns up to 500 accounts and is lost; then the second one claims them as fast as it
+can, four at a time. No account has a process.
 """
 
 import argparse
@@ -97,7 +97,7 @@ async def hosts_of(settings: EtcdSettings, root: Path, number: int) -> AsyncIter
 
 
 async def until(condition: Callable[[], bool]) -> None:
-    while not condition():  # noqa: ASYNC110 - of several hosts
+    while not condition():
         await asyncio.sleep(0.01)
 
 

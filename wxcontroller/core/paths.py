@@ -110,7 +110,7 @@ class Paths:
 
     @property
     def etcd_state(self) -> Path:
-        """The last moment of etcd that the controller has seen: a boot must not forget what was before a restoration."""
+        """The last moment of etcd that the controller has seen: kept over boots, during which it may be restored."""
         return self.root / "var/lib/wxcontroller/etcd.json"
 
     @property

@@ -23,7 +23,18 @@ import aiohttp
 
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.fleetsettings import EtcdSettings
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, integer, items, kept_json, obj, one_line, read_json, text
+from wxcontroller.core.jsontypes import (
+    JsonObject,
+    JsonValue,
+    field,
+    integer,
+    items,
+    kept_json,
+    obj,
+    one_line,
+    read_json,
+    text,
+)
 from wxcontroller.core.messages import N_, Text, verbatim
 from wxcontroller.core.resolver import Resolver
 from wxcontroller.fleet.credentials import PeerCredentials, connection_reason

@@ -12,8 +12,8 @@ nothing to WeChat. All times are parts of the unit's ``WatchdogSec=``; with the 
 The key ``hosts/NAME`` exists as long as the lease, so that two hosts cannot have the same name. After a crash within
 one boot the new process ends the old lease, as no account runs then; a host that has rebooted waits for its end.
 
-An etcd that was restored from a snapshot may know the lease, and give accounts of this host to others. What it says of
-itself cannot follow what it has said before (``EtcdMoment``): then the keeper ends, and the next one takes no lease
+An etcd that was restored from a snapshot may know the lease, and give accounts of this host to others. It is noticed
+because its present cannot follow its past (``EtcdMoment``): then the keeper ends, and the next one takes no lease
 until all leases of before have ended.
 """
 

@@ -241,11 +241,11 @@ async def test_certificates_are_checked_on_both_sides(tmp_path: Path) -> None:
         settings = servers.settings(ca_file=str(certificate), certificate=str(certificate), key=str(key))
         async with connected(settings) as etcd:
             assert await etcd.grant(30)
-        other, other_key = self_signed(tmp_path, "127.0.0.1", called="other")
+        other, _ = self_signed(tmp_path, "127.0.0.1", called="other")
         ended, ended_key = self_signed(tmp_path, "127.0.0.1", called="ended", ended=True)
         for bad, words in (
             (replace(settings, ca_file=str(other)), "its certificate is not valid: self-signed certificate"),
-            (replace(settings, certificate=str(ended), key=str(ended_key)), "the certificate of this host has expired"),
+            (replace(settings, certificate=str(ended), key=str(ended_key)), "certificate of this host has expired"),
         ):
             async with Etcd(bad, credentials_of(bad)) as etcd:
                 with pytest.raises(EtcdFailure, match=words) as found:

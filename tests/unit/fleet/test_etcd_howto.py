@@ -60,7 +60,8 @@ done
 
 def block(heading: str) -> str:
     """Return the first commands below a heading."""
-    [found] = re.findall(rf"^## {heading}$.*?```sh[^\n]*\n(.*?)```", PAGE.read_text("utf-8"), re.DOTALL | re.MULTILINE)
+    page = PAGE.read_text("utf-8")
+    [found] = re.findall(rf"^## {heading}$.*?```sh[^\n]*\n(.*?)```", page, re.DOTALL | re.MULTILINE)
     return str(found)
 
 
@@ -74,8 +75,8 @@ def test_three_members_start_and_are_restored_as_written(tmp_path: Path) -> None
         """Return commands or variables with the places of a member in the directory."""
         text = re.sub(r"^(systemctl|chown) .*$", "true", text, flags=re.MULTILINE)
         text = text.replace("/etc/ssl/certs/wx-etcd.pem", "/root/ca.pem").replace("/etc/etcd/", "/root/")
-        text = text.replace("/etc/default/etcd", f"/root/default-{number}").replace("/var/lib/etcd", f"/root/m{number}")
-        return text.replace("/root/", f"{tmp_path}/")
+        text = text.replace("/etc/default/etcd", f"/root/default-{number}")
+        return text.replace("/var/lib/etcd", f"/root/m{number}").replace("/root/", f"{tmp_path}/")
 
     for number in (1, 2, 3):
         own = "\n".join(
@@ -85,11 +86,11 @@ def test_three_members_start_and_are_restored_as_written(tmp_path: Path) -> None
         (tmp_path / f"default-{number}").write_text(here(own, number) + "\nETCD_UNSAFE_NO_FSYNC=true\n")
     (tmp_path / "hosts").write_text("".join(f"192.0.2.{number} etcd-{number}.example\n" for number in (1, 2, 3)))
     (tmp_path / "host.py").write_text(HOST)
-    members = f'''
+    members = f"""
 for number in 1 2 3; do
   mkdir -p {tmp_path}/m$number
   (set -a; . {tmp_path}/default-$number; set +a; exec ip netns exec m$number etcd --log-level=error) &
-done'''
+done"""
     healthy = f"until etcdctl --command-timeout=1s endpoint health >{tmp_path}/health 2>&1; do sleep 0.2; done"
     script = "\n".join(
         [
@@ -109,10 +110,11 @@ done'''
             f"{sys.executable} {tmp_path}/host.py {tmp_path}",
         ]
     )
+    path = f"{Path(ETCDCTL).parent}:{os.environ['PATH']}"
     done = subprocess.run(
         ["unshare", "-mnpf", "--kill-child", "/bin/bash", "-euc", script],
         check=False,
-        env={**os.environ, "PATH": f"{Path(ETCDCTL).parent}:{os.environ['PATH']}", "PYTHONPATH": str(PAGE.parents[2])},
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(PAGE.parents[2])},
         timeout=PATIENCE * 2,
         capture_output=True,
         text=True,
