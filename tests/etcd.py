@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,20 @@ from wxcontroller.fleet.etcd import Etcd, EtcdFailure
 _TOOLS = Path(__file__).parents[1] / ".cache/venv/bin"
 ETCD = shutil.which("etcd") or str(_TOOLS / "etcd")
 ETCDCTL = shutil.which("etcdctl") or str(_TOOLS / "etcdctl")
+_GUIDE = Path(__file__).parents[1] / "docs/howto/etcd.md"
+
+
+def guide(heading: str) -> str:
+    """Return the first commands below a heading of the guide."""
+    page = _GUIDE.read_text("utf-8")
+    [found] = re.findall(rf"^## {heading}$.*?```sh[^\n]*\n(.*?)```", page, re.DOTALL | re.MULTILINE)
+    return str(found)
+
+
+def member_settings() -> str:
+    """Return the environment of the guide's first member."""
+    [found] = re.findall(r"<<'END'\n(.*?)^END$", guide("2. Start three members"), re.DOTALL | re.MULTILINE)
+    return str(found)
 
 
 @dataclass

@@ -1,6 +1,8 @@
-"""Two installed hosts and an etcd: who owns an account, through all that starts and stops it."""
+"""Two installed hosts and an etcd, by the guide: who owns an account, through all that starts and stops it."""
 
 import json
+import re
+import subprocess
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -8,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.etcd import ETCD, ETCDCTL
+from tests.etcd import ETCD, ETCDCTL, guide, member_settings
 from tests.patience import PATIENCE
 from tests.system.actors import Phone, log_in, until
 from tests.system.fleet import ADDRESSES, Fleet, fleet
@@ -26,17 +28,39 @@ def pair(fleet_debs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> It
         first = both.hosts["host-a"]
         for program in (ETCD, ETCDCTL):
             first.write(f"/usr/bin/{Path(program).name}", Path(program).read_bytes(), 0o755)
-        urls = f"http://127.0.0.1:2379,http://{ADDRESSES['host-a']}:2379"
-        etcd = ("etcd", "--data-dir=/var/lib/etcd", f"--listen-client-urls={urls}", f"--advertise-client-urls={urls}")
-        first.run("systemd-run", "--unit=etcd", "-p", "Type=notify", *etcd)
-        for name, host in both.hosts.items():
-            settings = (
-                f'[fleet.etcd]\nendpoints = ["http://{ADDRESSES["host-a"]}:2379"]\n[client]\nplacement = "{name}"\n'
-            )
-            host.write("/etc/wxcontroller/wxcontroller.toml.d/etcd.toml", settings.encode())
-            host.run("systemctl", "enable", "--now", "wxcontroller-keeper.service")
-            host.run("systemctl", "restart", "wxcontroller.service")
+        follow_guide(both, tmp_path_factory.mktemp("etcd"))
         yield both
+
+
+def follow_guide(both: Fleet, place: Path) -> None:
+    """Do what docs/howto/etcd.md says, with one member, on host-a. Packages are installed."""
+    first, address = both.hosts["host-a"], ADDRESSES["host-a"]
+    subprocess.run(["sh", "-euc", guide("1. Create certificates")], cwd=place, check=True, capture_output=True)
+    for host in both.hosts.values():
+        host.run("sh", "-c", f"echo {address} etcd-1.example >>/etc/hosts")
+        host.write("/etc/ssl/certs/wx-etcd.pem", (place / "ca.pem").read_bytes())
+    for kind in ("pem", "key"):
+        first.write(f"/etc/etcd/etcd-1.example.{kind}", (place / f"etcd-1.example.{kind}").read_bytes(), 0o600)
+    others = re.compile(r",etcd-2=.*")
+    first.write("/etc/default/etcd", others.sub("", member_settings()).encode())
+    first.run("systemd-run", "--unit=etcd", "-p", "Type=notify", "-p", "EnvironmentFile=/etc/default/etcd", "etcd")
+    first.run("bash", "-euc", guide("3. Create a user for each host"))
+    for name, host in both.hosts.items():
+        for kind in ("pem", "key"):
+            file = f"/etc/wxcontroller/credentials/etcd.{kind}"
+            host.write(file, (place / f"{name}.{kind}").read_bytes(), 0o600)
+        host.write("/etc/wxcontroller/credentials/etcd-password", first.read(f"/root/etcd-{name}"), 0o600)
+        host.write("/etc/wxcontroller/wxcontroller.toml.d/place.toml", f'[client]\nplacement = "{name}"\n'.encode())
+        commands = re.sub(r'", "https://etcd-2.*"]', '"]', guide("4. Let the hosts take part"))
+        commands = commands.replace("192.0.2.21 192.0.2.22 192.0.2.23", address).replace("host-a", name)
+        host.run("bash", "-euc", re.sub("^(apt install|wxctl fleet).*$", "", commands, flags=re.MULTILINE))
+
+
+def etcdctl(pair: Fleet, *arguments: str) -> str:
+    """Run etcdctl as the guide does, as root of etcd; return what it writes."""
+    exports = "\n".join(re.findall("^export .*$", guide("3. Create a user for each host"), re.MULTILINE))
+    command = f'{exports}; exec etcdctl --user "root:$(cat /root/etcd-root)" "$@"'
+    return pair.hosts["host-a"].text("bash", "-euc", command, "etcdctl", *arguments)
 
 
 def told(host: Host) -> tuple[int, dict[str, object]]:
@@ -51,8 +75,7 @@ def has_lease(host: Host) -> bool:
 
 def owner(pair: Fleet) -> str:
     """Return host and epoch of the account's owner in etcd, "" for none."""
-    key = f"/wxcontroller/main/owners/{NAME}"
-    return pair.hosts["host-a"].text("etcdctl", "get", "--print-value-only", key).strip()
+    return etcdctl(pair, "get", "--print-value-only", f"/wxcontroller/main/owners/{NAME}").strip()
 
 
 def owned_by(pair: Fleet, host: str, epoch: int) -> None:

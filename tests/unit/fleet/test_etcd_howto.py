@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from tests.etcd import ETCDCTL, EtcdServers, connected
+from tests.etcd import ETCDCTL, EtcdServers, connected, guide, member_settings
 from tests.patience import PATIENCE
 from wxcontroller.core.names import parse_name
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, Put
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners, Wanted
 
-PAGE = Path(__file__).parents[3] / "docs/howto/etcd.md"
+ROOT = Path(__file__).parents[3]
 EVE = Wanted(parse_name("eve"), "started", "ilink", "")
 
 
@@ -58,18 +58,10 @@ done
 """
 
 
-def block(heading: str) -> str:
-    """Return the first commands below a heading."""
-    page = PAGE.read_text("utf-8")
-    [found] = re.findall(rf"^## {heading}$.*?```sh[^\n]*\n(.*?)```", page, re.DOTALL | re.MULTILINE)
-    return str(found)
-
-
 def test_three_members_start_and_are_restored_as_written(tmp_path: Path) -> None:
     """Each in its network, with a /etc/hosts of their own; without systemd, apt and places outside of a directory."""
-    [default] = re.findall(r"<<'END'\n(.*?)^END$", block("2. Start three members"), re.DOTALL | re.MULTILINE)
-    users = block("3. Create a user for each host")
-    restore = block("Restore etcd")
+    users = guide("3. Create a user for each host")
+    restore = guide("Restore etcd")
 
     def here(text: str, number: int = 1) -> str:
         """Return commands or variables with the places of a member in the directory."""
@@ -81,7 +73,7 @@ def test_three_members_start_and_are_restored_as_written(tmp_path: Path) -> None
     for number in (1, 2, 3):
         own = "\n".join(
             line if line.startswith("ETCD_INITIAL_CLUSTER=") else line.replace("etcd-1", f"etcd-{number}")
-            for line in default.splitlines()
+            for line in member_settings().splitlines()
         )
         (tmp_path / f"default-{number}").write_text(here(own, number) + "\nETCD_UNSAFE_NO_FSYNC=true\n")
     (tmp_path / "hosts").write_text("".join(f"192.0.2.{number} etcd-{number}.example\n" for number in (1, 2, 3)))
@@ -96,12 +88,12 @@ done"""
         [
             f"mount --bind {tmp_path}/hosts /etc/hosts; cd {tmp_path}; umask 077",
             NETWORK,
-            block("1. Create certificates"),
+            guide("1. Create certificates"),
             members,
             *(line for line in here(users).splitlines() if line.startswith("export")),
             healthy,
             here(users),
-            f"cd {PAGE.parents[2]}; {sys.executable} {tmp_path}/host.py {tmp_path}",
+            f"cd {ROOT}; {sys.executable} {tmp_path}/host.py {tmp_path}",
             f"etcdctl --user root:$(cat {tmp_path}/etcd-root) snapshot save {tmp_path}/etcd.snapshot >/dev/null",
             "kill -9 $(jobs -p); wait || true",
             *(here(restore, number) for number in (1, 2, 3)),
@@ -114,7 +106,7 @@ done"""
     done = subprocess.run(
         ["unshare", "-mnpf", "--kill-child", "/bin/bash", "-euc", script],
         check=False,
-        env={**os.environ, "PATH": path, "PYTHONPATH": str(PAGE.parents[2])},
+        env={**os.environ, "PATH": path, "PYTHONPATH": str(ROOT)},
         timeout=PATIENCE * 2,
         capture_output=True,
         text=True,
@@ -126,7 +118,7 @@ done"""
 
 def users_and_roles(servers: EtcdServers, root: Path) -> None:
     """Run its commands with files below ``root``, at members without TLS."""
-    found = block("3. Create a user for each host")
+    found = guide("3. Create a user for each host")
     commands = "\n".join(line for line in found.splitlines() if not line.startswith("export"))
     environment = {
         **os.environ,
