@@ -13,7 +13,6 @@ import asyncio
 import contextlib
 import os
 import re
-import subprocess
 import sys
 import tempfile
 import time
@@ -149,10 +148,8 @@ async def measure(accounts: int, number: int, members: int, seconds: float) -> N
                 now, size = await counters(endpoint)
                 idle = (now - writes) / seconds
                 program = [sys.executable, "-m", "bench.fleet", "--follow", endpoint]
-                done = await asyncio.to_thread(
-                    subprocess.run, program, cwd=HERE, check=True, capture_output=True, text=True
-                )
-                follower = done.stdout.split()
+                child = await asyncio.create_subprocess_exec(*program, cwd=HERE, stdout=asyncio.subprocess.PIPE)
+                follower = (await child.communicate())[0].decode().split()
                 await hosts[0].etcd.revoke(hosts[0].owners.hosts[hosts[0].name].entry.lease)
                 await until(lambda: len(hosts[1].owners.owners) == accounts - lost)
                 takeover = await hosts[1].claim(range(lost), epoch=2)
