@@ -35,10 +35,15 @@ class NotOwned(WxError):
 
 
 class HostPermit:
-    """The permit of this host. ``epoch`` is that in which it owns the account."""
+    """The permit of this host. ``epoch`` is that in which it owns the account.
 
-    def __init__(self, paths: Paths, epoch: int, seconds: float) -> None:
+    ``adopter`` is the host that has adopted the account while this one was away, "" for none: then only what is left
+    here may be settled (settling.py).
+    """
+
+    def __init__(self, paths: Paths, epoch: int, seconds: float, adopter: str = "") -> None:
         self.epoch = epoch
+        self.adopter = adopter
         self.fence = Fence(self.left, seconds)
         # Of the account's process: systemd tries again after a permit that has ended, unless it stops the account.
         self.exit_code = 0
@@ -87,6 +92,8 @@ def permit_of(config: ClientConfig, environ: Mapping[str, str], paths: Paths) ->
         lease, host = integer(owner.get("lease")), one_line(owner.get("host"))
         if lease and lease == integer(keeper.get("lease")):
             return HostPermit(paths, integer(owner.get("epoch"), config.epoch), seconds)
+        if host and owner.get("settle") is True:
+            return HostPermit(paths, config.epoch, seconds, host)
         if host and not lease:
             raise NotOwned(
                 N_("account {account} is owned by {host}"),

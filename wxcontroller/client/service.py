@@ -33,7 +33,7 @@ from wxcontroller.client.port import listening
 from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.client.quotes import Quotes
 from wxcontroller.client.reporting import reporter_of
-from wxcontroller.client.resuming import Resuming
+from wxcontroller.client.resuming import MEDIA_RESUME_SECONDS, Resuming
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.client.sends.calls import SendCalls
@@ -145,7 +145,8 @@ class Client:
         facts = facts_of(config)
         files = PublicFiles()
         session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)
-        resuming = Resuming(reporter, fetcher, session.running)
+        adopter = self.permit.adopter if self.permit else ""
+        resuming = Resuming(reporter, fetcher, session.running, 0.0 if adopter else MEDIA_RESUME_SECONDS)
         store = SendStore(events, config.options["driver"], limits.idempotency_keys)
         with_data = config.flag("plugin_openwx_post_media_data")
         report_bytes = limits.report_media_bytes if with_data else 0
@@ -226,14 +227,21 @@ class Client:
                     if self.permit is not None:
                         helpers.append(group.create_task(self.permit.watch(stopping)))
                         drain = replace(drain, left=self.permit.left)
-                    await self._drive(driver.run(logins.handle), session, drain, stopping)
+                    if self.permit is not None and adopter:
+                        from wxcontroller.client.settling import settle  # seldom
+
+                        if not await settle(adopter, sends, events, delivery, stopping):
+                            self.permit.exit_code = 75  # EX_TEMPFAIL: systemd tries again
+                    else:
+                        await self._drive(driver.run(logins.handle), session, drain, stopping)
                     notifier.stopping()
                     for helper in helpers:
                         helper.cancel()
                     await asyncio.wait(helpers)
                     await tasks.close()
                     await fetcher.close()
-                    session.stop()
+                    if not adopter:  # it runs elsewhere
+                        session.stop()
                     await delivery.flush(FLUSH_SECONDS)
                     posting.cancel()
             finally:

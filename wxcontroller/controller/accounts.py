@@ -413,6 +413,12 @@ class Accounts(AccountViews):
         async with self._starts.held(instance):
             await self._release(name, self.reread(instance))
 
+    @to_its_end
+    async def retire(self, instance: str) -> None:
+        """Note that an account is not wanted here any more: another host has adopted it, and has all it left here."""
+        async with self._starts.held(instance):
+            await self._desire(instance, Desired.STOPPED)
+
     async def _release(self, name: AccountName, account: Account | None) -> None:
         """Release an account whose unit is dead. Raises WxError if etcd cannot be reached."""
         if self.ownership is not None:

@@ -7,6 +7,8 @@ names this host under that lease. The latter is written here, after a claim. Onc
 - units that are dead: their accounts are given up;
 - a new lease: what is wanted and down is started, as after a boot, because accounts end with their host's lease. The
   same goes for accounts that could not be claimed.
+- accounts that another host has adopted meanwhile: their units are started once more, to settle what they left here
+  (client/settling.py). Once they have ended in success, they are not wanted here any more.
 
 While etcd cannot be reached, nothing is claimed, given up or stopped here: accounts that run under a valid permit are
 systemd's business.
@@ -50,11 +52,15 @@ LEASE_SECONDS = 30.0
 
 @dataclass(frozen=True, slots=True)
 class OwnerFile:
-    """What an account's process finds: who owns it. ``lease`` is 0 for another host."""
+    """What an account's process finds: who owns it. ``lease`` is 0 for another host.
+
+    ``settles``: that host has adopted it, and the process is to settle what is left here.
+    """
 
     host: str
     epoch: int
     lease: int
+    settles: bool = False
 
 
 class HostOwners:
@@ -78,6 +84,8 @@ class HostOwners:
         self._mark = BootMark(self._paths)
         self._started_for = self._last_started()
         self._failed: frozenset[str] = frozenset()
+        # Leases under which accounts were started to settle what they left here, and whether they came up.
+        self._settling: dict[str, tuple[int, bool]] = {}
         # Why accounts cannot be claimed. They are started once that is possible, if they are wanted.
         self.unclaimed: dict[str, WxError] = {}
 
@@ -216,13 +224,14 @@ class HostOwners:
             self._set_started(lease)
         again: set[str] = set()
         own = [instance for instance, owner in self.records.owners.items() if owner.host == self._hosts.name]
+        adopted = self._look_at_adopted(group, units, files, registered)
         for instance in {
             *units,
             *files,
             *own,
             *self.unclaimed,
             *(registered if is_new else ()),
-        } - self._acting.keys():
+        } - (adopted | self._acting.keys()):
             unit, file, account = units.get(instance), files.get(instance), registered.get(instance)
             is_own = self.records.is_own(instance, lease)
             is_wanted = account is not None and account.desired is Desired.STARTED
@@ -245,6 +254,42 @@ class HostOwners:
                 self._starting = group.create_task(self._start(frozenset(again), lease), name="starts after a lapse")
         elif not again:
             self._pauses.reset()
+
+    def _look_at_adopted(
+        self,
+        group: asyncio.TaskGroup,
+        units: Mapping[str, UnitRecord],
+        files: Mapping[str, OwnerFile],
+        registered: Mapping[str, Account],
+    ) -> set[str]:
+        """Have accounts settle what they left here that another host has adopted; return which these are."""
+        adopted = {instance for instance, account in registered.items() if self._is_adopted(account)}
+        for instance in adopted - self._acting.keys():
+            unit, file = units.get(instance), files.get(instance)
+            if unit is None or not unit.state.has_process:
+                self._act(group, instance, self._settle(instance, unit, self.lease()))
+            elif file is None or not file.settles:
+                adopted.discard(instance)  # it is ended as any process of an account that is not owned
+        return adopted
+
+    def _is_adopted(self, account: Account) -> bool:
+        """Return whether an account is wanted here that another host has adopted while this one was away."""
+        record = self.records.records.get(account.name.instance)
+        is_later = record is not None and record.host != self._hosts.name and record.epoch > account.epoch
+        return is_later and account.desired is Desired.STARTED and not self.records.reason
+
+    async def _settle(self, instance: str, unit: UnitRecord | None, lease: int) -> None:
+        """Have an account settle what it left here, or note that it has. Raises WxError and OSError."""
+        accounts, (under, is_up) = self._shared.accounts, self._settling.get(instance, (0, False))
+        if under != lease:  # it ends with the lease
+            record = self.records.records[instance]
+            self._settling[instance] = lease, False
+            self._write(instance, OwnerFile(record.host, record.epoch, 0, settles=True))
+            await accounts.units.act(Verb.START, instance, accounts.settings.start_timeout)
+            self._settling[instance] = lease, True
+        elif is_up and (unit is None or unit.state is not UnitState.FAILED):
+            await accounts.retire(instance)
+            del self._settling[instance]
 
     def _waits(self, instance: str) -> bool:
         """Return whether an account could not be claimed because etcd did not answer, or there was no lease."""
@@ -335,7 +380,9 @@ class HostOwners:
             return {}
 
     def _write(self, instance: str, owner: OwnerFile) -> None:
-        content = {"host": owner.host, "epoch": owner.epoch, "lease": owner.lease}
+        content: JsonObject = {"host": owner.host, "epoch": owner.epoch, "lease": owner.lease}
+        if owner.settles:
+            content["settle"] = True
         replace_file(self._paths.owner_file(instance), json.dumps(content).encode(), 0o644)
 
     def _file(self, instance: str) -> OwnerFile | None:
@@ -343,7 +390,8 @@ class HostOwners:
             content = kept_json(self._paths.owner_file(instance).read_bytes())
         except OSError:
             return None
-        return OwnerFile(text(content.get("host")), integer(content.get("epoch")), integer(content.get("lease")))
+        epoch, lease = integer(content.get("epoch")), integer(content.get("lease"))
+        return OwnerFile(text(content.get("host")), epoch, lease, content.get("settle") is True)
 
     def _files(self) -> Mapping[str, OwnerFile]:
         """Return all owner files by instance. Raises OSError."""

@@ -32,7 +32,7 @@ _UID = either(WHOLE, TEXT)
 _SWITCH = word("0", "1")
 REFUSALS = (
     *("bad-recipient", "no-peer", "too-large", "media-refused", "media-failed", "expired", "overtaken"),
-    *("cancelled", "other-user", "other-route", "not-wanted", "refused-twice"),
+    *("cancelled", "other-user", "other-route", "moved", "not-wanted", "refused-twice"),
 )
 _DONE: Fields = {"code": (WHOLE, "0 when it was done"), "status": (TEXT, "success, or why not")}
 _REASON: Fields = {"reason": (TEXT, "more about why not")}

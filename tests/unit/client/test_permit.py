@@ -13,6 +13,7 @@ from tests.patience import PATIENCE, until
 from tests.unit.client import test_kept_sends as kept
 from tests.unit.client.conftest import POST_API, RunningClient, Webhook, running
 from wxcontroller.client import permit as module
+from wxcontroller.client import settling
 from wxcontroller.client.config import read_config
 from wxcontroller.client.permit import VARIABLE, HostPermit, NotOwned, permit_of
 from wxcontroller.core.errors import BadSettings
@@ -94,6 +95,34 @@ async def test_it_ends_with_the_permit_and_keeps_what_is_queued(
         assert await client.stop() in (0, 75)
     await running(start, **{**environ, "MOJO_WEIXIN_SEND_INTERVAL": "0"})
     await until(lambda: [one["content"] for one in kept.sends(webhook)] == ["first", "queued"])
+
+
+async def test_what_is_left_after_an_adoption_is_delivered_and_nothing_is_sent(
+    start: Callable[..., RunningClient], webhook: Webhook, host: Paths, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    allow(host, 60.0)
+    monkeypatch.setattr(settling, "_SECONDS", 0.5)
+    environ = {POST_API: webhook.address, kept.DRAIN: "0", **kept.SLOW}
+    client = start(permit=HostPermit(host, 3, 8.0), **environ)
+    await kept.first_of(client, "queued")
+    webhook.statuses = [503] * 9
+    await client.get("send_friend_message", id="@ben", content="second", **{"async": "1"})
+    assert await client.stop() == 0
+    host.owner_file("alice").write_text(json.dumps({"host": "host-b", "lease": 0, "settle": True}))
+    permit = wait(host)
+    assert permit.adopter == "host-b"
+    webhook.statuses = [503] * 99
+    client = start(permit=permit, **environ)
+    async with asyncio.timeout(PATIENCE):
+        assert await client.task == 75
+    webhook.statuses = []
+    client = start(permit=HostPermit(host, 3, 8.0, "host-b"), **environ)
+    async with asyncio.timeout(PATIENCE):
+        assert await client.task == 0
+    assert kept.told(webhook)[1:] == [
+        (text, -5, "not sent: another host has adopted the account") for text in ("queued", "second")
+    ]
+    assert not client.driver.sends
 
 
 async def test_it_is_stopped_when_the_permit_ends(start: Callable[..., RunningClient], host: Paths) -> None:

@@ -47,10 +47,12 @@ class OwningHost(FleetHost):
     """One host with a keeper."""
 
     ran: list[Ran]
+    settled: list[str]
     lease = 0
     _keeping: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "OwningHost":
+        self.settled = []
         self.paths.fleet_runtime.mkdir(parents=True)
         self.paths.owners.mkdir(parents=True)
         await super().__aenter__()
@@ -58,6 +60,10 @@ class OwningHost(FleetHost):
         start, kill = self.units._start, self.units.kill
 
         async def fenced_start(instance: str) -> None:
+            if self._owner_file(instance).get("settle") is True:
+                self.settled.append(instance)
+                self.units.records[instance] = UnitRecord(instance, UnitState.INACTIVE, "dead")
+                return
             if instance not in self.units.processes:
                 self.units.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")
                 if not await self._may_run(instance):
@@ -84,12 +90,15 @@ class OwningHost(FleetHost):
         assert self.fleet.ownership is not None
         return self.fleet.ownership
 
-    def _owner(self, instance: str) -> tuple[int, int]:
+    def _owner_file(self, instance: str) -> JsonObject:
         try:
-            content = obj(read_json(self.paths.owner_file(instance).read_bytes()))
+            return obj(read_json(self.paths.owner_file(instance).read_bytes()))
         except OSError:
-            return 0, 0
-        return integer(content["lease"]), integer(content["epoch"])
+            return {}
+
+    def _owner(self, instance: str) -> tuple[int, int]:
+        content = self._owner_file(instance)
+        return integer(content.get("lease")), integer(content.get("epoch"))
 
     async def _may_run(self, instance: str) -> bool:
         end = time.monotonic() + _FILE_SECONDS

@@ -17,6 +17,7 @@ from wxcontroller.core.errors import UnitFailed
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.messages import verbatim
 from wxcontroller.core.names import parse_name
+from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure, EtcdMoment, Put
 from wxcontroller.fleet.keeper import MOMENT
 from wxcontroller.fleet.owners import OwnedElsewhere, Owners, Wanted
@@ -151,8 +152,9 @@ async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(
         assert (status, content["epoch"]) == (201, 3)
         assert (await b.v1("POST", "accounts/eve/start", {}))[0] == 200
         await a.keep(fleet.etcd)  # it is back
-        await until(lambda: "eve" in a.ownership.unclaimed)
-        assert "account eve is owned by b" in await advice(a, "eve")
+        await until(lambda: a.accounts.registry.all()["eve"].desired is Desired.STOPPED)
+        assert a.settled == ["eve"]
+        assert "account eve is owned by b" in (await a.error("POST", "accounts/eve/start", {}))[1]
         assert set(b.units.processes) == {"eve"}
 
 

@@ -35,6 +35,7 @@ UNKNOWN_CODE, UNKNOWN_WORD = -1, "unknown data"
 _WITHOUT_ID = "accepted by WeChat without an id: nobody knows whether it is shown"
 OTHER_ROUTE = "other-route: the account has another driver now, and everybody has another id there"
 ADOPTED = "the host that the account was adopted from may have sent it"
+MOVED = "another host has adopted the account"
 # Attempts that are left of such a send.
 NEVER_AGAIN = -1
 QUOTED_LENGTH = 100  # characters of a quoted message that are sent along
@@ -89,6 +90,7 @@ class Refusal(StrEnum):
     CANCELLED = "cancelled"
     OTHER_USER = "other-user"
     OTHER_ROUTE = "other-route"
+    MOVED = "moved"  # another host has the account
     NOT_WANTED = "not-wanted"  # it can't go now, and is not to be held
     REFUSED_TWICE = "refused-twice"
 

@@ -28,6 +28,7 @@ from wxcontroller.client.sends.backoff import SendBackoff
 from wxcontroller.client.sends.holding import Holding, held_of
 from wxcontroller.client.sends.model import (
     FAILED,
+    MOVED,
     NOT_SENT,
     OTHER_ROUTE,
     TOO_MANY_TODAY,
@@ -67,7 +68,10 @@ _NO_WINDOW = "it got no answer, and the reply window does not allow to try it ag
 _RELEASE_SECONDS = 1.0
 _NOBODY = "the chat is not known (any more)"
 _OTHER_LOGIN = "the account has logged in again, and all ids have changed since"
-_REFUSALS = {_NOBODY: Refusal.NO_PEER, _OTHER_LOGIN: Refusal.OTHER_USER, OTHER_ROUTE: Refusal.OTHER_ROUTE}
+_REFUSALS = {
+    **{_NOBODY: Refusal.NO_PEER, _OTHER_LOGIN: Refusal.OTHER_USER},
+    **{OTHER_ROUTE: Refusal.OTHER_ROUTE, MOVED: Refusal.MOVED},
+}
 
 
 @dataclass(slots=True)

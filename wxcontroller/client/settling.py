@@ -1,0 +1,42 @@
+"""What an account does on a host that was away while another one has adopted it, in a fleet with etcd.
+
+Nothing here talks to WeChat any more. What was received here and not delivered is delivered, under the epoch in which
+it was received. What was not handed to WeChat never will be, and its senders hear that.
+"""
+
+import asyncio
+import logging
+
+from wxcontroller.client.deliveries.delivery import Delivery
+from wxcontroller.client.sends.model import MOVED
+from wxcontroller.client.sends.queue import SendQueue
+from wxcontroller.client.store.eventlog import EventLog
+
+log = logging.getLogger(__name__)
+# For the webhook. It is short because other hosts refuse calls for the account while two have a process of it.
+_SECONDS = 30.0
+_LOOK_SECONDS = 0.1
+
+
+async def settle(
+    adopter: str, sends: SendQueue, events: EventLog, delivery: Delivery, stopping: asyncio.Event
+) -> bool:
+    """End all sends, and deliver all reports; return whether that is done before ``stopping``.
+
+    Sends end as refused (``moved``), or as unknown if they may have arrived.
+    """
+    await sends.until_taken_up()
+    log.info("host %s has adopted the account: %d sends end here, and reports are delivered", adopter, len(sends))
+    sends.closing = True
+    sends.over(MOVED)
+
+    def is_done() -> bool:
+        return not (sends.unsettled() or events.writing or (delivery.address and events.counts.waiting))
+
+    try:
+        async with asyncio.timeout(_SECONDS):
+            while not (is_done() or stopping.is_set()):  # noqa: ASYNC110 - each report is an event
+                await asyncio.sleep(_LOOK_SECONDS)
+    except TimeoutError:
+        log.warning("%d reports are not delivered yet: %s", events.counts.waiting, delivery.last_error or "no time")
+    return is_done()
