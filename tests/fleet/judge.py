@@ -9,8 +9,9 @@ that act for one account:
   open poll is dead while packets are lost, so that polls of a *blind* host (cut off, or frozen) do not count; if it
   lives on, it is late once its packets arrive again.
 
-Messages: each that WeChat had for an account reaches the webhook, in all its copies with one id. Each send that was
-accepted arrives once or ends with a report, and one that is reported as refused has not arrived.
+Messages: each that WeChat had for an account reaches the webhook, in all its copies with one id; on the iLink route,
+each that a host has acknowledged (tests/fleet/wechat.py). Each send that was accepted arrives once or ends with a
+report, and one that is reported as not sent has not arrived.
 """
 
 import json
@@ -19,6 +20,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+# The code of a send that was not sent; reports have words for states on the iLink route only (openwx-api 0).
+_NOT_SENT = -5
 # Seconds. On a busy machine, WeChat may see the end of a process after the begin of another that waited for it.
 _BUSY = 0.3
 
@@ -85,6 +88,9 @@ class Judge:
             entry = json.loads(line)
             if "report" in entry:
                 self.reports.append(entry)
+            elif "taken" in entry:
+                if account := self.accounts.get(entry["uin"]):
+                    self.sent[account].update(entry["taken"])
             elif "end" in entry:
                 if entry["end"] in self.requests:
                     self.requests[entry["end"]].end = entry["at"]
@@ -142,8 +148,8 @@ class Judge:
         for text in sorted(set(delivered)):
             if delivered.count(text) > 1:
                 yield Finding("sent twice", account, f"{text} is {delivered.count(text)} times at WeChat")
-            if ended.get(text, {}).get("state") == "refused":
-                yield Finding("wrong end", account, f"{text} is at WeChat and was reported as refused")
+            if ended.get(text, {}).get("code") == _NOT_SENT:
+                yield Finding("wrong end", account, f"{text} is at WeChat and was reported as not sent")
         for text in sorted(self.accepted[account] - ended.keys()):
             yield Finding("no end", account, f"{text} was accepted and has no report")
 

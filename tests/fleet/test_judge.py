@@ -15,10 +15,10 @@ def message(host: str, delivery: str, message_id: str = "m1") -> dict[str, Any]:
     }
 
 
-def send(state: str = "") -> dict[str, Any]:
+def send(code: int | str = "") -> dict[str, Any]:
     return {
         **{"at": 0, "client": "alice", "host": "1", "delivery": "d", "epoch": "1"},
-        "report": {"post_type": "send_message", "content": "send-1", "state": state},
+        "report": {"post_type": "send_message", "content": "send-1", "code": code},
     }
 
 
@@ -41,7 +41,8 @@ def polls(*polls: tuple[str, float, float]) -> list[dict[str, Any]]:
         (polls(("2", 0, 1), ("1", 2, 3)), ["late"]),
         ([message("1", "d"), message("2", "e")], ["renamed"]),
         ([message("1", "d", "m2")], ["lost"]),
-        ([send("refused")], ["wrong end"]),
+        ([{"at": 0, "taken": ["m1"], "uin": 7}], ["lost"]),
+        ([send(-5)], ["wrong end"]),
     ],
 )
 def test_findings(journal: list[dict[str, Any]], kinds: list[str]) -> None:

@@ -5,6 +5,10 @@ address it came from, the account and the call, and another when it has been ans
 (``end``). The time counts at which a request *arrives*: the kernel of a host that was cut off sends what a dead
 process has left in its buffers, and exactly that must not reach WeChat after another host has taken over.
 
+A message of iLink is a line (``taken``) when the next poll brings the cursor of the answer that it was in: then its
+host has it. Before, it is the service's to lose: it never gives a message again that was in an answer, even in one
+that was lost on the way (docs/protocols/ilink-bot-protocol.md 6).
+
 Run as a program: ``python3 -m tests.fleet.wechat ADDRESS PORT JOURNAL``. It prints a line when it serves.
 """
 
@@ -38,6 +42,7 @@ class Journal(CallLedger):
         super().__init__()
         self._file = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         self._numbers = itertools.count(1)
+        self._answers: dict[str, list[str]] = {}  # messages of iLink by the cursor that came with them
 
     def write(self, **entry: Any) -> None:
         """Append a line, at once."""
@@ -47,12 +52,22 @@ class Journal(CallLedger):
         """Write down that a request has arrived whole; ``watch`` has read its body before."""
         super().count(uin, endpoint)
         request = _REQUEST.get()
-        request["number"] = next(self._numbers)
+        request["number"], request["uin"] = next(self._numbers), uin
         body = request._read_bytes or b""
         sends = SEND.findall(body)
         self.write(
             begin=request["number"], host=request.remote, uin=uin, call=endpoint, text=b" ".join(sends).decode()
         )
+
+    def polled(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Write down which messages a poll of iLink has acknowledged, and note those of its answer."""
+        asked = json.loads(request._read_bytes or b"{}")
+        if taken := self._answers.pop(asked.get("get_updates_buf", ""), None):
+            self.write(taken=taken, uin=request["uin"])
+        if isinstance(response, web.Response) and response.status == 200 and isinstance(response.body, bytes):
+            answer = json.loads(response.body)
+            if messages := answer.get("msgs"):
+                self._answers[answer["get_updates_buf"]] = [str(each["message_id"]) for each in messages]
 
 
 async def serve(address: str, port: int, file: Path) -> None:
@@ -67,7 +82,10 @@ async def serve(address: str, port: int, file: Path) -> None:
         _REQUEST.set(request)
         await request.read()
         try:
-            return await handler(request)
+            response = await handler(request)
+            if request.path.endswith("/getupdates") and "number" in request:
+                journal.polled(request, response)
+            return response
         finally:
             if "number" in request:
                 journal.write(end=request["number"])
