@@ -7,6 +7,8 @@ import contextlib
 import json
 import random
 import subprocess
+import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -17,18 +19,25 @@ from typing import TypeAlias
 from tests.etcd import EtcdServers
 from tests.fleet.network import Cut, both_ways
 from tests.fleet.world import MEMBERS, World
+from tests.patience import PATIENCE
+from tests.system.actors import until
+from tests.system.host import ENVIRONMENT, Host
 from tests.torture.mischief import CLOCK
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """Where a fault happens: at ``host``, which has ``account`` or is about to get it; ``other`` is another host."""
+    """Where a fault happens: at ``host``, which has ``account`` or is about to get it; ``other`` is another host.
+
+    ``move`` is the move or adoption that is under way, if any.
+    """
 
     world: World
     chance: random.Random
     account: str
     host: str
     other: str
+    move: "Action | None" = None
 
     @property
     def ports(self) -> list[str]:
@@ -39,6 +48,49 @@ class Scene:
     def etcd(self) -> EtcdServers:
         assert self.world.etcd is not None
         return self.world.etcd
+
+
+class Action(threading.Thread):
+    """A command on a host during the fault, repeated until it succeeds; ``outcome`` is "ok" or its last exit code."""
+
+    def __init__(self, host: Host, *command: str) -> None:
+        super().__init__()
+        self._host, self._command, self.verb = host, command, command[1]
+        self._over, self._news = threading.Event(), threading.Condition()
+        self.outcome = self.words = ""
+
+    def run(self) -> None:
+        while not self._over.is_set():
+            with subprocess.Popen(
+                self._host.command(*self._command, timeout=60),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                text=True,
+                env=ENVIRONMENT,
+            ) as process:
+                assert process.stderr is not None
+                self.words = ""
+                for line in process.stderr:
+                    with self._news:
+                        self.words += line
+                        self._news.notify_all()
+            with self._news:
+                self.outcome = f"exit {process.returncode}" if process.returncode else "ok"
+                self._news.notify_all()
+            # A move that has failed says what to do: when the round settles.
+            if self.outcome == "ok" or self.verb == "move":
+                return
+            self._over.wait(0.3)
+
+    def until_it_says(self, words: str) -> None:
+        """Wait until it has said something, or has ended."""
+        with self._news:
+            self._news.wait_for(lambda: words in self.words or self.outcome, PATIENCE)
+
+    def end(self) -> None:
+        self._over.set()
+        self.join()
 
 
 Fault: TypeAlias = Callable[[Scene], AbstractContextManager[None]]
@@ -100,12 +152,27 @@ def clock_jumps(scene: Scene) -> Iterator[None]:
         host.write(CLOCK, b"+0")
 
 
+# What ``wxctl move`` says before each of its steps.
+_STEPS = {"stopping": "stopping it here", "sending": "sending it", "starting": "starting it on the other host"}
+
+
 @contextlib.contextmanager
-def mover_killed(scene: Scene) -> Iterator[None]:
-    """Kill ``wxctl move`` on the host, and sometimes what the other host receives."""
-    scene.world.hosts[scene.host].run("pkill", "-KILL", "-f", "wxctl move", check=False)
-    if scene.chance.random() < 0.5:
-        scene.world.hosts[scene.other].run("systemctl", "kill", "-sKILL", "wxcontroller-receive@*", check=False)
+def _mover_killed(step: str, scene: Scene) -> Iterator[None]:
+    """Kill ``wxctl move`` on the host during a step, or when the account runs on the other host ("leaving").
+
+    Sometimes also kill what the other host receives.
+    """
+    assert scene.move is not None
+    host, other = (scene.world.hosts[name] for name in (scene.host, scene.other))
+    scene.move.until_it_says(_STEPS.get(step, _STEPS["starting"]))
+    if step == "leaving":
+        process = other.path(f"/run/wxclient/{scene.account}/mojo_weixin_pid_{scene.account}.pid")
+        until(lambda: process.exists() or (scene.move and scene.move.outcome), "the account on the other host")
+    else:
+        time.sleep(scene.chance.uniform(0, 0.3))
+    host.run("pkill", "-KILL", "-f", "wxctl move", check=False)
+    if step == "sending" and scene.chance.random() < 0.5:
+        other.run("systemctl", "kill", "-sKILL", "wxcontroller-receive@*", check=False)
     yield
 
 
@@ -176,7 +243,8 @@ def _of_unit(name: str, unit: str) -> dict[str, Fault]:
 # All faults; the last ones are of hosts whose accounts are owned by etcd.
 ENGINE_FAULTS: Mapping[str, Fault] = {
     **{name: partial(_cut, cuts) for name, cuts in _CUTS.items()},
-    **{fault.__name__: fault for fault in (host_slow, host_suspended, clock_jumps, mover_killed)},
+    **{fault.__name__: fault for fault in (host_slow, host_suspended, clock_jumps)},
+    **{f"mover_killed_{step}": partial(_mover_killed, step) for step in (*_STEPS, "leaving")},
     **_of_unit("client", "wxclient@{account}.service"),
     **_of_unit("controller", "wxcontroller.service"),
     **_of_unit("keeper", "wxcontroller-keeper.service"),

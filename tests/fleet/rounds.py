@@ -8,18 +8,18 @@ end.
 
 import contextlib
 import random
-import subprocess
+import shutil
 import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 
-from tests.fleet.faults import ENGINE_FAULTS, FAULTS, LONELY, Scene
+from tests.fleet.faults import ENGINE_FAULTS, FAULTS, LONELY, Action, Scene
 from tests.fleet.judge import Finding
 from tests.fleet.world import ACCOUNTS, HOSTS, ILINK, World
-from tests.system.actors import Json
-from tests.system.host import Host
+from tests.system.actors import Json, until
 
 _LEASE = 30.0  # seconds; faults are shorter or longer
 
@@ -37,10 +37,11 @@ class Outcome:
 
 @dataclass
 class Rounds:
-    """Plays rounds in a world."""
+    """Plays rounds in a world. A fault lasts for at most ``longest`` lives of a lease."""
 
     world: World
     seed: int
+    longest: float = 1.6
     patience: float = 90.0  # until everything has found its way, besides two leases
     say: Callable[[str], None] = print
     outcomes: list[Outcome] = field(default_factory=list)
@@ -63,6 +64,8 @@ class Rounds:
                     turn = chance.sample(faults, len(faults))
                 outcome = self._round(turn.pop(), random.Random(chance.random()))
                 self.outcomes.append(outcome)
+                if outcome.findings:
+                    self._save_journals(number)
                 told = "; ".join(map(str, outcome.findings)) or "ok"
                 self.say(f"{number:4} {outcome.fault:24} {outcome.action or '-':14} {outcome.seconds:5.1f} s  {told}")
         return [finding for outcome in self.outcomes[before:] for finding in outcome.findings]
@@ -75,44 +78,60 @@ class Rounds:
         other, third = chance.sample(sorted(HOSTS.keys() - {host}), 2)
         [kind] = chance.choices(("move", "adopt", ""), (6, 4 if self.world.etcd and fault in LONELY else 0, 2))
         scene, action = Scene(self.world, chance, account, host, other), None
-        if fault == "mover_killed" or kind == "move":
-            target = other if chance.random() < 0.9 else third
-            action = _Action(self.world.hosts[host], "wxctl", "move", account, target)
-            if fault != "mover_killed" and chance.random() < 0.4:  # to the end that receives it
-                scene = Scene(self.world, chance, account, other, host)
+        kills_mover = fault.startswith("mover_killed")
+        if kills_mover or kind == "move":
+            target = other if kills_mover or chance.random() < 0.9 else third
+            action = Action(self.world.hosts[host], "wxctl", "move", account, target)
+            if not kills_mover and chance.random() < 0.4:  # to the end that receives it
+                scene = replace(scene, host=other, other=host)
         elif kind == "adopt":
             self._send_bundle(account, host, other)
-            action = _Action(self.world.hosts[other], "wxctl", "adopt", account, "--yes")
+            action = Action(self.world.hosts[other], "wxctl", "adopt", account, "--yes")
         self._traffic.set()
+        time.sleep(chance.uniform(0, 1.5) if kills_mover else 0)
         if action:
             action.start()
-        time.sleep(chance.uniform(0, 1.5))
-        with ENGINE_FAULTS[fault](scene):
-            time.sleep(chance.uniform(0.2, 1.6) * _LEASE / self.world.scale)
-            if action and action.verb == "adopt":  # which takes as long as the lease lives, and some seconds
+        time.sleep(0 if kills_mover else chance.uniform(0, 1.5))
+        with ENGINE_FAULTS[fault](replace(scene, move=action)):
+            time.sleep(chance.uniform(0.2, self.longest) * _LEASE / self.world.scale)
+            if action and action.verb == "adopt" and fault != "hosts_cut":
+                # It takes as long as the lease lives, and some seconds. With "hosts_cut" the lease goes on.
                 action.join(3 * _LEASE / self.world.scale + 20)
         self._traffic.clear()
         advice = self._settle(action, chance)
         self.look()
         delivered = {name: [str(each["text"]) for each in sent] for name, sent in self._at_wechat.items()}
         findings = self.judge.findings(delivered)
-        findings += [Finding("ends", name, self._state(name)) for name in ACCOUNTS if not self._runs(name)]
+        findings += [Finding("ends", name, self._state(name)) for name in self._waiting()]
         findings += [Finding("silent", name, "is down and says nothing") for name, words in advice if not words]
         done = f"{action.verb} {action.outcome}" if action else ""
         if action and "exit" in done:
             self.say(f"     {action.words.strip()}")
         return Outcome(fault, done, time.monotonic() - began, tuple(findings), tuple(advice))
 
+    def _save_journals(self, number: int) -> None:
+        """Keep what the hosts have written until now."""
+        place = Path("build/fleet")
+        place.mkdir(parents=True, exist_ok=True)
+        for name, host in self.world.hosts.items():
+            (place / f"{self.seed}-{number}-{name}.log").write_text(host.journal(lines=5000))
+        shutil.copy(self.world.wechat.journal, place / f"{self.seed}-{number}-wechat.json")
+
     def _send_bundle(self, account: str, host: str, standby: str) -> None:
         """Have a standby host keep the account as it is now."""
-        source = self.world.hosts[host]
+        source, place = self.world.hosts[host], "/var/lib/wxcontroller-standby"
         source.run("wxctl", "set", account, f"standby={standby}")
-        source.run("rm", "-f", "/var/lib/wxcontroller-standby/sent.json")  # otherwise it waits its turn
-        source.run("systemctl", "start", "wxcontroller-standby.service")
+        kept = self.world.hosts[standby].path(f"{place}/kept.json")
+        before = kept.stat().st_mtime_ns if kept.exists() else 0
+        # Otherwise it waits its turn, and the next one waits for the pause after this one.
+        source.run("systemctl", "stop", "wxcontroller-standby.service")
+        source.run("rm", "-f", f"{place}/sent.json")
+        source.run("systemctl", "start", "--no-block", "wxcontroller-standby.service")
+        until(lambda: kept.exists() and kept.stat().st_mtime_ns != before and account in kept.read_text(), "a bundle")
 
     def _state(self, account: str) -> str:
         """Return where the account is, for people."""
-        rows = [f"{row['host']}: {row['condition']}, epoch {row['epoch']}" for row in self._rows(account)]
+        rows = [f"{row['host']}: {row['condition']}, epoch {row['epoch']}" for row in self._rows()[account]]
         return f"registered on {', '.join(self.homes(account)) or 'no host'}; {'; '.join(rows)}"
 
     def homes(self, account: str) -> list[str]:
@@ -123,19 +142,24 @@ class Rounds:
             if host.path(f"/var/lib/wxcontroller/clients/{account}.env").exists()
         ]
 
-    def _runs(self, account: str) -> bool:
-        """Return whether it runs on one host, and is nowhere else."""
-        rows = self._rows(account)
-        return len(rows) == 1 == len(self.homes(account)) and rows[0]["condition"] == "running"
+    def _waiting(self) -> dict[str, list[Json]]:
+        """Return the rows of the accounts that do not run on one host, or are on another one, too."""
+        return {
+            account: rows
+            for account, rows in self._rows().items()
+            if not len(rows) == 1 == len(self.homes(account)) or rows[0]["condition"] != "running"
+        }
 
-    def _rows(self, account: str) -> list[Json]:
-        found = []
+    def _rows(self) -> dict[str, list[Json]]:
+        """Return the rows of each account at the hosts that have it."""
+        found: dict[str, list[Json]] = {name: [] for name in ACCOUNTS}
         for host in HOSTS:
             with contextlib.suppress(OSError, AssertionError):
-                found += [row for row in self.world.rows(host) if row["name"] == account]
+                for row in self.world.rows(host):
+                    found[row["name"]].append(row)
         return found
 
-    def _settle(self, action: "_Action | None", chance: random.Random) -> list[tuple[str, str]]:
+    def _settle(self, action: Action | None, chance: random.Random) -> list[tuple[str, str]]:
         """Wait until everything has found its way; return the accounts that needed help, and what they said."""
         if action:
             action.end()
@@ -143,19 +167,19 @@ class Rounds:
         began, longest = time.monotonic(), self.patience + 2 * _LEASE / self.world.scale
         while (waited := time.monotonic() - began) < longest:
             self.look()
-            waiting = [name for name in ACCOUNTS if not self._runs(name)]
+            waiting = self._waiting()
             missing = any(self.judge.missing(name) for name in ACCOUNTS)
             if not waiting and not missing:
                 break
-            for name in waiting:
-                advice += [(name, words) for words in self._help(name, chance, not missing or waited > longest / 3)]
+            for name, rows in waiting.items():
+                gives_up = waited > longest / 3
+                advice += [(name, words) for words in self._help(name, rows, chance, gives_up)]
             time.sleep(0.2)
         return advice
 
-    def _help(self, account: str, chance: random.Random, gives_up: bool) -> list[str]:
+    def _help(self, account: str, rows: list[Json], chance: random.Random, gives_up: bool) -> list[str]:
         """Do what a stopped account's sentence says. Returns the sentence; none while it is on its way."""
-        rows = sorted(self._rows(account), key=lambda row: int(row["epoch"]))
-        for row in rows:
+        for row in sorted(rows, key=lambda row: int(row["epoch"])):
             leaving, host = row["leaving"], self.world.hosts[row["host"]]
             sentence = [str(row["issues"][0]["remedy"]) if row["issues"] else ""]
             if leaving:
@@ -164,8 +188,8 @@ class Rounds:
                     host.run("wxctl", "move", account, leaving["to"], check=False)
                 return sentence
             if len(rows) > 1 and row["unit_state"] != "active":
-                # The copy that an adoption has left there. It may have something to deliver yet.
-                if gives_up:
+                # The copy that an adoption has left there. It is stopped once it has delivered what it has.
+                if row["desired"] == "stopped" or gives_up:
                     host.run("wxctl", "remove", account, "--yes", check=False)
                 return sentence
             if row["desired"] == "stopped" or row["unit_state"] == "failed":
@@ -200,8 +224,7 @@ class Rounds:
         def receive(chance: random.Random) -> None:
             name = chance.choice(list(ACCOUNTS))
             message = self.world.write(name)
-            # iLink forgets a message with the answer that it is in, even if that is lost on the way (protocol 6).
-            if name != ILINK:
+            if name != ILINK:  # there the journal tells what a host has
                 self.judge.sent[name].add(message)
 
         def send_at(host: str) -> Callable[[random.Random], None]:
@@ -248,30 +271,3 @@ class Rounds:
             helped = sum(bool(outcome.advice) for outcome in mine)
             lines.append(f"  {fault:24} {number:4}  {dict(actions)}  helped {helped}  {dict(found) or 'ok'}")
         return "\n".join(lines)
-
-
-class _Action(threading.Thread):
-    """A command on a host during the fault, repeated until it succeeds; ``outcome`` is "ok" or its last exit code."""
-
-    def __init__(self, host: Host, *command: str) -> None:
-        super().__init__()
-        self._host, self._command, self.verb = host, command, command[1]
-        self._over = threading.Event()
-        self.outcome = self.words = ""
-
-    def run(self) -> None:
-        while not self._over.is_set():
-            try:
-                done = self._host.run(*self._command, check=False, timeout=60)
-                self.outcome = f"exit {done.returncode}" if done.returncode else "ok"
-                self.words = done.stderr.decode()
-            except subprocess.TimeoutExpired:
-                self.outcome = "hung"
-            # A move that has failed says what to do: when the round settles.
-            if self.outcome == "ok" or self.verb == "move":
-                return
-            self._over.wait(0.3)
-
-    def end(self) -> None:
-        self._over.set()
-        self.join()

@@ -242,24 +242,8 @@ class Host(Machine):
     ) -> subprocess.CompletedProcess[bytes]:
         """Run a command inside as root, or as ``user``. Raises CalledProcessError with its output when ``check``."""
         runner = ["runuser", "-u", user, "--"] if user else []
-        # Killing nsenter would leave the command running, so that its time is kept inside.
-        command = [
-            "nsenter",
-            "-a",
-            "-r",
-            "-w",
-            "-t",
-            str(self.leader),
-            "--",
-            "timeout",
-            "-k",
-            "2",
-            str(timeout),
-            *runner,
-            *argv,
-        ]
         done = subprocess.run(
-            command,
+            self.command(*runner, *argv, timeout=timeout),
             input=input,
             stdin=subprocess.DEVNULL if input is None else None,
             capture_output=True,
@@ -271,6 +255,11 @@ class Host(Machine):
             told = (done.stdout + done.stderr).decode(errors="replace")
             raise AssertionError(f"in {self.name}: {' '.join(argv)} ended with {done.returncode}:\n{told}")
         return done
+
+    def command(self, *argv: str, timeout: float = 120) -> list[str]:
+        """Return the command of this machine that runs one inside as root, for ``timeout`` seconds at most."""
+        # Killing nsenter would leave the command running, so that its time is kept inside.
+        return [*f"nsenter -a -r -w -t {self.leader} -- timeout -k 2 {timeout}".split(), *argv]
 
     def text(self, *argv: str, check: bool = True, timeout: float = 120) -> str:
         """Run a command inside and return what it printed."""
