@@ -1,4 +1,4 @@
-"""Proof that the judge of `make fleet` sees what must not happen, and that a killed process is no fence."""
+"""Three rounds of `make fleet`; proof that its judge sees what must not happen, and that killing is no fence."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -32,6 +32,12 @@ def found(rounds: Rounds, kind: str, account: str) -> list[Finding]:
     """Return what the judge says about an account now."""
     rounds.look()
     return [each for each in rounds.judge.findings({}) if (each.kind, each.account) == (kind, account)]
+
+
+def test_three_rounds(fleet: World) -> None:
+    """A link is cut, a process is killed, and a move is interrupted. The other tests damage the hosts."""
+    rounds = Rounds(fleet, seed=1, longest=0.8)
+    assert not rounds.play(3, ["host_cut", "keeper_killed", "mover_killed_sending"]), rounds.summary()
 
 
 @pytest.mark.parametrize("is_fenced", [True, False])

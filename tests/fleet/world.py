@@ -142,10 +142,8 @@ class World:
     def divide_times(self, scale: float) -> None:
         """Divide the times of the keepers and their accounts by ``scale``, and wait until these run again."""
         self.scale = scale
-        times = f"Environment=WXCLIENT_FLEET_SECONDS={8 / scale}\nTimeoutStopSec={5_000 / scale:.0f}ms\n"
         for host in self.hosts.values():
-            for unit, lines in ("wxcontroller-keeper", f"WatchdogSec={15_000 / scale:.0f}ms\n"), ("wxclient@", times):
-                host.write(f"/etc/systemd/system/{unit}.service.d/40-times.conf", f"[Service]\n{lines}".encode())
+            write_times(host, scale)
             host.run("systemctl", "daemon-reload")
             host.run("systemctl", "restart", "wxcontroller-keeper.service")
         for name in ACCOUNTS:
@@ -164,6 +162,13 @@ class World:
                 file = booted.path(f"/var/lib/wxcontroller/clients/{name}.env")
                 with contextlib.suppress(OSError, ValueError):
                     records.note(epoch_in(parse(file.read_text())), host)
+
+
+def write_times(host: Host, scale: float) -> None:
+    """Have units that are started from now on divide their times by ``scale``; systemd has to reload them."""
+    times = f"Environment=WXCLIENT_FLEET_SECONDS={8 / scale}\nTimeoutStopSec={5_000 / scale:.0f}ms\n"
+    for unit, lines in ("wxcontroller-keeper", f"WatchdogSec={15_000 / scale:.0f}ms\n"), ("wxclient@", times):
+        host.write(f"/etc/systemd/system/{unit}.service.d/40-times.conf", f"[Service]\n{lines}".encode())
 
 
 @contextlib.contextmanager
@@ -188,20 +193,24 @@ def world(debs: list[Path], place: Path, engine: bool = True, scale: float = 10)
             if etcd:
                 endpoints = f"[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\n"
                 host.write("/etc/wxcontroller/wxcontroller.toml.d/owners.toml", endpoints.encode())
+                write_times(host, scale)
         tokens = acquaint(hosts, HOSTS, place)
         if etcd:
-            for host in hosts.values():
-                host.run("systemctl", "enable", "--now", "wxcontroller-keeper.service")
-                host.run("systemctl", "daemon-reload")
-        everything = World(switch, wechat, hosts, tokens, {name: Records() for name in ACCOUNTS}, etcd)
+            with ThreadPoolExecutor() as several:
+                list(several.map(join_owners, hosts.values()))
+        everything = World(switch, wechat, hosts, tokens, {name: Records() for name in ACCOUNTS}, etcd, scale)
         stack.enter_context(repeated(everything.observe, 0.05))
         with ThreadPoolExecutor() as several:
             list(several.map(everything.start, ACCOUNTS, ACCOUNTS.values()))
-        if etcd:
-            everything.divide_times(scale)
         for host in hosts.values():
             has_clock(host, "wxcontroller.service")
         yield everything
+
+
+def join_owners(host: Host) -> None:
+    """Have a host hold a lease from now on."""
+    host.run("systemctl", "enable", "--now", "wxcontroller-keeper.service")
+    host.run("systemctl", "daemon-reload")
 
 
 @contextlib.contextmanager
