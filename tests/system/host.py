@@ -408,7 +408,7 @@ def make_installed(packages: Sequence[Path]) -> Path:
     Hosts that boot on it need no installation of their own. Raises HostError.
     """
     digest = hashlib.sha256(make_base().name.encode())
-    for package in packages:
+    for package in sorted(packages):
         digest.update(package.read_bytes())
     layer = WORK / f"installed-{digest.hexdigest()[:12]}"
     with (WORK / ".installed.lock").open("w") as lock:
