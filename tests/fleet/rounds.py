@@ -7,6 +7,7 @@ end.
 """
 
 import contextlib
+import json
 import random
 import shutil
 import threading
@@ -19,6 +20,7 @@ from pathlib import Path
 from tests.fleet.faults import ENGINE_FAULTS, FAULTS, LONELY, Action, Scene
 from tests.fleet.judge import Finding
 from tests.fleet.world import ACCOUNTS, HOSTS, ILINK, World
+from tests.patience import PATIENCE
 from tests.system.actors import Json, until
 
 _LEASE = 30.0  # seconds; faults are shorter or longer
@@ -120,14 +122,18 @@ class Rounds:
     def _send_bundle(self, account: str, host: str, standby: str) -> None:
         """Have a standby host keep the account as it is now."""
         source, place = self.world.hosts[host], "/var/lib/wxcontroller-standby"
+        file = self.world.hosts[standby].path(f"{place}/kept.json")
+
+        def bundle() -> Json:
+            return json.loads(file.read_text())["bundles"].get(account) if file.exists() else None
+
+        before = bundle()
         source.run("wxctl", "set", account, f"standby={standby}")
-        kept = self.world.hosts[standby].path(f"{place}/kept.json")
-        before = kept.stat().st_mtime_ns if kept.exists() else 0
         # Otherwise it waits its turn, and the next one waits for the pause after this one.
         source.run("systemctl", "stop", "wxcontroller-standby.service")
         source.run("rm", "-f", f"{place}/sent.json")
         source.run("systemctl", "start", "--no-block", "wxcontroller-standby.service")
-        until(lambda: kept.exists() and kept.stat().st_mtime_ns != before and account in kept.read_text(), "a bundle")
+        until(lambda: bundle() not in (None, before), "a bundle", 2 * PATIENCE)
 
     def _state(self, account: str) -> str:
         """Return where the account is, for people."""

@@ -36,7 +36,7 @@ def found(rounds: Rounds, kind: str, account: str) -> list[Finding]:
 
 def test_three_rounds(fleet: World) -> None:
     """A link is cut, a process is killed, and a move is interrupted. The other tests damage the hosts."""
-    rounds = Rounds(fleet, seed=1, longest=0.8)
+    rounds = Rounds(fleet, seed=1, longest=0.5)
     assert not rounds.play(3, ["host_cut", "keeper_killed", "mover_killed_sending"]), rounds.summary()
 
 
