@@ -273,9 +273,12 @@ class HostOwners:
         return adopted
 
     def _is_adopted(self, account: Account) -> bool:
-        """Return whether an account is wanted here that another host has adopted while this one was away."""
+        """Return whether an account is wanted here that another host has adopted while this one was away.
+
+        An older copy, as from a backup, has an older epoch: what waits in it may have been sent here since.
+        """
         record = self.records.records.get(account.name.instance)
-        is_later = record is not None and record.host != self._hosts.name and record.epoch > account.epoch
+        is_later = record is not None and record.host != self._hosts.name and record.adopted == account.epoch + 1
         return is_later and account.desired is Desired.STARTED and not self.records.reason
 
     async def _settle(self, instance: str, unit: UnitRecord | None, lease: int) -> None:
@@ -402,4 +405,4 @@ class HostOwners:
 def wanted_of(name: AccountName, account: Account | None, desired: Desired) -> Wanted:
     """Return what the fleet is told of an account; ``account`` is its record here, None if there is none yet."""
     driver, placement = (account.driver, account.options.get("placement", "")) if account else ("", "")
-    return Wanted(name, desired.value, driver, placement)
+    return Wanted(name, desired.value, driver, placement, account.adopted if account else 0)

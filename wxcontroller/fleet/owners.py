@@ -55,16 +55,21 @@ class NotClaimable(WxError):
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner."""
+    """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner.
+
+    ``adopted`` is the epoch of its last adoption, 0 for none.
+    """
 
     name: AccountName
     desired: str
     driver: str
     placement: str
+    adopted: int = 0
 
     def record(self, host: str, epoch: int) -> bytes:
         """Return the value of the key."""
-        content = {"name": self.name.name, "desired": self.desired, "driver": self.driver}
+        content: JsonObject = {"name": self.name.name, "desired": self.desired, "driver": self.driver}
+        content |= {"adopted": self.adopted} if self.adopted else {}
         return _value({**content, "placement": self.placement, "policy": "hold", "host": host, "epoch": epoch})
 
 
@@ -77,6 +82,7 @@ class AccountRecord:
     epoch: int
     desired: str
     entry: EtcdEntry
+    adopted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -445,7 +451,8 @@ class Owners:
             _put(self.owners, name, Owner(host, epoch, entry))
         elif kind == "accounts" and is_readable:
             shown, desired = one_line(content.get("name"))[:64], one_line(content.get("desired"))[:16]
-            _put(self.records, name, AccountRecord(shown or name, host, epoch, desired, entry))
+            adopted = integer(content.get("adopted"))
+            _put(self.records, name, AccountRecord(shown or name, host, epoch, desired, entry, adopted))
         elif kind in ("owners", "accounts") and entry.key not in self._unreadable:
             self._unreadable.add(entry.key)
             log.warning("etcd: the key %s cannot be read; its account is not claimed", entry.key[:200])

@@ -154,6 +154,9 @@ async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(
         await a.keep(fleet.etcd)  # it is back
         await until(lambda: a.accounts.registry.all()["eve"].desired is Desired.STOPPED)
         assert a.settled == ["eve"]
+        copy = replace(a.accounts.registry.all()["eve"], desired=Desired.STARTED)
+        assert a.ownership._is_adopted(copy)
+        assert not a.ownership._is_adopted(replace(copy, epoch=1))  # from a backup
         assert "account eve is owned by b" in (await a.error("POST", "accounts/eve/start", {}))[1]
         assert set(b.units.processes) == {"eve"}
 
