@@ -89,7 +89,7 @@ _OWN: dict[str, str] = {
     "wxcontroller.cli.local": "systemd's own answers, read as in 'list of units'",
     "wxcontroller.client.v1.typing": "two fields of a small body, each checked for its type",
     "wxcontroller.core.leaving": "the controller's own file",
-    "wxcontroller.controller.v1.moves": "what an import on this machine prints",
+    "wxcontroller.controller.receiving": "what an import on this machine prints",
     "wxcontroller.core.loginbook": "the controller's own file; accounts publish its entries in 'state files'",
     "wxcontroller.cli.loginlink": "the address of the controller, typed by the user",
     "wxcontroller.client.deliveries.trial": "the option post_api, checked by 'options'",

@@ -16,24 +16,20 @@ from http import HTTPStatus
 from aiohttp import web
 
 from wxcontroller.controller.context import Context, context
-from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotReceiving, NotServed, json_response
+from wxcontroller.controller.errors import ArrivalRefused, BadRequest, NotServed, json_response
+from wxcontroller.controller.receiving import imported
 from wxcontroller.controller.v1.accounts import json_object
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.controller.view import account_json
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.jsontypes import JsonObject, obj, read_json, text
+from wxcontroller.core.jsontypes import JsonObject, obj, text
 from wxcontroller.core.leaving import Leaving, gone_from
 from wxcontroller.core.messages import N_, text_in
 from wxcontroller.core.names import AccountName, parse_name
 from wxcontroller.openwx.describing import ANYTHING, SWITCH, TEXT, WHOLE, Parameter, maybe, record, ref
 
-# For the import of a large account after its last byte: it waits for the disk.
-IMPORT_SECONDS = 600.0
-# For the import's output: a result or an error, and a few lines for the journal.
-IMPORT_ANSWER_BYTES = 256 << 10
 # Half of what the socket takes: bundles leave room for accounts that are moved here.
 STANDBYS_AT_A_TIME = 4
-_CONNECT_SECONDS = 10.0
 _STANDBY = " standby"
 _WORD = 64
 _ACCOUNT = Parameter("account", "its name or instance id", place="path")
@@ -217,18 +213,11 @@ async def received(request: web.Request, name: AccountName, purpose: str = "") -
             count=STANDBYS_AT_A_TIME,
         )
     under_way.add(line)
+    body = body_chunks(request, context(request).settings.ua_inactivity_timeout)
     try:
-        said = await imported(request, line)
+        return await imported(context(request).accounts.paths.receive_socket, name, line, body)
     finally:
         under_way.discard(line)
-    if error := obj(said.get("error")):
-        raise ArrivalRefused(
-            N_("account {account} cannot be received: {reason}"),
-            text_in(error, "remedy"),
-            account=name.name,
-            reason=text_in(error, "message"),
-        )
-    return said
 
 
 @CALLS.route(
@@ -262,43 +251,6 @@ async def send_back(request: web.Request) -> web.Response:
     return json_response({"name": removed.account.name.name, "instance": removed.instance})
 
 
-async def imported(request: web.Request, line: str) -> JsonObject:
-    """Have root's program process the body as ``line`` says; return its answer.
-
-    Raises NotReceiving and ArrivalRefused.
-    """
-    shared, socket = context(request), context(request).accounts.paths.receive_socket
-    try:
-        async with asyncio.timeout(_CONNECT_SECONDS):
-            reader, writer = await asyncio.open_unix_connection(str(socket))
-    except OSError as problem:
-        raise NotReceiving(
-            N_("this host does not receive accounts: {reason}"),
-            N_("run there as root: systemctl enable --now wxcontroller-receive.socket; see wxctl(1), move"),
-            reason=problem.strerror or str(problem),
-        ) from None
-    try:
-        answering = asyncio.create_task(answer(reader))
-        try:
-            writer.write(f"{line}\n".encode())
-            async for piece in body_chunks(request, shared.settings.ua_inactivity_timeout):
-                if not answering.done():  # else it has refused: the rest is read, so that its answer gets there
-                    writer.write(piece)
-                    with contextlib.suppress(OSError):
-                        await writer.drain()
-            with contextlib.suppress(OSError, RuntimeError):  # it has been killed
-                writer.write_eof()
-            async with asyncio.timeout(IMPORT_SECONDS):
-                said = await answering
-        finally:
-            answering.cancel()
-    except TimeoutError:
-        said = b""
-    finally:
-        writer.close()
-    return last_object(said)
-
-
 async def body_chunks(request: web.Request, silence: float) -> AsyncIterator[bytes]:
     """Yield the body as it arrives: forwarded at once, it takes no memory and has no limit but the disk's."""
     while True:
@@ -310,26 +262,6 @@ async def body_chunks(request: web.Request, silence: float) -> AsyncIterator[byt
         if not piece:
             return
         yield piece
-
-
-async def answer(reader: asyncio.StreamReader) -> bytes:
-    said = bytearray()
-    with contextlib.suppress(OSError):
-        while piece := await reader.read(1 << 16):
-            said = (said + piece)[-IMPORT_ANSWER_BYTES:]
-    return bytes(said)
-
-
-def last_object(said: bytes) -> JsonObject:
-    """Return the last line that is a JSON object; the others are for the journal."""
-    for line in reversed(said.splitlines()):
-        with contextlib.suppress(ValueError):
-            if found := obj(read_json(line)):
-                return found
-    raise ArrivalRefused(
-        N_("the import returned no result"),
-        N_("check on that host: journalctl -u 'wxcontroller-receive@*'; then run wxctl move again"),
-    )
 
 
 # By target, as passed to root's program: a move does not wait for a bundle, which may take hours.
