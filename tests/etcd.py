@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from wxcontroller.core.fleetsettings import EtcdSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, TakeoverSettings
 from wxcontroller.fleet.credentials import credentials_of
 from wxcontroller.fleet.etcd import Etcd, EtcdFailure
 
@@ -71,7 +71,7 @@ class EtcdServers:
         return tuple(f"{self._scheme}://{member.address}:{member.client}" for member in self.members)
 
     def settings(self, **changed: str) -> EtcdSettings:
-        return EtcdSettings(self.endpoints, **changed)
+        return EtcdSettings(self.endpoints, takeovers=TakeoverSettings(), **changed)
 
     def start(self, member: Member) -> None:
         """Start a member, or start it again."""

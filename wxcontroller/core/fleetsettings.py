@@ -24,6 +24,8 @@ _ETCD_FILES = ("ca_file", "certificate", "key", "password")
 # An etcd has three or five members; more are slower.
 _ETCD_MEMBERS = 9
 _LABELS = 32
+# Seconds and accounts per second: least and most of the keys about takeovers.
+_TAKEOVERS = {"after": (0, 86400), "pause": (60, 30 * 86400), "rate": (0.01, 100)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,20 @@ class HostSettings:
     ca_file: str = ""
     certificate: str = ""
     key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class TakeoverSettings:
+    """When accounts of a lost host are taken over.
+
+    ``after`` seconds after its lease has ended: restarting a machine takes less. ``pause`` is the least number of
+    seconds between two takeovers of an account, so that hosts that come and go do not pass it around. ``rate`` is how
+    many accounts a host takes over per second.
+    """
+
+    after: float = 120.0
+    pause: float = 86400.0
+    rate: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +69,7 @@ class EtcdSettings:
     key: str = ""
     user: str = ""
     password: str = ""
+    takeovers: TakeoverSettings = TakeoverSettings()
 
     @property
     def prefix(self) -> str:
@@ -64,7 +81,8 @@ class EtcdSettings:
 class FleetSettings:
     """``client_ca`` signs the certificates of the other hosts that may call with one; "": tokens only.
 
-    ``labels`` are words by which accounts are placed on this host.
+    ``labels`` are words by which accounts are placed on this host. ``egress`` is another one: hosts with the same
+    egress reach WeChat from the same address.
     """
 
     name: str
@@ -72,6 +90,7 @@ class FleetSettings:
     hosts: tuple[HostSettings, ...] = ()
     etcd: EtcdSettings | None = None
     labels: tuple[str, ...] = ()
+    egress: str = ""
 
 
 def parse_fleet(value: object) -> Mapping[str, object]:
@@ -94,6 +113,10 @@ def parse_fleet(value: object) -> Mapping[str, object]:
             if not isinstance(given, list) or len(given) > _LABELS or not all(map(_is_word, given)):
                 raise ValueError(Text('key {key} must be a list of words like ["eu", "line-2"]', key=key))
             found[key] = tuple(given)
+        elif key == "egress":
+            if not _is_word(given):
+                raise ValueError(Text("key {key} must be a word of A-Z a-z 0-9 . _ -", key=key))
+            found[key] = given
         else:
             raise ValueError(Text("has no key {key}", key=key))
     return found
@@ -111,10 +134,11 @@ def fleet_of(parsed: Mapping[str, object]) -> FleetSettings:
         raise ValueError(Text("must have at most {most} hosts", most=FLEET_HOSTS))
     if len({host.url.rstrip("/") for host in hosts}) < len(hosts):
         raise ValueError(Text("has two hosts with the same url"))
-    etcd, labels = parsed.get("etcd"), parsed.get("labels", ())
+    etcd, labels, egress = parsed.get("etcd"), parsed.get("labels", ()), parsed.get("egress", "")
     assert etcd is None or isinstance(etcd, EtcdSettings)
     assert isinstance(labels, tuple)
-    return FleetSettings(name, client_ca, hosts, etcd, labels)
+    assert isinstance(egress, str)
+    return FleetSettings(name, client_ca, hosts, etcd, labels, egress)
 
 
 def _is_word(value: object) -> bool:
@@ -126,6 +150,7 @@ def _etcd(value: object) -> EtcdSettings:
         raise ValueError(Text("etcd must be a table, as [fleet.etcd]"))
     endpoints: tuple[str, ...] = ()
     given: dict[str, str] = {}
+    numbers: dict[str, float] = {}
     for key, each in value.items():
         where = Text("key {key} of etcd", key=key)
         if key == "endpoints":
@@ -143,6 +168,12 @@ def _etcd(value: object) -> EtcdSettings:
             given[key] = each
         elif key in ("fleet", "user"):
             raise ValueError(Text("{where} must be a word of A-Z a-z 0-9 . _ -", where=where))
+        elif (number := key.removeprefix("takeover_")) != key and number in _TAKEOVERS:
+            least, most = _TAKEOVERS[number]
+            if isinstance(each, bool) or not isinstance(each, int | float) or not least <= each <= most:
+                words = Text("{where} must be a number from {least} to {most}", where=where, least=least, most=most)
+                raise ValueError(words)
+            numbers[number] = float(each)
         else:
             raise ValueError(Text("etcd has no key {key}", key=key))
     if not endpoints:
@@ -155,7 +186,7 @@ def _etcd(value: object) -> EtcdSettings:
         raise ValueError(
             Text("etcd must not send the password to {endpoint} unencrypted; use https://", endpoint=plain[0])
         )
-    return EtcdSettings(endpoints, **given)
+    return EtcdSettings(endpoints, takeovers=TakeoverSettings(**numbers), **given)
 
 
 def _is_private(url: str) -> bool:

@@ -34,7 +34,7 @@ from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttable import PortTable
 from wxcontroller.core.rendering import render_account
 from wxcontroller.core.settings import Settings
-from wxcontroller.core.states import Desired
+from wxcontroller.core.states import Desired, TakeoverPolicy
 from wxcontroller.core.targets import SETTING as TARGETS
 from wxcontroller.core.targets import Targets
 
@@ -87,7 +87,7 @@ class Materialiser:
             echoed.update(parameters)
             if runs and known is not None:
                 merged |= stay_on_route(known, merged, options)
-            self._check_targets(name, merged)
+            self._check(name, merged)
             # A port outside today's range (the settings changed) would be refused by the slice.
             stays = known is not None and (runs or self._in_range(known.port))
             port = known.port if known is not None and stays else self._ports.free(name.instance, *self._port_range)
@@ -117,7 +117,7 @@ class Materialiser:
                 )
             self._refuse_left(name, None, epoch)
             merged = {**self.settings.client, **default_urls(self.settings), **options}
-            self._check_targets(name, merged)
+            self._check(name, merged)
             port = self._ports.free(name.instance, *self._port_range)
             account = Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch)
             account = replace(account, arrived=arrived, adopted=adopted)
@@ -141,7 +141,7 @@ class Materialiser:
             merged = {**self.settings.client, **default_urls(self.settings), **requested_options(asked)}
             if runs:
                 merged |= stay_on_route(known, merged, {*set_, *unset})
-            self._check_targets(known.name, merged)
+            self._check(known.name, merged)
             return self._write(replace(known, options=merged, parameters=asked))
 
     def prepare(self, instance: str) -> Account:
@@ -230,8 +230,9 @@ class Materialiser:
                     log.error("account %s keeps the %s and limits it has: %s", instance, TARGETS, problem)
         return changed
 
-    def _check_targets(self, name: AccountName, options: Mapping[str, str]) -> None:
-        """Raise BadOption for a report or heartbeat address that the settings, or the account's own file, forbid."""
+    def _check(self, name: AccountName, options: Mapping[str, str]) -> None:
+        """Raise BadOption for options that do not fit together, or that the settings or the account's file forbid."""
+        refuse_takeover(name, options)
         targets = self.settings.webhook_targets
         try:
             own = (variables_in(self.paths.override_file(name.instance)) or {}).get(OPTIONS[TARGETS].variable)
@@ -354,6 +355,20 @@ def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
             except BadOption as problem:
                 log.warning("a stored option counts no more: %s", problem)
     return found
+
+
+def refuse_takeover(name: AccountName, options: Mapping[str, str]) -> None:
+    """Raise BadOption for an account that any host is to take over, and whose login does not bear that."""
+    driver = options.get("driver", OPTIONS["driver"].default)
+    if options.get("takeover") == TakeoverPolicy.ANY and driver != "ilink":
+        raise BadOption(
+            N_(
+                "account {account}: takeover=any is only for driver=ilink, because WeChat ties a web session to its "
+                "address"
+            ),
+            N_("use takeover=same-egress or takeover=hold"),
+            account=str(name),
+        )
 
 
 def default_urls(settings: Settings) -> dict[str, str]:

@@ -16,6 +16,7 @@ from wxcontroller.core.envfile import printable
 from wxcontroller.core.errors import BadOption, reason_of
 from wxcontroller.core.journal import LEVELS
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.states import TakeoverPolicy
 
 # In characters, of an option that a request gives: the length of URLs that servers commonly take.
 OPTION_LENGTH = 2048
@@ -377,6 +378,13 @@ OPTIONS: Mapping[str, Option] = {
         Option("ua_inactivity_timeout", "35", seconds(1, 600), "longest silence of a connection to WeChat"),
         Option("placement", "", labels, "names and labels that the host of a new account has, in a fleet with etcd"),
         Option("standby", "", host, "host of the fleet that keeps a copy of the account, for wxctl adopt"),
+        Option(
+            "takeover",
+            TakeoverPolicy.HOLD.value,
+            choice(*TakeoverPolicy),
+            "which host of a fleet with etcd takes the account over when its own is lost: hold (none), same-egress "
+            "or any (only driver=ilink)",
+        ),
         Option("log_level", "info", choice(*LEVELS), "level of detail in the journal"),
         Option("http_debug", "0", flag, "log requests to WeChat, without secrets"),
         Option("server", "", url, "server to use instead of WeChat's, such as the sandbox", Origin.SETTINGS),

@@ -14,6 +14,14 @@ class Desired(StrEnum):
     STOPPED = "stopped"
 
 
+class TakeoverPolicy(StrEnum):
+    """What becomes of an account whose host is lost, in a fleet with etcd."""
+
+    HOLD = "hold"  # it waits for its host, or for a person
+    SAME_EGRESS = "same-egress"  # a host with the same egress takes it over
+    ANY = "any"
+
+
 class UnitState(StrEnum):
     """systemd's ActiveState of the account's unit; ABSENT when systemd has not loaded it."""
 

@@ -6,7 +6,7 @@ import pytest
 
 from tests.unit.core.test_settings import write
 from wxcontroller.core.errors import BadSettings
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings, TakeoverSettings
 from wxcontroller.core.settings import load_settings
 
 B = 'url = "https://b.example:2443"\ntoken = "fleet-b"\n'
@@ -28,14 +28,17 @@ def test_hosts_of_several_files_are_put_together(tmp_path: Path) -> None:
 def test_etcd_and_labels_may_stand_in_a_file_of_their_own(tmp_path: Path) -> None:
     etcd = (
         '[fleet.etcd]\nendpoints = ["https://e-1:2379/", "https://[2001:db8::2]:2379"]\nfleet = "shop"\n'
-        'ca_file = "/ca.pem"\nuser = "a"\npassword = "etcd-password"\n'
+        'ca_file = "/ca.pem"\nuser = "a"\npassword = "etcd-password"\ntakeover_after = 60\ntakeover_rate = 0.1\n'
     )
-    paths = write(tmp_path, '[fleet]\nname = "a"\nlabels = ["eu", "line-2"]\n', b=etcd)
+    paths = write(tmp_path, '[fleet]\nname = "a"\nlabels = ["eu", "line-2"]\negress = "office"\n', b=etcd)
     fleet = load_settings(paths).settings.fleet
     assert fleet is not None
     endpoints = ("https://e-1:2379", "https://[2001:db8::2]:2379")
-    assert fleet.etcd == EtcdSettings(endpoints, "shop", "/ca.pem", user="a", password="etcd-password")
-    assert (fleet.etcd.prefix, fleet.labels) == ("/wxcontroller/shop/", ("eu", "line-2"))
+    takeovers = TakeoverSettings(60.0, 86400.0, 0.1)
+    assert fleet.etcd == EtcdSettings(
+        endpoints, "shop", "/ca.pem", user="a", password="etcd-password", takeovers=takeovers
+    )
+    assert (fleet.etcd.prefix, fleet.labels, fleet.egress) == ("/wxcontroller/shop/", ("eu", "line-2"), "office")
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:2379", "http://[::1]:2379", "http://localhost"])
@@ -68,6 +71,10 @@ def test_a_password_may_go_to_an_etcd_on_this_host_unencrypted(tmp_path: Path, u
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e"]\nkey = "k"\n', "both certificate and key"),
         (f'{ETCD}[fleet.etcd]\nendpoints = ["https://e", "http://e"]\nuser = "a"\npassword = "p"\n', "unencrypted"),
         (f"{ETCD}[fleet.etcd]\nmembers = 3\n", "etcd has no key members"),
+        (f"{ETCD}[fleet.etcd]\ntakeover_pause = 1\n", "from 60 to"),
+        (f"{ETCD}[fleet.etcd]\ntakeover_after = true\n", "must be a number"),
+        (f"{ETCD}[fleet.etcd]\ntakeover_x = 1\n", "etcd has no key takeover_x"),
+        ('[fleet]\nname = "a"\negress = "a b"\n', "must be a word"),
         ('[fleet]\nname = "a"\nlabels = ["a b"]\n', "a list of words"),
     ],
 )

@@ -152,3 +152,16 @@ def test_two_processes_never_give_one_port_twice(tmp_path: Path) -> None:
     accounts = materialiser(Paths(tmp_path)).registry.all()
     assert len(accounts) == 40
     assert len({account.port for account in accounts}) == 40
+
+
+def test_only_accounts_of_the_official_route_are_taken_over_by_any_host(paths: Paths) -> None:
+    one = materialiser(paths)
+    for options in ({"takeover": "any"}, {"takeover": "any", "driver": "filehelper"}):
+        with pytest.raises(BadOption, match="ties a web session to its address"):
+            one.start(parse_name("a"), options, options)
+    one.start(parse_name("a"), {"takeover": "same-egress"}, {"takeover": "same-egress"})
+    with pytest.raises(BadOption, match="takeover=any is only for driver=ilink"):
+        one.change("a", {"takeover": "any"}, ())
+    one.change("a", {"takeover": "any", "driver": "ilink"}, ())
+    with pytest.raises(BadOption, match="takeover=any is only for driver=ilink"):
+        one.change("a", {}, ("driver",))
