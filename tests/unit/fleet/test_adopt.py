@@ -14,7 +14,8 @@ from tests.certificates import self_signed
 from tests.patience import PATIENCE, until
 from tests.unit.fleet.hosts import TLS_ADDRESS, FleetHost, hosts_of
 from wxcontroller.cli.api import Api
-from wxcontroller.cli.transfer.adopting import Adoption, chosen_bundles, refuse_living
+from wxcontroller.cli.transfer.adopting import chosen_bundles, refuse_living
+from wxcontroller.cli.transfer.adoption import Adoption
 from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.cli.transfer.keeping import keep
 from wxcontroller.cli.transfer.seal import Sealer
@@ -50,6 +51,11 @@ def know(host: FleetHost, other: HostSettings, monkeypatch: pytest.MonkeyPatch) 
         f'url = "{other.url}"\ntoken = "{other.token}"\nca_file = "{other.ca_file}"\n'
     )
     monkeypatch.setattr("wxcontroller.cli.transfer.farhost.PATHS", host.paths)
+
+
+def is_lost(bundle: KeptBundle) -> None:
+    """Look for the lost host as ``wxctl adopt`` on host a does."""
+    refuse_living(bundle, "a")
 
 
 async def refused(is_named: bool = True) -> str:
@@ -191,13 +197,13 @@ async def test_the_lost_host_is_looked_for_again_just_before_the_import(
     a, b = pair
     await b.v1("POST", "accounts", {"name": "eve"})
     await a.leave()  # its controller knows no other host, so that nothing but the look refuses
-    for module in ("adopting", "importing", "home"):
+    for module in ("adoption", "importing", "home"):
         monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", a.paths)
     know(a, a.describe(b), monkeypatch)
     content = b"".join(SealedAccount(AccountFiles(b.paths).load("eve"), SECRET, 1000, "b", b.paths).pieces())
     a.paths.standby.mkdir(parents=True)
     a.paths.standby_bundle("eve").write_bytes(content)
-    adoption = Adoption(Api(a.url), BUNDLE, SECRET, False, "a")
+    adoption = Adoption(Api(a.url), BUNDLE, SECRET, False, is_lost)
     with pytest.raises(WxError, match="host b responds"):
         await asyncio.to_thread(adoption.run)
     know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
@@ -235,7 +241,7 @@ async def test_a_host_that_is_sending_a_bundle_is_not_lost(
     pair: tuple[FleetHost, FleetHost], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     a, b = pair
-    for module in ("farhost", "home", "adopting"):
+    for module in ("farhost", "home", "adoption"):
         monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", a.paths)
     know(a, a.describe(b, url="https://host-b.invalid:2443"), monkeypatch)
     began, ended = asyncio.Event(), asyncio.Event()
@@ -257,7 +263,7 @@ async def test_a_host_that_is_sending_a_bundle_is_not_lost(
         async with asyncio.timeout(PATIENCE):
             await began.wait()
         with pytest.raises(WxError, match="host b is sending a bundle"):
-            await asyncio.to_thread(Adoption(Api(a.url), BUNDLE, SECRET, False, "a").run)
+            await asyncio.to_thread(Adoption(Api(a.url), BUNDLE, SECRET, False, is_lost).run)
         ended.set()
         async with await sending as response:
             assert response.status == 200

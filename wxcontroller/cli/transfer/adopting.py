@@ -1,27 +1,22 @@
-"""Adopting accounts of a host that is lost, from the standby bundles on this one.
+"""What ``wxctl adopt`` does besides the adoption: which accounts, and whether their host is lost.
 
 Nothing here can know that the other host is off: a person has to confirm it. Before that, all known facts are
-checked: a host that responds and has the account keeps it. The account gets the next epoch, so that its former host,
-once it is back, does not start its copy. Messages that waited to be sent are not sent (client/store/sends.py): they
-may have been.
+checked: a host that responds and has the account keeps it.
 """
 
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from unicodedata import normalize
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import WxctlRun
 from wxcontroller.cli.errors import BadUsage, NoMachine, Unanswered
 from wxcontroller.cli.lifecycle import confirm
+from wxcontroller.cli.transfer.adoption import Adoption
 from wxcontroller.cli.transfer.farhost import host_named
 from wxcontroller.cli.transfer.home import PATHS, at_home, disk_errors
-from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.cli.transfer.keeping import known_bundles
 from wxcontroller.cli.transfer.moving import fleet_passphrase, hold_move_lock
-from wxcontroller.cli.transfer.pack import Manifest
-from wxcontroller.cli.transfer.seal import Locked
 from wxcontroller.cli.work import ActionWatch, Work, is_pattern, means, run
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, AccountMoved, ControllerUnreachable, UnknownAccount, WxError
@@ -50,7 +45,8 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
                 _ask(api, accounts, bundles)
 
         def act(api: Api, name: AccountName, watch: ActionWatch) -> JsonObject:
-            return Adoption(api, bundles[name.instance], secret, start, fleet.name).run()
+            bundle = bundles[name.instance]
+            return Adoption(api, bundle, secret, start, lambda each: refuse_living(each, fleet.name)).run()
 
         def finish(name: AccountName, result: JsonObject) -> tuple[JsonObject, Text]:
             words = N_(
@@ -64,68 +60,6 @@ def adopted(session: WxctlRun, names: Sequence[str], yes: bool, start: bool | No
             return result, text
 
         run(session, [bundle.name for bundle in bundles.values()], Work(act, finish), ask)
-
-
-@dataclass(frozen=True, slots=True)
-class Adoption:
-    """One account's adoption."""
-
-    api: Api
-    bundle: KeptBundle
-    passphrase: bytes
-    start: bool | None
-    host: str  # this one
-
-    def run(self) -> JsonObject:
-        """Import the account, and start it if it is to run; return it as the controller shows it."""
-        name = parse_name(self.bundle.name)
-        self._refuse_returned(name)
-        file = PATHS.standby_bundle(name.instance)
-        with disk_errors(file):
-            source = file.open("rb")
-        with source:
-            account, found = take_in(
-                self.api, source, lambda: self.passphrase, False, self._check, this_host=True, adopts=True
-            )
-        if self.start if self.start is not None else found.manifest.ran:
-            try:
-                account = self.api.start(name, {}).raw
-            except WxError as problem:
-                raise WxError(
-                    N_("{account} is adopted and does not start: {reason}"),
-                    N_("fix that, then: {command}"),
-                    account=name.name,
-                    reason=problem.text,
-                    command=command("start", name.name),
-                ) from None
-        return {**account, "from": self.bundle.host, "at": self.bundle.at}
-
-    def _refuse_returned(self, name: AccountName) -> None:
-        """Raise WxError if the host is there again: a person may have thought about the question for long."""
-        refuse_living(self.bundle, self.host)
-        if self.api.arrival(name).get("standby_under_way") is True:
-            raise WxError(
-                N_("host {host} is sending a bundle of account {account}"),
-                N_("it is on: turn it off if it is lost, then run wxctl adopt again in a minute"),
-                account=self.bundle.name,
-                host=self.bundle.host,
-            )
-        kept = known_bundles(PATHS, lambda: self.passphrase).get(name.instance, self.bundle)
-        if kept != self.bundle:
-            raise WxError(
-                N_("host {host} has sent a newer bundle of account {account} meanwhile"),
-                N_("it is on: turn it off if it is lost, then run wxctl adopt again"),
-                account=self.bundle.name,
-                host=kept.host,
-            )
-
-    def _check(self, manifest: Manifest) -> None:
-        if (manifest.name.name, manifest.host) != (self.bundle.name, self.bundle.host):
-            raise Locked(
-                N_("this is not a standby bundle of account {account}"),
-                N_("nothing was imported"),
-                account=self.bundle.name,
-            )
 
 
 def refuse_living(bundle: KeptBundle, host: str, is_named: bool = True) -> None:

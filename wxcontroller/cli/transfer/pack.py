@@ -57,6 +57,7 @@ class Manifest:
     ``epoch`` is that in which it ran where it was exported; files of 2.3.0 and before have none, which is the first.
     ``move`` is the id of the move that it is sent by, "" for an export. ``host`` is the host that made a standby
     bundle, "" for anything else. ``ran``: the account was to run there. ``adopted``: the epoch of its last adoption.
+    ``takeover`` is its option of this name.
     """
 
     name: AccountName
@@ -69,6 +70,7 @@ class Manifest:
     host: str = ""
     ran: bool = False
     adopted: int = 0
+    takeover: str = ""
 
     def as_json(self) -> JsonObject:
         return {"format": _FORMAT, **asdict(self), "name": self.name.name}
@@ -112,6 +114,7 @@ def pack(
         host,
         account.desired is Desired.STARTED,
         account.adopted,
+        account.options.get("takeover", ""),
     )
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
         add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
@@ -311,6 +314,7 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
         one_line(told.get("host"))[:_MOVE_ID],
         told.get("ran") is True,
         min(max(0, integer(told.get("adopted"))), LARGEST_EPOCH - 1),
+        text(told.get("takeover"))[:_MOVE_ID],
     )
 
 

@@ -1,4 +1,5 @@
-"""The program of wxcontroller-receive@.service: import an account from another host, or store its standby bundle.
+"""The program of wxcontroller-receive@.service: import an account from another host, or store its standby bundle, or
+import an account of a lost host from its bundle here.
 
 The controller passes on what it gets over the network; it is not trusted. The account is sealed with the passphrase
 of the fleet, a file of root's on every host: only what root on one of them has sealed is taken in. Drop-ins never
@@ -12,6 +13,7 @@ from functools import partial
 
 from wxcontroller.cli.api import Api
 from wxcontroller.cli.context import DEFAULT_URL, error_as_json, printable
+from wxcontroller.cli.transfer.adoption import taken_over
 from wxcontroller.cli.transfer.home import PATHS
 from wxcontroller.cli.transfer.importing import take_in
 from wxcontroller.cli.transfer.keeping import keep
@@ -22,7 +24,7 @@ from wxcontroller.core.errors import BadSettings, WxError
 from wxcontroller.core.messages import N_
 
 CREDENTIAL = "fleet"
-STANDBY = "standby"
+STANDBY, TAKEOVER = "standby", "takeover"
 PASSPHRASE_FILE = str(PLACE / CREDENTIAL)
 _LINE_BYTES = 80
 
@@ -30,13 +32,16 @@ _LINE_BYTES = 80
 def main() -> int:
     """Read a line and a sealed account from standard input; write one line of JSON, and what else there is to say.
 
-    The line is "INSTANCE" for an account that is moved here, and "INSTANCE standby" for a bundle.
+    The line is "INSTANCE" for an account that is moved here, "INSTANCE standby" for a bundle, and "INSTANCE takeover"
+    for an account that is adopted from its bundle here: nothing follows.
     """
     words = sys.stdin.buffer.readline(_LINE_BYTES).decode("ascii", "replace").split() or [""]
     try:
         api = Api(os.environ.get("WXCTL_URL") or DEFAULT_URL)
         if words[1:] == [STANDBY]:
             said = keep(api, PATHS, sys.stdin.buffer, passphrase, words[0])
+        elif words[1:] == [TAKEOVER]:
+            said = taken_over(api, words[0], passphrase())
         else:
             refuse_other = partial(_refuse_other, " ".join(words))
             account, found = take_in(api, sys.stdin.buffer, passphrase, None, refuse_other, this_host=True)
