@@ -71,7 +71,7 @@ def test_packages_keep_to_their_layer() -> None:
 
 
 # What joins the controller with other hosts. The rest of it must not load any of that, as single machines have none.
-JOINS_HOSTS = {"hostcalls", "hostowners", "hostrows", "hosts", "hoststandbys", "hoststreams"}
+JOINS_HOSTS = {"hostcalls", "hostowners", "hostrows", "hosts", "hoststandbys", "hoststreams", "hosttakeovers"}
 
 
 def test_a_machine_without_a_fleet_loads_none_of_it() -> None:

@@ -97,18 +97,23 @@ def _print_owners(etcd: JsonObject) -> None:
             "etcd: this host has a lease; accounts run {seconds} s without another renewal",
             seconds=integer(etcd.get("permit_seconds")),
         )
-    titles = N_("LEASE OF"), N_("OWNS"), N_("CAPACITY"), N_("LABELS"), N_("VERSION")
+    titles = N_("LEASE OF"), N_("OWNS"), N_("CAPACITY"), N_("EGRESS"), N_("LABELS"), N_("VERSION")
     rows = [
         (
             one_line(host.get("name")),
             text(host.get("owned")),
             text(host.get("capacity")) or "-",
+            one_line(host.get("egress")) or "-",
             " ".join(map(one_line, items(host.get("labels")))),
             one_line(host.get("version")),
         )
         for host in map(obj, items(etcd.get("hosts")))
     ]
     print_rows(titles, rows, wraps="LABELS")
+    accounts = [obj(each) for each in items(etcd.get("accounts"))]
+    if accounts:
+        click.echo()
+        _print_outlooks(accounts)
     unowned = [
         (
             one_line(each.get("account")),
@@ -116,9 +121,23 @@ def _print_owners(etcd: JsonObject) -> None:
             text(each.get("epoch")),
             say(text_in(each, "reason")),
         )
-        for each in map(obj, items(etcd.get("accounts")))
+        for each in accounts
         if each.get("reason")
     ]
     if unowned:
         click.echo()
         print_rows((N_("NO OWNER"), N_("LAST HOST"), N_("EPOCH"), N_("REASON")), unowned, wraps="REASON")
+
+
+def _print_outlooks(accounts: list[JsonObject]) -> None:
+    from wxcontroller.cli.terminal import ago, print_rows
+
+    titles = N_("ACCOUNT"), N_("HOST"), N_("TAKEOVER"), N_("BUNDLE AGE"), N_("IF THE HOST IS LOST")
+    rows: list[tuple[str, ...]] = []
+    for each in accounts:
+        words = say(text_in(each, "outlook"))
+        if taken := one_line(each.get("taken_from")):
+            words = say(Text(N_("{outlook}; taken over from {host}"), outlook=text_in(each, "outlook"), host=taken))
+        names = (one_line(each.get(key)) for key in ("account", "host", "policy"))
+        rows.append((*names, ago(integer(each.get("bundle_at"))) or "-", words or "-"))
+    print_rows(titles, rows, wraps="IF THE HOST IS LOST")

@@ -24,6 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from wxcontroller.controller.context import Context
+from wxcontroller.controller.hoststandbys import HostStandbys
+from wxcontroller.controller.hosttakeovers import HostTakeovers
 from wxcontroller.controller.reconcile import BootMark, one_pass
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.account import Account
@@ -38,6 +40,7 @@ from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.credentials import PeerCredentials
 from wxcontroller.fleet.etcd import Etcd, EtcdMoment
 from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.outlook import Outlooks
 from wxcontroller.fleet.owners import NotClaimable, OwnedElsewhere, OwnerClaim, Owners, Wanted
 
 log = logging.getLogger(__name__)
@@ -66,7 +69,14 @@ class OwnerFile:
 class HostOwners:
     """What this host owns (``controller.ownership.Ownership``). ``run`` keeps it in step."""
 
-    def __init__(self, shared: Context, hosts: Hosts, settings: EtcdSettings, credentials: PeerCredentials) -> None:
+    def __init__(
+        self,
+        shared: Context,
+        hosts: Hosts,
+        standbys: HostStandbys,
+        settings: EtcdSettings,
+        credentials: PeerCredentials,
+    ) -> None:
         self._shared = shared
         self._hosts = hosts
         self._paths = shared.accounts.paths
@@ -75,6 +85,8 @@ class HostOwners:
         self._noted = latest = self._moment(self._paths.etcd_state)
         latest = latest.joined(self._moment(self._paths.fleet_runtime / "etcd"))
         self.records = Owners(self._etcd, settings.prefix, hosts.name, self.lease, LEASE_SECONDS, latest)
+        self.outlooks = Outlooks(self.records, settings.takeovers, standbys.made)
+        self.takeovers = HostTakeovers(shared, hosts, self.records, self.outlooks, settings.takeovers)
         self._runs = False
         self._complaint = ""
         self._acting: dict[str, asyncio.Task[None]] = {}
@@ -144,11 +156,32 @@ class HostOwners:
             return Text(words, seconds=max(0, int(left)))
         return NOTHING
 
+    @property
+    def held(self) -> Mapping[str, Text]:
+        """See ``controller.ownership.Ownership``."""
+        return {self.records.records[instance].name: reason for instance, reason in self.outlooks.lost().items()}
+
+    @property
+    def taken_over(self) -> Mapping[str, str]:
+        """See ``controller.ownership.Ownership``."""
+        return {
+            record.name: taken.source
+            for instance, taken in sorted(self.records.takeovers.items())
+            if taken.to == self._hosts.name and taken.done
+            if (record := self.records.records.get(instance)) is not None and record.host == taken.to
+        }
+
     def as_json(self) -> JsonObject:
         """Return etcd, this host's lease and all owners, as /v1/fleet shows them."""
         left = self.permit_left()
         lease = None if left is None else max(0, int(left))
-        return {**text_fields(reason=self.trouble), "permit_seconds": lease, **self.records.as_json()}
+        counts: JsonObject = {**self.takeovers.counts}
+        words = text_fields(reason=self.trouble)
+        return {**words, "permit_seconds": lease, **self.outlooks.as_json(), "takeovers": counts}
+
+    def changes(self) -> int:
+        """Return a number that grows when something about owners or takeovers is new."""
+        return self.records.changes
 
     # -- controller.ownership.Ownership
 
@@ -183,7 +216,7 @@ class HostOwners:
                     host=others,
                 )
             self._require_running()
-            wanted = wanted_of(name, account, Desired.STARTED)
+            wanted = self._wanted(name, account, Desired.STARTED)
             return await self.records.claim(wanted, account.epoch if account else 0)
         except WxError as problem:
             self._set_unclaimed(name.instance, problem)
@@ -197,12 +230,28 @@ class HostOwners:
         """See ``controller.ownership.Ownership``."""
         self._require_running()
         self._set_unclaimed(name.instance, None)
-        await self.records.release(wanted_of(name, account, account.desired if account else Desired.STOPPED))
+        if self.records.takes_over(name.instance) is None:
+            await self.records.release(self._wanted(name, account, account.desired if account else Desired.STOPPED))
 
     async def forget(self, instance: str) -> None:
         """See ``controller.ownership.Ownership``."""
         self._require_running()
-        await self.records.forget(instance)
+        if self.records.takes_over(instance) is None:
+            await self.records.forget(instance)
+
+    def _wanted(self, name: AccountName, account: Account | None, desired: Desired) -> Wanted:
+        """Return what the fleet is told of an account; ``account`` is its record here, None if there is none yet."""
+        driver, options = (account.driver, account.options) if account else ("", {})
+        return Wanted(
+            name,
+            desired.value,
+            driver,
+            placement=options.get("placement", ""),
+            adopted=account.adopted if account else 0,
+            policy=options.get("takeover", ""),
+            standby=options.get("standby", ""),
+            egress=self._hosts.settings.egress,
+        )
 
     def _require_running(self) -> None:
         """Raise NotClaimable outside of ``run``: while the controller starts, ends, or changes its settings."""
@@ -239,6 +288,12 @@ class HostOwners:
                 is_valid = file is not None and file.lease == lease and (is_own or bool(self.records.reason))
                 if not is_valid and unit.has_process and unit.state is not UnitState.DEACTIVATING:
                     self._act(group, instance, self._own(unit, file))
+                elif is_own and account is not None and not self.records.reason:
+                    wanted = self._wanted(account.name, account, Desired.STARTED)  # as it was claimed
+                    if not self.records.is_told(wanted):
+                        self._act(group, instance, self.records.tell(wanted))
+            elif self.records.takes_over(instance) is not None:
+                continue
             elif is_wanted and (is_new or instance in self._failed or self._waits(instance)):
                 again.add(instance)
             elif is_own:
@@ -249,6 +304,10 @@ class HostOwners:
                     self.withdraw(instance)
                 if not is_wanted:
                     self._set_unclaimed(instance, None)
+        if not self.records.reason:
+            for instance in self.takeovers.due(registered.keys()):
+                if instance not in self._acting:
+                    self._act(group, instance, self.takeovers.run(instance))
         if (is_new or again) and not self.records.reason and self._starting is None:
             if is_new or time.monotonic() >= self._start_at:
                 self._starting = group.create_task(self._start(frozenset(again), lease), name="starts after a lapse")
@@ -275,9 +334,13 @@ class HostOwners:
     def _is_adopted(self, account: Account) -> bool:
         """Return whether an account is wanted here that another host has adopted while this one was away.
 
-        An older copy, as from a backup, has an older epoch: what waits in it may have been sent here since.
+        An older copy, as from a backup, has an older epoch: what waits in it may have been sent here since. A takeover
+        that is not done may still give the account back to this host.
         """
-        record = self.records.records.get(account.name.instance)
+        instance = account.name.instance
+        record, taken = self.records.records.get(instance), self.records.takeovers.get(instance)
+        if taken is not None and not taken.done:
+            return False
         is_later = record is not None and record.host != self._hosts.name and record.adopted == account.epoch + 1
         return is_later and account.desired is Desired.STARTED and not self.records.reason
 
@@ -400,9 +463,3 @@ class HostOwners:
         """Return all owner files by instance. Raises OSError."""
         names = [path.name for path in self._paths.owners.iterdir() if is_instance(path.name)]
         return {name: file for name in names if (file := self._file(name)) is not None}
-
-
-def wanted_of(name: AccountName, account: Account | None, desired: Desired) -> Wanted:
-    """Return what the fleet is told of an account; ``account`` is its record here, None if there is none yet."""
-    driver, placement = (account.driver, account.options.get("placement", "")) if account else ("", "")
-    return Wanted(name, desired.value, driver, placement, account.adopted if account else 0)

@@ -1,8 +1,7 @@
 """Accounts of other hosts as this host shows them: rows like its own, built on changes."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from wxcontroller.core.condition.hosts import duplicate_name, host_unreachable
 from wxcontroller.core.condition.model import Assessment, Condition, assessment_of
@@ -13,9 +12,6 @@ from wxcontroller.core.states import Desired, UnitState
 from wxcontroller.fleet.host import HostRow, OtherHost
 from wxcontroller.fleet.hosts import Hosts
 from wxcontroller.openwx.replies import to_bytes
-
-if TYPE_CHECKING:
-    from wxcontroller.fleet.owners import Owners
 
 # Fields that are unknown while an account's host does not answer.
 _UNKNOWN = ("login_state", "state", "pid", "qrcode_number", "qrcode_try", "qrcode_limit", "qrcode_until", "input")
@@ -40,17 +36,26 @@ class ShownRow:
 
 
 class HostRows:
-    """The rows of all accounts that other hosts have and this one has not, by instance."""
+    """The rows of all accounts that other hosts have and this one has not, by instance.
 
-    def __init__(self, hosts: Hosts, owners: "Owners | None" = None) -> None:
+    ``held`` returns why no host runs an account, and ``changes`` a number that grows when that may be new.
+    """
+
+    def __init__(
+        self,
+        hosts: Hosts,
+        held: Callable[[str], Text] = lambda _: NOTHING,
+        changes: Callable[[], int] = lambda: 0,
+    ) -> None:
         self._hosts = hosts
-        self._owners = owners
+        self._held = held
+        self._changes = changes
         self._rows: dict[str, ShownRow] = {}
         self._seen: object = None
 
     def current(self, own: Collection[str]) -> Mapping[str, ShownRow]:
         """Return the rows. ``own`` are the instances of this host's accounts; a name is shown once."""
-        seen = (self._hosts.changes, frozenset(own), self._owners and self._owners.changes)
+        seen = (self._hosts.changes, frozenset(own), self._changes())
         if seen != self._seen:
             known = self._rows
             self._rows = {
@@ -64,7 +69,7 @@ class HostRows:
     def _row(self, instance: str, having: tuple[OtherHost, ...], known: ShownRow | None) -> ShownRow:
         host = having[0]
         row = host.rows[instance]
-        held = self._owners.held(instance) if self._owners is not None and not host.is_up else NOTHING
+        held = NOTHING if host.is_up else self._held(instance)
         source = (row, host.state, host.reason, having, str(held))
         if known is not None and known.source == source:
             return known

@@ -59,13 +59,15 @@ def other_hosts(shared: Context, paths: Paths, settings: FleetSettings) -> Fleet
     return OtherHosts(shared, hosts, credentials)
 
 
-def host_owners(shared: Context, hosts: Hosts, credentials: PeerCredentials | None) -> "HostOwners | None":
+def host_owners(
+    shared: Context, hosts: Hosts, standbys: HostStandbys, credentials: PeerCredentials | None
+) -> "HostOwners | None":
     """Return what keeps the accounts of this host in step with their owners, None in a fleet without etcd."""
     if credentials is None or hosts.settings.etcd is None:
         return None
     from wxcontroller.controller.hostowners import HostOwners  # a fleet without etcd loads none of it
 
-    return HostOwners(shared, hosts, hosts.settings.etcd, credentials)
+    return HostOwners(shared, hosts, standbys, hosts.settings.etcd, credentials)
 
 
 class OtherHosts:
@@ -74,12 +76,11 @@ class OtherHosts:
     def __init__(self, shared: Context, hosts: Hosts, etcd: PeerCredentials | None = None) -> None:
         self.shared = shared
         self.etcd = etcd
-        self.ownership = host_owners(shared, hosts, etcd)
         self.hosts = hosts
-        owners = self.ownership.records if self.ownership is not None else None
-        self.calls = HostCalls(shared, hosts, owners)
         self.standbys = HostStandbys(shared, hosts)
-        self._rows = HostRows(hosts, owners)
+        self.ownership = owns = host_owners(shared, hosts, self.standbys, etcd)
+        self.calls = HostCalls(shared, hosts, owns.records if owns is not None else None)
+        self._rows = HostRows(hosts, owns.outlooks.held, owns.changes) if owns is not None else HostRows(hosts)
 
     @property
     def name(self) -> str:
@@ -206,6 +207,10 @@ class OtherHosts:
         """See ``controller.fleetport.Fleet``."""
         lost = (HostState.UNREACHABLE, HostState.CONNECTING)
         having = [host for host in self.hosts if name.instance in host.rows]
+        if self.ownership is not None and self.ownership.records.takes_over(name.instance):
+            return max(
+                epoch, self.ownership.records.adoption(name)
+            )  # its lease has ended, whether it responds or not
         if living := ", ".join(host.name for host in having if host.state not in lost):
             raise AccountExists(
                 N_("host {hosts} responds and has account {account}"),

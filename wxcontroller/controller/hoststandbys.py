@@ -39,6 +39,7 @@ class HostStandbys:
         self._shared = shared
         self._hosts = hosts
         self._states: list[StandbyState] = []
+        self._made: dict[tuple[str, str, str], int] = {}
 
     async def run(self) -> None:
         """Look at the bundles until cancelled."""
@@ -57,6 +58,11 @@ class HostStandbys:
         paths = self._shared.accounts.paths
         states = await asyncio.to_thread(standby_states, paths, self._hosts.name, wanted)
         self._states = [self._judged(each, paths) for each in states]
+        self._made = {
+            (name.instance, each.owner, each.to): each.at
+            for each in states
+            if (name := name_or_none(each.account)) is not None
+        }
 
     def _judged(self, bundle: StandbyState, paths: Paths) -> StandbyState:
         """Add the reason to a bundle on this host that is useless: its host is up and no longer has the account."""
@@ -71,6 +77,11 @@ class HostStandbys:
             file=paths.standby_bundle(name.instance),
         )
         return replace(bundle, reason=why)
+
+    def made(self, instance: str, owner: str, to: str) -> int:
+        """Return when an account's bundle from a host on another one was made (``fleet.outlook.BundleAge``)."""
+        found = self._made.get((instance, owner, to))
+        return (0 if self._hosts.name in (owner, to) else -1) if found is None else found
 
     def late(self) -> Mapping[str, Text]:
         """See ``controller.fleetport.Standbys``."""

@@ -4,6 +4,7 @@ An account runs on this host only while this host owns it. It is claimed before 
 after its unit is dead.
 """
 
+from collections.abc import Mapping
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -15,11 +16,19 @@ from wxcontroller.core.names import AccountName
 class Ownership(Protocol):
     """What this host owns. ``account`` is the account's record here, None if there is none.
 
-    ``trouble`` says why accounts cannot be claimed here, or not for long, NOTHING if they can.
+    ``trouble`` says why accounts cannot be claimed here, or not for long, NOTHING if they can. ``held`` are the
+    accounts of lost hosts that no host takes over, with the reasons, by name; ``taken_over`` those that this host has
+    taken over lately, with their hosts of before.
     """
 
     @property
     def trouble(self) -> Text: ...
+
+    @property
+    def held(self) -> Mapping[str, Text]: ...
+
+    @property
+    def taken_over(self) -> Mapping[str, str]: ...
 
     def claiming(self, name: AccountName, account: Account | None) -> AbstractAsyncContextManager[int]:
         """Claim an account, unless this host owns it, and yield its epoch; after the block its process may run.

@@ -38,6 +38,7 @@ class Kind(StrEnum):
     DUPLICATE = "duplicate"  # another host has an account of the same name
     STANDBY = "standby"  # standby bundles of accounts are too old
     ETCD = "etcd"  # accounts cannot be claimed: etcd does not answer, or this host's lease is late
+    TAKEOVER = "takeover"  # accounts of a lost host were taken over, or are held
     TEST = "test"
 
 
@@ -169,6 +170,7 @@ _TITLES: Mapping[Kind, str] = {
     Kind.DUPLICATE: N_("exists on more than one host"),
     Kind.STANDBY: N_("standby bundles are too old"),
     Kind.ETCD: N_("accounts cannot be claimed in etcd"),
+    Kind.TAKEOVER: N_("accounts of a lost host"),
     Kind.TEST: N_("test"),
 }
 

@@ -29,7 +29,7 @@ from wxcontroller.core.leaving import Gone, Leaving, gone_from
 from wxcontroller.core.limits import shown
 from wxcontroller.core.messages import N_
 from wxcontroller.core.names import AccountName, is_derived, parse_name
-from wxcontroller.core.options import OPTIONS, SAME, check_options
+from wxcontroller.core.options import ANY_ADDRESS, OPTIONS, SAME, check_options
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.porttable import PortTable
 from wxcontroller.core.rendering import render_account
@@ -360,7 +360,7 @@ def requested_options(parameters: Mapping[str, str]) -> dict[str, str]:
 def refuse_takeover(name: AccountName, options: Mapping[str, str]) -> None:
     """Raise BadOption for an account that any host is to take over, and whose login does not bear that."""
     driver = options.get("driver", OPTIONS["driver"].default)
-    if options.get("takeover") == TakeoverPolicy.ANY and driver != "ilink":
+    if options.get("takeover") == TakeoverPolicy.ANY and driver not in ANY_ADDRESS:
         raise BadOption(
             N_(
                 "account {account}: takeover=any is only for driver=ilink, because WeChat ties a web session to its "

@@ -22,6 +22,8 @@ from wxcontroller.core.states import TakeoverPolicy
 OPTION_LENGTH = 2048
 # Labels in a placement: a host has at most this many.
 _LABELS = 32
+# Values of ``driver`` whose logins are not bound to the address that they come from: any host may take them over.
+ANY_ADDRESS = frozenset({"ilink"})
 
 
 class Origin(Enum):

@@ -102,7 +102,7 @@ class Keeper:
         self._boot = boot
         content: JsonObject = {
             **{"boot": boot, "version": __version__, "labels": list(fleet.labels)},
-            "capacity": settings.max_clients,
+            **{"capacity": settings.max_clients, "egress": fleet.egress},
         }
         self._value = json.dumps(content).encode()
         self._key = f"{fleet.etcd.prefix if fleet.etcd else ''}hosts/{fleet.name}"

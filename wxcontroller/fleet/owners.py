@@ -3,11 +3,14 @@
 - ``hosts/NAME``: a host that lives, under its lease. Its keeper writes it.
 - ``owners/INSTANCE``: the host that may run an account, and its epoch; under the lease of that host.
 - ``accounts/INSTANCE``: which host had it last, in which epoch, and what is wanted of it; under no lease.
+- ``takeovers/INSTANCE``: a takeover, and whether it is done; under a lease of its own, until the next one is allowed.
 - ``schema``: the layout of these records.
 
 A claim creates ``owners/INSTANCE`` and raises the epoch in one transaction. So one of two hosts gets an account, and
 the end of a host's lease gives up what it had. Only the host that had an account last may claim it, or one whose own
-record has a later epoch than etcd's, as after a move, an adoption, or when etcd was restored from a snapshot.
+record has a later epoch than etcd's, as after a move, an adoption, or when etcd was restored from a snapshot. A
+takeover claims an account whose host has no lease any more (``fleet/outlook.py``), before anything is imported. Until
+the account is here, ``takeovers/INSTANCE`` says that this is not done: a controller that was interrupted goes on.
 
 The map of all records follows a watch. A claim trusts it no further than the guards of its transaction reach.
 """
@@ -16,16 +19,15 @@ import asyncio
 import json
 import logging
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from typing import TypeVar
 
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, WxError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json
-from wxcontroller.core.messages import N_, NOTHING, Text, text_fields
+from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, read_json
+from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
 from wxcontroller.fleet.etcd import Compacted, Etcd, EtcdChanges, EtcdEntry, EtcdGuard, EtcdMoment, Put, Snapshot
@@ -37,6 +39,8 @@ LAYOUT = 1
 _PAUSE = 1.0
 # A claim is tried again when the records have changed meanwhile; of two hosts that claim, one is refused then.
 _TRIES = 3
+# Characters that are read of a word, and of a placement.
+_WORD, _PLACEMENT = 64, 2048
 
 
 class OwnedElsewhere(AccountExists):
@@ -57,7 +61,8 @@ class NotClaimable(WxError):
 class Wanted:
     """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner.
 
-    ``adopted`` is the epoch of its last adoption, 0 for none.
+    ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host with
+    the account's standby bundles, "" for none.
     """
 
     name: AccountName
@@ -65,17 +70,18 @@ class Wanted:
     driver: str
     placement: str
     adopted: int = 0
+    policy: str = ""
+    standby: str = ""
+    egress: str = ""
 
     def record(self, host: str, epoch: int) -> bytes:
         """Return the value of the key."""
-        content: JsonObject = {"name": self.name.name, "desired": self.desired, "driver": self.driver}
-        content |= {"adopted": self.adopted} if self.adopted else {}
-        return _value({**content, "placement": self.placement, "policy": "hold", "host": host, "epoch": epoch})
+        return _value({**asdict(self), "name": self.name.name, "host": host, "epoch": epoch})
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key."""
+    """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key. See ``Wanted`` for the others."""
 
     name: str
     host: str
@@ -83,6 +89,20 @@ class AccountRecord:
     desired: str
     entry: EtcdEntry
     adopted: int = 0
+    driver: str = ""
+    placement: str = ""
+    policy: str = ""
+    standby: str = ""
+    egress: str = ""
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether it is to run."""
+        return self.desired == Desired.STARTED.value
+
+    def with_(self, host: str, epoch: int) -> bytes:
+        """Return the value of the key with another host and epoch."""
+        return _value({**_content(self.entry), "host": host, "epoch": epoch})
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,12 +116,38 @@ class Owner:
 
 @dataclass(frozen=True, slots=True)
 class LivingHost:
-    """``hosts/NAME``. ``capacity`` is how many accounts it takes, 0 for not known."""
+    """``hosts/NAME``. ``capacity`` is how many accounts it takes, 0 for not known. ``egress`` is a label, too."""
 
     version: str
     labels: frozenset[str]
     capacity: int
     entry: EtcdEntry
+    egress: str = ""
+
+    def words(self, name: str) -> set[str]:
+        """Return the words by which accounts are placed on the host of this ``name``."""
+        return {name, self.egress, *self.labels}
+
+
+@dataclass(frozen=True, slots=True)
+class Takeover:
+    """``takeovers/INSTANCE``: ``to`` takes the account over from ``source``, which had it in ``epoch``.
+
+    ``at`` is when, and ``made`` when its bundle was made, by the clocks of the hosts.
+    """
+
+    source: str
+    to: str
+    epoch: int
+    at: int
+    made: int
+    done: bool
+    entry: EtcdEntry
+
+    def value(self, done: bool = False) -> bytes:
+        """Return the value of the key."""
+        content: JsonObject = {"from": self.source, "host": self.to, "epoch": self.epoch, "at": self.at}
+        return _value({**content, "made": self.made, "done": done})
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +184,7 @@ class Owners:
         self.hosts: dict[str, LivingHost] = {}
         self.owners: dict[str, Owner] = {}
         self.records: dict[str, AccountRecord] = {}
+        self.takeovers: dict[str, Takeover] = {}
         self.reason = Text(N_("this controller has just started"))
         self.changes = 0  # grows with every change
         self._revision = 0  # up to which the watch has come
@@ -211,51 +258,14 @@ class Owners:
         if name.instance in self.owners and (refusal := self.refusal(name, 0)) is not None:
             raise refusal
         record = self.records.get(name.instance)
+        if record is not None and self.takes_over(name.instance):
+            return record.epoch
         return record.epoch + 1 if record else 1
 
-    def unowned(self) -> dict[str, Text]:
-        """Return the accounts that are to run and that no host owns, by instance, with the reasons."""
-        return {
-            instance: self.held(instance)
-            for instance, record in sorted(self.records.items())
-            if record.desired == Desired.STARTED.value and instance not in self.owners
-        }
-
-    def held(self, instance: str) -> Text:
-        """Return why no host takes an account over from the one that had it last, NOTHING if it is not known here."""
-        record = self.records.get(instance)
-        if record is None:
-            return NOTHING
-        if instance in self.owners:
-            return Text(N_("host {host} owns it, and its lease is valid"), host=self.owners[instance].host)
-        if record.host in self.hosts:
-            return Text(N_("host {host} has a lease, and has not claimed it"), host=record.host)
-        return Text(
-            N_("no host takes it over (policy hold); if host {host} is off for good: {adopt}"),
-            host=record.host,
-            adopt=command("adopt", record.name),
-        )
-
-    def as_json(self) -> JsonObject:
-        """Return the hosts that have a lease and all accounts, as /v1/fleet shows them."""
-        counts = Counter(owner.host for owner in self.owners.values())
-        hosts: list[JsonValue] = [
-            {
-                **{"name": name, "version": host.version or None, "labels": [*sorted(host.labels)]},
-                **{"capacity": host.capacity or None, "owned": counts[name]},
-            }
-            for name, host in sorted(self.hosts.items())
-        ]
-        unowned = self.unowned()
-        accounts: list[JsonValue] = [
-            {
-                **{"account": record.name, "host": record.host, "owned": instance in self.owners},
-                **{"epoch": record.epoch, "desired": record.desired},
-                **text_fields(reason=unowned.get(instance, NOTHING)),
-            }
-            for instance, record in sorted(self.records.items())
-        ]
-        return {"hosts": hosts, "accounts": accounts}
+    def takes_over(self, instance: str) -> Takeover | None:
+        """Return the takeover of an account by this host that is not done, None if there is none."""
+        taken = self.takeovers.get(instance)
+        return taken if taken is not None and taken.to == self.name and not taken.done else None
 
     async def claim(self, wanted: Wanted, epoch: int) -> OwnerClaim:
         """Make this host the owner of an account whose record here has an ``epoch``, 0 for none.
@@ -273,7 +283,7 @@ class Owners:
                 raise refusal
             if owner is not None and is_own:
                 # It is written again: a release that got no answer and is done later then fails by its guard.
-                new = owner.epoch
+                new = max(owner.epoch, epoch)
             else:
                 # An owner is this host itself, under an earlier lease. Its accounts have ended with that.
                 new = 1 + max(epoch, record.epoch if record else 0, owner.epoch if owner else 0)
@@ -290,11 +300,70 @@ class Owners:
                     created = known.entry.create_revision if known else revision
                     self._take(EtcdEntry(put.key, put.value, created, revision, put.lease))
                 return OwnerClaim(self.owners[instance], record, not is_own)
-        raise NotClaimable(
-            N_("account {account} cannot be claimed: its records in etcd keep changing or cannot be read"),
-            N_("see: wxctl fleet; journalctl -u wxcontroller"),
-            account=wanted.name.name,
+        raise _changing(wanted.name.name)
+
+    async def take_over(self, instance: str, source: str, floor: int, made: int, egress: str, pause: int) -> None:
+        """Make this host the owner of an account whose host is lost, before it is imported.
+
+        ``source`` is that host, ``floor`` the highest epoch of the account that is known here, ``made`` when the
+        bundle was made, and ``pause`` for how many seconds it is not taken over again. Of several hosts one gets it.
+        Raises NotClaimable, also when ``source`` has a lease again, and EtcdFailure.
+        """
+        lease, record, earlier = self._claimable(), self.records.get(instance), self.takeovers.get(instance)
+        if self.reason or record is None or instance in self.owners:
+            raise _changing(instance)
+        new = 1 + max(floor, record.epoch)
+        mark = await self._etcd.grant(pause)
+        key = self._key("takeovers", instance)
+        taken = Takeover(source, self.name, record.epoch, int(time.time()), made, False, EtcdEntry(key, b"", 0, 0, 0))
+        owner: JsonObject = {"host": self.name, "epoch": new}
+        puts = (
+            Put(self._owner_key(instance), _value(owner), lease),
+            Put(self._record_key(instance), _value({**_content(record.entry), **owner, "egress": egress})),
+            Put(key, taken.value(), mark),
         )
+        guards = (
+            EtcdGuard(self._owner_key(instance), mod_revision=0),
+            EtcdGuard(self._record_key(instance), mod_revision=record.entry.mod_revision),
+            EtcdGuard(key, mod_revision=earlier.entry.mod_revision if earlier else 0),
+            EtcdGuard(self._key("hosts", record.host), mod_revision=0),
+        )
+        revision = await self._commit(guards, puts)
+        if revision is None:
+            await self._etcd.revoke(mark)
+            await self._look(instance)
+            raise _changing(record.name)
+        for put, created in zip(puts, (revision, record.entry.create_revision, revision), strict=True):
+            self._take(EtcdEntry(put.key, put.value, created, revision, put.lease))
+
+    async def end_takeover(self, instance: str) -> None:
+        """Note that an account that was taken over is on this host. Raises EtcdFailure."""
+        if (taken := self.takes_over(instance)) is not None:
+            put = Put(taken.entry.key, taken.value(done=True), taken.entry.lease)
+            guards = (EtcdGuard(taken.entry.key, mod_revision=taken.entry.mod_revision),)
+            await self._commit(guards, (put,))
+            await self._look(instance)
+
+    async def undo_takeover(self, instance: str) -> None:
+        """Give back an account that could not be imported: it is as before its takeover. Raises EtcdFailure."""
+        owner, record, taken = self.owners.get(instance), self.records.get(instance), self.takes_over(instance)
+        if owner is not None and owner.host == self.name and record is not None and taken is not None:
+            put = Put(record.entry.key, record.with_(taken.source, taken.epoch))
+            await self._give_up(instance, owner, (put,), (taken.entry.key,))
+
+    async def tell(self, wanted: Wanted) -> None:
+        """Bring the record of an account that this host owns up to date. Raises EtcdFailure."""
+        owner, record = self.owners.get(wanted.name.instance), self.records.get(wanted.name.instance)
+        if owner is not None and record is not None:
+            keys = (owner.entry, record.entry)
+            guards = tuple(EtcdGuard(entry.key, mod_revision=entry.mod_revision) for entry in keys)
+            await self._commit(guards, (Put(record.entry.key, wanted.record(self.name, owner.epoch)),))
+            await self._look(wanted.name.instance)
+
+    def is_told(self, wanted: Wanted) -> bool:
+        """Return whether the record of an account that this host owns is up to date."""
+        owner, record = self.owners.get(wanted.name.instance), self.records.get(wanted.name.instance)
+        return owner is None or record is None or record.entry.value == wanted.record(self.name, owner.epoch)
 
     async def release(self, wanted: Wanted) -> None:
         """Give up an account whose unit is dead; nothing happens if this host does not own it.
@@ -359,11 +428,14 @@ class Owners:
                 N_("the records of the fleet in etcd are those of a newer version"), N_("upgrade this host")
             )
 
+    def _key(self, kind: str, name: str) -> str:
+        return f"{self._prefix}{kind}/{name}"
+
     def _owner_key(self, instance: str) -> str:
-        return f"{self._prefix}owners/{instance}"
+        return self._key("owners", instance)
 
     def _record_key(self, instance: str) -> str:
-        return f"{self._prefix}accounts/{instance}"
+        return self._key("accounts", instance)
 
     # -- reading
 
@@ -373,8 +445,8 @@ class Owners:
         if self._restored and (lease := self._lease()):
             # Its accounts may run in the name of owners that etcd no longer knows: they all end with the lease.
             await self._etcd.revoke(lease)
-        all_known: list[LivingHost | Owner | AccountRecord] = [*self.hosts.values(), *self.owners.values()]
-        for known in (*all_known, *self.records.values()):
+        all_known: list[LivingHost | Owner | AccountRecord | Takeover] = [*self.hosts.values(), *self.owners.values()]
+        for known in (*all_known, *self.records.values(), *self.takeovers.values()):
             # Not what a claim has written meanwhile.
             self._drop(known.entry.key, known.entry.mod_revision if self._restored else snapshot.revision)
         self._restored = False
@@ -392,7 +464,8 @@ class Owners:
 
     async def _look(self, instance: str) -> None:
         """Read the records of one account. Raises EtcdFailure."""
-        for key in (self._owner_key(instance), self._record_key(instance)):
+        for kind in ("owners", "accounts", "takeovers"):
+            key = self._key(kind, instance)
             snapshot = await self._snapshot(key)
             entry = next((each for each in snapshot.entries if each.key == key), None)
             self._take(entry) if entry is not None else self._drop(key, snapshot.revision)
@@ -446,31 +519,50 @@ class Owners:
         if kind == "hosts":
             labels = frozenset(one_line(each) for each in items(content.get("labels")))
             version, capacity = one_line(content.get("version"))[:40], integer(content.get("capacity"))
-            _put(self.hosts, name, LivingHost(version, labels, capacity, entry))
+            egress = one_line(content.get("egress"))[:_WORD]
+            _put(self.hosts, name, LivingHost(version, labels, capacity, entry, egress))
         elif kind == "owners" and is_readable:
             _put(self.owners, name, Owner(host, epoch, entry))
         elif kind == "accounts" and is_readable:
             shown, desired = one_line(content.get("name"))[:64], one_line(content.get("desired"))[:16]
+            words = {key: one_line(content.get(key))[:_WORD] for key in ("driver", "policy", "standby", "egress")}
+            placement = one_line(content.get("placement"))[:_PLACEMENT]
             adopted = integer(content.get("adopted"))
-            _put(self.records, name, AccountRecord(shown or name, host, epoch, desired, entry, adopted))
-        elif kind in ("owners", "accounts") and entry.key not in self._unreadable:
+            record = AccountRecord(shown or name, host, epoch, desired, entry, adopted, placement=placement, **words)
+            _put(self.records, name, record)
+        elif kind == "takeovers" and is_readable:
+            at, made = integer(content.get("at")), integer(content.get("made"))
+            source, done = one_line(content.get("from"))[:_WORD], content.get("done") is True
+            _put(self.takeovers, name, Takeover(source, host, epoch, at, made, done, entry))
+        elif kind in ("owners", "accounts", "takeovers") and entry.key not in self._unreadable:
             self._unreadable.add(entry.key)
             log.warning("etcd: the key %s cannot be read; its account is not claimed", entry.key[:200])
 
     def _drop(self, key: str, revision: int) -> None:
         kind, _, name = key.removeprefix(self._prefix).partition("/")
-        for records, each in ((self.hosts, "hosts"), (self.owners, "owners"), (self.records, "accounts")):
+        for records, each in (
+            *((self.hosts, "hosts"), (self.owners, "owners")),
+            *((self.records, "accounts"), (self.takeovers, "takeovers")),
+        ):
             if kind == each and (known := records.get(name)) is not None and known.entry.mod_revision <= revision:
                 del records[name]
 
 
-R = TypeVar("R", LivingHost, Owner, AccountRecord)
+R = TypeVar("R", LivingHost, Owner, AccountRecord, Takeover)
 
 
 def _put(records: dict[str, R], name: str, new: R) -> None:
     known = records.get(name)
     if known is None or known.entry.mod_revision <= new.entry.mod_revision:
         records[name] = new
+
+
+def _changing(account: str) -> NotClaimable:
+    return NotClaimable(
+        N_("account {account} cannot be claimed: its records in etcd keep changing or cannot be read"),
+        N_("see: wxctl fleet; journalctl -u wxcontroller"),
+        account=account,
+    )
 
 
 def _value(content: JsonObject) -> bytes:

@@ -19,13 +19,13 @@ class NoHost(WxError):
 def host_for(account: str, placement: str, owners: Owners, reachable: Collection[str]) -> str:
     """Return the host with the most free places of those that have a lease and are ``reachable``; else this one.
 
-    ``placement`` is words, each of which has to be the host's name or one of its labels. Raises NoHost.
+    ``placement`` is words, each of which has to be the host's name, egress or one of its labels. Raises NoHost.
     """
-    taken, words = Counter(owner.host for owner in owners.owners.values()), set(placement.split())
+    words = set(placement.split())
     free = {
-        name: host.capacity - taken[name]
-        for name, host in owners.hosts.items()
-        if name in reachable and words <= {name, *host.labels} and host.capacity > taken[name]
+        name: places
+        for name, places in free_places(owners).items()
+        if name in reachable and places > 0 and words <= owners.hosts[name].words(name)
     }
     if not words and not free and owners.name not in owners.hosts:
         return owners.name  # which says that it has no lease
@@ -37,3 +37,9 @@ def host_for(account: str, placement: str, owners: Owners, reachable: Collection
             words=" ".join(sorted(words)) or "-",
         )
     return max(free, key=lambda name: (free[name], name == owners.name, name))
+
+
+def free_places(owners: Owners) -> dict[str, int]:
+    """Return how many more accounts each host that has a lease takes."""
+    taken = Counter(owner.host for owner in owners.owners.values())
+    return {name: host.capacity - taken[name] for name, host in owners.hosts.items()}

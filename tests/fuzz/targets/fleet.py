@@ -11,7 +11,7 @@ from tests.fuzz.target import NotJson, Target, fit, json_of
 from wxcontroller.controller.hostrows import HostRows
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import WxError
-from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings, TakeoverSettings
 from wxcontroller.core.jsontypes import JsonObject, items, obj
 from wxcontroller.core.paths import Paths
 from wxcontroller.fleet.credentials import PeerCredentials
@@ -19,6 +19,7 @@ from wxcontroller.fleet.etcd import Compacted, Etcd, _object
 from wxcontroller.fleet.hop import BadCaller, HopCaller, read_caller
 from wxcontroller.fleet.host import HostState, OtherHost, _agents, told_rows
 from wxcontroller.fleet.hosts import Hosts
+from wxcontroller.fleet.outlook import Outlooks
 from wxcontroller.fleet.owners import Owners
 from wxcontroller.fleet.standby import standby_states
 
@@ -68,7 +69,7 @@ def _records(data: bytes) -> None:
     owners = Owners(etcd, _PREFIX, "a", lambda: 1, 0)
     if (changes := etcd._changes(_ETCD, _object(_ETCD, data))) is not None:
         owners._follow(changes)
-    shown = owners.as_json()
+    shown = Outlooks(owners, TakeoverSettings(), lambda *_: -1).as_json()
     fit(json.dumps(shown))
     assert len(owners.records) <= len(items(shown.get("accounts")))
 
@@ -132,6 +133,11 @@ TARGETS = (
             _watched(("hosts/b", {"version": "2.3.0", "labels": ["eu"], "capacity": 100})),
             _watched(
                 ("owners/bob", {"host": "b", "epoch": 3}), ("accounts/bob", {"name": "bob", "host": "b", "epoch": 3})
+            ),
+            _watched(
+                ("hosts/b", {"capacity": 9, "egress": "line-2"}),
+                ("accounts/bob", {"host": "c", "epoch": 3, "desired": "started", "policy": "any", "standby": "b"}),
+                ("takeovers/eve", {"from": "c", "host": "b", "epoch": 2, "at": 5, "made": 4, "done": False}),
             ),
             b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
         ),

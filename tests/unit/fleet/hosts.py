@@ -43,6 +43,7 @@ class FleetHost(Machine):
         self.tls_url = f"https://{TLS_ADDRESS}:{self.tls_socket.getsockname()[1]}"
         self.settings = replace(self.settings, tls_certificate=str(self.certificate), tls_key=str(self.key))
         self.etcd: EtcdSettings | None = None
+        self.egress = ""
         self._running: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "FleetHost":
@@ -79,7 +80,9 @@ class FleetHost(Machine):
     async def join(self, *others: HostSettings, client_ca: str = "") -> None:
         """Have the other hosts in the settings from now on, as a start or a reload does."""
         await self.leave()
-        settings = replace(self.accounts.settings, fleet=FleetSettings(self.name, client_ca, others, self.etcd))
+        settings = replace(
+            self.accounts.settings, fleet=FleetSettings(self.name, client_ca, others, self.etcd, egress=self.egress)
+        )
         self.accounts.settings = self.settings = settings
         self.shared.tls = tls_context(settings)
         assert settings.fleet is not None

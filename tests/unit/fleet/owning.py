@@ -8,7 +8,7 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from wxcontroller.controller.hostowners import HostOwners
 from wxcontroller.controller.reconcile import BootMark
 from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.errors import UnitFailed
+from wxcontroller.core.fleetsettings import TakeoverSettings
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, read_json, text
 from wxcontroller.core.paths import Paths
 from wxcontroller.core.states import UnitState
@@ -112,7 +113,7 @@ class OwningHost(FleetHost):
         self, etcd: Etcd, seconds: int = LEASE_SECONDS, capacity: int = 100, labels: Sequence[str] = ()
     ) -> None:
         """Hold a lease from now on, as the keeper does. ``seconds`` is its life without renewals."""
-        content: JsonObject = {"version": "2.3.0", "capacity": capacity, "labels": [*labels]}
+        content: JsonObject = {"version": "2.3.0", "capacity": capacity, "labels": [*labels], "egress": self.egress}
         self.lease = await granted(etcd, self.paths, self.name, seconds, content)
         self._keeping = asyncio.create_task(self._renew(etcd, seconds))
         await self.ownership.may_claim()
@@ -219,6 +220,8 @@ async def owning_fleet(
     known: bool = True,
     seconds: int = LEASE_SECONDS,
     members: int = 1,
+    takeovers: TakeoverSettings | None = None,
+    egress: Mapping[str, str] | None = None,
 ) -> AsyncIterator[Fleet]:
     """Hosts that hold leases, of so many ``seconds``, and, if ``known``, reach each other."""
     monkeypatch.setattr(hostowners, "_LOOK_SECONDS", 0.1)
@@ -232,7 +235,8 @@ async def owning_fleet(
         for number, name in enumerate(names):
             (root / name).mkdir()
             host = OwningHost(root / name, name, number)
-            host.etcd, host.ran = servers.settings(), ran
+            host.etcd, host.ran = replace(servers.settings(), takeovers=takeovers or TakeoverSettings()), ran
+            host.egress = (egress or {}).get(name, "")
             host.settings = replace(host.settings, client={"placement": name})  # unless a test names another one
             hosts.append(await stack.enter_async_context(host))
         await (introduce(hosts) if known else asyncio.gather(*(host.join() for host in hosts)))

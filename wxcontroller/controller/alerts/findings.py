@@ -38,6 +38,8 @@ class Track(StrEnum):
     HOSTS = "hosts"  # the others of the fleet
     STANDBYS = "standbys"
     ETCD = "etcd"
+    HELD = "held"  # accounts of lost hosts
+    TAKEN_OVER = "taken-over"
     DUPLICATE = "duplicate"
 
 
@@ -205,3 +207,23 @@ def etcd_of(trouble: Text) -> Verdict:
     message = Text(N_("This host cannot claim its accounts: {reason}."), reason=trouble)
     remedy = Text(N_("see: wxctl fleet; systemctl status wxcontroller-keeper; etcdctl endpoint status --cluster"))
     return Problem(Kind.ETCD, "", message, remedy, _LEASE_SECONDS, code="etcd-trouble")
+
+
+def held_of(held: Mapping[str, Text], settings: AlertSettings) -> Verdict:
+    """Judge the accounts of lost hosts that no host takes over; ``held`` are the reasons by account."""
+    if not held:
+        return Healthy("", Text(N_("No account of a lost host is held any more.")))
+    names, reason = ", ".join(held), next(iter(held.values()))
+    message = Text(N_("Held because the host is lost: {accounts} ({reason})."), accounts=names, reason=reason)
+    remedy = Text(N_("repair the host, or see: wxctl fleet; wxctl adopt"))
+    return Problem(Kind.TAKEOVER, "", message, remedy, settings.after, len(held), code="held")
+
+
+def taken_over_of(taken: Mapping[str, str]) -> Verdict:
+    """Judge whether this host has taken accounts over lately; ``taken`` are their hosts of before by account."""
+    if not taken:
+        return Healthy("", Text(N_("The last takeover by this host is long ago.")))
+    hosts = ", ".join(sorted(set(taken.values())))
+    message = Text(N_("Taken over from host {hosts}: {accounts}."), accounts=", ".join(taken), hosts=hosts)
+    remedy = Text(N_("name another standby host for each: wxctl set NAME standby=HOST; see: wxctl fleet"))
+    return Problem(Kind.TAKEOVER, "", message, remedy, 0.0, len(taken), code="taken-over")

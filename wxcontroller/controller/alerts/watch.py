@@ -17,9 +17,11 @@ from wxcontroller.controller.alerts.findings import (
     Track,
     Verdict,
     etcd_of,
+    held_of,
     hosts_of,
     standbys_of,
     systemd_of,
+    taken_over_of,
     verdicts_of,
 )
 from wxcontroller.controller.alerts.ledger import Due, Key, Ledger
@@ -107,6 +109,8 @@ class AlertWatch:
             verdicts[("", Track.STANDBYS)] = standbys_of(self.standbys(), self.settings)
         if self.accounts.ownership is not None:
             verdicts[("", Track.ETCD)] = etcd_of(self.accounts.ownership.trouble)
+            verdicts[("", Track.HELD)] = held_of(self.accounts.ownership.held, self.settings)
+            verdicts[("", Track.TAKEN_OVER)] = taken_over_of(self.accounts.ownership.taken_over)
         if not problem:
             booting, now = not self.mark.is_set(), self.clock.wall()
             for instance, view in seen.items():

@@ -98,6 +98,14 @@ def _owners(etcd: JsonObject) -> Iterator[Metric]:
     yield GaugeMetricFamily(
         "wxcontroller_fleet_unowned", "Accounts that are to run and that no host owns.", value=unowned
     )
+    held = sum(obj(each)["held"] is True for each in items(etcd["accounts"]))
+    yield GaugeMetricFamily("wxcontroller_fleet_held", "Accounts of lost hosts that no host takes over.", value=held)
+    takeovers = CounterMetricFamily(
+        "wxcontroller_fleet_takeovers", "Accounts that this host took over from lost hosts.", labels=("result",)
+    )
+    for result, count in obj(etcd["takeovers"]).items():
+        takeovers.add_metric((result,), integer(count))
+    yield takeovers
 
 
 class Figures:

@@ -7,6 +7,7 @@ from wxcontroller.controller.errors import NotServed, json_response
 from wxcontroller.controller.v1.calls import Calls
 from wxcontroller.core.errors import file_failed
 from wxcontroller.core.messages import N_
+from wxcontroller.core.states import TakeoverPolicy
 from wxcontroller.openwx.describing import SWITCH, TEXT, WHOLE, listing, maybe, record, texts, word
 
 _STATES = ("connecting", "up", "unreachable", "older-version", "refused")
@@ -32,6 +33,7 @@ _STANDBY = record(
 _LEASED = record(
     {
         **{"name": TEXT, "version": maybe(TEXT), "labels": listing(TEXT)},
+        "egress": (maybe(TEXT), "hosts with the same one reach WeChat from the same address"),
         "capacity": (maybe(WHOLE), "how many accounts it takes"),
         "owned": (WHOLE, "how many accounts it owns"),
     }
@@ -41,6 +43,13 @@ _OWNED = record(
         **{"account": TEXT, "host": (TEXT, "the host that owns it, or had it last")},
         **{"owned": SWITCH, "epoch": WHOLE, "desired": TEXT},
         **texts("reason"),
+        "policy": (word(*TakeoverPolicy), "its option takeover"),
+        "taker": (maybe(TEXT), "the host that takes it over when its host is lost; null: it is held"),
+        "bundle_at": (maybe(WHOLE), "when its standby bundle was made; null: not known on this host"),
+        **texts("outlook"),
+        "held": (SWITCH, "its host is lost, and no host takes it over"),
+        "taken_from": (maybe(TEXT), "the lost host from which it was taken over; null: not lately"),
+        "taken_at": maybe(WHOLE),
     }
 )
 _ETCD = record(
@@ -48,6 +57,7 @@ _ETCD = record(
         **texts("reason"),
         "permit_seconds": (maybe(WHOLE), "how long accounts run here without another renewal"),
         **{"hosts": listing(_LEASED), "accounts": listing(_OWNED)},
+        "takeovers": (record({"done": WHOLE, "failed": WHOLE}), "by this host since its controller began"),
     }
 )
 _AGENT = record(dict.fromkeys(("id", "sha256", "instance"), TEXT))

@@ -34,6 +34,13 @@ from wxcontroller.openwx.describing import (
 # An id that only a name with exactly this hash would have: the test stops no one's unit.
 _NOBODY = "x-aaaaaaaaaaaaaaa"
 _PATIENCE = 10.0
+_ETCD = record(
+    {
+        **texts("reason"),
+        "held": (listing(TEXT), "accounts of lost hosts that no host takes over"),
+        "taken_over": (listing(TEXT), "accounts that this host has taken over lately"),
+    }
+)
 SCHEMAS: Mapping[str, Schema] = {
     "Health": record(
         {
@@ -53,7 +60,7 @@ SCHEMAS: Mapping[str, Schema] = {
                 "how many there are, by what they are",
             ),
             "fleet": (
-                record({"name": TEXT, "unreachable": listing(TEXT), "etcd": maybe(record(texts("reason")))}),
+                record({"name": TEXT, "unreachable": listing(TEXT), "etcd": maybe(_ETCD)}),
                 "this host's name, the other hosts that do not respond, and why accounts cannot be claimed in etcd; "
                 "only in a fleet",
             ),
@@ -112,7 +119,9 @@ async def health(request: web.Request) -> web.Response:
     if shared.fleet is not None and who.instances is None:
         unreachable: list[JsonValue] = [*shared.fleet.unreachable()]
         owns = shared.fleet.ownership
-        etcd: JsonObject | None = text_fields(reason=owns.trouble) if owns is not None else None
+        etcd: JsonObject | None = None
+        if owns is not None:
+            etcd = {**text_fields(reason=owns.trouble), "held": [*owns.held], "taken_over": [*owns.taken_over]}
         answer["fleet"] = {"name": shared.fleet.name, "unreachable": unreachable, "etcd": etcd}
     states: dict[str, JsonValue] = dict(Counter(view.word or "unknown" for view in views))
     answer["accounts"] = {

@@ -1,0 +1,352 @@
+"""Takeovers by policy: which host takes an account of a lost host, when, and what keeps it from that."""
+
+import asyncio
+import contextlib
+import io
+import json
+import ssl
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from tests.patience import until
+from tests.unit.fleet.owning import Fleet, OwningHost, owning_fleet
+from wxcontroller.cli.api import Api
+from wxcontroller.cli.context import error_as_json
+from wxcontroller.cli.transfer.adoption import taken_over
+from wxcontroller.cli.transfer.keeping import keep
+from wxcontroller.cli.transfer.seal import Sealer
+from wxcontroller.cli.transfer.sending import SealedAccount
+from wxcontroller.controller import hosttakeovers
+from wxcontroller.controller.alerts.watch import AlertWatch
+from wxcontroller.controller.reconcile import BootMark
+from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.errors import WxError
+from wxcontroller.core.fleetsettings import EtcdSettings, TakeoverSettings
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
+from wxcontroller.core.names import parse_name
+from wxcontroller.fleet.credentials import PeerCredentials
+from wxcontroller.fleet.etcd import Etcd, EtcdEntry
+from wxcontroller.fleet.outlook import Outlooks
+from wxcontroller.fleet.owners import AccountRecord, LivingHost, NotClaimable, Owner, Owners
+
+SECRET = b"correct horse"
+SOON = TakeoverSettings(after=1.0, pause=60.0, rate=20.0)
+OPTIONS = {"driver": "ilink", "takeover": "any", "standby": "b", "placement": ""}
+# Of leases: a busy machine renews late, and all of these tests need the end of one.
+LIFE = 4
+_ROOTS_MODULES = ("adoption", "home", "importing")
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A key takes half a second, and does not have to resist anybody here."""
+    monkeypatch.setattr(Sealer.__init__, "__defaults__", (10,))
+
+
+def told_of(host: OwningHost, name: str) -> tuple[str, str]:
+    """Return policy and placement of an account, as a host knows them."""
+    record = host.ownership.records.records.get(name)
+    return (record.policy, record.placement) if record is not None else ("", "")
+
+
+async def start(fleet: Fleet, host: OwningHost, name: str = "eve", **changed: str) -> None:
+    """Start an account that may be taken over; all hosts know that."""
+    options = {**OPTIONS, **changed}
+    first: JsonObject = {**options, "placement": host.name}
+    status, content = await host.v1("POST", f"accounts/{name}/start", {"options": first})
+    assert status == 200, content
+    await host.v1("PATCH", f"accounts/{name}/options", {"placement": options["placement"]})
+    for each in fleet.hosts:
+        await until(lambda: told_of(each, name) == (options["takeover"], options["placement"]))  # noqa: B023
+
+
+async def send_bundle(source: OwningHost, to: OwningHost, name: str = "eve", at: int | None = None) -> None:
+    """Have a host keep the standby bundle of an account of another one."""
+    account = AccountFiles(source.paths).load(name)
+    made = int(time.time()) if at is None else at
+    content = b"".join(SealedAccount(account, SECRET, made, source.name, source.paths).pieces())
+    await asyncio.to_thread(keep, Api(to.url), to.paths, io.BytesIO(content), lambda: SECRET, name)
+    await to.fleet.standbys.look()
+
+
+@contextlib.asynccontextmanager
+async def receiving(
+    host: OwningHost, monkeypatch: pytest.MonkeyPatch, act: Callable[[Api, str, bytes], JsonObject] = taken_over
+) -> AsyncIterator[list[str]]:
+    """Root's program on a host that takes accounts in; yields what it was asked for."""
+    asked: list[str] = []
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        asked.append((await reader.readline()).decode().strip())
+        try:
+            found = await asyncio.to_thread(act, Api(host.url), asked[-1].split()[0], SECRET)
+        except WxError as problem:
+            found = error_as_json(problem)
+        writer.write(json.dumps(found).encode() + b"\n")
+        writer.close()
+
+    for module in _ROOTS_MODULES:
+        monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", host.paths)
+    host.paths.receive_socket.parent.mkdir(parents=True, exist_ok=True)
+    async with await asyncio.start_unix_server(answer, host.paths.receive_socket):
+        yield asked
+
+
+async def outlook(host: OwningHost, account: str = "eve") -> JsonObject:
+    """Return what a host tells of an account's future."""
+    found = items(obj((await host.v1("GET", "fleet"))[1]["etcd"])["accounts"])
+    [row] = [obj(each) for each in found if obj(each)["account"] == account]
+    return row
+
+
+async def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", seconds=LIFE, takeovers=SOON) as fleet:
+        a, b = fleet.hosts
+        await start(fleet, a)
+        await send_bundle(a, b)
+        assert text((await outlook(b))["outlook"]) == "b takes it over 1 s after the end of the lease of a"
+        async with receiving(b, monkeypatch) as asked:
+            await a.lapse()
+            await b.runs("eve")
+            assert await fleet.owners() == {"eve": ("b", 2)}
+            await until(lambda: b.ownership.takeovers.counts["done"] == 1)
+            assert asked == ["eve takeover"]
+            account = AccountFiles(b.paths).load("eve")
+            assert (account.epoch, account.adopted, account.driver) == (2, 2, "ilink")
+            assert not b.paths.standby_bundle("eve").exists()
+            await a.keep(fleet.etcd)  # the lost host is back
+            await until(lambda: a.ownership._started_for == a.lease)
+            assert await fleet.owners() == {"eve": ("b", 2)}
+            assert not a.units.processes
+
+
+async def test_a_host_that_returns_in_time_keeps_its_accounts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    patient = replace(SOON, after=60.0)
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=patient) as fleet:
+        a, b = fleet.hosts
+        await start(fleet, a)
+        await send_bundle(a, b)
+        async with receiving(b, monkeypatch) as asked:
+            await a.lapse()
+            await until(lambda: "eve" in b.ownership.takeovers._lost)
+            await a.keep(fleet.etcd)
+            await a.runs("eve")
+            await until(lambda: not b.ownership.takeovers._lost)
+            assert not asked
+        assert await fleet.owners() == {"eve": ("a", 2)}
+
+
+async def test_of_two_hosts_one_takes_an_account_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = replace(SOON, after=60.0)
+    async with owning_fleet(
+        tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=patient
+    ) as fleet:
+        a, *others = fleet.hosts
+        await start(fleet, a)
+        await until(lambda: a.ownership._started_for)  # later, what is stopped by systemctl stays down
+        await a.units._stop("eve")
+        await until(lambda: "eve" not in others[0].ownership.records.owners)
+        with pytest.raises(NotClaimable):  # its host is there
+            await others[0].ownership.records.take_over("eve", "a", 1, 1, "", 60)
+        await a.lapse()
+        for host in others:
+            await until(lambda: "eve" in host.ownership.takeovers._lost)  # noqa: B023
+        ended = await asyncio.gather(
+            *(host.ownership.records.take_over("eve", "a", 1, 1, "", 60) for host in others), return_exceptions=True
+        )
+        [refused] = [each for each in ended if each is not None]
+        assert isinstance(refused, NotClaimable)
+        winner = others[ended.index(None)]
+        assert (await fleet.owners())["eve"] == (winner.name, 2)
+
+
+async def test_what_cannot_be_imported_is_given_back_and_taken_by_the_next_host(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(hosttakeovers, "_NEXT_HOST_SECONDS", 1.0)
+
+    def registers_and_fails(api: Api, instance: str, _: bytes) -> JsonObject:
+        api.add(parse_name(instance), {**OPTIONS}, 2, "", 2)
+        api.remove(parse_name(instance))  # as an import does whose files cannot be written
+        raise WxError("the disk is full", "free some space there")
+
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=SOON) as fleet:
+        a, b, c = fleet.hosts
+        await start(fleet, a)
+        await send_bundle(a, b)
+        await send_bundle(a, c)
+        async with receiving(c, monkeypatch), receiving(b, monkeypatch, registers_and_fails) as asked:
+            for module in _ROOTS_MODULES:
+                monkeypatch.setattr(f"wxcontroller.cli.transfer.{module}.PATHS", c.paths)
+            await a.lapse()
+            await until(lambda: b.ownership.takeovers.counts["failed"] == 1)
+            assert asked == ["eve takeover"]
+            await until(lambda: bool(b.ownership.outlooks.failed))
+            row = await outlook(b)
+            assert ("the disk is full" in text(row["reason"]), row["held"]) == (True, True)
+            assert not b.accounts.registry.all()
+            await c.runs("eve")
+        assert (await fleet.owners())["eve"][0] == "c"
+
+
+async def test_an_interrupted_takeover_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    patient = replace(SOON, after=60.0)
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=patient) as fleet:
+        a, b = fleet.hosts
+        await start(fleet, a)
+        await send_bundle(a, b)
+        await a.lapse()
+        await until(lambda: "eve" not in b.ownership.records.owners)
+        b.ownership.takeovers._running.add("eve")
+        await b.ownership.records.take_over("eve", "a", 1, 1, "", 60)
+        await b.join()  # as after a crash of the controller
+        async with receiving(b, monkeypatch):
+            await b.runs("eve")
+        assert await fleet.owners() == {"eve": ("b", 2)}
+        await until(lambda: b.ownership.records.takes_over("eve") is None)
+        assert b.ownership.taken_over == {"eve": "a"}
+
+
+async def test_an_account_without_a_place_is_started_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hosttakeovers, "_FAILED_SECONDS", 0.5)
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=SOON) as fleet:
+        a, b = fleet.hosts
+        await start(fleet, a)
+        await send_bundle(a, b)
+        await a.lapse()
+        await until(lambda: "eve" in b.ownership.outlooks.failed)
+        assert "wxcontroller-receive.socket" in text((await outlook(b))["reason"])
+        assert await fleet.records() == {"eve": ("a", 1)}  # nothing was claimed
+        b.accounts.settings = replace(b.accounts.settings, max_clients=0)
+        async with receiving(b, monkeypatch):
+            await until(lambda: "max_clients" in str(b.ownership.held.get("eve", "")))
+            assert (await fleet.owners())["eve"][0] == "b"
+            b.accounts.settings = replace(b.accounts.settings, max_clients=10)
+            await b.runs("eve")
+            await until(lambda: not b.ownership.held)
+
+
+async def test_an_account_is_not_taken_over_twice_in_a_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=SOON) as fleet:
+        a, b, c = fleet.hosts
+        await start(fleet, a)
+        await send_bundle(a, b)
+        async with receiving(b, monkeypatch):
+            await a.lapse()
+            await b.runs("eve")
+            await until(lambda: b.ownership.taken_over == {"eve": "a"})
+        alerts = AlertWatch(b.accounts, b.shared.ports, BootMark(b.paths))
+        await alerts.look(await b.accounts.views())
+        assert b'"track": "taken-over", "kind": "takeover"' in alerts.ledger.dump()
+        assert 'wxcontroller_fleet_takeovers_total{result="done"} 1.0' in await b.metrics()
+        await b.v1("PATCH", "accounts/eve/options", {"standby": "c"})
+        await until(lambda: c.ownership.records.records["eve"].standby == "c")
+        await send_bundle(b, c)
+        async with receiving(c, monkeypatch) as asked:
+            await b.lapse()
+            await until(lambda: "eve" in c.ownership.held)
+            row = await outlook(c)
+            assert (row["held"], row["taker"], "taken over from a" in text(row["outlook"])) == (True, None, True)
+            _, health = await c.v1("GET", "health")
+            assert obj(obj(health["fleet"])["etcd"])["held"] == ["eve"]
+            assert "wxcontroller_fleet_held 1.0" in await c.metrics()
+            alerts = AlertWatch(c.accounts, c.shared.ports, BootMark(c.paths))
+            await alerts.look(await c.accounts.views())
+            assert b'"track": "held", "kind": "takeover"' in alerts.ledger.dump()
+            assert not asked
+        assert not c.accounts.registry.all()
+
+
+async def test_accounts_are_taken_over_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning_fleet(
+        tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=replace(SOON, rate=2.0)
+    ) as fleet:
+        a, b = fleet.hosts
+        names = ("alice", "bob", "eve", "mallory")
+        for name in names:
+            await start(fleet, a, name)
+            await send_bundle(a, b, name)
+        async with receiving(b, monkeypatch):
+            await a.lapse()
+            await until(lambda: b.ownership.takeovers.counts["done"] == len(names))
+        begun = sorted(each.begin for each in fleet.ran if each.host == "b")
+        assert begun[-1] - begun[0] > 0.9  # two at once, and the others half a second later each
+
+
+async def test_a_web_account_goes_to_a_host_with_its_egress_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    egress = {"a": "line-1", "b": "line-2", "c": "line-1"}
+    async with owning_fleet(
+        tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=SOON, egress=egress
+    ) as fleet:
+        a, b, c = fleet.hosts
+        code, words = await a.error("POST", "accounts/eve/start", {"options": {**OPTIONS, "driver": "web"}})
+        assert (code, "ties a web session to its address" in words) == ("bad-option", True)
+        await start(fleet, a, driver="web", takeover="same-egress")
+        await start(fleet, a, "bob", driver="web", takeover="same-egress", standby="c")
+        await send_bundle(a, b)
+        await send_bundle(a, c, "bob")
+        async with receiving(c, monkeypatch):
+            await a.lapse()
+            await c.runs("bob")
+            assert "line-2" in text((await outlook(b))["reason"])
+            assert "eve" in b.ownership.held
+        assert set(await fleet.owners()) == {"bob"}
+
+
+async def test_a_policy_that_is_set_later_counts_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=SOON) as fleet:
+        a, b = fleet.hosts
+        await start(fleet, a, takeover="hold")
+        await send_bundle(a, b)
+        assert (await outlook(b))["taker"] is None
+        await a.v1("PATCH", "accounts/eve/options", {"takeover": "any"})
+        await until(lambda: b.ownership.records.records["eve"].policy == "any")
+        assert (await outlook(b))["taker"] == "b"
+        async with receiving(b, monkeypatch):  # its bundle still says that only a person may adopt it
+            await a.lapse()
+            await until(lambda: b.ownership.takeovers.counts["failed"] == 1)
+        assert await fleet.records() == {"eve": ("a", 1)}
+
+
+@pytest.mark.parametrize(
+    ("changed", "made", "hosts"),
+    [
+        ({}, 5, ("b", "c")),
+        ({}, -1, ("b", "c")),
+        ({}, 0, ()),
+        ({"policy": ""}, 5, ()),
+        ({"policy": "any", "driver": "web"}, 5, ()),
+        ({"standby": ""}, 5, ()),
+        ({"standby": "a"}, 5, ()),
+        ({"standby": "d"}, 5, ()),
+        ({"standby": "full"}, 5, ()),
+        ({"placement": "eu"}, 5, ("b",)),
+        ({"placement": "us"}, 5, ()),
+        ({"policy": "same-egress", "driver": "web"}, 5, ("b",)),
+        ({"policy": "same-egress", "egress": ""}, 5, ()),
+        ({"policy": "same-egress", "egress": "line-2"}, 5, ()),
+    ],
+)
+def test_who_takes_an_account_over(changed: dict[str, str], made: int, hosts: tuple[str, ...]) -> None:
+    etcd = Etcd(EtcdSettings(("http://127.0.0.1:1",)), PeerCredentials(ssl.create_default_context(), ""))
+    owners, entry = Owners(etcd, "/", "b", lambda: 1, 0), EtcdEntry("", b"", 1, 1, 1)
+    owners.hosts["b"] = LivingHost("", frozenset({"eu"}), 5, entry, "line-1")
+    owners.hosts["c"] = LivingHost("", frozenset(), 9, entry)
+    owners.hosts["full"] = LivingHost("", frozenset(), 1, entry)
+    owners.owners["bob"] = Owner("full", 1, entry)
+    words = {"driver": "ilink", "policy": "any", "standby": "b", "egress": "line-1", **changed}
+    owners.records["eve"] = record = AccountRecord("eve", "a", epoch=1, desired="started", entry=entry, **words)
+    found = Outlooks(owners, SOON, lambda *_: made)
+    assert found.of("eve", record).hosts == hosts
+    assert bool(found.of("eve", record).reason) == (not hosts)
+    assert ("eve" in found.lost()) == (not hosts)
