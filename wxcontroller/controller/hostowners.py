@@ -334,8 +334,8 @@ class HostOwners:
     def _is_adopted(self, account: Account) -> bool:
         """Return whether an account is wanted here that another host has adopted while this one was away.
 
-        An older copy, as from a backup, has an older epoch: what waits in it may have been sent here since. A takeover
-        that is not done may still give the account back to this host.
+        An older copy, as from a backup, has an older epoch: what waits in it may have been sent here since. An open
+        takeover may still give the account back to this host.
         """
         instance = account.name.instance
         record, taken = self.records.records.get(instance), self.records.takeovers.get(instance)

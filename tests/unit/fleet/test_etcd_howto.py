@@ -160,6 +160,10 @@ async def test_a_host_may_do_what_it_has_to_and_nothing_else(tmp_path: Path) -> 
             await owners["host-a"].release(EVE)
             await owners["host-b"]._load()
             await owners["host-b"].claim(EVE, 5)
+            await b.revoke(leases["host-b"])  # host b is lost
+            await owners["host-a"]._load()
+            await owners["host-a"].take_over("eve", "host-b", 0, 1, "", 60)
+            await owners["host-a"].end_takeover("eve")
             for key in ("/wxcontroller/main/hosts/host-b", "/wxcontroller/other/owners/eve", "/else"):
                 with pytest.raises(EtcdFailure, match="grant the role of the user"):
                     await a.commit((), (Put(key, b"{}"),))
