@@ -12,7 +12,7 @@ import pytest
 
 from tests.etcd import ETCD, ETCDCTL, guide, member_settings
 from tests.patience import PATIENCE
-from tests.system.actors import Phone, log_in, until
+from tests.system.actors import Phone, Webhook, log_in, until
 from tests.system.fleet import ADDRESSES, Fleet, fleet
 from tests.system.host import Host
 
@@ -37,7 +37,9 @@ def follow_guide(both: Fleet, place: Path) -> None:
     first, address = both.hosts["host-a"], ADDRESSES["host-a"]
     subprocess.run(["sh", "-euc", guide("1. Create certificates")], cwd=place, check=True, capture_output=True)
     for host in both.hosts.values():
-        host.run("sh", "-c", f"echo {address} etcd-1.example >>/etc/hosts")
+        # The cable goes with a host that is lost, and with it the address of its other end.
+        member = "127.0.0.1" if host is first else address
+        host.run("sh", "-c", f"echo {member} etcd-1.example >>/etc/hosts")
         host.write("/etc/ssl/certs/wx-etcd.pem", (place / "ca.pem").read_bytes())
     for kind in ("pem", "key"):
         first.write(f"/etc/etcd/etcd-1.example.{kind}", (place / f"etcd-1.example.{kind}").read_bytes(), 0o600)
@@ -53,6 +55,7 @@ def follow_guide(both: Fleet, place: Path) -> None:
         host.write("/etc/wxcontroller/wxcontroller.toml.d/place.toml", f'[client]\nplacement = "{name}"\n'.encode())
         commands = re.sub(r'", "https://etcd-2.*"]', '"]', guide("4. Let the hosts take part"))
         commands = commands.replace("192.0.2.21 192.0.2.22 192.0.2.23", address).replace("host-a", name)
+        commands = commands.replace("[fleet.etcd]", "[fleet.etcd]\ntakeover_after = 5")
         host.run("bash", "-euc", re.sub("^(apt install|wxctl fleet).*$", "", commands, flags=re.MULTILINE))
 
 
@@ -126,3 +129,37 @@ def test_one_host_owns_an_account_through_all_that_starts_and_stops_it(pair: Fle
     assert told(second)[0] == 1
     first.run("systemctl", "kill", "-s", "CONT", "etcd.service")
     until(lambda: pair.running(NAME) == ["host-b"], "the account")
+
+
+def outlook(host: Host, account: str) -> dict[str, object]:
+    """Return what a host tells of an account's owner and future."""
+    found = told(host)[1]["accounts"]
+    assert isinstance(found, list)
+    return next(each for each in found if each["account"] == account)
+
+
+def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(pair: Fleet) -> None:
+    first, second = pair.hosts.values()
+    there, here, phone = pair.caller("host-b"), pair.caller("host-a"), Phone(first)
+    uin = phone.account("官方")
+    options = {"driver": "ilink", "takeover": "any", "standby": "host-a", "placement": "host-b"}
+    with Webhook(first) as hook:
+        log_in(there, phone, "bob", uin, post_api=hook.address, **options)
+        second.run("wxctl", "set", "bob", "placement=")
+        second.run("systemctl", "start", "wxcontroller-standby.service")
+        until(lambda: outlook(first, "bob")["bundle_at"], "a standby bundle")
+        assert outlook(first, "bob")["taker"] == "host-a"
+        logins = len(phone.call("GET", "/logins"))
+        pair.lose("host-b")
+        until(lambda: outlook(first, "bob")["taken_from"] == "host-b", "the takeover")
+        here.until_state("bob", "running")
+        phone.call("POST", f"/accounts/{uin}/phone-send", {"to": "clawbot", "text": "after the loss"})
+        hook.wait_for(lambda report: report.get("content") == "after the loss", "what arrives now")
+        assert len(phone.call("GET", "/logins")) == logins  # no code was asked for
+        assert outlook(first, NAME)["held"] is True  # by default
+    pair.bring_back("host-b")
+    with pair.watched("bob") as watch:
+        until(partial(has_lease, second), "a lease")
+        until(lambda: pair.running(NAME) == ["host-b"], "the account that was held")
+    assert (watch.both, pair.running("bob")) == (0, ["host-a"])
+    here.until_state("bob", "running")

@@ -61,8 +61,8 @@ class NotClaimable(WxError):
 class Wanted:
     """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner.
 
-    ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host with
-    the account's standby bundles, "" for none.
+    ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host
+    with the account's standby bundles, "" for none.
     """
 
     name: AccountName
