@@ -106,6 +106,7 @@ bench: host-tree ## figures: the proxy beside others, one account, all accounts,
 	$(PYTHON) -m bench.answers </dev/null
 	$(PYTHON) -m bench.account </dev/null
 	$(PYTHON) -m bench.fleet </dev/null
+	$(PYTHON) -m bench.backlog </dev/null
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null
 	$(PYTHON) -m bench.load dist/*.deb </dev/null
 	$(PYTHON) -m bench.many dist/*.deb </dev/null

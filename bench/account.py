@@ -1,4 +1,4 @@
-"""Figures of one account's process on this machine, without packages: memory, start, messages, deliveries, answers.
+"""Figures of one account's process on this machine, without packages: memory, start, messages, answers.
 
 /usr/bin/python3 -m bench.account [--code DIRECTORY]... [--only ROW]... [--rounds N]
 
@@ -30,7 +30,6 @@ PYTHON = "/usr/bin/python3"
 BASE = "import asyncio, ssl, sqlite3, aiohttp, aiohttp.web"
 SETTLE_SECONDS = 3.0
 SLOW_MESSAGES, FAST_MESSAGES = 12, 200
-BACKLOG = 1000
 CONTACTS = (10, 100, 1000, 5000)
 _CONTENT_LENGTH = re.compile(rb"(?i)\r\ncontent-length: *(\d+)")
 # As in a unit: a shell may name other certificates, or other places of modules.
@@ -42,8 +41,8 @@ _OK = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"
 class Receiver(asyncio.Protocol):
     """The cheapest receiver there is: when a report came, under its content."""
 
-    def __init__(self, came: dict[str, float], news: asyncio.Event) -> None:
-        self._came, self._news, self._data = came, news, bytearray()
+    def __init__(self, stage: "Stage") -> None:
+        self.stage, self._data = stage, bytearray()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -56,26 +55,32 @@ class Receiver(asyncio.Protocol):
             size = end + 4 + (int(found[1]) if found else 0)
             if len(self._data) < size:
                 return
-            report = json.loads(bytes(self._data[end + 4 : size]))
+            body = bytes(self._data[end + 4 : size])
             del self._data[:size]
-            self._came[str(report.get("content", report.get("event")))] = time.time()
             self._transport.write(_OK)
-            self._news.set()
+            self.take(body)
+
+    def take(self, body: bytes) -> None:
+        report = json.loads(body)
+        self.stage.came[str(report.get("content", report.get("event")))] = time.time()
+        self.stage.news.set()
 
 
 @dataclass
 class Stage:
-    """A sandbox, a receiver, and the client of one checkout; ``came`` is when each report came."""
+    """A sandbox, a receiver, and the client of one checkout; ``came`` is when each report came, by content."""
 
     http: aiohttp.ClientSession
     wechat: str
-    uin: str
-    friend: str
-    hook: int
-    came: dict[str, float]
-    news: asyncio.Event
     place: Path
     code: Path
+    uin: str = ""
+    friend: str = ""
+    hook: int = 0
+    came: dict[str, float] = field(default_factory=dict)
+    times: list[float] = field(default_factory=list)  # instead of ``came``, where only they matter
+    last: bytes = b""
+    news: asyncio.Event = field(default_factory=asyncio.Event)
     port: int = 0
     pid: int = 0
     environ: dict[str, str] = field(default_factory=dict)
@@ -110,7 +115,7 @@ def private(pid: int | str) -> float:
 
 
 @contextlib.asynccontextmanager
-async def sandbox(friends: int) -> AsyncIterator[str]:
+async def sandbox() -> AsyncIterator[str]:
     """Run WeChat's servers; yield where."""
     port = free_port()
     command = [PYTHON, "-m", "wxcontroller.sandbox", "serve", f"--listen=127.0.0.1:{port}", "--accounts=0"]
@@ -123,25 +128,27 @@ async def sandbox(friends: int) -> AsyncIterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def staged(code: Path, friends: int = 42) -> AsyncIterator[Stage]:
-    """Have everything but the client itself."""
-    came, news, loop = dict[str, float](), asyncio.Event(), asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Receiver(came, news), "127.0.0.1", 0)
-    async with sandbox(friends) as wechat, aiohttp.ClientSession() as http:
-        uin = ""
+async def staged(
+    code: Path, friends: int = 42, wechat: str = "", receiver: type[Receiver] = Receiver
+) -> AsyncIterator[Stage]:
+    """Have everything but the client itself; ``wechat`` is a sandbox that runs already."""
+    async with contextlib.AsyncExitStack() as running:
+        wechat = wechat or await running.enter_async_context(sandbox())
+        http = await running.enter_async_context(aiohttp.ClientSession())
+        stage = Stage(http, wechat, Path(running.enter_context(tempfile.TemporaryDirectory())), code)
+        server = await asyncio.get_running_loop().create_server(lambda: receiver(stage), "127.0.0.1", 0)
+        running.callback(server.close)
+        stage.hook = server.sockets[0].getsockname()[1]
         for _ in range(600):
             with contextlib.suppress(aiohttp.ClientError):
                 async with http.post(f"{wechat}/sandbox/accounts", json={"nickname": "B", "friends": friends}) as got:
-                    uin = str((await got.json())["uin"])
+                    stage.uin = str((await got.json())["uin"])
                     break
             await asyncio.sleep(0.05)
-        async with http.get(f"{wechat}/sandbox/accounts/{uin}") as got:
+        async with http.get(f"{wechat}/sandbox/accounts/{stage.uin}") as got:
             contacts = (await got.json())["contacts"]
-        friend = next(str(one["name"]) for one in contacts if one["kind"] == "friend")
-        with tempfile.TemporaryDirectory() as place:
-            port = server.sockets[0].getsockname()[1]
-            yield Stage(http, wechat, uin, friend, port, came, news, Path(place), code)
-    server.close()
+        stage.friend = next(str(one["name"]) for one in contacts if one["kind"] == "friend")
+        yield stage
 
 
 @contextlib.asynccontextmanager
@@ -293,39 +300,6 @@ async def calls(code: Path) -> dict[str, float]:
         return {"calls": counts["total"] / SLOW_MESSAGES, **{name: n / SLOW_MESSAGES for n, name in top}}
 
 
-async def backlog(code: Path) -> dict[str, float]:
-    """Reports a second of a backlog, beside an aiohttp client that keeps nothing."""
-    async with staged(code) as stage:
-        async with client(stage, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API="http://127.0.0.1:9/in"):
-            await log_in(stage)
-            for one in range(BACKLOG):
-                await stage.write(f"late {one}")
-            async with asyncio.timeout(120):
-                while True:
-                    async with stage.http.get(f"http://127.0.0.1:{stage.port}/openwx/get_client_info") as got:
-                        if (await got.json())["reports_waiting"] >= BACKLOG:
-                            break
-                    await asyncio.sleep(0.2)
-        stage.came.clear()
-        async with client(stage):
-            await stage.until("late 0", 120)
-            spent, first = stage.cpu(), stage.came["late 0"]
-            await stage.until(f"late {BACKLOG - 1}", 120)
-            last, spent = stage.came[f"late {BACKLOG - 1}"], stage.cpu() - spent
-        program = (
-            "import asyncio, aiohttp, time\nasync def main():\n"
-            f" body = {b'x' * 300!r}.replace(b'x' * 300, b'{{\"content\": \"' + b'x' * 280 + b'\"}}')\n"
-            " async with aiohttp.ClientSession() as web:\n  begun = time.monotonic()\n"
-            f"  for _ in range({BACKLOG}):\n"
-            f"   async with web.post('http://127.0.0.1:{stage.hook}/in', data=body) as got: await got.read()\n"
-            "  print(time.monotonic() - begun)\nasyncio.run(main())"
-        )
-        bare = await asyncio.create_subprocess_exec(PYTHON, "-c", program, stdout=-1)
-        out, _ = await bare.communicate()
-        ours, other = (BACKLOG - 1) / (last - first), BACKLOG / float(out)
-        return {"a second": ours, "aiohttp": other, "ratio": ours / other, "cpu ms": spent / BACKLOG * 1e3}
-
-
 async def contacts(code: Path) -> dict[str, float]:
     """What more contacts cost: memory, the login, and processor time of get_friend_info while they are unchanged."""
     found: dict[str, float] = {}
@@ -349,7 +323,7 @@ async def contacts(code: Path) -> dict[str, float]:
 
 
 ROWS: dict[str, Callable[[Path], Coroutine[None, None, dict[str, float]]]] = {
-    row.__name__: row for row in (memory, start, messages, calls, backlog, contacts)
+    row.__name__: row for row in (memory, start, messages, calls, contacts)
 }
 
 
