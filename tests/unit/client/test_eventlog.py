@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import sqlite3
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -11,8 +12,9 @@ from tests.patience import PATIENCE
 from tests.unit.client.conftest import Opened, report
 from wxcontroller.client.store import writer
 from wxcontroller.client.store.eventlog import EventLog
-from wxcontroller.client.store.events import EntryState, Selection
+from wxcontroller.client.store.events import EntryState, Selection, counts, insert
 from wxcontroller.client.store.expiry import RetentionLimits
+from wxcontroller.client.store.schema import SCHEMA
 from wxcontroller.core.jsontypes import JsonObject
 
 PENDING = Selection((EntryState.PENDING,))
@@ -208,3 +210,20 @@ async def test_notes_that_cannot_be_written_hold_up_no_delivery(
         assert await asyncio.wait_for(log.body(second), PATIENCE) == second.body
         other.execute("ROLLBACK")
     assert second.seq == first.seq + 1
+
+
+def test_counting_a_backlog_takes_as_long_as_counting_nothing() -> None:
+    """Counts are taken after each commit."""
+    with contextlib.closing(sqlite3.connect(":memory:")) as db:
+        for statements in SCHEMA:
+            db.executescript(statements)
+        steps = []
+        for number in (10, 2000):
+            for _ in range(number):
+                insert(db, "friend_message", "", b"{}", EntryState.PENDING)
+            took = list[int]()
+            db.set_progress_handler(partial(took.append, 1), 10)
+            counts(db)
+            db.set_progress_handler(None, 0)
+            steps.append(len(took))
+    assert steps[1] <= steps[0] + 5
