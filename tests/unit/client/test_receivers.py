@@ -109,3 +109,33 @@ async def test_what_an_attempt_comes_to(
         assert result.outcome is outcome, result
         if not answer:
             assert (await poster.post(body, {})).outcome is DeliveryOutcome.UNREACHED  # nobody listens any more
+
+
+async def test_connections_are_kept_unless_half_a_report_is_on_them() -> None:
+    connections = list[asyncio.StreamWriter]()
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        connections.append(writer)
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                size = int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0])
+                if size < _LARGE:
+                    await reader.readexactly(size)
+                writer.write(b"HTTP/1.1 413 X\r\nContent-Length: 0\r\n\r\n")
+                if size == _LARGE:
+                    await reader.read()  # until the end: another report here gets no answer
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    address = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/in"
+    async with posting(Receiver(address, "test"), Policy(timeout=5.0)) as poster:
+        for size in (2, 2, _LARGE, 2):
+            assert (await poster.post(bytes(size), {})).status == 413
+    server.close()
+    assert len(connections) == 2
+
+
+async def test_a_header_with_a_line_break_is_not_sent(webhook: Webhook) -> None:
+    async with posting(Receiver(webhook.address, "test"), Policy()) as poster:
+        for value in ("1\r\nX-Other: 2", "1\rX-Other: 2", "1\nX-Other: 2"):
+            assert (await poster.post(b"{}", {"X-Wx-Sequence": value})).outcome is DeliveryOutcome.UNREACHED
+    assert webhook.reports == []

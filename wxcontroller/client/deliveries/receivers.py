@@ -20,11 +20,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import aiohttp
-from aiohttp.abc import AbstractStreamWriter
 from yarl import URL
 
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.outbound import NotATarget, TargetConnector
+from wxcontroller.client.deliveries.posts import Outgoing, PostAnswer, Posts
 from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.messages import NOTHING, Text, verbatim
@@ -39,8 +39,6 @@ WEBHOOK_ANSWER_SECONDS = 10.0
 _CONNECT_SECONDS = 10.0
 # As many as browsers had to follow before they took it for a loop (RFC 2068); more never was a way to anywhere.
 _HOPS_MAX = 5
-# Passed to the socket one by one: the library would buffer a whole body, on top of the one we have.
-_PART = 64 * 1024
 _ANYWHERE = Targets()
 _MOVED_WITHOUT_BODY = frozenset({301, 302, 303})
 _MOVED = frozenset({307, 308})
@@ -64,48 +62,13 @@ class Receiver:
     tls: ssl.SSLContext | None = field(default=None, repr=False)
 
 
-class _Parts(aiohttp.payload.Payload):
-    """A body that is written part by part, and tells how far that came. ``release`` it, as bodies.Body."""
-
-    def __init__(self, body: bytes | bytearray) -> None:
-        super().__init__(b"", content_type="application/json")
-        self._body = memoryview(body)
-        self._size = len(body)
-        self.begun = False
-        self.done = False
-
-    def rewind(self) -> None:
-        """Begin again, for another request."""
-        self.begun = self.done = False
-
-    def release(self) -> None:
-        """Let go of the body."""
-        self._body = memoryview(b"")
-
-    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:
-        """See Payload.decode: for logging in the library, which is off."""
-        return bytes(self._body).decode(encoding, errors)
-
-    async def write(self, writer: AbstractStreamWriter) -> None:
-        """See Payload.write."""
-        self.begun = True
-        for start in range(0, len(self._body), _PART):
-            await writer.write(self._body[start : start + _PART])
-        self.done = True
-
-
 @contextlib.asynccontextmanager
 async def posting(receiver: Receiver, policy: Policy) -> AsyncIterator["Poster"]:
     """Hold the connection to a receiver open, and close it at the end."""
     connector = TargetConnector(receiver.targets, receiver.tls)
-    async with aiohttp.ClientSession(
-        connector=connector,
-        # ``Poster.post`` has a limit for everything together.
-        timeout=aiohttp.ClientTimeout(total=None, connect=min(_CONNECT_SECONDS, policy.timeout)),
-        headers={"Content-Type": "application/json", "User-Agent": receiver.user_agent},
-        cookie_jar=aiohttp.DummyCookieJar(),
-    ) as web:
-        yield Poster(receiver, policy, connector, web)
+    async with connector:
+        headers = {"Content-Type": "application/json", "User-Agent": receiver.user_agent}
+        yield Poster(receiver, policy, Posts(connector, headers, min(_CONNECT_SECONDS, policy.timeout)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,18 +77,17 @@ class Poster:
 
     receiver: Receiver
     policy: Policy
-    connector: TargetConnector
-    web: aiohttp.ClientSession
+    posts: Posts
 
-    async def post(self, body: bytes | bytearray, headers: Mapping[str, str]) -> Result:
+    async def post(self, content: bytes | bytearray, headers: Mapping[str, str]) -> Result:
         """Post one report; return the result. Never raises for failures of the receiver or the network."""
-        parts, hops, status = _Parts(body), 0, 0
-        del body
+        body, hops, status = Outgoing(content), 0, 0
+        del content
         try:
             url = url_of(self.receiver.address)
             async with asyncio.timeout(self.policy.timeout) as limit:
                 while hops <= _HOPS_MAX:
-                    async with await self._answer(url, parts, headers) as answer:
+                    with await self._answer(url, body, headers) as answer:
                         status, location = answer.status, answer.headers.get("Location", "")
                         if status not in _MOVED or not location:
                             limit.reschedule(None)  # what an answer says has a limit of its own
@@ -141,24 +103,20 @@ class Poster:
         except aiohttp.ClientResponseError as problem:
             return Result(DeliveryOutcome.FAILED, status, unreached(problem))  # it is there, and does not speak HTTP
         except (aiohttp.ClientError, OSError, ValueError) as problem:  # a TimeoutError is the second
-            return Result(broken(parts), status, unreached(problem))
+            return Result(broken(body), status, unreached(problem))
         finally:
-            parts.release()
+            body.release()
 
-    async def _answer(self, url: URL, parts: _Parts, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
+    async def _answer(self, url: URL, body: Outgoing, headers: Mapping[str, str]) -> PostAnswer:
         """Send one request. A connection that was in use before and breaks is replaced by a new one, once."""
         try:
-            return await self._send(url, parts, headers)
+            return await self.posts.post(url, body, headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as problem:
-            if not self.connector.is_reused or is_answer(problem):
+            if not self.posts.connector.is_reused or is_answer(problem):
                 raise
-        return await self._send(url, parts, headers)
+        return await self.posts.post(url, body, headers)
 
-    async def _send(self, url: URL, parts: _Parts, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
-        parts.rewind()
-        return await self.web.post(url, data=parts, headers=headers, allow_redirects=False)
-
-    async def _result(self, url: URL, answer: aiohttp.ClientResponse) -> Result:
+    async def _result(self, url: URL, answer: PostAnswer) -> Result:
         status = answer.status
         if 200 <= status < 300:
             return Result(DeliveryOutcome.ACCEPTED, status, answer=await self._read(answer))
@@ -174,7 +132,7 @@ class Poster:
             )
         return Result(DeliveryOutcome.FAILED, status, Text("it answers {status}", status=status))
 
-    async def _read(self, answer: aiohttp.ClientResponse) -> bytes:
+    async def _read(self, answer: PostAnswer) -> bytes:
         """Return a JSON answer (openwx-api 3.4). The report counts as delivered even if this fails."""
         if answer.content_type not in ("application/json", "text/json"):
             return b""
@@ -203,11 +161,11 @@ def is_answer(problem: Exception) -> bool:
     return isinstance(problem, aiohttp.ServerDisconnectedError) and not isinstance(problem.message, str)
 
 
-def broken(parts: _Parts) -> DeliveryOutcome:
+def broken(body: Outgoing) -> DeliveryOutcome:
     """Return what a connection is taken for that broke, or whose time ran out."""
-    if parts.done:
+    if body.done:
         return DeliveryOutcome.FAILED
-    return DeliveryOutcome.CUT_OFF if parts.begun else DeliveryOutcome.UNREACHED
+    return DeliveryOutcome.CUT_OFF if body.begun else DeliveryOutcome.UNREACHED
 
 
 def retry_after(value: str) -> float | None:

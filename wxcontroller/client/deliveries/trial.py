@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from wxcontroller.client.deliveries.lanes import Policy
+from wxcontroller.client.deliveries.posts import Outgoing
 from wxcontroller.client.deliveries.receivers import Receiver, posting
 from wxcontroller.client.deliveries.signatures import report_headers
 from wxcontroller.core.jsontypes import JsonObject
@@ -51,13 +52,10 @@ async def try_webhook(receiver: Receiver, policy: Policy, account: str, epoch: i
     status = 0
     try:
         # A redirect is an answer, too: which of them reports follow is in ``receivers``.
-        async with (
-            asyncio.timeout(policy.timeout),
-            posting(receiver, policy) as poster,
-            poster.web.post(url_of(receiver.address), data=body, headers=headers, allow_redirects=False) as answer,
-        ):
-            status = answer.status
-            beginning = await answer.content.read(SHOWN_ANSWER_BYTES)
+        async with asyncio.timeout(policy.timeout), posting(receiver, policy) as poster:
+            with await poster.posts.post(url_of(receiver.address), Outgoing(body), headers) as answer:
+                status = answer.status
+                beginning = await answer.content.read(SHOWN_ANSWER_BYTES)
     except (aiohttp.ClientError, OSError, ValueError) as problem:
         return Trial(status, time.monotonic() - began, error=unreached(problem))
     return Trial(status, time.monotonic() - began, beginning.decode("utf-8", "replace"))
