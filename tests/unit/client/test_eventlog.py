@@ -10,7 +10,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Opened, report
-from wxcontroller.client.store import writer
+from wxcontroller.client.store import eventlog, writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import EntryState, Selection, counts, insert
 from wxcontroller.client.store.expiry import RetentionLimits
@@ -227,3 +227,21 @@ def test_counting_a_backlog_takes_as_long_as_counting_nothing() -> None:
             db.set_progress_handler(None, 0)
             steps.append(len(took))
     assert steps[1] <= steps[0] + 5
+
+
+async def test_results_of_a_backlog_are_noted_together(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eventlog, "_NOTES_SECONDS", 3600.0)
+    log = opened()
+    for number in range(40):
+        log.append(report(number), deliver=True)
+    assert await log.settled(PATIENCE)
+    entries = await log.shown(PENDING, 40)
+    for entry in entries[:39]:
+        log.delivered(entry, 200, more=True)
+    async with asyncio.timeout(PATIENCE):
+        while log.counts.pending > 8:  # as many as a crash may repeat
+            await log.news.wait()
+        assert log.counts.pending == 8
+        log.delivered(entries[39], 200)
+        while log.counts.pending:
+            await log.news.wait()

@@ -85,6 +85,7 @@ class Delivery:
         self._lanes = Lanes(policy)
         self._name = ""  # of the log that the next two are of
         self._queue: deque[Entry] = deque()
+        self._is_full = False  # there may be more than was read into the queue
         # Cursor: all of the queue up to here was dealt with. That it is on disk as such comes later.
         self._done: tuple[str, int] = "", 0
         self._from_start = False
@@ -199,7 +200,9 @@ class Delivery:
         if not self._queue:
             name, seq = self._done
             where = Selection((EntryState.PENDING,), after=seq, log=name, queue=True)
-            self._queue.extend(await self._log.upcoming(where, _AT_ONCE, LIGHT_BYTES))
+            found = await self._log.upcoming(where, _AT_ONCE, LIGHT_BYTES)
+            self._queue.extend(found)
+            self._is_full = len(found) == _AT_ONCE
         return self._queue[0] if self._queue else None
 
     async def _due(self) -> Entry | None:
@@ -271,14 +274,14 @@ class Delivery:
     def _note(self, entry: Entry, kind: str, result: Result, decision: Decision, lighter: bytes | None) -> None:
         """Note the result of a report: in the log, for the status, and in the journal."""
         # Its text may contain parts of the response's headers.
-        error, status = one_line(str(result.error)), result.status
+        error, status = one_line(str(result.error)) if result.error else "", result.status
         next_at = time.time() + decision.pause
         match decision.verdict:
             case Verdict.DELIVERED:
                 self.delivered += 1
                 self._error = NOTHING
                 self._told.pop("", None)
-                self._log.delivered(entry, status, lighter)
+                self._log.delivered(entry, status, lighter, more=bool(self._queue) or self._is_full)
             case Verdict.DEAD:
                 self.refused += 1
                 self._error = result.error

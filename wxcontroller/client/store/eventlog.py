@@ -22,7 +22,7 @@ from wxcontroller.client.store.expiry import RetentionLimits, Swept
 from wxcontroller.client.store.files import SEND_PREFIX, delete
 from wxcontroller.client.store.recovery import KnownLog
 from wxcontroller.client.store.schema import SCHEMA
-from wxcontroller.client.store.writer import Database
+from wxcontroller.client.store.writer import LAZY_SECONDS, Database
 from wxcontroller.core.faultpoints import Point
 from wxcontroller.core.jsontypes import JsonObject, kept_json, text
 from wxcontroller.core.messages import Text
@@ -31,6 +31,10 @@ from wxcontroller.openwx.replies import to_bytes
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
+# Of a backlog, results are noted together: after so many, or so many seconds. A crash before makes these come twice,
+# no more than within LAZY_SECONDS at full speed. On a busy machine each would cost a commit of its own otherwise.
+_NOTES = 32
+_NOTES_SECONDS = 0.1
 # Given the database and what adds the event.
 Within = Callable[[sqlite3.Connection, Callable[[], int]], object]
 
@@ -91,6 +95,8 @@ class EventLog:
         self._earlier: asyncio.Future[int] | None = None
         self._database = Database(path, SCHEMA, self._look, vitals, self._known_log)
         self._news = asyncio.Event()
+        self._notes: list[tuple[Entry, int, bytes | None]] = []  # of what was delivered, for one change
+        self._notes_of = -1
         self._ahead: _Ahead | None = None
         self.counts = Counts()
         self.ended = False
@@ -189,18 +195,19 @@ class EventLog:
 
         self._leave(work)
 
-    def delivered(self, entry: Entry, status: int, lighter: bytes | None = None) -> None:
+    def delivered(self, entry: Entry, status: int, lighter: bytes | None = None, more: bool = False) -> None:
         """Note that the receiver took it; ``lighter`` replaces a body whose content is needed no longer.
 
+        ``more``: the next one is posted at once, so this note may wait for the next. Notes are written together.
         A file with an own send's content is deleted with the last report that needs it.
         """
-        own = entry.media if Path(entry.media).name.startswith(SEND_PREFIX) else ""
-
-        def work(db: sqlite3.Connection) -> str:
-            tables.settle(db, entry, EntryState.DELIVERED, "", status, lighter)
-            return own if own and not tables.needs_file(db, own) else ""
-
-        self._database.write(work, lazy=True).add_done_callback(delete_file)
+        seconds = _NOTES_SECONDS if more else LAZY_SECONDS
+        if self._notes_of != self._database.handed_over:
+            self._notes, self._notes_of = [], self._database.handed_over
+            work = partial(settle_all, notes=self._notes)
+            self._database.write(work, lazy=True, seconds=seconds).add_done_callback(delete_files)
+        self._notes.append((entry, status, lighter))
+        self._database.hurry(seconds if len(self._notes) < _NOTES else 0.0)
 
     def died(self, entry: Entry, error: str, status: int) -> None:
         """Record that it is no longer retried."""
@@ -376,7 +383,16 @@ class EventLog:
         news.set()
 
 
-def delete_file(written: "asyncio.Future[str]") -> None:
-    """Delete a file that nothing needs since a change was written, in a thread."""
-    if not written.cancelled() and written.exception() is None and (path := written.result()):
-        _ = asyncio.get_running_loop().run_in_executor(None, delete, Path(path))
+def settle_all(db: sqlite3.Connection, notes: Sequence[tuple[Entry, int, bytes | None]]) -> list[str]:
+    """Note what was delivered, with status and lighter body; return the files that nothing needs any more."""
+    for entry, status, lighter in notes:
+        tables.settle(db, entry, EntryState.DELIVERED, "", status, lighter)
+    own = {entry.media for entry, _, _ in notes if entry.media and Path(entry.media).name.startswith(SEND_PREFIX)}
+    return [path for path in own if not tables.needs_file(db, path)]
+
+
+def delete_files(written: "asyncio.Future[list[str]]") -> None:
+    """Delete the files that nothing needs since a change was written, in a thread."""
+    if not written.cancelled() and written.exception() is None:
+        for path in written.result():
+            _ = asyncio.get_running_loop().run_in_executor(None, delete, Path(path))

@@ -40,7 +40,7 @@ Work = Callable[[sqlite3.Connection], T]
 RETRY_SECONDS = 1.0
 # Lazy jobs wait this long for others. A crash within it repeats the deliveries of that time, which receivers
 # of an at-least-once delivery handle; with a backlog it saves nine of ten commits.
-_LAZY_SECONDS = 0.01
+LAZY_SECONDS = 0.01
 # A reader waits this long for a lazy change; beyond that it reads without it.
 _NOTED_SECONDS = 1.0
 _BUSY_SECONDS = 5.0
@@ -118,6 +118,7 @@ class Database:
         self._lazy: list[_Job[object]] = []
         self._lazy_timer: asyncio.TimerHandle | None = None
         self._noted: asyncio.Future[object] | None = None  # the last lazy change
+        self.handed_over = 0  # how often the writer got the collected jobs
         self._ended_jobs = 0  # written or dropped
         self._queued_jobs = 0
         self._progress = asyncio.Event()  # set, and replaced, when jobs have ended
@@ -131,12 +132,14 @@ class Database:
         self._thread = threading.Thread(target=self._write_for_good, name="database", daemon=True)
         self._thread.start()
 
-    def write(self, work: Work[T], point: Point | None = None, *, lazy: bool = False) -> "asyncio.Future[T]":
+    def write(
+        self, work: Work[T], point: Point | None = None, *, lazy: bool = False, seconds: float = LAZY_SECONDS
+    ) -> "asyncio.Future[T]":
         """Queue ``work``; the future has its result when that is on disk.
 
         Works are done in the order in which they were queued. ``work`` may be called again when a commit failed.
         An exception of it is the future's, and undoes only its own changes. ``point`` is reached by its commit.
-        ``lazy``: nobody awaits it.
+        ``lazy``: nobody awaits it, and it may stay in memory for ``seconds``.
         """
         assert self._loop is not None, "open() comes first"
         job = _Job(work, self._loop.create_future(), point)
@@ -148,9 +151,19 @@ class Database:
             self._noted = job.future
         if not lazy:
             self._hand_over()
-        elif self._lazy_timer is None:
-            self._lazy_timer = self._loop.call_later(_LAZY_SECONDS, self._hand_over)
+        else:
+            self.hurry(seconds)
         return job.future
+
+    def hurry(self, seconds: float = 0.0) -> None:
+        """Have lazy jobs written that were queued so far, in so many seconds at the latest."""
+        assert self._loop is not None, "open() comes first"
+        if not seconds:
+            self._hand_over()
+        elif self._lazy_timer is None or self._lazy_timer.when() > self._loop.time() + seconds:
+            if self._lazy_timer is not None:
+                self._lazy_timer.cancel()
+            self._lazy_timer = self._loop.call_later(seconds, self._hand_over)
 
     @property
     def writing(self) -> bool:
@@ -175,6 +188,7 @@ class Database:
         for job in self._lazy:
             self._queue.put(job)
         self._lazy.clear()
+        self.handed_over += 1
 
     async def read(self, work: Work[T], *, noted: bool = True) -> T:
         """Return the result of ``work`` on committed data. Raises Unavailable.
