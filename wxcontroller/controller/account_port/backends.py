@@ -42,8 +42,9 @@ _FIELD = re.compile(rb"(%b):[ \t]*+([^\r\n]*)\r\n" % _NAME)
 _HEAD_BYTES = 64 << 10
 # Heads that are remembered: an account's answers differ in their length and, each second, their date.
 _REMEMBERED, _REMEMBERED_BYTES = 512, 1024
-# Kept connections, of one account and of all, and for how long: shorter than an account keeps one.
-_KEPT, _KEPT_IN_ALL, _KEPT_SECONDS = 64, 1024, 30.0
+# Kept connections, of one account and of all, and for how long: shorter than an account keeps one. With fewer than
+# there are callers at once, connections are closed and opened again all the time.
+_KEPT, _KEPT_IN_ALL, _KEPT_SECONDS = 256, 1024, 30.0
 # After this long without use the account's unit and secret are checked again.
 _TRUSTED_SECONDS = 0.1
 _UNTIL_END = -1
