@@ -1,7 +1,9 @@
 """The address book and the groups, also when WeChat gives them grudgingly."""
 
+import gc
 import json
 import time
+import weakref
 
 import pytest
 
@@ -9,7 +11,8 @@ from tests.patience import until
 from tests.unit.drivers.kit import Wechat, friend, hurried, username, wechat
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.core.model import Group, Member
-from wxcontroller.drivers.base import DriverEvent, RosterChanged, RosterLoaded
+from wxcontroller.drivers.base import DriverEvent, Online, RosterChanged, RosterLoaded
+from wxcontroller.drivers.web.session.roster import WebRoster
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox import society
 from wxcontroller.sandbox import world as sandbox_world
@@ -241,3 +244,19 @@ async def test_a_list_that_is_cut_short_throws_nobody_out(world: Wechat, alice: 
         world.hear(alice, "x")
         await drive.text("x")
     assert not [event for event in drive.events if isinstance(event, RosterChanged) and event.gone]
+
+
+async def test_the_contacts_of_a_past_session_are_freed_at_once(world: Wechat, alice: ServerAccount) -> None:
+    """Not by the garbage collector: it comes after some thirty logins."""
+    gc.collect()
+    async with world.drive() as drive:
+        await world.enter(drive, alice)
+        gc.disable()
+        try:
+            [past] = [weakref.ref(one) for one in gc.get_objects() if type(one) is WebRoster]
+            world.sandbox.close_session(alice, 1101)
+            world.sandbox.logins.confirm(await world.consent(drive))
+            await drive.until(Online)
+            assert past() is None
+        finally:
+            gc.enable()

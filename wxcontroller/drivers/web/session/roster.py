@@ -6,6 +6,7 @@ See weixin-web-protocol 5.3, 5.4 and 6.6. ``inquiries`` asks for missing details
 import asyncio
 import logging
 import time
+import weakref
 from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -71,7 +72,9 @@ class WebRoster:
         self._contacts: dict[str, Contact] = {}
         self._groups: dict[str, Group] = {}
         self._remarks: dict[str, str] = {}  # where they are not just a contact's markname
-        self._inquiries = Inquiries(calls, session, timing, self)
+        # In a cycle of references each login would leave its contacts until the next full garbage collection, which
+        # comes when a quarter of all objects is garbage: after some thirty logins with few contacts.
+        self._inquiries = Inquiries(calls, session, timing, weakref.proxy(self))
         self._asked: set[str] = set()  # requested members
         self._numbers = Recognition(identities)
         self._outside: set[str] = set()  # groups that WeChat keeps sending although the account has left
@@ -424,4 +427,7 @@ class WebRoster:
 
     async def work(self) -> None:
         """Make the requests, one at a time, until cancelled."""
-        await self._inquiries.work()
+        try:
+            await self._inquiries.work()
+        finally:
+            self._inquiries.errand = None  # it is ours
