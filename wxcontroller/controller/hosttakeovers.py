@@ -179,8 +179,17 @@ class HostTakeovers:
 
     async def _claim_again(self, name: AccountName) -> None:
         record = self._record(name.instance)
-        words = (record.driver, record.placement, record.policy, record.standby, record.egress)
-        await self._owners.claim(Wanted(name, record.desired, *words), record.epoch)
+        wanted = Wanted(
+            name,
+            record.desired,
+            record.driver,
+            record.placement,
+            adopted=record.adopted,
+            policy=record.policy,
+            standby=record.standby,
+            egress=record.egress,
+        )
+        await self._owners.claim(wanted, record.epoch)
 
     async def _bring(self, name: AccountName) -> None:
         """Import the account and start it. Raises WxError and OSError."""

@@ -80,7 +80,6 @@ async def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterato
     with EtcdServers(tmp_path).running() as servers:
         async with connected(servers.settings()) as etcd:
             found = World(servers, etcd, paths)
-            asyncio.get_running_loop().add_reader(found.systemd, found.hear)
             yield found
             asyncio.get_running_loop().remove_reader(found.systemd)
             found.systemd.close()
