@@ -55,7 +55,8 @@ async function load() {
 // The checks of wxctl doctor that the controller cannot make.
 async function name() {
   const checks = await table("checks");
-  $("health-root").replaceChildren(...checks.map((one) => check("off", ...one.map((text) => text[0].toUpperCase() + text.slice(1)))));
+  const capital = (text) => text[0].toUpperCase() + text.slice(1);
+  $("health-root").replaceChildren(...checks.map((one) => check("off", ...one.map(capital))));
 }
 
 function show() {
