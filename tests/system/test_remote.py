@@ -60,7 +60,7 @@ def test_other_machines_need_a_token_and_the_controller_one_to_start(host: Host,
     with listening_for_others(host):
         assert show(host, "wxcontroller.service", "ActiveState") != "active"
         told = host.journal("wxcontroller.service", lines=30)
-        assert f"{ADDRESS} port 2000: other machines reach this address, and there is no token" in told
+        assert f"{ADDRESS} port 2000: other machines reach this address, and no token exists" in told
         assert "wxctl token create NAME --scope admin" in told
         shown = token(host, "far", "read")
         # systemd tries again by itself.

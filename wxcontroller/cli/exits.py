@@ -15,7 +15,7 @@ EXITS: Mapping[int, tuple[str, str]] = MappingProxyType(
         3: ("unreachable", "The controller can't be reached, or something else answers at its address."),
         4: ("unknown", "There is no such account, token or event."),
         5: ("unit-failed", "The unit did not come up, has failed, or should be up but is not."),
-        6: ("needs-human", "The account has given up and needs a human."),
+        6: ("needs-human", "The account has stopped trying and needs attention."),
         7: (
             "not-allowed",
             "The controller does not let you in, or not to this: a token is missing, wrong or too weak.",

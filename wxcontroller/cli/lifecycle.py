@@ -195,7 +195,7 @@ def confirm(api: Api, accounts: list[AccountName], question: Text, otherwise: Te
     for account in accounts:
         api.account(account)  # an unknown account is not worth a question
     if not sys.stdin.isatty():
-        raise BadUsage(Text(N_("{state}: there is no terminal to ask on"), state=otherwise), N_("add --yes"))
+        raise BadUsage(Text(N_("{state}: no terminal to ask on"), state=otherwise), N_("add --yes"))
     if not click.confirm(say(question), err=True):
         raise Declined(Text(N_("{state}: you answered no"), state=otherwise))
 

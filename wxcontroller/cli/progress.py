@@ -169,7 +169,9 @@ class StateOnly:
 
     def show(self, account: AccountView, link: str) -> None:
         if self._stopped.is_set():
-            raise NoLongerFollowed(N_("{account} is no longer followed, and left as it is"), account=account.name)
+            raise NoLongerFollowed(
+                N_("{account} is no longer followed; its state is unchanged"), account=account.name
+            )
         if link:
             raise NeedsHuman(
                 N_("{account} shows a QR code to scan"), command("qr", account.name), account=account.name

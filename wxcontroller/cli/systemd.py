@@ -22,7 +22,7 @@ _DONE = {
     "restart": N_("wxctl: the controller does not answer; systemd has restarted {unit} ({active})"),
 }
 _NOTES = {
-    "start": N_("whether it comes back after a reboot is as it was asked for last"),
+    "start": N_("whether it starts after a reboot depends on the last request"),
     "stop": N_("it may start again after a reboot; stop it again when the controller answers"),
     "restart": N_("it runs with the options it has"),
 }

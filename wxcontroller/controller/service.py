@@ -139,7 +139,7 @@ class Service:
         gate = Gate(self._paths, bool(others), local, self._loaded.settings.limits.token_failures)
         if others and not gate.tokens.required:
             raise BadSettings(
-                N_("{others}: other machines reach this address, and there is no token"),
+                N_("{others}: other machines reach this address, and no token exists"),
                 N_(
                     "make one: wxctl token create NAME --scope admin; or listen on 127.0.0.1 and ::1 "
                     "only: see the head of wxcontroller.socket"

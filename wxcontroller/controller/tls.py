@@ -58,7 +58,7 @@ def place(setting: str, given: str, environment: Mapping[str, str]) -> Path:
         with path.open("rb") as stream:
             if re.search(rb"-----BEGIN ", stream.read(1 << 20)) is None:
                 raise BadSettings(
-                    N_("{setting}: {file} is no PEM file"),
+                    N_("{setting}: {file} is not a PEM file"),
                     N_("name one that begins with -----BEGIN"),
                     setting=setting,
                     file=path,

@@ -228,7 +228,7 @@ ACCOUNT: tuple[Endpoint, ...] = (
     _call("get_group_basic_info", Scope.READ, "all groups without members"),
     _call("search_friend", Scope.READ, "friends by an attribute"),
     _call("search_group", Scope.READ, "groups by an attribute"),
-    _call("get_avatar", Scope.READ, "somebody's picture"),
+    _call("get_avatar", Scope.READ, "a person's picture"),
     _call("check_event", Scope.READ, "events since the last call; each event is returned once"),
     _call("send_friend_message", Scope.SEND, "a message to a friend"),
     _call("send_group_message", Scope.SEND, "a message to a group"),

@@ -157,7 +157,7 @@ class Alert:
 _TITLES: Mapping[Kind, str] = {
     Kind.SCAN: N_("needs a scan"),
     Kind.CONFIRM: N_("needs a confirmation on its phone"),
-    Kind.PARKED: N_("has given up"),
+    Kind.PARKED: N_("has stopped trying"),
     Kind.FAILED: N_("its unit fails"),
     Kind.OFFLINE: N_("is offline"),
     Kind.DELIVERY: N_("its reports wait"),

@@ -192,7 +192,7 @@ def _accounts(paths: Paths, settings: Settings) -> Iterator[Finding]:
                         Level.FAIL,
                         file,
                         Text("its name is not an account id; it is never read"),
-                        Text("wxctl list --json tells ids"),
+                        Text("wxctl list --json shows ids"),
                     )
                 elif (yield from _variables(file)) is not None:
                     yield Finding(
@@ -251,7 +251,7 @@ def _variables(file: Path, written_by_us: bool = False) -> Generator[Finding, No
             continue
         elif _OURS.match(name) and name not in _OTHER and not name.startswith("MOJO_WEIXIN_CONTROLLER"):
             yield Finding(
-                Level.WARN, file, Text("is no variable of ours"), Text("wxclient(8) lists them"), name, line
+                Level.WARN, file, Text("is not a known variable"), Text("wxclient(8) lists them"), name, line
             )
     if not written_by_us:
         yield from _without_effect(file, removed)

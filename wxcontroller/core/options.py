@@ -390,7 +390,7 @@ OPTIONS: Mapping[str, Option] = {
         Option("log_level", "info", choice(*LEVELS), "level of detail in the journal"),
         Option("http_debug", "0", flag, "log requests to WeChat, without secrets"),
         Option("server", "", url, "server to use instead of WeChat's, such as the sandbox", Origin.SETTINGS),
-        Option("ca_file", "", line(300), "CA certificates to trust besides the system's", Origin.SETTINGS),
+        Option("ca_file", "", line(300), "CA certificates to trust in addition to the system's", Origin.SETTINGS),
         Option("media_paths", "", directories, "directories from which media_path may send files", Origin.SETTINGS),
         Option("media_private_urls", "0", flag, "media may be fetched from private addresses", Origin.SETTINGS),
         Option(
@@ -484,7 +484,7 @@ def one_line(name: str, value: str, longest: int) -> None:
         )
     if not all(printable(c) for c in value):
         raise BadOption(
-            N_("option {option} contains a line break or another character that is no text"),
+            N_("option {option} contains a line break or another control character"),
             N_("remove it"),
             option=name,
         )

@@ -18,7 +18,7 @@ def url_of(given: str) -> URL:
         url = URL(given)
         _, host = url.port, url.raw_host
     except IndexError:  # http://[]/, in some versions
-        raise ValueError(Text("is no address")) from None
+        raise ValueError(Text("is not a valid address")) from None
     if host is not None and ":" in host:
         ipaddress.IPv6Address(host)
     return url

@@ -247,7 +247,7 @@ class Owners:
         if self.reason:
             raise NotClaimable(
                 N_("it is not known whether a host owns account {account}: {reason}"),
-                N_("wait until etcd responds; nobody else can claim the account until then either"),
+                N_("wait until etcd responds; until then no other host can claim the account either"),
                 account=name.name,
                 reason=self.reason,
             )

@@ -45,14 +45,14 @@ _VERDICT: Fields = {
     "refusal": (word(*REFUSALS), "why it was refused, for programs"),
     "held_until": (WHOLE, "when it is refused if it is still held, in seconds since 1970"),
     "position": (WHOLE, "its place among the messages that are held for the person"),
-    "parts": (listing(WHOLE), "pieces that went out, and all of them"),
+    "parts": (listing(WHOLE), "sent pieces, and their total"),
 }
 _PERSON: Fields = {
     "id": (TEXT, "for calls; another one after the next login"),
-    "uid": (_UID, "number that outlasts logins, where WeChat tells one"),
-    "account": (TEXT, "account name, where WeChat tells one"),
+    "uid": (_UID, "number that stays the same after new logins, if WeChat provides one"),
+    "account": (TEXT, "account name, if WeChat provides one"),
     "name": (TEXT, "name that the person has chosen"),
-    "display": (TEXT, "name to show, where WeChat tells one"),
+    "display": (TEXT, "display name, if WeChat provides one"),
     "markname": (TEXT, "remark; of a member the nickname in the group"),
     "displayname": (TEXT, "what to show: remark, nickname or name"),
     "province": (TEXT, "province, as written in the profile"),
@@ -62,7 +62,7 @@ _PERSON: Fields = {
 }
 _GROUP: Fields = {
     "id": (TEXT, "for calls; another one after the next login"),
-    "uid": (_UID, "number that outlasts logins, where WeChat tells one"),
+    "uid": (_UID, "number that stays the same after new logins, if WeChat provides one"),
     "owner_uid": (_UID, "uid of its owner"),
     "name": (TEXT, "its name"),
     "displayname": (TEXT, "what to show: its name, or its members"),
@@ -79,12 +79,10 @@ SCHEMAS: Mapping[str, Schema] = {
     "Reply": record(
         {**_DONE, **_REASON}, _REASON, "0 when it was done; else why not, in words, and sometimes a reason more"
     ),
-    "Failure": record({"code": (WHOLE, "not 0"), "status": (TEXT, "why not")}, meaning="why a request was not taken"),
+    "Failure": record({"code": (WHOLE, "not 0"), "status": (TEXT, "why not")}, meaning="why a request was refused"),
     "User": record(_PERSON, meaning="oneself"),
-    "Friend": record(
-        {**_PERSON, "category": (TEXT, "what it is: friend, official account or WeChat's own, in Chinese")}
-    ),
-    "Member": record(_PERSON, meaning="somebody in a group; markname is the nickname"),
+    "Friend": record({**_PERSON, "category": (TEXT, "kind: friend, official account or WeChat's own, in Chinese")}),
+    "Member": record(_PERSON, meaning="a group member; markname is the nickname"),
     "Group": record({**_GROUP, "member": (listing(ref("Member")), "all members")}),
     "GroupWithoutMembers": record(_GROUP),
     "Sent": record(
@@ -127,7 +125,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "post_type": (
                 word("receive_message", "send_message", "event"),
-                "what it is about; the other fields are those of its kind",
+                "subject; the other fields depend on it",
             )
         },
         meaning="a message or an event, as it is posted to post_api",
@@ -135,7 +133,7 @@ SCHEMAS: Mapping[str, Schema] = {
     "ClientInfo": record(
         {
             **_PROGRAM,
-            "log_level": (TEXT, "how much goes to the journal"),
+            "log_level": (TEXT, "log level"),
             "os": (TEXT, "system that it runs on"),
             "queued": (WHOLE, "sends that wait"),
             "state": (TEXT, "where the login is, in the original's word"),
@@ -157,8 +155,8 @@ _MEDIA = (
     Parameter("media_data", "the content itself", BINARY),
     Parameter("media_id", "ID:CODE of media that were sent or received; wins over path and data"),
     Parameter("media_name", "file name to show"),
-    Parameter("media_mime", "type, instead of what it looks like"),
-    Parameter("media_ext", "extension, instead of what it looks like"),
+    Parameter("media_mime", "type, overrides the detected one"),
+    Parameter("media_ext", "extension, overrides the detected one"),
     Parameter("media_size", "size of what media_id names", WHOLE),
     Parameter("media_mtime", "seconds since 1970", WHOLE),
     Parameter("media_type", "kind", word("image", "voice", "video", "microvideo", "emoticon", "file")),
@@ -167,7 +165,7 @@ _MEDIA = (
 _SENDING = (
     Parameter("content", "text"),
     *_MEDIA,
-    Parameter("async", "1: answer at once, the report tells how it ended", _SWITCH),
+    Parameter("async", "1: answer at once; the report has the result", _SWITCH),
     Parameter("interim", "1: progress, which may be dropped; on routes with a reply window", _SWITCH),
     Parameter("urgent", "1: send it before other waiting messages", _SWITCH),
     Parameter("hold", "seconds that it may be held on such a route, instead of hold_seconds; 0: not at all", WHOLE),
@@ -176,7 +174,7 @@ _PEOPLE = Parameter("friends", "ids of friends, separated by commas", required=T
 
 
 def search(attributes: frozenset[str]) -> tuple[Parameter, ...]:
-    return tuple(Parameter(name, "what it has to be, exactly") for name in sorted(attributes))
+    return tuple(Parameter(name, "required format") for name in sorted(attributes))
 
 
 def list_or_reply(name: str) -> Schema:
@@ -190,12 +188,12 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ("get_friend_info", "all friends", list_or_reply("Friend"), ()),
     ("get_group_info", "all groups with their members", list_or_reply("Group"), ()),
     ("get_group_basic_info", "all groups", list_or_reply("GroupWithoutMembers"), ()),
-    ("search_friend", "friends by what they are", list_or_reply("Friend"), search(FRIEND_ATTRIBUTES)),
-    ("search_group", "groups by what they are", list_or_reply("Group"), search(GROUP_ATTRIBUTES)),
+    ("search_friend", "friends by kind", list_or_reply("Friend"), search(FRIEND_ATTRIBUTES)),
+    ("search_group", "groups by kind", list_or_reply("Group"), search(GROUP_ATTRIBUTES)),
     ("get_client_info", "status of the account's process", ref("ClientInfo"), ()),
     (
         "check_event",
-        "what has happened since it was asked last, or the next thing within 30 s",
+        "events since the last call, or the next one within 30 s",
         list_or_reply("Report"),
         (),
     ),
@@ -268,7 +266,7 @@ _CALLS: tuple[tuple[str, str, Schema, tuple[Parameter, ...]], ...] = (
     ),
     (
         "accept_friend_request",
-        "accept who asks to be a friend",
+        "accept a friend request",
         ref("Reply"),
         tuple(
             Parameter(name, "as friend_request brought it", required=True) for name in ("id", "displayname", "ticket")
@@ -302,7 +300,7 @@ def calls() -> tuple[DescribedRoute, ...]:
     person = (Parameter("id", "id of oneself, a friend, a group or a member"), *_FRIEND[1:])
     found += both(
         "get_avatar",
-        "somebody's picture",
+        "a person's picture",
         {200: Content({**pictures, JSON: ref("Sent")}), 503: Content({"text/html": TEXT, JSON: ref("Failure")})},
         (*person, Parameter("group_id", "group of the member")),
     )

@@ -59,7 +59,7 @@ def test_what_is_good_is_called_good(wxctl: Wxctl, paths: Paths) -> None:
         ("wxcontroller.toml.d/a.toml", '\n\ntls_key = "/k"\n', 3, "tls_key", "only one is set", "fail"),
         ("clients/alice.env", '#\nMOJO_WEIXIN_LANG="x\n', 2, "MOJO_WEIXIN_LANG", "unclosed quote", "fail"),
         ("clients/alice.env", "\nMOJO_WEIXIN_LANG=xx\n", 2, "MOJO_WEIXIN_LANG", "must be one of", "fail"),
-        ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "no variable of ours", "warn"),
+        ("clients/alice.env", "WXCLIENT_PROXI=http://x:1\n", 1, "WXCLIENT_PROXI", "not a known variable", "warn"),
         ("clients/alice.env", "PATH=/bin\nsome words\n", 2, None, "has no =", "warn"),
         ("clients/bob.env", "MOJO_WEIXIN_LANG=en_US\n", None, None, "no account has this id", "warn"),
         ("clients/a b.env", "", None, None, "not an account id", "fail"),

@@ -99,6 +99,6 @@ def test_another_machine_is_looked_at_by_what_its_controller_tells(host: Host) -
     assert "wxctl answer alice" in told[f"alice: waiting for your answer: {RISK}"][3]
     assert any(words.startswith("down: unit wxclient@") and one[3] for words, one in told.items())
     assert any(words.startswith("waits: the QR code") and one[0] == "warn" for words, one in told.items())
-    assert told["deadly: 2 dead letters, the latest: given up"][:2] == ("fail", "reports")
+    assert told["deadly: 2 dead letters, the latest: delivery failed"][:2] == ("fail", "reports")
     assert not any(words.startswith("well") and one[1] == "account" for words, one in told.items())
     assert told["the last alert by mail was not delivered: no mail program"][3] == "wxctl alert test"

@@ -37,7 +37,7 @@ def calls(wxctl: Wxctl, stand_in_program: Path, nobody: str, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("verb", "words", "note"),
     [
-        ("start", "systemd has started", "as it was asked for last"),
+        ("start", "systemd has started", "depends on the last request"),
         ("stop", "systemd has stopped", "it may start again after a reboot"),
         ("restart", "systemd has restarted", "with the options it has"),
     ],

@@ -65,7 +65,7 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
     async with asyncio.timeout(PATIENCE):
         _, said = await process.communicate()
     assert process.returncode == 78
-    assert f"port {host.address[1]}: other machines reach this address, and there is no token".encode() in said
+    assert f"port {host.address[1]}: other machines reach this address, and no token exists".encode() in said
     assert b"wxctl token create NAME --scope admin" in said
     assert b"READY=1" not in "".join(host.notifications.lines).encode()
     shown = token(host, Scope.READ)

@@ -91,7 +91,7 @@ def test_one_account_may_have_its_own(tmp_path: Path) -> None:
     paths.override_file("a").write_text("WXCLIENT_LIMIT_SEND_TRIES=400\nWXCLIENT_LIMIT_WATCHERS=9\n")
     first, second = check_configuration(paths)
     assert (first.key, str(first.message)) == ("WXCLIENT_LIMIT_SEND_TRIES", "must be a whole number from 1 to 100")
-    assert (second.key, str(second.message)) == ("WXCLIENT_LIMIT_WATCHERS", "is no variable of ours")
+    assert (second.key, str(second.message)) == ("WXCLIENT_LIMIT_WATCHERS", "is not a known variable")
 
 
 def test_an_account_does_not_start_with_a_limit_that_can_not_be(tmp_path: Path) -> None:

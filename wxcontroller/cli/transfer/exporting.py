@@ -152,7 +152,7 @@ def tell_exported(session: WxctlRun, unit: UnitFiles, file: str, packed: Packed,
         tell("wxctl: {account}: {words}", err=True, account=str(name), words=Text(words, **values))
 
     for each in packed.left_out:
-        warn(N_("{item} is no plain file of the account's own, and is left out"), item=each)
+        warn(N_("{item} is not a plain file of the account and is left out"), item=each)
     for each in unit.odd:
         warn(N_("{item} is not a regular file and is left out"), item=each)
     for each in other_drop_ins(name, place_of(PATHS, name)):

@@ -74,7 +74,7 @@ def refuse_bundle(api: Api, manifest: Manifest, file: Path, known: KeptBundle | 
     )
     if is_older or manifest.epoch < gone:
         raise StaleEpoch(
-            N_("the bundle of {account} (host {host}, epoch {epoch}) is older than what is known here"),
+            N_("the bundle of {account} (host {host}, epoch {epoch}) is older than the copy here"),
             N_(
                 "if the account was removed and added again, delete {file} on the standby host; if another host has "
                 "it, remove it on host {host}"

@@ -137,7 +137,7 @@ async def follow(
                 raise BadSource(N_("the server answers {status}"), status=answer.status)
             if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
                 # A few bytes could become more than there is memory.
-                raise BadSource(N_("the server compresses it, though it was asked not to"))
+                raise BadSource(N_("the server compresses it although this was not requested"))
             if (answer.content_length or 0) > limit:
                 raise SourceTooLarge(limit)
             got = 0
@@ -174,7 +174,7 @@ def target(given: str, private: bool) -> URL:
         url = url_of(given)
         host = url.raw_host  # what the connection is made to
     except ValueError:
-        raise BadSource(N_("it is no address")) from None
+        raise BadSource(N_("not a valid address")) from None
     if url.scheme not in ("http", "https") or not host:
         raise BadSource(N_("only http:// and https:// addresses are fetched"))
     if not private:

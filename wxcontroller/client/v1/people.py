@@ -65,7 +65,7 @@ class PeopleCalls:
             raise RequestRefused(
                 404,
                 "no-such-peer",
-                N_("the account knows nobody and no group with the id {id}"),
+                N_("the account knows no person or group with the id {id}"),
                 N_("list them from the beginning"),
                 id=f"{str(after)[:64]!r}",
             )

@@ -49,7 +49,7 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
         raise bad(N_("unknown key {unknown}"), N_("ids, state and all are known"), unknown=unknown[0][:64])
     ids, state, everything = found.get("ids"), found.get("state"), found.get("all")
     if state is not None and not isinstance(state, str):
-        raise bad(N_("state is no text"), N_("use some of: {states}"), states=_STATES)
+        raise bad(N_("state is not a text"), N_("use some of: {states}"), states=_STATES)
     states = states_of(state or "")
     if ids is None and not states and everything is not True:
         raise bad(N_("nothing is chosen"), N_('send {"ids": ["…"]}, {"state": "dead"} or {"all": true}'))
@@ -57,8 +57,8 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
         return Selection(states)
     if not isinstance(ids, list) or not ids or len(ids) > SELECTED_IDS:
         raise bad(
-            N_("ids is no list of 1 to {selected_ids} ids"),
-            N_("GET /v1/deliveries tells them"),
+            N_("ids is not a list of 1 to {selected_ids} ids"),
+            N_("listed by GET /v1/deliveries"),
             selected_ids=SELECTED_IDS,
         )
     texts = [one if isinstance(one, str) else "" for one in ids]
@@ -69,7 +69,7 @@ async def chosen(log: EventLog, body: bytes) -> Selection:
                 404,
                 "no-such-event",
                 N_("there is no event {id}"),
-                N_("GET /v1/deliveries tells them"),
+                N_("listed by GET /v1/deliveries"),
                 id=f"{each[:64]!r}",
             )
     return Selection(states, tuple(seqs))

@@ -138,7 +138,7 @@ class MessageSending:
             raise bad(N_("there is nothing to send"), N_("send text, media_url, media_id or a file"))
         if len(sources) > 1:
             raise bad(
-                N_("{names} exclude each other"), N_("send each in a request of its own"), names=" and ".join(sources)
+                N_("{names} exclude each other"), N_("send each in a separate request"), names=" and ".join(sources)
             )
         if asked.get("media_url") and not is_web_address(asked.get("media_url")):
             raise bad(N_("media_url is not an http or https URL"), N_("upload the content as file instead"))

@@ -43,7 +43,7 @@ class Sends:
                 409,
                 "being-sent",
                 N_("the message is being sent, or WeChat may have it already"),
-                N_("its report tells how it ends"),
+                N_("its report has the result"),
             )
         return json_answer({"id": wanted, "state": SendState.REFUSED.value})
 

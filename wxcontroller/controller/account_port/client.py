@@ -190,7 +190,7 @@ def unusable_because(status: int, encoding: str) -> Text | None:
         return Text(N_("its program answered {status}, which is not passed on"), status=status)
     # None was requested, and the header that names it is not passed on.
     if encoding.strip().lower() not in ("", "identity"):
-        return Text(N_("its program sent an encoded body without being asked to"))
+        return Text(N_("its program sent an encoded body that was not requested"))
     return None
 
 

@@ -30,7 +30,7 @@ CALLS = Calls()
 @CALLS.route(
     "GET",
     "alerts",
-    "what is wrong, and by which ways humans are told",
+    "current problems and the alert channels",
     record({"channels": {"type": "object"}, "problems": listing(_PROBLEM)}),
 )
 async def alerts(request: web.Request) -> web.Response:

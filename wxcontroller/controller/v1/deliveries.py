@@ -37,17 +37,17 @@ from wxcontroller.openwx.pages import SELECTED_IDS
 
 # Codes of refused requests, in addition to those of every request.
 CODES = ("no-such-event", "no-such-media", "no-webhook", "unavailable")
-_FAILED = "why the last try failed; empty: it did not"
+_FAILED = "error of the last attempt; empty: none"
 _COUNTS: Fields = {
     "held": (WHOLE, "reports whose media is being fetched"),
-    "pending": (WHOLE, "reports that wait to be taken"),
+    "pending": (WHOLE, "reports waiting for delivery"),
     "retrying": (WHOLE, "of these, how many are in the retry lane, behind which no other waits"),
     "dead": (WHOLE, "dead letters"),
-    "unacknowledged": (WHOLE, "of these, how many nobody has acknowledged"),
+    "unacknowledged": (WHOLE, "of these, how many are not acknowledged"),
     "dropped": (WHOLE, "reports that were lost, as the log was full"),
     "to": (maybe(TEXT), "where they go; null: nowhere"),
     "oldest_since": (maybe(WHOLE), "since when the oldest waits, in seconds since 1970"),
-    "dropped_at": (maybe(WHOLE), "when one was lost last, in seconds since 1970; null: never"),
+    "dropped_at": (maybe(WHOLE), "time of the last loss, in seconds since 1970; null: never"),
     "damaged_at": (
         maybe(WHOLE),
         "when a damaged log was last replaced by a new one, in seconds since 1970; null: never",
@@ -75,8 +75,8 @@ SCHEMAS: Mapping[str, Schema] = {
             "attempts": (WHOLE, "how often it was tried"),
             "next_at": (maybe(NUMBER), "when it is tried again, in seconds since 1970"),
             **texts(last_error=_FAILED),
-            "last_status": (maybe(WHOLE), "HTTP status of the last try"),
-            "settled_at": (maybe(NUMBER), "when it was taken or given up, in seconds since 1970"),
+            "last_status": (maybe(WHOLE), "HTTP status of the last attempt"),
+            "settled_at": (maybe(NUMBER), "time of its delivery or final failure, in seconds since 1970"),
             "bytes": (WHOLE, "size of its report"),
             "direction": (maybe(TEXT), "in or out; null: not a message, or a large one"),
             "sender": (maybe(TEXT), "name of the message's sender"),
@@ -161,7 +161,7 @@ CALLS.route(
     PASSED_ON,
     parameters=(
         Parameter("state", "other states, separated by commas"),
-        Parameter("after", "the number of the last that is known", WHOLE),
+        Parameter("after", "the number of the last known one", WHOLE),
         LIMIT,
     ),
 )(pass_on_newer)

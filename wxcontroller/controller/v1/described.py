@@ -98,7 +98,7 @@ SCHEMAS: Mapping[str, Schema] = {
         {
             "template": (TEXT, "the English text; {NAME} stands for a value"),
             "plural": (TEXT, "the same for any number n but one"),
-            "values": ({"type": "object"}, "what stands for each name: text, a number, or a text as data"),
+            "values": ({"type": "object"}, "value of each name: text, a number, or a text as data"),
         },
         ("plural",),
         "a text as data: fill the values in at their names; values that are texts are filled in first",
@@ -132,12 +132,15 @@ SCHEMAS: Mapping[str, Schema] = {
                 "the host to which it is being moved; null: it is not",
             ),
             "arrived": (maybe(TEXT), "id of the move by which it came to this host; null: none"),
-            "desired": (_words(Desired), "what somebody asked for; it outlasts reboots"),
+            "desired": (_words(Desired), "desired state; kept across reboots"),
             "unit_state": (_words(UnitState), "what systemd says of the unit; absent: it has not loaded it"),
             "unit_sub": (TEXT, "what systemd says of it more closely"),
-            "login_state": (maybe(_words(LoginState)), "where the login is; null: a running program does not tell"),
+            "login_state": (
+                maybe(_words(LoginState)),
+                "stage of the login; null: not reported by the running program",
+            ),
             "state": (maybe(TEXT), "the same in the original's word"),
-            **texts(status="what is going on, in words", reason="why it waits, hangs or has given up, in words"),
+            **texts(status="status text", reason="why it waits, hangs or has stopped trying, as text"),
             "since": (maybe(WHOLE), "since when the login is there, in seconds since 1970"),
             "input": (
                 maybe(
@@ -147,7 +150,7 @@ SCHEMAS: Mapping[str, Schema] = {
                         "what it waits for a person to give: yes to a consent, or a code",
                     )
                 ),
-                "what it waits for a person to give, with its risk; null for nothing",
+                "input it waits for, with its risk; null for none",
             ),
             "pid": (maybe(WHOLE), "number of its process"),
             "port": (WHOLE, "its own port on 127.0.0.1"),
@@ -157,11 +160,11 @@ SCHEMAS: Mapping[str, Schema] = {
             "qrcode_number": (maybe(WHOLE), "which one it is since the process began"),
             "qrcode_try": (
                 maybe(WHOLE),
-                "the number of this QR code among those shown before the account gives up; null: unknown",
+                "the number of this QR code among those shown before the account stops trying; null: unknown",
             ),
             "qrcode_limit": (maybe(WHOLE), "how many are shown; null: unknown"),
             "qrcode_until": (maybe(WHOLE), "when the next one is due, in seconds since 1970; null: unknown"),
-            "user": (maybe(record({"id": TEXT, "name": TEXT})), "who is logged in"),
+            "user": (maybe(record({"id": TEXT, "name": TEXT})), "the logged-in user"),
             "avatar": (maybe(TEXT), "path of the user's picture, on a route that has pictures"),
             "heartbeats": (
                 maybe(TEXT),
@@ -182,10 +185,10 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Issue": record(
         {
-            "code": (TEXT, "what is wrong, for programs"),
+            "code": (TEXT, "code of the problem"),
             "severity": (_words(Severity), "how bad it is"),
             "since": (maybe(WHOLE), "since when, in seconds since 1970; null: unknown"),
-            "message": (TEXT, "what is wrong, in English"),
+            "message": (TEXT, "the problem, in English"),
             "remedy": (TEXT, "what to do about it, in English"),
             "message_text": (maybe({"type": "object"}), "template and values of the message"),
             "remedy_text": (maybe({"type": "object"}), "template and values of the remedy"),
@@ -200,12 +203,12 @@ SCHEMAS: Mapping[str, Schema] = {
                 "its program; null when it does not answer",
             ),
             **texts(client_reason="why it does not answer"),
-            "queue": (maybe(ref("Queue")), "what is to be sent"),
-            "reports": (ANYTHING, "what is to be posted, and what became of it"),
-            "media": (ANYTHING, "what is kept of received media"),
+            "queue": (maybe(ref("Queue")), "message to send"),
+            "reports": (ANYTHING, "reports for the webhook, and their results"),
+            "media": (ANYTHING, "stored received media"),
             "roster": (ANYTHING, "how many people and groups are known"),
-            "last_message_time": (ANYTHING, "when a message came or went last, in seconds since 1970"),
-            "last_sync_time": (maybe(WHOLE), "when WeChat was heard last, in seconds since 1970"),
+            "last_message_time": (ANYTHING, "time of the last message in either direction, in seconds since 1970"),
+            "last_sync_time": (maybe(WHOLE), "time of WeChat's last answer, in seconds since 1970"),
             "memory": (maybe(WHOLE), "bytes that the process holds"),
             "capabilities": (ref("Capabilities"), "what its route can do; not of programs of 2.0.0"),
             "windows": (listing(ref("Window")), "one for each person; not on every route"),
@@ -226,7 +229,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "sends": (listing(TEXT), "kinds of messages that it sends"),
             "contacts": (SWITCH, "it lists all people; other routes list those who have written"),
             "groups": (SWITCH, "whether it has groups"),
-            "recall": (SWITCH, "whether it takes messages back"),
+            "recall": (SWITCH, "whether it supports recalls"),
             "avatars": (SWITCH, "whether it fetches pictures of people"),
             "lasting_ids": (SWITCH, "ids of people stay the same after another login"),
             "text_length": (WHOLE, "characters of a message; a longer text is split; 0: any number"),
@@ -245,9 +248,9 @@ SCHEMAS: Mapping[str, Schema] = {
             "oldest_since": (maybe(WHOLE), "since when the oldest waits, in seconds since 1970"),
             "next_send_at": (maybe(NUMBER), "when the next may go, in seconds since 1970"),
             "held": (SWITCH, "whether it waits for the login"),
-            **texts(last_error="why the last try failed; empty: it did not"),
+            **texts(last_error="error of the last attempt; empty: none"),
             "interval": (NUMBER, "smallest pause between two sends, in seconds"),
-            "jitter": (NUMBER, "what is added to it at most, at random"),
+            "jitter": (NUMBER, "maximum random addition"),
         }
     ),
     "Started": record(
@@ -259,7 +262,7 @@ SCHEMAS: Mapping[str, Schema] = {
             "code": (WHOLE, "0 when it was done"),
             "status": (TEXT, "success, or why not"),
         },
-        meaning="what the account was started with, and what it is now",
+        meaning="start parameters of the account, and its current state",
     ),
     "AccountState": record(
         {

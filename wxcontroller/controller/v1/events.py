@@ -61,13 +61,13 @@ CALLS = Calls()
 @CALLS.route(
     "GET",
     "events",
-    "what happens at all accounts or some, as it happens: server-sent events, or WebSocket for who asks so",
+    "events of all or some accounts as they happen: server-sent events, or WebSocket on request",
     Content({STREAM: TEXT}),
     (404,),
     (
         Parameter("account", "names of accounts, separated by commas; none: all"),
         _TYPES,
-        Parameter("cursor", "the id of the last event, to go on after it"),
+        Parameter("cursor", "the id of the last event, to continue after it"),
         Parameter("Last-Event-ID", "the same, as browsers send it; it wins", place="header"),
     ),
 )
@@ -116,7 +116,7 @@ def _begin(request: web.Request, longest: int) -> Cursor | None:
     except BadCursor:
         raise BadRequest(
             N_("the cursor is not one that a stream has sent"),
-            N_("begin without one, and keep the id of the last event"),
+            N_("start without one, and keep the id of the last event"),
         ) from None
 
 
@@ -187,7 +187,7 @@ CALLS.route(
     ),
     PASSED_ON,
     parameters=(
-        Parameter("after", "the id or number of the last that is known"),
+        Parameter("after", "the id or number of the last known one"),
         Parameter("since", "from when on, in microseconds since 1970", WHOLE),
         _TYPES,
         LIMIT,

@@ -52,12 +52,12 @@ SCHEMAS: Mapping[str, Schema] = {
             "notices_text": (listing(ref("Text")), "the same as data"),
             "settings": (
                 record({"read_at": WHOLE, "error": maybe(TEXT), "error_text": AS_DATA}),
-                "when the settings were read, and what is wrong with them now",
+                "time when the settings were read, and their current problems",
             ),
             "reason": (TEXT, "why it is degraded"),
             "accounts": (
                 record({"known": WHOLE, "wanted": WHOLE, "alive": WHOLE, "states": {"type": "object"}}),
-                "how many there are, by what they are",
+                "their number by kind",
             ),
             "fleet": (
                 record({"name": TEXT, "unreachable": listing(TEXT), "etcd": maybe(_ETCD)}),

@@ -37,7 +37,7 @@ CALLS = Calls()
             {"type": "integer", "minimum": 0, "maximum": DEFAULTS.journal_lines},
         ),
         Parameter("since", "lines from then on, in seconds since 1970", WHOLE),
-        Parameter("after", "the cursor of a line, to go on after it"),
+        Parameter("after", "the cursor of a line, to continue after it"),
         Parameter("Last-Event-ID", "the same, as browsers send it for a stream; it wins", place="header"),
     ),
 )

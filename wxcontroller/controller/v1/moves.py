@@ -35,7 +35,7 @@ _WORD = 64
 _ACCOUNT = Parameter("account", "its name or instance id", place="path")
 _MOVE = Parameter("id", "the id of the move")
 _TO = Parameter("to", "the host that keeps the bundle")
-_AT = Parameter("to", "the host that is asked, this one by default")
+_AT = Parameter("to", "the queried host, by default this one")
 _REMOVED = record({"name": TEXT, "instance": TEXT})
 _LEAVING = record({"to": TEXT, "id": TEXT, "sent": SWITCH}, ("sent",))
 CALLS = Calls()

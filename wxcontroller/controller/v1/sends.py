@@ -48,7 +48,7 @@ SCHEMAS: Mapping[str, Schema] = {
     ),
     "Sending": record(
         {
-            "sent_24h": (WHOLE, "messages sent in the last 24 hours, to everybody"),
+            "sent_24h": (WHOLE, "messages sent in the last 24 hours, to all people"),
             "limit_24h": (WHOLE, "the limit for them; 0: none"),
             "limit_24h_from": (word("unset", "set", "learned"), "learned: from a refusal"),
             "throttled_until": (maybe(WHOLE), f"until when nothing is sent, {_NEVER}"),
@@ -82,7 +82,7 @@ CALLS.route(
 CALLS.route(
     "POST",
     "accounts/{name}/typing",
-    "show a person that somebody is typing, or end that; shown: whether it is",
+    "show or end the typing indicator for a person; shown: whether it is shown",
     record({"peer": TEXT, "on": SWITCH, "shown": SWITCH}),
     PASSED_ON,
     body=record({"peer": TEXT, "on": SWITCH}, ("on",)),

@@ -56,7 +56,7 @@ def dead(facts: Facts, known: DeliveryState) -> Issue | None:
         "{n} dead letter: {error}",
         "{n} dead letters, the latest: {error}",
         n=known.unacknowledged,
-        error=known.dead_error or Text(N_("given up")),
+        error=known.dead_error or Text(N_("delivery failed")),
     )
     remedy = Text(
         N_("fix the receiver {webhook}, then send them again: {replay}; or acknowledge them: {ack}"),

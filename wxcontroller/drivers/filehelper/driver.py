@@ -70,7 +70,7 @@ class FileHelperDriver(WebDriver):
         if file.size > LARGE:
             raise Unsupported(
                 N_("{file} is larger than {limit} bytes"),
-                N_("the filehelper route takes no larger files"),
+                N_("the filehelper route does not accept larger files"),
                 file=file.name or "the file",
                 limit=LARGE,
             )

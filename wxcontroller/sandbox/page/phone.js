@@ -95,7 +95,7 @@ function showLogins(logins) {
     add(t("Cancel"), post("cancel"));
     add(t("Let it expire"), post("expire"));
     const mode = login.desktop ? t("desktop mode") : t("browser mode");
-    const web = `${login.push ? t("asks without a code") : t("code")} · ${mode}`;
+    const web = `${login.push ? t("login without a code") : t("code")} · ${mode}`;
     const kind = login.route === "ilink" ? t("code of an iLink bot") : web;
     const state = login.state === "waiting" ? t("waiting") : t("scanned");
     const item = make("li", {});

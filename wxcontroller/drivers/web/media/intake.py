@@ -68,11 +68,15 @@ class Intake:
     def begin(self, answer: ReceivedFile) -> None:
         """Check the headers of the next answer. Raises UnreadableResponse if it does not fit."""
         if answer.start > self.got:
-            raise UnreadableResponse(self._call, Text("a later part of the content came than was asked for"))
+            raise UnreadableResponse(
+                self._call, Text("the server returned a later part of the content than requested")
+            )
         if not self._passing:
             self._head, self.got = b"", 0  # too little to have been passed on: it comes again
             if answer.start:
-                raise UnreadableResponse(self._call, Text("a later part of the content came than was asked for"))
+                raise UnreadableResponse(
+                    self._call, Text("the server returned a later part of the content than requested")
+                )
         promised = answer.total or (answer.start + answer.size if answer.size else 0)
         # An answer that kept its promise and was too short all the same may be followed by a longer one.
         longer = promised > self._promised and self.got >= self._promised
