@@ -28,7 +28,7 @@ class Resuming:
     reporter: Reporter
     fetcher: MediaFetcher
     running: asyncio.Event
-    seconds: float = MEDIA_RESUME_SECONDS
+    may_log_in: bool = True  # else nothing can be fetched
 
     async def run(self, held: "asyncio.Future[list[Held]]") -> None:
         """Resume ``held``; return when all are being fetched or were dropped."""
@@ -38,7 +38,7 @@ class Resuming:
         log.info("%d messages of the last run still want their media", len(found))
         try:
             # Later events wait until the account is back.
-            async with asyncio.timeout(self.seconds):
+            async with asyncio.timeout(MEDIA_RESUME_SECONDS if self.may_log_in else 0):
                 await self.running.wait()
         except TimeoutError:
             for one in found:

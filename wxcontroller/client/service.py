@@ -33,7 +33,7 @@ from wxcontroller.client.port import listening
 from wxcontroller.client.publicfiles import PublicFiles
 from wxcontroller.client.quotes import Quotes
 from wxcontroller.client.reporting import reporter_of
-from wxcontroller.client.resuming import MEDIA_RESUME_SECONDS, Resuming
+from wxcontroller.client.resuming import Resuming
 from wxcontroller.client.roster import Roster
 from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
 from wxcontroller.client.sends.calls import SendCalls
@@ -146,7 +146,7 @@ class Client:
         files = PublicFiles()
         session = Session(config, facts, roster, notifier, watchdog, reporter, incoming.take, driver_state, files)
         adopter = self.permit.adopter if self.permit else ""
-        resuming = Resuming(reporter, fetcher, session.running, 0.0 if adopter else MEDIA_RESUME_SECONDS)
+        resuming = Resuming(reporter, fetcher, session.running, may_log_in=not adopter)
         store = SendStore(events, config.options["driver"], limits.idempotency_keys)
         with_data = config.flag("plugin_openwx_post_media_data")
         report_bytes = limits.report_media_bytes if with_data else 0
