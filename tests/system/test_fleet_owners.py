@@ -152,6 +152,7 @@ def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(pair: Fleet
         logins = len(phone.call("GET", "/logins"))
         pair.lose("host-b")
         until(lambda: outlook(first, "bob")["taken_from"] == "host-b", "the takeover")
+        until(lambda: first.run("systemctl", "is-active", "wxclient@bob", check=False).returncode == 0, "the account")
         here.until_state("bob", "running")
         phone.call("POST", f"/accounts/{uin}/phone-send", {"to": "clawbot", "text": "after the loss"})
         hook.wait_for(lambda report: report.get("content") == "after the loss", "what arrives now")
