@@ -267,7 +267,7 @@ async def test_an_account_is_not_taken_over_twice_in_a_row(tmp_path: Path, monke
 
 async def test_accounts_are_taken_over_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with owning_fleet(
-        tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=replace(SOON, rate=2.0)
+        tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=replace(SOON, rate=1.0)
     ) as fleet:
         a, b = fleet.hosts
         names = ("alice", "bob", "eve", "mallory")
@@ -278,7 +278,7 @@ async def test_accounts_are_taken_over_one_after_the_other(tmp_path: Path, monke
             await a.lapse()
             await until(lambda: b.ownership.takeovers.counts["done"] == len(names))
         begun = sorted(each.begin for each in fleet.ran if each.host == "b")
-        assert begun[-1] - begun[0] > 0.9  # two at once, and the others half a second later each
+        assert begun[-1] - begun[0] > 2  # one a second, and one of them may have taken a second longer to begin
 
 
 async def test_a_web_account_goes_to_a_host_with_its_egress_alone(
