@@ -99,6 +99,10 @@ def _copied(root: Path, where: Path) -> None:
         if source.is_file() or source.is_symlink():
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copy, follow_symlinks=False)
+    # etcd and other tools that git does not know.
+    if (tools := root / ".cache/venv").is_dir():
+        (where / ".cache").mkdir()
+        (where / ".cache/venv").symlink_to(tools)
 
 
 class Bench:
