@@ -1,7 +1,7 @@
 """An account of a lost host, from its standby bundle on this one: what ``wxctl adopt`` and takeovers have in common.
 
-The account gets the next epoch, so that its former host, once it is back, does not start its copy. Messages that
-waited to be sent are not sent (client/store/sends.py): they may have been.
+The account gets the next epoch, so that its former host, once it is back, does not log in with its copy. Waiting
+messages are not sent (client/store/sends.py), as the former host may have sent them.
 """
 
 from collections.abc import Callable
@@ -92,7 +92,7 @@ class Adoption:
 def taken_over(api: Api, instance: str, secret: bytes) -> JsonObject:
     """Adopt an account whose host has lost its lease in etcd, for the controller, which has claimed it there.
 
-    The account is not started. The controller may be in the hands of somebody else: only accounts that have a policy
+    The account is not started. The controller may be compromised: only accounts that have a policy
     for this are taken over at its word. Raises WxError.
     """
     with disk_errors(PATHS.standby_kept):
