@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterable
 from wxcontroller.core.summaries import cause
 
 log = logging.getLogger(__name__)
-# Two round trips on the slowest of lines. A caller that says nothing holds a connection for so long.
+# Two round trips on the slowest networks. A silent caller holds a connection this long.
 TLS_HANDSHAKE_SECONDS = 10.0
 _ACCEPTS_AT_A_TIME = 64
 # Until connections have ended and descriptors are free again. Callers notice a longer pause.

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 LINGER_SECONDS = 2.0
 # Requests that wait on one connection while another is answered. Browsers and HTTP libraries send none.
 PIPELINED_REQUESTS = 64
-# A shortcut waits for the rest of a small form for so long. Most come at once, a slow one takes the usual way.
+# How long the shortcut waits for the rest of a small form. Most arrive at once; a slow one is handled by aiohttp.
 _REST_SECONDS = 0.5
 # aiohttp's own timer for idle connections never counts, as it does not see what a shortcut answers.
 _NEVER = 1e9

@@ -42,7 +42,7 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 32  # entries read from the log in one go
 # So much longer than its own limits no post takes, unless something is wrong with the waiting.
 _OVERTIME = 60.0
-# Failures in the journal: the first of a row, then so many seconds apart.
+# Failures in the journal: the first of a series, then this many seconds apart.
 _TELL_SECONDS = 300.0
 
 
@@ -110,7 +110,7 @@ class Delivery:
             return
         receiver = hashlib.sha256(self.address.encode("utf-8", "replace")).hexdigest()
         aimed = self._log.aim(receiver, self._policy.strict)
-        # A disk that is full must not keep from delivering what is on it.
+        # A full disk must not stop the delivery of reports on it.
         await asyncio.wait({aimed}, timeout=self._policy.first)
         is_begun = False
         async with posting(self.receiver, self._policy) as poster:

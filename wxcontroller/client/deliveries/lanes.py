@@ -140,7 +140,7 @@ class Lanes:
         self._backoff = Backoff(self.policy.first, self.policy.longest)
 
     def next_lane(self, now: float, *, queued: bool, retrying: bool) -> Lane | None:
-        """Return the lane whose first report is to be posted now, None when there is nothing to do before a while.
+        """Return the lane whose first report is to be posted now, None if none is due yet.
 
         Args:
             now: this moment.
@@ -154,7 +154,7 @@ class Lanes:
         return Lane.QUEUE if queued else None
 
     def idle_seconds(self, now: float, *, retrying: bool) -> float | None:
-        """Return how long there is nothing to do unless something new comes; None for ever."""
+        """Return how long to wait unless a new report arrives; None without a limit."""
         until = self._paused_until
         if until <= now:
             until = max(self._retry_at, self._rested_at) if retrying else math.inf
@@ -171,7 +171,7 @@ class Lanes:
         self._head = _Head()
 
     def retry_due(self, at: float) -> None:
-        """Note when the first report of the retry lane is due: math.inf when there is none."""
+        """Note when the first report of the retry lane is due: math.inf without one."""
         self._retry_at = at
 
     def after(self, attempt: Attempt, result: Result, began: float, now: float) -> Decision:

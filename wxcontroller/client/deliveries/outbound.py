@@ -20,9 +20,9 @@ class NotATarget(WxError, aiohttp.ClientError):
 
 
 class TargetConnector(aiohttp.TCPConnector):
-    """Connects for requests to allowed addresses; every hop of a redirect is such a request of its own.
+    """Connects for requests to allowed addresses; every hop of a redirect is a separate request.
 
-    ``tls`` None: the system's certificates. Names are looked up by threads of its own (``core.resolver``).
+    ``tls`` None: the system's certificates. Names are looked up in its own threads (``core.resolver``).
     """
 
     def __init__(self, targets: Targets, tls: ssl.SSLContext | None = None) -> None:

@@ -19,7 +19,7 @@ from yarl import URL
 
 from wxcontroller.client.deliveries.outbound import TargetConnector
 
-# Passed to the socket one by one: it would buffer a whole body, on top of the one we have.
+# Written in parts: the transport would otherwise buffer a second copy of the whole body.
 _PART = 64 * 1024
 
 
@@ -51,7 +51,7 @@ class Outgoing:
 
     async def _write(self, head: bytes, protocol: ResponseHandler) -> None:
         writer = StreamWriter(protocol, asyncio.get_running_loop())
-        with contextlib.suppress(aiohttp.ClientError, OSError):  # who waits for the answer is told
+        with contextlib.suppress(aiohttp.ClientError, OSError):  # the reader of the answer gets the error
             await writer.write(head)
             for start in range(0, self.size, _PART):
                 await writer.write(self._body[start : start + _PART])

@@ -27,7 +27,7 @@ log = logging.getLogger(__name__)
 _WAITING_SECONDS = 10.0
 # Between two writes.
 _PAUSE_SECONDS = 2.0
-# Age and a disk that takes nothing are no news of the log's.
+# The log does not report age or a full disk.
 _LOOK_SECONDS = 15.0
 # As the state file: the controller's group reads it.
 _PUBLIC = 0o640

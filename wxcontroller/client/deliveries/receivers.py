@@ -1,6 +1,6 @@
 """The receiver of reports (post_api) and one HTTP attempt to give it a report.
 
-An attempt is one POST, with two exceptions that are no failures of the receiver:
+An attempt is one POST, with two exceptions that do not count as failures of the receiver:
 
 - A connection that was kept open and breaks before any byte of an answer: the receiver closed it while it was idle.
   The report is posted again at once, on a new connection.
@@ -179,7 +179,7 @@ def retry_after(value: str) -> float | None:
 
 
 def moved_to(url: URL, location: str) -> URL | None:
-    """Return where a redirect leads, None when that is no address of the web."""
+    """Return the target of a redirect, None if it is not a web address."""
     try:
         moved = url_of(str(url.join(url_of(location))))
     except ValueError:

@@ -5,7 +5,7 @@
   timestamp and body with dots between them, in base64. Libraries in many languages verify it and reject old ones.
 
 Each has a signature by every secret, as two are in use while one replaces the other. Without a secret there are no
-signatures; id and timestamp are there all the same, as receivers recognize repetitions by the id.
+signatures; id and timestamp are still sent, as receivers recognize repetitions by the id.
 """
 
 import base64

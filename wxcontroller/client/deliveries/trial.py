@@ -1,6 +1,6 @@
 """A test event for the webhook: posted at once, past the queue, and the caller gets the receiver's answer.
 
-It is signed and sent as every report is, with an id of its own and the number 0. It is not stored and not retried.
+It is signed and sent like every report, with its own id and the number 0. It is neither stored nor retried.
 """
 
 import asyncio
