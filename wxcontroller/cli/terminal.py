@@ -22,7 +22,7 @@ _TITLES = (N_("NAME"), N_("STATE"), N_("SINCE"), N_("PORT"), N_("USER"), N_("STA
 _GAP = 2  # between columns
 # Of a list: the columns that are always there; those of port and user, before which none is cut; the least and the
 # most that is shown of the user.
-_KEPT, _PORT, _USER, _LEAST, _MOST = 2, 3, 4, 4, 20
+_KEPT, _PORT, _USER, _MIN_USER, _MAX_USER = 2, 3, 4, 4, 20
 _BORDER = 2  # white modules around a code; the standard requires 4, phones accept 2 on our white background
 
 
@@ -56,12 +56,12 @@ def account_table(accounts: list[AccountView], width: int | None) -> Group:
     titles = [say(title) for title in _TITLES]
     widths = [max(map(cell_len, column)) for column in zip(titles, *rows, strict=True)]
     if width is not None:
-        room = width - sum(widths[:_KEPT]) - _GAP
+        available = width - sum(widths[:_KEPT]) - _GAP
         for column in range(_KEPT, len(widths)):
-            least = widths[column] if column < _USER else _LEAST
-            limit = _MOST if column == _USER else width
-            widths[column] = min(widths[column], limit, room - _GAP) if room - _GAP >= least else 0
-            room -= widths[column] + _GAP if widths[column] else 0
+            least = widths[column] if column < _USER else _MIN_USER
+            limit = _MAX_USER if column == _USER else width
+            widths[column] = min(widths[column], limit, available - _GAP) if available - _GAP >= least else 0
+            available -= widths[column] + _GAP if widths[column] else 0
     # Not a rich table: where the terminal is narrow, that shrinks the columns that have to stay.
     lines = [_line(map(Text, titles), widths)]
     for account, (name, state, *more) in zip(accounts, rows, strict=True):
@@ -134,10 +134,10 @@ def moment(since: int) -> str:
     if not since:
         return "-"
     try:
-        told = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
+        shown = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(since))
     except (OverflowError, ValueError, OSError):  # no year that a calendar has
         return "-"
-    return say("{moment} ({age} ago)", moment=told, age=ago(since))
+    return say("{moment} ({age} ago)", moment=shown, age=ago(since))
 
 
 def too_small(code: Text, target: Console, below: int) -> messages.Text:

@@ -59,13 +59,13 @@ def programs(patient: Patient) -> Iterator[CheckResult]:
         if not view.unit_state.has_process or view.condition is Condition.RESTARTING:
             continue
         try:
-            told = patient.api.account(parse_name(view.name)).raw
+            account = patient.api.account(parse_name(view.name)).raw
         except WxError as problem:
             yield warn(problem.text, problem.remedy_text)
             continue
         asked += 1
-        reason = text_in(told, "client_reason")
-        if told.get("client") is None and "client" in told and reason:
+        reason = text_in(account, "client_reason")
+        if account.get("client") is None and "client" in account and reason:
             silent = True
             yield warn(
                 Text("{account}: {reason}", account=view.name, reason=reason),
@@ -117,7 +117,9 @@ def alerts(patient: Patient) -> Iterator[CheckResult]:
     except WxError as problem:
         yield warn(problem.text, problem.remedy_text)
         return
-    broken = {name: error for name, told in channels.items() if (error := text(field(field(told, "last"), "error")))}
+    broken = {
+        name: error for name, channel in channels.items() if (error := text(field(field(channel, "last"), "error")))
+    }
     for name, error in broken.items():
         yield fail(
             Text("the last alert by {account} was not delivered: {error}", account=name, error=error),

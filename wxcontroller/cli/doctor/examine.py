@@ -52,7 +52,7 @@ def controller(patient: Patient) -> Iterator[CheckResult]:
         )
     else:
         yield fail(
-            Text("is {status}: {text_in}", status=text(health.get("status")), text_in=text_in(health, "reason")),
+            Text("is {status}: {reason}", status=text(health.get("status")), reason=text_in(health, "reason")),
             Text("see: journalctl -u wxcontroller"),
         )
 

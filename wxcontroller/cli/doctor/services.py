@@ -58,12 +58,12 @@ def units(patient: Patient) -> Iterator[CheckResult]:
     except WxError as problem:
         yield fail(problem.text, _NO_SYSTEMD)
         return
-    for unit, told in found.items():
-        yield from _unit(unit, told, found["wxcontroller.socket"].get("ActiveState") == "active")
+    for unit, properties in found.items():
+        yield from _unit(unit, properties, found["wxcontroller.socket"].get("ActiveState") == "active")
 
 
-def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckResult]:
-    load, active = told.get("LoadState", ""), told.get("ActiveState", "")
+def _unit(unit: str, properties: Mapping[str, str], listens: bool) -> Iterator[CheckResult]:
+    load, active = properties.get("LoadState", ""), properties.get("ActiveState", "")
     ours = unit.startswith("wxcontroller")
     if load == "not-found":
         package = "wxcontroller" if ours else unit.partition(".")[0] + ("d" if unit.startswith("polkit") else "")
@@ -74,7 +74,7 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckRe
         yield fail(Text("{unit} is masked", unit=unit), Text("systemctl unmask {unit}", unit=unit))
     elif active == "failed":
         yield fail(
-            Text("{unit} has failed ({result})", unit=unit, result=told.get("Result", "")),
+            Text("{unit} has failed ({result})", unit=unit, result=properties.get("Result", "")),
             Text("journalctl -b -u {unit}", unit=unit),
         )
     elif unit == "wxcontroller.socket" and active != "active":
@@ -94,9 +94,9 @@ def _unit(unit: str, told: Mapping[str, str], listens: bool) -> Iterator[CheckRe
             else Text("{unit} is {active}", unit=unit, active=active)
         )
         yield warn(words, Text("systemctl start {unit}", unit=unit))
-    if ours and load == "loaded" and told.get("UnitFileState") == "disabled":
+    if ours and load == "loaded" and properties.get("UnitFileState") == "disabled":
         yield warn(Text("{unit} is not started at boot", unit=unit), Text("systemctl enable {unit}", unit=unit))
-    if told.get("NeedDaemonReload") == "yes":
+    if properties.get("NeedDaemonReload") == "yes":
         yield warn(
             Text("the file of {unit} is newer than what systemd knows", unit=unit), Text("systemctl daemon-reload")
         )
@@ -115,14 +115,14 @@ def polkit(patient: Patient) -> Iterator[CheckResult]:
             return
     api = patient.answering
     try:
-        told = api.may_act()
+        answer = api.may_act()
     except WxError as problem:
         yield warn(problem.text, problem.remedy_text)
         return
-    if told.get("may_act") is True:
+    if answer.get("may_act") is True:
         yield ok(Text("the controller may start and stop accounts"))
     else:
-        words = Text("the controller may not start and stop accounts: {text_in}", text_in=text_in(told, "reason"))
+        words = Text("the controller may not start and stop accounts: {reason}", reason=text_in(answer, "reason"))
         yield fail(words, Text("check that no other rule precedes {rule}; {remedy}", rule=_RULE, remedy=remedy))
 
 
@@ -141,10 +141,12 @@ def drop_ins(patient: Patient) -> Iterator[CheckResult]:
     for guards, several in ((GUARDS, ["wxcontroller.service"]), (_GUARDS_OF_ACCOUNTS, accounts)):
         if not several:
             continue
-        for unit, told in show((*guards, _DROP_INS, "LoadState"), *several).items():
-            changed = [f"{key}={told[key]}" for key, value in guards.items() if told.get(key, value) != value]
-            if changed and told.get("LoadState") == "loaded":
-                drop_ins = [each for each in told.get(_DROP_INS, "").split() if not each.startswith(_SHIPPED)]
+        for unit, properties in show((*guards, _DROP_INS, "LoadState"), *several).items():
+            changed = [
+                f"{key}={properties[key]}" for key, value in guards.items() if properties.get(key, value) != value
+            ]
+            if changed and properties.get("LoadState") == "loaded":
+                drop_ins = [each for each in properties.get(_DROP_INS, "").split() if not each.startswith(_SHIPPED)]
                 by = " ".join(drop_ins) or Text("its unit file")
                 yield warn(
                     Text(
@@ -158,7 +160,7 @@ def drop_ins(patient: Patient) -> Iterator[CheckResult]:
 def enabled(patient: Patient) -> Iterator[CheckResult]:
     """Units that start at the next boot although their account is stopped, or removed."""
     wanted = {each.name.instance for each in patient.registered if each.desired is Desired.STARTED}
-    known = {each.name.instance for each in patient.registered}
+    registered = {each.name.instance for each in patient.registered}
     try:
         links = sorted(patient.paths.boot_link("x").parent.iterdir())
     except OSError:
@@ -169,16 +171,16 @@ def enabled(patient: Patient) -> Iterator[CheckResult]:
             continue
         stopped = N_("{unit} is enabled: its account is stopped, but starts at the next boot")
         removed = N_("{unit} is enabled: there is no such account, and the next boot registers it")
-        told = Text(stopped if instance in known else removed, unit=link.name)
-        yield warn(told, Text("systemctl disable {link}", link=link.name))
+        problem = Text(stopped if instance in registered else removed, unit=link.name)
+        yield warn(problem, Text("systemctl disable {link}", link=link.name))
 
 
 @check(DoctorCheck.BOOT)
 def boot(patient: Patient) -> Iterator[CheckResult]:
     """Whether the accounts that were wanted were brought up after the boot."""
-    told = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
-    since = told.get("ActiveEnterTimestamp", "").removeprefix("@")
-    if told.get("ActiveState") != "active" or not since.isdecimal():
+    properties = show(("ActiveState", "ActiveEnterTimestamp"), "wxcontroller.service")["wxcontroller.service"]
+    since = properties.get("ActiveEnterTimestamp", "").removeprefix("@")
+    if properties.get("ActiveState") != "active" or not since.isdecimal():
         return
     try:
         done = (patient.paths.controller_runtime / "accounts-started").exists()
@@ -209,13 +211,13 @@ def callers(patient: Patient) -> Iterator[CheckResult]:
     if not users:
         yield ok(Text("callers need no token; there is no other login user"))
         return
-    told = Text(
+    problem = Text(
         "callers need no token: user {users} of this machine can stop any account and read its messages",
         "callers need no token: users {users} of this machine can stop any account and read its messages",
         n=len(users),
         users=", ".join(users),
     )
-    yield warn(told, Text("wxctl token create me --scope admin"))
+    yield warn(problem, Text("wxctl token create me --scope admin"))
 
 
 def login_users(passwd: Path) -> list[str]:

@@ -13,14 +13,14 @@ def left_behind(directory: Path, table: str | None = None) -> bool:
     """
     try:
         lines = (table if table is not None else _TABLE.read_text("utf-8", "replace")).splitlines()
-        as_float = directory.resolve()
+        resolved = directory.resolve()
     except OSError:
         return False
     longest, found = -1, False
     for line in lines:
         mount, _, rest = line.partition(" - ")
         fields, behind = mount.split(" "), rest.split(" ")
-        if len(fields) < 6 or len(behind) < 3 or not as_float.is_relative_to(fields[4]):
+        if len(fields) < 6 or len(behind) < 3 or not resolved.is_relative_to(fields[4]):
             continue
         if len(fields[4]) >= longest:  # of two at one place the later one covers the other
             longest = len(fields[4])

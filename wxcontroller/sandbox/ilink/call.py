@@ -83,8 +83,8 @@ class ILinkCall:
         if (login := self.sandbox.logins.all.get(query.get("qrcode", ""))) is not None:
             return login.uin
         parameter = query.get("encrypted_query_param", "")
-        known = ilink.permits.get(parameter) or ilink.files.get(parameter)
-        return known.uin if known is not None else None
+        stored = ilink.permits.get(parameter) or ilink.files.get(parameter)
+        return stored.uin if stored is not None else None
 
     def bot(self) -> Bot:
         """Return the bot whose token this call carries. Refuses with -14 unless it is alive."""
@@ -131,11 +131,11 @@ class ILinkCall:
 
     async def read(self) -> None:
         """Read a JSON body."""
-        raw = await self.request.read()
-        if not raw:
+        content = await self.request.read()
+        if not content:
             return
         try:
-            self.body = obj(json.loads(raw))
+            self.body = obj(json.loads(content))
         except ValueError:
             self.note("the body is not UTF-8 JSON")
 

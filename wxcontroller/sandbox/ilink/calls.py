@@ -73,7 +73,7 @@ async def get_qrcode_status(call: ILinkCall) -> web.StreamResponse:
             return _status(call, code)
         left = deadline - time.monotonic()
         status = code.status_at(call.host)
-        if left <= 0 or (status != "wait" and not (status == code.told and status in _LASTING)):
+        if left <= 0 or (status != "wait" and not (status == code.reported_status and status in _LASTING)):
             return _status(call, code)
         await code.bell.wait(min(left, max(0.01, code.expires - call.now)))
 
@@ -90,8 +90,8 @@ def try_digits(call: ILinkCall, code: ILinkCode, entered: str) -> None:
 
 def _status(call: ILinkCall, code: ILinkCode) -> web.Response:
     status = code.status_at(call.host)
-    if status != code.told:
-        code.told = status
+    if status != code.reported_status:
+        code.reported_status = status
         call.sandbox.touch()
     answer: JsonObject = {"ret": 0, "status": status}
     if status == "scaned_but_redirect" and code.redirect is HostChange.OTHER_NAME:
@@ -116,8 +116,8 @@ async def getupdates(call: ILinkCall) -> web.StreamResponse:
     """Hold the poll until there are messages; an answer takes them off the queue for good (6)."""
     bot = call.bot()
     settings = call.owner(bot).settings
-    given = text(call.body.get("get_updates_buf"))
-    if given and given != bot.cursor:
+    cursor = text(call.body.get("get_updates_buf"))
+    if cursor and cursor != bot.cursor:
         call.note("get_updates_buf is not the newest cursor")
     if bot.polls:
         call.note("another poll with this token is waiting")
@@ -187,14 +187,14 @@ def arguments(call: ILinkCall, message: JsonObject) -> tuple[User, JsonObject]:
     """Return the peer and the item of a message. Refuses what the service is reported to refuse in any state."""
     to, listed = text(message.get("to_user_id")), items(message.get("item_list"))
     item = obj(listed[0]) if listed else {}
-    said = text(obj(item.get("text_item")).get("text"))
+    message_text = text(obj(item.get("text_item")).get("text"))
     if not to:
         raise ILinkRefusal(THROTTLED, _ARGUMENTS, "to_user_id is empty")
     if len(listed) > 1:
         raise ILinkRefusal(THROTTLED, _ARGUMENTS, "a message has several items")
     if message.get("message_state") == 1:
         raise ILinkRefusal(THROTTLED, _ARGUMENTS, "message_state is 1: there is no streaming")
-    if len(said.encode("utf-8", "replace")) > _LONGEST_TEXT:
+    if len(message_text.encode("utf-8", "replace")) > _LONGEST_TEXT:
         raise ILinkRefusal(THROTTLED, _ARGUMENTS, "the text has more than 16 KiB")
     peer = call.sandbox.ilink.users_by_id.get(to)
     if peer is None:
@@ -203,7 +203,7 @@ def arguments(call: ILinkCall, message: JsonObject) -> tuple[User, JsonObject]:
         call.breach("message_type or message_state is not 2")
     if not text(message.get("client_id")):
         call.breach("client_id is missing")
-    if not listed or (item.get("type") == TEXT and not said):
+    if not listed or (item.get("type") == TEXT and not message_text):
         call.breach("the message is empty")
     return peer, item
 
@@ -233,7 +233,7 @@ def check_window(call: ILinkCall, bot: Bot, window: Window, token: str) -> None:
 def take(call: ILinkCall, bot: Bot, peer: User, message: JsonObject, item: JsonObject) -> ILinkSend:
     ilink, kind = call.sandbox.ilink, KINDS.get(integer(item.get("type")), "other")
     details = obj(item.get(f"{kind}_item"))
-    said = text(details.get("text"))
+    message_text = text(details.get("text"))
     content, problem = (None, "") if kind in ("text", "other") else fetch(call, kind, details)
     if peer.settings.answer is not SendVerdict.ID:
         problem = "the user is restricted"
@@ -247,7 +247,7 @@ def take(call: ILinkCall, bot: Bot, peer: User, message: JsonObject, item: JsonO
         peer=peer.user_id,
         bot_id=bot.bot_id,
         kind=kind,
-        text=said,
+        text=message_text,
         name=content.name if content else "",
         client_id=text(message.get("client_id")),
         message_id=identifier,
@@ -259,7 +259,7 @@ def take(call: ILinkCall, bot: Bot, peer: User, message: JsonObject, item: JsonO
     peer.sent.append(sent)
     phone.remember(peer, identifier, {**message, "message_id": integer(identifier)})
     if not problem:
-        shown = said if kind == "text" else f"[{sent.name or kind}]"
+        shown = message_text if kind == "text" else f"[{sent.name or kind}]"
         phone.show(call.sandbox, bot, peer, shown, content)
     call.sandbox.touch()
     ilink.bell.ring()

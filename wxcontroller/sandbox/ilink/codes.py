@@ -36,7 +36,7 @@ class ILinkCode(WebLoginCode):
     redirect: HostChange = HostChange.NONE
     redirect_host: str = ""  # overrides the name that ``redirect`` would choose
     status: str = ""  # overrides everything, for statuses of the future
-    told: str = ""  # the status of the last answer
+    reported_status: str = ""  # the status of the last answer
     bot: Bot | None = None
     bound: bool = False  # the user's bot is in ``tokens``
     credentials: JsonObject = field(default_factory=dict)  # the confirmed body
@@ -74,14 +74,14 @@ class ILinkCode(WebLoginCode):
 
     def _is_elsewhere(self, host: str) -> bool:
         if self.redirect is HostChange.HERE:
-            return self.told in ("", "wait")
+            return self.reported_status in ("", "wait")
         return self.redirect is HostChange.OTHER_NAME and host == self.host
 
     def as_json(self) -> JsonObject:
         """Return it for the scripting API."""
         return WebLoginCode.as_json(self) | {
             "route": "ilink",
-            "status": self.told,
+            "status": self.reported_status,
             "digits": self.digits,
             "wrong_codes": self.wrong,
             "bot_id": self.bot.bot_id if self.bot else "",

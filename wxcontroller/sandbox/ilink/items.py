@@ -45,9 +45,9 @@ class ItemMedia:
     transcript: str = ""
 
 
-def text_item(said: str) -> JsonObject:
+def text_item(content: str) -> JsonObject:
     """Return an item of text."""
-    return {"type": TEXT, "text_item": {"text": said}}
+    return {"type": TEXT, "text_item": {"text": content}}
 
 
 def media_item(ilink: ILink, contents: ServerContents, uin: int, cdn: str, media: ItemMedia) -> JsonObject:
@@ -82,8 +82,8 @@ def details(media: ItemMedia, stored_size: int) -> JsonObject:
             return {**key, "mid_size": stored_size, "hd_size": stored_size}
         case "voice":
             # Real voice says 4 (Speex) at 16 kHz while its bytes are SILK (issue 91).
-            told = {"encode_type": 4, "bits_per_sample": 16, "sample_rate": 16000, "playtime": media.milliseconds}
-            return {**told, **({"text": media.transcript} if media.transcript else {})}
+            fields = {"encode_type": 4, "bits_per_sample": 16, "sample_rate": 16000, "playtime": media.milliseconds}
+            return {**fields, **({"text": media.transcript} if media.transcript else {})}
         case "video":
             return {"video_size": stored_size, "play_length": media.seconds, "video_md5": content.md5}
         case _:
@@ -101,26 +101,26 @@ def quote_of(message: JsonObject, form: QuoteForm, part: str) -> JsonObject:
     first = obj(next(iter(items(message.get("item_list"))), None))
     match form:
         case QuoteForm.INLINE:
-            said = text(field(first.get("text_item"), "text"))
-            return {"title": part or said or KINDS.get(integer(first.get("type")), ""), "message_item": first}
+            quoted = text(field(first.get("text_item"), "text"))
+            return {"title": part or quoted or KINDS.get(integer(first.get("type")), ""), "message_item": first}
         case QuoteForm.PLACEHOLDER:
             times = {key: message.get(key) for key in ("create_time_ms", "update_time_ms")}
             return {"message_item": {"type": 0, "msg_id": identifier, **times, "is_completed": True}}
         case QuoteForm.ID:
-            whole = text(field(first.get("text_item"), "text"))
-            return {"svr_id": identifier} | ({"partial_text": partial_text(whole, part)} if part else {})
+            quoted = text(field(first.get("text_item"), "text"))
+            return {"svr_id": identifier} | ({"partial_text": partial_text(quoted, part)} if part else {})
 
 
-def partial_text(whole: str, part: str) -> JsonObject:
+def partial_text(quoted: str, part: str) -> JsonObject:
     """Return how a quote names a part of a text. Raises ValueError if it is not one."""
-    at = whole.find(part)
+    at = quoted.find(part)
     if at < 0:
         raise ValueError("the quoted message does not contain that part")
     start, end = part.split()[0], part.split()[-1]
     return {
         "start": start,
-        "startindex": whole.count(start, 0, at),
+        "startindex": quoted.count(start, 0, at),
         "end": end,
-        "endindex": whole.count(end, 0, at + len(part) - len(end)),
+        "endindex": quoted.count(end, 0, at + len(part) - len(end)),
         "quotemd5": hashlib.md5(part.encode(), usedforsecurity=False).hexdigest(),
     }

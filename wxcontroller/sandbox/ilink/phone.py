@@ -136,9 +136,9 @@ def write(
     return message
 
 
-def write_text(sandbox: Sandbox, account: ServerAccount, said: str, bot: Bot | None = None) -> JsonObject:
+def write_text(sandbox: Sandbox, account: ServerAccount, content: str, bot: Bot | None = None) -> JsonObject:
     """Let an account's phone write a text to a bot, its own by default; return the message that the bot gets."""
-    return write(sandbox, account, bot or own_bot(sandbox, account), text_item(said), said)
+    return write(sandbox, account, bot or own_bot(sandbox, account), text_item(content), content)
 
 
 def write_media(
@@ -191,17 +191,17 @@ def remember(user: User, identifier: str, message: JsonObject) -> None:
         del user.messages[next(iter(user.messages))]
 
 
-def show(sandbox: Sandbox, bot: Bot, peer: User, said: str, item: ContentItem | None) -> None:
+def show(sandbox: Sandbox, bot: Bot, peer: User, content: str, item: ContentItem | None) -> None:
     """Show on the phone of ``peer`` what a bot sent."""
     account = sandbox.accounts[peer.uin]
-    account.record(contact(account, bot), "bot", "", said, sandbox.clock.now(), item)
+    account.record(contact(account, bot), "bot", "", content, sandbox.clock.now(), item)
 
 
 def cdn_base(origin: str) -> str:
     """Return the base address of the CDN for a client that calls at ``origin``: the real name for a real name."""
     parts = urlsplit(origin)
-    real = parts.hostname in ILINK_HOSTS
-    place = parts.netloc.lower().replace(parts.hostname or "", ILINK_CDN_HOST) if real else parts.netloc
+    is_wechat = parts.hostname in ILINK_HOSTS
+    place = parts.netloc.lower().replace(parts.hostname or "", ILINK_CDN_HOST) if is_wechat else parts.netloc
     return f"{parts.scheme}://{place}/c2c"
 
 

@@ -229,8 +229,8 @@ async def addressed_bot(request: web.Request, account: ServerAccount) -> Bot | N
 
 async def phone_send(request: web.Request, account: ServerAccount, bot: Bot) -> web.Response:
     """Let an account's phone write to a bot."""
-    known = dict.fromkeys(name for names in _KINDS.values() for name in names)
-    body = await body_of(request, ("to", "kind", "fields", *_QUOTE_FIELDS, *known))
+    allowed = dict.fromkeys(name for names in _KINDS.values() for name in names)
+    body = await body_of(request, ("to", "kind", "fields", *_QUOTE_FIELDS, *allowed))
     sandbox, user = request.app[SANDBOX], _user(request)
     kind = string(body, "kind", "text")
     if kind not in _KINDS:
@@ -238,9 +238,9 @@ async def phone_send(request: web.Request, account: ServerAccount, bot: Bot) -> 
     quoting: JsonObject = {"ref_msg": quote(user, body)} if "quote" in body else {}
     changes = obj(body.get("fields"))
     if kind in ("text", "raw"):
-        said = string(body, "text") if kind == "text" else ""
-        item = text_item(said) | quoting
-        message = phone.write(sandbox, account, bot, item, said or "[raw]", changes=changes)
+        message_text = string(body, "text") if kind == "text" else ""
+        item = text_item(message_text) | quoting
+        message = phone.write(sandbox, account, bot, item, message_text or "[raw]", changes=changes)
     else:
         media = _media(sandbox, kind, body)
         message = phone.write_media(sandbox, account, media, bot, extra=quoting, changes=changes)
