@@ -39,6 +39,7 @@ from wxcontroller.core.messages import NOTHING, Text
 from wxcontroller.core.vitals import Vitals
 
 log = logging.getLogger(__name__)
+# Light bodies have at most 64 KiB (``bodies.LIGHT_BYTES``): 2 MB of memory, and no read between the posts of a batch.
 _AT_ONCE = 32  # entries read from the log in one go
 # So much longer than its own limits no post takes, unless something is wrong with the waiting.
 _OVERTIME = 60.0
@@ -108,6 +109,7 @@ class Delivery:
         """Deliver until cancelled."""
         if not self.address:
             return
+        # A digest: only a change matters, and the address may contain a password.
         receiver = hashlib.sha256(self.address.encode("utf-8", "replace")).hexdigest()
         aimed = self._log.aim(receiver, self._policy.strict)
         # A full disk must not stop the delivery of reports on it.
@@ -160,7 +162,10 @@ class Delivery:
         if self._log.counts.name != self._name:  # it is known now, or a damaged log was replaced
             self._name = self._log.counts.name
             self._queue.clear()
+            # The new log may have a retry lane of its own: look for it.
             self._lanes.retry_due(0.0)
+        # The cursor may go back only when all notes are on disk: otherwise what was just delivered would be read
+        # again.
         if self._from_start and await self._log.settled(self._policy.longest):
             self._done, self._from_start = ("", 0), False
         if self._lanes.is_paused(time.monotonic()):
@@ -229,10 +234,12 @@ class Delivery:
             self._queue.clear()  # it is gone, or the log is another
             return
         began = time.monotonic()
+        # Also around reading the media: a file on a dead disk must not go unnoticed.
         limit = self._policy.timeout + WEBHOOK_ANSWER_SECONDS + _OVERTIME
         with self._vitals.within(limit, "posting a report"):
             body = await self._body(entry, stored)
             lighter = body.stored if len(body.stored) < len(stored) else None
+            # With content, both would be in memory for as long as the receiver takes.
             del stored
             try:
                 result = await self._post(poster, entry, body)
@@ -241,13 +248,16 @@ class Delivery:
         if result.answer.strip() and self._answered is not None:
             # First: a report that is not noted as delivered is answered again.
             await self._answered(replace(entry, body=body.stored), result.answer)
+        # ``replayed`` attempts belong to an earlier turn: pauses began again since.
         attempt = Attempt(entry.id, lane, body.kind, max(0, entry.attempts - entry.replayed))
         decision = self._lanes.after(attempt, result, began, time.monotonic())
         if lane is Lane.QUEUE:
             self._queue.popleft()
             if decision.verdict is Verdict.AGAIN:
+                # Counted in memory, as the disk may take nothing for longer than the pause.
                 self._queue.appendleft(replace(entry, attempts=entry.attempts + 1))
             else:
+                # Before the note is on disk: the next read must not find it again, however long the commit takes.
                 self._done = entry.log, entry.seq
         self._note(entry, body.kind, result, decision, lighter)
 
@@ -280,6 +290,7 @@ class Delivery:
             case Verdict.DELIVERED:
                 self.delivered += 1
                 self._error = NOTHING
+                # The next failure begins a new series.
                 self._told.pop("", None)
                 self._log.delivered(entry, status, lighter, more=bool(self._queue) or self._is_full)
             case Verdict.DEAD:

@@ -147,8 +147,11 @@ class Lanes:
             queued: whether the queue has a report.
             retrying: whether the retry lane has one, due or not.
         """
+        # The retry lane pauses, too: it has the same receiver, which is not reached at present.
         if now < self._paused_until:
             return None
+        # First the retry lane: under a constant load the queue is never empty. Its rest keeps it from starving the
+        # queue.
         if retrying and now >= max(self._retry_at, self._rested_at):
             return Lane.RETRY
         return Lane.QUEUE if queued else None
@@ -189,6 +192,8 @@ class Lanes:
         if attempt.lane is Lane.QUEUE and attempt.id != self._head.id:
             self._head = _Head(attempt.id)
         outcome = result.outcome
+        # A receiver that breaks off in the middle may be restarting, or may refuse just this report: it can't be told
+        # apart.
         if outcome is DeliveryOutcome.CUT_OFF:
             self._head.cuts += 1
             is_answer = attempt.lane is Lane.RETRY or self._head.cuts >= _CUT_OFF_MAX
@@ -197,6 +202,7 @@ class Lanes:
             return Decision(Verdict.DEAD)
         if outcome is DeliveryOutcome.UNREACHED or (self.policy.strict and outcome is DeliveryOutcome.FAILED):
             return Decision(Verdict.AGAIN, self._pause(result.retry_after))
+        # Any answer, also an error, shows that the receiver is reached: the next outage begins with a short pause.
         self._backoff.reset()
         if outcome is DeliveryOutcome.ACCEPTED:
             self.asides.discard(attempt.kind)
@@ -206,6 +212,7 @@ class Lanes:
             if self._head.errors <= len(self.policy.quick_retries):
                 return Decision(Verdict.AGAIN, self.policy.quick_retries[self._head.errors - 1])
         self.asides.add(attempt.kind)
+        # In the retry lane the pause follows from the stored count of attempts, so that it survives a restart.
         backoff = Backoff(self.policy.first, self.policy.longest)
         backoff.tries = attempt.retries + 1 if attempt.lane is Lane.RETRY else 0
         return Decision(Verdict.ASIDE, backoff.next())

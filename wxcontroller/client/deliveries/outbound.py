@@ -28,6 +28,7 @@ class TargetConnector(aiohttp.TCPConnector):
     def __init__(self, targets: Targets, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(ssl=tls or True, resolver=Resolver())
         self._targets = targets
+        # The library does not tell whether a connection came from its pool.
         self._seen: weakref.WeakSet[ResponseHandler] = weakref.WeakSet()
         self.is_reused = False  # whether the connection of the last request had carried one before
 
@@ -35,6 +36,7 @@ class TargetConnector(aiohttp.TCPConnector):
         self, req: aiohttp.ClientRequest, traces: list[Trace], timeout: aiohttp.ClientTimeout
     ) -> Connection:
         """See BaseConnector.connect. Raises NotATarget."""
+        # At each request, as a redirect may lead elsewhere.
         if not self._targets.allow(req.url):
             raise NotATarget(
                 N_("{url} is not among {setting}"),

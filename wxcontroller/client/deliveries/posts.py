@@ -43,6 +43,8 @@ class Outgoing:
         """Begin to write; return the rest of it as a task, None when all is with the socket."""
         assert protocol.transport is not None
         self.begun = True
+        # One write, one packet: the receiver wakes once. Larger bodies wait for the socket in between
+        # (back-pressure).
         self.done = self.size <= _PART
         if self.done:
             protocol.transport.write(head + self._body)
@@ -106,9 +108,12 @@ class Posts:
         try:
             protocol = connection.protocol
             assert protocol is not None
+            # An answer without a length ends with its connection.
             protocol.set_response_params(read_until_eof=True)
             writing = body.write(head, protocol)
             message, content = await protocol.read()
+            # Interim answers (RFC 9110, 15.2), such as 103 Early Hints. After 101 the connection no longer speaks
+            # HTTP.
             while 100 <= message.code < 200 and message.code != 101:
                 message, content = await protocol.read()
         except HttpProcessingError as problem:
@@ -120,6 +125,7 @@ class Posts:
             connection.close()
             raise
         finally:
+            # A receiver may answer before it has read everything, such as with 413: the rest is not worth sending.
             if writing is not None:
                 writing.cancel()
         return PostAnswer(message.code, message.headers, content, connection, body.done)
@@ -136,6 +142,7 @@ class Posts:
             if url.scheme not in ("http", "https"):
                 raise aiohttp.NonHttpUrlClientError(url)
             request = aiohttp.ClientRequest("POST", url, headers=self._headers, loop=asyncio.get_running_loop())
+            # Written by ``post``: it is the only line of the library's head that differs between reports.
             request.headers.popall("Content-Length", None)
             self._head = f"POST {request.url.raw_path_qs} HTTP/1.1\r\n{lines_of(request.headers)}"
             self._request = request
@@ -145,6 +152,7 @@ class Posts:
 def lines_of(headers: Mapping[str, str]) -> str:
     """Return headers as they are sent. Raises ValueError for a line break in one."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    # An id or a name with a line break could add headers of its own.
     if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
         raise ValueError("a header with a line break")
     return lines

@@ -36,6 +36,7 @@ log = logging.getLogger(__name__)
 # Of a receiver's answer: answers are replies, not downloads.
 WEBHOOK_ANSWER_BYTES = 256 << 10
 WEBHOOK_ANSWER_SECONDS = 10.0
+# Lost SYNs are sent again after 1, 3 and 7 s: what has not connected by then is down, and all reports wait for it.
 _CONNECT_SECONDS = 10.0
 # As many as browsers had to follow before they took it for a loop (RFC 2068); more never was a way to anywhere.
 _HOPS_MAX = 5
@@ -82,6 +83,7 @@ class Poster:
     async def post(self, content: bytes | bytearray, headers: Mapping[str, str]) -> Result:
         """Post one report; return the result. Never raises for failures of the receiver or the network."""
         body, hops, status = Outgoing(content), 0, 0
+        # Only ``body`` may keep it, which is released at the end.
         del content
         try:
             url = url_of(self.receiver.address)
@@ -112,12 +114,15 @@ class Poster:
         try:
             return await self.posts.post(url, body, headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as problem:
+            # On a new connection the receiver may have taken the report before it broke: that is an attempt, and is
+            # counted.
             if not self.posts.connector.is_reused or is_answer(problem):
                 raise
         return await self.posts.post(url, body, headers)
 
     async def _result(self, url: URL, answer: PostAnswer) -> Result:
         status = answer.status
+        # Any 2xx: bots answer 201, 202 and 204 as well.
         if 200 <= status < 300:
             return Result(DeliveryOutcome.ACCEPTED, status, answer=await self._read(answer))
         if status in _OVERLOADED:
@@ -142,6 +147,8 @@ class Poster:
                 async for piece in answer.content.iter_chunked(16 * 1024):
                     content += piece
                     if len(content) > (limit := WEBHOOK_ANSWER_BYTES):
+                        # Delivered all the same: it has the report, and posting it again would not make the answer
+                        # smaller.
                         log.warning("the webhook's answer is larger than %d bytes and is not read", limit)
                         return b""
         except (TimeoutError, aiohttp.ClientError, OSError):
@@ -171,6 +178,7 @@ def broken(body: Outgoing) -> DeliveryOutcome:
 def retry_after(value: str) -> float | None:
     """Return the seconds in a Retry-After header (RFC 9110, 10.2.3), None if it is missing or malformed."""
     if value.isascii() and value.isdecimal():
+        # Nine digits are 31 years; ``lanes`` bounds the pause.
         return float(value[:9])
     try:
         return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())

@@ -52,6 +52,7 @@ async def try_webhook(receiver: Receiver, policy: Policy, account: str, epoch: i
     status = 0
     try:
         # A redirect is an answer, too: which of them reports follow is in ``receivers``.
+        # A connection of its own: the test must not wait for a report that is being posted, nor hold it up.
         async with asyncio.timeout(policy.timeout), posting(receiver, policy) as poster:
             with await poster.posts.post(url_of(receiver.address), Outgoing(body), headers) as answer:
                 status = answer.status

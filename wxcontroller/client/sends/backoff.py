@@ -21,6 +21,7 @@ from wxcontroller.core.errors import FailureHandling
 class BackoffPolicy:
     """Pause lengths in seconds."""
 
+    # With five tries (send_tries): 1, 2, 4 and 8 s.
     transient_first: float = 1.0
     transient_max: float = 15.0
     # An hour without sends clears a penalty; ten minutes is the longest pause that a user waiting for a reply

@@ -68,6 +68,7 @@ class SendCalls:
             return refusal
         if call.get("id") == "@all":  # the reports tell how each ended
             return await self._send([*self.parts.roster.contacts], False, call, request, _ALL_ACCEPTED)
+        # The first of several, as the original does.
         found = self.parts.roster.find_contacts(call.whom(*_FRIEND_KEYS))
         return await self._send([found[0].id], False, call, request) if found else NOT_FOUND_ID
 
@@ -91,6 +92,7 @@ class SendCalls:
             return await self._send([found[0].id], False, call, request)
         latest = self._latest()
         send = Send(found[0].id, False, call.get("content"))
+        # Before it is stored: the reply may come before the answer of the disk.
         with self.parts.consults.asked(found[0].id, send) as reply:
             if refusal := await self._stored([send], request, call, latest):
                 return refusal
@@ -277,6 +279,7 @@ class SendCalls:
         async def answer(call: Call) -> Answer:
             if not call.key:
                 return await work(call, None)
+            # Hashed in a thread: it may be 64 MB.
             content = await asyncio.to_thread(call.media_data.digest) if call.media_data else b""
             request = Request(call.key, fingerprint_of(name, call.parameters, content), name)
             try:
@@ -293,9 +296,9 @@ class SendCalls:
 
     def _seconds(self, call: Call) -> float | None:
         """Return how long a call may wait in seconds, None if the parameter is not a time."""
-        given, limit = call.get("timeout"), self.parts.config.seconds("consult_max")
+        requested, limit = call.get("timeout"), self.parts.config.seconds("consult_max")
         try:
-            value = float(given) if given else _CONSULT_SECONDS
+            value = float(requested) if requested else _CONSULT_SECONDS
         except ValueError:
             return None
         return min(value, limit) if math.isfinite(value) and value > 0 else None
@@ -361,12 +364,12 @@ class SendCalls:
 
 def hold_of(call: Call) -> float | None:
     """Return for how many seconds a send may be held, None if unspecified. Raises ValueError."""
-    given = call.get("hold")
-    if not given:
+    requested = call.get("hold")
+    if not requested:
         return None
-    seconds = float(given)
+    seconds = float(requested)
     if not 0 <= seconds <= MAX_HOLD:
-        raise ValueError(given)
+        raise ValueError(requested)
     return seconds
 
 

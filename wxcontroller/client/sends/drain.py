@@ -12,6 +12,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.core.notify import Notifier
 
 log = logging.getLogger(__name__)
+# Well below the unit's TimeoutStopSec=10, which each tick extends.
 _TICK_SECONDS = 2.0
 # The stop timeout is extended by this much at each tick, so that a client that hangs is still killed soon.
 _MORE_SECONDS = 10.0
@@ -32,6 +33,7 @@ class Drain:
 
     async def run(self) -> None:
         """Return once no send waits, or the next one could not go out in time."""
+        # Before anything is awaited: a send that is accepted now would not be sent in this run.
         self.sends.closing = True
         end = time.monotonic() + self.seconds
         if not self._worth_it(end):

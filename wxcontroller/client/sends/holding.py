@@ -30,6 +30,7 @@ from wxcontroller.core.messages import Text
 from wxcontroller.drivers.base import ServiceState
 
 log = logging.getLogger(__name__)
+# Both limits are the protocol's (19.3). Without them a closed window would fill disk and queue for a week.
 MAX_HELD = 500  # for one person
 MAX_HELD_BYTES = 50 << 20  # media of all that is held
 _STRIKES = 2  # refusals in fresh windows after which a message is taken for one that WeChat dislikes
@@ -76,6 +77,7 @@ class Holding:
         if self.windows is None:
             return order.first(ready)
         found = order.following(ready, self.windows, time.time(), self._writer)
+        # Nothing of the writer's is left to go before others.
         if found is not None and found.target != self._writer:
             self._writer = ""
         return found
@@ -140,7 +142,9 @@ class Holding:
             words, refusal = f"held too long: {one.why.words}", Refusal.EXPIRED
         elif one.place > MAX_HELD:
             words = f"{MAX_HELD} messages are held for this person"
+        # What is held already stays: only the send that comes last is refused.
         elif send.media is not None and send.state is not SendState.HELD:
+            # A file that goes to several people is on disk once.
             contents = {id(other.media): other.media for other in held_of(waiting) if other.media is not None}
             if sum(media.facts.size for media in contents.values()) + send.media.facts.size > MAX_HELD_BYTES:
                 words, refusal = f"{MAX_HELD_BYTES >> 20} MB of media are held", Refusal.TOO_LARGE
@@ -203,6 +207,7 @@ class Holding:
             windows.close(send.target, Hold.NO_CONTEXT if problem.ret is None else Hold.WINDOW)
         elif windows.throttle(send.target, now):
             opened = windows.peers[send.target].opened
+            # Twice in one window says nothing: it may be the bot that is throttled.
             if send.struck != opened:
                 send.strikes, send.struck = send.strikes + 1, opened
         # One that may have arrived before is not kept: it would arrive twice.

@@ -58,6 +58,7 @@ def fingerprint_of(call: str, parameters: Mapping[str, str], content: bytes) -> 
     digest = hashlib.sha256(call.encode())
     for name, value in sorted(parameters.items()):
         if name not in _BESIDE:
+            # With its length before each, so that no two different requests have the same bytes.
             for part in (name.encode("utf-8", "replace"), value.encode("utf-8", "replace")):
                 digest.update(b"%d:" % len(part) + part)
     digest.update(b"content:" + content)
@@ -87,6 +88,7 @@ class Requests:
             fingerprint, task = request.fingerprint, self.tasks.begin(self._answer(request, work, again))
             self._running[request.key] = fingerprint, task
             task.add_done_callback(lambda _: self._running.pop(request.key, None))
+        # Shielded: a caller that hangs up and repeats the request must find it still under way.
         answer = await asyncio.shield(task) if fingerprint == request.fingerprint else None
         if answer is None:
             raise OtherRequest

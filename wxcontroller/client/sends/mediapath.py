@@ -29,6 +29,7 @@ class Confinement:
             raise OSError("the path has a NUL")
         if not label.startswith("/"):
             raise OSError("the path is not absolute")
+        # Symlinks are resolved first: one below media_paths may point anywhere.
         where = Path(os.path.realpath(label))
         if not self._holds(where):
             raise OSError(_ELSEWHERE)

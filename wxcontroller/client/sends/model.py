@@ -235,9 +235,9 @@ class Quoted:
     @property
     def head(self) -> str:
         """The lines that come before an answer."""
-        said = " ".join(self.content.split())
-        said = f"{said[: QUOTED_LENGTH - 1]}…" if len(said) > QUOTED_LENGTH else said
-        return f"「{self.sender}：{said}」\n- - - - - - - - - - - - - - -\n"
+        words = " ".join(self.content.split())
+        words = f"{words[: QUOTED_LENGTH - 1]}…" if len(words) > QUOTED_LENGTH else words
+        return f"「{self.sender}：{words}」\n- - - - - - - - - - - - - - -\n"
 
     def as_json(self) -> JsonObject:
         """Return what ``quoted_from`` makes the same of, which is also what reports have."""

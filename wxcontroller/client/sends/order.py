@@ -39,10 +39,12 @@ def held(waiting: Iterable[Send], windows: Windows, now: float) -> Iterator[Send
     ahead: dict[tuple[str, bool], Hold] = {}
     places: Counter[str] = Counter()
     for send in waiting:
+        # It may have arrived: holding it would make it arrive a second time when the window opens.
         if send.marked or send.unsure or send.state is SendState.SENDING:
             continue
         why = windows.hold(send.target, send.interim, now, send.reminder)
         if not send.reminder and not is_answer(send, windows, now):
+            # Finals wait for finals, interims for both.
             before = ahead.get((send.target, False)) or (ahead.get((send.target, True)) if send.interim else None)
             why = before or kept_back(send, windows, now) or why
         if why is None:
@@ -105,5 +107,6 @@ def is_answer(send: Send, windows: Windows, now: float) -> bool:
 def kept_back(send: Send, windows: Windows, now: float) -> Hold | None:
     if not windows.awaits_answer(send.target, now):
         return None
+    # The last send is kept for the answer, and the one before for the reminder, where that is on.
     least = 1 + windows.reminder
     return Hold.BUDGET if windows.left(windows.peers[send.target], now) <= least else None

@@ -51,6 +51,7 @@ class Pacer:
 
     def pause(self) -> float:
         """Return for how many seconds the next send has to wait, 0 or less for none."""
+        # Not the wall clock: one that is set back would stop sending, one that jumps ahead would end the pause.
         now = time.monotonic()
         free_at = self._free_at
         if self.burst:

@@ -38,8 +38,10 @@ from wxcontroller.openwx.media import MediaFacts
 
 # In characters: a URL beyond this is refused by the servers that it could be for.
 MEDIA_PATH_LENGTH = 8000
+# With two for one host, a host that hangs leaves two turns to all others.
 _FETCHED_AT_A_TIME = 4
 _FETCHED_FROM_ONE_HOST = 2
+# Of asyncio's default executor, which the event log's readers use, too.
 _READ_AT_A_TIME = 2
 # So much longer than the limit for a URL nothing takes, unless something is wrong with the waiting.
 _STUCK_SECONDS = 900.0
@@ -169,6 +171,7 @@ class MediaPreparer:
         problem = BadMedia("invaild media", _NOT_HERE, _facts(named))
         if found.path:
             try:
+                # A copy: retention may delete the received file before the send's turn comes.
                 media.kept = await asyncio.to_thread(duplicate, Path(found.path), self.config.media_dir)
                 await self._look_at(media, named, found.path, f"{kind.value}{Path(found.path).suffix}")
             except OSError:  # tidied up
@@ -195,6 +198,8 @@ class MediaPreparer:
             try:
                 with stream:
                     yield path, stream
+                # Before the row that names it is committed: a power cut must not leave a queued send with half of its
+                # content.
                 await asyncio.to_thread(make_durable, path)
             except BaseException:
                 delete(path)
@@ -211,6 +216,7 @@ class MediaPreparer:
 
     async def _fetched(self, params: Mapping[str, str], url: str) -> tuple[Path, urlfetch.Source]:
         private, seconds = self.config.flag("media_private_urls"), self.config.limits.media_url_seconds
+        # In this order: who waits for a slow host must not hold a turn that another host could use.
         async with self._turn_of(url), self._fetching, self._own_file(params) as (path, stream):
             try:
                 with self.vitals.within(_STUCK_SECONDS, "fetching what to send"):
@@ -235,6 +241,7 @@ class MediaPreparer:
                 hint = f"{why}: {_HIDDEN}" if why.startswith(("No such file", "Permission")) else why
                 raise BadMedia("invaild media_path", hint, _facts(params)) from None
             with source:
+                # Of the open file, which may not be the one of this name any more.
                 status = os.fstat(source.fileno())
                 if status.st_size > self._limit:
                     raise self._too_large(params)
@@ -259,6 +266,7 @@ class MediaPreparer:
             raise BadMedia("invaild media", "it is empty", _facts(params))
         wanted = _kind(params)
         name = contract.safe_name(params.get("media_name") or name or Path(label).name)
+        # The first bytes go before the name and the server's header: the type decides how WeChat shows the content.
         mime = params.get("media_mime") or contract.sniff(start) or contract.mime_of(name, wanted, said)
         if wanted is MessageKind.FILE and mime.startswith(("image/", "video/")):
             mime = "application/octet-stream"  # the type decides how WeChat shows it
@@ -306,6 +314,7 @@ def created(directory: Path) -> tuple[Path, IO[bytes]]:
 
 def make_durable(path: Path) -> None:
     sync(path)
+    # A new file's name is durable only with its directory.
     sync(path.parent)
 
 

@@ -123,6 +123,7 @@ class SendQueue:
 
     def no_room(self, number: int) -> str:
         """Return why ``number`` more sends are too many, "" when they are not."""
+        # ``_adding``: on their way to the disk, and thus not in the queue yet.
         if len(self) + self._adding + number <= self.limit:
             return ""
         if number == 1:
@@ -222,6 +223,7 @@ class SendQueue:
 
     def refuse(self, sends: Sequence[Send], info: str, login: str = "") -> None:
         """Report messages that are not queued at all as sends that failed."""
+        # They get ids although they are not queued: each send has exactly one report, which names it.
         self._assign_ids(sends, None, login)
         for send in sends:
             send.outcome = refused(FAILED, info)
@@ -231,6 +233,7 @@ class SendQueue:
         """A person wrote: release the sends that are held for them, in their order."""
         if self.windows is not None:
             if self.holding.heard(peer, self._waiting):
+                # People often write several short messages in a row; what is held goes after the last of them.
                 self.pacer.sent(_RELEASE_SECONDS)
             self._note_windows()
 
@@ -366,12 +369,15 @@ class SendQueue:
             self._take_up(await left)
             self._taken_up.set()
             while True:
+                # Before looking: news that come while the queue looks are found by the next ``_pause``.
                 self._news.clear()
+                # First: their receivers' ids mean nothing any more, and one of them could be the next to go.
                 await self._end_what_never_can()
                 await self._look_at_windows()
                 send = None if self._blocked else self._next()
                 if send is None:
                     await self._pause(self._patience())
+                # A marked one is counted and on disk as handed over: the pace was observed when it was marked.
                 elif not send.marked and (pause := self.pacer.pause()) > 0:
                     await self._pause(pause)
                 else:
@@ -380,6 +386,7 @@ class SendQueue:
                     self._sending = None
         finally:
             self._taken_up.set()
+            # Also when cancelled: callers that wait must hear that their sends stay for the next start.
             await self._close()
 
     async def count_imported(self, imported: asyncio.Event) -> None:
@@ -410,6 +417,7 @@ class SendQueue:
         """Queue again what an earlier process has left."""
         self.pacer.restore(left.days)
         self.holding.restore(left.windows)
+        # ``keep_seconds`` runs while no process does: since the last sign of the earlier one.
         self._since = min(time.time(), left.alive or time.time())
         if sends := left.sends():
             log.info("%d sends of the last run are queued again", len(sends))
@@ -448,6 +456,7 @@ class SendQueue:
     def _not_again(self, send: Send) -> str:
         """Return why a send whose answer was lost is not made again, "" when it may be."""
         now, seconds = time.time(), self.sender.driver.capabilities.repeat_seconds
+        # ``abs``: a clock that was set back must not prolong the time in which WeChat knows the id.
         if send.attempts_left <= 0 or abs(now - send.tried) > seconds:
             return _TOO_LATE
         return "" if self.holding.may_repeat(send) else _NO_WINDOW
@@ -462,6 +471,8 @@ class SendQueue:
                 raise
             self.store.note_media(send.media)
         self._mark(send)
+        # Awaited, unlike other notes: without it the next process would take the message for untried, and send it
+        # however long ago that was.
         await self.store.handed(send, today(), self.holding.as_bytes)
 
     async def _failed(self, send: Send, problem: WeChatError) -> float:
@@ -484,10 +495,12 @@ class SendQueue:
                 self._waiting.move_to_end(send, last=False)  # while WeChat would know it again
             else:
                 send.tried = 0.0
+                # Behind all others: what WeChat dislikes about one message must not delay the rest.
                 self._waiting.move_to_end(send)
                 self.store.put_back(send)
         rest = self.backoff.next_pause(problem.handling, max(1, self.tries - send.attempts_left))
         if self.windows is not None and send.unsure:
+            # On such a route a lost answer is asked for again once, after two seconds (19.2).
             rest = max(rest, self.windows.policy.again)
         if problem.handling is FailureHandling.WAIT:
             log.warning("WeChat says that sends are too frequent; the queue rests for %.0f s", rest)
@@ -498,6 +511,7 @@ class SendQueue:
         if not self.holding.keeps(send, problem):
             await self._finish(send, failed_by(problem))
             return
+        # WeChat has answered that it did not take it: it is untried, and a window later it has all its tries again.
         send.tried, send.attempts_left = 0.0, self.tries
         log.warning("a send is held: %s", problem)
         self.store.hold(send, self.holding.as_bytes)
@@ -507,8 +521,10 @@ class SendQueue:
 
     async def _finish(self, send: Send, outcome: Outcome, reason: str = "") -> None:
         """End a message: remove and report it, and answer its caller."""
+        # Awaits in its callers let others end it first, such as ``cancel``.
         if send.state.is_final:
             return
+        # An earlier try may have arrived: "refused" would invite the caller to send it again.
         if send.unsure and outcome.state is SendState.REFUSED:
             outcome = unknown(outcome.info)
         send.state, send.outcome = outcome.state, outcome
@@ -517,6 +533,8 @@ class SendQueue:
         sides = "" if self.sender.knows(send) else await self._sides(send)
         result = send.result(outcome, facts, self.windows is not None)
         answer = answer_of(result, reason)
+        # From here to ``report`` nothing is awaited: whoever looks finds the send either waiting or ending, never in
+        # neither.
         del self._waiting[send]
         self._urgent -= send.urgent
         self._ending.add(send)
@@ -528,6 +546,7 @@ class SendQueue:
             self.not_sent += 1
         ended = self.store.end(send, answer, self.holding.as_bytes)
         stored = self.sender.report(send, result, sides, ended)
+        # On a disk that takes nothing, the caller is told after a while: the message has gone out.
         timer = asyncio.get_running_loop().call_later(_TELL_SECONDS, send.tell, answer)
         stored.add_done_callback(partial(self._ended, send, answer, timer))
 
@@ -573,6 +592,7 @@ class SendQueue:
 
     async def _close(self) -> None:
         self._closed = True
+        # keep_seconds=0: the operator wants nothing to be sent later.
         for send in list(self._waiting) if not self.keep_seconds else ():
             send.unsure = send.unsure or send.state is SendState.SENDING
             words = "stopped while sending" if send.unsure else "not sent: stopping"

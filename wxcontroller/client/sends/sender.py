@@ -50,8 +50,10 @@ class Sender:
                 with self.vitals.within(stuck_after(media), "an upload"):
                     media.uploaded = await self.driver.upload(media.file)
             except WeChatError as problem:
+                # Content alone reaches nobody. A repeated upload is harmless, so the send may be tried again.
                 problem.unsure = False
                 raise
+            # Not awaited: without the record, only a later request for this media_id fails.
             _ = self.index.add_upload(media.uploaded)
         content = media.uploaded
         media.facts = replace(media.facts, kind=content.kind, id=media_id(content.key, content.kind))
@@ -65,6 +67,7 @@ class Sender:
         await self.upload(media)
         try:
             return await self._send_media(send, media)
+        # The content, if it is here, is uploaded like any other.
         except ReferenceRefused:
             if media.file is None:
                 raise

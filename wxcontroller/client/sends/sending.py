@@ -49,12 +49,14 @@ class Sending:
     def sends(self, order: Order) -> list[Send]:
         """Return the messages that an order is: the pieces of its text, then its media, for each receiver."""
         limit, quoted = self.driver.capabilities.text_length, order.quoted
+        # The quote is part of the text and counts against its limit.
         room = max(1, limit - len(quoted.head)) if limit and quoted else limit
         texts = [*split_text(order.text, room)] if order.text else []
         found = [
             Send(target, order.is_group, text, origin=order.origin) for target in order.targets for text in texts
         ]
         if quoted is not None:
+            # Only the first piece: it would stand above each otherwise.
             found[0].quoted = quoted
         if order.media is not None:
             found += [
@@ -73,6 +75,8 @@ class Sending:
         """
         stored = self.queue.place(sends, request)
         async with asyncio.timeout_at(latest):
+            # Shielded: the commit is on its way, and a caller that hangs up must not make the queue take it for
+            # cancelled.
             return await asyncio.shield(stored)
 
     async def wait(self, sends: Sequence[Send], latest: float) -> None:

@@ -27,6 +27,7 @@ def _cut(content: str, limit: int) -> int:
     cut = limit
     while cut > 1 and belongs_to_previous(content, cut):
         cut -= 1
+    # Nothing but joined characters up to here: cut somewhere, as a text must get shorter with each piece.
     return cut if cut > 1 else limit
 
 

@@ -59,6 +59,7 @@ def is_public(address: str) -> bool:
     """Whether an IP address is one of the public Internet."""
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
+        # An IPv6 address that contains an IPv4 address leads there: 64:ff9b::7f00:1 is 127.0.0.1 behind a NAT64.
         inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
         if inner is None and ip in _NAT64:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
@@ -103,6 +104,7 @@ async def fetch(
     """
     names = resolver or Resolver()
     connector = aiohttp.TCPConnector(resolver=names, force_close=True) if private else _PublicConnector(names)
+    # Uncompressed: the limit of bytes is that of the content, and a small answer can't become a large one.
     headers = {"User-Agent": agent, "Accept-Encoding": "identity"}
     try:
         async with (
@@ -110,6 +112,7 @@ async def fetch(
             aiohttp.ClientSession(
                 connector=connector,
                 headers=headers,
+                # Nothing of one fetch, or of this machine's environment (proxies, .netrc), may show in another.
                 cookie_jar=aiohttp.DummyCookieJar(),
                 trust_env=False,
                 auto_decompress=False,
@@ -138,6 +141,7 @@ async def follow(
             if answer.headers.get("Content-Encoding", "identity").strip().lower() != "identity":
                 # A few bytes could become more than there is memory.
                 raise BadSource(N_("the server compresses it although this was not requested"))
+            # Before the first byte, as far as the server tells; the count below holds in any case.
             if (answer.content_length or 0) > limit:
                 raise SourceTooLarge(limit)
             got = 0
@@ -218,6 +222,7 @@ class _PublicConnector(aiohttp.TCPConnector):
     """Connects to public addresses only."""
 
     def __init__(self, resolver: AbstractResolver) -> None:
+        # ``force_close``: a kept connection would skip the check of the resolver.
         super().__init__(resolver=_PublicOnly(resolver), force_close=True)
 
     async def connect(

@@ -27,6 +27,7 @@ from wxcontroller.drivers.base import ReplyWindow
 # An hour without attempts clears a penalty; then one attempt, and twice as long after each that is refused.
 _SILENCE_FIRST, _SILENCE_MAX = 3600.0, 86400.0
 _DAY = 86400.0
+# Sends of five minutes are stored as one number: a time for each was 400 KB for 20,000 a day, stored with every send.
 _COUNTED_TOGETHER = 300.0
 _CLOCK_SLACK = 3600.0  # a clock that is set back by less changes nothing
 # A learned limit is forgotten after a week: it may have been the moment's.
@@ -38,6 +39,7 @@ INTERIM_SECONDS = 600.0
 _ANSWER_SECONDS = 60.0
 # So many sends in a row that WeChat accepted without an id mean that it shows none of them.
 _RESTRICTED_AFTER = 3
+# Stored with every send, so it has to stay small: those who wrote longest ago are forgotten.
 _MAX_PEERS = 1000
 # A person who has not written for this long is reminded before the window closes.
 _QUIET = 72_000.0
@@ -152,6 +154,8 @@ class Windows:
             return Hold.THROTTLED
         # The attempt after a silence is made for a person whose window is open (19.3).
         over = now >= found.opened + self.policy.seconds
+        # Closed after a day is WeChat's rule, which only an attempt can confirm: one is allowed, as its answer
+        # decides (9).
         if over and (found.late or self.refusals):
             return Hold.WINDOW
         left = self.left(found, now)
@@ -212,11 +216,13 @@ class Windows:
 
     def heard(self, peer: str, now: float, has_held: bool) -> None:
         """A person wrote: their window is open again. With something held for them, the bot's silence ends, too."""
+        # Popped, so that the order of the dictionary is that of writing, and the first is the one to forget.
         known = self.peers.pop(peer, None) or PeerWindow()
         answer_until = now + _ANSWER_SECONDS if has_held else 0.0
         self.peers[peer] = PeerWindow(opened=now, answer_until=answer_until, without_id=known.without_id)
         while len(self.peers) > _MAX_PEERS:
             del self.peers[next(iter(self.peers))]
+        # Without anything to send to this person, an attempt to another one would only lengthen the penalty (19.3).
         if has_held:
             self.throttled_until, self.refusals = 0.0, 0
 
@@ -233,6 +239,7 @@ class Windows:
     def attempted(self, peer: str, now: float, again: bool = False) -> None:
         """A send is handed to WeChat; ``again``: the last try of it may have arrived, and counts."""
         found = self.peers.get(peer)
+        # Whether WeChat drops a repeated id on this route is unknown: both copies may use up the budget.
         if again:
             self._count(now)
             if found is not None:
@@ -247,6 +254,7 @@ class Windows:
         Return whether a restriction of the person began or ended with it.
         """
         self._count(now)
+        # WeChat accepts sends again, so the penalty is over.
         self.throttled_until, self.refusals = 0.0, 0
         found = self.peers.get(peer)
         if found is None:
@@ -274,6 +282,8 @@ class Windows:
         self.refusals += 1
         self.throttled_until = now + min(_SILENCE_FIRST * 2.0 ** min(self.refusals - 1, 20), _SILENCE_MAX)
         found = self.peers.get(peer)
+        # In a fresh window, below the budget per message, only the budget per day explains the refusal, or the
+        # message itself.
         fresh = found is not None and found.sent == 0 and now < found.opened + self.policy.seconds
         if fresh and self.sent_today(now) and not self.per_day:
             self.learned, self.learned_at = self.sent_today(now), now
@@ -300,6 +310,7 @@ class Windows:
         """Restore the state that ``as_bytes`` returned. Damaged content counts as never written."""
         found = kept_json(kept)
         for entry in map(items, items(found.get("peers"))):
+            # Another number is another version's, or damage: the person's next message opens a window in any case.
             if len(entry) == 7:
                 name, opened, sent, closed, late, answer_until, without_id = entry
                 why = Hold(text(closed)) if text(closed) in [*Hold] else None

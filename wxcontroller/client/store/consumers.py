@@ -13,6 +13,7 @@ from wxcontroller.client.store.values import as_int
 from wxcontroller.core.jsontypes import JsonObject, kept_json
 
 _KEY = "ilink_key"  # in meta
+# As long as the digests by which ``client.ilink.sealing`` derives its keys.
 _KEY_BYTES = 32
 # Of ids that are good for one login there are more with each; those learned first go.
 MAX_NAMES = 50_000

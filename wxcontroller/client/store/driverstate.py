@@ -59,6 +59,7 @@ class DriverState:
 
     def checkpoint(self, position: bytes | None, seen: Sequence[str]) -> None:
         """Store a driver's position and the ids it has reported, after the events that were stored before."""
+        # Not awaited: the writer keeps the order, so the position can't be durable without the events before it.
         if self.keep and (position is not None or seen):
             _: asyncio.Future[None] = self.log.write(
                 lambda db: state.advance(db, self._name, position, seen), Point.POSITION_STORED

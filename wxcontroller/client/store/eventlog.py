@@ -109,6 +109,7 @@ class EventLog:
         """Write the rest; see Database.close. Readers that follow the log learn that it has ended."""
         await self._database.close(seconds)
         self.ended = True
+        # ``ended`` first: a reader that wakes must not wait again.
         self._news.set()
 
     @property
@@ -186,9 +187,12 @@ class EventLog:
     def fill(self, place: ReservedEntry, report: JsonObject | None, deliver: bool, media: str = "") -> None:
         """Give a held entry its report (None: the one it was held with)."""
         state = EntryState.PENDING if deliver else EntryState.KEPT
+        # In the caller's thread, which may change the report as soon as this returns.
         body = None if report is None else to_bytes(report)
 
         def work(db: sqlite3.Connection) -> None:
+            # Its row was lost to damage, but the message is acknowledged to WeChat already: it is stored under a new
+            # sequence.
             if place.seq and not tables.fill(db, place.seq, body, state, media) and place.body:
                 seq = tables.insert(db, place.kind, place.key, body or place.body, state, media, epoch=self.epoch)
                 history.add(db, seq, place.indexed)
@@ -202,9 +206,13 @@ class EventLog:
         A file with an own send's content is deleted with the last report that needs it.
         """
         seconds = _NOTES_SECONDS if more else LAZY_SECONDS
+        # Since the last hand-over the writer owns the former list: a note that is added to it now might never be
+        # written.
         if self._notes_of != self._database.handed_over:
             self._notes, self._notes_of = [], self._database.handed_over
             work = partial(settle_all, notes=self._notes)
+            # Files go after the commit: a crash in between leaves a file that the next scan deletes, never a row
+            # without one.
             self._database.write(work, lazy=True, seconds=seconds).add_done_callback(delete_files)
         self._notes.append((entry, status, lighter))
         self._database.hurry(seconds if len(self._notes) < _NOTES else 0.0)
@@ -252,6 +260,7 @@ class EventLog:
         """Apply age and size once; see RetentionLimits."""
         total = Swept()
         while True:
+            # Portion by portion, so that messages are stored in between.
             part = await self.write(partial(expiry.sweep, limits=limits, now=time.time()))
             total = Swept(
                 total.given_up + part.given_up,
@@ -379,6 +388,7 @@ class EventLog:
                 self._ahead = ahead
             else:  # the writer had read before this request
                 self._ahead = replace(self._ahead, found=None)
+        # Replaced, not cleared: a reader takes the event before it looks, and finds it set if this came meanwhile.
         news, self._news = self._news, asyncio.Event()
         news.set()
 

@@ -79,7 +79,8 @@ _COLUMNS = (
 ANY_SIZE = 1 << 40
 # The source of WeChat's notices: joined, removed, red packet. In a private chat the report does not show it.
 NOTICE = "notice"
-# Readers see the entries before the first held one.
+# Readers see the entries before the first held one: otherwise their position would pass it, and they would never get
+# the message that is still to be filled.
 _SHOWN = "seq < COALESCE((SELECT MIN(seq) FROM events WHERE state = 'held'), 9223372036854775807)"
 # An entry of this log: sequences start again in the one that replaces a damaged log.
 _THIS = "seq = ? AND (SELECT value FROM meta WHERE name = 'name') = ?"
@@ -226,6 +227,7 @@ def insert(
     epoch: int = 1,
 ) -> int:
     """Add an entry and return its sequence; 0 if one with this ``key`` exists."""
+    # A stamp never decreases, so that ``before`` can look for the first one at or after a moment.
     now = time.time()
     done = db.execute(
         "INSERT INTO events (stamp, time, type, key, body, size, media, source, state, epoch) "
@@ -332,6 +334,7 @@ def aim(db: sqlite3.Connection, receiver: str, strict: bool) -> None:
     found = db.execute("SELECT value FROM meta WHERE name = 'receiver'").fetchone()
     if found is not None and str(found[0]) == receiver and not strict:
         return
+    # What was wrong with the former receiver says nothing about this one: pauses and quick retries begin again.
     db.execute(f"UPDATE events SET aside = '', replayed = attempts, next_at = 0 WHERE {_RETRYING}")
     db.execute("INSERT OR REPLACE INTO meta VALUES ('receiver', ?)", (receiver,))
 
@@ -348,6 +351,7 @@ def replay(db: sqlite3.Connection, where: Selection) -> int:
 
 def purge(db: sqlite3.Connection, where: Selection) -> int:
     """Take entries out of the delivery; return how many."""
+    # ``attempts`` goes on, as X-Wx-Attempt counts all of them; ``replayed`` is where the pauses start from.
     condition, values = where.where()
     return db.execute(
         f"UPDATE events SET state = 'purged', settled_at = ? WHERE state IN ('pending', 'dead') AND {condition}",
@@ -450,6 +454,7 @@ def counts(db: sqlite3.Connection) -> Counts:
         tally[state] = as_int(number), as_int(size)
     meta = dict(db.execute("SELECT name, value FROM meta").fetchall())
     unacknowledged, dead_at, dead_error, dead_status = _unacknowledged(db, tally[EntryState.DEAD][0])
+    # The tally has no times. Two look-ups in the index of states, whatever the number of entries.
     oldest = [
         as_float(found[0])
         for state in ("held", "pending")
@@ -504,6 +509,7 @@ def _entry(name: str, row: tuple[object, ...]) -> Entry:
         stamp=as_int(stamp),
         time=as_float(when),
         type=str(kind),
+        # A damaged state must neither be posted nor block the queue: a human sees it among the dead letters.
         state=_STATES.get(str(state), EntryState.DEAD),
         attempts=as_int(attempts),
         replayed=as_int(replayed),

@@ -54,6 +54,7 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
     dead_forgotten = forget(db, ("dead",), now - limits.keep_dead) if limits.keep_dead else 0
     dropped = 0
     if limits.max_bytes:
+        # The tally, not the file: the file shrinks only after the vacuum, and its pages say nothing about states.
         (size,) = db.execute("SELECT SUM(bytes) FROM tally").fetchone()
         excess = int(as_float(size)) - limits.max_bytes
         # Entries are lost only after all that may be deleted first, if necessary at the next call.
@@ -70,6 +71,7 @@ def sweep(db: sqlite3.Connection, limits: RetentionLimits, now: float) -> Swept:
         db.execute("UPDATE meta SET value = value + ? WHERE name = 'dropped'", (dropped,))
         db.execute("INSERT OR REPLACE INTO meta VALUES ('dropped_at', ?)", (str(int(now)),))
     if forgotten or dead_forgotten or dropped:
+        # At most 4 MB per transaction, as the writer does nothing else meanwhile; the next sweep gives back the rest.
         db.execute("PRAGMA incremental_vacuum(1000)")
     return Swept(given_up, forgotten, dead_forgotten, dropped)
 

@@ -147,6 +147,7 @@ def page(db: sqlite3.Connection, chats: Sequence[str], before: int, after: int |
     for which, value in [("m.chat = ?", chat) for chat in chats] or [("? = ''", "")]:
         rows = db.execute(
             f"SELECT {_COLUMNS} {_FROM} WHERE {which} AND m.seq > ? AND m.seq < ? ORDER BY m.seq {order} LIMIT ?",
+            # One more than asked, to know whether there are more.
             (value, least, below, limit + 1),
         )
         found += [_found(row) for row in rows]
@@ -233,6 +234,7 @@ async def index_all(log: Log, looked: "asyncio.Future[bool]") -> None:
     more = await looked
     while more:
         more = await log.write(index_older)
+        # Without a pause its commits would follow each other, and every message would wait for one.
         await asyncio.sleep(_PAUSE_SECONDS)
 
 

@@ -65,10 +65,12 @@ def readonly(path: Path) -> str:
 def finish_interrupted(path: Path) -> None:
     """Complete a recovery that was killed between its renames. Raises OSError."""
     fresh = _fresh(path)
+    # The rename of the damaged file did not happen, or all is done: in both cases ``NAME.new`` is worth nothing.
     if path.exists():
         fresh.unlink(missing_ok=True)  # killed while it was filled; the damage is still there to be found
         return
     if fresh.exists():
+        # Killed between the two renames. With the fresh file, SQLite would replay the log of the damaged one into it.
         stale = sibling(path, "-wal")
         if stale.exists():
             stale.rename(sibling(_aside(path), "-wal"))
@@ -92,12 +94,14 @@ def recover(path: Path, schema: Sequence[str], known: KnownLog) -> Rescued:
         new.execute("BEGIN IMMEDIATE")
         rows, lost = copy_readable(new, path, known)
         new.execute("COMMIT")
+    # Only now is the old file touched: whatever failed before left it as it was. The rescued rows are synced (FULL).
     aside = _aside(path)
     path.rename(aside)
     for suffix in ("-wal", "-shm"):
         with contextlib.suppress(FileNotFoundError):
             sibling(path, suffix).rename(sibling(aside, suffix))
     fresh.rename(path)
+    # A rename is durable with its directory; without it a power cut could leave the account without any log.
     sync(path.parent)
     forget_old_sets(path)
     return Rescued(aside, rows, lost)
@@ -108,11 +112,13 @@ def copy_readable(new: sqlite3.Connection, path: Path, known: KnownLog) -> tuple
     new.execute("DELETE FROM meta")
     with contextlib.closing(sqlite3.connect(readonly(path), uri=True)) as old:
         old.text_factory = text_of
+        # The process knows better than a tally on a damaged page; before the first commit it knows nothing.
         expected = max(known.waiting, _expected(old))
         tables = _tables(new)
         rows = sum(_copy(old, new, table, known.last) for table in tables)
         sequences = {str(name): as_int(seq) for name, seq in readable(old, "SELECT name, seq FROM sqlite_sequence")}
     name = new.execute("SELECT value FROM meta WHERE name = 'name'").fetchone()
+    # The process may have a name that the file has lost: ids in running readers begin with it.
     if known.name:
         new.execute("INSERT OR REPLACE INTO meta VALUES ('name', ?)", (known.name,))
     elif name is None:
@@ -147,6 +153,7 @@ def continue_sequences(new: sqlite3.Connection, old: dict[str, int], known: Know
         last = max(as_int(highest), old.get(table, 0))
         if table == "events":
             last = max(last, known.last, 0 if named else int(time.time()))
+        # ``AUTOINCREMENT`` goes on after the number in this table, even if the rows up to it are lost.
         new.execute("DELETE FROM sqlite_sequence WHERE name = ?", (table,))
         new.execute("INSERT INTO sqlite_sequence VALUES (?, ?)", (table, last))
 

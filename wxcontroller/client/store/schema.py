@@ -86,6 +86,7 @@ _CONSUMERS = """
 _URGENT = """
     ALTER TABLE sends ADD COLUMN urgent INTEGER NOT NULL DEFAULT 0;
 """
+# The order is the order of releases: ``user_version`` of a file says how many of these it has.
 SCHEMA = (
     *events.SCHEMA,
     _SENDS,

@@ -104,6 +104,7 @@ class SendStore:
         media = [media_row(one) for one in contents]
         stored = self._log.write(lambda db: add(db, rows, media, request, reply_to, day))
         if kept := {one.kept for one in contents if one.kept is not None}:
+            # The cleaner may run before the row is committed, and would take the file for one that nothing needs.
             self._adding |= kept
             stored.add_done_callback(lambda _: self._adding.difference_update(kept))
         return stored
@@ -172,6 +173,8 @@ def add(
     The last column of a send is the place of its content in ``media``, None for a text.
     With a ``day`` the first one is handed to WeChat as soon as it is stored, and counted.
     """
+    # A report that is delivered twice, or replayed, must not be answered twice: the mark and the sends are one
+    # commit.
     if reply_to:
         done = db.execute("UPDATE events SET replied = 1 WHERE seq = ? AND replied = 0", (reply_to,))
         if not done.rowcount:
@@ -180,6 +183,7 @@ def add(
         return Added(earlier=earlier)
     if request is not None:
         keep(db, request)
+    # Sent at once without a second commit: the row itself says that it may have arrived.
     if day:
         count(db, day)
     stored = [
@@ -204,6 +208,7 @@ def insert(db: sqlite3.Connection, row: Row, media: int | None) -> int:
 
 def handed(db: sqlite3.Connection, seq: int, attempts_left: int, now: float, day: str, windows: bytes = b"") -> None:
     """Note that a send is being handed to WeChat: from now on it may have arrived."""
+    # Counted before WeChat gets it, like ``tried``: a crash in between counts one too many, never one too few.
     count(db, day)
     note_windows(db, windows)
     db.execute(
@@ -273,6 +278,7 @@ def end(
     note_windows(db, windows)
     found = db.execute("DELETE FROM sends WHERE seq = ? RETURNING parcel, request", (seq,)).fetchone()
     media, request = found or (None, None)  # not there: the file was damaged, and is another one now
+    # In this transaction: with the row gone and no report, nobody would ever learn how the send ended.
     event = report()
     if answer.get("code") == 0:
         note_message(db, Moved.SENT)
@@ -284,6 +290,7 @@ def end(
             (json.dumps(answer), part is Part.TEXT, event, request),
         )
     if media is not None:
+        # Sends to ``@all`` share their content.
         unused = "NOT EXISTS (SELECT 1 FROM sends WHERE sends.parcel = parcels.id)"
         db.execute(f"DELETE FROM parcels WHERE id = ? AND {unused}", (media,))
 
@@ -303,6 +310,7 @@ def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
 
     The lost host ran the account after the bundle was made, and may have sent what the bundle shows as waiting.
     """
+    # Once per epoch: sends that are queued after the adoption are as certain as any others.
     found = db.execute("SELECT value FROM driver WHERE name = 'adopted'").fetchone()
     if found is None or as_bytes(found[0]) != b"%d" % adopted:
         db.execute("INSERT OR REPLACE INTO driver VALUES ('adopted', ?)", (b"%d" % adopted,))
@@ -312,6 +320,7 @@ def doubt_left(db: sqlite3.Connection, adopted: int) -> None:
 def left(db: sqlite3.Connection, route: str) -> Left:
     """Return everything that is stored of sends that have not ended; first those that may have arrived."""
     media = db.execute("SELECT id, given, file, facts, uploaded FROM parcels").fetchall()
+    # What may have arrived goes first: it is repeated only for five minutes after its first attempt.
     sends = db.execute(f"SELECT {_SENDS} FROM sends ORDER BY tried = 0, place, seq").fetchall()
     (alive,) = db.execute("SELECT time FROM events ORDER BY seq DESC LIMIT 1").fetchone() or (0.0,)
     return Left(
@@ -358,6 +367,7 @@ def forget(db: sqlite3.Connection, before: float, limit: int) -> int:
 
     Return how many.
     """
+    # A send that is still queued has its answer to come, and its caller may ask for it with the key.
     over = "key NOT IN (SELECT request FROM sends WHERE request IS NOT NULL)"
     gone = db.execute(f"DELETE FROM requests WHERE time < ? AND {over}", (before,)).rowcount
     (number,) = db.execute("SELECT COUNT(*) FROM requests").fetchone()

@@ -43,12 +43,15 @@ RETRY_SECONDS = 1.0
 LAZY_SECONDS = 0.01
 # A reader waits this long for a lazy change; beyond that it reads without it.
 _NOTED_SECONDS = 1.0
+# In WAL, reader and writer do not block each other: only another program, such as an administrator's sqlite3, holds a
+# lock for this long.
 _BUSY_SECONDS = 5.0
 # Neither reading nor one try to write takes longer, even on a slow disk, unless it hangs.
 _STUCK_SECONDS = 120.0
 # A log of the largest size that can be set, on a slow disk, row by row around the damage.
 _RECOVERY_SECONDS = 900.0
-# Errors that pass, or that an operator can fix; other errors are the statement's own.
+# Errors that pass, or that an operator can fix; other errors are the statement's own. By name: SQLite's extended
+# codes (IOERR_FSYNC, READONLY_DIRECTORY, …) begin with the name of the primary one.
 _PASSING = ("FULL", "IOERR", "READONLY", "CANTOPEN", "BUSY", "LOCKED", "NOMEM", "PERM", "PROTOCOL")
 _DAMAGED = ("CORRUPT", "NOTADB")
 
@@ -107,12 +110,14 @@ class Database:
         self._schema = schema
         self._after = after
         self._vitals = vitals or Vitals()
-        # The queue is of jobs of any result type; None ends the thread.
+        # Jobs of any result type; None ends the thread. A SimpleQueue's ``put`` never blocks the event loop.
         self._queue: queue.SimpleQueue[_Job[object] | _Damage | None] = queue.SimpleQueue()
         self._closing = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._reader: sqlite3.Connection | None = None
+        # ``read`` runs in whichever pool thread is free, but a connection may serve one thread at a time. The writer
+        # takes the lock, too, when it replaces the file under the reader.
         self._reading = threading.Lock()
         self._opened = threading.Event()
         self._lazy: list[_Job[object]] = []
@@ -129,6 +134,7 @@ class Database:
     def open(self) -> None:
         """Begin. The file itself is opened by the thread, again and again where it can't be."""
         self._loop = asyncio.get_running_loop()
+        # A daemon: a thread that hangs in a system call on a dead disk must not keep the process from ending.
         self._thread = threading.Thread(target=self._write_for_good, name="database", daemon=True)
         self._thread.start()
 
@@ -146,6 +152,7 @@ class Database:
         # A failure that nobody awaits is in the journal already; the loop must not log it again.
         job.future.add_done_callback(lambda done: done.cancelled() or done.exception())
         self._queued_jobs += 1
+        # Urgent jobs go through the same list, so that they never overtake a lazy one that was queued before them.
         self._lazy.append(job)
         if lazy:
             self._noted = job.future
@@ -172,6 +179,7 @@ class Database:
 
     async def settled(self, seconds: float) -> bool:
         """Wait until all queued jobs are on disk or dropped; False on timeout."""
+        # What is queued from now on is not waited for: under a constant load this would never end.
         wanted = self._queued_jobs
         self._hand_over()
         with contextlib.suppress(TimeoutError):
@@ -201,6 +209,8 @@ class Database:
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:
             async with asyncio.timeout(LOG_READ_SECONDS):
+                # The timeout ends the wait, not the thread: that goes on holding the lock, and ``within`` reports it
+                # if it hangs.
                 return await asyncio.to_thread(self._read, work)
         except TimeoutError:
             raise Unavailable(
@@ -214,6 +224,8 @@ class Database:
             return
         self._hand_over()
         self._queue.put(None)
+        # Twice: first for a disk that works, where the queue is written in milliseconds. Then the flag ends the
+        # retries of a disk that takes nothing, and the thread needs up to one pause to see it.
         await asyncio.to_thread(thread.join, seconds)
         self._closing.set()
         await asyncio.to_thread(thread.join, 2 * RETRY_SECONDS)
@@ -244,11 +256,13 @@ class Database:
                         self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
                     )
                     self._reader.text_factory = text_of
+                    # A mistake in a query cannot write past the writer's transaction.
                     self._reader.execute("PRAGMA query_only=1")
                     self._reader.execute("PRAGMA cache_size=-256")
                 with self._vitals.within(_STUCK_SECONDS, "reading the event log"):
                     return work(self._reader)
             except (sqlite3.DatabaseError, UnicodeDecodeError) as problem:
+                # The reader cannot repair: only the writer may replace the file, in order with its jobs.
                 if isinstance(problem, UnicodeDecodeError) or _is(problem, *_DAMAGED):
                     self._queue.put(_Damage(problem, self._generation))
                 raise Unavailable(
@@ -276,6 +290,7 @@ class Database:
                 if ending:
                     break
                 waiting, damage, ending = self._next()
+            # Several readers may report the same damage: a file that has been replaced since is not replaced again.
             if damage is not None and damage.generation == self._generation:
                 connection = self._failed(connection, _Unreadable(str(damage.problem)))
             try:
@@ -286,6 +301,7 @@ class Database:
                     self._commit(connection, waiting)
             except sqlite3.DatabaseError as problem:
                 connection = self._failed(connection, problem)
+                # The same jobs again: their transaction was rolled back, so nothing of them is in the file.
                 if self._closing.wait(RETRY_SECONDS):
                     break
                 continue
@@ -313,6 +329,7 @@ class Database:
                 damage = job
             else:
                 found.append(job)
+                # One job per commit, so that the points of two jobs are apart.
                 if faultpoints.ARMED:
                     return found, damage, False
             try:
@@ -326,6 +343,8 @@ class Database:
             finish_interrupted(self._path)
         except OSError as problem:
             raise sqlite3.OperationalError(str(problem)) from None
+        # Before the first connection that may write, which would already overwrite the write-ahead log of a damaged
+        # file.
         self._check()
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -333,13 +352,22 @@ class Database:
             self._path.chmod(0o600)
             # Small: this is multiplied by hundreds of accounts.
             connection.execute("PRAGMA cache_size=-512")
+            # Pages of deleted events go back to the file system with each sweep (``expiry``). Without it the file
+            # would keep the size of its largest backlog; a full VACUUM needs as much free space again. It works only
+            # before the first table.
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
+            # Readers are not blocked by commits, and a commit is one sequential write and one fsync.
             connection.execute("PRAGMA journal_mode=WAL")
+            # NORMAL, usual with WAL, syncs only at checkpoints: a power cut would lose commits that WeChat was told
+            # about.
             connection.execute("PRAGMA synchronous=FULL")
+            # The write-ahead log otherwise keeps the size of its largest transaction for good.
             connection.execute("PRAGMA journal_size_limit=4194304")
             (version,) = connection.execute("PRAGMA user_version").fetchone()
             for number, statements in enumerate(self._schema[version:], version + 1):
+                # Schema and version in one transaction: a kill in between would apply the same statements twice.
                 connection.executescript(f"BEGIN IMMEDIATE; {statements}; PRAGMA user_version={number}; COMMIT")
+            # A lost page of sqlite_master takes tables with it, and SQLite reports nothing.
             if not tables(self._schema) <= made(connection):
                 raise _Unreadable("its tables are not all there")
         except OSError as problem:
@@ -375,6 +403,8 @@ class Database:
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job[object]]) -> None:
         """Do all jobs in one transaction. Raises DatabaseError, nothing done, when the disk is the trouble."""
         try:
+            # Takes the write lock now: a deferred transaction can fail with BUSY at its first write, after jobs have
+            # run.
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 self._do(connection, job)
@@ -386,6 +416,7 @@ class Database:
                 with contextlib.suppress(sqlite3.DatabaseError):
                     connection.execute("ROLLBACK")
             raise
+        # After the commit and before anybody hears of it: exactly the moment at which a crash is to be tried.
         for job in jobs:
             if job.point is not None:
                 faultpoints.reached(job.point)
@@ -404,7 +435,9 @@ class Database:
             raise
 
     def _do(self, connection: sqlite3.Connection, job: _Job[object]) -> None:
+        # From an earlier try whose commit failed.
         job.problem = None
+        # Strangers share the transaction: one that fails by its own fault must not undo the others.
         connection.execute("SAVEPOINT job")
         try:
             job.result = job.work(connection)
@@ -418,12 +451,15 @@ class Database:
 
     def _tell(self, jobs: Sequence[_Job[object]], look: Callable[[], None] | None = None) -> None:
         def tell() -> None:
+            # In the event loop, in one callback: whoever resumes finds counts, ``writing`` and all results of this
+            # commit.
             self._ended_jobs += len(jobs)  # first: the callbacks below look at it
             progress, self._progress = self._progress, asyncio.Event()
             progress.set()
             if look is not None:
                 look()
             for job in jobs:
+                # A caller that was cancelled has cancelled its future; its change is stored all the same.
                 if not job.future.done():
                     if job.problem is not None:
                         job.future.set_exception(job.problem)
@@ -440,6 +476,8 @@ class Database:
         elif not self.trouble and not _is(problem, *_DAMAGED):  # damage is reported with its consequence
             log.error("cannot write the event log: %s; incoming messages wait. Check the disk's free space", problem)
         self.trouble = reason_of(problem)
+        # Retrying is useless then: the watchdog is no longer fed, and systemd starts a process with mounts of its
+        # own.
         if left_behind(self._path.parent):
             self._vitals.failed("being shut out of a disk that was read-only when the process began")
         if not _is(problem, *_DAMAGED):
@@ -452,6 +490,7 @@ class Database:
 
     def _replace(self) -> None:
         """Move what can be read of a damaged file into a new one. Failing that, the next try does it."""
+        # With the reader's lock: nobody may have the file open while it is renamed, see ``recover``.
         with self._reading, self._vitals.within(_RECOVERY_SECONDS, "recovering a damaged event log"):
             if self._reader is not None:
                 self._reader.close()
