@@ -37,6 +37,7 @@ def application(parts: Parts, sends: SendCalls, fetcher: MediaFetcher, guard: Gu
     """Build the web application. Every path answers in every state, with an error where it can't serve."""
     config, limits = parts.config, port_limits(parts.config)
     admission = Admission(lambda: limits)
+    # In this order: a request is counted before its token is looked for, and errors of both get an answer.
     app = web.Application(middlewares=[errors, admission.middleware(guard.claim, _resource), web.middleware(guard)])
     app[ADMISSION] = admission
     app[BODIES] = Bodies(admission, config.number("api_body_max"), config.media_dir)

@@ -24,6 +24,7 @@ BODY_SECONDS = 120.0
 # Of a body to /v1: the controller passes on no larger ones. They are JSON, and come at once.
 ACCOUNT_BODY_BYTES = 1 << 20
 ACCOUNT_BODY_SECONDS = 10.0
+# Forms and JSON are smaller; what is larger is media, which nobody needs in one piece.
 _IN_MEMORY = 1024 * 1024
 _PIECE = 256 * 1024
 _TAKEN = "body that was taken"
@@ -56,6 +57,7 @@ class Attached:
             raise ContentTooLarge
         written = 0
         for piece in value.pieces():
+            # What is announced may be wrong, and for base64 it is only known afterwards.
             written += len(piece)
             if written > limit:
                 raise ContentTooLarge
@@ -93,6 +95,7 @@ class Bodies:
                     content += piece
                     if len(content) > limit:
                         raise TooLarge(limit, len(content))
+            # The stream can be read once, and both the token and the parameters may be in it.
             taken = request[_TAKEN] = bytes(content)
         return taken
 

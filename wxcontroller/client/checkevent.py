@@ -34,6 +34,7 @@ class EventRing:
         waiting = [waiter for waiter in self._waiters if not waiter.done()]
         for waiter in waiting:
             waiter.set_result(report)
+        # All get it, as with the original: each caller believes that it is the only one.
         if waiting:
             return
         self._queue.append(report)

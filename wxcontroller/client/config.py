@@ -77,6 +77,8 @@ def read_config(instance: str, environ: Mapping[str, str], paths: Paths) -> Clie
     """
     remedy = _REMEDY.replace("INSTANCE", instance)
     name = parse_name(environ.get(NAME, instance))
+    # systemd built user, directories and unit of the instance:
+    # another name would show one account's data as another's.
     if name.instance != instance:
         raise BadSettings(
             N_("account {instance}: {name} says {account}, which has the id {instance2}"),

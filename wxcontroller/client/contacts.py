@@ -171,6 +171,7 @@ class Contacts:
             async with asyncio.timeout(CONTACTS_ANSWER_SECONDS):
                 await work
         except TimeoutError:
+            # Not "failure": a caller that repeats it could make the group twice.
             return unknown_outcome(f"WeChat did not answer within {CONTACTS_ANSWER_SECONDS:g} s")
         except WxError as problem:
             if isinstance(problem, WeChatError) and problem.unsure:

@@ -72,6 +72,7 @@ class Guard:
 
     async def __call__(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         """Serve a request, or refuse it. To be wrapped as a middleware."""
+        # First, whatever token is shown: a page in a browser of this machine reaches 127.0.0.1, too.
         if is_foreign(request):
             return json_answer(replies.reply(replies.REFUSED, _FOREIGN), 403)
         if request.path.startswith(AGENTS):
@@ -90,6 +91,7 @@ class Guard:
     def claim(self, request: web.Request) -> Claim:
         """Return the limits for a request according to its head; remember its caller."""
         word, _, shown = request.headers.get(credentials.PORT_HEADER, "").partition(" ")
+        # In constant time; as bytes, because a str with other characters than ASCII raises.
         same = hmac.compare_digest(shown.encode("utf-8", "surrogateescape"), self._secret.encode())
         if same and request.path.startswith(AGENTS):
             request[_BY_CONTROLLER] = True
@@ -97,6 +99,7 @@ class Guard:
         if same and word in set(Scope):
             request[_SCOPE] = Scope(word)
             return EVERYTHING
+        # No token exists: as on the controller's port, programs of this machine may do everything.
         if not self._book.current().closed:
             request[_SCOPE] = Scope.ADMIN
             return EVERYTHING
@@ -107,6 +110,7 @@ class Guard:
         return self._claim_by_token(request, token)
 
     def _claim_by_token(self, request: web.Request, token: str | None) -> Claim:
+        # Read again when the file has changed, so that a revoked token ends without a restart.
         found = self._book.current().find(self._instance, token, time.time()) if token is not None else None
         if token is None or found is None:
             return claim_of_unknown("")
@@ -148,6 +152,7 @@ class Guard:
         if request.path.startswith("/v1/"):
             answer = refusal(problem)
         else:
+            # /openwx has 403 where /v1 has 401 (openwx-api 5.1 no. 7).
             answer = json_answer({**replies.AUTH_FAILURE, "reason": str(problem)}, max(problem.status, 403))
         if problem.status == 401:
             answer.headers["WWW-Authenticate"] = 'Bearer realm="wxclient"'

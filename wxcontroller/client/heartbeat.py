@@ -39,6 +39,7 @@ def command_of(location: str, port: int) -> URL | None:
         return None
     # As it was sent, so that nothing encoded reads as something else on its way.
     call = _CALL.fullmatch(url.raw_path) is not None
+    # poll_api decides what this account does, but may not make it call another port or another program.
     if not ours or not call or url.user is not None or url.password is not None:
         return None
     return url.with_host("127.0.0.1")
@@ -100,6 +101,7 @@ class Heartbeat:
     async def _beat(self, web: aiohttp.ClientSession, own: aiohttp.ClientSession) -> None:
         """Poll once with ``web``; run the returned command with ``own``, as this account's port is not a webhook."""
         try:
+            # Not followed by the library: a redirect is the command.
             async with web.get(self._address, allow_redirects=False) as answer:
                 location = answer.headers.get("Location", "") if 300 <= answer.status < 400 else ""
         except (aiohttp.ClientError, TimeoutError, OSError, ValueError) as problem:

@@ -37,6 +37,7 @@ class Logins:
         """Take one event of the driver. Raises Elsewhere, for which the driver ends."""
         elsewhere = isinstance(event, base.SessionLost) and await self._is_elsewhere(event)
         if not elsewhere:
+            # First the state, then the queue: "running" decides below whether sends may go out.
             await self.session.handle(event)
         match event:
             case base.SessionLost() | base.QrReady() | base.PushOffered():

@@ -25,6 +25,7 @@ from wxcontroller.openwx.media import MediaFacts
 log = logging.getLogger(__name__)
 _PREFIX = "mojo_weixin_media_"
 _UNFINISHED = (".in.", ".out.")
+# Longer than any upload or download takes: only what a bug has left behind is as old.
 _UNFINISHED_SECONDS = 86400.0
 # Content of an own send is named in the database soon after it is here.
 _SEND_SECONDS = 600.0
@@ -105,6 +106,7 @@ class MediaFetcher:
             error = f"not complete within {longest:g} s"
         except (WxError, OSError) as problem:
             error = str(problem)
+        # Whatever happens, the place in the log must be filled: all later messages wait behind it.
         except Exception:
             error = "internal error, see the journal of this account"
             log.exception("fetching the media of a message failed")
@@ -115,6 +117,7 @@ class MediaFetcher:
 
     async def _fetched(self, message: Message, content: MessageMedia) -> MediaFacts:
         token = secrets.token_hex(8)
+        # Under another name until it is complete: nothing but whole files has a name that retention and reports know.
         part = self.config.media_dir / f".in.{token}"
         try:
             with await asyncio.to_thread(private, part) as stream:
@@ -200,6 +203,7 @@ def sweep(
                 elif path.name.startswith(_PREFIX):
                     found.append((status.st_mtime, status.st_size, path))
     shrink(own, limit)
+    # By time: the oldest go first.
     found.sort()
     total, removed = sum(size for _, size, _ in found), 0
     for mtime, size, path in found:

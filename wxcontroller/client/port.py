@@ -25,6 +25,7 @@ class PortTaken(WxError):
 @contextlib.asynccontextmanager
 async def listening(app: web.Application, config: ClientConfig, guard: Guard) -> AsyncIterator[None]:
     """Serve the account's API on its loopback port. Raises PortTaken, saying what to do."""
+    # ``handler_cancellation``: a long poll must not take an event for a caller that has hung up.
     runner = web.AppRunner(app, handler_cancellation=True, shutdown_timeout=0.5)
     await runner.setup()
     http, admission = runner.server, app[ADMISSION]
@@ -33,6 +34,7 @@ async def listening(app: web.Application, config: ClientConfig, guard: Guard) ->
     try:
         listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
+            # A restart must not wait for connections of the last process in TIME_WAIT.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind(("127.0.0.1", config.port))
             listener.listen(_BACKLOG)

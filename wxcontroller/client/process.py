@@ -28,6 +28,7 @@ def run(instance: str) -> int:
     # A stalled loop is aborted by the watchdog; this puts the stalled line into the journal.
     faulthandler.enable()
     forbid_dumps()
+    # Twice: what is wrong with the configuration must be in the journal, and the level comes from it.
     setup_logging("wxclient", account=instance)
     try:
         config = read_config(instance, os.environ, Paths())
@@ -50,6 +51,7 @@ async def serve(config: ClientConfig, permit: "HostPermit | None") -> NoReturn:
     """Run the client until it ends or a signal asks it to, then end the process with its exit code."""
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
+    # SIGHUP as well: it would end the process without a stop.
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         loop.add_signal_handler(number, stopping.set)
     route = config.options["driver"]

@@ -31,6 +31,7 @@ class PublicFiles:
         try:
             replace_file(path, content, _MODE)
         except OSError as problem:
+            # Once for all files: they fail together.
             if not self._unwritten:
                 log.error("%s; trying again every second", file_failed(problem))
             self._unwritten[path] = content

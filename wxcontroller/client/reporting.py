@@ -62,6 +62,7 @@ class Reporter:
 
     def event(self, report: JsonObject, key: str = "") -> None:
         """Report an event, after everything that was reported before it; ``key`` as in EventLog.append."""
+        # Also what the webhook does not want: streams, agents and the history read the same log.
         self.log.append(report, self.delivers(report), key)
         self._ring(report)
 
@@ -118,6 +119,7 @@ class Reporter:
     def _wait(self, slot: Slot, report: JsonObject | None) -> None:
         """Keep a report for its turn, with its media as far as there is room. The next one in turn does not wait."""
         if report is not None:
+            # The first in turn goes on at once and takes no room.
             if slot is not self._order[0] and self._held + weight(report) > WAITING_MEDIA_BYTES:
                 report = {**report, "media_data": ""}
             self._held += weight(report)
@@ -136,6 +138,7 @@ class Reporter:
         self._wait(slot, report)
 
     def _hand_out(self, report: JsonObject) -> None:
+        # check_event hands out messages and a few events only: the original's others never came by it.
         if self._passes(report) and (report.get("post_type") != "event" or report.get("event") in FOR_CHECK_EVENT):
             self.ring.put(report)
 

@@ -74,7 +74,7 @@ log = logging.getLogger(__name__)
 FLUSH_SECONDS = 2.5
 # The last events, onto a disk that may be slow.
 STORE_SECONDS = 1.0
-# A parked account only answers requests; the watchdog still has to be fed.
+# A parked account only answers requests; the watchdog (WatchdogSec=90) still has to be fed.
 PARKED_PULSE_SECONDS = 20.0
 # On a route with a reply window a lost answer is retried once: each attempt may use up a message (19.2).
 _WINDOW_TRIES = 2
@@ -122,6 +122,7 @@ class Client:
             )
         )
 
+        # Functions instead of the objects' methods: the parts that they call are made further below.
         def send_reply(reply: Reply, event: int) -> None:
             send_calls.reply(reply, event)
 
@@ -197,8 +198,10 @@ class Client:
         )
         minutes = Minutes(config.name.instance, events, session.running.is_set)
         files.write(config.pid_path, f"{os.getpid()}\n".encode())
+        # Before anything is fetched: afterwards an unfinished file may be one that is being written.
         await asyncio.to_thread(remove_unfinished, private)
         async with listening(application(parts, send_calls, fetcher, guard), config, guard):
+            # READY means that the API answers. The database may still be waiting for its disk, and says so there.
             notifier.ready()
             events.open()
             # The rest of an earlier process, before this one writes anything.
@@ -206,6 +209,7 @@ class Client:
             older = events.write(history.look_for_older)
             try:
                 async with asyncio.TaskGroup() as group:
+                    # Apart from the others, as it has to deliver what they report while they end.
                     posting = group.create_task(delivery.run())
                     works = (
                         sends.run(left),
@@ -235,9 +239,12 @@ class Client:
                     else:
                         await self._drive(driver.run(logins.handle), session, drain, stopping)
                     notifier.stopping()
+                    # The driver has ended, so nothing new arrives; what these
+                    # report while they end is still delivered.
                     for helper in helpers:
                         helper.cancel()
                     await asyncio.wait(helpers)
+                    # After the queue, which answers the calls that these tasks wait with.
                     await tasks.close()
                     await fetcher.close()
                     if not adopter:  # it runs elsewhere
@@ -246,6 +253,7 @@ class Client:
                     posting.cancel()
             finally:
                 held.cancel()
+                # Last: everything above may still have written.
                 await events.close(STORE_SECONDS)
                 files.remove(config.pid_path)
                 files.close()
@@ -260,6 +268,7 @@ class Client:
         asked = asyncio.create_task(stopping.wait())
         try:
             await asyncio.wait({working, asked}, return_when=asyncio.FIRST_COMPLETED)
+            # Only then can sends go out; otherwise a stop would wait for nothing.
             if not working.done() and session.state is LoginState.RUNNING:
                 await drain.run()
             if working.done():

@@ -96,6 +96,7 @@ class Session:
     async def handle(self, event: base.DriverEvent) -> None:
         """Take one event of the driver. Each that its loop emits is a sign of life; some come from other tasks."""
         await self._take(event)
+        # These may come while the loop itself hangs.
         if not isinstance(event, base.RosterChanged | base.Offline | base.ServiceState):
             self._watchdog.feed()
 
@@ -147,6 +148,7 @@ class Session:
             case base.Progress():
                 if event.heard:
                     self._note_answer()
+                    # Each answer is news, but a write per answer would be one a second for a busy account.
                     if self._sync_uptime - self._told_uptime > _FRESH:
                         self._publish()
             case base.MessageArrived():
@@ -172,6 +174,7 @@ class Session:
         """
         before = self.state
         self._status = status
+        # There the reason is what keeps people from asking why, also after the process has ended.
         if state not in (LoginState.PARKED, LoginState.STOPPED):
             self.reason = reason
             self.asks = asks
@@ -183,6 +186,7 @@ class Session:
             self.running.set()
         else:
             self.running.clear()
+        # Whoever has the picture can start a login: it is there only while it is of use.
         if state not in (LoginState.SCANNING, LoginState.CONFIRMING):
             self._drop_qrcode()
         self._publish()
@@ -254,6 +258,8 @@ class Session:
 
     def _note_answer(self) -> None:
         self.last_sync = int(time.time())
+        # The controller compares it with its own reading: a wall clock
+        # can jump, and this one counts a suspension, too.
         self._sync_uptime = time.clock_gettime(time.CLOCK_BOOTTIME)
 
     def _show_qrcode(self, event: base.QrReady) -> None:
@@ -287,6 +293,7 @@ class Session:
     def _accepted(self, event: base.Accepted) -> None:
         self._way = event.way
         self._logins += 1
+        # A stored session of another login may follow: nothing of the last one holds.
         self._loaded = self._heard = False
         self.roster.clear()
         self.reason = self._refusal = NOTHING
@@ -326,6 +333,7 @@ class Session:
             told = self.roster.update(part.contacts, part.groups, part.gone)
             if self._loaded:  # until the list is complete, contacts are not changes
                 self._reporter.events(told)
+            # Lets the event loop serve other requests between two groups.
             await asyncio.sleep(0)
 
     def _report_roster(self) -> None:
@@ -339,6 +347,8 @@ class Session:
             self._report(reports.event("update_group", *roster.group_objects(members=True)))
 
     def _maybe_running(self) -> None:
+        # ``running`` is a promise: contacts are there, and WeChat has
+        # answered a sync. Either alone is not enough to send.
         if self._loaded and self._heard:
             who = self.roster.me.name if self.roster.me else "?"
             people = Text("{n} contact", "{n} contacts", n=len(self.roster.contacts))
@@ -357,16 +367,19 @@ class Session:
             event.ret,
             extra=fields(Event.SESSION_LOST, self.config.name.name),
         )
-        self.move(LoginState.LOADING, Text("session over ({Text}), logging in again", Text=Text(event.reason)))
+        self.move(LoginState.LOADING, Text("session over ({reason}), logging in again", reason=Text(event.reason)))
 
     async def _checkpoint(self, event: base.Checkpoint) -> None:
         """Wait until everything reported so far, and the driver's position after it, are on disk.
 
         While they can't be, the account is not running.
         """
+        # Queued behind the events that it covers, and the driver shows
+        # the position to WeChat only after this returns.
         self._driver_state.checkpoint(event.state, event.seen)
         log_ = self._reporter.log
         tries = log_.tries
+        # Without a limit: to go on would be to acknowledge messages that are not on disk.
         while not await log_.settled(_STORE_SECONDS):
             if log_.tries != tries:  # a writer that keeps trying makes progress, one that hangs does not
                 tries = log_.tries

@@ -25,6 +25,7 @@ async def settle(
 
     Sends end as refused (``moved``), or as unknown if they may have arrived.
     """
+    # Before that, "no sends" would only mean that they are not read yet.
     await sends.until_taken_up()
     log.info("host %s has adopted the account: %d sends end here, and reports are delivered", adopter, len(sends))
     sends.closing = True

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 log = logging.getLogger(__name__)
 Result = TypeVar("Result")
+# For a task whose last await is over: cancelling it would lose an answer that is ready.
 _GRACE_SECONDS = 0.1
 
 
@@ -20,6 +21,7 @@ class Tasks:
     def begin(self, work: Coroutine[Any, Any, Result]) -> "asyncio.Task[Result]":
         """Run ``work`` on its own; who wants its result awaits the task, shielded."""
         task = asyncio.create_task(work)
+        # asyncio keeps only weak references to tasks: one that nobody holds may be collected in the middle.
         self._running.add(task)
         task.add_done_callback(self._ended)
         return task

@@ -164,8 +164,8 @@ class Delivery:
             self._queue.clear()
             # The new log may have a retry lane of its own: look for it.
             self._lanes.retry_due(0.0)
-        # The cursor may go back only when all notes are on disk: otherwise what was just delivered would be read
-        # again.
+        # The cursor may go back only when all notes are on disk:
+        # otherwise what was just delivered would be read again.
         if self._from_start and await self._log.settled(self._policy.longest):
             self._done, self._from_start = ("", 0), False
         if self._lanes.is_paused(time.monotonic()):

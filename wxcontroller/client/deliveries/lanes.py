@@ -150,8 +150,8 @@ class Lanes:
         # The retry lane pauses, too: it has the same receiver, which is not reached at present.
         if now < self._paused_until:
             return None
-        # First the retry lane: under a constant load the queue is never empty. Its rest keeps it from starving the
-        # queue.
+        # First the retry lane: under a constant load the queue is never
+        # empty. Its rest keeps it from starving the queue.
         if retrying and now >= max(self._retry_at, self._rested_at):
             return Lane.RETRY
         return Lane.QUEUE if queued else None
@@ -192,8 +192,8 @@ class Lanes:
         if attempt.lane is Lane.QUEUE and attempt.id != self._head.id:
             self._head = _Head(attempt.id)
         outcome = result.outcome
-        # A receiver that breaks off in the middle may be restarting, or may refuse just this report: it can't be told
-        # apart.
+        # A receiver that breaks off in the middle may be restarting, or
+        # may refuse just this report: it can't be told apart.
         if outcome is DeliveryOutcome.CUT_OFF:
             self._head.cuts += 1
             is_answer = attempt.lane is Lane.RETRY or self._head.cuts >= _CUT_OFF_MAX

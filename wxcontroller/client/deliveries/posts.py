@@ -43,8 +43,8 @@ class Outgoing:
         """Begin to write; return the rest of it as a task, None when all is with the socket."""
         assert protocol.transport is not None
         self.begun = True
-        # One write, one packet: the receiver wakes once. Larger bodies wait for the socket in between
-        # (back-pressure).
+        # One write, one packet: the receiver wakes once. Larger
+        # bodies wait for the socket in between (back-pressure).
         self.done = self.size <= _PART
         if self.done:
             protocol.transport.write(head + self._body)
@@ -112,8 +112,8 @@ class Posts:
             protocol.set_response_params(read_until_eof=True)
             writing = body.write(head, protocol)
             message, content = await protocol.read()
-            # Interim answers (RFC 9110, 15.2), such as 103 Early Hints. After 101 the connection no longer speaks
-            # HTTP.
+            # Interim answers (RFC 9110, 15.2), such as 103 Early Hints.
+            # After 101 the connection no longer speaks HTTP.
             while 100 <= message.code < 200 and message.code != 101:
                 message, content = await protocol.read()
         except HttpProcessingError as problem:

@@ -114,8 +114,8 @@ class Poster:
         try:
             return await self.posts.post(url, body, headers)
         except (aiohttp.ServerDisconnectedError, aiohttp.ClientOSError) as problem:
-            # On a new connection the receiver may have taken the report before it broke: that is an attempt, and is
-            # counted.
+            # On a new connection the receiver may have taken the report
+            # before it broke: that is an attempt, and is counted.
             if not self.posts.connector.is_reused or is_answer(problem):
                 raise
         return await self.posts.post(url, body, headers)
@@ -147,8 +147,8 @@ class Poster:
                 async for piece in answer.content.iter_chunked(16 * 1024):
                     content += piece
                     if len(content) > (limit := WEBHOOK_ANSWER_BYTES):
-                        # Delivered all the same: it has the report, and posting it again would not make the answer
-                        # smaller.
+                        # Delivered all the same: it has the report, and posting it
+                        # again would not make the answer smaller.
                         log.warning("the webhook's answer is larger than %d bytes and is not read", limit)
                         return b""
         except (TimeoutError, aiohttp.ClientError, OSError):

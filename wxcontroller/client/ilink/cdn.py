@@ -176,6 +176,7 @@ class Cdn:
         if consumer is None or content is None:
             raise NotTaken(403, "no such permit")
         word, size, key, digest, until = json.loads(content[6:])
+        # Not above, either: a clock that was set back must not make old permits valid.
         if not 0 <= until - time.time() <= PERMIT_SECONDS:
             raise NotTaken(403, "the permit has expired; ask for a new one")
         kind = MessageKind(str(word))
@@ -260,6 +261,8 @@ async def decrypt(body: Pieces, stream: BinaryIO, key: bytes, size: int, digest:
         if piece is None:
             break
         taken += len(piece)
+        # Before it is written: the announced size was checked against the
+        # limit, and nothing beyond it may reach the disk.
         if taken > padded_size(size):
             raise NotTaken(400, "the content is larger than announced")
         await asyncio.to_thread(take, decryptor.update(piece))

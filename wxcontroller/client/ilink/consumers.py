@@ -196,6 +196,7 @@ class ConsumerBook:
 
     async def delete(self, consumer: Consumer) -> None:
         """Delete a consumer, and with it the validity of all that was sealed for it."""
+        # Marked before the commit, so that a poll that is under way neither answers nor stores it again.
         self._found.pop(consumer.name, None)
         consumer.is_deleted = True
         await asyncio.shield(self._log.write(lambda db: tables.delete_consumer(db, consumer.name)))
@@ -205,6 +206,7 @@ def consumer_of(row: ConsumerRow) -> Consumer:
     try:
         options = ConsumerOptions().changed(row.options)
     except ValueError:  # damaged, or of a later version
+        # With as few rights as can be read: a list of people that can't be read allows nobody.
         options = ConsumerOptions(peers=tuple(text(one) for one in items(row.options.get("peers"))))
     return Consumer(
         row.name,

@@ -25,6 +25,7 @@ from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx.replies import to_bytes
 
 HOLD_SECONDS = 35.0
+# Agents process what a poll brings before they poll again: a backlog comes in portions that can be acknowledged.
 MAX_MESSAGES = 50
 _MAX_BYTES = 1 << 20  # of an answer; the largest single message may be above
 _READ_AT_ONCE = 100
@@ -53,6 +54,7 @@ class Polling:
     async def poll(self, consumer: Consumer, cursor: str, origin: str) -> JsonObject:
         """Return the messages after ``cursor``; wait if there are none. Raises Unavailable."""
         over = asyncio.Event()
+        # The newest poll counts, as with WeChat: the older one is of a connection that the agent has given up.
         self.end(consumer)
         self._polls[consumer.name] = over
         consumer.last_poll = int(time.time())  # stored with what changes next
@@ -82,6 +84,7 @@ class Polling:
         until = loop.time() + HOLD_SECONDS
         seen: tuple[int, int] | None = None
         while True:
+            # The event before the look: what is logged in between wakes the wait below.
             news, messages = self.log.news, list[JsonValue]()
             now = self.log.counts.last, self.log.counts.held
             if now != seen:  # else the new entry is not a message, such as a finished delivery
@@ -97,6 +100,7 @@ class Polling:
             if over.is_set():
                 return self._answered([], consumer, consumer.log, consumer.position)
             if messages:
+                # Before they leave the process: after a crash the same person would get another id.
                 await self.mapping.ids.stored()
                 return self._answered(messages, consumer, log, after)
             left = until - loop.time()

@@ -74,6 +74,7 @@ class Serving:
             answer.headers["Retry-After"] = str(seconds)
             return answer
         try:
+            # A new consumer is stored before it gets anything: its id is in all that is sealed for it.
             async with asyncio.timeout(_STORE_SECONDS):
                 consumer = await self._consumer(name, obj(body.get("base_info")))
             async with asyncio.timeout(HOLD_SECONDS + ANSWER_SECONDS):

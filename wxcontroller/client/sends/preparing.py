@@ -198,8 +198,8 @@ class MediaPreparer:
             try:
                 with stream:
                     yield path, stream
-                # Before the row that names it is committed: a power cut must not leave a queued send with half of its
-                # content.
+                # Before the row that names it is committed: a power cut must
+                # not leave a queued send with half of its content.
                 await asyncio.to_thread(make_durable, path)
             except BaseException:
                 delete(path)

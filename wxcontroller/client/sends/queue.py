@@ -533,8 +533,8 @@ class SendQueue:
         sides = "" if self.sender.knows(send) else await self._sides(send)
         result = send.result(outcome, facts, self.windows is not None)
         answer = answer_of(result, reason)
-        # From here to ``report`` nothing is awaited: whoever looks finds the send either waiting or ending, never in
-        # neither.
+        # From here to ``report`` nothing is awaited: whoever looks finds
+        # the send either waiting or ending, never in neither.
         del self._waiting[send]
         self._urgent -= send.urgent
         self._ending.add(send)

@@ -75,8 +75,8 @@ class Sending:
         """
         stored = self.queue.place(sends, request)
         async with asyncio.timeout_at(latest):
-            # Shielded: the commit is on its way, and a caller that hangs up must not make the queue take it for
-            # cancelled.
+            # Shielded: the commit is on its way, and a caller that hangs
+            # up must not make the queue take it for cancelled.
             return await asyncio.shield(stored)
 
     async def wait(self, sends: Sequence[Send], latest: float) -> None:

@@ -154,8 +154,8 @@ class Windows:
             return Hold.THROTTLED
         # The attempt after a silence is made for a person whose window is open (19.3).
         over = now >= found.opened + self.policy.seconds
-        # Closed after a day is WeChat's rule, which only an attempt can confirm: one is allowed, as its answer
-        # decides (9).
+        # Closed after a day is WeChat's rule, which only an attempt can
+        # confirm: one is allowed, as its answer decides (9).
         if over and (found.late or self.refusals):
             return Hold.WINDOW
         left = self.left(found, now)
@@ -282,8 +282,8 @@ class Windows:
         self.refusals += 1
         self.throttled_until = now + min(_SILENCE_FIRST * 2.0 ** min(self.refusals - 1, 20), _SILENCE_MAX)
         found = self.peers.get(peer)
-        # In a fresh window, below the budget per message, only the budget per day explains the refusal, or the
-        # message itself.
+        # In a fresh window, below the budget per message, only the budget
+        # per day explains the refusal, or the message itself.
         fresh = found is not None and found.sent == 0 and now < found.opened + self.policy.seconds
         if fresh and self.sent_today(now) and not self.per_day:
             self.learned, self.learned_at = self.sent_today(now), now

@@ -191,8 +191,8 @@ class EventLog:
         body = None if report is None else to_bytes(report)
 
         def work(db: sqlite3.Connection) -> None:
-            # Its row was lost to damage, but the message is acknowledged to WeChat already: it is stored under a new
-            # sequence.
+            # Its row was lost to damage, but the message is acknowledged to
+            # WeChat already: it is stored under a new sequence.
             if place.seq and not tables.fill(db, place.seq, body, state, media) and place.body:
                 seq = tables.insert(db, place.kind, place.key, body or place.body, state, media, epoch=self.epoch)
                 history.add(db, seq, place.indexed)
@@ -206,13 +206,13 @@ class EventLog:
         A file with an own send's content is deleted with the last report that needs it.
         """
         seconds = _NOTES_SECONDS if more else LAZY_SECONDS
-        # Since the last hand-over the writer owns the former list: a note that is added to it now might never be
-        # written.
+        # Since the last hand-over the writer owns the former list: a
+        # note that is added to it now might never be written.
         if self._notes_of != self._database.handed_over:
             self._notes, self._notes_of = [], self._database.handed_over
             work = partial(settle_all, notes=self._notes)
-            # Files go after the commit: a crash in between leaves a file that the next scan deletes, never a row
-            # without one.
+            # Files go after the commit: a crash in between leaves a file
+            # that the next scan deletes, never a row without one.
             self._database.write(work, lazy=True, seconds=seconds).add_done_callback(delete_files)
         self._notes.append((entry, status, lighter))
         self._database.hurry(seconds if len(self._notes) < _NOTES else 0.0)

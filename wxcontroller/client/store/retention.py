@@ -66,8 +66,8 @@ class Keeping:
 
     async def _sweep(self, limits: RetentionLimits) -> None:
         warned = self._warn(limits)
-        # The sweep that first warns deletes nothing: until the next one, an operator can mend the receiver or raise
-        # the limit.
+        # The sweep that first warns deletes nothing: until the next one,
+        # an operator can mend the receiver or raise the limit.
         swept = await self.log.sweep(replace(limits, lose=self._warned))
         self._warned = warned
         where = redacted(self.config.post_api) or "nobody"

@@ -173,8 +173,8 @@ def add(
     The last column of a send is the place of its content in ``media``, None for a text.
     With a ``day`` the first one is handed to WeChat as soon as it is stored, and counted.
     """
-    # A report that is delivered twice, or replayed, must not be answered twice: the mark and the sends are one
-    # commit.
+    # A report that is delivered twice, or replayed, must not be
+    # answered twice: the mark and the sends are one commit.
     if reply_to:
         done = db.execute("UPDATE events SET replied = 1 WHERE seq = ? AND replied = 0", (reply_to,))
         if not done.rowcount:

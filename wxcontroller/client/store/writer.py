@@ -43,8 +43,8 @@ RETRY_SECONDS = 1.0
 LAZY_SECONDS = 0.01
 # A reader waits this long for a lazy change; beyond that it reads without it.
 _NOTED_SECONDS = 1.0
-# In WAL, reader and writer do not block each other: only another program, such as an administrator's sqlite3, holds a
-# lock for this long.
+# In WAL, reader and writer do not block each other: only another program, such
+# as an administrator's sqlite3, holds a lock for this long.
 _BUSY_SECONDS = 5.0
 # Neither reading nor one try to write takes longer, even on a slow disk, unless it hangs.
 _STUCK_SECONDS = 120.0
@@ -209,8 +209,8 @@ class Database:
             await asyncio.wait({self._noted}, timeout=_NOTED_SECONDS)
         try:
             async with asyncio.timeout(LOG_READ_SECONDS):
-                # The timeout ends the wait, not the thread: that goes on holding the lock, and ``within`` reports it
-                # if it hangs.
+                # The timeout ends the wait, not the thread: that goes on
+                # holding the lock, and ``within`` reports it if it hangs.
                 return await asyncio.to_thread(self._read, work)
         except TimeoutError:
             raise Unavailable(
@@ -343,8 +343,8 @@ class Database:
             finish_interrupted(self._path)
         except OSError as problem:
             raise sqlite3.OperationalError(str(problem)) from None
-        # Before the first connection that may write, which would already overwrite the write-ahead log of a damaged
-        # file.
+        # Before the first connection that may write, which would
+        # already overwrite the write-ahead log of a damaged file.
         self._check()
         connection = sqlite3.connect(self._path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
         try:
@@ -352,14 +352,14 @@ class Database:
             self._path.chmod(0o600)
             # Small: this is multiplied by hundreds of accounts.
             connection.execute("PRAGMA cache_size=-512")
-            # Pages of deleted events go back to the file system with each sweep (``expiry``). Without it the file
-            # would keep the size of its largest backlog; a full VACUUM needs as much free space again. It works only
-            # before the first table.
+            # Pages of deleted events go back to the file system with each sweep (``expiry``).
+            # Without it the file would keep the size of its largest backlog; a full VACUUM needs as
+            # much free space again. It works only before the first table.
             connection.execute("PRAGMA auto_vacuum=INCREMENTAL")
             # Readers are not blocked by commits, and a commit is one sequential write and one fsync.
             connection.execute("PRAGMA journal_mode=WAL")
-            # NORMAL, usual with WAL, syncs only at checkpoints: a power cut would lose commits that WeChat was told
-            # about.
+            # NORMAL, usual with WAL, syncs only at checkpoints: a power cut
+            # would lose commits that WeChat was told about.
             connection.execute("PRAGMA synchronous=FULL")
             # The write-ahead log otherwise keeps the size of its largest transaction for good.
             connection.execute("PRAGMA journal_size_limit=4194304")
@@ -403,8 +403,8 @@ class Database:
     def _commit(self, connection: sqlite3.Connection, jobs: list[_Job[object]]) -> None:
         """Do all jobs in one transaction. Raises DatabaseError, nothing done, when the disk is the trouble."""
         try:
-            # Takes the write lock now: a deferred transaction can fail with BUSY at its first write, after jobs have
-            # run.
+            # Takes the write lock now: a deferred transaction can fail
+            # with BUSY at its first write, after jobs have run.
             connection.execute("BEGIN IMMEDIATE")
             for job in jobs:
                 self._do(connection, job)
@@ -451,8 +451,8 @@ class Database:
 
     def _tell(self, jobs: Sequence[_Job[object]], look: Callable[[], None] | None = None) -> None:
         def tell() -> None:
-            # In the event loop, in one callback: whoever resumes finds counts, ``writing`` and all results of this
-            # commit.
+            # In the event loop, in one callback: whoever resumes finds
+            # counts, ``writing`` and all results of this commit.
             self._ended_jobs += len(jobs)  # first: the callbacks below look at it
             progress, self._progress = self._progress, asyncio.Event()
             progress.set()
@@ -476,8 +476,8 @@ class Database:
         elif not self.trouble and not _is(problem, *_DAMAGED):  # damage is reported with its consequence
             log.error("cannot write the event log: %s; incoming messages wait. Check the disk's free space", problem)
         self.trouble = reason_of(problem)
-        # Retrying is useless then: the watchdog is no longer fed, and systemd starts a process with mounts of its
-        # own.
+        # Retrying is useless then: the watchdog is no longer fed, and
+        # systemd starts a process with mounts of its own.
         if left_behind(self._path.parent):
             self._vitals.failed("being shut out of a disk that was read-only when the process began")
         if not _is(problem, *_DAMAGED):
