@@ -103,6 +103,7 @@ class ILinkDriver:
                         return working.result()
                     return Ended(EndReason.LOGGED_OUT, Text("as requested; start the account to log in again"))
             finally:
+                # Also when cancelled: the protocol wants it at each orderly stop (10).
                 await self._say_goodbye()
                 self._poller = None
                 if self._logout.is_requested:
@@ -133,6 +134,7 @@ class ILinkDriver:
                     return found
                 credentials, stored = found, False
             try:
+                # Before anything is received: a second poll with the same token would take half of the messages.
                 async with claimed(self._account, credentials, self._world, self._holder):
                     if not stored:
                         await self._keep(credentials, pulse)

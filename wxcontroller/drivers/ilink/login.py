@@ -89,6 +89,7 @@ class ILinkLogin:
         try:
             while True:
                 if not codes or self._is_old(codes[-1]):
+                    # Not before the last code has ended: it can still be scanned.
                     if number >= self.limit and not codes:
                         return Ended(EndReason.QRCODES_USED_UP, self._why(expired))
                     if number < self.limit:
@@ -99,6 +100,7 @@ class ILinkLogin:
                 if found is None:
                     continue
                 code, answer = found
+                # It was dropped while its answer waited in the queue.
                 if code not in codes:
                     continue
                 credentials = await self._take(code, answer, codes)
@@ -183,6 +185,7 @@ class ILinkLogin:
                 await self._answers.put((code, answer))
             elif answer.word and answer.word != QrStatus.WAIT:
                 log.warning("a login code has an unknown status: %s", answer.word)
+            # With digits a person waits for the verdict, and the protocol wants it asked for at once (5.2).
             if not digits:
                 await asyncio.sleep(max(0.0, began + self.timing.code_spacing - time.monotonic()))
 
@@ -226,6 +229,7 @@ class ILinkLogin:
                 code.scanned = True
                 await self._ask_for_digits(code)
             case QrStatus.CONFIRMED if answer.credentials is not None:
+                # Whoever scans becomes the owner (5.1): another person's messages must not arrive in this account.
                 if self.only and answer.credentials.user_id != self.only:
                     self._other = True
                     self._drop(code, codes)

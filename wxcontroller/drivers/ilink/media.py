@@ -103,6 +103,7 @@ class ILinkMedia:
         """Encrypt and upload a file. Raises UploadFailed, and OSError if it can't be read."""
         self._refuse_early()
         kind = kind_of(file)
+        # A new key for each file: AES in ECB mode, which the protocol wants, shows equal blocks under an equal key.
         key, digest = secrets.token_bytes(16), await asyncio.to_thread(_md5, file.path)
         problem = UnreadableResponse("upload", Text("no permit"))
         for pauses in (self.timing.upload_pauses, self.timing.permit_pauses):
@@ -135,6 +136,7 @@ class ILinkMedia:
         facts: JsonObject = {
             "filekey": filekey,
             "media_type": _PERMIT_KINDS[kind],
+            # The permit needs a receiver, and the scanner serves for all (14).
             "to_user_id": credentials.user_id,
             "rawsize": file.size,
             "rawfilemd5": digest,
@@ -163,6 +165,7 @@ class ILinkMedia:
             self._refused_at and now - self._refused_at < self.timing.media_refused_within
         )
         self._refused_at = now
+        # One refusal may be the file's or the moment's; the second within minutes is the account's (11.2).
         if again:
             self.memory.media_refused = int(time.time())
             log.error("%s", _media_refused())

@@ -76,11 +76,14 @@ class ILinkMemory:
         """
         facts: JsonObject = {"token": credentials.token, "bot_id": credentials.bot_id}
         facts |= {"user_id": credentials.user_id, "base": credentials.base}
+        # First on disk, then in use: a login whose credentials are lost needs another scan.
         self.store.save(json.dumps(facts).encode())
         self.credentials, self.owner = credentials, credentials.user_id
+        # A cursor belongs to a bot (5.3).
         if credentials.bot_id != self._bot:
             self._bot, self.cursor = credentials.bot_id, ""
         for peer in self.peers.values():
+            # They are worthless after a login: with one, a message would be accepted and never shown.
             peer.context = ""
 
     def forget(self) -> None:

@@ -86,6 +86,7 @@ class Poller:
     async def _one(self, seconds: float) -> JsonObject | None:
         """Poll once. None for a poll that brought nothing, for whatever reason."""
         began = time.monotonic()
+        # As a task of its own: a poll that is cut off loses its messages, so waiting for it must not mean ending it.
         polling = asyncio.ensure_future(self.calls.updates(self.credentials, self.memory.cursor, seconds))
         try:
             if not self._entered:
@@ -133,6 +134,7 @@ class Poller:
         rests = self._failures >= 3
         if rests:
             self._failures = 0
+        # As the official client does it: 2 s, and 30 s after three in a row (4).
         await self.pulse.pause(self.timing.poll_rest if rests else self.timing.poll_retry)
 
     async def _offline_if_silent(self, words: Text) -> None:
@@ -150,6 +152,7 @@ class Poller:
         if moved:
             self.memory.cursor = found.cursor
         if moved or found.batch:
+            # Cursor and raw messages in one commit: the server gives this batch to nobody a second time.
             self.memory.batch = found.batch
             await self.pulse.emit(self.memory.checkpoint())
         reached(Point.ACKNOWLEDGED)
@@ -171,6 +174,7 @@ class Poller:
         for message in news:
             for part in message.parts:
                 await self.pulse.emit(MessageArrived(part))
+        # With the ids of its messages, in one commit: a crash before leaves the batch, one after it the ids.
         self.memory.batch = ()
         await self.pulse.emit(self.memory.checkpoint())
 
@@ -203,6 +207,7 @@ class Poller:
         try:
             return await self._confirmed_alive()
         finally:
+            # Not by ``_confirm``: when the session is over, sends have to stay held until the login has ended.
             self.confirming = False
 
     async def _confirm(self, confirming: bool) -> None:

@@ -36,6 +36,7 @@ class ILinkTiming(LineTiming):
     held_alive: float = 2.0  # a first poll that is held this long was accepted: a dead token is answered at once
     confirm_pause: float = 1.0  # between notifystart and the poll that decides about a logout (5.5)
     confirm_alive: float = 5.0  # a poll held this long means that the session lives
+    # More often it is two clients that use the same WeChat user, and not an idle session (5.5).
     cures: int = 3  # revivals within ``cures_within`` after which a further one is not tried
     cures_within: float = 600.0
     redelivery: float = 15.0  # the same message comes again within this time under another id (6)

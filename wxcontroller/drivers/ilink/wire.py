@@ -215,6 +215,8 @@ class ILinkCalls:
         self, call: str, credentials: Credentials, body: JsonObject, seconds: float, patient: bool = False
     ) -> JsonObject:
         place = self._hosts.place(credentials.base) if credentials.base else ApiBase(LOGIN_HOST)
+        # The base comes from WeChat's answer, and the token goes there:
+        # another host could read and send for the account.
         if place is None:
             raise UnreadableResponse(call, Text("the account's API base is not one of WeChat's hosts"))
         described: JsonObject = {**body, "base_info": {"channel_version": CHANNEL_VERSION, "bot_agent": _AGENT}}
@@ -234,6 +236,7 @@ class ILinkCalls:
             **self._app_headers(),
             "Content-Type": "application/json",
             "AuthorizationType": "ilink_bot_token",
+            # Random in each request, as the official client sends it (3).
             "X-WECHAT-UIN": uin_header(secrets.randbits(32)),
             **({"Authorization": f"Bearer {token}"} if token else {}),
         }

@@ -23,6 +23,7 @@ from aiohttp.client_proto import ResponseHandler
 
 from wxcontroller.drivers.line.failures import Fenced
 
+# Lingering on, for 0 s: closing sends RST and discards what is still in the kernel's buffer.
 _RESET = struct.pack("ii", 1, 0)  # struct linger
 
 
@@ -41,6 +42,8 @@ class Fence:
 
     def guard(self, connector: aiohttp.TCPConnector) -> None:
         """Have a connector open only connections that end with the permit, directly or through a proxy."""
+        # A private method, but the only place that both connectors,
+        # direct and through a proxy, pass with a new connection.
         create = connector._create_connection
 
         async def guarded(
@@ -51,6 +54,7 @@ class Fence:
             assert transport is not None
             sock: socket.socket = transport.get_extra_info("socket")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._milliseconds)
+            # Before the check: ``cut`` may come in between, and has to find it.
             self._transports.add(transport)
             try:
                 self.check()

@@ -23,6 +23,7 @@ class Pulse:
         self._turn = asyncio.Lock()
 
     async def emit(self, event: DriverEvent) -> None:
+        # Several tasks of a driver emit; the account must get each event after the one before it was handled.
         async with self._turn:
             await self._emit(event)
 
@@ -60,6 +61,7 @@ class Pulse:
                         await self.progress()
                 return task.result()
             finally:
+                # The caller was cancelled: the request must not go on, and write cookies, behind its back.
                 if not task.done():
                     task.cancel()
                     await asyncio.wait({task})
@@ -76,4 +78,5 @@ async def beside(main: Coroutine[None, None, T], helper: Coroutine[None, None, N
     finally:
         for task in tasks:
             task.cancel()
+        # Waited for, so that nothing of the old session still runs when the next login begins.
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -11,9 +11,11 @@ class LineTiming:
     call: float = 30.0
     silence: float = 35.0  # longest wait for the next byte where the server has no reason to let one wait
     transfer: float = 1800.0  # of a whole download
+    # The watchdog takes 90 s: three of these may be late or lost.
     progress_every: float = 25.0
     overtime: float = 30.0  # beyond its own limit, before a wait counts as stuck
     retry_first: float = 1.0
+    # Sessions outlive outages of hours (weixin-web-protocol 9.2): a minute more or less does not matter then.
     retry_longest: float = 60.0
 
     @property

@@ -153,6 +153,7 @@ class Transport:
             self._fence.guard(connector)
         self._session = aiohttp.ClientSession(
             connector=connector,
+            # ``CookieJar`` above decides what is sent: WeChat's values must go back exactly as they came.
             cookie_jar=aiohttp.DummyCookieJar(),
             headers={"User-Agent": self._agent, **self._told},
             timeout=aiohttp.ClientTimeout(total=self._timing.call),
@@ -250,6 +251,7 @@ class Transport:
         query = f"?{request.query}" if request.query else ""
         # Errors of the library carry the URL: they are neither chained nor quoted.
         try:
+            # At each request: a connection that was opened under the permit may be kept beyond it.
             if self._fence is not None:
                 self._fence.check()
             with self._vitals.within(total + self._timing.overtime, request.call):
@@ -258,6 +260,7 @@ class Transport:
                     URL(f"{self._scheme}://{authority}{request.path}{query}", encoded=True),
                     data=request.body,
                     headers=headers,
+                    # A redirect names another host, and the cookies and tokens of this one must not follow it.
                     allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=total, sock_connect=self._timing.connect, sock_read=silence),
                 ) as response:

@@ -75,6 +75,7 @@ class Tunnels(ProxyConnector):
             raise attempt.late() from None
         transport = writer.transport
         assert isinstance(transport, asyncio.Transport)
+        # As aiohttp's own connector would have made it: the tunnel is open and, with TLS, authenticated.
         protocol = _Kept(asyncio.get_running_loop(), writer)
         transport.set_protocol(protocol)
         protocol.connection_made(transport)

@@ -196,6 +196,7 @@ class WebDriver:
                 await pulse.pause(pause.next())
         finally:
             self._session = None
+            # In this thread: the process ends, and a task that was cancelled can't await.
             self._saved.save_now()
 
     async def _resume(self, pulse: Pulse) -> None:
@@ -241,8 +242,10 @@ class WebDriver:
 
     async def _listen(self, entered: Entered, pulse: Pulse, roster: "Acquaintances", listener: Listener) -> Lost:
         try:
+            # Before the contacts: events about them name the account by its id.
             await pulse.emit(roster.profile())
             await self._notify(entered, pulse)
+            # Before the contacts are loaded, which can take minutes: sends need the session only.
             self._session = self._put_to_work(entered.session, roster, listener)
             await roster.load()
             return await listener.listen()
@@ -349,6 +352,7 @@ class WebDriver:
                 raise
         # Not every server takes files in the desktop page's form (2.2, 12).
         sent = await self._send(media_message(content, desktop=False), to, client_id)
+        # Only after it worked: a refusal may be about the content.
         self._files_as_web = True
         return sent
 

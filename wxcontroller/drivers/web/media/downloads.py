@@ -104,6 +104,8 @@ class Downloads:
                 why = problem.what
                 tries = _LINE_TRIES if isinstance(problem, NoAnswer) else _TRIES
             in_vain = 0 if intake.got > before else in_vain + 1
+            # Progress resets the count of tries, but not of failures: a
+            # server could otherwise be asked for each byte.
             if in_vain >= tries or failed >= DOWNLOAD_TRIES:
                 raise intake.broken(why)
             if in_vain:

@@ -18,6 +18,7 @@ _SIGNS = (
     (b"#!SILK", "audio/silk"),
     (b"\x02#!SILK", "audio/silk"),
 )
+# The longest sign of content, and enough to tell it from WeChat's JSON or HTML.
 _HEAD = 16
 _REFUSAL = re.compile(rb'\s*(?:\{\s*"BaseResponse"|<!DOCTYPE html|<html)', re.IGNORECASE)
 
@@ -67,6 +68,7 @@ class Intake:
 
     def begin(self, answer: ReceivedFile) -> None:
         """Check the headers of the next answer. Raises UnreadableResponse if it does not fit."""
+        # Between the parts something would be missing, and nobody would notice.
         if answer.start > self.got:
             raise UnreadableResponse(
                 self._call, Text("the server returned a later part of the content than requested")

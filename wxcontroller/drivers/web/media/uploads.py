@@ -20,6 +20,7 @@ from wxcontroller.drivers.web.decode import answers
 from wxcontroller.drivers.web.decode.answers import UploadCheck
 from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession, base_request, minimal_json, now_ms
 
+# WeChat's limit (5.9).
 LARGE = 26_214_400  # bytes above which a file needs a signature
 _MAX_SHOWN = 20 << 20  # bytes of a picture or video; larger ones go as files
 _TRIES = 3
@@ -70,6 +71,7 @@ class Uploads:
             words = N_("webwxuploadmedia: the session has no ticket for files")
             raise self._failed(WeChatError(words, N_("log in again to be able to send files")), file)
         kind, mime = kind_of(file)
+        # One at a time, as WeChat's page does it (9.5).
         async with self._turn:
             md5 = await asyncio.to_thread(_md5, file.path, file.size)
             checked = UploadCheck("", "", "")
@@ -185,6 +187,7 @@ def _md5(path: Path, size: int) -> str:
         while piece := source.read(1 << 20):
             digest.update(piece)
             seen += len(piece)
+    # The size was announced to the caller and goes to WeChat: a file that is still written would arrive cut off.
     if seen != size:
         raise OSError(f"the file has {seen} bytes, not {size}")
     return digest.hexdigest()

@@ -21,6 +21,7 @@ from wxcontroller.drivers.web.wire.calls import WebCalls, WebSession
 from wxcontroller.drivers.web.wire.timing import WebTiming
 
 log = logging.getLogger(__name__)
+# WeChat's own limit of one request, and its page's steps after a refusal (5.4).
 _BATCH = 50
 # A refused batch is retried in ever smaller pieces; an id refused alone never again.
 _SMALLER = {50: 10, 10: 5, 5: 1}

@@ -125,6 +125,7 @@ class QrLogin:
             init = await self._init(session, keep_keys=True)
         except WeChatError as problem:
             log.info("the stored session is no longer valid: %s", problem.message)
+            # The cookies stay: they may serve a login by consent.
             memory.session = None
             return None
         await self._pulse.emit(Accepted(LoginWay.STORED))
@@ -141,6 +142,7 @@ class QrLogin:
         session.me = str(init.user["UserName"])
         session.skey = init.skey or session.skey
         session.invite_from = init.invite_from
+        # With init's keys, everything since the stored position would count as received.
         if not (keep_keys and session.sync_key):
             session.sync_key, session.check_key = init.sync_key, ()
         if await self._saved.save() and not keep_keys:
@@ -310,6 +312,7 @@ class QrLogin:
                     )
                 )
             except NoAnswer as problem:
+                # Without an answer nobody says that the code is over: twice its life is.
                 if time.monotonic() - since > 2 * self._timing.code_life:
                     return _ScanOutcome.EXPIRED
                 await self._pulse.pause(0.0 if problem.timed_out else backoff.next())
@@ -355,10 +358,12 @@ class QrLogin:
         page = await self._page(redirect, desktop)
         if page.ret != 0:
             await self._refuse(page, desktop)
+        # The page accepted this mode, whatever becomes of the session.
         await self._consent.let_in(desktop)
         session = self._session(page, desktop)
         memory = self._saved.memory
         memory.session, memory.uin, memory.desktop = session, session.uin, desktop
+        # Before Accepted is shown: a crash from here on resumes this session instead of asking for another scan.
         await self._saved.save()
         await self._pulse.emit(Accepted(way))
         try:
@@ -385,6 +390,7 @@ class QrLogin:
         raise _Again
 
     async def _thrice(self, once: _Work[LoginPage]) -> LoginPage:
+        # Three times, as WeChat's page does (3.5).
         last = min(3, self._timing.retries + 1)
         for attempt in range(1, last + 1):
             try:

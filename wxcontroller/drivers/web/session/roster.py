@@ -93,6 +93,7 @@ class WebRoster:
     def begin(self, init: Init) -> None:
         """Adopt webwxinit's data; request the groups and people it names."""
         self.me = people.contact_of(init.user, self._emoji_names)
+        # Parts: webwxinit has the latest chats only, and fewer fields of each.
         self._take(init.contacts, whole=False)
         self._chats = init.chats  # most are in the address book: requested after it
         self.want(name for name in (*self._groups, *init.chats) if is_group(name))
@@ -123,6 +124,7 @@ class WebRoster:
         for name, contact in list(self._contacts.items()):
             self._contacts[name] = self._numbered(contact)
         for name in list(self._groups):
+            # An address book may have 10,000 people: the account's API answers in between.
             await asyncio.sleep(0)
             if name in self._groups:
                 group = self._numbered(self._groups[name])

@@ -137,6 +137,7 @@ class Saved:
     def load(self) -> None:
         """Load the stored session; unreadable content is ignored."""
         try:
+            # Also what an earlier start has stored: keep_cookie=0 means that nothing of a login stays on disk.
             if not self._keep:
                 self._store.clear()
                 return
@@ -161,6 +162,7 @@ class Saved:
         if session is None:
             return False
         position = kept_json(restored.state)
+        # Another session's keys would make WeChat skip or repeat messages.
         if position.get("session") == name_of(session):
             session.sync_key = _pairs(position.get("sync_key"))
             session.check_key = _pairs(position.get("check_key"))
@@ -209,6 +211,7 @@ class Saved:
 
     def _changed(self) -> bytes | None:
         content = json.dumps(_stored(self.memory), separators=(",", ":")).encode() if self._keep else self._last
+        # Each answer may bring the same cookies again, and a write is a disk sync.
         if content == self._last:
             return None
         self._number += 1

@@ -138,6 +138,7 @@ class Listener:
         return await beside(self._listen(), self._mind_silence())
 
     async def _listen(self) -> Lost:
+        # Before the first check: the keys are those of the last process, and messages may have come since.
         lost = await self._sync_round(asked=False)
         while lost is None:
             brought, self._brought = self._brought, False
@@ -204,6 +205,7 @@ class Listener:
         finally:
             for task in (poll, doubt):
                 task.cancel()
+            # The poll has ended before the loop goes on: two requests at once bring messages twice (7.10).
             await asyncio.wait({poll, doubt})
 
     async def _sync_round(self, asked: bool, reopened: bool = False) -> Lost | None:
@@ -222,11 +224,14 @@ class Listener:
                 return await self._code(problem.ret, at_sync=asked)
             reached(Point.ACKNOWLEDGED)
             await self._good(well=not reopened)
+            # First the messages, then the keys: the next request shows the
+            # keys, and WeChat never repeats what they cover.
             fresh = await self._deliver(news)
             moved = self._move(news)
             if moved or not news.empty:
                 await self._checkpoint()
             brought, empty = brought or fresh, empty and news.empty
+            # A server that says "more" but brings nothing and moves no key would be asked without end.
             if not news.more or not (fresh or moved):
                 break
         self._brought = brought
@@ -265,6 +270,7 @@ class Listener:
                 self._roster.want(entry.names)
             elif entry is not None and entry.id not in self._saved.memory.seen:
                 found.append(entry)
+        # Before the messages: their reports have names of people and groups.
         await self._roster.introduce(
             (entry.chat, entry.sender if entry.is_group else "") for entry in found if isinstance(entry, Message)
         )
@@ -288,6 +294,7 @@ class Listener:
                 memory.last_sent[entry.chat] = entry.id
             self._guard.message(entry.kind.is_media)
             await self._pulse.emit(MessageArrived(entry))
+        # After the event was taken: should taking it fail, the message is not lost.
         memory.seen.add(entry.id)
 
     def _move(self, news: News) -> bool:
@@ -304,6 +311,7 @@ class Listener:
         """Return when the emitted events are durable, and the keys that acknowledge them to the next request, too."""
         self._storing = True
         try:
+            # The messages first: a crash in between leaves cookies that are a little older, but loses no message.
             await self._pulse.emit(self._saved.checkpoint())
             await self._saved.save()
         finally:
@@ -360,6 +368,7 @@ class Listener:
     async def _code(self, ret: int, at_sync: bool) -> Lost | None:
         """Act on a code other than 0 from synccheck or webwxsync (9.3, 10)."""
         if ret in SESSION_OVER:
+            # A cookie may have been missing from one request (9.3): it is tried once more before a scan is needed.
             if ret == 1102 and not self._doubled:
                 self._doubled = True
                 await self._pulse.pause(self._timing.retry_first / 4)
@@ -368,6 +377,7 @@ class Listener:
         if ret == TOO_FREQUENT:
             now = time.monotonic()
             self._frequent_since = self._frequent_since or now
+            # After an hour of pauses (9.3) the session itself is the trouble.
             if now - self._frequent_since > self._timing.frequent_limit:
                 return Lost(LossReason.TOO_FREQUENT, ret)
             log.warning("WeChat says: too frequent; pausing")

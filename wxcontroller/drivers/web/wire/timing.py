@@ -21,6 +21,7 @@ class WebTiming(LineTiming):
     scanned_again: float = 0.5  # after a repeated 201 (3.3)
     login_tries: int = 30  # unreadable answers in a row before a login attempt is abandoned: about 25 minutes
     poll_tries: int = 6  # ... before a QR code is
+    # Two clients would otherwise end each other's sessions without end (9.3).
     relogins: int = 5  # sessions that may be lost within ...
     relogin_window: float = 3600.0
 
@@ -38,6 +39,7 @@ class WebTiming(LineTiming):
     frequent_limit: float = 3600.0
     refused_sends: int = 3  # 1101 answers to sends in a row that end a session
 
+    # The contact API: as WeChat's page asks, 50 at a time, and no faster than in 2 s; more gets 1205 (5.4).
     batch_collect: float = 0.2  # 5.4
     batch_burst: int = 10
     batch_every: float = 2.0
