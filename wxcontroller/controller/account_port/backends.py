@@ -37,8 +37,10 @@ SENT_BACK = frozenset(
 )
 _STATUS = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: ([^\r\n\0]*))?\r\n")
 _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+# Possessive quantifiers (``*+``): they never give back what they took, so a hostile head can't make the match slow.
 _FIELDS = re.compile(rb"(?:%b:[^\r\n\0]*+\r\n)*+\r\n" % _NAME)
 _FIELD = re.compile(rb"(%b):[ \t]*+([^\r\n]*)\r\n" % _NAME)
+# Far more than an account's program sends.
 _HEAD_BYTES = 64 << 10
 # Heads that are remembered: an account's answers differ in their length and, each second, their date.
 _REMEMBERED, _REMEMBERED_BYTES = 512, 1024
@@ -106,6 +108,8 @@ def read_head(head: bytes, is_head: bool, own: bytes) -> ResponseHead:
     ]
     known: dict[str, bytes] = {}
     for _, name, value in fields:
+        # Two lengths, or a coding twice: readers differ in which counts,
+        # and the rest of one answer would be the next one's.
         if known.setdefault(name, value) != value and name in ("content-length", "transfer-encoding"):
             raise BadResponse
     if unusable := unusable_because(status, known.get("content-encoding", b"").decode("latin-1")):
@@ -135,11 +139,13 @@ def _framing(known: Mapping[str, bytes]) -> tuple[int, bool]:
     """Return the length of a body, _UNTIL_END if unstated, and whether it is chunked. Raises BadResponse."""
     coding, length = known.get("transfer-encoding"), known.get("content-length")
     if coding is not None:
+        # Both would be read differently by different readers (RFC 9112, 6.3).
         if coding.lower() != b"chunked" or length is not None:
             raise BadResponse
         return _UNTIL_END, True
     if length is None:
         return _UNTIL_END, False
+    # 18 digits fit into 64 bits, and ``int`` takes quadratic time for very long numbers.
     if not length.isdigit() or len(length) > 18:
         raise BadResponse
     return int(length), False
@@ -215,6 +221,7 @@ class Backend(asyncio.Protocol):
         self._transport = cast(asyncio.Transport, transport)
         self.open, self.used = True, self._loop.time()
         self._poll = select.poll()
+        # Asked by ``is_good`` in one system call: the event loop hears of a connection's end only with its next turn.
         self._poll.register(transport.get_extra_info("socket").fileno(), select.POLLIN | select.POLLRDHUP)
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -226,6 +233,7 @@ class Backend(asyncio.Protocol):
         if sink is None:
             return
         if exc is None and self._head is not None and self._left == _UNTIL_END and self._chunked is None:
+            # The connection's end was the body's: the caller, whose connection goes on, gets it in chunks.
             sink.more(b"0\r\n\r\n")
             sink.finished()
         else:
@@ -257,6 +265,7 @@ class Backend(asyncio.Protocol):
                     raise BadResponse
                 self._held = data
                 return
+            # Interim answers are not for the caller, whose library may not expect them.
             if not data.startswith(b"HTTP/1.1 1") or data.startswith(b"HTTP/1.1 101"):
                 break
             data = data[end:]
@@ -271,6 +280,7 @@ class Backend(asyncio.Protocol):
         keep = True
         if self._chunked is not None:
             pieces: list[bytes] = []
+            # What comes behind the end belongs to no request: the connection can't be trusted any more.
             keep = self._chunked.take(data, pieces) == len(data)
             data = chunk(b"".join(pieces))
             done = self._chunked.done
@@ -285,6 +295,7 @@ class Backend(asyncio.Protocol):
             done = not self._left
         if data or before:
             sink.more(before + data)
+        # ``more`` may have broken off: the caller hung up, and the connection is let go.
         if done and self._sink is sink:
             self._finish(sink, keep)
 
@@ -314,6 +325,7 @@ class Backend(asyncio.Protocol):
     def expect(self, latest: float) -> None:
         """Look at the time then, or before: a timer for each request would cost more."""
         if self._alarm is not None:
+            # It rings too early and looks again: one timer per connection instead of one per request.
             if self._alarm_at <= latest:
                 return
             self._alarm.cancel()
@@ -355,6 +367,7 @@ class Backends:
         if found is None:
             found = read_head(head, is_head, self._own)
             if len(head) <= _REMEMBERED_BYTES and found.dated:
+                # All at once: most are of the last second, as they contain the date.
                 if len(heads) >= _REMEMBERED:
                     heads.clear()
                 heads[head] = found
@@ -364,6 +377,8 @@ class Backends:
         """Take a usable idle connection to an account out of the pool, or return None."""
         idle = self._idle.get(account.port)
         while idle:
+            # The one that was used last: the others grow old and are
+            # closed, so that the pool shrinks to what is needed.
             backend = idle.pop()
             self._kept -= 1
             if backend.is_good and self._is_same(backend, account, now):
@@ -411,6 +426,7 @@ class Backends:
                 backend.let_go()
 
     def _is_same(self, backend: Backend, account: Account, now: float) -> bool:
+        # Ports are reused: another account may have this one since.
         if backend.account is not account and backend.account.name != account.name:
             return False
         if now - backend.used < _TRUSTED_SECONDS:

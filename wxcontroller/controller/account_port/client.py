@@ -75,6 +75,8 @@ class AccountPorts:
 
     async def __aenter__(self) -> "AccountPorts":
         self._session = relay_session(
+            # No limits: ``admission`` counts requests before they come here.
+            # Kept for less than an account keeps them (75 s).
             aiohttp.TCPConnector(limit=0, limit_per_host=0, use_dns_cache=False, keepalive_timeout=30)
         )
         return self
@@ -104,10 +106,12 @@ class AccountPorts:
         Raises NotRunning or NotAnswering. Reading the response raises aiohttp's errors and TimeoutError.
         """
         instance = account.name.instance
+        # Without a process, another program may listen on the port, and would get the secret.
         if not self._registry.is_up(instance):
             raise NotRunning(account)
         sent = CIMultiDict(headers or {})
         sent.update(self._registry.port_headers(instance, scope))
+        # Already encoded, and not touched: the account has to read what was checked.
         url = URL(f"http://127.0.0.1:{account.port}{target}", encoded=True)
         try:
             response = await self._session.request(
@@ -185,6 +189,7 @@ def failure_of(account: Account, problem: Exception, seconds: float | None = Non
 
 def unusable_because(status: int, encoding: str) -> Text | None:
     """Say why a response with this status and Content-Encoding, "" for none, is not passed on; None if it is."""
+    # 304 answers a caller's own If-None-Match. Redirects, and 1xx beyond the interim ones, could lead elsewhere.
     good = 200 <= status < 300 or status == 304 or 400 <= status < 600
     if not good or status in _NOT_PASSED_ON:
         return Text(N_("its program answered {status}, which is not passed on"), status=status)

@@ -72,6 +72,7 @@ class ProxiedExchange:
                 self._hand_over(failure_of(self._account, problem))
             return
         if self._gone:
+            # The caller hung up meanwhile: the connection is good for the next one.
             self._backends.keep(backend)
         else:
             self.ask(backend)
@@ -88,8 +89,10 @@ class ProxiedExchange:
     def answered(self, status: int, data: bytes) -> None:
         self._status = status
         if self._shared.draining.is_set():
+            # Told with the answer, so that the caller opens a new connection to the next controller.
             self._keep = False
             data += b"Connection: close\r\n"
+        # Kept for the body's first part: head and body in one write.
         self._head = data
 
     def more(self, data: bytes) -> None:
@@ -106,6 +109,7 @@ class ProxiedExchange:
             name = type(problem).__name__
             log.warning("response of an account broke off: path=%s error=%s", self._path, name)
             self._end(self._status)
+            # Its head is out: only a broken connection tells the caller that the rest is missing.
             self._connection.break_off()
         elif isinstance(problem, BadResponse) and problem.why is not None:
             self._hand_over(NotAnswering(self._account, problem.why))
@@ -116,6 +120,7 @@ class ProxiedExchange:
         self._gone = True
         self._end(0)
         if self._backend is not None:
+            # Closed: its answer is still to come, and would be taken for that of the next request.
             self._backend.let_go()
 
     def pause(self) -> None:
@@ -136,5 +141,6 @@ class ProxiedExchange:
 
     def _hand_over(self, problem: NotAnswering) -> None:
         """Let the regular proxy answer the request: it has the error messages."""
+        # The usual way takes a slot of its own.
         self._place.__exit__()
         self._connection.hand_over(self._data, HandedOver(self._began, problem))

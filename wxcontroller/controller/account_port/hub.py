@@ -133,10 +133,13 @@ class Subscription:
     def offer(self, event: AccountEvent) -> bool:
         """Queue an event; return False if the queue is full."""
         if not self.types or event.type in self.types:
+            # Also the wanted ones that follow are not queued: the
+            # reader's place stays before the first that is missing.
             if len(self._waiting) >= STREAM_WAITING_EVENTS:
                 return False
             self._waiting.append(event)
             self._arrived.set()
+        # Also for events of other types: the place moves on, or a quiet reader would come back with an old one.
         self.queued[event.instance] = event.id
         return True
 
@@ -243,6 +246,7 @@ class Hub:
         self._complaint = ""
         wanted = {instance for instance in accounts if any(each.wants(instance) for each in self._subscriptions)}
         for instance in self._lines.keys() - wanted:
+            # Nobody reads it: an account without readers costs nothing.
             if task := self._lines.pop(instance).task:
                 task.cancel()
         for instance in self._refusals.keys() - wanted:
@@ -268,6 +272,7 @@ class Hub:
         readers = [each for each in self._subscriptions if each.wants(instance)]
         line = self._lines.get(instance)
         if line is None or line.task is None or line.task.done():
+            # From the earliest beginning of those who have no place yet; the others catch up on their own.
             since = min((each.since for each in readers if instance not in each.queued), default=now())
             self._lines[instance] = line = _Line(account, since, line.place if line else None)
             line.task = group.create_task(self._follow(line))
@@ -295,6 +300,7 @@ class Hub:
                     continue
                 if not reader.offer(event):
                     self._news.set()  # it is behind from now on
+            # After all readers were offered it: ``serves`` compares their places with the one before.
             line.place = event.id
 
         await self._read(line.account, line.place, line.since, begins, give)
@@ -346,6 +352,7 @@ class Hub:
                         worked = time.perf_counter() - began
                         await give(event)
                     opened = True
+                    # Only parsing counts: waiting for readers costs the controller nothing.
                     await pace.after(worked)
         except (aiohttp.ClientError, PortFailure, OSError, ValueError) as problem:
             log.debug("events of account %s: %s: %s", account.name, type(problem).__name__, problem)
@@ -393,6 +400,8 @@ async def event_of(
     """
     values = values_in(data)
     try:
+        # A carriage return ends a line of an event stream: what follows
+        # would be an event of its own, in anybody's name.
         if values > EVENT_VALUES or b"\r" in data:
             return None
         content = data.decode()

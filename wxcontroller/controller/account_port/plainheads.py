@@ -101,6 +101,7 @@ def read_block(block: bytes, settings: Settings) -> HeaderBlock | None:
         if found is None:
             return None
         name, value = found[1].lower().decode(), found[2].decode()
+        # Of two equal headers, accounts and the controller could each take another one.
         if name in _NOT_TAKEN or name in once or (name == "x-forwarded-for" and settings.trusted_proxies):
             return None
         if name in _ONCE:
@@ -130,6 +131,7 @@ def names_in(content: bytes) -> dict[bytes, bytes] | None:
         return None
     for field in fields:
         name, _, value = field.partition(b"=")
+        # Escapes in a name may spell ``client`` or ``token``: the full parser decides.
         if b"%" in name or b"+" in name or not name.isascii():
             return None
         found[name] = value

@@ -146,6 +146,7 @@ async def to_account(
     hold_to_accounts(request, client)
     account = shared.accounts.registry.find(client)
     target = credentials.without_token(sent_target(request.raw_path))
+    # Unknown here: in a fleet, another host may have it.
     if account is None:
         host = shared.fleet.calls.destination(request, client) if shared.fleet is not None else None
         return json_response(replies.CLIENT_UNKNOWN) if host is None else await pass_to(request, host, target, spool)
@@ -203,6 +204,7 @@ async def pass_to(
             content = await response.read()
         except (aiohttp.ClientError, OSError) as problem:
             raise destination.failure_of(problem) from None
+        # The library writes its own, which is the length of what was read.
         headers.popall("Content-Length", None)
         return web.Response(status=response.status, reason=response.reason, headers=headers, body=content)
 
@@ -225,6 +227,7 @@ async def send_request(
             limit = shared.settings.max_body
             raise web.HTTPRequestEntityTooLarge(limit, limit + 1) from None
         raise
+    # The token may have been revoked while the poll waited: what came since is not for its holder.
     if not shared.gate.is_still_valid(caller(request)):
         if response is not None:
             response.close()
@@ -312,6 +315,7 @@ class _Bounded:
 def end_to_end(headers: CIMultiDictProxy[str]) -> CIMultiDict[str]:
     """Return a request's headers that are for the account, in their order."""
     without = NOT_SENT_ON
+    # Headers that it names are for this connection only (RFC 9110, 7.6.1).
     for named in headers.getall("Connection", ()):
         without = without | {word.strip().lower() for word in named.split(",")}
     return CIMultiDict((key, value) for key, value in headers.items() if key.lower() not in without)

@@ -59,8 +59,10 @@ class AccountShortcut:
     def take(self, connection: PatientConnection, data: bytes) -> int:
         """See ``openwx.connection.Shortcut``."""
         settings, head_end = self.shared.settings, data.find(b"\r\n\r\n") + 4
+        # Settings are replaced as a whole by a reload: results that were remembered hold for the former ones.
         if settings is not self._settings:
             self._reset(settings)
+        # While draining, the usual way answers: it ends long polls and connections.
         if not 4 <= head_end <= self._head_bytes or connection.congested or self.shared.draining.is_set():
             return 0
         line_end = data.find(b"\r\n")
@@ -68,8 +70,10 @@ class AccountShortcut:
         block = self._block(data[line_end + 2 : head_end - 2], settings) if line is not None else None
         if line is None or block is None:
             return 0
+        # When the request arrived: also what counts for timeouts, and a system call less.
         now = connection.heard
         caller = self._caller(line, block, connection, now)
+        # Also a refusal is not answered here: the usual way has the words, and counts failures of addresses.
         if caller is None or not caller.scope.covers(line.endpoint.scope or caller.scope):
             return 0
         request_end, content = head_end, b""
@@ -79,6 +83,7 @@ class AccountShortcut:
                 return 0
             request_end += block.length
             if len(data) < request_end:
+                # Asks to be called again when so much has arrived.
                 return request_end
             content = data[head_end:request_end]
         elif block.length >= 0:
@@ -92,6 +97,7 @@ class AccountShortcut:
         account = self._account(client, caller)
         if account is None:
             return 0
+        # Before the slot is taken: without a connection the usual way takes the request, and counts it.
         backend = self.backends.kept(account, now)
         if backend is None and not self.backends.can_open(account):
             return 0
@@ -108,7 +114,9 @@ class AccountShortcut:
         if backend is not None:
             exchange.ask(backend)
         else:
+            # Only a new connection costs a task.
             task = asyncio.get_running_loop().create_task(exchange.ask_new(settings.ua_connect_timeout))
+            # asyncio keeps only weak references to tasks.
             self._opening.add(task)
             task.add_done_callback(self._opening.discard)
         return -1
@@ -179,6 +187,7 @@ class AccountShortcut:
             return ANYBODY
         if block.token is None:
             return gate.recognize(line.token, connection.peername, tokens)
+        # ``tokens`` is another object after each change of the files: a revoked token is not found this way.
         if block.tokens is tokens and (block.expires is None or time.time() < block.expires):
             return block.caller
         found = gate.recognize(block.token, connection.peername, tokens)
@@ -228,6 +237,7 @@ class AccountShortcut:
             claim = self._claims[key] = claim_of_caller(caller, address, settings)
         place = self.shared.admission.place(Resource.REQUESTS, claim)
         try:
+            # Not a block: the exchange gives it back when the answer has gone out, long after this returns.
             place.__enter__()
             if size:
                 place.take(Resource.BODIES, size)
