@@ -126,6 +126,7 @@ class Accounts(AccountViews):
         hangs up.
         """
         async with self._starts.held(name.instance):
+            # Fresh, and within the lock: what is decided below must not rest on a state from before another action.
             unit = await record(self.units, name.instance, 0)
             known = self._staying(name)
             parked = known is not None and self.view_of(known, unit).login is LoginState.PARKED
@@ -242,6 +243,8 @@ class Accounts(AccountViews):
                 # Otherwise what gives it up later records it again.
                 await self._release(name, self.reread(name.instance))
                 await self.ownership.forget(name.instance)
+            # After the stop, and before the record goes: while the data are
+            # there, the name must not be given to another account.
             await self.units.purge(name.instance, self.settings.stop_timeout)
             await asyncio.to_thread(self._materialiser.remove, name.instance)
             self.forget(name.instance)
@@ -264,6 +267,8 @@ class Accounts(AccountViews):
                 raise earlier.refused(name.name)
             ran = earlier.ran if earlier is not None else known.desired is Desired.STARTED
             sent = leaving.sent or (earlier is not None and earlier.sent)
+            # The mark before the stop: with it, neither systemd nor another
+            # caller starts the account again, whatever happens now.
             await asyncio.to_thread(self._materialiser.leave, name.instance, replace(leaving, ran=ran, sent=sent))
             stopped = await self._stop_held(name)
             if stopped.after.unit.state.has_process:
@@ -437,6 +442,7 @@ class Accounts(AccountViews):
         self._actions.add(task)
         task.add_done_callback(self._actions.discard)
         try:
+            # The account would otherwise be left half started: its record says one thing, systemd does another.
             return await asyncio.shield(task)
         except asyncio.CancelledError:
             task.add_done_callback(log_end)

@@ -60,6 +60,8 @@ class AccountViews:
         """
         views = self._certain(await self.units.snapshot())
         if views is None:
+            # The files are looked at now, the units a second ago: what
+            # contradicts itself may only be a start in between.
             views = self._current(await self.units.snapshot(0))
             self._confirm(self._views.fresh.values())
             self._views.fresh.clear()

@@ -21,6 +21,8 @@ def application(shared: Context) -> web.Application:
     figures = Figures()
     app = web.Application(
         middlewares=[
+            # The order is that of a request's way: counted whatever becomes of it, errors as JSON, admitted before
+            # its body is read, refused to pages of other sites before its token counts, and then authorized.
             figures.requests.count,
             json_errors,
             shared.admission.middleware(claim_of, resource_of),
@@ -39,6 +41,7 @@ def application(shared: Context) -> web.Application:
     page.add_routes(app)
     ilink.add_routes(app)
     notify.add_routes(app)
+    # Last: it takes every path under /openwx/ that the routes above have left.
     proxy.add_routes(app)
     # `/openwx` and `/openwx/` for every method; other unknown paths end in the middleware.
     app.router.add_route("*", "/openwx", no_api)

@@ -81,6 +81,7 @@ class Gate:
         self._targets = target_book(paths.notify_targets)
         self._targets_complaint = NOTHING
         self._failures = FailureLimiter(token_failures=token_failures)
+        # Apart from failures: a caller with a valid token is known, and is not slowed down.
         self._denials = FailureLimiter(token_failures=token_failures)
         self._complaint = NOTHING
         self._look_seconds = look_seconds
@@ -133,6 +134,7 @@ class Gate:
         known = (tokens or self.tokens).find(presented) or self.consumers.tokens.find(presented)
         if known is not None and not known.expired(time.time()):
             return holder(known)
+        # Root's token is in a file of this machine: from elsewhere it can only have leaked.
         return ROOT if self._is_local(presented) and is_loopback(address) else None
 
     def notifier(self, presented: str | None) -> Caller | None:

@@ -50,6 +50,7 @@ _LOOK_SECONDS = 1.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 2.0, 60.0
 # A permit has 15 to 20 s left while renewals succeed.
 LATE_SECONDS = 10.0
+# As the keeper's with the package's WatchdogSec=15 (``fleet.keeper.Times``).
 LEASE_SECONDS = 30.0
 
 
@@ -197,6 +198,7 @@ class HostOwners:
                     await self.records.undo(name.instance, claim)
             raise
         if isinstance(claim, OwnerClaim):
+            # Last, after etcd and the account's record: the process that finds it talks to WeChat.
             self._write(name.instance, OwnerFile(self._hosts.name, claim.owner.epoch, claim.owner.entry.lease))
         self._set_unclaimed(name.instance, None)
 
@@ -230,6 +232,7 @@ class HostOwners:
         """See ``controller.ownership.Ownership``."""
         self._require_running()
         self._set_unclaimed(name.instance, None)
+        # The note of a takeover says that this is not done: given up now, nobody would finish it.
         if self.records.takes_over(name.instance) is None:
             await self.records.release(self._wanted(name, account, account.desired if account else Desired.STOPPED))
 
@@ -413,6 +416,7 @@ class HostOwners:
 
     def _set_started(self, lease: int) -> None:
         """Note that what is wanted was started under a lease, until the next boot. Raises OSError."""
+        # In memory first: if the file can't be written, only a restart of the controller starts them once more.
         self._started_for = lease
         replace_file(self._paths.controller_runtime / "lease-started", f"{lease}\n".encode(), 0o644)
 

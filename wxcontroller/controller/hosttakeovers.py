@@ -69,6 +69,8 @@ class HostTakeovers:
     def due(self, registered: Collection[str]) -> list[str]:
         """Return the accounts whose takeover by this host begins now, or goes on. Raises OSError."""
         now, rate = time.monotonic(), self._settings.rate
+        # A bucket that holds what may be taken over in a second: after
+        # a pause, not all accounts of a host begin at once.
         self._allowed = min(max(1.0, rate), self._allowed + (now - self._looked) * rate)
         self._looked = now
         lost = {
@@ -130,6 +132,7 @@ class HostTakeovers:
             if name is None or name.instance != instance:
                 raise NotClaimable(N_("the record of account {account} cannot be read"), account=instance)
             if self._owners.takes_over(instance) is None:
+                # First the claim, then the import: of several hosts that have a bundle, one does the rest.
                 await self._claim(name)
             elif instance not in self._owners.owners:  # this host had lost its lease meanwhile
                 await self._claim_again(name)
@@ -160,6 +163,7 @@ class HostTakeovers:
         bundle = self._bundle_of(name.instance, kept)
         if bundle is None:
             raise NotClaimable(N_("there is no standby bundle of account {account}"), account=name.name)
+        # Also what other hosts' controllers show: etcd may have been restored from before their claims.
         rows = [host.rows[name.instance].epoch for host in self._hosts if name.instance in host.rows]
         await self._owners.take_over(
             name.instance,
@@ -211,6 +215,8 @@ class HostTakeovers:
                 if (account := self._registered(instance)) is not None and account.desired is not Desired.STARTED:
                     raise  # it was not tried, for want of a place or port
         taken = self._owners.takes_over(instance)
+        # After the start: interrupted before this, the takeover is gone
+        # through again, and every step knows that it is done.
         await self._owners.end_takeover(instance)
         self._failed.pop(instance, None)
         self.counts["done"] += 1

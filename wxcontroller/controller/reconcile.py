@@ -34,6 +34,7 @@ class BootMark:
         self._path = paths.controller_runtime / "accounts-started"
 
     def is_set(self) -> bool:
+        # Below /run, which is empty after a boot.
         return self._path.exists()
 
     def set(self) -> None:
@@ -64,6 +65,7 @@ async def after_boot(
     if (fleet := others()) is not None:
         await fleet.may_start()
     again: frozenset[str] | None = None
+    # None: the state of the units was never known.
     while again is None or again:
         try:
             done = await one_pass(accounts, again, others())
@@ -75,6 +77,7 @@ async def after_boot(
         if again is None or again:
             await asyncio.sleep(pauses.next())
     try:
+        # After the starts: a controller that is killed in between begins again, and starts what is still down.
         mark.set()
     except OSError as problem:
         log.error("cannot record that the starts of this boot are done: %s", problem)

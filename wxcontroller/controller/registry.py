@@ -184,6 +184,7 @@ class Registry:
             content = read_foreign(secret, _SECRET_FILE_BYTES)
             return content.decode().strip() if _SECRET.fullmatch(content) else ""
 
+        # Both files: the administrator's overrides decide, and change without the controller.
         return _Entry(Cached(load, own, override), Cached(read, secret, follow=False), str(paths.runtime(instance)))
 
     def _complain(self, entry: _Entry, instance: str, problem: OSError) -> None:

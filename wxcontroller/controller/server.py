@@ -62,6 +62,7 @@ class Server:
     async def drain(self) -> None:
         """Stop accepting and end when every connection is served, or after drain_timeout of the settings."""
         loop = asyncio.get_running_loop()
+        # First: long polls and streams end by it, and answers say that the connection closes.
         self._shared.draining.set()
         if self._acceptor is not None:
             await self._acceptor.stop()
@@ -72,6 +73,7 @@ class Server:
             for connection in connections:
                 if not connection.idle:
                     idle_since.pop(connection, None)
+                # ``quiet``: a request may have arrived that the event loop has not read yet.
                 elif now - idle_since.setdefault(connection, now) > GRACE_SECONDS and connection.quiet:
                     connection.force_close()
             await asyncio.sleep(_TICK)

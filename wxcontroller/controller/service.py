@@ -104,6 +104,8 @@ class Service:
             server = Server(application(shared), self._sockets)
             ending, asked = asyncio.Event(), asyncio.Event()
             with signals(ending.set, asked.set):
+                # Before READY: systemd then knows that requests are
+                # served, and starts what is ordered after this unit.
                 await server.start()
                 await accounts.apply_settings()
                 self._notifier.ready()
@@ -121,6 +123,7 @@ class Service:
                     await ending.wait()
                     self._notifier.stopping()
                     self._notifier.status(f"ending, {server.connections} connections to serve first")
+                    # While the tasks still run: it may take drain_timeout, and the watchdog has to be fed meanwhile.
                     await server.drain()
                     self._set_fleet(shared, None, group)
                     for task in tasks:

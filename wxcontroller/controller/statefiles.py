@@ -40,6 +40,7 @@ from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import FOR_CONTROLLER, QUESTION_KINDS, Question
 
 QRCODE_FILE_BYTES = 4 << 20
+# The time to parse JSON grows with its values, and the account, which is not trusted, writes the file at any time.
 _STATE_VALUES = 5000
 # Whoever scans it controls the session: shown by the QR endpoints only.
 _SECRET = "qrcode_link"  # noqa: S105 - a field's name

@@ -39,6 +39,7 @@ class SharedWork:
         finally:
             self._users -= 1
             if not self._users:
+                # Before the wait: whoever comes meanwhile begins new work, and does not get what is being cancelled.
                 task, self._task = self._task, None
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)

@@ -192,6 +192,7 @@ class Systemd:
             try:
                 code, _, complaint = await self._run([verb, unit], timeout)
             finally:
+                # Also when it failed or was cancelled: systemd may have done it all the same.
                 self._forget()
         if code != 0:
             words = _first_words(complaint) or f"systemctl ended with {code}"
@@ -234,12 +235,15 @@ class Systemd:
                 )
             # Unchanged units stay the same object, so that hundreds are not compared again.
             found = self._seen if output == self._output else parse_list(output)
+            # An action that ended meanwhile is not in this answer: it is asked once more, and not kept.
             if actions == self._actions:
+                # As old as the question, not as the answer.
                 self._seen, self._seen_at, self._output = found, began, output
                 break
         return found
 
     async def _run(self, arguments: list[str], timeout: float) -> tuple[int, bytes, bytes]:
+        # Without a terminal nobody could answer, and it would wait for the timeout.
         command = [self._systemctl, "--no-ask-password", *arguments]
         environment = {**os.environ, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0", "SYSTEMD_PAGER": ""}
         try:
@@ -283,6 +287,7 @@ async def _run_once(
     process = _started(command, environment)
     ended = asyncio.get_running_loop().run_in_executor(threads, process.communicate)
     try:
+        # The thread cannot be cancelled: it ends when the process does, which is killed below.
         output, complaint = await asyncio.shield(ended)
     finally:
         if process.returncode is None:
@@ -301,6 +306,7 @@ def _started(command: list[str], environment: Mapping[str, str]) -> "subprocess.
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
+        # Of its own, so that it can be killed with what it starts (an agent that asks for passwords).
         process_group=0,
     )
 

@@ -52,6 +52,7 @@ class UnitStarts:
     @contextlib.asynccontextmanager
     async def held_to_stop(self, instance: str) -> AsyncIterator[None]:
         """Hold an account's lock without waiting for a hanging start: it is cancelled, and no other one begins."""
+        # First: a start that begins now finds it, and ends at once.
         self._stops[instance] += 1
         try:
             if (coming_up := self._coming_up.get(instance)) is not None:
@@ -66,6 +67,7 @@ class UnitStarts:
     async def place(self, instance: str) -> AsyncIterator[None]:
         """Hold one of max_clients places while an account starts; those without a process hold none."""
         units = await self._units.snapshot()
+        # With those that are being started: systemd does not show these for a moment, and starts go on side by side.
         taken = {each for each, unit in units.items() if unit.has_process} | self._starting
         if len(taken - {instance}) >= self._settings().max_clients:
             raise TooManyAccounts(
@@ -113,6 +115,7 @@ class UnitStarts:
             await task
         except asyncio.CancelledError:
             current = asyncio.current_task()
+            # The caller itself was cancelled, not the start by a stop: both arrive here as the same exception.
             if current is not None and current.cancelling():
                 raise
             raise StoppedMeanwhile(

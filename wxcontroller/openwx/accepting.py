@@ -17,6 +17,7 @@ from wxcontroller.core.summaries import cause
 log = logging.getLogger(__name__)
 # Two round trips on the slowest networks. A silent caller holds a connection this long.
 TLS_HANDSHAKE_SECONDS = 10.0
+# The loop serves others in between, also while hundreds connect.
 _ACCEPTS_AT_A_TIME = 64
 # Until connections have ended and descriptors are free again. Callers notice a longer pause.
 _PAUSE_SECONDS = 0.2

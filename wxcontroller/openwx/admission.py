@@ -156,6 +156,7 @@ class _Pool:
         if self.taken + amount > (limit if claim.reserve else limit - limit // RESERVE):
             raise Busy(Text(self.resource.value, count=self.taken), self.resource)
         for holder in claim.holders:
+            # At least one: with a small limit, a share would otherwise be nothing.
             if self._of[holder.name] + amount > max(1, limit // holder.part):
                 what = Text(self.resource.value, count=self._of[holder.name])
                 share = Text(N_("{what}, the share of {whom}"), what=what, whom=Text(holder.words))
@@ -199,6 +200,7 @@ class AdmissionSlot:
 
     def change(self, claim: Claim) -> None:
         """Count for others from now on. Raises Busy; then nothing is taken any more."""
+        # Given back first: a caller that is recognized must not count twice, for the unknown and for its token.
         taken = dict(self._taken)
         self.__exit__()
         self._claim = claim
@@ -247,6 +249,7 @@ class Admission:
         limit = limits.connections
         if limits.proxies or not is_loopback(address):
             limit -= limit // RESERVE
+        # A reverse proxy has the connections of all its callers.
         if len(same) >= limits.per_peer and not is_within(address, limits.proxies):
             full = same
         elif len(self._connections) >= limit:
@@ -271,10 +274,12 @@ class Admission:
             del self._peers[peer]
 
     def _close_idle(self, full: Iterable[CallerConnection]) -> bool:
+        # ``quiet``: a request may have arrived that the event loop has not read yet.
         idle = [connection for connection in full if connection.idle and connection.quiet]
         if not idle:
             return False
         longest = min(idle, key=lambda connection: connection.heard)
+        # At once, not when the loop reports its end: the new one takes this place.
         self.leave(longest)
         longest.force_close()
         return True

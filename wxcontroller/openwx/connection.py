@@ -102,6 +102,7 @@ def connections(
             protocol.serve(payload)
         return make_request(message, payload, protocol, writer, task)
 
+    # A public hook, called with the body's stream when a request has been parsed.
     server.request_factory = watched
     loop = asyncio.get_running_loop()
     return lambda: PatientConnection(server, loop, program, admission, shortcut)
@@ -197,6 +198,7 @@ class PatientConnection(web.RequestHandler):
         self._wire = cast(asyncio.Transport, transport)  # not of this class in every event loop
         self.peername = transport.get_extra_info("peername")
         self._begin_idling()
+        # Answered, not only closed: the caller sees why, and that it may try again.
         if not self._admission.enter(self, self.peername):
             self._answer(503, reply(-1, "too many connections, try again in a moment"), "Retry-After: 1\r\n")
             self.force_close()
@@ -231,6 +233,7 @@ class PatientConnection(web.RequestHandler):
         if self._other:
             super().data_received(data)
             return
+        # First the rest of the body at work: only behind it can a head begin.
         if self._body is not None:
             data = self._pass_body(self._body, data)
         if data:
@@ -282,6 +285,7 @@ class PatientConnection(web.RequestHandler):
         wire, sent, done = self._wire, 0, 0
         if wire is None:
             return
+        # With bytes still in the transport's buffer, those sent past it would overtake them.
         if file is not None and wire.get_extra_info("sslcontext") is None and not wire.get_write_buffer_size():
             with contextlib.suppress(OSError):  # the transport sends the rest, or fails the same way
                 connection = wire.get_extra_info("socket").fileno()
@@ -303,6 +307,7 @@ class PatientConnection(web.RequestHandler):
         """Have aiohttp answer the request that ``data`` is, instead of the shortcut."""
         self._exchange, self._at_work = None, False
         self.handed_over = done
+        # In front of what came behind it: the order on the connection is that of the answers.
         self._held[:0] = data
         self._pass_heads()
 
@@ -328,6 +333,7 @@ class PatientConnection(web.RequestHandler):
                 self._refuse(problem)
                 return
             if head is None:
+                # From the first byte of a head, once: a caller that sends a byte now and then must not prolong it.
                 if self._heads.waiting and not begun:
                     self._wait(self.limits.head)
                 return
@@ -350,6 +356,7 @@ class PatientConnection(web.RequestHandler):
         """Pass on what belongs to the body of the request at work; return what follows it."""
         try:
             size = body.take(data)
+        # Where the next request begins is unknown: nothing more of this connection is read.
         except BadChunk:
             self._over = True
             self._break_body()
@@ -374,6 +381,7 @@ class PatientConnection(web.RequestHandler):
 
     def _hold_back(self, data: bytes) -> None:
         self._behind += data.count(b"\r\n\r\n")
+        # What arrives behind a request occupies memory that nobody counts.
         if len(self._held) > self.limits.head_bytes or self._behind > PIPELINED_REQUESTS:
             self._give_up("more arrived behind a request than is kept")
 
@@ -395,6 +403,7 @@ class PatientConnection(web.RequestHandler):
 
     def _next(self) -> None:
         """Process held data once the current request is done."""
+        # Both: a handler may answer before the whole body has arrived.
         if self._answered and self._body is None and not self._over:
             self.handed_over = None
             self._go_on()
@@ -470,6 +479,8 @@ class PatientConnection(web.RequestHandler):
         self._answer(problem.status, {"error": problem.as_json()} if problem.is_v1 else reply(-1, str(problem)))
         self._over = True
         self._wait(LINGER_SECONDS)
+        # A half-close, not a close: with unread bytes in its buffer the
+        # kernel would send RST, and the answer be lost.
         if self.transport is not None and self.transport.can_write_eof():
             self.transport.write_eof()
 

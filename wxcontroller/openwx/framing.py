@@ -25,6 +25,7 @@ _OF_INTEREST = re.compile(
     rb"\r\n(host|content-length|transfer-encoding|connection|upgrade):[ \t]*+([^\r\n]*)", re.IGNORECASE
 )
 _BEGIN = re.compile(rb"\r?\Z|%b(?: |\Z)" % _TOKEN)
+# Some programs take a bare LF for a line end, others for a part of the value: both readings must not exist.
 _BARE = re.compile(rb"(?<!\r)\n|\r(?!\n|\Z)")
 _CHUNK = re.compile(rb"([0-9A-Fa-f]{1,15})[ \t]*(?:;[^\r\n\0]*)?")
 _TRAILER = re.compile(rb"%b:[^\r\n\0]*" % _TOKEN)
@@ -81,6 +82,7 @@ class Chunked:
         """As of Sized; ``content`` gets what the chunks hold. Raises BadChunk."""
         at = 0
         while at < len(data) and not self.done:
+            # Two more than the chunk has: its line end, which is checked byte by byte.
             if self._left > 2:
                 step = min(self._left - 2, len(data) - at)
                 if content is not None:
@@ -145,6 +147,8 @@ class Heads:
         while held.startswith(b"\r\n"):  # RFC 9112 2.2: after a body, from old programs
             del held[:2]
             self._seen = 0
+        # Three bytes back: the end may have come in two pieces. What
+        # was searched is not searched again with each byte.
         end = held.find(b"\r\n\r\n", max(0, self._seen - 3))
         try:
             if end < 0:
@@ -185,6 +189,7 @@ def escaped(line: bytes) -> bytes:
 
 def checked(raw: bytes, limits: PortLimits) -> Head:
     line, _, rest = raw.partition(b"\r\n")
+    # Only then can one of its parts be too long.
     if len(raw) > limits.line_bytes:
         check_lengths(line, rest, limits)
     sent, line = line, escaped(line)
@@ -201,6 +206,7 @@ def checked(raw: bytes, limits: PortLimits) -> Head:
     fields: dict[bytes, list[bytes]] = {}
     for name, value in _OF_INTEREST.findall(raw):
         fields.setdefault(name.lower(), []).append(value.strip(b" \t"))
+    # Without one, or with two, a proxy in front may have decided by another name than ours.
     if len(fields.get(b"host", ())) != 1 and (minor == b"1" or b"host" in fields):
         raise BadHead(400, "bad-request", N_("the request needs one Host header"), N_("HTTP/1.1 requires it"))
     body = body_of(fields, minor)
