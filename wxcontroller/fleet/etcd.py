@@ -222,6 +222,7 @@ class Etcd:
         while True:
             request = {**_range(start, prefix), "limit": str(_PAGE)}
             if moment.revision:
+                # All pages as of the first: accounts that change hands in between are seen once.
                 request["revision"] = str(moment.revision)
             answer = await self._call("/v3/kv/range", request)
             if not moment.revision:
@@ -371,6 +372,7 @@ class Etcd:
             try:
                 return await attempt(self._endpoints[0])
             except EtcdFailure as failure:
+                # Every member would say the same.
                 if failure.grpc_code not in _ELSEWHERE:
                     raise
                 self._turn()
@@ -379,6 +381,7 @@ class Etcd:
         raise AssertionError("settings name at least one member")
 
     def _unreached(self, endpoint: str, problem: Exception) -> EtcdFailure:
+        # Without a connection nothing was asked.
         unsure = not isinstance(problem, aiohttp.ClientConnectorError)
         return EtcdFailure(endpoint, connection_reason(problem, self._credentials), unsure=unsure)
 
@@ -396,6 +399,7 @@ class Etcd:
             except EtcdFailure as failure:
                 if failure.grpc_code != _UNAUTHENTICATED or is_last or not self._token:
                     raise
+                # The token may have ended (see _TOKEN_SECONDS): once more, with a new one.
                 self._token = ""
         raise AssertionError("the last try returns or raises")
 

@@ -64,6 +64,7 @@ def read_caller(header: str) -> HopCaller:
         content = {}
     scope, accounts = content.get("scope"), content.get("accounts")
     texts = {key: each for key in ("host", "caller", "origin") if isinstance(each := content.get(key), str)}
+    # Exactly these: a word that a later version adds may restrict the caller, and must not be ignored.
     if content.keys() != _KEYS or len(texts) != 3 or scope not in _SCOPES:
         raise BadCaller("it is not what a host writes")
     bound: frozenset[str] | None = None

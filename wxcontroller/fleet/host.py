@@ -168,6 +168,7 @@ class OtherHost:
                     await self._greet()
                     await self._while_up()
                 except HostFailure as problem:
+                    # Its rows stay: calls for its accounts fail with the reason, and their names stay taken.
                     self._become(HostState.UNREACHABLE, problem.reason)
                 await asyncio.sleep(GREETING_PAUSE)
 
@@ -332,6 +333,7 @@ class OtherHost:
         """Take over a row, unless the host has more than any would have."""
         known = self.rows.get(row.name.instance)
         size = self._rows_size + row.size - (known.size if known is not None else 0)
+        # Another host may have been taken over: it must not use up this one's memory.
         if size > HOST_ROWS_BYTES or (known is None and len(self.rows) >= HOST_ACCOUNTS):
             return
         self.rows[row.name.instance], self._rows_size = row, size

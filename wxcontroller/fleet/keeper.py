@@ -112,6 +112,7 @@ class Keeper:
     async def run(self) -> None:
         """Keep a lease until cancelled. Raises HostNameTaken, LeaseLost and OSError."""
         self._withdraw()  # what a killed process has left
+        # Then whatever happened to the former lease, nothing of this host talks to WeChat.
         await until_no_account_runs()
         lease = await self._join()
         try:
@@ -124,6 +125,7 @@ class Keeper:
                 await self._etcd.revoke(lease)
             return
         finally:
+            # However it ends: without the files, no process of an account begins to talk to WeChat.
             self._withdraw()
         raise LeaseLost(
             N_("the lease of host {host} has ended, and its accounts are stopped"),
@@ -141,10 +143,13 @@ class Keeper:
                     self._notifier.status("etcd was restored: waiting for the end of all leases of before")
                     await self._rest(self._times.lease)
                     (self._files / MOMENT).unlink()
+                # Taken before the request: etcd may count from any moment after this.
                 sent = uptime()
                 lease = await self._etcd.grant(self._times.lease)
                 put = Put(self._key, self._value, lease)
+                # Only if there is no such key: a living host of this name keeps it.
                 if await self._etcd.commit([EtcdGuard(self._key, create_revision=0)], [put]) is not None:
+                    # The permit before the lease: accounts look for the lease first, and must then find a permit.
                     self._allow(sent)
                     content: JsonObject = {"host": self._host, "lease": lease}
                     replace_file(self._files / "lease", json.dumps(content).encode(), _MODE)
@@ -185,6 +190,7 @@ class Keeper:
                 continue
             if self._boot and kept_json(entry.value).get("boot") == self._boot:
                 await self._etcd.revoke(entry.lease)
+            # A lease that nobody renews has ended by then: the holder is alive.
             elif time.monotonic() - since.setdefault(entry.lease, time.monotonic()) > self._times.lease + 1:
                 raise HostNameTaken(
                     N_("another host of the fleet has the name {host}, and is alive"),
@@ -227,7 +233,9 @@ class Keeper:
                 continue
             if not left:
                 return
+            # The permit before the watchdog: both are counted from this renewal.
             self._allow(sent)
+            # Only now: a host that cannot renew its lease is to be stopped, also if this loop goes on turning.
             self._notifier.watchdog()
             if failed:
                 log.info("the lease of host %s is renewed again", self._host)

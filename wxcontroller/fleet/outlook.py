@@ -51,7 +51,8 @@ class Outlooks:
             return Outlook((), reason, max(0, made))
         free = self._free_places()
         others = [name for name in free if name not in (record.standby, source) and not self._unfit(name, record)]
-        # A host that had its bundles before may still have one of this epoch.
+        # A host that had its bundles before may still have one of this epoch. The order follows from records that all
+        # hosts have, so that all come to the same one.
         ordered = sorted(others, key=lambda name: (-free[name], name))
         return Outlook((record.standby, *ordered), NOTHING, max(0, made))
 

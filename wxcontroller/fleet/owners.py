@@ -202,6 +202,7 @@ class Owners:
                 await self._load()
                 async for changes in self._etcd.watch(self._prefix, self._revision):
                     self._follow(changes)
+            # Too far behind, or etcd was restored: everything is read again.
             except Compacted:
                 continue
             except WxError as problem:
@@ -274,6 +275,7 @@ class Owners:
         """
         instance = wanted.name.instance
         for attempt in range(_TRIES):
+            # What the watch has told may be a moment old. It is enough for a first try: the guards decide.
             if attempt or self.reason:
                 await self._look(instance)
             lease = self._claimable()
@@ -291,6 +293,7 @@ class Owners:
                 Put(self._owner_key(instance), _value({"host": self.name, "epoch": new}), lease),
                 Put(self._record_key(instance), wanted.record(self.name, new)),
             )
+            # Both keys as they were read: whoever changed one of them meanwhile, this claim is judged again.
             guards = (
                 EtcdGuard(self._owner_key(instance), mod_revision=owner.entry.mod_revision if owner else 0),
                 EtcdGuard(self._record_key(instance), mod_revision=record.entry.mod_revision if record else 0),
@@ -313,6 +316,8 @@ class Owners:
         if self.reason or record is None or instance in self.owners:
             raise _changing(instance)
         new = 1 + max(floor, record.epoch)
+        # A lease of its own, which nobody renews: when it ends, etcd
+        # deletes the note, and another takeover is allowed.
         mark = await self._etcd.grant(pause)
         key = self._key("takeovers", instance)
         taken = Takeover(source, self.name, record.epoch, int(time.time()), made, False, EtcdEntry(key, b"", 0, 0, 0))
@@ -326,6 +331,7 @@ class Owners:
             EtcdGuard(self._owner_key(instance), mod_revision=0),
             EtcdGuard(self._record_key(instance), mod_revision=record.entry.mod_revision),
             EtcdGuard(key, mod_revision=earlier.entry.mod_revision if earlier else 0),
+            # The host is still lost: it may have come back since this one looked.
             EtcdGuard(self._key("hosts", record.host), mod_revision=0),
         )
         revision = await self._commit(guards, puts)
@@ -553,6 +559,7 @@ R = TypeVar("R", LivingHost, Owner, AccountRecord, Takeover)
 
 def _put(records: dict[str, R], name: str, new: R) -> None:
     known = records.get(name)
+    # Reads, commits and the watch overlap: revisions order what they bring.
     if known is None or known.entry.mod_revision <= new.entry.mod_revision:
         records[name] = new
 

@@ -36,6 +36,7 @@ def host_for(account: str, placement: str, owners: Owners, reachable: Collection
             account=account,
             words=" ".join(sorted(words)) or "-",
         )
+    # Of equals this host, which saves forwarding the call.
     return max(free, key=lambda name: (free[name], name == owners.name, name))
 
 
