@@ -62,6 +62,7 @@ class Waiting:
 
     def read(self) -> Alert:
         """Raises OSError, and ValueError for anything but an alert."""
+        # Nothing of another user's is followed or waited for.
         descriptor = os.open(self.path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
         with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
             content = stream.read(ALERT_BYTES + 1)
@@ -82,6 +83,7 @@ class Spool:
         content = json.dumps(alert.to_json(), ensure_ascii=False).encode("utf-8", "backslashreplace")
         on_disk, in_memory = self._places
         try:
+            # Under a name that ends in .json only when it is complete: systemd watches for that.
             replace_file(on_disk / f"{alert.id}.json", content, _MODE, durable=True)
         except OSError:
             replace_file(in_memory / f"{alert.id}.json", content, _MODE)

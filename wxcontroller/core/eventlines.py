@@ -30,6 +30,7 @@ async def events_in(content: ByteSource, limit: int) -> AsyncIterator[SentEvent]
         buffer += piece
         if len(buffer) > limit:
             raise ValueError("an event is too long")
+        # Splitting all of it at each piece would take quadratic time for a long line.
         if b"\n" not in piece:
             continue
         *lines, rest = bytes(buffer).split(b"\n")

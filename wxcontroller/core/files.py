@@ -36,6 +36,7 @@ def replace_file(
 
 
 def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: int | None, owner: int | None) -> None:
+    # In the same directory: a rename replaces atomically only within a file system.
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
     try:
         with open(descriptor, "wb") as stream:  # noqa: PTH123 - a descriptor, not a path
@@ -46,6 +47,7 @@ def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: i
             stream.write(content)
             stream.flush()
             if durable:
+                # Before the rename: afterwards a power cut could leave the new name with an empty file.
                 os.fsync(stream.fileno())
         Path(temporary).replace(path)
     except BaseException:
@@ -53,6 +55,7 @@ def _replace_file(path: Path, content: bytes, mode: int, durable: bool, group: i
             Path(temporary).unlink()
         raise
     if durable:
+        # The rename itself is an entry of the directory, and durable only with that.
         sync(path.parent)
 
 
@@ -60,6 +63,7 @@ def read_foreign(path: Path, limit: int) -> bytes:
     """Read a file that another user put there: a plain file of at most ``limit`` bytes, or OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     with open(descriptor, "rb") as stream:  # noqa: PTH123 - a descriptor, not a path
+        # O_NONBLOCK lets the open of a pipe return; only now is it known not to be a file.
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError(Text("is not a plain file"))
         content = stream.read(limit + 1)

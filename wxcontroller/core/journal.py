@@ -78,7 +78,9 @@ def setup_logging(identifier: str, level: str = "info", account: str = "") -> No
     root.setLevel(LEVELS.get(level, logging.INFO))
     for handler in list(root.handlers):
         root.removeHandler(handler)
+    # systemd sets it for services whose output goes to the journal.
     handler = _journal(identifier, account) if os.environ.get("JOURNAL_STREAM") else plain(identifier)
+    # On the handler, not on a logger: filters of a logger don't see what its children log.
     handler.addFilter(without_tokens)
     handler.addFilter(Summaries(handler.emit))
     root.addHandler(handler)

@@ -56,6 +56,7 @@ def leaving_from(variable: str) -> Leaving | None:
     if not variable:
         return None
     to, move, ran, sent = variable.split(" ")
+    # Anything but "kept" counts as sent: in doubt the other host may have it.
     return Leaving(to, move, ran == "ran", sent != "kept")
 
 

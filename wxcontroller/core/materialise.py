@@ -122,6 +122,7 @@ class Materialiser:
             account = Account(name, port, Desired.STOPPED, merged, dict(parameters), epoch=epoch)
             account = replace(account, arrived=arrived, adopted=adopted)
             written = self._write(account)
+            # After the record is written: without it and without the account, an old copy would be accepted.
             self.paths.gone_file(name.instance).unlink(missing_ok=True)
             return written
 
@@ -305,11 +306,14 @@ class Materialiser:
     @contextlib.contextmanager
     def _locked(self) -> Iterator[None]:
         self.paths.accounts.mkdir(mode=0o750, parents=True, exist_ok=True)
+        # Never removed: one that waits for a removed file and one that creates a new file would both have it.
         path = self.paths.accounts / ".lock"
         with path.open("w") as lock:
             end = time.monotonic() + LOCK_SECONDS
             while True:
                 try:
+                    # Between processes: wxcontroller and wxclient-prepare both
+                    # register accounts. The kernel releases it with the process.
                     fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
                     break
                 except BlockingIOError:

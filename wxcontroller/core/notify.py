@@ -21,6 +21,7 @@ class Notifier:
     @property
     def watchdog_seconds(self) -> float | None:
         """The interval in which systemd expects WATCHDOG=1, or None without a watchdog."""
+        # The variables are inherited: a child of the process that is watched is not.
         if os.environ.get("WATCHDOG_PID", str(os.getpid())) != str(os.getpid()):
             return None
         try:

@@ -46,6 +46,7 @@ class PortTokens:
         """Return what a token is good for at this account's port, None when it is not."""
         wanted, found = mark(instance, digest(presented)), None
         for each, token in self.by_mark.items():
+            # All are compared, in constant time: how long it takes must not tell which mark is close.
             if hmac.compare_digest(each, wanted):
                 found = token
         return found if found is not None and (found.expires is None or now < found.expires) else None

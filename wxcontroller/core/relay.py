@@ -19,5 +19,6 @@ def relay_session(connector: aiohttp.TCPConnector) -> aiohttp.ClientSession:
         auto_decompress=False,
         skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
     )
+    # aiohttp repeats a request on its own when a kept connection breaks, and offers no public switch for it.
     session._retry_connection = False
     return session

@@ -32,6 +32,7 @@ class Vitals:
     @contextmanager
     def within(self, seconds: float, what: str) -> Iterator[None]:
         """Expect the block to end within this many seconds: its own time limit plus a margin. In any thread."""
+        # Several may wait for the same thing, each with a time limit of its own.
         key = object()
         self._under_way[key] = (self.clock() + seconds, what)
         try:

@@ -49,8 +49,10 @@ class Cached(Generic[T]):
 
     def current(self) -> T | None:
         """Return the value. What ``make`` raises, and OSError of a look, is not remembered: the next call tries."""
+        # Looked at before the content is read: a change in between is then noticed at the next call.
         stamps = (stamp_of(self._path, self._follow), *map(stamp_of, self._others))
         if stamps != self._stamps:
+            # Emptied first: if ``make`` raises, the next call tries again, even if the file stays as it is.
             self._stamps = ()
             self._value = self._make(stamps[0]) if stamps[0] is not None else None
             self._stamps = stamps
