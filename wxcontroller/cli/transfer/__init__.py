@@ -1,4 +1,15 @@
-"""The verbs export, import, move and adopt: transfer a whole account to another machine, encrypted."""
+"""The verbs export, import, move and adopt: transfer a whole account to another machine, encrypted.
+
+All four use the same bundle: ``pack`` is its archive, ``seal`` its encryption, ``snapshot`` (with ``holder``) what
+lets it be made while the account runs. ``exporting`` writes it to a file, ``sending`` to another host. What takes
+one in does so completely or not at all: ``importing``, with ``staging``, which a killed import leaves for the next
+to undo; ``adoption`` for a lost host's account. ``moving`` has the steps of a move, in the order in which an account
+never runs on two hosts. Start there, or with ``pack`` for what an account consists of.
+
+Two programs of root are here too, for units of systemd: ``standby`` sends bundles to standby hosts, ``receiving``
+takes what another host sends (``keeping`` stores bundles). Root's programs trust neither accounts' directories nor
+the controllers that pass bundles on.
+"""
 
 import click
 from click.shell_completion import CompletionItem

@@ -51,8 +51,11 @@ def exported(
         sealer = Sealer(out, secret)
         with disk_errors(file):
             unit = unit_files(PATHS, account.name)
+            # Read again: stopping it has changed its record.
             packed = pack(sealer, registered(name), PATHS, int(time.time()), media, unit)
         sealer.close()
+        # Started and stopped, it would look the same but for its
+        # InvocationID. Still in the block: the file gets no name.
         if look(account.name) != before:
             raise WxError(
                 N_("{account} was started meanwhile"),
@@ -122,6 +125,7 @@ def _temporary(path: Path) -> tuple[int, str]:
     try:
         return os.open(path.parent, os.O_TMPFILE | os.O_WRONLY | os.O_CLOEXEC, 0o600), ""
     except OSError as problem:
+        # What file systems without O_TMPFILE answer, see open(2).
         if problem.errno not in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
             raise
         return tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)

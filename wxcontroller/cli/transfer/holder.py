@@ -19,6 +19,7 @@ def main(directory: int) -> None:
     if os.geteuid() == 0 and facts.st_uid != 0:
         os.chroot(".")
         os.chdir("/")
+        # The user last: without root's rights, groups can't be given up any more.
         os.setgroups([])
         os.setgid(facts.st_gid)
         os.setuid(facts.st_uid)
@@ -27,8 +28,10 @@ def main(directory: int) -> None:
         f"file:{place}events.db?mode=ro", uri=True, timeout=_BUSY_SECONDS, isolation_level=None
     )
     database.execute("BEGIN")
+    # BEGIN alone locks nothing: the transaction begins with its first read.
     database.execute("SELECT COUNT(*) FROM sqlite_master").fetchone()
     os.write(1, b"1")
+    # It ends also if the parent is killed.
     os.read(0, 1)
 
 

@@ -43,8 +43,8 @@ def imported(session: WxctlRun, file: str, passphrase_file: str | None, drop_ins
     if drop_ins:
         tell_missing(UnitFiles(found.manifest.name, found.drop_ins))
     if session.json:
-        told: JsonObject = {"files": found.files, "exported": found.manifest.exported, "drop_ins": [*found.drop_ins]}
-        session.emit({**account, **told})
+        extra: JsonObject = {"files": found.files, "exported": found.manifest.exported, "drop_ins": [*found.drop_ins]}
+        session.emit({**account, **extra})
         return
     name = found.manifest.name.name
     when = time.strftime("%Y-%m-%d %H:%M", time.localtime(found.manifest.exported))
@@ -224,6 +224,7 @@ def install_account(api: Api, found: Unpacked, place: Path, adopts: bool) -> Jso
     files, options = files_to_write(found), _options(found.manifest.parameters)
     registered = False
     try:
+        # The plan before the first step: if this is killed, the next import finds by it what to undo.
         Begun(name, {str(file): digest(content) for file, (content, _) in files.items()}, digest(options)).note(place)
         for file, (content, mode) in files.items():
             write_new(file, content, mode, made)
@@ -234,6 +235,7 @@ def install_account(api: Api, found: Unpacked, place: Path, adopts: bool) -> Jso
         adopted = epoch if adopts else found.manifest.adopted
         account = api.add(name, options, epoch, found.manifest.move, adopted).raw
         registered = True
+        # Last: once the state is in place, an interrupted import is complete and is not undone (``abandoned``).
         os.rename(found.state, PATHS.private_state(name.instance))  # noqa: PTH104 - it must not be a copy
         sync(PATHS.private_state(name.instance).parent)
         finished(place)

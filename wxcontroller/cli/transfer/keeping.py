@@ -47,8 +47,10 @@ def keep(api: Api, paths: Paths, source: IO[bytes], secret: Callable[[], bytes],
             os.fsync(out.fileno())
             found = _described(manifest, copied.size)
             with bundles_locked(paths):
+                # Again, and by the bundle itself: another may have arrived meanwhile, and notes are the controller's.
                 refuse_bundle(api, manifest, bundle, _bundle_in(bundle, secret))
                 new.replace(bundle)
+                # On disk before the answer: with it, the account counts as protected on its host.
                 sync(paths.standby)
                 write_kept(paths, {**known_bundles(paths, secret), instance: found})
     return {"name": found.name, "host": found.host, "epoch": found.epoch, "at": found.at, "bytes": found.size}
@@ -136,6 +138,7 @@ def _new_file(paths: Paths) -> Iterator[tuple[Path, IO[bytes]]]:
             with suppress(OSError), left.open("rb") as one:  # it is still arriving, or has just gone
                 fcntl.flock(one, fcntl.LOCK_EX | fcntl.LOCK_NB)
                 left.unlink()
+        # Under the lock: before it has its own, another receiver could take it for a killed one's.
         descriptor, name = tempfile.mkstemp(prefix=_NEW, dir=paths.standby)
         fcntl.flock(descriptor, fcntl.LOCK_EX)
     with os.fdopen(descriptor, "wb") as out:

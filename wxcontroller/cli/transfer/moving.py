@@ -119,6 +119,7 @@ class Move:
     def run(self) -> JsonObject:
         """Move it, or resume an interrupted move. Returns the account as it is there."""
         gone = gone_from(PATHS.gone_file(self.name.instance), self.name)
+        # A command for several accounts that broke off is repeated with all of its names.
         if gone is not None and not is_here(self.name) and gone.to == self.host:
             return {"name": self.name.name, "to": self.host, "epoch": gone.epoch, "already": True}
         leaving = _leaving(self.name)
@@ -131,6 +132,7 @@ class Move:
         self._note(N_("{account}: stopping it here"))
         disable(self.here, self.name)
         self.here.leave(self.name, leaving.to, leaving.id, sent=leaving.sent)
+        # As the controller has written it: with whether the account ran.
         leaving = _leaving(self.name) or leaving
         if not (rest := look(self.name)).quiet:
             raise WxError(
@@ -144,6 +146,7 @@ class Move:
         account = self._started(leaving)
         carried = self._carried()
         left = self.here.has_left(self.name, leaving.id)
+        # Last: an account that stays after all needs them.
         for file in carried:
             file.unlink(missing_ok=True)
         for target in items(left.get("targets")):
@@ -168,12 +171,12 @@ class Move:
         return self.here.stay(self.name, leaving.id)
 
     def _ask(self) -> ArrivalState:
-        told = self.far.arrival(self.name)
+        content = self.far.arrival(self.name)
         return ArrivalState(
-            told.get("receiving") is True,
-            told.get("under_way") is True,
-            integer(told.get("free")),
-            obj(told.get("account")),
+            content.get("receiving") is True,
+            content.get("under_way") is True,
+            integer(content.get("free")),
+            obj(content.get("account")),
         )
 
     def _refuse(self, there: ArrivalState) -> None:
@@ -232,6 +235,7 @@ class Move:
                 host=self.host,
                 undo=command("move", self.name.name, "--undo"),
             )
+        # Before the first byte: from now on, only the other host knows whether the account is there.
         self.here.leave(self.name, leaving.to, leaving.id, sent=True)
         self._note(N_("{account}: sending it"))
         account = _registered(self.name)
@@ -239,11 +243,13 @@ class Move:
         try:
             self.far.arrive(self.name, sealed.pieces)
         except (Unanswered, ControllerUnreachable) as problem:
+            # The answer may have been lost behind a completed import. Without the last piece, nothing was imported.
             if sealed.problem is None and self._is_there(leaving):
                 return
             raise self._interrupted(sealed.problem or problem) from None
         except WxError as problem:
             problem = sealed.problem or problem
+            # A refusal alone does not prove that nothing has arrived, and the account is about to run here again.
             there = self._ask()
             if there.by(leaving.id):
                 return

@@ -40,6 +40,7 @@ _LATEST = float(1 << 33)  # no file is from after that
 _PIECE = 1024 * 1024
 DEEPEST = 8
 _MOVE_ID = 64
+# A link could lead to any file of root's; a FIFO without a writer would have ``open`` wait for ever.
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC  # O_EXCL follows no link
 
@@ -117,6 +118,7 @@ def pack(
         account.options.get("takeover", ""),
     )
     with tarfile.open(fileobj=out, mode="w|", format=tarfile.PAX_FORMAT) as archive:  # type: ignore[call-overload]
+        # First: ``unpack`` decides by it before it writes anything, and a standby host reads no more of a bundle.
         add(archive, _MANIFEST, json.dumps(manifest.as_json(), ensure_ascii=False).encode())
         if override := small(paths.override_file(instance)):
             add(archive, _OVERRIDE, override)
@@ -185,11 +187,13 @@ def _file(archive: tarfile.TarFile, directory: int, name: str, inner: str, owner
         if facts.st_uid != owner or facts.st_nlink != 1 or not stat.S_ISREG(facts.st_mode):
             packed.left_out.append(inner)
             return
+        # As long as it is now: what a running account appends meanwhile is left out.
         member = tarfile.TarInfo(inner)
         member.size, member.mtime, member.mode = facts.st_size, int(facts.st_mtime), 0o600
         try:
             archive.addfile(member, stream)
         except OSError as problem:
+            # tarfile's own error, unlike one of the disk.
             if problem.errno is None:
                 raise WxError(
                     N_("{inner} became shorter while it was read"), N_("export it again"), inner=inner
@@ -272,6 +276,7 @@ def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes])
         found.secrets[parts[1]] = bounded(member, content)
     elif len(parts) == 2 and parts[0] == _DROP_INS and DROP_IN.fullmatch(parts[1]):
         found.drop_ins[parts[1]] = bounded(member, content)
+    # Whoever made the bundle: no name in it leads out of ``state``.
     elif parts[0] == _STATE and 1 < len(parts) <= DEEPEST + 1 and not {"..", ".", "/"} & set(parts):
         target = found.state.joinpath(*parts[1:])
         for depth in range(1, len(parts) - 1):
@@ -280,6 +285,7 @@ def extract_member(found: Unpacked, member: tarfile.TarInfo, content: IO[bytes])
             shutil.copyfileobj(content, stream, _PIECE)
             stream.flush()
             os.fsync(stream.fileno())
+        # Kept: media are deleted by age, and all would be new.
         moment = min(max(0.0, float(member.mtime)), _LATEST)
         os.utime(target, (moment, moment))
         found.files += 1
@@ -291,30 +297,31 @@ def _manifest(member: tarfile.TarInfo, content: IO[bytes]) -> Manifest:
     if member.name != _MANIFEST:
         raise unexpected_data(member.name)
     try:
-        told = obj(read_json(bounded(member, content)))
-        name = parse_name(text(told.get("name")))
+        head = obj(read_json(bounded(member, content)))
+        name = parse_name(text(head.get("name")))
     except ValueError:  # BadName is one
         raise unexpected_data(member.name) from None
-    if told.get("format") != _FORMAT:
+    if head.get("format") != _FORMAT:
         raise Locked(
             N_("the account was exported by version {version}, in a format that this version does not know"),
             N_("upgrade wxcontroller here"),
-            version=text(told.get("version")),
+            version=text(head.get("version")),
         )
-    parameters = {key: text(value) for key, value in obj(told.get("parameters")).items()}
-    exported = told.get("exported")
+    parameters = {key: text(value) for key, value in obj(head.get("parameters")).items()}
+    exported = head.get("exported")
     return Manifest(
         name,
         parameters,
-        text(told.get("version")),
+        text(head.get("version")),
         exported if isinstance(exported, int) else 0,
-        told.get("media") is True,
-        min(max(1, integer(told.get("epoch"))), LARGEST_EPOCH - 1),
-        text(told.get("move"))[:_MOVE_ID],
-        one_line(told.get("host"))[:_MOVE_ID],
-        told.get("ran") is True,
-        min(max(0, integer(told.get("adopted"))), LARGEST_EPOCH - 1),
-        text(told.get("takeover"))[:_MOVE_ID],
+        head.get("media") is True,
+        # The import adds one.
+        min(max(1, integer(head.get("epoch"))), LARGEST_EPOCH - 1),
+        text(head.get("move"))[:_MOVE_ID],
+        one_line(head.get("host"))[:_MOVE_ID],
+        head.get("ran") is True,
+        min(max(0, integer(head.get("adopted"))), LARGEST_EPOCH - 1),
+        text(head.get("takeover"))[:_MOVE_ID],
     )
 
 

@@ -38,18 +38,19 @@ def main() -> int:
     words = sys.stdin.buffer.readline(_LINE_BYTES).decode("ascii", "replace").split() or [""]
     try:
         api = Api(os.environ.get("WXCTL_URL") or DEFAULT_URL)
+        # Each checks by itself that what follows is what was announced: the line is the controller's word.
         if words[1:] == [STANDBY]:
-            said = keep(api, PATHS, sys.stdin.buffer, passphrase, words[0])
+            answer = keep(api, PATHS, sys.stdin.buffer, passphrase, words[0])
         elif words[1:] == [TAKEOVER]:
-            said = taken_over(api, words[0], passphrase())
+            answer = taken_over(api, words[0], passphrase())
         else:
             refuse_other = partial(_refuse_other, " ".join(words))
             account, found = take_in(api, sys.stdin.buffer, passphrase, None, refuse_other, this_host=True)
-            said = {**account, "files": found.files}
+            answer = {**account, "files": found.files}
         code = 0
     except WxError as problem:
-        said, code = error_as_json(problem), problem.exit_code
-    sys.stdout.write(printable(json.dumps(said, ensure_ascii=False)) + "\n")
+        answer, code = error_as_json(problem), problem.exit_code
+    sys.stdout.write(printable(json.dumps(answer, ensure_ascii=False)) + "\n")
     sys.stdout.flush()
     # The rest of an account that was refused at once: without it, the answer would not get there.
     while sys.stdin.buffer.read(1 << 20):

@@ -33,14 +33,14 @@ class Rest:
 
 def look(name: AccountName) -> Rest:
     """Raises WxError without systemd."""
-    told = show(("ActiveState", "InvocationID"), name.unit)[name.unit]
-    return Rest(told.get("ActiveState", ""), told.get("InvocationID", ""))
+    facts = show(("ActiveState", "InvocationID"), name.unit)[name.unit]
+    return Rest(facts.get("ActiveState", ""), facts.get("InvocationID", ""))
 
 
 def other_drop_ins(name: AccountName, carried: Path) -> list[str]:
     """Return the drop-ins of an account's unit that do not go with it: those of this boot, and of all accounts."""
-    told = show(("DropInPaths",), name.unit)[name.unit].get("DropInPaths", "")
-    return [path for path in told.split() if Path(path).parent != carried and not path.startswith("/usr/lib/")]
+    paths = show(("DropInPaths",), name.unit)[name.unit].get("DropInPaths", "")
+    return [path for path in paths.split() if Path(path).parent != carried and not path.startswith("/usr/lib/")]
 
 
 def lay_down(api: Api, name: AccountName, paths: Paths) -> None:

@@ -35,12 +35,15 @@ class Locked(WxError):
 
 
 def key(passphrase: bytes, salt: bytes, cost: int) -> bytes:
+    # scrypt takes 128 * n * r bytes; by default OpenSSL refuses more than 32 MiB.
     return hashlib.scrypt(
         passphrase, salt=salt, n=1 << cost, r=8, p=1, maxmem=(1 << cost) * 1024 + (1 << 26), dklen=32
     )
 
 
 def _nonce(prefix: bytes, number: int, last: bool) -> bytes:
+    # 7 + 4 + 1 bytes, as ChaCha20-Poly1305 wants them. The salt makes
+    # each file's key its own, so no key meets a nonce twice.
     return prefix + struct.pack("!IB", number, last)
 
 
@@ -94,6 +97,7 @@ class Opener:
         self._cipher = ChaCha20Poly1305(key(passphrase(), salt, cost))
         self._source = source
         self._number = 0
+        # One piece ahead: a piece's nonce holds whether it is the last, which shows only by what follows.
         self._ahead = whole(source, _PIECE + _TAG)
         self._buffer = b""
         self.ended = False

@@ -47,6 +47,7 @@ class SealedAccount:
             packing.start()
             while piece := reader.read(_PIECE):
                 yield piece
+        # ``packed`` and ``problem`` are complete only then.
         packing.join()
 
     def _pack(self, out: IO[bytes]) -> None:

@@ -32,6 +32,7 @@ def held_database(directory: int) -> Iterator[None]:
     ``directory`` is a descriptor of the account's.
     """
     if not _is_open(directory):
+        # No process has it open: there is nothing to hold. One that opens it meanwhile makes the index.
         yield
         if _is_open(directory):
             raise WxError(N_("the account was started meanwhile"), N_("run this again"))
@@ -61,6 +62,7 @@ def held_database(directory: int) -> Iterator[None]:
                 )
             yield
         finally:
+            # A read transaction leaves nothing to tidy up.
             holder.kill()
 
 

@@ -72,6 +72,7 @@ def staging(paths: Paths) -> Iterator[Path]:
     try:
         yield place
     finally:
+        # Before it is unlocked: another import would take it for one that was killed.
         shutil.rmtree(place, ignore_errors=True)
         os.close(lock)
 
@@ -95,6 +96,7 @@ def abandoned(paths: Paths) -> Iterator[list[Begun]]:
                 if (found := _begun(place)) and not paths.private_state(found.name.instance).exists():
                     begun.append(found)
         yield begun
+        # Only after the block has undone them: if that fails, the next import tries again.
         for place, _ in dead:
             shutil.rmtree(place)
         if dead:
@@ -134,9 +136,9 @@ def _lock(place: Path) -> int | None:
 
 def _begun(place: Path) -> Begun | None:
     try:
-        told = obj(read_json((place / _BEGUN).read_bytes()))
-        files = {path: text(value) for path, value in obj(told.get("files")).items()}
-        return Begun(parse_name(text(told.get("name"))), files, text(told.get("parameters")))
+        plan = obj(read_json((place / _BEGUN).read_bytes()))
+        files = {path: text(value) for path, value in obj(plan.get("files")).items()}
+        return Begun(parse_name(text(plan.get("name"))), files, text(plan.get("parameters")))
     except (OSError, ValueError):  # BadName is one; killed before it had put anything anywhere
         return None
 

@@ -103,12 +103,14 @@ class StandbyRound:
                 self._sent[instance] = self._failed(instance, bundle, problem)
             return
         self._sent[instance] = bundle
+        # Below 0 the clock was set back: old, or the account would wait until the clock is there again.
         is_old = not 0 <= now - bundle.tried < _RESEND_SECONDS
         if bundle.changed or bundle.digest != look.digest or is_old:
             self._sent[instance] = replace(bundle, changed=bundle.changed or now)
             self._due[instance] = look
 
     def _has_turn(self, bundle: SentBundle) -> bool:
+        # A clock that was set back must not hold it up.
         is_soon = 0 <= int(time.time()) - bundle.tried < bundle.took * _ACCOUNT_SHARE
         return not is_soon and bundle.to not in self._down
 
