@@ -1,4 +1,8 @@
-"""/metrics: figures for Prometheus, of the controller and of all accounts."""
+"""/metrics: figures for Prometheus, of the controller and of all accounts.
+
+``serve`` asks the accounts' programs when it is asked, and ``accounts`` makes families of their answers: nothing
+about accounts is collected in between. ``requests`` counts what the controller itself answers.
+"""
 
 from aiohttp import web
 

@@ -1,4 +1,10 @@
-"""The API for what the original has no word for: /v1."""
+"""The API for what the original has no word for: /v1.
+
+A module for each part of it. A call is declared once, above its handler (``calls``); ``index`` collects them, and
+routes and the OpenAPI document (``described``, ``openapi``) are made from that; scopes are in ``core.access``.
+``board`` keeps all accounts' rows for lists and streams. What only an account's program knows is asked of it and
+passed on (``messages``, ``sends``, ``deliveries``); ``newer`` answers where that program is older than the call.
+"""
 
 from functools import cache
 

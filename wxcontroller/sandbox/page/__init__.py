@@ -1,4 +1,7 @@
-"""The phone page: a template, a script and a style sheet, and the pictures they show."""
+"""The phone page: a template, a script and a style sheet, and the pictures they show.
+
+It has no access of its own: whatever a person does on it is a call of the scripting API.
+"""
 
 import json
 from pathlib import Path
