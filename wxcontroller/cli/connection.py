@@ -230,6 +230,7 @@ class Connection:
             headers |= {"Content-Length": str(body.length)} if body.length >= 0 else {}
         try:
             connection.connect()
+            # From here on the controller may have done what it was asked for.
             connected = True
             connection.sock.settimeout(wait)
             connection.request(method, self._base + path, body.pieces() if body else None, headers)

@@ -32,6 +32,7 @@ from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.statefile import ClientFacts
 
 NOT_RUNNING = -3
+# Rendering holds the loop up for no longer than this.
 _PORTION_SECONDS = 0.01
 _PARSED_AT_ONCE = 256 * 1024  # bytes of a body whose parsing does not hold the loop up
 NOT_FOUND: JsonObject = {"code": 100, "status": "object not found"}

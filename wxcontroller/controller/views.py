@@ -63,6 +63,7 @@ class Changes:
             self.close()
             return None
         found: set[str] = set()
+        # What changed in a directory before it was watched is unknown: everything is read then.
         is_all = self._watch_parents(directories)
         for path, name in changes:
             instance = path.rpartition("/")[2]
@@ -167,6 +168,7 @@ class Views:
                 views.pop(instance, None)
             else:
                 views[instance] = self._view(account, units)
+        # Sorted by id, which only a new one can disturb.
         return views if views.keys() <= self._views.keys() else dict(sorted(views.items()))
 
     def _view(self, account: Account, units: Mapping[str, UnitRecord]) -> View:

@@ -49,6 +49,7 @@ class Directories:
             events = os.read(self._fd, _MAX_BYTES)
         except BlockingIOError:
             return []
+        # Full but for less than an event may need: more may be waiting.
         if len(events) > _MAX_BYTES - (4 << 10):
             return None
         found, at = [], 0

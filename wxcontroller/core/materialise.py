@@ -199,6 +199,7 @@ class Materialiser:
         """Note where an account is that is removed here because it has moved. Raises OSError."""
         assert account.leaving is not None
         with self._locked():
+            # The import there has raised its epoch by one.
             gone = Gone(account.name, account.leaving.to, account.epoch + 1, at)
             gone.write(self.paths.gone_file(account.name.instance))
 

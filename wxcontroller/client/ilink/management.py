@@ -96,6 +96,7 @@ class Management:
         known = self.consumers.get(name)
         options = self._options(known.options if known else ConsumerOptions(), obj(given))
         async with stored_soon(self.parts.log):
+            # First: the options name people by these ids.
             await self.ids.stored()
             consumer = known or await self.consumers.take(name)
             consumer.options = options

@@ -53,6 +53,7 @@ class MessageSending:
         if not key:
             return await self._answered(await self._begin(asked, None), latest)
         content = await asyncio.to_thread(asked.upload.digest) if asked.upload else b""
+        # How long the caller waits is no part of it: a repetition may wait longer.
         fields = {name: value for name, value in asked.fields.items() if name != "wait"}
         keyed = Request(key, fingerprint_of(_CALL, fields, content), _CALL)
 
@@ -115,6 +116,7 @@ class MessageSending:
         if "error" in begun:
             return json_answer({"error": begun["error"]}, integer(begun.get("status")))
         ids = [text(one) for one in items(begun.get("messages"))]
+        # Those that are not among them have ended: the log says how.
         queued = {send.client_id: send for send in await self._parts.sending.unsettled()}
         sends = {one: queued[one] for one in ids if one in queued}
         await self._parts.sending.wait([*sends.values()], latest)
@@ -158,6 +160,7 @@ class MessageSending:
                 id=f"{to[:64]!r}",
             )
         quoted = await self._quoted(asked.get("reply_to"), target) if asked.get("reply_to") else None
+        # Last: it stores the content, which a refused request must not leave behind.
         media = None
         if sources:
             given = {name: value for name in ("media_id", "media_name", "media_type") if (value := asked.get(name))}

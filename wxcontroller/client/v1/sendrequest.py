@@ -69,6 +69,7 @@ def texts(body: bytes) -> dict[str, str]:
         kind = type_of_field(name)
         if value is None:
             continue
+        # To Python, True is a number too.
         right = isinstance(value, bool) if kind is bool else isinstance(value, kind) and not isinstance(value, bool)
         if not right:
             raise bad(

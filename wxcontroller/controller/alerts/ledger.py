@@ -104,6 +104,7 @@ class Ledger:
         ]
         if left < 1:
             return [], []
+        # The last one of this hour is for problems.
         if problems and left < 2:
             return problems, []
         return problems, recoveries

@@ -101,6 +101,7 @@ class AlertWatch:
         await self.set_delivering()
         elapsed = 0.0 if self._looked is None else steady - self._looked
         self._looked = steady
+        # Each seldom look counts once: without a verdict, what the ledger has stays as it is.
         verdicts, self._seldom = self._seldom, {}
         verdicts[("", Track.SYSTEMD)] = systemd_of(problem)
         if self.hosts is not None:
@@ -116,6 +117,7 @@ class AlertWatch:
             for instance, view in seen.items():
                 for track, verdict in verdicts_of(view, booting, self.settings, now).items():
                     verdicts[(instance, track)] = verdict
+            # Only then: accounts that could not be read are not gone.
             self.ledger.forget(seen)
             self._crashes.forget(seen)
         self.ledger.look(verdicts, elapsed)
@@ -211,6 +213,7 @@ class AlertWatch:
         for channel, alert in late:
             if channel in self.settings.channels and await self._put(channel, alert) is not None:
                 self._late.append((channel, alert))
+        # First, and alone: it is not noted as sent yet, so ``due`` would return its problems again.
         if self._unsent is not None and not await self._tell_one(*self._unsent, now):
             return
         problems, recoveries = self.ledger.due(self.settings, now)

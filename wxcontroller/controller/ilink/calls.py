@@ -136,6 +136,7 @@ async def updates(request: web.Request, shared: Context, consumer: TokenHolder, 
     while True:
         try:
             return await forward_call(request, shared, consumer, body, _POLL_SECONDS)
+        # Repeated: what a poll acknowledges is in its cursor, so the same one twice does no harm.
         except (PortFailure, UnknownAccount):
             if loop.time() + _PAUSE > end:
                 return empty_poll(body)

@@ -155,6 +155,7 @@ class Pairings:
                 N_("wait a minute"),
                 most=PER_MINUTE,
             )
+        # Those that are over stay until their agents have fetched the result, and count as well.
         full = len(self.open()) >= MAX_OPEN or len(self._by_key) >= 2 * MAX_OPEN
         if full or sum(caller_of(each.address) == who for each in self.open()) >= MAX_OF_ONE:
             raise TooManyPairings(

@@ -109,6 +109,7 @@ class Repeats:
         task = asyncio.create_task(self._send(target, content, urgent, new_key()))
         self._tasks.add(task)  # it continues if the caller disconnects
         task.add_done_callback(self._tasks.discard)
+        # Before its result is known: equal texts that arrive meanwhile wait for it.
         if len(self._recent) < REMEMBERED_TEXTS:
             repeat.first = task
             self._recent[target, content] = repeat

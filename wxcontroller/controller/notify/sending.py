@@ -87,6 +87,7 @@ class TargetSender:
         found = await self._search(account, target)
         if isinstance(found, NotifyVerdict):
             return found
+        # Another key, as it is another request: one key with another id would be refused.
         answer = await self._sent(account, target, {**fields, "id": found}, attachment, f"{key}-2", latest)
         return answer if isinstance(answer, NotifyVerdict) else verdict(answer)
 
@@ -109,6 +110,7 @@ class TargetSender:
                     account, path, max(0.1, latest - loop.time()), Scope.SEND, "POST", headers, body
                 )
             except NotRunning as problem:
+                # Once an answer was lost, the message may have been taken: only the repetition can tell.
                 if not lost:
                     return NotifyVerdict(REFUSED, problem.text, passing=True)
             except NotAnswering as problem:

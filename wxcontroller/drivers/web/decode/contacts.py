@@ -128,6 +128,7 @@ def merge_contact(known: Contact | None, seen: Contact, whole: bool) -> Contact:
         city=seen.city or known.city,
         signature=seen.signature or known.signature,
         sex=seen.sex or known.sex,
+        # A partial object without flags looks like a friend's.
         kind=seen.kind if seen.kind is not ContactKind.FRIEND else known.kind,
         avatar=seen.avatar or known.avatar,
     )
