@@ -69,8 +69,8 @@ def status(session: WxctlRun) -> None:
     for name, channel in channels.items():
         click.echo(f"{name}: {_words(obj(channel))}")
     for problem in map(obj, items(found.get("problems"))):
-        told = "" if problem.get("told") or not channels else say(" (not reported yet)")
-        click.echo(say(text_in(problem, "message")) + told)
+        suffix = "" if problem.get("told") or not channels else say(" (not reported yet)")
+        click.echo(say(text_in(problem, "message")) + suffix)
 
 
 def outcomes(api: Api, number: str, channels: list[str], timeout: float) -> dict[str, str]:
@@ -78,9 +78,9 @@ def outcomes(api: Api, number: str, channels: list[str], timeout: float) -> dict
     found: dict[str, str] = {}
     end = time.monotonic() + timeout
     while True:
-        told = obj(api.alerts().get("channels"))
+        current = obj(api.alerts().get("channels"))
         for name in channels:
-            last = obj(obj(told.get(name)).get("last"))
+            last = obj(obj(current.get(name)).get("last"))
             if name not in found and text(last.get("id")) == number:
                 found[name] = text(last.get("error"))
         if len(found) == len(channels) or time.monotonic() > end:

@@ -140,8 +140,8 @@ class Fish(ShellComplete):
         return words[1:], incomplete
 
     def format_completion(self, item: CompletionItem) -> str:
-        told = _line(item)
-        return f"{item.type},{item.value}" + (f"\t{told}" if told else "")
+        line = _line(item)
+        return f"{item.type},{item.value}" + (f"\t{line}" if line else "")
 
 
 def _words(line: str) -> list[str]:

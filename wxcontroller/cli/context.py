@@ -57,8 +57,8 @@ class WxctlRun:
 
 def error_as_json(problem: WxError) -> JsonObject:
     """Return what failed for programs: in English, with the word for its exit code."""
-    told: JsonObject = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
-    return {"error": {**told, "exit_code": problem.exit_code}}
+    content: JsonObject = {"code": word_of(problem), "message": problem.message, "remedy": problem.remedy}
+    return {"error": {**content, "exit_code": problem.exit_code}}
 
 
 def printable(written: str) -> str:

@@ -93,15 +93,15 @@ def show_unit(unit: str) -> LocalUnit:
     return local_unit(unit, show(_SHOWN, unit).get(unit, {}))
 
 
-def local_unit(unit: str, told: Mapping[str, str]) -> LocalUnit:
+def local_unit(unit: str, properties: Mapping[str, str]) -> LocalUnit:
     return LocalUnit(
         unit,
-        told.get("ActiveState", ""),
-        told.get("SubState", ""),
-        one_line(told.get("StatusText", "")),
-        number(told.get("MainPID", "")),
-        told.get("Result", ""),
-        number(told.get("StateChangeTimestamp", "").removeprefix("@")),
+        properties.get("ActiveState", ""),
+        properties.get("SubState", ""),
+        one_line(properties.get("StatusText", "")),
+        number(properties.get("MainPID", "")),
+        properties.get("Result", ""),
+        number(properties.get("StateChangeTimestamp", "").removeprefix("@")),
     )
 
 
@@ -191,8 +191,8 @@ def known_units(paths: Paths = _PATHS) -> list[LocalUnit]:
     units = dict.fromkeys(unit.unit for unit in list_units())
     with suppress(OSError):
         units |= dict.fromkeys(unit_of(instance) for instance in AccountFiles(paths).instances())
-    told = show(_SHOWN, *units) if units else {}
-    found = [with_files(local_unit(unit, told.get(unit, {})), paths) for unit in units]
+    properties = show(_SHOWN, *units) if units else {}
+    found = [with_files(local_unit(unit, properties.get(unit, {})), paths) for unit in units]
     return sorted(found, key=lambda one: one.account or one.unit)
 
 

@@ -281,16 +281,16 @@ def raise_for(api: Api, answer: JsonValue, account: AccountName, what: Text) -> 
     why = (one_line(field(answer, "reason")) or why or say("no reason given")).removeprefix("not sent: ")
     # The account reports a refused send itself.
     state = one_line(field(answer, "state")).removeprefix("refused")
-    told = (
+    detail = (
         Text("{why} (state {state}), code {code}", why=why, state=state, code=json_text(code))
         if state
         else Text("{why}, code {code}", why=why, code=json_text(code))
     )
     raise WxError(
-        N_("{account}: {what}: {told}"),
+        N_("{account}: {what}: {detail}"),
         N_("see: {command}"),
         account=account.name,
         what=what,
-        told=told,
+        detail=detail,
         command=command("status", account.name),
     )

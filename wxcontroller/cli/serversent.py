@@ -31,11 +31,11 @@ def followed(
 
     Without ``at_first`` the first connection has to succeed. Raises WxError if retrying cannot help.
     """
-    pause, patient, told = _FIRST_PAUSE, at_first, ""
+    pause, patient, reported = _FIRST_PAUSE, at_first, ""
     while True:
         try:
             with connect(cursor) as response:
-                patient, told = True, ""
+                patient, reported = True, ""
                 for place, kind, data in server_sent(response):
                     cursor, pause = place or cursor, _FIRST_PAUSE
                     if kind and kind != "heartbeat":
@@ -49,9 +49,9 @@ def followed(
             raise
         except (OSError, HTTPException, ValueError) as problem:
             lost = str(problem) or type(problem).__name__
-        if lost != told:  # once, not at each try
+        if lost != reported:  # once, not at each try
             tell("wxctl: {lost}; trying again", err=True, lost=lost)
-        told = lost
+        reported = lost
         time.sleep(pause)
         pause = min(_LONGEST_PAUSE, pause * 2)
 

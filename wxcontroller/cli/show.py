@@ -125,8 +125,8 @@ def overview(session: WxctlRun) -> None:
     answers = say("answers at {url}", url=api.shown)
     if version:
         answers = say("answers at {url}, version {version}", url=api.shown, version=version)
-    told = items(field(health, "notices_text"))
-    notices = [*map(text_from, told)] if told else [*map(verbatim, map(one_line, items(field(health, "notices"))))]
+    texts = items(field(health, "notices_text"))
+    notices = [*map(text_from, texts)] if texts else [*map(verbatim, map(one_line, items(field(health, "notices"))))]
     if error := text_in(field(health, "settings"), "error"):
         notices.append(Text("not reloaded; the previous settings remain in use: {error}", error=error))
     counts = Counter(account.condition.value for account in accounts)

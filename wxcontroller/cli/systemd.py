@@ -46,11 +46,11 @@ def disable(api: Api, account: AccountName) -> None:
     if os.geteuid() != 0 or not Paths().boot_link(account.instance).is_symlink() or not is_this_machines(api):
         return
     act("disable", account.unit)
-    told = Text(
+    notice = Text(
         N_("wxctl: {unit} was enabled and is disabled now; to start it at boot again: systemctl enable {unit}"),
         unit=account.unit,
     )
-    tell(str(told), err=True)
+    tell(str(notice), err=True)
 
 
 def without_controller(

@@ -181,8 +181,8 @@ class Contacts:
         return None
 
     def _take_over(self, contact: Contact | None = None, group: Group | None = None) -> None:
-        told = self.parts.roster.update([contact] if contact else [], [group] if group else [], ())
-        self.parts.reporter.events(told)
+        reports = self.parts.roster.update([contact] if contact else [], [group] if group else [], ())
+        self.parts.reporter.events(reports)
 
 
 def unknown_outcome(why: str) -> JsonObject:

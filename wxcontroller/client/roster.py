@@ -47,34 +47,34 @@ class Roster:
         own = self.own
         self.contacts = {contact.id: contact for contact in contacts if contact.id != own}
         self.groups = {group.id: group for group in groups}
-        self._told()
+        self._announce()
 
     def update(self, contacts: Iterable[Contact], groups: Iterable[Group], gone: Iterable[str]) -> list[JsonObject]:
         """Apply a change: whole objects that are new or different, and ids that are gone.
 
         Returns its event reports (openwx-api 3.3); a known change gives none.
         """
-        own, told = self.own, list[JsonObject]()
+        own, reports = self.own, list[JsonObject]()
         for contact in contacts:
             if contact.id != own:
-                told += changes.of_friend(self.contacts.get(contact.id), contact)
+                reports += changes.of_friend(self.contacts.get(contact.id), contact)
                 self.contacts[contact.id] = contact
         for group in groups:
-            told += changes.of_group(self.groups.get(group.id), group, own)
+            reports += changes.of_group(self.groups.get(group.id), group, own)
             self.groups[group.id] = group
         for identifier in gone:
             if contact_gone := self.contacts.pop(identifier, None):
-                told.append(changes.gone_friend(contact_gone))
+                reports.append(changes.gone_friend(contact_gone))
             if group_gone := self.groups.pop(identifier, None):
-                told.append(changes.gone_group(group_gone, own))
-        self._told()
-        return told
+                reports.append(changes.gone_group(group_gone, own))
+        self._announce()
+        return reports
 
     def rename(self, me: Contact) -> list[JsonObject]:
         """Adopt the account's profile; return the event reports of the changes."""
-        told = list(changes.of_user(self.me, me)) if self.me and self.me.id == me.id else []
+        reports = list(changes.of_user(self.me, me)) if self.me and self.me.id == me.id else []
         self.me = me
-        return told
+        return reports
 
     @property
     def own(self) -> str:
@@ -89,7 +89,7 @@ class Roster:
         self._strangers.clear()
         self.changes += 1
 
-    def _told(self) -> None:
+    def _announce(self) -> None:
         self.changes += 1
         self._news.set()  # for those who wait now
         self._news = asyncio.Event()

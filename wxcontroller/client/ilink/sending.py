@@ -285,12 +285,12 @@ class AgentSending:
         await self.parts.sending.wait(sends, latest)
         found = [_ended(answer) for answer in ended.values() if answer]
         for send in sends:
-            told = send.answer.result() if send.answer.done() else None
-            if send.outcome is not None and (told is None or told.get("state") == SendState.HELD.value):
+            known = send.answer.result() if send.answer.done() else None
+            if send.outcome is not None and (known is None or known.get("state") == SendState.HELD.value):
                 found.append(verdict_of(send.outcome, send.client_id))  # no caller got its result
                 continue
             waits = _Verdict(SendState.WAITING, own_id=send.client_id)
-            found.append(waits if told is None else replace(_ended(send.at_present(told)), own_id=send.client_id))
+            found.append(waits if known is None else replace(_ended(send.at_present(known)), own_id=send.client_id))
         if not found:
             return _Verdict(SendState.UNKNOWN)
         # Of equal ones the last: a quote refers to the most recent.

@@ -324,15 +324,15 @@ class Send:
         """Whether WeChat may have it, or it has ended."""
         return self.state is not SendState.HELD and (self.state is not SendState.WAITING or self.answer.done())
 
-    def at_present(self, told: JsonObject) -> JsonObject:
-        """Return the current answer for a send reported as held (``told``), which may have been released since."""
-        if told.get("state") != SendState.HELD.value or self.state.is_final:
-            return told
+    def at_present(self, answer: JsonObject) -> JsonObject:
+        """Return the current answer for a send reported as held (``answer``), which may have been released since."""
+        if answer.get("state") != SendState.HELD.value or self.state.is_final:
+            return answer
         if self.state is SendState.HELD and self.held:
             why = Hold(self.held)
-            return {**told, "reason": why.value, "status": f"{why.until}: {why.words}"}
+            return {**answer, "reason": why.value, "status": f"{why.until}: {why.words}"}
         gone = dict.fromkeys(("reason", "held_until", "position"))
-        rest = {name: value for name, value in told.items() if name not in gone}
+        rest = {name: value for name, value in answer.items() if name not in gone}
         return {**rest, "status": "still queued; the send_message report will tell", "state": self.state.value}
 
     def tell(self, answer: JsonObject | None) -> None:

@@ -143,7 +143,7 @@ class Transport:
         self._vitals = vitals or Vitals()
         self._agent = agent or AGENT
         self._level = logging.INFO if verbose else logging.DEBUG
-        self._told = {"X-Wx-Account": quote(account)} if account and self._server else {}
+        self._account_header = {"X-Wx-Account": quote(account)} if account and self._server else {}
         self._fence = fence
         self._session: aiohttp.ClientSession | None = None
 
@@ -155,7 +155,7 @@ class Transport:
             connector=connector,
             # ``CookieJar`` above decides what is sent: WeChat's values must go back exactly as they came.
             cookie_jar=aiohttp.DummyCookieJar(),
-            headers={"User-Agent": self._agent, **self._told},
+            headers={"User-Agent": self._agent, **self._account_header},
             timeout=aiohttp.ClientTimeout(total=self._timing.call),
             trust_env=False,  # a way that was not chosen for this account is a wrong one
         )

@@ -80,7 +80,7 @@ class WebRoster:
         self._outside: set[str] = set()  # groups that WeChat keeps sending although the account has left
         self._listed: dict[str, float] = {}  # group → monotonic time of its last list of members
         self._looked: dict[str, float] = {}  # group → ... of the last update due to an unknown member
-        self._told = False  # RosterLoaded was emitted: from now on changes are
+        self._announced = False  # RosterLoaded was emitted: from now on changes are
         self._again = 0.0  # monotonic time of the next request for the address book; 0: complete
         self._later = Backoff(timing.roster_again, timing.roster_longest, jitter=0.0)
         self._strangers: OrderedDict[str, str] = OrderedDict()  # id → a message that mentions them
@@ -132,7 +132,7 @@ class WebRoster:
 
     async def _tell_all(self) -> None:
         await self._number_all()
-        self._told = True
+        self._announced = True
         if self._again:
             self._inquiries.errand = self._again, self._read_on
             self._inquiries.remind()
@@ -181,7 +181,7 @@ class WebRoster:
                 if problem.ret in SESSION_OVER:
                     self._inquiries.doubted = True
                     return None
-                if not self._told:
+                if not self._announced:
                     await self._pulse.emit(LoginStalled(problem.full_text))
                 if time.monotonic() - began > self._timing.contacts:
                     return None  # messages must not wait forever
@@ -259,13 +259,13 @@ class WebRoster:
 
     def _met(self, one: _One) -> _One:
         """Return a person with their number, if any; those of the address book get it at the end."""
-        if self._told and not self._numbers.number(one.id) and one.id not in people.SPECIAL:
+        if self._announced and not self._numbers.number(one.id) and one.id not in people.SPECIAL:
             self._numbers.meet(one)
         return self._numbered(one)
 
     def _numbered(self, one: _One) -> _One:
         number = self._numbers.number(one.id)
-        return replace(one, uid=number) if number != one.uid and (number or self._told) else one
+        return replace(one, uid=number) if number != one.uid and (number or self._announced) else one
 
     async def identify(self, pairs: Iterable[tuple[str, str]]) -> None:
         """Adopt real ids: they identify people after the next login (6.5)."""
@@ -282,7 +282,7 @@ class WebRoster:
 
     def _want_details(self, known: Group | None, group: Group) -> None:
         """Request new members. Friends are known, and each person is requested once."""
-        if not (self._options.later if self._told else self._options.at_login):
+        if not (self._options.later if self._announced else self._options.at_login):
             return
         nobody_new = {member.id for member in known.members} if known else set()
         nobody_new.add(self._session.me)
@@ -360,7 +360,7 @@ class WebRoster:
         return fresh or bool(left) or self.me != first
 
     async def _tell(self, news: RosterChanged) -> None:
-        if self._told and (news.contacts or news.groups or news.gone):
+        if self._announced and (news.contacts or news.groups or news.gone):
             await self._pulse.emit(news)
 
     def want(self, names: Iterable[str], again: bool = False) -> None:
