@@ -60,6 +60,7 @@ class Incoming:
 
         def publish(facts: MediaFacts) -> None:
             content = message.media or MessageMedia(message.kind, message.id)
+            # Before the report, which makes the id known. Writes keep their order.
             _ = self.media.add_received(content, facts.path if facts.size else "")
             slot.fill(with_media(report, facts, self.config), facts.path if facts.data else "")
 

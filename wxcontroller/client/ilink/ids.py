@@ -56,6 +56,7 @@ class Ids:
             try:
                 await asyncio.shield(self._log.write(lambda db: tables.keep_peer_ids(db, learned)))
             except BaseException:
+                # Whether they are stored is not known: they are written once more, under what was learned since.
                 self._unstored = {**learned, **self._unstored}
                 raise
 
@@ -73,6 +74,7 @@ class Ids:
             return self._oneself if self._oneself in roster.contacts else ""
         for mark in reversed(self._marks.get(one, [])):
             kind, _, value = mark.partition(" ")
+            # The mark is another's by now.
             if self._known.get(mark) != one:
                 continue
             if kind == "n" and (value in roster.contacts or value in roster.groups):

@@ -69,6 +69,7 @@ class Events:
         opening: JsonObject = {**await self._bounds(), "after": f"{log.counts.name}-{after}"}
         await self._send(response, eventstream.event("open", to_bytes(opening)))
         while True:
+            # Before the read: what is stored during it sets this one.
             news = log.news
             found = await log.shown(Selection(after=after, types=types), _AT_ONCE)
             for entry in found:

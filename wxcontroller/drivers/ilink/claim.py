@@ -44,6 +44,7 @@ async def claimed(
     """
     async with contextlib.AsyncExitStack() as stack:
         for mark in marks(credentials, world):
+            # The name before the book: two that start together can't both find nothing.
             if (server := await _claim(mark, account)) is not None:
                 stack.callback(server.close)
             if other := await asyncio.to_thread(holder, mark):

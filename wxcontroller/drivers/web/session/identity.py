@@ -96,6 +96,7 @@ class Identities:
         for mark in marks:
             if self._numbers.get(mark) != number:
                 self._changed[mark] = number
+            # To the end: the marks that were not seen for longest go first.
             self._numbers.pop(mark, None)
             self._numbers[mark] = number
         while len(self._numbers) > IDENTITY_MARKS:
