@@ -20,6 +20,7 @@ from wxcontroller.controller.context import Context, context
 from wxcontroller.controller.tasks import first_of
 from wxcontroller.openwx.eventstream import HEADERS, write
 
+# Other hosts and wxctl take a silence of three such pauses for a broken connection (fleet/host.py, cli/api.py).
 HEARTBEAT_SECONDS = 15.0
 T = TypeVar("T", covariant=True)
 

@@ -41,6 +41,7 @@ from wxcontroller.fleet.credentials import PeerCredentials, connection_reason
 
 log = logging.getLogger(__name__)
 _Answer = TypeVar("_Answer")
+# At one member: the next one is tried at once.
 REQUEST_SECONDS = 2.0
 # A member that hangs is silent, too: the watch goes on at the next one, which costs one request.
 WATCH_SILENCE = 60.0

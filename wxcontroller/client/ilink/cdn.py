@@ -30,6 +30,7 @@ from wxcontroller.core.jsontypes import JsonObject, integer, kept_json, text
 from wxcontroller.core.model import MessageKind
 from wxcontroller.openwx.media import sniff
 
+# As the protocol has it: ilink-bot-protocol 20.7.
 PERMIT_SECONDS = 600
 _IDLE_SECONDS = 60.0  # without a byte of an upload
 _PIECE = 256 << 10

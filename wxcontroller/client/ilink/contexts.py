@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from wxcontroller.client.ilink.consumers import Consumer
 from wxcontroller.client.ilink.sealing import Seals
 
+# As the protocol has it: ilink-bot-protocol 20.5.
 LIFE_SECONDS = 7 * 86400
 # 136 characters, as WeChat's own.
 _SIZE = 102

@@ -24,6 +24,7 @@ from wxcontroller.client.tasks import either
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
 from wxcontroller.openwx.replies import to_bytes
 
+# As long as WeChat holds polls (ilink-bot-protocol 6).
 HOLD_SECONDS = 35.0
 # Agents process what a poll brings before they poll again: a backlog comes in portions that can be acknowledged.
 MAX_MESSAGES = 50

@@ -19,6 +19,7 @@ from wxcontroller.openwx.pages import PAGE_EVENTS
 from wxcontroller.openwx.replies import to_bytes
 
 _AT_ONCE = 100
+# The controller takes a silence of three such pauses for a broken connection (account_port/hub.py).
 HEARTBEAT_SECONDS = 10.0
 
 

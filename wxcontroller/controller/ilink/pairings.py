@@ -25,7 +25,7 @@ MAX_OPEN = 50
 # Otherwise one address, which may open that many in their lifetime, could prevent all others from pairing.
 MAX_OF_ONE = MAX_OPEN // 2
 PER_MINUTE = 10
-_WRONG_DIGITS = 3
+_WRONG_DIGITS = 3  # ilink-bot-protocol 20.8
 
 
 class Status(StrEnum):

@@ -37,7 +37,7 @@ from wxcontroller.drivers.line.pulse import Pulse
 
 log = logging.getLogger(__name__)
 DIGITS = "verify-code"
-_LENGTH = 6
+_LENGTH = 6  # of the digits (5.2)
 # An older WeChat lets a code "expire" after the scan without a word (5.2).
 OLD_PHONE = N_("the phone needs WeChat 8.0.69 or newer (on iOS 8.0.70); update WeChat if a scanned code expires")
 OTHER_USER = N_("another WeChat user scanned the code; scan it as the user who was logged in before")
