@@ -13,15 +13,18 @@ import aiohttp
 import pytest
 
 from tests.contract.document import CONTRACT, covers, shape
+from tests.openapi.validating import Judge
 from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import ANN, BEN, TEAM, message
 from tests.unit.durability.routes import ROUTES, Route
+from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
 from wxcontroller.drivers.base import RosterLoaded
 
 ENTRIES = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "client"]
 ENDPOINTS = [each for each in ENTRIES if "*" not in text(each["path"])]
+JUDGE = Judge(openapi())
 BLOCKED = "client blocked: loading, scaning, confirming, updating, re-login, or inside a blocking call"
 
 DIFFERENT: Mapping[str, str] = {
@@ -97,6 +100,15 @@ class Reply:
         return found
 
 
+async def replied(call: str, method: str, answer: aiohttp.ClientResponse) -> Reply:
+    """Read an answer, which must be as the OpenAPI document describes it, too."""
+    reply = Reply(answer.status, answer.headers.get("Content-Type", ""), await answer.read(), answer.headers)
+    path = f"/openwx/{call}"
+    if method.lower() in obj(JUDGE.paths.get(path)):
+        JUDGE.judge(method, path, reply.status, reply.content_type, reply.body)
+    return reply
+
+
 async def ask(
     client: RunningClient, call: str, parameters: Mapping[str, str], method: str = "GET", multipart: bool = False
 ) -> Reply:
@@ -106,8 +118,7 @@ async def ask(
         for name, value in parameters.items():
             form.add_field(name, value, content_type="text/plain")
     async with client.http.request(method, client.address(call), params=query, data=form) as answer:
-        kind = answer.headers.get("Content-Type", "")
-        return Reply(answer.status, kind, await answer.read(), answer.headers)
+        return await replied(call, method, answer)
 
 
 async def running(start: Start, **environ: str) -> RunningClient:
@@ -229,8 +240,7 @@ async def too_large(client: RunningClient, endpoint: JsonObject) -> Reply:
     body = aiohttp.FormData({"id": value_of(name_of(endpoint), "id")})
     body.add_field("media_data", bytes(20971521), filename="x")
     async with client.http.post(client.address(name_of(endpoint)), data=body) as answer:
-        kind = answer.headers["Content-Type"]
-        return Reply(answer.status, kind, await answer.read(), answer.headers)
+        return await replied(name_of(endpoint), "POST", answer)
 
 
 async def nothing_happens(client: RunningClient, endpoint: JsonObject) -> Reply:

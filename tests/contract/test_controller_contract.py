@@ -12,13 +12,16 @@ from pathlib import Path
 import pytest
 
 from tests.contract.document import CONTRACT
+from tests.openapi.validating import Judge
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine, machine
+from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 
 ENDPOINTS = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "controller"]
 # Values that are the caller's or the moment's, not the contract's.
 FREE = ("pid", "port")
+JUDGE = Judge(openapi())
 
 START, STOP, CODE, CHECK = (
     f"/openwx/{call}" for call in ("start_client", "stop_client", "get_qrcode", "check_client")
@@ -50,16 +53,28 @@ class Call:
 
 
 async def call(host: Machine, path: str, method: str = "GET") -> Call:
+    """Ask; the answer must be as the OpenAPI document describes it, too."""
     async with host.http.request(method, path) as answer:
-        return Call(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
+        found = Call(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
+    described = path.partition("?")[0]
+    if method == "GET" and described in JUDGE.paths:
+        JUDGE.judge(method, described, found.status, found.content_type, found.body)
+    return found
+
+
+async def alike(host: Machine, path: str, *queries: str) -> Call:
+    """Ask with each query; return the answer, which is the same."""
+    first, *others = [await call(host, f"{path}{query}") for query in queries]
+    assert others == [first] * len(others)
+    return first
 
 
 async def missing(host: Machine, path: str) -> Call:
-    return await call(host, path)
+    return await alike(host, path, "", "?client=", "?client=0")
 
 
 async def unknown(host: Machine, path: str) -> Call:
-    return await call(host, f"{path}?client=nobody")
+    return await alike(host, path, *(f"?client={name}" for name in ("nobody", "../etc", ".x", "x-aaaaaaaaaaaaaaa")))
 
 
 async def already_running(host: Machine, path: str) -> Call:

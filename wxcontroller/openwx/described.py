@@ -5,6 +5,7 @@ They are answered at the account's own port, and by the controller for the accou
 
 from collections.abc import Mapping
 
+from wxcontroller.core.states import LoginState
 from wxcontroller.openwx.describing import (
     BINARY,
     JSON,
@@ -39,8 +40,11 @@ _REASON: Fields = {"reason": (TEXT, "more about why not")}
 # Fields of sends on routes with a reply window.
 _VERDICT: Fields = {
     "state": (
-        word("waiting", "held", "delivered", "accepted", "refused", "unknown"),
-        "how it ended, or held; on routes with a reply window",
+        word(
+            *("waiting", "held", "delivered", "accepted", "refused", "unknown"),
+            *dict.fromkeys(state.word for state in LoginState),
+        ),
+        "how it ended, or held, on routes with a reply window; with code -3, where the login is",
     ),
     "refusal": (word(*REFUSALS), "why it was refused, for programs"),
     "held_until": (WHOLE, "when it is refused if it is still held, in seconds since 1970"),
