@@ -85,8 +85,3 @@ def test_every_row_of_the_contract_is_described(row: Row) -> None:
         for content in obj(obj(operation.get("requestBody")).get("content")).values():
             named |= obj(obj(field(content, "schema"))["properties"]).keys()
         assert row.parameter_names - MEANINGLESS <= named
-
-
-async def test_it_is_served(tmp_path: Path) -> None:
-    async with Machine(tmp_path) as host:
-        assert await host.v1("GET", "openapi.json") == (200, json.loads(json.dumps(of_controller())))

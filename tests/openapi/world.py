@@ -76,13 +76,7 @@ class ClientUnits(StandInUnits):
         for place in (self.paths.runtime(instance), self.paths.state(instance)):
             place.mkdir(parents=True, exist_ok=True)
         self.records[instance] = UnitRecord(instance, UnitState.ACTIVATING, "start")
-        running = Running(
-            Client(
-                read_config(instance, environ, self.paths),
-                self.driver,
-                paths=self.paths,
-            )
-        )
+        running = Running(Client(read_config(instance, environ, self.paths), self.driver, paths=self.paths))
         try:
             await running.begin()
         except WxError as problem:
