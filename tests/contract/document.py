@@ -1,7 +1,9 @@
 """The machine-readable contract as rows, and how an answer is compared with an example of it."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from dataclasses import field as dataclass_field
 from pathlib import Path
 
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
@@ -43,6 +45,21 @@ class Row:
     @property
     def parameter_names(self) -> frozenset[str]:
         return frozenset(each.name for each in self.parameters)
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back of a call."""
+
+    status: int
+    content_type: str
+    body: bytes
+    headers: Mapping[str, str] = dataclass_field(default_factory=dict, compare=False)
+
+    @property
+    def json(self) -> JsonValue:
+        found: JsonValue = json.loads(self.body)
+        return found
 
 
 def rows(document: JsonValue = CONTRACT) -> list[Row]:

@@ -5,21 +5,19 @@ either made to happen here, or stands in DIFFERENT with the reason why this prod
 """
 
 import asyncio
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 
 import aiohttp
 import pytest
 
-from tests.contract.document import CONTRACT, covers, shape
+from tests.contract.document import CONTRACT, Reply, covers, shape
 from tests.openapi.validating import Judge
 from tests.unit.client.conftest import RunningClient, Start
 from tests.unit.client.scripted import ANN, BEN, TEAM, message
 from tests.unit.durability.routes import ROUTES, Route
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.errors import WeChatError
-from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj, text
+from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 from wxcontroller.drivers.base import RosterLoaded
 
 ENTRIES = [obj(each) for each in items(field(CONTRACT, "endpoints")) if field(each, "scope") == "client"]
@@ -83,21 +81,6 @@ def parameters_of(endpoint: JsonObject) -> dict[str, str]:
     call = name_of(endpoint)
     required = [text(field(p, "name")) for p in items(endpoint["params"]) if field(p, "required")]
     return {each: value_of(call, each) for each in [*required, *NEEDED.get(call, ())]}
-
-
-@dataclass(frozen=True)
-class Reply:
-    """What came back."""
-
-    status: int
-    content_type: str
-    body: bytes
-    headers: Mapping[str, str]
-
-    @property
-    def json(self) -> JsonValue:
-        found: JsonValue = json.loads(self.body)
-        return found
 
 
 async def replied(call: str, method: str, answer: aiohttp.ClientResponse) -> Reply:

@@ -4,17 +4,15 @@ Every "when" of the contract is either made to happen here, or stands in DIFFERE
 answers something else. A new entry in the contract fails until one or the other is done.
 """
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
-from tests.contract.document import CONTRACT
+from tests.contract.document import CONTRACT, Reply
 from tests.openapi.validating import Judge
 from tests.ports import FIRST_PORT
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import Machine
 from wxcontroller.controller.v1.described import openapi
 from wxcontroller.core.jsontypes import JsonObject, field, items, obj, text
 
@@ -39,66 +37,53 @@ DIFFERENT: Mapping[tuple[str, str], str] = {
 }
 
 
-@dataclass(frozen=True)
-class Call:
-    """One request and what came back."""
-
-    status: int
-    content_type: str
-    body: bytes
-
-    @property
-    def json(self) -> JsonObject:
-        return obj(json.loads(self.body))
-
-
-async def call(host: Machine, path: str, method: str = "GET") -> Call:
+async def call(host: Machine, path: str, method: str = "GET") -> Reply:
     """Ask; the answer must be as the OpenAPI document describes it, too."""
     async with host.http.request(method, path) as answer:
-        found = Call(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
+        found = Reply(answer.status, answer.headers.get("Content-Type", ""), await answer.read())
     described = path.partition("?")[0]
     if method == "GET" and described in JUDGE.paths:
         JUDGE.judge(method, described, found.status, found.content_type, found.body)
     return found
 
 
-async def alike(host: Machine, path: str, *queries: str) -> Call:
+async def alike(host: Machine, path: str, *queries: str) -> Reply:
     """Ask with each query; return the answer, which is the same."""
     first, *others = [await call(host, f"{path}{query}") for query in queries]
     assert others == [first] * len(others)
     return first
 
 
-async def missing(host: Machine, path: str) -> Call:
+async def missing(host: Machine, path: str) -> Reply:
     return await alike(host, path, "", "?client=", "?client=0")
 
 
-async def unknown(host: Machine, path: str) -> Call:
+async def unknown(host: Machine, path: str) -> Reply:
     return await alike(host, path, *(f"?client={name}" for name in ("nobody", "../etc", ".x", "x-aaaaaaaaaaaaaaa")))
 
 
-async def already_running(host: Machine, path: str) -> Call:
+async def already_running(host: Machine, path: str) -> Reply:
     await call(host, f"{path}?client=shop01")
     return await call(host, f"{path}?client=shop01")
 
 
-async def one_too_many(host: Machine, path: str) -> Call:
+async def one_too_many(host: Machine, path: str) -> Reply:
     for number in range(3):
         await call(host, f"{path}?client=c{number}")
     return await call(host, f"{path}?client=shop01")
 
 
-async def unreadable(host: Machine, path: str) -> Call:
+async def unreadable(host: Machine, path: str) -> Reply:
     (await host.start("shop01")).write(b"{")
     return await call(host, f"{path}?client=shop01")
 
 
-async def no_code(host: Machine, path: str) -> Call:
+async def no_code(host: Machine, path: str) -> Reply:
     await host.start("shop01")
     return await call(host, f"{path}?client=shop01")
 
 
-SCENES: Mapping[tuple[str, str], Callable[[Machine, str], Awaitable[Call]]] = {
+SCENES: Mapping[tuple[str, str], Callable[[Machine, str], Awaitable[Reply]]] = {
     (START, "client missing or falsy"): missing,
     (START, "more clients registered than max_clients (tested before the duplicate check)"): one_too_many,
     (START, "already running (not an error)"): already_running,
@@ -130,7 +115,7 @@ async def test_every_error_of_the_contract(tmp_path: Path, endpoint: JsonObject,
     path, when = text(endpoint["path"]), text(error["when"])
     scene = SCENES[path, when]
     limits = {"backend_end_port": FIRST_PORT + 2} if when == "no free port" else {"max_clients": 3}
-    async with machine(tmp_path, **limits) as host:
+    async with Machine(tmp_path, **limits) as host:
         answer = await scene(host, PATHS.get(path, path))
     assert answer.status == error["http_status"]
     if error["body"] == "":
@@ -138,7 +123,7 @@ async def test_every_error_of_the_contract(tmp_path: Path, endpoint: JsonObject,
         return
     assert answer.content_type == "application/json"
     expected = obj(error["body"])
-    found = {key: value for key, value in answer.json.items() if key in expected}
+    found = {key: value for key, value in obj(answer.json).items() if key in expected}
     assert {**found, **_kinds(found)} == {**expected, **_kinds(expected)}
 
 
@@ -163,9 +148,10 @@ async def test_success(host: Machine, endpoint: JsonObject, method: str) -> None
     if not isinstance(example, dict):
         assert answer.body.startswith(b"\xff\xd8")
         return
-    assert set(example) <= set(answer.json)
-    assert {key: type(example[key]) for key in example} == {key: type(answer.json[key]) for key in example}
-    assert answer.json["code"] == 0
+    told = obj(answer.json)
+    assert set(example) <= set(told)
+    assert {key: type(example[key]) for key in example} == {key: type(told[key]) for key in example}
+    assert told["code"] == 0
 
 
 @pytest.mark.parametrize("endpoint", ENDPOINTS[:4], ids=lambda endpoint: text(endpoint["path"]))

@@ -1,45 +1,66 @@
-"""An account, its URLs and its environment."""
+"""What is a proxy's URL, and what of it is shown."""
 
 import pytest
 
-from wxcontroller.core.account import Account, redacted, variables_of, with_client
+from wxcontroller.core.account import redacted
+from wxcontroller.core.egress import ProxyKind, parse_proxy, shown
 from wxcontroller.core.errors import BadOption
-from wxcontroller.core.names import parse_name
-from wxcontroller.core.options import Origin, check_options
-from wxcontroller.core.paths import Paths
+from wxcontroller.core.options import check_options
+
+
+def test_the_parts() -> None:
+    found = parse_proxy("https://us%40er:p%3Ass%25%2F@Proxy.example:8443/")
+    assert (found.kind, found.host, found.port) == (ProxyKind.HTTPS, "proxy.example", 8443)
+    assert (found.user, found.password) == ("us@er", "p:ss%/")
+    assert parse_proxy("http://[::1]:3128").host == "::1"
+    assert str(parse_proxy("http://u:p@[::1]:3128")) == "http://[::1]:3128"
+    assert parse_proxy("socks5h://h:1080") == parse_proxy("socks5://h:1080")
+
+
+def test_a_proxy_as_text_has_no_password() -> None:
+    proxy = parse_proxy("socks5://somebody:hidden@h:1080")
+    assert str(proxy) == "socks5://h:1080"
+    assert "hidden" not in repr(proxy)
+    assert "somebody" not in repr(proxy)
+    assert redacted("http://somebody:hidden@h:8080") == "http://h:8080"
 
 
 @pytest.mark.parametrize(
-    ("address", "name", "expected"),
+    "value",
     [
-        ("http://h/in", "a", "http://h/in?client=a"),
-        ("http://h/in?x=1&y=2", "a", "http://h/in?x=1&y=2&client=a"),
-        ("http://h/in?client=old&x=1&client=older", "a", "http://h/in?x=1&client=a"),
-        ("http://h/in?x=%E5%B0%8F", "小", "http://h/in?x=%E5%B0%8F&client=%E5%B0%8F"),
-        ("", "a", ""),
+        *("proxy:3128", "ftp://somebody:hidden@h:1", "socks4://h:1", "http://h", "http://h:0", "http://h:70000"),
+        *("http://somebody:hidden@:3128", "http://somebody:hid den@h:3128", "http://somebody:hidden%@h:3128"),
+        *("http://somebody:hidden%ff@h:3128", "http://somebody:hidden%0d%0a@h:3128"),
+        *("http://some%3Abody:hidden@h:3128", "http://:hidden@h:3128", "socks5://somebody@h:1080"),
+        *("socks5://somebody:hidden%C3%A9@h:1080", f"socks5://somebody:{'hidden' * 43}@h:1080"),
+        *("http://somebody:hidden@h:3128/path", "http://somebody:hidden@h:3128?x", "http://somebody:hidden@h:3128#x"),
+        *("http://somebody:hidden@[::1:3128", "http://" + "a" * 70 + ".example:3128"),
     ],
 )
-def test_client_is_merged_into_report_urls(address: str, name: str, expected: str) -> None:
-    assert with_client(address, name) == expected
+def test_refusals_repeat_nothing(value: str) -> None:
+    with pytest.raises(BadOption, match="option proxy") as caught:
+        check_options([("proxy", value)])
+    assert "hidden" not in str(caught.value)
+    assert "some" not in str(caught.value)
 
 
-def test_the_originals_variables_are_there() -> None:
-    account = Account(parse_name("alice"), 3000, options={"post_api": "http://h/", "poll_interval": "7"})
-    variables = variables_of(account, Paths())
-    assert variables["MOJO_WEIXIN_ACCOUNT"] == "alice"
-    assert variables["MOJO_WEIXIN_PLUGIN_OPENWX_PORT"] == "3000"
-    assert variables["MOJO_WEIXIN_PLUGIN_OPENWX_POST_API"] == "http://h/?client=alice"
-    assert variables["MOJO_WEIXIN_PLUGIN_OPENWX_POLL_INTERVAL"] == "7"
-    assert variables["MOJO_WEIXIN_STATE_PATH"] == "/run/wxclient/alice/mojo_weixin_state_alice.json"
-    assert "MOJO_WEIXIN_CONTROLLER_PID" not in variables
+@pytest.mark.parametrize(
+    ("value", "seen"),
+    [
+        ("", ""),
+        ("socks5h://somebody:hidden@h:1080", "socks5://h:1080"),
+        # What an admin's file may hold, and no account starts with.
+        ("somebody:hidden@h:3128", "…"),
+        ("http://somebody:hid/den@h:3128", "…"),
+        ("http://somebody:hidden@[::1:3128", "…"),
+    ],
+)
+def test_what_is_shown_of_a_value(value: str, seen: str) -> None:
+    assert shown(value) == seen
 
 
-def test_credentials_and_values_of_urls_are_not_shown() -> None:
-    shown = redacted("https://user:secret@h:8443/in?token=t0p&client=a")
-    assert shown == "https://h:8443/in?token=…&client=…"
-
-
-def test_requests_can_not_point_an_account_at_another_server() -> None:
-    with pytest.raises(BadOption, match="server"):
-        check_options([("server", "http://127.0.0.1/")])
-    assert check_options([("server", "http://127.0.0.1/")], Origin.SETTINGS).options
+@pytest.mark.parametrize(
+    "value", ["http://somebody:hidden@[::1:80/", "somebody:hidden@h/in", "http://somebody:hid/den"]
+)
+def test_what_is_no_url_is_not_shown(value: str) -> None:
+    assert "hid" not in redacted(value)
