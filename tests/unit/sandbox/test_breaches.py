@@ -12,7 +12,6 @@ import pytest
 
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import CGI, Browser, Json
-from wxcontroller.sandbox import samples
 from wxcontroller.sandbox.sandbox import Sandbox
 
 Do = Callable[[Browser, Sandbox], Awaitable[Json]]
@@ -51,20 +50,6 @@ def _upload(**changed: Json) -> Do:
     return lambda browser, sandbox: _chunk(browser, sandbox, b"some text", **changed)
 
 
-async def _sent(browser: Browser, sandbox: Sandbox, call: str, media: str, data: bytes, **message: Json) -> Json:
-    """Upload a file and send it; ``MEDIA`` stands for its id in a text of the message."""
-    answer = await _chunk(browser, sandbox, data, mediatype=media)
-    body = browser.message("filehelper", "", **{"MediaId": answer["MediaId"], **message})
-    body["Msg"]["Content"] = body["Msg"]["Content"].replace("MEDIA", answer["MediaId"])
-    return await browser.post(call, body, query="fun=async&f=json")
-
-
-async def _no_skey(browser: Browser, _: Sandbox) -> Json:
-    url = f"http://{browser.domain}:{browser.port}{CGI}/webwxgetcontact?skey="
-    async with browser.http.get(url) as response:
-        return json.loads(await response.read())
-
-
 async def _raw_sid(browser: Browser, _: Sandbox) -> Json:
     # As text, because a Browser that is handed a URL would encode the plus sign.
     body = {"BaseRequest": browser.base(), "SyncKey": browser.sync_key, "rr": 1}
@@ -75,52 +60,17 @@ async def _escaped_sid(browser: Browser, _: Sandbox) -> Json:
     return await browser.post("webwxinit", json.dumps({"BaseRequest": browser.base()}).replace("/", "\\/"))
 
 
-async def _check_key(browser: Browser, _: Sandbox) -> Json:
-    return await browser.sync((await browser.sync())["SyncCheckKey"])
-
-
-async def _revoke(browser: Browser, _: Sandbox) -> Json:
-    sent = await browser.send("filehelper", "oops")
-    body = {"SvrMsgId": sent["MsgID"], "ToUserName": "filehelper", "ClientMsgId": ""}
-    return await browser.post("webwxrevokemsg", {"BaseRequest": browser.base(), **body})
-
-
-async def _group(browser: Browser, _: Sandbox) -> Json:
-    contacts = (await browser.api("GET", f"/accounts/{UIN}"))["contacts"]
-    members = [{"UserName": c["username"]} for c in contacts if c["kind"] == "friend"][:2]
-    body = {"MemberCount": 5, "MemberList": members, "Topic": "t"}
-    return await browser.post("webwxcreatechatroom", {"BaseRequest": browser.base(), **body})
-
-
-async def _picture(browser: Browser, sandbox: Sandbox) -> Json:
-    return await _sent(browser, sandbox, "webwxsendmsgimg", "pic", samples.png("x"), Type=1)
-
-
-async def _file(browser: Browser, sandbox: Sandbox) -> Json:
-    content = (
-        "<appmsg appid='wxeb7ec651dd0aefa9' sdkver=''><title>c.txt</title><type>6</type><appattach><totallen>5"
-        "</totallen><attachid>MEDIA</attachid><fileext>txt</fileext></appattach></appmsg>"
-    )
-    return await _sent(browser, sandbox, "webwxsendappmsg", "doc", b"text", Type=6, Content=content)
-
-
 BREACHES: dict[str, tuple[Do, int]] = {
     "sid holds a space in the query: encode + as %2B": (_raw_sid, 1101),
     "BaseRequest.Sid holds a backslash: do not escape / in JSON": (_escaped_sid, 1101),
     "pass_ticket is wrong": (_post("webwxinit", "pass_ticket=undefined"), 1),
     "BaseRequest is missing": (_post("webwxinit", BaseRequest={}), 1),
-    "skey is missing in the query": (_no_skey, 1101),
-    "SyncCheckKey sent as SyncKey": (_check_key, 1),
     "Count is not the length of List": (_post("webwxbatchgetcontact", Count=2, List=[{"UserName": "filehelper"}]), 1),
     "ClientMsgId and LocalID are missing or differ": (_message(LocalID="1", ClientMsgId="2"), 1),
     "FromUserName is not the account itself": (_message(FromUserName="@other"), 1),
-    "ClientMsgId is missing": (_revoke, 1),
-    "MemberCount is not the length of MemberList": (_group, 1),
     "part mediatype is none of pic, video and doc": (_upload(mediatype="audio"), 1),
     "size, TotalLen and DataLen differ": (_upload(size=5), 1),
     "what came is not of the size or FileMd5 announced": (_upload(part=b"less"), 1),
-    "Type is not 3": (_picture, 1),
-    "totallen is not the size of the file": (_file, 1),
 }
 
 

@@ -53,41 +53,23 @@ def _upload(
     return do
 
 
-async def _typing(agent: Agent) -> Json:
-    return await agent.call("sendtyping", ilink_user_id=agent.user_id, typing_ticket="other", status=1)
-
-
-async def _bot_type(agent: Agent) -> Json:
-    return await agent.post("get_bot_qrcode?bot_type=1", {})
-
-
-async def _download(agent: Agent) -> Json:
-    async with agent.http.get(f"{agent.url}/c2c/download", headers={"Authorization": "Bearer x"}) as response:
-        return {"ret": 0 if response.status == 404 else response.status}
-
-
 _APP = "iLink-App-Id or iLink-App-ClientVersion is missing or wrong"
-_UIN = "X-WECHAT-UIN is not base64 of a decimal number below 2^32"
 _SIZE = "filesize is not the size of rawsize bytes with padding"
 BREACHES = (
     Breach("no app id", _updates(**{"iLink-App-Id": None}), _APP, -14),
     Breach("no authorization type", _updates(AuthorizationType=None), "AuthorizationType is missing or wrong"),
-    Breach("raw uin", _updates(**{"X-WECHAT-UIN": "AAAAAA=="}), _UIN),
     Breach("no base info", _updates({}), "base_info.channel_version is missing"),
     Breach(
         "agent without version",
         _updates({"base_info": {"channel_version": "1", "bot_agent": "Test"}}),
         "base_info.bot_agent is malformed",
     ),
-    Breach("bot type", _bot_type, "bot_type is not 3"),
     Breach("user message", _send(message_type=1), "message_type or message_state is not 2"),
     Breach("no items", _send(item_list=[]), "the message is empty"),
-    Breach("typing ticket", _typing, "typing_ticket is wrong"),
     Breach("plain size", _permit(filesize=1), _SIZE),
     Breach("short key", _permit(aeskey="00"), "aeskey is not 32 hex digits"),
     Breach("other file key", _upload(filekey="1"), "filekey is not the one of the permit"),
     Breach("short body", _upload(b"x"), "the body does not have filesize bytes"),
-    Breach("token to the CDN", _download, "Authorization went to the CDN"),
 )
 
 

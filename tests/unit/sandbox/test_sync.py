@@ -1,15 +1,11 @@
-"""The poll and the queue: progress, redelivery, and the ways to spin; and cookies."""
-
-from pathlib import Path
+"""The web route's poll and queue, and its cookies."""
 
 import aiohttp
 import pytest
 
 from tests.unit.sandbox.conftest import UIN
 from tests.unit.sandbox.wire import CGI, Browser, Json, flat, sandbox_and_browser
-from wxcontroller.sandbox import snapshot
 from wxcontroller.sandbox.sandbox import Options, Sandbox
-from wxcontroller.sandbox.serve import Address, running
 
 
 def contents(answer: Json) -> list[str]:
@@ -62,24 +58,6 @@ async def test_without_resend_what_was_acknowledged_is_gone(online: Browser, ack
         assert contents(await online.sync(old, keep=False)) == ["two"], "one is gone, two is not acknowledged"
     assert contents(await online.sync()) == ["two"]
     assert contents(await online.sync()) == contents(await online.sync(old)) == []
-
-
-async def test_no_resend_is_for_all_accounts_and_outlives_a_restart(tmp_path: Path) -> None:
-    state = tmp_path / "state.json"
-    async with sandbox_and_browser(Options(sync_hold=0.2, resend=False)) as (first, browser):
-        await browser.log_in(UIN)
-        assert not (await browser.api("GET", f"/accounts/{UIN}"))["resend"]
-        assert (await browser.api("POST", "/accounts", {"resend": True}))["resend"]
-        old = browser.sync_key
-        await receive(browser, "one")
-        await browser.sync()
-        await browser.sync()
-        snapshot.save(first, state)
-        second = Sandbox(Options(sync_hold=0.2))
-        snapshot.load(second, state)
-        async with running(second, Address("127.0.0.1", 0)) as [address]:
-            browser.port = address.port
-            assert contents(await browser.sync(old)) == []
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ class Browser:
 
     async def post(self, name: str, body: Json, query: str = "") -> Json:
         """POST JSON to an endpoint of the base host; the answer parsed. A text is sent as it is."""
-        raw = body if isinstance(body, str) else _compact(body)
+        raw = body if isinstance(body, str) else json.dumps(body, ensure_ascii=False, separators=(",", ":"))
         async with self.http.post(
             f"http://{self.domain}:{self.port}{CGI}/{name}?{query}",
             data=raw.encode(),
@@ -71,7 +71,7 @@ class Browser:
             allow_redirects=False,
         ) as response:
             assert response.content_type == "text/plain", await response.text()
-            return _parse(await response.text())
+            return json.loads(await response.text())
 
     async def api(self, method: str, path: str, body: Json = None, status: int | None = None) -> Json:
         """Call the scripting API; ``status`` is what must come (any 2xx when None)."""
@@ -184,14 +184,6 @@ class Browser:
 def flat(key: Json) -> str:
     """Write a key the way synccheck wants it."""
     return "|".join(f"{entry['Key']}_{entry['Val']}" for entry in key["List"])
-
-
-def _compact(body: Json) -> str:
-    return json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-
-
-def _parse(text: str) -> Json:
-    return json.loads(text)
 
 
 @contextlib.asynccontextmanager
