@@ -1,4 +1,4 @@
-"""Alerts as they are written down, and the table of the settings that says who gets them."""
+"""Alerts on disk, and the settings of alerts."""
 
 import json
 from pathlib import Path

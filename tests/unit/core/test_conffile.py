@@ -1,4 +1,4 @@
-"""The settings file as shipped; that it shows every option is for test_reference.py."""
+"""The settings file as shipped; test_reference.py checks that it shows every option."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""A process that keeps to itself: not to be dumped or traced, and not hindered in its own work."""
+"""A process forbids dumps and tracing, and still reads its own files."""
 
 import subprocess
 from pathlib import Path

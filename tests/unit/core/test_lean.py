@@ -1,4 +1,4 @@
-"""A program that is prepared to be small trusts the same servers, and works the same."""
+"""A program prepared to use little memory trusts the same servers and works the same."""
 
 import asyncio
 import os

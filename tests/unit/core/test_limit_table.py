@@ -1,4 +1,4 @@
-"""Limits of the settings reach those whom they concern; limits of 2.0.0 that can't be set any more do no harm."""
+"""Limits of the settings reach the processes they concern; removed limits of 2.0.0 do no harm."""
 
 import re
 import tomllib

@@ -1,4 +1,4 @@
-"""The registry: ports, what is kept, templates, and two processes at once."""
+"""The registry: ports, stored options, templates, and two processes at once."""
 
 import fcntl
 import multiprocessing
@@ -10,11 +10,7 @@ import pytest
 from tests.patience import PATIENCE
 from wxcontroller.core import materialise
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.errors import (
-    BadName,
-    BadOption,
-    WxError,
-)
+from wxcontroller.core.errors import BadName, BadOption, WxError
 from wxcontroller.core.materialise import Materialiser
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths

@@ -1,4 +1,4 @@
-"""Texts as data: what goes in comes out, in any language, whatever the values are."""
+"""Texts as data survive JSON and are translated, whatever their values are."""
 
 from hypothesis import given
 from hypothesis import strategies as st

@@ -1,4 +1,4 @@
-"""What systemd hears from a process, on a real notification socket, and what is told of one that hangs."""
+"""Notifications to systemd on a real socket, and the report of a process that hangs."""
 
 import asyncio
 import logging

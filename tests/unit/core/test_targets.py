@@ -1,4 +1,4 @@
-"""Which addresses a list of webhook targets lets through, and what a list may not say."""
+"""Addresses that a list of webhook targets allows, and lists that are refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Tokens: what is kept of one, who may read it, and that what can't be used lets nobody in."""
+"""Tokens: storage, permissions, and damaged files, which authorize nobody."""
 
 import hmac
 import json
@@ -15,18 +15,10 @@ from tests.patience import PATIENCE
 from wxcontroller.core import porttokens
 from wxcontroller.core.access import Scope
 from wxcontroller.core.errors import BadName, BadSettings
+from wxcontroller.core.jsontypes import JsonValue
 from wxcontroller.core.messages import Text
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tokens import (
-    Token,
-    TokenFile,
-    Tokens,
-    UnknownToken,
-    digest,
-    minted,
-    parse,
-    token_book,
-)
+from wxcontroller.core.tokens import Token, TokenFile, Tokens, UnknownToken, digest, minted, parse, token_book
 
 SHAPE = re.compile(r"wxc_[0-9a-f]{8}_[0-9a-f]{64}")
 
@@ -127,15 +119,8 @@ def test_finding_and_revoking(tmp_path: Path) -> None:
     other, _ = made("bot")
     tokens = file.add(bot)
     assert tokens.find(shown) == bot
-    for wrong in (
-        "",
-        "x",
-        other,
-        shown[:-1],
-        shown[:-1] + ("0" if shown[-1] != "0" else "1"),
-        shown.upper(),
-        "\udcff",
-    ):
+    changed = shown[:-1] + ("0" if shown[-1] != "0" else "1")
+    for wrong in ("", "x", other, shown[:-1], changed, shown.upper(), "\udcff"):
         assert tokens.find(wrong) is None
     with pytest.raises(BadName, match="already"):
         file.add(made("bot")[1])
@@ -176,27 +161,14 @@ def damaged() -> list[bytes]:
     _, token = made("bot", "alice")
     entry = token.as_json()
     without = {key: {k: v for k, v in entry.items() if k != key} for key in entry}
-    changed = [
-        {**entry, "scope": "all"},
-        {**entry, "scope": "notify"},
-        {**entry, "scope": "ilink", "accounts": []},
-        {**entry, "accounts": "alice"},
-        {**entry, "accounts": ["../etc"]},
-        {**entry, "expires": "soon"},
-        {**entry, "sha256": "00"},
-        *(without[key] for key in ("id", "sha256", "scope", "accounts", "expires", "created")),
-    ]
+    changes: dict[str, tuple[JsonValue, ...]] = {
+        **{"scope": ("all", "notify"), "accounts": ("alice", ["../etc"]), "expires": ("soon",), "sha256": ("00",)}
+    }
+    wrong = [{**entry, key: value} for key, values in changes.items() for value in values]
+    wrong += [{**entry, "scope": "ilink", "accounts": []}, *(without[key] for key in entry if key != "name")]
     return [
-        b"",
-        b" \n",
-        b"{",
-        b"[]",
-        b"\xff",
-        b'{"tokens": {}}',
-        b"[" * 100_000,
-        b'{"tokens": [1]}',
-        json.dumps({"tokens": [entry, entry]}).encode(),
-        *(json.dumps({"tokens": [each]}).encode() for each in changed),
+        *(b"", b" \n", b"{", b"[]", b"\xff", b'{"tokens": {}}', b"[" * 100_000, b'{"tokens": [1]}'),
+        *(json.dumps({"tokens": each}).encode() for each in ([entry, entry], *([one] for one in wrong))),
     ]
 
 
@@ -226,41 +198,39 @@ def test_a_file_that_can_not_be_read_lets_nobody_in_and_is_tried_again(tmp_path:
     assert not book.current().required
 
 
-class TestPortTokens:
-    """What the accounts may know."""
+def test_an_account_recognises_its_own_and_nobody_elses(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    paths.port_tokens.parent.mkdir(parents=True)
+    own, alices = made("own", "alice", scope=Scope.SEND, expires=2000)
+    wide, everybodys = made("wide", scope=Scope.ADMIN)
+    both, two = made("both", "alice", "bob")
+    tokens = Tokens({each.id: each for each in (alices, everybodys, two)})
+    porttokens.publish(paths, tokens)
+    content = paths.port_tokens.read_text()
+    for secret in (own, wide, both, alices.sha256, everybodys.sha256, two.sha256, "alice", "bob", "own", "wide"):
+        assert secret not in content
+    known = porttokens.port_book(paths).current()
+    assert known.closed
+    found = known.find("alice", own, 1999)
+    assert found is not None
+    assert found.scope is Scope.SEND
+    assert known.find("alice", own, 2000) is None
+    assert known.find("bob", own, 0) is None
+    for shown in (wide, both, "", alices.sha256):
+        assert known.find("alice", shown, 0) is None
 
-    def test_an_account_recognises_its_own_and_nobody_elses(self, tmp_path: Path) -> None:
-        paths = Paths(tmp_path)
-        paths.port_tokens.parent.mkdir(parents=True)
-        own, alices = made("own", "alice", scope=Scope.SEND, expires=2000)
-        wide, everybodys = made("wide", scope=Scope.ADMIN)
-        both, two = made("both", "alice", "bob")
-        tokens = Tokens({each.id: each for each in (alices, everybodys, two)})
-        porttokens.publish(paths, tokens)
-        content = paths.port_tokens.read_text()
-        for secret in (own, wide, both, alices.sha256, everybodys.sha256, two.sha256, "alice", "bob", "own", "wide"):
-            assert secret not in content
-        known = porttokens.port_book(paths).current()
-        assert known.closed
-        found = known.find("alice", own, 1999)
-        assert found is not None
-        assert found.scope is Scope.SEND
-        assert known.find("alice", own, 2000) is None
-        assert known.find("bob", own, 0) is None
-        for shown in (wide, both, "", alices.sha256):
-            assert known.find("alice", shown, 0) is None
 
-    def test_no_file_is_no_tokens_and_a_damaged_one_lets_nobody_in(self, tmp_path: Path) -> None:
-        paths = Paths(tmp_path)
-        book = porttokens.port_book(paths)
-        assert not book.current().closed
-        paths.port_tokens.parent.mkdir(parents=True)
-        porttokens.publish(paths, Tokens())
-        assert not paths.port_tokens.exists()
-        for content in ("", "{", "[]", '{"closed": 1, "tokens": []}', '{"closed": false}'):
-            paths.port_tokens.write_text(content)
-            assert book.current().closed, content
-        porttokens.publish(paths, Tokens())
-        assert not book.current().closed
-        porttokens.publish(paths, Tokens(broken=Text("x")))
-        assert book.current().closed
+def test_no_file_of_port_tokens_is_none_and_a_damaged_one_lets_nobody_in(tmp_path: Path) -> None:
+    paths = Paths(tmp_path)
+    book = porttokens.port_book(paths)
+    assert not book.current().closed
+    paths.port_tokens.parent.mkdir(parents=True)
+    porttokens.publish(paths, Tokens())
+    assert not paths.port_tokens.exists()
+    for content in ("", "{", "[]", '{"closed": 1, "tokens": []}', '{"closed": false}'):
+        paths.port_tokens.write_text(content)
+        assert book.current().closed, content
+    porttokens.publish(paths, Tokens())
+    assert not book.current().closed
+    porttokens.publish(paths, Tokens(broken=Text("x")))
+    assert book.current().closed

@@ -1,4 +1,4 @@
-"""What is told of an address that can't be reached: never its URL."""
+"""Descriptions of unreachable addresses, which never contain the URL."""
 
 import asyncio
 import contextlib
