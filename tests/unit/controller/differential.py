@@ -1,4 +1,4 @@
-"""Requests to the controller with its shortcut, without it, and what reaches an account of each."""
+"""Send requests to the controller with and without its shortcut, and compare what accounts receive."""
 
 import asyncio
 import contextlib

@@ -525,12 +525,6 @@ class Machine:
 
 
 @contextlib.asynccontextmanager
-async def machine(root: Path, **settings: object) -> AsyncIterator[Machine]:
-    async with Machine(root, **settings) as made:
-        yield made
-
-
-@contextlib.asynccontextmanager
 async def pauses() -> AsyncIterator[list[float]]:
     """Note for how long the event loop served nobody, each time, in seconds of CPU: not of the clock."""
     found = [0.0]

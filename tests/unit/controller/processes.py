@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import json
 import os
 import signal
 import socket
@@ -10,8 +11,12 @@ from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import TEMPLATE
+from tests.ports import free_port
+from tests.unit.controller.machine import TEMPLATE, Process
+from wxcontroller.core.account import Account
+from wxcontroller.core.names import parse_name
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.rendering import render_account
 
 REPOSITORY = Path(__file__).parents[3]
 # Puts the socket where systemd would put it, and becomes the controller.
@@ -87,6 +92,21 @@ class Host:
         path = self.bin / "systemctl.calls"
         return path.read_text().splitlines() if path.exists() else []
 
+    def register(self, name: str, port: int) -> None:
+        """Have an account's file."""
+        self.paths.accounts.mkdir(parents=True)
+        record = Account(parse_name(name), port)
+        self.paths.account_file(name).write_text(render_account(record, self.paths, self.paths.template))
+
+    async def account(self, name: str = "alice") -> Process:
+        """Have an account that runs; its port is served in this process."""
+        self.register(name, free_port())
+        unit = {"unit": f"wxclient@{name}.service", "active": "active", "sub": "running"}
+        (self.bin / "systemctl.units").write_text(json.dumps([unit]))
+        process = Process(self.paths, name)
+        await process.run()
+        return process
+
     async def start(self, **environment: str) -> asyncio.subprocess.Process:
         """Start a controller and wait until it says that it is ready."""
         process = await self.run(["--root", str(self.root)], None, **environment)
@@ -112,6 +132,12 @@ class Host:
                 **environment,
             },
         )
+
+    async def reload(self, process: asyncio.subprocess.Process) -> None:
+        """Have a controller read its settings again, as systemd does; done when it has."""
+        process.send_signal(signal.SIGHUP)
+        await self.notifications.wait("RELOADING=1")
+        await self.notifications.wait("READY=1")
 
     async def end(self, process: asyncio.subprocess.Process) -> int:
         """End a controller as systemd does; return its exit code."""

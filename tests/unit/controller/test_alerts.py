@@ -1,10 +1,10 @@
-"""What the controller tells of, and what it does not: real files and accounts, and a clock of the test's own."""
+"""Alerts of the controller, from real files and accounts, with a clock of the test's own."""
 
 import json
-import shutil
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import pytest_asyncio
@@ -185,15 +185,6 @@ async def test_a_restarted_controller_takes_no_crash_loop_for_ended_before_its_w
     assert kinds(await watched.live(400)) == ["recovery alice failed"]
 
 
-async def test_restarts_over_a_day_are_no_loop(watched: Watched) -> None:
-    await watched.running("alice")
-    process = watched.host.process("alice")
-    for count in range(1, 30):
-        watched.host.units.restarted["alice"] = count
-        process.say(LoginState.RUNNING, pid=count)
-        assert await watched.live(500) == []
-
-
 async def test_after_a_boot_only_what_stays_down_is_told(watched: Watched) -> None:
     await watched.running("alice", "bob", "carol")
     mark = watched.host.paths.controller_runtime / "accounts-started"
@@ -222,24 +213,6 @@ async def test_the_time_an_account_was_stopped_on_purpose_does_not_count_after_a
     patience = watched.host.accounts.settings.alerts.after
     assert await watched.live(patience) == []
     assert kinds(await watched.live(2 * STEP)) == ["problem alice failed"]
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"{half",
-        b'{"version": 1, "restarts": [7]}',
-        b'{"version": 1, "restarts": {"alice": [], "bob": [[1], 7, ["x", {}]], "eve": [[-1e400, 1%s]]}}'
-        % (b"0" * 400),
-    ],
-)
-async def test_damage_to_what_it_remembers_is_outlived(watched: Watched, content: bytes) -> None:
-    await watched.running("alice")
-    watched.host.paths.alerts_state.write_bytes(content)
-    watched.watch = watched.another()
-    watched.host.process("alice").say(LoginState.PARKED, reason="flagged")
-    assert len(await watched.live()) == 1
-    assert watched.host.paths.alerts_state.stat().st_mode & 0o777 == 0o600
 
 
 async def test_restarts_are_remembered_without_a_channel(watched: Watched) -> None:
@@ -373,7 +346,8 @@ def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
 
     def places(paths: object) -> object:
         for path, status in real(paths):  # type: ignore[arg-type]
-            yield path, _Status(status.f_frsize, status.f_blocks, int(status.f_blocks * free), 10**6, 10**6)
+            blocks = {"f_blocks": status.f_blocks, "f_bavail": int(status.f_blocks * free)}
+            yield path, SimpleNamespace(f_frsize=status.f_frsize, **blocks, f_files=10**6, f_favail=10**6)
 
     monkeypatch.setattr(disk, "places", places)
     paths = Machine(tmp_path).paths
@@ -383,35 +357,7 @@ def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
         assert str(paths.accounts) in str(verdict.message)
 
 
-class _Status:
-    def __init__(self, f_frsize: int, f_blocks: int, f_bavail: int, f_files: int, f_favail: int) -> None:
-        self.f_frsize, self.f_blocks, self.f_bavail = f_frsize, f_blocks, f_bavail
-        self.f_files, self.f_favail = f_files, f_favail
-
-
-def test_a_disk_that_takes_nothing_is_told(tmp_path: Path) -> None:
-    paths = Machine(tmp_path).paths
-    shutil.rmtree(paths.alerts_state.parent)
-    verdict = disk_of(paths, 1)
-    assert isinstance(verdict, Problem)
-    assert verdict.code == "disk-unwritable"
-
-
 # -- the API
-
-
-async def test_a_test_alert_goes_by_all_ways_at_once(watched: Watched) -> None:
-    watched.host.shared.alerts = watched.watch
-    watched.set(command=("/bin/true",))
-    for _ in range(2):
-        await watched.host.v1("POST", "alerts/test")
-    status, answer = await watched.host.v1("POST", "alerts/test")
-    assert (status, answer["channels"]) == (200, ["webhook", "command"])
-    waiting = Spool(watched.host.paths, Channel.COMMAND).waiting()
-    assert len(waiting) == 3
-    [alert] = [each.read() for each in waiting if each.id == answer["id"]]
-    assert alert.event is Happening.TEST
-    assert alert.items[0].qrcode is not None
 
 
 def _problems(answer: JsonObject) -> list[JsonObject]:

@@ -1,59 +1,62 @@
-"""What arrives in odd forms, and callers who begin and don't go on."""
+"""Malformed requests, and callers that begin a request and do not finish it."""
 
 import asyncio
+import gc
 import json
+import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import Machine, machine, raw
+from tests.unit.controller.machine import Machine, raw
 from tests.unit.heads import BODIES, REFUSED
+from wxcontroller.controller.event_loop import EventLoop
 
 
-@pytest.mark.parametrize("path", ["/openwx/echo?client=alice", "/openwx/check_client", "/v1/accounts/alice/start"])
-@pytest.mark.parametrize("body", [b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"])
-async def test_a_body_after_upgrade_is_refused(host: Machine, path: str, body: bytes) -> None:
+async def test_a_body_after_upgrade_is_refused(host: Machine) -> None:
     await host.start("alice")
-    head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-    status, answer = await raw(host, head.encode() + body)
-    assert status == 400
-    assert b"Upgrade" in answer
+    for path in ("/openwx/echo?client=alice", "/openwx/check_client", "/v1/accounts/alice/start"):
+        for body in (b"Content-Length: 5\r\n\r\nhello", b"Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n"):
+            head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+            status, answer = await raw(host, head.encode() + body)
+            assert (status, b"Upgrade" in answer) == (400, True), (path, body)
 
 
-@pytest.mark.parametrize(
-    "sent", [b"\x16\x03 no\r\n\r\n", b"GET /v1/nowhere HTTP/1.0\r\n\r\n", b"GET / HTTP/1.0\r\nX: " + b"y" * 10_000]
-)
-async def test_errors_dont_tell_what_we_are_made_of(host: Machine, sent: bytes) -> None:
-    status, answer = await raw(host, sent)
-    assert status in (400, 404, 431)
-    assert b"\r\nServer: wxcontroller\r\n" in answer
-    assert b"aiohttp" not in answer
+async def test_errors_dont_tell_what_we_are_made_of(host: Machine) -> None:
+    for sent in (
+        b"\x16\x03 no\r\n\r\n",
+        b"GET /v1/nowhere HTTP/1.0\r\n\r\n",
+        b"GET / HTTP/1.0\r\nX: " + b"y" * 10_000,
+    ):
+        status, answer = await raw(host, sent)
+        assert status in (400, 404, 431)
+        assert b"\r\nServer: wxcontroller\r\n" in answer
+        assert b"aiohttp" not in answer
 
 
-@pytest.mark.parametrize("case", REFUSED)
-async def test_a_head_that_is_not_taken_is_answered_at_once_and_ends_the_connection(host: Machine, case: str) -> None:
-    sent, status, words = REFUSED[case]
-    answered, answer = await asyncio.wait_for(raw(host, sent), PATIENCE)
-    assert (answered, answer.count(b"HTTP/1.")) == (status, 1), answer
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert b"\r\nConnection: close" in head
-    assert (json.loads(body)["code"], words in body) == (-1, True)
+async def test_a_head_that_is_not_taken_is_answered_at_once_and_ends_the_connection(host: Machine) -> None:
+    for case, (sent, status, words) in REFUSED.items():
+        answered, answer = await asyncio.wait_for(raw(host, sent), PATIENCE)
+        assert (answered, answer.count(b"HTTP/1.")) == (status, 1), case
+        head, _, body = answer.partition(b"\r\n\r\n")
+        assert b"\r\nConnection: close" in head
+        assert (json.loads(body)["code"], words in body) == (-1, True), case
 
 
-@pytest.mark.parametrize("step", [1, 7, 10_000])
-@pytest.mark.parametrize("case", BODIES)
-async def test_requests_come_one_after_the_other_in_any_pieces(host: Machine, case: str, step: int) -> None:
+async def test_requests_come_one_after_the_other_in_any_pieces(host: Machine) -> None:
     head = b"POST /openwx/echo HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
     last = b"\r\nGET /openwx/check_client HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
-    sent = (head + BODIES[case]) * 3 + last
-    reader, writer = await asyncio.open_connection(*host.address)
-    for at in range(0, len(sent), step):
-        writer.write(sent[at : at + step])
-        await asyncio.sleep(0)
-    answer = await asyncio.wait_for(reader.read(), PATIENCE)
-    writer.close()
-    assert answer.count(b"HTTP/1.1 200 ") == 4, answer
+    sent = b"".join(head + body for body in BODIES.values()) + last
+    for step in (1, 7, 10_000):
+        reader, writer = await asyncio.open_connection(*host.address)
+        for at in range(0, len(sent), step):
+            writer.write(sent[at : at + step])
+            await asyncio.sleep(0)
+        answer = await asyncio.wait_for(reader.read(), PATIENCE)
+        writer.close()
+        assert answer.count(b"HTTP/1.1 200 ") == len(BODIES) + 1, answer
 
 
 async def test_a_broken_chunk_is_refused_and_nothing_after_it_is_a_request(
@@ -83,7 +86,7 @@ async def test_a_request_whose_body_is_broken_from_the_start_is_not_passed_on(ho
 
 @pytest.mark.parametrize("sent", [b"", b"GET /openwx/check_client HTTP/1.1\r\nHost: local"])
 async def test_who_sends_no_request_is_hung_up_on(tmp_path: Path, sent: bytes) -> None:
-    async with machine(tmp_path, idle_timeout=0.2, header_timeout=0.2) as host:
+    async with Machine(tmp_path, idle_timeout=0.2, header_timeout=0.2) as host:
         process = await host.start("alice")
         patient = asyncio.create_task(
             raw(host, b"GET /openwx/never?client=alice HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -94,15 +97,22 @@ async def test_who_sends_no_request_is_hung_up_on(tmp_path: Path, sent: bytes) -
         patient.cancel()
 
 
-@pytest.mark.parametrize("path", ["/openwx/echo", "/v1/accounts/alice/start"])
-async def test_a_body_that_stalls_is_given_up(tmp_path: Path, path: str) -> None:
-    async with machine(tmp_path, ua_inactivity_timeout=0.2) as host:
-        reader, writer = await asyncio.open_connection(*host.address)
-        writer.write(
-            f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\n"
-            "Content-Length: 100\r\n\r\nclient=al".encode()
-        )
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE)
-        assert b" 408 " in head
-        assert b"application/json" in head
-        writer.close()
+async def test_a_connection_that_is_broken_off_closes_no_other_file() -> None:
+    loop = asyncio.get_running_loop()
+    assert isinstance(loop, EventLoop)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        ours = socket.create_connection(server.getsockname())
+        ours.setblocking(False)
+        number = ours.fileno()
+        opening = asyncio.create_task(loop.create_connection(asyncio.Protocol, sock=ours))
+        await asyncio.sleep(0)
+        opening.cancel()
+        await asyncio.wait([opening])
+        assert opening.cancelled()
+
+        innocent = os.open(os.devnull, os.O_RDONLY)
+        assert innocent == number, "the number is free again, and the next file gets it"
+        del ours, opening
+        gc.collect()
+        os.fstat(innocent)
+        os.close(innocent)

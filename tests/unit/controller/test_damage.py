@@ -56,16 +56,6 @@ async def test_a_running_account_keeps_its_port_when_the_range_moves(host: Machi
     assert answer["port"] == FIRST_PORT + 50
 
 
-async def test_remove_leaves_nothing_behind(host: Machine) -> None:
-    await host.start("alice")
-    damage(host, "alice", "damaged")
-    await host.start("alice")
-    broken = host.paths.accounts / "alice.env.broken"
-    assert broken.exists()
-    assert (await host.v1("DELETE", "accounts/alice"))[0] == 200
-    assert [path.name for path in host.paths.accounts.iterdir()] == [".lock"]
-
-
 async def test_a_stop_does_not_wait_for_a_start_that_hangs(host: Machine) -> None:
     host.units.hold = asyncio.Event()
     host.units.hold_stops = False

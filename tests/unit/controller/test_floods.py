@@ -1,4 +1,4 @@
-"""What callers can make the journal grow by: a line per cause, whatever they send."""
+"""The journal stays small whatever callers send: one line per cause."""
 
 import asyncio
 import contextlib

@@ -13,7 +13,7 @@ import pytest_asyncio
 from aiohttp import web
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import Machine, Process, machine, raw
+from tests.unit.controller.machine import Machine, Process, raw
 from wxcontroller.controller.ilink import calls, pairings
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj, text
@@ -86,7 +86,7 @@ class Stage:
 
 @contextlib.asynccontextmanager
 async def served(root: Path, **settings: object) -> AsyncIterator[Stage]:
-    async with machine(root, ilink_serve=True, **settings) as host:
+    async with Machine(root, ilink_serve=True, **settings) as host:
         process, agent = await host.start("alice"), Agent()
         process.serve = agent.serve
         yield Stage(host, process, agent)
@@ -166,15 +166,6 @@ async def test_its_token_opens_this_api_and_no_other_token_does(stage: Stage, cl
             assert answer.status == 403
     assert len(stage.agent.seen) == before
     assert (await stage.call("getconfig", token))["ret"] == 0
-
-
-async def test_wrong_tokens_of_one_address_are_held_up(stage: Stage) -> None:
-    stage.host.limit(token_failures=3)
-    for _ in range(3):
-        assert await stage.call("getupdates", "wrong") == SESSION_OVER
-    async with stage.host.http.post("/ilink/bot/getupdates", headers={"Authorization": "Bearer wrong"}) as answer:
-        assert (answer.status, (await answer.json())["ret"]) == (429, -1)
-        assert int(answer.headers["Retry-After"]) > 0
 
 
 async def test_revoking_ends_a_poll(stage: Stage) -> None:

@@ -1,12 +1,24 @@
-"""/v1/accounts/{name}/journal: what the helper behind the socket says, as JSON for the page."""
+"""/v1/accounts/{name}/journal: pages, and streams of each line as it is written, for as many as may read."""
 
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
 
+import aiohttp
+import pytest
+
+from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
+from tests.unit.controller.test_watching import STREAM, Stream
+from wxcontroller.controller import sse
+from wxcontroller.core.access import Scope
+from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.paths import Paths
+from wxcontroller.core.tokens import TokenFile, minted
+
+CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
 
 
 @contextlib.asynccontextmanager
@@ -32,18 +44,158 @@ def line(message: object, **more: object) -> bytes:
     return json.dumps(fields).encode() + b"\n"
 
 
-async def test_lines_with_time_priority_and_event(host: Machine) -> None:
+class Journal:
+    """What stands where systemd's socket is: it says what a test wants, when it wants it."""
+
+    def __init__(self, paths: Paths) -> None:
+        self._socket = paths.journal_socket
+        self.questions: list[str] = []
+        self._asked = asyncio.Event()
+        self._writers: list[asyncio.StreamWriter] = []
+        self.left = asyncio.Event()
+
+    @contextlib.asynccontextmanager
+    async def open(self) -> AsyncIterator["Journal"]:
+        self._socket.parent.mkdir(parents=True, exist_ok=True)
+        async with await asyncio.start_unix_server(self._serve, str(self._socket)):
+            yield self
+            self.end()
+        self._socket.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.questions.append((await reader.readline()).decode())
+        self._writers.append(writer)
+        self._asked.set()
+        with contextlib.suppress(ConnectionError):
+            await reader.read()
+        self.left.set()
+        self._writers = [each for each in self._writers if each is not writer]
+        writer.close()
+
+    async def say(self, content: bytes) -> None:
+        async with asyncio.timeout(PATIENCE):
+            await self._asked.wait()
+            for writer in self._writers:
+                writer.write(content)
+                await writer.drain()
+
+    def end(self) -> None:
+        for writer in self._writers:
+            writer.close()
+
+
+async def message(stream: Stream) -> object:
+    return (await stream.next("line"))["message"]
+
+
+@contextlib.asynccontextmanager
+async def followed(
+    host: Machine, query: str = "", headers: Mapping[str, str] | None = None, name: str = "alice"
+) -> AsyncIterator[Stream]:
+    timeout = aiohttp.ClientTimeout(total=60)
+    path = f"/v1/accounts/{name}/journal{query}"
+    async with host.http.get(path, headers={**STREAM, **(headers or {})}, timeout=timeout) as answer:
+        assert (answer.status, answer.content_type) == (200, "text/event-stream")
+        yield Stream(answer)
+
+
+async def test_lines_come_as_they_are_written_each_with_its_cursor(host: Machine) -> None:
     await host.start("小店")
     instance = host.process("小店").instance
-    said = line("logged in", PRIORITY="6", WX_EVENT="login") + b"no JSON\n" + line([104, 105, 255], PRIORITY="3")
-    async with helper(host.paths, said) as questions:
-        status, answer = await host.v1("GET", "accounts/小店/journal?lines=20")
-    assert status == 200
-    assert questions == [f"{instance} 20\n"]
-    assert answer == {
-        "account": "小店",
-        "lines": [
-            {"cursor": "s=1;i=2", "time": 1700000000.5, "priority": 6, "message": "logged in", "event": "login"},
-            {"cursor": "s=1;i=2", "time": 1700000000.5, "priority": 3, "message": "hi\ufffd", "event": None},
-        ],
-    }
+    async with Journal(host.paths).open() as journal, followed(host, "?lines=5", name="小店") as stream:
+        assert await stream.event() == ("", "heartbeat", {})
+        first = line("old", PRIORITY="6", WX_EVENT="login", __CURSOR=CURSOR)
+        await journal.say(first + b"no JSON\n" + line("next")[:20])
+        assert await stream.event() == (
+            CURSOR,
+            "line",
+            {"cursor": CURSOR, "time": 1700000000.5, "priority": 6, "message": "old", "event": "login"},
+        )
+        await journal.say(line("next")[20:] + line("last\ndata: x", __CURSOR="a=1\nevent: forged"))
+        assert await message(stream) == "next"
+        place, kind, found = await stream.event()
+        assert (place, kind, found["message"]) == ("", "line", "last\ndata: x")
+    assert journal.questions == [f"{instance} 5 follow\n"]
+
+
+async def test_a_page_or_a_stream_begins_where_it_is_asked_to(host: Machine) -> None:
+    await host.start("alice")
+    since, after = "since=1700000000", f"after={CURSOR}"
+    async with helper(host.paths, b"") as questions:
+        for query in ("lines=3", f"lines=3&{after.replace(';', '%3B')}", f"lines=3&{since}"):
+            assert await host.v1("GET", f"accounts/alice/journal?{query}") == (200, {"account": "alice", "lines": []})
+        for query, headers in (("?lines=0", {}), (f"?{since}", {}), ("?after=s=1", {"Last-Event-ID": CURSOR})):
+            async with followed(host, query, headers) as stream:
+                await stream.end()
+    pages = [f"alice 3 once{more}\n" for more in ("", f" {after}", f" {since}")]
+    assert [question.replace("alice 3\n", pages[0]) for question in questions] == [
+        *pages,
+        *("alice 0 follow\n", f"alice 100 follow {since}\n", f"alice 100 follow {after}\n"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("query", "headers"),
+    [
+        *(("lines=1001", STREAM), ("lines=-1", {}), ("lines=１", {}), ("lines=", {}), ("lines=x", STREAM)),
+        *(("since=yesterday", {}), ("since=99999999999", STREAM), ("after=x", {})),
+    ],
+)
+async def test_other_beginnings_are_refused(host: Machine, query: str, headers: dict[str, str]) -> None:
+    await host.start("alice")
+    async with helper(host.paths, b"") as questions:
+        status, answer = await host.v1("GET", f"accounts/alice/journal?{query}", headers=headers)
+    assert (status, obj(answer["error"])["code"], questions) == (400, "bad-request", [])
+
+
+async def test_it_ends_with_what_reads_the_journal_the_controller_and_the_account(
+    host: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sse, "HEARTBEAT_SECONDS", 0.1)
+    await host.start("alice")
+    async with Journal(host.paths).open() as journal, followed(host) as stream:
+        await journal.say(line("one"))
+        journal.end()
+        await stream.end()
+    async with Journal(host.paths).open():
+        async with followed(host) as stream:
+            await stream.event()
+            await host.v1("POST", "accounts/alice/stop")
+            await host.v1("DELETE", "accounts/alice")
+            await stream.end()
+        await host.start("alice")
+        async with followed(host) as stream:
+            await stream.event()
+            host.shared.draining.set()
+            await stream.end()
+
+
+async def test_a_token_that_is_revoked_ends_it_and_one_bound_to_another_account_gets_nothing(host: Machine) -> None:
+    await host.start("alice")
+    shown, token = minted("t", Scope.READ, ("alice",), None)
+    other, bound = minted("o", Scope.READ, ("bob",), None)
+    for each in (token, bound):
+        TokenFile(host.paths.tokens_file).add(each)
+    async with Journal(host.paths).open() as journal:
+        path = "/v1/accounts/alice/journal"
+        async with host.http.get(path, headers={**STREAM, "X-Auth-Token": other}) as refused:
+            assert refused.status == 403
+        async with followed(host, headers={"X-Auth-Token": shown}) as stream:
+            await journal.say(line("one"))
+            assert await message(stream) == "one"
+            TokenFile(host.paths.tokens_file).revoke(token.id)
+            await journal.say(line("two"))
+            await stream.end()
+
+
+async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_before_it_begins(tmp_path: Path) -> None:
+    async with Machine(tmp_path, max_readers=1) as host:
+        await host.start("alice")
+        path = "/v1/accounts/alice/journal"
+        assert (await host.v1("GET", "accounts/nobody/journal", headers=STREAM))[0] == 404
+        async with host.http.get(path, headers=STREAM) as answer:
+            assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "no-journal")
+        async with Journal(host.paths).open(), followed(host) as stream:
+            await stream.event()
+            async with host.http.get(path, headers=STREAM) as answer:
+                assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "too-many-readers")

@@ -1,4 +1,4 @@
-"""When something that is wrong is told: the rules, by a clock of the test's own."""
+"""The rules for sending alerts, with a clock of the test's own."""
 
 import json
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""What a caller may take of the controller: who goes beyond is refused, and the others are served all the same."""
+"""Limits on what a caller may use: whoever exceeds one is refused, and the others are served."""
 
 import asyncio
 import contextlib
@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE, until
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import Machine
 from wxcontroller.controller.v1.accounts import CONTROL_BODY_BYTES
 from wxcontroller.core.jsontypes import JSON_DEPTH, JsonObject, JsonValue, obj
 from wxcontroller.core.options import OPTION_LENGTH
@@ -76,7 +76,7 @@ async def busy(host: Machine, requests: Sequence[bytes], address: str = "127.0.0
 
 
 async def test_a_head_that_comes_bit_by_bit_has_an_end(tmp_path: Path) -> None:
-    async with machine(tmp_path, header_timeout=0.3) as host:
+    async with Machine(tmp_path, header_timeout=0.3) as host:
         peer = await connected(host)
         for _ in range(2):  # the first request of a connection and every other one
             assert (await peer.ask(SMALL))[0] == 200
@@ -90,42 +90,32 @@ async def test_a_head_that_comes_bit_by_bit_has_an_end(tmp_path: Path) -> None:
         assert await gone == b""
 
 
-@pytest.mark.parametrize(
-    "flood",
-    [
-        b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000,
-        b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000,
-    ],
-    ids=["one endless head", "requests"],
-)
-async def test_nothing_is_piled_up_behind_a_request_at_work(host: Machine, flood: bytes) -> None:
-    process = await host.start("alice")
-    peer = await connected(host, NEVER)
+_UPGRADE = NEVER[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n"
+FLOODS = {
+    "one endless head": (NEVER, b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000),
+    "requests": (NEVER, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n" * 5000),
+    "another protocol": (_UPGRADE, b"x" * 200_000),
+}
+
+
+@pytest.mark.parametrize("flood", FLOODS)
+async def test_nothing_is_piled_up_behind_a_request_at_work(host: Machine, flood: str) -> None:
+    process, (first, rest) = await host.start("alice"), FLOODS[flood]
+    peer = await connected(host, first)
     await asyncio.wait_for(process.reached.wait(), PATIENCE)
     with contextlib.suppress(ConnectionError):
-        peer.writer.write(flood)
+        peer.writer.write(rest)
         await peer.writer.drain()
     assert await peer.closed() == b""
     await asyncio.wait_for(process.hung_up.wait(), PATIENCE)
     assert (await host.get("check_client"))["code"] == 0
 
 
-async def test_nothing_is_piled_up_for_another_protocol(host: Machine) -> None:
-    process = await host.start("alice")
-    peer = await connected(host, NEVER[:-2] + b"Upgrade: websocket\r\nConnection: Upgrade\r\n\r\n")
-    await asyncio.wait_for(process.reached.wait(), PATIENCE)
-    with contextlib.suppress(ConnectionError):
-        for _ in range(20):
-            peer.writer.write(b"x" * 10_000)
-            await peer.writer.drain()
-    assert await peer.closed() == b""
-
-
 # -- answers
 
 
 async def test_a_caller_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
-    async with machine(tmp_path, send_timeout=0.3) as host:
+    async with Machine(tmp_path, send_timeout=0.3) as host:
         process = await host.start("alice")
         target = b"/openwx/stream?client=alice&bytes=100000000"
         peer = await connected(host, b"GET " + target + b" HTTP/1.1\r\nHost: localhost\r\n\r\n")
@@ -135,7 +125,7 @@ async def test_a_caller_that_takes_nothing_is_cut_off(tmp_path: Path) -> None:
 
 async def test_what_is_left_of_an_answer_is_not_kept_for_ever(tmp_path: Path) -> None:
     """The answer is made, and less is left of it than makes the server wait: closing would."""
-    async with machine(tmp_path, send_timeout=0.3) as host:
+    async with Machine(tmp_path, send_timeout=0.3) as host:
         (await host.start("alice")).say(LoginState.RUNNING, reason="x" * 50_000)
         for listening in host.server._sockets:
             listening.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
@@ -157,7 +147,7 @@ async def test_what_is_left_of_an_answer_is_not_kept_for_ever(tmp_path: Path) ->
 
 
 async def test_a_full_house_closes_who_has_been_idle_for_longest(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_connections=3) as host, busy(host, [NEVER]):
+    async with Machine(tmp_path, max_connections=3) as host, busy(host, [NEVER]):
         first, second = await connected(host), await connected(host)
         assert (await first.ask(SMALL))[0] == 200  # now it is the second that has been silent for longer
         third = await connected(host)
@@ -167,7 +157,7 @@ async def test_a_full_house_closes_who_has_been_idle_for_longest(tmp_path: Path)
 
 
 async def test_when_all_are_at_work_one_more_is_refused(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    async with machine(tmp_path, max_connections=3) as host:
+    async with Machine(tmp_path, max_connections=3) as host:
         async with busy(host, [NEVER] * 3):
             for _ in range(3):
                 peer = await connected(host)
@@ -181,7 +171,7 @@ async def test_when_all_are_at_work_one_more_is_refused(tmp_path: Path, caplog: 
 
 
 async def test_one_address_leaves_room_for_the_others(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_connections_per_peer=2) as host, busy(host, [NEVER] * 2):
+    async with Machine(tmp_path, max_connections_per_peer=2) as host, busy(host, [NEVER] * 2):
         assert (await (await connected(host)).answer())[0] == 503
         other = await connected(host, address="127.0.0.2")
         assert (await other.ask(SMALL))[0] == 200
@@ -191,7 +181,7 @@ async def test_one_address_leaves_room_for_the_others(tmp_path: Path) -> None:
 
 
 async def test_requests_and_long_polls_have_room_of_their_own(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_requests=2, max_long_polls=1) as host:
+    async with Machine(tmp_path, max_requests=2, max_long_polls=1) as host:
         async with busy(host, [NEVER, NEVER, POLL]):
             for request in (SMALL, POLL, b"GET /v1/health HTTP/1.1\r\nHost: localhost\r\n\r\n"):
                 peer = await connected(host, request)
@@ -213,7 +203,7 @@ def form(size: int) -> bytes:
 
 
 async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_bodies=100_000) as host:
+    async with Machine(tmp_path, max_bodies=100_000) as host:
         await host.start("alice")
         held = await connected(host, form(80_000)[:-1])  # it is not complete
         await until(lambda: host.shared.admission.taken(Resource.BODIES) >= 79_000)
@@ -226,17 +216,18 @@ async def test_bodies_have_so_much_room_together(tmp_path: Path) -> None:
         assert (await (await connected(host)).ask(form(90_000)))[0] == 200
 
 
-@pytest.mark.parametrize("path", ["/openwx/check_client", "/openwx/echo", "/v1/accounts/alice/start"])
-async def test_a_body_that_comes_bit_by_bit_has_an_end(tmp_path: Path, path: str) -> None:
-    async with machine(tmp_path, ua_request_timeout=0.4) as host:
-        head = f"POST {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n"
-        peer = await connected(host, f"{head}Content-Type: application/x-www-form-urlencoded\r\n\r\n".encode())
-        answer = asyncio.create_task(peer.answer())
-        while not answer.done():
-            peer.writer.write(b"x")
-            await asyncio.sleep(0.05)
-        assert (await answer)[0] == 408
-        peer.writer.close()
+@pytest.mark.parametrize("limit", ["ua_request_timeout", "ua_inactivity_timeout"])
+async def test_a_body_that_comes_bit_by_bit_or_stalls_has_an_end(tmp_path: Path, limit: str) -> None:
+    async with Machine(tmp_path, **{limit: 0.4}) as host:
+        for path in ("/openwx/check_client", "/openwx/echo", "/v1/accounts/alice/start"):
+            peer = await connected(host, form(1000).replace(b"/openwx/echo", path.encode())[:-1000])
+            answer = asyncio.create_task(peer.answer())
+            while not answer.done():
+                if limit == "ua_request_timeout":
+                    peer.writer.write(b"x")
+                await asyncio.sleep(0.05)
+            assert (await answer)[0] == 408
+            peer.writer.close()
 
 
 # -- limits of what requests bring

@@ -1,4 +1,4 @@
-"""Where the controller may listen, and TLS there: processes, with the sockets that systemd would hand over."""
+"""Addresses the controller may listen on, and TLS there: processes with the sockets that systemd would hand over."""
 
 import asyncio
 import json
@@ -15,7 +15,7 @@ import pytest_asyncio
 from tests.certificates import self_signed
 from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.unit.controller.machine import machine
+from tests.unit.controller.machine import Machine
 from tests.unit.controller.processes import Host, started
 from wxcontroller.controller import server
 from wxcontroller.controller.tls import tls_context
@@ -76,9 +76,12 @@ async def test_an_address_that_others_reach_needs_a_token(host: Host, family: so
         status, body = await get(host, "/v1/health", Authorization=f"Bearer {shown}")
         assert status == 200
         assert "without TLS" in json.loads(body)["notices"][0]
+        TokenFile(host.paths.tokens_file).revoke("read")  # the last one opens nothing
+        assert (await get(host, "/v1/accounts"))[0] == 401
 
 
 async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
+    """As without systemd's socket, which is what the settings are for."""
     port, outside = free_port(), free_port()
     host.settings(f'listen = [{{ host = "127.0.0.1", port = {port} }}, {{ host = "0.0.0.0", port = {outside} }}]')
     command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root)]
@@ -94,6 +97,10 @@ async def test_the_settings_addresses_are_held_to_the_same(host: Host) -> None:
     told, _ = await checked.communicate()
     assert (checked.returncode, b"without a token that is refused" in told) == (0, True)
     token(host, Scope.READ)
+    with socket.create_server(("127.0.0.1", port)):
+        taken = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
+        _, said = await taken.communicate()
+    assert (taken.returncode, f"cannot listen on 127.0.0.1 port {port}".encode() in said) == (1, True)
     process = await asyncio.create_subprocess_exec(*command, env=environment)
     await host.notifications.wait("READY=1")
     host.address = ("127.0.0.1", port)
@@ -142,7 +149,7 @@ def trusting(certificate: Path) -> ssl.SSLContext:
 async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = self_signed(tmp_path, "wx.example", "127.0.0.1")
     settings = {"tls_certificate": str(certificate), "tls_key": str(key), "allow_hosts": ("wx.example",)}
-    async with machine(tmp_path, **settings) as host:
+    async with Machine(tmp_path, **settings) as host:
         host.shared.tls = tls_context(host.settings)
         assert (await host.http.get("/v1/accounts")).status == 200  # this machine goes on without
         monkeypatch.setattr(server, "is_loopback", lambda _: False)
@@ -188,7 +195,7 @@ async def test_tls(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_silent_handshake_is_given_up(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     certificate, key = self_signed(tmp_path, "127.0.0.1")
-    async with machine(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as host:
+    async with Machine(tmp_path, tls_certificate=str(certificate), tls_key=str(key)) as host:
         host.shared.tls = tls_context(host.settings)
         monkeypatch.setattr(server, "is_loopback", lambda _: False)
         monkeypatch.setattr(accepting, "TLS_HANDSHAKE_SECONDS", 0.2)
@@ -207,9 +214,7 @@ async def test_a_renewed_certificate_is_taken_over_by_a_reload(host: Host) -> No
         assert "tls_key" in status
         await host.notifications.wait("READY=1")
         self_signed(host.root, "wx.example")
-        process.send_signal(1)
-        await host.notifications.wait("RELOADING=1")
-        await host.notifications.wait("READY=1")
+        await host.reload(process)
         health = json.loads((await get(host, "/v1/health"))[1])
         assert health["settings"]["error"] is None
         assert await host.end(process) == 0

@@ -1,4 +1,4 @@
-"""Links that let somebody else scan: one browser, one login, a quarter of an hour, and nothing but the code."""
+"""Links that let another person scan: for one browser, one login and 15 minutes, and for nothing but the code."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""The book of logins: which account of the host has which WeChat user, also while it is stopped."""
+"""The book of logins records which account of the host has which WeChat user, also while it is stopped."""
 
 import json
 

@@ -1,15 +1,24 @@
-"""/metrics: what Prometheus gets to see, judged by its own tools."""
+"""/metrics, checked by Prometheus' own tools, and what docs/monitoring makes of it."""
 
 import asyncio
 import json
+import re
 import subprocess
+from pathlib import Path
 
+from prometheus_client import Metric
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
+from tests.unit.controller.test_notify import post, target
+from wxcontroller.controller.hostowners import HostOwners
+from wxcontroller.controller.hosts import other_hosts
+from wxcontroller.core.fleetsettings import EtcdSettings, FleetSettings, HostSettings
 from wxcontroller.core.jsontypes import JsonObject
 from wxcontroller.core.states import LoginState
+from wxcontroller.fleet.etcd import EtcdEntry
+from wxcontroller.fleet.owners import LivingHost
 
 STATUS: JsonObject = {
     "name": "alice",
@@ -62,7 +71,12 @@ async def up(host: Machine) -> None:
 
 async def test_an_account_is_told_in_figures(host: Machine) -> None:
     await up(host)
-    found = figures(await scrape(host))
+    text = await scrape(host)
+    for secret in ("@secret", "a chat's name", "it answers 500"):
+        assert secret not in text
+    checked = await asyncio.to_thread(promtool, "check", "metrics", given=text)
+    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    found = figures(text)
     assert of(found, "wxclient_up", account="alice") == 1
     assert of(found, "wxclient_wanted", account="alice") == 1
     assert of(found, "wxclient_login_state", account="alice", state="running") == 1
@@ -79,13 +93,6 @@ async def test_an_account_is_told_in_figures(host: Machine) -> None:
     by_result = {"delivered": 40, "failed": 5, "dead": 2, "dropped": 0}
     for result, count in by_result.items():
         assert of(found, "wxclient_deliveries_total", account="alice", result=result) == count
-
-
-async def test_nothing_that_wechat_says_gets_out(host: Machine) -> None:
-    await up(host)
-    text = await scrape(host)
-    for secret in ("@secret", "a chat's name", "it answers 500"):
-        assert secret not in text
 
 
 async def test_an_account_that_does_not_answer_is_down_and_harms_nobody(host: Machine) -> None:
@@ -135,7 +142,57 @@ async def test_without_systemd_there_are_the_controllers_own_figures(host: Machi
     assert of(found, "process_start_time_seconds") > 0
 
 
-async def test_prometheus_own_linter_has_nothing_to_say(host: Machine) -> None:
+DOCS = Path(__file__).parents[3] / "docs/monitoring"
+RULES = Path(__file__).parents[1] / "monitoring/alerts_test.yml"
+NAME = re.compile(r"\b((?:wxclient|wxcontroller|process)_[a-z_]+)\b")
+
+
+async def families(host: Machine) -> list[Metric]:
     await up(host)
-    checked = await asyncio.to_thread(promtool, "check", "metrics", given=await scrape(host))
-    assert (checked.returncode, checked.stdout, checked.stderr) == (0, "", "")
+    process = host.process("alice")
+    process.sends = []
+    assert (await post(host, "/notify/ops", await target(host), "m"))[0] == 200
+    await host.gate.consumers.issue(process.account, "helper")
+    process.status = json.dumps({**STATUS, "consumers": [{"name": "helper"}]}).encode()
+    secret = host.paths.root / "token"
+    secret.write_text("wxc_12345678_" + "0" * 64)
+    other = HostSettings("b", "https://127.0.0.1:9", str(secret))
+    etcd = EtcdSettings(("http://127.0.0.1:9",))
+    host.shared.fleet = fleet = other_hosts(host.shared, host.paths, FleetSettings("a", "", (other,), etcd))
+    assert isinstance(fleet.ownership, HostOwners)
+    fleet.ownership.records.hosts["b"] = LivingHost("2.3.0", frozenset(), 1, EtcdEntry("", b"", 1, 1, 1))
+    await host.v1("PATCH", f"accounts/{process.account.name}/options", {"standby": "b"})
+    await fleet.standbys.look()
+    return list(text_string_to_metric_families(await scrape(host)))
+
+
+async def test_rules_and_dashboard_use_metrics_that_exist(host: Machine) -> None:
+    told = {sample.name for family in await families(host) for sample in family.samples}
+    for file in ("alerts.yml", "grafana.json"):
+        asked = set(NAME.findall((DOCS / file).read_text()))
+        assert asked
+        assert asked - told == set()
+
+
+async def test_the_dashboard_asks_what_prometheus_understands(tmp_path: Path) -> None:
+    """Its expressions, with the variables filled in, as rules that promtool checks."""
+    board = json.loads((DOCS / "grafana.json").read_text())
+    expressions = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    assert len(expressions) >= len(board["panels"])
+    rules = [
+        {"record": f"panel:{number}", "expr": re.sub(r"\$\w+", ".*", expression)}
+        for number, expression in enumerate(expressions)
+    ]
+    path = tmp_path / "rules.yml"
+    path.write_text(json.dumps({"groups": [{"name": "dashboard", "rules": rules}]}))
+    checked = await asyncio.to_thread(promtool, "check", "rules", str(path))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    places = [panel["gridPos"] for panel in board["panels"]]
+    assert len({(place["x"], place["y"]) for place in places}) == len(places)
+
+
+def test_the_alerts_go_off_when_they_should() -> None:
+    checked = promtool("check", "rules", "--lint=all", "--lint-fatal", str(DOCS / "alerts.yml"))
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+    tried = promtool("test", "rules", str(RULES))
+    assert tried.returncode == 0, tried.stdout + tried.stderr

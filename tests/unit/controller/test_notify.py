@@ -1,4 +1,4 @@
-"""Notifications of other programs: dialects, targets and their tokens, repeats, and what callers are answered."""
+"""Notifications from other programs: dialects, targets and their tokens, repeats, and answers."""
 
 import asyncio
 import base64
@@ -35,13 +35,12 @@ async def account(host: Machine, name: str = "alice") -> Process:
     return process
 
 
-async def target(host: Machine, name: str = "ops", **more: object) -> str:
+async def target(host: Machine, name: str = "ops", **more: str) -> str:
     """Add a target as root, and return its token."""
-    body = {"name": name, "account": "alice", "peer": "filehelper", **more}
-    async with host.http.post("/v1/targets", json=body, headers=bearer(ROOT_TOKEN)) as answer:
-        content = await answer.json()
-        assert answer.status == 201, content
-        return str(content["token"])
+    body: JsonObject = {"name": name, "account": "alice", "peer": "filehelper", **more}
+    status, content = await host.v1("POST", "targets", body, bearer(ROOT_TOKEN))
+    assert status == 201, content
+    return str(content["token"])
 
 
 async def post(
@@ -306,8 +305,7 @@ async def test_a_target_takes_its_own_token_only_also_while_the_api_is_open(host
             assert answer.status in (401, 403)
     assert process.sends == []
     assert (await post(host, "/notify/ops", shown, "m"))[0] == 200
-    async with host.http.delete("/v1/targets/ops", headers=bearer(admin)) as answer:
-        assert answer.status == 200
+    assert (await host.v1("DELETE", "targets/ops", headers=bearer(admin)))[0] == 200
     assert (await post(host, "/notify/ops", shown, "m"))[0] in (401, 429)
 
 
@@ -320,10 +318,8 @@ async def test_a_damaged_file_of_targets_lets_nobody_in_and_is_not_the_callers_f
         host.paths.notify_targets.write_text(content)
         status, refusal = await post(host, "/notify/ops", shown, "m")
         assert (status, refusal["http"], refusal["state"]) == (503, 503, "refused")
-        async with host.http.post(
-            "/v1/targets", json={"name": "b", "account": "alice", "peer": "x"}, headers=bearer(ROOT_TOKEN)
-        ) as answer:
-            assert answer.status == 500
+        other: JsonObject = {"name": "b", "account": "alice", "peer": "x"}
+        assert (await host.v1("POST", "targets", other, bearer(ROOT_TOKEN)))[0] == 500
         assert host.paths.notify_targets.read_text() == content
     assert caplog.text.count("the file of notification targets cannot be used") == 4
 
@@ -337,15 +333,12 @@ async def test_a_target_whose_account_is_stopped_moved_or_removed(host: Machine)
         assert (status, answer["state"]) == (409, "refused")
         return str(answer["reason"])
 
-    async with host.http.post("/v1/accounts/alice/stop", headers=admin):
-        assert "not running" in await refused()
-    async with host.http.patch("/v1/accounts/alice/options", json={"driver": "ilink"}, headers=admin) as answer:
-        assert answer.status == 200, await answer.text()
-    async with host.http.post("/v1/accounts/alice/start", headers=admin) as answer:
-        assert answer.status == 200
+    await host.v1("POST", "accounts/alice/stop", headers=admin)
+    assert "not running" in await refused()
+    assert (await host.v1("PATCH", "accounts/alice/options", {"driver": "ilink"}, admin))[0] == 200
+    assert (await host.v1("POST", "accounts/alice/start", headers=admin))[0] == 200
     assert "driver ilink," in await refused()
-    async with host.http.delete("/v1/accounts/alice", headers=admin) as answer:
-        assert (await answer.json())["targets"] == ["ops"]
+    assert (await host.v1("DELETE", "accounts/alice", headers=admin))[1]["targets"] == ["ops"]
     assert "removed" in await refused()
     # Another account of that name is somebody else's.
     again = await account(host)

@@ -1,4 +1,4 @@
-"""The controller's own endpoints, answer by answer (openwx-api 1.2 to 1.4, and the Do column of section 5)."""
+"""The controller's own calls of /openwx (openwx-api 1.2 to 1.4, and the Do column of section 5)."""
 
 import asyncio
 import json
@@ -10,34 +10,11 @@ import yarl
 
 from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired, LoginState, UnitState
-from wxcontroller.core.targets import Targets
-
-
-async def test_addresses_that_the_settings_do_not_allow_are_refused_with_a_remedy(tmp_path: Path) -> None:
-    async with machine(tmp_path, webhook_targets=Targets.parse(["http://near.example/"])) as host:
-        far = "http://u:hidden@far.example/"
-        for option in ("post_api", "poll_api"):
-            refused = await host.get("start_client", client="alice", **{option: far})
-            assert refused["code"] == 6
-            assert f"account alice: {option} is not among webhook_targets" in str(refused["status"])
-            assert "wxcontroller.toml(5)" in str(refused["status"])
-            status, answer = await host.v1("POST", "accounts/alice/start", {option: far})
-            assert (status, obj(answer["error"])["code"]) == (400, "bad-option")
-            assert "hidden" not in f"{refused}{answer}"
-        assert host.accounts.registry.all() == {}
-        await host.start("alice")
-        near = await host.get("start_client", client="bob", post_api="http://near.example/in")
-        assert near["code"] == 0
-        # To one that runs, too, whose options are only stored.
-        status, answer = await host.v1("POST", "accounts/alice/start", {"post_api": far})
-        assert (status, obj(answer["error"])["code"]) == (400, "bad-option")
-        assert "WXCLIENT_WEBHOOK_TARGETS" in host.paths.account_file("alice").read_text()
 
 
 async def test_bytes_of_an_answer(host: Machine) -> None:
@@ -49,25 +26,10 @@ async def test_bytes_of_an_answer(host: Machine) -> None:
     assert b'"status":"client already exists"' in body
 
 
-@pytest.mark.parametrize("endpoint", ["start_client", "stop_client", "get_qrcode", "get_user_info"])
-@pytest.mark.parametrize("query", ["", "?client=", "?client=0"])
-async def test_missing_client(host: Machine, endpoint: str, query: str) -> None:
-    async with host.http.get(f"/openwx/{endpoint}{query}") as answer:
-        assert answer.status == 200
-        assert await answer.read() == b'{"code":1,"status":"client not found"}'
-
-
-@pytest.mark.parametrize("endpoint", ["stop_client", "get_qrcode", "check_client", "get_user_info"])
-@pytest.mark.parametrize("name", ["bob", "../etc", ".x", "x-aaaaaaaaaaaaaaa"])
-async def test_unknown_client(host: Machine, endpoint: str, name: str) -> None:
-    assert await host.get(endpoint, client=name) == {"code": 1, "status": "client not exists"}
-
-
-@pytest.mark.parametrize("name", ["../x", ".hidden", "a/b", "x" * 65, " a"])
-async def test_a_bad_name_is_refused_and_says_why(host: Machine, name: str) -> None:
-    answer = await host.get("start_client", client=name)
-    assert answer["code"] == 1
-    assert str(answer["status"]).startswith("client name invalid: ")
+async def test_a_bad_name_is_refused_and_says_why(host: Machine) -> None:
+    for name in ("../x", ".hidden", "a/b", "x" * 65, " a"):
+        answer = await host.get("start_client", client=name)
+        assert (answer["code"], str(answer["status"])[:21]) == (1, "client name invalid: ")
     assert host.units.calls == []
     assert AccountFiles(host.paths).instances() == []
 
@@ -90,22 +52,16 @@ async def test_form_and_json_bodies_count(host: Machine) -> None:
         assert "parameter post_api is an array or an object" in json.loads(await answer.read())["status"]
 
 
-@pytest.mark.parametrize(
-    ("parameters", "words"),
-    [
-        ({"load": "x"}, "unknown option: load"),
-        ({"server": "http://127.0.0.1:1"}, "can't be set by a request"),
-        ({"send_interval": "soon"}, "send_interval must be a number"),
-        ({"http_agent": "a\nMOJO_WEIXIN_X=1"}, "line break"),
-        ({"post_api": "file:///etc/passwd"}, "post_api must be"),
-    ],
-)
-async def test_bad_options_are_refused_before_anything_changes(
-    host: Machine, parameters: dict[str, str], words: str
-) -> None:
-    answer = await host.get("start_client", client="alice", **parameters)
-    assert answer["code"] == 6
-    assert words in str(answer["status"])
+async def test_bad_options_are_refused_before_anything_changes(host: Machine) -> None:
+    for option, value, words in (
+        ("load", "x", "unknown option: load"),
+        ("server", "http://127.0.0.1:1", "can't be set by a request"),
+        ("send_interval", "soon", "send_interval must be a number"),
+        ("http_agent", "a\nMOJO_WEIXIN_X=1", "line break"),
+        ("post_api", "file:///etc/passwd", "post_api must be"),
+    ):
+        answer = await host.get("start_client", client="alice", **{option: value})
+        assert (answer["code"], words in str(answer["status"])) == (6, True), option
     assert host.units.calls == []
     assert AccountFiles(host.paths).instances() == []
 
@@ -124,7 +80,7 @@ async def test_options_without_effect_are_named_in_the_answer(host: Machine) -> 
 
 
 async def test_unknown_options_can_be_ignored(tmp_path: Path) -> None:
-    async with machine(tmp_path, unknown_options="ignore") as host:
+    async with Machine(tmp_path, unknown_options="ignore") as host:
         answer = await host.get("start_client", client="alice", code="9", status="x", port="1", sizzle="2")
         assert answer["code"] == 0
         assert answer["status"] == "success"  # result fields win
@@ -179,25 +135,18 @@ async def test_a_caller_who_hangs_up_does_not_leave_an_action_half_done(host: Ma
             await asyncio.sleep(0.01)
 
 
-async def test_exactly_max_clients(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_clients=2) as host:
-        await host.start("a")
-        await host.start("b")
-        assert await host.get("start_client", client="c") == {"code": 5, "status": "max clients exceed"}
-        assert (await host.get("start_client", client="a"))["status"] == "client already exists"
-        assert AccountFiles(host.paths).instances() == ["a", "b"]
-        await host.units.kill("a", UnitRecord("a", UnitState.FAILED, "failed"))  # the dead do not count
-        assert (await host.get("start_client", client="c"))["status"] == "success"
-
-
 async def test_max_clients_with_starts_at_the_same_moment(tmp_path: Path) -> None:
-    async with machine(tmp_path, max_clients=3) as host:
+    async with Machine(tmp_path, max_clients=3) as host:
         answers = await asyncio.gather(*(host.get("start_client", client=f"c{number}") for number in range(8)))
         assert sorted(str(answer["code"]) for answer in answers) == ["0"] * 3 + ["5"] * 5
+        first, *_ = AccountFiles(host.paths).instances()
+        assert (await host.get("start_client", client=first))["status"] == "client already exists"
+        await host.units.kill(first, UnitRecord(first, UnitState.FAILED, "failed"))  # the dead do not count
+        assert (await host.get("start_client", client="another"))["status"] == "success"
 
 
 async def test_ports_are_never_given_twice_and_run_out_clearly(tmp_path: Path) -> None:
-    async with machine(tmp_path, backend_end_port=FIRST_PORT + 2) as host:
+    async with Machine(tmp_path, backend_end_port=FIRST_PORT + 2) as host:
         answers = await asyncio.gather(*(host.get("start_client", client=f"c{number}") for number in range(4)))
         ports = [answer["port"] for answer in answers if answer["code"] == 0]
         assert set(ports) == {FIRST_PORT, FIRST_PORT + 1, FIRST_PORT + 2}
@@ -231,15 +180,6 @@ async def test_a_unit_that_does_not_come_up(host: Machine) -> None:
     assert host.units.calls[-2:] == ["reset-failed wxclient@alice.service", "restart wxclient@alice.service"]
 
 
-async def test_a_full_disk_is_told_and_a_running_account_can_still_be_stopped(host: Machine) -> None:
-    await host.start("alice")
-    host.paths.template.write_text("broken {{")
-    answer = await host.get("stop_client", client="alice")
-    assert answer["code"] == 0
-    assert answer["note"]  # it would run again after a reboot
-    assert host.units.processes == {}
-
-
 async def test_stop(host: Machine) -> None:
     process = await host.start("alice")
     answer = await host.get("stop_client", client="alice")
@@ -266,23 +206,16 @@ async def test_check_client_tells_full_states_with_port_and_without_the_link(hos
     assert state["state"] == "running"
 
 
-@pytest.mark.parametrize(
-    "content",
-    [
-        *(b"", b"[1]", b'{"pid":NaN}', b'{"a":[{"b":1e400}]}', b"\xff", b"x" * 300_000, b"[" * 100_000),
-        b'{"state": [' + b"[]," * 80_000 + b"0]}",
-    ],
-)
-async def test_an_unreadable_state_file_does_not_spoil_the_others(host: Machine, content: bytes) -> None:
+async def test_an_unreadable_state_file_does_not_spoil_the_others(host: Machine) -> None:
     process = await host.start("alice")
     await host.start("bob")
-    process.write(content)
-    one = await host.get("check_client", client="alice")
-    assert (one["code"], one["status"]) == (1, "client state file read error")
-    assert (await host.get("check_client"))["unreadable"] == ["alice"]
-    assert [state["account"] for state in await host.states()] == ["bob"]
-    process.say(LoginState.RUNNING)
-    assert (await host.get("check_client", client="alice"))["code"] == 0
+    for content in (b"", b"[1]", b'{"pid":NaN}', b"\xff", b"x" * 300_000, b'{"state": [' + b"[]," * 80_000 + b"0]}"):
+        process.write(content)
+        assert (await host.get("check_client", client="alice"))["status"] == "client state file read error"
+        assert (await host.get("check_client"))["unreadable"] == ["alice"]
+        assert [state["account"] for state in await host.states()] == ["bob"]
+        process.say(LoginState.RUNNING)
+        assert (await host.get("check_client", client="alice"))["code"] == 0
 
 
 async def test_links_and_pipes_in_an_accounts_directory_are_not_followed(host: Machine) -> None:
@@ -329,57 +262,11 @@ async def test_a_look_that_is_a_second_old_does_not_hide_an_end_or_a_start(host:
     assert [state["state"] for state in await host.states(client="alice")] == ["init"]
 
 
-@pytest.mark.parametrize("end", ["/", ".json"])
-async def test_a_call_with_a_slash_or_a_format_at_its_end_is_the_same_call(host: Machine, end: str) -> None:
+async def test_a_call_with_a_slash_or_a_format_at_its_end_is_the_same_call(host: Machine) -> None:
     """The original's framework takes it so."""
     process = await host.start("alice")
     process.show_qrcode(b"\xff\xd8picture")
-    for call in ("start_client", "check_client", "get_qrcode", "stop_client"):
-        async with host.http.get(f"/openwx/{call}{end}?client=alice") as answer:
-            assert answer.status == 200
+    for call in ("start_client.json", "check_client/", "get_qrcode/", "stop_client.json"):
+        async with host.http.get(f"/openwx/{call}?client=alice") as answer:
             assert await answer.read() == b"\xff\xd8picture" or (await answer.json())["code"] == 0
     assert process.requests == []
-
-
-async def test_a_unit_started_by_hand_is_known(host: Machine) -> None:
-    await host.start("alice")
-    await host.get("stop_client", client="alice")
-    await host.units.act(Verb.START, "alice", 1)  # systemctl start wxclient@alice
-    assert len(await host.states(client="alice")) == 1
-    assert (await host.get("echo", client="alice"))["method"] == "GET"
-    assert (await host.get("start_client", client="alice"))["status"] == "client already exists"
-    assert AccountFiles(host.paths).load("alice").desired is Desired.STARTED
-
-
-async def test_systemd_out_of_reach_is_an_answer_not_a_hang(host: Machine) -> None:
-    await host.start("alice")
-    host.units.broken = True
-    assert "systemd can't be asked" in str((await host.get("check_client"))["status"])
-    assert (await host.get("start_client", client="bob"))["code"] == 3
-    status, answer = await host.v1("GET", "health")
-    assert (status, answer["status"]) == (503, "degraded")
-    assert (await host.get("echo", client="alice"))["method"] == "GET"  # passing on needs no systemd
-
-
-async def test_a_proxys_password_is_in_no_answer_and_can_be_taken_back(host: Machine) -> None:
-    secret = "http://somebody:hidden@127.0.0.2:3128"
-    webhook = "http://127.0.0.1:9/in?key=hidden"
-    assert (await host.get("start_client", client="alice", post_api=webhook))["code"] == 0
-    assert (await host.v1("GET", "accounts/alice"))[1]["post_api"] == "http://127.0.0.1:9/in?key=…"
-    await host.get("stop_client", client="alice")
-    answers = [await host.get("start_client", client="alice", proxy=secret)]
-    assert answers[0]["proxy"] == "http://127.0.0.2:3128"
-    assert AccountFiles(host.paths).load("alice").options["proxy"] == secret
-    answers += [await host.get("start_client", client="alice", proxy=secret), *await host.states(client="alice")]
-    _, account = await host.v1("GET", "accounts/alice")
-    assert account["proxy"] == "http://127.0.0.2:3128"
-    stopped = await host.get("stop_client", client="alice")
-    answers += [stopped, account, (await host.v1("POST", "accounts/alice/start"))[1]]
-    assert AccountFiles(host.paths).load("alice").options["proxy"] == secret  # kept, as all that was asked for
-    bad = await host.get("start_client", client="bob", proxy="http://somebody:hid%den@127.0.0.2:3128")
-    assert bad["code"] == 6
-    assert "option proxy" in str(bad["status"])
-    assert not any(word in json.dumps([*answers, bad]) for word in ("somebody", "hidden", "hid%den"))
-    await host.get("stop_client", client="alice")
-    assert (await host.get("start_client", client="alice", proxy=""))["proxy"] == ""
-    assert AccountFiles(host.paths).load("alice").options["proxy"] == ""

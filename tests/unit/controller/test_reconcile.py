@@ -1,4 +1,4 @@
-"""What the controller does by itself: bringing accounts back after a boot, and its heartbeat."""
+"""What the controller does unasked: starting accounts after a boot, restart delays, and its heartbeat."""
 
 import asyncio
 import logging
@@ -54,9 +54,7 @@ async def test_wanted_accounts_come_back_and_stopped_ones_stay_stopped(host: Mac
     assert host.units.calls == []
     (host.paths.controller_runtime / "accounts-started").unlink()
     assert await back(host, lines) == "after boot: 3 accounts wanted, 0 up, 3 started"
-    assert sorted(host.units.processes) == sorted(
-        ["alice", "carol", host.accounts.registry.resolve("小店")],
-    )
+    assert sorted(host.units.processes) == sorted(["alice", "carol", host.accounts.registry.resolve("小店")])
 
 
 async def test_what_does_not_come_up_is_tried_again_until_it_does(host: Machine, lines: Lines) -> None:

@@ -1,7 +1,9 @@
-"""A controller that is restarted under load loses nothing (plan 9: 0 failed requests)."""
+"""Restarts of the controller under load lose no request; starts, reloads and the watchdog."""
 
 import asyncio
+import contextlib
 import json
+import socket
 from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
@@ -9,15 +11,17 @@ from types import MappingProxyType
 import aiohttp
 import pytest
 import pytest_asyncio
-from aiohttp import web
 
 from tests.patience import PATIENCE
-from tests.unit.controller.processes import Host, started
+from tests.unit.controller.machine import StandInUnits
+from tests.unit.controller.processes import Host, Notifications, started
+from wxcontroller.controller import service
+from wxcontroller.controller.service import Service
+from wxcontroller.controller.units import MAX_AGE, UnitRecord
 from wxcontroller.core.access import Scope
-from wxcontroller.core.account import Account
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.names import parse_name
-from wxcontroller.core.rendering import render_account
+from wxcontroller.core.paths import Paths
+from wxcontroller.core.settings import Loaded, Settings
 from wxcontroller.core.tokens import TokenFile, minted
 
 TARGETS = ("/openwx/check_client", "/v1/accounts", "/openwx/get_user_info?client=alice", "/")
@@ -82,34 +86,8 @@ async def served(callers: Sequence[Caller]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def account(host: Host, name: str, polled: asyncio.Event | None = None) -> web.AppRunner:
-    """Register an account and serve its API in this process."""
-    app = web.Application()
-
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if request.path.endswith("check_event"):
-            if polled:
-                polled.set()
-            await asyncio.sleep(3600)
-        return web.Response(body=b'{"name":"alice"}')
-
-    app.router.add_route("*", "/openwx/{rest:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    port: int = runner.addresses[0][1]
-    host.paths.accounts.mkdir(parents=True)
-    record = Account(parse_name(name), port)
-    host.paths.account_file(name).write_text(render_account(record, host.paths, host.paths.template))
-    unit = {"unit": f"wxclient@{name}.service", "active": "active", "sub": "running"}
-    (host.bin / "systemctl.units").write_text(json.dumps([unit]))
-    host.paths.runtime(name).mkdir(parents=True)
-    return runner
-
-
 async def test_restarts_under_load_lose_nothing(host: Host) -> None:
-    runner = await account(host, "alice")
+    alice = await host.account()
     callers = [Caller(host.address, keep_alive) for keep_alive in (True, True, True, False, False)]
     enough = asyncio.Event()
     process = await host.start()
@@ -122,21 +100,20 @@ async def test_restarts_under_load_lose_nothing(host: Host) -> None:
         await served(callers)
         enough.set()
     assert await host.end(process) == 0
-    await runner.cleanup()
+    await alice.end()
     assert len(tasks) == len(callers)
     assert [failure for caller in callers for failure in caller.failures] == []
 
 
 async def test_a_long_poll_is_answered_at_once_and_an_idle_connection_gets_one_more_answer(host: Host) -> None:
-    polled = asyncio.Event()
-    runner = await account(host, "alice", polled)
+    alice = await host.account()
     async with started(host) as process:
         poll, poll_writer = await asyncio.open_connection(*host.address)
         poll_writer.write(b"GET /openwx/check_event?client=alice HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
         idle, idle_writer = await asyncio.open_connection(*host.address)
         fresh, fresh_writer = await asyncio.open_connection(*host.address)
         async with asyncio.timeout(PATIENCE):
-            await polled.wait()
+            await alice.reached.wait()
         await asyncio.sleep(2)  # the others are accepted
         ending = asyncio.create_task(host.end(process))
         head = await asyncio.wait_for(poll.readuntil(b"\r\n\r\n"), PATIENCE)
@@ -150,7 +127,7 @@ async def test_a_long_poll_is_answered_at_once_and_an_idle_connection_gets_one_m
         assert await ending == 0
         for writer in (poll_writer, idle_writer, fresh_writer):
             writer.close()
-    await runner.cleanup()
+    await alice.end()
 
 
 async def test_a_request_under_way_is_finished(host: Host) -> None:
@@ -204,26 +181,22 @@ async def test_limits_of_a_reload_count_at_once(host: Host) -> None:
 
         assert [await ask(), await ask(), await ask(many)] == [401, 401, 401]
         host.settings("max_headers = 20\n[limits]\ntoken_failures = 1")
-        process.send_signal(1)
-        await host.notifications.wait("RELOADING=1")
-        await host.notifications.wait("READY=1")
+        await host.reload(process)
         assert [await ask(), await ask(), await ask(many)] == [401, 429, 431]
         assert await host.end(process) == 0
 
 
 async def test_where_reports_may_go_is_in_all_files_after_a_start_and_a_reload(host: Host) -> None:
-    runner = await account(host, "alice")
+    alice = await host.account()
     file = host.paths.account_file("alice")
     host.settings('webhook_targets = ["http://near.example/"]')
     async with started(host) as process:
         assert 'WXCLIENT_WEBHOOK_TARGETS="http://near.example/"' in file.read_text()
         host.settings('webhook_targets = ["http://other.example/"]')
-        process.send_signal(1)
-        await host.notifications.wait("RELOADING=1")
-        await host.notifications.wait("READY=1")
+        await host.reload(process)
         assert 'WXCLIENT_WEBHOOK_TARGETS="http://other.example/"' in file.read_text()
         assert await host.end(process) == 0
-    await runner.cleanup()
+    await alice.end()
 
 
 async def _settings(host: Host) -> JsonObject:
@@ -235,9 +208,7 @@ async def _settings(host: Host) -> JsonObject:
 
 
 async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) -> None:
-    host.paths.accounts.mkdir(parents=True)
-    record = Account(parse_name("alice"), 3000)
-    host.paths.account_file("alice").write_text(render_account(record, host.paths, host.paths.template))
+    host.register("alice", 3000)
     host.settings("check_interval = 0.5")
     mark = host.paths.controller_runtime / "accounts-started"
     for expected in (1, 0):
@@ -252,38 +223,35 @@ async def test_wanted_accounts_come_back_after_a_boot_and_only_then(host: Host) 
         assert len(starts) == expected
 
 
-@pytest.mark.parametrize(
-    ("settings", "code", "words"),
-    [
-        ('pid_path = "/x"', 0, "pid_path has no effect"),
-        ("backend_end_port = 6000", 0, "SocketBindAllow"),
-        ("backend_start_port = 80", 78, "wxcontroller.toml: backend_start_port"),
-    ],
-)
-async def test_check_config(host: Host, settings: str, code: int, words: str) -> None:
-    host.settings(settings)
-    command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root), "--check-config"]
-    process = await asyncio.create_subprocess_exec(
-        *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
-    )
-    output, _ = await process.communicate()
-    assert (process.returncode, words in output.decode()) == (code, True)
+class HangingUnits(StandInUnits):
+    """A systemd that does not answer, and a question that nobody gives up."""
+
+    hangs = False
+
+    async def snapshot(self, max_age: float = MAX_AGE) -> Mapping[str, UnitRecord]:
+        if self.hangs:
+            await asyncio.Event().wait()
+        return await super().snapshot(max_age)
 
 
-async def test_without_socket_activation_the_settings_say_where_to_listen(host: Host) -> None:
-    port = host.address[1]
-    host.settings(f"listen = [{{ port = {port} }}]")
-    command = ["/usr/bin/python3", "-m", "wxcontroller.controller", "--root", str(host.root)]
-    environment = {"PATH": f"{host.bin}:/usr/bin", "NOTIFY_SOCKET": str(host.notifications.path)}
-    taken = await asyncio.create_subprocess_exec(*command, env=environment, stderr=asyncio.subprocess.PIPE)
-    _, said = await taken.communicate()
-    assert taken.returncode == 1
-    assert f"cannot listen on 127.0.0.1 port {port}".encode() in said
-    host.listening.close()
-    process = await asyncio.create_subprocess_exec(*command, env=environment)
-    await host.notifications.wait("READY=1")
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(b"GET /v1/health HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
-    assert b" 200 " in await reader.read()
-    writer.close()
-    assert await host.end(process) == 0
+async def test_a_look_that_never_ends_lets_it_bite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    notifications = Notifications(tmp_path / "notify")
+    monkeypatch.setenv("NOTIFY_SOCKET", str(tmp_path / "notify"))
+    monkeypatch.setenv("WATCHDOG_USEC", "300000")
+    monkeypatch.delenv("WATCHDOG_PID", raising=False)
+    monkeypatch.setattr(service, "_LOOK_STUCK", 0.5)
+    paths, units = Paths(tmp_path), HangingUnits(Paths(tmp_path))
+    settings = Settings(check_interval=0.1, drain_timeout=0.1)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        running = asyncio.create_task(Service(paths, Loaded(settings, (), ()), [listening], units).run())
+        await notifications.wait("READY=1")
+        for _ in range(5):
+            await notifications.wait("WATCHDOG=1")
+        units.hangs = True
+        with pytest.raises(TimeoutError):
+            while True:
+                await notifications.wait("WATCHDOG=1", 1)
+        running.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await running
+    notifications.close()

@@ -1,4 +1,4 @@
-"""Ordinary requests to accounts: what the shortcut does is what is done without it, and no more."""
+"""The shortcut for ordinary requests behaves as the full path does."""
 
 import asyncio
 import contextlib
@@ -152,16 +152,6 @@ async def test_an_account_that_is_silent(tmp_path: Path) -> None:
         assert (await pair.ask(pair.host.address, GET, 1, SECONDS))[0].status == 0  # it broke off
 
 
-async def test_a_caller_who_hangs_up_ends_the_request_at_the_account(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        pair.account.answer = b""
-        _, writer = await asyncio.open_connection(*pair.host.address)
-        writer.write(POST)
-        await asyncio.wait_for(pair.account.arrived.wait(), SECONDS)
-        writer.close()
-        await asyncio.wait_for(pair.account.hung_up.wait(), SECONDS)
-
-
 async def test_a_slow_reader_slows_the_account_down(tmp_path: Path) -> None:
     size = 32 << 20
     async with paired(tmp_path) as pair:
@@ -253,18 +243,6 @@ async def test_an_account_that_went_down_is_not_sent_to(tmp_path: Path) -> None:
         await asyncio.sleep(0.2)  # kept connections are trusted for a moment
         assert (await ask(pair))[0] == 502
         assert pair.account.got == []
-
-
-async def test_an_account_that_restarts_has_another_secret(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        assert (await ask(pair))[0] == 200
-        instance = pair.host.accounts.registry.resolve("bot")
-        pair.secret = b"5" * 64
-        pair.host.paths.port_secret(instance).write_bytes(pair.secret)
-        await asyncio.sleep(0.2)
-        pair.account.got.clear()
-        assert (await ask(pair))[0] == 200
-        assert all(pair.secret in each for each in pair.account.got)
 
 
 def listing(path: str, token: str = "", more: str = "") -> bytes:

@@ -1,9 +1,8 @@
-"""/v1/events: the events of all accounts, by SSE and WebSocket, and coming back to them."""
+"""/v1/events: the events of all accounts by SSE and WebSocket, and reconnecting."""
 
 import asyncio
 import json
 import random
-import socket
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,8 +23,6 @@ from wxcontroller.controller.v1.cursor import CURSOR_LENGTH, BadCursor, Cursor, 
 from wxcontroller.core.account import Account
 from wxcontroller.core.backoff import Backoff
 from wxcontroller.core.jsontypes import JsonObject, obj
-from wxcontroller.core.names import parse_name
-from wxcontroller.core.rendering import render_account
 from wxcontroller.openwx import eventstream
 
 
@@ -169,7 +166,7 @@ async def test_by_websocket(host: Machine) -> None:
 async def test_an_event_that_follows_the_response_is_in_the_stream(tmp_path: Path) -> None:
     """With a controller in a process of its own, which may be anywhere when its response arrives."""
     host = Host(tmp_path)
-    alice = await account(host)
+    alice = await host.account()
     try:
         async with started(host):
             for number in range(100):
@@ -184,20 +181,6 @@ async def test_an_event_that_follows_the_response_is_in_the_stream(tmp_path: Pat
     finally:
         await alice.end()
         host.close()
-
-
-async def account(host: Host) -> Process:
-    """Serve an account on a host where a controller is a process."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    record = Account(parse_name("alice"), port)
-    host.paths.accounts.mkdir(parents=True)
-    host.paths.account_file("alice").write_text(render_account(record, host.paths, host.paths.template))
-    unit = {"unit": "wxclient@alice.service", "active": "active", "sub": "running"}
-    (host.bin / "systemctl.units").write_text(json.dumps([unit]))
-    process = Process(host.paths, "alice")
-    await process.run()
-    return process
 
 
 async def test_readers_share_one_connection_to_each_account(host: Machine) -> None:

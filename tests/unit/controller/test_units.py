@@ -1,4 +1,4 @@
-"""How systemctl is called and understood. Here it is a script; the real one is for the system tests."""
+"""Calls of systemctl, which is a script here; system tests use the real one."""
 
 import asyncio
 import json
@@ -13,17 +13,12 @@ from wxcontroller.core.errors import BadName, UnitFailed
 from wxcontroller.core.states import UnitState
 
 LIST = [
-    {"unit": "wxclient@alice.service", "load": "loaded", "active": "active", "sub": "running", "description": "x"},
-    {
-        "unit": "wxclient@x-abc.service",
-        "load": "loaded",
-        "active": "activating",
-        "sub": "auto-restart",
-        "description": "",
-    },
-    {"unit": "wxclient@a.b.service", "load": "loaded", "active": "active", "sub": "running"},
-    {"unit": "wxclient-prepare@alice.service", "load": "loaded", "active": "active", "sub": "exited"},
-    {"unit": "wxclient@new.service", "load": "loaded", "active": "levitating", "sub": "high"},
+    {"unit": f"{unit}.service", "load": "loaded", "active": active, "sub": sub, "description": "x"}
+    for unit, active, sub in (
+        *(("wxclient@alice", "active", "running"), ("wxclient@x-abc", "activating", "auto-restart")),
+        *(("wxclient@a.b", "active", "running"), ("wxclient-prepare@alice", "active", "exited")),
+        ("wxclient@new", "levitating", "high"),
+    )
 ]
 
 

@@ -1,4 +1,4 @@
-"""An account that was taken over: its answers do not act on its callers, on other accounts or on the controller."""
+"""Responses of a compromised account affect neither callers nor other accounts nor the controller."""
 
 import pytest
 
@@ -11,17 +11,17 @@ LEADING_AWAY = [300, 301, 302, 303, 305, 307, 308, 399, 401, 407, 101]
 
 
 @pytest.mark.parametrize("path", [OPENWX, V1])
-@pytest.mark.parametrize("status", LEADING_AWAY)
-async def test_an_account_leads_its_callers_nowhere(host: Machine, path: str, status: int) -> None:
+async def test_an_account_leads_its_callers_nowhere(host: Machine, path: str) -> None:
     process = await host.start("alice")
     victim = "/openwx/start_client?client=bob&post_api=http://evil.example/"
-    process.hostile = status, {"Location": victim, "WWW-Authenticate": "Basic", "Refresh": f"0; url={victim}"}
-    # As `curl -L` and a browser do.
-    async with host.http.get(path, allow_redirects=True) as answer:
-        assert answer.status == 502
-        assert not {"Location", "WWW-Authenticate", "Refresh"} & set(answer.headers)
-        assert b"alice" in await answer.read()
-    assert len(process.requests) == 1
+    for number, status in enumerate(LEADING_AWAY, 1):
+        process.hostile = status, {"Location": victim, "WWW-Authenticate": "Basic", "Refresh": f"0; url={victim}"}
+        # As `curl -L` and a browser do.
+        async with host.http.get(path, allow_redirects=True) as answer:
+            assert answer.status == 502
+            assert not {"Location", "WWW-Authenticate", "Refresh"} & set(answer.headers)
+            assert b"alice" in await answer.read()
+        assert len(process.requests) == number
     assert "bob" not in host.units.processes
 
 
@@ -39,28 +39,17 @@ PASSED = {
 }
 KEPT = {
     "Access-Control-Allow-Origin": "https://evil.example",
-    "Access-Control-Allow-Credentials": "true",
-    "Access-Control-Expose-Headers": "*",
     "Alt-Svc": 'h2="evil.example:443"',
     "Cache-Control": "public, max-age=31536000",
     "Clear-Site-Data": "*",
-    "Content-Encoding": "identity",
-    "Content-Location": "/openwx/x",
     "Content-Security-Policy": "default-src *",
-    "Cross-Origin-Resource-Policy": "cross-origin",
-    "Expires": "Thu, 01 Jan 2099 00:00:00 GMT",
     "Link": "</x>; rel=preload",
     "Location": "/openwx/x",
-    "NEL": "{}",
     "Refresh": "0; url=/x",
-    "Report-To": "{}",
     "Service-Worker-Allowed": "/",
     "Set-Cookie": "a=b",
-    "Sourcemap": "/x",
     "Strict-Transport-Security": "max-age=1",
-    "Vary": "*",
     "X-Accel-Redirect": "/etc/passwd",
-    "X-Own": "1",
 }
 
 

@@ -1,21 +1,19 @@
-"""/v1: accounts with unit, login and desired state apart; errors that say what to do."""
+"""/v1: texts and errors, options of accounts, and calls that an account's program answers or not."""
 
 import asyncio
-import base64
+import json
+from dataclasses import replace
 
 import pytest
 import yarl
 
 from tests.unit.controller.machine import Machine
-from wxcontroller.controller.units import UnitRecord
 from wxcontroller.core.access import Scope
 from wxcontroller.core.accountfiles import AccountFiles
-from wxcontroller.core.jsontypes import field, items, obj
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, field, items, obj
 from wxcontroller.core.messages import NOTHING, Text, text_fields, text_from
-from wxcontroller.core.states import LoginState, UnitState
+from wxcontroller.core.states import LoginState
 from wxcontroller.core.tokens import TokenFile, minted
-
-LINK = "https://login.weixin.qq.com/l/AbC"
 
 
 async def test_a_text_of_an_account_reaches_v1_as_data_and_the_old_api_in_english(host: Machine) -> None:
@@ -47,21 +45,6 @@ async def test_a_failure_is_told_in_english_and_as_data(host: Machine) -> None:
     assert "nobody" in obj(error["values"]).values()
 
 
-async def test_stop_start_restart_keep_what_is_stored(host: Machine) -> None:
-    await host.v1("POST", "accounts/alice/start", {"send_interval": 7, "download_media": False})
-    _, stopped = await host.v1("POST", "accounts/alice/stop")
-    assert (stopped["desired"], stopped["unit_state"], stopped["login_state"]) == ("stopped", "absent", "stopped")
-    assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200  # also when it does not run
-    await host.v1("POST", "accounts/alice/start", {"lang": "en_US"})
-    first = host.process("alice")
-    options = AccountFiles(host.paths).load("alice").options
-    assert (options["send_interval"], options["download_media"], options["lang"]) == ("7", "0", "en_US")
-    status, _ = await host.v1("POST", "accounts/alice/restart")
-    assert status == 200
-    assert host.process("alice") is not first
-    assert AccountFiles(host.paths).load("alice").options == options
-
-
 async def test_tokens_that_are_still_good_for_a_removed_account_are_named(host: Machine) -> None:
     await host.start("alice")
     shown, root = minted("root", Scope.ADMIN, (), None)
@@ -73,94 +56,28 @@ async def test_tokens_that_are_still_good_for_a_removed_account_are_named(host: 
     assert answer["tokens"] == ["a"]
 
 
-async def test_remove(host: Machine) -> None:
-    await host.start("alice")
-    assert await host.v1("DELETE", "accounts/alice") == (
-        200,
-        {"name": "alice", "instance": "alice", "removed": True, "tokens": [], "targets": []},
-    )
-    assert host.units.calls[-2:] == ["stop wxclient@alice.service", "start wxclient-purge@alice.service"]
-    assert (await host.v1("GET", "accounts/alice"))[0] == 404
-    assert AccountFiles(host.paths).instances() == []
-
-
-@pytest.mark.parametrize(
-    ("method", "path", "body", "status", "code"),
-    [
-        ("GET", "accounts/bob", None, 404, "unknown-account"),
-        ("POST", "accounts/bob/stop", None, 404, "unknown-account"),
-        ("POST", "accounts/a%2Fb/start", None, 400, "bad-name"),
-        ("POST", "accounts/bob/start", {"load": "x"}, 400, "bad-option"),
-        ("POST", "accounts/bob/start", {"lang": None}, 400, "bad-option"),
-        ("POST", "accounts/bob/start", {"lang": "a\nb"}, 400, "bad-option"),
-        ("POST", "accounts/bob/start", ["lang"], 400, "bad-request"),
-        ("GET", "accounts/bob/qr?format=gif", None, 400, "bad-request"),
-        ("GET", "nothing", None, 404, "no-such-path"),
-        ("PUT", "accounts", None, 405, "wrong-method"),
-    ],
+ERRORS: tuple[tuple[str, str, JsonValue, int, str], ...] = (
+    ("GET", "accounts/bob", None, 404, "unknown-account"),
+    ("POST", "accounts/bob/stop", None, 404, "unknown-account"),
+    ("POST", "accounts/a%2Fb/start", None, 400, "bad-name"),
+    ("POST", "accounts/bob/start", {"load": "x"}, 400, "bad-option"),
+    ("POST", "accounts/bob/start", {"lang": None}, 400, "bad-option"),
+    ("POST", "accounts/bob/start", {"lang": "a\nb"}, 400, "bad-option"),
+    ("POST", "accounts/bob/start", ["lang"], 400, "bad-request"),
+    ("GET", "accounts/bob/qr?format=gif", None, 400, "bad-request"),
+    ("GET", "nothing", None, 404, "no-such-path"),
+    ("PUT", "accounts", None, 405, "wrong-method"),
 )
-async def test_errors(host: Machine, method: str, path: str, body: object, status: int, code: str) -> None:
-    async with host.http.request(method, yarl.URL(f"/v1/{path}", encoded=True), json=body) as answer:
-        assert answer.status == status
-        error = (await answer.json())["error"]
-    assert error["code"] == code
-    assert error["message"]
-    assert error["remedy"]
+
+
+async def test_errors(host: Machine) -> None:
+    for method, path, body, status, code in ERRORS:
+        async with host.http.request(method, yarl.URL(f"/v1/{path}", encoded=True), json=body) as answer:
+            error = (await answer.json())["error"]
+        assert (answer.status, error["code"]) == (status, code), path
+        assert error["message"]
+        assert error["remedy"]
     assert host.units.calls == []
-
-
-async def test_failures_of_the_machine(host: Machine) -> None:
-    host.units.refuse = "timeout was exceeded."
-    status, answer = await host.v1("POST", "accounts/alice/start")
-    error = obj(answer["error"])
-    assert (status, error["code"]) == (502, "unit-failed")
-    assert "timeout was exceeded" in str(error["message"])
-    assert error["remedy"] == "see: journalctl -u wxclient@alice.service"
-    _, account = await host.v1("GET", "accounts/alice")
-    assert (account["desired"], account["unit_sub"], account["login_state"]) == ("started", "auto-restart", "stopped")
-    host.paths.template.unlink()
-    status, answer = await host.v1("POST", "accounts/bob/start")
-    assert (status, obj(answer["error"])["code"]) == (500, "template")
-
-
-async def test_the_code_to_scan(host: Machine) -> None:
-    process = await host.start("alice")
-    status, answer = await host.v1("GET", "accounts/alice/qr")
-    assert (status, obj(answer["error"])["code"]) == (404, "no-qrcode")
-    assert "it is init" in str(obj(answer["error"])["message"])
-    process.show_qrcode(b"\xff\xd8picture")
-    assert (await host.v1("GET", "accounts/alice"))[1]["qrcode"] is True
-    status, answer = await host.v1("GET", "accounts/alice/qr")
-    assert (status, answer["link"]) == (200, LINK)
-    assert base64.b64decode(str(answer["jpeg"])) == b"\xff\xd8picture"
-    for form, kind, beginning in (
-        ("svg", "image/svg+xml", b"<svg"),
-        ("png", "image/png", b"\x89PNG"),
-        ("txt", "text/plain; charset=utf-8", b"\xe2\x96\x88"),
-    ):
-        async with host.http.get(f"/v1/accounts/alice/qr?format={form}") as drawn:
-            assert drawn.status == 200
-            assert drawn.headers["Content-Type"] == kind
-            assert drawn.headers["Cache-Control"] == "no-store"
-            assert (await drawn.read()).startswith(beginning)
-    await host.units.kill("alice", UnitRecord("alice", UnitState.FAILED, "failed"))
-    status, answer = await host.v1("GET", "accounts/alice/qr")
-    assert status == 404
-    assert "its unit failed" in str(obj(answer["error"])["message"])
-
-
-async def test_what_changes_on_disk_is_seen(host: Machine) -> None:
-    """Accounts that a unit registered by itself, and files that were removed by hand."""
-    await host.start("alice")
-    source = host.paths.account_file("alice").read_text()
-    host.paths.account_file("bob").write_text(source.replace('"alice"', '"bob"'))
-    host.paths.account_file("broken").write_text('MOJO_WEIXIN_ACCOUNT="x')
-    _, answer = await host.v1("GET", "accounts")
-    assert [obj(each)["name"] for each in items(answer["accounts"])] == ["alice", "bob"]
-    host.paths.account_file("bob").unlink()
-    await asyncio.sleep(0.55)  # how long a file is believed
-    _, answer = await host.v1("GET", "accounts")
-    assert [obj(each)["name"] for each in items(answer["accounts"])] == ["alice"]
 
 
 async def test_a_bug_is_a_number_for_the_caller_and_a_trace_for_the_journal(
@@ -179,18 +96,154 @@ async def test_a_bug_is_a_number_for_the_caller_and_a_trace_for_the_journal(
     assert "ZeroDivisionError" in caplog.text
 
 
-async def test_a_stop_says_that_an_enabled_unit_comes_back(host: Machine) -> None:
-    link = host.paths.boot_link("alice")
-    link.parent.mkdir(parents=True)
-    link.symlink_to("/usr/lib/systemd/system/wxclient@.service")
-    for stop in ("v1", "openwx"):
-        await host.start("alice")
-        answer = (
-            (await host.v1("POST", "accounts/alice/stop"))[1]
-            if stop == "v1"
-            else await host.get("stop_client", client="alice")
-        )
-        assert "systemctl disable wxclient@alice.service" in str(answer["note"])
-    link.unlink()
+async def test_an_account_changes_its_driver_only_while_it_is_stopped(host: Machine) -> None:
     await host.start("alice")
-    assert "note" not in await host.get("stop_client", client="alice")
+    before = host.paths.account_file("alice").read_bytes()
+    requests: list[tuple[str, str, JsonObject]] = [
+        ("PATCH", "accounts/alice/options", {"driver": "ilink", "lang": "en_US"}),
+        ("POST", "accounts/alice/start", {"driver": "ilink"}),
+    ]
+    for method, path, body in requests:
+        status, answer = await host.v1(method, path, body)
+        assert (status, field(answer["error"], "code")) == (409, "other-route")
+        assert "wxctl stop alice" in str(field(answer["error"], "remedy"))
+    assert (await host.get("start_client", client="alice", driver="ilink"))["code"] != 0
+    assert host.paths.account_file("alice").read_bytes() == before
+    assert (await host.v1("PATCH", "accounts/alice/options", {"driver": "web"}))[0] == 200
+    # A default of the settings that is another one now counts from the next start.
+    host.accounts.settings = replace(host.settings, client={"driver": "ilink"})
+    assert (await host.v1("PATCH", "accounts/alice/options", {"driver": None}))[0] == 409
+    assert (await host.v1("PATCH", "accounts/alice/options", {"lang": "en_US"}))[1]["driver"] == "web"
+    host.accounts.settings = host.settings
+    await host.v1("POST", "accounts/alice/stop")
+    assert (await host.v1("PATCH", "accounts/alice/options", {"driver": "ilink"}))[1]["driver"] == "ilink"
+    assert (await host.v1("POST", "accounts/alice/start", {"driver": "web"}))[1]["driver"] == "web"
+    # One that has given up is stopped by its start.
+    process = host.units.processes["alice"]
+    process.say(LoginState.PARKED, reason="WeChat refuses this account")
+    assert (await host.v1("POST", "accounts/alice/start", {"driver": "ilink"}))[1]["driver"] == "ilink"
+
+
+async def test_a_wrong_option_changes_nothing(host: Machine) -> None:
+    await host.v1("POST", "accounts", {"name": "alice", "options": {"send_interval": 7}})
+    before = host.paths.account_file("alice").read_bytes()
+    wrongs: list[JsonObject] = [
+        {"lang": "xx"},
+        {"nothing": None},
+        {"server": "http://127.0.0.1:1"},
+        {"lang": ["en_US"]},
+    ]
+    for wrong in wrongs:
+        status, answer = await host.v1("PATCH", "accounts/alice/options", {"send_interval": "9", **wrong})
+        assert (status, field(answer["error"], "code")) == (400, "bad-option")
+    assert host.paths.account_file("alice").read_bytes() == before
+    assert (await host.v1("PATCH", "accounts/bob/options", {}))[0] == 404
+    assert (await host.v1("GET", "accounts/bob/options"))[0] == 404
+
+
+async def test_who_is_bound_to_an_account_can_add_no_other(host: Machine) -> None:
+    shown, made = minted("bound", Scope.CONTROL, ("alice",), None)
+    TokenFile(host.paths.tokens_file).add(made)
+    headers = {"Authorization": f"Bearer {shown}"}
+    for name, status in (("bob", 403), ("alice", 201)):
+        async with host.http.post("/v1/accounts", json={"name": name}, headers=headers) as answer:
+            assert answer.status == status
+    assert AccountFiles(host.paths).instances() == ["alice"]
+
+
+async def test_whether_systemd_does_what_it_is_asked_to_is_tried_on_nobody(host: Machine) -> None:
+    await host.start("alice")
+    assert await host.v1("GET", "health/units") == (200, {"may_act": True, "reason": None})
+    assert host.units.calls[-1] == "stop wxclient@x-aaaaaaaaaaaaaaa.service"
+    assert "alice" in host.units.processes
+    host.units.forbidden = "Interactive authentication required"
+    _, told = await host.v1("GET", "health/units")
+    assert told == {"may_act": False, "reason": "a unit: stop failed: Interactive authentication required"}
+
+
+async def test_an_option_with_two_names_is_shown_alike_under_both(host: Machine) -> None:
+    await host.v1("POST", "accounts", {"name": "alice", "options": {"post_event": False}})
+    _, shown = await host.v1("GET", "accounts/alice/options")
+    for name in ("post_event", "plugin_openwx_post_event"):
+        assert obj(shown["options"])[name] == {"value": "0", "in_force": None, "default": "1", "from": "request"}
+
+
+async def test_deliveries_are_asked_of_the_account_and_nothing_else_is(host: Machine) -> None:
+    await host.start("alice")
+    status, seen = await host.v1("GET", "accounts/alice/deliveries?state=dead&after=5")
+    assert (status, seen["method"], seen["target"]) == (200, "GET", "/v1/deliveries?state=dead&after=5")
+    assert obj(seen["headers"]).keys() == {"Accept", "Host", "User-Agent", "X-Wxcontroller"}
+    status, seen = await host.v1("GET", "accounts/alice/deliveries/a-1%2F..%2F..")
+    assert seen["target"] == "/v1/deliveries/a-1%2F..%2F.."
+    status, seen = await host.v1("POST", "accounts/alice/deliveries/replay", {"state": "dead"})
+    assert (seen["method"], seen["target"], seen["size"]) == ("POST", "/v1/deliveries/replay", 17)
+    for method, path in (("POST", "deliveries"), ("GET", "status"), ("GET", "never"), ("DELETE", "deliveries/a-1")):
+        status, _ = await host.v1(method, f"accounts/alice/{path}")
+        assert status in (404, 405), path
+
+
+async def test_an_account_that_does_not_run_is_not_asked(host: Machine) -> None:
+    await host.start("alice")
+    await host.v1("POST", "accounts/alice/stop")
+    status, answer = await host.v1("GET", "accounts/alice/deliveries")
+    assert (status, obj(answer["error"])["code"]) == (409, "not-running")
+    for method, path in (("GET", "messages"), ("POST", "messages"), ("GET", "chats"), ("GET", "contacts")):
+        status, answer = await host.v1(method, f"accounts/alice/{path}")
+        assert (status, obj(answer["error"])["code"]) == (409, "not-running")
+        assert "wxctl start alice" in str(obj(answer["error"])["remedy"])
+    status, answer = await host.v1("GET", "accounts/nobody/deliveries")
+    assert (status, obj(answer["error"])["code"]) == (404, "unknown-account")
+
+
+async def test_the_numbers_of_all_accounts_with_those_that_do_not_tell(host: Machine) -> None:
+    for name in ("alice", "bob"):
+        await host.start(name)
+    await host.v1("POST", "accounts/bob/stop")
+    status, answer = await host.v1("GET", "deliveries")
+    alice, bob = (obj(one) for one in items(answer["accounts"]))
+    assert (status, alice["account"], alice["pending"], alice["dead"], alice["error"]) == (200, "alice", 3, 1, None)
+    assert "secret" not in alice
+    assert (bob["account"], bob["pending"]) == ("bob", None)
+    assert "is not running" in str(bob["error"])
+
+
+QUEUE: JsonObject = {"waiting": 3, "sent_today": 118, "daily_limit": 200}
+
+
+def says(instance: str = "alice", **more: JsonValue) -> bytes:
+    return json.dumps(
+        {"instance": instance, "version": "1.2", "pid": 7, "queue": QUEUE, "secret": 1, **more}
+    ).encode()
+
+
+async def ask(host: Machine) -> JsonObject:
+    status, account = await host.v1("GET", "accounts/alice")
+    assert (status, account["name"]) == (200, "alice")
+    return account
+
+
+async def test_a_program_that_is_not_ours(host: Machine) -> None:
+    process = await host.start("alice")
+    process.say(LoginState.RUNNING)
+    for body, reason in (
+        (None, "answered 404"),
+        (b"<html>", "not a JSON object"),
+        (b'{"instance": "alice", "queue": 1e999}', "not a JSON object"),
+        (b'{"instance": "alice", "queue": "' + b"x" * 100_000 + b'"}', "not a JSON object"),
+        (b"[" * 50_000, "not a JSON object"),
+        (says("bob"), "another program answers at its port"),
+    ):
+        process.status = body
+        account = await ask(host)
+        assert (account["client"], reason in str(account["client_reason"])) == (None, True)
+        assert "queue" not in account
+
+
+async def test_a_program_that_does_not_answer(host: Machine) -> None:
+    process = await host.start("alice")
+    process.status, process.status_gate = says(), asyncio.Event()
+    account = await ask(host)
+    assert account["client"] is None
+    assert "no response" in str(account["client_reason"])
+    process.status_gate.set()
+    assert (await ask(host))["queue"] == QUEUE

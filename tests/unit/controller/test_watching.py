@@ -1,4 +1,4 @@
-"""GET /v1/accounts as a stream: all rows first, then what changes, for as many as look."""
+"""GET /v1/accounts as a stream: all rows first, then changes, for a limited number of readers."""
 
 import asyncio
 import contextlib
@@ -9,7 +9,7 @@ from pathlib import Path
 import aiohttp
 
 from tests.patience import PATIENCE
-from tests.unit.controller.machine import Machine, machine
+from tests.unit.controller.machine import Machine
 from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.core.states import LoginState
@@ -89,31 +89,6 @@ async def test_all_rows_come_first_and_then_only_those_that_change(host: Machine
         }
 
 
-async def test_accounts_come_and_go(host: Machine) -> None:
-    async with watched(host) as stream:
-        assert (await stream.next())["accounts"] == []
-        await host.start("bob")
-        await stream.row("bob", unit_state="active")
-        await host.v1("POST", "accounts/bob/stop")
-        await stream.row("bob", unit_state="absent", desired="stopped")
-        await host.v1("DELETE", "accounts/bob")
-        while not (gone := (await stream.next())["gone"]):
-            pass
-        assert gone == ["bob"]
-
-
-async def test_trouble_is_said_and_its_end_too(host: Machine) -> None:
-    await host.start("alice")
-    async with watched(host) as stream:
-        await stream.next()
-        host.units.broken = True
-        error = obj((await stream.next("trouble"))["error"])
-        assert error["code"] == "unit-failed"
-        assert error["remedy"]
-        host.units.broken = False
-        assert (await stream.next("trouble"))["error"] is None
-
-
 async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: Machine) -> None:
     await host.start("alice")
     await host.start("bob")
@@ -130,7 +105,7 @@ async def test_a_bound_token_sees_its_own_and_a_revoked_one_nothing_more(host: M
 
 
 async def test_readers_are_bounded(tmp_path: Path) -> None:
-    async with machine(tmp_path) as host, watched(host) as stream:
+    async with Machine(tmp_path) as host, watched(host) as stream:
         host.limit(watchers=1)
         await stream.next()
         async with host.http.get("/v1/accounts", headers=STREAM) as answer:

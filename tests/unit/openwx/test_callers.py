@@ -1,4 +1,4 @@
-"""Which Host and Origin headers are let in (openwx-api 5.3 no. 43)."""
+"""Host and Origin headers that are accepted (openwx-api 5.3 no. 43)."""
 
 import pytest
 

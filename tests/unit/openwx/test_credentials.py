@@ -1,4 +1,4 @@
-"""Where a token may stand in a request, and that nothing but the token is taken out of it."""
+"""Removing the token from a request leaves everything else as it is."""
 
 from urllib.parse import parse_qsl, quote
 

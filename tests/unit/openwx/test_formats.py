@@ -1,4 +1,4 @@
-"""Reports of every kind of message: the original's fields, all of them, always."""
+"""Reports of every kind of message, and people, have all fields of the original."""
 
 from dataclasses import replace
 
@@ -11,7 +11,9 @@ from wxcontroller.core.model import (
     AppShare,
     Card,
     Contact,
+    ContactKind,
     Direction,
+    FriendRequest,
     Group,
     Member,
     Message,
@@ -19,7 +21,9 @@ from wxcontroller.core.model import (
     Place,
     Sex,
 )
+from wxcontroller.openwx import objects, reports
 from wxcontroller.openwx.media import MediaFacts, kind_of, media_id, mime_of, sniff, split_id
+from wxcontroller.openwx.replies import to_bytes
 from wxcontroller.openwx.reports import Chat, SendResult, received, sent
 
 ME = Contact("@me", "我", uid=7)
@@ -111,3 +115,26 @@ def test_types_of_content() -> None:
     assert [sniff(start) for start in (b"\xff\xd8\xff\xe0", b"GIF89a", b"RIFF1234WEBP", b"<svg")] == [
         *("image/jpeg", "image/gif", "image/webp", "")
     ]
+
+
+# With halves of characters, as they come out of JSON.
+ODD = st.text(st.characters(exclude_categories=()))
+NUMBERS = st.integers(-(2**63), 2**63)
+CONTACTS = st.builds(
+    Contact, *(ODD, ODD, NUMBERS, ODD, ODD, ODD, ODD, ODD, ODD), st.sampled_from(Sex), st.sampled_from(ContactKind)
+)
+MEMBERS = st.builds(Member, ODD, ODD, ODD, NUMBERS, ODD, ODD, ODD, ODD, st.sampled_from(Sex))
+GROUPS = st.builds(Group, ODD, ODD, st.lists(MEMBERS, max_size=4).map(tuple), NUMBERS, NUMBERS)
+
+
+@given(CONTACTS, GROUPS, MEMBERS, ODD)
+def test_people_always_have_all_their_fields(contact: Contact, group: Group, member: Member, greeting: str) -> None:
+    assert set(objects.friend(contact)) == objects.FRIEND_ATTRIBUTES
+    assert set(objects.user(contact)) == objects.FRIEND_ATTRIBUTES - {"category"}
+    assert set(objects.member(member)) == objects.FRIEND_ATTRIBUTES - {"category"}
+    assert set(objects.group(group, contact.id)) == objects.GROUP_ATTRIBUTES | {"member"}
+    for thing in (objects.friend(contact), objects.member(member)):
+        assert thing["sex"] in ("male", "female", "")
+        assert thing["uid"] != 0
+    to_bytes(objects.group(group, contact.id))
+    to_bytes(reports.friend_request(FriendRequest(contact.id, contact.name, greeting, greeting)))
