@@ -1,4 +1,4 @@
-"""wxctl in a process of its own that need not import it: forked from one that has, which is ten times as fast."""
+"""Run wxctl in a process forked from one that has imported it, which is ten times as fast."""
 
 import importlib
 import multiprocessing

@@ -1,4 +1,4 @@
-"""The real controller in a thread of its own, and accounts in the states that a test of wxctl wants."""
+"""The real controller in a thread, with accounts in the states that a test needs."""
 
 import asyncio
 import threading

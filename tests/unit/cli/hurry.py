@@ -1,4 +1,4 @@
-"""``python3 -m tests.unit.cli.hurry`` is wxctl, which pauses for less: a test need not wait as a person may."""
+"""``python3 -m tests.unit.cli.hurry`` is wxctl with shorter pauses."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""wxctl alert: whether alerts get through, and what is wrong."""
+"""wxctl alert: test alerts, and the status of alerts."""
 
 import json
 import time

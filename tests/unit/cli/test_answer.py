@@ -1,4 +1,4 @@
-"""What an account asks a person: answered by the verb answer, and on the terminal of a start."""
+"""Questions of an account are answered by wxctl answer, and on the terminal of wxctl start."""
 
 import json
 

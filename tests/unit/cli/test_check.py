@@ -1,4 +1,4 @@
-"""wxctl config check: each fault with its file, line and key; and what is fine is called fine."""
+"""wxctl config check reports each fault with its file, line and key."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What wxctl tells people is Chinese where they read Chinese; what it tells programs is English everywhere."""
+"""wxctl speaks Chinese to people who read Chinese, and English to programs."""
 
 import json
 import re

@@ -1,4 +1,4 @@
-"""Man pages are well-formed, and links of documents lead somewhere."""
+"""Man pages are well-formed, and links in documents lead somewhere."""
 
 import re
 import shutil

@@ -1,4 +1,4 @@
-"""events: what is shown, how it goes on after a break, and where a reader was."""
+"""wxctl events: output, reconnecting, and cursors."""
 
 import json
 
@@ -61,12 +61,3 @@ def test_from_a_time_or_a_place_on(wxctl: Wxctl, host: Host) -> None:
     assert wxctl("events", "--after", shown["cursor"], "-n", "1").stdout.endswith("two\n")
     places = [request.headers["Last-Event-ID"] for request in host.requests if request.path == "/v1/events"]
     assert (places[0], places[2]) == ("1795593600000000", shown["cursor"])
-
-
-@pytest.mark.parametrize(
-    "arguments",
-    [("--since", "soon"), ("--after", "x y"), ("--since", "1h", "--after", "5"), ("-n", "0"), (".x",)],
-)
-def test_what_makes_no_sense(wxctl: Wxctl, host: Host, arguments: tuple[str, ...]) -> None:
-    assert wxctl("events", *arguments).returncode == 2
-    assert "GET events" not in host.asked

@@ -1,4 +1,4 @@
-"""logs of another machine: what its controller tells of an account's journal."""
+"""wxctl logs for another machine reads the journal through its controller."""
 
 import json
 import os
@@ -11,8 +11,7 @@ import pytest
 from tests.unit.cli.conftest import Wxctl, program
 from tests.unit.cli.host import RUNNING, Host
 from tests.unit.cli.terminal import Terminal
-from tests.unit.controller.test_journal import helper, line
-from tests.unit.controller.test_journal_stream import Journal
+from tests.unit.controller.test_journal import Journal, helper, line
 from wxcontroller.cli.errors import BadUsage
 from wxcontroller.cli.remotelogs import moment
 from wxcontroller.core.names import parse_name

@@ -1,4 +1,4 @@
-"""add, show and set: what is asked of the controller, and what is said."""
+"""wxctl show and set."""
 
 import json
 import re
@@ -6,12 +6,6 @@ from dataclasses import replace
 
 from tests.unit.cli.conftest import Wxctl
 from tests.unit.cli.host import RUNNING, STOPPED, Host
-
-
-def test_a_name_that_can_not_be_is_not_asked_for(wxctl: Wxctl, host: Host) -> None:
-    assert wxctl("add", ".x").returncode == 2
-    assert wxctl("add", "x", "-o", "lang").returncode == 2
-    assert host.asked == []
 
 
 def test_options_are_shown_with_their_origin(wxctl: Wxctl, host: Host) -> None:

@@ -1,4 +1,4 @@
-"""wxctl against a real controller with real accounts at the sandbox: each verb does what it says it has done."""
+"""wxctl against a real controller with real accounts at the sandbox."""
 
 import json
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""docs/reference and docs/zh/reference are what the code's own tables say now."""
+"""docs/reference and docs/zh/reference are up to date with the tables in the code."""
 
 from types import ModuleType
 

@@ -1,4 +1,4 @@
-"""The encryption of exported accounts: what goes in comes out, and nothing that was touched does."""
+"""The encryption of exported accounts: what goes in comes out, and changes are noticed."""
 
 import io
 

@@ -1,8 +1,7 @@
-"""send: finding whom, and what is said when it does not work."""
+"""wxctl send: recipients, repeats, and results."""
 
 import json
 from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -145,18 +144,6 @@ def test_a_program_that_does_not_know_keys_is_not_asked_again(wxctl: Wxctl, host
     assert done.returncode == 1
     assert "may have been sent or not: connection to the controller at" in done.stderr
     assert len(keys) == 1
-
-
-@pytest.mark.parametrize(
-    "arguments", [(), ("-",), ("hello", "--file", "f"), ("--file", "empty"), ("--file", "nowhere")]
-)
-def test_neither_or_both_or_nothing(
-    wxctl: Wxctl, program: Process, tmp_path: Path, arguments: tuple[str, ...]
-) -> None:
-    (tmp_path / "f").write_text("x")
-    (tmp_path / "empty").touch()
-    assert wxctl("send", "小店", "@c", *arguments).returncode == 2
-    assert sent(program) == []
 
 
 def test_a_sends_result_is_json(wxctl: Wxctl, program: Process) -> None:

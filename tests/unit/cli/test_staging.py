@@ -1,4 +1,4 @@
-"""What imports leave behind that were killed, and what the next one makes of it."""
+"""Leftovers of imports that were killed, and how the next import removes them."""
 
 import os
 import subprocess

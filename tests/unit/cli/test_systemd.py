@@ -1,4 +1,4 @@
-"""start, stop and restart while the controller is away: systemd does it, and what it can not do is said."""
+"""wxctl start, stop and restart use systemd while the controller is down."""
 
 import socket
 from pathlib import Path

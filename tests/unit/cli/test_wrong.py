@@ -1,4 +1,4 @@
-"""What wxctl says to arguments that are wrong, and what it does not do then."""
+"""wxctl refuses wrong arguments and does nothing."""
 
 import json
 import os
@@ -46,14 +46,29 @@ def test_an_answer_into_a_closed_pipe(wxctl: Wxctl, host: Host, arguments: list[
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-@pytest.mark.parametrize(
-    "arguments", [("list", "--what"), ("start",), ("strat",), ("start", "a", "-o", "x"), ("add", ".x")], ids=" ".join
+VERBS = ("start", "stop", "restart", "status", "qr", "logs", "remove")
+WRONG = (
+    *("list --what", "start", "strat", "start a -o x", "add .x", "list --state odd", "list --url ftp://x"),
+    *(f"{verb} ../etc" for verb in VERBS),
+    *("events --since soon", "events --after +y", "events --since 1h --after 5", "events -n 0", "events .x"),
+    *("send a @c", "send a @c -", "send a @c hello --file f", "send a @c --file empty", "send a @c --file nowhere"),
+    *("deliveries replay a", "deliveries purge a", "deliveries replay a a-1 --dead", "deliveries replay"),
+    *("deliveries list a --state odd", "list --url http://[::1"),
 )
-def test_errors_have_one_form(wxctl: Wxctl, arguments: tuple[str, ...]) -> None:
+
+
+def test_wrong_arguments_are_refused_in_one_form_and_nothing_is_done(wxctl: Wxctl, host: Host) -> None:
     """The program and the failure, then what to do; whoever found it."""
-    done = wxctl(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    failed, remedy = done.stderr.splitlines()
-    assert re.match(r"wxctl: [^A-Z]", failed)
-    assert not failed.endswith(".")
-    assert re.match(r"  \S", remedy)
+    host.add("a", RUNNING)
+    host.process("a").sends = []
+    host.process("a").friends = [{"id": "@c", "name": "c", "displayname": "c"}]
+    (wxctl.directory / "f").write_text("x")
+    (wxctl.directory / "empty").touch()
+    for arguments in WRONG:
+        done = wxctl(*arguments.split())
+        assert (done.returncode, done.stdout) == (2, ""), arguments
+        failed, remedy = done.stderr.splitlines()
+        assert re.match(r"wxctl: (?![A-Z][a-z])", failed), failed
+        assert not failed.endswith("."), failed
+        assert re.match(r"  \S", remedy), remedy
+    assert host.changes == []
