@@ -47,7 +47,7 @@ COUNTS: JsonObject = {"to": "http://127.0.0.1:8080/in", "pending": 2, "dead": 1,
         (("ack", "小店", "a-1"), {"ids": ["a-1"], "state": "dead"}),
     ],
 )
-def test_what_is_asked_for(wxctl: Wxctl, host: Host, arguments: tuple[str, ...], body: JsonObject) -> None:
+def test_options_become_the_request(wxctl: Wxctl, host: Host, arguments: tuple[str, ...], body: JsonObject) -> None:
     process = host.process("小店")
     process.echo = True
     done_to = dict.fromkeys(("replayed", "purged", "acknowledged"), 1)

@@ -32,7 +32,7 @@ def account(host: Host, stand_in_program: Path) -> None:
     program(stand_in_program, "journalctl", "echo another machine; exit 9\n")
 
 
-def test_the_newest_lines(wxctl: Wxctl, host: Host) -> None:
+def test_logs_shows_the_newest_lines(wxctl: Wxctl, host: Host) -> None:
     journal(host, line("logged in"), line("two\nlines \x1b[2J", PRIORITY="3"))
     done = wxctl("logs", "小店", "-n", "2")
     assert (done.returncode, done.stderr) == (0, "")

@@ -51,7 +51,7 @@ def test_accounts_of_older_and_newer_controllers_are_shown(told: JsonObject, con
     assert (found.condition.value, str(found.headline)) == (condition, headline)
 
 
-def test_status_of_all(wxctl: Wxctl, host: Host) -> None:
+def test_status_without_names_is_about_all_accounts(wxctl: Wxctl, host: Host) -> None:
     host.add("alice", RUNNING)
     host.add("parked", PARKED)
     done = wxctl("status")
@@ -67,7 +67,7 @@ def test_status_of_all(wxctl: Wxctl, host: Host) -> None:
     assert "not reloaded; the previous settings remain in use: wxcontroller.toml: max_clients" in shown
 
 
-def test_something_else_listens(wxctl: Wxctl) -> None:
+def test_the_answer_of_another_program_is_named_so(wxctl: Wxctl) -> None:
     with something_else(b"<html>") as url:
         done = wxctl("list", "--url", url)
     assert done.returncode == 3
@@ -109,7 +109,7 @@ def test_nothing_that_an_account_says_acts_on_the_terminal(wxctl: Wxctl, host: H
     assert json.loads(wxctl("status", "alice", "--json").stdout)["queue"] == told["queue"]
 
 
-def test_selection_and_order(wxctl: Wxctl, host: Host) -> None:
+def test_list_selects_and_sorts(wxctl: Wxctl, host: Host) -> None:
     now = int(time.time())
     states = {"f": FAILED, "a": RUNNING, "d": DOWN, "p": PARKED, "s": SCANNING, "z": STOPPED}
     for age, (name, state) in enumerate(states.items()):

@@ -77,7 +77,9 @@ def test_a_token_is_made_shown_and_revoked_without_a_controller(wxctl: Wxctl, ro
         (("revoke", "nobody"), 4, "no token nobody"),
     ],
 )
-def test_what_can_not_be(wxctl: Wxctl, root: Path, arguments: tuple[str, ...], code: int, words: str) -> None:
+def test_wrong_tokens_are_not_made(
+    wxctl: Wxctl, root: Path, arguments: tuple[str, ...], code: int, words: str
+) -> None:
     wxctl("token", "create", "taken", "--root", str(root))
     before = kept(root).path.read_bytes()
     refused = wxctl("token", *arguments, "--root", str(root))

@@ -58,37 +58,35 @@ async def streams(host: Machine, requests: Sequence[bytes]) -> AsyncIterator[lis
 # -- callers without a token
 
 
-async def test_slow_forms_without_a_token_do_not_keep_an_admin_out(tmp_path: Path) -> None:
+async def test_slow_forms_without_a_token_do_not_keep_an_admin_out(host: Machine) -> None:
     slow = post("/openwx/check_client", "client=alice")[:-5]
-    async with Machine(tmp_path) as host:
-        admin = bearer(token(host, Scope.ADMIN))
-        reader = bearer(token(host, Scope.READ))
-        peers = [await connected(host, slow) for _ in range(1100)]
-        async with asyncio.timeout(PATIENCE):
-            while host.shared.admission.taken(Resource.REQUESTS) < 32:
-                await asyncio.sleep(0.01)
-        for shown in (admin, reader, bearer(ROOT_TOKEN)):
-            assert await status(host, get("/v1/accounts", shown)) == 200
-        # What is beyond the small share is answered at once.
-        async with asyncio.timeout(PATIENCE):
-            assert b" 503 " in await peers[-1].reader.readuntil(b"\r\n")
-        assert host.shared.admission.taken(Resource.REQUESTS) <= 64
-        for peer in peers:
-            peer.writer.close()
+    admin = bearer(token(host, Scope.ADMIN))
+    reader = bearer(token(host, Scope.READ))
+    peers = [await connected(host, slow) for _ in range(1100)]
+    async with asyncio.timeout(PATIENCE):
+        while host.shared.admission.taken(Resource.REQUESTS) < 32:
+            await asyncio.sleep(0.01)
+    for shown in (admin, reader, bearer(ROOT_TOKEN)):
+        assert await status(host, get("/v1/accounts", shown)) == 200
+    # What is beyond the small share is answered at once.
+    async with asyncio.timeout(PATIENCE):
+        assert b" 503 " in await peers[-1].reader.readuntil(b"\r\n")
+    assert host.shared.admission.taken(Resource.REQUESTS) <= 64
+    for peer in peers:
+        peer.writer.close()
 
 
-async def test_a_form_that_may_hold_a_token_has_little_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_form_that_may_hold_a_token_has_little_time(host: Machine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(admission, "UNKNOWN_BODY_SECONDS", 0.3)
-    async with Machine(tmp_path) as host:
-        shown = token(host, Scope.ADMIN)
-        peer = await connected(host, post("/openwx/check_client", "client=alice")[:-1])
-        answer = asyncio.create_task(peer.answer())
-        assert (await asyncio.wait_for(answer, PATIENCE))[0] == 408
-        # With the token in the head there is as much time as ever.
-        peer = await connected(host, post("/openwx/check_client", "client=alice", bearer(shown))[:-1])
-        await asyncio.sleep(0.6)
-        peer.writer.write(b"e")
-        assert (await peer.answer())[0] == 200
+    shown = token(host, Scope.ADMIN)
+    peer = await connected(host, post("/openwx/check_client", "client=alice")[:-1])
+    answer = asyncio.create_task(peer.answer())
+    assert (await asyncio.wait_for(answer, PATIENCE))[0] == 408
+    # With the token in the head there is as much time as ever.
+    peer = await connected(host, post("/openwx/check_client", "client=alice", bearer(shown))[:-1])
+    await asyncio.sleep(0.6)
+    peer.writer.write(b"e")
+    assert (await peer.answer())[0] == 200
 
 
 async def test_a_token_in_a_form_gets_the_share_of_the_token(tmp_path: Path) -> None:

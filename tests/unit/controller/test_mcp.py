@@ -70,7 +70,7 @@ NO_REQUEST = (
 )
 
 
-async def test_a_body_that_is_no_request(host: Machine) -> None:
+async def test_a_body_that_is_no_request_is_refused(host: Machine) -> None:
     shown = bearer(token(host, Scope.READ))
     for code, bodies in ((-32700, NO_JSON), (-32600, NO_REQUEST)):
         for body in bodies:
@@ -126,7 +126,7 @@ async def test_a_client_of_the_stateless_revision(host: Machine) -> None:
         ),
     ],
 )
-async def test_headers_and_body_that_do_not_agree(
+async def test_headers_and_body_that_disagree_are_refused(
     host: Machine, headers: Mapping[str, str], params: Json, code: int
 ) -> None:
     given = {"Mcp-Name": "list_accounts", **headers}

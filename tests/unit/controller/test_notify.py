@@ -156,7 +156,7 @@ DIALECTS: dict[str, tuple[str, Mapping[str, str], Any, str]] = {
 }
 
 
-async def test_dialects(host: Machine) -> None:
+async def test_each_dialect_becomes_one_text(host: Machine) -> None:
     process, shown = await account(host), await target(host)
     for name, (path, headers, body, expected) in DIALECTS.items():
         process.sends = []
@@ -227,7 +227,7 @@ async def test_what_is_no_notification_is_refused_with_the_reason(host: Machine)
     assert process.sends == []
 
 
-async def test_files(host: Machine) -> None:
+async def test_files_are_sent_with_their_names(host: Machine) -> None:
     process, shown = await account(host), await target(host)
     content = bytes(range(256)) * 10_000  # more than a text may have
     process.echo = True

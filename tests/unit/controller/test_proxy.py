@@ -93,7 +93,7 @@ async def test_a_caller_who_asks_before_sending(host: Machine) -> None:
     assert "Expect" not in seen["headers"]
 
 
-async def test_bodies_over_the_limit(tmp_path: Path) -> None:
+async def test_bodies_over_the_limit_are_refused(tmp_path: Path) -> None:
     async with Machine(tmp_path, max_body=10_000) as host:
         await host.start("alice")
         async with host.http.post("/openwx/echo?client=alice", data=b"x" * 10_001) as answer:

@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 from aiohttp.http import SERVER_SOFTWARE
 
 from tests.unit.controller.differential import OK, Pair, run, shown
@@ -31,6 +32,12 @@ SECONDS = 30.0  # for what happens at once: machines can be busy
 async def paired(root: Path, closed: bool = False, **settings: object) -> AsyncIterator[Pair]:
     async with Machine(root, **settings) as host, Pair(host).running(closed) as pair:
         yield pair
+
+
+@pytest_asyncio.fixture
+async def pair(tmp_path: Path) -> AsyncIterator[Pair]:
+    async with paired(tmp_path) as made:
+        yield made
 
 
 async def ask(pair: Pair, raw: bytes = GET) -> tuple[int, object, bytes]:
@@ -80,68 +87,61 @@ ANSWERS = {
 }
 
 
-async def test_no_fragment_becomes_parameters_when_a_token_is_taken_out(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        sent = GET.replace(b"client=bot", b"client=bot&token=a#b&client=other")
-        assert (await ask(pair, sent))[0] == 200
-        assert [each.split(b" ")[1] for each in pair.account.got] == [b"/openwx/get_user_info?client=bot"] * 2
+async def test_no_fragment_becomes_parameters_when_a_token_is_taken_out(pair: Pair) -> None:
+    sent = GET.replace(b"client=bot", b"client=bot&token=a#b&client=other")
+    assert (await ask(pair, sent))[0] == 200
+    assert [each.split(b" ")[1] for each in pair.account.got] == [b"/openwx/get_user_info?client=bot"] * 2
 
 
-async def test_an_answer_is_passed_on_or_refused_as_ever(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        for case, answer in ANSWERS.items():
-            pair.account.answer = answer
-            for request in (GET, HEAD, POST):
-                status, _, body = await ask(pair, request)
-                assert status, (case, body)
+async def test_an_answer_is_passed_on_or_refused_as_ever(pair: Pair) -> None:
+    for case, answer in ANSWERS.items():
+        pair.account.answer = answer
+        for request in (GET, HEAD, POST):
+            status, _, body = await ask(pair, request)
+            assert status, (case, body)
 
 
-async def test_an_answer_that_ends_with_the_connection(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
-        assert (await ask(pair))[::2] == (200, b"all")
+async def test_an_answer_that_ends_with_the_connection(pair: Pair) -> None:
+    pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Type: a/b\r\n\r\nall", True
+    assert (await ask(pair))[::2] == (200, b"all")
 
 
-async def test_nothing_behind_an_answer_reaches_the_next_caller(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        pair.account.answer = OK + b"{}" + OK + b"!!"
-        for _ in range(3):
-            assert (await ask(pair))[2] == b"{}"
+async def test_nothing_behind_an_answer_reaches_the_next_caller(pair: Pair) -> None:
+    pair.account.answer = OK + b"{}" + OK + b"!!"
+    for _ in range(3):
+        assert (await ask(pair))[2] == b"{}"
 
 
-async def test_connections_to_an_account_are_used_again_while_they_are_good(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        for _ in range(5):
-            assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
-        assert pair.account.connections == 1
-        pair.account.hangs_up = True  # after each answer, without a word before
-        for _ in range(5):
-            pair.account.hung_up.clear()
-            assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
-            await asyncio.wait_for(pair.account.hung_up.wait(), SECONDS)
-            await asyncio.sleep(0)
-        assert len(pair.account.got) == 10
+async def test_connections_to_an_account_are_used_again_while_they_are_good(pair: Pair) -> None:
+    for _ in range(5):
+        assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
+    assert pair.account.connections == 1
+    pair.account.hangs_up = True  # after each answer, without a word before
+    for _ in range(5):
+        pair.account.hung_up.clear()
+        assert (await pair.ask(pair.host.address, POST, 1, SECONDS))[0].status == 200
+        await asyncio.wait_for(pair.account.hung_up.wait(), SECONDS)
+        await asyncio.sleep(0)
+    assert len(pair.account.got) == 10
 
 
 @pytest.mark.parametrize("answer", [b"", b"HTTP/1.1 200 OK\r\nContent-Le"])
-async def test_what_an_account_has_got_is_never_sent_again(tmp_path: Path, answer: bytes) -> None:
-    async with paired(tmp_path) as pair:
-        assert (await ask(pair, POST))[0] == 200
-        pair.account.got.clear()
-        pair.account.answer, pair.account.hangs_up = answer, True
-        assert (await ask(pair, POST))[0] == 502
-        assert len(pair.account.got) == 2  # one of each way
+async def test_what_an_account_has_got_is_never_sent_again(pair: Pair, answer: bytes) -> None:
+    assert (await ask(pair, POST))[0] == 200
+    pair.account.got.clear()
+    pair.account.answer, pair.account.hangs_up = answer, True
+    assert (await ask(pair, POST))[0] == 502
+    assert len(pair.account.got) == 2  # one of each way
 
 
-async def test_an_answer_that_breaks_off_does_not_look_complete(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part", True
-        reader, writer = await asyncio.open_connection(*pair.host.address)
-        writer.write(GET)
-        async with asyncio.timeout(SECONDS):
-            with contextlib.suppress(ConnectionError):
-                assert b"Content-Length: 9\r\n" in await reader.read()
-        writer.close()
+async def test_an_answer_that_breaks_off_does_not_look_complete(pair: Pair) -> None:
+    pair.account.answer, pair.account.hangs_up = b"HTTP/1.1 200 OK\r\nContent-Length: 9" + _ENDS + b"part", True
+    reader, writer = await asyncio.open_connection(*pair.host.address)
+    writer.write(GET)
+    async with asyncio.timeout(SECONDS):
+        with contextlib.suppress(ConnectionError):
+            assert b"Content-Length: 9\r\n" in await reader.read()
+    writer.close()
 
 
 async def test_an_account_that_is_silent(tmp_path: Path) -> None:
@@ -152,53 +152,50 @@ async def test_an_account_that_is_silent(tmp_path: Path) -> None:
         assert (await pair.ask(pair.host.address, GET, 1, SECONDS))[0].status == 0  # it broke off
 
 
-async def test_a_slow_reader_slows_the_account_down(tmp_path: Path) -> None:
+async def test_a_slow_reader_slows_the_account_down(pair: Pair) -> None:
     size = 32 << 20
-    async with paired(tmp_path) as pair:
-        pair.account.answer = OK.replace(b"Length: 2", b"Length: %d" % size) + b"s" * size
-        reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
-        writer.write(GET)
-        await asyncio.wait_for(pair.account.arrived.wait(), SECONDS)
-        await reader.readuntil(_ENDS)
-        held = [each for each in pair.host.server._open() if each.congested]
-        async with asyncio.timeout(SECONDS):
-            while not held:
-                await asyncio.sleep(0.01)
-                held = [each for each in pair.host.server._open() if each.congested]
-            assert held[0].transport is not None
-            assert held[0].transport.get_write_buffer_size() < 1 << 20
-            assert len(await reader.readexactly(size)) == size
-        writer.close()
+    pair.account.answer = OK.replace(b"Length: 2", b"Length: %d" % size) + b"s" * size
+    reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
+    writer.write(GET)
+    await asyncio.wait_for(pair.account.arrived.wait(), SECONDS)
+    await reader.readuntil(_ENDS)
+    held = [each for each in pair.host.server._open() if each.congested]
+    async with asyncio.timeout(SECONDS):
+        while not held:
+            await asyncio.sleep(0.01)
+            held = [each for each in pair.host.server._open() if each.congested]
+        assert held[0].transport is not None
+        assert held[0].transport.get_write_buffer_size() < 1 << 20
+        assert len(await reader.readexactly(size)) == size
+    writer.close()
 
 
-async def test_requests_come_in_any_pieces_and_one_behind_the_other(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
-            reader, writer = await asyncio.open_connection(*pair.host.address)
-            sent = POST + GET + HEAD + POST
-            for at in range(0, len(sent), step):
-                writer.write(sent[at : at + step])
-                await asyncio.sleep(0)
-            async with asyncio.timeout(SECONDS):
-                for _ in range(4):
-                    assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
-                    if _ != 2:
-                        assert await reader.readexactly(2) == b"{}"
-            writer.close()
-        assert len(pair.account.got) == 20
-
-
-async def test_the_rest_of_a_form_that_comes_late(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
+async def test_requests_come_in_any_pieces_and_one_behind_the_other(pair: Pair) -> None:
+    for step in (1, 7, len(POST) - 10, len(POST) + 20, 10_000):
         reader, writer = await asyncio.open_connection(*pair.host.address)
-        writer.write(POST[:-5])
-        await asyncio.sleep(0.7)  # longer than the shortcut waits
-        assert pair.account.got == []
-        writer.write(POST[-5:])
+        sent = POST + GET + HEAD + POST
+        for at in range(0, len(sent), step):
+            writer.write(sent[at : at + step])
+            await asyncio.sleep(0)
         async with asyncio.timeout(SECONDS):
-            assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
+            for _ in range(4):
+                assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
+                if _ != 2:
+                    assert await reader.readexactly(2) == b"{}"
         writer.close()
-        assert pair.account.got[0].endswith(_FORM)
+    assert len(pair.account.got) == 20
+
+
+async def test_the_rest_of_a_form_that_comes_late(pair: Pair) -> None:
+    reader, writer = await asyncio.open_connection(*pair.host.address)
+    writer.write(POST[:-5])
+    await asyncio.sleep(0.7)  # longer than the shortcut waits
+    assert pair.account.got == []
+    writer.write(POST[-5:])
+    async with asyncio.timeout(SECONDS):
+        assert (await reader.readuntil(_ENDS)).startswith(b"HTTP/1.1 200 OK\r\n")
+    writer.close()
+    assert pair.account.got[0].endswith(_FORM)
 
 
 async def test_a_token_that_is_revoked_stops_working_at_once(tmp_path: Path) -> None:
@@ -233,16 +230,15 @@ async def test_tokens_are_held_to_their_scope_and_their_accounts(tmp_path: Path)
         assert got == {case: 200 if case in allowed else 403 for case in got}
 
 
-async def test_an_account_that_went_down_is_not_sent_to(tmp_path: Path) -> None:
-    async with paired(tmp_path) as pair:
-        assert (await ask(pair))[0] == 200
-        instance = pair.host.accounts.registry.resolve("bot")
-        pair.host.paths.port_secret(instance).unlink()
-        pair.host.paths.runtime(instance).rmdir()
-        pair.account.got.clear()
-        await asyncio.sleep(0.2)  # kept connections are trusted for a moment
-        assert (await ask(pair))[0] == 502
-        assert pair.account.got == []
+async def test_an_account_that_went_down_is_not_sent_to(pair: Pair) -> None:
+    assert (await ask(pair))[0] == 200
+    instance = pair.host.accounts.registry.resolve("bot")
+    pair.host.paths.port_secret(instance).unlink()
+    pair.host.paths.runtime(instance).rmdir()
+    pair.account.got.clear()
+    await asyncio.sleep(0.2)  # kept connections are trusted for a moment
+    assert (await ask(pair))[0] == 502
+    assert pair.account.got == []
 
 
 def listing(path: str, token: str = "", more: str = "") -> bytes:
@@ -274,24 +270,23 @@ async def test_each_caller_gets_the_list_of_his_own_accounts(tmp_path: Path) -> 
             assert (await ask(pair, listing(path, "wrong")))[0] == (await ask(pair, listing(path)))[0] == refusal
 
 
-async def test_long_lists_are_whole_and_never_those_of_before(tmp_path: Path) -> None:
+async def test_long_lists_are_whole_and_never_those_of_before(pair: Pair) -> None:
     """More than the socket takes at once, again and again, to a caller who reads none of it for a while."""
-    async with paired(tmp_path) as pair:
-        processes, body = [await pair.host.start(f"a{number}") for number in range(40)], b""
-        for word in ("one", "two"):
-            for process in processes:
-                process.say(LoginState.RUNNING, word=word, filler=word * 60_000)
-            for _ in range(3):
-                status, _, body = await ask(pair, listing("/openwx/check_client"))
-                words = [each.get("word") for each in json.loads(body)["client"] if each["account"] != "bot"]
-                assert (status, words) == (200, [word] * len(processes))
-        reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
+    processes, body = [await pair.host.start(f"a{number}") for number in range(40)], b""
+    for word in ("one", "two"):
+        for process in processes:
+            process.say(LoginState.RUNNING, word=word, filler=word * 60_000)
         for _ in range(3):
-            writer.write(listing("/openwx/check_client"))
-            await asyncio.sleep(0.05)  # each of them arrives alone
-        async with asyncio.timeout(SECONDS):
-            for _ in range(3):
-                head = await reader.readuntil(_ENDS)
-                assert f"Content-Length: {len(body)}\r\n".encode() in head
-                assert await reader.readexactly(len(body)) == body
-        writer.close()
+            status, _, body = await ask(pair, listing("/openwx/check_client"))
+            words = [each.get("word") for each in json.loads(body)["client"] if each["account"] != "bot"]
+            assert (status, words) == (200, [word] * len(processes))
+    reader, writer = await asyncio.open_connection(*pair.host.address, limit=1 << 16)
+    for _ in range(3):
+        writer.write(listing("/openwx/check_client"))
+        await asyncio.sleep(0.05)  # each of them arrives alone
+    async with asyncio.timeout(SECONDS):
+        for _ in range(3):
+            head = await reader.readuntil(_ENDS)
+            assert f"Content-Length: {len(body)}\r\n".encode() in head
+            assert await reader.readexactly(len(body)) == body
+    writer.close()

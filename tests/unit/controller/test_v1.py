@@ -70,7 +70,7 @@ ERRORS: tuple[tuple[str, str, JsonValue, int, str], ...] = (
 )
 
 
-async def test_errors(host: Machine) -> None:
+async def test_errors_have_a_code_a_message_and_a_remedy(host: Machine) -> None:
     for method, path, body, status, code in ERRORS:
         async with host.http.request(method, yarl.URL(f"/v1/{path}", encoded=True), json=body) as answer:
             error = (await answer.json())["error"]
@@ -222,7 +222,7 @@ async def ask(host: Machine) -> JsonObject:
     return account
 
 
-async def test_a_program_that_is_not_ours(host: Machine) -> None:
+async def test_status_of_another_program_is_not_believed(host: Machine) -> None:
     process = await host.start("alice")
     process.say(LoginState.RUNNING)
     for body, reason in (
@@ -239,7 +239,7 @@ async def test_a_program_that_is_not_ours(host: Machine) -> None:
         assert "queue" not in account
 
 
-async def test_a_program_that_does_not_answer(host: Machine) -> None:
+async def test_account_without_an_answer_is_shown_without_its_status(host: Machine) -> None:
     process = await host.start("alice")
     process.status, process.status_gate = says(), asyncio.Event()
     account = await ask(host)

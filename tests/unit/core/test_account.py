@@ -10,7 +10,7 @@ from wxcontroller.core.options import Origin, check_options
 from wxcontroller.core.paths import Paths
 
 
-def test_the_parts() -> None:
+def test_a_proxy_url_is_taken_apart() -> None:
     found = parse_proxy("https://us%40er:p%3Ass%25%2F@Proxy.example:8443/")
     assert (found.kind, found.host, found.port) == (ProxyKind.HTTPS, "proxy.example", 8443)
     assert (found.user, found.password) == ("us@er", "p:ss%/")

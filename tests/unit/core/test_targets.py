@@ -20,7 +20,7 @@ LIST = Targets.parse(
         "http://xn--bcher-kva.example/"
     ).split(),
 )
-def test_allowed(address: str) -> None:
+def test_addresses_on_the_list_are_allowed(address: str) -> None:
     assert LIST.allow(address)
     LIST.check("alice", "post_api", address)
 
@@ -39,7 +39,7 @@ def test_allowed(address: str) -> None:
         "//bots.example/ bots.example javascript:1 http://[ https://bots.example:99999/"
     ).split(),
 )
-def test_refused(address: str) -> None:
+def test_other_addresses_are_refused(address: str) -> None:
     assert not LIST.allow(address)
     with pytest.raises(BadOption, match="account alice: post_api is not among webhook_targets") as caught:
         LIST.check("alice", "post_api", address)
@@ -58,7 +58,7 @@ def test_refused(address: str) -> None:
         ("https://h/a/..%2fb", "contains . or .."),
     ],
 )
-def test_what_is_no_target(word: str, reason: str) -> None:
+def test_a_list_of_what_is_no_target_is_refused(word: str, reason: str) -> None:
     with pytest.raises(ValueError, match=reason) as caught:
         Targets.parse([word])
     assert "hidden" not in str(caught.value)
