@@ -126,8 +126,6 @@ def test_who_may_write_or_read_the_tokens(wxctl: Wxctl, paths: Paths) -> None:
     [
         ("directory", "etc/wxcontroller/clients/alice.env"),
         ("loop", "etc/wxcontroller/clients/dir.env"),
-        ("loop", "var/lib/wxcontroller/clients/alice.env"),
-        ("directory", "etc/wxcontroller/tokens"),
         ("loop", "etc/wxcontroller/credentials/alice.proxy"),
         ("directory", "etc/wxcontroller/wxcontroller.toml.d/b.toml"),
     ],

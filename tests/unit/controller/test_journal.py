@@ -13,10 +13,8 @@ from tests.patience import PATIENCE
 from tests.unit.controller.machine import Machine
 from tests.unit.controller.test_watching import STREAM, Stream
 from wxcontroller.controller import sse
-from wxcontroller.core.access import Scope
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.paths import Paths
-from wxcontroller.core.tokens import TokenFile, minted
 
 CURSOR = "s=df35cf55c0314c82b0e5e54209adcc29;i=55;b=53d9242846a84a8196fe169cdcd05d36;m=6fa4;t=6611;x=91b6"
 
@@ -167,24 +165,6 @@ async def test_it_ends_with_what_reads_the_journal_the_controller_and_the_accoun
         async with followed(host) as stream:
             await stream.event()
             host.shared.draining.set()
-            await stream.end()
-
-
-async def test_a_token_that_is_revoked_ends_it_and_one_bound_to_another_account_gets_nothing(host: Machine) -> None:
-    await host.start("alice")
-    shown, token = minted("t", Scope.READ, ("alice",), None)
-    other, bound = minted("o", Scope.READ, ("bob",), None)
-    for each in (token, bound):
-        TokenFile(host.paths.tokens_file).add(each)
-    async with Journal(host.paths).open() as journal:
-        path = "/v1/accounts/alice/journal"
-        async with host.http.get(path, headers={**STREAM, "X-Auth-Token": other}) as refused:
-            assert refused.status == 403
-        async with followed(host, headers={"X-Auth-Token": shown}) as stream:
-            await journal.say(line("one"))
-            assert await message(stream) == "one"
-            TokenFile(host.paths.tokens_file).revoke(token.id)
-            await journal.say(line("two"))
             await stream.end()
 
 

@@ -64,20 +64,15 @@ async def test_the_first_browser_sees_the_code_and_nothing_else(host: Machine) -
     assert (state, answer["code"]) == ("confirm", None)
 
 
-async def test_scopes_and_accounts_of_who_makes_lists_and_revokes(host: Machine) -> None:
+async def test_links_of_other_accounts_are_neither_listed_nor_revoked(host: Machine) -> None:
     for name in ("alice", "bob"):
         await waiting(host, name)
-    own, reader = bearer(token(host, Scope.CONTROL, "alice")), bearer(token(host, Scope.SEND))
-    other = bearer(token(host, Scope.CONTROL))
+    own, other = bearer(token(host, Scope.CONTROL, "alice")), bearer(token(host, Scope.CONTROL))
     secret, link = await made(host, own)
     _, foreign = await made(host, other, "bob")
-    assert (await host.v1("POST", "accounts/alice/login-links", headers=reader))[0] == 403
-    assert (await host.v1("GET", "login-links", headers=reader))[0] == 403
-    assert (await host.v1("POST", "accounts/bob/login-links", headers=own))[0] == 403
     _, listed = await host.v1("GET", "login-links", headers=own)
     assert [obj(one)["account"] for one in items(listed["links"])] == ["alice"]
     assert (await host.v1("DELETE", f"accounts/alice/login-links/{foreign['id']}", headers=own))[0] == 410
-    assert (await host.v1("DELETE", f"accounts/alice/login-links/{link['id']}", headers=reader))[0] == 403
     assert (await host.v1("DELETE", f"accounts/alice/login-links/{link['id']}", headers=own))[0] == 200
     assert (await opened(host, secret))[:2] == (410, "link-over")
 
