@@ -10,6 +10,7 @@ from wxcontroller.core.jsontypes import JsonValue
 
 # Between the parts of an input of several: no text has it, and a mutator moves it like any other byte.
 BETWEEN = b"\x1e"
+LONG = 1 << 18
 Decode = Callable[[bytes], object]
 
 
@@ -26,8 +27,8 @@ class Target:
     seeds: tuple[bytes, ...]
     refusals: tuple[type[Exception], ...] = (WxError,)
     tokens: tuple[bytes, ...] = ()
-    weight: int = 4  # share of a run
-    longest: int = 1 << 18  # bytes of the longest inputs: as much as is looked at
+    weight: int = 2  # share of a run
+    longest: int = 1 << 14  # bytes of the longest inputs: as much as is read
 
     def try_(self, data: bytes) -> bool:
         """Feed an input; return whether it was taken. Raises what is a finding."""

@@ -16,7 +16,7 @@ from tests.fuzz.target import Target
 SLOW = 2.0
 # One input in so many is a long one.
 STRETCHED = 100
-_REPOSITORY = HERE.parents[1]
+_REPOSITORY = str(HERE.parents[1])
 
 
 class TooSlow(Exception):
@@ -42,27 +42,21 @@ class Trial:
             with _bounded(SLOW):
                 self.taken += self.target.try_(data)
         except Exception as problem:
-            self._note(data, problem)
+            where = _place(problem)
+            if where not in self.found:
+                self.found[where] = "".join(traceback.format_exception(problem))
+                place = self.kept / slug(self.target.name)
+                place.mkdir(parents=True, exist_ok=True)
+                (place / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
         self.slowest = max(self.slowest, time.process_time() - began)
-
-    def _note(self, data: bytes, problem: Exception) -> None:
-        where = _place(problem)
-        if where in self.found:
-            return
-        self.found[where] = "".join(traceback.format_exception(problem))
-        place = self.kept / slug(self.target.name)
-        place.mkdir(parents=True, exist_ok=True)
-        (place / hashlib.sha256(data).hexdigest()[:16]).write_bytes(data)
 
 
 def _place(problem: Exception) -> str:
-    """Return what tells one finding from another: what was raised, and the last line of ours on its way."""
+    """Return what tells one finding from another: the exception, and the last line of ours on its way."""
     frames = traceback.extract_tb(problem.__traceback__)
-    own = [frame for frame in frames if frame.filename.startswith(str(_REPOSITORY))] or list(frames)
+    last = ([frame for frame in frames if frame.filename.startswith(_REPOSITORY)] or list(frames))[-1]
     words = "" if isinstance(problem, TooSlow) else str(problem)[:40]
-    return (
-        f"{type(problem).__name__} {words} at {own[-1].filename}:{own[-1].lineno}" if own else type(problem).__name__
-    )
+    return f"{type(problem).__name__} {words} at {last.filename}:{last.lineno}"
 
 
 @contextlib.contextmanager

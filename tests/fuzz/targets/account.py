@@ -8,7 +8,7 @@ import json
 from yarl import URL
 
 from tests.fuzz.corpus import recorded
-from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
+from tests.fuzz.target import LONG, NotJson, Target, fit, joined, json_of, parts, texts
 from wxcontroller.client.config import read_config
 from wxcontroller.client.deliveries import receivers
 from wxcontroller.client.heartbeat import command_of
@@ -18,7 +18,7 @@ from wxcontroller.client.sends.replies import Replies, Reply, reply_of
 from wxcontroller.client.store.events import Entry, EntryState
 from wxcontroller.core.account import redacted
 from wxcontroller.core.envfile import parse
-from wxcontroller.core.jsontypes import obj, one_line
+from wxcontroller.core.jsontypes import JsonObject, obj, one_line
 from wxcontroller.core.model import Contact
 from wxcontroller.core.paths import Paths
 from wxcontroller.openwx import media
@@ -44,26 +44,19 @@ def _moved(data: bytes) -> None:
 
 
 _LOOP = asyncio.new_event_loop()
-
-
-def _entry(body: bytes) -> Entry:
-    state = (EntryState.PENDING, 0, 0, "", 0.0, "", 0, 0.0, len(body), "", 1)
-    return Entry("0badcafe-1", 1, 0, 0.0, "friend_message", *state, body)
+_RECEIVED = {"post_type": "receive_message", "type": "friend_message", "sender_id": "@ann"}
 
 
 def _reply(data: bytes) -> None:
     answer, report = parts(data, 2)
     roster, sent = Roster(contacts={"@ann": Contact("@ann", "Ann")}), list[Reply]()
-
-    def send(reply: Reply, event: int) -> None:
-        assert event == 1
-        sent.append(reply)
-
-    try:
+    known: JsonObject = {**_RECEIVED}
+    with contextlib.suppress(NotJson):
         known = obj(json_of(report))
-    except NotJson:
-        known = {"post_type": "receive_message", "type": "friend_message", "sender_id": "@ann"}
-    _LOOP.run_until_complete(Replies(roster, send).answered(_entry(json.dumps(known).encode()), answer))
+    body = json.dumps(known).encode()
+    state = (EntryState.PENDING, 0, 0, "", 0.0, "", 0, 0.0, len(body), "", 1)
+    entry = Entry("0badcafe-1", 1, 0, 0.0, "friend_message", *state, body)
+    _LOOP.run_until_complete(Replies(roster, lambda reply, _: sent.append(reply)).answered(entry, answer))
     for reply in sent:
         fit(reply)
         assert reply.target == "@ann"
@@ -77,14 +70,10 @@ def _media_address(data: bytes) -> None:
     given, location = texts(data, 2)
     for private in (False, True):
         url = urlfetch.target(given, private)
-        _checked(url.raw_host or "", private)
-        _checked(urlfetch.redirected(url, location, private).raw_host or "", private)
-
-
-def _checked(host: str, private: bool) -> None:
-    assert host
-    with contextlib.suppress(ValueError):
-        assert private or ipaddress.ip_address(host).is_global, "a private address got through"
+        for host in (url.raw_host or "", urlfetch.redirected(url, location, private).raw_host or ""):
+            assert host
+            with contextlib.suppress(ValueError):
+                assert private or ipaddress.ip_address(host).is_global, "a private address got through"
 
 
 def _media_names(data: bytes) -> None:
@@ -122,59 +111,31 @@ MOJO_WEIXIN_POST_MESSAGE_FILTER="type=group_message&format=text"
 WXCLIENT_MEDIA_PATHS="/srv/a:/srv/b"
 """
 
-
+_COMMANDS = (
+    *(b"http://127.0.0.1:3000/openwx/send_friend_message?id=@a&content=hi%20there", b"http://u:p@127.0.0.1:3000/"),
+    *(b"http://localhost:3000/openwx/get_user_info", b"http://u:p@127.0.0.1:3000/openwx/../v1/x"),
+)
+_MOVES = (
+    *(joined("/new?a=b", "120"), joined("http://u:p@127.0.0.1:8080/in", "Wed, 21 Oct 2099 07:28:00 GMT")),
+    joined("//[::1]/x", "Sunday, 06-Nov-94 08:49:37 GMT"),
+)
+_REPLIES = (
+    *(joined(b'{"reply":"x"}', report) for report in recorded()["report"]),
+    joined(b'{"reply": 4.5, "media": "https://x.invalid/a.jpg", "code": 0}', b""),
+)
+_ADDRESSES = (
+    joined("https://example.com/a.jpg?x=1", "/b.jpg"),
+    joined("http://93.184.216.34:8080/a", "https://[2606:2800:220:1::1]/x"),
+    joined("http://例え.テスト/", "//10.0.0.1/"),
+)
+_NAMES = joined("报告 & 数据.pdf", "application/pdf; charset=x", "@crypt_x:6"), joined("../../a.JPG", "", "1:3")
+_MOVING = (b"http://", b"//", b" GMT", b"Oct", b"-0000")
+_REPLYING = (b'"reply":', b'"media":', b"https://")
 TARGETS = (
-    Target(
-        "commands of poll_api",
-        _command,
-        (
-            b"http://127.0.0.1:3000/openwx/send_friend_message?id=@a&content=hi%20there",
-            b"http://localhost:3000/openwx/get_user_info",
-            b"http://u:p@127.0.0.1:3000/openwx/../v1/x",
-        ),
-        refusals=(),
-        weight=2,
-    ),
-    Target(
-        "redirects and pauses of webhooks",
-        _moved,
-        (
-            joined("/new?a=b", "120"),
-            joined("http://u:p@127.0.0.1:8080/in", "Wed, 21 Oct 2099 07:28:00 GMT"),
-            joined("//[::1]/x", "Sunday, 06-Nov-94 08:49:37 GMT"),
-        ),
-        refusals=(),
-        tokens=(b"http://", b"//", b" GMT", b"Oct", b"-0000"),
-        weight=1,
-        longest=1 << 13,
-    ),
-    Target(
-        "replies of webhooks",
-        _reply,
-        (
-            *(joined(b'{"reply":"x"}', report) for report in recorded()["report"]),
-            joined(b'{"reply": 4.5, "media": "https://x.invalid/a.jpg", "code": 0}', b""),
-        ),
-        refusals=(NotJson,),
-        tokens=(b'"reply":', b'"media":', b"https://"),
-    ),
-    Target(
-        "addresses of media",
-        _media_address,
-        (
-            joined("https://example.com/a.jpg?x=1", "/b.jpg"),
-            joined("http://93.184.216.34:8080/a", "https://[2606:2800:220:1::1]/x"),
-            joined("http://例え.テスト/", "//10.0.0.1/"),
-        ),
-        weight=2,
-        longest=1 << 13,
-    ),
-    Target(
-        "names, types and ids of media",
-        _media_names,
-        (joined("报告 & 数据.pdf", "application/pdf; charset=x", "@crypt_x:6"), joined("../../a.JPG", "", "1:3")),
-        refusals=(),
-        weight=2,
-    ),
-    Target("environment of an account", _config, (_ENVIRONMENT,), weight=2, longest=1 << 14),
+    Target("commands of poll_api", _command, _COMMANDS, refusals=()),
+    Target("redirects and pauses of webhooks", _moved, _MOVES, refusals=(), tokens=_MOVING, longest=1 << 13),
+    Target("replies of webhooks", _reply, _REPLIES, refusals=(NotJson,), tokens=_REPLYING, longest=LONG),
+    Target("addresses of media", _media_address, _ADDRESSES, longest=1 << 13),
+    Target("names, types and ids of media", _media_names, _NAMES, refusals=()),
+    Target("environment of an account", _config, (_ENVIRONMENT,)),
 )

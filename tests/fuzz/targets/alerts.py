@@ -39,49 +39,19 @@ def _ledger(data: bytes) -> None:
 
 _CODE = Picture("image/png", b"x", 1_700_000_050.0)
 _ITEM = Item(Kind.SCAN, "小店", "x-abc", 1_700_000_000.0, Text("needs a scan"), Text("scan it"), _CODE)
-_KEPT = {
-    **json.loads(Ledger().dump()),
-    "sent": [1_700_000_000.5],
-    "records": [
-        {
-            "instance": "x-abc",
-            "track": "login",
-            "kind": "scan",
-            "age": 5.5,
-            "told": {"scan": 0},
-            "sent": {"scan": 1_700_000_000.5},
-            "recovered": ["小店", Text("is well").as_json()],
-            "before": {"parked": 1},
-            "was_well": True,
-        }
-    ],
+_RECORD = {
+    **{"instance": "x-abc", "track": "login", "kind": "scan", "age": 5.5, "told": {"scan": 0}, "was_well": True},
+    **{"sent": {"scan": 1_700_000_000.5}, "recovered": ["小店", Text("is well").as_json()], "before": {"parked": 1}},
 }
+_KEPT = {**json.loads(Ledger().dump()), "sent": [1_700_000_000.5], "records": [_RECORD]}
 _ALERTS = (
     Alert("a1", Happening.PROBLEM, 1_700_000_000.0, "host", (_ITEM,), 2),
     Alert("a2", Happening.TEST, 1_700_000_000.0, "host", ()),
 )
-
+_NOTES = b'{"tries": {"a1": 3}, "last": {"id": "a1", "error": "refused", "time": 1700000000}}'
+_SEEDS = tuple(json.dumps(each.to_json()).encode() for each in _ALERTS)
 TARGETS = (
-    Target(
-        "alerts that wait",
-        _alert,
-        tuple(json.dumps(each.to_json()).encode() for each in _ALERTS),
-        refusals=(ValueError,),
-        weight=1,
-        longest=1 << 14,
-    ),
-    Target(
-        "what who delivers alerts has noted",
-        _noted,
-        (b'{"tries": {"a1": 3}, "last": {"id": "a1", "error": "refused", "time": 1700000000}}',),
-        refusals=(),
-        weight=1,
-    ),
-    Target(
-        "what was told of accounts",
-        _ledger,
-        (Ledger().dump(), json.dumps(_KEPT).encode()),
-        refusals=(NotJson,),
-        weight=1,
-    ),
+    Target("alerts that wait", _alert, _SEEDS, refusals=(ValueError,)),
+    Target("what who delivers alerts has noted", _noted, (_NOTES,), refusals=()),
+    Target("what was told of accounts", _ledger, (Ledger().dump(), json.dumps(_KEPT).encode()), refusals=(NotJson,)),
 )

@@ -8,12 +8,12 @@ import re
 import tempfile
 from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 from unittest import mock
 
 from aiohttp import web
 
-from tests.fuzz.target import Target, joined, texts
+from tests.fuzz.target import LONG, Target, joined, texts
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.controller.machine import Machine
 from wxcontroller.client import service
@@ -98,8 +98,7 @@ class _Wire(asyncio.Transport):
         self.sent += data
 
     def writelines(self, pieces: Any) -> None:
-        for piece in pieces:
-            self.sent += piece
+        self.write(b"".join(pieces))
 
     def close(self) -> None:
         if not self.gone:
@@ -111,9 +110,7 @@ class _Wire(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.gone
 
-    def pause_reading(self) -> None: ...
-
-    def resume_reading(self) -> None: ...
+    pause_reading = resume_reading = lambda self: None
 
     def get_write_buffer_size(self) -> int:
         return 0
@@ -136,11 +133,12 @@ class Port:
 
     def __call__(self, data: bytes) -> None:
         if self._loop is None:
-            logging.getLogger().addHandler(_Complaints.here)
+            logging.getLogger().addHandler(_Complaints(logging.ERROR))
             self._loop = asyncio.new_event_loop()
             self._protocol = self._loop.run_until_complete(self._make())
         self._loop.run_until_complete(self._feed(data))
-        _Complaints.here.raise_them()
+        found, _Complaints.found = _Complaints.found, []
+        assert not found, "\n".join(found)
 
     async def _feed(self, data: bytes) -> None:
         assert self._protocol is not None
@@ -165,38 +163,19 @@ class Port:
             assert task.done(), "a request does not end when its caller is gone"
         for _ in range(3):
             await asyncio.sleep(0)
-        _well_formed(bytes(wire.sent))
-
-
-def _well_formed(sent: bytes) -> None:
-    if not sent:
-        return
-    found = _ANSWER.match(sent)
-    assert found, sent[:100]
-    assert found[1] != b"500", sent[:400]
-    assert b"Traceback" not in sent
+        if sent := bytes(wire.sent):
+            found = _ANSWER.match(sent)
+            assert found and found[1] != b"500" and b"Traceback" not in sent, sent[:400]
 
 
 class _Complaints(logging.Handler):
     """What is logged as an error with a trace, or by asyncio: things that must not happen."""
 
-    here: "_Complaints"
-
-    def __init__(self) -> None:
-        super().__init__(logging.ERROR)
-        self._found: list[str] = []
+    found: ClassVar[list[str]] = []
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.exc_info or record.name == "asyncio":
-            formatted = logging.Formatter().format(record)
-            self._found.append(formatted)
-
-    def raise_them(self) -> None:
-        found, self._found = self._found, []
-        assert not found, "\n".join(found)
-
-
-_Complaints.here = _Complaints()
+            self.found.append(logging.Formatter().format(record))
 
 
 async def _controller() -> Callable[[], PatientConnection]:
@@ -253,7 +232,7 @@ def _post(path: str, kind: str, body: bytes, *headers: str) -> bytes:
     return "\r\n".join([*lines, *headers, "", ""]).encode() + body
 
 
-_FORM = "application/x-www-form-urlencoded"
+_FORM, _JSON = "application/x-www-form-urlencoded", "application/json"
 _MULTIPART = (
     b'--b\r\nContent-Disposition: form-data; name="client"\r\n\r\nalice\r\n'
     b'--b\r\nContent-Disposition: form-data; name="media_data"; filename="a\\"b.png"\r\n'
@@ -275,99 +254,82 @@ _CALLS = (
     "accept_friend_request"
 ).split()
 
+_PARAMETERS = (
+    joined("/openwx/x?client=%E5%B0%8F&a=b+c&d", _FORM, b"content=%ff&id=@a&=&a=1"),
+    joined("/x", "multipart/form-data; boundary=b", _MULTIPART),
+    joined("/x", "multipart/form-data; boundary*0*=utf-8''%62; boundary*1=c", _MULTIPART),
+    joined("/x?a", 'multipart/form-data; charset="x"; boundary="b"', b"x\r\n" + _MULTIPART),
+)
+_MULTIPART_WORDS = (
+    *(b"boundary=", b"boundary*=utf-8'x'", b"boundary*0*=", b"--b", b"--b--", b"\r\n\r\n", b"filename*=x"),
+    *(b"Content-Disposition: form-data; ", b'name="', b"name*=utf-8''%ff", b"multipart/form-data; "),
+)
+_CALLERS = (
+    joined("https://a.example", "same-origin", "127.0.0.1:2000", "wx.example,*"),
+    joined("null", "", "[::1]", ""),
+)
+_LINES = "GET /openwx/x?client=安&a=%zz HTTP/1.1".encode(), b"http://127.0.0.1:2000/openwx/x?y", b"*"
+_TO_CONTROLLER = (
+    *(_get("/openwx/check_client"), _get("/openwx/start_client?client=bob&send_interval=5&_=1")),
+    *(_get("/openwx/stop_client?client=alice", "Connection: close"), _get("/v1/health", "Accept: */*") + _get("/")),
+    *(_get("/v1/accounts", "Origin: http://127.0.0.1"), _get("/v1/accounts/alice/qr?format=svg")),
+    _post("/v1/accounts/alice/start", _JSON, b'{"send_interval": 3, "download_media": false}'),
+    _post("/openwx/start_client", _FORM, b"client=carol&lang=en_US"),
+    *(_get("/v1/deliveries"), _get("/v1/events?account=nobody&types=login&cursor=1000")),
+    _get("/v1/events?cursor=x", "Last-Event-ID: 1.alice=0badcafe-1"),
+    _get("/v1/accounts/nobody/deliveries?state=dead&limit=5"),
+    _get("/v1/accounts/nobody/media/x.jpg", "Range: bytes=0-9"),
+    _post("/v1/accounts/nobody/deliveries/replay", _JSON, b'{"all": true}'),
+    _post("/openwx/send_friend_message?client=nobody", "multipart/form-data; boundary=b", _MULTIPART),
+    b"DELETE /v1/accounts/nobody HTTP/1.1\r\nHost: [::1]:2000\r\n\r\n",
+    _post("/ilink/bot/get_bot_qrcode", _JSON, b'{"local_token_list": ["x"], "base_info": {}}'),
+    _get("/for/alice/ilink/bot/get_qrcode_status?qrcode=x&verify_code=1"),
+    _get("/ilink/c2c/download?encrypted_query_param=alice.helper.x"),
+    _post("/v1/ilink/pairings/x", _JSON, b'{"account": "alice", "consumer": "helper"}'),
+)
+_TO_ACCOUNT = (
+    *(_get(f"/openwx/{call}?id=@ann&content=hi&timeout=0.1&async=1") for call in _CALLS if call != "check_event"),
+    *(_post(f"/openwx/{c}", _FORM, b"id=%40ann&content=%E4%BD%A0&media_path=/etc/passwd") for c in _CALLS[6:12]),
+    *(_get("/v1/status"), _get("/v1/deliveries?state=held,pending,dead&after=0&limit=5")),
+    *(_get("/v1/deliveries/0badcafe-1"), _get("/v1/events?after=0badcafe-1&types=login,x&limit=5")),
+    _get("/v1/media/mojo_weixin_media_20260101000000_0000000000000000.jpg", "Range: bytes=0-9"),
+    _post("/v1/deliveries/purge", _JSON, b'{"ids": ["0badcafe-1"]}'),
+    _post("/v1/deliveries/replay", _JSON, b'{"state": "dead"}'),
+    _post("/v1/messages", _JSON, b'{"to": "@ann", "text": "hi", "wait": 0, "reply_to": "1"}'),
+    _post("/v1/messages", "multipart/form-data; boundary=b", _MULTIPART, "Idempotency-Key: 0f5c8a53"),
+    *(_get("/v1/messages?chat=@ann&before=0badcafe-9&limit=5"), _get("/v1/chats?before=0badcafe-9&limit=5")),
+    _get("/openwx/send_friend_message?id=@ann&content=x", "Idempotency-Key: 0f5c8a52"),
+    _get("/openwx/get_user_info?datatype=jsonp&callback=f"),
+    _post("/openwx/upload_media", "multipart/form-data; boundary=b", _MULTIPART),
+    b"OPTIONS /openwx/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+)
+_CONTROLLER_WORDS = (*_HTTP, *_OPENWX, *b"/v1/accounts/ /start /restart /stop /qr?format=".split())
+_ACCOUNT_WORDS = (
+    *_HTTP,
+    *(call.encode() for call in _CALLS),
+    *b"media_data= media_id=1:3 id=@all friends=@ben,".split(),
+)
 TARGETS = (
     Target(
-        "parameters of requests",
-        _parameters,
-        (
-            joined("/openwx/x?client=%E5%B0%8F&a=b+c&d", _FORM, b"content=%ff&id=@a&=&a=1"),
-            joined("/x", "multipart/form-data; boundary=b", _MULTIPART),
-            joined("/x", "multipart/form-data; boundary*0*=utf-8''%62; boundary*1=c", _MULTIPART),
-            joined("/x?a", 'multipart/form-data; charset="x"; boundary="b"', b"x\r\n" + _MULTIPART),
-        ),
+        *("parameters of requests", _parameters, _PARAMETERS),
         refusals=(BadParameter,),
-        tokens=(
-            *(b"boundary=", b"boundary*=utf-8'x'", b"boundary*0*=", b"--b", b"--b--", b"\r\n\r\n", b"filename*=x"),
-            *(b"Content-Disposition: form-data; ", b'name="', b"name*=utf-8''%ff", b"multipart/form-data; "),
-        ),
+        tokens=_MULTIPART_WORDS,
+        longest=LONG,
     ),
+    Target("who calls", _callers, _CALLERS, refusals=()),
+    Target("request lines", _target_line, _LINES, refusals=()),
     Target(
-        "who calls",
-        _callers,
-        (
-            joined("https://a.example", "same-origin", "127.0.0.1:2000", "wx.example,*"),
-            joined("null", "", "[::1]", ""),
-        ),
+        *("requests to the controller", Port(_controller), _TO_CONTROLLER),
         refusals=(),
-        weight=1,
-    ),
-    Target(
-        "request lines",
-        _target_line,
-        ("GET /openwx/x?client=安&a=%zz HTTP/1.1".encode(), b"http://127.0.0.1:2000/openwx/x?y", b"*"),
-        refusals=(),
-        weight=1,
-    ),
-    Target(
-        "requests to the controller",
-        Port(_controller),
-        (
-            _get("/openwx/check_client"),
-            _get("/openwx/start_client?client=bob&send_interval=5&_=1"),
-            _get("/openwx/stop_client?client=alice", "Connection: close"),
-            _get("/v1/accounts", "Origin: http://127.0.0.1"),
-            _get("/v1/accounts/alice/qr?format=svg"),
-            _get("/v1/health", "Accept: */*") + _get("/"),
-            _post("/v1/accounts/alice/start", "application/json", b'{"send_interval": 3, "download_media": false}'),
-            _post("/openwx/start_client", _FORM, b"client=carol&lang=en_US"),
-            _get("/v1/deliveries"),
-            _get("/v1/events?account=nobody&types=login&cursor=1000"),
-            _get("/v1/events?cursor=x", "Last-Event-ID: 1.alice=0badcafe-1"),
-            _get("/v1/accounts/nobody/deliveries?state=dead&limit=5"),
-            _get("/v1/accounts/nobody/media/x.jpg", "Range: bytes=0-9"),
-            _post("/v1/accounts/nobody/deliveries/replay", "application/json", b'{"all": true}'),
-            _post("/openwx/send_friend_message?client=nobody", "multipart/form-data; boundary=b", _MULTIPART),
-            b"DELETE /v1/accounts/nobody HTTP/1.1\r\nHost: [::1]:2000\r\n\r\n",
-            _post("/ilink/bot/get_bot_qrcode", "application/json", b'{"local_token_list": ["x"], "base_info": {}}'),
-            _get("/for/alice/ilink/bot/get_qrcode_status?qrcode=x&verify_code=1"),
-            _get("/ilink/c2c/download?encrypted_query_param=alice.helper.x"),
-            _post("/v1/ilink/pairings/x", "application/json", b'{"account": "alice", "consumer": "helper"}'),
-        ),
-        refusals=(),
-        tokens=(*_HTTP, *_OPENWX, b"/v1/accounts/", b"/start", b"/restart", b"/stop", b"/qr?format="),
+        tokens=_CONTROLLER_WORDS,
         weight=6,
+        longest=LONG,
     ),
     Target(
-        "requests to an account",
-        Port(_account),
-        (
-            *(_get(f"/openwx/{c}?id=@ann&content=hi&timeout=0.1&async=1") for c in _CALLS if c != "check_event"),
-            *(
-                _post(f"/openwx/{call}", _FORM, b"id=%40ann&content=%E4%BD%A0&media_path=/etc/passwd")
-                for call in _CALLS[6:12]
-            ),
-            _get("/v1/status"),
-            _get("/v1/deliveries?state=held,pending,dead&after=0&limit=5"),
-            _get("/v1/deliveries/0badcafe-1"),
-            _get("/v1/events?after=0badcafe-1&types=login,x&limit=5"),
-            _get("/v1/media/mojo_weixin_media_20260101000000_0000000000000000.jpg", "Range: bytes=0-9"),
-            _post("/v1/deliveries/purge", "application/json", b'{"ids": ["0badcafe-1"]}'),
-            _post("/v1/deliveries/replay", "application/json", b'{"state": "dead"}'),
-            _post("/v1/messages", "application/json", b'{"to": "@ann", "text": "hi", "wait": 0, "reply_to": "1"}'),
-            _post("/v1/messages", "multipart/form-data; boundary=b", _MULTIPART, "Idempotency-Key: 0f5c8a53"),
-            _get("/v1/messages?chat=@ann&before=0badcafe-9&limit=5"),
-            _get("/v1/chats?before=0badcafe-9&limit=5"),
-            _get("/openwx/send_friend_message?id=@ann&content=x", "Idempotency-Key: 0f5c8a52"),
-            _get("/openwx/get_user_info?datatype=jsonp&callback=f"),
-            _post("/openwx/upload_media", "multipart/form-data; boundary=b", _MULTIPART),
-            b"OPTIONS /openwx/x HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
-        ),
+        *("requests to an account", Port(_account), _TO_ACCOUNT),
         refusals=(),
-        tokens=(
-            *_HTTP,
-            *(call.encode() for call in _CALLS),
-            *b"media_data= media_id=1:3 id=@all friends=@ben,".split(),
-        ),
+        tokens=_ACCOUNT_WORDS,
         weight=6,
+        longest=LONG,
     ),
 )

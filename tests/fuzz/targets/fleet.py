@@ -89,72 +89,42 @@ def _watched(*records: tuple[str, JsonObject]) -> bytes:
 
 _ETCD, _PREFIX = "http://127.0.0.1:2379", "/wxcontroller/main/"
 _DESCRIBED = HostSettings("b", "https://b")
+_CALLERS = (
+    HopCaller("a", Scope.READ, None, "token x (0badcafe)"),
+    HopCaller("a", None, frozenset(), "somebody", "https://wx.example/for/alice"),
+    HopCaller("a", Scope.SEND, frozenset({"alice", "x-aaaaaaaaaaaaaaa"}), "token y"),
+)
+_ROWS = (
+    b'{"accounts":[{"name":"bob","instance":"bob","condition":"running","issues":[]}],"gone":[],"all":true}',
+    b'{"accounts":[{"name":"bob","instance":"bob","desired":"started"}],"gone":["eve"]}',
+)
+_AGENTS = json.dumps({"agents": [{"id": "0badcafe", "sha256": "a" * 64, "instance": "bob"}]}).encode()
+_HOST: JsonObject = {"capacity": 9, "egress": "line-2"}
+_ACCOUNT: JsonObject = {"host": "c", "epoch": 3, "desired": "started", "policy": "any", "standby": "b"}
+_TAKEOVER: JsonObject = {"from": "c", "host": "b", "epoch": 2, "at": 5, "made": 4, "done": False}
+_RECORDS = (
+    _watched(("hosts/b", {"version": "2.3.0", "labels": ["eu"], "capacity": 100})),
+    _watched(("owners/bob", {"host": "b", "epoch": 3}), ("accounts/bob", {"name": "bob", "host": "b", "epoch": 3})),
+    _watched(("hosts/b", _HOST), ("accounts/bob", _ACCOUNT), ("takeovers/eve", _TAKEOVER)),
+    b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
+)
+_NOTES = (
+    b'{"bundles":{"bob":{"name":"bob","host":"b","epoch":1,"at":5,"size":9,"ran":true}}}',
+    b'{"bundles":{"bob":{"to":"b","epoch":2,"at":5,"size":9,"digest":"a","tried":4,"took":1,"changed":3}}}',
+)
+_WORDS = tuple(
+    f'"{word}":'.encode()
+    for word in "scope accounts name instance issues gone kv value mod_revision bundles at changed reason".split()
+)
+_ETCD_WORDS = (*_WORDS, b'"type":"DELETE"', b'"canceled":true')
 TARGETS = (
     Target(
-        "callers of forwarded calls",
-        _header,
-        tuple(
-            str(each).encode()
-            for each in (
-                HopCaller("a", Scope.READ, None, "token x (0badcafe)"),
-                HopCaller("a", None, frozenset(), "somebody", "https://wx.example/for/alice"),
-                HopCaller("a", Scope.SEND, frozenset({"alice", "x-aaaaaaaaaaaaaaa"}), "token y"),
-            )
-        ),
+        *("callers of forwarded calls", _header, tuple(str(each).encode() for each in _CALLERS)),
         refusals=(BadCaller,),
-        tokens=(b'"scope":', b'"accounts":', b"null", b'"admin"'),
-        weight=2,
-        longest=1 << 14,
+        tokens=_WORDS,
     ),
-    Target(
-        "rows of another host",
-        _rows,
-        (
-            b'{"accounts":[{"name":"bob","instance":"bob","condition":"running","issues":[]}],"gone":[],"all":true}',
-            b'{"accounts":[{"name":"bob","instance":"bob","desired":"started"}],"gone":["eve"]}',
-        ),
-        refusals=(NotJson,),
-        tokens=(b'"name":', b'"instance":', b'"issues":', b'"gone":'),
-        weight=2,
-        longest=1 << 14,
-    ),
-    Target(
-        "greetings of another host",
-        _greeting,
-        (json.dumps({"agents": [{"id": "0badcafe", "sha256": "a" * 64, "instance": "bob"}]}).encode(),),
-        refusals=(NotJson,),
-        weight=1,
-        longest=1 << 14,
-    ),
-    Target(
-        "records in etcd",
-        _records,
-        (
-            _watched(("hosts/b", {"version": "2.3.0", "labels": ["eu"], "capacity": 100})),
-            _watched(
-                ("owners/bob", {"host": "b", "epoch": 3}), ("accounts/bob", {"name": "bob", "host": "b", "epoch": 3})
-            ),
-            _watched(
-                ("hosts/b", {"capacity": 9, "egress": "line-2"}),
-                ("accounts/bob", {"host": "c", "epoch": 3, "desired": "started", "policy": "any", "standby": "b"}),
-                ("takeovers/eve", {"from": "c", "host": "b", "epoch": 2, "at": 5, "made": 4, "done": False}),
-            ),
-            b'{"error":{"grpc_code":14,"message":"etcdserver: no leader"}}',
-        ),
-        refusals=(WxError, Compacted),
-        tokens=(b'"kv":', b'"value":', b'"mod_revision":', b'"type":"DELETE"', b'"canceled":true'),
-        weight=2,
-        longest=1 << 14,
-    ),
-    Target(
-        "notes of standby bundles",
-        _notes,
-        (
-            b'{"bundles":{"bob":{"name":"bob","host":"b","epoch":1,"at":5,"size":9,"ran":true}}}',
-            b'{"bundles":{"bob":{"to":"b","epoch":2,"at":5,"size":9,"digest":"a","tried":4,"took":1,"changed":3}}}',
-        ),
-        tokens=(b'"bundles":', b'"at":', b'"changed":', b'"reason":'),
-        weight=1,
-        longest=1 << 14,
-    ),
+    Target("rows of another host", _rows, _ROWS, refusals=(NotJson,), tokens=_WORDS),
+    Target("greetings of another host", _greeting, (_AGENTS,), refusals=(NotJson,)),
+    Target("records in etcd", _records, _RECORDS, refusals=(WxError, Compacted), tokens=_ETCD_WORDS),
+    Target("notes of standby bundles", _notes, _NOTES, tokens=_WORDS),
 )

@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Callable
 
-from tests.fuzz.target import NotJson, Target, fit, joined, parts, texts
+from tests.fuzz.target import LONG, NotJson, Target, fit, joined, parts, texts
 from tests.fuzz.targets.wechat import report
 from tests.unit.drivers.kit import Store
 from wxcontroller.client.ilink import serving
@@ -36,20 +36,11 @@ _ITEMS: tuple[JsonObject, ...] = (
     {"type": 8},
 )
 _MESSAGE: JsonObject = {
-    "message_id": 7426000000000000001,
-    "from_user_id": "o9cq8A@im.wechat",
-    "to_user_id": "b0f5860fdecb@im.bot",
-    "create_time_ms": 1790000000123,
-    "message_type": 1,
-    "context_token": "opaque",
-    "group_id": "",
+    **{"message_id": 7426000000000000001, "message_type": 1, "create_time_ms": 1790000000123, "group_id": ""},
+    **{"from_user_id": "o9cq8A@im.wechat", "to_user_id": "b0f5860fdecb@im.bot", "context_token": "opaque"},
 }
-_SEEDS = tuple(
-    json.dumps(
-        {"msgs": [{**_MESSAGE, "item_list": [item]}], "get_updates_buf": "c", "longpolling_timeout_ms": 35000}
-    ).encode()
-    for item in _ITEMS
-)
+_POLL: JsonObject = {"get_updates_buf": "c", "longpolling_timeout_ms": 35000}
+_SEEDS = tuple(json.dumps({**_POLL, "msgs": [{**_MESSAGE, "item_list": [item]}]}).encode() for item in _ITEMS)
 _JSON = (b'"ret":', b'"errcode":-14', b'"item_list":', b'"ref_msg":', b'"message_id":', b"[]", b"{}", b"null")
 
 
@@ -162,78 +153,37 @@ def _handle(data: bytes) -> None:
         return
 
 
-def _window_seed() -> bytes:
-    windows = Windows(ReplyWindow(), 10, 5)
-    windows.heard("o9cq8A@im.wechat", 1.79e9, has_held=True)
-    windows.taken("o9cq8A@im.wechat", False, 1.79e9)
-    windows.throttle("o9cq8A@im.wechat", 1.79e9)
-    return windows.as_bytes()
-
-
-_CONFIRMED = (
-    b'{"status":"confirmed","bot_token":"t","ilink_bot_id":"b@im.bot","ilink_user_id":"o@im.wechat","baseurl":""}'
+_WINDOWS = Windows(ReplyWindow(), 10, 5)
+_WINDOWS.heard("o9cq8A@im.wechat", 1.79e9, has_held=True)
+_WINDOWS.taken("o9cq8A@im.wechat", False, 1.79e9)
+_WINDOWS.throttle("o9cq8A@im.wechat", 1.79e9)
+_CODES = (
+    b'{"ret":0,"qrcode":"a","qrcode_img_content":"https://liteapp.weixin.qq.com/q/a"}',
+    b'{"status":"confirmed","bot_token":"t","ilink_bot_id":"b@im.bot","ilink_user_id":"o@im.wechat","baseurl":""}',
 )
+_SENT = (b'{"ret":0,"message_id":7426000000000000001}', b'{"ret":-2,"errmsg":"invalid arguments"}', b"{}", b"")
+_PLACES = joined("", "https://ilinkai.wechat.com/base/"), joined("x", "https://a@b.weixin.qq.com:1/c2c?p=%2B#x")
+_CIPHERS = (
+    joined("00112233445566778899aabbccddeeff", "", bytes.fromhex("9d86c8612e085e93a235794a708af7a9")),
+    joined("", "MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmY=", bytes.fromhex("00657ea140655a44782747705d422fad")),
+)
+_SEND = b'{"msg": {"to_user_id": "w1@im.wechat", "context_token": "", "item_list": []}}'
+_AGENTS = joined(_SEND, _SEALS.seal("c", b"x")), joined(rb'{"get_updates_buf": "\ud83d"}', "QUJD")
 _SESSION = b'{"token":"t","bot_id":"b@im.bot","user_id":"o@im.wechat","base":""}'
-_STATE = json.dumps(
-    {
-        "bot": "b@im.bot",
-        "cursor": "c",
-        "batch": [_MESSAGE],
-        "media_refused": 0,
-        "peers": [{"id": "o@im.wechat", "context": "t", "heard": 1, "alias": ""}],
-    }
-).encode()
-
+_PEER: JsonObject = {"id": "o@im.wechat", "context": "t", "heard": 1, "alias": ""}
+_STATE = {"bot": "b@im.bot", "cursor": "c", "batch": [_MESSAGE], "media_refused": 0, "peers": [_PEER]}
+_HANDLES = (b'["p","00112233445566778899aabbccddeeff",5,16]',)
+_STATUSES = tuple(f'"{status}"'.encode() for status in decode.QrStatus)
+_READ_CODE = _refusals(decode.qrcode, decode.qr_answer)
+_READ_SENT = _refusals(decode.sent_id, lambda answer: decode.verdict("getuploadurl", answer))
 TARGETS = (
-    Target("getupdates of iLink", _updates, _SEEDS, tokens=_JSON, refusals=(NotJson,), weight=8),
-    Target(
-        "login codes of iLink",
-        _refusals(decode.qrcode, decode.qr_answer),
-        (b'{"ret":0,"qrcode":"a","qrcode_img_content":"https://liteapp.weixin.qq.com/q/a"}', _CONFIRMED),
-        tokens=(*(f'"{status}"'.encode() for status in decode.QrStatus), *_JSON),
-        refusals=(NotJson,),
-        weight=2,
-    ),
-    Target(
-        "answers to sends of iLink",
-        _refusals(decode.sent_id, lambda answer: decode.verdict("getuploadurl", answer)),
-        (b'{"ret":0,"message_id":7426000000000000001}', b'{"ret":-2,"errmsg":"invalid arguments"}', b"{}", b""),
-        tokens=_JSON,
-        refusals=(NotJson,),
-        weight=2,
-    ),
-    Target(
-        "hosts of iLink",
-        _hosts,
-        (joined("", "https://ilinkai.wechat.com/base/"), joined("x", "https://a@b.weixin.qq.com:1/c2c?p=%2B#x")),
-        weight=2,
-    ),
-    Target(
-        "content of iLink",
-        _content,
-        (
-            joined("00112233445566778899aabbccddeeff", "", bytes.fromhex("9d86c8612e085e93a235794a708af7a9")),
-            joined(
-                "", "MDAxMTIyMzM0NDU1NjY3Nzg4OTlhYWJiY2NkZGVlZmY=", bytes.fromhex("00657ea140655a44782747705d422fad")
-            ),
-        ),
-        weight=2,
-    ),
-    Target(
-        "calls of agents",
-        _call,
-        (
-            joined(
-                b'{"msg": {"to_user_id": "w1@im.wechat", "context_token": "", "item_list": []}}',
-                _SEALS.seal("c", b"x"),
-            ),
-            joined(rb'{"get_updates_buf": "\ud83d"}', "QUJD"),
-        ),
-        refusals=(NotJson,),
-        tokens=_JSON,
-        weight=2,
-    ),
-    Target("session and position of iLink", _kept, (joined(_SESSION, _STATE),), tokens=_JSON),
-    Target("reply windows", _windows, (_window_seed(),), weight=2),
-    Target("handles of iLink content", _handle, (b'["p","00112233445566778899aabbccddeeff",5,16]',), weight=2),
+    Target("getupdates of iLink", _updates, _SEEDS, tokens=_JSON, refusals=(NotJson,), weight=8, longest=LONG),
+    Target("login codes of iLink", _READ_CODE, _CODES, tokens=(*_STATUSES, *_JSON), refusals=(NotJson,)),
+    Target("answers to sends of iLink", _READ_SENT, _SENT, tokens=_JSON, refusals=(NotJson,)),
+    Target("hosts of iLink", _hosts, _PLACES),
+    Target("content of iLink", _content, _CIPHERS),
+    Target("calls of agents", _call, _AGENTS, refusals=(NotJson,), tokens=_JSON),
+    Target("session and position of iLink", _kept, (joined(_SESSION, json.dumps(_STATE)),), tokens=_JSON),
+    Target("reply windows", _windows, (_WINDOWS.as_bytes(),)),
+    Target("handles of iLink content", _handle, _HANDLES),
 )

@@ -5,13 +5,13 @@ import contextlib
 import json
 import re
 import sqlite3
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
 
 from tests.fuzz.corpus import recorded
-from tests.fuzz.target import NotJson, Target, fit, joined, json_of, parts, texts
+from tests.fuzz.target import LONG, NotJson, Target, fit, joined, json_of, parts, texts
 from wxcontroller.client.consult import reply_after
 from wxcontroller.client.deliveries.bodies import prepare
 from wxcontroller.client.sends.idempotency import fingerprint_of, key_of
@@ -131,10 +131,7 @@ def _look(db: sqlite3.Connection) -> None:
     found = sends.request_of(db, "key")
     for outcome in found.parts.values() if found else ():
         assert not outcome or isinstance(outcome["code"], int)
-    readers: tuple[Callable[[sqlite3.Connection], object], ...] = (
-        *(events.first, events.last_shown, events.media_in_use, events.name_of, events.kinds_aside),
-    )
-    for read in readers:
+    for read in (events.first, events.last_shown, events.media_in_use, events.name_of, events.kinds_aside):
         read(db)
     events.before(db, 5)
     events.seq_of(db, f"{_NAME}-1")
@@ -173,26 +170,23 @@ def _damaged_file(data: bytes) -> None:
 
 
 _REPORT = b'{"post_type":"receive_message","type":"friend_message","sender_id":"@ann","content":"hi"}'
-_ROWS = (
-    ["events", 1, "body", '{"media_data": "aaaa"}'],
-    ["events", 1, "body", "x:7b7d"],
-    ["events", 1, "state", "delivered"],
-    ["events", 2, "source", '{"kind": "image"}'],
-    ["events", 1, "time", "then"],
-    ["events", 1, "size", 1e300],
-    ["sends", 1, "parcel", 77],
-    ["sends", 1, "attempts_left", "many"],
-    ["sends", 2, "time", 1e18],
-    ["parcels", 1, "given", '{"media_path": 5}'],
-    ["parcels", 1, "facts", "["],
-    ["parcels", 1, "uploaded", '{"key": "@crypt_x", "kind": "image", "size": "1"}'],
-    ["send_days", 1, "number", "many"],
-    ["media_index", 1, "known", '{"kind": 5}'],
-    ["requests", "key", "answer", '{"code": 0}'],
-    ["requests", "key", "text", '{"code": "0"}'],
-    ["requests", "key", "event", "x"],
-    ["meta", "dropped", "value", "none"],
-    ["tally", "dead", "number", "x"],
+_ROWS: tuple[tuple[object, ...], ...] = (
+    *(
+        ("events", 1, "body", '{"media_data": "aaaa"}'),
+        ("events", 1, "body", "x:7b7d"),
+        ("events", 1, "time", "then"),
+    ),
+    *(
+        ("events", 1, "state", "delivered"),
+        ("events", 2, "source", '{"kind": "image"}'),
+        ("events", 1, "size", 1e300),
+    ),
+    *(("sends", 1, "parcel", 77), ("sends", 1, "attempts_left", "many"), ("sends", 2, "time", 1e18)),
+    *(("parcels", 1, "given", '{"media_path": 5}'), ("parcels", 1, "facts", "["), ("send_days", 1, "number", "many")),
+    *(("parcels", 1, "uploaded", '{"key": "@crypt_x", "kind": "image", "size": "1"}'),),
+    *(("media_index", 1, "known", '{"kind": 5}'), ("requests", "key", "answer", '{"code": 0}')),
+    *(("requests", "key", "text", '{"code": "0"}'), ("requests", "key", "event", "x")),
+    *(("meta", "dropped", "value", "none"), ("tally", "dead", "number", "x")),
 )
 
 
@@ -204,19 +198,15 @@ def _file() -> bytes:
 def _asked(data: bytes) -> None:
     body, states, number = parts(data, 3)
     with contextlib.closing(_filled(())) as db:
-        found = _LOOP.run_until_complete(_told(chosen(_Read(db), body)))
+        try:
+            found = _LOOP.run_until_complete(chosen(_Read(db), body))
+        except RequestRefused as problem:
+            to_bytes({"error": problem.as_json()})
+            raise
         assert found.states or found.seqs or obj(read_json(body)).get("all") is True
         events.select(db, found, 5)
         states_of(states.decode("utf-8", "surrogateescape"))
         assert 0 <= number_of({"n": number.decode("utf-8", "surrogateescape")}, "n", 1, 1000) <= 1000
-
-
-async def _told(asked: Awaitable[Selection]) -> Selection:
-    try:
-        return await asked
-    except RequestRefused as problem:
-        to_bytes({"error": problem.as_json()})
-        raise
 
 
 def _key(data: bytes) -> None:
@@ -284,97 +274,38 @@ _EVENT = (
     b'id: 0badcafe-1\nevent: friend_message\ndata: {"id":"0badcafe-1","seq":1,"stamp":5,"account":"alice",'
     b'"time":5.0,"type":"friend_message","report":' + _REPORT + b"}\n\n"
 )
-
+_ROW_SEEDS = (
+    *(json.dumps(rows).encode() for rows in (_ROWS, *([row] for row in _ROWS))),
+    json.dumps([["events", 1, "body", f"x:{recorded()['report'][0].hex()}"]]).encode(),
+)
+_COLUMNS = "body state time size source media given facts answer".split()
+_ROW_WORDS = tuple(f'"{word}"'.encode() for word in (*_TABLES, *_COLUMNS))
+_CHOICES = (
+    *(joined(b'{"ids": ["0badcafe-1"]}', "dead,pending", "5"), joined(b'{"all": true}', "", "0")),
+    joined(b'{"state": "dead"}', "held", "999999999999999999"),
+)
+_CHOOSING = (b'"ids"', b'"state"', b'"all"', b"0badcafe-")
+_ANSWERS = (b'{"id": "allow-desktop", "value": "yes"}', b'{"id": 1}', b"")
+_KEYS = joined('"0f5c8a52-7a8e-4b1a"', ""), joined("", "a b"), joined("a,a", "a")
+_STREAMS = _OPEN + _EVENT, _OPEN + b"event: here\ndata: {}\n\n" + _EVENT * 2
+_STREAM_WORDS = (b"event: ", b"data: ", b"id: ", b"\n\n")
+_COUNTS = (
+    b'{"account":"alice","to":null,"held":0,"pending":1,"dead":2,"dropped":0,"oldest_since":5,"deliveries":[]}',
+)
+_CURSORS = b"1000", b"1764000000000000.alice=0badcafe-12.x-abc=00000000-1"
+_HOOKS = (
+    joined("https://bots.example/in http://127.0.0.1:8080/", "https://bots.example/in/a?b=c"),
+    *(joined("http://[::1]:80/a/b/", "http://[::1]/a/b/../c"), joined("https://bots.example/", "http://[]/")),
+)
+_FILE_ERRORS = (NotJson, sqlite3.Error, UnicodeDecodeError)
 TARGETS = (
-    Target(
-        "rows of the event log",
-        _damaged_rows,
-        (
-            json.dumps(_ROWS).encode(),
-            *(json.dumps([row]).encode() for row in _ROWS),
-            json.dumps([["events", 1, "body", f"x:{recorded()['report'][0].hex()}"]]).encode(),
-        ),
-        refusals=(NotJson,),
-        tokens=tuple(
-            f'"{word}"'.encode()
-            for word in (*_TABLES, "body", "state", "time", "size", "source", "media", "given", "facts", "answer")
-        ),
-        weight=2,
-        longest=1 << 14,
-    ),
-    Target(
-        "files of the event log",
-        _damaged_file,
-        (_file(),),
-        refusals=(NotJson, sqlite3.Error, UnicodeDecodeError),
-        weight=1,
-        longest=1 << 16,
-    ),
-    Target(
-        "choices of deliveries",
-        _asked,
-        (
-            joined(b'{"ids": ["0badcafe-1"]}', "dead,pending", "5"),
-            joined(b'{"all": true}', "", "0"),
-            joined(b'{"state": "dead"}', "held", "999999999999999999"),
-        ),
-        refusals=(RequestRefused,),
-        tokens=(b'"ids"', b'"state"', b'"all"', b"0badcafe-"),
-        weight=2,
-        longest=1 << 14,
-    ),
-    Target(
-        "answers to what an account waits for",
-        answer_of,
-        (b'{"id": "allow-desktop", "value": "yes"}', b'{"id": 1}', b""),
-        refusals=(RequestRefused,),
-        tokens=(b'"id"', b'"value"'),
-        weight=1,
-        longest=1 << 14,
-    ),
-    Target(
-        "keys of requests",
-        _key,
-        (joined('"0f5c8a52-7a8e-4b1a"', ""), joined("", "a b"), joined("a,a", "a")),
-        refusals=(BadParameter,),
-        weight=1,
-        longest=1 << 12,
-    ),
-    Target(
-        "streams of accounts",
-        _stream,
-        (_OPEN + _EVENT, _OPEN + b"event: here\ndata: {}\n\n" + _EVENT * 2),
-        refusals=(ValueError,),
-        tokens=(b"event: ", b"data: ", b"id: ", b"\n\n"),
-        weight=2,
-    ),
-    Target(
-        "counts that accounts tell",
-        _summary,
-        (
-            b'{"account":"alice","to":null,"held":0,"pending":1,"dead":2,"dropped":0,"oldest_since":5,"deliveries":[]}',
-        ),
-        refusals=(NotJson,),
-        weight=1,
-    ),
-    Target(
-        "cursors",
-        _cursor,
-        (b"1000", b"1764000000000000.alice=0badcafe-12.x-abc=00000000-1"),
-        refusals=(BadCursor,),
-        weight=1,
-        longest=1 << 13,
-    ),
-    Target(
-        "webhook targets",
-        _webhook_targets,
-        (
-            joined("https://bots.example/in http://127.0.0.1:8080/", "https://bots.example/in/a?b=c"),
-            joined("http://[::1]:80/a/b/", "http://[::1]/a/b/../c"),
-            joined("https://bots.example/", "http://[]/"),
-        ),
-        refusals=(ValueError,),
-        weight=2,
-        longest=1 << 13,
-    ),
+    Target("rows of the event log", _damaged_rows, _ROW_SEEDS, refusals=(NotJson,), tokens=_ROW_WORDS),
+    Target("files of the event log", _damaged_file, (_file(),), refusals=_FILE_ERRORS, longest=1 << 16),
+    Target("choices of deliveries", _asked, _CHOICES, refusals=(RequestRefused,), tokens=_CHOOSING),
+    Target("answers to what an account waits for", answer_of, _ANSWERS, refusals=(RequestRefused,)),
+    Target("keys of requests", _key, _KEYS, refusals=(BadParameter,), longest=1 << 12),
+    Target("streams of accounts", _stream, _STREAMS, refusals=(ValueError,), tokens=_STREAM_WORDS, longest=LONG),
+    Target("counts that accounts tell", _summary, _COUNTS, refusals=(NotJson,), longest=LONG),
+    Target("cursors", _cursor, _CURSORS, refusals=(BadCursor,), longest=1 << 13),
+    Target("webhook targets", _webhook_targets, _HOOKS, refusals=(ValueError,), longest=1 << 13),
 )

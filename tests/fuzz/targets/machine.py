@@ -7,7 +7,7 @@ from pathlib import Path
 from urllib.parse import unquote_plus, urlsplit
 
 from tests.fuzz.corpus import recorded
-from tests.fuzz.target import NotJson, Target, fit, joined, texts
+from tests.fuzz.target import LONG, NotJson, Target, fit, joined, texts
 from tests.unit.controller.machine import TEMPLATE
 from wxcontroller.controller.openwx import start_options
 from wxcontroller.controller.statefiles import state_of
@@ -135,12 +135,7 @@ _PAIRS = (
     joined("client=alice", "post_api=http://h/in?a=b", "send_interval=3", "lang=zh_CN", "_=1", "account=x"),
     joined("proxy=http://u:p%40@h:3128", "post_event_list=login,stop", "post_message_filter=a=b&c=%20", "desktop=on"),
     joined(
-        "media_size_max=1000",
-        "http_agent=x",
-        "poll_api=https://h/",
-        "log_level=debug",
-        "server=http://127.0.0.1:1",
-        "",
+        "media_size_max=1000", "http_agent=x", "poll_api=https://h/", "log_level=debug", "server=http://127.0.0.1:1"
     ),
 )
 _FILE = b"""# made by the controller
@@ -164,53 +159,29 @@ send_interval = 5
 proxy = "socks5://h:1"
 """
 _UNITS = b'[{"unit":"wxclient@alice.service","load":"loaded","active":"active","sub":"running","description":"x"}]'
-
+_STATES = (
+    b'{"state":"running","login_state":"scanning","qrcode_link":"l","pid":"7","user":{}}',
+    *recorded()["state file"],
+)
+_LINES = (
+    b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795623697352121","PRIORITY":"4","MESSAGE":"m","WX_EVENT":"state"}',
+    b'{"MESSAGE":[104,105,255],"PRIORITY":null}\n{"__REALTIME_TIMESTAMP":"9"}',
+)
+_VARIABLES = (b"WXCLIENT_PARAMETERS=", b"MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=http://[", b"\\\n", b"'")
+_NAMES = b"alice", "小店 1".encode(), b"x-abcdefghijklmno", b"wxclient@my-bot.service", "Ａ\u0301.b@c".encode()
+_ADDRESSES = (
+    *(b"http://user:hunter2@h:8080/in?key=hunter2&x=1#hunter2", b"socks5://user:hunter2@proxy.example:1080"),
+    b"https://[::1]:443/a?client=x&&client=y",
+)
+_REFUSED = (BadOption, TemplateError)
 TARGETS = (
-    Target(
-        "state files",
-        _state_file,
-        (
-            *recorded()["state file"],
-            b'{"state":"running","login_state":"scanning","qrcode_link":"l","pid":"7","user":{}}',
-        ),
-        refusals=(NotJson,),
-    ),
-    Target(
-        "lines of the journal",
-        _journal,
-        (
-            b'{"__CURSOR":"s=1","__REALTIME_TIMESTAMP":"1795623697352121","PRIORITY":"4","MESSAGE":"m","WX_EVENT":"state"}',
-            b'{"MESSAGE":[104,105,255],"PRIORITY":null}\n{"__REALTIME_TIMESTAMP":"9"}',
-        ),
-        weight=1,
-    ),
-    Target("list of units", _units, (_UNITS,), weight=1),
-    Target(
-        "environment files",
-        _environment_file,
-        (_FILE,),
-        longest=1 << 14,
-        tokens=(b"WXCLIENT_PARAMETERS=", b"MOJO_WEIXIN_PLUGIN_OPENWX_POLL_API=http://[", b"\\\n", b"'"),
-    ),
-    Target(
-        "names of accounts",
-        _name,
-        (b"alice", "小店 1".encode(), b"x-abcdefghijklmno", b"wxclient@my-bot.service", "Ａ\u0301.b@c".encode()),
-        refusals=(BadName,),
-        weight=2,
-    ),
-    Target("options", _options, _PAIRS, refusals=(BadOption,)),
-    Target("start requests, written and read back", _start, _PAIRS, refusals=(BadOption, TemplateError), weight=2),
-    Target(
-        "addresses of reports and proxies",
-        _address,
-        (
-            b"http://user:hunter2@h:8080/in?key=hunter2&x=1#hunter2",
-            b"socks5://user:hunter2@proxy.example:1080",
-            b"https://[::1]:443/a?client=x&&client=y",
-        ),
-        refusals=(),
-        weight=2,
-    ),
-    Target("settings", _settings, (_TOML,), weight=2, longest=1 << 13),
+    Target("state files", _state_file, _STATES, refusals=(NotJson,), longest=LONG),
+    Target("lines of the journal", _journal, _LINES, longest=LONG),
+    Target("list of units", _units, (_UNITS,), longest=LONG),
+    Target("environment files", _environment_file, (_FILE,), tokens=_VARIABLES),
+    Target("names of accounts", _name, _NAMES, refusals=(BadName,), longest=LONG),
+    Target("options", _options, _PAIRS, refusals=(BadOption,), longest=LONG),
+    Target("start requests, written and read back", _start, _PAIRS, refusals=_REFUSED, longest=LONG),
+    Target("addresses of reports and proxies", _address, _ADDRESSES, refusals=(), longest=LONG),
+    Target("settings", _settings, (_TOML,), longest=1 << 13),
 )

@@ -67,14 +67,12 @@ TARGETS = (
         ),
         refusals=(BadParameter, BadNotification),
         tokens=(b'"message": ', b'"alerts": [', b'"priority": ', b"=?UTF-8?B?", b"Basic "),
-        weight=2,
     ),
     Target(
         "the file of notification targets",
         _targets,
         (notifytargets.rendered(NotifyTargets({"ops": _ONE})),),
         refusals=(BadSettings,),
-        weight=1,
     ),
-    Target("the file of repeated notifications", _repeats, (json.dumps({"repeats": [_REPEAT]}).encode(),), weight=1),
+    Target("the file of repeated notifications", _repeats, (json.dumps({"repeats": [_REPEAT]}).encode(),)),
 )

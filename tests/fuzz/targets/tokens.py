@@ -63,11 +63,7 @@ TARGETS = (
         ),
         refusals=(BadParameter,),
         tokens=(b"token=", b"%74oken=", b'name="token"', b"&", b"Bearer "),
-        weight=2,
-        longest=1 << 14,
     ),
-    Target("the file of tokens", _file, (tokens.rendered(_ONE),), weight=2),
-    Target(
-        "tokens as accounts know them", _port_file, (porttokens.rendered(_ONE),), refusals=(BadSettings,), weight=1
-    ),
+    Target("the file of tokens", _file, (tokens.rendered(_ONE),)),
+    Target("tokens as accounts know them", _port_file, (porttokens.rendered(_ONE),), refusals=(BadSettings,)),
 )

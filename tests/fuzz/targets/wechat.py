@@ -5,9 +5,10 @@ import io
 import json
 from collections.abc import Callable, Coroutine
 from functools import partial
+from typing import Any
 
 from tests.fuzz.corpus import recorded
-from tests.fuzz.target import NotJson, Target, fit, joined, json_of, texts
+from tests.fuzz.target import LONG, NotJson, Target, fit, joined, json_of, texts
 from tests.unit.drivers.kit import Store
 from wxcontroller.core.jsontypes import obj
 from wxcontroller.core.messages import Text
@@ -40,11 +41,8 @@ def _answer(data: bytes) -> LineResponse:
     return LineResponse("call", 200, data)
 
 
-def _of_answer(read: Callable[[LineResponse], object]) -> Callable[[bytes], None]:
-    def decoded(data: bytes) -> None:
-        fit(read(_answer(data)))
-
-    return decoded
+def _of_answer(*reads: Callable[[LineResponse], object]) -> Callable[[bytes], object]:
+    return lambda data: fit([read(_answer(data)) for read in reads])
 
 
 def _redirect(data: bytes) -> None:
@@ -245,101 +243,63 @@ _XML = tuple(
     )
 )
 _JSON = (
-    b'"BaseResponse":{"Ret":0}',
-    b'"MemberList":[',
-    b'"Ret":1101',
+    *(b'"BaseResponse":{"Ret":0}', b'"MemberList":[', b'"Ret":1101'),
     b'"SyncKey":{"Count":1,"List":[{"Key":1,"Val":2}]}',
 )
+_SENT = (
+    b'{"BaseResponse":{"Ret":0},"MsgID":"1","MediaId":"@a","ChatRoomName":"@@a","AESKey":"","Signature":""}',
+    *_seeds("webwxsendmsg", "webwxsendappmsg", "webwxuploadmedia", "webwxstatusnotify"),
+)
+_SENDS = (answers.accepted, answers.sent_of, partial(answers.uploaded_of, last=True), answers.checked_of)
+_SOMEBODY = tuple(
+    json.dumps(entry, ensure_ascii=False).encode()
+    for raw in _seeds("webwxinit", "webwxbatchgetcontact", "webwxgetcontact")
+    for key in ("ContactList", "MemberList")
+    for entry in json.loads(raw).get(key, ())
+)
+_CONTENTS = (
+    *(b"100,0,100\x1d" + make("x")[:200] for make in (samples.png, samples.gif, samples.picture, samples.mp4)),
+    *(b"0\x1d" + samples.mp3(100)[:100], b'a5,0,9\x1dhello\x1e4,5,9\x1dlate\x1e\x1d{"BaseResponse":'),
+)
+_NAMES = b"@a,@@b,c", b'["@a","@crypt_1","x%2F","a.txt"]', b"login.wx2.qq.com", b"webpush.web.wechat.com"
+_DATED = "a=b; Expires=Wed, 21-Oct-2099 07:28:00 GMT; Path=/x; Secure", "c=d; Max-Age=60", "e=; Max-Age=-1"
+_COOKIES = (
+    *(joined("Wed, 21 Oct 2026 07:28:00 GMT", cookie) for cookie in _seeds("cookie")),
+    joined("", *_DATED),
+)
+_COOKIE_WORDS = (b"Max-Age=", b"Expires=", b"Domain=", b"Path=", b"Secure", b"--1", b"; ")
+_DECIDED = (
+    b'{"version":1,"agreed":0.0,"refused":{"normal":[1764200000.0],"desktop":[]}}',
+    b'{"version":1,"agreed":1764200000.5,"refused":{"normal":[1e9,2e9,3e9],"desktop":[1764200000]}}',
+)
+_DECIDING = (b'"normal"', b'"desktop"', b'"agreed"', b"1e999", b"-1")
+_REDIRECTS = (b"https://wx2.qq.com:443/cgi-bin/x?ticket=a%2F&lang=zh_CN#x", *_seeds("location"))
+_PUSHED = (b'{"ret":"0","msg":"all ok","uuid":"4Yh3x=="}',)
+_BOOKS = _seeds("webwxgetcontact", "webwxbatchgetcontact")
+
+
+def _long(name: str, decode: Callable[[bytes], object], seeds: tuple[bytes, ...], **more: Any) -> Target:
+    return Target(name, decode, seeds, longest=LONG, **more)
+
 
 TARGETS = (
-    Target("jslogin", _of_answer(answers.uuid_of), _seeds("jslogin"), weight=1),
-    Target("login poll", _of_answer(answers.poll_of), _seeds("login"), weight=2),
-    Target(
-        "login redirect",
-        _redirect,
-        (b"https://wx2.qq.com:443/cgi-bin/x?ticket=a%2F&lang=zh_CN#x", *_seeds("location")),
-        weight=2,
-    ),
-    Target("login page", _of_answer(answers.login_page_of), _seeds("webwxnewloginpage"), weight=2),
-    Target(
-        "push login", _of_answer(answers.push_uuid_of), (b'{"ret":"0","msg":"all ok","uuid":"4Yh3x=="}',), weight=1
-    ),
-    Target("webwxinit", _init, _seeds("webwxinit"), tokens=_JSON),
-    Target("synccheck", _of_answer(answers.check_of), _seeds("synccheck"), weight=1),
-    Target("webwxsync", _sync, _seeds("webwxsync"), tokens=_JSON, weight=8),
-    Target(
-        "answers to sends and commands",
-        lambda data: [
-            _of_answer(read)(data)
-            for read in (
-                answers.accepted,
-                answers.sent_of,
-                partial(answers.uploaded_of, last=True),
-                answers.checked_of,
-                answers.group_made_of,
-            )
-        ],
-        (
-            b'{"BaseResponse":{"Ret":0},"MsgID":"1","MediaId":"@a","ChatRoomName":"@@a","AESKey":"","Signature":""}',
-            *_seeds("webwxsendmsg", "webwxsendappmsg", "webwxuploadmedia", "webwxstatusnotify"),
-        ),
-        tokens=_JSON,
-        weight=2,
-    ),
-    Target("address book and batches", _pages, _seeds("webwxgetcontact", "webwxbatchgetcontact"), tokens=_JSON),
-    Target(
-        "people and groups",
-        _people,
-        tuple(
-            json.dumps(entry, ensure_ascii=False).encode()
-            for raw in _seeds("webwxinit", "webwxbatchgetcontact", "webwxgetcontact")
-            for key in ("ContactList", "MemberList")
-            for entry in json.loads(raw).get(key, ())
-        ),
-        refusals=(NotJson,),
-    ),
-    Target("messages", _message, _seeds("message"), refusals=(NotJson,), tokens=_XML, weight=16),
-    Target("XML in messages", _markup, _xml_of_messages(), tokens=_XML, weight=8),
-    Target("texts and emoji", _plain, _xml_of_messages(), tokens=_XML),
-    Target(
-        "received content",
-        _content,
-        (
-            *(
-                b"100,0,100\x1d" + make("x")[:200]
-                for make in (samples.png, samples.gif, samples.picture, samples.mp4)
-            ),
-            b"0\x1d" + samples.mp3(100)[:100],
-            b'a5,0,9\x1dhello\x1e4,5,9\x1dlate\x1e\x1d{"BaseResponse":',
-        ),
-        weight=2,
-    ),
-    Target(
-        "ids and hosts",
-        _names,
-        (b"@a,@@b,c", b'["@a","@crypt_1","x%2F","a.txt"]', b"login.wx2.qq.com", b"webpush.web.wechat.com"),
-        weight=1,
-    ),
-    Target(
-        "cookies",
-        _in_a_loop(_cookies),
-        (
-            *(joined("Wed, 21 Oct 2026 07:28:00 GMT", cookie) for cookie in _seeds("cookie")),
-            joined(
-                "", "a=b; Expires=Wed, 21-Oct-2099 07:28:00 GMT; Path=/x; Secure", "c=d; Max-Age=60", "e=; Max-Age=-1"
-            ),
-        ),
-        tokens=(b"Max-Age=", b"Expires=", b"Domain=", b"Path=", b"Secure", b"--1", b"; "),
-    ),
-    Target("stored session", _in_a_loop(_session), _seeds("session")),
-    Target(
-        "stored decisions",
-        _decisions,
-        (
-            b'{"version":1,"agreed":0.0,"refused":{"normal":[1764200000.0],"desktop":[]}}',
-            b'{"version":1,"agreed":1764200000.5,"refused":{"normal":[1e9,2e9,3e9],"desktop":[1764200000]}}',
-        ),
-        tokens=(b'"normal"', b'"desktop"', b'"agreed"', b"1e999", b"-1"),
-        weight=1,
-    ),
+    _long("jslogin", _of_answer(answers.uuid_of), _seeds("jslogin")),
+    _long("login poll", _of_answer(answers.poll_of), _seeds("login")),
+    _long("login redirect", _redirect, _REDIRECTS),
+    _long("login page", _of_answer(answers.login_page_of), _seeds("webwxnewloginpage")),
+    _long("push login", _of_answer(answers.push_uuid_of), _PUSHED),
+    _long("webwxinit", _init, _seeds("webwxinit"), tokens=_JSON, weight=4),
+    _long("synccheck", _of_answer(answers.check_of), _seeds("synccheck")),
+    _long("webwxsync", _sync, _seeds("webwxsync"), tokens=_JSON, weight=8),
+    _long("answers to sends and commands", _of_answer(*_SENDS, answers.group_made_of), _SENT, tokens=_JSON),
+    _long("address book and batches", _pages, _BOOKS, tokens=_JSON, weight=4),
+    _long("people and groups", _people, _SOMEBODY, refusals=(NotJson,), weight=4),
+    _long("messages", _message, _seeds("message"), refusals=(NotJson,), tokens=_XML, weight=16),
+    _long("XML in messages", _markup, _xml_of_messages(), tokens=_XML, weight=8),
+    _long("texts and emoji", _plain, _xml_of_messages(), tokens=_XML, weight=4),
+    _long("received content", _content, _CONTENTS),
+    _long("ids and hosts", _names, _NAMES),
+    _long("cookies", _in_a_loop(_cookies), _COOKIES, tokens=_COOKIE_WORDS, weight=4),
+    _long("stored session", _in_a_loop(_session), _seeds("session"), weight=4),
+    _long("stored decisions", _decisions, _DECIDED, tokens=_DECIDING),
 )

@@ -63,65 +63,23 @@ def _harmless(shown: str) -> None:
 
 
 _ACCOUNT = {
-    "name": "alice",
-    "instance": "alice",
-    "unit": "wxclient@alice.service",
-    "driver": "web",
-    "desired": "started",
-    "unit_state": "active",
-    "unit_sub": "running",
-    "login_state": "running",
-    "state": "running",
-    "status": "is running",
-    "since": 1700000000,
-    "reason": "",
-    "pid": 7,
-    "port": 3000,
-    "post_api": "http://h/",
-    "proxy": "",
-    "qrcode": False,
-    "qrcode_number": None,
-    "user": {"id": "@a", "name": "小明"},
-    "start_time": 1600000000,
-    "client": {"version": "2", "pid": 7},
-    "client_reason": "",
+    **{"name": "alice", "instance": "alice", "unit": "wxclient@alice.service", "driver": "web", "desired": "started"},
+    **{"unit_state": "active", "unit_sub": "running", "login_state": "running", "state": "running", "reason": ""},
+    **{"status": "is running", "since": 1700000000, "pid": 7, "port": 3000, "post_api": "http://h/", "proxy": ""},
+    **{"qrcode": False, "qrcode_number": None, "user": {"id": "@a", "name": "小明"}, "start_time": 1600000000},
+    **{"client": {"version": "2", "pid": 7}, "client_reason": "", "media": {"files": 3, "bytes": 12345}},
     "queue": {"waiting": 3, "in_flight": 1, "oldest_since": 1700000000, "next_send_at": 1700000000.5, "interval": 3},
     "reports": {"to": "http://h/", "waiting": 2, "last_error": "it answers 500", "refused": 1, "dropped": 0},
-    "media": {"files": 3, "bytes": 12345},
-    "roster": {"contacts": 3, "groups": 4, "members": 5},
+    **{"roster": {"contacts": 3, "groups": 4, "members": 5}, "last_sync_time": 1700000000},
     "last_message_time": {"received": 1700000000, "sent": None},
-    "last_sync_time": 1700000000,
 }
-_HEALTH = {
-    "status": "ok",
-    "version": "2",
-    "notices": ["x"],
-    "settings": {"read_at": 1, "error": "bad"},
-    "accounts": [_ACCOUNT],
-}
-
+_SETTINGS = {"read_at": 1, "error": "bad"}
+_HEALTH = {"status": "ok", "version": "2", "notices": ["x"], "settings": _SETTINGS, "accounts": [_ACCOUNT]}
+_ERROR = {"error": {"code": "unit-failed", "message": "m", "remedy": "r"}}
+_ANSWERS = ((b"l", {"accounts": [_ACCOUNT]}), (b"s", _ACCOUNT), (b"o", _HEALTH), (b"s5", _ERROR))
 _LINE = {"cursor": "s=1", "time": 1700000000.5, "priority": 3, "message": "a\x1b[2J\nb", "event": "login"}
-
+_LINES = f"retry: 1\n\nid: s=1\nevent: line\ndata: {json.dumps(_LINE)}\n\nevent: heartbeat\ndata: {{}}\n\n"
 TARGETS = (
-    Target(
-        "answers to wxctl",
-        _shown,
-        (
-            joined(b"l", json.dumps({"accounts": [_ACCOUNT]})),
-            joined(b"s", json.dumps(_ACCOUNT)),
-            joined(b"o", json.dumps(_HEALTH)),
-            joined(b"s5", json.dumps({"error": {"code": "unit-failed", "message": "m", "remedy": "r"}})),
-        ),
-        weight=1,
-    ),
-    Target(
-        "lines of a journal to wxctl",
-        _stream,
-        (
-            b"retry: 1\n\nid: s=1\nevent: line\ndata: "
-            + json.dumps(_LINE).encode()
-            + b"\n\nevent: heartbeat\ndata: {}\n\n",
-        ),
-        weight=1,
-    ),
+    Target("answers to wxctl", _shown, tuple(joined(verb, json.dumps(answer)) for verb, answer in _ANSWERS)),
+    Target("lines of a journal to wxctl", _stream, (_LINES.encode(),)),
 )
