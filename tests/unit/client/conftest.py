@@ -15,7 +15,7 @@ from aiohttp import web
 from tests.patience import PATIENCE, until
 from tests.ports import free_port
 from tests.serving import serving
-from tests.unit.client.listener import Listener, listening
+from tests.unit.client.listener import Listener, Server, listening
 from tests.unit.client.scripted import ScriptedDriver, logged_in
 from tests.unit.drivers.ilink_kit import Bench, bench
 from wxcontroller.client.config import read_config
@@ -33,46 +33,39 @@ HURRY = BackoffPolicy(0.01, 0.02, 0.01, 0.02)
 
 
 @dataclass
-class Webhook:
-    """A receiver of reports on a real socket.
+class Webhook(Server):
+    """A receiver of reports.
 
-    ``statuses`` are answered in turn, then 200; ``answer`` makes the JSON body of an answer to a report. ``ids`` are
-    those of the deliveries of ``reports``.
+    ``statuses`` are answered in turn, then 200; ``answer`` makes the JSON body of an answer to a report. ``reports``
+    are those it accepted, ``ids`` those of their deliveries.
     """
 
-    port: int = 0
     reports: list[JsonObject] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
     statuses: list[int] = field(default_factory=list)
-    queries: list[str] = field(default_factory=list)
     answer: Callable[[JsonObject], bytes] | None = None
-    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}/in?key=k"
 
-    async def take(self, request: web.Request) -> web.Response:
-        body = await request.read()
+    async def answer_to(self, request: web.Request, body: bytes) -> web.StreamResponse:
         status = self.statuses.pop(0) if self.statuses else 200
-        self.queries.append(request.query_string)
-        if status < 300:
-            async with self._news:
-                self.reports.append(json.loads(body))
-                self.ids.append(request.headers["X-Wx-Delivery"])
-                self._news.notify_all()
-        if self.answer and status < 300:
+        if status >= 300:
+            return web.Response(status=status)
+        async with self._news:
+            self.reports.append(json.loads(body))
+            self.ids.append(request.headers["X-Wx-Delivery"])
+            self._news.notify_all()
+        if self.answer:
             return web.Response(body=self.answer(json.loads(body)), content_type="application/json")
-        return web.Response(status=status)
+        return web.Response()
 
     async def until(self, condition: Callable[[list[JsonObject]], bool]) -> list[JsonObject]:
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(lambda: condition(self.reports))
+        await self.wait(lambda: condition(self.reports))
         return self.reports
 
     async def messages(self, number: int = 1) -> list[JsonObject]:
-        """Wait for so many message reports and return them."""
-
         def of(reports: list[JsonObject]) -> list[JsonObject]:
             return [report for report in reports if report["post_type"] != "event"]
 
@@ -83,7 +76,6 @@ class Webhook:
         return list(dict(zip(self.ids, self.reports, strict=True)).values())
 
     async def event(self, name: str) -> JsonValue:
-        """Wait for an event report and return its params."""
         await self.until(lambda got: any(report.get("event") == name for report in got))
         return self.events(name)[-1]
 
@@ -93,9 +85,8 @@ class Webhook:
 
 @contextlib.asynccontextmanager
 async def hooked() -> AsyncIterator[Webhook]:
-    """Run a webhook."""
     hook = Webhook()
-    async with serving(hook.take) as hook.port:
+    async with serving(hook.serve) as hook.port:
         yield hook
 
 
@@ -179,7 +170,6 @@ class RunningClient:
             return answer.status, obj(json.loads(await answer.read()))
 
     async def told(self, path: str = "status") -> JsonObject:
-        """Return what /v1 tells."""
         status, found = await self.v1("GET", path)
         assert status == 200, found
         return found
@@ -196,7 +186,6 @@ class RunningClient:
         return self.state()
 
     async def until_queued(self, number: int) -> None:
-        """Wait until so many sends are queued."""
         async with asyncio.timeout(PATIENCE):
             while obj(await self.get("get_client_info"))["queued"] != number:
                 await asyncio.sleep(0.01)
@@ -254,7 +243,6 @@ async def start(tmp_path: Path, webhook: Webhook) -> AsyncIterator[Start]:
 
 
 async def running(start: Start, *given: BackoffPolicy, **environ: str) -> RunningClient:
-    """Start client alice, and log it in."""
     one = start(*given, **environ)
     await one.login()
     return one

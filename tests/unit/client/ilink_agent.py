@@ -13,13 +13,13 @@ from urllib.parse import parse_qs, urlsplit
 from yarl import URL
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.client.test_ilink_account import quickly as ilink_driver
 from tests.unit.drivers.ilink_kit import Bench, bench
 from tests.unit.drivers.kit import HURRY, Wechat, friend, wechat
+from tests.unit.sandbox.agent import waiting_code
 from wxcontroller.core.aes import encrypted, padded_size
 from wxcontroller.core.jsontypes import text
-from wxcontroller.drivers.base import Driver, DriverContext
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.openwx import credentials
 from wxcontroller.sandbox import compose
@@ -30,7 +30,7 @@ from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm
 
 ORIGIN = "http://gate.example:2000"
-# JSON of answers, looked into by tests only
+# JSON of answers.
 Json = Any
 
 
@@ -38,7 +38,7 @@ Json = Any
 class Agent:
     """A consumer. Its cursor and the last context token of each conversation are as a client keeps them."""
 
-    client: RunningClient
+    client: Any  # a running account of any kind, with its ``http``, ``port`` and ``paths``
     name: str = "agent"
     cursor: str = ""
     contexts: dict[str, str] = field(default_factory=dict)
@@ -52,7 +52,6 @@ class Agent:
         return f"http://127.0.0.1:{self.client.port}{path}"
 
     async def call(self, name: str, expected: int = 200, **body: Json) -> Json:
-        """POST a call; return its answer."""
         body = {**body, "base_info": {"channel_version": "2.4.9", "bot_agent": "Test/1.0"}}
         async with (
             asyncio.timeout(PATIENCE),
@@ -71,7 +70,6 @@ class Agent:
         return list(answer["msgs"])
 
     async def until(self, number: int = 1) -> list[Json]:
-        """Poll until there were so many messages."""
         found: list[Json] = []
         while len(found) < number:
             found += await self.updates()
@@ -94,31 +92,21 @@ class Agent:
 
     async def send_items(self, to: str, items: list[Json], context: str | None = None, **fields: Json) -> Json:
         token = self.contexts.get(to, "") if context is None else context
-        message = {
-            "from_user_id": "",
-            "to_user_id": to,
-            "message_type": 2,
-            "message_state": 2,
-            "context_token": token,
-            "item_list": items,
-            **fields,
-        }
-        return await self.call("sendmessage", msg=message)
+        message = {"from_user_id": "", "to_user_id": to, "message_type": 2, "message_state": 2, "item_list": items}
+        return await self.call("sendmessage", msg={**message, "context_token": token, **fields})
 
     # -- content
 
     async def permit(self, kind: int, content: bytes, key: bytes, **changes: Json) -> Json:
+        digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
         facts = {
-            "filekey": secrets.token_hex(16),
             "media_type": kind,
-            "to_user_id": "",
             "rawsize": len(content),
-            "rawfilemd5": hashlib.md5(content, usedforsecurity=False).hexdigest(),
+            "rawfilemd5": digest,
             "filesize": padded_size(len(content)),
-            "aeskey": key.hex(),
-            "no_need_thumb": True,
         }
-        return await self.call("getuploadurl", **{**facts, **changes})
+        fixed = {"filekey": secrets.token_hex(16), "to_user_id": "", "aeskey": key.hex(), "no_need_thumb": True}
+        return await self.call("getuploadurl", **{**fixed, **facts, **changes})
 
     async def put(self, url: str, ciphertext: bytes) -> tuple[int, str]:
         """Upload as an agent does, without any header; return the status and the parameter, or why not."""
@@ -134,7 +122,6 @@ class Agent:
         return parameter
 
     async def get(self, url: str) -> tuple[int, bytes]:
-        """Download what is at a link."""
         async with self.client.http.get(self.local(url), headers=self.passing) as answer:
             return answer.status, await answer.read()
 
@@ -191,21 +178,15 @@ class Stage:
         return next(iter(self.web.sandbox.accounts.values()))
 
     def begin(self, **environ: str) -> RunningClient:
-        """Start a process of the account."""
-        driver = _ilink_driver if self.ilink is not None else _web_driver
-        if self.ilink is None:
-            environ = {"MOJO_WEIXIN_SYNCCHECK_INTERVAL": "0", "MOJO_WEIXIN_SYNCCHECK_DELAY": "0", **environ}
-        url = self.ilink.url if self.ilink is not None else self.web.url if self.web is not None else ""
-        return self.start(
-            make=driver,
-            WXCLIENT_DRIVER=self.route,
-            WXCLIENT_SERVER=url,
-            MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=self.webhook.address,
-            **environ,
-        )
+        server = self.ilink or self.web
+        assert server is not None
+        route = {"WXCLIENT_DRIVER": self.route, "WXCLIENT_SERVER": server.url, POST_API: self.webhook.address}
+        if self.ilink is not None:
+            return self.start(make=lambda context: ilink_driver(context, pace=0.0), **route, **environ)
+        pauses = dict.fromkeys(("MOJO_WEIXIN_SYNCCHECK_INTERVAL", "MOJO_WEIXIN_SYNCCHECK_DELAY"), "0")
+        return self.start(make=lambda context: WebDriver(context, HURRY), **route, **pauses, **environ)
 
     async def enter(self, **environ: str) -> RunningClient:
-        """Start a process and log it in."""
         client = self.begin(**environ)
         await self.scan(client)
         return client
@@ -218,16 +199,14 @@ class Stage:
 
     async def scan(self, client: RunningClient) -> None:
         await client.until_state("scaning")
-        sandbox = self.ilink.sandbox if self.ilink is not None else self.web.sandbox if self.web is not None else None
-        assert sandbox is not None
         if self.ilink is not None:
-            from tests.unit.sandbox.agent import waiting_code
-
+            sandbox = self.ilink.sandbox
             phone.confirm(sandbox, await waiting_code(sandbox), self.account)
-        else:
-            login = sandbox.logins.newest_first()[0]
-            sandbox.logins.scan(login, self.account.uin)
-            sandbox.logins.confirm(login)
+        elif self.web is not None:
+            logins = self.web.sandbox.logins
+            login = logins.newest_first()[0]
+            logins.scan(login, self.account.uin)
+            logins.confirm(login)
         await client.until_state("running")
 
     def hear(self, words: str, chat: str | None = None, sender: str | None = None) -> None:
@@ -254,37 +233,27 @@ class Stage:
             self.account.hold(media_id, item)
         self.web.sandbox.bring(self.account, made, "peer", "")
 
+    def taken(self) -> list[Any]:
+        return [*(self.account.sent if self.ilink is None else self.ilink.sent())]
+
     def contents(self) -> list[tuple[str, int]]:
         """Return kind and size of the content that WeChat took."""
-        if self.ilink is not None:
-            return [(one.kind, one.item.size) for one in self.ilink.sent() if one.item is not None]
-        return [(one.kind, one.item.size) for one in self.account.sent if one.item is not None]
+        return [(one.kind, one.item.size) for one in self.taken() if one.item is not None]
 
     @property
     def friend(self) -> str:
         return friend(self.account)
 
     def sent(self) -> list[str]:
-        if self.ilink is not None:
-            return [one.text for one in self.ilink.sent()]
-        return [one.text for one in self.account.sent]
+        return [one.text for one in self.taken()]
 
     async def until_sent(self, number: int) -> list[str]:
         await until(lambda: len(self.sent()) >= number)
         return self.sent()
 
 
-def _ilink_driver(context: DriverContext) -> Driver:
-    return ilink_driver(context, pace=0.0)
-
-
-def _web_driver(context: DriverContext) -> Driver:
-    return WebDriver(context, HURRY)
-
-
 @contextlib.asynccontextmanager
 async def stage_of(route: str, start: Start, webhook: Webhook) -> AsyncIterator[Stage]:
-    """Run a sandbox with one account for a route."""
     if route == "ilink":
         async with bench() as found:
             yield Stage(route, start, webhook, ilink=found)

@@ -1,4 +1,4 @@
-"""A receiver of reports that answers in any way a test wants."""
+"""Servers that note what they are asked; one of them receives reports and answers in any way a test wants."""
 
 import asyncio
 import contextlib
@@ -15,38 +15,61 @@ from wxcontroller.core.jsontypes import JsonObject, obj
 Respond = Callable[[web.Request, JsonObject], Awaitable[web.StreamResponse]]
 
 
+@dataclass
+class Server:
+    """A server on a real socket, which accepts everything. ``asked`` are the requests and their bodies."""
+
+    port: int = 0
+    asked: list[tuple[web.Request, bytes]] = field(default_factory=list)
+    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
+
+    async def serve(self, request: web.Request) -> web.StreamResponse:
+        body = await request.read()
+        async with self._news:
+            self.asked.append((request, body))
+            self._news.notify_all()
+        return await self.answer_to(request, body)
+
+    async def answer_to(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        return web.Response()
+
+    async def wait(self, condition: Callable[[], bool]) -> None:
+        """Wait for requests that fulfil a condition."""
+        async with asyncio.timeout(PATIENCE), self._news:
+            await self._news.wait_for(condition)
+
+    @property
+    def calls(self) -> list[str]:
+        """Method and path of all requests."""
+        return [f"{request.method} {request.path_qs}" for request, _ in self.asked]
+
+
 async def taken(_: web.Request, __: JsonObject) -> web.StreamResponse:
     return web.Response()
 
 
+def _is_message(report: JsonObject) -> bool:
+    return report.get("post_type") not in (None, "event")
+
+
 @dataclass
-class Listener:
-    """A receiver of reports, of which ``asked`` and ``raw`` have all.
+class Listener(Server):
+    """Answers reports about messages with the ``statuses`` of their content in turn, and then by ``respond``."""
 
-    Those about messages are answered with the ``statuses`` of their content in turn, and then by ``respond``.
-    """
-
-    port: int = 0
     respond: Respond = taken
-    asked: list[tuple[str, str]] = field(default_factory=list)
-    contents: list[str] = field(default_factory=list)
-    raw: list[tuple[web.Request, bytes]] = field(default_factory=list)
     statuses: dict[str, list[int]] = field(default_factory=dict)
-    _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     @property
     def address(self) -> str:
         return f"http://127.0.0.1:{self.port}/in"
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        body = await request.read()
-        report = obj(json.loads(body)) if body else {}
-        async with self._news:
-            self.asked.append((request.method, request.path))
-            self.raw.append((request, body))
-            if report.get("post_type") not in (None, "event"):
-                self.contents.append(str(report["content"]))
-            self._news.notify_all()
+    @property
+    def contents(self) -> list[str]:
+        reports = (obj(json.loads(body or b"{}")) for _, body in self.asked)
+        return [str(report["content"]) for report in reports if _is_message(report)]
+
+    async def answer_to(self, request: web.Request, body: bytes) -> web.StreamResponse:
+        report = obj(json.loads(body or b"{}"))
         if report.get("post_type") == "event":
             return web.Response()
         if turn := self.statuses.get(str(report.get("content"))):
@@ -55,20 +78,17 @@ class Listener:
 
     async def until(self, content: str) -> list[str]:
         """Wait for a message report with this content; return the contents of all."""
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(lambda: content in self.contents)
+        await self.wait(lambda: content in self.contents)
         return self.contents
 
     async def tries(self, number: int) -> list[tuple[dict[str, str], bytes]]:
         """Wait for so many reports about messages; return headers and body of all."""
-        async with asyncio.timeout(PATIENCE), self._news:
-            await self._news.wait_for(lambda: len(self.contents) >= number)
-        return [(dict(asked.headers), body) for asked, body in self.raw if b'"post_type":"event"' not in body]
+        await self.wait(lambda: len(self.contents) >= number)
+        return [(dict(asked.headers), body) for asked, body in self.asked if b'"post_type":"event"' not in body]
 
 
 @contextlib.asynccontextmanager
 async def listening() -> AsyncIterator[Listener]:
-    """Run one on a real socket."""
     one = Listener()
     async with serving(one.serve) as one.port:
         yield one

@@ -8,27 +8,7 @@ from dataclasses import dataclass, field
 from wxcontroller.core.errors import BadAnswer, NotAsked, Unsupported, UploadFailed, WeChatError
 from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, ContactKind, Direction, Group, Member, Message, MessageKind, MessageMedia
-from wxcontroller.drivers.base import (
-    Accepted,
-    Capabilities,
-    DriverContext,
-    DriverEvent,
-    Emit,
-    Ended,
-    EndReason,
-    Fetched,
-    InputRequired,
-    LoginWay,
-    MessageArrived,
-    Online,
-    Profile,
-    RosterChanged,
-    RosterLoaded,
-    Sent,
-    Sink,
-    Upload,
-    Uploaded,
-)
+from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
 
 _MESSAGE_IDS = itertools.count(1)
@@ -41,12 +21,11 @@ TEAM = Group(
 )
 
 
-def logged_in(way: LoginWay = LoginWay.SCAN) -> list[DriverEvent]:
-    """Events of a login up to running."""
-    return [Accepted(way), Profile(ME), RosterLoaded((ANN, BEN, HELPER), (TEAM,)), Online()]
+def logged_in(way: base.LoginWay = base.LoginWay.SCAN) -> list[base.DriverEvent]:
+    return [base.Accepted(way), base.Profile(ME), base.RosterLoaded((ANN, BEN, HELPER), (TEAM,)), base.Online()]
 
 
-def message(text: str, **changes: object) -> MessageArrived:
+def message(text: str, **changes: object) -> base.MessageArrived:
     """A text from Ann, with changes. No two messages have one id."""
     fields: dict[str, object] = {
         "id": str(next(_MESSAGE_IDS)),
@@ -58,7 +37,7 @@ def message(text: str, **changes: object) -> MessageArrived:
         "text": text,
         "time": 1700000000,
     }
-    return MessageArrived(Message(**{**fields, **changes}))  # type: ignore[arg-type]
+    return base.MessageArrived(Message(**{**fields, **changes}))  # type: ignore[arg-type]
 
 
 @dataclass
@@ -70,39 +49,39 @@ class ScriptedDriver:
     a text is sent.
     """
 
-    capabilities: Capabilities = field(default_factory=lambda: WebDriver.capabilities)
-    script: "asyncio.Queue[DriverEvent | Ended | Exception]" = field(default_factory=asyncio.Queue)
+    capabilities: base.Capabilities = field(default_factory=lambda: WebDriver.capabilities)
+    script: "asyncio.Queue[base.DriverEvent | base.Ended | Exception]" = field(default_factory=asyncio.Queue)
     outcomes: list[WeChatError | None] = field(default_factory=list)
     sends: list[tuple[str, str, str]] = field(default_factory=list)
     commands: list[tuple[str, ...]] = field(default_factory=list)
-    uploads: list[tuple[Upload, bytes]] = field(default_factory=list)
-    media_sends: list[tuple[str, Uploaded]] = field(default_factory=list)
+    uploads: list[tuple[base.Upload, bytes]] = field(default_factory=list)
+    media_sends: list[tuple[str, base.Uploaded]] = field(default_factory=list)
     contents: dict[str, bytes | Exception] = field(default_factory=dict)
     mimes: dict[str, str] = field(default_factory=dict)
     gates: dict[str, asyncio.Event] = field(default_factory=dict)
     send_gate: asyncio.Event | None = None
-    context: DriverContext | None = None
+    context: base.DriverContext | None = None
     cancelled: bool = False
     asks: str = ""
     _ids: "itertools.count[int]" = field(default_factory=lambda: itertools.count(1000))
 
-    def make(self, context: DriverContext) -> "ScriptedDriver":
+    def make(self, context: base.DriverContext) -> "ScriptedDriver":
         self.context = context
         return self
 
-    def play(self, events: "Sequence[DriverEvent | Ended | Exception]") -> None:
+    def play(self, events: "Sequence[base.DriverEvent | base.Ended | Exception]") -> None:
         for event in events:
             self.script.put_nowait(event)
 
-    async def run(self, emit: Emit) -> Ended:
+    async def run(self, emit: base.Emit) -> base.Ended:
         try:
             while True:
                 event = await self.script.get()
-                if isinstance(event, Ended):
+                if isinstance(event, base.Ended):
                     return event
                 if isinstance(event, Exception):
                     raise event
-                self.asks = event.id if isinstance(event, InputRequired) else ""
+                self.asks = event.id if isinstance(event, base.InputRequired) else ""
                 await emit(event)
         except asyncio.CancelledError:
             self.cancelled = True
@@ -110,7 +89,7 @@ class ScriptedDriver:
 
     async def logout(self) -> None:
         self._command("logout")
-        self.play([Ended(EndReason.LOGGED_OUT, Text("as was asked for"))])
+        self.play([base.Ended(base.EndReason.LOGGED_OUT, Text("as was asked for"))])
 
     async def answer(self, input_id: str, value: str) -> None:
         """Take what the last InputRequired of the script asks for."""
@@ -120,14 +99,14 @@ class ScriptedDriver:
             raise BadAnswer("no is no answer", "send yes")
         self._command("answer", input_id, value)
 
-    async def send_text(self, to: str, content: str, client_id: str) -> Sent:
+    async def send_text(self, to: str, content: str, client_id: str) -> base.Sent:
         if self.send_gate:
             await self.send_gate.wait()
         self.sends.append((to, content, client_id))
         self._ends()
-        return Sent(f"77{client_id}")
+        return base.Sent(f"77{client_id}")
 
-    async def upload(self, file: Upload) -> Uploaded:
+    async def upload(self, file: base.Upload) -> base.Uploaded:
         content = file.path.read_bytes()
         self.uploads.append((file, content))
         try:
@@ -139,19 +118,19 @@ class ScriptedDriver:
         kind = MessageKind.IMAGE if file.mime.startswith("image/") else MessageKind.FILE
         kind = MessageKind.EMOTICON if file.mime == "image/gif" else kind
         kind = MessageKind.VIDEO if file.mime.startswith("video/") else kind
-        return Uploaded(kind, f"@up{len(self.uploads)}", file.name, file.size)
+        return base.Uploaded(kind, f"@up{len(self.uploads)}", file.name, file.size)
 
-    async def send_media(self, to: str, content: Uploaded, client_id: str) -> Sent:
+    async def send_media(self, to: str, content: base.Uploaded, client_id: str) -> base.Sent:
         self.media_sends.append((to, content))
         self._ends()
-        return Sent(f"77{client_id}")
+        return base.Sent(f"77{client_id}")
 
-    async def fetch(self, media: MessageMedia, sink: Sink, limit: int) -> Fetched:
+    async def fetch(self, media: MessageMedia, sink: base.Sink, limit: int) -> base.Fetched:
         if gate := self.gates.get(media.key):
             await gate.wait()
         return self._write(media.key, sink, limit)
 
-    async def avatar(self, person: str, group: str, sink: Sink, limit: int) -> Fetched:
+    async def avatar(self, person: str, group: str, sink: base.Sink, limit: int) -> base.Fetched:
         self.commands.append(("avatar", person, group))
         return self._write(f"avatar {person} {group}".strip(), sink, limit)
 
@@ -161,7 +140,7 @@ class ScriptedDriver:
     async def create_group(self, people: Sequence[str], name: str) -> str:
         self._command("create_group", *people, name)
         members = (Member("@me", "我"), *(Member(one, one) for one in people))
-        self.play([RosterChanged(groups=(Group("@@new", name, members),))])  # WeChat's own notice
+        self.play([base.RosterChanged(groups=(Group("@@new", name, members),))])  # WeChat's own notice
         return "@@new"
 
     async def invite(self, group: str, people: Sequence[str]) -> None:
@@ -194,14 +173,14 @@ class ScriptedDriver:
         if outcome:
             raise outcome
 
-    def _write(self, key: str, sink: Sink, limit: int) -> Fetched:
+    def _write(self, key: str, sink: base.Sink, limit: int) -> base.Fetched:
         content = self.contents.get(key, WeChatError("there is no such content"))
         if isinstance(content, Exception):
             raise content
         if len(content) > limit:
             raise WeChatError(f"more than {limit} bytes")
         sink.write(content)
-        return Fetched(len(content), self.mimes.get(key, ""))
+        return base.Fetched(len(content), self.mimes.get(key, ""))
 
     def new_client_id(self) -> str:
         return str(next(self._ids))

@@ -3,38 +3,13 @@
 import asyncio
 
 from tests.patience import PATIENCE, until
-from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
+from tests.unit.client.conftest import RunningClient, Start, running
 from tests.unit.client.scripted import message
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import items, obj
 from wxcontroller.core.model import Direction
 
 SUCCESS = {"code": 0, "status": "success"}
-
-
-async def test_groups_are_made_and_changed(start: Start, webhook: Webhook) -> None:
-    client = await running(start, **{POST_API: webhook.address})
-    assert await client.get("create_group", friends="@ann,@ben,@ann,", displayname="Club") == {
-        **SUCCESS,
-        "group_id": "@@new",
-    }
-    assert await client.get("invite_friend", displayname="A、Cy", friends="@ben") == SUCCESS
-    assert await client.post("set_group_displayname", id="@@team", new_displayname="队") == SUCCESS
-    assert await client.get("kick_group_member", displayname="队", members="@c") == SUCCESS
-    assert await client.get("stick", id="@@team") == SUCCESS
-    assert await client.get("stick", id="@ann", op="0") == SUCCESS
-    assert client.driver.commands == [
-        ("create_group", "@ann", "@ben", "Club"),
-        ("invite", "@@team", "@ben"),
-        ("rename_group", "@@team", "队"),
-        ("kick", "@@team", "@c"),
-        ("pin", "@@team", "True"),
-        ("pin", "@ann", "False"),
-    ]
-    lost = items(await webhook.event("lose_group_member"))
-    assert [obj(each)["id"] for each in lost] == ["@c", "@@team"]
-    [group] = items(await client.get("search_group", name="队"))
-    assert len(items(obj(group)["member"])) == 2
 
 
 async def test_remarks_and_friend_requests(client: RunningClient) -> None:
@@ -70,7 +45,7 @@ async def test_revoking(client: RunningClient) -> None:
     assert obj(await client.get("revoke_message", id="nonsense"))["status"] == "revoke failure"
 
 
-async def test_where_wechat_gives_no_answer_it_is_said_that_it_may_be_done(client: RunningClient) -> None:
+async def test_unanswered_commands_may_have_been_done(client: RunningClient) -> None:
     for call, given in (
         ("revoke_message", {"id": "771000:@ann"}),
         ("create_group", {"friends": "@ann"}),
@@ -83,23 +58,6 @@ async def test_where_wechat_gives_no_answer_it_is_said_that_it_may_be_done(clien
         assert "no answer in time" in str(answer["reason"])
         client.driver.outcomes = [WeChatError("can't connect", unsure=False)]
         assert obj(await client.get(call, **given))["code"] in (-1, 201)
-
-
-async def test_pictures(client: RunningClient) -> None:
-    gif = b"GIF89a" + bytes(20)
-    client.driver.contents.update({"avatar @me": gif, "avatar @c @@team": gif, "avatar @ben": b"<html>"})
-    client.driver.contents["avatar @@team"] = gif
-    for query in ({"id": "@me"}, {"id": "@c", "group_id": "@@team"}, {"id": "@@team"}, {"displayname": "A、Cy"}):
-        async with client.http.get(client.address("get_avatar"), params=query) as answer:
-            assert (answer.status, answer.content_type, await answer.read()) == (200, "image/gif", gif)
-            assert answer.headers["Cache-Control"] == "max-age=3600"
-    for query in ({"id": "@ben"}, {"markname": "安"}, {"displayname": "安"}):
-        async with client.http.get(client.address("get_avatar"), params=query) as answer:
-            assert (answer.status, await answer.read()) == (503, b"")
-            assert answer.content_type == "text/html"
-    for query in ({"displayname": "A、Cy", "account": "x"}, {"displayname": "nobody"}, {"id": "@c"}):
-        async with client.http.get(client.address("get_avatar"), params=query) as answer:
-            assert await answer.json() == {"id": None, "code": 100, "status": "object not found"}
 
 
 async def test_a_question_gets_the_next_answer_of_that_friend(client: RunningClient) -> None:

@@ -1,7 +1,7 @@
 """An account that changes its driver while it is stopped: what it keeps, and what ends."""
 
 from tests.unit.client.conftest import RunningClient, Start, Webhook, running
-from tests.unit.client.test_ilink_account import begin, entered
+from tests.unit.client.test_ilink_account import begin, enter
 from tests.unit.client.test_reply_window import send, write
 from tests.unit.drivers.ilink_kit import Bench
 from wxcontroller.core.jsontypes import JsonObject, items, obj
@@ -21,11 +21,15 @@ async def events_of(client: RunningClient) -> list[JsonObject]:
 
 
 async def test_held_and_queued_sends_end_and_all_else_stays(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await entered(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
+    client = begin(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="1")
+    cookies = client.paths.cookie_file("alice")
+    cookies.write_bytes(b"of the web route")
+    await enter(client, wechat)
     await write(wechat, webhook, "hello")
     assert [(await send(client, wechat, one))["code"] for one in ("sent", "held 1", "held 2")] == [0, -7, -7]
     before = await events_of(client)
     await client.stop()
+    assert cookies.read_bytes() == b"of the web route"
 
     web = {"MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": webhook.address}
     client = start(**web)

@@ -1,68 +1,16 @@
 """A client as its users see it: HTTP API, state file, reports."""
 
 import asyncio
-import base64
 
-from tests.patience import PATIENCE, until
+from tests.patience import until
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
 from tests.unit.client.scripted import ANN, ME, logged_in, message
-from wxcontroller.core.jsontypes import JsonValue, items, obj
-from wxcontroller.core.messages import Text, text_from
+from wxcontroller.core.jsontypes import items, obj
+from wxcontroller.core.messages import Text
 from wxcontroller.core.model import Contact, MessageKind
-from wxcontroller.drivers.base import (
-    Accepted,
-    Ended,
-    EndReason,
-    InputKind,
-    InputRequired,
-    Loading,
-    LoginRefused,
-    LoginStalled,
-    LoginWay,
-    LossReason,
-    Offline,
-    Online,
-    Profile,
-    QrReady,
-    RosterLoaded,
-    Scanned,
-    SessionLost,
-)
+from wxcontroller.drivers import base
 
-QR = QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
-
-
-async def test_states_and_reports_of_a_scan_login_come_in_the_originals_order(start: Start, webhook: Webhook) -> None:
-    client = start(**{POST_API: webhook.address})
-    client.driver.play([QR, Scanned(), *logged_in()])
-    await client.until_state("running")
-    await client.stop()
-    await webhook.until(lambda reports: reports[-1].get("event") == "stop")
-    assert [(r["event"], r["params"]) for r in webhook.reports] == [
-        ("state_change", ["init", "loading"]),
-        ("input_qrcode", [client.state()["qrcode_path"], base64.encodebytes(QR.image).decode()]),
-        ("state_change", ["loading", "scaning"]),
-        ("state_change", ["scaning", "confirming"]),
-        ("state_change", ["confirming", "updating"]),
-        ("login", [1]),
-        ("state_change", ["updating", "running"]),
-        ("state_change", ["running", "stop"]),
-        ("stop", []),
-    ]
-
-
-async def test_the_qr_file_lives_as_long_as_the_code(start: Start) -> None:
-    client = start()
-    client.driver.play([QR])
-    state = await client.until_state("scaning")
-    file = client.paths.qrcode_file("alice")
-    assert file.read_bytes() == QR.image
-    assert file.stat().st_mode & 0o777 == 0o640
-    assert state["qrcode_link"] == QR.link
-    client.driver.play(logged_in())
-    state = await client.until_state("running")
-    assert not file.exists()
-    assert state["qrcode_link"] is None
+QR = base.QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)
 
 
 async def test_people_and_groups_are_read_and_searched(client: RunningClient) -> None:
@@ -122,7 +70,9 @@ async def test_sending_to_all_and_without_waiting(start: Start) -> None:
 async def test_names_are_found_as_they_are_shown_and_as_the_original_showed_them(start: Start) -> None:
     client = start()
     shop, literal = Contact("@shop", "A&B <茶>"), Contact("@l", "A&amp;B <茶>")
-    client.driver.play([Accepted(LoginWay.SCAN), Profile(ME), RosterLoaded((literal, shop), ()), Online()])
+    client.driver.play(
+        [base.Accepted(base.LoginWay.SCAN), base.Profile(ME), base.RosterLoaded((literal, shop), ()), base.Online()]
+    )
     await client.until_state("running")
     for name, found in (("A&B <茶>", "@shop"), ("A&amp;B &lt;茶&gt;", "@shop"), ("A&amp;B <茶>", "@l")):
         assert [obj(one)["id"] for one in items(await client.get("search_friend", name=name))] == [found]
@@ -138,7 +88,7 @@ async def test_messages_from_strangers_and_of_unknown_kinds_are_reported(start: 
     assert (reports[-1]["sender"], reports[-1]["format"], reports[-1]["raw_kind"]) == ("昵称未知", "other", "43")
 
 
-async def test_who_hangs_up_on_check_event_takes_no_event(start: Start, webhook: Webhook) -> None:
+async def test_cancelled_check_event_takes_no_event(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address})
     gone = asyncio.create_task(client.get("check_event"))
     await asyncio.sleep(1)  # until the request is waiting; nothing tells from outside
@@ -158,7 +108,7 @@ async def test_a_receiver_that_is_down_gets_the_reports_later_in_order(start: St
     assert webhook.events("state_change") == [["init", "loading"], ["loading", "scaning"]]
 
 
-async def test_what_was_not_delivered_at_the_end_is_delivered_by_the_next_run(start: Start, webhook: Webhook) -> None:
+async def test_undelivered_reports_are_delivered_by_the_next_run(start: Start, webhook: Webhook) -> None:
     webhook.statuses = [503] * 1000
     client = start(**{POST_API: webhook.address})
     client.driver.play([*logged_in(), message("kept")])
@@ -185,18 +135,20 @@ async def test_a_login_is_running_only_once_wechat_has_answered(start: Start, we
 
 async def test_session_lost_and_offline_are_never_called_running(start: Start) -> None:
     client = start()
-    client.driver.play([*logged_in(), Offline(Text("no answer for 60 s"))])
+    client.driver.play([*logged_in(), base.Offline(Text("no answer for 60 s"))])
     state = await client.until_state("updating")
     assert (state["login_state"], state["reason"]) == ("offline", "no answer for 60 s")
-    client.driver.play([Online()])
+    client.driver.play([base.Online()])
     assert (await client.until_state("running"))["reason"] == ""
-    client.driver.play([SessionLost(LossReason.LOGGED_OUT, 1100)])
+    client.driver.play([base.SessionLost(base.LossReason.LOGGED_OUT, 1100)])
     await client.until_state("loading")
 
 
 async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address})
-    client.driver.play([LoginRefused(1203, "not allowed", final=True), Ended(EndReason.REFUSED, Text("not allowed"))])
+    client.driver.play(
+        [base.LoginRefused(1203, "not allowed", final=True), base.Ended(base.EndReason.REFUSED, Text("not allowed"))]
+    )
     state = await client.until_state("stop")
     answer = obj(await client.get("send_friend_message", id="@ann", content="x"))
     assert answer["code"] == -3
@@ -209,50 +161,9 @@ async def test_a_client_that_can_do_no_more_stays_to_say_why(start: Start, webho
     assert webhook.events("stop") == [[]]
 
 
-async def test_a_driver_that_waits_for_a_person_parks_the_account_until_the_answer(
-    start: Start, webhook: Webhook
-) -> None:
-    client = start(**{POST_API: webhook.address})
-    prompt = "WeChat may be angry; to accept that, run: wxctl allow alice"
-    client.driver.play([QR])
-    await client.until_state("scaning")
-    client.driver.play([InputRequired("allow", InputKind.CONSENT, Text(prompt))])
-    state = await client.until_state("stop")
-    assert (state["login_state"], state["reason"], state["qrcode_link"]) == ("parked", prompt, None)
-    asked = obj(state["input"])
-    assert text_from(asked.pop("prompt_text")) == Text(prompt)
-    assert asked == {"id": "allow", "kind": "consent", "prompt": prompt, "digits": None}
-    assert not client.paths.qrcode_file("alice").exists()
-    assert await webhook.event("stop") == []
-
-    async def answer(**body: object) -> tuple[int, JsonValue]:
-        status, found = await client.v1("POST", "input", body)
-        return status, obj(found.get("error")).get("code", found.get("answered"))
-
-    assert await answer(id="other", value="yes") == (409, "not-asked")
-    assert await answer(id="allow", value="no") == (400, "bad-request")
-    assert await answer(id="allow", value=True) == (400, "bad-request")
-    assert client.driver.commands == []
-    assert await answer(id="allow", value="yes") == (200, True)
-    assert client.driver.commands == [("answer", "allow", "yes")]
-    client.driver.play([Loading()])
-    state = await client.until_state("loading")
-    assert (state["input"], state["reason"]) == (None, "")
-    client.driver.play([QrReady(QR.link, QR.image, 2, 10), *logged_in()])
-    await client.until_state("running")
-
-
-async def test_stop_client_keeps_the_api_until_it_stops(client: RunningClient) -> None:
-    answer = obj(await client.post("stop_client"))
-    assert (answer["code"], answer["status"]) == (0, f"success, client({answer['pid']}) will stop in 3 seconds")
-    assert obj(await client.get("get_client_info"))["code"] == 0
-    assert await asyncio.wait_for(client.task, PATIENCE) == 0
-    assert client.driver.cancelled
-
-
 async def test_a_login_that_does_not_get_on_says_why(start: Start) -> None:
     client = start()
-    client.driver.play([LoginStalled(Text("jslogin: can't connect"))])
+    client.driver.play([base.LoginStalled(Text("jslogin: can't connect"))])
     await until(lambda: "can't connect" in str(client.state().get("status")))
     state = client.state()
     assert (state["state"], state["reason"]) == ("loading", "jslogin: can't connect")

@@ -14,19 +14,13 @@ DAMAGE = [
     "UPDATE events SET body = 'no json', attempts = 'often', status = x'00' WHERE type = 'friend_message'",
     "UPDATE events SET body = CAST(x'7bff7d' AS TEXT), error = CAST(x'ff' AS TEXT), time = 'then'",
     "UPDATE events SET size = 'large', settled_at = 'x', next_at = 'x', stamp = 'x'",
-    "UPDATE events SET state = 'no state'",
-    "UPDATE meta SET value = 'many' WHERE name = 'dropped'",
     "DELETE FROM meta WHERE name = 'dropped'",
     f"INSERT INTO meta VALUES ('dropped_at', '{'9' * 400}')",
-    f"UPDATE meta SET value = '{'9' * 400}' WHERE name IN ('received_at', 'sent_at')",
-    "UPDATE meta SET value = x'ff' WHERE name IN ('received_at', 'sent_at')",
     "UPDATE tally SET number = 'x', bytes = 'x'",
     "UPDATE sends SET parcel = 99, attempts_left = 'x', tried = 'x', time = 'x'",
     "UPDATE sends SET content = CAST(x'ff' AS TEXT), sides = 'no json'",
     "UPDATE requests SET text = '{}', media = 'no json', answer = 'no json', event = 'x'",
-    "UPDATE events SET size = 1e999",
     "DROP TABLE tally",
-    "DROP TABLE sends",
     "ALTER TABLE requests DROP COLUMN answer",
 ]
 
@@ -54,7 +48,7 @@ async def test_an_account_goes_on(start: Start, webhook: Webhook, damage: str) -
     for one in items((await again.v1("GET", "events"))[1]["events"]):
         assert (await again.v1("GET", f"deliveries/{obj(one)['id']}"))[0] == 200
     repeated = {"content": "sent", "idempotency_key": "sent", "async": "1"}
-    # Of an outcome that can't be read it is not known that it is one: it is never sent again.
+    # An unreadable outcome may be a success: the send is never repeated.
     assert obj(await again.get("send_friend_message", id="@ann", **repeated))["code"] in (0, -7)
     assert [text for _, text, _ in (*client.driver.sends, *again.driver.sends)].count("sent") == 1
     await until(again, pending=0)

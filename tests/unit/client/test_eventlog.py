@@ -10,7 +10,7 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import Opened, report
-from wxcontroller.client.store import eventlog, writer
+from wxcontroller.client.store import writer
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import EntryState, Selection, counts, insert
 from wxcontroller.client.store.expiry import RetentionLimits
@@ -25,7 +25,7 @@ async def stored(log: EventLog, where: Selection = PENDING) -> list[str]:
     return [entry.body.decode() for entry in await log.shown(where, 1000)]
 
 
-async def test_the_same_message_twice_is_one_entry_also_after_a_restart(opened: Opened) -> None:
+async def test_repeated_message_is_one_entry(opened: Opened) -> None:
     log = opened()
     log.append(report(1), deliver=True, key="m1")
     log.append(report(1), deliver=True, key="m1")
@@ -67,7 +67,7 @@ async def test_age_and_size_let_go_in_the_right_order(opened: Opened) -> None:
     await log.settled(10)
     size = log.counts.bytes
     assert (log.counts.pending, log.counts.dead) == (3, 1)
-    # What nobody waits for goes first, then the dead, and what is pending at last.
+    # Delivered reports are deleted first, then dead letters, pending ones last.
     swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=size - 1))
     assert (swept.forgotten, swept.dead_forgotten, swept.dropped) == (1, 0, 0)
     swept = await log.sweep(RetentionLimits(0, 0, 0, max_bytes=size - 2500))
@@ -81,7 +81,7 @@ async def test_age_and_size_let_go_in_the_right_order(opened: Opened) -> None:
     assert await log.last() == 7
 
 
-async def test_peoples_messages_go_after_the_accounts_own_reports(opened: Opened) -> None:
+async def test_own_reports_are_deleted_before_messages(opened: Opened) -> None:
     log = opened()
     for number in range(20):
         log.append(report(number, content="y" * 100), deliver=True, key=f"message {number}")
@@ -103,7 +103,7 @@ async def test_peoples_messages_go_after_the_accounts_own_reports(opened: Opened
     assert 0 < len(await log.shown(PENDING, 1000)) < 20
 
 
-async def test_what_is_pending_for_too_long_is_dead_and_can_be_replayed(opened: Opened) -> None:
+async def test_report_pending_for_too_long_is_dead(opened: Opened) -> None:
     log = opened()
     log.append(report(1), deliver=True)
     await log.settled(10)
@@ -132,9 +132,7 @@ async def test_dead_letters_are_kept_for_their_own_time(opened: Opened) -> None:
     assert (swept.dead_forgotten, log.counts.dead) == (1, 0)
 
 
-async def test_a_mistake_in_one_change_undoes_that_change_and_no_other(
-    opened: Opened, caplog: pytest.LogCaptureFixture
-) -> None:
+async def test_failed_change_is_undone_alone(opened: Opened, caplog: pytest.LogCaptureFixture) -> None:
     def half(db: sqlite3.Connection) -> None:
         db.execute("UPDATE events SET state = 'dead'")
         db.execute("SELECT * FROM nowhere")
@@ -149,14 +147,14 @@ async def test_a_mistake_in_one_change_undoes_that_change_and_no_other(
     assert "a change of the event log failed" in caplog.text
 
 
-async def test_who_follows_the_log_misses_nothing_that_comes_between_his_looks(opened: Opened) -> None:
+async def test_follower_of_the_log_misses_nothing(opened: Opened) -> None:
     log, number, after, name = opened(), 600, 0, ""
     got: list[str] = []
 
     async def fill() -> None:
         for one in range(number):
             log.append(report(one), deliver=True)
-            for _ in range(one % 7):  # at every moment of the follower's and of the writer's round
+            for _ in range(one % 7):  # at any moment between two reads
                 await asyncio.sleep(0)
             if one % 50 == 0:
                 assert await log.settled(60)
@@ -193,7 +191,7 @@ async def test_a_reader_sees_what_was_delivered_just_before(opened: Opened) -> N
     assert await log.shown(PENDING, 10) == []
 
 
-async def test_notes_that_cannot_be_written_hold_up_no_delivery(
+async def test_unwritable_notes_hold_up_no_delivery(
     opened: Opened, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(writer, "_NOTED_SECONDS", 10 * PATIENCE)
@@ -212,7 +210,7 @@ async def test_notes_that_cannot_be_written_hold_up_no_delivery(
     assert second.seq == first.seq + 1
 
 
-def test_counting_a_backlog_takes_as_long_as_counting_nothing() -> None:
+def test_counting_takes_as_long_with_a_backlog() -> None:
     """Counts are taken after each commit."""
     with contextlib.closing(sqlite3.connect(":memory:")) as db:
         for statements in SCHEMA:
@@ -227,21 +225,3 @@ def test_counting_a_backlog_takes_as_long_as_counting_nothing() -> None:
             db.set_progress_handler(None, 0)
             steps.append(len(took))
     assert steps[1] <= steps[0] + 5
-
-
-async def test_results_of_a_backlog_are_noted_together(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(eventlog, "_NOTES_SECONDS", 3600.0)
-    log = opened()
-    for number in range(40):
-        log.append(report(number), deliver=True)
-    assert await log.settled(PATIENCE)
-    entries = await log.shown(PENDING, 40)
-    for entry in entries[:39]:
-        log.delivered(entry, 200, more=True)
-    async with asyncio.timeout(PATIENCE):
-        while log.counts.pending > 8:  # as many as a crash may repeat
-            await log.news.wait()
-        assert log.counts.pending == 8
-        log.delivered(entries[39], 200)
-        while log.counts.pending:
-            await log.news.wait()

@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Callable
 import aiohttp
 import pytest
 
-from tests.unit.client.conftest import RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.drivers.kit import HURRY, Wechat, wechat
 from wxcontroller.core.jsontypes import JsonObject, integer, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext
@@ -37,15 +37,9 @@ def quickly(context: DriverContext) -> Driver:
 
 
 def begin(start: Start, world: Wechat, webhook: Webhook, **environ: str) -> RunningClient:
-    return start(
-        make=quickly,
-        WXCLIENT_DRIVER="filehelper",
-        WXCLIENT_SERVER=world.url,
-        MOJO_WEIXIN_SYNCCHECK_INTERVAL="0",
-        MOJO_WEIXIN_SYNCCHECK_DELAY="0",
-        MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
-        **environ,
-    )
+    route = {"WXCLIENT_DRIVER": "filehelper", "WXCLIENT_SERVER": world.url, POST_API: webhook.address}
+    pauses = dict.fromkeys(("MOJO_WEIXIN_SYNCCHECK_INTERVAL", "MOJO_WEIXIN_SYNCCHECK_DELAY"), "0")
+    return start(make=quickly, **route, **pauses, **environ)
 
 
 async def scan(client: RunningClient, world: Wechat, alice: ServerAccount) -> None:
@@ -91,7 +85,7 @@ async def client(start: Start, world: Wechat, alice: ServerAccount, webhook: Web
     return one
 
 
-async def test_what_the_page_cannot_do_is_said(
+async def test_page_says_what_it_cannot_do(
     start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     client = begin(start, world, webhook, MOJO_WEIXIN_MEDIA_SIZE_MAX=str(2 * LARGE))
@@ -111,7 +105,7 @@ async def test_what_the_page_cannot_do_is_said(
     assert [able[what] for what in ("contacts", "groups", "recall", "avatars")] == [False] * 4
 
 
-async def test_content_both_ways(
+async def test_files_go_both_ways(
     client: RunningClient, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     picture, paper = samples.png("x"), bytes(range(256)) * 2400  # two pieces
@@ -134,7 +128,7 @@ async def test_content_both_ways(
     assert world.violations() == []
 
 
-async def test_an_echo_of_what_was_sent_is_not_received(
+async def test_echo_of_a_send_is_not_received(
     start: Start, world: Wechat, alice: ServerAccount, webhook: Webhook
 ) -> None:
     alice.echo = True

@@ -6,10 +6,10 @@ from dataclasses import replace
 import pytest
 
 from tests.patience import until
-from tests.unit.client.conftest import RunningClient, Start, Webhook
+from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook
 from tests.unit.drivers.ilink_kit import QUICK, Bench
 from tests.unit.sandbox.agent import waiting_code
-from wxcontroller.core.jsontypes import JsonObject, obj, text
+from wxcontroller.core.jsontypes import JsonObject, items, obj, text
 from wxcontroller.drivers.base import Driver, DriverContext, DriverFactory, ReplyWindow
 from wxcontroller.drivers.ilink.driver import ILinkDriver
 from wxcontroller.drivers.ilink.timing import ILinkTiming
@@ -26,13 +26,8 @@ def quickly(context: DriverContext, pace: float = 1.0, timing: ILinkTiming = QUI
 def begin(
     start: Start, wechat: Bench, webhook: Webhook, make: DriverFactory = quickly, **environ: str
 ) -> RunningClient:
-    return start(
-        make=make,
-        WXCLIENT_DRIVER="ilink",
-        WXCLIENT_SERVER=wechat.url,
-        MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address,
-        **environ,
-    )
+    route = {"WXCLIENT_DRIVER": "ilink", "WXCLIENT_SERVER": wechat.url, POST_API: webhook.address}
+    return start(make=make, **route, **environ)
 
 
 async def enter(client: RunningClient, wechat: Bench) -> None:
@@ -44,19 +39,9 @@ async def enter(client: RunningClient, wechat: Bench) -> None:
 async def entered(
     start: Start, wechat: Bench, webhook: Webhook, make: DriverFactory = quickly, **environ: str
 ) -> RunningClient:
-    """Start an account and log it in."""
     client = begin(start, wechat, webhook, make, **environ)
     await enter(client, wechat)
     return client
-
-
-async def test_the_session_of_the_web_route_stays_as_it_is(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook)
-    cookies = client.paths.cookie_file("alice")
-    cookies.write_bytes(b"of the web route")
-    await enter(client, wechat)
-    await client.stop()
-    assert cookies.read_bytes() == b"of the web route"
 
 
 async def test_a_restart_needs_no_scan(start: Start, wechat: Bench, webhook: Webhook) -> None:
@@ -69,9 +54,7 @@ async def test_a_restart_needs_no_scan(start: Start, wechat: Bench, webhook: Web
     assert report["content"] == "meanwhile"
 
 
-async def test_a_session_that_another_stopped_account_has_is_not_used(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
+async def test_session_of_another_stopped_account_is_not_used(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await entered(start, wechat, webhook)
     marks = client.state()["login_marks"]
     assert wechat.bot.bot_id not in str(marks) and wechat.peer not in str(marks)
@@ -92,9 +75,7 @@ async def test_a_session_that_another_stopped_account_has_is_not_used(
 
 
 @pytest.mark.parametrize("form", [*QuoteForm])
-async def test_quotes_of_both_sides_are_resolved(
-    start: Start, wechat: Bench, webhook: Webhook, form: QuoteForm
-) -> None:
+async def test_quotes_are_resolved(start: Start, wechat: Bench, webhook: Webhook, form: QuoteForm) -> None:
     client = await entered(start, wechat, webhook)
     theirs = phone.write_text(wechat.sandbox, wechat.account, "one two one three two four")
     await webhook.messages()
@@ -120,3 +101,18 @@ async def test_quotes_of_both_sides_are_resolved(
     if form is not QuoteForm.INLINE:
         assert [reports[words]["quote_sender_id"] for words in ("whole", "own")] == [wechat.peer, wechat.bot.bot_id]
         assert (reports["whole"]["quote_id"], reports["unknown"]["quote_content"]) == (text(theirs["message_id"]), "")
+
+
+async def test_people_are_those_known_from_traffic(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = await entered(start, wechat, webhook)
+    phone.write_text(wechat.sandbox, wechat.account, "hello")
+    await webhook.messages()
+    me = obj(await client.get("get_user_info"))
+    assert (me["id"], me["account"], me["displayname"]) == (wechat.bot.bot_id, "", wechat.bot.bot_id)
+    [friend] = items(await client.get("get_friend_info"))
+    shown = [obj(friend)[name] for name in ("id", "name", "displayname", "category")]
+    assert shown == [wechat.peer, "", wechat.peer, "好友"]
+    assert obj(await client.post("set_markname", id=wechat.peer, new_markname="Ann"))["code"] == 0
+    [found] = items(await client.get("search_friend", markname="Ann"))
+    assert (obj(found)["id"], obj(found)["displayname"]) == (wechat.peer, "Ann")
+    assert wechat.requests("sendmessage") == 0

@@ -39,30 +39,7 @@ def texts(messages: list[dict[str, object]]) -> list[object]:
     return [message["item_list"][0]["text_item"]["text"] for message in messages]  # type: ignore[index]
 
 
-async def test_a_message_in_and_an_answer_out(stage: Stage) -> None:
-    agent = await stage.attended()
-    stage.hear("where is my parcel?")
-    [message] = await agent.until()
-    assert texts([message]) == ["where is my parcel?"]
-    assert (message["message_type"], message["message_state"], message["group_id"]) == (1, 2, "")
-    peer, bot = message["from_user_id"], message["to_user_id"]
-    assert isinstance(message["message_id"], int) and len(message["context_token"]) == 136
-    shown = await agent.shown()
-    assert (shown["ilink_bot_id"], shown["bot_agent"], shown["channel_version"]) == (bot, "Test/1.0", "2.4.9")
-    if stage.ilink is not None:
-        assert peer == stage.ilink.peer == shown["ilink_user_id"]
-        secrets = [stage.ilink.bot.bot_id, stage.ilink.bot.token]
-        secrets += [one for window in stage.ilink.bot.windows.values() for one in window.tokens]
-        assert not [one for one in secrets if one in str(message)]
-    answer = await agent.send(peer, "on its way", client_id="1")
-    assert answer["ret"] == 0
-    assert isinstance(answer["message_id"], int)
-    assert await agent.send(peer, "on its way", client_id="1") == answer  # a retry
-    assert (await agent.send(peer, "on its way", client_id="2"))["ret"] == 0  # somebody says it again
-    assert stage.sent() == ["on its way", "on its way"]
-
-
-async def test_what_was_not_acknowledged_comes_again_to_each_consumer_for_itself(
+async def test_each_consumer_gets_unacknowledged_messages_again(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     client = await stage.enter()
@@ -77,11 +54,11 @@ async def test_what_was_not_acknowledged_comes_again_to_each_consumer_for_itself
     stage.hear("second")
     assert texts(await one.until()) == ["second"]  # and acknowledges the first
     assert texts(await one.updates("")) == ["second"]
-    # The other has had nothing yet, and what one's cursor says means nothing to it.
+    # The other consumer got nothing yet, and the cursor of the first does not count for it.
     assert texts(await other.updates(one.cursor)) == ["first", "second"]
     assert texts(await other.updates("")) == ["first", "second"]
     assert {"first", "second"} & {one.cursor, other.cursor} == set()
-    # A backup of one's is not believed.
+    # An old cursor of its own does not count either.
     stage.hear("third")
     assert texts(await one.until()) == ["third"]
     assert texts(await one.updates(before)) == ["third"]
@@ -96,7 +73,7 @@ async def test_what_was_not_acknowledged_comes_again_to_each_consumer_for_itself
     assert [each["behind"] for each in await one.consumers() if each["name"] == "other"] == [0]
 
 
-async def test_one_poll_at_a_time_and_none_without_its_consumer(stage: Stage) -> None:
+async def test_consumer_polls_once_at_a_time(stage: Stage) -> None:
     client = await stage.enter()
     agent = Agent(client)
     await agent.attend()
@@ -268,7 +245,7 @@ async def test_content_that_arrives_is_offered_as_ciphertext(stage: Stage) -> No
     assert read_key("", image["image_item"]["aeskey"]) == read_key(image["image_item"]["media"]["aes_key"])
     url = image["image_item"]["media"]["full_url"]
     assert (await agent.get(url[:-3] + ("AAA" if url[-3:] != "AAA" else "BBB")))[0] == 404
-    # The controller looks at the token of whom a link names: under another name it is nobody's.
+    # The controller checks the token of the consumer in the link: under another name it is invalid.
     other = Agent(agent.client, "other")
     await other.set()
     assert (await other.get(url.replace("alice.agent.", "alice.other.")))[0] == 404
@@ -293,7 +270,7 @@ async def test_content_that_an_agent_uploads_is_sent(stage: Stage) -> None:
     assert await agent.send_items(peer, items, client_id="1") == answer
     assert stage.contents() == [("image", len(PICTURE)), ("file", 16)]
     assert [text for text in stage.sent() if text == "both"] == ["both"]
-    # Received content goes on without an upload of its own.
+    # Received content is forwarded without another upload.
     stage.show("image", PICTURE, "b.png")
     [message] = await agent.until()
     assert (await agent.send_items(peer, message["item_list"], client_id="2"))["ret"] == 0
@@ -380,7 +357,7 @@ async def test_a_consumer_gets_what_its_options_name(web: Stage) -> None:
     assert note["to_user_id"] == "filehelper@im.wechat"
     assert (await agent.send("filehelper@im.wechat", "done"))["ret"] == 0
     assert [one.wxid for one in web.account.sent] == ["filehelper"]
-    # An administrator names people by the account's ids, too.
+    # Options also accept the account's own ids.
     friends = {one["uid"]: one["id"] for one in await client.get("get_friend_info")}  # type: ignore[union-attr, index, call-overload]
     shown = await agent.set(peers=[*friends.values()][:1], owner="filehelper")
     assert shown["options"]["peers"][0].endswith("@im.wechat")
@@ -411,7 +388,7 @@ async def test_a_cursor_from_after_a_backup_of_the_account_loses_no_message(web:
     await client.stop()
     path = client.paths.state("alice") / "events.db"
     backup = path.read_bytes()
-    with contextlib.closing(sqlite3.connect(path)) as db, db:  # a lot happens afterwards
+    with contextlib.closing(sqlite3.connect(path)) as db, db:  # as after many more events
         db.execute("UPDATE sqlite_sequence SET seq = seq + 1000 WHERE name = 'events'")
     agent.client = client = web.begin()
     await client.until_state("running")

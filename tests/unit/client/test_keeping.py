@@ -14,10 +14,10 @@ from wxcontroller.client.store import retention
 from wxcontroller.core.jsontypes import integer
 
 
-async def test_a_loss_is_told_before_it_happens(
+async def test_loss_is_announced_first(
     monkeypatch: pytest.MonkeyPatch, start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    # Nobody listens there: everything waits, and a stop need not try.
+    # Nobody listens there: all reports wait, and a stop does not try to deliver them.
     monkeypatch.setattr(service, "FLUSH_SECONDS", 0.01)
     unheard = {POST_API: "http://127.0.0.1:9/"}
     client = await running(start, **unheard)
@@ -29,7 +29,7 @@ async def test_a_loss_is_told_before_it_happens(
     monkeypatch.setattr(retention, "SWEEP_PAUSE", 0.01)
     monkeypatch.setattr(retention, "SWEEP_SECONDS", 0.01)
     caplog.clear()
-    # The first look that knows the log finds it too large already.
+    # The first check finds the log too large.
     client = start(**unheard, WXCLIENT_EVENT_KEEP_BYTES=str(1 << 20))
 
     def looks() -> Iterator[str]:

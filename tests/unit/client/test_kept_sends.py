@@ -13,18 +13,7 @@ from tests.unit.client.scripted import ScriptedDriver, logged_in
 from wxcontroller.core.errors import FailureHandling, Unsupported, WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue, items, obj
 from wxcontroller.core.model import Contact
-from wxcontroller.drivers.base import (
-    Accepted,
-    DriverEvent,
-    LoginWay,
-    LossReason,
-    Online,
-    Profile,
-    QrReady,
-    RosterLoaded,
-    Sent,
-    SessionLost,
-)
+from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
 
 AGAIN = WebDriver.capabilities.repeat_seconds
@@ -32,11 +21,11 @@ SLOW = {"MOJO_WEIXIN_SEND_INTERVAL": "60"}
 RETRY = FailureHandling.RETRY_SAME_ID
 KEEP, DRAIN = "WXCLIENT_SEND_KEEP_SECONDS", "WXCLIENT_STOP_DRAIN"
 # As a scan makes it: everybody has another id.
-NEW_LOGIN: list[DriverEvent] = [
-    Accepted(LoginWay.SCAN),
-    Profile(Contact("@me2", "我", uid=4711)),
-    RosterLoaded((Contact("@ann2", "Ann", markname="安", city="深圳"),), ()),
-    Online(),
+NEW_LOGIN: list[base.DriverEvent] = [
+    base.Accepted(base.LoginWay.SCAN),
+    base.Profile(Contact("@me2", "我", uid=4711)),
+    base.RosterLoaded((Contact("@ann2", "Ann", markname="安", city="深圳"),), ()),
+    base.Online(),
 ]
 
 
@@ -71,24 +60,6 @@ async def first_of(client: RunningClient, *texts: str) -> None:
     await queue(client, *texts)
 
 
-async def test_what_waits_in_an_adopted_account_is_unknown_and_never_sent(start: Start, webhook: Webhook) -> None:
-    adopted = {"WXCLIENT_EPOCH": "3", "WXCLIENT_ADOPTED": "2"}  # it was moved before its first start
-    client = start(**{POST_API: webhook.address, DRAIN: "0"}, **SLOW)
-    await first_of(client, "a", "b")
-    assert await client.stop() == 0
-    again = start(**{POST_API: webhook.address, DRAIN: "0"}, **adopted, MOJO_WEIXIN_SEND_INTERVAL="5")
-    await webhook.messages(3)  # before it is logged in
-    assert [(text, code) for text, code, _ in told(webhook)[1:]] == [("a", -1), ("b", -1)]
-    assert all("it may have arrived" in str(info) for *_, info in told(webhook)[1:])
-    await first_of(again, "c", "d")
-    assert [text for _, text, _ in again.driver.sends] == ["first"]
-    assert await again.stop() == 0  # what is queued here is sent by a later run
-    again = await running(start, **{POST_API: webhook.address}, **{**adopted, "WXCLIENT_EPOCH": "4"})
-    reports = await webhook.messages(6)
-    assert [(one["content"], one["code"]) for one in reports[3:]] == [("first", ""), ("c", ""), ("d", "")]
-    assert [text for _, text, _ in again.driver.sends] == ["c", "d"]
-
-
 async def test_urgent_sends_go_first_in_their_order_also_after_a_restart(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address, DRAIN: "0", **SLOW})
     await first_of(client, "1", "2")
@@ -114,9 +85,7 @@ async def test_without_keeping_a_stop_reports_the_rest_as_not_sent(start: Start,
     ]
 
 
-async def test_after_another_login_they_are_reported_as_not_sent_with_whom_they_were_for(
-    start: Start, webhook: Webhook
-) -> None:
+async def test_queued_sends_of_another_login_are_reported_as_not_sent(start: Start, webhook: Webhook) -> None:
     client = start(**{POST_API: webhook.address}, **SLOW)
     await first_of(client, "for Ann")
     await client.get("send_group_message", id="@@team", content="for the team", **{"async": "1"})
@@ -137,9 +106,9 @@ async def test_after_another_login_they_are_reported_as_not_sent_with_whom_they_
     assert obj(await again.get("send_friend_message", id="@ann2", content="new"))["code"] == 0
 
 
-@pytest.mark.parametrize("event", [SessionLost(LossReason.KICKED, 1101), QrReady("x", b"", 1, 10)])
-async def test_when_the_session_is_over_they_are_reported_and_who_waits_hears_it(
-    start: Start, webhook: Webhook, event: SessionLost | QrReady
+@pytest.mark.parametrize("event", [base.SessionLost(base.LossReason.KICKED, 1101), base.QrReady("x", b"", 1, 10)])
+async def test_end_of_the_session_ends_queued_sends(
+    start: Start, webhook: Webhook, event: base.SessionLost | base.QrReady
 ) -> None:
     client = start(**{POST_API: webhook.address}, **SLOW)
     await first_of(client, "waits")
@@ -183,7 +152,7 @@ async def in_flight(start: Start, webhook: Webhook, text: str = "on its way") ->
     return client
 
 
-async def test_one_whose_answer_never_came_is_not_sent_again_too_late(start: Start, webhook: Webhook) -> None:
+async def test_unanswered_send_is_not_repeated_too_late(start: Start, webhook: Webhook) -> None:
     client = await in_flight(start, webhook)
     await stored(client, f"UPDATE sends SET tried = tried - {AGAIN + 1} WHERE tried > 0")
     again = await running(start, **{POST_API: webhook.address})
@@ -193,7 +162,7 @@ async def test_one_whose_answer_never_came_is_not_sent_again_too_late(start: Sta
     assert told(webhook) == [("on its way", -1, why), ("next", "", "success")]
 
 
-async def test_one_whose_answer_never_came_may_have_arrived_in_another_login(start: Start, webhook: Webhook) -> None:
+async def test_unanswered_send_of_another_login_may_have_arrived(start: Start, webhook: Webhook) -> None:
     await in_flight(start, webhook)
     again = start(**{POST_API: webhook.address})
     again.driver.play(NEW_LOGIN)
@@ -201,14 +170,6 @@ async def test_one_whose_answer_never_came_may_have_arrived_in_another_login(sta
     other = "the account has logged in again, and all ids have changed since"
     assert told(webhook) == [("on its way", -1, f"it may have arrived: {other}"), ("next", -5, f"not sent: {other}")]
     assert again.driver.sends == []
-
-
-async def test_one_that_ends_the_process_again_and_again_is_given_up(start: Start, webhook: Webhook) -> None:
-    client = await in_flight(start, webhook)
-    await stored(client, "UPDATE sends SET attempts_left = 0 WHERE tried > 0")
-    await running(start, **{POST_API: webhook.address})
-    await webhook.messages(2)
-    assert [(text, code) for text, code, _ in told(webhook)] == [("on its way", -1), ("next", "")]
 
 
 @pytest.mark.parametrize(
@@ -239,7 +200,7 @@ async def test_an_answer_tells_what_is_known_and_no_more(
     assert client.driver.outcomes == []
 
 
-async def test_a_send_is_on_disk_before_wechat_has_it_and_gone_from_there_with_its_report(start: Start) -> None:
+async def test_send_is_on_disk_until_its_report_is(start: Start) -> None:
     client = start()
     client.driver.send_gate = asyncio.Event()
     await client.login()
@@ -253,12 +214,12 @@ async def test_a_send_is_on_disk_before_wechat_has_it_and_gone_from_there_with_i
         assert db.execute("SELECT COUNT(*) FROM events WHERE type = 'friend_message'").fetchone() == (1,)
 
 
-async def test_a_send_that_waited_is_marked_on_disk_before_wechat_has_it(start: Start) -> None:
+async def test_waiting_send_is_marked_on_disk_first(start: Start) -> None:
     """Else a kill in between would have it sent twice."""
     tried: list[bool] = []
 
     class Looking(ScriptedDriver):
-        async def send_text(self, to: str, content: str, client_id: str) -> Sent:
+        async def send_text(self, to: str, content: str, client_id: str) -> base.Sent:
             with contextlib.closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
                 [(moment,)] = db.execute("SELECT tried FROM sends WHERE client_id = ?", (client_id,))
             tried.append(moment > 0)
@@ -275,9 +236,7 @@ async def test_a_send_that_waited_is_marked_on_disk_before_wechat_has_it(start: 
     assert all(tried)
 
 
-async def test_what_can_not_be_stored_is_not_said_to_be_queued(
-    start: Start, webhook: Webhook, small_disk: Path
-) -> None:
+async def test_send_that_cannot_be_stored_is_not_queued(start: Start, webhook: Webhook, small_disk: Path) -> None:
     state = {"MOJO_WEIXIN_COOKIE_PATH": str(small_disk / "cookie.dat"), "WXCLIENT_LIMIT_SEND_ANSWER_SECONDS": "0.5"}
     client = start(**{POST_API: webhook.address}, **state, **SLOW)
     await first_of(client)
@@ -301,3 +260,21 @@ async def test_what_can_not_be_stored_is_not_said_to_be_queued(
     await running(start, **{POST_API: webhook.address}, **state)
     await webhook.messages(2)
     assert [text for text, _, _ in told(webhook)] == ["first", large]
+
+
+async def test_queued_sends_of_an_adopted_account_are_unknown(start: Start, webhook: Webhook) -> None:
+    adopted = {"WXCLIENT_EPOCH": "3", "WXCLIENT_ADOPTED": "2"}  # it was moved before its first start
+    client = start(**{POST_API: webhook.address, DRAIN: "0"}, **SLOW)
+    await first_of(client, "a", "b")
+    assert await client.stop() == 0
+    again = start(**{POST_API: webhook.address, DRAIN: "0"}, **adopted, MOJO_WEIXIN_SEND_INTERVAL="5")
+    await webhook.messages(3)  # before it is logged in
+    assert [(text, code) for text, code, _ in told(webhook)[1:]] == [("a", -1), ("b", -1)]
+    assert all("it may have arrived" in str(info) for *_, info in told(webhook)[1:])
+    await first_of(again, "c", "d")
+    assert [text for _, text, _ in again.driver.sends] == ["first"]
+    assert await again.stop() == 0  # what is queued here is sent by a later run
+    again = await running(start, **{POST_API: webhook.address}, **{**adopted, "WXCLIENT_EPOCH": "4"})
+    reports = await webhook.messages(6)
+    assert [(one["content"], one["code"]) for one in reports[3:]] == [("first", ""), ("c", ""), ("d", "")]
+    assert [text for _, text, _ in again.driver.sends] == ["c", "d"]

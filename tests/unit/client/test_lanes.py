@@ -12,6 +12,8 @@ from wxcontroller.client.deliveries.lanes import (
     Result,
     Verdict,
 )
+from wxcontroller.client.sends.backoff import BackoffPolicy, SendBackoff
+from wxcontroller.core.errors import FailureHandling
 
 POLICY = Policy(first=5.0, longest=300.0)
 FAILED = Result(DeliveryOutcome.FAILED, 500)
@@ -37,7 +39,18 @@ def test_a_pause_that_the_receiver_asks_for_is_kept_within_reason(asked: float, 
     assert after(Lanes(POLICY), queue("a"), result) == Decision(Verdict.AGAIN, given)
 
 
-def test_a_report_that_is_cut_off_again_and_again_does_not_stop_the_queue_for_days() -> None:
+def test_report_that_is_always_cut_off_moves_aside() -> None:
     lanes = Lanes(POLICY)
     verdicts = [after(lanes, queue("a"), Result(DeliveryOutcome.CUT_OFF)).verdict for _ in range(7)]
     assert verdicts == [Verdict.AGAIN] * 6 + [Verdict.ASIDE]
+
+
+PAUSES = BackoffPolicy(transient_first=1, transient_max=5, throttled_first=60, throttled_max=200)
+WAIT = FailureHandling.WAIT
+
+
+def test_throttling_doubles_until_a_send_succeeds() -> None:
+    backoff = SendBackoff(PAUSES)
+    assert [backoff.next_pause(WAIT, 1) for _ in range(4)] == [60, 120, 200, 200]
+    backoff.reset()
+    assert backoff.next_pause(WAIT, 1) == 60

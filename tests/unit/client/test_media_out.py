@@ -4,7 +4,6 @@ import asyncio
 import base64
 import gzip
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
 
 import aiohttp
 import pytest
@@ -13,7 +12,7 @@ from aiohttp import web
 from tests.patience import PATIENCE, until
 from tests.serving import serving
 from tests.unit.client.conftest import POST_API, RunningClient, Start, Webhook, running
-from wxcontroller.client.sends import urlfetch
+from tests.unit.client.listener import Server
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, obj
 from wxcontroller.core.model import MessageKind
@@ -23,25 +22,18 @@ PRIVATE = {"WXCLIENT_MEDIA_PRIVATE_URLS": "1"}
 PNG = b"\x89PNG\r\n\x1a\n" + bytes(range(256))
 
 
-@dataclass
-class Files:
-    """A web server with files. ``asked`` are the paths that were asked for."""
-
-    port: int = 0
-    asked: list[str] = field(default_factory=list)
+class Files(Server):
+    """A web server with files."""
 
     def address(self, path: str) -> str:
         return f"http://127.0.0.1:{self.port}/{path}"
 
-    async def serve(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request.path)
+    async def answer_to(self, request: web.Request, body: bytes) -> web.StreamResponse:
         match request.path:
             case "/a.png":
                 return web.Response(body=PNG, content_type="image/png")
             case "/again":
                 raise web.HTTPFound("/a.png")
-            case "/inside":
-                raise web.HTTPFound(f"http://127.0.0.2:{self.port}/a.png")
             case "/round":
                 raise web.HTTPFound("/round")
             case "/file":
@@ -99,13 +91,13 @@ async def test_a_server_that_does_not_answer_holds_up_media_of_its_own_only(star
         assert (
             obj(await client.get("send_friend_message", id="@ann", media_path=hanging, **{"async": "1"}))["code"] == 0
         )
-    await until(lambda: files.asked.count("/hang") >= 2)
+    await until(lambda: files.calls.count("GET /hang") >= 2)
     # A third of the limit for one of them.
     async with asyncio.timeout(PATIENCE):
         other = files.address("a.png").replace("127.0.0.1", "127.0.0.2")
         assert obj(await client.get("send_friend_message", id="@ann", media_path=other))["code"] == 0
         assert obj(await client.get("send_friend_message", id="@ann", content="text"))["code"] == 0
-    assert files.asked.count("/hang") == 2
+    assert files.calls.count("GET /hang") == 2
 
 
 async def test_urls_that_give_no_media(start: Start, files: Files) -> None:
@@ -117,46 +109,6 @@ async def test_urls_that_give_no_media(start: Start, files: Files) -> None:
         assert (answer["code"], answer["media_id"]) == (-1, ""), path
     assert client.driver.uploads == []
     await until_nothing_is_left(client)
-
-
-async def test_private_addresses_are_not_asked(client: RunningClient, files: Files) -> None:
-    spelled = (
-        "127.0.0.1",
-        "localhost",
-        "[::1]",
-        "[::ffff:127.0.0.1]",
-        "0x7f000001",
-        "2130706433",
-        "127.1",
-        "0.0.0.0",
-    )
-    for host in (*spelled, "１２７.0.0.1"):
-        answer = obj(await client.get("upload_media", media_path=f"http://{host}:{files.port}/a.png"))
-        assert (answer["code"], answer["media_id"], answer["status"]) == (-1, None, "invaild media_path"), host
-        assert "private network" in str(answer["reason"])
-    assert files.asked == []
-
-
-@pytest.mark.parametrize(
-    ("address", "public"),
-    [
-        ("93.184.216.34", True),
-        ("2606:2800:220:1::1", True),
-        ("64:ff9b::5db8:d822", True),  # 93.184.216.34 behind NAT64
-        *((address, False) for address in ("192.88.99.1", "168.63.129.16", "198.18.0.1", "192.0.2.1", "240.0.0.1")),
-        *(
-            (address, False)
-            for address in ("fec0::1", "3fff::1", "2001:db8::1", "fd00:ec2::254", "ff0e::1", "::ffff:0:7f00:1")
-        ),
-        *((address, False) for address in ("10.1.2.3", "192.168.1.1", "169.254.169.254", "100.64.0.1", "224.0.0.1")),
-        *(
-            (address, False)
-            for address in ("fe80::1%eth0", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::")
-        ),
-    ],
-)
-def test_what_a_public_address_is(address: str, public: bool) -> None:
-    assert urlfetch.is_public(address) is public
 
 
 async def test_without_allowed_directories_no_file_is_sent(start: Start, webhook: Webhook) -> None:

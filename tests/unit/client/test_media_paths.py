@@ -25,7 +25,7 @@ async def upload(client: RunningClient, path: str) -> JsonObject:
     return obj(await client.get("upload_media", media_path=path))
 
 
-async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Path) -> None:
+async def test_paths_out_of_an_allowed_directory_are_refused(start: Start, tmp_path: Path) -> None:
     allowed, outside = tmp_path / "pub", tmp_path / "secret"
     allowed.mkdir()
     outside.mkdir()
@@ -59,7 +59,7 @@ async def test_what_leads_out_of_an_allowed_directory(start: Start, tmp_path: Pa
         assert obj(await client.get("get_client_info"))["code"] == 0
 
 
-async def test_nobody_learns_what_there_is_outside(start: Start, tmp_path: Path) -> None:
+async def test_existence_of_other_files_is_not_revealed(start: Start, tmp_path: Path) -> None:
     allowed = tmp_path / "pub"
     allowed.mkdir()
     (tmp_path / "there").write_bytes(PNG)
@@ -73,9 +73,7 @@ async def test_nobody_learns_what_there_is_outside(start: Start, tmp_path: Path)
     assert "No such file" in str((await upload(client, f"{allowed}/missing"))["reason"])
 
 
-async def test_the_accounts_own_secrets_are_not_sent_whatever_media_paths_says(
-    start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_own_secrets_are_never_sent(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     credentials = tmp_path / "credentials"
     credentials.mkdir()
     (credentials / "proxy").write_text("http://u:p@h:1")
@@ -111,7 +109,7 @@ def opened_after(change: Callable[[], object], path: Path, allowed: Path) -> int
         return Confinement([allowed]).open(str(path))
 
 
-def test_a_tree_that_changes_while_it_is_looked_at(tmp_path: Path) -> None:
+def test_directory_replaced_during_the_check_is_refused(tmp_path: Path) -> None:
     """A link that leads out takes the place of a directory."""
     allowed, outside = tmp_path / "pub", tmp_path / "secret"
     way = allowed / "way"
@@ -128,7 +126,7 @@ def test_a_tree_that_changes_while_it_is_looked_at(tmp_path: Path) -> None:
     assert (way / "a").resolve() == outside / "a"
 
 
-def test_a_link_that_has_just_come_is_not_followed(tmp_path: Path) -> None:
+def test_link_created_during_the_check_is_not_followed(tmp_path: Path) -> None:
     """What it leads to would be opened before it is seen where that is, and some files notice that."""
     way, inside = tmp_path / "way", tmp_path / "inside"
     for file in (way, inside):
@@ -194,31 +192,18 @@ PRIVATE = [
     *("127.0.0.1", "10.0.0.8", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.100.100.200", "0.0.0.0"),
     *("::1", "::", "fe80::1", "fd00::1", "ff02::1", "::ffff:127.0.0.1", "::127.0.0.1", "2002:7f00:1::"),
     *("64:ff9b::7f00:1", "64:ff9b:1::7f00:1", "2001:0:4136:e378:8000:63bf:80ff:fffe", "255.255.255.255"),
+    *("192.88.99.1", "168.63.129.16", "198.18.0.1", "192.0.2.1", "240.0.0.1", "100.64.0.1", "224.0.0.1"),
+    *("fec0::1", "3fff::1", "2001:db8::1", "ff0e::1", "::ffff:0:7f00:1", "fe80::1%eth0", "2002:a00:1::"),
 ]
 
 
-async def test_a_name_that_stands_for_a_private_address(client: RunningClient, world: dict[str, list[str]]) -> None:
+async def test_name_of_a_private_address_is_refused(client: RunningClient, world: dict[str, list[str]]) -> None:
     for address in PRIVATE:
         world["innocent.example"] = [address]
         answer = await upload(client, "http://innocent.example:9/a.png")
         assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), address
         assert "private network" in str(answer["reason"]), address
         assert urlfetch.is_public(address) is False, address
-
-
-async def test_names_that_nobody_knows_and_words_that_are_no_addresses(
-    client: RunningClient, world: dict[str, list[str]]
-) -> None:
-    assert world == {}
-    words = "http://nobody.example/a http:// http:///a https://[ http://x:99999/ http://[:: http://\u2024.example/"
-    numbers = "http://0177.0.0.1/ http://127.1/ http://0x7f.1/ http://2130706433/ http://017700000001/"
-    for url in (
-        *(*words.split(), *numbers.split(), "http://a b/", "http://" + "a" * 300 + ".example/"),
-        *("http://[::ffff:7f00:1]/", "http://[fe80::1%25lo]/"),
-    ):
-        answer = await upload(client, url)
-        assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), url
-        assert answer["reason"], url
 
 
 @pytest.fixture
@@ -237,19 +222,7 @@ async def two_servers(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[tuple[in
         yield port, asked
 
 
-async def test_a_redirect_to_a_name_that_stands_for_a_private_address(
-    client: RunningClient, world: dict[str, list[str]], two_servers: tuple[int, list[str]]
-) -> None:
-    port, asked = two_servers
-    world.update({"outside.example": ["127.0.0.1"], "inside.example": ["127.0.0.2"]})
-    world["both.example"] = ["127.0.0.2", "127.0.0.1"]
-    assert "private network" in str((await upload(client, f"http://outside.example:{port}/a"))["reason"])
-    assert asked == [f"outside.example:{port}"]
-    # Of several addresses only the public ones are asked.
-    assert (await upload(client, f"http://both.example:{port}/b"))["code"] == 0
-
-
-async def test_where_a_connection_led_to_is_what_counts(
+async def test_connected_address_is_what_counts(
     start: Start, monkeypatch: pytest.MonkeyPatch, two_servers: tuple[int, list[str]]
 ) -> None:
     """Should an address ever come past the look at it, nothing is asked for there."""
@@ -266,15 +239,16 @@ async def test_where_a_connection_led_to_is_what_counts(
     assert asked == []
 
 
-def test_which_addresses_may_be_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_own_and_private_addresses_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not those of this machine: a firewall may keep others from what listens on them."""
-    assert urlfetch.may_be_asked("93.184.216.34")
+    # The last one is 93.184.216.34 behind NAT64.
+    assert all(map(urlfetch.may_be_asked, ("93.184.216.34", "2606:2800:220:1::1", "64:ff9b::5db8:d822")))
     assert not urlfetch.may_be_asked("10.0.0.8")
     monkeypatch.setattr(urlfetch, "is_public", lambda _: True)
     assert not any(urlfetch.may_be_asked(own) for own in ("127.0.0.1", "::1"))
 
 
-async def test_a_password_in_an_address_is_told_to_nobody(
+async def test_password_of_a_url_is_shown_nowhere(
     start: Start, webhook: Webhook, caplog: pytest.LogCaptureFixture
 ) -> None:
     client = await running(start, MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)

@@ -41,7 +41,6 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 async def published_by(client: RunningClient, fits: Callable[[Heartbeats], bool]) -> Heartbeats:
-    """Wait until what is published fits."""
     path = client.paths.deliveries_file("alice")
     async with asyncio.timeout(PATIENCE):
         while True:
@@ -69,7 +68,7 @@ async def test_minutes_and_messages_outlive_a_restart(start: Start, webhook: Web
     await published_by(client, lambda one: one.beats.endswith("norro"))
     await client.stop()
 
-    # Nobody ran for three minutes, and the hour is another one.
+    # Stopped for three minutes; another hour has begun.
     clock.now += 60 * 57 + 3 * 60
     again = start(MOJO_WEIXIN_PLUGIN_OPENWX_POST_API=webhook.address)
     found = await published_by(again, lambda one: one.minute == MINUTE + 63)

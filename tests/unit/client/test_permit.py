@@ -16,7 +16,6 @@ from wxcontroller.client import permit as module
 from wxcontroller.client import settling
 from wxcontroller.client.config import read_config
 from wxcontroller.client.permit import VARIABLE, HostPermit, NotOwned, permit_of
-from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.paths import Paths
 
 ENVIRON = {"MOJO_WEIXIN_PLUGIN_OPENWX_PORT": "3000", VARIABLE: "8"}
@@ -25,7 +24,6 @@ LEASE = 7587899210609856005
 
 @pytest.fixture
 def host(tmp_path: Path) -> Paths:
-    """A host whose keeper has a lease."""
     paths = Paths(tmp_path)
     for place in (paths.fleet_runtime, paths.owners):
         place.mkdir(parents=True)
@@ -45,7 +43,7 @@ def wait(paths: Paths) -> HostPermit:
     return permit_of(read_config("alice", ENVIRON, paths), ENVIRON, paths)
 
 
-def test_it_waits_until_it_is_claimed_under_the_present_lease(host: Paths) -> None:
+def test_start_waits_for_a_claim_under_the_present_lease(host: Paths) -> None:
     own(host, "host-a", LEASE - 1)
     claimed = threading.Timer(0.2, own, (host, "host-a", LEASE))
     claimed.start()
@@ -57,18 +55,8 @@ def test_it_waits_until_it_is_claimed_under_the_present_lease(host: Paths) -> No
     assert 10 < permit.left() < 20.01  # rounded to milliseconds
 
 
-def test_one_that_another_host_owns_does_not_start(host: Paths) -> None:
-    own(host, "host-b", 0)
-    with pytest.raises(NotOwned) as refused:
-        wait(host)
-    assert str(refused.value) == (
-        "account alice is owned by host-b; start it there, or move it: wxctl move alice host-a"
-    )
-    assert refused.value.exit_code == 78
-
-
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"lease": "x"}', '{"host": "host-a", "lease": 1}'])
-def test_one_that_nobody_claims_does_not_start(host: Paths, content: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unclaimed_account_does_not_start(host: Paths, content: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_OWNER_SECONDS", 0.1)
     host.owner_file("alice").write_text(content)
     with pytest.raises(NotOwned, match="the controller of this host has not claimed it"):
@@ -78,12 +66,7 @@ def test_one_that_nobody_claims_does_not_start(host: Paths, content: str, monkey
         wait(host)
 
 
-def test_a_wrong_drop_in_is_named(host: Paths) -> None:
-    with pytest.raises(BadSettings, match=VARIABLE):
-        permit_of(read_config("alice", ENVIRON, host), {VARIABLE: "soon"}, host)
-
-
-async def test_it_ends_with_the_permit_and_keeps_what_is_queued(
+async def test_end_of_the_permit_keeps_the_queue(
     start: Callable[..., RunningClient], webhook: Webhook, host: Paths
 ) -> None:
     allow(host, 60.0)
@@ -97,7 +80,7 @@ async def test_it_ends_with_the_permit_and_keeps_what_is_queued(
     await until(lambda: [one["content"] for one in kept.sends(webhook)] == ["first", "queued"])
 
 
-async def test_what_is_left_after_an_adoption_is_delivered_and_nothing_is_sent(
+async def test_adoption_leaves_deliveries_and_no_sends(
     start: Callable[..., RunningClient], webhook: Webhook, host: Paths, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     allow(host, 60.0)
@@ -125,24 +108,10 @@ async def test_what_is_left_after_an_adoption_is_delivered_and_nothing_is_sent(
     assert not client.driver.sends
 
 
-async def test_it_is_stopped_when_the_permit_ends(start: Callable[..., RunningClient], host: Paths) -> None:
+async def test_account_stops_when_the_permit_ends(start: Callable[..., RunningClient], host: Paths) -> None:
     allow(host, 1.0)
     client = start(permit=HostPermit(host, 3, 8.0))
     await client.login()
     async with asyncio.timeout(PATIENCE):
         assert await client.task == 75
     assert client.driver.cancelled
-
-
-async def test_a_permit_that_is_renewed_goes_on(host: Paths) -> None:
-    stopping = asyncio.Event()
-    allow(host, 0.3)
-    permit, begun = HostPermit(host, 1, 8.0), time.clock_gettime(time.CLOCK_BOOTTIME)
-    watching = asyncio.ensure_future(permit.watch(stopping))
-    await asyncio.sleep(0)
-    allow(host, 1.0)
-    async with asyncio.timeout(PATIENCE):
-        await watching
-    assert time.clock_gettime(time.CLOCK_BOOTTIME) >= begun + 1.0
-    assert stopping.is_set()
-    assert permit.exit_code == 75

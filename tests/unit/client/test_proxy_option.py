@@ -10,14 +10,6 @@ from wxcontroller.core.errors import BadSettings
 from wxcontroller.core.paths import Paths
 
 
-def test_a_bad_one_is_told_by_its_variable_and_not_repeated(tmp_path: Path) -> None:
-    given = {PORT: "3000", "WXCLIENT_PROXY": "http://somebody:hidden@h"}
-    with pytest.raises(BadSettings, match="account alice: WXCLIENT_PROXY must be http://") as caught:
-        read_config("alice", given, Paths(tmp_path))
-    assert "hidden" not in str(caught.value)
-    assert "/etc/wxcontroller/clients/alice.env" in caught.value.remedy
-
-
 def credentials(directory: Path, **files: str) -> dict[str, str]:
     for name, content in files.items():
         (directory / name.replace("_", ".")).write_text(content)
@@ -37,8 +29,13 @@ def test_a_credential_counts_whatever_the_option_says(tmp_path: Path) -> None:
     )
 
 
-def test_a_bad_credential_is_told_and_not_repeated(tmp_path: Path) -> None:
-    with pytest.raises(BadSettings, match="account alice: the credential proxy must be http://") as caught:
-        read_config("alice", credentials(tmp_path, proxy="http://somebody:hidden@h"), Paths(tmp_path))
-    assert "hidden" not in str(caught.value)
-    assert "/etc/wxcontroller/credentials/alice.proxy" in caught.value.remedy
+def test_a_bad_proxy_is_reported_without_its_password(tmp_path: Path) -> None:
+    bad = "http://somebody:hidden@h"
+    credential = "account alice: the credential proxy must be http://", "credentials/alice.proxy"
+    option = "account alice: WXCLIENT_PROXY must be http://", "clients/alice.env"
+    by_option = {PORT: "3000", "WXCLIENT_PROXY": bad}
+    for given, (words, file) in ((by_option, option), (credentials(tmp_path, proxy=bad), credential)):
+        with pytest.raises(BadSettings, match=words) as caught:
+            read_config("alice", given, Paths(tmp_path))
+        assert "hidden" not in str(caught.value)
+        assert f"/etc/wxcontroller/{file}" in caught.value.remedy

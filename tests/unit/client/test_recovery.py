@@ -63,7 +63,6 @@ def leaf_pages_of_main(path: Path) -> list[int]:
 
 
 def leaf_pages(path: Path) -> list[int]:
-    """Return the numbers of the events table's leaf pages."""
     with closing(sqlite3.connect(path)) as db:
         rows = db.execute("SELECT pageno FROM dbstat WHERE name = 'events' AND pagetype = 'leaf'").fetchall()
     return [int(number) for (number,) in rows]
@@ -80,9 +79,7 @@ def sets(directory: Path) -> list[str]:
     return sorted(found.name for found in directory.iterdir() if ".damaged-" in found.name)
 
 
-async def test_committed_reports_in_the_write_ahead_log_survive_damage_to_the_main_file(
-    opened: Opened, tmp_path: Path
-) -> None:
+async def test_write_ahead_log_survives_damage_to_the_main_file(opened: Opened, tmp_path: Path) -> None:
     path = tmp_path / "events.db"
     _, ids = await filled(opened, 40)
     await killed_writer(path, 10)
@@ -106,7 +103,7 @@ async def test_the_write_ahead_log_is_kept_with_the_damaged_file(opened: Opened,
     path = tmp_path / "events.db"
     await killed_writer(path, 10)
     wal = (tmp_path / "events.db-wal").read_bytes()
-    # The log's checksums do not fit any more: its reports can't be read by SQLite, but perhaps by somebody else.
+    # With wrong checksums SQLite ignores the log; it is kept for a recovery by hand.
     (tmp_path / "events.db-wal").write_bytes(wal[:24] + b"\xa5" * 8 + wal[32:])
     path.write_bytes(b"\xa5" * PAGE)
     log = opened()
@@ -148,7 +145,7 @@ async def test_sequences_never_decrease_when_nothing_can_be_read(opened: Opened,
     assert await log.settled(10)
     [entry] = await log.shown(PENDING, 10)
     assert entry.seq > 5
-    # A cursor of the old log means nothing here: everything comes after it.
+    # A cursor of the old log does not count: reading starts at the beginning.
     [same] = await log.shown(Selection(after=1 << 50, log="0ld10g00"), 10)
     assert same == entry
 

@@ -28,7 +28,7 @@ def always(**answer: object) -> Callable[[JsonObject], bytes]:
 @pytest.mark.parametrize(
     ("said", "heard"), [({}, True), ({"format": None}, True), ({"format": "text"}, True), ({"format": "json"}, False)]
 )
-async def test_what_was_sent_may_be_answered_by_a_text(
+async def test_report_of_a_send_may_be_answered(
     start: Start, webhook: Webhook, said: dict[str, object], heard: bool
 ) -> None:
     """``format`` is what the answer says of itself (openwx-api 3.4); media are not sent there."""
@@ -68,9 +68,7 @@ async def test_notices_of_groups_and_strangers_get_no_reply(start: Start, webhoo
     assert [to for to, _, _ in client.driver.sends] == ["@ann"]
 
 
-async def test_a_reply_that_comes_while_the_account_stops_is_sent_after_the_next_start(
-    start: Start, listener: Listener
-) -> None:
+async def test_reply_during_a_stop_is_sent_after_the_next_start(start: Start, listener: Listener) -> None:
     client = await running(start, **{POST_API: listener.address})
     go_on = asyncio.Event()
 
@@ -111,12 +109,12 @@ async def test_a_kill_forgives_no_send(start: Start) -> None:
     client = await running(start, WXCLIENT_SEND_DAILY_MAX="3")
     for _ in range(2):
         assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
-    # As the disk is at that moment.
+    # What a kill at this moment would leave on disk.
     with closing(sqlite3.connect(client.paths.state("alice") / "events.db")) as db:
         assert days(db) == {today(): 2}
 
 
-async def test_a_send_beyond_the_daily_limit_is_refused_in_words(start: Start, webhook: Webhook) -> None:
+async def test_send_beyond_the_daily_limit_is_refused(start: Start, webhook: Webhook) -> None:
     client = await running(start, **{POST_API: webhook.address}, WXCLIENT_SEND_DAILY_MAX="1")
     assert obj(await client.get("send_friend_message", id="@ann", content="x"))["code"] == 0
     answer = obj(await client.get("send_friend_message", id="@ann", content="y"))

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import time
 from pathlib import Path
 
 import pytest
@@ -10,6 +9,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.unit.client.conftest import RunningClient, Start, Webhook
 from tests.unit.client.test_ilink_account import begin, enter, entered, quickly
+from tests.unit.client.test_v1_messages import until_history
 from tests.unit.drivers.ilink_kit import Bench, quick
 from wxcontroller.client.sends import order
 from wxcontroller.client.sends.model import Media, Send
@@ -40,8 +40,6 @@ async def until_sent(wechat: Bench, number: int) -> list[str]:
 
 
 async def until_ended(webhook: Webhook, number: int) -> list[JsonObject]:
-    """Wait for so many reports of sends, and return them."""
-
     def ended(reports: list[JsonObject]) -> list[JsonObject]:
         return [one for one in reports if one["post_type"] == "send_message"]
 
@@ -56,7 +54,6 @@ async def write(wechat: Bench, webhook: Webhook, words: str) -> None:
 async def greeted(
     start: Start, wechat: Bench, webhook: Webhook, make: DriverFactory = quickly, **environ: str
 ) -> RunningClient:
-    """Start an account that somebody has written to."""
     client = await entered(start, wechat, webhook, make, **environ)
     await write(wechat, webhook, "hello")
     return client
@@ -67,23 +64,19 @@ async def client(start: Start, wechat: Bench, webhook: Webhook) -> RunningClient
     return await entered(start, wechat, webhook)
 
 
-async def test_the_budget_holds_the_rest_and_the_answer_overtakes(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
+async def test_budget_holds_the_rest_and_the_answer_overtakes(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
     answers = [await send(client, wechat, str(number)) for number in range(5)]
     assert [answer["code"] for answer in answers] == [0, 0, -7, -7, -7]
     assert (await window_of(client))["state"] == "spent"
     await write(wechat, webhook, "and?")
-    # Two may go: the oldest, and the answer to what was just written.
+    # The budget is two: the oldest send, and the answer to the new message.
     assert (await send(client, wechat, "the answer"))["code"] == 0
     assert sorted(await until_sent(wechat, 4)) == ["0", "1", "2", "the answer"]
     assert wechat.requests("sendmessage") == 4
 
 
-async def test_fifty_that_wait_go_out_in_order_ten_after_each_message(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
+async def test_fifty_held_sends_go_out_in_order(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await greeted(
         start, wechat, webhook, lambda context: quickly(context, pace=0.0), WXCLIENT_STOP_DRAIN="0"
     )
@@ -100,19 +93,7 @@ async def test_fifty_that_wait_go_out_in_order_ten_after_each_message(
     assert wechat.requests("sendmessage") == 55
 
 
-async def test_one_attempt_while_throttled_then_silence(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = await greeted(start, wechat, webhook, WXCLIENT_STOP_DRAIN="0")
-    wechat.bot.throttled_until = time.time() + 3600 * 24
-    answers = await asyncio.gather(*(send(client, wechat, str(number)) for number in range(200)))
-    assert {(answer["code"], answer["reason"]) for answer in answers} == {(-7, "throttled")}
-    assert wechat.requests("sendmessage") == 1
-    phone.write_text(wechat.sandbox, wechat.account, "hello?")  # lifts the sandbox's penalty, as the real one's
-    assert await until_sent(wechat, 1) == ["0"]
-
-
-async def test_what_is_queued_when_the_session_ends_goes_out_after_the_next_login(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
+async def test_queued_sends_outlive_a_logout(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await greeted(start, wechat, webhook, lambda context: quickly(context, pace=0.4))
     for number in range(4):
         await client.post("send_friend_message", id=wechat.peer, content=str(number), **{"async": "1"})
@@ -126,22 +107,6 @@ async def test_what_is_queued_when_the_session_ends_goes_out_after_the_next_logi
     await write(wechat, webhook, "here again")
     assert await until_sent(wechat, 4) == ["0", "1", "2", "3"]
     assert not [one for one in webhook.reports if one.get("code") == -5]
-
-
-async def test_nothing_goes_while_it_is_checked_whether_the_session_is_over(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
-    client = await greeted(start, wechat, webhook, lambda context: quickly(context, timing=quick(confirm_pause=4.0)))
-    announced = wechat.requests("notifystart")
-    wechat.bot.set_state(SessionState.ASLEEP)
-    async with asyncio.timeout(PATIENCE):
-        while wechat.requests("notifystart") == announced:
-            await wechat.sandbox.ilink.bell.wait(PATIENCE)
-    held = await send(client, wechat, "wait")
-    assert (held["code"], held["state"], held["reason"]) == (-7, "held", "confirming")
-    assert await until_sent(wechat, 1) == ["wait"]
-    assert obj((await client.told())["sending"])["revived"] == 1
-    assert client.state()["state"] == "running"
 
 
 async def test_without_holding_nothing_waits_for_a_login(start: Start, wechat: Bench, webhook: Webhook) -> None:
@@ -168,7 +133,7 @@ async def test_held_sends_survive_a_restart_in_order(start: Start, wechat: Bench
     assert await until_sent(wechat, 4) == ["0", "1", "2", "3"]
 
 
-async def test_what_is_held_too_long_is_refused(start: Start, wechat: Bench, webhook: Webhook) -> None:
+async def test_send_held_too_long_is_refused(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await entered(start, wechat, webhook, WXCLIENT_HOLD_SECONDS="1")
     assert (await send(client, wechat, "too late"))["state"] == "held"
     reports = await webhook.until(lambda got: any(one["post_type"] == "send_message" for one in got))
@@ -178,7 +143,7 @@ async def test_what_is_held_too_long_is_refused(start: Start, wechat: Bench, web
     await client.stop()
 
 
-async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
+async def test_unseen_messages_mark_a_person_as_restricted(
     start: Start, client: RunningClient, wechat: Bench, webhook: Webhook
 ) -> None:
     await write(wechat, webhook, "hello")
@@ -198,9 +163,7 @@ async def test_messages_that_nobody_sees_mark_the_person_as_restricted(
     assert client.state()["restricted"] == 0
 
 
-async def test_the_last_send_of_a_window_may_ask_the_person_to_write(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
+async def test_last_send_of_a_window_may_be_a_reminder(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="3", WXCLIENT_WINDOW_REMINDER="1")
     for words in ("1", "2"):
         assert (await send(client, wechat, words))["state"] == "delivered"
@@ -225,9 +188,7 @@ async def test_progress_leaves_the_last_sends_to_answers(start: Start, wechat: B
     assert [one["code"] for one in reports if one.get("content") == "working 2"] == [-5]
 
 
-async def test_a_lost_answer_at_the_end_of_the_budget_is_not_asked_for_again(
-    start: Start, wechat: Bench, webhook: Webhook
-) -> None:
+async def test_lost_answer_at_the_budgets_end_is_not_repeated(start: Start, wechat: Bench, webhook: Webhook) -> None:
     client = await greeted(start, wechat, webhook, WXCLIENT_BUDGET_PER_INBOUND="2")
     wechat.sandbox.faults.add("sendmessage", FaultKind.STATUS, 502, 1, None)
     assert (await send(client, wechat, "1"))["code"] == 0  # once more, and both may count
@@ -250,13 +211,13 @@ async def test_a_text_has_the_worst_state_of_its_pieces(start: Start, wechat: Be
     assert "".join(await until_sent(wechat, 3)) == text
 
 
-async def test_a_text_goes_although_its_picture_does_not(
+async def test_text_is_sent_although_its_picture_is_not(
     client: RunningClient, wechat: Bench, webhook: Webhook
 ) -> None:
     await write(wechat, webhook, "a picture?")
     data = base64.b64encode(b"\x89PNG\r\n\x1a\n" + bytes(100)).decode()
     picture = {"media_data": data, "media_name": "a.png", "id": wechat.peer}
-    # Three of four refused are tried again, and none of that uses up the budget.
+    # Failed uploads are retried and do not use up the budget.
     wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 3, None)
     assert obj(await client.post("send_friend_message", **picture))["state"] == "delivered"
     wechat.sandbox.faults.add("upload", FaultKind.STATUS, 500, 5, None)
@@ -282,7 +243,7 @@ def table(per_message: int = 10, per_day: int = 0) -> Windows:
     return Windows(ReplyWindow(), per_message, per_day)
 
 
-def test_a_window_opens_with_a_message_and_closes_after_a_day_or_with_a_new_login() -> None:
+def test_window_opens_with_a_message_and_closes_after_a_day() -> None:
     windows = table()
     assert windows.hold("a", False, 0.0) is Hold.NO_CONTEXT
     windows.heard("a", 0.0, has_held=False)
@@ -352,7 +313,7 @@ async def test_the_last_send_of_a_window_is_kept_for_the_answer() -> None:
     both = [older, answer]
     assert [*order.held(both, windows, 103.0)] == [order.HeldSend(older, Hold.BUDGET, 1), answer]
     assert order.following(both, windows, 103.0) is answer
-    # Nobody answers for ever: then the oldest goes.
+    # Without an answer, the oldest goes after a minute.
     assert [*order.held(both, windows, 161.0)] == both
     assert order.following(both, windows, 161.0) is older
 
@@ -368,7 +329,7 @@ def test_the_state_is_the_same_after_a_restart() -> None:
     table().restore(b"damaged")
 
 
-async def test_what_waits_for_its_content_holds_up_its_request_and_on_this_route_its_person() -> None:
+async def test_missing_content_holds_up_its_request() -> None:
     fetched = Media(MediaFacts(MessageKind.IMAGE), file=Upload(Path("a"), "a", "image/png", 1))
     caption, coming = Send("a", False, "1", request="k"), Media(MediaFacts(MessageKind.IMAGE))
     picture, paper = (Send("a", False, "", media=media, request="k") for media in (coming, fetched))
@@ -379,17 +340,6 @@ async def test_what_waits_for_its_content_holds_up_its_request_and_on_this_route
     assert [*order.prepared(waiting, per_peer=True)] == [caption, progress, other]
     coming.file = fetched.file
     assert [*order.prepared(waiting, per_peer=True)] == waiting
-
-
-async def test_a_closed_window_of_one_send_is_no_logout(start: Start, wechat: Bench, webhook: Webhook) -> None:
-    client = begin(start, wechat, webhook)
-    await enter(client, wechat)
-    await write(wechat, webhook, "hello")
-    wechat.bot.windows[wechat.peer].closed = True
-    assert (await send(client, wechat, "late"))["reason"] == "window"
-    assert client.state()["state"] == "running"
-    phone.write_text(wechat.sandbox, wechat.account, "hello again")
-    assert await until_sent(wechat, 1) == ["late"]
 
 
 def test_a_clock_that_jumps_opens_and_closes_nothing_for_long() -> None:
@@ -403,9 +353,44 @@ def test_a_clock_that_jumps_opens_and_closes_nothing_for_long() -> None:
     windows.heard("a", noon + 90_002, has_held=True)
     windows.taken("a", True, noon + 90_003)
     windows.throttle("a", noon + 90_004)
-    # And back by a year: neither a silence nor sends of a future day last.
+    # Back by a year: silences and counts of a future day are dropped.
     year = 365 * 86400
     assert windows.hold("a", False, noon - year) is None
     assert windows.sent_today(noon - year) == 0
     windows.throttle("a", noon - year)
     assert windows.hold("a", False, noon - year + 10) is Hold.THROTTLED
+
+
+async def test_held_send_is_released_by_a_message(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = await entered(start, wechat, webhook)
+    status, held = await client.v1("POST", "messages", {"to": wechat.peer, "text": "first"}, "k")
+    assert (status, held["state"], held["reason"]) == (202, "held", "no-context")
+    assert held["held_until"] and held["detail"]
+    assert await client.v1("POST", "messages", {"to": wechat.peer, "text": "first"}, "k") == (202, held)
+    status, waiting = await client.v1("GET", f"messages/{held['id']}")
+    assert (status, waiting["state"], waiting["text"], waiting["chat"]) == (200, "held", "first", wechat.peer)
+    refused = (await client.v1("POST", "messages", {"to": wechat.peer, "text": "now", "hold": 0}))[1]
+    assert (refused["state"], refused["reason"]) == ("refused", "not-wanted")
+    await write(wechat, webhook, "hello")
+    assert await until_sent(wechat, 1) == ["first"]
+    # The history and a repeated request show its outcome under the same id.
+    *_, question, answer = await until_history(client, 3, f"?chat={wechat.peer}")
+    assert (question["direction"], question["text"]) == ("in", "hello")
+    assert (answer["id"], answer["state"]) == (held["id"], "delivered")
+    status, again = await client.v1("POST", "messages", {"to": wechat.peer, "text": "first"}, "k")
+    assert (status, again["id"], again["state"]) == (200, held["id"], "delivered")
+    assert wechat.requests("sendmessage") == 1
+
+
+async def test_nothing_is_sent_while_the_session_is_checked(start: Start, wechat: Bench, webhook: Webhook) -> None:
+    client = await greeted(start, wechat, webhook, lambda context: quickly(context, timing=quick(confirm_pause=4.0)))
+    announced = wechat.requests("notifystart")
+    wechat.bot.set_state(SessionState.ASLEEP)
+    async with asyncio.timeout(PATIENCE):
+        while wechat.requests("notifystart") == announced:
+            await wechat.sandbox.ilink.bell.wait(PATIENCE)
+    held = await send(client, wechat, "wait")
+    assert (held["code"], held["state"], held["reason"]) == (-7, "held", "confirming")
+    assert await until_sent(wechat, 1) == ["wait"]
+    assert obj((await client.told())["sending"])["revived"] == 1
+    assert client.state()["state"] == "running"

@@ -136,7 +136,7 @@ def closes_on_events(one: Came) -> bytes | None:
 
 
 @pytest.mark.parametrize("behave", [fails_on_events, closes_on_events])
-async def test_a_bot_that_expects_messages_only_gets_them(
+async def test_bot_that_fails_on_events_gets_messages(
     bot: Bot, start: Start, behave: Callable[[Came], bytes | None]
 ) -> None:
     bot.behave = behave
@@ -168,7 +168,7 @@ async def test_the_retry_lane_is_delivered_when_the_bot_can_do_it(bot: Bot, star
     assert int(hard[-1].headers["x-wx-sequence"]) < int(bot.tries("easy")[0].headers["x-wx-sequence"])
 
 
-async def test_a_kind_that_fails_moves_aside_at_once_until_one_is_accepted(bot: Bot, start: Start) -> None:
+async def test_failing_kind_moves_aside_at_once(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: OK if one.report["post_type"] == "event" or one.name == "good" else answer(500)
     slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}  # the lane's own tries are not what is counted here
     client = await running(start, **{POST_API: bot.address}, **slow)
@@ -178,7 +178,7 @@ async def test_a_kind_that_fails_moves_aside_at_once_until_one_is_accepted(bot: 
     assert [len(bot.tries(name)) for name in ("first", "second", "good", "third", "last")] == [3, 1, 1, 3, 1]
 
 
-async def test_what_moved_aside_stays_there_over_a_restart(bot: Bot, start: Start) -> None:
+async def test_report_stays_aside_over_a_restart(bot: Bot, start: Start) -> None:
     bot.behave = lambda one: OK if one.report["post_type"] == "event" else answer(500)
     slow = {"WXCLIENT_WEBHOOK_RETRY_FIRST": "60"}
     client = await running(start, **{POST_API: bot.address}, **slow)
@@ -202,7 +202,7 @@ async def test_a_receiver_that_is_not_reached_keeps_the_order(bot: Bot, start: S
     else:
         await bot.close()
     client.driver.play([message("one"), message("two"), message("three")])
-    async with asyncio.timeout(PATIENCE):  # more tries than any report has that moves aside
+    async with asyncio.timeout(PATIENCE):  # more attempts than a report gets before it moves aside
         while obj(items((await until(client, pending=3))["deliveries"])[0])["attempts"] not in range(5, 99):
             await asyncio.sleep(0.01)
     assert (await until(client, pending=3))["retrying"] == 0
@@ -244,7 +244,7 @@ async def test_strict_order_holds_everything_up(bot: Bot, start: Start) -> None:
     assert bot.accepted[-2:] == ["hard", "easy"]
 
 
-async def test_a_report_that_was_accepted_does_not_come_again_while_the_disk_is_slow(start: Start, bot: Bot) -> None:
+async def test_accepted_report_is_not_repeated_while_the_disk_is_slow(start: Start, bot: Bot) -> None:
     """That it was accepted is not on disk yet, where the retry lane is read from."""
     refused = {"a"}
     bot.behave = lambda one: answer(500) if one.name in refused else OK
@@ -255,7 +255,7 @@ async def test_a_report_that_was_accepted_does_not_come_again_while_the_disk_is_
     async with locked(client):
         refused.clear()
         await bot.until_accepted("a")
-        await asyncio.sleep(2)  # in which it could come again, many times
+        await asyncio.sleep(2)  # time for many repetitions
     await until(client, retrying=0, pending=0)
     assert bot.accepted.count("a") == 1
 
@@ -292,9 +292,7 @@ async def test_a_kept_connection_that_breaks_within_an_answer_is_a_failure(bot: 
 
 
 @pytest.mark.parametrize("status", [301, 302, 303])
-async def test_a_redirect_that_loses_the_body_is_a_failure_that_names_the_address(
-    bot: Bot, start: Start, status: int
-) -> None:
+async def test_redirect_that_loses_the_body_is_a_failure(bot: Bot, start: Start, status: int) -> None:
     moved = f"http://u:hidden@127.0.0.1:{bot.port}/new?key=secret"
     bot.behave = lambda one: answer(status, f"Location: {moved}")
     client = await running(start, **{POST_API: bot.address})

@@ -13,7 +13,7 @@ async def test_a_test_event_is_signed_and_its_answer_is_shown(start: Start, list
     client = await running(start, **{POST_API: listener.address, "WXCLIENT_WEBHOOK_SECRET": "one"})
     status, answer = await client.v1("POST", "webhook/test")
     assert (status, answer["status"], answer["error"]) == (200, 200, "")
-    request, body = next(one for one in listener.raw if json.loads(one[1])["event"] == "test")
+    request, body = next(one for one in listener.asked if json.loads(one[1])["event"] == "test")
     assert json.loads(body) == {"post_type": "event", "event": "test", "params": ["alice"]}
     signed = request.headers["X-Wx-Timestamp"].encode() + b"." + body
     assert request.headers["X-Wx-Signature"] == f"sha256={hmac.new(b'one', signed, hashlib.sha256).hexdigest()}"

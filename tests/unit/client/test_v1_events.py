@@ -35,7 +35,6 @@ async def told(answer: aiohttp.ClientResponse) -> "AsyncIterator[tuple[str, Json
 
 
 async def settled(client: RunningClient, number: int) -> list[JsonObject]:
-    """Wait until the log has so many messages; return them."""
     async with asyncio.timeout(PATIENCE):
         while True:
             found = items((await client.told("events?types=friend_message"))["events"])
@@ -59,7 +58,7 @@ async def test_everything_is_in_the_pages_in_order_with_or_without_a_webhook(cli
     assert part["more"] is True
     again = await client.told(f"events?since={found[3]['stamp']}&types=friend_message")
     assert [obj(one)["id"] for one in items(again["events"])][-2:] == [found[3]["id"], found[4]["id"]]
-    # Of another log: the beginning of this one.
+    # With an id of another log, reading starts at the beginning.
     assert items((await client.told("events?after=00000000-99"))["events"])
     async with client.http.get(f"http://127.0.0.1:{client.port}/v1/events?after=x") as answer:
         assert answer.status == 400
@@ -95,7 +94,7 @@ async def test_a_silent_stream_says_that_it_is_there(start: Start, monkeypatch: 
         assert event[0] == "friend_message"
 
 
-async def test_who_reads_events_can_not_log_in_by_them(start: Start) -> None:
+async def test_events_have_no_login_code(start: Start) -> None:
     client = start()
     client.driver.play([QrReady("https://login.weixin.qq.com/l/abc==", b"\xff\xd8jpeg", 1, 10)])
     await client.until_state("scaning")

@@ -162,7 +162,7 @@ def left_by_2_0_0(state: Path, number: int) -> None:
         db.execute(insert, (number, "friend_message", None, json.dumps({**common, **to, **sent}).encode()))
 
 
-async def test_a_log_of_2_0_0_is_indexed_while_the_account_serves(
+async def test_log_of_2_0_0_is_indexed_meanwhile(
     start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(index, "_AT_ONCE", 50)
@@ -244,7 +244,7 @@ async def test_wrong_arguments_change_nothing(start: Start) -> None:
     assert (status, sent["state"], sent["reason"]) == (200, "refused", "bad-recipient")
 
 
-async def test_what_another_device_sent_is_the_accounts_own(client: RunningClient) -> None:
+async def test_message_of_another_device_is_the_accounts_own(client: RunningClient) -> None:
     client.driver.play([message("x", id="m1", chat="@ann1", sender="@me", direction=Direction.SENT_ELSEWHERE)])
     [shown] = await until_history(client, 1, f"?chat={ANN_NUMBER}")
     assert (shown["direction"], shown["origin"], shown["state"]) == ("out", "device", None)

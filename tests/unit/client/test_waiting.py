@@ -1,9 +1,11 @@
 """Callers that wait: how long at most, and what becomes of the work when they hang up."""
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 
+import aiohttp
 import pytest
 
 from tests.patience import PATIENCE, until
@@ -65,7 +67,7 @@ async def test_a_question_is_answered_in_time_however_late_it_went_out(start: St
     assert time.monotonic() - began < 12  # counted from when it went out: 12.5
 
 
-async def test_many_who_wait_for_an_event_get_it_and_those_gone_hold_nothing_up(client: RunningClient) -> None:
+async def test_all_who_wait_for_an_event_get_it(client: RunningClient) -> None:
     waiting = [asyncio.create_task(client.get("check_event")) for _ in range(40)]
     await asyncio.sleep(2)  # until they wait; nothing tells from outside
     for one in waiting[:20]:
@@ -84,7 +86,7 @@ async def test_no_event_in_time_is_an_empty_list_and_the_next_is_kept(start: Sta
     assert [obj(r)["content"] for r in items(await client.get("check_event"))] == ["kept"]
 
 
-async def test_an_empty_value_finds_nobody_to_write_to(client: RunningClient) -> None:
+async def test_empty_value_finds_nobody(client: RunningClient) -> None:
     """Most people have no account name and no remark: the first of them is not who was meant."""
     for empty in ("account", "markname", "displayname", "id"):
         assert await client.get("send_friend_message", content="x", **{empty: ""}) == {
@@ -97,3 +99,31 @@ async def test_an_empty_value_finds_nobody_to_write_to(client: RunningClient) ->
         found = obj(await client.get("send_friend_message", **with_id))
         assert found["code"] == (100 if empty == "displayname" else 0)  # all that is given must fit
     assert obj(items(await client.get("search_friend", account=""))[0])["id"] == "@ann"
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+async def test_bodies_have_so_much_room_each_and_together(start: Start, chunked: bool) -> None:
+    client = await running(start, WXCLIENT_API_BODY_MAX="20000", WXCLIENT_API_BODIES_MAX="15000")
+
+    async def content(size: int) -> "aiohttp.ClientResponse":
+        body = b"id=%40ann&content=" + b"x" * size
+
+        async def pieces() -> "object":
+            yield body
+
+        headers = {"Content-Type": "application/x-www-form-urlencoded"}
+        data = pieces() if chunked else body
+        return await client.http.post(client.address("send_friend_message"), data=data, headers=headers)
+
+    for size, status in ((1000, 200), (16_000, 503), (30_000, 503 if chunked else 413), (14_000, 200)):
+        answer = await content(size)
+        assert (answer.status, obj(json.loads(await answer.read()))["code"]) == (status, 0 if status == 200 else -1)
+    assert [len(text) for _, text, _ in client.driver.sends] == [1000, 14_000]
+
+
+@pytest.mark.parametrize("asked", [{"timeout": "3000"}, {}])
+async def test_consult_waits_no_longer_than_it_may(start: Start, asked: dict[str, str]) -> None:
+    client = await running(start, WXCLIENT_CONSULT_MAX="1")
+    async with asyncio.timeout(PATIENCE):
+        answer = obj(await client.get("consult", id="@ann", content="?", **asked))
+    assert (answer["code"], answer["reply_status"]) == (0, "reply timeout")

@@ -3,7 +3,6 @@
 import asyncio
 import socket
 import sqlite3
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,7 +16,6 @@ from wxcontroller.client.deliveries import delivery
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.receivers import WEBHOOK_ANSWER_SECONDS, Poster
 from wxcontroller.client.port import PortTaken
-from wxcontroller.client.sends import sender
 from wxcontroller.client.store import writer as database
 from wxcontroller.client.store.writer import Database
 from wxcontroller.core.messages import Text
@@ -31,14 +29,12 @@ class Systemd:
         self._listening = listening
 
     async def fed(self) -> None:
-        """Wait for a sign of life."""
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(PATIENCE):
             while await loop.sock_recv(self._listening, 4096) != b"WATCHDOG=1":
                 pass
 
     def heard(self) -> list[bytes]:
-        """Return what has come."""
         found: list[bytes] = []
         while True:
             try:
@@ -66,22 +62,21 @@ async def test_an_account_is_ready_once_its_port_is_its_own(systemd: Systemd, st
         refused = start(MOJO_WEIXIN_PLUGIN_OPENWX_PORT=str(other.getsockname()[1]))
         with pytest.raises(PortTaken):
             await refused.task
+    # Whoever has the port must not be shown a secret that will be valid.
+    secret = refused.paths.port_secret("alice")
+    assert not secret.exists()
     assert b"READY=1" not in systemd.heard()
-    await start().until_state("loading")
-    assert b"READY=1" in systemd.heard()
+    secrets = set()
+    for _ in range(2):
+        client = start()
+        await client.until_state("loading")
+        assert b"READY=1" in systemd.heard()
+        secrets.add(secret.read_text())
+        await client.stop()
+    assert len(secrets) == 2
 
 
-async def test_each_turn_of_the_loop_and_each_message_is_a_sign_of_life(
-    systemd: Systemd, client: RunningClient
-) -> None:
-    systemd.forget()
-    client.driver.play([Progress()])
-    await systemd.fed()
-    client.driver.play([message("hello")])
-    await systemd.fed()
-
-
-async def test_what_comes_from_beside_the_loop_is_none(systemd: Systemd, client: RunningClient) -> None:
+async def test_events_from_elsewhere_are_no_sign_of_life(systemd: Systemd, client: RunningClient) -> None:
     systemd.forget()
     client.driver.play([RosterChanged(groups=(TEAM,)), Offline(Text("no answer"))])
     await client.until_state("updating")
@@ -98,7 +93,7 @@ async def test_a_parked_account_lives(systemd: Systemd, start: Start, monkeypatc
     await systemd.fed()
 
 
-async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
+async def test_hanging_delivery_is_no_sign_of_life(
     systemd: Systemd, start: Start, webhook: Webhook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun = asyncio.Event()
@@ -122,48 +117,7 @@ async def test_a_delivery_that_hangs_lets_the_watchdog_bite(
     assert not systemd.forget()
 
 
-async def test_a_send_that_hangs_lets_the_watchdog_bite(
-    systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(sender, "STUCK_SECONDS", 0.1)
-    client = await running(start)
-    client.driver.send_gate = asyncio.Event()
-    await client.get("send_friend_message", id="@ann", content="x", **{"async": "1"})
-    await asyncio.sleep(0.2)  # until it is overdue
-    systemd.forget()
-    client.driver.play([Progress(), Offline(Text("the last event"))])
-    await client.until_state("updating")
-    assert not systemd.forget()
-    client.driver.send_gate.set()
-    client.driver.play([Progress()])
-    await systemd.fed()
-
-
-async def test_a_disk_that_hangs_lets_the_watchdog_bite(
-    systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(database, "_STUCK_SECONDS", 0.1)
-    monkeypatch.setattr(session, "_STORE_SECONDS", 0.02)
-    back, commit = threading.Event(), Database._commit
-
-    def hang(*given: object) -> None:
-        back.wait()
-        commit(*given)  # type: ignore[arg-type]
-
-    client = await running(start)
-    monkeypatch.setattr(Database, "_commit", hang)
-    client.driver.play([message("waits for the disk"), Checkpoint()])
-    await client.until_state("updating")
-    await asyncio.sleep(0.2)  # until it is overdue
-    systemd.forget()
-    await asyncio.sleep(0.2)  # ten times as long as the session waits before it looks again
-    assert not systemd.forget()
-    back.set()
-    await client.until_state("running")
-    await systemd.fed()
-
-
-async def test_a_disk_that_takes_nothing_is_tried_again_and_the_client_lives(
+async def test_full_disk_is_tried_again_with_signs_of_life(
     systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(database, "RETRY_SECONDS", 0.02)
@@ -184,7 +138,7 @@ async def test_a_disk_that_takes_nothing_is_tried_again_and_the_client_lives(
     await client.until_state("running")
 
 
-async def test_a_writer_that_has_ended_lets_the_watchdog_bite(
+async def test_ended_writer_is_no_sign_of_life(
     systemd: Systemd, start: Start, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def end(*_: object) -> None:
