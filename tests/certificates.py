@@ -10,8 +10,13 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 
-def self_signed(directory: Path, *names: str, called: str = "tls", ended: bool = False) -> tuple[Path, Path]:
-    """Make a certificate for names and addresses, and its key; return their files. ``ended``: it has expired."""
+def self_signed(
+    directory: Path, *names: str, called: str = "tls", ended: bool = False, begins: int = -2, ends: int = 1
+) -> tuple[Path, Path]:
+    """Make a certificate for names and addresses, and its key; return their files.
+
+    ``begins`` and ``ends`` are days from now. ``ended``: it has expired.
+    """
     key = ec.generate_private_key(ec.SECP256R1())
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
     now = datetime.datetime.now(datetime.UTC)
@@ -21,8 +26,8 @@ def self_signed(directory: Path, *names: str, called: str = "tls", ended: bool =
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=2))
-        .not_valid_after(now + datetime.timedelta(days=-1 if ended else 1))
+        .not_valid_before(now + datetime.timedelta(days=begins))
+        .not_valid_after(now + datetime.timedelta(days=-1 if ended else ends))
         .add_extension(x509.SubjectAlternativeName([_name(each) for each in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
         .sign(key, hashes.SHA256())

@@ -10,21 +10,7 @@ from typing import TypeVar
 from tests.patience import PATIENCE, until
 from wxcontroller.core.errors import WxError
 from wxcontroller.core.limits import DEFAULTS, Limits
-from wxcontroller.drivers.base import (
-    Accepted,
-    Checkpoint,
-    Driver,
-    DriverContext,
-    DriverEvent,
-    Ended,
-    LoginRefused,
-    MessageArrived,
-    Online,
-    Progress,
-    PushOffered,
-    QrReady,
-    Restored,
-)
+from wxcontroller.drivers import base
 from wxcontroller.drivers.web.driver import WebDriver
 from wxcontroller.drivers.web.wire.timing import WebTiming
 from wxcontroller.sandbox.account import ServerAccount
@@ -35,37 +21,16 @@ from wxcontroller.sandbox.serve import Address, running
 from wxcontroller.sandbox.session import ServerMessage
 from wxcontroller.sandbox.world import Relation
 
-E = TypeVar("E", bound=DriverEvent)
+E = TypeVar("E", bound=base.DriverEvent)
 # A day of WeChat in a second.
-HURRY = WebTiming(
-    poll=5.0,
-    call=3.0,
-    silence=3.0,
-    retries=3,
-    progress_every=0.3,
-    offline_after=0.5,
-    retry_first=0.05,
-    retry_longest=0.2,
-    poll_spacing=0.02,
-    code_life=30.0,
-    scanned_again=0.02,
-    login_tries=6,
-    poll_tries=4,
-    flagged_within=0.0,
-    guard_first=0.3,
-    guard_least=0.1,
-    guard_longest=0.6,
-    frequent_first=0.1,
-    frequent_longest=0.2,
-    frequent_limit=5.0,
-    batch_collect=0.01,
-    batch_every=0.05,
-    detail_every=0.02,
-    batch_pause=0.3,
-    roster_patience=3.0,
-    roster_again=0.2,
-    stranger_patience=1.0,
-)
+_TIMES = {
+    **{"poll": 5.0, "call": 3.0, "silence": 3.0, "progress_every": 0.3, "offline_after": 0.5, "retry_first": 0.05},
+    **{"retry_longest": 0.2, "poll_spacing": 0.02, "code_life": 30.0, "scanned_again": 0.02, "flagged_within": 0.0},
+    **{"guard_first": 0.3, "guard_least": 0.1, "guard_longest": 0.6, "frequent_first": 0.1, "frequent_longest": 0.2},
+    **{"frequent_limit": 5.0, "batch_collect": 0.01, "batch_every": 0.05, "detail_every": 0.02, "batch_pause": 0.3},
+    **{"roster_patience": 3.0, "roster_again": 0.2, "stranger_patience": 1.0},
+}
+HURRY = replace(WebTiming(retries=3, login_tries=6, poll_tries=4), **_TIMES)  # type: ignore[arg-type]
 
 
 @dataclass(slots=True)
@@ -77,10 +42,10 @@ class Checkpoints:
     marks: dict[int, int] = field(default_factory=dict)
     broken: bool = False
 
-    async def restore(self) -> Restored:
+    async def restore(self) -> base.Restored:
         if self.broken:
             raise WxError("the event log can't be read", "check the disk")
-        return Restored(self.position, tuple(self.seen))
+        return base.Restored(self.position, tuple(self.seen))
 
     async def identities(self) -> Mapping[int, int]:
         return dict(self.marks)
@@ -92,7 +57,7 @@ class Checkpoints:
         for mark in [*self.marks][: max(0, len(self.marks) - limit)]:
             del self.marks[mark]
 
-    def keep(self, event: Checkpoint) -> None:
+    def keep(self, event: base.Checkpoint) -> None:
         """Take over what a checkpoint brings."""
         self.position = self.position if event.state is None else event.state
         self.seen += event.seen
@@ -126,25 +91,25 @@ class Store:
 class Drive:
     """A running driver and everything it told, Progress apart."""
 
-    driver: Driver
+    driver: base.Driver
     state: Checkpoints = field(default_factory=Checkpoints)
-    events: list[DriverEvent] = field(default_factory=list)
+    events: list[base.DriverEvent] = field(default_factory=list)
     progress: int = 0
-    hold: Callable[[DriverEvent], bool] | None = None  # events that are never taken
+    hold: Callable[[base.DriverEvent], bool] | None = None  # events that are never taken
     disk: asyncio.Event | None = None  # checkpoints wait for it
-    task: "asyncio.Task[Ended] | None" = None
+    task: "asyncio.Task[base.Ended] | None" = None
     _read: int = 0
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
-    async def emit(self, event: DriverEvent) -> None:
-        if isinstance(event, Progress):
+    async def emit(self, event: base.DriverEvent) -> None:
+        if isinstance(event, base.Progress):
             async with self._news:
                 self.progress += 1
                 self._news.notify_all()
             return
         if self.hold is not None and self.hold(event):
             await asyncio.Event().wait()
-        if isinstance(event, Checkpoint):
+        if isinstance(event, base.Checkpoint):
             if self.disk is not None:
                 await self.disk.wait()
             self.state.keep(event)
@@ -168,15 +133,14 @@ class Drive:
             raise AssertionError(f"no {kind.__name__}, but {names}") from None
 
     async def progressed(self, times: int = 1) -> None:
-        """Wait for so many more signs of life."""
         async with asyncio.timeout(PATIENCE), self._news:
             wanted = self.progress + times
             await self._news.wait_for(lambda: self.progress >= wanted)
 
-    async def text(self, content: str) -> MessageArrived:
-        return await self.until(MessageArrived, lambda event: event.message.text == content)
+    async def text(self, content: str) -> base.MessageArrived:
+        return await self.until(base.MessageArrived, lambda event: event.message.text == content)
 
-    async def end(self) -> Ended:
+    async def end(self) -> base.Ended:
         assert self.task is not None
         async with asyncio.timeout(PATIENCE):
             return await self.task
@@ -191,9 +155,9 @@ class Drive:
         return time.monotonic() - began
 
     def texts(self) -> list[str]:
-        return [event.message.text for event in self.events if isinstance(event, MessageArrived)]
+        return [event.message.text for event in self.events if isinstance(event, base.MessageArrived)]
 
-    def count(self, kind: type[DriverEvent]) -> int:
+    def count(self, kind: type[base.DriverEvent]) -> int:
         return sum(isinstance(event, kind) for event in self.events)
 
 
@@ -215,7 +179,7 @@ class Wechat:
         given = {"server": self.url, "synccheck_interval": "0", "synccheck_delay": "0", **options}
         kept = store if store is not None else Store()
         state = self.state or kept.state
-        context = DriverContext("alice", given, kept, state, limits=self.limits, decisions=self.decisions)
+        context = base.DriverContext("alice", given, kept, state, limits=self.limits, decisions=self.decisions)
         drive = Drive(WebDriver(context, timing or HURRY), state)
         drive.task = asyncio.create_task(drive.driver.run(drive.emit))
         try:
@@ -226,7 +190,7 @@ class Wechat:
 
     async def login_of(self, drive: Drive) -> WebLoginCode:
         """Wait for the next QR code and return its login."""
-        event = await drive.until(QrReady)
+        event = await drive.until(base.QrReady)
         login = self.sandbox.logins.get(event.link.rpartition("/")[2])
         assert login is not None
         return login
@@ -252,21 +216,21 @@ class Wechat:
         self.sandbox.logins.scan(login, account.uin)
         self.sandbox.logins.confirm(login)
 
-    async def enter(self, drive: Drive, account: ServerAccount) -> Accepted:
+    async def enter(self, drive: Drive, account: ServerAccount) -> base.Accepted:
         """Scan and confirm the next QR code; wait until the account is online."""
         await self.confirm(drive, account)
-        accepted = await drive.until(Accepted)
-        await drive.until(Online)
+        accepted = await drive.until(base.Accepted)
+        await drive.until(base.Online)
         return accepted
 
-    async def refused(self, drive: Drive, account: ServerAccount) -> LoginRefused:
+    async def refused(self, drive: Drive, account: ServerAccount) -> base.LoginRefused:
         """Scan and confirm the next QR code; return how WeChat refused the login."""
         await self.confirm(drive, account)
-        return await drive.until(LoginRefused)
+        return await drive.until(base.LoginRefused)
 
     async def consent(self, drive: Drive) -> WebLoginCode:
         """Wait for a push login and return it."""
-        await drive.until(PushOffered)
+        await drive.until(base.PushOffered)
         return next(login for login in self.sandbox.logins.newest_first() if login.push)
 
     def fault(
@@ -291,19 +255,16 @@ class Wechat:
 
 
 def friend(account: ServerAccount, number: int = 0) -> str:
-    """Return the real id of one of an account's friends."""
     return [person.wxid for person in account.world.people.values() if person.kind is Relation.FRIEND][number]
 
 
 def username(account: ServerAccount, wxid: str) -> str:
-    """Return the id that somebody has in the account's present session."""
     assert account.session is not None
     return account.session.username(wxid)
 
 
 @contextlib.asynccontextmanager
 async def wechat(options: Options | None = None, port: int = 0) -> AsyncIterator[Wechat]:
-    """Run a sandbox."""
     chosen = options or Options(poll_hold=0.3, sync_hold=0.3, updates_hold=0.3, batch_rate=0, strict=True)
     sandbox = Sandbox(chosen)
     async with running(sandbox, Address("127.0.0.1", port)) as addresses:

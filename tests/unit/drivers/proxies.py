@@ -73,7 +73,7 @@ class SmallProxy:
                 writer.write(f"HTTP/1.1 {self.refuse or 405} No\r\nContent-Length: 0\r\n\r\n".encode())
                 return
             host, _, port = target.rpartition(":")
-            # In two pieces, as some do: whoever reads once finds the first alone.
+            # In two pieces, as some proxies do: a single read returns only the first.
             writer.write(b"HTTP/1.0 200 Connection established\r\n")
             await asyncio.sleep(0.05)
             writer.write(b"Proxy-agent: small\r\n\r\n")
@@ -140,9 +140,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
     writer.close()
 
 
-def certificate(directory: Path) -> tuple[Path, ssl.SSLContext]:
-    """Make a certificate for 127.0.0.1; return its file, to be trusted, and a server's settings."""
-    crt, key = self_signed(directory, "127.0.0.1", called="proxy")
+def certificate(
+    directory: Path, name: str = "127.0.0.1", called: str = "proxy", begins: int = -2, ends: int = 1
+) -> tuple[Path, ssl.SSLContext]:
+    """Make a certificate, valid for days from now; return its file, to be trusted, and a server's settings."""
+    crt, key = self_signed(directory, name, called=called, begins=begins, ends=ends)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(crt, key)
     return crt, context

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.unit.drivers.kit import Store, Wechat
-from wxcontroller.drivers.base import Accepted, LoginWay, Offline, Online, QrReady, SessionLost
+from wxcontroller.drivers.base import Online
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox.account import ServerAccount
-from wxcontroller.sandbox.faults import FaultKind
 
 YEAR = 365.25 * 86400
 
@@ -29,33 +28,7 @@ def wall(monkeypatch: pytest.MonkeyPatch) -> Iterator[Wall]:
 
 
 @pytest.mark.parametrize("off", [-20 * YEAR, 20 * YEAR])
-async def test_a_jump_while_listening(world: Wechat, alice: ServerAccount, wall: Wall, off: float) -> None:
-    store = Store()
-    async with world.online(alice, store) as drive:
-        ids = [drive.driver.new_client_id() for _ in range(3)]
-        wall.off = off
-        ids += [drive.driver.new_client_id() for _ in range(3)]
-        assert ids == sorted(set(ids), key=int)
-        world.hear(alice, "after the jump")
-        await drive.text("after the jump")
-        await drive.driver.send_text("filehelper", "x", drive.driver.new_client_id())
-        take_back = world.fault("*", FaultKind.RESET, count=None)
-        await drive.until(Offline)
-        take_back()
-        await drive.until(Online)
-    async with world.drive(store) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
-        wall.off = 0.0
-        await drive.until(Online)
-        world.hear(alice, "and back")
-        await drive.text("and back")
-    assert drive.count(SessionLost) + drive.count(QrReady) == 0
-
-
-@pytest.mark.parametrize("off", [-20 * YEAR, 20 * YEAR])
-async def test_a_login_with_a_clock_that_is_wrong(
-    world: Wechat, alice: ServerAccount, wall: Wall, off: float
-) -> None:
+async def test_login_with_a_wrong_clock(world: Wechat, alice: ServerAccount, wall: Wall, off: float) -> None:
     wall.off = off
     store = Store()
     async with world.online(alice, store) as drive:

@@ -21,19 +21,6 @@ async def still_there(world: Wechat, drive: Drive, account: ServerAccount) -> No
     assert drive.count(SessionLost) == 0
 
 
-async def test_taking_a_message_back(world: Wechat, alice: ServerAccount) -> None:
-    async with world.online(alice) as drive:
-        chat = username(alice, friend(alice))
-        sent = await drive.driver.send_text(chat, "x", drive.driver.new_client_id())
-        await drive.driver.revoke(sent.id, chat)
-        assert alice.sent[-1].revoked
-        assert world.violations() == []
-        with pytest.raises(WeChatError) as refused:
-            await drive.driver.revoke("12345", chat)
-        assert "two minutes" in refused.value.remedy
-        await still_there(world, drive, alice)
-
-
 async def test_groups(world: Wechat, alice: ServerAccount) -> None:
     people = [friend(alice, number) for number in range(5)]
     async with world.online(alice) as drive:
@@ -64,37 +51,6 @@ async def test_large_groups_are_invited_to(world: Wechat, members: int) -> None:
     async with world.online(alice) as drive:
         await drive.driver.invite(username(alice, group.wxid), [username(alice, person) for person in people])
         assert {member.wxid for member in group.members} == inside | set(people)
-    assert world.violations() == []
-
-
-async def test_remarks_and_pins(world: Wechat, alice: ServerAccount) -> None:
-    person = alice.world.people[friend(alice)]
-    group = next(group for group in alice.world.groups.values() if group.saved)
-    async with world.online(alice) as drive:
-        for remark in ("同事 & <小明>😀", ""):
-            await drive.driver.set_remark(username(alice, person.wxid), remark)
-            assert person.remark == remark
-            await drive.until(
-                RosterChanged,
-                lambda event: any(contact.markname == remark for contact in event.contacts),  # noqa: B023
-            )
-        for on in (True, False):
-            await drive.driver.pin(username(alice, group.wxid), on)
-            assert group.pinned is on
-        with pytest.raises(WeChatError, match="no known person"):
-            await drive.driver.pin("@nobody", True)
-    assert world.violations() == []
-
-
-@pytest.mark.parametrize("names", ["0", "1"])
-async def test_a_pin_keeps_the_remark(world: Wechat, alice: ServerAccount, names: str) -> None:
-    person = alice.world.people[friend(alice)]
-    person.remark = "同事 & 😄"
-    async with world.online(alice, emoji_to_text=names) as drive:
-        for on in (True, False):
-            await drive.driver.pin(username(alice, person.wxid), on)
-            assert person.remark == "同事 & 😄"
-            assert bool(person.contact_flag & 0x800) is on
     assert world.violations() == []
 
 
@@ -148,7 +104,7 @@ async def every_command(driver: Driver, account: ServerAccount) -> list[WeChatEr
         (FaultKind.STATUS, 503),
     ],
 )
-async def test_no_refusal_ends_the_session(
+async def test_refusals_end_no_session(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: int | str
 ) -> None:
     async with world.online(alice) as drive:
@@ -159,3 +115,20 @@ async def test_no_refusal_ends_the_session(
             assert failure.remedy
         await still_there(world, drive, alice)
         assert drive.count(Online) == 1
+
+
+@pytest.mark.parametrize("names", ["0", "1"])
+async def test_pin_keeps_the_remark(world: Wechat, alice: ServerAccount, names: str) -> None:
+    person = alice.world.people[friend(alice)]
+    async with world.online(alice, emoji_to_text=names) as drive:
+        chat = username(alice, person.wxid)
+        await drive.driver.set_remark(chat, "同事 & <小明>😄")
+        await drive.until(RosterChanged, lambda event: any(one.id == chat for one in event.contacts))
+        for on in (True, False):
+            await drive.driver.pin(chat, on)
+            assert (person.remark, bool(person.contact_flag & 0x800)) == ("同事 & <小明>😄", on)
+        await drive.driver.set_remark(chat, "")
+        assert person.remark == ""
+        with pytest.raises(WeChatError, match="no known person"):
+            await drive.driver.pin("@nobody", True)
+    assert world.violations() == []

@@ -6,7 +6,7 @@ import pytest
 
 from wxcontroller.core.errors import WeChatError
 from wxcontroller.core.jsontypes import JsonObject, JsonValue
-from wxcontroller.core.model import ContactKind, Direction, Message
+from wxcontroller.core.model import ContactKind, Direction, Message, MessageKind
 from wxcontroller.drivers.filehelper import decode as filehelper
 from wxcontroller.drivers.line.transport import LineResponse
 from wxcontroller.drivers.web.decode import answers, contacts, messages
@@ -69,7 +69,8 @@ def test_partial_objects_do_not_erase() -> None:
 
 
 def message(raw: JsonObject) -> Message:
-    found = messages.message_of({"MsgId": "1", "CreateTime": 17, **raw}, "@me", emoji_names=False)
+    people: JsonObject = {"FromUserName": "@a", "ToUserName": "@me"}
+    found = messages.message_of({"MsgId": "1", "CreateTime": 17, **people, **raw}, "@me", emoji_names=False)
     assert isinstance(found, Message)
     return found
 
@@ -119,3 +120,40 @@ def test_real_ids_are_believed_only_if_they_fit() -> None:
     assert uid_of("7000000001@chatroom") == 7000000001
     assert uid_of("wxid_1") == uid_of("wxid_1") != uid_of("wxid_2")
     assert 0 < uid_of("wxid_1") < 1 << 53
+
+
+def escaped(xml: str) -> str:
+    return xml.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\n", "<br/>")
+
+
+@pytest.mark.parametrize(
+    "words", ["what is pictype=location?", "x:<br/>/cgi-bin/mmwebwx-bin/webwxgetpubliclinkimg?pictype=location"]
+)
+def test_text_like_a_location_is_a_text(words: str) -> None:
+    found = message({"MsgType": 1, "Content": words, "Url": "", "OriContent": ""})
+    assert (found.kind, found.text) == (MessageKind.TEXT, words.replace("<br/>", "\n"))
+
+
+def member_list(*names: str) -> str:
+    listed = "".join(
+        f"<member><username>wxid</username><nickname><![CDATA[{name}]]></nickname></member>" for name in names
+    )
+    return f"<memberlist>{listed}</memberlist>"
+
+
+def test_a_template_with_its_people() -> None:
+    xml = (
+        '<sysmsg type="sysmsgtemplate"><sysmsgtemplate><content_template type="tmpl_type_profile"><plain></plain>'
+        '<template><![CDATA["$username$"邀请"$names$"加入了群聊$others$，$unknown$]]></template><link_list>'
+        f'<link name="username" type="link_profile">{member_list("A & B")}</link>'
+        f'<link name="names" type="link_profile">{member_list("C", "$username$")}<separator>、</separator></link>'
+        '<link name="others" type="link_plain"><plain><![CDATA[（撤销）]]></plain></link>'
+        "</link_list></content_template></sysmsgtemplate></sysmsg>"
+    )
+    found = message({"MsgType": 10002, "Content": escaped(xml), "FromUserName": "@@c0ffee"})
+    assert (found.kind, found.sender) == (MessageKind.NOTICE, "")
+    assert found.text == '"A & B"邀请"C、A & B"加入了群聊（撤销），$unknown$'
+    broken = message({"MsgType": 10002, "Content": escaped(xml)[:-90], "FromUserName": "@@c0ffee"})
+    assert broken.text.startswith('"A & B"邀请"C、')
+    bomb = xml.replace("$unknown$", "$names$" * 20_000).replace("C", "$names$" * 20_000)
+    assert len(message({"MsgType": 10002, "Content": escaped(bomb)}).text) < 1_000_000

@@ -11,8 +11,7 @@ import pytest
 
 from tests.patience import PATIENCE, until
 from tests.unit.drivers.kit import HURRY
-from tests.unit.drivers.proxies import SmallProxy
-from tests.unit.drivers.test_outages import DAY, NOW, certificate
+from tests.unit.drivers.proxies import SmallProxy, certificate
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.fence import Fence
 from wxcontroller.drivers.line.transport import LineRequest, Transport
@@ -50,15 +49,15 @@ class World:
 @contextlib.asynccontextmanager
 async def fenced(kind: str, place: Path) -> AsyncIterator[tuple[World, Fence, Transport]]:
     world = World()
-    context = certificate(place, "wx.qq.com", NOW - DAY, NOW + DAY) if kind == "tls" else None
+    authority, context = certificate(place, "wx.qq.com") if kind == "tls" else ("", None)
     fence = Fence(lambda: world.left, 8.0)
     async with contextlib.AsyncExitStack() as stack:
         server = await stack.enter_async_context(await asyncio.start_server(world.serve, "127.0.0.1", 0, ssl=context))
         url = f"{'https' if context else 'http'}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        ca_file, proxy = str(place / "ca.pem") if context else "", ""
+        proxy = ""
         if kind in ("http", "socks5"):
             proxy = (await stack.enter_async_context(SmallProxy(kind, world.way).running())).url()
-        transport = Transport(None, HURRY, url, ca_file, proxy=proxy, fence=fence)
+        transport = Transport(None, HURRY, url, str(authority), proxy=proxy, fence=fence)
         yield world, fence, await stack.enter_async_context(transport)
 
 

@@ -6,18 +6,8 @@ import pytest
 
 from tests.patience import until
 from tests.unit.drivers.kit import HURRY, Store, Wechat, hurried, wechat
-from wxcontroller.drivers.base import (
-    Accepted,
-    EndReason,
-    Loading,
-    LoginWay,
-    Online,
-    PushOffered,
-    QrReady,
-    ScanCancelled,
-    Scanned,
-    SessionLost,
-)
+from wxcontroller.drivers import base
+from wxcontroller.drivers.base import Accepted, EndReason, PushOffered, SessionLost
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
@@ -30,8 +20,8 @@ async def test_the_account_decides_its_home(world: Wechat, domain: str) -> None:
         world.hear(account, "there")
         await drive.text("there")
     async with world.drive(store) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
-        await drive.until(Online)
+        assert (await drive.until(base.Accepted)).way is base.LoginWay.STORED
+        await drive.until(base.Online)
     assert world.violations() == []
 
 
@@ -42,15 +32,6 @@ async def test_a_code_nobody_scans_is_replaced_in_time(world: Wechat) -> None:
     assert world.requests("login") >= 2
 
 
-async def test_codes_run_out(world: Wechat) -> None:
-    async with world.drive(qrcode_count_max="2") as drive:
-        for _ in range(2):
-            world.sandbox.logins.expire(await world.login_of(drive))
-        ended = await drive.end()
-    assert ended.reason is EndReason.QRCODES_USED_UP
-    assert drive.count(QrReady) == 2
-
-
 async def test_the_count_starts_over_after_a_login(world: Wechat, alice: ServerAccount) -> None:
     alice.push_login = False
     async with world.drive(qrcode_count_max="2") as drive:
@@ -58,29 +39,30 @@ async def test_the_count_starts_over_after_a_login(world: Wechat, alice: ServerA
             world.sandbox.logins.expire(await world.login_of(drive))
             await world.enter(drive, alice)
             world.sandbox.close_session(alice, 1100)
-            await drive.until(SessionLost)
+            await drive.until(base.SessionLost)
+        for _ in range(2):
+            world.sandbox.logins.expire(await world.login_of(drive))
+        assert (await drive.end()).reason is base.EndReason.QRCODES_USED_UP
 
 
 async def test_cancelled_on_the_phone(world: Wechat, alice: ServerAccount) -> None:
     async with world.drive() as drive:
         login = await world.login_of(drive)
         world.sandbox.logins.scan(login, alice.uin)
-        await drive.until(Scanned)
+        await drive.until(base.Scanned)
         world.sandbox.logins.cancel(login)
-        await drive.until(ScanCancelled)
+        await drive.until(base.ScanCancelled)
         await world.enter(drive, alice)
 
 
 @pytest.mark.parametrize(("ret", "logins"), [(-1, 2), (1101, 2), (1205, 1), (7, 1)])
-async def test_other_refusals_are_tried_once_more_at_most(
-    world: Wechat, alice: ServerAccount, ret: int, logins: int
-) -> None:
+async def test_other_refusals_are_tried_once_more(world: Wechat, alice: ServerAccount, ret: int, logins: int) -> None:
     world.fault("webwxnewloginpage", FaultKind.RETCODE, ret, count=None)
     async with world.drive() as drive:
         for _ in range(logins):
             await world.confirm(drive, alice)
         ended = await drive.end()
-    assert ended.reason is EndReason.REFUSED
+    assert ended.reason is base.EndReason.REFUSED
     assert world.requests("jslogin") == logins
 
 
@@ -93,10 +75,10 @@ async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat,
     for number in range(120):
         world.hear(alice, f"missed {number}")
     async with world.drive(store) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        assert (await drive.until(base.Accepted)).way is base.LoginWay.STORED
         await drive.text("missed 119")
     assert drive.texts() == [f"missed {number}" for number in range(120)]
-    assert drive.count(QrReady) == 0
+    assert drive.count(base.QrReady) == 0
     assert world.violations() == []
 
 
@@ -104,50 +86,14 @@ async def test_a_restart_needs_no_scan_and_brings_what_was_missed(world: Wechat,
     ("kind", "value"),
     [(FaultKind.RETCODE, 1205), (FaultKind.RETCODE, -1), (FaultKind.STATUS, 502), (FaultKind.RESET, 0)],
 )
-async def test_a_stored_session_is_not_given_up_lightly(
+async def test_stored_session_survives_faults(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: int
 ) -> None:
     store = await world.stored(alice)
     world.fault("webwxinit", kind, value, 4)
     async with world.drive(store) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
-        await drive.until(Online)
-
-
-async def test_without_keep_cookie_nothing_is_stored(world: Wechat, alice: ServerAccount) -> None:
-    store = Store(b"something old")
-    async with world.drive(store, keep_cookie="0") as drive:
-        await world.enter(drive, alice)
-    assert store.content is None
-
-
-@pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"version":1,"domain":"evil.example"}', b"\xff" * 50, b"null"]
-)
-async def test_a_damaged_stored_session_means_a_scan(world: Wechat, content: bytes) -> None:
-    async with world.drive(Store(content)) as drive:
-        await world.login_of(drive)
-
-
-async def test_a_session_that_ended_meanwhile_asks_the_phone(world: Wechat, alice: ServerAccount) -> None:
-    store = await world.stored(alice)
-    world.sandbox.close_session(alice, 1101)
-    async with world.drive(store) as drive:
-        login = await world.consent(drive)
-        world.sandbox.logins.confirm(login)
-        assert (await drive.until(Accepted)).way is LoginWay.PUSH
-        await drive.until(Online)
-    assert drive.count(QrReady) == 0
-
-
-async def test_no_consent_on_the_phone_means_a_scan(world: Wechat, alice: ServerAccount) -> None:
-    store = await world.stored(alice)
-    world.sandbox.close_session(alice, 1101)
-    async with world.drive(store) as drive:
-        world.sandbox.logins.cancel(await world.consent(drive))
-        await drive.until(ScanCancelled)
-        await world.enter(drive, alice)
-    assert drive.count(PushOffered) == 1
+        assert (await drive.until(base.Accepted)).way is base.LoginWay.STORED
+        await drive.until(base.Online)
 
 
 @pytest.mark.parametrize(
@@ -165,13 +111,13 @@ async def test_no_consent_on_the_phone_means_a_scan(world: Wechat, alice: Server
         ("webwxstatusnotify", FaultKind.RESET, None),
     ],
 )
-async def test_faults_on_the_way_in_are_survived(
+async def test_login_survives_faults(
     world: Wechat, alice: ServerAccount, endpoint: str, kind: FaultKind, value: str | int | None
 ) -> None:
     world.fault(endpoint, kind, value, 2)
     async with world.drive() as drive:
         await world.confirm(drive, alice)
-        await drive.until(Online)
+        await drive.until(base.Online)
     assert drive.progress > 0
 
 
@@ -179,7 +125,7 @@ async def test_a_server_that_is_away_is_waited_for() -> None:
     with socket.create_server(("127.0.0.1", 0)) as spare:
         port = spare.getsockname()[1]
     async with Wechat(None, f"http://127.0.0.1:{port}").drive() as drive:  # type: ignore[arg-type]
-        await drive.until(Loading)
+        await drive.until(base.Loading)
         await drive.progressed()  # some tries in vain
         async with wechat(port=port) as world:
             await world.enter(drive, world.sandbox.add_account())
@@ -191,30 +137,21 @@ async def test_a_server_that_never_makes_sense_is_given_up(world: Wechat) -> Non
     world.fault("jslogin", FaultKind.GARBAGE, count=None)
     async with world.drive() as drive:
         ended = await drive.end()
-    assert ended.reason is EndReason.RETRIES_USED_UP
+    assert ended.reason is base.EndReason.RETRIES_USED_UP
     assert world.requests("jslogin") == HURRY.login_tries
 
 
-async def test_a_login_that_can_not_be_opened_is_flagged(world: Wechat, alice: ServerAccount) -> None:
-    world.fault("webwxinit", FaultKind.RETCODE, 1102, count=None)
-    async with world.drive() as drive:
-        await world.confirm(drive, alice)
-        ended = await drive.end()
-    assert ended.reason is EndReason.FLAGGED
-    assert drive.count(SessionLost) == 1
-
-
-async def test_it_stops_at_once_in_every_state(world: Wechat, alice: ServerAccount) -> None:
+async def test_stop_is_immediate_in_every_state(world: Wechat, alice: ServerAccount) -> None:
     store = Store()
     async with world.drive(store) as drive:
-        await drive.until(Loading)
+        await drive.until(base.Loading)
         assert await drive.stop() < 0.5
     async with world.drive(store) as drive:
         await world.login_of(drive)
         assert await drive.stop() < 0.5
     async with world.drive(store) as drive:
         world.sandbox.logins.scan(await world.login_of(drive), alice.uin)
-        await drive.until(Scanned)
+        await drive.until(base.Scanned)
         assert await drive.stop() < 0.5
     for endpoint in ("webwxnewloginpage", "webwxinit", "webwxgetcontact", "webwxsync"):
         take_back = world.fault(endpoint, FaultKind.DROP, count=None)
@@ -226,7 +163,7 @@ async def test_it_stops_at_once_in_every_state(world: Wechat, alice: ServerAccou
         take_back()
     assert world.requests("webwxlogout") == 0
     async with world.drive(store) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        assert (await drive.until(base.Accepted)).way is base.LoginWay.STORED
 
 
 async def test_a_full_disk_is_survived(world: Wechat, alice: ServerAccount, caplog: pytest.LogCaptureFixture) -> None:
@@ -261,7 +198,7 @@ async def test_no_secret_is_logged(world: Wechat, alice: ServerAccount, caplog: 
             except Exception as problem:
                 assert session.skey not in f"{problem!r} {problem.__cause__!r} {problem.__context__!r}"
         world.sandbox.close_session(alice, 1101)
-        await drive.until(SessionLost)
+        await drive.until(base.SessionLost)
     device, ticket = next(iter(alice.tickets.items()))
     uuids = [login.uuid for login in world.sandbox.logins.newest_first()]
     secrets = [session.sid, *session.skeys, session.pass_ticket, session.data_ticket, device, ticket, *uuids]
@@ -270,3 +207,49 @@ async def test_no_secret_is_logged(world: Wechat, alice: ServerAccount, caplog: 
         assert secret not in caplog.text
     for event in drive.events:
         assert not any(uuid in repr(event) for uuid in uuids)
+
+
+async def test_the_session_is_over_for_all_who_hold_it(world: Wechat, alice: ServerAccount) -> None:
+    store = Store()
+    async with world.online(alice, store) as drive:
+        copy = Store(store.content)  # as on another machine
+        await drive.driver.logout()
+        assert (await drive.end()).reason is EndReason.LOGGED_OUT
+        assert drive.count(SessionLost) == 0
+    assert store.content is None
+    assert world.requests("webwxlogout") == 1
+    assert world.violations() == []
+    async with world.drive(copy) as drive:
+        await drive.until(PushOffered)  # the phone is asked
+        assert drive.count(Accepted) == 0
+
+
+async def test_parked_account_can_log_out(world: Wechat, alice: ServerAccount) -> None:
+    store = Store()
+    async with world.online(alice, store, stop_with_mobile="1") as drive:
+        world.sandbox.close_session(alice, 1101)
+        assert (await drive.end()).reason is EndReason.PHONE
+        assert store.content is not None
+        await drive.driver.logout()
+    assert store.content is None
+
+
+@pytest.mark.parametrize("kind", [FaultKind.RESET, FaultKind.STATUS])
+async def test_wechat_need_not_hear_of_it(world: Wechat, alice: ServerAccount, kind: FaultKind) -> None:
+    store = Store()
+    async with world.online(alice, store) as drive:
+        world.fault("webwxlogout", kind, 503 if kind is FaultKind.STATUS else None, None)
+        await drive.driver.logout()
+        assert (await drive.end()).reason is EndReason.LOGGED_OUT
+    assert store.content is None
+
+
+async def test_a_disk_that_keeps_the_session_is_told(world: Wechat, alice: ServerAccount) -> None:
+    class Stuck(Store):
+        def clear(self) -> None:
+            raise OSError(30, "Read-only file system")
+
+    async with world.online(alice, Stuck()) as drive:
+        with pytest.raises(OSError, match="Read-only"):
+            await drive.driver.logout()
+        assert (await drive.end()).reason is EndReason.LOGGED_OUT

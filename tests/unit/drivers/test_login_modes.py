@@ -5,16 +5,7 @@ import json
 import pytest
 
 from tests.unit.drivers.kit import Drive, Store, Wechat
-from wxcontroller.drivers.base import (
-    Accepted,
-    EndReason,
-    InputKind,
-    InputRequired,
-    LoginRefused,
-    LoginWay,
-    PushOffered,
-    QrReady,
-)
+from wxcontroller.drivers import base
 from wxcontroller.sandbox.account import ServerAccount, WebLogin
 
 ASKED = "allow-desktop"
@@ -36,9 +27,8 @@ def modes(world: Wechat) -> list[bool]:
     return [login.desktop for login in reversed(list(world.sandbox.logins.newest_first()))]
 
 
-async def asked(drive: Drive) -> InputRequired:
-    """Wait until the owner is asked."""
-    return await drive.until(InputRequired)
+async def asked(drive: Drive) -> base.InputRequired:
+    return await drive.until(base.InputRequired)
 
 
 async def agree(drive: Drive) -> None:
@@ -47,24 +37,21 @@ async def agree(drive: Drive) -> None:
 
 
 def age(decisions: Store, seconds: float) -> None:
-    """Let the refusals be older."""
     assert decisions.content is not None
     stored = json.loads(decisions.content)
     stored["refused"] = {mode: [at - seconds for at in times] for mode, times in stored["refused"].items()}
     decisions.content = json.dumps(stored).encode()
 
 
-async def test_a_fresh_account_is_no_desktop_client_before_a_refusal_and_consent(
-    world: Wechat, refused: ServerAccount
-) -> None:
+async def test_desktop_mode_needs_a_refusal_and_consent(world: Wechat, refused: ServerAccount) -> None:
     async with world.drive() as drive:
         told = await world.refused(drive, refused)
         assert (told.ret, told.final) == (1203, True)
         question = await asked(drive)
-        assert (question.id, question.kind) == (ASKED, InputKind.CONSENT)
+        assert (question.id, question.kind) == (ASKED, base.InputKind.CONSENT)
         assert RISK in str(question.prompt) and "driver=ilink" in str(question.prompt)
         await drive.progressed(3)  # it waits, and is alive
-        assert drive.count(QrReady) == 1
+        assert drive.count(base.QrReady) == 1
         assert modes(world) == [False]
         await drive.driver.answer(ASKED, "yes")
         await world.enter(drive, refused)
@@ -79,10 +66,10 @@ async def test_consent_outlives_the_session_and_its_cookies(world: Wechat, refus
         await agree(drive)
         await world.enter(drive, refused)
         await drive.driver.logout()
-        assert (await drive.end()).reason is EndReason.LOGGED_OUT
+        assert (await drive.end()).reason is base.EndReason.LOGGED_OUT
     async with world.drive(keep_cookie="0") as drive:
         assert (await world.login_of(drive)).desktop
-    assert drive.count(InputRequired) == 0
+    assert drive.count(base.InputRequired) == 0
 
 
 async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: Wechat, refused: ServerAccount) -> None:
@@ -92,7 +79,7 @@ async def test_after_a_restart_the_owner_is_asked_again_without_a_code(world: We
         assert await drive.stop() < 0.5
     async with world.drive() as drive:
         await asked(drive)
-        assert drive.count(QrReady) == 0
+        assert drive.count(base.QrReady) == 0
     age(world.decisions, 3700)
     async with world.drive() as drive:  # what WeChat refused may have passed: "environment abnormal"
         assert not (await world.login_of(drive)).desktop
@@ -131,13 +118,13 @@ async def test_refused_in_both_modes_is_final_for_an_hour(world: Wechat) -> None
         await agree(drive)
         assert (await world.refused(drive, account)).final
         ended = await drive.end()
-    assert ended.reason is EndReason.REFUSED
+    assert ended.reason is base.EndReason.REFUSED
     assert "1203" in str(ended.words)
     assert "driver=ilink" in str(ended.words)
     async with world.drive() as drive:
         ended = await drive.end()
-        assert (ended.reason, "driver=ilink" in str(ended.words)) == (EndReason.REFUSED, True)
-        assert drive.count(QrReady) == 0
+        assert (ended.reason, "driver=ilink" in str(ended.words)) == (base.EndReason.REFUSED, True)
+        assert drive.count(base.QrReady) == 0
     age(world.decisions, 3700)
     account.web_login = WebLogin.NORMAL
     async with world.drive() as drive:
@@ -151,9 +138,9 @@ async def test_a_chosen_mode_is_the_only_one_and_asks_nobody(world: Wechat, desk
     async with world.drive(desktop=desktop) as drive:
         assert (await world.refused(drive, account)).final
         ended = await drive.end()
-    assert ended.reason is EndReason.REFUSED
+    assert ended.reason is base.EndReason.REFUSED
     assert f"desktop={desktop}" in str(ended.words)
-    assert drive.count(InputRequired) == 0
+    assert drive.count(base.InputRequired) == 0
     assert modes(world) == [desktop == "on"]
 
 
@@ -163,7 +150,7 @@ async def test_a_desktop_session_of_an_older_version_keeps_its_mode_until_a_scan
     async with world.drive(store, desktop="on") as drive:  # as 2.0.0 logged in by default
         await world.enter(drive, account)
     async with world.drive(store) as drive:
-        assert (await drive.until(Accepted)).way is LoginWay.STORED
+        assert (await drive.until(base.Accepted)).way is base.LoginWay.STORED
     world.sandbox.close_session(account, 1101)
     async with world.drive(store) as drive:
         push = await world.consent(drive)
@@ -180,30 +167,9 @@ async def test_a_mode_that_was_refused_is_not_offered_to_the_phone_either(world:
         account.web_login = WebLogin.DESKTOP
         world.sandbox.close_session(account, 1102)
         world.sandbox.logins.confirm(await world.consent(drive))
-        assert (await drive.until(LoginRefused)).final
+        assert (await drive.until(base.LoginRefused)).final
         await asked(drive)
     async with world.drive(store) as drive:
         await asked(drive)
-        assert drive.count(PushOffered) == 0
-        assert drive.count(QrReady) == 0
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        b"",
-        b"[]",
-        b"{",
-        b'{"version":1,"agreed":"yes","refused":{"normal":7,"desktop":[null,-1,1e99]}}',
-        b"\xff",
-        b"9",
-    ],
-)
-async def test_a_damaged_file_of_decisions_allows_nothing(
-    world: Wechat, refused: ServerAccount, content: bytes
-) -> None:
-    world.decisions.content = content
-    async with world.drive() as drive:
-        await world.refused(drive, refused)
-        await asked(drive)
-    assert modes(world) == [False]
+        assert drive.count(base.PushOffered) == 0
+        assert drive.count(base.QrReady) == 0

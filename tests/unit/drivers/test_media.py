@@ -45,18 +45,7 @@ async def fetched(drive: Drive, message: Message, limit: int = MOST) -> tuple[by
     return sink.getvalue(), got.mime
 
 
-async def test_too_much_is_not_taken(world: Wechat, alice: ServerAccount) -> None:
-    async with world.online(alice) as drive:
-        paper = hold(world, "file", b"x" * 300_000, "x")
-        message = await arrived(world, drive, alice, compose.file(draft(world, alice), paper))
-        assert message.media is not None
-        sink = io.BytesIO()
-        with pytest.raises(WeChatError, match="longer than 1000 bytes"):
-            await drive.driver.fetch(message.media, sink, 1000)
-        assert len(sink.getvalue()) <= 1000
-
-
-async def test_what_is_gone_comes_empty(world: Wechat, alice: ServerAccount) -> None:
+async def test_expired_content_is_empty(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice) as drive:
         for kind in (MessageKind.IMAGE, MessageKind.VIDEO, MessageKind.VOICE):
             got = await drive.driver.fetch(MessageMedia(kind, "12345"), io.BytesIO(), MOST)
@@ -77,7 +66,7 @@ async def test_what_is_gone_comes_empty(world: Wechat, alice: ServerAccount) -> 
         (FaultKind.GARBAGE, "<html><body>sorry</body></html>"),
     ],
 )
-async def test_a_bad_answer_is_no_content(
+async def test_bad_answer_is_no_content(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
 ) -> None:
     async with world.online(alice) as drive:
@@ -92,7 +81,7 @@ async def test_a_bad_answer_is_no_content(
         assert drive.count(SessionLost) == 0
 
 
-async def test_pictures_of_people(world: Wechat, alice: ServerAccount) -> None:
+async def test_avatars_of_people_and_groups(world: Wechat, alice: ServerAccount) -> None:
     group = next(group for group in alice.world.groups.values() if group.saved)
     async with world.online(alice) as drive:
         assert alice.session is not None
@@ -123,7 +112,7 @@ def written(directory: Path, name: str, data: bytes, mime: str = "", kind: Messa
 
 
 @pytest.mark.parametrize(("kind", "value"), [(FaultKind.RESET, "after"), (FaultKind.RESET, None)])
-async def test_a_broken_line_in_the_middle_of_an_upload(
+async def test_upload_survives_a_broken_connection(
     world: Wechat, alice: ServerAccount, tmp_path: Path, kind: FaultKind, value: str | None
 ) -> None:
     async with world.online(alice) as drive:

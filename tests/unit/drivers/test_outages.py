@@ -2,62 +2,28 @@
 
 import asyncio
 import contextlib
-import datetime
 import socket
 import ssl
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from tests.unit.drivers.kit import HURRY, Store, Wechat, counted, hurried
-from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, SessionLost
+from tests.unit.drivers.proxies import certificate
+from wxcontroller.core.errors import WeChatError
+from wxcontroller.drivers.base import Loading, LoginStalled, Offline, Online, QrReady, RosterLoaded, SessionLost
 from wxcontroller.drivers.line.failures import NoAnswer
 from wxcontroller.drivers.line.transport import LineRequest, Transport
 from wxcontroller.drivers.web.wire.cookies import Jar
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
-DAY = datetime.timedelta(days=1)
-NOW = datetime.datetime.now(datetime.UTC)
-
-
-def certificate(directory: Path, name: str, begins: datetime.datetime, ends: datetime.datetime) -> ssl.SSLContext:
-    """Make a server's context with a certificate of its own; ``ca.pem`` in the directory is to be trusted."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
-    made = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(1)
-        .not_valid_before(begins)
-        .not_valid_after(ends)
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName(name)]), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    (directory / "ca.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-    (directory / "key.pem").write_bytes(
-        key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    )
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(directory / "ca.pem", directory / "key.pem")
-    return context
-
 
 @contextlib.asynccontextmanager
-async def server(context: ssl.SSLContext | None, answer: bytes | None = b"") -> AsyncIterator[int]:
-    """Serve a port: TLS, or bytes; None resets every connection."""
-
+async def server(context: ssl.SSLContext | None, answer: bytes = b"") -> AsyncIterator[int]:
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if answer is None:
-            writer.transport.abort()
-            return
         with contextlib.suppress(OSError, asyncio.IncompleteReadError):
             await reader.read(1)
             writer.write(answer)
@@ -87,12 +53,12 @@ async def failure(port: int, ca_file: str = "", scheme: str = "https", host: str
         ("wx.qq.com", -1, 30, False, "is self-signed", "ca_file"),
     ],
 )
-async def test_what_is_wrong_with_a_certificate(
+async def test_problem_of_a_certificate_is_named(
     tmp_path: Path, name: str, begins: int, ends: int, trusted: bool, reason: str, remedy: str
 ) -> None:
-    context = certificate(tmp_path, name, NOW + begins * DAY, NOW + ends * DAY)
+    authority, context = certificate(tmp_path, name, "tls", begins, ends)
     async with server(context) as port:
-        failed = await failure(port, str(tmp_path / "ca.pem") if trusted else "")
+        failed = await failure(port, str(authority) if trusted else "")
     assert failed.message == f"synccheck: the certificate of wx.qq.com is not trusted: it {reason}"
     assert remedy in failed.remedy
 
@@ -103,7 +69,7 @@ async def test_nobody_listens() -> None:
     failed = await failure(port, scheme="http")
     assert failed.message == "synccheck: can't connect to wx.qq.com: connection refused"
     assert "firewall" in failed.remedy
-    assert not failed.unsure  # what was asked for was not done: nobody was asked
+    assert not failed.unsure  # the request was never sent
 
 
 async def test_a_connection_that_does_not_come_about_is_no_quiet_poll() -> None:
@@ -194,3 +160,23 @@ async def test_a_stranger_is_not_followed(world: Wechat, alice: ServerAccount) -
             await drive.until(Loading)
             hindered = await drive.until(LoginStalled)
     assert "not WeChat's" in str(hindered.reason)
+
+
+@pytest.mark.parametrize(("times", "asked"), [("0", 1), ("2", 3), ("7", 8)])
+async def test_a_question_is_asked_so_often(world: Wechat, alice: ServerAccount, times: str, asked: int) -> None:
+    world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
+    async with world.online(alice, ua_retry_times=times) as drive:
+        assert drive.count(RosterLoaded) == 1
+    assert world.requests("webwxgetcontact") == asked
+
+
+@pytest.mark.parametrize(("longest", "silence"), [("1", "600"), ("600", "1")])
+async def test_answer_that_takes_too_long_is_a_failure(
+    world: Wechat, alice: ServerAccount, longest: str, silence: str
+) -> None:
+    async with world.online(alice, ua_request_timeout=longest, ua_inactivity_timeout=silence) as drive:
+        world.fault("webwxsendmsg", FaultKind.DELAY, 3600)
+        began = time.monotonic()
+        with pytest.raises(WeChatError, match="in time"):
+            await drive.driver.send_text("filehelper", "x", "1")
+        assert time.monotonic() - began > 0.9

@@ -40,17 +40,6 @@ async def test_pages_and_many_groups() -> None:
         assert world.violations() == []
 
 
-async def test_contacts_are_in_the_order_of_the_address_book_and_the_file_helper_is_last(
-    world: Wechat, alice: ServerAccount
-) -> None:
-    async with world.online(alice) as drive:
-        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
-        listed = [username(alice, one.wxid) for one in alice.world.contacts() if one.kind is not Relation.SELF]
-    expected = [name for name in listed if name != "filehelper"]
-    assert [contact.id for contact in loaded.contacts][: len(expected)] == expected
-    assert loaded.contacts[-1].id == "filehelper"
-
-
 async def test_unsaved_groups_come_from_wherever_they_are_named(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=3, friends=30, groups=6, members=5))
     async with world.online(alice) as drive:
@@ -84,7 +73,7 @@ BAD = [(FaultKind.STATUS, 503), (FaultKind.RESET, None), (FaultKind.TRUNCATE, 50
         *(("webwxbatchgetcontact", *bad) for bad in BAD),
     ],
 )
-async def test_a_bad_answer_is_asked_for_again(
+async def test_bad_answer_is_asked_for_again(
     world: Wechat, alice: ServerAccount, endpoint: str, kind: FaultKind, value: str | int | None
 ) -> None:
     world.fault(endpoint, kind, value, 2)
@@ -94,9 +83,7 @@ async def test_a_bad_answer_is_asked_for_again(
     assert any(group.members for group in loaded.groups)
 
 
-async def test_an_account_goes_on_without_its_contacts_and_gets_them_later(
-    world: Wechat, alice: ServerAccount
-) -> None:
+async def test_contacts_come_later_after_an_outage(world: Wechat, alice: ServerAccount) -> None:
     take_back = world.fault("webwxgetcontact", FaultKind.STATUS, 503, count=None)
     async with world.online(alice) as drive:
         world.hear(alice, "from whom?")
@@ -115,7 +102,7 @@ async def test_a_batch_that_is_refused_is_cut_up(world: Wechat) -> None:
     assert sum(bool(group.members) for group in loaded.groups) >= len(saved)
 
 
-async def test_an_id_that_is_refused_alone_is_left_in_peace(world: Wechat, alice: ServerAccount) -> None:
+async def test_refused_id_is_not_asked_about_again(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxbatchgetcontact", FaultKind.RETCODE, -1, count=None)
     async with world.online(alice) as drive:
         asked = world.requests("webwxbatchgetcontact")
@@ -128,9 +115,7 @@ async def test_an_id_that_is_refused_alone_is_left_in_peace(world: Wechat, alice
 
 
 @pytest.mark.parametrize("endpoint", ["webwxgetcontact", "webwxbatchgetcontact"])
-async def test_nobody_is_asked_about_for_long_after_too_many_questions(
-    world: Wechat, alice: ServerAccount, endpoint: str
-) -> None:
+async def test_questions_pause_after_too_many(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
     world.fault(endpoint, FaultKind.RETCODE, 1205)
     timing = hurried(roster_patience=0.1, roster_again=0.01, stranger_patience=0.1, batch_pause=3600)
     async with world.online(alice, timing=timing) as drive:
@@ -144,7 +129,6 @@ async def test_nobody_is_asked_about_for_long_after_too_many_questions(
 
 
 def latest_groups(events: list[DriverEvent]) -> dict[str, Group]:
-    """Return all groups as they were told last."""
     told = [event.groups for event in events if isinstance(event, RosterLoaded | RosterChanged)]
     return {group.id: group for groups in told for group in groups}
 
@@ -177,7 +161,7 @@ async def test_details_of_who_joins_later(world: Wechat, alice: ServerAccount, w
     assert world.violations() == []
 
 
-async def test_members_are_not_asked_about_again_after_too_many_questions(world: Wechat) -> None:
+async def test_questions_about_members_pause_after_too_many(world: Wechat) -> None:
     alice = world.sandbox.add_account(plan=Plan(seed=4, friends=20, groups=2, members=130))
     group, other = alice.world.groups.values()
     inside = {member.wxid for member in group.members}
@@ -206,14 +190,14 @@ def saved_group(account: ServerAccount) -> sandbox_world.ServerGroup:
     return next(group for group in account.world.groups.values() if group.saved and len(group.members) > 3)
 
 
-async def test_who_is_not_among_the_members_is_out_of_the_group(world: Wechat, alice: ServerAccount) -> None:
+async def test_group_without_the_account_is_gone(world: Wechat, alice: ServerAccount) -> None:
     group = saved_group(alice)
     me = next(member for member in group.members if member.wxid == alice.wxid)
     async with world.online(alice) as drive:
         assert alice.session is not None
         room = username(alice, group.wxid)
         group.members.remove(me)
-        for _ in range(2):  # WeChat goes on telling of it
+        for _ in range(2):  # WeChat keeps reporting it
             alice.session.push(sandbox_session.ContactChanged(group.wxid))
         out = await drive.until(RosterChanged, lambda event: bool(event.gone))
         assert out.gone == (room,)
@@ -227,7 +211,7 @@ async def test_who_is_not_among_the_members_is_out_of_the_group(world: Wechat, a
     assert sum(len(event.gone) for event in drive.events if isinstance(event, RosterChanged)) == 1
 
 
-async def test_a_list_that_is_cut_short_throws_nobody_out(world: Wechat, alice: ServerAccount) -> None:
+async def test_truncated_list_of_members_removes_nobody(world: Wechat, alice: ServerAccount) -> None:
     group = saved_group(alice)
     async with world.online(alice) as drive:
         assert alice.session is not None
@@ -260,3 +244,12 @@ async def test_the_contacts_of_a_past_session_are_freed_at_once(world: Wechat, a
             assert past() is None
         finally:
             gc.enable()
+
+
+async def test_contacts_keep_the_order_of_the_address_book(world: Wechat, alice: ServerAccount) -> None:
+    async with world.online(alice) as drive:
+        loaded = next(event for event in drive.events if isinstance(event, RosterLoaded))
+        listed = [username(alice, one.wxid) for one in alice.world.contacts() if one.kind is not Relation.SELF]
+    expected = [name for name in listed if name != "filehelper"]
+    assert [contact.id for contact in loaded.contacts][: len(expected)] == expected
+    assert loaded.contacts[-1].id == "filehelper"

@@ -10,7 +10,7 @@ from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
 
 
-async def test_what_can_not_be_sent_is_left_out(world: Wechat, alice: ServerAccount) -> None:
+async def test_characters_that_cannot_be_sent_are_left_out(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice) as drive:
         await drive.driver.send_text("filehelper", "a\r\nb\x00\x1bc\ud800", drive.driver.new_client_id())
     assert alice.sent[-1].text == "a\nbc?"
@@ -20,7 +20,7 @@ async def test_what_can_not_be_sent_is_left_out(world: Wechat, alice: ServerAcco
     ("ret", "handling"),
     [(-1, FailureHandling.RETRY_SAME_ID), (1205, FailureHandling.WAIT), (1204, FailureHandling.NEVER)],
 )
-async def test_a_refusal_says_how_it_is_handled(
+async def test_handling_of_a_refusal(
     world: Wechat, alice: ServerAccount, ret: int, handling: FailureHandling
 ) -> None:
     image = Uploaded(MessageKind.IMAGE, "@x", reference="<msg/>")
@@ -47,7 +47,7 @@ async def test_a_refusal_says_how_it_is_handled(
         (FaultKind.GARBAGE, '{"BaseResponse":{"Ret":0},"MsgID":""}'),
     ],
 )
-async def test_an_unreadable_answer_allows_a_second_try_with_the_same_id(
+async def test_unreadable_answer_allows_another_try(
     world: Wechat, alice: ServerAccount, kind: FaultKind, value: str | int | None
 ) -> None:
     async with world.online(alice) as drive:
@@ -61,17 +61,7 @@ async def test_an_unreadable_answer_allows_a_second_try_with_the_same_id(
     assert [sent.text for sent in alice.sent] == ["once"]
 
 
-async def test_before_the_login_nothing_is_sent(world: Wechat) -> None:
-    async with world.drive() as drive:
-        await world.login_of(drive)
-        with pytest.raises(WeChatError, match="not logged in"):
-            await drive.driver.send_text("filehelper", "x", "1")
-        await drive.stop()
-        with pytest.raises(WeChatError, match="not logged in"):
-            await drive.driver.send_text("filehelper", "x", "1")
-
-
-async def test_one_1101_of_a_send_is_not_the_end(world: Wechat, alice: ServerAccount) -> None:
+async def test_single_1101_of_a_send_ends_no_session(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice) as drive:
         for number in range(3):
             world.fault("webwxsendmsg", FaultKind.RETCODE, 1101)
@@ -83,7 +73,7 @@ async def test_one_1101_of_a_send_is_not_the_end(world: Wechat, alice: ServerAcc
     assert drive.count(SessionLost) == 0
 
 
-async def test_1101_again_and_again_ends_the_session(world: Wechat, alice: ServerAccount) -> None:
+async def test_repeated_1101_ends_the_session(world: Wechat, alice: ServerAccount) -> None:
     async with world.online(alice) as drive:
         world.fault("webwxsendmsg", FaultKind.RETCODE, 1101, count=3)
         for number in range(3):

@@ -68,7 +68,7 @@ def test_emoji_codes(code: str, expected: str) -> None:
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r")))
-def test_what_a_person_writes_is_what_a_person_reads(written: str) -> None:
+def test_any_text_survives_encoding(written: str) -> None:
     assert plain(encode(written), emoji_names=False) == written
 
 
@@ -97,7 +97,7 @@ def test_a_name_can_not_act_on_a_terminal() -> None:
     assert plain_name("A&amp;B\x1b[2J\x9b1m<br/>\x07", emoji_names=False) == "A&B[2J1m"
 
 
-def test_how_deep_long_and_rich_xml_may_be_are_limits() -> None:
+def test_limits_of_xml() -> None:
     def deep(levels: int) -> str:
         return "<a>" * levels + "x" + "</a>" * levels
 

@@ -6,18 +6,8 @@ import pytest
 
 from tests.patience import PATIENCE
 from tests.unit.drivers.kit import Drive, Wechat, counted, friend, hurried
-from wxcontroller.drivers.base import (
-    Accepted,
-    EndReason,
-    LoginStalled,
-    LossReason,
-    MessageArrived,
-    Offline,
-    Online,
-    Profile,
-    PushOffered,
-    SessionLost,
-)
+from wxcontroller.drivers import base
+from wxcontroller.drivers.base import MessageArrived
 from wxcontroller.sandbox import session as sandbox_session
 from wxcontroller.sandbox.account import ServerAccount
 from wxcontroller.sandbox.faults import FaultKind
@@ -25,7 +15,7 @@ from wxcontroller.sandbox.faults import FaultKind
 
 async def confirmed(world: Wechat, drive: Drive, account: ServerAccount) -> None:
     await world.confirm(drive, account)
-    await drive.until(Accepted)
+    await drive.until(base.Accepted)
 
 
 # -- codes
@@ -33,42 +23,41 @@ async def confirmed(world: Wechat, drive: Drive, account: ServerAccount) -> None
 
 @pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
 @pytest.mark.parametrize(
-    ("ret", "reason"), [(1100, LossReason.LOGGED_OUT), (1101, LossReason.KICKED), (1102, LossReason.COOKIE)]
+    ("ret", "reason"),
+    [(1100, base.LossReason.LOGGED_OUT), (1101, base.LossReason.KICKED), (1102, base.LossReason.COOKIE)],
 )
-async def test_what_ends_a_session_at_the_check_and_at_the_sync(
-    world: Wechat, alice: ServerAccount, endpoint: str, ret: int, reason: LossReason
+async def test_codes_that_end_a_session(
+    world: Wechat, alice: ServerAccount, endpoint: str, ret: int, reason: base.LossReason
 ) -> None:
     async with world.online(alice) as drive:
         world.fault(endpoint, FaultKind.RETCODE, ret, count=2 if ret == 1102 else 1)  # 1102 has a second try
         world.hear(alice, "x")
-        lost = await drive.until(SessionLost)
+        lost = await drive.until(base.SessionLost)
         assert (lost.ret, lost.reason) == (ret, reason)
         if (endpoint, ret) == ("webwxsync", 1101):
-            assert (await drive.end()).reason is EndReason.PHONE
+            assert (await drive.end()).reason is base.EndReason.PHONE
         else:
-            await drive.until(PushOffered)
+            await drive.until(base.PushOffered)
 
 
 @pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
-async def test_what_ends_no_session(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
+async def test_codes_that_end_no_session(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
     async with world.online(alice) as drive:
         for ret in (-1, 2, 1205):
             world.fault(endpoint, FaultKind.RETCODE, ret, count=4)
             world.hear(alice, f"still there after {ret}")
             await drive.text(f"still there after {ret}")
-    assert drive.count(SessionLost) == 0
+    assert drive.count(base.SessionLost) == 0
 
 
 @pytest.mark.parametrize("endpoint", ["synccheck", "webwxsync"])
-async def test_an_hour_of_too_frequent_ends_in_a_new_login(
-    world: Wechat, alice: ServerAccount, endpoint: str
-) -> None:
+async def test_long_throttling_ends_in_a_new_login(world: Wechat, alice: ServerAccount, endpoint: str) -> None:
     async with world.online(alice, timing=hurried(frequent_limit=0.5)) as drive:
         world.fault(endpoint, FaultKind.RETCODE, 1205, count=None)
         world.hear(alice, "x")
-        assert "too frequent" in str((await drive.until(Offline)).reason)
-        lost = await drive.until(SessionLost)
-        assert (lost.ret, lost.reason) == (1205, LossReason.TOO_FREQUENT)
+        assert "too frequent" in str((await drive.until(base.Offline)).reason)
+        lost = await drive.until(base.SessionLost)
+        assert (lost.ret, lost.reason) == (1205, base.LossReason.TOO_FREQUENT)
 
 
 async def test_a_session_that_gets_stuck_is_opened_anew_without_a_phone(world: Wechat, alice: ServerAccount) -> None:
@@ -81,7 +70,7 @@ async def test_a_session_that_gets_stuck_is_opened_anew_without_a_phone(world: W
         take_back()
         world.hear(alice, "and on")
         await drive.text("and on")
-    assert drive.count(SessionLost) == 0
+    assert drive.count(base.SessionLost) == 0
     assert world.violations() == []
 
 
@@ -90,15 +79,15 @@ async def test_a_stuck_session_that_turns_out_to_be_over_is_lost(world: Wechat, 
         await world.enter(drive, alice)
         world.fault("synccheck", FaultKind.RETCODE, -1, count=None)
         world.fault("webwxinit", FaultKind.RETCODE, 1101, count=None)
-        lost = await drive.until(SessionLost)
-    assert (lost.ret, lost.reason) == (1101, LossReason.KICKED)
+        lost = await drive.until(base.SessionLost)
+    assert (lost.ret, lost.reason) == (1101, base.LossReason.KICKED)
 
 
 # -- loops
 
 
 @pytest.mark.parametrize("what", ["message", "contact", "notify"])
-async def test_news_that_are_none_are_no_busy_loop_either(world: Wechat, alice: ServerAccount, what: str) -> None:
+async def test_repeated_old_news_are_no_busy_loop(world: Wechat, alice: ServerAccount, what: str) -> None:
     """A server that does not take the key, and tells the same again and again."""
     async with world.online(alice) as drive:
         session, peer = alice.session, friend(alice)
@@ -133,38 +122,64 @@ async def test_news_that_are_none_are_no_busy_loop_either(world: Wechat, alice: 
 
 
 @pytest.mark.parametrize("ret", [1100, 1102])
-async def test_a_session_that_never_gave_news_is_flagged_however_long_contacts_took(
-    world: Wechat, alice: ServerAccount, ret: int
-) -> None:
+async def test_session_without_any_news_is_flagged(world: Wechat, alice: ServerAccount, ret: int) -> None:
     world.fault("webwxgetcontact", FaultKind.DELAY, 0.4)
     for endpoint in ("synccheck", "webwxsync"):
         world.fault(endpoint, FaultKind.RETCODE, ret, count=None)
     async with world.drive(timing=hurried(flagged_within=0.1)) as drive:
         await confirmed(world, drive, alice)
         ended = await drive.end()
-    assert ended.reason is EndReason.FLAGGED
+    assert ended.reason is base.EndReason.FLAGGED
     assert str(ended.words).startswith("the account is probably flagged. Leave it alone")
     assert world.requests("webwxpushloginurl") == 0
-
-
-async def test_an_outage_before_the_first_news_is_told(world: Wechat, alice: ServerAccount) -> None:
-    take_back = world.fault("webwxsync", FaultKind.STATUS, 503, count=None)
-    async with world.drive() as drive:
-        await confirmed(world, drive, alice)
-        assert "503" in str((await drive.until(Offline)).reason)
-        take_back()
-        await drive.until(Online)
-        world.hear(alice, "at last")
-        await drive.text("at last")
-    assert drive.count(Offline) == 1
 
 
 async def test_an_address_book_that_hangs_does_not_keep_messages_waiting(world: Wechat, alice: ServerAccount) -> None:
     world.fault("webwxgetcontact", FaultKind.DROP, 600, count=None)
     async with world.drive(timing=hurried(contacts=0.6)) as drive:
         await confirmed(world, drive, alice)
-        await drive.until(Profile)
+        await drive.until(base.Profile)
         world.hear(alice, "is anybody there")
-        assert "webwxgetcontact" in str((await drive.until(LoginStalled)).reason)
+        assert "webwxgetcontact" in str((await drive.until(base.LoginStalled)).reason)
+        await drive.until(base.MessageArrived)
+    assert drive.count(base.Online) == 1
+
+
+NEWS = 'window.synccheck={retcode:"0",selector:"3"}'
+
+
+def picture(world: Wechat, alice: ServerAccount) -> None:
+    assert alice.session is not None
+    content = "&lt;msg&gt;&lt;img/&gt;&lt;/msg&gt;"
+    peer = friend(alice)
+    alice.session.push(
+        sandbox_session.ServerMessage(world.sandbox.next_msg_id(), 1_700_000_000, peer, peer, content, 3)
+    )
+
+
+@pytest.mark.parametrize(("mode", "least", "limit", "nudges"), [("0", 4, 12, 0), ("1", 1, 3, 0), ("2", 1, 5, 1)])
+async def test_guard_after_media(
+    world: Wechat, alice: ServerAccount, mode: str, least: int, limit: int, nudges: int
+) -> None:
+    async with world.online(alice, fix_media_loop=mode) as drive:
+        picture(world, alice)
         await drive.until(MessageArrived)
-    assert drive.count(Online) == 1
+        told = world.requests("webwxstatusnotify")
+        world.fault("synccheck", FaultKind.GARBAGE, NEWS, count=None)
+        # 0: three at once, then ten a second with this test's times; else after 0.3 s and 0.6 s.
+        # 2: WeChat has news of the nudge.
+        assert await counted(world, "webwxsync", 0.75, least) <= limit
+        assert world.requests("webwxstatusnotify") - told == nudges
+    assert world.violations() == []
+
+
+async def test_an_outage_before_the_first_news_is_told(world: Wechat, alice: ServerAccount) -> None:
+    take_back = world.fault("webwxsync", FaultKind.STATUS, 503, count=None)
+    async with world.drive() as drive:
+        await confirmed(world, drive, alice)
+        assert "503" in str((await drive.until(base.Offline)).reason)
+        take_back()
+        await drive.until(base.Online)
+        world.hear(alice, "at last")
+        await drive.text("at last")
+    assert drive.count(base.Offline) == 1

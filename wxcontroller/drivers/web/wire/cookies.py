@@ -8,7 +8,7 @@ Our own is what aiohttp 3.11 can't do, with the test in ``tests/unit/drivers`` t
 
 - The end of a cookie. aiohttp's jar ends cookies by this machine's clock; one that is wrong then costs a login that
   WeChat still takes (``test_the_server_says_whether_a_cookie_is_over``,
-  ``test_a_login_with_a_clock_that_is_wrong``). So aiohttp never gets an expiry.
+  ``test_login_with_a_wrong_clock``). So aiohttp never gets an expiry.
 - Reading Set-Cookie. ``http.cookies`` drops values with spaces or quotes and takes unknown attributes for cookies of
   their own (``test_values_go_back_as_they_came``); the jar lets a server speak for a top-level domain
   (``test_cookies_go_where_they_belong``).
