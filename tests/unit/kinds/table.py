@@ -8,7 +8,7 @@ from wxcontroller.sandbox.ilink.items import KeyForm
 
 FRIEND, GROUP, PHONE, PHONE_GROUP = "friend", "group", "phone", "phone in a group"
 EVERYWHERE = (FRIEND, GROUP, PHONE, PHONE_GROUP)
-# Where people can't send it.
+# For kinds that people cannot send.
 RECEIVED = (FRIEND, GROUP)
 ALONE = (FRIEND,)
 UNSUPPORTED = "[不支持的消息，请在手机上查看]"
@@ -50,16 +50,8 @@ def app(app_type: int, inside: str = "", title: str = "题 & 目", **fields: Jso
 def shared(
     number: int, title: str = "题 & 目", url: str = "", description: str = "", name: str = "", app_id: str = "wx1"
 ) -> JsonObject:
-    """The fields of a share."""
-    return {
-        "app_id": app_id,
-        "app_type": number,
-        "app_title": title,
-        "app_url": url,
-        "app_name": name,
-        "app_desc": description,
-        "app_articles": [],
-    }
+    words: JsonObject = {"app_title": title, "app_url": url, "app_name": name, "app_desc": description}
+    return {"app_id": app_id, "app_type": number, **words, "app_articles": []}
 
 
 def articles(summary: str) -> list[JsonValue]:
@@ -68,180 +60,100 @@ def articles(summary: str) -> list[JsonValue]:
     return [{"title": f"第{n}", "url": url.format(n), summary: f"摘要 <{n}>", "cover": cover} for n in (1, 2, 3)]
 
 
-TWO = "[应用分享]标题：题 & 目\n[应用分享]链接："
+def medium(name: str, number: str, words: str, kind: str, **body: JsonValue) -> Incoming:
+    return Incoming(name, number, {"kind": kind, **body}, "media", f"[{words}]({{path}})", media=kind)
+
+
+def share(number: int, name: str, inside: str = "", description: str = "", **more: JsonValue) -> Incoming:
+    words = "[应用分享]标题：题 & 目\n[应用分享]链接："
+    fields = shared(number, description=description)
+    return Incoming(name, f"49/{number}", app(number, inside, "题 & 目", **more), "app", words, fields)
+
+
+def other(name: str, number: str, words: str = UNSUPPORTED, where: tuple[str, ...] = EVERYWHERE) -> Incoming:
+    return Incoming(name, number, raw(int(number)), "other", words, {"raw_kind": number}, where=where)
+
+
+def notice(name: str, number: str, body: JsonObject, words: str, where: tuple[str, ...] = RECEIVED) -> Incoming:
+    return Incoming(name, number, body, "text", words, where=where)
+
+
+PLAIN_SHARES = {
+    **{1: "text of an app", 4: "video link", 7: "open-platform app", 13: "goods, coupon, voice remind"},
+    **{17: "real-time location", 53: "group note", 87: "group announcement", 2001: "red packet"},
+    9999: "app of a kind nobody knows",
+}
 URL = "http://x.invalid/?a=1&b=2"
 NEWS = "".join(
     f"<item><title>新闻{n}</title><url>http://x.invalid/{n}</url><digest>d</digest></item>" for n in (1, 2)
 )
-PLAIN_SHARES = {
-    1: "text of an app",
-    4: "video link",
-    7: "open-platform app",
-    13: "goods, coupon, voice remind",
-    17: "real-time location",
-    53: "group note",
-    87: "group announcement",
-    2001: "red packet",
-    9999: "app of a kind nobody knows",
-}
 PLACE: JsonObject = {
-    "location_latitude": "22.540001",
-    "location_longitude": "113.930001",
-    "location_label": "深圳市南山区科技园",
+    **{"location_latitude": "22.540001", "location_longitude": "113.930001", "location_label": "深圳市南山区科技园"},
     "location_url": "http://apis.map.qq.com/uri/v1/geocoder?coord=22.540001,113.930001",
 }
+PLACE_XML = '<msg><location x="22.540001" y="113.930001" label="深圳市南山区科技园" poiname="科技园"/></msg>'
 TEXT = "a < b &amp; c 😄[微笑] @谁 \n第二行 <br/>"
+SEVERAL = (
+    "[应用分享]标题：第1\n[应用分享]描述：摘要 <1>\n[应用分享]应用：{sender}\n[应用分享]链接：http://x.invalid/?a=1&b=2\n"
+    "[应用分享]标题：第2\n[应用分享]描述：摘要 <2>\n[应用分享]链接：http://x.invalid/?a=2&b=2\n"
+    "[应用分享]标题：第3\n[应用分享]描述：摘要 <3>\n[应用分享]链接：http://x.invalid/?a=3&b=2"
+)
+LINK = f"[应用分享]标题：题 & 目\n[应用分享]描述：说 <明>\n[应用分享]应用：应用\n[应用分享]链接：{URL}"
+LINKED: JsonObject = {"kind": "link", "title": "题 & 目", "url": URL, "description": "说 <明>", "app_name": "应用"}
+ARTICLES = {**shared(5, "第1", URL, "摘要 <1>", "{sender}", app_id=""), "app_articles": articles("digest")}
+QUOTED = "<refermsg><type>1</type><displayname>甲</displayname><content>几点&amp;lt;</content></refermsg>"
+PAPER: JsonObject = {"media_name": "报告 & 数据.pdf", "media_mime": "application/pdf"}
+PEOPLE: JsonObject = {"who": ["A"], "names": ["B & C", "D"]}
+TEMPLATE: JsonObject = {"kind": "template", "text": '"$who$"邀请"$names$"加入了群聊', "people": PEOPLE}
+PAT = '<sysmsg type="pat"><pat><template><![CDATA["A" 拍了拍 "B"]]></template></pat></sysmsg>'
+PAYMENT = raw(10002, '<sysmsg type="paymsg"><paymsg/></sysmsg>')
+MENTION: JsonObject = {"kind": "text", "text": "@领队\u2005几点?"}
+JOINED = '"A"邀请"B & C"加入了群聊'
+PAID = "[转账](收到转账8.88元。如需收钱，请点此升级至最新版本)"
+BOUGHT: JsonObject = {"kind": "emoticon", "store": True}
+EMPTY = "[表情](获取数据为空，可能需要手机查看)"
+NEWSPAPER: JsonObject = {"kind": "articles", "articles": articles("description")}
+TAKEN_BACK = Incoming("message taken back", "10002/revokemsg", {"kind": "revoke"}, "revoke", "[撤回消息]({words})")
 
 INCOMING = (
     Incoming("text", "1", {"kind": "text", "text": TEXT}, "text", TEXT.replace("😄", "[笑脸]")),
-    Incoming(
-        "mention in a group",
-        "1",
-        {"kind": "text", "text": "@领队\u2005几点?"},
-        "text",
-        "@领队 几点?",
-        where=(GROUP, PHONE_GROUP),
-    ),
+    Incoming("mention in a group", "1", MENTION, "text", "@领队 几点?", where=(GROUP, PHONE_GROUP)),
     Incoming("red packet, told as a text", "1/2001", raw(1, AppMsgType=2001), "text", "[红包，请在手机上查看]"),
-    Incoming("picture", "3", {"kind": "image"}, "media", "[图片]({path})", media="image"),
-    Incoming(
-        "picture of an app", "49/2", {"kind": "image", "shared": True}, "media", "[图片]({path})", media="image"
-    ),
-    Incoming("voice", "34", {"kind": "voice"}, "media", "[语音]({path})", media="voice"),
-    Incoming("video", "43", {"kind": "video"}, "media", "[视频]({path})", media="video"),
+    medium("picture", "3", "图片", "image"),
+    medium("picture of an app", "49/2", "图片", "image", shared=True),
+    medium("voice", "34", "语音", "voice"),
+    medium("video", "43", "视频", "video"),
     Incoming("video export", "44", raw(44), "media", "[视频](non-exist-path)", media="video"),
-    Incoming("micro video", "62", {"kind": "microvideo"}, "media", "[小视频]({path})", media="microvideo"),
-    Incoming("emoticon", "47", {"kind": "emoticon"}, "media", "[表情]({path})", media="emoticon"),
-    Incoming(
-        "emoticon of the store",
-        "47",
-        {"kind": "emoticon", "store": True},
-        "media",
-        "[表情](获取数据为空，可能需要手机查看)",
-        media="emoticon",
-    ),
-    Incoming(
-        "emoticon of an app",
-        "49/8",
-        {"kind": "emoticon", "shared": True},
-        "media",
-        "[表情]({path})",
-        media="emoticon",
-    ),
-    Incoming(
-        "file",
-        "49/6",
-        {"kind": "file", "name": "报告 & 数据.pdf"},
-        "media",
-        "[文件]({path})",
-        {"media_name": "报告 & 数据.pdf", "media_mime": "application/pdf"},
-        media="file",
-    ),
-    Incoming(
-        "link or article",
-        "49/5",
-        {"kind": "link", "title": "题 & 目", "url": URL, "description": "说 <明>", "app_name": "应用"},
-        "app",
-        f"[应用分享]标题：题 & 目\n[应用分享]描述：说 <明>\n[应用分享]应用：应用\n[应用分享]链接：{URL}",
-        shared(5, url=URL, description="说 <明>", name="应用", app_id=""),
-    ),
-    Incoming(
-        "several articles",
-        "49/5",
-        {"kind": "articles", "articles": articles("description")},
-        "app",
-        "[应用分享]标题：第1\n[应用分享]描述：摘要 <1>\n[应用分享]应用：{sender}\n[应用分享]链接：http://x.invalid/?a=1&b=2\n"
-        "[应用分享]标题：第2\n[应用分享]描述：摘要 <2>\n[应用分享]链接：http://x.invalid/?a=2&b=2\n"
-        "[应用分享]标题：第3\n[应用分享]描述：摘要 <3>\n[应用分享]链接：http://x.invalid/?a=3&b=2",
-        {**shared(5, "第1", URL, "摘要 <1>", "{sender}", app_id=""), "app_articles": articles("digest")},
-        where=("official",),
-    ),
-    *(
-        Incoming(name, f"49/{number}", app(number), "app", TWO, shared(number))
-        for number, name in PLAIN_SHARES.items()
-    ),
-    Incoming("music", "49/3", app(3, Url=""), "app", TWO, shared(3)),
-    Incoming("chat history", "49/19", app(19, "<des>甲：你好</des>"), "app", TWO, shared(19, description="甲：你好")),
-    Incoming("mini program", "49/33", app(33, "<weappinfo><appid>x</appid></weappinfo>"), "app", TWO, shared(33)),
-    Incoming("Channels video", "49/51", app(51, "<finderFeed/>"), "app", TWO, shared(51)),
-    Incoming(
-        "quote reply",
-        "49/57",
-        app(57, "<refermsg><type>1</type><displayname>甲</displayname><content>几点&amp;lt;</content></refermsg>"),
-        "app",
-        TWO,
-        shared(57, description="甲：几点<"),
-    ),
-    Incoming(
-        "transfer",
-        "49/2000",
-        {"kind": "transfer", "amount": "8.88"},
-        "payment",
-        "[转账](收到转账8.88元。如需收钱，请点此升级至最新版本)",
-    ),
+    medium("micro video", "62", "小视频", "microvideo"),
+    medium("emoticon", "47", "表情", "emoticon"),
+    Incoming("emoticon of the store", "47", BOUGHT, "media", EMPTY, media="emoticon"),
+    medium("emoticon of an app", "49/8", "表情", "emoticon", shared=True),
+    replace(medium("file", "49/6", "文件", "file"), body={"kind": "file", "name": "报告 & 数据.pdf"}, fields=PAPER),
+    Incoming("link", "49/5", LINKED, "app", LINK, shared(5, "题 & 目", URL, "说 <明>", "应用", "")),
+    Incoming("several articles", "49/5", NEWSPAPER, "app", SEVERAL, ARTICLES, ("official",)),
+    *(share(number, name) for number, name in PLAIN_SHARES.items()),
+    share(3, "music", Url=""),
+    share(19, "chat history", "<des>甲：你好</des>", "甲：你好"),
+    share(33, "mini program", "<weappinfo><appid>x</appid></weappinfo>"),
+    share(51, "Channels video", "<finderFeed/>"),
+    share(57, "quote reply", QUOTED, "甲：几点<"),
+    Incoming("transfer", "49/2000", {"kind": "transfer", "amount": "8.88"}, "payment", PAID),
     Incoming("card", "42", {"kind": "card", "who": "{member}"}, "card", "{card}", {"card": True}),
     Incoming("location", "1/48", {"kind": "location"}, "location", "[位置]科技园", PLACE),
-    Incoming(
-        "location, as it is sent",
-        "48",
-        raw(48, '<msg><location x="22.540001" y="113.930001" label="深圳市南山区科技园" poiname="科技园"/></msg>'),
-        "location",
-        "[位置]科技园",
-        {**PLACE, "location_url": ""},
-    ),
-    Incoming(
-        "notice: joined, red packet, not a friend any more …",
-        "10000",
-        {"kind": "notice", "text": '"A"邀请"B & C"加入了群聊'},
-        "text",
-        '"A"邀请"B & C"加入了群聊',
-        where=RECEIVED,
-    ),
-    Incoming(
-        "notice with people filled in",
-        "10002/sysmsgtemplate",
-        {
-            "kind": "template",
-            "text": '"$who$"邀请"$names$"加入了群聊',
-            "people": {"who": ["A"], "names": ["B & C", "D"]},
-        },
-        "text",
-        '"A"邀请"B & C、D"加入了群聊',
-        where=RECEIVED,
-    ),
-    Incoming(
-        "pat",
-        "10002/pat",
-        raw(10002, '<sysmsg type="pat"><pat><template><![CDATA["A" 拍了拍 "B"]]></template></pat></sysmsg>'),
-        "text",
-        '"A" 拍了拍 "B"',
-        where=ALONE,
-    ),
-    Incoming(
-        "other words of WeChat",
-        "10002/…",
-        raw(10002, '<sysmsg type="paymsg"><paymsg/></sysmsg>'),
-        "other",
-        UNSUPPORTED,
-        {"raw_kind": "10002/paymsg"},
-    ),
-    Incoming(
-        "message taken back",
-        "10002/revokemsg",
-        {"kind": "revoke"},
-        "revoke",
-        "[撤回消息]({words})",
-        {"revoke_id": "{first}"},
-        first={"kind": "text", "text": "oops"},
-    ),
-    Incoming("call", "50", {"kind": "voip"}, "other", "[通话，请在手机上查看]", {"raw_kind": "50"}, where=RECEIVED),
-    Incoming("call invitation", "53", raw(53), "other", "[通话，请在手机上查看]", {"raw_kind": "53"}),
-    Incoming("possible friend", "40", raw(40), "other", UNSUPPORTED, {"raw_kind": "40"}),
-    Incoming("mail and QQ of old times", "35", raw(35), "other", UNSUPPORTED, {"raw_kind": "35"}),
-    Incoming("anything else", "4711", raw(4711, "<x/>"), "other", UNSUPPORTED, {"raw_kind": "4711"}),
+    Incoming("raw location", "48", raw(48, PLACE_XML), "location", "[位置]科技园", {**PLACE, "location_url": ""}),
+    notice("joined, red packet, not a friend any more", "10000", {"kind": "notice", "text": JOINED}, JOINED),
+    notice("with people filled in", "10002/sysmsgtemplate", TEMPLATE, '"A"邀请"B & C、D"加入了群聊'),
+    notice("pat", "10002/pat", raw(10002, PAT), '"A" 拍了拍 "B"', ALONE),
+    Incoming("WeChat's words", "10002/…", PAYMENT, "other", UNSUPPORTED, {"raw_kind": "10002/paymsg"}),
+    replace(TAKEN_BACK, fields={"revoke_id": "{first}"}, first={"kind": "text", "text": "oops"}),
+    replace(other("call", "50", "[通话，请在手机上查看]", RECEIVED), body={"kind": "voip"}),
+    other("call invitation", "53", "[通话，请在手机上查看]"),
+    other("possible friend", "40"),
+    other("mail and QQ of old times", "35"),
+    other("anything else", "4711"),
 )
 
-# Types that tell nothing to people: no report.
+# Types without content for people: no report.
 SILENT = {"51": raw(51, StatusNotifyCode=2), "52": raw(52), "9999": raw(9999)}
 
 
@@ -268,23 +180,15 @@ class Outgoing:
     by_reference: bool = False
 
 
+WEBP, PDF = b"RIFF\0\0\0\0WEBP" + bytes(99), b"%PDF" + bytes(700_000)
 OUTGOING = (
     Outgoing("text", {"content": TEXT}, "text", gets=TEXT),
     Outgoing("picture", {"media_name": "照片 & <x>.png"}, "image", PNG, code=3),
     Outgoing("GIF", {"media_name": "动.gif"}, "emoticon", GIF, code=47),
     Outgoing("video", {"media_name": "film.mp4"}, "video", MP4, code=43),
     Outgoing("sound", {"media_name": "voice.mp3"}, "file", MP3, title="voice.mp3", code=6),
-    Outgoing(
-        "WebP picture", {"media_name": "x.webp"}, "file", b"RIFF\0\0\0\0WEBP" + bytes(99), title="x.webp", code=6
-    ),
-    Outgoing(
-        "file",
-        {"media_name": "报告 & <数据>.pdf"},
-        "file",
-        b"%PDF" + bytes(700_000),
-        title="报告 & <数据>.pdf",
-        code=6,
-    ),
+    Outgoing("WebP picture", {"media_name": "x.webp"}, "file", WEBP, title="x.webp", code=6),
+    Outgoing("file", {"media_name": "报告 & <数据>.pdf"}, "file", PDF, title="报告 & <数据>.pdf", code=6),
     Outgoing("picture as a file", {"media_name": "x.png", "media_type": "file"}, "file", PNG, title="x.png", code=6),
     Outgoing("received picture", {}, "image", code=3, received="image", by_reference=True),
     Outgoing("received emoticon", {}, "emoticon", code=47, received="emoticon", by_reference=True),
@@ -343,10 +247,8 @@ ILINK_INCOMING = (
     ILinkIncoming("anything else", "other", "", fields={"raw_kind": "8"}),
 )
 # Sound goes as a file (voice bubbles are not shown), and a GIF as a picture (there are no emoticons).
-ILINK_OUTGOING = (
-    *(
-        replace(one, kind="image", code=3) if one.name == "GIF" else one
-        for one in OUTGOING
-        if one.name != "WebP picture" and not one.received
-    ),
+ILINK_OUTGOING = tuple(
+    replace(one, kind="image", code=3) if one.name == "GIF" else one
+    for one in OUTGOING
+    if one.name != "WebP picture" and not one.received
 )

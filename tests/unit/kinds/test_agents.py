@@ -7,25 +7,13 @@ from typing import Any
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.kinds.stage import Stage, staged
+from tests.unit.client.ilink_agent import Agent
+from tests.unit.kinds.stage import staged
 from tests.unit.kinds.table import FRIEND, INCOMING, SILENT, Incoming
 from tests.unit.kinds.test_incoming import deliver
 from wxcontroller.core.jsontypes import JsonObject, obj, text
-from wxcontroller.openwx import credentials
 
 TYPES = {"image": 2, "emoticon": 2, "voice": 3, "file": 4, "video": 5, "microvideo": 5}
-
-
-async def call(stage: Stage, name: str, **body: Any) -> Any:
-    secret = stage.paths.port_secret("alice").read_text().strip()
-    headers = {
-        credentials.PORT_HEADER: f"ilink {secret}",
-        "X-Wx-Consumer": "agent",
-        "X-Wx-Origin": "http://gate.example:2000",
-    }
-    url = f"http://127.0.0.1:{stage.port}/ilink/bot/{name}"
-    async with stage.http.post(url, json=body, headers=headers) as answer:
-        return await answer.json()
 
 
 def is_left_out(kind: Incoming) -> bool:
@@ -50,7 +38,8 @@ async def test_each_kind_is_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 
     async with staged(tmp_path) as stage:
         monkeypatch.setattr(polling, "HOLD_SECONDS", 0.0)
-        found = await call(stage, "getupdates", get_updates_buf="")
+        agent = Agent(stage)
+        await agent.updates()
         monkeypatch.setattr(polling, "HOLD_SECONDS", PATIENCE)
         wanted: dict[str, tuple[int, str]] = {}
         for kind in INCOMING:
@@ -69,9 +58,9 @@ async def test_each_kind_is_an_item(tmp_path: Path, monkeypatch: pytest.MonkeyPa
             await deliver(stage, FRIEND, body)
         got: dict[str, Any] = {}
         while len(got) < len(wanted):
-            found = await call(stage, "getupdates", get_updates_buf=found["get_updates_buf"])
-            assert found["msgs"], wanted.keys() - got.keys()
-            got |= {str(message["message_id"]): message for message in found["msgs"]}
+            found = await agent.updates()
+            assert found, wanted.keys() - got.keys()
+            got |= {str(message["message_id"]): message for message in found}
         shown = {
             number: (item["type"], item["text_item"]["text"] if item["type"] == 1 else "")
             for number, message in got.items()

@@ -64,7 +64,7 @@ async def test_malformed_xml_of_every_type_is_reported(stage: Stage, content: st
     assert left(stage) == []
 
 
-async def test_who_is_in_no_list_of_members_is_reported_all_the_same(stage: Stage) -> None:
+async def test_unlisted_sender_is_reported(stage: Stage) -> None:
     group = stage.account.world.groups[stage.group]
     inside = {member.wxid for member in group.members}
     outsider = next(

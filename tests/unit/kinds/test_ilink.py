@@ -7,24 +7,18 @@ import base64
 import hashlib
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
-import aiohttp
 import pytest
 import pytest_asyncio
 
-from tests.ports import free_port
-from tests.unit.client.conftest import Webhook, hooked
 from tests.unit.client.test_ilink_account import quickly
 from tests.unit.drivers.ilink_kit import Bench, bench
-from tests.unit.kinds.stage import Life, until_running
+from tests.unit.kinds.stage import Launched, launched
 from tests.unit.kinds.table import ILINK_INCOMING, ILINK_OUTGOING, ILinkIncoming, Outgoing
 from tests.unit.sandbox.agent import waiting_code
-from wxcontroller.client.config import read_config
-from wxcontroller.client.service import Client
 from wxcontroller.core.jsontypes import JsonObject, obj, text
-from wxcontroller.core.paths import Paths
 from wxcontroller.sandbox.contents import ContentItem
 from wxcontroller.sandbox.ilink import phone
 from wxcontroller.sandbox.ilink.items import ItemMedia, KeyForm, text_item
@@ -34,26 +28,13 @@ KEY = bytes(range(16))
 
 
 @dataclass
-class Stage:
+class ILinkStage(Launched):
     """A logged-in account, and the hands of the person who scanned."""
 
-    wechat: Bench
-    webhook: Webhook
-    http: aiohttp.ClientSession
-    port: int
-    paths: Paths
+    wechat: Bench = field(kw_only=True)
 
     async def send(self, data: bytes = b"", **parameters: str) -> JsonObject:
-        form = aiohttp.FormData({"id": self.wechat.peer, **parameters})
-        if data:
-            form.add_field("media_data", data, filename="x")
-        url = f"http://127.0.0.1:{self.port}/openwx/send_friend_message"
-        async with self.http.post(url, data=form) as answer:
-            return obj(await answer.json())
-
-    async def report(self, message_id: str) -> JsonObject:
-        got = await self.webhook.until(lambda reports: any(one.get("id") == message_id for one in reports))
-        return dict(next(one for one in got if one.get("id") == message_id))
+        return obj(await self.call("send_friend_message", data, id=self.wechat.peer, **parameters))
 
     def write(self, kind: ILinkIncoming) -> str:
         """Write a message of a kind; return its id."""
@@ -67,43 +48,25 @@ class Stage:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Stage]:
-    paths, port = Paths(tmp_path_factory.mktemp("ilink")), free_port()
-    for place in (paths.runtime("alice"), paths.state("alice")):
-        place.mkdir(parents=True)
-    async with hooked() as hook, bench() as wechat, aiohttp.ClientSession() as http:
-        environ = {
-            "MOJO_WEIXIN_PLUGIN_OPENWX_PORT": str(port),
-            "MOJO_WEIXIN_PLUGIN_OPENWX_POST_API": hook.address,
-            "MOJO_WEIXIN_SEND_INTERVAL": "0",
-            "WXCLIENT_BUDGET_PER_INBOUND": "0",
-            "WXCLIENT_DRIVER": "ilink",
-            "WXCLIENT_SERVER": wechat.url,
-        }
+async def stage(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[ILinkStage]:
+    async with bench() as wechat:
+        options = {"WXCLIENT_BUDGET_PER_INBOUND": "0", "WXCLIENT_DRIVER": "ilink", "WXCLIENT_SERVER": wechat.url}
         wechat.user.settings.budget = 0
-        config = read_config("alice", environ, paths)
-        life = Life(Client(config, lambda context: quickly(context, pace=0.0), paths=paths))
-        life.begin()
-        phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox, 20), wechat.account)
-        await until_running(paths)
-        phone.write_text(wechat.sandbox, wechat.account, "hello")
-        await hook.messages()
-        yield Stage(wechat, hook, http, port, paths)
-        await life.end()
+        place = tmp_path_factory.mktemp("ilink")
+        async with launched(place, lambda context: quickly(context, pace=0.0), **options) as one:
+            phone.confirm(wechat.sandbox, await waiting_code(wechat.sandbox, 20), wechat.account)
+            await one.until_running()
+            phone.write_text(wechat.sandbox, wechat.account, "hello")
+            await one.webhook.messages()
+            yield ILinkStage(**vars(one), wechat=wechat)
 
 
 def person(side: str, name: str, shown: str, named: str = "") -> JsonObject:
-    return {
-        f"{side}_id": name,
-        side: shown,
-        f"{side}_account": "",
-        f"{side}_name": named,
-        f"{side}_markname": "",
-        f"{side}_uid": "",
-    }
+    empty = dict.fromkeys((f"{side}_account", f"{side}_markname", f"{side}_uid"), "")
+    return {side: shown, f"{side}_id": name, f"{side}_name": named, **empty}
 
 
-def media(stage: Stage, kind: ILinkIncoming, message_id: str, path: Path) -> JsonObject:
+def media(stage: ILinkStage, kind: ILinkIncoming, message_id: str, path: Path) -> JsonObject:
     """The fields of media, from the content that was written."""
     assert path.read_bytes() == kind.data
     assert path.parent == stage.paths.media("alice")
@@ -118,7 +81,7 @@ def media(stage: Stage, kind: ILinkIncoming, message_id: str, path: Path) -> Jso
 
 
 @pytest.mark.parametrize("kind", ILINK_INCOMING, ids=lambda kind: kind.name)
-async def test_the_whole_report(stage: Stage, kind: ILinkIncoming) -> None:
+async def test_the_whole_report(stage: ILinkStage, kind: ILinkIncoming) -> None:
     message_id = stage.write(kind)
     report = await stage.report(message_id)
     assert abs(int(str(report.pop("time"))) - time.time()) < 60
@@ -143,7 +106,7 @@ async def test_the_whole_report(stage: Stage, kind: ILinkIncoming) -> None:
 
 
 @pytest.mark.parametrize("kind", ILINK_OUTGOING, ids=lambda kind: kind.name)
-async def test_the_person_gets_what_was_sent(stage: Stage, kind: Outgoing) -> None:
+async def test_the_person_gets_what_was_sent(stage: ILinkStage, kind: Outgoing) -> None:
     answer = await stage.send(kind.data, **kind.parameters)
     assert (answer["code"], answer["status"], answer["state"]) == (0, "success", "delivered"), answer
     sent = stage.wechat.sent()[-1]
@@ -167,7 +130,7 @@ async def test_the_person_gets_what_was_sent(stage: Stage, kind: Outgoing) -> No
     assert copy is not None and copy.md5 == sent.item.md5
 
 
-async def test_received_content_is_sent_on(stage: Stage) -> None:
+async def test_received_content_is_sent_on(stage: ILinkStage) -> None:
     kind = next(one for one in ILINK_INCOMING if one.media == "image" and one.form is KeyForm.RAW)
     report = await stage.report(stage.write(kind))
     answer = await stage.send(media_id=text(report["media_id"]))

@@ -18,14 +18,12 @@ CASES = [
     pytest.param(kind, where, id=f"{kind.type} {kind.name}, {where}") for kind in INCOMING for where in kind.where
 ]
 CODES = {"image": 3, "file": 6, "voice": 34, "video": 43, "emoticon": 47, "microvideo": 62}
+# For voice, the type that WeChat declares.
 USUAL = {
-    "image": ("image/jpeg", "jpg"),
-    "voice": ("audio/mp3", "mp3"),  # the type that WeChat declares
-    "video": ("video/mp4", "mp4"),
-    "microvideo": ("video/mp4", "mp4"),
-    "emoticon": ("image/gif", "gif"),
-    "file": ("application/pdf", "pdf"),
+    **{"image": ("image/jpeg", "jpg"), "voice": ("audio/mp3", "mp3"), "file": ("application/pdf", "pdf")},
+    **{"video": ("video/mp4", "mp4"), "microvideo": ("video/mp4", "mp4"), "emoticon": ("image/gif", "gif")},
 }
+FIELDS = ("id", "name", "uid", "account", "markname")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -51,12 +49,7 @@ async def sides(stage: Stage, where: str, notice: bool) -> JsonObject:
     found: JsonObject = {}
     if where in (GROUP, PHONE_GROUP):
         [group] = items(await stage.call("search_group", id=stage.username(stage.group)))
-        found |= {
-            "group_id": obj(group)["id"],
-            "group": obj(group)["displayname"],
-            "group_name": obj(group)["name"],
-            "group_uid": obj(group)["uid"],
-        }
+        found |= {"group": obj(group)["displayname"], **{f"group_{name}": obj(group)[name] for name in FIELDS[:3]}}
         members = {text(obj(one)["id"]): obj(one) for one in items(obj(group)["member"])}
         me = {**members[text(me["id"])], "uid": me["uid"]}  # in a group the account is one of the members
         if not notice:
@@ -73,20 +66,13 @@ async def sides(stage: Stage, where: str, notice: bool) -> JsonObject:
 
 
 def person(side: str, one: JsonObject) -> JsonObject:
-    return {
-        f"{side}_id": one["id"],
-        side: one["displayname"],
-        f"{side}_account": one["account"],
-        f"{side}_name": one["name"],
-        f"{side}_markname": one["markname"],
-        f"{side}_uid": one["uid"],
-    }
+    return {side: one["displayname"], **{f"{side}_{name}": one[name] for name in FIELDS}}
 
 
 def media(stage: Stage, kind: Incoming, report: JsonObject, made: JsonObject) -> JsonObject:
     """The fields of media, from the content that the sandbox gave."""
     mime, extension = USUAL[kind.media]
-    path, size = text(report["media_path"]), made.get("size", "")  # what is 0 is reported as ""
+    path, size = text(report["media_path"]), made.get("size", "")  # 0 is reported as ""
     media_id, data = f"{made['msg_id']}:{CODES[kind.media]}", ""
     mtime: JsonValue = 0
     if "{path}" in kind.content:
@@ -96,48 +82,34 @@ def media(stage: Stage, kind: Incoming, report: JsonObject, made: JsonObject) ->
         assert abs(int(str(report["media_mtime"])) - time.time()) < 60
         mtime, data = report["media_mtime"], base64.encodebytes(content).decode()
         if kind.media == "file":
-            # Short, and as WeChat has it: nothing of the driver's own.
+            # WeChat's own short id.
             media_id = f"{list(stage.account.media)[-1]}:6"
     else:
         assert path == "non-exist-path"
         mtime = report["media_mtime"]
-    return {
-        "media_type": kind.media,
-        "media_code": CODES[kind.media],
-        "media_id": media_id,
-        "media_path": path,
-        "media_mime": mime,
-        "media_ext": extension,
-        "media_size": size,
-        "media_mtime": mtime,
-        "media_name": "",
-        "media_data": data,
-        **kind.fields,
-    }
+    found: JsonObject = {"media_type": kind.media, "media_code": CODES[kind.media], "media_id": media_id}
+    found |= {"media_path": path, "media_mime": mime, "media_ext": extension, "media_size": size}
+    return {**found, "media_mtime": mtime, "media_name": "", "media_data": data, **kind.fields}
 
 
 async def fields(stage: Stage, kind: Incoming, report: JsonObject, made: JsonObject, first: str) -> JsonObject:
-    """The fields that only this format has."""
     if kind.media:
         return media(stage, kind, report, made)
     if kind.format == "card":
         who = stage.account.world.people[stage.member]
-        return {
+        found: JsonObject = {
             "card_id": stage.username(stage.member),
             "card_name": who.name,
             "card_account": who.alias,
-            "card_province": who.province,
-            "card_city": who.city,
-            "card_sex": ("", "male", "female")[who.sex],
-            "card_avatar": f"http://wx.qlogo.invalid/mmhead/{who.wxid}/0",
         }
+        found |= {"card_province": who.province, "card_city": who.city, "card_sex": ("", "male", "female")[who.sex]}
+        return {**found, "card_avatar": f"http://wx.qlogo.invalid/mmhead/{who.wxid}/0"}
     official = stage.account.world.people[stage.official].name
     named = {"{first}": first, "{sender}": official}
     return {key: named.get(value, value) if isinstance(value, str) else value for key, value in kind.fields.items()}
 
 
 def content(stage: Stage, kind: Incoming, report: JsonObject, where: str) -> str:
-    """The readable text."""
     if kind.format == "card":
         who = stage.account.world.people[stage.member]
         where_from = f"{who.province or '未知'} {who.city or '未知'}"
@@ -166,7 +138,7 @@ async def test_the_whole_report(stage: Stage, kind: Incoming, where: str) -> Non
     report = await stage.report(text(made["msg_id"]))
     assert abs(int(str(report.pop("time"))) - time.time()) < 60
     outer = where in (PHONE, PHONE_GROUP)
-    # Words of WeChat itself have no sender in a group.
+    # In groups, WeChat's own notices have no sender.
     notice = where in (GROUP, PHONE_GROUP) and kind.type in ("10000", "10002/sysmsgtemplate", "10002/pat")
     expected: JsonObject = {
         "post_type": "send_message" if outer else "receive_message",
@@ -188,7 +160,7 @@ async def test_the_whole_report(stage: Stage, kind: Incoming, where: str) -> Non
 
 
 @pytest.mark.parametrize("kind", SILENT)
-async def test_what_is_no_message_is_not_reported(stage: Stage, kind: str) -> None:
+async def test_silent_types_are_not_reported(stage: Stage, kind: str) -> None:
     silent = await deliver(stage, FRIEND, SILENT[kind])
     after = await deliver(stage, FRIEND, {"kind": "text", "text": "after"})
     await stage.report(text(after["msg_id"]))
@@ -232,7 +204,7 @@ async def test_a_friend_request_is_an_event_and_has_a_picture(stage: Stage) -> N
     assert accepted["code"] == 0
 
 
-async def test_who_is_on_a_card_has_a_picture(stage: Stage) -> None:
+async def test_person_of_a_card_has_a_picture(stage: Stage) -> None:
     """Also when they are known from nowhere else: the message that brought the card says who it is (5.13)."""
     made = await deliver(stage, FRIEND, {"kind": "card", "who": stage.member})
     card = text((await stage.report(text(made["msg_id"])))["card_id"])

@@ -32,7 +32,7 @@ async def arrived(stage: Stage, kind: str, **fields: str | int) -> JsonObject:
 
 @pytest.mark.parametrize("group", [False, True], ids=["friend", "group"])
 @pytest.mark.parametrize("kind", OUTGOING, ids=lambda kind: kind.name)
-async def test_who_gets_what(stage: Stage, kind: Outgoing, group: bool) -> None:
+async def test_recipient_gets_what_was_sent(stage: Stage, kind: Outgoing, group: bool) -> None:
     parameters, md5 = dict(kind.parameters), hashlib.md5(kind.data).hexdigest()
     if kind.received:
         got = await arrived(stage, kind.received)
@@ -59,7 +59,7 @@ async def test_who_gets_what(stage: Stage, kind: Outgoing, group: bool) -> None:
     assert media_id == report["media_id"]
     assert media_id.endswith(f":{kind.code}")
     assert (stage.wechat.requests("webwxuploadmedia") == uploads) is kind.by_reference
-    # What was sent once is sent again by the answer's id, without an upload.
+    # The media id of the answer sends it again without an upload.
     uploads = stage.wechat.requests("webwxuploadmedia")
     again = obj(await stage.call("send_friend_message", id="filehelper", media_id=media_id))
     assert (again["code"], again["media_id"]) == (0, media_id)
@@ -124,10 +124,23 @@ async def test_large_files_go_the_long_way_and_then_the_short_one(stage: Stage) 
         assert stage.wechat.requests("webwxcheckupload") - checks == 1
         report = await stage.report(text(answer["id"]))
         assert (report["media_data"], report["media_size"]) == ("", LARGE + 2)  # too large for a report
-    # Received, it can't be copied by reference: nobody but the sender has its Signature.
+    # A received one cannot be forwarded by reference: only the sender has its Signature.
     got = await arrived(stage, "file", size=LARGE + 1, name="large.bin")
     checks = stage.wechat.requests("webwxcheckupload")
     answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
     assert answer["code"] == 0, answer
     assert (await stage.sent(answer)).name == "large.bin"
     assert stage.wechat.requests("webwxcheckupload") - checks == 1
+
+
+async def test_ids_of_media_outlive_a_restart(stage: Stage) -> None:
+    received = [await arrived(stage, kind) for kind in ("image", "voice", "file")]
+    paper = obj(await stage.call("upload_media", b"%PDF" + bytes(99), media_name="报告.pdf"))
+    await stage.restart()
+    for got in received:
+        answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(got["media_id"])))
+        assert answer["code"] == 0, answer
+        sent = (await stage.sent(answer)).item
+        assert sent is not None and sent.md5 == got["md5"]
+    answer = obj(await stage.call("send_friend_message", id="filehelper", media_id=text(paper["media_id"])))
+    assert (answer["code"], (await stage.sent(answer)).name) == (0, "报告.pdf")
