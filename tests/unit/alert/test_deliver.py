@@ -1,6 +1,5 @@
 """Delivering what waits: in order, again after trouble, given up in the end; and the program that does it."""
 
-import json
 import os
 import subprocess
 import sys
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.patience import PATIENCE
-from tests.unit.alert.kit import alert, program
+from tests.unit.alert.kit import alert
 from wxcontroller.alert import mail
 from wxcontroller.alert.__main__ import AGAIN
 from wxcontroller.alert.deliver import ALERT_KEEP_SECONDS, ALERT_REFUSALS, Trouble, deliver_all
@@ -68,20 +67,7 @@ async def test_all_that_wait_are_delivered_the_oldest_first(spool: Spool) -> Non
     assert (last.id, last.error) == ("alert3", "")
 
 
-async def test_a_receiver_that_is_away_gets_all_of_them_later_in_order(spool: Spool) -> None:
-    receiver = Receiver([Trouble("it can't be reached")])
-    put(spool, 1, 2)
-    assert not await deliver_all(spool, receiver)
-    assert receiver.tried == ["alert1"]  # the other would not get through either
-    last = spool.state().last
-    assert last is not None
-    assert (last.id, last.error) == ("alert1", "it can't be reached")
-    assert await deliver_all(spool, receiver)
-    assert receiver.taken == ["alert1", "alert2"]
-    assert spool.state().tries == {}
-
-
-async def test_one_that_is_refused_holds_up_no_other_and_is_given_up(spool: Spool) -> None:
+async def test_refused_alert_is_given_up_and_holds_up_no_other(spool: Spool) -> None:
     receiver = Receiver([Trouble("it answers 400", final=True), None])
     put(spool, 1, 2)
     assert not await deliver_all(spool, receiver)
@@ -96,17 +82,17 @@ async def test_one_that_is_refused_holds_up_no_other_and_is_given_up(spool: Spoo
     assert (last.id, last.error) == ("alert1", "it answers 400")
 
 
-async def test_what_is_a_day_old_is_no_news(spool: Spool) -> None:
+async def test_alert_of_yesterday_is_tried_once(spool: Spool) -> None:
     put(spool, 1)
     path = spool.waiting()[0].path
     os.utime(path, (0, time.time() - ALERT_KEEP_SECONDS - 5))
     receiver = Receiver([Trouble("it can't be reached")])
     await deliver_all(spool, receiver)
-    assert receiver.tried == ["alert1"]  # it has its chance
+    assert receiver.tried == ["alert1"]  # it is tried once
     assert spool.waiting() == []
 
 
-async def test_what_is_no_alert_is_dropped(spool: Spool) -> None:
+async def test_damaged_alert_is_dropped(spool: Spool) -> None:
     (spool.paths.alerts_spool("command") / "bad.json").write_text("{")
     put(spool, 1)
     receiver = Receiver()
@@ -115,7 +101,7 @@ async def test_what_is_no_alert_is_dropped(spool: Spool) -> None:
     assert spool.waiting() == []
 
 
-async def test_what_is_no_file_does_not_look_like_an_alert_any_more(spool: Spool) -> None:
+async def test_links_and_pipes_in_the_spool_are_removed(spool: Spool) -> None:
     for place in spool._places:
         (place / "note.txt").touch()
         (place / "directory.json").mkdir()
@@ -130,7 +116,7 @@ async def test_what_is_no_file_does_not_look_like_an_alert_any_more(spool: Spool
         assert not list(place.glob("[!.]*.json"))
 
 
-async def test_one_that_no_way_can_put_into_words_holds_up_no_other(spool: Spool) -> None:
+async def test_unrenderable_alert_holds_up_no_other(spool: Spool) -> None:
     for number, host in ((1, "vps1\nBcc: evil@example.org"), (2, "vps1")):
         spool.put(replace(alert(number), host=host))
     taken: list[bytes] = []
@@ -149,9 +135,7 @@ async def test_one_that_no_way_can_put_into_words_holds_up_no_other(spool: Spool
     assert "ValueError" in last.error
 
 
-async def test_a_file_that_can_not_be_removed_is_not_delivered_again(
-    spool: Spool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_undeletable_alert_is_delivered_once(spool: Spool, monkeypatch: pytest.MonkeyPatch) -> None:
     put(spool, 1)
 
     def read_only(self: Path, missing_ok: bool = False) -> None:
@@ -190,20 +174,7 @@ def run(tmp_path: Path) -> Run:
     return start
 
 
-def test_it_goes_by_the_settings_that_systemd_hands_over(tmp_path: Path, spool: Spool, run: Run) -> None:
-    place = tmp_path / "credentials"
-    place.mkdir()
-    told = program(tmp_path / "tell", f"cat >>{tmp_path}/told")
-    (place / "settings").write_text('max_clients = 5\n[alerts]\ncommand = "/bin/false"\n')
-    (place / "dropins_a.toml").write_text(f'[alerts]\ncommand = "{told}"\n')
-    put(spool, 1)
-    done = run("command", CREDENTIALS_DIRECTORY=str(place))
-    assert done.returncode == 0, done.stderr
-    assert json.loads((tmp_path / "told").read_text())["id"] == "alert1"
-    assert "delivered" in done.stderr
-
-
-def test_it_says_that_it_is_to_be_started_again(tmp_path: Path, spool: Spool, run: Run) -> None:
+def test_exit_status_asks_for_another_start(tmp_path: Path, spool: Spool, run: Run) -> None:
     settings = Paths(tmp_path).settings_file
     settings.parent.mkdir(parents=True)
     settings.write_text('[alerts]\ncommand = "/nowhere/tell"\n')
