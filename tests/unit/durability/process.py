@@ -51,7 +51,6 @@ class Process:
         await self.until_state("running")
 
     async def launch(self) -> None:
-        """Start it."""
         with contextlib.suppress(FileNotFoundError):
             self.paths.state_file("alice").unlink()
         command = [sys.executable, *self.program, "alice"]

@@ -15,9 +15,7 @@ from wxcontroller.core.options import OPTIONS
 @pytest.mark.parametrize(
     ("route", "runs", "pause"), [(WEB, 20, 0.06), (ILINK, 10, 0.03)], ids=lambda value: getattr(value, "name", "")
 )
-async def test_a_crash_between_two_durable_steps_loses_and_repeats_nothing(
-    tmp_path: Path, route: Route, runs: int, pause: float
-) -> None:
+async def test_crashes_lose_and_repeat_nothing(tmp_path: Path, route: Route, runs: int, pause: float) -> None:
     result = await crash(runs, seed=11, directory=tmp_path, route=route, pause=pause)
     print(result)
     assert result.faults == []

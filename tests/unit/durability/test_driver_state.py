@@ -32,13 +32,12 @@ def locked(path: Path) -> Iterator[None]:
 
 
 async def synced(account: Process) -> None:
-    """Wait until the client has fetched what WeChat has."""
     before = account.wechat.requests("webwxsync")
     await until(lambda: account.wechat.requests("webwxsync") != before)
 
 
 @pytest.mark.parametrize("end", ["stop", "kill"])
-async def test_a_message_that_could_not_be_stored_comes_again_after_the_end(tmp_path: Path, end: str) -> None:
+async def test_unstored_message_comes_again_after_the_end(tmp_path: Path, end: str) -> None:
     async with processed(tmp_path) as account:
         account.account.resend = False  # what was acknowledged is gone
         await account.start(login=True)
@@ -47,7 +46,7 @@ async def test_a_message_that_could_not_be_stored_comes_again_after_the_end(tmp_
         with locked(account.paths.state("alice") / "events.db"):
             account.wechat.hear(account.account, "second")
             await synced(account)
-            await asyncio.sleep(0.3)  # what could be written beside the log has been
+            await asyncio.sleep(0.3)  # time to write whatever is not in the log
             await (account.stop() if end == "stop" else account.kill())
         await account.start()
         account.wechat.hear(account.account, "third")
@@ -55,7 +54,7 @@ async def test_a_message_that_could_not_be_stored_comes_again_after_the_end(tmp_
         assert texts(account) == ["first", "second", "third"]
 
 
-async def test_what_a_kill_left_of_a_replaced_file_goes_at_the_next_start(tmp_path: Path) -> None:
+async def test_leftovers_of_a_kill_are_deleted_at_the_next_start(tmp_path: Path) -> None:
     """A session file is written under another name first; a kill before the rename leaves that."""
     async with processed(tmp_path) as account:
         left = account.paths.state("alice") / ".mojo_weixin_cookie_alice.dat.x3f_0k2q"

@@ -52,14 +52,14 @@ SYNCED: dict[str, Callable[[Paths], Sequence[Path]]] = {
 
 
 @pytest.mark.parametrize("what", REPLACED)
-def test_a_file_that_is_replaced_is_synced_and_its_directory_too(tmp_path: Path, what: str) -> None:
+def test_replaced_file_and_its_directory_are_synced(tmp_path: Path, what: str) -> None:
     calls = written(what, tmp_path)
     for path in REPLACED[what](Paths(tmp_path)):
         assert_replaced(calls, path)
 
 
 @pytest.mark.parametrize("what", SYNCED)
-def test_what_is_written_once_is_synced(tmp_path: Path, what: str) -> None:
+def test_new_files_are_synced(tmp_path: Path, what: str) -> None:
     calls = written(what, tmp_path)
     for path in SYNCED[what](Paths(tmp_path)):
         assert path in synced(calls)
@@ -109,7 +109,7 @@ async def test_media_are_synced_before_anybody_relies_on_them(account: Process) 
     assert_replaced(calls(account)[before:], Path(str(got["media_path"])))
 
 
-async def test_what_the_owner_decides_is_synced(account: Process) -> None:
+async def test_decisions_of_the_owner_are_synced(account: Process) -> None:
     """Here it is that WeChat has refused a login, which is not to be tried again after a power cut."""
     account.account.web_login = WebLogin.DESKTOP
     await account.launch()

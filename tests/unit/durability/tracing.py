@@ -29,7 +29,6 @@ def traced(command: Sequence[str], log: Path) -> list[str]:
 
 
 def calls_in(log: Path) -> list[Call]:
-    """Return what was done so far, in order."""
     found = []
     for line in log.read_text().splitlines():
         if sync := _SYNC.match(line):
@@ -40,7 +39,6 @@ def calls_in(log: Path) -> list[Call]:
 
 
 def synced(calls: Sequence[Call]) -> list[Path]:
-    """Return what was synced, in order."""
     return [call.path for call in calls if call.to is None]
 
 
