@@ -1,4 +1,4 @@
-"""Bring the catalogs of messages up to date, and list what is not translated there and on pages: ``make i18n``.
+"""Bring the catalogs of messages up to date, and list what is not translated: ``make i18n``.
 
 xgettext reads templates from Python and JavaScript. What it cannot read, because it is not literally in a call, comes
 from the program itself: help of wxctl, descriptions of the API, meanings of options, states.
@@ -84,21 +84,6 @@ def compiled() -> None:
     compile_catalogs()
 
 
-def lagging() -> Iterator[str]:
-    """Yield what Chinese pages lack of the English ones."""
-    from tests.lint import test_translated_pages as pages  # these need pytest
-    from tests.lint import test_translations as manuals
-    from tests.lint.lag import differences
-
-    found = [
-        *((page, manuals.content(manuals.MAN / page.name), manuals.content(page)) for page in manuals.CHINESE_PAGES),
-        *((page, pages.content(pages.original(page))[0], pages.content(page)[0]) for page in pages.CHINESE_PAGES),
-    ]
-    for chinese, ours, theirs in found:
-        for line in differences(ours, theirs)[1]:
-            yield f"{chinese.relative_to(manuals.ROOT)}: {line[1:]}"
-
-
 def main() -> None:
     with tempfile.NamedTemporaryFile("w", suffix=".pot", encoding="utf-8") as pot:
         pot.write(template())
@@ -112,9 +97,6 @@ def main() -> None:
             sys.stdout.write(f"{path.parts[-3]}: {len(found)} texts are shown in English:\n")
             sys.stdout.writelines(f"  {text}\n" for text in found)
     compiled()
-    lacking = list(lagging())
-    sys.stdout.write(f"{len(lacking)} words and numbers are missing in Chinese pages:\n")
-    sys.stdout.writelines(f"  {line}\n" for line in lacking)
 
 
 if __name__ == "__main__":

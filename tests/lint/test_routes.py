@@ -1,4 +1,4 @@
-"""A route is added in ``drivers``, as a word of the option and a choice of the page; nothing else knows its name."""
+"""A new route is a package in ``drivers``, a word of the option and a choice of the page; no other code names it."""
 
 import ast
 import re
@@ -11,13 +11,13 @@ from wxcontroller.drivers import ROUTES
 PACKAGE = Path(__file__).parents[2] / "wxcontroller"
 
 
-def test_the_option_and_the_page_offer_the_routes_there_are() -> None:
+def test_option_and_page_offer_all_routes() -> None:
     words = OPTIONS["driver"].check
     assert isinstance(words, Choice)
     assert set(words.allowed) == {route.driver for route in OFFERED} == set(ROUTES)
 
 
-def test_a_driver_reads_the_options_that_its_route_declares_and_no_other() -> None:
+def test_driver_reads_exactly_the_options_its_route_declares() -> None:
     for name, route in ROUTES.items():
         read = {
             node.value
@@ -26,13 +26,13 @@ def test_a_driver_reads_the_options_that_its_route_declares_and_no_other() -> No
             for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
             if isinstance(node, ast.Constant) and node.value in OPTIONS
         }
-        if name == "filehelper":  # the rest is read by the web route's driver, which it is made from
+        if name == "filehelper":  # the web route's driver, on which it is based, reads the others
             assert read <= route.options <= ROUTES["web"].options
         else:
             assert read == route.options, name
 
 
-def test_nothing_above_the_drivers_asks_which_route_it_is() -> None:
+def test_no_code_outside_drivers_compares_route_names() -> None:
     wrong = []
     for path in sorted(PACKAGE.rglob("*.py")):
         if path.relative_to(PACKAGE).parts[0] in ("drivers", "sandbox"):

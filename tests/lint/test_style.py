@@ -1,4 +1,4 @@
-"""Style and types, by the tools that judge them; their settings are in pyproject.toml."""
+"""Style and types, by ruff and mypy; their settings are in pyproject.toml."""
 
 import ast
 import os
@@ -29,7 +29,7 @@ def check(*command: str) -> None:
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
 
 
-def test_ruff_has_nothing_to_say() -> None:
+def test_ruff_reports_nothing() -> None:
     check(ruff(), "check", *CHECKED)
 
 
@@ -38,7 +38,7 @@ def test_everything_is_formatted() -> None:
 
 
 @pytest.mark.timeout(600)
-def test_types_hold() -> None:
+def test_mypy_reports_nothing() -> None:
     check(sys.executable, "-m", "mypy")
 
 
@@ -64,7 +64,7 @@ def test_maintainer_scripts_parse(script: str) -> None:
 
 
 def test_no_two_classes_share_a_name() -> None:
-    """One class name, one meaning: a reader who knows it need not look which is meant."""
+    """A reader who knows a class by its name need not look which one is meant."""
     found: dict[str, list[str]] = {}
     for path in (ROOT / "wxcontroller").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

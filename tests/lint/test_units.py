@@ -1,4 +1,4 @@
-"""Unit files, polkit rule and slice agree with each other and with the code. No systemd needs to run for this."""
+"""Unit files, polkit rule and slice agree with each other and with the code."""
 
 import re
 import subprocess
@@ -18,7 +18,7 @@ from wxcontroller.drivers.web.wire.timing import DEFAULT
 ROOT = Path(__file__).parents[2]
 UNITS = ROOT / "systemd"
 SERVICES = sorted(path.name for path in UNITS.glob("*.service"))
-# Ten times the exposure that `systemd-analyze security` may give (the plan's bars, and ours for the helpers).
+# The highest exposure that `systemd-analyze security` may report, times ten.
 THRESHOLDS = {
     "wxcontroller.service": 15,
     "wxclient@.service": 12,
@@ -69,13 +69,13 @@ def test_exposure_is_within_bounds(unit: str) -> None:
 
 
 @pytest.mark.parametrize("unit", SANDBOXED)
-def test_the_sandbox_is_written_once(unit: str) -> None:
+def test_unit_uses_the_shared_sandbox_unchanged(unit: str) -> None:
     assert (UNITS / f"{unit}.d" / "10-sandbox.conf").resolve() == SANDBOX
-    # Paths add up: a unit has its own besides.
+    # Lists of paths add up, so a unit may have its own.
     assert not {*keys_of(UNITS / unit)} & {*keys_of(SANDBOX)} - {"InaccessiblePaths", "NoExecPaths", "ReadOnlyPaths"}
 
 
-def test_drop_ins_are_for_units_of_ours_and_come_after_the_sandbox() -> None:
+def test_drop_ins_belong_to_our_units_and_follow_the_sandbox() -> None:
     """A directory named service.d would change every service of the machine."""
     for place in UNITS.glob("*.d"):
         assert re.match(r"wx(client|controller)", place.name)
@@ -83,8 +83,8 @@ def test_drop_ins_are_for_units_of_ours_and_come_after_the_sandbox() -> None:
 
 
 @pytest.mark.parametrize("unit", SANDBOXED)
-def test_nothing_runs_from_where_a_unit_writes(unit: str) -> None:
-    """What is a mount of its own is left as it is by NoExecPaths=/ and has to be named."""
+def test_unit_executes_nothing_from_where_it_writes(unit: str) -> None:
+    """NoExecPaths=/ does not cover other mounts: each must be named."""
     found = directives(unit)
     private = "private/" if found["DynamicUser"] == ["yes"] else ""
     writable = {
@@ -96,14 +96,14 @@ def test_nothing_runs_from_where_a_unit_writes(unit: str) -> None:
     assert writable <= {path.removeprefix("-") for value in found["NoExecPaths"] for path in value.split()}
 
 
-def test_the_slice_allows_the_ports_that_accounts_get() -> None:
+def test_slice_allows_the_ports_of_accounts() -> None:
     settings = Settings()
     expected = f"tcp:{settings.backend_start_port}-{settings.backend_end_port}"
     assert directives("wxclient.slice")["SocketBindAllow"] == [expected]
     assert directives("wxclient.slice")["SocketBindDeny"] == ["any"]
 
 
-def test_polkit_and_code_have_one_idea_of_an_instance() -> None:
+def test_polkit_and_code_accept_the_same_instance_names() -> None:
     rule = (UNITS / "50-wxcontroller.rules").read_text()
     patterns = re.findall(r"/\^wxclient(?:-purge)?@(.*?)\\\.service\$/", rule)
     assert len(patterns) == 2
@@ -112,7 +112,7 @@ def test_polkit_and_code_have_one_idea_of_an_instance() -> None:
             assert bool(re.fullmatch(pattern, example)) == names.is_instance(example), example
 
 
-def test_each_way_to_tell_somebody_has_its_units_and_directories() -> None:
+def test_each_alert_channel_has_its_units_and_directories() -> None:
     paths, tmpfiles = Paths(), (UNITS / "wxcontroller.tmpfiles").read_text()
     watched = [each.removesuffix("/*.json") for each in directives("wxcontroller-alert@.path")["PathExistsGlob"]]
     [allowed] = re.findall(r"wxcontroller-alert@\((.*?)\)", (UNITS / "50-wxcontroller.rules").read_text())
@@ -126,7 +126,7 @@ def test_each_way_to_tell_somebody_has_its_units_and_directories() -> None:
     assert [each.removeprefix("-") for each in written.split()] == watched
 
 
-def test_units_and_code_have_one_idea_of_places() -> None:
+def test_units_and_code_use_the_same_paths() -> None:
     paths, account = Paths(), directives("wxclient@.service")
     assert account["EnvironmentFile"] == [f"{paths.accounts}/%i.env", f"-{paths.overrides}/%i.env"]
     assert f"/var/lib/{account['StateDirectory'][0]}" == f"{paths.client_state}/%i"
@@ -136,10 +136,10 @@ def test_units_and_code_have_one_idea_of_places() -> None:
         assert f"{paths.accounts}/%i.env" in (UNITS / unit).read_text()
 
 
-def test_the_watchdog_bites_after_three_signs_of_life_that_did_not_come() -> None:
+def test_watchdog_ends_a_client_after_three_missing_signs_of_life() -> None:
     [watchdog] = directives("wxclient@.service")["WatchdogSec"]
     assert 3 * DEFAULT.progress_every < int(watchdog) <= 5 * DEFAULT.progress_every
 
 
-def test_the_controller_believes_what_a_client_that_is_well_may_say() -> None:
+def test_controller_believes_states_as_old_as_a_healthy_client_may_write() -> None:
     assert DEFAULT.offline_after + session._FRESH < statefiles.BELIEVED_SECONDS <= 60
