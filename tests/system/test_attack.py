@@ -1,286 +1,341 @@
-"""What a program can't do that has taken over an account, the controller, or what delivers alerts.
+"""What a program cannot do that took over an account, the controller or the delivery of alerts.
 
-An intruder runs in the service's place: the installed unit with another ExecStart. Each try is made outside the
-sandbox first, by root, where it succeeds or fails for another reason; so a refusal inside says something.
+Each attempt is a Python expression (``inside.py``), evaluated by the installed unit in its program's place. Root
+evaluates it outside of the sandbox, too, where it must succeed or fail for another reason: only then a refusal inside
+is the sandbox's.
 """
 
 import json
-from collections.abc import Iterator
-from dataclasses import dataclass, field
-from functools import cache
-from pathlib import Path
-from typing import TypeAlias
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
 
 import pytest
 
-from tests.system.actors import CONTROLLER, SANDBOX_SETTINGS, Caller, Phone, log_in, until, use_sandbox
+from tests.system.actors import SANDBOX_SETTINGS, Caller, Phone, log_in, until, use_sandbox
 from tests.system.host import Host
-from tests.system.units import dropin, port_of, show
+from tests.system.units import INSIDE, Inside, inside, port_of, show
 
 pytestmark = pytest.mark.system
-PROGRAM = "/usr/local/lib/wxintruder.py"
-ALERT_UNIT = "wxcontroller-alert@webhook.service"
-HERE, SCRATCH = Path(__file__).parent, "/root/scratch"
-# Link-local, and what clouds have their metadata services at; another machine's for the controller.
+# What clouds have their metadata services at; and another machine's, for the controller.
 METADATA = ("169.254.169.254", "100.100.100.200", "fd00:ec2::254", "fe80::a9fe:a9fe")
 ELSEWHERE = "192.0.2.10"
+SCRATCH = "/root/scratch"
 Outcomes: TypeAlias = frozenset[str]
+# Expressions by the errors that refuse them.
+Attempts: TypeAlias = Mapping[Outcomes, str]
 DENIED: Outcomes = frozenset({"EPERM", "EACCES"})
-# Not there, as far as this program can see.
+NO_USER: Outcomes = DENIED | {"EINVAL"}
+# What the program cannot see.
 HIDDEN: Outcomes = DENIED | {"ENOENT"}
 READ_ONLY: Outcomes = HIDDEN | {"EROFS"}
 NO_FAMILY: Outcomes = DENIED | {"EAFNOSUPPORT"}
 UNREACHED: Outcomes = DENIED | {"ETIMEDOUT", "EHOSTUNREACH", "ENETUNREACH"}
+NO_TOKEN: Outcomes = frozenset({"HTTP 401", "HTTP 403"})
 NO_AUTHORIZATION: Outcomes = frozenset(
     {"org.freedesktop.DBus.Error.AccessDenied", "org.freedesktop.DBus.Error.InteractiveAuthorizationRequired"}
 )
-
-
-NO_TOKEN: Outcomes = frozenset({"HTTP 401", "HTTP 403"})
 CALLS = (
-    ("the accounts", "2000 GET /v1/accounts"),
-    ("the stream of events", "2000 GET /v1/events"),
-    ("an account's contacts", "2000 GET /openwx/get_friend_info?client=victim"),
-    ("a message in an account's name", "2000 GET /openwx/send_friend_message?client=victim&id=filehelper&content=x"),
-    ("an account's contacts at its own port", "{victim_port} GET /openwx/get_friend_info"),
-    ("an account's messages at its own port", "{victim_port} GET /v1/events"),
-    ("a message at an account's own port", "{victim_port} GET /openwx/send_friend_message?id=filehelper&content=x"),
+    '2000, "/v1/accounts"',
+    '2000, "/v1/events"',
+    '2000, "/openwx/get_friend_info?client=victim"',
+    '2000, "/openwx/send_friend_message?client=victim&id=filehelper&content=x"',
+    'victim_port, "/openwx/get_friend_info"',
+    'victim_port, "/v1/events"',
+    'victim_port, "/openwx/send_friend_message?id=filehelper&content=x"',
 )
-FORGED = f"X-Wxcontroller=admin%20{'0' * 64}"
+SYSTEMD = '"systemd1", ".Manager"'
+TRANSIENT = '"StartTransientUnit", "ssa(sv)a(sa(sv))"'
+COMMAND = '"replace", 1, "ExecStart", "a(sasb)", 1, "/bin/true", 1, "/bin/true", 0, 0'
+# Attempts from every service.
+ANY: Attempts = {
+    DENIED: """
+        spawn("/bin/true")
+        spawn("/usr/bin/su", "--version")
+        spawn(made(own + "/true", open("/bin/true", "rb").read()))
+        spawn(made("/tmp/true", open("/bin/true", "rb").read()))
+        spawn(in_memory("/bin/true"))
+        run_by_loader("/bin/true")
+        mmap.mmap(-1, 4096, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)
+        map_as_code(made(own + "/code", bytes(4096)))
+        os.setgroups([0])
+        libc("capset", struct.pack("<Ii", 0x20080522, 0), struct.pack("<6I", 1 << 21, 1 << 21, 0, 0, 0, 0))
+        os.chmod(made(own + "/suid"), 0o4755)
+        os.unshare(os.CLONE_NEWUSER)
+        os.unshare(os.CLONE_NEWNS)
+        os.unshare(os.CLONE_NEWNET)
+        os.unshare(os.CLONE_NEWPID)
+        os.unshare(os.CLONE_NEWIPC)
+        os.unshare(os.CLONE_NEWUTS)
+        os.unshare(os.CLONE_NEWCGROUP)
+        os.unshare(os.CLONE_NEWTIME)
+        libc("ptrace", 0x4206, victim, None, None)
+        libc("ptrace", 0x4206, controller, None, None)
+        libc("ptrace", 0x4206, 1, None, None)
+        peek(victim)
+        syscall("pidfd_getfd", os.pidfd_open(victim), 1, 0)
+        syscall("kcmp", victim, os.getpid(), 0, 0, 0)
+        os.kill(victim, 0)
+        os.kill(1, 0)
+        resource.prlimit(victim, resource.RLIMIT_CORE, (0, 0))
+        libc("mount", "none", own, "tmpfs", 0, None)
+        libc("mount", "none", "/usr", None, 0x1020, None)
+        syscall("mount_setattr", -100, "/", 0, struct.pack("<4Q", 0, 1, 0, 0), 32)
+        os.chroot(own)
+        syscall("pivot_root", own, own)
+        syscall("bpf", 0, struct.pack("<4I", 2, 4, 4, 1) + bytes(56), 72)
+        syscall("perf_event_open", struct.pack("<IIQ", 1, 112, 0) + bytes(96), 0, -1, -1, 0)
+        syscall("userfaultfd", 1)
+        syscall("io_uring_setup", 8, ctypes.create_string_buffer(160))
+        os.memfd_create("x", 0)
+        syscall("add_key", "user", "wx", "1", 1, -2)
+        syscall("keyctl", 0, -3, 1)
+        syscall("request_key", "user", "wx", None, 0)
+        syscall("init_module", "x", 1, "")
+        syscall("kexec_load", 0, 0, None, 0)
+        syscall("swapon", own + "/nothing", 0)
+        socket.sethostname(socket.gethostname())
+        syscall("syslog", 3, ctypes.create_string_buffer(64), 64)
+        syscall("personality", 0x40000)
+        syscall("open_by_handle_at", -100, struct.pack("<Ii", 8, 1) + bytes(8), 0)
+        syscall("fanotify_init", 0, 0)
+        syscall("quotactl", 0x80000700, "/dev/x", 0, None)
+        os.sched_setscheduler(0, os.SCHED_FIFO, os.sched_param(1))
+        os.setpriority(os.PRIO_PROCESS, 0, -5)
+        resource.prlimit(0, resource.RLIMIT_CORE, (-1, -1))
+        os.mknod(own + "/null", stat.S_IFCHR | 0o600, os.makedev(1, 3))
+        os.mkfifo(own + "/fifo")
+        os.symlink("/etc/shadow", own + "/symlink")
+        os.link(made(own + "/one"), own + "/two")
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+        socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
+        bind("127.0.0.1", 80)
+    """,
+    NO_USER: """
+        os.setresuid(0, 0, 0)
+        os.setresuid(victim_uid, victim_uid, victim_uid)
+    """,
+    NO_FAMILY: """
+        socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 768)
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE)
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 9)
+    """,
+    HIDDEN: """
+        os.setns(os.open("/proc/1/ns/mnt", 0))
+        os.setns(os.open("/proc/1/ns/net", 0))
+        os.setns(os.open(f"/proc/{victim}/ns/mnt", 0))
+        read(f"/proc/{victim}/mem")
+        read(f"/proc/{victim}/environ")
+        os.listdir(f"/proc/{victim}/fd")
+        os.listdir(f"/proc/{victim}/root/var/lib/wxclient")
+        read(f"/proc/{victim}/cmdline")
+        read("/proc/1/environ")
+        read("/var/lib/private/wxclient/victim/mojo_weixin_cookie_victim.dat")
+        read("/var/lib/private/wxclient/victim/media/secret")
+        read("/run/credentials/wxclient@victim.service/webhook-secret")
+        read("/etc/wxcontroller/credentials/victim.webhook-secret")
+        read("/etc/wxcontroller/credentials/webhook-secret")
+        read("/etc/shadow")
+        read(journal)
+        os.listdir("/root")
+        connect_unix("/run/systemd/private")
+    """,
+    UNREACHED: "".join(f"connect({address!r}, 8090)\n" for address in METADATA[:3]) + 'send("169.254.169.254", 8090)',
+}
+# Attempts that root does not make: they would change the host, or the container refuses them to root.
+ANY_INSIDE: Attempts = {
+    DENIED: """
+        libc("umount2", "/proc", 0)
+        syscall("reboot", 0xFEE1DEAD, 672274793, 0, None)
+        time.clock_settime(time.CLOCK_REALTIME, time.time())
+        write("/proc/self/oom_score_adj", b"-1000")
+    """,
+    NO_FAMILY: """
+        socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM)
+        socket.socket(socket.AF_ALG, socket.SOCK_SEQPACKET)
+    """,
+    READ_ONLY: """
+        write("/proc/sys/kernel/core_pattern")
+        write("/sys/fs/cgroup/cgroup.procs")
+        os.unlink("/var/lib/wxclient/victim/mojo_weixin_cookie_victim.dat")
+        write("/etc/wxcontroller/wxcontroller.toml")
+        write("/etc/wxcontroller/wxcontroller.toml.d/z.toml")
+        write("/etc/wxcontroller/client.env.j2")
+        write("/etc/wxcontroller/tokens")
+        write("/etc/wxcontroller/clients/victim.env")
+        write("/run/systemd/system/wxclient@victim.service")
+        write("/usr/lib/wxcontroller/wxclient")
+        write("/dev/shm/x")
+    """,
+}
+# Attempts from an account and from the delivery of alerts.
+UNPRIVILEGED: Attempts = {
+    DENIED: """
+        libc("ptrace", 0x4206, root, None, None)
+        os.kill(controller, 0)
+        spawn("/usr/bin/systemctl", "start", "wxclient@victim.service")
+    """,
+    HIDDEN: f"""
+        read("/run/wxclient/victim/mojo_weixin_state_victim.json")
+        os.listdir("/run/wxclient/victim")
+        connect_unix("/run/wxclient/victim/socket")
+        os.listdir("/var/lib/wxcontroller")
+        read("/var/lib/wxcontroller/clients/victim.env")
+        os.listdir("/etc/wxcontroller")
+        read("/etc/wxcontroller/wxcontroller.toml")
+        read({SANDBOX_SETTINGS!r})
+        read("/etc/wxcontroller/client.env.j2")
+        read("/etc/wxcontroller/tokens")
+        read("/etc/wxcontroller/clients/victim.env")
+        os.listdir("/run/wxcontroller")
+        read(f"/proc/{{controller}}/environ")
+        bus({SYSTEMD}, "StartUnit", "ss", "wxclient@victim.service", "replace")
+        connect_unix("/run/dbus/system_bus_socket")
+        connect_unix("/run/wxclient-journal.sock")
+        read("/run/wxclient/victim/port-secret")
+        read("/run/wxcontroller/local-token")
+    """,
+    UNREACHED: 'send("224.0.0.251", 5353)',
+}
+UNPRIVILEGED_INSIDE: Attempts = {
+    READ_ONLY: 'write("/var/lib/wxclient-access/tokens")',
+    NO_TOKEN: "\n".join(f"get({call})\nget({call}, X_Wxcontroller='admin ' + 64 * '0')" for call in CALLS),
+}
+# An account's slice gives it ports 3000 to 4999.
+ACCOUNT: Attempts = {
+    DENIED: """
+        bind("127.0.0.1", 2999)
+        bind("127.0.0.1", 5000)
+        bind("127.0.0.1", 0)
+        bind("0.0.0.0", 8085)
+        bind("::1", 8085)
+        bind("::", 8085)
+        bind("127.0.0.1", 3500, socket.SOCK_DGRAM)
+        bind("0.0.0.0", 8085, socket.SOCK_DGRAM)
+        bind("127.0.0.1", 53, socket.SOCK_DGRAM)
+    """,
+}
+ALERT: Attempts = {
+    HIDDEN: """
+        os.listdir("/var/lib/private/wxclient")
+        os.listdir("/var/lib/wxclient")
+        os.listdir("/run/credentials/wxclient@victim.service")
+    """,
+}
+ALERT_INSIDE: Attempts = {
+    READ_ONLY: """
+        write("/var/spool/wxcontroller/mail/made-up.json")
+        write("/run/wxcontroller-alerts/mail/made-up.json")
+    """,
+}
+CONTROLLER: Attempts = {
+    HIDDEN: 'os.listdir("/var/lib/private/wxclient")',
+    NO_AUTHORIZATION: f"""
+        bus({SYSTEMD}, "StartUnit", "ss", "wxcontroller-sandbox.service", "replace")
+        bus({SYSTEMD}, {TRANSIENT}, "evil.service", {COMMAND})
+        bus("login1", ".Manager", "SetWallMessage", "sb", f"words of {{os.getuid()}}", 0)
+        bus("hostname1", "", "SetHostname", "sb", socket.gethostname(), 0)
+    """,
+    UNREACHED: f"connect({ELSEWHERE!r}, 8090)\nsend({ELSEWHERE!r}, 8090)",
+}
+CONTROLLER_INSIDE: Attempts = {
+    # Root is told that this unit exists: its template.
+    NO_AUTHORIZATION: f'bus({SYSTEMD}, {TRANSIENT}, "wxclient@evil.service", {COMMAND})',
+    READ_ONLY: """
+        write("/run/wxclient/victim/mojo_weixin_state_victim.json")
+        write("/run/wxclient/victim/planted")
+    """,
+}
 
 
 @dataclass(frozen=True)
-class Try:
-    """One try: its name in the report, what the intruder does and to what, and the answers that are refusals.
+class Service:
+    """A unit, what it may write, and what its program needs: without that, refusals would prove nothing."""
 
-    ``outside``: root can do it without the sandbox, or fails otherwise than by a refusal.
-    """
-
-    name: str
-    attack: str
-    target: str = ""
-    refused: Outcomes = DENIED
-    outside: bool = True
-
-
-@dataclass
-class Intruder:
-    """The intruder in one unit. ``own`` is a directory that it may write."""
-
-    host: Host
-    address: str
+    unit: str
+    port: int
     own: str
-    names: dict[str, str] = field(default_factory=dict)
-
-    def does(self, attack: str, target: str = "") -> object:
-        order = json.dumps({"name": attack, "target": target.format(**self.names, own=self.own)}).encode()
-        status, _, answer = self.host.http("POST", self.address, order, timeout=90)
-        assert status == 200
-        return json.loads(answer)
+    writable: tuple[str, ...]
+    needs: str
+    attempts: tuple[Attempts, ...]
+    inside: tuple[Attempts, ...]
 
 
-@cache
-def outside(host: Host, attack: str, target: str) -> object:
-    """The same by root without a sandbox, once for all intruders; what it mounts is gone with it."""
-    fresh = f'rm -rf {SCRATCH} && mkdir -p {SCRATCH} && exec unshare -m /usr/bin/python3 {PROGRAM} "$@"'
-    return json.loads(host.text("sh", "-c", fresh, "sh", attack, *target.split()))
+SERVICES = {
+    "account": Service(
+        "wxclient@mallory.service",
+        0,
+        "/var/lib/wxclient/mallory",
+        ("/run/wxclient/mallory", "/var/lib/private/wxclient/mallory"),
+        """
+        write(own + "/mine")
+        read(own + "/mine")
+        write("/run/wxclient/mallory/mine")
+        bind("127.0.0.1", 3998)
+        bind("127.0.0.1", 4999)
+        connect("127.0.0.1", 2100)
+        spawn("/usr/bin/python3", "-c", "pass")
+        """,
+        (ANY, UNPRIVILEGED, ACCOUNT),
+        (ANY_INSIDE, UNPRIVILEGED_INSIDE),
+    ),
+    "alert": Service(
+        "wxcontroller-alert@webhook.service",
+        2990,
+        "/var/spool/wxcontroller/webhook",
+        (
+            "/run/wxcontroller-alerts/webhook",
+            "/var/spool/wxcontroller/webhook",
+            "/run/wxcontroller-alert-webhook",
+        ),
+        f"""
+        read("/run/credentials/wxcontroller-alert@webhook.service/settings")
+        write(own + "/mine")
+        os.unlink(own + "/mine")
+        connect("127.0.0.1", 2100)
+        connect({ELSEWHERE!r}, 8090)
+        spawn("/usr/bin/python3", "-c", "pass")
+        """,
+        (ANY, UNPRIVILEGED, ALERT),
+        (ANY_INSIDE, UNPRIVILEGED_INSIDE, ALERT_INSIDE),
+    ),
+    "controller": Service(
+        "wxcontroller.service",
+        2000,
+        "/var/lib/wxcontroller",
+        (
+            "/run/wxcontroller",
+            "/var/lib/wxclient-access",
+            "/var/lib/wxcontroller",
+            "/run/wxcontroller-alerts",
+            "/var/spool/wxcontroller",
+        ),
+        """
+        read("/run/wxclient/victim/mojo_weixin_state_victim.json")
+        read("/etc/wxcontroller/tokens")
+        read("/etc/wxcontroller/clients/victim.env")
+        write(own + "/mine")
+        spawn("/usr/bin/systemctl", "--no-ask-password", "restart", "wxclient@victim.service")
+        """,
+        (ANY, CONTROLLER),
+        (ANY_INSIDE, CONTROLLER_INSIDE),
+    ),
+}
 
 
-# Tries that are the same from everywhere.
-KERNEL = (
-    Try("run a program of the system", "run", "/bin/true"),
-    Try("run a setuid program", "run", "/usr/bin/su --version"),
-    Try("run a program it wrote", "run_own", "{own}"),
-    Try("run a program it wrote to /tmp", "run_own", "/tmp"),
-    Try("run a program from memory", "run_from_memory"),
-    Try("run a program by the loader", "run_by_loader", "/bin/true"),
-    Try("run code it wrote", "map_written_code"),
-    Try("run code of a file it wrote", "map_own_file_as_code", "{own}"),
-    Try("become root", "become", "0", DENIED | {"EINVAL"}),
-    Try("become another account", "become", "{victim_uid}", DENIED | {"EINVAL"}),
-    Try("change its groups", "leave_groups"),
-    Try("take a capability", "capability"),
-    Try("leave a setuid program behind", "setuid_file", "{own}"),
-    *(
-        Try(f"make a namespace: {kind}", "unshare", kind)
-        for kind in ("user", "mount", "net", "pid", "ipc", "uts", "cgroup", "time")
-    ),
-    *(Try(f"join a namespace of systemd: {kind}", "setns", f"/proc/1/ns/{kind}", HIDDEN) for kind in ("mnt", "net")),
-    Try("join a namespace of an account", "setns", "/proc/{victim}/ns/mnt", HIDDEN),
-    Try("trace an account", "ptrace", "{victim}"),
-    Try("trace the controller", "ptrace", "{controller}"),
-    Try("trace systemd", "ptrace", "1"),
-    Try("read an account's memory", "read_memory", "{victim}"),
-    Try("read an account's memory as a file", "read", "/proc/{victim}/mem", HIDDEN),
-    Try("read an account's environment", "read", "/proc/{victim}/environ", HIDDEN),
-    Try("see an account's open files", "listing", "/proc/{victim}/fd", HIDDEN),
-    Try("see an account's files through its root", "listing", "/proc/{victim}/root/var/lib/wxclient", HIDDEN),
-    Try("see an account's command line", "read", "/proc/{victim}/cmdline", HIDDEN),
-    Try("read systemd's environment", "read", "/proc/1/environ", HIDDEN),
-    Try("take an account's open file", "steal_descriptor", "{victim}"),
-    Try("compare open files with an account's", "compare", "{victim}"),
-    Try("signal an account", "send_signal", "{victim}"),
-    Try("signal systemd", "send_signal", "1"),
-    Try("change an account's limits", "limits_of", "{victim}"),
-    Try("mount", "mount", "{own}"),
-    Try("make a mount writable", "remount", "/usr"),
-    Try("unmount", "unmount", "/proc", outside=False),
-    Try("change a mount's flags", "change_mount", "/"),
-    Try("change its root", "change_root", "{own}"),
-    Try("turn its root", "pivot", "{own}"),
-    Try("load bpf", "load_bpf"),
-    Try("watch by perf", "perf"),
-    Try("handle page faults", "page_faults"),
-    Try("set up io_uring", "io_ring"),
-    Try("make a file in memory", "memory_file"),
-    Try("put a key into a keyring", "add_key"),
-    Try("read a keyring", "read_keyring"),
-    Try("ask for a key", "request_key"),
-    Try("load a kernel module", "kernel_module"),
-    Try("load another kernel", "kexec"),
-    Try("switch the machine off", "reboot_call", outside=False),
-    Try("swap to a file", "swap", "{own}/nothing"),
-    Try("set the clock", "clock", outside=False),
-    Try("name the host", "host_name"),
-    Try("read the kernel's log", "kernel_log"),
-    Try("change its personality", "personality"),
-    Try("open a file by its handle", "file_handle"),
-    Try("watch all files", "watch_files"),
-    Try("change quotas", "quotas"),
-    Try("run in real time", "real_time"),
-    Try("go before others", "priority"),
-    Try("allow dumps of its memory", "allow_dumps"),
-    Try("be spared when memory is short", "spare_from_oom", outside=False),
-    Try("make a device", "device_node", "{own}"),
-    Try("make a pipe for others to wait at", "fifo", "{own}"),
-    Try("make a link for others to follow", "symlink", "{own}"),
-    Try("make a hard link", "hard_link", "{own}"),
-    Try("change a kernel setting", "write", "/proc/sys/kernel/core_pattern", READ_ONLY, outside=False),
-    Try("change its cgroup", "write", "/sys/fs/cgroup/cgroup.procs", READ_ONLY, outside=False),
-    Try("open a raw socket", "open_socket", "2 3 1"),
-    Try("open a raw IPv6 socket", "open_socket", "10 3 58"),
-    Try("open a packet socket", "open_socket", "17 3 768", NO_FAMILY),
-    Try("open a netlink socket: routes", "open_socket", "16 3 0", NO_FAMILY),
-    Try("open a netlink socket: audit", "open_socket", "16 3 9", NO_FAMILY),
-    Try("open a vsock socket", "open_socket", "40 1 0", NO_FAMILY, outside=False),
-    Try("open a crypto socket", "open_socket", "38 5 0", NO_FAMILY, outside=False),
-    Try("listen on port 80", "tcp_bind", "127.0.0.1:80"),
-    Try(
-        "read an account's session", "read", "/var/lib/private/wxclient/victim/mojo_weixin_cookie_victim.dat", HIDDEN
-    ),
-    Try("read an account's media", "read", "/var/lib/private/wxclient/victim/media/secret", HIDDEN),
-    Try("read an account's credential", "read", "/run/credentials/wxclient@victim.service/webhook-secret", HIDDEN),
-    Try("read the file of a credential", "read", "/etc/wxcontroller/credentials/victim.webhook-secret", HIDDEN),
-    Try("read the file of everybody's credential", "read", "/etc/wxcontroller/credentials/webhook-secret", HIDDEN),
-    Try(
-        "remove an account's session",
-        "remove",
-        "/var/lib/wxclient/victim/mojo_weixin_cookie_victim.dat",
-        READ_ONLY,
-        False,
-    ),
-    Try("read the passwords of the system", "read", "/etc/shadow", HIDDEN),
-    Try("read the journal", "read", "{journal}", HIDDEN),
-    Try("see into root's directory", "listing", "/root", HIDDEN),
-    Try("change the controller's settings", "write", "/etc/wxcontroller/wxcontroller.toml", READ_ONLY, False),
-    Try("add settings", "write", "/etc/wxcontroller/wxcontroller.toml.d/z.toml", READ_ONLY, False),
-    Try("change the accounts' template", "write", "/etc/wxcontroller/client.env.j2", READ_ONLY, False),
-    Try("change the tokens", "write", "/etc/wxcontroller/tokens", READ_ONLY, False),
-    Try("change an account's own settings", "write", "/etc/wxcontroller/clients/victim.env", READ_ONLY, False),
-    Try("change a unit", "write", "/run/systemd/system/wxclient@victim.service", READ_ONLY, False),
-    Try("change the product", "write", "/usr/lib/wxcontroller/wxclient", READ_ONLY, False),
-    Try("share memory by a file", "write", "/dev/shm/x", READ_ONLY, False),
-    Try("reach systemd's private socket", "unix_connect", "/run/systemd/private", HIDDEN),
-    *(Try(f"reach metadata at {address}", "tcp_connect", f"{address}:8090", UNREACHED) for address in METADATA[:3]),
-    Try("send to metadata", "udp_send", "169.254.169.254:8090", UNREACHED),
-)
-ACCOUNT = (
-    Try("read an account's state file", "read", "/run/wxclient/victim/mojo_weixin_state_victim.json", HIDDEN),
-    Try("see an account's runtime directory", "listing", "/run/wxclient/victim", HIDDEN),
-    Try("reach an account's socket", "unix_connect", "/run/wxclient/victim/socket", HIDDEN),
-    Try("see the register of accounts", "listing", "/var/lib/wxcontroller", HIDDEN),
-    Try("read an account's file in the register", "read", "/var/lib/wxcontroller/clients/victim.env", HIDDEN),
-    Try("see the settings", "listing", "/etc/wxcontroller", HIDDEN),
-    Try("read the controller's settings", "read", "/etc/wxcontroller/wxcontroller.toml", HIDDEN),
-    Try("read a settings file with secrets", "read", SANDBOX_SETTINGS, HIDDEN),
-    Try("read the accounts' template", "read", "/etc/wxcontroller/client.env.j2", HIDDEN),
-    Try("read the tokens", "read", "/etc/wxcontroller/tokens", HIDDEN),
-    Try("read an account's own settings", "read", "/etc/wxcontroller/clients/victim.env", HIDDEN),
-    Try("see the controller's runtime directory", "listing", "/run/wxcontroller", HIDDEN),
-    Try("trace root's programs", "ptrace", "{root}"),
-    Try("read the controller's environment", "read", "/proc/{controller}/environ", HIDDEN),
-    Try("signal the controller", "send_signal", "{controller}"),
-    Try("start a unit: systemctl", "run", "/usr/bin/systemctl start wxclient@victim.service"),
-    Try("start a unit: D-Bus", "bus_start", "wxclient@victim.service", HIDDEN),
-    Try("start a unit of its own: D-Bus", "bus_transient", "evil.service", HIDDEN),
-    Try("reach D-Bus", "unix_connect", "/run/dbus/system_bus_socket", HIDDEN),
-    Try("ask for an account's journal", "unix_connect", "/run/wxclient-journal.sock", HIDDEN),
-    *(
-        Try(f"listen outside its range: {address}", attack, address)
-        for attack, addresses in (
-            ("tcp_bind", ("127.0.0.1:2999", "127.0.0.1:5000", "0.0.0.0:8085", "::1:8085", "::0:8085", "127.0.0.1:0")),
-            ("udp_bind", ("127.0.0.1:3500", "0.0.0.0:8085", "127.0.0.1:53")),
-        )
-        for address in addresses
-    ),
-    *(Try(f"call without a token: {words}", "api", target, NO_TOKEN, False) for words, target in CALLS),
-    *(
-        Try(f"call with a secret of its own making: {words}", "api", f"{target} {FORGED}", NO_TOKEN, False)
-        for words, target in CALLS
-    ),
-    Try("read what lets the controller in at an account's port", "read", "/run/wxclient/victim/port-secret", HIDDEN),
-    Try("read what lets root in", "read", "/run/wxcontroller/local-token", HIDDEN),
-    Try("open the accounts' ports", "write", "/var/lib/wxclient-access/tokens", READ_ONLY, False),
-    Try("send to a multicast address", "udp_send", "224.0.0.251:5353", UNREACHED),
-)
-CONTROLLER_ONLY = (
-    Try(
-        "change an account's state file",
-        "write",
-        "/run/wxclient/victim/mojo_weixin_state_victim.json",
-        READ_ONLY,
-        False,
-    ),
-    Try("leave a file with an account", "write", "/run/wxclient/victim/planted", READ_ONLY, False),
-    Try("see the accounts' states", "listing", "/var/lib/private/wxclient", HIDDEN),
-    Try("start another unit: D-Bus", "bus_start", "wxcontroller-sandbox.service", NO_AUTHORIZATION),
-    Try("start a unit of its own: D-Bus", "bus_transient", "evil.service", NO_AUTHORIZATION),
-    Try(
-        "start a unit of its own that looks like an account: D-Bus",
-        *("bus_transient", "wxclient@evil.service", NO_AUTHORIZATION),
-        outside=False,  # root is told that such a unit exists already: the template
-    ),
-    Try("have logind say something", "bus_wall", "", NO_AUTHORIZATION),
-    Try("name the host: D-Bus", "bus_host_name", "", NO_AUTHORIZATION),
-    Try("reach another machine", "tcp_connect", f"{ELSEWHERE}:8090", UNREACHED),
-    Try("send to another machine", "udp_send", f"{ELSEWHERE}:8090", UNREACHED),
-)
-# An account's are an alert's too, but for the ports that the accounts' slice gives.
-ALERT = (
-    *(one for one in ACCOUNT if one.attack not in ("tcp_bind", "udp_bind")),
-    Try("see the accounts", "listing", "/var/lib/private/wxclient", HIDDEN),
-    Try("see the accounts by their links", "listing", "/var/lib/wxclient", HIDDEN),
-    Try("leave an alert for another way", "write", "/var/spool/wxcontroller/mail/made-up.json", READ_ONLY, False),
-    Try("leave an alert in memory", "write", "/run/wxcontroller-alerts/mail/made-up.json", READ_ONLY, False),
-    Try("read another service's credentials", "listing", "/run/credentials/wxclient@victim.service", HIDDEN),
-    Try("signal a program of the controller's", "send_signal", "{controller}"),
-)
+def lines(attempts: str) -> list[str]:
+    return [line.strip() for line in attempts.strip().splitlines()]
 
 
-def metadata(host: Host) -> None:
-    """Have something to reach at the addresses that nobody may reach."""
-    for address in (*METADATA, ELSEWHERE):
-        host.run("ip", "address", "add", f"{address}/{128 if ':' in address else 32}", "dev", "lo")
-    host.run("ip", "route", "add", "224.0.0.0/4", "dev", "lo")
-    host.run("systemd-run", "-q", "--unit=metadata", "/usr/bin/python3", "-m", "http.server", "-b", "::", "8090")
-    address = f"http://{ELSEWHERE}:8090/"
-    until(lambda: host.run("curl", "-sf", address, check=False).returncode == 0, "a listener to refuse")
+def outside(host: Host, names: Mapping[str, Any], *expressions: str) -> list[Any]:
+    """Evaluate expressions as root without a sandbox; mounts vanish afterwards."""
+    order = json.dumps({"expressions": expressions, "names": {**names, "own": SCRATCH}}).encode()
+    return list(json.loads(host.run("unshare", "-m", "/usr/bin/python3", INSIDE, "outside", input=order).stdout))
 
 
 @pytest.fixture(scope="module")
-def world(host: Host) -> dict[str, str]:
-    """An account at work whose secrets are worth something, and a token; return what the tries call their parts."""
-    host.write(PROGRAM, (HERE / "intruder.py").read_bytes())
+def names(host: Host) -> dict[str, Any]:
+    """An account whose secrets are worth reading, and a token; return what expressions call them."""
     host.run("install", "-d", "-m", "700", "/etc/wxcontroller/credentials")
     for name in ("victim.webhook-secret", "webhook-secret"):
         host.write(f"/etc/wxcontroller/credentials/{name}", b"secret\n", 0o600)
@@ -295,174 +350,114 @@ def world(host: Host) -> dict[str, str]:
     socat = ("socat", "UNIX-LISTEN:/run/wxclient/victim/socket,mode=0666,fork", "EXEC:/bin/cat")
     host.run("systemd-run", "-q", "--unit=victim-socket", *socat)
     host.run("systemd-run", "-q", "--unit=of-root", "sleep", "infinity")
-    metadata(host)
-    made = host.run("wxctl", "token", "create", "victims", "--scope", "admin", "--account", "victim")
+    # Another program of the controller's user, for the intruder in its place to trace.
+    host.run("systemd-run", "-q", "--unit=of-controller", "-p", "User=wxcontroller", "sleep", "infinity")
+    listen_at_metadata(host)
+    token = host.run("wxctl", "token", "create", "victims", "--scope", "admin", "--account", "victim").stdout
     pid = show(host, "wxclient@victim.service", "MainPID")
-    journal = host.text(
-        "sh", "-c", "ls /var/log/journal/*/system.journal /run/log/journal/*/system.journal 2>/dev/null || true"
-    )
+    journal = host.text("sh", "-c", "ls /var/log/journal/*/system.journal /run/log/journal/*/system.journal 2>&-; :")
     return {
-        "victim": pid,
-        "victim_port": str(port_of(host, "victim")),
-        "token": made.stdout.decode().strip(),
-        "victim_uid": host.text("ps", "-o", "uid=", "-p", pid).strip(),
-        "root": show(host, "of-root.service", "MainPID"),
+        "victim": int(pid),
+        "victim_port": port_of(host, "victim"),
+        "victim_uid": int(host.text("ps", "-o", "uid=", "-p", pid)),
+        "controller": int(show(host, "of-controller.service", "MainPID")),
+        "root": int(show(host, "of-root.service", "MainPID")),
+        "token": token.decode().strip(),
         "journal": journal.split()[0],
     }
 
 
-@pytest.fixture(scope="module")
-def account(host: Host, world: dict[str, str]) -> Iterator[Intruder]:
-    """The intruder in the place of the account mallory."""
-    change = f"[Service]\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM}\nWatchdogSec=0\n"
-    with dropin(host, "wxclient@mallory.service", change):
-        host.run("systemctl", "start", "wxclient@mallory")
-        names = {**world, "controller": show(host, "wxcontroller.service", "MainPID")}
-        yield Intruder(host, f"http://127.0.0.1:{port_of(host, 'mallory')}/", "/var/lib/wxclient/mallory", names)
-        host.run("systemctl", "stop", "wxclient@mallory")
+def listen_at_metadata(host: Host) -> None:
+    """Have a server at the addresses that must not be reached."""
+    for address in (*METADATA, ELSEWHERE):
+        host.run("ip", "address", "add", f"{address}/{128 if ':' in address else 32}", "dev", "lo")
+    host.run("ip", "route", "add", "224.0.0.0/4", "dev", "lo")
+    host.run("systemd-run", "-q", "--unit=metadata", "/usr/bin/python3", "-m", "http.server", "-b", "::", "8090")
+    address = f"http://{ELSEWHERE}:8090/"
+    until(lambda: host.run("curl", "-sf", address, check=False).returncode == 0, "a server at the metadata's address")
 
 
-@pytest.fixture(scope="module")
-def controller(host: Host, world: dict[str, str]) -> Iterator[Intruder]:
-    """The intruder in the place of the controller."""
-    change = f"[Service]\nType=notify\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM}\nWatchdogSec=0\n"
-    with dropin(host, "wxcontroller.service", change):
-        host.run("systemctl", "restart", "wxcontroller")
-        # To be traced there is another program of its user.
-        host.run("systemd-run", "-q", "--unit=of-controller", "-p", "User=wxcontroller", "sleep", "infinity")
-        names = {**world, "controller": show(host, "of-controller.service", "MainPID")}
-        yield Intruder(host, f"{CONTROLLER}/", "/var/lib/wxcontroller", names)
+@pytest.fixture(scope="module", params=SERVICES)
+def intruder(request: pytest.FixtureRequest, host: Host, names: dict[str, Any]) -> Iterator[tuple[Service, Inside]]:
+    """The program of each service in turn, taken over."""
+    service = SERVICES[request.param]
+    with inside(host, service.unit, service.port, {**names, "own": service.own}) as taken:
+        yield service, taken
 
 
-@pytest.fixture(scope="module")
-def alert(host: Host, world: dict[str, str]) -> Iterator[Intruder]:
-    """The intruder in the place of what posts alerts."""
-    port = 2990
-    change = f"[Service]\nType=notify\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 {PROGRAM}\n"
-    with dropin(host, ALERT_UNIT, f"{change}Environment=MOJO_WEIXIN_PLUGIN_OPENWX_PORT={port}\n"):
-        host.run("systemctl", "start", ALERT_UNIT)
-        names = {**world, "controller": show(host, "wxcontroller.service", "MainPID")}
-        yield Intruder(host, f"http://127.0.0.1:{port}/", "/var/spool/wxcontroller/webhook", names)
-        host.run("systemctl", "stop", ALERT_UNIT)
+def test_attempts_to_leave_the_sandbox_are_refused(host: Host, intruder: tuple[Service, Inside]) -> None:
+    service, taken = intruder
+    for of_both, attempts in ((True, service.attempts), (False, service.inside)):
+        expected = {each: errors for one in attempts for errors, listed in one.items() for each in lines(listed)}
+        found = dict(zip(expected, taken.evaluate(*expected), strict=True))
+        assert {each: got for each, got in found.items() if refusal(got) not in expected[each]} == {}
+        if of_both:
+            by_root = dict(zip(expected, outside(host, taken.names, *expected), strict=True))
+            assert {each: got for each, got in by_root.items() if refusal(got) in expected[each]} == {}
 
 
-def refuses(intruder: Intruder, one: Try) -> None:
-    if one.outside:
-        there = outside(intruder.host, one.attack, one.target.format(**intruder.names, own=SCRATCH))
-        assert there not in one.refused, f"outside the sandbox it is refused too: {there}"
-    here = intruder.does(one.attack, one.target)
-    print(f"{one.name}: {here}")
-    assert here in one.refused
+def refusal(outcome: object) -> str:
+    return outcome.get("error", "") if isinstance(outcome, dict) else ""
 
 
-@pytest.mark.parametrize("one", [*KERNEL, *ACCOUNT], ids=lambda one: one.name)
-def test_an_account_can_not(account: Intruder, one: Try) -> None:
-    refuses(account, one)
+def test_service_has_what_it_needs(intruder: tuple[Service, Inside]) -> None:
+    service, taken = intruder
+    found = dict(zip(lines(service.needs), taken.evaluate(*lines(service.needs)), strict=True))
+    assert {each: got for each, got in found.items() if got} == {}
 
 
-def test_an_account_writes_its_own_places_only(account: Intruder) -> None:
-    """Every directory and file that it sees was tried. /tmp is its own, and devices that swallow what one gives."""
-    nothing = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"]
-    own = ["/run/wxclient/mallory", "/var/lib/private/wxclient/mallory", "/tmp", "/var/tmp"]
-    found = account.does("writable")
-    assert isinstance(found, list)
-    outside = [place for place in found if not any(place == each or place.startswith(f"{each}/") for each in own)]
-    assert outside == nothing
-    assert set(own) <= set(found)
+def test_service_writes_to_its_own_places_only(intruder: tuple[Service, Inside]) -> None:
+    """All directories and files that it sees are tried. Some devices discard what is written to them."""
+    service, taken = intruder
+    own = {*service.writable, "/tmp", "/var/tmp"}
+    found = taken.value("writable()")
+    elsewhere = [place for place in found if not any(place == each or place.startswith(f"{each}/") for each in own)]
+    assert elsewhere == ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"]
+    assert own <= set(found)
 
 
-def test_an_account_sees_no_other_and_no_device(account: Intruder) -> None:
-    for place in ("/run/wxclient", "/var/lib/private/wxclient"):
-        assert account.does("names", place) == ["mallory"], place
-    assert account.does("devices") == [
-        *("/dev/full", "/dev/null", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero"),
+of_an_account = pytest.mark.parametrize("intruder", ["account"], indirect=True)
+
+
+@of_an_account
+def test_account_sees_no_other_account_and_no_device(intruder: tuple[Service, Inside]) -> None:
+    _, taken = intruder
+    assert taken.evaluate('os.listdir("/run/wxclient")', 'os.listdir("/var/lib/private/wxclient")') == [
+        *(["mallory"], ["mallory"])
+    ]
+    assert taken.value("devices()") == [
+        *("/dev/full", "/dev/null", "/dev/random", "/dev/tty", "/dev/urandom", "/dev/zero")
     ]
 
 
-def test_its_tmp_is_nobody_elses(host: Host, account: Intruder) -> None:
+@of_an_account
+def test_tmp_of_an_account_is_its_own(host: Host, intruder: tuple[Service, Inside]) -> None:
     for place in ("/tmp", "/var/tmp"):
         host.write(f"{place}/of-the-host", b"x", 0o644)
-        assert account.does("write", f"{place}/of-the-account") == "ok"
-        assert "of-the-host" not in account.does("names", place)  # type: ignore[operator]
+        assert "of-the-host" not in intruder[1].value(f"write('{place}/of-the-account') or os.listdir('{place}')")
         assert host.run("test", "-e", f"{place}/of-the-account", check=False).returncode == 1
 
 
-def test_what_is_its_own_it_has(account: Intruder) -> None:
-    """So the refusals are not those of a program that can do nothing at all."""
-    for attack, target in (
-        *(("write", "{own}/mine"), ("read", "{own}/mine"), ("write", "/run/wxclient/mallory/mine")),
-        *(("tcp_bind", "127.0.0.1:3998"), ("tcp_bind", "127.0.0.1:4999"), ("tcp_connect", "127.0.0.1:2100")),
-        ("run", "/usr/bin/python3 -c pass"),
-    ):
-        assert account.does(attack, target) == "ok", (attack, target)
+@of_an_account
+def test_calls_of_an_account_succeed_with_a_token(intruder: tuple[Service, Inside]) -> None:
+    """So the token is what they lack in the test above."""
+    expressions = [f"get({call}, X_Auth_Token=token)" for call in CALLS]
+    assert intruder[1].evaluate(*expressions) == [None] * len(CALLS)
 
 
-@pytest.mark.parametrize("target", [pytest.param(target, id=words) for words, target in CALLS])
-def test_with_a_token_it_would_be_let_in(account: Intruder, target: str) -> None:
-    """So the token was what those calls lacked."""
-    assert account.does("api", f"{target} X-Auth-Token={{token}}") == "ok"
+@of_an_account
+def test_known_gaps_of_an_accounts_sandbox(intruder: tuple[Service, Inside]) -> None:
+    """As in docs/threat-model.md: a port that the kernel chooses passes the filter of binds."""
+    found = intruder[1].evaluate(
+        "socket.socket().listen()", 'connect("127.0.0.1", 2000)', 'os.listdir("/var/lib/wxclient")'
+    )
+    assert found[:2] == [None, None]
+    assert "victim" in found[2]
 
 
-def test_its_session_is_its_own(host: Host, account: Intruder) -> None:
+def test_session_of_an_account_is_readable_by_its_user_only(host: Host, names: dict[str, Any]) -> None:
     state = "/var/lib/private/wxclient/victim"
-    uid = account.names["victim_uid"]
+    uid = str(names["victim_uid"])
     assert host.text("stat", "-c", "%u %a", f"{state}/mojo_weixin_cookie_victim.dat").split() == [uid, "600"]
     assert host.text("find", state, "-type", "f", "-perm", "/007", "-not", "-path", "*/media/secret").strip() == ""
     assert host.text("stat", "-c", "%u %a", state).split() == [uid, "700"]
-
-
-def test_what_is_known_not_to_be_refused(account: Intruder) -> None:
-    """As docs/threat-model.md says."""
-    assert account.does("listen_anywhere") == "ok"  # a port that the kernel chooses passes the filter of binds
-    assert account.does("tcp_connect", "127.0.0.1:2000") == "ok"
-    assert "victim" in account.does("names", "/var/lib/wxclient")  # type: ignore[operator]
-
-
-@pytest.mark.parametrize("one", [*KERNEL, *ALERT], ids=lambda one: one.name)
-def test_what_delivers_alerts_can_not(alert: Intruder, one: Try) -> None:
-    refuses(alert, one)
-
-
-def test_what_delivers_alerts_writes_its_own_places_only(alert: Intruder) -> None:
-    nothing = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"]
-    spools = ["/run/wxcontroller-alerts/webhook", "/var/spool/wxcontroller/webhook"]
-    own = [*spools, "/run/wxcontroller-alert-webhook", "/tmp", "/var/tmp"]
-    found = alert.does("writable")
-    assert isinstance(found, list)
-    outside = [place for place in found if not any(place == each or place.startswith(f"{each}/") for each in own)]
-    assert outside == nothing
-    assert set(own) <= set(found)
-
-
-def test_what_delivers_alerts_has_what_it_needs(alert: Intruder) -> None:
-    for attack, target in (
-        *(("read", f"/run/credentials/{ALERT_UNIT}/settings"), ("write", "{own}/mine"), ("remove", "{own}/mine")),
-        *(("tcp_connect", "127.0.0.1:2100"), ("tcp_connect", f"{ELSEWHERE}:8090")),
-        ("run", "/usr/bin/python3 -c pass"),
-    ):
-        assert alert.does(attack, target) == "ok", (attack, target)
-
-
-@pytest.mark.parametrize("one", [*KERNEL, *CONTROLLER_ONLY], ids=lambda one: one.name)
-def test_the_controller_can_not(controller: Intruder, one: Try) -> None:
-    refuses(controller, one)
-
-
-def test_the_controller_writes_its_own_places_only(controller: Intruder) -> None:
-    nothing = ["/dev/full", "/dev/null", "/dev/random", "/dev/urandom", "/dev/zero"]
-    alerts = ["/run/wxcontroller-alerts", "/var/spool/wxcontroller"]
-    own = ["/run/wxcontroller", "/var/lib/wxclient-access", "/var/lib/wxcontroller", *alerts, "/tmp", "/var/tmp"]
-    found = controller.does("writable")
-    assert isinstance(found, list)
-    outside = [place for place in found if not any(place == each or place.startswith(f"{each}/") for each in own)]
-    assert outside == nothing
-    assert set(own) <= set(found)
-
-
-def test_the_controller_has_what_it_needs(controller: Intruder) -> None:
-    for attack, target in (
-        *(("read", "/run/wxclient/victim/mojo_weixin_state_victim.json"), ("read", "/etc/wxcontroller/tokens")),
-        *(("read", "/etc/wxcontroller/clients/victim.env"), ("write", "{own}/mine")),
-        ("run", "/usr/bin/systemctl --no-ask-password restart wxclient@victim.service"),
-    ):
-        assert controller.does(attack, target) == "ok", (attack, target)

@@ -1,10 +1,16 @@
-"""Units of the booted host: what they are, and changing them for a while."""
+"""Units of the booted host: what they are, changing them for a while, and evaluating Python in their sandbox."""
 
+import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
 from tests.system.host import Host
+
+INSIDE = "/usr/local/lib/inside.py"
 
 
 @contextmanager
@@ -29,3 +35,42 @@ def port_of(host: Host, instance: str) -> int:
 
 def show(host: Host, unit: str, name: str) -> str:
     return host.text("systemctl", "show", "--value", "-p", name, unit).strip()
+
+
+@dataclass
+class Inside:
+    """A unit in which ``inside.py`` runs in the program's place. ``names`` are what expressions may use."""
+
+    host: Host
+    unit: str
+    port: int = 0
+    names: dict[str, Any] = field(default_factory=dict)
+
+    def evaluate(self, *expressions: str) -> list[Any]:
+        """Return what came of each expression: its value, or the name of its error as ``{"error": …}``."""
+        order = json.dumps({"expressions": expressions, "names": self.names}).encode()
+        port = self.port or port_of(self.host, self.unit.partition("@")[2].removesuffix(".service"))
+        status, _, answer = self.host.http("POST", f"http://127.0.0.1:{port}/", order, timeout=120)
+        assert status == 200
+        return [each.get("value") if "value" in each else each for each in json.loads(answer)]
+
+    def value(self, expression: str) -> Any:
+        return self.evaluate(expression)[0]
+
+    def run(self, *argv: str) -> tuple[int, str]:
+        code, output = self.value(f"run(*{argv!r})")
+        return code, output
+
+
+@contextmanager
+def inside(host: Host, unit: str, port: int = 0, names: Mapping[str, Any] | None = None) -> Iterator[Inside]:
+    """Run ``inside.py`` in a unit for the duration of a block. ``port``: where it listens if it is no account."""
+    host.write(INSIDE, Path(__file__).with_name("inside.py").read_bytes())
+    service = f"Type=notify\nRestart=no\nExecStart=\nExecStart=/usr/bin/python3 {INSIDE}\nWatchdogSec=0\n"
+    variable = f"Environment=MOJO_WEIXIN_PLUGIN_OPENWX_PORT={port}\n" if port else ""
+    with dropin(host, unit, f"[Service]\n{service}{variable}"):
+        host.run("systemctl", "restart", unit)
+        yield Inside(host, unit, port, dict(names or {}))
+        host.run("systemctl", "stop", unit)
+    if unit == "wxcontroller.service":
+        host.run("systemctl", "start", unit)
