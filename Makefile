@@ -21,8 +21,8 @@ FLEET_SEED =
 # The recipes exec, so that a signal to make reaches the program and not a shell before it.
 PYTEST = $(PYTHON) -m pytest
 SHELL = /bin/bash
-# Half of the processes begin with booted hosts, which mostly wait: tests/conftest.py. Each file stays in one process.
-SIDE_BY_SIDE = -n 4 --dist loadfile
+# Five processes keep two processors busy: three begin with booted hosts, which mostly wait (tests/conftest.py).
+SIDE_BY_SIDE = -n 5 --dist loadfile
 
 # What building the packages needs, and nothing else.
 BUILD_TOOLS = debhelper dh-python pybuild-plugin-pyproject python3-all python3-setuptools python3-click scdoc gettext \

@@ -1,4 +1,4 @@
-"""For all tests, in one process or in several."""
+"""Settings of all tests, and how several processes share them."""
 
 import os
 import signal
@@ -11,65 +11,52 @@ from xdist.remote import Producer
 from xdist.scheduler import LoadFileScheduling
 from xdist.workermanage import WorkerController
 
-# A shell that puts us into the background has interrupts ignored, and what we start would inherit that: tests of
-# Ctrl-C could not press it.
+# A shell ignores interrupts in background jobs, and their processes inherit that: tests of Ctrl-C would fail.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# What is compiled is kept, for the other processes here and for those that tests start: to compile all again takes
-# longer than many a file of tests.
+# Keep compiled modules, for the other processes here and those that tests start: compiling takes longer than most
+# files of tests.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
-# Asked about every fixture for every test, a million times in all.
+# Called a million times: for each fixture of each test.
 pytest_asyncio.plugin._is_coroutine_or_asyncgen = cache(pytest_asyncio.plugin._is_coroutine_or_asyncgen)
 
-# Files in booted hosts and a browser mostly wait.
+# Tests in booted hosts and in a browser mostly wait.
 _WAITING = ("tests/system/", "tests/page/", "tests/fleet/")
-# Of both kinds, the longest first.
-_LONGEST = tuple(
-    f"tests/{directory}/test_{name}.py"
-    for directory, names in (
-        ("system", "packaging documents wxctl keeper"),
-        ("page", "list people changes"),
-        ("system", "units fleet_move"),
-        ("page", "routes api"),
-        ("fleet", "fleet"),
-        ("page", "walk"),
-        ("system", "fleet_standby attack fleet_owners package proxy completion doctor access remote alerts upgrade"),
-        ("page", "login_link"),
-        ("system", "torture bad_days stuck"),
-        ("unit/client", "reply_window"),
-        ("lint", "style"),
-        ("unit/durability", "crashpoints"),
-        ("unit/controller", "restart"),
-        ("thirdparty", "generators"),
-        ("unit/controller", "shortcut"),
-        ("unit/fleet", "owner_faults"),
-        ("unit/durability", "lifecycle"),
-        ("unit/fleet", "keeper"),
-    )
-    for name in names.split()
-)
+# Files that take 20 seconds or more, the longest first.
+_LONGEST = [
+    "tests/{}/test_{}.py".format(*name.rsplit("/", 1))
+    for name in """
+        system/documents system/fleet_owners page/list system/packaging page/people page/changes fleet/fleet
+        system/wxctl system/keeper page/routes system/units system/fleet_move system/fleet_standby page/walk page/api
+        system/stuck system/account system/torture system/proxy system/completion system/doctor system/access
+        system/remote system/alerts system/upgrade page/login_link system/attack page/tutorial system/package
+        lint/style unit/fleet/takeovers unit/fleet/owner_faults unit/client/reply_window thirdparty/generators
+        unit/durability/crashpoints unit/fleet/keeper unit/controller/shortcut unit/durability/lifecycle
+        unit/controller/restart contract/client_contract unit/client/retry_lane unit/fleet/etcd unit/cli/real
+    """.split()
+]
 
 
 class _Mixed(LoadFileScheduling):  # type: ignore[misc]  # xdist has no types
-    """Each file in one process; every other process begins with files that wait, the rest with those that compute.
+    """Each file in one process. Every other process begins with files that wait, the rest with those that compute.
 
-    xdist begins with files of many tests: the few long ones of booted hosts would come last, side by side, and the
-    processors would have nothing to do at the end.
+    xdist begins with files of many tests. The few long files of booted hosts would come last, next to each other, and
+    leave the processors idle.
     """
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        longest_first = sorted(
-            self.workqueue, key=lambda scope: _LONGEST.index(scope) if scope in _LONGEST else len(_LONGEST)
-        )
         waits = self.nodes.index(node) % 2 == 0
-        fitting = [scope for scope in longest_first if scope.startswith(_WAITING) == waits]
-        self.workqueue.move_to_end((fitting or longest_first)[0], last=False)
+
+        def order(scope: str) -> tuple[bool, int]:
+            return scope.startswith(_WAITING) != waits, _LONGEST.index(scope) if scope in _LONGEST else len(_LONGEST)
+
+        self.workqueue.move_to_end(min(self.workqueue, key=order), last=False)
         super()._assign_work_unit(node)
 
 
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
-    """Name a long parameter by its length: every process tells the others all names, and one had 20 MB."""
+    """Name a long parameter by its length: processes exchange all names, and one had 20 MB."""
     return f"{argname} of {len(val)}" if isinstance(val, str | bytes) and len(val) > 200 else None
 
 
