@@ -1,4 +1,4 @@
-"""The reader of accounts' journals: the controller gets what accounts' units have said, and nobody anything else."""
+"""The reader of accounts' journals: the controller gets lines of accounts' units, and nobody gets any others."""
 
 import contextlib
 import json
@@ -7,39 +7,72 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.system.actors import Caller, Json, Phone, until, use_sandbox
+from tests.system.actors import Caller, Json, until, use_sandbox
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
 SOCKET = "/run/wxclient-journal.sock"
 ASK = """
-import socket, sys
-with socket.socket(socket.AF_UNIX) as asked:
-    asked.connect(sys.argv[1])
-    asked.sendall(sys.argv[2].encode())
-    asked.shutdown(socket.SHUT_WR)
-    while piece := asked.recv(65536):
-        sys.stdout.buffer.write(piece)
+import json, socket, sys
+responses = []
+for question in json.loads(sys.argv[2]):
+    with socket.socket(socket.AF_UNIX) as reader:
+        reader.connect(sys.argv[1])
+        reader.sendall(question.encode())
+        reader.shutdown(socket.SHUT_WR)
+        responses.append(reader.makefile().read())
+print(json.dumps(responses))
 """
+# Of other units, of several, of more lines, with options for journalctl, or incomplete.
+REFUSED = [
+    *("ssh.service 10\n", "* 100\n", "alice* 100\n", "a.service --unit=* 100\n", "alice 100 --unit=init.scope\n"),
+    *(
+        "alice --lines=100\n",
+        "alice 100000\n",
+        "alice -1\n",
+        "alice all\n",
+        "-u 10\n",
+        "--system 10\n",
+        "../alice 10\n",
+    ),
+    *("alice@x 10\n", "$(id) 10\n", "`id` 10\n", "alice;id 10\n", "小店 10\n", f"{'a' * 28} 10\n", "\n", "alice\n"),
+    *(
+        "alice 10",
+        "alice 10 more\n",
+        "alice 10 after=s=1\n",
+        "alice 10 once since=yesterday\n",
+        "alice 10 once since=\n",
+    ),
+    *("alice 10 once since=1 --unit=init.scope\n", "alice 10 follow --unit=init.scope\n", ""),
+    *(
+        "alice 10 follow after=$(id)\n",
+        "alice 10 follow after=s=1' --unit=*\n",
+        f"alice 10 follow after={'0' * 300}\n",
+    ),
+]
 
 
 @pytest.fixture(scope="module", autouse=True)
 def account(host: Host) -> None:
     use_sandbox(host)
-    Phone(host)
     assert Caller(host).openwx("start_client", client="alice")["code"] == 0
     Caller(host).until_state("alice", "scaning")
     host.run("logger", "-t", "elsewhere", "a secret of another program")
     host.run("journalctl", "--sync")
 
 
-def asked(host: Host, question: str, user: str = "wxcontroller") -> str:
-    return host.run("/usr/bin/python3", "-c", ASK, SOCKET, question, user=user, check=False).stdout.decode()
+def responses(host: Host, *questions: str, user: str = "wxcontroller") -> list[str]:
+    ask = ("/usr/bin/python3", "-c", ASK, SOCKET, json.dumps(questions))
+    return list(json.loads(host.run(*ask, user=user, check=False).stdout or "[]"))
+
+
+def lines_of(host: Host, question: str) -> list[Json]:
+    return [json.loads(line) for line in responses(host, question)[0].splitlines()]
 
 
 @contextlib.contextmanager
 def followed(host: Host, query: str, headers: dict[str, str] | None = None) -> Iterator[Iterator[Json]]:
-    """Follow alice's journal; yields its lines as they come."""
+    """Follow alice's journal; yield its lines as they are written."""
     connection = host.connection(timeout=60)
     accept = {"Accept": "text/event-stream", **(headers or {})}
     connection.request("GET", f"/v1/accounts/alice/journal{query}", headers=accept)
@@ -56,109 +89,66 @@ def followed(host: Host, query: str, headers: dict[str, str] | None = None) -> I
         connection.close()
 
 
-def test_an_accounts_lines_and_no_more_than_asked_for(host: Host) -> None:
-    found = asked(host, "alice 100\n").splitlines()
-    assert any("waiting for a scan" in line for line in found)
-    assert any("Started wxclient@alice.service" in line for line in found)
-    assert len(asked(host, "alice 2\n").splitlines()) == 2
+def test_reader_returns_as_many_lines_of_an_account_as_asked_for(host: Host) -> None:
+    messages = [line["MESSAGE"] for line in lines_of(host, "alice 100\n")]
+    assert any("waiting for a scan" in message for message in messages)
+    assert any("Started wxclient@alice.service" in message for message in messages)
+    assert len(lines_of(host, "alice 2\n")) == 2
     status, answer = Caller(host).v1("GET", "/accounts/alice/journal?lines=2")
     assert status == 200
     assert [line["event"] for line in answer["lines"]] == ["qrcode", "state"]
     assert "waiting for a scan" in answer["lines"][-1]["message"]
 
 
-@pytest.mark.parametrize(
-    "question",
-    [
-        "ssh.service 10\n",
-        "* 100\n",
-        "alice* 100\n",
-        "a.service --unit=* 100\n",
-        "alice 100 --unit=init.scope\n",
-        "alice --lines=100\n",
-        "alice 100000\n",
-        "alice -1\n",
-        "alice all\n",
-        "-u 10\n",
-        "--system 10\n",
-        "../alice 10\n",
-        "alice@x 10\n",
-        "$(id) 10\n",
-        "`id` 10\n",
-        "alice;id 10\n",
-        "小店 10\n",
-        f"{'a' * 28} 10\n",
-        "\n",
-        "alice\n",
-        "alice 10",
-        "alice 10 more\n",
-        "alice 10 after=s=1\n",
-        "alice 10 once since=yesterday\n",
-        "alice 10 once since=\n",
-        "alice 10 once since=1 --unit=init.scope\n",
-        "alice 10 follow --unit=init.scope\n",
-        "alice 10 follow after=$(id)\n",
-        "alice 10 follow after=s=1' --unit=*\n",
-        f"alice 10 follow after={'0' * 300}\n",
-        "",
-    ],
-)
-def test_other_questions_get_no_answer(host: Host, question: str) -> None:
-    assert asked(host, question) == ""
+def test_other_questions_get_no_response(host: Host) -> None:
+    found = dict(zip(REFUSED, responses(host, *REFUSED), strict=True))
+    assert {question: response for question, response in found.items() if response} == {}
 
 
-def test_those_after_a_line_or_from_a_time_on(host: Host) -> None:
-    lines = [json.loads(line) for line in asked(host, "alice 100\n").splitlines()]
-    cursors = [line["__CURSOR"] for line in lines]
+def test_reader_begins_after_a_line_or_at_a_time(host: Host) -> None:
+    cursors = [line["__CURSOR"] for line in lines_of(host, "alice 100\n")]
     assert len(cursors) > 4
-    after = asked(host, f"alice 2 once after={cursors[1]}\n").splitlines()
-    assert [json.loads(line)["__CURSOR"] for line in after] == cursors[2:4]
-    since = [json.loads(line)["__CURSOR"] for line in asked(host, "alice 2 once since=1\n").splitlines()]
-    assert since == cursors[-2:]
-    assert asked(host, f"alice 2 once since={int(time.time()) + 3600}\n") == ""
+    assert [line["__CURSOR"] for line in lines_of(host, f"alice 2 once after={cursors[1]}\n")] == cursors[2:4]
+    assert [line["__CURSOR"] for line in lines_of(host, "alice 2 once since=1\n")] == cursors[-2:]
+    assert lines_of(host, f"alice 2 once since={int(time.time()) + 3600}\n") == []
 
 
-def test_lines_are_followed_as_they_are_written_and_nothing_is_left_behind(host: Host) -> None:
+def test_lines_are_followed_as_they_are_written_and_the_reader_ends_with_its_caller(host: Host) -> None:
     caller = Caller(host)
-    *_, known = asked(host, "alice 1000\n").splitlines()
+    last = lines_of(host, "alice 1000\n")[-1]
     with followed(host, "?lines=1") as events:
-        assert next(events)["message"] == json.loads(known)["MESSAGE"]
-        told = json.loads(known)["__CURSOR"]
+        assert next(events)["message"] == last["MESSAGE"]
         caller.openwx("stop_client", client="alice")
         seen = [next(events)]
         while not seen[-1]["message"].startswith("Stopped wxclient@alice.service"):
             seen.append(next(events))
-    # Who was cut off after the first line gets the same ones again.
-    with followed(host, "", {"Last-Event-ID": told}) as events:
+    # A caller that was cut off after the first line gets the others again.
+    with followed(host, "", {"Last-Event-ID": last["__CURSOR"]}) as events:
         assert [next(events) for _ in seen] == seen
     shown = ("systemctl", "list-units", "--plain", "--no-legend", "wxclient-journal@*")
     until(lambda: not host.text(*shown), "no program that reads")
     assert caller.openwx("start_client", client="alice")["code"] == 0
 
 
-def test_another_accounts_line_with_this_ones_name_is_not_taken_for_its_own(host: Host) -> None:
-    """Fields can be made up by who writes the line; which unit wrote it can't."""
+def test_line_of_another_service_with_an_accounts_name_is_not_returned(host: Host) -> None:
+    """Any program can make up fields, but not the unit that journald records."""
     forged = b"MESSAGE=a forged line\nWX_ACCOUNT=alice\nUNIT=wxclient@alice.service\n\n"
     forge = "systemd-run -q --wait -p DynamicUser=yes -P logger --journald"
     host.run("sh", "-c", forge, input=forged, check=False)
     host.run("journalctl", "--sync")
     assert "a forged line" in host.text("journalctl", "--no-pager", "-n", "50")
-    assert "a forged line" not in asked(host, "alice 1000\n")
+    assert "a forged line" not in responses(host, "alice 1000\n")[0]
 
 
-@pytest.mark.parametrize("user", ["nobody", "daemon"])
-def test_nobody_else_may_ask(host: Host, user: str) -> None:
-    assert asked(host, "alice 10\n", user) == ""
-
-
-def test_the_controller_itself_reads_no_journal(host: Host) -> None:
+def test_journal_is_read_by_the_controller_alone_and_only_through_the_reader(host: Host) -> None:
+    for user in ("nobody", "daemon"):
+        assert "".join(responses(host, "alice 10\n", user=user)) == ""
     assert "systemd-journal" not in host.text("id", "-nG", "wxcontroller")
     groups = host.text("sh", "-c", "grep ^Groups: /proc/$(systemctl show -P MainPID wxcontroller)/status")
-    journal = host.text("getent", "group", "systemd-journal").split(":")[2]
-    assert journal not in groups.split()
+    assert host.text("getent", "group", "systemd-journal").split(":")[2] not in groups.split()
 
 
-def test_asking_leaves_no_lines_of_its_own(host: Host) -> None:
-    assert asked(host, "alice 10\n")
+def test_reader_writes_no_lines_of_its_own(host: Host) -> None:
+    assert responses(host, "alice 10\n")[0]
     host.run("journalctl", "--sync")
     assert "wxclient-journal@" not in host.text("journalctl", "--no-pager", "-b")

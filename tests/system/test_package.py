@@ -1,6 +1,6 @@
-"""One life of the packages on a machine that has never seen them: install, upgrade, remove, install again, purge.
+"""The packages on a host that has never had them: install, upgrade, remove, install again, purge.
 
-The tests build on each other and run in the order of this file.
+The tests build on each other, in the order of this file.
 """
 
 import re
@@ -14,24 +14,22 @@ import pytest
 
 from tests.system.actors import CONTROLLER, Caller, until
 from tests.system.host import Host
+from tests.system.units import show
 
 pytestmark = pytest.mark.system
-# What may be left after a purge: the package files we copied there, dpkg's and systemd's own records, and the user.
+# What may be left after a purge: the packages' files that the tests copied, logs, and records of dpkg and systemd.
 ALLOWED_TO_STAY = re.compile(r"/root/debs(/|$)|/var/(log|cache)/|/var/lib/(dpkg|apt)/|/run/systemd/units/")
-
-
-@pytest.fixture(scope="module")
-def machine(bare_host: Host) -> Host:
-    return bare_host
-
-
-def show(host: Host, unit: str, name: str) -> str:
-    return host.text("systemctl", "show", "--value", "-p", name, unit).strip()
-
-
-def kind(host: Host, path: str) -> str:
-    """Mode, owner and group of a path."""
-    return host.text("stat", "-c", "%a %U:%G", path).strip()
+DIRECTORIES = {
+    "/var/lib/wxcontroller": "700 wxcontroller:wxcontroller",
+    "/var/lib/wxcontroller/clients": "750 wxcontroller:wxcontroller",
+    "/etc/wxcontroller/clients": "750 root:wxcontroller",
+    "/var/lib/wxclient-access": "750 wxcontroller:wxcontroller",
+    "/etc/wxcontroller/wxcontroller.toml.d": "755 root:root",
+    "/run/wxclient": "755 root:root",
+    "/var/spool/wxcontroller": "750 wxcontroller:wxalert",
+    "/var/spool/wxcontroller/webhook": "2770 wxcontroller:wxalert",
+    "/run/wxcontroller-alerts/webhook": "2770 wxcontroller:wxalert",
+}
 
 
 def next_version(deb: Path, place: Path) -> Path:
@@ -39,25 +37,23 @@ def next_version(deb: Path, place: Path) -> Path:
     tree = place / deb.stem
     subprocess.run(["dpkg-deb", "-R", deb, tree], check=True)
     control = tree / "DEBIAN/control"
-    told = control.read_text()
-    old = re.search(r"^Version: (.*)$", told, re.MULTILINE)
-    assert old
-    told = told.replace(f"Version: {old[1]}\n", f"Version: {old[1]}+next\n")
-    control.write_text(told.replace(f"wxcontroller (= {old[1]})", f"wxcontroller (= {old[1]}+next)"))
-    made = place / deb.name.replace(old[1], f"{old[1]}+next")
-    build = ("dpkg-deb", "-b", "-Znone", "--root-owner-group")
-    subprocess.run([*build, tree, made], check=True, stdout=subprocess.DEVNULL)
+    [old] = re.findall(r"^Version: (.*)$", control.read_text(), re.MULTILINE)
+    depends = rf"(^Version: |\(= ){re.escape(old)}"
+    control.write_text(re.sub(depends, r"\g<0>+next", control.read_text(), flags=re.MULTILINE))
+    made = place / deb.name.replace(old, f"{old}+next")
+    subprocess.run(
+        ["dpkg-deb", "-b", "-Znone", "--root-owner-group", tree, made], check=True, stdout=subprocess.DEVNULL
+    )
     return made
 
 
 @contextmanager
-def asking_without_pause(host: Host) -> Iterator[list[str]]:
-    """Have requests under way, each on a new connection; the list holds those that failed."""
+def requesting(host: Host) -> Iterator[list[str]]:
+    """Have two callers send requests one after the other, each on a new connection; the list has the failures."""
     failed: list[str] = []
-    counted: list[int] = []
     done = threading.Event()
 
-    def ask() -> None:
+    def request() -> None:
         while not done.is_set():
             try:
                 status, _, body = host.http("GET", f"{CONTROLLER}/openwx/check_client")
@@ -65,9 +61,8 @@ def asking_without_pause(host: Host) -> Iterator[list[str]]:
                     failed.append(f"{status} {body!r}")
             except OSError as problem:
                 failed.append(repr(problem))
-            counted.append(1)
 
-    threads = [threading.Thread(target=ask) for _ in range(2)]
+    threads = [threading.Thread(target=request) for _ in range(2)]
     for thread in threads:
         thread.start()
     try:
@@ -76,113 +71,90 @@ def asking_without_pause(host: Host) -> Iterator[list[str]]:
         done.set()
         for thread in threads:
             thread.join()
-        print(f"{len(counted)} requests, {len(failed)} failed")
 
 
-def test_installing_sets_everything_up(machine: Host, debs: list[Path]) -> None:
-    machine.install(debs[0])
-    assert re.fullmatch(
-        r"wxcontroller:x:\d+:\d+:.*:/var/lib/wxcontroller:/usr/sbin/nologin",
-        machine.text("getent", "passwd", "wxcontroller").strip(),
-    )
-    assert kind(machine, "/var/lib/wxcontroller") == "700 wxcontroller:wxcontroller"
-    assert kind(machine, "/var/lib/wxcontroller/clients") == "750 wxcontroller:wxcontroller"
-    assert kind(machine, "/etc/wxcontroller/clients") == "750 root:wxcontroller"
-    assert kind(machine, "/var/lib/wxclient-access") == "750 wxcontroller:wxcontroller"
-    assert kind(machine, "/etc/wxcontroller/wxcontroller.toml.d") == "755 root:root"
-    assert kind(machine, "/run/wxclient") == "755 root:root"
-    assert kind(machine, "/var/spool/wxcontroller") == "750 wxcontroller:wxalert"
-    for channel in ("webhook", "mail", "command"):
-        assert kind(machine, f"/var/spool/wxcontroller/{channel}") == "2770 wxcontroller:wxalert"
-        assert kind(machine, f"/run/wxcontroller-alerts/{channel}") == "2770 wxcontroller:wxalert"
-    for unit in ("wxcontroller.socket", "wxcontroller.service", "wxclient.target"):
-        assert machine.text("systemctl", "is-enabled", unit).strip() == "enabled", unit
-        assert machine.text("systemctl", "is-active", unit).strip() == "active", unit
-    machine.run("test", "-s", "/usr/share/polkit-1/rules.d/50-wxcontroller.rules")
+def test_installation_starts_the_controller(bare_host: Host, debs: list[Path]) -> None:
+    bare_host.install(debs[0])
+    user = bare_host.text("getent", "passwd", "wxcontroller").strip()
+    assert re.fullmatch(r"wxcontroller:x:\d+:\d+:.*:/var/lib/wxcontroller:/usr/sbin/nologin", user)
+    assert {path: bare_host.text("stat", "-c", "%a %U:%G", path).strip() for path in DIRECTORIES} == DIRECTORIES
+    units = ("wxcontroller.socket", "wxcontroller.service", "wxclient.target")
+    assert bare_host.text("systemctl", "is-enabled", *units).split() == ["enabled"] * 3
+    assert bare_host.text("systemctl", "is-active", *units).split() == ["active"] * 3
     for address in ("127.0.0.1", "[::1]"):
-        assert machine.run("curl", "-sf", f"http://{address}:2000/openwx/check_client").stdout
-    programs = machine.text("sh", "-c", "head -qn1 /usr/bin/wx* /usr/sbin/wx* /usr/lib/wxcontroller/wx*").split("\n")
+        assert bare_host.run("curl", "-sf", f"http://{address}:2000/openwx/check_client").stdout
+    programs = bare_host.text("sh", "-c", "head -qn1 /usr/bin/wx* /usr/sbin/wx* /usr/lib/wxcontroller/wx*").split(
+        "\n"
+    )
     assert {*programs} == {"#!/usr/bin/python3 -I", "#!/bin/sh", ""}
-    for command in ("wxcontroller --check-config", "wxctl --help", "/usr/lib/wxcontroller/wxclient --help"):
-        machine.run(*command.split())
-    machine.run("test", "-s", "/usr/share/doc/wxcontroller/README.Debian")
-    assert machine.text("systemctl", "is-system-running").strip() == "running"
+    assert "man:wxclient(8)" in bare_host.text("journalctl", "--dump-catalog", check=False)
+    assert bare_host.text("systemctl", "is-system-running").strip() == "running"
 
 
-def test_the_sandbox_is_there_but_waits_to_be_started(machine: Host, debs: list[Path]) -> None:
-    machine.install(debs[1])
-    assert show(machine, "wxcontroller-sandbox.service", "ActiveState") == "inactive"
-    machine.run("systemctl", "start", "wxcontroller-sandbox")
-    assert machine.http("GET", "http://127.0.0.1:2100/sandbox/health")[0] == 200
+def test_sandbox_is_installed_but_not_started(bare_host: Host, debs: list[Path]) -> None:
+    bare_host.install(debs[1])
+    assert show(bare_host, "wxcontroller-sandbox.service", "ActiveState") == "inactive"
+    bare_host.run("systemctl", "start", "wxcontroller-sandbox")
+    assert bare_host.http("GET", "http://127.0.0.1:2100/sandbox/health")[0] == 200
 
 
-def test_the_message_catalog_explains_journal_lines(machine: Host) -> None:
-    assert "man:wxclient(8)" in machine.text("journalctl", "--dump-catalog", check=False)
-    # In Chinese too; the host has no Chinese locale to have it shown.
-    machine.run("grep", "-q", "微信拒绝账号", "/var/lib/systemd/catalog/database")
-
-
-def test_an_upgrade_keeps_socket_and_accounts(machine: Host, debs: list[Path], tmp_path: Path) -> None:
-    caller = Caller(machine)
+def test_upgrade_restarts_the_controller_and_no_account(bare_host: Host, debs: list[Path], tmp_path: Path) -> None:
+    caller = Caller(bare_host)
     assert caller.openwx("start_client", client="alice")["code"] == 0
-    before = {
-        "socket": show(machine, "wxcontroller.socket", "ActiveEnterTimestampMonotonic"),
-        "account": show(machine, "wxclient@alice.service", "MainPID"),
-        "target": show(machine, "wxclient.target", "ActiveEnterTimestampMonotonic"),
-    }
-    controller = show(machine, "wxcontroller.service", "MainPID")
-    sandbox = show(machine, "wxcontroller-sandbox.service", "MainPID")
-    machine.write("/etc/wxcontroller/wxcontroller.toml", b"# mine\nmax_clients = 7\n")
-    with asking_without_pause(machine) as failed:
-        told = machine.install(*(next_version(deb, tmp_path) for deb in debs))
+
+    def facts() -> list[str]:
+        units = ("wxcontroller.socket", "wxclient.target")
+        begun = [show(bare_host, unit, "ActiveEnterTimestampMonotonic") for unit in units]
+        return [*begun, show(bare_host, "wxclient@alice.service", "MainPID")]
+
+    def restarted() -> list[str]:
+        return [show(bare_host, f"wxcontroller{part}.service", "MainPID") for part in ("", "-sandbox")]
+
+    before, pids = facts(), restarted()
+    assert before[-1] != "0"
+    bare_host.write("/etc/wxcontroller/wxcontroller.toml", b"# mine\nmax_clients = 7\n")
+    with requesting(bare_host) as failed:
+        output = bare_host.install(*(next_version(deb, tmp_path) for deb in debs))
     assert failed == []
-    assert "restart them" in told
-    after = {
-        "socket": show(machine, "wxcontroller.socket", "ActiveEnterTimestampMonotonic"),
-        "account": show(machine, "wxclient@alice.service", "MainPID"),
-        "target": show(machine, "wxclient.target", "ActiveEnterTimestampMonotonic"),
-    }
-    assert after == before
-    assert before["account"] != "0"
-    assert show(machine, "wxcontroller.service", "MainPID") not in ("0", controller)
-    assert show(machine, "wxcontroller-sandbox.service", "MainPID") not in ("0", sandbox)
-    assert machine.read("/etc/wxcontroller/wxcontroller.toml").startswith(b"# mine")
+    assert "restart them" in output
+    assert facts() == before
+    assert not {*restarted()} & {"0", *pids}
+    assert bare_host.read("/etc/wxcontroller/wxcontroller.toml").startswith(b"# mine")
     assert caller.openwx("check_client", client="alice")["code"] == 0
 
 
-def test_removing_stops_everything_and_keeps_accounts(machine: Host) -> None:
-    machine.run("systemctl", "start", "wxclient@by-hand")
-    machine.run("systemctl", "enable", "wxclient@by-hand")
-    machine.run("apt-get", "-qy", "remove", "wxcontroller")
-    listed = machine.text("systemctl", "list-units", "--no-legend", "--plain", "wx*")
+def test_removal_stops_everything_and_keeps_accounts(bare_host: Host) -> None:
+    bare_host.run("systemctl", "enable", "--now", "wxclient@by-hand")
+    bare_host.run("apt-get", "-qy", "remove", "wxcontroller")
+    listed = bare_host.text("systemctl", "list-units", "--no-legend", "--plain", "wx*")
     assert "running" not in listed, listed
-    assert "wxcontroller-alert" not in machine.text("systemctl", "list-units", "--no-legend", "--plain", "wx*")
-    assert machine.run("pgrep", "-f", "[w]xc", check=False).returncode == 1
-    assert machine.run("curl", "-s", CONTROLLER, check=False).returncode == 7
+    assert "wxcontroller-alert" not in listed, listed
+    assert bare_host.run("pgrep", "-f", "[w]xc", check=False).returncode == 1
+    assert bare_host.run("curl", "-s", CONTROLLER, check=False).returncode == 7
     for name in ("alice", "by-hand"):
-        machine.run("test", "-s", f"/var/lib/wxcontroller/clients/{name}.env")
-        machine.run("test", "-d", f"/var/lib/private/wxclient/{name}")
-    assert machine.read("/etc/wxcontroller/wxcontroller.toml").startswith(b"# mine")
+        bare_host.run("test", "-s", f"/var/lib/wxcontroller/clients/{name}.env")
+        bare_host.run("test", "-d", f"/var/lib/private/wxclient/{name}")
+    assert bare_host.read("/etc/wxcontroller/wxcontroller.toml").startswith(b"# mine")
 
 
-def test_after_another_installation_the_accounts_are_back(machine: Host, debs: list[Path]) -> None:
-    machine.install(*debs)
-    caller = Caller(machine)
+def test_installation_after_a_removal_starts_wanted_accounts(bare_host: Host, debs: list[Path]) -> None:
+    """As README.Debian says."""
+    bare_host.install(*debs)
+    caller = Caller(bare_host)
     until(lambda: caller.openwx("check_client")["code"] == 0, "the API")
     assert caller.account("alice")["desired"] == "started"
-    # As README.Debian says: those that were wanted come up by themselves.
-    until(lambda: show(machine, "wxclient@alice.service", "ActiveState") == "active", "alice")
+    until(lambda: show(bare_host, "wxclient@alice.service", "ActiveState") == "active", "alice")
 
 
-def test_purging_leaves_nothing(machine: Host) -> None:
-    machine.write("/etc/wxcontroller/clients/alice.env", b"MOJO_WEIXIN_SEND_INTERVAL=1\n", 0o640)
-    machine.run("wxctl", "token", "create", "last", "--account", "alice")
-    machine.write("/etc/wxcontroller/wxcontroller.toml.d/site.toml", b"")
-    machine.run("apt-get", "-qy", "purge", "wxcontroller", "wxcontroller-sandbox")
-    found = machine.text("find", "/", "-xdev", "(", "-name", "*wxc*", "-o", "-name", "*wxsandbox*", ")").splitlines()
-    found += machine.text("find", "/run", "-name", "*wxc*").splitlines()
-    assert [path for path in found if not ALLOWED_TO_STAY.match(path)] == []
-    assert machine.text("dpkg-query", "-W", "wxcontroller*", check=False).startswith("dpkg-query: no packages")
-    listed = machine.text("systemctl", "list-units", "--all", "--no-legend", "--plain", "wx*")
-    assert listed.strip() == ""
-    assert machine.text("systemctl", "is-system-running", check=False).strip() == "running"
+def test_purge_leaves_nothing(bare_host: Host) -> None:
+    bare_host.write("/etc/wxcontroller/clients/alice.env", b"MOJO_WEIXIN_SEND_INTERVAL=1\n", 0o640)
+    bare_host.run("wxctl", "token", "create", "last", "--account", "alice")
+    bare_host.write("/etc/wxcontroller/wxcontroller.toml.d/site.toml", b"")
+    bare_host.run("apt-get", "-qy", "purge", "wxcontroller", "wxcontroller-sandbox")
+    found = bare_host.text(
+        "sh", "-c", "find / -xdev -name '*wxc*' -o -xdev -name '*wxsandbox*'; find /run -name '*wxc*'"
+    )
+    assert [path for path in found.splitlines() if not ALLOWED_TO_STAY.match(path)] == []
+    assert bare_host.text("dpkg-query", "-W", "wxcontroller*", check=False).startswith("dpkg-query: no packages")
+    assert bare_host.text("systemctl", "list-units", "--all", "--no-legend", "--plain", "wx*").strip() == ""
+    assert bare_host.text("systemctl", "is-system-running", check=False).strip() == "running"
