@@ -33,7 +33,7 @@ TEST_TOOLS = mypy python3-venv python3-pytest python3-pytest-asyncio python3-pyt
 	python3-pytest-xdist python3-hypothesis python3-openapi-spec-validator \
 	python3-aiohttp python3-aiohttp-socks python3-defusedxml python3-jinja2 python3-systemd python3-sdnotify \
 	python3-segno python3-prometheus-client python3-rich python3-cryptography python3-uvloop systemd man-db zbar-tools \
-	piuparts unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool
+	unzip chromium chromium-driver python3-selenium python3-requests fonts-noto-cjk strace apprise promtool
 
 .PHONY: help deps test-deps host-tree deb release run i18n docs test lint test-unit test-page test-system mutants torture fleet bench clean
 
