@@ -1,6 +1,6 @@
-"""Who takes part in a system test: the sandbox's phone, a webhook receiver, a caller of the HTTP API.
+"""Participants of a system test: the sandbox's phone, a webhook receiver, a caller of the HTTP API.
 
-All of them live on the machine outside and use the booted host's loopback.
+They run on this machine and use the booted host's loopback.
 """
 
 import json
@@ -21,14 +21,14 @@ Json: TypeAlias = Any  # answers of the product under test; the assertions are t
 CONTROLLER = "http://127.0.0.1:2000"
 SANDBOX = "http://127.0.0.1:2100"
 SANDBOX_SETTINGS = "/etc/wxcontroller/wxcontroller.toml.d/sandbox.toml"
-# Of an account in a test that waits for it.
+# WatchdogSec of accounts in tests that wait for it.
 WATCHDOG_SECONDS = 20
 
 
 def until(condition: Callable[[], Json], what: str = "it", seconds: float = PATIENCE) -> Json:
-    """Ask again until the answer is true; fail after ``seconds`` saying what was waited for.
+    """Call a condition until it is true, and return its value. Raises AssertionError after ``seconds``.
 
-    What takes longer is asked for less often: a question is a process or a call, which costs more than the wait.
+    Intervals grow: most conditions start a process or send a request, which costs more than waiting.
     """
     began = time.monotonic()
     while True:
@@ -43,7 +43,7 @@ def until(condition: Callable[[], Json], what: str = "it", seconds: float = PATI
 
 @dataclass
 class Caller:
-    """Somebody with curl: calls the controller on port 2000 of the host, with a ``token`` where one is needed."""
+    """Calls the controller of a host, with a ``token`` if one is needed."""
 
     host: Host
     token: str = ""
@@ -57,7 +57,7 @@ class Caller:
         return self.host.http("GET", f"{CONTROLLER}{path}{query}", headers=self.headers, timeout=90)
 
     def openwx(self, call: str, /, **parameters: str) -> Json:
-        """GET a call of the contract; the answer must be 200 and JSON."""
+        """Return the JSON of a call of the contract. Raises AssertionError for other statuses than 200."""
         status, _, body = self.get(f"/openwx/{call}", **parameters)
         assert status == 200, (call, parameters, status, body)
         return json.loads(body)
@@ -79,7 +79,7 @@ class Caller:
         return answer
 
     def state(self, name: str) -> str:
-        """The account's state as check_client tells it, "" when it is not registered or not readable."""
+        """Return the account's state by check_client, "" for an unknown account."""
         answer = self.openwx("check_client", client=name)
         return str(answer["client"][0]["state"]) if answer["code"] == 0 else ""
 
@@ -93,7 +93,7 @@ class Caller:
 
 @dataclass
 class Phone:
-    """The sandbox's scripting API: the far end of every conversation."""
+    """The sandbox's scripting API: the other end of all conversations."""
 
     host: Machine
 
@@ -113,18 +113,11 @@ class Phone:
         return self.call("GET", f"/accounts/{uin}")
 
     def friend(self, uin: str) -> str:
-        """The name of a friend of the account."""
+        """Return the name of a friend of the account."""
         return str(next(one["name"] for one in self.world(uin)["contacts"] if one["kind"] == "friend"))
 
-    def waiting_login(self, seconds: float = PATIENCE) -> str:
-        """The login that waits for a scan; with codes of more than one, the link says which (``login_of``)."""
-        found = self.call("GET", f"/logins?state=waiting&wait={seconds}")
-        logins = found["logins"] if isinstance(found, dict) else found
-        assert len(logins) == 1, f"not one login waits for a scan: {logins}"
-        return str(logins[0]["uuid"])
-
     def login_of(self, link: str) -> str:
-        """The uuid that a QR code's link stands for, on either route."""
+        """Return the uuid in the link of a QR code, of either route."""
         return parse_qs(urlsplit(link).query).get("qrcode", [link.rsplit("/", 1)[1]])[0]
 
     def scan(self, uuid: str, uin: str) -> None:
@@ -137,17 +130,14 @@ class Phone:
         self.call("POST", f"/logins/{quote(uuid, safe='')}/{verb}", {})
 
     def write(self, uin: str, sender: str, text: str, group: str = "") -> str:
-        """Somebody writes to the account; return the message's id."""
+        """Let somebody write to the account; return the message's id."""
         body = {"from": sender, "text": text, **({"group": group} if group else {})}
         return str(self.call("POST", f"/accounts/{uin}/receive", body)["msg_id"])
 
     def sent(self, uin: str, after: int = 0, seconds: float = 10) -> list[Json]:
-        """What the account sent through the product, after number ``after``."""
+        """Return the messages that the account sent after number ``after``."""
         found = self.call("GET", f"/accounts/{uin}/sent?after={after}&wait={seconds}")
         return list(found["sent"] if isinstance(found, dict) else found)
-
-    def end_session(self, uin: str, retcode: int) -> None:
-        self.call("POST", f"/accounts/{uin}/logout", {"retcode": retcode})
 
     @contextmanager
     def fault(self, endpoint: str, kind: str, value: Json = None, count: int | None = None) -> Iterator[None]:
@@ -163,17 +153,16 @@ class Phone:
 class Webhook:
     """A receiver of reports on the host's loopback. ``answer`` decides the status of each, ``reply`` its JSON.
 
-    Asked by GET it redirects to ``locations`` in turn, as a heartbeat server; ``beats`` are the queries of that.
+    ``reports`` are those with a status below 300; headers and bodies are by delivery.
     """
 
     host: Host
     port: int = 8900
     answer: Callable[[Json], int] = lambda _: 200
     reply: Callable[[Json], Json] = lambda _: None
-    locations: list[str] = field(default_factory=list)
-    beats: list[str] = field(default_factory=list)
-    epochs: dict[str, str] = field(default_factory=dict)  # of the reports, by delivery
     reports: list[Json] = field(default_factory=list)
+    headers: dict[str, dict[str, str]] = field(default_factory=dict)
+    bodies: dict[str, bytes] = field(default_factory=dict)
     times: list[float] = field(default_factory=list)
     _server: ThreadingHTTPServer | None = None
     _news: threading.Condition = field(default_factory=threading.Condition)
@@ -193,28 +182,20 @@ class Webhook:
                 report = json.loads(body)
                 status = hook.answer(report)
                 if status < 300:
-                    report["_delivery"] = self.headers["X-Wx-Delivery"]
-                    hook.epochs[report["_delivery"]] = self.headers["X-Wx-Epoch"]
+                    report["_delivery"] = delivery = self.headers["X-Wx-Delivery"]
                     report["_client"] = parse_qs(urlsplit(self.path).query).get("client", [""])[0]
+                    hook.headers[delivery], hook.bodies[delivery] = dict(self.headers), body
                     with hook._news:
                         hook.reports.append(report)
                         hook.times.append(time.time())
                         hook._news.notify_all()
-                said = hook.reply(report) if status < 300 else None
-                content = b"" if said is None else json.dumps(said).encode()
+                reply = hook.reply(report) if status < 300 else None
+                content = b"" if reply is None else json.dumps(reply).encode()
                 self.send_response(status)
                 self.send_header("Content-Type", "application/json")
                 self.send_header("Content-Length", str(len(content)))
                 self.end_headers()
                 self.wfile.write(content)
-
-            def do_GET(self) -> None:
-                hook.beats.append(urlsplit(self.path).query)
-                self.send_response(302 if hook.locations else 200)
-                if hook.locations:
-                    self.send_header("Location", hook.locations.pop(0))
-                self.send_header("Content-Length", "0")
-                self.end_headers()
 
             def log_message(self, *_: object) -> None: ...
 
@@ -230,7 +211,7 @@ class Webhook:
             self._server.server_close()
 
     def wait_for(self, condition: Callable[[Json], bool], what: str = "report", seconds: float = PATIENCE) -> Json:
-        """Return the first report that fits, waiting for it."""
+        """Wait for the first report that fulfils a condition, and return it."""
 
         def first() -> Json:
             return next((report for report in self.reports if condition(report)), None)
@@ -249,21 +230,21 @@ class Webhook:
 
 
 def use_sandbox(host: Host) -> None:
-    """Start the sandbox in the host and point new accounts at it, as its documentation says."""
+    """Start the sandbox in the host, and let new accounts use it."""
     host.run("systemctl", "enable", "--now", "wxcontroller-sandbox.service")
     point_at_sandbox(host)
 
 
 def point_at_sandbox(host: Host) -> None:
-    """Have new accounts take what is at the sandbox's address for WeChat."""
+    """Let new accounts use the sandbox in place of WeChat."""
     host.write(SANDBOX_SETTINGS, f'[client]\nserver = "{SANDBOX}"\nsend_interval = 0\n'.encode())
     host.run("systemctl", "reload", "wxcontroller.service")
 
 
 def shorten_watchdog(host: Host) -> None:
-    """Have accounts be ended after ``WATCHDOG_SECONDS`` without a sign of life. The sandbox does not run yet."""
+    """Shorten the accounts' watchdog to ``WATCHDOG_SECONDS``, before the sandbox is started."""
     assert "\nWatchdogSec=90\n" in host.text("systemctl", "cat", "wxclient@any.service")
-    # Polls that have no news are signs of life, too.
+    # Empty polls are signs of life, and must be frequent enough.
     host.write("/etc/default/wxcontroller-sandbox", b'WXSANDBOX_OPTS="--poll-hold=5 --sync-hold=5"\n')
     place = "/run/systemd/system/wxclient@.service.d/watchdog.conf"
     host.write(place, f"[Service]\nWatchdogSec={WATCHDOG_SECONDS}\n".encode())
@@ -271,7 +252,7 @@ def shorten_watchdog(host: Host) -> None:
 
 
 def log_in(caller: Caller, phone: Phone, name: str, uin: str, **parameters: str) -> Json:
-    """Start an account and bring it to running with a scan; return start_client's answer."""
+    """Start an account and log it in by a scan; return the response of start_client."""
     answer = caller.openwx("start_client", client=name, **parameters)
     assert answer["code"] == 0, answer
     caller.until_state(name, "scaning")

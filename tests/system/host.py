@@ -1,7 +1,7 @@
-"""A booted Debian 13 with systemd, in a container of our own: the ground system tests stand on.
+"""A booted Debian 13 with systemd in a container: the host of system tests.
 
-A base tree is made once by mmdebstrap and kept, and so is what installing the packages adds to it; each host is an
-overlay over them, with its own network namespace, cgroup and journal. The machine outside needs no systemd running.
+mmdebstrap makes a base tree once, and an installation of the packages adds a layer to it; both are kept. Each host is
+an overlay over them, with its own network namespace, cgroup and journal. This machine needs no running systemd.
 Also a command:
 
     /usr/bin/python3 -m tests.system.host up NAME [DEB...]   boot one, install packages, leave it running
@@ -9,8 +9,8 @@ Also a command:
     /usr/bin/python3 -m tests.system.host down NAME          stop it and remove what it wrote
     /usr/bin/python3 -m tests.system.host list               which are running
 
-A host made by ``Host.up`` ends with the process that made it, however that ends: a reaper beside it waits for its
-death. What even a dead reaper left behind is swept away when the next host boots.
+A host made by ``Host.up`` ends with the process that made it, even if that is killed: a reaper process waits for its
+end. If the reaper was killed as well, the next host that boots takes the old one down.
 """
 
 import argparse
@@ -41,27 +41,27 @@ ENVIRONMENT = {
     "LANG": "C.UTF-8",
     "DEBIAN_FRONTEND": "noninteractive",
 }
-# What a host has before our packages come: systemd and its friends, and tools that the tests use inside. What our
-# packages depend on is added (apt then needs no network to install them); it stands here too, so that one base tree
-# serves before and after they are built. Tools that would bring many packages to this machine are in the tree, too.
+# Packages of the base tree: systemd, and tools that tests use inside, also those that would install many packages on
+# this machine. Dependencies of our packages are added, so that apt needs no network; they are listed here as well, so
+# that the same tree serves before and after ours are built.
 PACKAGES = (
     "systemd,systemd-sysv,dbus,polkitd,libnss-systemd,iproute2,curl,procps,ca-certificates,autopkgtest,"
     "lintian,python3,python3-aiohttp,python3-aiohttp-socks,tinyproxy-bin,microsocks,socat,libfaketime,nginx,caddy,exim4-daemon-light,"
     "bash-completion,zsh,fish,"
     "python3-jinja2,python3-defusedxml,python3-systemd,python3-sdnotify,python3-segno,python3-prometheus-client,python3-click,python3-rich,python3-cryptography,python3-uvloop"
 )
-# A base tree that nobody has booted for so long goes when another is made.
+# A tree that was not booted for so long is removed when another one is made.
 _KEPT_SECONDS = 86_400
 CLONE_NEWNET = 0x40000000
 
 
 class HostError(Exception):
-    """A host did not do what it should."""
+    """A host cannot be made, booted or stopped."""
 
 
 @contextlib.contextmanager
 def network_of(process: int) -> Iterator[None]:
-    """Be in the network namespace of a process. Moves the calling thread only."""
+    """Enter the network namespace of a process during a block, with the calling thread only."""
     task = f"/proc/{os.getpid()}/task/{threading.get_native_id()}/ns/net"
     with open(task) as outside, open(f"/proc/{process}/ns/net") as inside:  # noqa: PTH123
         os.setns(inside.fileno(), CLONE_NEWNET)  # type: ignore[attr-defined]  # Python 3.12
@@ -77,19 +77,16 @@ class Machine(ABC):
     @property
     @abstractmethod
     def leader(self) -> int:
-        """A process in it."""
+        """The pid of a process in it."""
 
     @contextlib.contextmanager
     def netns(self) -> Iterator[None]:
-        """Be in its network while sockets are made: a socket stays where it was created.
-
-        Moves the calling thread only.
-        """
+        """Enter its network during a block, with the calling thread only: sockets stay where they are created."""
         with network_of(self.leader):
             yield
 
     def connection(self, address: str = "127.0.0.1:2000", timeout: float = 60) -> http.client.HTTPConnection:
-        """Return an HTTP connection to something on its loopback; it connects anew when it was closed."""
+        """Return an HTTP connection to its loopback, which reconnects after it was closed."""
         return _Connection(self, address, timeout)
 
     def http(
@@ -100,7 +97,7 @@ class Machine(ABC):
         headers: dict[str, str] | None = None,
         timeout: float = 60,
     ) -> tuple[int, dict[str, str], bytes]:
-        """Do one request to its loopback; return status, headers and body."""
+        """Send a request to its loopback; return status, headers and body."""
         parts = urlsplit(url)
         target = parts.path + (f"?{parts.query}" if parts.query else "")
         connection = self.connection(parts.netloc, timeout)
@@ -114,7 +111,7 @@ class Machine(ABC):
 
 @dataclass(eq=False)
 class Host(Machine):
-    """One booted host. Make it by ``Host.up``, which is also its end."""
+    """A booted host; ``Host.up`` makes it and takes it down."""
 
     name: str
     limits: bool = False
@@ -127,7 +124,7 @@ class Host(Machine):
 
     @property
     def leader(self) -> int:
-        """The process that is PID 1 inside."""
+        """The pid of its PID 1."""
         return int((self._place / "leader").read_text())
 
     @classmethod
@@ -135,7 +132,7 @@ class Host(Machine):
     def up(cls, name: str, limits: bool = False, packages: Sequence[Path] = ()) -> Iterator["Host"]:
         """Boot a host for the duration of a block, with ``packages`` installed before it boots.
 
-        ``limits``: MemoryMax and the like are really enforced.
+        ``limits``: enforce MemoryMax and others.
         """
         host = cls(name, limits, packages)
         sweep()
@@ -148,7 +145,7 @@ class Host(Machine):
             host.down()
 
     def boot(self) -> None:
-        """Boot, on what an earlier boot of this host left or on a fresh overlay. Raises HostError."""
+        """Boot on the disk of an earlier boot, or else on a new overlay. Raises HostError."""
         below = [make_base()]
         if self.packages:
             below.insert(0, make_installed(self.packages))
@@ -161,10 +158,10 @@ class Host(Machine):
         if self._reaper:
             (self._place / "owner").write_text(str(self._reaper.pid))
         root = self._place / "root"
-        self._stop()  # what a killed run left mounted
+        self._stop()  # a killed run may have left it mounted
         lower = ":".join(map(str, below))
-        # No write waits for the disk (installing packages took four times as long): a host ends with this machine
-        # anyway. The kernel mounts what was written that way again only without this directory.
+        # "volatile": no write waits for the disk, with which installing packages took four times as long. The kernel
+        # mounts such an overlay again only without this directory.
         shutil.rmtree(self._place.joinpath("work", "work", "incompat"), ignore_errors=True)
         layers = f"lowerdir={lower},upperdir={self._place}/up,workdir={self._place}/work,volatile"
         _must("mount", "-t", "overlay", f"wxhost-{self.name}", "-o", layers, str(root))
@@ -188,19 +185,19 @@ class Host(Machine):
             raise HostError(f"the host {self.name} is {state!r} after boot")
 
     def reboot(self) -> None:
-        """Stop in an orderly way and boot again on the same disk."""
+        """Shut down and boot again on the same disk."""
         self.run("journalctl", "--sync", check=False)
         (self._place / "keep").touch()
         self._stop(orderly=True)
         self.boot()
 
     def cut_power(self) -> None:
-        """Stop at once, as it is; ``boot`` goes on with what is on the disk."""
+        """Kill it; ``boot`` continues with what is on the disk."""
         (self._place / "keep").touch()
         self._stop()
 
     def keep_as(self, layer: Path) -> None:
-        """Stop in an orderly way and keep what was written as a layer that other hosts boot on."""
+        """Shut down and keep what was written as a layer for other hosts."""
         self._stop(orderly=True)
         written = self._place / "up"
         for own in ("etc/machine-id", "var/lib/systemd/random-seed", "var/log/journal", "root/debs"):
@@ -208,7 +205,7 @@ class Host(Machine):
         written.rename(layer)
 
     def down(self) -> None:
-        """Stop and remove everything the host wrote."""
+        """Kill it and remove everything it wrote."""
         self._stop()
         self._clean()
         if self._reaper and self._reaper.stdin:
@@ -223,7 +220,7 @@ class Host(Machine):
             raise HostError(f"the host {self.name} is running already; end it: tests.system.host down {self.name}")
 
     def _watch_over(self) -> None:
-        """Have the host taken down should this process die without doing so."""
+        """Start the reaper, which takes the host down if this process ends without doing so."""
         self._reaper = subprocess.Popen(
             [sys.executable, __file__, "reap", self.name],
             stdin=subprocess.PIPE,
@@ -252,13 +249,13 @@ class Host(Machine):
             check=False,
         )
         if check and done.returncode != 0:
-            told = (done.stdout + done.stderr).decode(errors="replace")
-            raise AssertionError(f"in {self.name}: {' '.join(argv)} ended with {done.returncode}:\n{told}")
+            output = (done.stdout + done.stderr).decode(errors="replace")
+            raise AssertionError(f"in {self.name}: {' '.join(argv)} ended with {done.returncode}:\n{output}")
         return done
 
     def command(self, *argv: str, timeout: float = 120) -> list[str]:
         """Return the command of this machine that runs one inside as root, for ``timeout`` seconds at most."""
-        # Killing nsenter would leave the command running, so that its time is kept inside.
+        # The timeout is inside, as killing nsenter would leave the command running.
         return [*f"nsenter -a -r -w -t {self.leader} -- timeout -k 2 {timeout}".split(), *argv]
 
     def text(self, *argv: str, check: bool = True, timeout: float = 120) -> str:
@@ -266,18 +263,13 @@ class Host(Machine):
         done = self.run(*argv, check=check, timeout=timeout)
         return (done.stdout + done.stderr).decode(errors="replace")
 
-    def service_run(self, *argv: str, properties: Sequence[str] = (), check: bool = True) -> str:
-        """Run a command as a transient service with ``properties`` and return what it printed."""
-        options = [part for one in properties for part in ("-p", one)]
-        return self.text("systemd-run", "-Pq", "--wait", "--collect", *options, *argv, check=check)
-
     def write(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """Put a file into the host, with its directory."""
+        """Write a file in the host, and its directory."""
         self.run("mkdir", "-p", str(Path(path).parent))
         self.run("sh", "-c", f"cat > '{path}' && chmod {mode:o} '{path}'", input=content)
 
     def path(self, inside: str) -> Path:
-        """Return where this machine finds a file of the host."""
+        """Return the path of a file of the host on this machine."""
         return Path(f"/proc/{self.leader}/root{inside}")
 
     def read(self, path: str) -> bytes:
@@ -299,7 +291,7 @@ class Host(Machine):
     def _spawn(self, root: Path) -> None:
         hierarchies = ["unified", "systemd"] + (["memory", "pids", "cpu", "cpuacct"] if self.limits else [])
         present = [h for h in hierarchies if (CGROUPS / h).is_dir()] or [""]
-        # A cgroup of its own before nspawn begins: hosts would otherwise share those of equal unit names.
+        # A cgroup of its own before nspawn starts: otherwise hosts share those of units with the same name.
         moves = "; ".join(
             f"mkdir -p {CGROUPS / h}/wx-{self.name} && echo $$ > {CGROUPS / h}/wx-{self.name}/cgroup.procs"
             for h in present
@@ -373,7 +365,7 @@ class _Connection(http.client.HTTPConnection):
 
 
 def make_base() -> Path:
-    """Return the base tree, making it when there is none for today's list of packages. Raises HostError."""
+    """Return the base tree for the present list of packages, making it if it is missing. Raises HostError."""
     wanted = sorted({*PACKAGES.split(","), *_dependencies()})
     key = hashlib.sha256(",".join(wanted).encode()).hexdigest()[:12]
     base = WORK / f"base-{key}"
@@ -389,23 +381,23 @@ def make_base() -> Path:
         making = WORK / f"making-{key}"
         shutil.rmtree(making, ignore_errors=True)
         command = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={','.join(wanted)}"]
-        # Only started by the tests that need them.
+        # Tests that need them start them.
         command += ["--customize-hook=chroot $1 systemctl disable nginx caddy exim4"]
         command += ["--aptopt=Acquire::Languages none", "trixie", str(making)]
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
         if done.returncode != 0:
             shutil.rmtree(making, ignore_errors=True)
             raise HostError(f"mmdebstrap failed:\n{done.stderr.decode(errors='replace')[-3000:]}")
-        # It would win over --hostname, and every host would be called like this machine.
+        # It would override --hostname with this machine's name.
         (making / "etc/hostname").unlink(missing_ok=True)
         making.rename(base)
     return base
 
 
 def make_installed(packages: Sequence[Path]) -> Path:
-    """Return the layer that installing ``packages`` adds to the base tree, making it when there is none.
+    """Return the layer that an installation of ``packages`` adds to the base tree, making it if it is missing.
 
-    Hosts that boot on it need no installation of their own. Raises HostError.
+    Raises HostError.
     """
     digest = hashlib.sha256(make_base().name.encode())
     for package in sorted(packages):
@@ -423,7 +415,7 @@ def make_installed(packages: Sequence[Path]) -> Path:
 
 
 def _remove_unused(pattern: str) -> None:
-    """Remove trees that nobody has booted for a day: another version of these tests may be about to boot others."""
+    """Remove trees that were not booted for a day; other versions of these tests may need the rest."""
     mounts = Path("/proc/self/mounts").read_text()
     for old in WORK.glob(pattern):
         if str(old) not in mounts and time.time() - old.stat().st_mtime > _KEPT_SECONDS:
@@ -450,7 +442,7 @@ def _dependencies() -> set[str]:
 
 
 def sweep() -> None:
-    """Take down hosts whose maker and reaper are both dead."""
+    """Take down hosts whose process and reaper have both ended."""
     for place in WORK.glob("*"):
         try:
             owner = int((place / "owner").read_text())
@@ -462,7 +454,7 @@ def sweep() -> None:
 
 
 def reap(name: str) -> None:
-    """Wait until the process that made the host is done with it or dead; in the second case take the host down."""
+    """Wait for the end of the process that made a host; take the host down if that has not done so."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     if sys.stdin.buffer.read() != b"done":
@@ -505,7 +497,7 @@ def _gone(pid: int, seconds: float) -> bool:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         with contextlib.suppress(ChildProcessError):
-            os.waitpid(pid, os.WNOHANG)  # our own child, when this process booted it
+            os.waitpid(pid, os.WNOHANG)  # a child, if this process booted it
         if not _running(pid):
             return True
         time.sleep(0.05)

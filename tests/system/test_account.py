@@ -1,0 +1,222 @@
+"""One account under the units as installed: files, signed reports, a full disk, its stop, names, a reboot."""
+
+import hashlib
+import hmac
+import re
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pytest
+
+from tests.system.actors import CONTROLLER, Caller, Json, Phone, Webhook, log_in, until, use_sandbox
+from tests.system.host import Host
+from tests.system.units import dropin
+from wxcontroller.core import envfile
+
+pytestmark = pytest.mark.system
+NAME = "alice"
+UNIT = f"wxclient@{NAME}.service"
+STATE = f"/var/lib/private/wxclient/{NAME}"
+SECRETS = ("key-of-the-webhook", "the-old-one")
+GIF = b"GIF89a" + bytes(100)
+MB = 1024 * 1024
+PICTURES, HIDDEN_PICTURES = "/opt/pictures", "/home/bot/pictures"
+
+
+@dataclass
+class World:
+    host: Host
+    caller: Caller
+    phone: Phone
+    hook: Webhook
+    uin: str
+
+    def restart(self, **options: str) -> None:
+        """Start the account again with other options; its login is kept."""
+        self.caller.openwx("stop_client", client=NAME)
+        assert self.caller.openwx("start_client", client=NAME, post_api=self.hook.address, **options)["code"] == 0
+        self.caller.until_state(NAME, "running")
+
+    def write(self, text: str) -> None:
+        self.phone.write(self.uin, self.phone.friend(self.uin), text)
+
+    def received(self, text: str) -> Json:
+        return self.hook.wait_for(lambda report: report.get("content") == text, text[:20])
+
+    def queue(self, *texts: str) -> None:
+        for text in texts:
+            sent = self.caller.openwx(
+                "send_friend_message", client=NAME, id="filehelper", content=text, **{"async": "1"}
+            )
+            assert sent["code"] == 0
+
+    def sent(self, *texts: str) -> list[str]:
+        """Return those of ``texts`` that WeChat has, in their order there."""
+        return [one["text"] for one in self.phone.sent(self.uin, 0, 0.1) if one["text"] in texts]
+
+
+@pytest.fixture(scope="module")
+def world(host: Host) -> Iterator[World]:
+    use_sandbox(host)
+    host.write("/etc/wxcontroller/credentials/webhook-secret", "\n".join(SECRETS).encode(), 0o600)
+    for path in (f"{PICTURES}/a.gif", f"{HIDDEN_PICTURES}/a.gif", "/opt/outside.gif"):
+        host.write(path, GIF, 0o644)
+    host.run("ln", "-s", "/opt/outside.gif", f"{PICTURES}/link.gif")
+    host.run("mkfifo", "--mode=666", f"{PICTURES}/pipe.gif")
+    settings = f'[client]\nmedia_paths = "{PICTURES}:{HIDDEN_PICTURES}"\n'
+    host.write("/etc/wxcontroller/wxcontroller.toml.d/files.toml", settings.encode())
+    host.run("systemctl", "reload", "wxcontroller")
+    caller, phone = Caller(host), Phone(host)
+    uin = phone.account("爱丽丝")
+    with Webhook(host) as hook:
+        log_in(caller, phone, NAME, uin, post_api=hook.address, media_size_max=str(128 * MB))
+        yield World(host, caller, phone, hook, uin)
+
+
+def test_file_of_100_mb_is_received_and_sent_within_the_accounts_memory(world: World) -> None:
+    pid = world.caller.account(NAME)["pid"]
+    body = {"from": world.phone.friend(world.uin), "kind": "file", "name": "large.bin", "size": 100 * MB}
+    message = world.phone.call("POST", f"/accounts/{world.uin}/receive", body, timeout=120)["msg_id"]
+    report = world.hook.wait_for(lambda one: one.get("id") == message)
+    assert (report["media_size"], report["media_data"], report["media_name"]) == (100 * MB, "", "large.bin")
+    assert world.host.run("cat", report["media_path"], user="wxcontroller", check=False).returncode != 0
+    to = {"client": NAME, "id": "filehelper"}
+    answer = world.caller.openwx("send_friend_message", **to, media_id=report["media_id"])
+    assert answer["code"] == 0, answer
+    sent = world.phone.sent(world.uin, seconds=0)[-1]
+    assert (sent["kind"], sent["name"], sent["size"]) == ("file", "large.bin", 100 * MB)
+    again = world.caller.openwx("send_friend_message", **to, media_id=answer["media_id"])
+    assert (again["code"], again["media_id"]) == (0, answer["media_id"])
+    assert world.caller.account(NAME)["pid"] == pid
+    # The unit's MemoryMax, 512 MB, is not enforced here.
+    status = world.host.text("cat", f"/proc/{pid}/status")
+    assert 1024 * next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM")) < 120 * MB
+
+
+@pytest.mark.parametrize(
+    ("path", "reason"),
+    [
+        (f"{PICTURES}/link.gif", "no such file below media_paths"),
+        ("/proc/self/environ", "no such file below media_paths"),
+        (f"{PICTURES}/pipe.gif", "it is not a file"),
+        (f"{HIDDEN_PICTURES}/a.gif", "media_paths in wxclient(8)"),
+        (f"{CONTROLLER}/openwx/check_client", "private network"),
+    ],
+)
+def test_file_or_address_outside_of_media_paths_is_refused(world: World, path: str, reason: str) -> None:
+    answer = world.caller.openwx("send_friend_message", client=NAME, id="filehelper", media_path=path)
+    assert (answer["code"], answer["status"]) == (-1, "invaild media_path"), answer
+    assert reason in answer["reason"], answer
+
+
+def test_file_below_media_paths_is_sent_also_if_a_drop_in_shows_it(world: World) -> None:
+    def send(path: str) -> Json:
+        return world.caller.openwx("send_friend_message", client=NAME, id="filehelper", media_path=path)
+
+    assert send(f"{PICTURES}/a.gif")["code"] == 0
+    # As docs/operations.md says.
+    with dropin(world.host, UNIT, f"[Service]\nProtectHome=tmpfs\nBindReadOnlyPaths={HIDDEN_PICTURES}\n"):
+        world.restart()
+        assert send(f"{HIDDEN_PICTURES}/a.gif")["code"] == 0
+
+
+def test_reports_are_signed_with_the_units_credential(world: World) -> None:
+    world.write("signed")
+    delivery = world.received("signed")["_delivery"]
+    headers = world.hook.headers[delivery]
+    stamped = headers["X-Wx-Timestamp"].encode() + b"." + world.hook.bodies[delivery]
+    expected = [f"sha256={hmac.new(each.encode(), stamped, hashlib.sha256).hexdigest()}" for each in SECRETS]
+    assert headers["X-Wx-Signature"].split(", ") == expected
+    assert headers["X-Wx-Attempt"] == "1"
+    assert delivery.endswith(f"-{headers['X-Wx-Sequence']}")
+    assert SECRETS[0] not in world.host.journal(UNIT, "wxcontroller.service") + world.host.text("ps", "axeww")
+
+
+def test_full_disk_holds_messages_back_at_wechat(world: World) -> None:
+    host, caller = world.host, world.caller
+    texts = [f"full {number} {'x' * 4000}" for number in range(20)]
+    caller.openwx("stop_client", client=NAME)
+    host.run("cp", "-a", STATE, "/root/kept")
+    host.run("mount", "-t", "tmpfs", "-o", "size=1m,mode=0700", "tmpfs", STATE)
+    try:
+        host.run("sh", "-c", f"rm -rf /root/kept/media; cp -a /root/kept/. {STATE}/")
+        world.restart()
+        host.run("sh", "-c", f"dd if=/dev/zero of={STATE}/filler bs=4k 2>/dev/null; true")
+        for text in texts:
+            world.write(text)
+        until(lambda: "cannot store" in caller.account(NAME)["status"], "a status that tells of the disk")
+        assert caller.state(NAME) == "updating"
+        host.run("rm", f"{STATE}/filler")
+        for text in texts:
+            world.received(text)
+        caller.until_state(NAME, "running")
+    finally:
+        caller.openwx("stop_client", client=NAME)
+        host.run("umount", STATE)
+
+
+def test_stop_sends_what_is_queued_beyond_the_units_time_limit(world: World) -> None:
+    with dropin(world.host, UNIT, "[Service]\nTimeoutStopSec=2\n"):
+        world.restart(send_interval="1")
+        texts = [f"goodbye {number}" for number in range(5)]
+        began = time.monotonic()
+        world.queue(*texts)
+        assert world.caller.openwx("stop_client", client=NAME)["code"] == 0
+        assert time.monotonic() - began > 3.9
+    assert world.sent(*texts) == texts
+    journal = world.host.journal(UNIT)
+    assert "timed out" not in journal
+    assert re.search(r"stopping: sending \d queued messages first, for at most 15 s", journal)
+
+
+def test_client_that_hangs_while_it_stops_is_killed_and_sends_the_rest_later(world: World) -> None:
+    with dropin(world.host, UNIT, "[Service]\nTimeoutStopSec=2\n"):
+        world.restart(send_interval="3", stop_drain="300")
+        texts = [f"hanging {number}" for number in range(20)]
+        world.queue(*texts)
+        pid = str(world.caller.account(NAME)["pid"])
+        world.host.run("systemctl", "stop", "--no-block", UNIT)
+        until(lambda: world.caller.account(NAME)["status"].startswith("stopping: "), "the stop")
+        world.host.run("kill", "-STOP", pid)
+        until(lambda: world.caller.account(NAME)["unit_state"] == "failed", "its end")
+    world.restart(send_interval="0")
+    until(lambda: world.sent(*texts) == texts, "all messages")
+
+
+@pytest.mark.parametrize("name", ["小红的账号", "my-bot"])  # the second one is an id, too
+def test_every_allowed_name_works_everywhere(world: World, name: str) -> None:
+    host, caller = world.host, world.caller
+    log_in(caller, world.phone, name, world.phone.account("名字"))
+    account = caller.account(name)
+    assert account["name"] == name
+    assert "running: logged in as 名字" in host.text("systemctl", "show", "-P", "StatusText", account["unit"])
+    assert name in host.text("wxctl", "list")
+    assert "running" in host.text("wxctl", "status", name)
+    assert name in [each["name"] for each in caller.v1("GET", "/accounts")[1]["accounts"]]
+    assert "running" in host.text("journalctl", "--no-pager", f"WX_ACCOUNT={name}", "-n", "50")
+    assert caller.openwx("send_friend_message", client=name, id="filehelper", content="x")["code"] == 0
+    assert caller.openwx("stop_client", client=name)["code"] == 0
+
+
+def test_systemd_parses_environment_files_as_we_do(world: World) -> None:
+    ours = "小 红 \" ' $HOME `x` \\ %i #;"
+    content = (
+        '# A="no"\nPLAIN=one two \nDOUBLE="a\\"b\\\\c\\$d\\`e\\nf"\nSINGLE=\'p"q\'\nJOINED=one\\\ntwo\n'
+        f"HASH=x # y\nEMPTY=\nTWICE=1\nTWICE=2\nOURS={envfile.quote(ours)}\n# comment\\\nAFTER=1\n"
+    )
+    world.host.write("/run/wx-test.env", content.encode())
+    command = "systemd-run -Pq --wait --collect -p EnvironmentFile=/run/wx-test.env /usr/bin/env -0"
+    theirs = dict(pair.split("=", 1) for pair in world.host.text(*command.split()).split("\0") if "=" in pair)
+    for key, value in envfile.parse(content).items():
+        assert theirs[key] == value, key
+
+
+def test_reboot_starts_wanted_accounts_only(world: World) -> None:
+    for name in ("wanted", "unwanted"):
+        assert world.caller.openwx("start_client", client=name)["code"] == 0
+    world.caller.openwx("stop_client", client="unwanted")
+    world.host.reboot()
+    until(lambda: world.caller.state("wanted") == "scaning", "the account")
+    assert world.caller.openwx("check_client", client="unwanted") == {"code": 1, "status": "client not exists"}
+    assert world.caller.account("unwanted")["unit_state"] in ("inactive", "absent")
