@@ -1,8 +1,6 @@
-"""Writes docs/reference, and lists within other pages, from the tables that the code itself goes by; `make docs`.
+"""Write docs/reference, and lists in other pages, from the code's own tables: ``make docs``.
 
-What is in Chinese is in tests/reference_zh.py.
-
-tests/unit/cli/test_reference.py holds the pages to what this makes.
+tests/reference_zh.py does so in Chinese. tests/unit/cli/test_reference.py fails if pages are out of date.
 """
 
 import inspect
@@ -30,10 +28,10 @@ from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, FOR_CHECK_EVENT
 ROOT = Path(__file__).resolve().parents[1]
 _WRAPPER = textwrap.TextWrapper(118, break_long_words=False, break_on_hyphens=False)
 PLACE = ROOT / "docs/reference"
-# Codes that the page of errors explains in words.
+# Codes that the page of errors describes in its last paragraph.
 UNEXPECTED = frozenset({"failed", "internal"})
 MADE = "<!-- Generated from the code by `make docs`: change it there. -->"
-# What reports of events have in `params`, and when they come.
+# `params` of events, and when they are reported.
 EVENTS: Mapping[str, tuple[str, str]] = {
     "login": (
         "[1], [0], [-1, words]",
@@ -70,7 +68,7 @@ def table(head: Iterable[str], rows: Iterable[Iterable[str]]) -> str:
 
 
 def document(*parts: str) -> str:
-    """Return the parts of a page, one below the other, with paragraphs in lines."""
+    """Return the parts of a page, with wrapped paragraphs."""
     kept = ("#", "|")
     return "\n\n".join(part if part.startswith(kept) else _WRAPPER.fill(part) for part in parts)
 
@@ -80,7 +78,7 @@ def code(text: object) -> str:
 
 
 def keys(of: type[Settings] | type[AlertSettings]) -> Mapping[str, str]:
-    """Return what is said of each key that is no table itself."""
+    """Return the descriptions of all keys that are no tables."""
     tables = ("alerts", "client", "fleet", "limits")
     return {entry.name: entry.metadata["doc"] for entry in fields(of) if entry.name not in tables}
 
@@ -105,7 +103,7 @@ def settings() -> str:
 
 
 def audiences() -> Iterable[tuple[str, str, list[Limit]]]:
-    """Yield the limits by whom they bind: a title, from when on they do, and the limits."""
+    """Yield the limits by where they apply: a title, when a change takes effect, and the limits."""
     for whom, title, since in (
         ((True, True), "Both ports", "The controller applies them after a reload, accounts from their next start."),
         ((True, False), "The controller", "The controller applies them after a reload."),
@@ -135,7 +133,7 @@ def limits() -> str:
 
 
 def conffile() -> str:
-    """Return what the shipped settings file has of limits."""
+    """Return the limits in the shipped settings file."""
     lines: list[str] = []
     for title, _, listed in audiences():
         lines += ["", f"# {title}"]
@@ -144,7 +142,7 @@ def conffile() -> str:
 
 
 def manual() -> str:
-    """Return what the manual page of the settings has of limits."""
+    """Return the limits in the man page of the settings."""
     parts = [_TABLE]
     for (title, since, _), entries in zip(audiences(), of_limits(), strict=True):
         parts += [f"## {title}", since, *(f"{one.head}\n\t{one.words}" for one in entries)]
@@ -161,7 +159,7 @@ _TABLE = """limits on the size, number and time of external input. An unknown ke
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key or option in a list of a page: its name, the line with its default, and words where the page has none."""
+    """A key or option in a list: its name, the line with its default, and a description if the page has none."""
 
     name: str
     head: str
@@ -169,7 +167,7 @@ class Entry:
 
 
 def of_options(empty: str) -> list[Entry]:
-    """Return the entries of wxclient(8); ``empty`` is the page's word for that."""
+    """Return the entries of wxclient(8); ``empty`` is the word for an empty default."""
     known = [one for one in OPTIONS.values() if one.origin is not Origin.IGNORED]
     return [Entry(one.name, f"*{one.name}* ({one.default or empty})", sentence(one.meaning)) for one in known]
 
@@ -205,7 +203,7 @@ def bounds(limit: Limit) -> str:
 
 
 def with_entries(page: str, entries: Iterable[Entry]) -> str:
-    """Return a page with all these entries. What it says of one stays; a new one comes behind the one before it."""
+    """Return a page with all these entries: existing descriptions stay, new entries follow the one before them."""
     before = ""
     for one in entries:
         mark = one.head[: one.head.index(one.name)]
@@ -224,7 +222,7 @@ def with_entries(page: str, entries: Iterable[Entry]) -> str:
 
 
 def between(page: str, first: str, last: str, made: str) -> str:
-    """Return a page with what is made in the place of what stands between these words."""
+    """Return a page with the text between two texts replaced."""
     head, begin, rest = page.partition(first)
     _, end, tail = rest.partition(last)
     assert begin, f"no {first!r}"
@@ -237,7 +235,7 @@ def names(chosen: Iterable[str], joint: str = ", ") -> str:
 
 
 def wxclient(page: str, empty: str, own: tuple[str, str], settings_only: tuple[str, str], joint: str = ", ") -> str:
-    """Return wxclient(8) with what is made within it; ``own`` and ``settings_only`` are words around its lists."""
+    """Return wxclient(8) with its generated parts; ``own`` and ``settings_only`` are the texts around its lists."""
     page = with_entries(page, of_options(empty))
     known = [one for one in OPTIONS.values() if one.origin is not Origin.IGNORED]
     page = between(page, *own, names([one.name for one in known if one.variable.startswith("WXCLIENT_")], joint))
@@ -245,7 +243,7 @@ def wxclient(page: str, empty: str, own: tuple[str, str], settings_only: tuple[s
 
 
 def settings_page(page: str) -> str:
-    """Return wxcontroller.toml(5) with what is made within it, but for the limits."""
+    """Return wxcontroller.toml(5) with its generated parts except the limits."""
     for entries in of_settings("*{name}* = {default}"):
         page = with_entries(page, entries)
     return page
@@ -267,7 +265,7 @@ def row(endpoint: access.Endpoint) -> tuple[str, ...]:
 
 
 def with_tables(page: str, head: Iterable[str], tables: Iterable[Iterable[Iterable[str]]]) -> str:
-    """Return a page whose tables with this head, in their order, have these rows."""
+    """Return a page with the rows of all tables that have this head replaced."""
     beginning = table(head, ())
     parts = re.split(rf"{re.escape(beginning)}\n(?:\|.*\n)*", page)
     made = [f"{table(head, rows)}\n" for rows in tables]
@@ -275,7 +273,7 @@ def with_tables(page: str, head: Iterable[str], tables: Iterable[Iterable[Iterab
     return "".join(f"{part}{more}" for part, more in zip(parts, [*made, ""], strict=True))
 
 
-# What is made within a page that is written by hand.
+# Pages with generated parts.
 WITHIN: Mapping[str, Callable[[str], str]] = {
     "etc/wxcontroller.toml": settings_file,
     "docs/man/wxcontroller.toml.5.scd": lambda page: between(
@@ -294,12 +292,12 @@ WITHIN: Mapping[str, Callable[[str], str]] = {
 
 
 def filled(name: str) -> str:
-    """Return a page that is written by hand with what is made within it."""
+    """Return a page with its generated parts."""
     return WITHIN[name]((ROOT / name).read_text(encoding="utf-8"))
 
 
 def toml(value: object) -> str:
-    """Return a default as it would stand in the file."""
+    """Return a default in TOML."""
     match value:
         case bool():
             return str(value).lower()
@@ -372,7 +370,7 @@ def conditions(meanings: Mapping[str, str]) -> list[tuple[str, ...]]:
 
 
 def issues(meanings: Mapping[str, str]) -> list[tuple[str, ...]]:
-    """Return a row for each code; what is said of it begins with the severity."""
+    """Return a row for each code; its description begins with the severity."""
     rows: list[tuple[str, ...]] = []
     for each in Code:
         severity, _, when = meanings[each.name].partition(": ")
@@ -381,7 +379,7 @@ def issues(meanings: Mapping[str, str]) -> list[tuple[str, ...]]:
 
 
 def comments(of: type) -> Mapping[str, str]:
-    """Return what is said behind each member of an enum."""
+    """Return the comments of an enum's members."""
     return dict(re.findall(r'^ +([A-Z_]+) = "[\w-]+"  # (.*)$', inspect.getsource(of), re.MULTILINE))
 
 
@@ -420,7 +418,7 @@ def journal() -> str:
 
 
 def explained(catalog: str) -> Iterable[tuple[Event, str, str]]:
-    """Yield what a catalog says of each event: its subject and its words."""
+    """Yield events with subject and explanation in a catalog."""
     text = (ROOT / "systemd" / catalog).read_text(encoding="utf-8")
     for event in Event:
         entry = text.partition(f"-- {MESSAGE_IDS[event]}\n")[2].partition("\n-- ")[0]

@@ -1,7 +1,4 @@
-"""Writes docs/zh/reference: the tables of tests/reference.py with what the Chinese man pages and catalog say.
-
-tests/unit/cli/test_reference.py holds the pages to what this makes.
-"""
+"""Write docs/zh/reference: the tables of tests/reference.py, with the texts of Chinese man pages and catalog."""
 
 import re
 from collections.abc import Callable, Iterable, Mapping
@@ -23,7 +20,7 @@ from wxcontroller.openwx.eventtypes import DEFAULT_EVENTS, FOR_CHECK_EVENT
 
 PLACE = ROOT / "docs/zh/reference"
 _MAN = ROOT / "docs/man/zh_CN"
-# When reports of events come.
+# When events are reported.
 WHEN: Mapping[str, str] = {
     "login": "用手机登录（1），或用保存的会话登录（0）；被拒绝（-1）",
     "stop": "账号的程序正常结束",
@@ -44,7 +41,7 @@ WHEN: Mapping[str, str] = {
     "update_friend": "登录之后，载入了联系人",
     "update_group": "登录之后，载入了群",
 }
-# What an account's condition means, and its issues: how bad, and when.
+# Conditions of an account, and its issues with their severity.
 CONDITIONS: Mapping[str, str] = {
     "stopped": "不期望运行，也没有进程",
     "down": "期望运行，但没有进程",
@@ -90,7 +87,7 @@ ISSUES: Mapping[str, tuple[str, str]] = {
     "duplicate-name": ("error", "另一台主机也有同名账号"),
     "reports-late": ("warning", "有上报等待了 15 分钟，却没有错误"),
 }
-# What errors of /v1 say.
+# Errors of /v1.
 ERRORS: Mapping[str, str] = {
     "account-exists": "已经登记了同名账号。",
     "bad-account-file": "账号的环境文件读不回来。",
@@ -135,7 +132,7 @@ def document(*parts: str) -> str:
 
 
 def entries(page: str) -> Mapping[str, str]:
-    """Return what a man page says of each key: the first sentence, and those that explain a value."""
+    """Return the description of each key in a man page: the first sentence, and those that explain a value."""
     found: dict[str, str] = {}
     source = (_MAN / f"{page}.scd").read_text(encoding="utf-8")
     for heads, words in re.findall(r"^(\*\w+\*[^\n]*)\n\t([^\n\t]+)$", source, re.MULTILINE):
@@ -147,15 +144,15 @@ def entries(page: str) -> Mapping[str, str]:
 
 
 def plain(text: str) -> str:
-    """Return words of a man page without its marks."""
+    """Return the text of a man page without markup."""
     text = re.sub(r"(?<=[A-Za-z0-9])_(?=[A-Za-z0-9])", r"\\_", text)
     return re.sub(r"\\(.)|[*_]", r"\1", text)
 
 
 def rows(page: str, names: Iterable[tuple[str, ...]], english: Mapping[str, str]) -> Iterable[tuple[str, ...]]:
-    """Yield rows: a key, its other cells, and in the place of _SAID what the man page says of it.
+    """Yield rows: a key and its other cells, with the man page's description in place of _SAID.
 
-    A key that has no Chinese there yet is explained in English.
+    A key without a Chinese description gets the English one.
     """
     said = entries(page)
     for name, *cells in names:
@@ -331,7 +328,7 @@ def page(name: str) -> str:
 
 
 def settings_page(content: str) -> str:
-    """Return wxcontroller.toml(5) with an entry for each key, in English where there is none yet."""
+    """Return wxcontroller.toml(5) with an entry for each key; new ones are in English."""
     content = reference.settings_page(content)
     for listed in reference.of_limits():
         content = reference.with_entries(content, listed)
@@ -339,7 +336,7 @@ def settings_page(content: str) -> str:
 
 
 def access_page(content: str) -> str:
-    """Return docs/zh/access.md with a row for each endpoint; words that are there stay, new ones are in English."""
+    """Return docs/zh/access.md with a row for each endpoint; new ones are in English."""
     head = ["方法", "路径", "权限范围", "用途"]
     listed = re.findall(rf"{re.escape(table(head, ()))}\n((?:\|.*\n)*)", content)
 
@@ -352,7 +349,7 @@ def access_page(content: str) -> str:
     return reference.with_tables(content, head, map(of, reference.ENDPOINTS, listed))
 
 
-# What is made within a page that is written by hand.
+# Pages with generated parts.
 WITHIN: Mapping[str, Callable[[str], str]] = {
     "docs/zh/access.md": access_page,
     "docs/man/zh_CN/wxcontroller.toml.5.scd": settings_page,
@@ -367,12 +364,12 @@ WITHIN: Mapping[str, Callable[[str], str]] = {
 
 
 def filled(name: str) -> str:
-    """Return a page that is written by hand with what is made within it."""
+    """Return a page with its generated parts."""
     return WITHIN[name]((ROOT / name).read_text(encoding="utf-8"))
 
 
 def main(place: Path = PLACE) -> None:
-    # First: the pages of the reference say what these say.
+    # First, as pages of the reference use their texts.
     for name in WITHIN:
         (ROOT / name).write_text(filled(name), encoding="utf-8")
         print(name)

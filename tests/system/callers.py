@@ -1,4 +1,4 @@
-"""Callers of the installed product: with tokens and without, from this machine and from another one."""
+"""Callers of the installed product: with tokens and without, on the host and on another machine."""
 
 import json
 import os
@@ -24,7 +24,7 @@ def token(host: Host, name: str, scope: str = "admin", *accounts: str) -> str:
 
 
 def forget_tokens(host: Host) -> None:
-    """Take all tokens away; everything is open again when this returns."""
+    """Remove all tokens, so that calls need none."""
     host.run("rm", "-f", "/etc/wxcontroller/tokens")
     host.run("wxctl", "token", "list")
 
@@ -32,7 +32,7 @@ def forget_tokens(host: Host) -> None:
 def ask(
     host: Host, path: str, shown: str = "", method: str = "GET", port: int = 2000, body: bytes | None = None
 ) -> tuple[int, object]:
-    """Call the host's loopback; return the status and, of a refusal, its code."""
+    """Send a request to the host's loopback; return the status and the code of a refusal."""
     headers = {"Authorization": f"Bearer {shown}"} if shown else {}
     if body is not None:
         headers["Content-Type"] = "application/x-www-form-urlencoded"
@@ -54,7 +54,7 @@ def started(host: Host, name: str) -> int:
 
 @dataclass
 class Far:
-    """Another machine, on a cable to the host."""
+    """Another machine, connected to the host."""
 
     network: str
 
@@ -74,7 +74,7 @@ class Far:
 
 @contextmanager
 def another_machine(host: Host) -> Iterator[Far]:
-    """Make one that reaches the host by ADDRESS."""
+    """Make a machine that reaches the host at ADDRESS."""
     network, outer, inner = f"wx-far-{os.getpid()}", f"wxo{os.getpid()}", f"wxi{os.getpid()}"
 
     def ip(*argv: str) -> None:
@@ -94,7 +94,7 @@ def another_machine(host: Host) -> Iterator[Far]:
 
 
 def certificates(host: Host, place: Path) -> Path:
-    """Put a certificate where certbot would, for root alone, and return it."""
+    """Write a certificate where certbot does, for root only; return it."""
     certificate, key = self_signed(place, NAME, ADDRESS)
     live = f"/etc/letsencrypt/live/{NAME}"
     host.run("mkdir", "-p", "-m", "700", "/etc/letsencrypt/live", live)
@@ -104,7 +104,7 @@ def certificates(host: Host, place: Path) -> Path:
 
 
 def block(language: str, beginning: str, page: str = "docs/access.md") -> str:
-    """Return the block of code of a page that begins so."""
+    """Return the block of a page that has this language and beginning."""
     blocks: list[str] = re.findall(rf"```{language}\n(.*?)```", (ROOT / page).read_text(), re.DOTALL)
     [found] = [each for each in blocks if each.startswith(beginning)]
     return found

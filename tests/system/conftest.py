@@ -1,4 +1,4 @@
-"""A booted host with the built packages for the tests of this folder; its journal when one of them fails."""
+"""Booted hosts for the tests of this directory; the journal in reports of failures."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ _JOURNAL_UNITS = ("wxcontroller.service", "wxclient@*.service", "wxclient-prepar
 
 @pytest.fixture(scope="session")
 def debs() -> list[Path]:
-    """The packages of one host: the product first, then the sandbox."""
+    """The packages of a host: the product, then the sandbox."""
     return [built("wxcontroller"), built("wxcontroller-sandbox")]
 
 
@@ -27,7 +27,7 @@ def fleet_debs(debs: list[Path]) -> list[Path]:
 
 
 def built(package: str) -> Path:
-    """Return a package of ours, built from the sources as they are."""
+    """Return one of our packages, built from the present sources."""
     subprocess.run([ROOT / "tests/system/build-debs"], check=True, stdin=subprocess.DEVNULL)
     [found] = (ROOT / "dist").glob(f"{package}_*.deb")
     return found
@@ -42,20 +42,20 @@ def host(request: pytest.FixtureRequest, debs: list[Path]) -> Iterator[Host]:
 
 @pytest.fixture(scope="module")
 def bare_host(request: pytest.FixtureRequest) -> Iterator[Host]:
-    """A booted host that has never seen the product."""
+    """A booted host without the product."""
     with Host.up(_name(request) + "-bare") as booted:
         yield booted
 
 
 def _name(request: pytest.FixtureRequest) -> str:
-    # With the process: two runs of the tests on one machine don't meet.
+    # With the pid, for several runs on one machine.
     module = request.module.__name__.rpartition(".")[2].removeprefix("test_").replace("_", "-")
     return f"wx-{module}-{os.getpid()}"
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Add the journal of the units to the report of a test that failed."""
+    """Add the journal of the units to the report of a failed test."""
     report = yield
     if report.when == "call" and report.failed:
         for fixture in ("host", "bare_host"):

@@ -1,4 +1,4 @@
-"""Ports of this machine that lead into a booted host: for people with a browser."""
+"""Ports of this machine that lead into a booted host, for browsers."""
 
 import asyncio
 import contextlib
@@ -11,9 +11,9 @@ from tests.system.host import Host
 
 @contextlib.contextmanager
 def forwarding(host: Host, *ports: int) -> Iterator[None]:
-    """Listen on 127.0.0.1:PORT of this machine and pass connections on to the same port inside the host.
+    """Forward 127.0.0.1:PORT of this machine to the same port inside the host.
 
-    Raises OSError when a port is taken here.
+    Raises OSError if a port is in use here.
     """
     with _listening(host, [(port, port) for port in ports]):
         yield
@@ -21,14 +21,14 @@ def forwarding(host: Host, *ports: int) -> Iterator[None]:
 
 @contextlib.contextmanager
 def forwarded(host: Host, port: int) -> Iterator[int]:
-    """The same at a port that is free here; yields it."""
+    """Do the same with a free port of this machine, and yield it."""
     with _listening(host, [(0, port)]) as [own]:
         yield own
 
 
 @contextlib.contextmanager
 def passing_on(listener: socket.socket, host: Host, port: int) -> Iterator[None]:
-    """Pass connections to a listener, wherever it listens, on to a port inside the host."""
+    """Forward connections of a listener to a port inside the host."""
     with _serving(host, [(listener, port)]):
         yield
 

@@ -1,4 +1,4 @@
-"""The documents' blocks of code, and a reader who does what they say. As a command it lists what is run and what not:
+"""Blocks of code in documents, and a shell to run them. As a command, list which are run:
 
 /usr/bin/python3 -m tests.system.pages
 """
@@ -26,7 +26,7 @@ NOT_RUN = "no-test: "
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of code of a page. ``reason``: why it can't be run in a test host, "" when it can."""
+    """A block of code of a page. ``reason``: why it cannot run in a test host, or ""."""
 
     page: str
     line: int
@@ -36,24 +36,24 @@ class Block:
 
     @property
     def file(self) -> str:
-        """The file that the block says it is, by its first line; "" for none."""
+        """The file that the block's first line names, "" for none."""
         found = re.match(r"# (/\S+)", self.text)
         return found[1] if found and self.language != "sh" else ""
 
     @property
     def unit(self) -> str:
-        """The unit that the block is a drop-in for, by its first line."""
+        """The unit that the block is a drop-in for, by its first line, or ""."""
         found = re.match(r"# systemctl edit (\S+)\n", self.text)
         return found[1] if found and self.language == "ini" else ""
 
     @property
     def done(self) -> bool:
-        """Whether a reader does something with it."""
+        """Whether a reader runs or writes it."""
         return self.language == "sh" or bool(self.file or self.unit)
 
 
 def blocks(page: str) -> list[Block]:
-    """Return what is between fences, in order."""
+    """Return the blocks of a page."""
     source = (ROOT / page).read_text(encoding="utf-8")
     found = []
     for match in _BLOCK.finditer(source):
@@ -66,7 +66,7 @@ def blocks(page: str) -> list[Block]:
 
 @dataclass(eq=False)
 class Shell:
-    """One shell of root's in the host, as the reader of a page has it open: what a block sets, the next one sees."""
+    """A shell of root in the host. A block sees variables of the blocks before."""
 
     process: "subprocess.Popen[str]"
     _lines: list[str] = field(default_factory=list)
@@ -96,7 +96,7 @@ class Shell:
             process.wait()
 
     def do(self, block: str, seconds: float = 60) -> str:
-        """Run what stands in a block, and return what it prints. Fails when a command of it does."""
+        """Run a block and return what it prints. Raises AssertionError if a command of it fails."""
         begin = len(self._lines)
         self._tell(f"source /dev/stdin </dev/stdin <<'THE-END-OF-THE-BLOCK'\n{block}\nTHE-END-OF-THE-BLOCK")
         self._tell("printf '\\n%s\\n' --block-done--")
@@ -124,7 +124,7 @@ class Shell:
 
 
 def until_told(command: str, told: str) -> str:
-    """Return a command that goes on until Ctrl-C as one that ends when it has told something."""
+    """Return an endless command as one that ends once it has printed a text."""
     return f"""{command} >/tmp/endless 2>&1 & endless=$!
 until grep -q -- '{told}' /tmp/endless; do kill -0 $endless; sleep 0.1; done
 kill $endless; wait $endless || true; cat /tmp/endless; mv /tmp/endless /tmp/endless.seen"""

@@ -1,4 +1,4 @@
-"""What readers of the documents do beside the commands, with the phone mostly, and what they see."""
+"""What readers of the documents do besides running commands, mostly on the phone, and what they see."""
 
 import json
 import tempfile
@@ -17,7 +17,7 @@ EXAMPLE_NAMES = "127.0.0.1 proxy.example wx.example hooks.example"
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """Where plays take place."""
+    """The host of the commands, the phone and a caller."""
 
     host: Host
     phone: Phone
@@ -29,7 +29,7 @@ Act = Callable[[Stage], object]
 
 @dataclass(frozen=True, slots=True)
 class Play:
-    """What is done before a block of a page, the one with ``text``, and while it runs."""
+    """Actions before and during the block of a page that contains ``text``."""
 
     page: str
     text: str
@@ -38,14 +38,14 @@ class Play:
 
 
 def scan(stage: Stage) -> None:
-    """Scan the code that alice shows and confirm. Codes of earlier starts wait at WeChat, too, until they expire."""
+    """Scan the QR code of alice and confirm. WeChat still has those of earlier starts, until they expire."""
     uuid = stage.phone.login_of(until(lambda: _link_of_alice(stage), "a QR code of alice"))
     stage.phone.scan(uuid, UIN)
     stage.phone.confirm(uuid)
 
 
 def _link_of_alice(stage: Stage) -> str:
-    """Return what her QR code says, "" while she shows none. Not asked of the API, which a page may have closed."""
+    """Return the link in the QR code of alice, "" for none. A page may have closed the API, so read the file."""
     shown = stage.host.run("cat", "/run/wxclient/alice/mojo_weixin_state_alice.json", check=False).stdout
     told = json.loads(shown) if shown else {}
     return str(told.get("qrcode_link") or "") if told.get("state") == "scaning" else ""
@@ -56,13 +56,13 @@ def write(stage: Stage) -> None:
 
 
 def write_to_reader(stage: Stage) -> None:
-    """Write when somebody reads the stream."""
+    """Write once the stream has a reader."""
     until(lambda: b"heartbeat" in stage.host.run("cat", "/tmp/endless", check=False).stdout, "a reader")
     write(stage)
 
 
 def write_until_seen(stage: Stage) -> None:
-    """Write again until a reader of whom nothing is seen before has told something, or has done so and ended."""
+    """Write repeatedly until a reader has printed something: one that prints nothing before."""
     stage.host.run("rm", "-f", "/tmp/endless.seen")
 
     def seen() -> bool:
@@ -81,7 +81,7 @@ def first_start(stage: Stage) -> None:
 
 
 def logged_in(stage: Stage) -> None:
-    """Have alice running, as in the pages that are about something else."""
+    """Log alice in, for pages that begin with a running account."""
     starting = threading.Thread(target=stage.host.run, args=("wxctl", "start", "alice"))
     starting.start()
     scan(stage)
@@ -98,7 +98,7 @@ def scanned_and_in_a_group_called_home(stage: Stage) -> None:
 
 
 def certificate(stage: Stage) -> None:
-    """Be certbot, and a machine that trusts who signed."""
+    """Create a certificate, as certbot does, and trust it."""
     with tempfile.TemporaryDirectory() as place:
         made, key = self_signed(Path(place), "wx.example")
         stage.host.write("/etc/letsencrypt/live/wx.example/fullchain.pem", made.read_bytes())
@@ -108,7 +108,7 @@ def certificate(stage: Stage) -> None:
 
 
 def proxies(stage: Stage) -> None:
-    """Have the proxies of the page on this machine."""
+    """Start the proxies of the page."""
     lines = ("Port 3128", "Listen 127.0.0.1", "Allow 127.0.0.0/8", "BasicAuth user password", "ConnectPort 2100")
     stage.host.write("/etc/page-proxy.conf", "\n".join([*lines, ""]).encode())
     stage.host.run("systemctl", "stop", "page-http", "page-socks", check=False)
@@ -120,8 +120,8 @@ def proxies(stage: Stage) -> None:
 
 
 def empty_machine(stage: Stage) -> None:
-    """Make the machine the new one, on which nothing is."""
-    # The socket, too: a controller that it starts meanwhile would start the accounts again.
+    """Remove all accounts and settings, as on a new machine."""
+    # With the socket, which would start a controller, and that the accounts.
     stage.host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service", "wxclient.target")
     stage.host.run(
         "sh", "-c", "rm -rf /var/lib/wxcontroller/* /var/lib/private/wxclient/* /etc/wxcontroller/clients/*"
@@ -131,7 +131,7 @@ def empty_machine(stage: Stage) -> None:
     stage.host.run("systemctl", "start", "wxcontroller.service")
 
 
-# In the place of Mojo-Weixin: it says that it runs, and answers.
+# A stand-in for Mojo-Weixin that reports to be running, and responds.
 MOJO_WEIXIN = r"""
 package Mojo::Weixin;
 use IO::Socket::INET;
@@ -179,13 +179,13 @@ PLAYS = [
     Play("docs/howto/migrate-from-perl.md", "wxctl start alice", beside=scan),
     Play("docs/howto/perl-client.md", "wxclient.pl <<", before=stand_in),
 ]
-# Commands that are ended by Ctrl-C, and what is seen of them before.
+# Commands that readers end by Ctrl-C, and what these print before.
 ENDLESS: Mapping[str, str] = {
     "wxctl events alice": "are you there",
     "wxctl logs alice -f": "running",
     "curl -sN 'http://127.0.0.1:2000/v1/events?account=alice'": "are you there",
 }
-# What blocks must have told, besides that no command failed and no answer was a refusal.
+# Texts that blocks must print; besides, no command may fail and no response be a refusal.
 TOLD: Mapping[tuple[str, str], str] = {
     ("docs/tutorial.md", "wxctl status alice"): "login: running",
     ("docs/tutorial.md", 'receive 1234567001 小明 "are you there?"'): "you said: are you there?",

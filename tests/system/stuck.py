@@ -1,7 +1,7 @@
-"""A client that can be made to hang: runs in wxclient's place by a drop-in, and nowhere else.
+"""A client that can be made to hang; a drop-in runs it in place of wxclient.
 
 A file ``hang-loop``, ``hang-send``, ``hang-delivery`` or ``hang-disk`` in the account's state directory makes that
-part wait for ever, once: the file is gone then.
+part wait for ever. The file is removed then, so that it happens once.
 """
 
 import asyncio
@@ -83,7 +83,7 @@ def hanging(route: str) -> DriverFactory:
 process.factory_of = hanging  # type: ignore[attr-defined]  # the name that it looks up
 Poster.post = post_or_hang  # type: ignore[method-assign, assignment]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
-# What each of them may take are minutes.
+# By default these are minutes.
 _STUCK_SECONDS = 5.0
 sender.STUCK_SECONDS = database._STUCK_SECONDS = _STUCK_SECONDS
 delivery._OVERTIME = _STUCK_SECONDS - Policy().timeout - WEBHOOK_ANSWER_SECONDS

@@ -1,4 +1,4 @@
-"""Who may call, on the installed system: tokens, their scopes and accounts, and the accounts' ports."""
+"""Authentication on the installed system: tokens, their scopes and accounts, and the accounts' ports."""
 
 import json
 from collections.abc import Iterator
@@ -19,7 +19,7 @@ def no_tokens_are_left(host: Host) -> Iterator[None]:
     forget_tokens(host)
 
 
-def test_the_first_token_closes_every_door_and_the_last_one_opens_them(host: Host) -> None:
+def test_calls_need_a_token_from_the_first_to_the_last_one(host: Host) -> None:
     port = started(host, "alice")
     controller, account = (show(host, f"{unit}.service", "MainPID") for unit in ("wxcontroller", "wxclient@alice"))
     info = "/openwx/get_client_info"
@@ -47,7 +47,7 @@ def test_the_first_token_closes_every_door_and_the_last_one_opens_them(host: Hos
     assert show(host, "wxclient@alice.service", "MainPID") == account
 
 
-def test_wxctl_finds_what_it_needs(host: Host) -> None:
+def test_wxctl_uses_roots_token_or_a_given_one(host: Host) -> None:
     started(host, "alice")
     shown = token(host, "bo", "read")
     assert "alice" in host.text("wxctl", "list")  # root
@@ -65,7 +65,7 @@ def test_wxctl_finds_what_it_needs(host: Host) -> None:
     for path in ("/etc/wxcontroller/tokens", "/run/wxcontroller/local-token", "/var/lib/wxclient-access/tokens"):
         assert host.run("cat", path, user="nobody", check=False).returncode != 0, path
     assert host.text("stat", "-c", "%a %U:%G", "/etc/wxcontroller/tokens").strip() == "640 root:wxcontroller"
-    # Also while the controller is down.
+    # While the controller is down, too.
     host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
     host.run("wxctl", "token", "revoke", "bo")
     again = token(host, "bo", "read")
@@ -74,7 +74,7 @@ def test_wxctl_finds_what_it_needs(host: Host) -> None:
     assert ask(host, "/v1/accounts", again) == (200, None)
 
 
-def test_the_controller_reaches_its_accounts_whoever_was_restarted(host: Host) -> None:
+def test_controller_reaches_accounts_after_each_restart(host: Host) -> None:
     port = started(host, "alice")
     shown = token(host, "admin")
     secret = "/run/wxclient/alice/port-secret"
@@ -103,7 +103,7 @@ def test_the_controller_reaches_its_accounts_whoever_was_restarted(host: Host) -
     assert host.text("stat", "-c", "%a %U:%G", secret).strip() == f"640 {user}:wxcontroller"
 
 
-def test_no_token_is_written_down_anywhere(host: Host) -> None:
+def test_tokens_are_stored_and_logged_nowhere(host: Host) -> None:
     host.write(SETTINGS, b"http_debug = true\n")
     host.run("systemctl", "reload", "wxcontroller.service")
     port = started(host, "alice")

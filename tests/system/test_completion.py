@@ -1,4 +1,4 @@
-"""What a tab does behind wxctl in bash, zsh and fish, as they come with Debian, typed at a terminal."""
+"""Completion of wxctl in Debian's bash, zsh and fish, typed at a terminal."""
 
 from pathlib import Path
 
@@ -9,9 +9,9 @@ from tests.system.host import Host
 pytestmark = pytest.mark.system
 TYPING = Path(__file__).with_name("typing.py").read_text(encoding="utf-8")
 SHELLS = ("bash", "zsh", "fish")
-# What is typed, and what stands there after a tab.
+# Lines before and after a tab.
 COMPLETED = {
-    # The second tab of a shell is another matter in zsh than its first, which loads the file.
+    # In zsh the first tab loads the file, and the second one does not.
     "wxctl doc": "wxctl doctor ",
     "wxctl deliveries re": "wxctl deliveries replay ",
     "wxctl add new --post": "wxctl add new --post-api ",
@@ -26,7 +26,7 @@ COMPLETED = {
     "wxctl --url http://127.0.0.1:2000 logs mo": "wxctl --url http://127.0.0.1:2000 logs mover ",
     "wxctl events mover 静": "wxctl events mover 静静 ",
     "wxctl token create bot --account mo": "wxctl token create bot --account mover ",
-    # The value of an option comes right behind its name.
+    # The value follows without a space.
     "wxctl set mover send_int": "wxctl set mover send_interval=",
     "wxctl start mover -o lang=en": "wxctl start mover -o lang=en_US ",
     "wxctl set mover --unset send_int": "wxctl set mover --unset send_interval ",
@@ -48,12 +48,12 @@ def after_a_tab(host: Host, shell: str, *lines: str) -> list[str]:
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_a_tab_completes(host: Host, shell: str) -> None:
+def test_tab_completes_commands_options_and_names(host: Host, shell: str) -> None:
     shown = after_a_tab(host, shell, *COMPLETED)
     assert dict(zip(COMPLETED, shown, strict=True)) == COMPLETED
 
 
-def test_names_are_known_without_the_controller(host: Host) -> None:
+def test_tab_completes_names_while_the_controller_is_stopped(host: Host) -> None:
     host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
     try:
         assert after_a_tab(host, "bash", "wxctl stop mo", "wxctl stop 静") == [

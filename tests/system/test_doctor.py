@@ -1,4 +1,4 @@
-"""wxctl doctor and config check against a machine on which things are really broken, one after the other."""
+"""wxctl doctor and config check on a host on which one thing after the other is broken."""
 
 import json
 from collections.abc import Iterator
@@ -24,14 +24,14 @@ class World:
     uin: str
 
     def doctor(self, code: int, *environment: str) -> list[tuple[str, str, str, str]]:
-        """Return level, check, message and remedy of all that is not ok."""
+        """Return level, check, message and remedy of all findings that are not ok."""
         done = self.host.run("env", *environment, "wxctl", "doctor", "--quiet", "--json", check=False)
         assert done.returncode == code, (done.stdout, done.stderr)
         rows = json.loads(done.stdout)
         return [(row["level"], row["check"], row["message"], row["remedy"]) for row in rows]
 
     def finds(self, level: str, check: str, words: str, *environment: str) -> str:
-        """Assert that this is found, and return what to do."""
+        """Assert that this is found; return the remedy."""
         found = self.doctor(1 if level == "fail" else 0, *environment)
         for one in found:
             if one[:2] == (level, check) and words in one[2]:
@@ -46,24 +46,24 @@ def world(host: Host) -> Iterator[World]:
     caller, phone = Caller(host), Phone(host)
     uin = phone.account("病人")
     log_in(caller, phone, "alice", uin)
-    well = World(host, caller, phone, uin)
-    assert well.doctor(0) == []
-    yield well
+    made = World(host, caller, phone, uin)
+    assert made.doctor(0) == []
+    yield made
 
 
 @pytest.fixture(autouse=True)
-def _well_again(world: World) -> Iterator[None]:
-    """After each fault, as before the first one, nothing is found: what one breaks, it mends."""
+def repaired(world: World) -> Iterator[None]:
+    """Each test repairs what it breaks: nothing is found afterwards."""
     yield
     assert world.doctor(0) == []
 
 
-def test_polkits_rule_is_missing(world: World) -> None:
+def test_missing_polkit_rule_is_found_and_named_by_a_start(world: World) -> None:
     world.host.run("mv", _RULE, "/root/rule")
     try:
         remedy = world.finds("fail", "polkit", "the rule that lets the controller start accounts is missing")
         assert "--reinstall wxcontroller" in remedy
-        world.host.run("systemctl", "restart", "polkit")  # it would notice by itself, sooner or later
+        world.host.run("systemctl", "restart", "polkit")  # it notices later by itself
         done = world.host.run("wxctl", "start", "unruly", check=False)
         said = done.stderr.decode()
         assert "polkit does not let the controller start it" in said
@@ -76,7 +76,7 @@ def test_polkits_rule_is_missing(world: World) -> None:
         world.host.run("wxctl", "remove", "--yes", "unruly")
 
 
-def test_another_rule_forbids(world: World) -> None:
+def test_polkit_rule_of_others_that_forbids_is_found(world: World) -> None:
     rule = "/etc/polkit-1/rules.d/10-no.rules"
     content = b'polkit.addRule(function (a, s) { if (s.user === "wxcontroller") return polkit.Result.NO; });\n'
     world.host.write(rule, content)
@@ -91,7 +91,7 @@ def test_another_rule_forbids(world: World) -> None:
 
 @contextmanager
 def squatter(host: Host, port: int) -> Iterator[None]:
-    """Another program at a port of the host."""
+    """Have another program listen on a port of the host."""
     unit = f"squatter-{port}"
     host.run(
         *("systemd-run", f"--unit={unit}", "--collect", "-p", "Type=exec"),
@@ -104,7 +104,7 @@ def squatter(host: Host, port: int) -> Iterator[None]:
         host.run("systemctl", "stop", unit)
 
 
-def test_the_controllers_port_is_taken(world: World) -> None:
+def test_other_program_on_the_controllers_port_is_found(world: World) -> None:
     host = world.host
     host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
     with squatter(host, 2000):
@@ -116,7 +116,7 @@ def test_the_controllers_port_is_taken(world: World) -> None:
     host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
 
 
-def test_an_accounts_port_is_taken(world: World) -> None:
+def test_other_program_on_an_accounts_port_is_found(world: World) -> None:
     port = port_of(world.host, "alice")
     world.host.run("wxctl", "stop", "alice")
     with squatter(world.host, port):
@@ -125,7 +125,7 @@ def test_an_accounts_port_is_taken(world: World) -> None:
     world.host.run("wxctl", "start", "alice")
 
 
-def test_a_disk_is_full_or_read_only(world: World) -> None:
+def test_full_or_read_only_disk_is_found(world: World) -> None:
     host, place = world.host, "/var/lib/private/wxclient"
     host.run("mount", "-t", "tmpfs", "-o", "size=20m", "none", place)
     try:
@@ -138,7 +138,7 @@ def test_a_disk_is_full_or_read_only(world: World) -> None:
         host.run("umount", place)
 
 
-def test_the_start_after_the_boot_is_stuck(world: World) -> None:
+def test_boot_that_does_not_finish_is_found(world: World) -> None:
     mark = "/run/wxcontroller/accounts-started"
     world.host.run("mv", mark, "/run/wxcontroller/kept")
     try:
@@ -149,7 +149,7 @@ def test_the_start_after_the_boot_is_stuck(world: World) -> None:
         world.host.run("mv", "/run/wxcontroller/kept", mark)
 
 
-def test_a_drop_in_weakens(world: World) -> None:
+def test_drop_in_that_weakens_the_sandbox_is_found(world: World) -> None:
     content = "[Service]\nPrivateDevices=no\nMemoryDenyWriteExecute=no\n"
     with dropin(world.host, "wxclient@alice.service", content):
         remedy = world.finds("warn", "sandbox", "wxclient@alice.service is less protected")
@@ -161,7 +161,7 @@ def test_a_drop_in_weakens(world: World) -> None:
         world.finds("warn", "sandbox", "MemoryDenyWriteExecute=no")
 
 
-def test_a_credential_is_missing(world: World) -> None:
+def test_missing_or_readable_credential_is_found(world: World) -> None:
     with dropin(world.host, "wxcontroller.service", "[Service]\nLoadCredential=tls.crt:/etc/nowhere.pem\n"):
         world.finds("fail", "credentials", "tls.crt from /etc/nowhere.pem, which is not there")
     world.host.run("chmod", "755", "/etc/wxcontroller/credentials")
@@ -169,7 +169,7 @@ def test_a_credential_is_missing(world: World) -> None:
     world.host.run("chmod", "700", "/etc/wxcontroller/credentials")
 
 
-def test_a_service_is_masked_or_down(world: World) -> None:
+def test_masked_or_stopped_service_is_found(world: World) -> None:
     world.host.run("systemctl", "mask", "--runtime", "polkit.service")
     assert world.finds("fail", "services", "polkit.service is masked") == "systemctl unmask polkit.service"
     world.host.run("systemctl", "unmask", "--runtime", "polkit.service")
@@ -180,8 +180,8 @@ def test_a_service_is_masked_or_down(world: World) -> None:
     world.host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")
 
 
-def test_settings_and_files_are_wrong_in_many_places(world: World) -> None:
-    """All of it is told at once, with file, line and key; and it is fit for ExecStartPre=."""
+def test_all_wrong_settings_are_reported_at_once(world: World) -> None:
+    """With file, line and key. As ExecStartPre= the check keeps the controller from starting."""
     host = world.host
     wrong, client = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml", "/etc/wxcontroller/clients/alice.env"
     host.write(wrong, b'max_clients = 5\nmax_client = 7\n\npoll_interval = "soon"\n')
@@ -192,7 +192,7 @@ def test_settings_and_files_are_wrong_in_many_places(world: World) -> None:
         assert done.returncode == 78
         rows = json.loads(host.run("wxctl", "config", "check", "--json", check=False).stdout)
         assert sum(one[1] == "configuration" for one in world.doctor(1)) == len(rows)
-        # As docs/operations.md tells: within the controller's own sandbox.
+        # In the controller's sandbox, as docs/operations.md says.
         pre = "[Service]\nExecStartPre=/usr/bin/wxctl config check --quiet\nExecPaths=/usr/bin/wxctl\nRestart=no\n"
         with dropin(host, "wxcontroller.service", pre):
             assert host.run("systemctl", "restart", "wxcontroller", check=False).returncode != 0

@@ -1,7 +1,7 @@
-"""Every command of the tutorial, the how-to pages and README is run in a booted host, page by page.
+"""Run all commands of the tutorial, the how-to pages and README in a booted host, page by page.
 
-A block that can't be run there says so in its first line, with the reason, behind `sh`: `no-test: REASON`. What
-a reader does beside a block, with the phone mostly, is in PLAYS; commands that go on until Ctrl-C are in ENDLESS.
+A block that cannot run there has the reason in its first line, after `sh`: `no-test: REASON`. PLAYS has the reader's
+other actions, mostly on the phone, and ENDLESS the commands that run until Ctrl-C.
 """
 
 import json
@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(300)]
 
 @pytest.fixture(scope="module")
 def stage(bare_host: Host, debs: list[Path]) -> Stage:
-    """A host without the product, which the tutorial installs; with what is in a checkout after `make deb`."""
+    """A host with a checkout after `make deb`; the tutorial installs the product."""
     for deb in debs:
         bare_host.write(f"/root/checkout/dist/{deb.name}", deb.read_bytes())
     bare_host.run("sh", "-c", f"echo '{EXAMPLE_NAMES}' >>/etc/hosts")
@@ -29,7 +29,7 @@ def stage(bare_host: Host, debs: list[Path]) -> Stage:
 
 
 @pytest.mark.parametrize("page", PAGES)
-def test_a_reader_can_do_what_the_page_says(page: str, stage: Stage, debs: list[Path]) -> None:
+def test_commands_of_page_succeed(page: str, stage: Stage, debs: list[Path]) -> None:
     host = stage.host
     if page != PAGES[0]:
         if host.run("sh", "-c", "command -v wxctl", check=False).returncode:
@@ -44,7 +44,7 @@ def test_a_reader_can_do_what_the_page_says(page: str, stage: Stage, debs: list[
 
 
 def follow(stage: Stage, shell: Shell, block: Block) -> None:
-    """Do what a block says, and what is to be done beside it."""
+    """Run a block, and do what its plays say meanwhile."""
     plays = [play for play in PLAYS if play.page == block.page and play.text in block.text]
     for play in plays:
         if play.before:
@@ -85,7 +85,7 @@ def runnable(text: str) -> str:
 
 
 def clean(host: Host) -> None:
-    """Leave nothing of the page before, which may have failed."""
+    """Remove what the page before has left, which may have failed."""
     listed = json.loads(host.text("wxctl", "list", "--json"))
     for account in listed if isinstance(listed, list) else listed["accounts"]:
         host.run("wxctl", "remove", account["name"], "--yes")

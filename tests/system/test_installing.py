@@ -53,7 +53,7 @@ def is_running(host: Host) -> bool:
     return host.text("systemctl", "is-active", "loud.service", check=False).strip() == "active"
 
 
-def test_service_of_an_installed_package_is_not_started(loud: Host) -> None:
+def test_services_of_installed_packages_are_not_started(loud: Host) -> None:
     loud.run("/root/deps", "loud")
     assert "installed" in loud.text("dpkg-query", "-W", "-f", "${db:Status-Status}", "loud")
     assert not is_running(loud)
@@ -63,7 +63,7 @@ def test_service_of_an_installed_package_is_not_started(loud: Host) -> None:
     loud.run("systemctl", "stop", "loud.service")
 
 
-def test_policy_of_the_administrator_is_put_back(loud: Host) -> None:
+def test_policy_of_the_administrator_is_restored(loud: Host) -> None:
     own = b"#!/bin/sh\nexit 0\n"
     loud.write(POLICY, own, 0o755)
     assert loud.run("/root/deps", "loud", "no-such-package", check=False).returncode != 0

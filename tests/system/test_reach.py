@@ -1,7 +1,7 @@
-"""Where a request can send an account: media by URL, with a name server and a web of our own, and webhooks.
+"""Addresses that a request can make an account call: media by URL, and webhooks.
 
-Beside the host there is a network of public addresses with one web server in it. On the host itself a server waits
-for requests that must never come.
+Besides the host there is a network of public addresses, with a name server and a web server. On the host itself a
+server records requests, which must not come.
 """
 
 import json
@@ -14,14 +14,14 @@ from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until, use
 from tests.system.host import Host
 
 pytestmark = pytest.mark.system
-# Public addresses, both of them ours in this host: its own one, and the web server's.
+# Public addresses, of this host and of the web server.
 OWN, WEB = "93.184.216.1", "93.184.216.34"
 NAMES = {
     "web.example": [WEB],
     "inside.example": ["127.0.0.1"],
     "link-local.example": ["169.254.169.254"],
     "own.example": [OWN],
-    # Another answer each time, as a name server does that wants to get past a check.
+    # Another address each time, as a malicious name server responds.
     "turning.example": [WEB, "127.0.0.1"],
     "gniting.example": ["127.0.0.1", WEB],
     "both.example": ["127.0.0.1 " + WEB],
@@ -46,7 +46,7 @@ with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as server:
         rows = [struct.pack(">HHHIH4s", 0xC00C, 1, 1, 0, 4, socket.inet_aton(each)) for each in answers]
         server.sendto(head + question[12 : end + 5] + b"".join(rows), caller)
 """
-# Says what was asked of it at /asked; redirects to what the query says.
+# Lists the requests it got at /asked; redirects to the address in the query.
 WEB_SERVER = """
 import http.server, json, sys, urllib.parse
 asked = []
@@ -84,7 +84,7 @@ class World:
         return self.caller.openwx("upload_media", client="reach", media_path=url)
 
     def asked_inside(self) -> list[str]:
-        """What was asked of the host's own server."""
+        """Return the requests that the host's own server got."""
         _, _, content = self.host.http("GET", "http://127.0.0.1:8070/asked")
         return list(json.loads(content))
 
@@ -118,7 +118,7 @@ def world(host: Host) -> Iterator[World]:
 
 
 @pytest.mark.parametrize("url", ["http://web.example:8070/a.png", f"http://{WEB}:8070/a.png"])
-def test_what_is_public_is_fetched(world: World, url: str) -> None:
+def test_public_address_is_fetched(world: World, url: str) -> None:
     assert world.upload(url)["code"] == 0
 
 
@@ -128,7 +128,7 @@ def test_what_is_public_is_fetched(world: World, url: str) -> None:
         *(f"http://{name}:8070/a" for name in ("inside.example", "link-local.example", "own.example", OWN)),
         *(f"http://{name}:8070/a" for name in ("127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0")),
         *(f"http://{name}:8070/a" for name in ("2130706433", "0x7f000001", "127.1", "169.254.169.254")),
-        # The web server sends one on.
+        # By a redirect.
         *(
             f"http://web.example:8070/go?http://{name}:8070/a"
             for name in ("127.0.0.1", "localhost", "inside.example", "own.example", "link-local.example", "[::1]")
@@ -136,7 +136,7 @@ def test_what_is_public_is_fetched(world: World, url: str) -> None:
         "http://web.example:8070/go?file:///etc/passwd",
     ],
 )
-def test_what_is_not_public_is_not_asked(world: World, url: str) -> None:
+def test_private_address_is_refused_without_a_request(world: World, url: str) -> None:
     before = world.asked_inside()
     answer = world.upload(url)
     assert (answer["code"], answer["status"]) == (-1, "invaild media_path")
@@ -145,22 +145,22 @@ def test_what_is_not_public_is_not_asked(world: World, url: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["turning.example", "gniting.example", "both.example"])
-def test_a_name_that_turns_leads_nobody_inside(world: World, name: str) -> None:
+def test_name_with_changing_addresses_leads_to_no_private_one(world: World, name: str) -> None:
     before, codes = world.asked_inside(), set()
     for number in range(10):
         way = "a" if number % 2 else f"go?http://{name}:8070/again"
         codes.add(world.upload(f"http://{name}:8070/{way}")["code"])
-    assert 0 in codes  # it was really looked up, and led to the web server at times
+    assert 0 in codes  # some requests reached the web server
     assert world.asked_inside() == before
 
 
-def test_reports_go_where_the_settings_allow(world: World) -> None:
+def test_webhooks_outside_of_webhook_targets_are_refused(world: World) -> None:
     host, caller = world.host, world.caller
     place = "/etc/wxcontroller/wxcontroller.toml.d/targets.toml"
     with Webhook(host) as hook:
         host.write(place, f'webhook_targets = ["http://127.0.0.1:{hook.port}/"]\n'.encode())
         host.run("systemctl", "reload", "wxcontroller")
-        # It is in the files of those that were there before, for starts without the controller too.
+        # Existing accounts get it, too, for starts without the controller.
         assert b"WXCLIENT_WEBHOOK_TARGETS" in host.read("/var/lib/wxcontroller/clients/reach.env")
         refused = caller.openwx("start_client", client="told", post_api="http://web.example:8070/hook")
         assert refused["code"] == 6
@@ -169,7 +169,7 @@ def test_reports_go_where_the_settings_allow(world: World) -> None:
         answer = caller.openwx("start_client", client="told", post_api=hook.address)
         assert answer["code"] == 0, answer
         hook.wait_for(lambda report: report.get("event") == "state_change")
-        # Whoever writes another address into the admin's file has it held back by the account itself.
+        # The account itself does not post to another address from the administrator's file.
         host.write(
             "/etc/wxcontroller/clients/told.env", f'MOJO_WEIXIN_POST_API="http://{WEB}:8070/hook"\n'.encode(), 0o640
         )
@@ -178,7 +178,7 @@ def test_reports_go_where_the_settings_allow(world: World) -> None:
     asked = f"http://{WEB}:8070/asked"
     assert "POST" not in host.text("curl", "-s", asked)
     host.run("curl", "-s", "-d", "x", f"http://{WEB}:8070/hook")
-    assert "POST /hook" in host.text("curl", "-s", asked)  # it would have been seen
+    assert "POST /hook" in host.text("curl", "-s", asked)  # the server does record posts
     host.run("rm", place, "/etc/wxcontroller/clients/told.env")
     host.run("systemctl", "reload", "wxcontroller")
     assert caller.openwx("stop_client", client="told")["code"] == 0

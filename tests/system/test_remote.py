@@ -1,4 +1,4 @@
-"""Other machines: refused without tokens, TLS by the controller, and nginx and Caddy in front, as documented."""
+"""Callers on other machines: tokens, TLS by the controller, and nginx and Caddy in front, as documented."""
 
 import json
 import re
@@ -54,7 +54,7 @@ def listening_for_others(host: Host) -> Iterator[None]:
     host.run("systemctl", "start", "wxcontroller.service")
 
 
-def test_other_machines_need_a_token_and_the_controller_one_to_start(host: Host, far: Far) -> None:
+def test_controller_that_others_reach_needs_a_token_to_start(host: Host, far: Far) -> None:
     url = f"http://{ADDRESS}:2000"
     port = started(host, "alice")
     with listening_for_others(host):
@@ -63,14 +63,14 @@ def test_other_machines_need_a_token_and_the_controller_one_to_start(host: Host,
         assert f"{ADDRESS} port 2000: other machines reach this address, and no token exists" in told
         assert "wxctl token create NAME --scope admin" in told
         shown = token(host, "far", "read")
-        # systemd tries again by itself.
+        # systemd starts it again.
         until(lambda: show(host, "wxcontroller.service", "ActiveState") == "active", "the controller")
         assert far.curl(f"{url}/v1/accounts")[0] == 401
         assert far.curl(f"{url}/openwx/check_client")[0] == 403
         status, body = far.curl(f"{url}/v1/accounts", shown=shown)
         assert (status, b'"alice"' in body) == (200, True)
         assert far.curl(f"{url}/v1/accounts/alice/stop", "-X", "POST", shown=shown)[0] == 403
-        # A name that a page has bent to the address, pages from elsewhere, and the accounts' own ports.
+        # DNS rebinding, pages of other origins, and the accounts' own ports.
         assert b"allow_hosts" in far.curl(f"{url}/v1/accounts", "-H", "Host: evil.example", shown=shown)[1]
         assert far.curl(f"{url}/v1/accounts", "-H", "Origin: https://evil.example", shown=shown)[0] == 403
         assert far.curl(f"http://{ADDRESS}:{port}/openwx/get_client_info")[0] == 0
@@ -80,7 +80,7 @@ def test_other_machines_need_a_token_and_the_controller_one_to_start(host: Host,
     assert ask(host, "/v1/accounts") == (200, None)
 
 
-def test_tls_as_the_document_says(host: Host, far: Far, tmp_path: Path) -> None:
+def test_controller_serves_tls_as_documented(host: Host, far: Far, tmp_path: Path) -> None:
     certificate = certificates(host, tmp_path)
     shown = token(host, "far", "read")
     blocks = re.findall(r"```toml\n(.*?)```", (ROOT / "docs/access.md").read_text(), re.DOTALL)
@@ -101,10 +101,10 @@ def test_tls_as_the_document_says(host: Host, far: Far, tmp_path: Path) -> None:
         wxctl = ("/usr/bin/python3", "-m", "wxcontroller.cli", "--url", url)
         done = far.run(*wxctl, "list", WXCTL_TOKEN=shown, SSL_CERT_FILE=str(certificate))
         assert done.returncode == 0, done.stderr
-        # This machine goes on as before.
+        # Callers on this machine are not affected.
         assert ask(host, "/v1/accounts", shown) == (200, None)
         assert host.run("wxctl", "list").returncode == 0
-        # A renewed one, as the document says.
+        # Renewal, as documented.
         renewed = certificates(host, tmp_path)
         host.run("systemctl", "restart", "wxcontroller")
         assert far.curl(f"{url}/v1/accounts", "--cacert", str(renewed), shown=shown)[0] == 200
@@ -114,18 +114,18 @@ def test_tls_as_the_document_says(host: Host, far: Far, tmp_path: Path) -> None:
 
 @dataclass(frozen=True)
 class Front:
-    """A reverse proxy. ``adapted`` makes what stands in the document fit for a name that nobody else knows."""
+    """A reverse proxy. ``adapted`` adapts the documented configuration to a name without public certificates."""
 
     unit: str
     language: str
     place: str
     adapted: Callable[[str], str]
     log: str  # of requests
-    logged: str  # what stands in it of one
+    logged: str  # a line of it
 
 
 _LIVE = f"/etc/letsencrypt/live/{NAME}"
-# Caddy would ask an authority for a certificate.
+# By itself, Caddy would request a certificate from an authority.
 _CADDY_TLS = f"{NAME} {{\n\ttls {_LIVE}/fullchain.pem {_LIVE}/privkey.pem\n"
 FRONTS = (
     Front(
@@ -149,7 +149,7 @@ FRONTS = (
 
 @contextmanager
 def in_front(host: Host, front: Front) -> Iterator[None]:
-    """Put it in front of the controller as the document says."""
+    """Configure it in front of the controller as documented."""
     configuration = front.adapted(block(front.language, f"# {front.place}", "docs/howto/reverse-proxy.md"))
     host.write(front.place, configuration.encode())
     host.write(SETTINGS, block("toml", f"# {SETTINGS}", "docs/howto/reverse-proxy.md").encode())
@@ -167,7 +167,7 @@ def in_front(host: Host, front: Front) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("front", FRONTS, ids=lambda front: front.unit)
-def test_a_reverse_proxy_as_the_document_says(host: Host, far: Far, tmp_path: Path, front: Front) -> None:
+def test_reverse_proxy_works_as_documented(host: Host, far: Far, tmp_path: Path, front: Front) -> None:
     certificate = certificates(host, tmp_path)
     port = started(host, "alice")
     shown = token(host, "panel", "send")
@@ -191,7 +191,7 @@ def test_a_reverse_proxy_as_the_document_says(host: Host, far: Far, tmp_path: Pa
         own_page = ("-H", f"Origin: {url}", "-H", "Sec-Fetch-Site: same-origin")
         assert far.curl(f"{url}/v1/accounts", *trusted, *own_page, shown=shown)[0] == 200
         assert far.curl(f"{url}/v1/accounts", *trusted, "-H", "Origin: https://evil.example", shown=shown)[0] == 403
-        # Each caller is counted by its own address (trusted_proxies), which it cannot choose.
+        # Failures are counted by the caller's address (trusted_proxies), which callers cannot choose.
         wrong = [far.curl(f"{url}/v1/accounts", *trusted, shown="wrong")[0] for _ in range(25)]
         assert wrong[-1] == 429
         pretended = ("-H", "X-Forwarded-For: 198.51.100.7")

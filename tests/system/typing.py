@@ -1,6 +1,6 @@
-"""Typing at a prompt: python3 typing.py bash|zsh|fish LINE... prints each LINE as it is after a tab at its end.
+"""Type at a prompt: ``python3 typing.py bash|zsh|fish LINE...`` prints each LINE as a tab at its end completes it.
 
-Runs in the test host, in a terminal of its own. The shell has what a new user has: Debian's files, no own settings.
+Runs in the test host. The shell has Debian's settings, as for a new user.
 """
 
 import os
@@ -10,7 +10,7 @@ import select
 import sys
 import time
 
-# A key that shows the line as it is.
+# A key that prints the line.
 SHOW = "\x07"
 SETUP = {
     "bash": "source /usr/share/bash-completion/bash_completion; PS1='ready> '; "
@@ -27,7 +27,7 @@ _ESCAPES = re.compile(rb"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\
 
 
 class Terminal:
-    """A shell, and what it has shown since it was last looked at."""
+    """A shell in a terminal, and its output since the last match."""
 
     def __init__(self, shell: str) -> None:
         child, self._end = pty.fork()
@@ -50,7 +50,7 @@ class Terminal:
         return found
 
     def _answer(self) -> None:
-        """Say what a terminal says that is asked what it is; fish waits for it."""
+        """Respond to a query for the kind of terminal, for which fish waits."""
         if b"\x1b[c" in self._seen or b"\x1b[0c" in self._seen:
             self._seen = self._seen.replace(b"\x1b[c", b"").replace(b"\x1b[0c", b"")
             self.type("\x1b[?1;2c")
@@ -63,11 +63,11 @@ def main() -> None:
     terminal.until(rb"[\r\n]settled.*ready> ")
     for line in lines:
         terminal.type(line + "\t")
-        # The completion is done when the key behind it is served.
+        # The shell handles this key after the completion.
         terminal.type(SHOW)
         shown = terminal.until(rb"<<([^\n]*)>>")
         print(shown[1].decode(), flush=True)
-        terminal.type("\x05\x15")  # to the end, and all away
+        terminal.type("\x05\x15")  # delete the line
 
 
 if __name__ == "__main__":

@@ -1,1 +1,1 @@
-"""Programs by other people, unmodified, as judges of what the sandbox takes."""
+"""Unmodified programs of other people, against the sandbox and the product."""

@@ -171,7 +171,7 @@ async def until_polling(host: Machine) -> None:
 
 @pytest.mark.parametrize("route", ["ilink", "web"])
 @pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ILINK])
-async def test_it_uses_an_account_of_ours(tmp_path: Path, client: Client, route: str) -> None:
+async def test_agent_uses_an_account_on_either_route(tmp_path: Path, client: Client, route: str) -> None:
     skip_unless_there(client)
     home = tmp_path / "home"
     home.mkdir()

@@ -120,7 +120,7 @@ def session(world: Stage, uin: int) -> Json:
 
 
 @pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ALL])
-def test_it_logs_in_receives_and_sends(world: Stage, client: Client) -> None:
+def test_web_client_logs_in_receives_and_sends(world: Stage, client: Client) -> None:
     skip_unless_there(client)
     account = world.call("POST", "/accounts", {"nickname": client.name, "web_login": client.web_login})
     uin = account["uin"]
@@ -158,7 +158,7 @@ def converse(world: Stage, uin: int) -> list[str]:
 
 
 @pytest.mark.parametrize("client", [pytest.param(client, id=client.name) for client in ILINK])
-def test_it_logs_in_receives_and_sends_by_ilink(world: Stage, client: Client) -> None:
+def test_ilink_client_logs_in_receives_and_sends(world: Stage, client: Client) -> None:
     skip_unless_there(client)
     uin = world.call("POST", "/accounts", {"nickname": client.name})["uin"]
     environment = {**client.environment, "SSL_CERT_FILE": str(world.ca), "NODE_EXTRA_CA_CERTS": str(world.ca)}
@@ -175,7 +175,7 @@ def test_it_logs_in_receives_and_sends_by_ilink(world: Stage, client: Client) ->
     assert client.notes <= {v["what"] for v in everybodys}
 
 
-def test_it_follows_a_redirect_and_enters_digits(world: Stage) -> None:
+def test_ilink_client_follows_a_redirect_and_enters_digits(world: Stage) -> None:
     client = ILINK[0]
     skip_unless_there(client)
     uin = world.call("POST", "/accounts", {"nickname": "digits"})["uin"]

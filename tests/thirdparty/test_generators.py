@@ -1,4 +1,4 @@
-"""Clients that other people's code generators make of /v1/openapi.json: strictly typed, and they work.
+"""Clients that code generators make from /v1/openapi.json are strictly typed, and work.
 
 `make test-deps` fetches the generators; one that is not there is skipped.
 """
@@ -32,14 +32,14 @@ print(len(names))
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Where a controller runs with accounts of the sandbox."""
+    """The URL of a controller with accounts of the sandbox."""
     with served(tmp_path_factory.mktemp("world")) as running:
         yield running.url
 
 
 @pytest.fixture
 def document(tmp_path: Path) -> Path:
-    """The document as it is served, in a file."""
+    """The served document, in a file."""
     path = tmp_path / "openapi.json"
     path.write_text(json.dumps(openapi(), ensure_ascii=False))
     return path
@@ -72,7 +72,7 @@ def run(place: Path, *command: str, **environ: str) -> str:
 
 
 def judge(printed: str) -> None:
-    """Check what a program that uses a client has seen."""
+    """Check what a program that uses a client printed."""
     seen = json.loads(printed)
     assert set(seen["accounts"]) >= {"alice", "小店", "waiting"}
     assert (seen["refused"], seen["started"]) == ("unknown-account", "already running")
@@ -80,7 +80,7 @@ def judge(printed: str) -> None:
     assert "friend_message" in seen["events"]
 
 
-def test_the_python_client(document: Path, tmp_path: Path, address: str) -> None:
+def test_generated_python_client_works(document: Path, tmp_path: Path, address: str) -> None:
     there = skip_unless_there("openapi-python-client")
     shutil.copy(PROGRAMS / "openapi-python-client" / "use.py", tmp_path)
     (tmp_path / "config.yml").write_text("post_hooks: []\n")
@@ -99,7 +99,7 @@ def test_the_python_client(document: Path, tmp_path: Path, address: str) -> None
     judge(run(tmp_path, sys.executable, "use.py", address, PYTHONPATH=f"{there}:{tmp_path}"))
 
 
-def test_the_typescript_client(document: Path, tmp_path: Path, address: str) -> None:
+def test_generated_typescript_client_works(document: Path, tmp_path: Path, address: str) -> None:
     there = skip_unless_there("openapi-typescript", "node")
     (tmp_path / "node_modules").symlink_to(there / "node_modules")
     for name in ("use.ts", "tsconfig.json"):

@@ -94,7 +94,7 @@ async def made(tmp_path: Path) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize(("mode", "revision"), [("auto", "2026-07-28"), ("legacy", "2025-11-25")])
-async def test_an_agent_reads_and_answers(made: World, mode: str, revision: str) -> None:
+async def test_agent_reads_messages_and_replies(made: World, mode: str, revision: str) -> None:
     person = await made.account("alice")
     await made.get("start_client", client="waiting")
     shown = token(made, Scope.CONTROL)
@@ -137,7 +137,7 @@ async def test_an_agent_reads_and_answers(made: World, mode: str, revision: str)
     assert [each.text for each in person.sent] == ["三点"]
 
 
-async def test_a_token_reaches_its_tools_and_accounts_only(made: World) -> None:
+async def test_token_gives_access_to_its_tools_and_accounts_only(made: World) -> None:
     await made.account("alice")
     await made.account("bob")
     async with agent(made.url, token(made, Scope.READ, "alice")) as (client, first):

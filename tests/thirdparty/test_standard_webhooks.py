@@ -45,7 +45,7 @@ def verify(library: str, deliveries: list[dict[str, Any]]) -> list[str]:
 
 
 @pytest.mark.parametrize("library", LIBRARIES)
-async def test_a_delivery_is_genuine_and_an_old_or_changed_one_is_not(
+async def test_library_accepts_deliveries_and_rejects_old_or_changed_ones(
     listener: Listener,  # noqa: F811
     start: Start,  # noqa: F811
     library: str,
