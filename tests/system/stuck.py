@@ -84,7 +84,7 @@ process.factory_of = hanging  # type: ignore[attr-defined]  # the name that it l
 Poster.post = post_or_hang  # type: ignore[method-assign, assignment]
 Database._commit = commit_or_hang  # type: ignore[method-assign]
 # By default these are minutes.
-_STUCK_SECONDS = 5.0
+_STUCK_SECONDS = 8.0
 sender.STUCK_SECONDS = database._STUCK_SECONDS = _STUCK_SECONDS
 delivery._OVERTIME = _STUCK_SECONDS - Policy().timeout - WEBHOOK_ANSWER_SECONDS
 sys.exit(program.main())

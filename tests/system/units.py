@@ -50,7 +50,7 @@ class Inside:
         """Return what came of each expression: its value, or the name of its error as ``{"error": …}``."""
         order = json.dumps({"expressions": expressions, "names": self.names}).encode()
         port = self.port or port_of(self.host, self.unit.partition("@")[2].removesuffix(".service"))
-        status, _, answer = self.host.http("POST", f"http://127.0.0.1:{port}/", order, timeout=120)
+        status, _, answer = self.host.http("POST", f"http://127.0.0.1:{port}/", order, timeout=240)
         assert status == 200
         return [each.get("value") if "value" in each else each for each in json.loads(answer)]
 
