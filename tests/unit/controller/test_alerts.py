@@ -167,8 +167,12 @@ async def test_a_process_that_ends_again_and_again_is_told_though_it_runs_in_bet
     process.say(LoginState.RUNNING, pid=next(pids))
     [alert] = await watched.live(60)
     assert "keeps exiting" in alert.text
-    # Ten quiet minutes later it is well.
+    # Ten quiet minutes later it is well, and restarts spread over a day are no loop.
     assert kinds(await watched.live(700)) == ["recovery alice failed"]
+    for count in range(4, 14):
+        watched.host.units.restarted["alice"] = count
+        process.say(LoginState.RUNNING, pid=next(pids))
+        assert await watched.live(500) == []
 
 
 async def test_a_restarted_controller_takes_no_crash_loop_for_ended_before_its_window(watched: Watched) -> None:
@@ -226,6 +230,13 @@ async def test_restarts_are_remembered_without_a_channel(watched: Watched) -> No
     watched.watch = watched.another()
     await watched.live()
     assert watched.host.accounts.crash_loops == {"alice"}
+    # A damaged file is survived, and written again.
+    for damaged in (b"{half", b'{"version": 1, "restarts": {"alice": [], "bob": [[1], 7, ["x", {}]]}}'):
+        watched.host.paths.alerts_state.write_bytes(damaged)
+        watched.watch = watched.another()
+        watched.host.process("alice").say(LoginState.PARKED)
+        await watched.live(120)
+        assert json.loads(watched.host.paths.alerts_state.read_bytes())["records"]
 
 
 async def test_without_a_channel_the_problems_are_known_and_alerted_once_there_is_one(watched: Watched) -> None:
@@ -355,6 +366,9 @@ def test_how_full_a_disk_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     assert isinstance(verdict, expected)
     if isinstance(verdict, Problem):
         assert str(paths.accounts) in str(verdict.message)
+    paths.alerts_state.parent.rename(tmp_path / "away")
+    assert isinstance(unwritable := disk_of(paths, 1), Problem)
+    assert unwritable.code == "disk-unwritable"
 
 
 # -- the API

@@ -8,7 +8,7 @@ import pytest
 from tests.patience import PATIENCE
 from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
-from wxcontroller.core.jsontypes import obj
+from wxcontroller.core.jsontypes import items, obj
 
 
 def damage(host: Machine, name: str, how: str) -> None:
@@ -29,6 +29,9 @@ async def test_a_start_puts_a_live_account_without_a_file_onto_its_new_one(host:
     assert obj((await host.get("echo", client="alice"))["headers"])["Host"] == (
         f"127.0.0.1:{host.process('alice').account.port}"
     )
+    assert (host.paths.accounts / "alice.env.broken").exists() == (how == "damaged")
+    assert (await host.v1("DELETE", "accounts/alice"))[0] == 200
+    assert [path.name for path in host.paths.accounts.iterdir()] == [".lock"]
 
 
 @pytest.mark.parametrize("how", ["gone", "damaged"])
@@ -76,7 +79,9 @@ async def test_an_administrators_file_that_cannot_be_read_hides_no_account(host:
     host.paths.overrides.mkdir(parents=True)
     host.paths.override_file("alice").symlink_to("alice.env")  # to itself: nobody can open it, not even root
     await host.start("alice")
+    damage(host, "bob", "damaged")
     assert [each["account"] for each in await host.states()] == ["alice"]
+    assert [obj(each)["name"] for each in items((await host.v1("GET", "accounts"))[1]["accounts"])] == ["alice"]
     assert (await host.v1("POST", "accounts/alice/stop"))[0] == 200
     status, answer = await host.v1("GET", "accounts/alice")
     assert (status, answer["desired"]) == (200, "stopped")

@@ -223,6 +223,8 @@ async def test_sends_are_limited(stage: Stage) -> None:
     now[0] = 1.0
     assert await send(token) == (200, None)
     assert (await send(token, b"x" * (1 << 20 | 1)))[0] == 413
+    stage.host.limit(token_failures=3)
+    assert [(await send("wrong"))[0] for _ in range(4)] == [200, 200, 200, 429]
 
 
 async def test_removing_an_account_ends_its_agents_tokens(stage: Stage) -> None:

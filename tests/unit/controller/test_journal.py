@@ -175,7 +175,9 @@ async def test_readers_are_bounded_and_a_journal_that_cannot_be_read_is_told_bef
         assert (await host.v1("GET", "accounts/nobody/journal", headers=STREAM))[0] == 404
         async with host.http.get(path, headers=STREAM) as answer:
             assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "no-journal")
-        async with Journal(host.paths).open(), followed(host) as stream:
-            await stream.event()
-            async with host.http.get(path, headers=STREAM) as answer:
-                assert (answer.status, obj(obj(await answer.json())["error"])["code"]) == (503, "too-many-readers")
+        async with Journal(host.paths).open() as journal:
+            async with followed(host) as stream:
+                await stream.event()
+                async with host.http.get(path, headers=STREAM) as answer:
+                    assert (answer.status, (await answer.json())["error"]["code"]) == (503, "too-many-readers")
+            await asyncio.wait_for(journal.left.wait(), PATIENCE)  # what reads the journal ends with its reader

@@ -13,6 +13,7 @@ from tests.ports import FIRST_PORT
 from tests.unit.controller.machine import Machine
 from wxcontroller.controller.units import UnitRecord, Verb
 from wxcontroller.core.accountfiles import AccountFiles
+from wxcontroller.core.jsontypes import field
 from wxcontroller.core.names import parse_name
 from wxcontroller.core.states import Desired, LoginState, UnitState
 
@@ -174,6 +175,8 @@ async def test_a_unit_that_does_not_come_up(host: Machine) -> None:
     assert "journalctl -u wxclient@alice.service" in str(answer["status"])
     [state] = await host.states(client="alice")
     assert (state["state"], state["unit_sub"], state["pid"]) == ("stop", "auto-restart", None)
+    status, failed = await host.v1("POST", "accounts/alice/start")
+    assert (status, field(failed["error"], "code")) == (502, "unit-failed")
     # Systemd is trying again by itself; a start from outside does not wait for that.
     host.units.refuse = ""
     assert (await host.get("start_client", client="alice"))["status"] == "success"
@@ -189,6 +192,14 @@ async def test_stop(host: Machine) -> None:
     assert await host.get("stop_client", client="alice") == {"code": 1, "status": "client not exists"}
     assert await host.get("check_client") == {"client": [], "code": 0}
     assert AccountFiles(host.paths).load("alice").desired is Desired.STOPPED
+    await host.units.act(Verb.START, "alice", 1)  # systemctl start wxclient@alice
+    assert (await host.get("start_client", client="alice"))["status"] == "client already exists"
+    assert AccountFiles(host.paths).load("alice").desired is Desired.STARTED
+    host.paths.template.write_text("broken {{")
+    status, failed = await host.v1("POST", "accounts/bob/start")
+    assert (status, field(failed["error"], "code")) == (500, "template")
+    assert (await host.get("stop_client", client="alice"))["note"]  # it would run again after a reboot
+    assert host.units.processes == {}
 
 
 async def test_check_client_tells_full_states_with_port_and_without_the_link(host: Machine) -> None:

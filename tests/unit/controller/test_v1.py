@@ -184,7 +184,11 @@ async def test_deliveries_are_asked_of_the_account_and_nothing_else_is(host: Mac
 
 async def test_an_account_that_does_not_run_is_not_asked(host: Machine) -> None:
     await host.start("alice")
-    await host.v1("POST", "accounts/alice/stop")
+    for reason in ("code: it is init", "code: stopped"):
+        status, answer = await host.v1("GET", "accounts/alice/qr")
+        assert (status, field(answer["error"], "code")) == (404, "no-qrcode")
+        assert reason in str(field(answer["error"], "message"))
+        await host.v1("POST", "accounts/alice/stop")
     status, answer = await host.v1("GET", "accounts/alice/deliveries")
     assert (status, obj(answer["error"])["code"]) == (409, "not-running")
     for method, path in (("GET", "messages"), ("POST", "messages"), ("GET", "chats"), ("GET", "contacts")):

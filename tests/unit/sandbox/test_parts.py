@@ -54,7 +54,7 @@ async def test_every_real_name_over_tls_with_secure_cookies(tmp_path: Path) -> N
 
 async def test_a_session_lives_on_in_the_state_file(tmp_path: Path) -> None:
     file = tmp_path / "state.json"
-    async with sandbox_and_browser(Options(sync_hold=0.1)) as (sandbox, browser):
+    async with sandbox_and_browser(Options(sync_hold=0.1, resend=False)) as (sandbox, browser):
         await browser.log_in(UIN)
         await browser.api("POST", f"/accounts/{UIN}/receive", {"from": "小明", "text": "kept"})
         await browser.send("filehelper", "hello")
@@ -69,6 +69,7 @@ async def test_a_session_lives_on_in_the_state_file(tmp_path: Path) -> None:
         assert len(restored.accounts) == 2
         async with running(restored, Address("127.0.0.1", 0)) as [address]:
             browser.port = address.port
+            assert not (await browser.api("GET", f"/accounts/{UIN}"))["resend"]
             assert await browser.check() == ("0", "2"), "its key is newer than the file"
             assert (await browser.sync())["AddMsgList"] == []
             assert await browser.check() == ("0", "0")

@@ -57,3 +57,8 @@ async def test_reset_before_and_after(online: Browser) -> None:
     assert len(await online.api("GET", f"/accounts/{UIN}/sent")) == 1
     assert (await online.post("webwxsendmsg", body))["BaseResponse"]["Ret"] == 0
     assert len(await online.api("GET", f"/accounts/{UIN}/sent")) == 1, "the repeat is known"
+    first = await order(online, "synccheck", "status", 500, count=None)
+    await order(online, "login", "status", 500, count=None)
+    assert [(await online.api("DELETE", f"/faults/{number}"))["cleared"] for number in (first, first)] == [1, 0]
+    assert await online.check() == ("0", "0")
+    assert (await online.api("DELETE", "/faults"))["cleared"] == 1
