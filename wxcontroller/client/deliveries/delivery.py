@@ -31,7 +31,6 @@ from wxcontroller.client.deliveries.signatures import report_headers
 from wxcontroller.client.store.eventlog import EventLog
 from wxcontroller.client.store.events import Entry, EntryState, Selection
 from wxcontroller.client.store.writer import Unavailable
-from wxcontroller.client.tasks import either
 from wxcontroller.core.account import redacted
 from wxcontroller.core.journal import Event, fields
 from wxcontroller.core.jsontypes import JsonObject, one_line
@@ -133,7 +132,11 @@ class Delivery:
     def again(self) -> None:
         """Look at everything that is pending, now: something was replayed, or a pause is to be cut short."""
         self._from_start = True
+        self._look()
+
+    def _look(self) -> None:
         self._again.set()
+        self._log.nudge()
 
     async def flush(self, seconds: float) -> None:
         """Wait until the queue is delivered, at most ``seconds``; the rest is delivered after the next start."""
@@ -143,7 +146,7 @@ class Delivery:
             async with asyncio.timeout(seconds):
                 await self._log.settled(seconds)
                 self._empty.clear()
-                self._again.set()
+                self._look()
                 await self._empty.wait()
         except TimeoutError:
             log.warning(
@@ -189,12 +192,9 @@ class Delivery:
     async def _rest(self, news: asyncio.Event | None) -> None:
         """Wait until a pause is over, or for what ends it: something new if it matters, or ``again``."""
         seconds = self._lanes.idle_seconds(time.monotonic(), retrying=self._is_retrying)
-        if news is not None:
-            await either(news, self._again, seconds)
-            return
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                await self._again.wait()
+                await (self._again if news is None else news).wait()
 
     @property
     def _is_retrying(self) -> bool:

@@ -354,6 +354,12 @@ class EventLog:
         """Is set when something has changed: take it, look, and wait for it."""
         return self._news
 
+    def nudge(self) -> None:
+        """Set ``news`` although nothing has changed: someone who waits for it has another reason to look."""
+        # Replaced, not cleared: a reader takes the event before it looks, and finds it set if this came meanwhile.
+        news, self._news = self._news, asyncio.Event()
+        news.set()
+
     # -- what else is kept in the same file
 
     def write(
@@ -388,9 +394,7 @@ class EventLog:
                 self._ahead = ahead
             else:  # the writer had read before this request
                 self._ahead = replace(self._ahead, found=None)
-        # Replaced, not cleared: a reader takes the event before it looks, and finds it set if this came meanwhile.
-        news, self._news = self._news, asyncio.Event()
-        news.set()
+        self.nudge()
 
 
 def settle_all(db: sqlite3.Connection, notes: Sequence[tuple[Entry, int, bytes | None]]) -> list[str]:

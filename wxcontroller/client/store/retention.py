@@ -1,6 +1,7 @@
 """Retention of events and received media, by age and by size, with warnings before anything is lost."""
 
 import asyncio
+import contextlib
 import logging
 import sqlite3
 import time
@@ -63,6 +64,9 @@ class Keeping:
         while (left := end - time.monotonic()) > 0 and self.log.counts.bytes - size < growth:
             if not await either(self.log.news, self.fetcher.too_much, left) or self.fetcher.too_much.is_set():
                 return
+            with contextlib.suppress(TimeoutError):  # a burst commits often
+                async with asyncio.timeout(SWEEP_PAUSE):
+                    await self.fetcher.too_much.wait()
 
     async def _sweep(self, limits: RetentionLimits) -> None:
         warned = self._warn(limits)

@@ -454,10 +454,10 @@ class Database:
             # In the event loop, in one callback: whoever resumes finds
             # counts, ``writing`` and all results of this commit.
             self._ended_jobs += len(jobs)  # first: the callbacks below look at it
+            if look is not None:
+                look()  # before those that wait to go on: a message is posted, and then WeChat is asked for the next
             progress, self._progress = self._progress, asyncio.Event()
             progress.set()
-            if look is not None:
-                look()
             for job in jobs:
                 # A caller that was cancelled has cancelled its future; its change is stored all the same.
                 if not job.future.done():

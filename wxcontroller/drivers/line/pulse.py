@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine
+from functools import partial
 from typing import TypeVar
 
 from wxcontroller.core.vitals import Vitals
@@ -50,21 +51,33 @@ class Pulse:
         await self.pause(since + spacing - time.monotonic())
 
     async def wait(self, work: Coroutine[None, None, T]) -> T:
-        """Return the result of ``work``, which must have its own timeout; update Progress meanwhile."""
-        task = asyncio.ensure_future(work)
+        """Return the result of ``work``, which must have its own timeout; update Progress meanwhile.
+
+        ``work`` is no task: between an answer of WeChat and the next request, each task is one more round of the
+        event loop.
+        """
+        beats: list[asyncio.Task[None]] = []
+        begin = partial(self._begin_beating, beats)
+        timer = asyncio.get_running_loop().call_later(self._timing.progress_every, begin)
         # Otherwise Progress would be updated forever if that timeout fails.
         with self._vitals.within(self._timing.stuck_after, "a request to WeChat"):
             try:
-                while not task.done():
-                    done, _ = await asyncio.wait({task}, timeout=self._timing.progress_every)
-                    if not done:
-                        await self.progress()
-                return task.result()
+                return await work
             finally:
-                # The caller was cancelled: the request must not go on, and write cookies, behind its back.
-                if not task.done():
-                    task.cancel()
-                    await asyncio.wait({task})
+                timer.cancel()
+                for beating in beats:
+                    beating.cancel()
+                    await asyncio.wait({beating})
+                    if not beating.cancelled():
+                        beating.result()  # it only ends by failing
+
+    def _begin_beating(self, beats: "list[asyncio.Task[None]]") -> None:
+        beats.append(asyncio.ensure_future(self._beat()))
+
+    async def _beat(self) -> None:
+        while True:
+            await self.progress()
+            await asyncio.sleep(self._timing.progress_every)
 
 
 async def beside(main: Coroutine[None, None, T], helper: Coroutine[None, None, None]) -> T:

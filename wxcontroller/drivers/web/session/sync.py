@@ -110,7 +110,8 @@ class Listener:
         self._brought = False  # the last round had news
         self._moves = 0
         self._poll_limiter = PollRateLimiter(timing.check_spacing, timing.check_burst)
-        self._doubt = asyncio.Event()
+        self._is_doubtful = False  # a send was refused since the last sync
+        self._poll_limit: asyncio.Timeout | None = None  # of the poll under way
         self._refused_sends = 0
 
     # -- what senders notice
@@ -128,7 +129,9 @@ class Listener:
             self._refused_sends = 0
             return
         self._refused_sends += 1
-        self._doubt.set()
+        if self._poll_limit is not None and not self._is_doubtful:
+            self._poll_limit.reschedule(0.0)
+        self._is_doubtful = True
 
     # -- the loop
 
@@ -191,22 +194,17 @@ class Listener:
 
     async def _poll(self) -> LineResponse:
         """Wait for synccheck's answer. Raises _Doubt as soon as a send was refused for the session's sake."""
-        if self._doubt.is_set():
-            self._doubt.clear()
-            raise _Doubt
-        poll = asyncio.ensure_future(self._pulse.wait(self._calls.sync_check(self._session)))
-        doubt = asyncio.ensure_future(self._doubt.wait())
         try:
-            await asyncio.wait({poll, doubt}, return_when=asyncio.FIRST_COMPLETED)
-            if poll.done():
-                return poll.result()
-            self._doubt.clear()
-            raise _Doubt
+            # Ended, the poll is over before the loop goes on: two requests at once bring messages twice (7.10).
+            if not self._is_doubtful:
+                async with asyncio.timeout(None) as self._poll_limit:
+                    return await self._pulse.wait(self._calls.sync_check(self._session))
+        except TimeoutError:
+            pass  # sent has ended it: requests fail as NoAnswer
         finally:
-            for task in (poll, doubt):
-                task.cancel()
-            # The poll has ended before the loop goes on: two requests at once bring messages twice (7.10).
-            await asyncio.wait({poll, doubt})
+            self._poll_limit = None
+        self._is_doubtful = False
+        raise _Doubt
 
     async def _sync_round(self, asked: bool, reopened: bool = False) -> Lost | None:
         """Fetch all news there are. ``reopened``: whether the session is well again is still to be seen."""

@@ -1,0 +1,43 @@
+"""Signs of life while the driver waits."""
+
+import asyncio
+
+import pytest
+
+from tests.patience import PATIENCE
+from wxcontroller.core.vitals import Vitals
+from wxcontroller.drivers.base import DriverEvent, Progress
+from wxcontroller.drivers.line.pulse import Pulse
+from wxcontroller.drivers.line.timing import LineTiming
+
+
+async def test_a_long_wait_shows_progress_until_it_ends() -> None:
+    shown, enough = list[DriverEvent](), asyncio.Event()
+
+    async def emit(event: DriverEvent) -> None:
+        shown.append(event)
+        if len(shown) == 3:
+            enough.set()
+
+    async def answered() -> str:
+        await enough.wait()
+        return "answer"
+
+    async with asyncio.timeout(PATIENCE):
+        assert await Pulse(emit, LineTiming(progress_every=0.01), Vitals()).wait(answered()) == "answer"
+    assert shown == [Progress(False)] * 3
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_failure_of_progress_is_one_of_the_wait() -> None:
+    failed = asyncio.Event()
+
+    async def emit(event: DriverEvent) -> None:
+        failed.set()
+        raise OSError(str(event))
+
+    async def answered() -> None:
+        await failed.wait()
+
+    with pytest.raises(OSError, match="Progress"):
+        await Pulse(emit, LineTiming(progress_every=0.01), Vitals()).wait(answered())
