@@ -90,6 +90,13 @@ async def hooked() -> AsyncIterator[Webhook]:
         yield hook
 
 
+@pytest.fixture(params=["known", "other"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have a test with a version of aiohttp whose undocumented parts are used to post, and with another one."""
+    if request.param == "other":
+        monkeypatch.setattr(aiohttp, "__version__", "999.0.1")
+
+
 @pytest.fixture
 async def webhook() -> AsyncIterator[Webhook]:
     async with hooked() as hook:

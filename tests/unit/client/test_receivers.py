@@ -2,10 +2,12 @@
 
 import asyncio
 import contextlib
+import logging
 import ssl
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -16,7 +18,10 @@ from tests.unit.client.conftest import POLL_API, POST_API, Start, Webhook, runni
 from tests.unit.client.scripted import message
 from tests.unit.client.test_v1_deliveries import until
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy
+from wxcontroller.client.deliveries.posts import SessionPosts
 from wxcontroller.client.deliveries.receivers import Receiver, posting
+
+pytestmark = pytest.mark.usefixtures("both_ways")
 
 
 @pytest.fixture
@@ -130,3 +135,24 @@ async def test_connections_are_kept_unless_half_a_report_is_on_them() -> None:
             assert (await poster.post(bytes(size), {})).status == 413
     server.close()
     assert len(connections) == 2
+
+
+async def test_a_header_with_a_line_break_is_not_sent(webhook: Webhook) -> None:
+    async with posting(Receiver(webhook.address, "test"), Policy()) as poster:
+        for value in ("1\r\nX-Other: 2", "1\rX-Other: 2", "1\nX-Other: 2"):
+            assert (await poster.post(b"{}", {"X-Wx-Sequence": value})).outcome is DeliveryOutcome.UNREACHED
+    assert webhook.reports == []
+
+
+@pytest.mark.parametrize(
+    ("version", "is_known"),
+    [("3.11.0", True), ("3.11.16", True), ("3.10.11", False), ("3.12.0a1", False), ("4.0.0", False), ("main", False)],
+)
+async def test_undocumented_parts_of_aiohttp_are_used_in_versions_that_are_known(
+    version: str, is_known: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(aiohttp, "__version__", version)
+    caplog.set_level(logging.INFO)
+    async with posting(Receiver("http://127.0.0.1:9/", "test"), Policy()) as poster:
+        assert isinstance(poster.posts, SessionPosts) is not is_known
+    assert (f"aiohttp {version} is not a version" in caplog.text) is not is_known

@@ -263,6 +263,7 @@ async def test_accepted_report_is_not_repeated_while_the_disk_is_slow(start: Sta
 # -- connections
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_a_connection_that_was_kept_and_breaks_costs_nothing(bot: Bot, start: Start) -> None:
     """A receiver that promises keep-alive, and closes when the next request comes."""
     bot.behave = lambda one: None if one.turn > 1 else OK
@@ -275,6 +276,7 @@ async def test_a_connection_that_was_kept_and_breaks_costs_nothing(bot: Bot, sta
     assert obj((await client.v1("GET", "status"))[1]["reports"])["failed"] == 0
 
 
+@pytest.mark.usefixtures("both_ways")
 async def test_a_kept_connection_that_breaks_within_an_answer_is_a_failure(bot: Bot, start: Start) -> None:
     client = await running(start, **{POST_API: bot.address})
     await bot.until(lambda: any(one.report.get("params") == ["updating", "running"] for one in bot.came))

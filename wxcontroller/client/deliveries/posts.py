@@ -1,158 +1,73 @@
-"""One POST over a connection of aiohttp's pool.
+"""One POST to a receiver, and the documented way through aiohttp.
 
-ClientSession makes a request, a response, timers and a task for each call, and writes head and body one after the
-other, so that the receiver wakes twice: a quarter of a delivery's CPU. This uses the library's connector, for names,
-TLS and kept connections, and its parser. The head is that of a request of the library to the same URL.
+``directposts`` is a faster way that uses undocumented parts. It is taken with a version of aiohttp in which they are
+known (``core.aiohttpversion``).
 """
 
-import asyncio
 import contextlib
-from collections.abc import Mapping
+import logging
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
-from aiohttp.http import HttpProcessingError, StreamWriter
-from multidict import CIMultiDictProxy
 from yarl import URL
 
 from wxcontroller.client.deliveries.outbound import TargetConnector
+from wxcontroller.client.deliveries.outgoing import Outgoing
+from wxcontroller.core import aiohttpversion
 
-# Written in parts: the transport would otherwise buffer a second copy of the whole body.
-_PART = 64 * 1024
+if TYPE_CHECKING:
+    from wxcontroller.client.deliveries.directposts import DirectAnswer, DirectPosts
+
+Posts: TypeAlias = "SessionPosts | DirectPosts"
+# The head of an answer, and its content, to be read within ``async with``.
+PostAnswer: TypeAlias = "aiohttp.ClientResponse | DirectAnswer"
+log = logging.getLogger(__name__)
 
 
-class Outgoing:
-    """A body, and how far it was written: ``begun``, ``done``.
+@contextlib.asynccontextmanager
+async def posts_over(
+    connector: TargetConnector, headers: Mapping[str, str], seconds: float
+) -> "AsyncIterator[Posts]":
+    """Post with ``headers`` in each request; ``seconds`` is the limit of connecting.
 
-    ``release`` it after the attempt: exceptions of the library are in reference cycles with the frames of their
-    callers, which would keep a body of 14 MB until the next garbage collection.
+    The connector stays the caller's.
     """
+    timeout = aiohttp.ClientTimeout(total=None, connect=seconds)
+    if aiohttpversion.is_known():
+        from wxcontroller.client.deliveries.directposts import DirectPosts
 
-    def __init__(self, body: bytes | bytearray) -> None:
-        self._body = memoryview(body)
-        self.size = len(body)
-        self.begun = self.done = False
-
-    def release(self) -> None:
-        """Let go of the body."""
-        self._body = memoryview(b"")
-
-    def write(self, head: bytes, protocol: ResponseHandler) -> "asyncio.Task[None] | None":
-        """Begin to write; return the rest of it as a task, None when all is with the socket."""
-        assert protocol.transport is not None
-        self.begun = True
-        # One write, one packet: the receiver wakes once. Larger
-        # bodies wait for the socket in between (back-pressure).
-        self.done = self.size <= _PART
-        if self.done:
-            protocol.transport.write(head + self._body)
-            return None
-        return asyncio.create_task(self._write(head, protocol))
-
-    async def _write(self, head: bytes, protocol: ResponseHandler) -> None:
-        writer = StreamWriter(protocol, asyncio.get_running_loop())
-        with contextlib.suppress(aiohttp.ClientError, OSError):  # the reader of the answer gets the error
-            await writer.write(head)
-            for start in range(0, self.size, _PART):
-                await writer.write(self._body[start : start + _PART])
-            self.done = True
+        yield DirectPosts(connector, headers, timeout)
+        return
+    log.info("aiohttp %s is not a version for which posting is optimized", aiohttp.__version__)
+    async with aiohttp.ClientSession(
+        connector=connector,
+        connector_owner=False,
+        headers=headers,
+        timeout=timeout,
+        cookie_jar=aiohttp.DummyCookieJar(),
+    ) as session:
+        yield SessionPosts(connector, session)
 
 
-@dataclass(slots=True)
-class PostAnswer:
-    """The head of an answer, and its ``content`` to be read. ``release`` it."""
+@dataclass(frozen=True, slots=True)
+class SessionPosts:
+    """Posts by ClientSession."""
 
-    status: int
-    headers: CIMultiDictProxy[str]
-    content: aiohttp.StreamReader
-    _connection: Connection
-    _is_written: bool
+    connector: TargetConnector
+    session: aiohttp.ClientSession
 
-    def __enter__(self) -> "PostAnswer":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        """Keep the connection for the next request, unless this one is not through."""
-        if self._is_written:
-            self._connection.release()
-        else:
-            self._connection.close()
-
-    @property
-    def content_type(self) -> str:
-        return self.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-
-
-class Posts:
-    """Posts to URLs, with ``headers`` in each request; ``seconds`` is the limit of connecting."""
-
-    def __init__(self, connector: TargetConnector, headers: Mapping[str, str], seconds: float) -> None:
-        self.connector = connector
-        self._headers = headers
-        self._timeout = aiohttp.ClientTimeout(total=None, connect=seconds)
-        self._request: aiohttp.ClientRequest | None = None
-        self._head = ""
-
-    async def post(self, url: URL, body: Outgoing, headers: Mapping[str, str]) -> PostAnswer:
+    async def post(self, url: URL, body: Outgoing, headers: Mapping[str, str]) -> aiohttp.ClientResponse:
         """Send one request; return its answer once the head is there.
 
         Raises NotATarget, ClientError, OSError, and ValueError for a URL or a header that can't be sent.
         """
-        request = self._prepared(url)
-        head = f"{self._head}{lines_of(headers)}Content-Length: {body.size}\r\n\r\n".encode()
-        body.begun = body.done = False
-        connection = await self._connected(request)
-        writing = None
-        try:
-            protocol = connection.protocol
-            assert protocol is not None
-            # An answer without a length ends with its connection.
-            protocol.set_response_params(read_until_eof=True)
-            writing = body.write(head, protocol)
-            message, content = await protocol.read()
-            # Interim answers (RFC 9110, 15.2), such as 103 Early Hints.
-            # After 101 the connection no longer speaks HTTP.
-            while 100 <= message.code < 200 and message.code != 101:
-                message, content = await protocol.read()
-        except HttpProcessingError as problem:
-            connection.close()
-            raise aiohttp.ClientResponseError(
-                request.request_info, (), status=problem.code, message=problem.message
-            ) from problem
-        except BaseException:
-            connection.close()
-            raise
-        finally:
-            # A receiver may answer before it has read everything, such as with 413: the rest is not worth sending.
-            if writing is not None:
-                writing.cancel()
-        return PostAnswer(message.code, message.headers, content, connection, body.done)
-
-    async def _connected(self, request: aiohttp.ClientRequest) -> Connection:
-        try:
-            return await self.connector.connect(request, [], self._timeout)
-        except TimeoutError as problem:
-            raise aiohttp.ConnectionTimeoutError from problem
-
-    def _prepared(self, url: URL) -> aiohttp.ClientRequest:
-        """Return a request to ``url``, and have its head. Raises ValueError."""
-        if self._request is None or self._request.original_url != url:
-            if url.scheme not in ("http", "https"):
-                raise aiohttp.NonHttpUrlClientError(url)
-            request = aiohttp.ClientRequest("POST", url, headers=self._headers, loop=asyncio.get_running_loop())
-            # Written by ``post``: it is the only line of the library's head that differs between reports.
-            request.headers.popall("Content-Length", None)
-            self._head = f"POST {request.url.raw_path_qs} HTTP/1.1\r\n{lines_of(request.headers)}"
-            self._request = request
-        return self._request
+        body.rewind()
+        sized = {**headers, "Content-Length": str(body.size)}  # or it would be sent in chunks
+        return await self.session.post(url, data=_streamed(body), headers=sized, allow_redirects=False)
 
 
-def lines_of(headers: Mapping[str, str]) -> str:
-    """Return headers as they are sent. Raises ValueError for a line break in one."""
-    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
-    # An id or a name with a line break could add headers of its own.
-    if lines.count("\r") != len(headers) or lines.count("\n") != len(headers):
-        raise ValueError("a header with a line break")
-    return lines
+async def _streamed(body: Outgoing) -> AsyncIterator[memoryview]:
+    for part in body.parts():
+        yield part

@@ -24,7 +24,8 @@ from yarl import URL
 
 from wxcontroller.client.deliveries.lanes import DeliveryOutcome, Policy, Result
 from wxcontroller.client.deliveries.outbound import NotATarget, TargetConnector
-from wxcontroller.client.deliveries.posts import Outgoing, PostAnswer, Posts
+from wxcontroller.client.deliveries.outgoing import Outgoing
+from wxcontroller.client.deliveries.posts import PostAnswer, Posts, posts_over
 from wxcontroller.core.account import redacted
 from wxcontroller.core.limits import DEFAULTS
 from wxcontroller.core.messages import NOTHING, Text, verbatim
@@ -67,9 +68,9 @@ class Receiver:
 async def posting(receiver: Receiver, policy: Policy) -> AsyncIterator["Poster"]:
     """Hold the connection to a receiver open, and close it at the end."""
     connector = TargetConnector(receiver.targets, receiver.tls)
-    async with connector:
-        headers = {"Content-Type": "application/json", "User-Agent": receiver.user_agent}
-        yield Poster(receiver, policy, Posts(connector, headers, min(_CONNECT_SECONDS, policy.timeout)))
+    headers = {"Content-Type": "application/json", "User-Agent": receiver.user_agent}
+    async with connector, posts_over(connector, headers, min(_CONNECT_SECONDS, policy.timeout)) as posts:
+        yield Poster(receiver, policy, posts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,7 @@ class Poster:
             url = url_of(self.receiver.address)
             async with asyncio.timeout(self.policy.timeout) as limit:
                 while hops <= _HOPS_MAX:
-                    with await self._answer(url, body, headers) as answer:
+                    async with await self._answer(url, body, headers) as answer:
                         status, location = answer.status, answer.headers.get("Location", "")
                         if status not in _MOVED or not location:
                             limit.reschedule(None)  # what an answer says has a limit of its own

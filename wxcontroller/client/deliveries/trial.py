@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import aiohttp
 
 from wxcontroller.client.deliveries.lanes import Policy
-from wxcontroller.client.deliveries.posts import Outgoing
+from wxcontroller.client.deliveries.outgoing import Outgoing
 from wxcontroller.client.deliveries.receivers import Receiver, posting
 from wxcontroller.client.deliveries.signatures import report_headers
 from wxcontroller.core.jsontypes import JsonObject
@@ -53,10 +53,13 @@ async def try_webhook(receiver: Receiver, policy: Policy, account: str, epoch: i
     try:
         # A redirect is an answer, too: which of them reports follow is in ``receivers``.
         # A connection of its own: the test must not wait for a report that is being posted, nor hold it up.
-        async with asyncio.timeout(policy.timeout), posting(receiver, policy) as poster:
-            with await poster.posts.post(url_of(receiver.address), Outgoing(body), headers) as answer:
-                status = answer.status
-                beginning = await answer.content.read(SHOWN_ANSWER_BYTES)
+        async with (
+            asyncio.timeout(policy.timeout),
+            posting(receiver, policy) as poster,
+            await poster.posts.post(url_of(receiver.address), Outgoing(body), headers) as answer,
+        ):
+            status = answer.status
+            beginning = await answer.content.read(SHOWN_ANSWER_BYTES)
     except (aiohttp.ClientError, OSError, ValueError) as problem:
         return Trial(status, time.monotonic() - began, error=unreached(problem))
     return Trial(status, time.monotonic() - began, beginning.decode("utf-8", "replace"))

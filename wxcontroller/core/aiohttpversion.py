@@ -1,0 +1,17 @@
+"""The versions of aiohttp whose undocumented parts we know.
+
+Only optional, faster ways use such parts. Each asks here before it imports them, and with another version the
+documented way is taken, which the same tests cover. So the package need not depend on a version.
+"""
+
+import aiohttp
+
+# From the first to below the second. Debian 13 has 3.11.
+KNOWN = (3, 11), (3, 12)
+
+
+def is_known() -> bool:
+    """Return whether this aiohttp's undocumented parts are as we know them."""
+    major, _, rest = aiohttp.__version__.partition(".")
+    minor = rest.partition(".")[0]
+    return major.isdecimal() and minor.isdecimal() and KNOWN[0] <= (int(major), int(minor)) < KNOWN[1]
