@@ -19,7 +19,7 @@ from collections.abc import Callable
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.client_proto import ResponseHandler
+from aiohttp.connector import Connection
 
 from wxcontroller.drivers.line.failures import Fenced
 
@@ -41,29 +41,36 @@ class Fence:
             raise Fenced
 
     def guard(self, connector: aiohttp.TCPConnector) -> None:
-        """Have a connector open only connections that end with the permit, directly or through a proxy."""
-        # A private method, but the only place that both connectors,
-        # direct and through a proxy, pass with a new connection.
-        create = connector._create_connection
+        """Have a connector hand out only connections that end with the permit, directly or through a proxy."""
+        # Every request passes it, direct or through a proxy, with a new connection or a kept one.
+        connect = connector.connect
 
         async def guarded(
             req: aiohttp.ClientRequest, traces: "list[aiohttp.tracing.Trace]", timeout: aiohttp.ClientTimeout
-        ) -> ResponseHandler:
-            protocol = await create(req, traces, timeout)
-            transport = protocol.transport
-            assert transport is not None
+        ) -> Connection:
+            connection = await connect(req, traces, timeout)
+            try:
+                self._watch(connection.transport)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
+
+        connector.connect = guarded  # type: ignore[method-assign]
+
+    def _watch(self, transport: asyncio.BaseTransport | None) -> None:
+        """Have a connection end with the permit. Raises Fenced if that has ended."""
+        assert transport is not None
+        if transport not in self._transports:
             sock: socket.socket = transport.get_extra_info("socket")
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, self._milliseconds)
             # Before the check: ``cut`` may come in between, and has to find it.
             self._transports.add(transport)
-            try:
-                self.check()
-            except Fenced:
-                _reset(transport)
-                raise
-            return protocol
-
-        connector._create_connection = guarded  # type: ignore[method-assign]
+        try:
+            self.check()
+        except Fenced:
+            _reset(transport)
+            raise
 
     def cut(self) -> None:
         """Reset all connections."""
