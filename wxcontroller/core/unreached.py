@@ -26,6 +26,17 @@ _CERTIFICATES = {
 }
 _OF_THE_CLOCK = frozenset({9, 10})
 _NUMBERS = re.compile(r"\[Errno\s(\d+)\]")
+# A host with several addresses may fail in several ways: the most informative comes first.
+_INFORMATIVE = (
+    errno.ECONNREFUSED,
+    errno.EPERM,
+    errno.EACCES,
+    errno.ECONNRESET,
+    errno.ETIMEDOUT,
+    errno.EHOSTUNREACH,
+    errno.ENETUNREACH,
+    errno.EADDRNOTAVAIL,
+)
 
 
 def unreached(problem: Exception) -> Text:
@@ -85,13 +96,22 @@ def dns_reason(problem: aiohttp.ClientConnectorDNSError) -> Text:
     return Text("the name {host} cannot be resolved; check its spelling", host=problem.host)
 
 
+def connect_errno(problem: aiohttp.ClientConnectorError) -> int:
+    """Return the system's number for why no connection was made, 0 for none.
+
+    The library's own words are not for people: they quote addresses and numbers. But if a host has several
+    addresses, only these words have the numbers.
+    """
+    numbers = [problem.os_error.errno or 0, *map(int, _NUMBERS.findall(str(problem.os_error)))]
+    return next((each for each in _INFORMATIVE if each in numbers), max(numbers))
+
+
 def connect_reason(problem: aiohttp.ClientConnectorError) -> Text:
     where = _where(problem)
     forbidden = Text(
         "this machine forbids connections to {address}; see its firewall, and drop-ins of the unit", address=where
     )
     no_network = Text("no route to the network of {address}; check this machine's network", address=where)
-    # A host with several addresses may fail in several ways: the most informative comes first.
     known = {
         errno.ECONNREFUSED: Text("connection to {address} refused; check that it is running", address=where),
         errno.EPERM: forbidden,
@@ -102,12 +122,7 @@ def connect_reason(problem: aiohttp.ClientConnectorError) -> Text:
         errno.ENETUNREACH: no_network,
         errno.EADDRNOTAVAIL: no_network,
     }
-    # Of several addresses only the library's words have the numbers.
-    numbers = {problem.errno, *map(int, _NUMBERS.findall(str(problem.os_error)))}
-    return next(
-        (words for number, words in known.items() if number in numbers),
-        Text("{address} accepts no connection", address=where),
-    )
+    return known.get(connect_errno(problem), Text("{address} accepts no connection", address=where))
 
 
 def _where(problem: aiohttp.ClientConnectorError | aiohttp.ClientConnectorCertificateError) -> str:

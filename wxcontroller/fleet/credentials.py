@@ -13,10 +13,10 @@ from wxcontroller.core.credentials import place_of
 from wxcontroller.core.errors import BadSettings, reason_of
 from wxcontroller.core.fleetsettings import EtcdSettings, HostSettings
 from wxcontroller.core.messages import N_, Text
+from wxcontroller.core.unreached import connect_errno
 
 _FILE_BYTES = 1 << 20
 _SECRETS = ("token", "password")
-_NUMBERS = re.compile(r"\[Errno (\d+)\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +95,7 @@ def connection_reason(problem: Exception, credentials: PeerCredentials | None = 
     if isinstance(problem, aiohttp.ClientConnectorDNSError):
         return reason_of(problem.os_error)
     if isinstance(problem, aiohttp.ClientConnectorError):
-        # asyncio's words have addresses, and of several addresses only they have the numbers.
-        numbers = [*map(int, _NUMBERS.findall(str(problem.os_error))), problem.os_error.errno or 0]
-        number = errno.ECONNREFUSED if errno.ECONNREFUSED in numbers else numbers[0]
+        number = connect_errno(problem)
         if isinstance(problem, aiohttp.ClientConnectorSSLError) or not number:
             return Text(N_("TLS handshake failed; check that it serves https"))
         if number == errno.EPERM:

@@ -5,7 +5,9 @@ import json
 import tracemalloc
 from pathlib import Path
 
+import aiohttp
 import pytest
+from aiohttp.client_reqrep import ConnectionKey
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +15,7 @@ from tests.unit.drivers.kit import HURRY, Store
 from wxcontroller.core.errors import BadOption
 from wxcontroller.drivers.base import DriverContext
 from wxcontroller.drivers.line.failures import NoAnswer, UnreadableResponse
+from wxcontroller.drivers.line.outages import no_answer
 from wxcontroller.drivers.line.transport import LineRequest, Transport
 from wxcontroller.drivers.web.driver import make_driver
 from wxcontroller.drivers.web.wire.calls import minimal_json
@@ -156,3 +159,21 @@ async def test_a_ca_file_that_is_none(tmp_path: Path) -> None:
         options = {"server": "https://127.0.0.1:1", "ca_file": str(tmp_path / name)}
         with pytest.raises(BadOption, match=name):
             make_driver(DriverContext("alice", options, Store()))
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ("[Errno 110] Connect call failed ('203.0.113.1', 443)", "Connection timed out"),
+        (
+            "Multiple exceptions: [Errno 101] Network, [Errno 111] Connect call failed ('::1', 443)",
+            "connection refused",
+        ),
+        ("something else", "the connection broke"),
+    ],
+)
+def test_asyncios_words_for_a_failed_connection_stay_out(words: str, told: str) -> None:
+    key = ConnectionKey("wx.qq.com", 443, True, True, None, None, None)
+    failure = no_answer("synccheck", "wx.qq.com", aiohttp.ClientConnectorError(key, OSError(words)))
+    assert str(failure).startswith(f"synccheck: can't connect to wx.qq.com: {told}")
+    assert "Errno" not in str(failure)

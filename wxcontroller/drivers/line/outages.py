@@ -4,12 +4,13 @@ Nothing here ends a session: every failure is retried (weixin-web-protocol 9.2).
 """
 
 import errno
+import os
 
 import aiohttp
 
 from wxcontroller.core.errors import reason_of
 from wxcontroller.core.messages import N_, Text
-from wxcontroller.core.unreached import certificate_fault
+from wxcontroller.core.unreached import certificate_fault, connect_errno
 from wxcontroller.drivers.line.failures import NoAnswer
 
 _CLOCK = N_("check this machine's clock (timedatectl)")
@@ -20,6 +21,7 @@ _INTERCEPTED = N_(
 _NAMES = N_("check that this machine can resolve names (resolvectl query HOST)")
 _BLOCKED = N_("a firewall or the network may be in the way")
 _CONNECTING = {
+    0: (Text("the connection broke"), ""),
     errno.ECONNREFUSED: (Text("connection refused"), _BLOCKED),
     errno.ENETUNREACH: (Text("network unreachable"), N_("see this machine's network")),
     errno.EHOSTUNREACH: (Text("no route to host"), N_("see this machine's network")),
@@ -47,8 +49,8 @@ def no_answer(call: str, host: str, problem: Exception) -> NoAnswer:
             what = Text("can't connect to {host}: its name is not known to the resolver", host=host)
             return NoAnswer(call, what, remedy=_NAMES, unsure=False)
         case aiohttp.ClientConnectorError():
-            known = _CONNECTING.get(problem.errno or 0)
-            reason, remedy = known or (reason_of(problem), "")
+            number = connect_errno(problem)
+            reason, remedy = _CONNECTING.get(number) or (reason_of(OSError(number, os.strerror(number))), "")
             return NoAnswer(
                 call, Text("can't connect to {host}: {reason}", host=host, reason=reason), remedy=remedy, unsure=False
             )
