@@ -1,11 +1,11 @@
 "use strict";
-// The phones of the sandbox. All data comes from the scripting API; one long poll tells when to look again.
+// The phones of the sandbox. All data comes from the scripting API; a long poll signals changes.
 
 const $ = (id) => document.getElementById(id);
 const chosen = { uin: null, peer: null };
 let account = null; // details of the chosen account
-let bot = null; // its iLink bot
-const BOT = "clawbot"; // what conversations call it
+let bot = null; // the account's iLink bot
+const BOT = "clawbot"; // its name in conversations
 let linesSeen = 0;
 
 async function api(method, path, body) {
@@ -17,7 +17,7 @@ async function api(method, path, body) {
   return value;
 }
 
-// A text in the reader's language; messages-LANGUAGE.js has the translations.
+// Return a text in the reader's language, from messages-LANGUAGE.js.
 function t(template, values = {}) {
   return (MESSAGES[template] ?? template).replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 }
@@ -33,7 +33,7 @@ function complain(error) {
   $("trouble").hidden = !error;
 }
 
-// Runs an action of the user: says what went wrong, shows what came of it.
+// Run an action of the user: report failures, then refresh.
 async function act(action) {
   try {
     await action();
@@ -174,7 +174,7 @@ function showSpeakers() {
     make("option", { value: "" }, t("{name}, on the phone", { name: account.nickname })));
 }
 
-// What a line says: content that browsers can show, a link, a file to save, or words.
+// Return the content of a message: media, a link, a file to save, or text.
 function shown(line) {
   const source = "sandbox/contents/" + line.md5;
   if (line.md5 && line.mime.startsWith("image/"))
@@ -196,8 +196,8 @@ async function showLines() {
   const of = account.uin + " " + chosen.peer;
   const lines = await api("GET", `/accounts/${account.uin}/chats?with=${encodeURIComponent(chosen.peer)}`);
   const origins = { web: t("by the web client"), bot: t("by the bot"), phone: t("on the phone"), peer: "", notice: "" };
-  if (of !== account.uin + " " + chosen.peer) return; // somebody else was chosen meanwhile
-  // what is there stays: a sound that plays goes on
+  if (of !== account.uin + " " + chosen.peer) return; // another conversation was chosen in the meantime
+  // keep existing lines, so that playing sounds continue
   const last = lines.length ? lines[lines.length - 1].seq : 0;
   if ($("lines").dataset.of !== of || last < linesSeen) {
     $("lines").replaceChildren();
@@ -261,7 +261,7 @@ $("say").onsubmit = (event) => {
   });
 };
 
-// Sends as whoever is chosen to speak.
+// Send as the chosen speaker.
 function say(message) {
   const as = $("say").elements.as.value;
   if (!as) return api("POST", `/accounts/${account.uin}/phone-send`, { to: chosen.peer, ...message });

@@ -1,5 +1,5 @@
-// Access: who may call, and what reaches accounts from outside. Each part is shown where this controller has it and
-// the token of the reader may see it.
+// Access: tokens, agents, notification targets and login links. A part is shown if this controller has it and the
+// reader's token may see it.
 
 import { call, may, pathOf } from "./api.js";
 import { $, h, icon, labelCells, setHidden, setText } from "./dom.js";
@@ -12,7 +12,7 @@ import { ago, exactly } from "./words.js";
 const all = (list) => (list.length ? list.join(", ") : t("all accounts"));
 const when = (seconds) => (seconds ? exactly(seconds) : t("never"));
 
-// Of each part: what it needs, its heads, and its rows: cells, and what ends it.
+// Each part: the call and scope it needs, its column heads, and its rows with their cells and how to revoke them.
 const PARTS = {
   tokens: {
     path: "/v1/tokens",
@@ -27,7 +27,7 @@ const PARTS = {
       }));
     },
   },
-  // Who approves one needs its link, which only the agent shows.
+  // Approving one takes its link, which only the agent shows.
   pairings: {
     path: "/v1/ilink/pairings",
     scope: "admin",
@@ -100,7 +100,7 @@ async function load(id, part, signal) {
   try {
     const rows = await part.rows(signal);
     setHidden(table, !rows.length);
-    if (part.seconds) setHidden($(`access-${id}`), !rows.length); // what comes and goes
+    if (part.seconds) setHidden($(`access-${id}`), !rows.length); // requests come and go
     if (!rows.length && !note.textContent) setText(note, t("None"));
     const heads = part.heads().map((head) => h("th", { scope: "col" }, head));
     const last = h("th", { scope: "col" }, h("span", { className: "unseen" }, t("Actions")));
@@ -118,7 +118,7 @@ function row({ cells: [first, ...rest], end, command }, again) {
   return h("tr", {}, h("th", { scope: "row" }, first), ...cells, h("td", { className: "number" }, action ?? ""));
 }
 
-// What only root can do is a command to take along.
+// Only root can do this, so the page offers the command to copy.
 function copying(command) {
   const made = h("button", { type: "button", title: command }, icon("copy"), t("Command to revoke"));
   made.addEventListener("click", async () => {

@@ -1,4 +1,4 @@
-// One account's own page: how it is, what can be done, and its tabs.
+// The page of one account: state, actions and tabs.
 
 import { act, isBusy, onBusy, possible } from "./actions.js";
 import { adviceOf, shownState } from "./advice.js";
@@ -32,7 +32,7 @@ const LOGGING_IN = new Set(["init", "loading", "scanning", "confirming", "updati
 let name = null;
 let face = null;
 let showFigures = () => {};
-let isUndecided = false; // which tab comes first depends on what the account does
+let isUndecided = false; // the first tab depends on the account's state
 let endTab = () => {};
 let endLogin = null;
 let chooseTab;
@@ -55,7 +55,6 @@ export function setUpAccount() {
   setInterval(() => name !== null && show(), 15_000);
 }
 
-// The view of an account: what main.js shows.
 export const accountView = { open: openAccount, close: closeAccount };
 
 function openAccount(which, tab = "") {
@@ -67,7 +66,7 @@ function openAccount(which, tab = "") {
   const isGiven = tab in TABS;
   isUndecided = !isGiven;
   show();
-  if (isGiven) chooseTab(tab); // once it can be scrolled to
+  if (isGiven) chooseTab(tab); // after show(): scrolling needs a visible tab
   $("account-name").focus();
   return which;
 }
@@ -119,7 +118,7 @@ function aboutOf(account) {
 function showAdvice(account) {
   const advice = adviceOf(account);
   const { tab: where, remedy } = advice;
-  const text = remedy || !logsIn(account) ? advice.text : ""; // else it stands beside the code
+  const text = remedy || !logsIn(account) ? advice.text : ""; // otherwise it is shown next to the code
   const place = $("account-advice");
   const consent = consentButton(account);
   const content = [text, remedy, where, consent && "consent"].filter(Boolean).join("\n");

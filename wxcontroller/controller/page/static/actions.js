@@ -1,4 +1,4 @@
-// What can be done to an account, with a question before what can't be undone.
+// Actions on accounts, with a confirmation before those that cannot be undone.
 
 import { call, may, pathOf, Problem } from "./api.js";
 import { confirmed } from "./confirm.js";
@@ -13,12 +13,12 @@ const watchers = new Set();
 
 export const isBusy = (name) => busy.has(name);
 
-// watcher(name) when an account becomes busy or is not any more.
+// Call watcher(name) when an action on an account starts or ends.
 export function onBusy(watcher) {
   watchers.add(watcher);
 }
 
-// What an account waits for after WeChat refused it in normal mode.
+// The id of the input an account waits for after WeChat refused the login in normal mode.
 const ALLOW_DESKTOP = "allow-desktop";
 const ACTIONS = {
   start: { method: "POST", rest: "start", done: (name) => t("{name} is started.", { name }) },
@@ -61,16 +61,16 @@ const ACTIONS = {
   },
 };
 
-// What makes sense for an account as it is.
+// Return which actions are possible in the account's present state.
 export function possible(account) {
   const up = isUp(account);
-  const parked = account.login_state === "parked" && !account.input; // one that waits for an answer has not given up
+  const parked = account.login_state === "parked" && !account.input; // with an input, it still waits for an answer
   const [control, admin] = ["control", "admin"].map((scope) => may(scope) && !isAway(account));
   return {
     start: control && (!up || parked),
     stop: control && (up || account.desired === "started"),
     restart: control && up && !parked,
-    scan: control && account.qrcode && account.login_state !== "confirming", // once scanned, a code is used up
+    scan: control && account.qrcode && account.login_state !== "confirming", // a code can be scanned once
     digits: control && up && account.input?.kind === "code",
     allow: control && up && account.input?.id === ALLOW_DESKTOP,
     logout: control && up && ["running", "offline", "updating"].includes(account.login_state),
@@ -78,7 +78,7 @@ export function possible(account) {
   };
 }
 
-// Returns whether it was done. silent: the caller tells that it was.
+// Return whether it was done. silent: the caller reports success.
 export async function act(name, action, { silent = false } = {}) {
   const { method, rest, json, done, ask } = ACTIONS[action];
   if (busy.has(name) || (ask && !(await confirmed(ask(name))))) return false;
@@ -91,7 +91,7 @@ export async function act(name, action, { silent = false } = {}) {
     if (starts) expectSoon(name, () => announce(name));
     if (!silent) tell(done(name));
     if (note) complain(new Problem("note", note));
-    // Only root can write their file; wxctl remove does it where it is root's.
+    // Only root can write the tokens file, so the page can only name the tokens; wxctl remove revokes them.
     if (tokens.length) complain(new Problem("tokens-left", tokens.join(", ")));
     return true;
   } catch (problem) {

@@ -1,4 +1,4 @@
-// Adding an account: a few words, then its code to scan, in one dialog.
+// The dialog that adds an account: a form, then the code to scan.
 
 import { act } from "./actions.js";
 import { call } from "./api.js";
@@ -22,7 +22,7 @@ export function setUpAdd() {
   let adding = false;
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    if (adding) return; // the button stays enabled: it may have the focus
+    if (adding) return; // the button is not disabled, because that would lose the focus
     adding = true;
     const options = Object.fromEntries([...new FormData(form)].map(([key, value]) => [key, value.trim()]));
     const { name } = options;
@@ -44,7 +44,7 @@ export function setUpAdd() {
 
 const OF_THE_NAME = new Set(["bad-name", "account-exists"]);
 
-// Shows what is wrong, at the field that it is about, where the controller says so; null takes it away.
+// Show a problem at the field that the controller names; null clears it.
 function blame(problem) {
   const { elements } = $("add-form");
   for (const field of elements) {

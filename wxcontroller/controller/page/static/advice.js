@@ -1,12 +1,12 @@
-// What is wrong with an account and what to do about it, as the controller assesses it (core/condition): on its page,
-// in the list, and while it logs in. Nothing is judged here.
+// What is wrong with an account and how to fix it: on its page, in the list, and during a login. The assessment is
+// the controller's (core/condition); this module only words it.
 
 import { may } from "./api.js";
 import { nickname } from "./face.js";
 import { hasPart, sentence, t, textOf } from "./i18n.js";
 import { isExpected, isUp, stateOf, TROUBLE } from "./states.js";
 
-// Where more of an issue is shown.
+// The tab with details about an issue.
 const TABS = {
   "unit-down": "journal",
   "unit-failed": "journal",
@@ -19,12 +19,12 @@ const TABS = {
   "dead-letters": "deliveries",
   "reports-lost": "deliveries",
 };
-// The badge and the code to scan say as much; what is left is why a login is tried again.
+// The badge and the code already say this, so only the reason for another login is shown.
 const SHOWN_BY_BADGE = new Set(["needs-scan", "needs-confirmation"]);
 const NOTHING = { text: "", tab: "", remedy: "" };
-// What WeChat's refusal of a login is called (drivers.base.EndReason).
+// The template of the reason when WeChat refuses a login (drivers.base.EndReason).
 const REFUSED = "WeChat refuses this account on this route";
-// Why an account is in trouble, in one word, where its settings can change that, and what to change.
+// Causes that a setting can fix: the word for the state, and the setting to change.
 const CAUSES = [
   { fits: ({ template }) => template === REFUSED, word: () => t("Refused"), change: () => t("Change route") },
   { fits: ({ values }) => "proxy" in values, word: () => t("Proxy failing"), change: () => t("Edit proxy") },
@@ -32,10 +32,10 @@ const CAUSES = [
 
 const causeOf = (account) => CAUSES.find(({ fits }) => hasPart(account.reason_text, fits));
 
-// What to change in its settings, in words, "" where that is no help or not allowed.
+// Return the setting to change, "" if none helps or the reader may not change it.
 export const settingOf = (account) => (may("control") && causeOf(account)?.change()) || "";
 
-// What is wrong with an account that has a process, where its login is not: in the place of the login's state.
+// Problems other than the login of an account that has a process. They replace the login's state in the list.
 const WRONG = {
   "webhook-failing": () => t("Webhook failing"),
   "dead-letters": () => t("Dead letters"),
@@ -48,17 +48,17 @@ const WRONG = {
   "login-stuck": () => t("Login stuck"),
 };
 
-// Conditions that say less than their cause.
+// Conditions for which the cause, if known, is shown instead.
 const ENDED = new Set(["offline", "parked"]);
 
-// An account's state for a list, where the worst that is wrong stands in its place.
+// Return the state to show in the list: the worst problem, if there is one.
 export function shownState(account) {
   const { advice, severity, condition } = account;
   const word = (ENDED.has(condition) && causeOf(account)?.word) || WRONG[advice?.code];
   return word && severity in TROUBLE && isUp(account) ? { tone: TROUBLE[severity], word: word() } : stateOf(account);
 }
 
-// { text, tab, remedy } in the reader's words, each "" when there is none.
+// Return { text, tab, remedy } in the reader's language, each "" if there is none.
 export function adviceOf(account) {
   const { advice } = account;
   if (!advice || isExpected(account)) return NOTHING;
@@ -67,13 +67,14 @@ export function adviceOf(account) {
   return { text: said(advice, "message"), tab, remedy: said(advice, "remedy") };
 }
 
-// In one line, for the list: why it is in trouble, or how far a login is. That it is offline stands beside it.
+// Return one line for the list: the reason for the problem, or the progress of a login. The state next to it already
+// says "Offline".
 export function lineOf(account) {
   const why = account.advice?.code === "offline" ? said(account, "reason") : "";
   return why || adviceOf(account).text || said(account, "status");
 }
 
-// What there is to do while it logs in; `bad` when it gets no further.
+// Return the next step of a login; `bad` if the login cannot continue.
 export function hintOf(account) {
   if (isExpected(account)) return { text: t("One moment…"), bad: false };
   const { text } = adviceOf(account);
@@ -82,7 +83,7 @@ export function hintOf(account) {
     return { text: account.desired === "started" ? t("One moment…") : t("It is stopped."), bad: false };
   }
   if (account.login_state === "parked") return { text, bad: true };
-  // With the number that wxctl and the journal say, where the code itself does not show it.
+  // The number of the code, as in wxctl and the journal, unless the code view shows it.
   const which = account.login_state === "scanning" && !account.qrcode_limit ? said(account, "status") : "";
   return { text: [said(account, "reason"), which, stepOf(account)].filter(Boolean).join("\n"), bad: false };
 }

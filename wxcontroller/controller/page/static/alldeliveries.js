@@ -1,4 +1,4 @@
-// Reports of all accounts that wait for their webhooks or were refused by them.
+// Waiting and refused reports of all accounts.
 
 import { call, may, pathOf } from "./api.js";
 import { $, h, icon, labelCells, redraw, setHidden, setText } from "./dom.js";
@@ -76,7 +76,7 @@ async function change(name, verb) {
   await load();
 }
 
-// The stream of accounts tells that there is something new; what it is is asked for.
+// The stream of accounts only signals a change; the deliveries are fetched.
 function news() {
   const now = [...accounts.values()].map(({ activity }) => `${activity?.undelivered} ${activity?.dead}`).join();
   if (now !== counts) load();

@@ -1,4 +1,4 @@
-// What happens to all accounts: the last events of those that were active last, then each as it happens.
+// Events of all accounts: recent ones of the most recently active accounts, then new ones as they occur.
 
 import { $, h, setText } from "./dom.js";
 import { eventList, eventsBefore } from "./events.js";
@@ -8,7 +8,7 @@ import { t } from "./i18n.js";
 import { isUp } from "./states.js";
 import { accounts } from "./store.js";
 
-// Of how many accounts what was before is asked for, and how many events of each.
+// How many accounts are asked for earlier events, and for how many.
 const MOST_ACCOUNTS = 20;
 const HISTORY = 20;
 let ending = null;
@@ -47,7 +47,7 @@ export const eventsView = {
     let isNew = true;
     followed("v1/events", {
       signal,
-      // Once the stream is open: nothing falls between.
+      // After the stream is open, so that no event is missed in between.
       opened() {
         if (isNew) history(signal);
         isNew = false;

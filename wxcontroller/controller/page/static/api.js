@@ -1,11 +1,11 @@
-// The one way to the controller: calls and streams, failures as Problems, and a sign-in where a token is needed.
+// Calls and streams to the controller. Failures are Problems; the sign-in is shown if a token is required.
 
 import { parsed, t, textOf } from "./i18n.js";
 
-// In this tab's storage and not in a cookie: cookies go to every port of a host, and behind another one may be a
-// program that should not have it. Never in an address.
+// The token is kept in this tab's storage and never in a URL. A cookie would also be sent to other ports of this
+// host, to programs that must not have the token.
 const TOKEN = "wxcontroller-token";
-// The controller's own address, also where a proxy serves it under a path: this file is page/DIGEST/api.js.
+// The controller's URL, also behind a proxy that serves it under a path: this file is page/DIGEST/api.js.
 export const root = new URL("../../", import.meta.url);
 let token = sessionStorage.getItem(TOKEN);
 let askForToken = null;
@@ -23,18 +23,18 @@ export class Problem extends Error {
   }
 }
 
-// ask(refused) shows the sign-in and resolves with a token.
+// ask(refused) shows the sign-in and resolves to a token.
 export function onTokenNeeded(ask) {
   askForToken = ask;
 }
 
-// Whether the reader is in by a token, which can be given back.
+// Whether the reader signed in with a token, and so can sign out.
 export const signedIn = () => token !== null;
 
 // Each scope includes those before it.
 const SCOPES = ["read", "send", "control", "admin"];
 
-// Whether the reader's token has this scope; known once something was asked.
+// Whether the reader's token has this scope; known after the first call.
 export const may = (wanted) => SCOPES.indexOf(scope) >= SCOPES.indexOf(wanted);
 
 export function signOut() {
@@ -90,11 +90,12 @@ async function request(method, path, options) {
 // Returns the response, whatever its status.
 export async function exchange(method, path, { headers = {}, ...options } = {}) {
   for (let refused = null; ; ) {
-    // Several calls may find out at once: one of them asks.
+    // Several calls may find that a token is needed; only one of them asks for it.
     if (!admitted) await (entering ??= enter().finally(() => (entering = null)));
     const sent = token;
     const response = await send(method, path, { headers, ...options }, sent);
-    // It may have been revoked since; but one that is accepted there and refused here is not worth a third call.
+    // The token may have been revoked since. One that /v1/access accepts and the call refuses is not tried a third
+    // time.
     if (response.status === 401 && askForToken && refused !== (sent ?? "")) {
       refused = sent ?? "";
       if (sent === token) admitted = false;
@@ -104,7 +105,8 @@ export async function exchange(method, path, { headers = {}, ...options } = {}) 
   }
 }
 
-// Asks whether a token is needed and this one good: a call that is refused is in the browser's console as a failure.
+// Ask whether a token is required and this one valid. Trying the call instead would log a failure to the browser's
+// console.
 async function enter() {
   while (!admitted) {
     const response = await send("GET", "v1/access", {}, token);
@@ -119,10 +121,10 @@ async function enter() {
 async function send(method, path, { json, form, body: plain, headers, signal }, sent) {
   const body = json ? JSON.stringify(json) : form ? new URLSearchParams(form) : plain;
   const kind = json ? { "Content-Type": "application/json" } : {};
-  const who = sent ? { "X-Auth-Token": sent } : {}; // Authorization may be a reverse proxy's
+  const who = sent ? { "X-Auth-Token": sent } : {}; // a reverse proxy may use Authorization
   try {
     const all = { ...kind, ...headers, ...who };
-    // The controller redirects nobody; whoever does, in between or behind it, does not get the token.
+    // The controller never redirects. A proxy or an account that does must not get the token.
     const address = new URL(path, root);
     return await fetch(address, { method, body, signal, cache: "no-store", redirect: "error", headers: all });
   } catch (problem) {

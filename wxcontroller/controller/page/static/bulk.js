@@ -1,4 +1,4 @@
-// Acting on several accounts at once.
+// Actions on several accounts at once.
 
 import { act } from "./actions.js";
 import { call, pathOf, Problem } from "./api.js";
@@ -9,7 +9,7 @@ import { lazily } from "./lazy.js";
 import { complain, explain, tell } from "./notices.js";
 import { able, select, selected } from "./selection.js";
 
-// systemd acts on as many units at a time.
+// The controller starts and stops this many units at a time.
 const AT_ONCE = 4;
 const move = lazily(() => import("./move.js"));
 
@@ -22,14 +22,14 @@ export function setUpBulk() {
 
 let fleet = null; // the names of its hosts, this one first
 
-// Offers to move accounts where there is another host.
+// Offer to move accounts if there is another host.
 export async function offerMove() {
   fleet ??= call("GET", "v1/fleet").then(({ name, hosts }) => [name, ...hosts.map((host) => host.name)]);
   const hosts = await fleet.catch(() => []); // a token that is bound to accounts may not ask
   setHidden($("bulk").querySelector("[data-action=move]"), hosts.length < 2);
 }
 
-// Does what a button of the bar is for.
+// Run the action of a button in the bar.
 export async function perform(action) {
   if (action === "webhook") openWebhook();
   else if (action === "move") (await move()).openMove([...selected], await fleet);
@@ -48,7 +48,7 @@ async function actOn(action) {
   if (done === names.length) select([]);
 }
 
-// Does work(name) for all, a few at a time; returns for how many it returned true.
+// Run work(name) for all, a few at a time; return how often it returned true.
 async function each(names, work) {
   const left = [...names];
   let done = 0;

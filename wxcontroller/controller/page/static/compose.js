@@ -1,4 +1,4 @@
-// Writing to somebody: a text, and files by the picker, by drag or from the clipboard.
+// The form to write a message: text, and files from the picker, by drag or from the clipboard.
 
 import { call, may, pathOf, Problem } from "./api.js";
 import { $, h, icon, setHidden, setText } from "./dom.js";
@@ -7,11 +7,11 @@ import { explain } from "./notices.js";
 import { outcomeOf } from "./said.js";
 import { size } from "./words.js";
 
-// How long an answer may wait for the outcome; what takes longer is told by the conversation.
+// How long to wait for the outcome of a send. The conversation shows outcomes that come later.
 const WAIT = 5;
 
-// { choose(entry), offerFiles(on), focus() } for the form of an account, until `signal` ends it; nobody is chosen by
-// null.
+// Return { choose(entry), offerFiles(on), focus() } for the form of an account, until `signal` ends it. choose(null)
+// chooses nobody.
 export function composer(name, signal, sent) {
   const form = $("send");
   const field = form.elements.content;
@@ -35,7 +35,7 @@ export function composer(name, signal, sent) {
   function enable() {
     for (const each of form.querySelectorAll("button")) each.disabled = sending || !chosen;
     field.disabled = !chosen;
-    field.readOnly = sending; // disabled, it would lose the focus
+    field.readOnly = sending; // if disabled, it would lose the focus
     setHidden(form, !may("send"));
   }
 
@@ -90,12 +90,12 @@ export function composer(name, signal, sent) {
       if (!signal.aborted) {
         enable();
         sent();
-        if (document.activeElement === document.body) field.focus(); // the button had it
+        if (document.activeElement === document.body) field.focus(); // it was on the button
       }
     }
   }
 
-  // The key makes a repeated request harmless.
+  // With the key, a repeated request does not send twice.
   function deliver(body) {
     const content = body instanceof FormData ? { body } : { json: body };
     const headers = { "Idempotency-Key": randomKey() };
@@ -114,7 +114,9 @@ export function composer(name, signal, sent) {
     field.style.height = `${Math.min(field.scrollHeight + 2, 160)}px`;
   }
 
-  // Files that miss the conversation would be shown in the place of the page. Dragged text is the browser's.
+  // The browser would open a file that is dropped outside the conversation, in place of the page. Dragged text is
+  // left
+// to the browser.
   function drag(event) {
     if (!event.dataTransfer?.types.includes("Files")) return;
     event.preventDefault();
@@ -167,7 +169,7 @@ function formOf(to, file) {
   return form;
 }
 
-// crypto.randomUUID is there in secure contexts only, which http on another address is not.
+// crypto.randomUUID only exists in secure contexts; plain http from another machine is none.
 function randomKey() {
   const bytes = crypto.getRandomValues(new Uint8Array(16));
   return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");

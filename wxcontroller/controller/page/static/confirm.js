@@ -1,8 +1,8 @@
-// A question before something that cannot be undone.
+// The confirmation before an action that cannot be undone.
 
 import { $ } from "./dom.js";
 
-// The focus is on Cancel: Enter by mistake does no harm. Closing gives it back to where it was.
+// The focus is on Cancel, so that an accidental Enter does no harm. Closing returns it to where it was.
 export function confirmed({ title, text, yes }) {
   const dialog = $("confirm");
   $("confirm-title").textContent = title;

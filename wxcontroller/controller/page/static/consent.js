@@ -1,10 +1,10 @@
-// How an account goes on that waits for its owner's consent: a button. The question beside it names the risk.
+// The button that gives the consent an account waits for. The question next to it names the risk.
 
 import { act, possible } from "./actions.js";
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
-// Returns the button, null where nothing waits or the reader may not allow it.
+// Return the button, null if no consent is needed or the reader may not give it.
 export function consentButton(account) {
   if (!possible(account).allow) return null;
   const properties = { type: "button", className: "danger", "data-action": "allow" };

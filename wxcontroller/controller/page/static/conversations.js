@@ -1,4 +1,4 @@
-// Conversations of all accounts: choosing one.
+// The view Conversations: choose an account, then see its chats.
 
 import { $, h, redraw, setHidden, setText } from "./dom.js";
 import { letterFace, nickname } from "./face.js";

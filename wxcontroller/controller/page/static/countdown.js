@@ -1,6 +1,6 @@
-// A bar that shrinks until the next QR code is due, and the seconds in words.
+// The time until the next QR code, as a shrinking bar and in words.
 
-// show(key, seconds) for a code known by its key; null for one whose end nobody knows.
+// show(key, seconds): the key identifies a code; seconds are null if its end is unknown.
 export function countdown(bar, words, inWords) {
   let shown = null;
   let end = 0;

@@ -1,4 +1,4 @@
-// Reports that wait for the webhook or were refused by it, and sending them again.
+// Reports that wait for the webhook or were refused by it, and the buttons to resend them.
 
 import { call, may, pathOf } from "./api.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
@@ -17,7 +17,7 @@ const STATES = {
   dead: () => ["bad", t("dead letter")],
 };
 
-// With whom a message was.
+// The other side of a message.
 function whoOf({ direction, sender, receiver, group }) {
   if (!direction) return "";
   return ` · ${direction === "out" ? (group ?? receiver) : [sender, group].filter(Boolean).join(" @ ")}`;
@@ -57,7 +57,7 @@ export function deliveriesTab(name) {
     setText($("deliveries-note"), sentences(words, failure, last));
     setHidden($("replay-dead"), !dead || !may("control"));
     setHidden($("ack-dead"), !unacknowledged || !may("control"));
-    // Today an account has one receiver; what is grouped says so, whatever comes.
+    // Accounts have one receiver today; grouping by receiver allows for more.
     const groups = Map.groupBy(deliveries, (one) => one.to ?? to ?? "");
     redraw($("deliveries"), [...groups].map(([receiver, ones]) => group(receiver, ones)));
   }
@@ -74,7 +74,7 @@ export function deliveriesTab(name) {
     const { id, time, type, state, lane, attempts, next_at: next } = delivery;
     const error = textOf(delivery, "last_error");
     const [tone, word] = STATES[state]?.() ?? ["off", state];
-    // What was never tried is not sent again, and comes by itself.
+    // A report that was never tried is next in the queue, so there is nothing to resend.
     const hidden = !attempts || !may("control");
     const again = h("button", { type: "button", "data-action": "replay", hidden }, icon("restart"));
     again.append(state === "dead" ? t("Send again") : t("Try now"));
@@ -121,7 +121,7 @@ export function deliveriesTab(name) {
       ),
     { signal },
   );
-  // The stream tells that there is something new; what it is is asked for.
+  // The stream only signals a change; the deliveries are fetched.
   const stop = listen(({ names }) => {
     if (!names.has(name) || counts === null) return;
     const { undelivered, dead, tries } = accounts.get(name).activity ?? {};

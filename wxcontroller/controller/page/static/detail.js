@@ -1,4 +1,4 @@
-// What to do about an account in trouble: the button in its row, and headline and remedy below it.
+// How to fix an account in trouble: the button in its row, and headline and remedy below the row.
 
 import { isBusy, possible } from "./actions.js";
 import { adviceOf, lineOf, settingOf } from "./advice.js";
@@ -7,7 +7,7 @@ import { beatsBar } from "./graphics.js";
 import { t } from "./i18n.js";
 import { iconOf, perform, wordOf } from "./menu.js";
 
-// What can be done at once, the first that fits; else where more is shown.
+// Actions for the button, the most useful first. Without one, the button leads to details.
 const AT_ONCE = ["scan", "digits", "allow", "start"];
 const WORDS = { allow: () => t("Allow…") };
 const PLACES = {
@@ -27,7 +27,7 @@ function wayOf(account) {
   return { href: `${page}${tab && `/${tab}`}`, word };
 }
 
-// Brings the cell with that button up to date.
+// Update the cell with that button.
 export function fixOf(account, place) {
   const { action, href, word } = wayOf(account);
   const key = action ?? href;
@@ -46,7 +46,7 @@ export function fixOf(account, place) {
   if (had) made.focus();
 }
 
-// Its headline, remedy and last minutes.
+// Return headline, remedy and last minutes.
 export function detailOf(account) {
   const { text, remedy } = adviceOf(account);
   const bar = beatsBar();

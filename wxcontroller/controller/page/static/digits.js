@@ -1,4 +1,4 @@
-// A field for the digits that a phone shows, of an account that waits for them; the question itself stands above it.
+// The field for the digits that the phone shows. The question is above it.
 
 import { possible } from "./actions.js";
 import { call, pathOf } from "./api.js";
@@ -6,7 +6,7 @@ import { h, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { explain } from "./notices.js";
 
-// { form, show(account) }: shown while the account waits for digits, and the reader may enter them.
+// Return { form, show(account) }. The form is shown while the account waits for digits and the reader may enter them.
 export function digitsForm(name) {
   const field = h("input", { name: "digits", required: true, inputMode: "numeric", autocomplete: "one-time-code" });
   const note = h("p", { role: "status" });
@@ -19,7 +19,7 @@ export function digitsForm(name) {
     event.preventDefault();
     const value = field.value.trim();
     const { id } = asked;
-    field.value = ""; // before the answer: the next question may be there first, and digits for it typed
+    field.value = ""; // now, not after the answer: by then the next question may be shown, and its digits typed
     note.className = "faint";
     setHidden(note, false);
     setText(note, t("Sending…"));

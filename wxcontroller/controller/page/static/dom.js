@@ -1,9 +1,9 @@
-// Making and finding elements. Texts only ever get in as text nodes.
+// Create and find elements. Text is only inserted as text nodes.
 
 export const $ = (id) => document.getElementById(id);
 
-// h("td", { className: "number", "data-x": 1 }, "text", element, …): properties by name, attributes by a dash in it
-// (and role).
+// Create an element: h("td", { className: "number", "data-x": 1 }, "text", element, …). Names with a dash, role and
+// for are attributes, others are properties.
 export function h(tag, properties = {}, ...children) {
   const made = document.createElement(tag);
   for (const [name, value] of Object.entries(properties)) {
@@ -15,7 +15,7 @@ export function h(tag, properties = {}, ...children) {
   return made;
 }
 
-// The same for parts of a drawing; all of them are attributes.
+// The same for SVG elements, with attributes only.
 export function drawn(tag, attributes = {}, ...children) {
   const made = document.createElementNS($("icons").namespaceURI, tag);
   for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
@@ -23,11 +23,11 @@ export function drawn(tag, attributes = {}, ...children) {
   return made;
 }
 
-// One of the drawings of icons.html.j2.
+// Return one of the icons of icons.html.j2.
 export const icon = (name) =>
   drawn("svg", { class: "icon", "aria-hidden": "true" }, drawn("use", { href: `#i_${name}` }));
 
-// Writes only what is different: the browser then lays out only what changed.
+// The setters write only what differs, because each write makes the browser lay out again.
 export function setText(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
@@ -40,10 +40,10 @@ export function setClass(element, name) {
   if (element.className !== name) element.className = name;
 }
 
-// Which control of a list this is, however often the list is drawn.
+// What identifies a control when its list is redrawn.
 const identity = (one) => [one.closest("[data-id]")?.dataset.id, one.dataset.action, one.getAttribute("href")].join();
 
-// Draw a list again. The focus stays on what does the same for the same thing, if it is still there.
+// Redraw a list. The focus stays on the same control, if it still exists.
 export function redraw(place, items) {
   const held = place.contains(document.activeElement) && identity(document.activeElement);
   place.replaceChildren(...items);
@@ -52,7 +52,7 @@ export function redraw(place, items) {
   next?.focus({ preventScroll: true });
 }
 
-// Has each cell of a table know its column's head: a phone shows a row as lines, each with its head before it.
+// Note the column's head in each cell. Phones show each cell on its own line, after its head.
 export function labelCells({ tHead, tBodies: [body] }) {
   const heads = [...tHead.rows[0].cells].map(({ textContent }) => textContent);
   for (const row of body.rows) [...row.cells].forEach((cell, at) => (cell.dataset.head = heads[at]));

@@ -1,4 +1,4 @@
-// What happens to an account, the newest first. Texts of messages are hidden until somebody asks for them.
+// Events of an account, newest first. Message texts are hidden until requested.
 
 import { call, pathOf } from "./api.js";
 import { $, h, icon, setText } from "./dom.js";
@@ -13,7 +13,7 @@ import { dayOf, exactly, lasted, moment } from "./words.js";
 const HISTORY = 50;
 const MOST = 200;
 
-// Fills a list with events, the newest first and each once; head(event) is what stands after its time.
+// Fill a list with events, newest first and without duplicates. head(event) returns what follows the time.
 export function eventList(place, head = () => []) {
   const seen = new Set();
   place.replaceChildren();
@@ -45,7 +45,7 @@ export function eventsTab(name) {
   const list = eventList($("events"));
   let beginning = () => {};
 
-  // The stream begins with now; what was before is asked for once it is open, so that nothing falls between.
+  // The stream has only new events. Earlier ones are fetched once it is open, so that none is missed in between.
   async function history() {
     const events = await eventsBefore(name, HISTORY, signal);
     list.add(...events);
@@ -64,7 +64,7 @@ export function eventsTab(name) {
 
   function explain(problem) {
     if (problem.name === "AbortError" || signal.aborted) return;
-    if (!list.isEmpty()) return; // what is shown is still true
+    if (!list.isEmpty()) return; // the events shown are still valid
     setText($("events-note"), inWords(problem));
   }
 
@@ -81,7 +81,7 @@ export function eventsTab(name) {
   };
 }
 
-// The last events of an account, at most so many.
+// Return the last events of an account.
 export async function eventsBefore(name, most, signal) {
   const path = pathOf(name, "events");
   const { last } = await call("GET", `${path}?limit=1`, { signal });
@@ -100,8 +100,8 @@ function line({ account, stamp, time, report }) {
   return item;
 }
 
-// Which part of a login an event is: many lines say one thing together. The newest one ends it: the account runs, or
-// why it does not.
+// The part of a login that an event is. A login has many events, which are folded into the newest one: the account
+// runs, or the reason why it does not.
 function partOf({ event, params: [first, second] = [] }) {
   if (event === "state_change") return second === "running" ? "running" : "step";
   if (event === "login") return Number(first) < 0 ? "end" : "done";
@@ -118,10 +118,10 @@ function iconOf(report) {
   return ICONS[event] ?? (event.includes("group") || event.includes("friend") ? "accounts" : "events");
 }
 
-// Puts days between the lines, and folds what an account did to log in, or to stop, into the newest line of it.
+// Insert date separators, and fold the steps of a login or a stop into the newest line.
 function arrange(list) {
   for (const each of list.querySelectorAll(".day")) each.remove();
-  const heads = new Map(); // by account, the line that takes what comes next
+  const heads = new Map(); // by account, the line into which older steps fold
   const folds = new Map();
   let day = "";
   for (const item of [...list.children]) {
@@ -134,14 +134,14 @@ function arrange(list) {
     }
     const head = login === "step" || login === "done" ? heads.get(account) : null;
     item.classList.toggle("step", Boolean(head));
-    if (login) folds.set(item, []); // one that was a head before is none any more
+    if (login) folds.set(item, []); // a line that was a head before may no longer be one
     if (head) folds.get(head).push(item);
     else heads.set(account, login ? item : null);
   }
   for (const [item, steps] of folds) fold(item, steps);
 }
 
-const folded = new WeakMap(); // the steps of a line
+const folded = new WeakMap(); // the folded steps of a line
 
 function fold(item, steps) {
   folded.set(item, steps);
@@ -163,7 +163,7 @@ function fold(item, steps) {
   setText(button, t("{n} more step", { n }, "{n} more steps"));
 }
 
-// "Logged in by a scan · 12 s": what a line and its steps are together.
+// Return the words for a line with its steps, such as "Logged in by a scan · 12 s".
 function wordsOf({ dataset: { said, login, time: end } }, steps) {
   if (login !== "running" || !steps.length) return said;
   const time = lasted(Number(end) - Number(steps.at(-1).dataset.time));

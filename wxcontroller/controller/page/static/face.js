@@ -1,13 +1,13 @@
-// The face of an account: the first letter of its user's name at once, the user's picture once somebody looks at it.
+// The avatar of an account: first the initial of its name, then the user's picture once the avatar is on screen.
 
 import { picture } from "./api.js";
 import { h } from "./dom.js";
 import { can } from "./routes.js";
 
 const HUES = 7;
-// Each picture is fetched by the account's program from WeChat: a few at a time, and each once.
+// The account fetches pictures from WeChat, so request few at a time, and each once.
 const AT_ONCE = 2;
-const pictures = new Map(); // by path: a promise of an address, "" for none
+const pictures = new Map(); // path → promise of an object URL, "" for none
 const waiting = [];
 let fetching = 0;
 
@@ -20,7 +20,7 @@ const seen = new IntersectionObserver((entries) => {
 });
 const wanted = new WeakMap();
 
-// The nickname of an account's user, "" where its route knows an id only.
+// Return the nickname of the account's user, "" if the route knows only an id.
 export function nickname({ user }) {
   return user?.name && !user.id?.startsWith(user.name) ? user.name : "";
 }
@@ -44,7 +44,7 @@ export function faceOf(size = "") {
     path = now;
     wanted.set(element, async () => {
       const image = h("img", { src: await pictureOf(now), alt: "" });
-      // What is no picture leaves the letter where it is.
+      // If the picture cannot be decoded, the letter stays.
       if (image.src && (await image.decode().then(() => path === now, () => false))) element.replaceChildren(image);
     });
     seen.observe(element);
@@ -53,14 +53,14 @@ export function faceOf(size = "") {
   return { element, show };
 }
 
-// The first letter of somebody's name.
+// Return an avatar with the initial of a name.
 export function letterFace(name) {
   const element = h("span", { className: "face", "aria-hidden": "true" }, initial(name));
   element.dataset.hue = hueOf(name);
   return element;
 }
 
-// Not a bracket or an emoji where the name has a letter.
+// Prefer a letter or digit to a bracket or an emoji.
 const initial = (name) => (name.match(/[\p{L}\p{N}]/u) ?? [...name, "?"])[0].toUpperCase();
 
 function hueOf(name) {

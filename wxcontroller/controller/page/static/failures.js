@@ -1,11 +1,11 @@
-// Failures in words, with what to do.
+// Failures with their remedies, in the reader's language.
 
 import { language, sentence, t } from "./i18n.js";
 
 const CHINESE = language.startsWith("zh");
 
-// A failure in the reader's words: what the code means and what to do, then what the controller said; without a code
-// that is known here, what it said alone.
+// Headline and remedy for each error code. The controller's own words follow as details; for other codes they are all
+// there is.
 const FAILURES = {
   "bad-name": () => [t("This name cannot be used."), ""],
   "account-exists": () => [t("There is an account of this name already."), t("Choose another name.")],
@@ -53,10 +53,10 @@ export function wordsOf({ code, message, remedy = "" }) {
   return { headline: ours[0], remedy: ours[1], details: [message, remedy].filter(Boolean).join(" · ") };
 }
 
-// All of that in one line.
+// Return headline, remedy and details in one line.
 export const inWords = (problem) => sentences(...Object.values(wordsOf(problem)));
 
-// Some texts, "" for none, in one line, each with its full stop.
+// Join texts into one line, each closed by a full stop; "" is left out.
 export const sentences = (...texts) => texts.filter(Boolean).map(closed).join(CHINESE ? "" : " ");
 
 function closed(text) {

@@ -1,4 +1,4 @@
-// The four figures of an account that say whether all is well: messages, sends, webhook, and its last minutes.
+// The four key figures of an account: messages, sends, webhook and last minutes.
 
 import { h, setClass, setText } from "./dom.js";
 import { beatsBar, beatsWords } from "./graphics.js";
@@ -6,7 +6,7 @@ import { t, textOf } from "./i18n.js";
 import { isAway, isUp } from "./states.js";
 import { ago, answerWords } from "./words.js";
 
-// Fills a place; returns show(account).
+// Fill an element; return show(account).
 export function figures(place) {
   const beats = beatsBar();
   const cards = {
@@ -43,7 +43,7 @@ function fill({ value, more }, text, below, tone = "") {
   more.title = below;
 }
 
-// Counts are up to a minute old, the time of the last message is not.
+// The counts are up to a minute older than the time of the last message.
 function total(hours, last) {
   const isRecent = last > Date.now() / 1000 - hours.length * 3600;
   return Math.max(isRecent ? 1 : 0, hours.reduce((one, other) => one + other, 0));

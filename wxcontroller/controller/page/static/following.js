@@ -1,4 +1,4 @@
-// A stream that is followed while somebody looks: opened again wherever it ends, after the last id that came.
+// Follows a stream while the page is visible, and resumes it after the last id received.
 
 import { stream } from "./api.js";
 import { untilVisible } from "./store.js";
@@ -6,12 +6,13 @@ import { untilVisible } from "./store.js";
 const PAUSE = 1000;
 const PAUSE_AFTER_FAILURE = 3000;
 
-// opened() at the first event of each connection, take({ type, data, id }) for each, explain(problem) when one fails.
+// Call opened() at the first event of each connection, take({ type, data, id }) for each event, and explain(problem)
+// when a connection fails.
 export async function followed(path, { signal, opened = () => {}, take, explain }) {
   let lastId = "";
   while (!signal.aborted) {
     await untilVisible();
-    // A hidden tab would hold one of the few connections that a browser makes to one host.
+    // A hidden tab would occupy one of the few connections that a browser opens to one host.
     const hiding = new AbortController();
     const hide = () => document.hidden && hiding.abort();
     document.addEventListener("visibilitychange", hide);

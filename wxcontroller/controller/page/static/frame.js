@@ -1,5 +1,5 @@
-// What stands around the views: navigation with its numbers and switches, the document's title, and how old what is
-// shown is.
+// The frame around the views: navigation with counts and switches, the document's title, and the banner that tells
+// how old the values are.
 
 import { may } from "./api.js";
 import { $, setHidden, setText } from "./dom.js";
@@ -9,7 +9,7 @@ import { groupsOf, oldCodeOf } from "./states.js";
 import { accounts, listen } from "./store.js";
 import { lasted } from "./words.js";
 
-// What a view needs beyond the scope read.
+// Scopes that views need, other than read.
 const SCOPES = { access: "control" };
 const AGE_SECONDS = 5;
 const YEAR = 365 * 24 * 3600;
@@ -22,7 +22,7 @@ let heard = Date.now();
 export function setUpFrame() {
   listen(count);
   $("skip").addEventListener("click", (event) => {
-    event.preventDefault(); // the address says which view is shown
+    event.preventDefault(); // the fragment of the URL selects the view
     $("main").focus();
   });
   $("more").addEventListener("click", () => unfold(!$("side").classList.contains("open")));
@@ -48,12 +48,12 @@ export function setUpFrame() {
   setInterval(() => broken && showConnection(broken), AGE_SECONDS * 1000);
 }
 
-// Keeps the reader's choice in a cookie: the page then comes right from the start.
+// Keep the reader's choice in a cookie, so that the controller renders the page with it.
 function remember(name, value) {
   document.cookie = `${name}=${value}; Max-Age=${YEAR}; Path=${location.pathname}; SameSite=Strict`;
 }
 
-// The rest of the navigation, where the screen has room for some of it only.
+// Show or hide the rest of the navigation on narrow screens.
 function unfold(open) {
   $("side").classList.toggle("open", open);
   $("more").setAttribute("aria-expanded", String(open));
@@ -68,7 +68,7 @@ export function markView(name) {
   }
 }
 
-// The document's title, with the number of accounts in trouble before it.
+// Set the document's title, prefixed with the number of accounts in trouble.
 export function titled(text) {
   title = text;
   const whole = title ? `${title} – wxcontroller` : "wxcontroller";
@@ -87,7 +87,7 @@ function count() {
   news(rows.filter(({ host }) => !host).map(oldCodeOf).filter(Boolean));
 }
 
-// Says quietly who runs an older version than is installed: accounts, and after an upgrade this page itself.
+// Show how many accounts run an older version than is installed, and whether this page does after an upgrade.
 function news(old) {
   const older = t("{n} account runs an older version", { n: old.length }, "{n} accounts run an older version");
   setText($("older"), older);
@@ -97,7 +97,7 @@ function news(old) {
   setHidden($("reload"), version === $("version").textContent);
 }
 
-// Says that what is shown is no longer up to date, and how old it is; null when it is.
+// Show that the values are outdated, and how old they are; null: they are up to date.
 export function showConnection(problem) {
   if (!problem) heard = Date.now();
   broken = problem;

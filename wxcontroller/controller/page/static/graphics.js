@@ -1,4 +1,4 @@
-// Small drawings: whether an account was running in each of the last minutes, and its messages per hour.
+// Small charts in a row: the last minutes of an account, and its messages per hour.
 
 import { drawn } from "./dom.js";
 import { t } from "./i18n.js";
@@ -7,7 +7,7 @@ const STEP = 3;
 const HEIGHT = 14;
 const CLASSES = { r: "up", o: "off", n: "none" };
 const SPARK = { width: 84, height: 20 };
-// Most accounts look the same: running all the time.
+// Most accounts were running all the time, so their charts have the same paths.
 const paths = new Map();
 const MOST_PATHS = 500;
 
@@ -47,7 +47,7 @@ export function beatsWords(beats) {
   return t("Running in {n} of {all} minutes", { n: running, all: beats.length });
 }
 
-// The same for messages per hour; nothing is drawn where there were none.
+// The same for messages per hour; without messages, the chart is hidden.
 export function sparkLine() {
   const line = drawn("path");
   const element = drawn("svg", { class: "spark", role: "img", ...SPARK, viewBox: "0 0 84 20" }, line);

@@ -1,4 +1,4 @@
-// What reports are about, in words: events, and kinds of messages.
+// Words for events, and for kinds of reports and messages.
 
 import { t } from "./i18n.js";
 import { stateWord } from "./states.js";
@@ -9,7 +9,7 @@ const LOGINS = {
   "-1": () => t("WeChat refused the login"),
 };
 
-// The original has no word for an account that is offline. Contacts are loaded before it runs, not after.
+// Mojo-Weixin has no word for offline. Contacts are loaded before an account runs, so after it this means offline.
 const after = (from, to) => (from === "running" && to === "updating" ? "offline" : to);
 
 const HAPPENINGS = {
@@ -48,7 +48,7 @@ const propertyWord = (name) => (PROPERTIES[name] ?? (() => name))();
 
 const nameOf = (one) => one?.displayname || one?.name || "?";
 
-// What happened, of a report that is an event.
+// Return what an event means.
 export const happening = ({ event, params }) => HAPPENINGS[event]?.(params ?? []) || reportWord(event);
 
 const TYPES = {
@@ -76,7 +76,7 @@ const TYPES = {
   update_group: () => t("All groups"),
 };
 
-// The name of a kind of report.
+// Return the name of a kind of report.
 export const reportWord = (type) => (TYPES[type] ?? (() => t("Event: {event}", { event: type })))();
 
 const KINDS = {
@@ -90,5 +90,5 @@ const KINDS = {
   other: () => t("other"),
 };
 
-// What a message is, "" for plain text.
+// Return the name of a kind of message, "" for plain text.
 export const kindWord = (kind) => (kind ? (KINDS[kind] ?? (() => kind))() : "");

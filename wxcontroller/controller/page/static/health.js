@@ -1,4 +1,4 @@
-// Health: what is wrong with accounts, as the controller assesses it, and what it can check of itself.
+// Health: accounts in trouble, and the controller's checks of itself.
 
 import { adviceOf, lineOf, shownState } from "./advice.js";
 import { call } from "./api.js";
@@ -14,7 +14,7 @@ import { lasted } from "./words.js";
 let ending = null;
 let stop = () => {};
 
-// One line: a tone, what was checked, what was found, and below it what to do.
+// Return one line: tone, subject, finding, and the remedy below.
 function check(tone, what, found, remedy = "") {
   const more = remedy && h("small", {}, remedy);
   return h("li", {}, h("span", { className: `state ${tone}` }, what), h("span", {}, found, more));
@@ -80,7 +80,7 @@ function trouble(account) {
   return line(account, text || lineOf(account), remedy);
 }
 
-// One that runs an older version than is installed.
+// An account that runs an older version than is installed.
 function older(account) {
   const issue = oldCodeOf(account);
   return line(account, ...["message", "remedy"].map((name) => sentence(textOf(issue, name))));

@@ -1,47 +1,47 @@
-// Texts in the reader's language. The English template is the key; what the catalog lacks stays English.
+// Texts in the reader's language. The English template is the key; untranslated texts appear in English.
 
 export const language = document.documentElement.lang;
 const load = async (name) => (await import(`./${name}-${language}.js`)).default;
 const messages = Object.assign(Object.create(null), await load("messages"));
 
-// Data of the controller's code in the reader's language: "meanings" of options, "checks" that need root.
+// Load tables of the controller in the reader's language: "meanings" of options, "checks" that need root.
 export { load as table };
 
-// The other parts of the translations (catalogs.py), once each. In English the texts are the keys.
+// Load another part of the translations (catalogs.py), once. English needs none: its texts are the keys.
 const added = new Map();
 function add(part) {
   if (language === "en") return null;
-  // English is better than nothing.
+  // If it fails to load, its texts stay English.
   if (!added.has(part)) added.set(part, load(part).then((words) => Object.assign(messages, words), () => {}));
   return added.get(part);
 }
 
-// Resolves once texts of views beside the list can be shown.
+// Resolves once texts of views other than the list can be shown.
 export const viewsKnown = async () => add("views");
 
 const TEMPLATE = /"template": ?("(?:[^"\\]|\\.)*")/g;
 
-// Returns what JSON says, once its texts can be shown.
+// Parse JSON; resolves once the texts in it can be shown.
 export async function parsed(json) {
   const isKnown = ([, text]) => JSON.parse(text) in messages;
   if (language !== "en" && ![...json.matchAll(TEMPLATE)].every(isKnown)) await add("answers");
   return JSON.parse(json);
 }
 
-// Puts the value of each {name} in: as text, never as markup. Values are not translated.
-// `plural` is the English template for any number `n` but one.
+// Translate a template and fill in the value of each {name}, as text and untranslated. `plural` is the English
+// template for any `n` other than one.
 export const t = (template, values = {}, plural = "") => filled(translated(template, values, plural), values);
 
 const translated = (template, values, plural) =>
   messages[template] ?? (plural && values.n !== 1 ? plural : template);
 const filled = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
 
-const MOST_CHARACTERS = 8000; // accounts, which are not trusted, make up texts too
+const MOST_CHARACTERS = 8000; // texts may come from accounts, which are not trusted
 const DEPTH = 8; // as in core/messages.py
-// Which call at WeChat failed is for the journal and wxctl.
+// The name of the failed call at WeChat is only for the journal and wxctl.
 const CALL = /^\{call\}(: |：)/;
 
-// A text as the API sends it. Each value is rendered once, however often it is in the text.
+// Render a text as the API sends it. Each value is rendered once, even if the text has it several times.
 function shown({ template, values, plural }, depth = DEPTH) {
   if (!depth) return "";
   const rendered = Object.entries(values ?? {}).map(([name, value]) => [name, valueOf(value, depth)]);
@@ -52,19 +52,20 @@ function shown({ template, values, plural }, depth = DEPTH) {
 
 const valueOf = (value, depth) => (value?.template === undefined ? value : shown(value, depth - 1));
 
-// The text called `name` of something that the API sent; older programs send it in English only.
+// Return the text `name` of an object from the API; older programs send it only in English.
 export function textOf(sent, name) {
   const text = sent[`${name}_text`];
   return text ? shown(text) : (sent[name] ?? "");
 }
 
-// Whether a part of a text, as the API sends it, fits: a text is told by its template and the names of its values.
+// Whether a text from the API, or a text in it, fits. Texts are recognized by template and names of values, because
+// rendered text is never parsed.
 export function hasPart(sent, fits, depth = DEPTH) {
   if (!depth || sent?.template === undefined) return false;
   const { template, values = {} } = sent;
   return fits({ template, values }) || Object.values(values).some((value) => hasPart(value, fits, depth - 1));
 }
 
-// With a capital, where it begins with a common word; the names of WeChat's calls, which end in a colon, are none.
+// Capitalize the first letter, unless the text begins with a command or with the name of a WeChat call and a colon.
 export const sentence = (text) =>
   text.replace(/^(?!system|wxctl |journalctl )[a-z](?=[a-z']*[;,]? |ffline: )/, (letter) => letter.toUpperCase());

@@ -1,4 +1,4 @@
-// The end of an account's journal, as systemd keeps it, and each line as it is written.
+// The end of an account's journal, and new lines as they are written.
 
 import { pathOf } from "./api.js";
 import { $, h, setText } from "./dom.js";
@@ -9,7 +9,7 @@ import { exactly, moment } from "./words.js";
 
 const LINES = 200;
 const NEAR = 40;
-// syslog's: 3 and below are errors, 4 warnings.
+// syslog priorities: 3 and below are errors, 4 are warnings.
 const TONES = { 0: "bad", 1: "bad", 2: "bad", 3: "bad", 4: "attention" };
 
 export function journalTab(name) {
@@ -20,11 +20,11 @@ export function journalTab(name) {
 
   function take({ type, data }) {
     if (type !== "line") return;
-    if (!fresh.length) requestAnimationFrame(show); // the first ones come all at once
+    if (!fresh.length) requestAnimationFrame(show); // the first lines arrive together
     fresh.push(data);
   }
 
-  // Only what is new is added, at the end; who reads further up is left where he is.
+  // New lines are appended. The scroll position only changes if it was at the end.
   function show() {
     if (signal.aborted) return;
     const atEnd = place.scrollHeight - place.scrollTop - place.clientHeight < NEAR;

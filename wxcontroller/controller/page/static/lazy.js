@@ -1,10 +1,10 @@
-// Parts that are loaded when somebody needs them, so that the list is there sooner.
+// Loads parts when they are needed, so that the list appears sooner.
 
 import { call } from "./api.js";
 import { h } from "./dom.js";
 import { viewsKnown } from "./i18n.js";
 
-// The style sheet of all parts comes with the first of them. Raises a TypeError where import() would.
+// Load the style sheet of all parts with the first of them. Raises a TypeError if it fails, as import() does.
 let styled = null;
 function viewsStyled() {
   styled ??= new Promise((done, failed) => {
@@ -20,8 +20,8 @@ function viewsStyled() {
   return styled;
 }
 
-// Returns load() of a dynamic import, remembered; prepare(module) is called once. A page that was open while the
-// controller was upgraded no longer finds its parts, and is loaded again. Raises a Problem when nobody answers.
+// Return a function that loads a module once and calls prepare(module). A page that was open during an upgrade of the
+// controller no longer finds its parts, and reloads. Raises a Problem if the controller does not answer.
 export function lazily(load, prepare = () => {}) {
   let loaded = null;
   return async function part() {
@@ -34,7 +34,7 @@ export function lazily(load, prepare = () => {}) {
       await call("GET", "v1/access");
       if (!(failure instanceof TypeError)) throw failure;
       location.reload();
-      await new Promise(() => {}); // until it is
+      await new Promise(() => {}); // wait for the reload
     }
     return loaded;
   };

@@ -1,5 +1,5 @@
-// The page of a login link: the account's code and how the login goes, for the one tab that asks first.
-// It has a catalog of its own in its markup, and asks nothing but /v1/login-code.
+// The page of a login link: the account's code and the state of the login, for the first tab that opens the link.
+// Its translations are in its markup, and it only calls /v1/login-code.
 
 import { countdown } from "./countdown.js";
 
@@ -7,7 +7,7 @@ const LINK = "wx-login-link";
 const TAB = "wx-login-tab";
 const PAUSE = 1500;
 const STEPS = ["scan", "confirm", "done"];
-// What no further question changes. After "stopped" somebody may start the account again: that ends the link, too.
+// Final states. After "stopped" somebody may start the account again, but that ends the link, too.
 const LAST = new Set(["done", "link-over", "link-taken"]);
 const $ = (id) => document.getElementById(id);
 const left = countdown(document.querySelector(".countdown i"), $("left"), (n) =>
@@ -16,7 +16,7 @@ const left = countdown(document.querySelector(".countdown i"), $("left"), (n) =>
 let number = null;
 let address = "";
 
-// Out of the address bar, the history and every picture of the screen.
+// Keep the secret out of the address bar, the history and screenshots.
 function takeLink() {
   const [, link] = location.hash.match(/^#([0-9a-f]{64})$/) ?? [];
   if (!link) return;
@@ -24,7 +24,7 @@ function takeLink() {
   history.replaceState(null, "", location.pathname);
 }
 
-// Made here and not there: an answer that is lost on its way locks nobody out.
+// Created here and not by the controller, so that a lost answer does not lock this tab out.
 function key() {
   const bytes = crypto.getRandomValues(new Uint8Array(32));
   const made = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
@@ -87,5 +87,5 @@ if (!sessionStorage.getItem(LINK)) {
   $("before").hidden = true;
   show({ state: "link-over" });
 } else if (sessionStorage.getItem(TAB)) {
-  follow(); // loaded again
+  follow(); // the page was reloaded
 }

@@ -1,5 +1,5 @@
-// The list of all accounts, those in trouble first: rows come, change and go one by one. Many are drawn in portions,
-// from the top; search, filters, order and selection always work on all of them.
+// The list of all accounts, those in trouble first. Rows are updated one by one. Many rows are drawn in portions,
+// from the top; search, filters, order and selection work on all rows, drawn or not.
 
 import { onBusy } from "./actions.js";
 import { may } from "./api.js";
@@ -13,14 +13,14 @@ import { accounts, listen } from "./store.js";
 
 const TICK_SECONDS = 15;
 const SECTIONS = ["attention", "running", "off"];
-// Rows that are drawn at a time, about a screen of them: in between the browser paints, and takes clicks.
+// Rows in the first portion, about a screenful. Between portions the browser paints and handles clicks.
 const PORTION = 30;
 const rows = new Map();
 const placed = { attention: [], running: [], off: [] }; // the rows of each section in their order
 const bodyOf = (section) => $(`rows-${section}`);
 let shown = "all";
 let isDrawing = false;
-let picked = null; // the last row whose box was clicked: with Shift all between are
+let picked = null; // the last row whose box was clicked: Shift selects a range from it
 
 export function setUpList() {
   listen(({ names, gone, all }) => {
@@ -55,7 +55,7 @@ function show(chip) {
   refresh();
 }
 
-// "/" searches, as on many pages.
+// "/" focuses the search, as on many sites.
 function hotKey(event) {
   const writing = event.target.closest("input, textarea, select, dialog");
   if (event.key === "Escape" && event.target === $("search")) {
@@ -74,7 +74,7 @@ function drop(name) {
   return row?.section ?? "off";
 }
 
-// Brings a row up to date, or makes it; returns the sections whose order that changes.
+// Update or create a row; return the sections whose order changes.
 function change(name) {
   const row = rows.get(name);
   if (!row) {
@@ -93,7 +93,7 @@ function arrange(section) {
   stand(section);
 }
 
-// Puts the rows of a section, as far as they are drawn, where they belong; what stands right stays.
+// Put the drawn rows of a section in order, without moving rows that are in place.
 function stand(section) {
   const body = bodyOf(section);
   let next = body.firstElementChild;
@@ -106,11 +106,11 @@ function stand(section) {
     }
     const focused = element.contains(document.activeElement) ? document.activeElement : null;
     body.insertBefore(element, next);
-    focused?.focus({ preventScroll: true }); // moving it takes it away
+    focused?.focus({ preventScroll: true }); // moving the element loses the focus
   }
 }
 
-// Draws the rows that are new, the first portion at once.
+// Draw new rows, the first portion at once.
 async function drawRest() {
   if (isDrawing) return;
   isDrawing = true;
@@ -122,10 +122,10 @@ async function drawRest() {
   if (!performance.getEntriesByName("accounts").length) performance.mark("accounts");
 }
 
-// Not every browser has a scheduler.
+// Not all browsers have scheduler.yield.
 const pause = () => globalThis.scheduler?.yield?.() ?? new Promise((done) => setTimeout(done));
 
-// Draws so many of those that are missing, in their order, what is filtered out last; returns whether some are left.
+// Draw up to `most` missing rows in their order, filtered rows last; return whether some are left.
 function drawSome(most) {
   const missing = SECTIONS.flatMap((section) => placed[section]).filter((row) => !row.drawing);
   const next = [...missing.filter(({ fits }) => fits), ...missing.filter(({ fits }) => !fits)].slice(0, most);
@@ -158,7 +158,7 @@ function pick(box, shift) {
   return select(box.checked ? [...rest, ...range] : rest);
 }
 
-// The rows of a section as they stand there, without those that are filtered out.
+// The rows of a section in order, without filtered ones.
 const visible = (section) => placed[section].filter(({ fits }) => fits);
 
 function showPicked() {
@@ -172,7 +172,7 @@ function showPicked() {
   }
 }
 
-// Who is shown, and how many each section has: a chip and the head of its section say the same number.
+// Apply search and filter, and update all counts. A chip shows the same number as the head of its section.
 function refresh() {
   const wanted = $("search").value.trim().toLowerCase();
   const counts = { all: 0, attention: 0, running: 0, off: 0, busy: 0 };
@@ -199,7 +199,6 @@ function refresh() {
   if (selected.size) showBulk();
 }
 
-// What the list as a whole looks like.
 function outline({ all, running, busy, attention }, routes) {
   setHidden($("loading"), true);
   setHidden($("empty"), all > 0);

@@ -1,4 +1,4 @@
-// Getting an account logged in: the code to scan, renewed when it expires, and the steps as the phone takes them.
+// The login of an account: the code to scan, renewed when it expires, and the steps on the phone.
 
 import { act, isBusy, possible } from "./actions.js";
 import { hintOf } from "./advice.js";
@@ -22,10 +22,10 @@ const STEPS = [
   ["run", () => t("Running")],
 ];
 const AT = { init: 0, loading: 0, scanning: 1, confirming: 2, updating: 3, running: 5, offline: 5 };
-// No code lives longer: what says so is a clock that differs from this one.
+// No code is valid for longer; a longer time means that the clocks differ.
 const LONGEST_CODE = 600;
 
-// Shows in `place` how the login of an account goes, until `end` is called. changed(account) at every change.
+// Show the login of an account in `place` until `end` is called. Calls changed(account) at every change.
 export function loginView(place, name, changed = () => {}) {
   const image = h("img", { alt: t("QR code to log in {name}", { name }), width: 264, height: 264 });
   const bar = h("i");
@@ -58,7 +58,7 @@ export function loginView(place, name, changed = () => {}) {
   save.addEventListener("click", () => saved(name).catch(complain));
   renew.addEventListener("click", () => act(name, possible(accounts.get(name)).start ? "start" : "restart"));
 
-  // The number tells a new code from the old one, where nothing else changes.
+  // Only its number distinguishes a new code from the previous one.
   async function draw(account) {
     const now = account.qrcode && may("control") ? `${account.pid}-${account.qrcode_number}` : "";
     setHidden(code, !now);
@@ -80,8 +80,8 @@ export function loginView(place, name, changed = () => {}) {
       image.src = address;
       image.dataset.number = account.qrcode_number;
     } catch (problem) {
-      if (problem.code === "no-qrcode") return; // it is gone; another one has another number
-      version = ""; // the next change tries again
+      if (problem.code === "no-qrcode") return; // it expired; the next one has another number
+      version = ""; // try again at the next change
       complain(problem);
     }
   }
@@ -124,7 +124,8 @@ export function loginView(place, name, changed = () => {}) {
   };
 }
 
-// Drawn by us; of a program that does not tell what its code says, its own picture.
+// Return a code drawn by the controller, or the account's own picture if its program does not tell the code's
+// content.
 async function drawn(name, format = "svg") {
   try {
     return await picture(pathOf(name, `qr?format=${format}`));
@@ -137,10 +138,10 @@ async function drawn(name, format = "svg") {
 async function saved(name) {
   const address = URL.createObjectURL(await drawn(name, "png"));
   h("a", { href: address, download: `${name}.png` }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser reads it after the click
+  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser reads it after this handler
 }
 
-// The same in a dialog of its own, for accounts that wait in the list.
+// Show the same in a dialog, for accounts in the list.
 export function openScan(name) {
   const dialog = $("scan");
   $("scan-title").textContent = t("Log in to {name}", { name });

@@ -1,4 +1,4 @@
-// Signing in with a token, where the controller asks for one.
+// The sign-in with a token, if the controller requires one.
 
 import { onTokenNeeded, signOut } from "./api.js";
 import { $, setHidden } from "./dom.js";

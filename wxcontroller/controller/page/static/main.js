@@ -1,4 +1,4 @@
-// The dashboard: puts the parts together and shows one of its views, as the address says.
+// The dashboard: connects the parts and shows the view that the URL names.
 
 import { signedIn } from "./api.js";
 import { setUpConfirm } from "./confirm.js";
@@ -10,8 +10,8 @@ import { setUpLogin } from "./login.js";
 import { bringBack, complain, cured } from "./notices.js";
 import { follow } from "./store.js";
 
-// A view is shown in its section ("list" and "account" have that id, others "view-NAME"). open(), with the rest of
-// the address, begins it and returns its title, "" for none; close() ends what it has begun.
+// A view has a section (with the id "list", "account" or "view-NAME"), open(), which takes the rest of the URL and
+// returns a title, "" for none, and close(), which ends what open() began.
 const NOTHING = { open: () => "", close: () => {} };
 const account = lazily(() => import("./account.js"), (part) => part.setUpAccount());
 const add = lazily(() => import("./add.js"), (part) => part.setUpAdd());
@@ -28,14 +28,14 @@ const sectionOf = (name) => $(`view-${name}`) ?? $(name);
 let signingIn = false;
 let known = false;
 let shown = NOTHING;
-let turn = 0; // counts what was asked for: a view that comes late is not shown
+let turn = 0; // counts navigations: a view that loads too late is not shown
 
 function viewOf(load, name) {
   const part = lazily(load);
   return async () => (await part())[name];
 }
 
-// "#/a/NAME/…" is an account's page, "#/VIEW/…" one of the others, everything else the list.
+// "#/a/NAME/…" is an account's page, "#/VIEW/…" another view, everything else the list.
 function addressed() {
   const [view, ...rest] = location.hash.replace(/^#\/?/, "").split("/").map(decoded);
   if (view === "a" && rest[0]) return ["account", rest];
@@ -51,7 +51,7 @@ async function route() {
   setHidden($("login"), !signingIn);
   document.body.classList.toggle("signing-in", signingIn);
   setHidden($("leave"), signingIn || !signedIn());
-  // Before anything is known the list stands there with empty rows. Other views are shown once they can be used.
+  // Until the accounts are known, the list shows skeleton rows. Other views appear once they can be used.
   const listed = !signingIn && (!known || name === "list");
   for (const each of Object.keys(VIEWS)) setHidden(sectionOf(each), each !== "list" || !listed);
   if (signingIn || !known) return;
@@ -89,7 +89,7 @@ setUpLogin((asked) => {
   route();
 });
 for (const id of ["open-add", "empty-add"]) {
-  // Loaded for who points at it: who clicks types at once.
+  // Load the dialog on hover, so that it opens at once after the click.
   for (const sign of ["pointerover", "focus"]) $(id).addEventListener(sign, () => add().catch(() => {}));
   $(id).addEventListener("click", () => add().then(({ openAdd }) => openAdd(), complain));
 }

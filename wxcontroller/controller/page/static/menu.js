@@ -1,4 +1,4 @@
-// The menu behind "⋯": one for all rows, filled when it is opened.
+// The menu behind "⋯", shared by all rows and filled when opened.
 
 import { act, isBusy, possible } from "./actions.js";
 import { $, h, icon } from "./dom.js";
@@ -20,7 +20,7 @@ const MARGIN = 4;
 const login = lazily(() => import("./login-view.js"));
 let opener = null;
 
-// Does what an entry or a button of a row is for.
+// Run the action of a menu entry or of a button in a row.
 export async function perform(name, action) {
   if (action === "scan" || action === "digits") return login().then(({ openScan }) => openScan(name), complain);
   const page = `#/a/${encodeURIComponent(name)}`;
@@ -57,7 +57,7 @@ function entry(name, action) {
   return made;
 }
 
-// Beside its button, where there is room for it; on a phone the style sheet puts it at the bottom.
+// Place the menu next to its button, where there is room. On phones the style sheet puts it at the bottom.
 function place(menu, { right, top, bottom }) {
   const { offsetWidth: width, offsetHeight: height } = menu;
   const below = bottom + MARGIN + height < window.innerHeight;

@@ -1,11 +1,11 @@
-// Moving accounts to another host of the fleet: the commands to run, as only root may read a login and send it.
+// The dialog with the commands that move accounts to another host. The page cannot do it: only root may read a login.
 
 import { h, icon } from "./dom.js";
 import { t } from "./i18n.js";
 import { bringBack, tell } from "./notices.js";
 import { accounts } from "./store.js";
 
-// What a shell takes as one word without quotes, as in core/commands.py.
+// Words that a shell takes without quotes, as in core/commands.py.
 const SAFE = /^[\p{L}\p{N}_@%+=:,./][\p{L}\p{N}_@%+=:,./-]*$/u;
 
 const quoted = (name) => (SAFE.test(name) ? name : `'${name.replaceAll("'", `'"'"'`)}'`);
@@ -15,7 +15,7 @@ const MEANING = () =>
     "Each account is stopped, sent encrypted with its login, messages and media, and started on the other host.",
   );
 
-// Shows how to move accounts between `hosts`, of which the first is this one.
+// Show how to move accounts between `hosts`; the first one is this host.
 export function openMove(names, hosts) {
   const [here] = hosts;
   const hostOf = (name) => accounts.get(name)?.host ?? here;

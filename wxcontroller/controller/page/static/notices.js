@@ -1,4 +1,4 @@
-// Telling people what went wrong (and stays until closed, or cured) or right (and is spoken, and goes by itself).
+// Notices. Failures stay until closed or cured; successes are announced to screen readers and disappear.
 
 import { $, h } from "./dom.js";
 import { wordsOf } from "./failures.js";
@@ -17,7 +17,7 @@ export function complain(problem) {
   place(notice);
 }
 
-// Takes away what was told of a failure that is over by itself.
+// Remove the notice of a failure that has ended.
 export function cured(code) {
   for (const each of document.querySelectorAll(`#notices [data-code="${code}"]`)) each.remove();
 }
@@ -30,7 +30,7 @@ export function tell(text) {
   setTimeout(() => notice.remove(), SECONDS * 1000);
 }
 
-// In a dialog everything outside is out of reach: notices are shown inside then.
+// While a dialog is open, everything outside it is inert, so notices are shown inside.
 function place(notice) {
   const open = document.querySelector("dialog[open]");
   if ($("notices").parentElement !== (open ?? document.body)) (open ?? document.body).append($("notices"));
@@ -38,12 +38,12 @@ function place(notice) {
   $("notices").append(notice);
 }
 
-// A dialog that closes would hide what was told in it.
+// Move the notices out of a dialog that closes, which would hide them.
 export function bringBack() {
   if (!document.querySelector("dialog[open]")) document.body.append($("notices"));
 }
 
-// Shows a problem inside a form, under another headline where the form knows a better one; null takes it away.
+// Show a problem inside a form, with the form's own headline if given; null clears it.
 export function explain(element, problem, headline = "") {
   const words = problem && wordsOf(problem);
   const lines = words ? [headline || words.headline, words.remedy, words.details].filter(Boolean) : [];

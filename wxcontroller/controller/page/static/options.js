@@ -1,5 +1,5 @@
-// The settings of an account, edited in place. Those that are changed most are on top; behind "Show all options" is
-// every one. What is stored and what its process runs by may differ until a restart: that is marked.
+// The settings of an account, edited in place. Common ones come first, "Show all options" shows the rest. Values that
+// take effect at the next restart are marked.
 
 import { act } from "./actions.js";
 import { call, may, pathOf } from "./api.js";
@@ -17,7 +17,7 @@ const ORIGINS = {
   credential: () => t("by a credential"),
   default: () => t("default"),
 };
-// Which options stand in which part, in this order.
+// The options of each part, in this order.
 const PARTS = [
   [() => t("Webhook"), ["post_api", "webhook_strict_order", "webhook_timeout"]],
   [() => t("Proxy"), ["proxy"]],
@@ -36,7 +36,7 @@ export function optionsTab(account) {
   let editing = null;
 
   function show() {
-    if (editing) return; // somebody types
+    if (editing) return; // do not replace the field being edited
     const all = $("all-options").checked;
     const shown = PARTS.map(([title, names]) => [title(), names.filter((one) => one in found)]);
     const known = new Set(shown.flatMap(([, names]) => names));
@@ -54,7 +54,7 @@ export function optionsTab(account) {
     return h("section", { className: "settings" }, h("h2", {}, title), h("dl", {}, ...names.map(item)));
   }
 
-  // What the table of options says of it: what stands behind a semicolon explains the title.
+  // The meaning from the table of options: the part after a semicolon explains the title.
   function aboutOf(option) {
     const [meaning, unit, words, isOurs] = about[option] ?? [option, "", [], true];
     const [title, ...more] = meaning.split(/[;；] ?/);
@@ -68,7 +68,7 @@ export function optionsTab(account) {
     const { value, in_force: now, from } = found[option];
     const { title, hint, isOurs } = aboutOf(option);
     const waits = waiting.has(option);
-    const mine = may("control") && from !== CREDENTIAL && isOurs; // others are set in the settings alone
+    const mine = may("control") && from !== CREDENTIAL && isOurs; // others are only set by the administrator
     const switches = mine && isSwitch(aboutOf(option));
     const shown = h("span", { className: "now" }, words(option, waits ? now : value));
     const content = switches ? h("label", { className: "check" }, switchOf(option), shown) : shown;
@@ -100,7 +100,7 @@ export function optionsTab(account) {
     await load(true);
   }
 
-  // Stores a value without a form; what could not be stored is shown as it was.
+  // Store a value without a form. If that fails, the stored value is shown again.
   async function set(option, value) {
     try {
       await store(option, value);
@@ -198,7 +198,7 @@ export function optionsTab(account) {
   $("all-options").checked = false;
   $("all-options").addEventListener("change", show, { signal });
   $("options-restart").addEventListener("click", () => act(account, "restart"), { signal });
-  // Another process runs by other options, and begins to tell some time after it has begun.
+  // A new process has other options, and reports them only some time after its start.
   const told = () => `${accounts.get(account)?.pid} ${Boolean(accounts.get(account)?.activity)}`;
   let seen = told();
   const stop = listen(() => {

@@ -1,4 +1,4 @@
-// The order of the list: by what the reader chose, those in trouble by how bad that is and then the newest first.
+// The order of the list: as the reader chose; accounts in trouble by severity, then newest first.
 
 import { h, icon } from "./dom.js";
 import { language } from "./i18n.js";
@@ -15,7 +15,7 @@ let turned = false;
 
 const names = (one, other) => compare(one.account.name, other.account.name);
 
-// What tells the place of a row in trouble.
+// Return the sort key of a row in trouble.
 export function orderOf({ account }) {
   return (SEVERITIES[account.severity] ?? 0) * 1e10 + (account.advice?.since ?? account.since ?? 0);
 }
@@ -26,10 +26,10 @@ export function comparing(section) {
   return (one, other) => way * (VALUES[chosen](one) - VALUES[chosen](other) || names(one, other));
 }
 
-// Whether time alone may change the order.
+// Whether the order depends on values that change all the time.
 export const keepSorted = () => chosen !== "name";
 
-// sorted() when another order is chosen, by the heads of columns.
+// Make the column heads sort the list; sorted() is called when another order is chosen.
 export function setUpSorting(sorted) {
   const heads = [...document.querySelectorAll("#rows [data-sort]")];
   for (const head of heads) {

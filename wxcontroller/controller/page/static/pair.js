@@ -1,4 +1,4 @@
-// Approving an agent that asks for a token of the iLink API. The address of this page is the request's secret.
+// Approves an agent that requests a token of the iLink API. The URL of this page is the request's secret.
 
 import { call, signedIn } from "./api.js";
 import { $, h, setHidden, setText } from "./dom.js";

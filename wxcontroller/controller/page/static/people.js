@@ -1,4 +1,4 @@
-// Conversations of an account at the left: chats with their last messages, then everybody else, with a search.
+// The left side of Conversations: chats with their last messages, then all other contacts, with a search.
 
 import { call, pathOf } from "./api.js";
 import { $, h, redraw, setText } from "./dom.js";
@@ -24,7 +24,7 @@ const KINDS = {
   group: () => t("group"),
 };
 
-// Who is seldom written to comes last.
+// Kinds that are seldom written to come last.
 const LAST = ["official", "system"];
 
 export function peopleTab(name) {
@@ -34,11 +34,11 @@ export function peopleTab(name) {
   let chats = [];
   let people = [];
   let chosen = null;
-  let roster; // which state of its people is known; undefined for none
-  let news; // which state of its messages
+  let roster; // the version of the contacts that is shown; undefined: none
+  let news; // the version of the messages that is shown
   let loading = false;
 
-  // The stream tells that there is something new; what it is is asked for, one time after the other.
+  // The stream only signals a change; the contacts are fetched, one request at a time.
   async function follow() {
     const account = accounts.get(name) ?? DOWN;
     if (!isThere(account)) return forget();
@@ -54,14 +54,14 @@ export function peopleTab(name) {
     try {
       if (first) setText($("people-note"), t("Loading…"));
       await Promise.all([changed && loadPeople(account), loadChats()]);
-      if (roster === undefined) return; // it has ended meanwhile
+      if (roster === undefined) return; // closed in the meantime
       keepChoice();
       show();
       talk.refresh();
       await new Promise((done) => setTimeout(done, PAUSE));
     } catch (problem) {
       if (problem.name === "AbortError") return;
-      roster = "unknown"; // the next news of the account tries again
+      roster = "unknown"; // try again at the account's next change
       setText($("people-note"), inWords(problem));
     } finally {
       loading = false;
@@ -102,7 +102,7 @@ export function peopleTab(name) {
     return found;
   }
 
-  // Everybody once: with whom there is a chat, the latest first, then the others.
+  // Each contact once: chats first, the latest on top, then the others.
   function entries() {
     const known = new Map(people.map((one) => [one.id, one]));
     const talked = chats.map((one) => ({ ...known.get(one.id), ...one, key: known.get(one.id)?.key ?? one.key }));
@@ -111,7 +111,7 @@ export function peopleTab(name) {
     return [...talked, ...others.sort((one, other) => LAST.indexOf(one.kind) - LAST.indexOf(other.kind))];
   }
 
-  // Somebody may have another name now, or be gone.
+  // The contact may have been renamed or removed.
   function keepChoice() {
     if (chosen) choose(entries().find(({ id }) => id === chosen.id) ?? null);
   }

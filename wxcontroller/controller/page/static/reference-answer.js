@@ -1,14 +1,14 @@
-// An answer as it came: status, time, headers, and the content as pretty JSON, text, a picture or a file.
+// Shows a response: status, time, headers, and the content as formatted JSON, text, picture or file.
 
 import { h } from "./dom.js";
 import { t } from "./i18n.js";
 import { size } from "./words.js";
 
 const MOST_CHARACTERS = 200000;
-// Numbers that JavaScript would round: such an answer is shown as it was sent.
+// Numbers that JavaScript would round. A response with one is shown unformatted.
 const LONG_NUMBER = /[:[,]\s*-?\d{16,}/;
 
-// Shows a response in an element. `began` is performance.now() of the request.
+// Show a response in an element. `began` is performance.now() at the request.
 export async function showAnswer(element, response, began) {
   const milliseconds = () => t("{n} ms", { n: Math.round(performance.now() - began) });
   const { status, statusText } = response;
@@ -37,7 +37,7 @@ async function shown(content, kind) {
   return [block(text.slice(0, MOST_CHARACTERS)), ...(text.length > MOST_CHARACTERS ? [cut()] : [])];
 }
 
-// Until it ends, or is stopped by the signal of its request.
+// Read until the stream ends or the request is aborted.
 async function showStream(element, response) {
   const place = block("");
   element.append(place);
@@ -61,7 +61,7 @@ function pretty(text, kind) {
   }
 }
 
-// With the keyboard, too, a block that is cut at its end can be scrolled.
+// Make a clipped block scrollable with the keyboard.
 const block = (text, label = t("Content")) =>
   h("pre", { className: "content", tabIndex: 0, role: "region", "aria-label": label }, h("code", {}, text));
 const cut = () => h("p", { className: "faint" }, t("The rest is not shown."));

@@ -4,11 +4,11 @@ import { h } from "./dom.js";
 import { t } from "./i18n.js";
 
 const FEW = 5;
-// Fields that mean the same in every form: once entered, they are there in the next one.
+// Fields with the same meaning in every form. A value entered once is filled into the next form.
 const SHARED = ["name", "client"];
 const entered = {};
 
-// Returns { element, request() }: the fields, and what they say is to be sent.
+// Return { element, request() }: the fields, and the request they describe.
 export function formOf(operation) {
   const controls = operation.fields.map((field) => [field, controlOf(field)]);
   const body = operation.body && h("textarea", { rows: 4 });
@@ -50,7 +50,7 @@ function labelOf({ name, place, required, description }, control) {
   return h("label", {}, h("code", {}, name), " ", h("small", {}, [place, note].filter(Boolean).join(", ")), control);
 }
 
-// What is left empty is not sent. The path is relative to the controller's address.
+// Empty fields are not sent. The path is relative to the controller's URL.
 function requestOf({ method, path, form, needsToken, streams, binary }, controls, json) {
   const given = controls.flatMap(([field, control]) => {
     const value = field.type === "file" ? control.files[0] : control.value;
@@ -58,7 +58,7 @@ function requestOf({ method, path, form, needsToken, streams, binary }, controls
   });
   const of = (place) => given.filter((one) => one.place === place).map(({ name, value }) => [name, value]);
   const values = Object.fromEntries(of("path"));
-  // Snippets are shown before all is entered.
+  // Snippets are shown even while the form is incomplete.
   const filled = path.replace(/\{(\w+)\}/g, (_, name) => encodeURIComponent(values[name] ?? name.toUpperCase()));
   const query = new URLSearchParams(of("query")).toString();
   return {

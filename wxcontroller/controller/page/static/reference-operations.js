@@ -2,11 +2,11 @@
 
 import { root } from "./api.js";
 
-const MOST_FIELDS = 8; // of an object whose fields may all be missing: more would bury the few that matter
+const MOST_FIELDS = 8; // of an object with optional fields only: more would bury those that matter
 let loading = null;
 let schemas = {};
 
-// Resolves with lists of operations by their id, one for each kind of body; anyone may read the document.
+// Resolves to lists of operations by id, with one operation for each kind of body. The document needs no token.
 export const operations = () => (loading ??= load().catch((problem) => ((loading = null), Promise.reject(problem))));
 
 async function load() {
@@ -28,7 +28,7 @@ function described(method, path, operation) {
 
 function withBody(method, path, { parameters, requestBody, responses, security }, kind, isChoice) {
   const schema = kind && resolved(requestBody.content[kind].schema);
-  // Files go into a form only, which is what the other method of the same call takes.
+  // Only a form can have files; the other method of the same call takes one.
   const fields = parameters.map((one) => field(one, one.in)).filter((one) => one.type !== "file");
   if (kind === "multipart/form-data") {
     for (const [name, one] of Object.entries(schema.properties)) {
@@ -62,7 +62,7 @@ function resolved(schema) {
   return name ? resolved(schemas[name]) : schema;
 }
 
-// A value that fits a schema: its example, or the least that it requires.
+// Return a value that fits a schema: its example, or the minimum.
 export function sampleOf(schema) {
   const one = resolved(schema);
   if (one.examples?.length) return one.examples[0];

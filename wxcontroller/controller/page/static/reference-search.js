@@ -1,9 +1,9 @@
-// A search over the operations: those without all of its words are not shown, in the list and on the page.
+// The search over the operations. It hides those that lack one of the words, in the list and on the page.
 
 import { $, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 
-// cards: the section of each operation, before anything is added to it.
+// cards: the sections of the operations, before forms are added to them.
 export function setUpSearch(cards) {
   const texts = new Map(cards.map((card) => [card, card.textContent.toLowerCase()]));
   const search = $("search");
@@ -22,7 +22,7 @@ export function setUpSearch(cards) {
     setText($("found"), words.length ? t("{n} operation", { n }, "{n} operations") : "");
   };
   search.addEventListener("input", show);
-  // A link leads to what it names, also when that is not among what was searched for.
+  // A link must reach its target, also if the search hides it.
   window.addEventListener("hashchange", () => {
     const target = document.getElementById(location.hash.slice(1));
     if (!target?.closest("[hidden]")) return;

@@ -1,10 +1,10 @@
-// A request as a command or a program that makes it. The token is left out: a snippet is made to be passed on.
+// A request as a command or program. The token is left out, because snippets are passed on.
 
 import { root, signedIn } from "./api.js";
 
 export const SNIPPETS = { curl, Python: python, JavaScript: javascript };
 
-const quoted = JSON.stringify; // a text in Python and in JavaScript
+const quoted = JSON.stringify; // valid in Python and in JavaScript
 const shell = (text) => `'${text.replaceAll("'", "'\\''")}'`;
 const addressOf = ({ path }) => new URL(path, root).href;
 const indented = (text) => text.replaceAll("\n", "\n  ");
@@ -55,7 +55,7 @@ function javascript(request) {
   const { method, json, form, streams, binary } = request;
   const headers = headersOf(request);
   const parts = (form ?? []).map(([name, value]) => {
-    const content = value instanceof File ? "file" : quoted(value); // the file of an <input type="file">
+    const content = value instanceof File ? "file" : quoted(value); // from an <input type="file">
     return `form.append(${quoted(name)}, ${content});\n`;
   });
   const options = [

@@ -1,5 +1,5 @@
 // The API page: a form to call each operation with the reader's token, snippets of the same call, and a search.
-// Without scripts the page is there to be read.
+// Without scripts, the page is still readable.
 
 import { exchange, onTokenNeeded, Problem, signedIn, signOut } from "./api.js";
 import { confirmed, setUpConfirm } from "./confirm.js";
@@ -15,7 +15,7 @@ import { SNIPPETS } from "./reference-snippets.js";
 await viewsKnown();
 let chosen = "curl";
 
-// Its form is made when it is opened: there are a hundred of them.
+// There are about a hundred forms, so each is created when it is opened.
 function addForm(card) {
   const details = h("details", { className: "try" }, h("summary", {}, t("Try it")));
   details.addEventListener("toggle", () => fill(details, card), { once: true });
@@ -92,7 +92,7 @@ function formData(parts) {
   return data;
 }
 
-// The request as the form has it now, in the language that was chosen last.
+// Show the request of the form in the language chosen last.
 function snippetsOf(form, request) {
   const code = h("code");
   const choice = h("select", { "aria-label": t("Language of the snippet") });
@@ -107,7 +107,7 @@ function snippetsOf(form, request) {
   return h("div", { className: "snippet" }, choice, h("pre", { tabIndex: 0 }, code));
 }
 
-// Asks for a token where one is needed; closing the dialog gives the request up.
+// Ask for a token if one is required. Closing the dialog cancels the request.
 function setUpSignIn() {
   const dialog = $("sign-in");
   $("sign-in-no").addEventListener("click", () => dialog.close());

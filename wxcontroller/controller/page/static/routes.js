@@ -1,4 +1,4 @@
-// Routes to WeChat: their names, as "Add account" offers them, and what each can do, as its program says.
+// Routes to WeChat: their names, as in "Add account", and their capabilities, as the account reports them.
 
 import { t } from "./i18n.js";
 
@@ -6,10 +6,10 @@ const offered = (driver) => document.querySelector(`#add-form [name=driver][valu
 
 export const routeName = (driver) => offered(driver)?.label ?? driver;
 
-// What to do with the phone.
+// Return what to do on the phone.
 export const scanStep = (driver) => offered(driver)?.scan ?? "";
 
-// In one word, for the list.
+// Return the short name, for the list.
 export function routeShort(driver) {
   switch (driver) {
     case "ilink": return t("iLink");
@@ -19,6 +19,6 @@ export function routeShort(driver) {
   }
 }
 
-// Whether an account's route can do something (a name of Capabilities in /v1/openapi.json). A program that tells
-// nothing is an older one, whose route can.
+// Whether an account's route has a capability (a name of Capabilities in /v1/openapi.json). Older programs report
+// none, and their route has all.
 export const can = (account, what) => account?.activity?.capabilities?.[what] ?? true;

@@ -1,4 +1,4 @@
-// A message in words: what it is, and what has become of one that the account sent.
+// Words for messages: their kind, and the outcome of sent ones.
 
 import { t } from "./i18n.js";
 import { size } from "./words.js";
@@ -15,7 +15,7 @@ const KINDS = {
   revoke: () => t("recalled"),
   payment: () => t("payment"),
 };
-// tone and word of each state of a send.
+// Tone and word for each state of a send.
 const STATES = {
   waiting: () => ["busy", t("waiting")],
   sending: () => ["busy", t("sending")],
@@ -37,7 +37,7 @@ const HOLDS = {
 
 export const kindName = (kind) => KINDS[kind]?.() ?? "";
 
-// One line of a message, for a list.
+// Return a message in one line, for a list.
 export function previewOf({ kind, text, media, direction, state }) {
   const what = kindName(kind) && `[${kindName(kind)}]`;
   const name = kind === "file" ? media?.name : "";
@@ -45,7 +45,7 @@ export function previewOf({ kind, text, media, direction, state }) {
   return [failed, what, name || text].filter(Boolean).join(" ");
 }
 
-// [tone, words] below a message that was sent to `who`, null for one that tells nothing.
+// Return [tone, words] for a message sent to `who`, null if it has no state.
 export function outcomeOf({ state, reason, detail, recalled }, who) {
   if (recalled) return ["", t("recalled")];
   if (!state) return null;
@@ -54,7 +54,7 @@ export function outcomeOf({ state, reason, detail, recalled }, who) {
   return [tone, detail && (state === "refused" || state === "unknown") ? `${word} · ${detail}` : word];
 }
 
-// What stands beside the time of a message with content.
+// Return kind and size of a message's content.
 export function contentWords({ kind, media }) {
   if (!media) return "";
   return [kindName(kind) || kindName(media.type), media.size ? size(media.size) : ""].filter(Boolean).join(" · ");

@@ -1,4 +1,4 @@
-// What is selected in the list, and the bar of what can be done to all of it.
+// The selection in the list, and the bar with its actions.
 
 import { possible } from "./actions.js";
 import { $, setHidden, setText } from "./dom.js";
@@ -11,7 +11,7 @@ export const selected = new Set();
 const bulk = lazily(() => import("./bulk.js"), (part) => part.setUpBulk());
 let changed = () => {};
 
-// changed() when something other than a click on a row has changed what is selected.
+// Call whenChanged() after each change of the selection.
 export function setUpSelection(whenChanged) {
   changed = whenChanged;
   $("bulk").addEventListener("click", ({ target }) => {
@@ -28,18 +28,18 @@ export function select(names) {
   showBulk();
 }
 
-// Brings the bar up to date: only what can be done to one of them at least is offered.
+// Update the bar. It offers actions that are possible for at least one selected account.
 export function showBulk() {
   for (const name of selected) if (!accounts.has(name)) selected.delete(name);
   setHidden($("bulk"), !selected.size);
   document.body.classList.toggle("selecting", selected.size > 0);
   if (!selected.size) return;
-  bulk().then(({ offerMove }) => offerMove(), () => {}); // who clicks on one of its buttons hears of it
+  bulk().then(({ offerMove }) => offerMove(), () => {}); // a click on a button reports the failure
   setText($("bulk-count"), t("{n} selected", { n: selected.size }));
   for (const action of ["start", "stop", "restart"]) {
     setHidden($("bulk").querySelector(`[data-action=${action}]`), !able(action).length);
   }
 }
 
-// Those of the selected to which an action can be done.
+// Return the selected accounts for which an action is possible.
 export const able = (action) => [...selected].filter((name) => possible(accounts.get(name))[action]);

@@ -1,11 +1,11 @@
-// A link that lets another person scan: made by a click, copied where the browser allows it, and shown to be copied.
+// The link that lets another person scan: created on click, copied if the browser allows it, and shown.
 
 import { call, may, pathOf } from "./api.js";
 import { h, icon, setHidden, setText } from "./dom.js";
 import { t } from "./i18n.js";
 import { complain, tell } from "./notices.js";
 
-// Each a text alone on its line: such a line may be long.
+// The texts, one per line: such lines may be longer than others.
 const IDLE = () =>
   t(
     "Not at this computer? A one-time link lets another person scan for the next 15 minutes, this account only.",
@@ -15,7 +15,8 @@ const MADE = () =>
     "Send it to one person only: anyone who opens it can log in this account. It works once, in one browser.",
   );
 
-// { element, copy, show(on) } for the login of an account: the note with the link, and the button that makes one.
+// Return { element, copy, show(on) } for the login of an account: the note with the link, and the button that creates
+// one.
 export function shareLink(name) {
   const copy = h("button", { type: "button", "data-action": "share" }, icon("link"), t("Copy link"));
   const revoke = h("button", { type: "button", className: "plain" }, t("Revoke"));
@@ -57,7 +58,7 @@ export function shareLink(name) {
   });
   explain();
 
-  // A code that is scanned needs nobody else, and another process knows no link of this one.
+  // After the scan nobody else is needed, and a new process does not know the links of the previous one.
   function show(on) {
     for (const each of [element, copy]) setHidden(each, !on || !may("control"));
     if (on || !link) return;
@@ -67,7 +68,7 @@ export function shareLink(name) {
   return { element, copy, show };
 }
 
-// Only pages by https and of this machine may write to the clipboard.
+// Only pages from https or localhost may write to the clipboard.
 async function copied(field) {
   try {
     await navigator.clipboard.writeText(field.value);

@@ -1,24 +1,24 @@
-// Accounts that somebody has asked to start a moment ago: that systemd has not begun is no failure yet.
+// Accounts whose start was requested a moment ago. Until systemd begins, they are shown as starting, not as failed.
 
 const PATIENCE = 5000;
-const until = new Map(); // by name, when it is one
+const until = new Map(); // name → the time after which it counts as failed
 
 export const isStarting = (name) => (until.get(name) ?? 0) > Date.now();
 
-// Whether the request itself is not answered yet.
+// Whether the request has not been answered yet.
 export const isRequested = (name) => until.get(name) === Infinity;
 
-// Waits as long as the request takes, and a moment longer: what is known of the unit may be a second old.
+// Wait for the answer, and a moment longer, because the unit's state may be a second old.
 export function expectStart(name) {
   until.set(name, Infinity);
 }
 
-// changed() when the moment is over.
+// Calls changed() when that moment is over.
 export function expectSoon(name, changed) {
   const end = Date.now() + PATIENCE;
   until.set(name, end);
   setTimeout(() => {
-    if (until.get(name) !== end) return; // asked again meanwhile
+    if (until.get(name) !== end) return; // requested again in the meantime
     until.delete(name);
     changed();
   }, PATIENCE);

@@ -1,5 +1,4 @@
-// An account's condition, as the controller assesses it, in one word and one colour. What to do about it is in
-// advice.js.
+// The word and colour for an account's condition, as the controller assesses it. Remedies are in advice.js.
 
 import { t } from "./i18n.js";
 import { isRequested, isStarting } from "./starting.js";
@@ -27,31 +26,31 @@ const WORDS = {
   input: () => t("Action required"),
   code: () => t("Enter the digits"),
 };
-// tone: good, busy, attention, bad, off. The word always stands beside the colour. That of an account that runs is
-// about its login: what else is wrong stands below it.
+// Tones are good, busy, attention, bad and off. Colour never stands without a word. The state of a running account is
+// that of its login; other problems are shown by advice.js.
 const TONES = { stopped: "off", failed: "off" };
 export const TROUBLE = { warning: "attention", error: "bad" };
 
-// The original's words, which reports use.
+// Mojo-Weixin's words, which reports use.
 const ORIGINAL = { scaning: "scanning", stop: "stopped" };
 
 export const stateWord = (word) => WORDS[ORIGINAL[word] ?? word]?.() ?? word;
 
-// Whether it is on a host that does not respond: what is known of it is old.
+// Whether its host does not respond, so that its values are old.
 export const isAway = ({ condition }) => condition === "unreachable";
 
-// Whether a process of the account is there or on its way.
+// Whether the account has a process, or one is being started.
 export const isUp = (account) =>
   UP.has(account.unit_state) && !account.unit_sub.startsWith("auto-restart") && !isAway(account);
 
-// What is known of an account that is not there (any more).
+// The state of an account that does not exist or was removed.
 export const DOWN = { unit_state: "absent", unit_sub: "" };
 
-// Whether it is asked to run, and systemd has not begun yet.
+// Whether a start was requested and systemd has not begun it.
 export const isExpected = ({ name, desired, unit_state: unit }) =>
   ["absent", "inactive"].includes(unit) && (isRequested(name) || (desired === "started" && isStarting(name)));
 
-// Whether people and groups of it are known, and it may be sent from.
+// Whether its contacts are known and it can send.
 export const isThere = (account) => isUp(account) && ["running", "offline"].includes(account.login_state);
 
 export function stateOf(account) {
@@ -62,7 +61,7 @@ export function stateOf(account) {
   return { tone, word: stateWord(condition) };
 }
 
-// What it counts as: an account that runs may need somebody all the same.
+// Return the groups in which an account counts: a running one may also need attention.
 export function groupsOf(account) {
   const { tone } = stateOf(account);
   const groups = new Set([tone === "bad" ? "attention" : tone]);
@@ -70,17 +69,17 @@ export function groupsOf(account) {
   return groups;
 }
 
-// Where it stands in the list.
+// Return the account's section in the list.
 export function sectionOf(account) {
   const groups = groupsOf(account);
   if (groups.has("attention")) return "attention";
   return groups.has("off") ? "off" : "running";
 }
 
-// That its process runs another version than a restart would run, as the controller says it.
+// Return the issue that the account's process runs another version than is installed.
 export const oldCodeOf = ({ issues = [] }) => issues.find(({ code }) => code === "old-code");
 
-// What is not as it usually is, in few words: nothing that is zero, and unit and wish only where they differ.
+// Return what is unusual, in few words: counts other than zero, and the desired state if the unit's differs.
 export function noteOf(account) {
   const { held, undelivered, queued, dead } = account.activity ?? {};
   const differs = isUp(account) ? account.desired !== "started" : account.desired === "started";
@@ -104,7 +103,7 @@ const UNITS = {
   absent: () => t("not loaded"),
 };
 
-// systemd's words for how far it is; those that say what stands before them already are left out.
+// Words for systemd's sub-states; "" for those that repeat the state.
 const SUBS = {
   "auto-restart": () => t("waiting for the next start"),
   "auto-restart-queued": () => t("waiting for the next start"),

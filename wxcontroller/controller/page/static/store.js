@@ -1,4 +1,4 @@
-// All accounts as they are now: filled by one stream, told to whoever listens. Not connected while nobody looks.
+// The current state of all accounts, from one stream, which is closed while the page is hidden.
 
 import { Problem, stream } from "./api.js";
 import { textOf } from "./i18n.js";
@@ -9,7 +9,7 @@ const listeners = new Set();
 const PATIENCE = 5000;
 const PAUSES = [500, 1000, 2000, 4000];
 
-// listener({ names: Set, gone: [], all: boolean }) after a change; returns how to stop listening.
+// Call listener({ names: Set, gone: [], all: boolean }) after each change; return a function that stops this.
 export function listen(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
@@ -20,7 +20,8 @@ function take({ accounts: rows, gone, all }) {
   for (const row of rows) {
     const { name, desired } = row;
     const known = accounts.get(name);
-    // All rows at once are how things stand; one that comes, or is wanted now, has just been started.
+    // In an update, a new account, or one that is newly wanted, has just been started; the first event shows no
+    // changes.
     const newly = known ? known.desired !== "started" : !all;
     if (newly && desired === "started") expectSoon(name, () => announce(name));
     accounts.set(name, row);
@@ -35,12 +36,12 @@ function tell(change) {
   for (const listener of [...listeners]) listener(change);
 }
 
-// Shows an account again of which the page itself knows something else now.
+// Show an account again after the page itself changed what is known about it.
 export function announce(name) {
   if (accounts.has(name)) tell({ names: new Set([name]), gone: [], all: false });
 }
 
-// Calls work() once an account fits, now or later; returns how to stop waiting.
+// Call work() once, as soon as an account fits; return a function that stops waiting.
 export function once(name, fits, work) {
   const account = accounts.get(name);
   if (account && fits(account)) {
@@ -56,14 +57,14 @@ export function once(name, fits, work) {
   return stop;
 }
 
-// Follows the accounts for ever. say(problem) tells whether what is shown is up to date: null when it is.
+// Follow the accounts forever. Calls say(problem), or say(null) while the values are up to date.
 export async function follow(say) {
   let failures = 0;
   let good = Date.now();
   for (;;) {
     await untilVisible();
     const ending = new AbortController();
-    // A hidden tab would hold one of the few connections that a browser makes to one host.
+    // A hidden tab would occupy one of the few connections that a browser opens to one host.
     const hide = () => document.hidden && ending.abort();
     document.addEventListener("visibilitychange", hide);
     try {
@@ -72,10 +73,10 @@ export async function follow(say) {
         good = Date.now();
         if (type === "accounts") take(data);
         if (type === "accounts" || type === "heartbeat") say(null);
-        // In the controller's own words: it is no call of the reader's that failed.
+        // Without a code, so that the controller's own words are shown: no call of the reader failed.
         if (type === "trouble") say(data.error ? troubleOf(data.error) : null);
       }
-      // A controller that is restarted ends its streams, and is back before anybody needs to know.
+      // A restart of the controller ends its streams; it is back before this needs a banner.
       failures++;
       if (Date.now() - good > PATIENCE) say(new Problem("ended", "", ""));
     } catch (problem) {

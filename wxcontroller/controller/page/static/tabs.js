@@ -1,8 +1,8 @@
-// Tabs as the ARIA practices describe them: arrows, Home and End move, what is chosen is shown.
+// Tabs following the ARIA practices: arrow keys, Home and End select.
 
 import { $ } from "./dom.js";
 
-// chosen(id) when a tab is chosen, by its id without "tab-".
+// Calls chosen(id) when a tab is selected; the id is without "tab-".
 export function setUpTabs(list, chosen) {
   const tabs = [...list.querySelectorAll("[role=tab]")];
   function choose(tab, focus) {
@@ -13,7 +13,7 @@ export function setUpTabs(list, chosen) {
       $(each.getAttribute("aria-controls")).hidden = !on;
     }
     if (focus) tab.focus();
-    tab.scrollIntoView({ block: "nearest", inline: "nearest" }); // on a narrow screen not all fit
+    tab.scrollIntoView({ block: "nearest", inline: "nearest" }); // narrow screens do not fit all tabs
     chosen(tab.id.slice("tab-".length));
   }
   list.addEventListener("click", (event) => {

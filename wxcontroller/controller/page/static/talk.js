@@ -1,4 +1,4 @@
-// A conversation at the right: its messages with pictures and what has become of each, and the reply window.
+// The right side of Conversations: messages with pictures and the state of each send, and the reply window.
 
 import { call, may, pathOf, picture } from "./api.js";
 import { $, h, icon, redraw, setHidden, setText } from "./dom.js";
@@ -12,18 +12,18 @@ import { dayOf, exactly, lasted, moment, timeOf } from "./words.js";
 
 const PAGE = 50;
 const DAY = 86_400; // seconds
-const NEAR = 80; // pixels from the end at which somebody reads the newest messages
-// WeChat takes messages back for so long.
+const NEAR = 80; // pixels from the end within which new messages scroll into view
+// WeChat allows recalls for this long.
 const RECALL_MILLISECONDS = 120_000;
 const PICTURES = new Set(["image", "emoticon"]);
 
-// { choose(entry), refresh(), focus(), end() } for the conversations of an account.
+// Return { choose(entry), refresh(), focus(), end() } for the conversations of an account.
 export function talkOf(name, signal) {
   let who = null;
   let shown = "";
-  let older = []; // messages before the page that is asked for again
+  let older = []; // messages before the page that is refreshed
   let more = false;
-  const addresses = new Map(); // of pictures, by the path of their content
+  const addresses = new Map(); // path of the content → object URL of the picture
   const compose = composer(name, signal, refresh);
 
   function choose(entry) {
@@ -147,7 +147,7 @@ export function talkOf(name, signal) {
       }
       if (signal.aborted) return;
       await refresh();
-      if (document.activeElement === document.body) compose.focus(); // the button had it
+      if (document.activeElement === document.body) compose.focus(); // it was on the button
     });
     return button;
   }
@@ -176,7 +176,7 @@ export function talkOf(name, signal) {
     return image;
   }
 
-  // A picture that comes late shall not move what is read.
+  // A picture that loads late must not move the text being read.
   function stay() {
     const body = $("talk-body");
     if (body.scrollHeight - body.scrollTop - body.clientHeight < NEAR + 400) body.scrollTop = body.scrollHeight;
@@ -203,7 +203,7 @@ export function talkOf(name, signal) {
 async function saved(path, name) {
   const address = URL.createObjectURL(await picture(path));
   h("a", { href: address, download: name }).click();
-  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser reads it after the click
+  setTimeout(() => URL.revokeObjectURL(address), 10_000); // the browser reads it after this handler
 }
 
 function windowWords({ state, left, closes, restricted }, who) {
@@ -219,15 +219,15 @@ function windowWords({ state, left, closes, restricted }, who) {
   return t("window closed until {who} writes", { who });
 }
 
-// Whether media can be sent now: by the route, and as far as WeChat lets this account. A day after a refusal the
-// account tries again.
+// Whether media can be sent now: the route must support it, and WeChat must not have refused it within the last day.
+// After that, the account tries again.
 function takesMedia({ capabilities, sending }) {
-  const kinds = capabilities?.sends ?? ["file"]; // a program that tells nothing is an older one, whose route can
+  const kinds = capabilities?.sends ?? ["file"]; // older programs report nothing, and their route can
   const refused = sending?.media_since && Date.now() / 1000 - sending.media_since < DAY;
   return !refused && kinds.some((kind) => kind !== "text");
 }
 
-// What holds up all sends of the account.
+// Return why all sends of the account are held.
 function showLimits({ sending }) {
   const { throttled_until: throttled, limit_24h: limit, sent_24h: sent, media_since: media } = sending ?? {};
   const notes = [

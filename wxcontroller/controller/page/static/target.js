@@ -1,4 +1,4 @@
-// Adding a notification target. Its token is in the answer alone: it is shown once, with the URL to send to.
+// Adds a notification target. Only the answer contains its token, so it is shown once, with the URL.
 
 import { call, root } from "./api.js";
 import { h, setHidden } from "./dom.js";
@@ -6,7 +6,7 @@ import { t } from "./i18n.js";
 import { explain } from "./notices.js";
 import { accounts } from "./store.js";
 
-// The form; `added` is called when there is another target.
+// Return the form; added() is called after a target was added.
 export function targetForm(added) {
   const name = h("input", { name: "name", required: true, pattern: "[A-Za-z0-9_\\-]{1,64}", spellcheck: false });
   const names = [...accounts.keys()].sort();

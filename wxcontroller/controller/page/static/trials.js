@@ -1,4 +1,4 @@
-// Buttons that try what an option leads to, and what came of it: the webhook with a test event, WeChat by the proxy.
+// Buttons that test an option, with the result: the webhook with a test event, the proxy with a request to WeChat.
 
 import { call, pathOf } from "./api.js";
 import { h, icon, setText } from "./dom.js";
@@ -10,7 +10,7 @@ const TRIALS = {
   proxy: { path: "proxy/test", word: () => t("Test"), told: proxyAnswer },
 };
 
-// { button, answer } for an option that can be tried, null for others.
+// Return { button, answer } for an option that can be tested, null for others.
 export function trialOf(name, option, signal) {
   const trial = TRIALS[option];
   if (!trial) return null;

@@ -1,4 +1,4 @@
-// Values of options as people read and write them: switches, choices, durations and sizes in the unit that fits.
+// Values of options as people read and enter them: switches, choices, and durations and sizes with units.
 
 import { h, setText } from "./dom.js";
 import { t } from "./i18n.js";
@@ -11,7 +11,7 @@ const MINUTES = { name: () => t("minutes"), words: (n) => t("{n} minute", { n },
 const SECONDS = { name: () => t("seconds"), words: (n) => t("{n} second", { n }, "{n} seconds") };
 const BYTES = { name: () => t("bytes"), words: (n) => t("{n} bytes", { n }) };
 const sized = (word) => ({ name: () => word, words: (n) => `${n} ${word}` });
-// The units in which a value may be read and written, by the one that it is stored in; how many of that each is.
+// Units by the unit of the stored value, each with how many of that it is.
 const UNITS = {
   seconds: [[86_400, DAYS], [3600, HOURS], [60, MINUTES], [1, SECONDS]],
   days: [[1, DAYS]],
@@ -19,12 +19,12 @@ const UNITS = {
 };
 const NUMBER = /^[0-9]+(\.[0-9]+)?$/;
 
-// The largest unit of which a value is a whole number, else the one it is stored in.
+// Return the largest unit that divides the value, else the stored one.
 const fitting = (units, value) => units.find(([many]) => value > 0 && value % many === 0) ?? units.at(-1);
 
 export const isSwitch = ({ words }) => words.join() === "0,1";
 
-// In words; `about` is what the table of options says: { unit, words }.
+// Return a value in words; `about` is { unit, words } from the table of options.
 export function valueWords(option, value, about) {
   if (isSwitch(about)) return value === "1" ? t("on") : t("off");
   if (option === "driver") return routeName(value);
@@ -36,18 +36,18 @@ export function valueWords(option, value, about) {
   return roughly ? `${whole} (${size(Number(value))})` : whole;
 }
 
-// What to change it with: { field, parts, value }, the parts with the field among them; value() is what to store.
+// Return { field, parts, value }: the input, all elements of the form, and value(), which returns what to store.
 export function valueField(option, value, about) {
   if (about.words.length) return choiceOf(option, value, about.words);
   const units = NUMBER.test(value) && UNITS[about.unit];
   if (units) return amountOf(Number(value), units);
-  // Secrets in it are not told: what would be stored with them left out is another value.
+  // The API hides secrets as "…". Storing such a value would lose the secret, so it is only the placeholder.
   const given = value.includes("…") ? { value: "", placeholder: value } : { value };
   const field = h("input", { ...given, spellcheck: false });
   return { field, parts: [field], value: () => field.value.trim() };
 }
 
-// What a route is for, in the words of "Add account".
+// Return the description of a route, as in "Add account".
 const routeMeaning = (driver) =>
   document.querySelector(`#add-form label:has([value="${CSS.escape(driver)}"]) small`)?.textContent ?? "";
 
@@ -69,7 +69,7 @@ function amountOf(value, units) {
   unit.append(...units.map(([each, { name }]) => h("option", { value: each, selected: each === many }, name())));
   function stored() {
     const written = field.value.trim();
-    // What is no number is refused in the controller's words.
+    // The controller refuses other input, with an explanation.
     return NUMBER.test(written) ? String(Number((Number(written) * Number(unit.value)).toFixed(6))) : written;
   }
   return { field, parts: [field, unit], value: stored };

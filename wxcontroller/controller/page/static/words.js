@@ -6,7 +6,7 @@ const hours = { hourCycle: "h23" };
 const clock = new Intl.DateTimeFormat(language, { ...hours, timeStyle: "medium" });
 const day = new Intl.DateTimeFormat(language, { ...hours, dateStyle: "medium", timeStyle: "short" });
 
-// "5 min": how long some seconds last.
+// Return a duration, such as "5 min".
 export function lasted(seconds) {
   if (seconds < 60) return t("{n} s", { n: Math.floor(seconds) });
   if (seconds < 3600) return t("{n} min", { n: Math.floor(seconds / 60) });
@@ -14,10 +14,10 @@ export function lasted(seconds) {
   return t("{n} d", { n: Math.floor(seconds / 86400) });
 }
 
-// How old a moment is, for a column whose head says what of: "now", "5 min"; "–" for none.
+// Return an age for a table column: "now", "5 min", "–" for none.
 export const age = (since) => aged(since, (old) => old);
 
-// The same in a sentence: "now", "5 min ago".
+// Return an age for a sentence: "now", "5 min ago".
 export const ago = (since) => aged(since, (old) => t("{age} ago", { age: old }));
 
 function aged(since, words) {
@@ -34,12 +34,12 @@ const longDate = new Intl.DateTimeFormat(language, { dateStyle: "full" });
 
 const DAY = 86_400_000;
 
-// Whether a moment is of today, or of the day so many milliseconds before.
+// Whether a time is today, or `before` milliseconds earlier.
 function isToday(when, before = 0) {
   return new Date(Date.now() - before).toDateString() === new Date(when * 1000).toDateString();
 }
 
-// The day of a moment, as it stands between messages and events.
+// Return the day, for date separators.
 export function dayOf(since) {
   if (isToday(since)) return t("Today");
   return isToday(since, DAY) ? t("Yesterday") : longDate.format(since * 1000);
@@ -47,10 +47,10 @@ export function dayOf(since) {
 
 export const timeOf = (since) => minutes.format(since * 1000);
 
-// The time of day for today, the day before that: for a list.
+// Return the time of day if it is today, else the day: for a list.
 export const shortly = (since) => (isToday(since) ? timeOf(since) : date.format(since * 1000));
 
-// The time of day for today, the date before that.
+// Return the time of day if it is today, else date and time.
 export function moment(since) {
   const date = new Date(since * 1000);
   return date.toDateString() === new Date().toDateString() ? clock.format(date) : day.format(date);
@@ -62,7 +62,7 @@ export function size(bytes) {
   return `${(bytes / 1024 / 1024).toFixed(bytes < 100 * 1024 * 1024 ? 1 : 0)} MB`;
 }
 
-// "200 · 14 ms": what a webhook answered last.
+// Return the last answer of a webhook, such as "200 · 14 ms".
 export const answerWords = ({ status, milliseconds: n }) => `${status ?? t("no answer")} · ${t("{n} ms", { n })}`;
 
 export const count = (number) => (number === null || number === undefined ? "–" : String(number));
