@@ -44,6 +44,14 @@ CUT = """
 return [...document.querySelectorAll("#rows .state")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent);
 """
+# Rows whose state is not beside the name.
+FOLDED = """
+const middle = (one) => { const { top, bottom } = one.getBoundingClientRect(); return (top + bottom) / 2; };
+return [...document.querySelectorAll("#rows tbody tr")]
+  .filter((row) => row.querySelector(".state").checkVisibility())
+  .filter((row) => Math.abs(middle(row.querySelector(".state")) - middle(row.querySelector("th a"))) > 2)
+  .map((row) => row.dataset.account);
+"""
 SIDEWAYS = """
 return [...document.querySelectorAll(".sheet")]
   .filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.id);
@@ -132,6 +140,7 @@ def test_every_view_on_every_screen(browser: Browser, served: Served, theme: str
         assert browser.script(CUT) == []
         assert width == 360 or min(browser.script(REASONS)) > 300, "about 45 characters of each reason"
     assert browser.script(SMALL) == []
+    assert browser.script(FOLDED) == [], "one line per account on a phone"
     assert browser.complaints() == []
 
 
