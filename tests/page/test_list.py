@@ -367,6 +367,21 @@ def test_only_what_the_token_may_do_is_offered(browser: Browser, served: Served)
     assert (found.account, found.peer, found.is_group) == ("alice", "filehelper", False)
 
 
+def test_nothing_about_the_host_is_asked_with_a_bound_token(browser: Browser, served: Served) -> None:
+    token, kept = minted("bobs", Scope.ADMIN, ("bob",), None)
+    TokenFile(served.machine.paths.tokens_file).add(kept)
+    browser.open()
+    browser.driver.refresh()
+    browser.type("#login [name=token]", token + Keys.ENTER)
+    browser.until(lambda: browser.script(ROWS) == ["bob"], "its account")
+    browser.click("#rows [data-account=bob] .pick input")
+    browser.find("#bulk [data-action=stop]")
+    browser.click("#side [data-view=access]")
+    browser.find("#links-note", "None")
+    browser.gone("#access-tokens, #access-targets")
+    assert browser.complaints() == []
+
+
 def test_older_versions_are_named(browser: Browser, served: Served) -> None:
     assert not browser.find("#version").find_elements("xpath", "../small[@id='news']/*[not(@hidden)]")
     served.machine.process("bob").say(LoginState.RUNNING, version="2.0.0")

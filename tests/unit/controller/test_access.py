@@ -199,7 +199,7 @@ async def test_an_endpoint_outside_the_ladder_takes_its_own_tokens_only_also_whi
     assert (await ask(host, "GET", path, bearer(ROOT_TOKEN))).code == "not-allowed"
     assert not (await ask(host, "GET", path, outside)).refused
     token(host, Scope.READ)  # now the API needs one
-    refused = {"needed": True, "accepted": False, "scope": None}
+    refused = {"needed": True, "accepted": False, "scope": None, "bound": False}
     assert json.loads((await ask(host, "GET", "/v1/access", outside)).body) == refused
 
 

@@ -18,11 +18,16 @@ CALLS = Calls()
     "GET",
     "access",
     "whether a token is needed, and whether the one that is shown is good",
-    record({"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*LADDER))}),
+    record(
+        {
+            **{"needed": SWITCH, "accepted": SWITCH, "scope": maybe(word(*LADDER))},
+            "bound": (SWITCH, "whether the token is bound to some accounts"),
+        }
+    ),
     (429, 503),
 )
 async def admission(request: web.Request) -> web.Response:
-    """Say whether a token is ``needed``, whether the caller is ``accepted``, and with which ``scope``.
+    """Say whether a token is ``needed``, and whether the caller is ``accepted``, with which ``scope``, and ``bound``.
 
     A wrong token counts as everywhere. One whose scope is outside the ladder is not accepted: it opens none of these
     calls. Raises Refused where too many were, or, but for root, when the tokens file
@@ -30,8 +35,8 @@ async def admission(request: web.Request) -> web.Response:
     """
     gate = context(request).gate
     if gate.is_open:
-        return json_response({"needed": False, "accepted": True, "scope": ANYBODY.scope.value})
-    refused = json_response({"needed": True, "accepted": False, "scope": None})
+        return json_response({"needed": False, "accepted": True, "scope": ANYBODY.scope.value, "bound": False})
+    refused = json_response({"needed": True, "accepted": False, "scope": None, "bound": False})
     token = await presented(request)
     if token is None and not gate.tokens.broken:
         return refused
@@ -43,4 +48,5 @@ async def admission(request: web.Request) -> web.Response:
         return refused
     if not found.scope.in_ladder:
         return refused
-    return json_response({"needed": True, "accepted": True, "scope": found.scope.value})
+    bound = found.instances is not None
+    return json_response({"needed": True, "accepted": True, "scope": found.scope.value, "bound": bound})

@@ -1,7 +1,7 @@
 // Access: tokens, agents, notification targets and login links. A part is shown if this controller has it and the
 // reader's token may see it.
 
-import { call, may, pathOf } from "./api.js";
+import { call, isBound, may, pathOf } from "./api.js";
 import { $, h, icon, labelCells, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, textOf } from "./i18n.js";
@@ -67,6 +67,7 @@ const PARTS = {
   },
   links: {
     path: "/v1/login-links",
+    ofAccounts: true, // also for a token that is bound to some
     scope: "control",
     heads: () => [t("Account"), t("Created"), t("Expires")],
     async rows(signal) {
@@ -83,7 +84,7 @@ let ending = null;
 async function open(signal) {
   const { paths } = await call("GET", "v1/openapi.json", { signal });
   for (const [id, part] of Object.entries(PARTS)) {
-    const shown = part.path in paths && may(part.scope);
+    const shown = part.path in paths && may(part.scope) && (part.ofAccounts || !isBound());
     setHidden($(`access-${id}`), !shown || part.seconds);
     if (!shown) continue;
     load(id, part, signal);

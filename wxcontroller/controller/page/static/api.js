@@ -11,6 +11,7 @@ let token = sessionStorage.getItem(TOKEN);
 let askForToken = null;
 let admitted = false;
 let scope = null;
+let bound = false;
 let entering = null;
 
 export class Problem extends Error {
@@ -36,6 +37,9 @@ const SCOPES = ["read", "send", "control", "admin"];
 
 // Whether the reader's token has this scope; known after the first call.
 export const may = (wanted) => SCOPES.indexOf(scope) >= SCOPES.indexOf(wanted);
+
+// Whether the token is bound to some accounts: requests about the host as a whole are then refused.
+export const isBound = () => bound;
 
 export function signOut() {
   token = null;
@@ -111,8 +115,9 @@ async function enter() {
   while (!admitted) {
     const response = await send("GET", "v1/access", {}, token);
     if (!response.ok) throw await problemOf(response);
-    const { accepted, scope: granted } = await response.json();
-    scope = granted;
+    const answer = await response.json();
+    const { accepted } = answer;
+    ({ scope, bound } = answer);
     if (accepted || !askForToken) admitted = true;
     else await ask(token !== null);
   }

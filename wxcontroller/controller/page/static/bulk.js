@@ -1,7 +1,7 @@
 // Actions on several accounts at once.
 
 import { act } from "./actions.js";
-import { call, pathOf, Problem } from "./api.js";
+import { call, isBound, pathOf, Problem } from "./api.js";
 import { $, setHidden } from "./dom.js";
 import { wordsOf } from "./failures.js";
 import { t } from "./i18n.js";
@@ -24,8 +24,9 @@ let fleet = null; // the names of its hosts, this one first
 
 // Offer to move accounts if there is another host.
 export async function offerMove() {
+  if (isBound()) return;
   fleet ??= call("GET", "v1/fleet").then(({ name, hosts }) => [name, ...hosts.map((host) => host.name)]);
-  const hosts = await fleet.catch(() => []); // a token that is bound to accounts may not ask
+  const hosts = await fleet.catch(() => []);
   setHidden($("bulk").querySelector("[data-action=move]"), hosts.length < 2);
 }
 
