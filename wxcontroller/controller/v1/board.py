@@ -27,7 +27,8 @@ from wxcontroller.openwx.replies import to_bytes
 _LOOK_SECONDS = 0.5
 # Between two rounds of asking the accounts' programs.
 _ASK_SECONDS = 3.0
-# A new process is queried soon, and together with others that start at the same time.
+# A new process is queried soon, and together with others that start at the same time. When a page opens, its rows are
+# drawn before the answers of all accounts use the CPU.
 _SETTLE_SECONDS = 0.5
 # Capabilities in an account's row: those by which a page chooses what it offers.
 _CAPABILITIES = ("contacts", "groups", "recall", "avatars", "reply_window")
@@ -184,13 +185,13 @@ class Board:
         await self.has_looked.wait()
         while True:
             await self._activity.wait()
+            await asyncio.sleep(_SETTLE_SECONDS)
             accounts = [row.view.account for row in self.rows if row.view.unit.has_process]
             self._new_processes.clear()
             await ask_all(self._shared.ports, accounts, self._take_answer)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(_ASK_SECONDS):
                     await self._new_processes.wait()
-            await asyncio.sleep(_SETTLE_SECONDS)
 
     def _take_answer(self, instance: str, answer: Answer) -> None:
         activity = _activity(answer)
