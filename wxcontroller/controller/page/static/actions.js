@@ -1,11 +1,9 @@
 // Actions on accounts, with a confirmation before those that cannot be undone.
 
 import { call, may, pathOf, Problem } from "./api.js";
-import { confirmed } from "./confirm.js";
 import { t } from "./i18n.js";
-import { complain, tell } from "./notices.js";
-import { expectNothing, expectSoon, expectStart } from "./starting.js";
-import { isAway, isUp } from "./states.js";
+import { complain, confirmed, tell } from "./notices.js";
+import { expectNothing, expectSoon, expectStart, isAway, isUp } from "./states.js";
 import { announce } from "./store.js";
 
 const busy = new Set();

@@ -1,13 +1,12 @@
 // The dashboard: connects the parts and shows the view that the URL names.
 
 import { signedIn } from "./api.js";
-import { setUpConfirm } from "./confirm.js";
 import { $, setHidden } from "./dom.js";
 import { markView, setUpFrame, showConnection, titled } from "./frame.js";
 import { lazily } from "./lazy.js";
 import { setUpList } from "./list.js";
 import { setUpLogin } from "./login.js";
-import { bringBack, complain, cured } from "./notices.js";
+import { bringBack, complain, cured, setUpConfirm } from "./notices.js";
 import { follow } from "./store.js";
 
 // A view has a section (with the id "list", "account" or "view-NAME"), open(), which takes the rest of the URL and

@@ -1,4 +1,4 @@
-// Notices. Failures stay until closed or cured; successes are announced to screen readers and disappear.
+// Notices and questions. Failures stay until closed or cured; successes are announced to screen readers and vanish.
 
 import { $, h } from "./dom.js";
 import { wordsOf } from "./failures.js";
@@ -49,4 +49,22 @@ export function explain(element, problem, headline = "") {
   const lines = words ? [headline || words.headline, words.remedy, words.details].filter(Boolean) : [];
   element.replaceChildren(...lines.map((each) => h("span", {}, each)));
   element.hidden = !problem;
+}
+
+// Ask before an action that cannot be undone. The focus is on Cancel, so that an accidental Enter does no harm.
+export function confirmed({ title, text, yes }) {
+  const dialog = $("confirm");
+  $("confirm-title").textContent = title;
+  $("confirm-text").textContent = text;
+  $("confirm-yes").textContent = yes;
+  dialog.returnValue = "no";
+  dialog.showModal();
+  return new Promise((answer) => {
+    dialog.addEventListener("close", () => answer(dialog.returnValue === "yes"), { once: true });
+  });
+}
+
+export function setUpConfirm() {
+  $("confirm-no").addEventListener("click", () => $("confirm").close("no"));
+  $("confirm-yes").addEventListener("click", () => $("confirm").close("yes"));
 }

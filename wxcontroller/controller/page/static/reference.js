@@ -2,10 +2,10 @@
 // Without scripts, the page is still readable.
 
 import { exchange, onTokenNeeded, Problem, signedIn, signOut } from "./api.js";
-import { confirmed, setUpConfirm } from "./confirm.js";
 import { $, h, setHidden, setText } from "./dom.js";
 import { inWords } from "./failures.js";
 import { t, viewsKnown } from "./i18n.js";
+import { confirmed, setUpConfirm } from "./notices.js";
 import { showAnswer } from "./reference-answer.js";
 import { formOf } from "./reference-form.js";
 import { operations } from "./reference-operations.js";

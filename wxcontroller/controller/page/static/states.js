@@ -1,7 +1,6 @@
 // The word and colour for an account's condition, as the controller assesses it. Remedies are in advice.js.
 
 import { t } from "./i18n.js";
-import { isRequested, isStarting } from "./starting.js";
 
 const UP = new Set(["active", "activating", "reloading", "refreshing", "deactivating"]);
 
@@ -45,6 +44,35 @@ export const isUp = (account) =>
 
 // The state of an account that does not exist or was removed.
 export const DOWN = { unit_state: "absent", unit_sub: "" };
+
+// Accounts whose start was requested a moment ago. Until systemd begins, they are shown as starting, not as failed.
+const START_PATIENCE = 5000;
+const startsUntil = new Map(); // name → the time after which it counts as failed
+
+const isStarting = (name) => (startsUntil.get(name) ?? 0) > Date.now();
+
+// Whether the request has not been answered yet.
+const isRequested = (name) => startsUntil.get(name) === Infinity;
+
+// Wait for the answer, and a moment longer, because the unit's state may be a second old.
+export function expectStart(name) {
+  startsUntil.set(name, Infinity);
+}
+
+// Calls changed() when that moment is over.
+export function expectSoon(name, changed) {
+  const end = Date.now() + START_PATIENCE;
+  startsUntil.set(name, end);
+  setTimeout(() => {
+    if (startsUntil.get(name) !== end) return; // requested again in the meantime
+    startsUntil.delete(name);
+    changed();
+  }, START_PATIENCE);
+}
+
+export function expectNothing(name) {
+  startsUntil.delete(name);
+}
 
 // Whether a start was requested and systemd has not begun it.
 export const isExpected = ({ name, desired, unit_state: unit }) =>

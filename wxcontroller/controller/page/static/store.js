@@ -2,7 +2,7 @@
 
 import { Problem, stream } from "./api.js";
 import { textOf } from "./i18n.js";
-import { expectSoon } from "./starting.js";
+import { expectSoon } from "./states.js";
 
 export const accounts = new Map();
 const listeners = new Set();
