@@ -80,6 +80,15 @@ const fetched = window.fetch;
 const time = new Promise((done) => { window.answerNow = done; });
 window.fetch = async (...call) => { await time; return fetched(...call); };
 """
+# What the page has requested.
+NOTED = """
+const fetched = window.fetch;
+window.requested = [];
+window.fetch = (url, ...more) => {
+  window.requested.push(new URL(url).pathname);
+  return fetched(url, ...more);
+};
+"""
 # The page waits between two portions of rows until the test says that it is time.
 PAUSED = "scheduler.yield = () => new Promise((done) => { window.goOn = done; });"
 GO_ON = "window.goOn?.(); window.goOn = null;"
@@ -249,6 +258,13 @@ def test_rows_stand_where_the_empty_ones_did(browser: Browser, width: int) -> No
     browser.script("window.answerNow()")
     first = browser.find("#rows tr[data-account]").rect
     assert (empty["x"], empty["y"], empty["width"]) == (first["x"], first["y"], first["width"])
+
+
+def test_nothing_is_requested_before_the_accounts_where_no_token_is_needed(browser: Browser) -> None:
+    browser.driver.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": NOTED})
+    browser.driver.refresh()
+    browser.find("#rows [data-account=bob]")
+    assert browser.script("return window.requested") == ["/v1/accounts"]
 
 
 def test_many_rows_are_drawn_in_portions_and_all_of_them_count(

@@ -7,6 +7,7 @@ from itertools import product
 import jinja2
 
 from wxcontroller import __version__
+from wxcontroller.controller.gate import ANYBODY
 from wxcontroller.controller.page.assets import Bundle, Served, served
 from wxcontroller.controller.page.language import THEMES
 from wxcontroller.core.catalog import LANGUAGES, translations
@@ -64,6 +65,7 @@ def pages(bundle: Bundle) -> dict[tuple[str, str, bool], Served]:
                 language=language,
                 theme=theme,
                 is_open=is_open,
+                open_scope=ANYBODY.scope.value,
                 root=f"page/{bundle.digest}",
                 scripts=[*bundle.needed_by("main.js"), f"messages-{language}.js"],
                 version=__version__,

@@ -9,8 +9,9 @@ const TOKEN = "wxcontroller-token";
 export const root = new URL("../../", import.meta.url);
 let token = sessionStorage.getItem(TOKEN);
 let askForToken = null;
-let admitted = false;
-let scope = null;
+// Where no token is needed, the page itself says what the reader may do: one request less before the first accounts.
+let scope = document.documentElement.dataset.scope ?? null;
+let admitted = scope !== null;
 let bound = false;
 let entering = null;
 
@@ -60,10 +61,12 @@ export async function picture(path, signal) {
   return (await request("GET", path, { signal })).blob();
 }
 
-// Yields { type, data, id } of a stream until it ends. Not EventSource: that sends no headers, so no token.
-export async function* stream(path, { signal, lastId } = {}) {
+// Yield { type, data, id } of a stream until it ends. `opened` is the promise of a response requested earlier. An
+// EventSource sends no headers, so no token.
+export async function* stream(path, { signal, lastId, opened } = {}) {
   const headers = { Accept: "text/event-stream", ...(lastId ? { "Last-Event-ID": lastId } : {}) };
-  const response = await request("GET", path, { headers, signal });
+  const early = await opened;
+  const response = early?.ok ? early : await request("GET", path, { headers, signal });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let buffer = "";
   for (;;) {

@@ -2,6 +2,7 @@
 
 import { Problem, stream } from "./api.js";
 import { textOf } from "./i18n.js";
+import { opening } from "./opening.js";
 import { expectSoon } from "./states.js";
 
 export const accounts = new Map();
@@ -61,6 +62,7 @@ export function once(name, fits, work) {
 export async function follow(say) {
   let failures = 0;
   let good = Date.now();
+  let opened = opening;
   for (;;) {
     await untilVisible();
     const ending = new AbortController();
@@ -68,7 +70,7 @@ export async function follow(say) {
     const hide = () => document.hidden && ending.abort();
     document.addEventListener("visibilitychange", hide);
     try {
-      for await (const { type, data } of stream("v1/accounts", { signal: ending.signal })) {
+      for await (const { type, data } of stream("v1/accounts", { signal: ending.signal, opened })) {
         failures = 0;
         good = Date.now();
         if (type === "accounts") take(data);
@@ -85,6 +87,7 @@ export async function follow(say) {
         say(problem);
       }
     } finally {
+      opened = null;
       document.removeEventListener("visibilitychange", hide);
     }
     const pause = PAUSES[Math.min(failures, PAUSES.length - 1)];
