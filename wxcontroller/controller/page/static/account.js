@@ -7,7 +7,7 @@ import { consentButton } from "./consent.js";
 import { $, h, setClass, setHidden, setText } from "./dom.js";
 import { deliveriesTab } from "./deliveries.js";
 import { eventsTab } from "./events.js";
-import { faceOf, nickname } from "./face.js";
+import { drawnFace, faceOf, nickname } from "./face.js";
 import { figures } from "./figures.js";
 import { t } from "./i18n.js";
 import { journalTab } from "./journal.js";
@@ -60,7 +60,7 @@ export const accountView = { open: openAccount, close: closeAccount };
 function openAccount(which, tab = "") {
   name = which;
   setText($("account-name"), which);
-  face = faceOf("large");
+  face = faceOf(drawnFace("large"));
   $("account-face").replaceChildren(face.element);
   showFigures = figures($("figures"));
   const isGiven = tab in TABS;

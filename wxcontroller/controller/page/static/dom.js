@@ -23,6 +23,12 @@ export function drawn(tag, attributes = {}, ...children) {
   return made;
 }
 
+// Returns a function that copies what make() returns. Copying takes a fraction of the time that making it takes.
+export function copies(make) {
+  let made = null;
+  return () => (made ??= make()).cloneNode(true);
+}
+
 // Return one of the icons of icons.html.j2.
 export const icon = (name) =>
   drawn("svg", { class: "icon", "aria-hidden": "true" }, drawn("use", { href: `#i_${name}` }));

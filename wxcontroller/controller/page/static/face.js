@@ -25,9 +25,10 @@ export function nickname({ user }) {
   return user?.name && !user.id?.startsWith(user.name) ? user.name : "";
 }
 
-// An element that show(account) brings up to date.
-export function faceOf(size = "") {
-  const element = h("span", { className: `face ${size}`.trim(), "aria-hidden": "true" });
+export const drawnFace = (size = "") => h("span", { className: `face ${size}`.trim(), "aria-hidden": "true" });
+
+// show(account) updates the element.
+export function faceOf(element) {
   let shown = "";
   let path = "";
 

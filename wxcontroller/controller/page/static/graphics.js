@@ -21,12 +21,13 @@ function pathsOf(beats) {
   return made;
 }
 
-// A drawing that show(beats) brings up to date; "" hides it.
-export function beatsBar() {
-  const strokes = Object.entries(CLASSES).map(([beat, name]) => [beat, drawn("path", { class: name })]);
-  const lines = strokes.map(([, line]) => line);
-  const size = { height: HEIGHT, preserveAspectRatio: "none" };
-  const element = drawn("svg", { class: "beats", role: "img", ...size }, ...lines);
+export function drawnBeats() {
+  const lines = Object.values(CLASSES).map((name) => drawn("path", { class: name }));
+  return drawn("svg", { class: "beats", role: "img", height: HEIGHT, preserveAspectRatio: "none" }, ...lines);
+}
+
+// show(beats) updates the chart; "" hides it.
+export function beatsBar(element = drawnBeats()) {
   let shown = null;
   function show(beats) {
     if (beats === shown) return;
@@ -34,7 +35,7 @@ export function beatsBar() {
     element.toggleAttribute("hidden", !beats);
     if (!beats) return;
     const found = pathsOf(beats);
-    for (const [beat, line] of strokes) line.setAttribute("d", found[beat]);
+    Object.keys(CLASSES).forEach((beat, index) => element.children[index].setAttribute("d", found[beat]));
     element.setAttribute("viewBox", `0 0 ${beats.length * STEP} ${HEIGHT}`);
     element.setAttribute("width", String(beats.length * STEP));
     element.setAttribute("aria-label", beatsWords(beats));
@@ -47,10 +48,11 @@ export function beatsWords(beats) {
   return t("Running in {n} of {all} minutes", { n: running, all: beats.length });
 }
 
+export const drawnSpark = () =>
+  drawn("svg", { class: "spark", role: "img", ...SPARK, viewBox: "0 0 84 20" }, drawn("path"));
+
 // The same for messages per hour; without messages, the chart is hidden.
-export function sparkLine() {
-  const line = drawn("path");
-  const element = drawn("svg", { class: "spark", role: "img", ...SPARK, viewBox: "0 0 84 20" }, line);
+export function sparkLine(element) {
   let shown = null;
   function show(hours) {
     const now = hours?.join() ?? "";
@@ -62,7 +64,7 @@ export function sparkLine() {
     const most = Math.max(...hours);
     const step = SPARK.width / (hours.length - 1);
     const points = hours.map((n, index) => `${(index * step).toFixed(1)} ${(18 - (n / most) * 16).toFixed(1)}`);
-    line.setAttribute("d", `M${points.join("L")}`);
+    element.firstChild.setAttribute("d", `M${points.join("L")}`);
     const label = t("{n} messages in 24 hours, {hour} in this one", { n: sum, hour: hours.at(-1) });
     element.setAttribute("aria-label", label);
   }

@@ -34,7 +34,8 @@ export const t = (template, values = {}, plural = "") => filled(translated(templ
 
 const translated = (template, values, plural) =>
   messages[template] ?? (plural && values.n !== 1 ? plural : template);
-const filled = (text, values) => text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole);
+const filled = (text, values) =>
+  text.includes("{") ? text.replace(/\{(\w+)\}/g, (whole, name) => values[name] ?? whole) : text;
 
 const MOST_CHARACTERS = 8000; // texts may come from accounts, which are not trusted
 const DEPTH = 8; // as in core/messages.py

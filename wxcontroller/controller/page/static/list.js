@@ -15,6 +15,8 @@ const TICK_SECONDS = 15;
 const SECTIONS = ["attention", "running", "off"];
 // Rows in the first portion, about a screenful. Between portions the browser paints and handles clicks.
 const PORTION = 30;
+// How long later portions are drawn without a pause: each pause costs a layout, and a longer task would delay clicks.
+const MILLISECONDS = 30;
 const rows = new Map();
 const placed = { attention: [], running: [], off: [] }; // the rows of each section in their order
 const bodyOf = (section) => $(`rows-${section}`);
@@ -39,7 +41,10 @@ export function setUpList() {
   });
   $("rows").addEventListener("pointerover", ({ target }) => rowAround(target)?.drawing.point());
   $("rows").addEventListener("focusin", ({ target }) => rowAround(target)?.drawing.point());
-  $("rows").addEventListener("click", ({ target, shiftKey }) => target.type === "checkbox" && pick(target, shiftKey));
+  $("rows").addEventListener("click", ({ target, shiftKey }) => {
+    if (target.type === "checkbox") pick(target, shiftKey);
+    else rowAround(target)?.drawing.click(target);
+  });
   document.addEventListener("keydown", hotKey);
   window.addEventListener("beforeprint", () => drawSome(rows.size));
   setUpMenu();
@@ -115,7 +120,11 @@ async function drawRest() {
   if (isDrawing) return;
   isDrawing = true;
   try {
-    while (drawSome(PORTION)) await pause();
+    for (let end = 0; drawSome(PORTION); ) {
+      if (performance.now() < end) continue;
+      await pause();
+      end = performance.now() + MILLISECONDS;
+    }
   } finally {
     isDrawing = false;
   }

@@ -1,26 +1,47 @@
-// One account's line in the list: drawn once, then changed where it differs. A row in trouble shows why, and what to
-// do; the others their last minutes, their messages, and what is not as it usually is.
+// A row of the list. It is drawn once; later only the parts that differ are changed. A row in trouble shows the
+// reason and what to do, other rows show their last minutes, their messages and what is unusual.
 
 import { isBusy, possible } from "./actions.js";
 import { lineOf, shownState } from "./advice.js";
 import { may } from "./api.js";
 import { detailOf, fixOf } from "./detail.js";
-import { h, icon, setClass, setHidden, setText } from "./dom.js";
-import { faceOf, nickname } from "./face.js";
-import { beatsBar, sparkLine } from "./graphics.js";
+import { copies, h, icon, setClass, setHidden, setText } from "./dom.js";
+import { drawnFace, faceOf, nickname } from "./face.js";
+import { beatsBar, drawnBeats, drawnSpark, sparkLine } from "./graphics.js";
 import { t } from "./i18n.js";
 import { iconOf, openMenu, perform, wordOf } from "./menu.js";
 import { routeShort } from "./routes.js";
 import { groupsOf, noteOf, sectionOf } from "./states.js";
 import { age, exactly } from "./words.js";
 
-// Those of a row that is pointed at, beside the menu with all of them.
+// Shown on hover, next to the menu with all actions.
 const QUICK = ["start", "restart", "stop"];
 
 const cell = (className, ...children) => h("td", { role: "cell", className }, ...children);
 
-// What the list knows of an account: its section, whether it is about to run or stop, and what a search looks at. The
-// line itself is `drawing`, null until draw(): drawing all of many accounts at once would keep a click waiting.
+const cellsOf = (...cells) => {
+  const made = document.createDocumentFragment();
+  made.append(...cells);
+  return made;
+};
+
+const copyRow = copies(() => {
+  const more = h("button", { type: "button", className: "plain more", "aria-haspopup": "menu" }, icon("more"));
+  const who = h("th", { scope: "row", role: "rowheader" }, drawnFace(), h("span", {}, h("a"), h("small")));
+  const pick = cell("pick", h("input", { type: "checkbox" }));
+  return h("tr", { role: "row" }, pick, who, cell("told", h("span")), cell("actions", more));
+});
+const copyTrouble = copies(() => {
+  const why = h("button", { type: "button", className: "plain", "aria-expanded": "false" }, icon("open"), h("span"));
+  return cellsOf(cell("why", why), cell("number", h("span")), cell("fix"), cell("detail"));
+});
+const copyPlain = copies(() => {
+  const drawings = [cell("minutes", drawnBeats()), cell("hours", drawnSpark())];
+  return cellsOf(cell("route", h("span")), ...drawings, cell("number", h("span")), cell("note", h("span")));
+});
+
+// Keeps of an account what the list needs to sort, count and search. The visible part is `drawing`, null until
+// draw(): drawing hundreds of accounts at once would block clicks.
 export function rowOf(account) {
   const row = { drawing: null, fits: true, update, draw };
 
@@ -43,21 +64,18 @@ export function rowOf(account) {
 
 function drawingOf(row) {
   const { name } = row.account;
-  const face = faceOf();
-  const link = h("a", { href: `#/a/${encodeURIComponent(name)}` }, name);
-  const user = h("small");
-  const state = h("span");
-  const pick = h("input", { type: "checkbox", "aria-label": t("Select {name}", { name }) });
-  const more = h("button", { type: "button", className: "plain more" }, icon("more"));
+  const element = copyRow();
+  const [{ firstChild: pick }, who, { firstChild: state }, actions] = element.children;
+  const face = faceOf(who.firstChild);
+  const [link, user] = who.lastChild.children;
+  const more = actions.firstChild;
+  element.dataset.account = name;
+  pick.setAttribute("aria-label", t("Select {name}", { name }));
+  link.href = `#/a/${encodeURIComponent(name)}`;
+  link.textContent = name;
   more.setAttribute("aria-label", t("Actions: {name}", { name }));
-  more.setAttribute("aria-haspopup", "menu");
-  more.addEventListener("click", () => openMenu(more, name));
-  const actions = cell("actions", more);
-  const who = h("th", { scope: "row", role: "rowheader" }, face.element, h("span", {}, link, user));
-  const ends = [cell("pick", pick), who, cell("told", state)];
-  const element = h("tr", { role: "row", "data-account": name }, ...ends, actions);
   let quick = null;
-  let middle = null; // the cells that depend on whether it is in trouble
+  let middle = null; // the cells that depend on whether the account is in trouble
   let troubled = null;
 
   function update() {
@@ -81,25 +99,17 @@ function drawingOf(row) {
     for (const each of middle?.cells ?? []) each.remove();
     middle = to;
     actions.before(...to.cells);
-    for (const each of to.after ?? []) element.append(each);
-    for (const each of element.querySelectorAll(".detail")) if (!to.after?.includes(each)) each.remove();
+    if (to.detail) element.append(to.detail);
   }
 
   function trouble() {
-    const text = h("span");
-    const why = h("button", { type: "button", className: "why plain", "aria-expanded": "false" }, icon("open"), text);
-    const since = h("span");
-    const fix = cell("fix");
-    const detail = cell("detail");
+    const cells = [...copyTrouble().children];
+    const [{ firstChild: why }, { firstChild: since }, fix, detail] = cells;
+    const text = why.lastChild;
     detail.hidden = true;
-    why.addEventListener("click", () => {
-      detail.hidden = !detail.hidden;
-      why.setAttribute("aria-expanded", String(!detail.hidden));
-      if (!detail.hidden) detail.replaceChildren(...detailOf(row.account));
-    });
     return {
-      cells: [cell("why", why), cell("number", since), fix],
-      after: [detail],
+      cells,
+      detail, // below the others
       update(now) {
         setText(text, lineOf(now));
         setHidden(why, !lineOf(now));
@@ -111,40 +121,48 @@ function drawingOf(row) {
         setText(since, began ? age(began) : "");
         since.title = exactly(began);
       },
+      unfold() {
+        detail.hidden = !detail.hidden;
+        why.setAttribute("aria-expanded", String(!detail.hidden));
+        if (!detail.hidden) detail.replaceChildren(...detailOf(row.account));
+      },
     };
   }
 
   function plain() {
-    const [route, last, note] = [h("span"), h("span"), h("span")];
-    const [beats, spark] = [beatsBar(), sparkLine()];
-    const cells = [cell("route", route), cell("minutes", beats.element), cell("hours", spark.element)];
+    const cells = [...copyPlain().children];
+    const [route, minutes, hours, last, note] = cells.map(({ firstChild }) => firstChild);
+    const [beats, spark] = [beatsBar(minutes), sparkLine(hours)];
     return {
-      cells: [...cells, cell("number", last), cell("note", note)],
+      cells,
       update(now) {
         setText(route, routeShort(now.driver));
         beats.show(now.heartbeats ?? "");
         spark.show(now.hourly_messages);
-        setText(note, noteOf(now));
-        note.title = note.textContent;
+        const words = noteOf(now);
+        setText(note, words);
+        if (note.title !== words) note.title = words;
       },
       tick({ activity }) {
-        setText(last, activity?.last_message ? age(activity.last_message) : "");
-        last.title = exactly(activity?.last_message);
+        const at = activity?.last_message;
+        setText(last, at ? age(at) : "");
+        if (at) last.title = exactly(at);
       },
     };
   }
 
-  // Times go by without any news.
+  // Ages change without news.
   function tick() {
     middle.tick(row.account);
   }
 
-  // What can be done has changed, or is being done.
+  // Offers what can be done now; nothing while an action is running.
   function touch() {
-    const can = possible(row.account);
     const busy = isBusy(name);
+    const buttons = element.querySelectorAll("[data-action]");
+    const can = buttons.length ? possible(row.account) : {};
     setClass(element, busy ? "busy" : "");
-    for (const each of element.querySelectorAll("[data-action]")) {
+    for (const each of buttons) {
       const lost = each === document.activeElement && (busy || !can[each.dataset.action]);
       setHidden(each, !can[each.dataset.action]);
       if (each.disabled !== busy) each.disabled = busy;
@@ -153,7 +171,7 @@ function drawingOf(row) {
     setHidden(more, !may("read"));
   }
 
-  // Buttons for a row that is pointed at: made when it is the first time.
+  // Makes the buttons that are shown on hover, the first time.
   function point() {
     if (quick) return;
     quick = h("span", { className: "quick" }, ...QUICK.map(quickButton));
@@ -169,6 +187,11 @@ function drawingOf(row) {
     return made;
   }
 
+  function click(target) {
+    if (target.closest(".more")) openMenu(more, name);
+    else if (target.closest(".why")) middle.unfold();
+  }
+
   update();
-  return { element, pick, update, tick, touch, point };
+  return { element, pick, update, tick, touch, point, click };
 }

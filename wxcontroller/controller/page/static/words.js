@@ -2,9 +2,18 @@
 
 import { language, t } from "./i18n.js";
 
-const hours = { hourCycle: "h23" };
-const clock = new Intl.DateTimeFormat(language, { ...hours, timeStyle: "medium" });
-const day = new Intl.DateTimeFormat(language, { ...hours, dateStyle: "medium", timeStyle: "short" });
+// Formats are made when they are needed: to make one takes up to 4 ms.
+function formatOf(options) {
+  let made = null;
+  const make = () => new Intl.DateTimeFormat(language, { hourCycle: "h23", ...options });
+  return (since) => (made ??= make()).format(since * 1000);
+}
+
+const clock = formatOf({ timeStyle: "medium" });
+const day = formatOf({ dateStyle: "medium", timeStyle: "short" });
+const minutes = formatOf({ hour: "2-digit", minute: "2-digit" });
+const date = formatOf({ month: "short", day: "numeric" });
+const longDate = formatOf({ dateStyle: "full" });
 
 // Return a duration, such as "5 min".
 export function lasted(seconds) {
@@ -26,11 +35,7 @@ function aged(since, words) {
   return seconds < 5 ? t("now") : words(lasted(seconds));
 }
 
-export const exactly = (since) => (since ? day.format(since * 1000) : "");
-
-const minutes = new Intl.DateTimeFormat(language, { ...hours, hour: "2-digit", minute: "2-digit" });
-const date = new Intl.DateTimeFormat(language, { month: "short", day: "numeric" });
-const longDate = new Intl.DateTimeFormat(language, { dateStyle: "full" });
+export const exactly = (since) => (since ? day(since) : "");
 
 const DAY = 86_400_000;
 
@@ -42,18 +47,17 @@ function isToday(when, before = 0) {
 // Return the day, for date separators.
 export function dayOf(since) {
   if (isToday(since)) return t("Today");
-  return isToday(since, DAY) ? t("Yesterday") : longDate.format(since * 1000);
+  return isToday(since, DAY) ? t("Yesterday") : longDate(since);
 }
 
-export const timeOf = (since) => minutes.format(since * 1000);
+export const timeOf = minutes;
 
 // Return the time of day if it is today, else the day: for a list.
-export const shortly = (since) => (isToday(since) ? timeOf(since) : date.format(since * 1000));
+export const shortly = (since) => (isToday(since) ? timeOf(since) : date(since));
 
 // Return the time of day if it is today, else date and time.
 export function moment(since) {
-  const date = new Date(since * 1000);
-  return date.toDateString() === new Date().toDateString() ? clock.format(date) : day.format(date);
+  return isToday(since) ? clock(since) : day(since);
 }
 
 export function size(bytes) {
