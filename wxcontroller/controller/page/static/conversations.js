@@ -25,7 +25,7 @@ function item(account) {
   const words = h("span", { className: "words" }, h("span", {}, name), h("small", {}, about));
   const when = h("small", {}, activity?.last_message ? ago(activity.last_message) : "");
   const href = `#/a/${encodeURIComponent(name)}/chats`;
-  return h("li", {}, h("a", { href }, letterFace(nickname(account) || name), words, when));
+  return h("li", {}, h("a", { href }, letterFace(nickname(account) || name, name), words, when));
 }
 
 export const conversationsView = {

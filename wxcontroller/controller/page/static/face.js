@@ -54,10 +54,10 @@ export function faceOf(element) {
   return { element, show };
 }
 
-// Return an avatar with the initial of a name.
-export function letterFace(name) {
+// Return an avatar with the initial of a name. Its colour is that of `coloured`, as in the list of accounts.
+export function letterFace(name, coloured = name) {
   const element = h("span", { className: "face", "aria-hidden": "true" }, initial(name));
-  element.dataset.hue = hueOf(name);
+  element.dataset.hue = hueOf(coloured);
   return element;
 }
 
