@@ -95,7 +95,7 @@ GO_ON = "window.goOn?.(); window.goOn = null;"
 # What the page makes of texts that the API sends as data.
 TEXTS = """
 const [sent, done] = arguments;
-const at = document.querySelector("script[type=module]").src.replace("main.js", "i18n.js");
+const at = document.querySelector("script[src$='main.js']").src.replace("main.js", "i18n.js");
 import(at).then(async ({ parsed, textOf }) =>
   done((await parsed(JSON.stringify(sent))).map((each) => textOf(each, "reason"))));
 """
@@ -214,7 +214,7 @@ def test_an_account_of_another_host_says_which(browser: Browser, served: Served)
     _, account = served.run(served.machine.v1("GET", "accounts/bob"))
     shown = """
       const [account, done] = arguments;
-      const at = document.querySelector("script[type=module]").src.replace("main.js", "row.js");
+      const at = document.querySelector("script[src$='main.js']").src.replace("main.js", "row.js");
       import(at).then(({ rowOf }) => done(rowOf(account).draw().textContent));
     """
     text = browser.driver.execute_async_script(shown, {**account, "host": "two"})
@@ -388,6 +388,8 @@ def test_nothing_about_the_host_is_asked_with_a_bound_token(browser: Browser, se
     TokenFile(served.machine.paths.tokens_file).add(kept)
     browser.open()
     browser.driver.refresh()
+    browser.find("#login [name=token]")
+    browser.complaints()  # the stream of the page before has ended
     browser.type("#login [name=token]", token + Keys.ENTER)
     browser.until(lambda: browser.script(ROWS) == ["bob"], "its account")
     browser.click("#rows [data-account=bob] .pick input")
