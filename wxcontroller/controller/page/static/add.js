@@ -15,6 +15,7 @@ export function openAdd() {
   setHidden($("add-form"), false);
   setHidden($("add-login"), true);
   $("add").showModal();
+  $("add-form").elements.name.focus(); // browsers process autofocus when the page is loaded, and complain
 }
 
 export function setUpAdd() {
