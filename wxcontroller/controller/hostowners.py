@@ -341,10 +341,10 @@ class HostOwners:
         takeover may still give the account back to this host.
         """
         instance = account.name.instance
-        record, taken = self.records.records.get(instance), self.records.takeovers.get(instance)
-        if taken is not None and not taken.done:
+        record = self.records.records.get(instance)
+        if self.records.open_takeover(instance) is not None:
             return False
-        is_later = record is not None and record.host != self._hosts.name and record.adopted == account.epoch + 1
+        is_later = record is not None and record.host != self._hosts.name and account.epoch + 1 in record.adopted
         return is_later and account.desired is Desired.STARTED and not self.records.reason
 
     async def _settle(self, instance: str, unit: UnitRecord | None, lease: int) -> None:

@@ -102,7 +102,7 @@ class HostTakeovers:
     def _is_lost(self, instance: str, record: AccountRecord) -> bool:
         """Return whether an account has no host; one that another host fails to take over still has none."""
         owners = self._owners
-        if (taken := owners.takeovers.get(instance)) is not None and not taken.done:
+        if (taken := owners.open_takeover(instance)) is not None:
             return taken.source not in owners.hosts
         return instance not in owners.owners and record.host not in (owners.name, *owners.hosts)
 
@@ -188,7 +188,6 @@ class HostTakeovers:
             record.desired,
             record.driver,
             record.placement,
-            adopted=record.adopted,
             policy=record.policy,
             standby=record.standby,
             egress=record.egress,

@@ -177,5 +177,5 @@ class Outlooks:
 
 def source_of(instance: str, record: AccountRecord, owners: Owners) -> str:
     """Return the host of whose bundles an account is taken over: its last one, or that of a takeover under way."""
-    taken = owners.takeovers.get(instance)
-    return taken.source if taken is not None and not taken.done else record.host
+    taken = owners.open_takeover(instance)
+    return taken.source if taken is not None else record.host

@@ -26,7 +26,7 @@ from typing import TypeVar
 from wxcontroller.core.account import LARGEST_EPOCH
 from wxcontroller.core.commands import command
 from wxcontroller.core.errors import AccountExists, WxError
-from wxcontroller.core.jsontypes import JsonObject, integer, items, obj, one_line, read_json
+from wxcontroller.core.jsontypes import JsonObject, JsonValue, integer, items, obj, one_line, read_json
 from wxcontroller.core.messages import N_, NOTHING, Text
 from wxcontroller.core.names import AccountName
 from wxcontroller.core.states import Desired
@@ -41,6 +41,8 @@ _PAUSE = 1.0
 _TRIES = 3
 # Characters that are read of a word, and of a placement.
 _WORD, _PLACEMENT = 64, 2048
+# Whose epochs a record has, the last ones: of more lost copies nobody would want reports any more.
+_ADOPTIONS = 16
 
 
 class OwnedElsewhere(AccountExists):
@@ -62,7 +64,7 @@ class Wanted:
     """What ``accounts/INSTANCE`` tells other hosts of an account, besides its owner.
 
     ``adopted`` is the epoch of its last adoption, 0 for none, ``egress`` that of the owner; ``standby`` is the host
-    with the account's standby bundles, "" for none.
+    with the account's standby bundles, "" for none. The record has the epochs of earlier adoptions, too.
     """
 
     name: AccountName
@@ -74,21 +76,25 @@ class Wanted:
     standby: str = ""
     egress: str = ""
 
-    def record(self, host: str, epoch: int) -> bytes:
-        """Return the value of the key."""
-        return _value({**asdict(self), "name": self.name.name, "host": host, "epoch": epoch})
+    def record(self, host: str, epoch: int, before: "AccountRecord | None") -> bytes:
+        """Return the value of the key, which has been as ``before``."""
+        adopted = _adoptions(before, self.adopted)
+        return _value({**asdict(self), "name": self.name.name, "host": host, "epoch": epoch, "adopted": adopted})
 
 
 @dataclass(frozen=True, slots=True)
 class AccountRecord:
-    """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key. See ``Wanted`` for the others."""
+    """``accounts/INSTANCE``: ``host`` had the account last. ``entry`` is the key. See ``Wanted`` for the others.
+
+    ``adopted`` are the epochs of adoptions and takeovers: a lost host may still have a copy of the epoch before each.
+    """
 
     name: str
     host: str
     epoch: int
     desired: str
     entry: EtcdEntry
-    adopted: int = 0
+    adopted: tuple[int, ...] = ()
     driver: str = ""
     placement: str = ""
     policy: str = ""
@@ -100,9 +106,9 @@ class AccountRecord:
         """Whether it is to run."""
         return self.desired == Desired.STARTED.value
 
-    def with_(self, host: str, epoch: int) -> bytes:
-        """Return the value of the key with another host and epoch."""
-        return _value({**_content(self.entry), "host": host, "epoch": epoch})
+    def with_(self, **changed: JsonValue) -> bytes:
+        """Return the value of the key with changes."""
+        return _value({**_content(self.entry), **changed})
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,10 +269,19 @@ class Owners:
             return record.epoch
         return record.epoch + 1 if record else 1
 
+    def open_takeover(self, instance: str) -> Takeover | None:
+        """Return the takeover of an account that is not done, None if there is none.
+
+        It is over, too, once another host has claimed the account, as for ``wxctl adopt``.
+        """
+        taken, record = self.takeovers.get(instance), self.records.get(instance)
+        is_open = taken is not None and not taken.done and record is not None and record.host == taken.to
+        return taken if is_open else None
+
     def takes_over(self, instance: str) -> Takeover | None:
         """Return the takeover of an account by this host that is not done, None if there is none."""
-        taken = self.takeovers.get(instance)
-        return taken if taken is not None and taken.to == self.name and not taken.done else None
+        taken = self.open_takeover(instance)
+        return taken if taken is not None and taken.to == self.name else None
 
     async def claim(self, wanted: Wanted, epoch: int) -> OwnerClaim:
         """Make this host the owner of an account whose record here has an ``epoch``, 0 for none.
@@ -291,7 +306,7 @@ class Owners:
                 new = 1 + max(epoch, record.epoch if record else 0, owner.epoch if owner else 0)
             puts = (
                 Put(self._owner_key(instance), _value({"host": self.name, "epoch": new}), lease),
-                Put(self._record_key(instance), wanted.record(self.name, new)),
+                Put(self._record_key(instance), wanted.record(self.name, new, record)),
             )
             # Both keys as they were read: whoever changed one of them meanwhile, this claim is judged again.
             guards = (
@@ -322,9 +337,10 @@ class Owners:
         key = self._key("takeovers", instance)
         taken = Takeover(source, self.name, record.epoch, int(time.time()), made, False, EtcdEntry(key, b"", 0, 0, 0))
         owner: JsonObject = {"host": self.name, "epoch": new}
+        changed = record.with_(**owner, egress=egress, adopted=_adoptions(record, new))
         puts = (
             Put(self._owner_key(instance), _value(owner), lease),
-            Put(self._record_key(instance), _value({**_content(record.entry), **owner, "egress": egress})),
+            Put(self._record_key(instance), changed),
             Put(key, taken.value(), mark),
         )
         guards = (
@@ -354,7 +370,8 @@ class Owners:
         """Give back an account that could not be imported: it is as before its takeover. Raises EtcdFailure."""
         owner, record, taken = self.owners.get(instance), self.records.get(instance), self.takes_over(instance)
         if owner is not None and owner.host == self.name and record is not None and taken is not None:
-            put = Put(record.entry.key, record.with_(taken.source, taken.epoch))
+            adopted: list[JsonValue] = [epoch for epoch in record.adopted if epoch <= taken.epoch]
+            put = Put(record.entry.key, record.with_(host=taken.source, epoch=taken.epoch, adopted=adopted))
             await self._give_up(instance, owner, (put,), (taken.entry.key,))
 
     async def tell(self, wanted: Wanted) -> None:
@@ -363,13 +380,13 @@ class Owners:
         if owner is not None and record is not None:
             keys = (owner.entry, record.entry)
             guards = tuple(EtcdGuard(entry.key, mod_revision=entry.mod_revision) for entry in keys)
-            await self._commit(guards, (Put(record.entry.key, wanted.record(self.name, owner.epoch)),))
+            await self._commit(guards, (Put(record.entry.key, wanted.record(self.name, owner.epoch, record)),))
             await self._look(wanted.name.instance)
 
     def is_told(self, wanted: Wanted) -> bool:
         """Return whether the record of an account that this host owns is up to date."""
         owner, record = self.owners.get(wanted.name.instance), self.records.get(wanted.name.instance)
-        return owner is None or record is None or record.entry.value == wanted.record(self.name, owner.epoch)
+        return owner is None or record is None or record.entry.value == wanted.record(self.name, owner.epoch, record)
 
     async def release(self, wanted: Wanted) -> None:
         """Give up an account whose unit is dead; nothing happens if this host does not own it.
@@ -383,7 +400,7 @@ class Owners:
             owner = self.owners.get(instance)
             if owner is None or owner.host != self.name:
                 return
-            put = Put(self._record_key(instance), wanted.record(self.name, owner.epoch))
+            put = Put(self._record_key(instance), wanted.record(self.name, owner.epoch, self.records.get(instance)))
             if await self._give_up(instance, owner, (put,), ()):
                 return
         raise NotClaimable(
@@ -533,7 +550,7 @@ class Owners:
             shown, desired = one_line(content.get("name"))[:64], one_line(content.get("desired"))[:16]
             words = {key: one_line(content.get(key))[:_WORD] for key in ("driver", "policy", "standby", "egress")}
             placement = one_line(content.get("placement"))[:_PLACEMENT]
-            adopted = integer(content.get("adopted"))
+            adopted = tuple(integer(each) for each in items(content.get("adopted"))[-_ADOPTIONS:])
             record = AccountRecord(shown or name, host, epoch, desired, entry, adopted, placement=placement, **words)
             _put(self.records, name, record)
         elif kind == "takeovers" and is_readable:
@@ -570,6 +587,11 @@ def _changing(account: str) -> NotClaimable:
         N_("see: wxctl fleet; journalctl -u wxcontroller"),
         account=account,
     )
+
+
+def _adoptions(record: AccountRecord | None, epoch: int) -> list[JsonValue]:
+    """Return the epochs of an account's adoptions with another one, 0 for none."""
+    return [*sorted({*(record.adopted if record else ()), epoch} - {0})[-_ADOPTIONS:]]
 
 
 def _value(content: JsonObject) -> bytes:

@@ -161,6 +161,26 @@ async def test_an_account_is_adopted_only_when_the_lease_of_its_host_has_ended(
         assert set(b.units.processes) == {"eve"}
 
 
+async def test_each_lost_copy_of_an_account_that_was_adopted_twice_is_settled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with owning_fleet(tmp_path, monkeypatch, "a", "b", "c", known=False) as fleet:
+        a, b, c = fleet.hosts
+        await a.start("eve")
+        for lost, adopter, epoch in ((a, b, 2), (b, c, 4)):  # a start raises it, too
+            await lost.lapse()
+            await until(lambda: not adopter.ownership.records.owners)  # noqa: B023
+            # The second time, too, from a bundle of the first host: the other one has sent none.
+            status, content = await adopter.v1("POST", "accounts", {"name": "eve", "epoch": 2, "adopted": 2})
+            assert (status, content["epoch"]) == (201, epoch)
+            assert (await adopter.v1("POST", "accounts/eve/start", {}))[0] == 200
+        for host in (a, b):  # they are back
+            await host.keep(fleet.etcd)
+            await until(lambda: host.accounts.registry.all()["eve"].desired is Desired.STOPPED)  # noqa: B023
+        assert (a.settled, b.settled) == (["eve"], ["eve"])
+        assert set(c.units.processes) == {"eve"}
+
+
 async def test_a_restored_etcd_leads_to_one_owner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=20) as fleet:
         a, b = fleet.hosts

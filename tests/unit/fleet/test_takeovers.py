@@ -215,6 +215,37 @@ async def test_an_interrupted_takeover_goes_on(tmp_path: Path, monkeypatch: pyte
         assert b.ownership.taken_over == {"eve": "a"}
 
 
+async def test_what_a_host_left_is_settled_however_its_takeover_went(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its taker loses its lease in the middle, and another host adopts the account, or the taker goes on."""
+    patient = replace(SOON, after=60.0)
+    async with owning_fleet(
+        tmp_path, monkeypatch, "a", "b", "c", known=False, seconds=LIFE, takeovers=patient
+    ) as fleet:
+        a, b, c = fleet.hosts
+        for name in ("eve", "bob"):
+            await start(fleet, a, name)
+            await send_bundle(a, b, name)
+        await a.lapse()
+        await until(lambda: not b.ownership.records.owners)
+        for name in ("eve", "bob"):
+            b.ownership.takeovers._running.add(name)
+            await b.ownership.records.take_over(name, "a", 1, 1, "", 60)
+        await b.lapse()
+        await until(lambda: not c.ownership.records.owners)
+        assert (await c.v1("POST", "accounts", {"name": "bob", "epoch": 2, "adopted": 2}))[1]["epoch"] == 3
+        await c.v1("POST", "accounts/bob/start", {})
+        await b.join()  # as after a crash of the controller
+        async with receiving(b, monkeypatch) as asked:
+            await b.keep(fleet.etcd)
+            await b.runs("eve")
+            assert (await fleet.owners())["eve"] == ("b", 3)
+            await a.keep(fleet.etcd)
+            await until(lambda: sorted(a.settled) == ["bob", "eve"])
+            assert asked == ["eve takeover"]
+
+
 async def test_an_account_without_a_place_is_started_later(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(hosttakeovers, "_FAILED_SECONDS", 0.5)
     async with owning_fleet(tmp_path, monkeypatch, "a", "b", known=False, seconds=LIFE, takeovers=SOON) as fleet:
@@ -345,7 +376,7 @@ def test_who_takes_an_account_over(changed: dict[str, str], made: int, hosts: tu
     owners.hosts["full"] = LivingHost("", frozenset(), 1, entry)
     owners.owners["bob"] = Owner("full", 1, entry)
     words = {"driver": "ilink", "policy": "any", "standby": "b", "egress": "line-1", **changed}
-    owners.records["eve"] = record = AccountRecord("eve", "a", 1, "started", entry, 0, **words)
+    owners.records["eve"] = record = AccountRecord("eve", "a", 1, "started", entry, (), **words)
     found = Outlooks(owners, SOON, lambda *_: made)
     assert found.of("eve", record).hosts == hosts
     assert bool(found.of("eve", record).reason) == (not hosts)
