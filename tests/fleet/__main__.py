@@ -6,8 +6,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.fleet.faults import ENGINE_FAULTS
-from tests.fleet.rounds import Rounds
+from tests.fleet.rounds import ALL_FAULTS, Rounds
 from tests.fleet.world import world
 from tests.torture.play import debs
 
@@ -19,7 +18,7 @@ def main() -> int:
     parser.add_argument("--scale", type=float, default=10, help="what all times are divided by")
     parser.add_argument("--real", type=int, default=0, metavar="ROUNDS", help="so many more with the real times")
     parser.add_argument("--static", action="store_true", help="hosts without etcd")
-    parser.add_argument("--faults", nargs="*", metavar="FAULT", default=[], help=", ".join(ENGINE_FAULTS))
+    parser.add_argument("--faults", nargs="*", metavar="FAULT", default=[], help=", ".join(ALL_FAULTS))
     chosen = parser.parse_args()
     with (
         tempfile.TemporaryDirectory(prefix="wx-fleet-") as place,

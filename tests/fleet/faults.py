@@ -45,6 +45,12 @@ class Scene:
         return [port for port in self.world.ports if port != self.host]
 
     @property
+    def third(self) -> str:
+        """The third host."""
+        [third] = self.world.hosts.keys() - {self.host, self.other}
+        return third
+
+    @property
     def etcd(self) -> EtcdServers:
         assert self.world.etcd is not None
         return self.world.etcd
@@ -139,6 +145,17 @@ def host_slow(scene: Scene) -> Iterator[None]:
 def host_suspended(scene: Scene) -> Iterator[None]:
     with scene.world.unheard(scene.host), scene.world.frozen(scene.host):
         yield
+
+
+@contextlib.contextmanager
+def host_off(scene: Scene) -> Iterator[None]:
+    """Cut the power of a host, and boot it again."""
+    with scene.world.unheard(scene.host):
+        scene.world.cut_power(scene.host)
+        try:
+            yield
+        finally:
+            scene.world.bring_back(scene.host)
 
 
 @contextlib.contextmanager
@@ -243,7 +260,7 @@ def _of_unit(name: str, unit: str) -> dict[str, Fault]:
 # All faults; the last ones are of hosts whose accounts are owned by etcd.
 ENGINE_FAULTS: Mapping[str, Fault] = {
     **{name: partial(_cut, cuts) for name, cuts in _CUTS.items()},
-    **{fault.__name__: fault for fault in (host_slow, host_suspended, clock_jumps)},
+    **{fault.__name__: fault for fault in (host_slow, host_suspended, host_off, clock_jumps)},
     **{f"mover_killed_{step}": partial(_mover_killed, step) for step in (*_STEPS, "leaving")},
     **_of_unit("client", "wxclient@{account}.service"),
     **_of_unit("controller", "wxcontroller.service"),

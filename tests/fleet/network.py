@@ -57,6 +57,10 @@ class Switch:
         for interface in ("lo", "lan0"):
             inside("ip", "link", "set", interface, "up", namespace=namespace)
 
+    def disconnect(self, port: str) -> None:
+        """Take a port away, whose machine may be gone."""
+        inside("ip", "link", "delete", port, namespace=self.name)
+
     @contextlib.contextmanager
     def cut(self, *cuts: Cut) -> Iterator[None]:
         """Drop packets for the duration of a block."""

@@ -7,23 +7,22 @@ end.
 """
 
 import contextlib
-import json
 import random
 import shutil
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from tests.fleet.faults import ENGINE_FAULTS, FAULTS, LONELY, Action, Scene
+from tests.fleet.faults import ENGINE_FAULTS, FAULTS, LONELY, Action, Fault, Scene
 from tests.fleet.judge import Finding
-from tests.fleet.world import ACCOUNTS, HOSTS, ILINK, World
-from tests.patience import PATIENCE
-from tests.system.actors import Json, until
+from tests.fleet.takeovers import TAKEOVERS, taker
+from tests.fleet.world import ACCOUNTS, HOSTS, ILINK, LEASE, World
+from tests.system.actors import Json
 
-_LEASE = 30.0  # seconds; faults are shorter or longer
+ALL_FAULTS: Mapping[str, Fault] = {**ENGINE_FAULTS, **TAKEOVERS}
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +30,7 @@ class Outcome:
     """How a round went."""
 
     fault: str
-    action: str  # the move or adoption, and what became of it; "" for none
+    action: str  # the move, adoption or takeover, and what became of it; "" for none
     seconds: float
     findings: tuple[Finding, ...]
     advice: tuple[tuple[str, str], ...]  # accounts that needed help, and what they said
@@ -58,7 +57,7 @@ class Rounds:
     def play(self, rounds: int, faults: Sequence[str] = ()) -> list[Finding]:
         """Play rounds, each fault before any comes again; return their findings."""
         chance, before = random.Random(self.seed), len(self.outcomes)
-        faults = faults or list(ENGINE_FAULTS if self.world.etcd else FAULTS)
+        faults = faults or list(ALL_FAULTS if self.world.etcd else FAULTS)
         turn: list[str] = []
         with self._traffic_threads():
             for number in range(1, rounds + 1):
@@ -80,25 +79,31 @@ class Rounds:
         other, third = chance.sample(sorted(HOSTS.keys() - {host}), 2)
         [kind] = chance.choices(("move", "adopt", ""), (6, 4 if self.world.etcd and fault in LONELY else 0, 2))
         scene, action = Scene(self.world, chance, account, host, other), None
+        takeover, taken = TAKEOVERS.get(fault), ""
         kills_mover = fault.startswith("mover_killed")
-        if kills_mover or kind == "move":
+        if takeover is not None:
+            takeover.prepare(scene)
+        elif kills_mover or kind == "move":
             target = other if kills_mover or chance.random() < 0.9 else third
             action = Action(self.world.hosts[host], "wxctl", "move", account, target)
             if not kills_mover and chance.random() < 0.4:  # to the end that receives it
                 scene = replace(scene, host=other, other=host)
         elif kind == "adopt":
-            self._send_bundle(account, host, other)
+            self.world.send_bundle(account, host, other)
             action = Action(self.world.hosts[other], "wxctl", "adopt", account, "--yes")
         self._traffic.set()
         time.sleep(chance.uniform(0, 1.5) if kills_mover else 0)
         if action:
             action.start()
         time.sleep(0 if kills_mover else chance.uniform(0, 1.5))
-        with ENGINE_FAULTS[fault](replace(scene, move=action)):
-            time.sleep(chance.uniform(0.2, self.longest) * _LEASE / self.world.scale)
+        with ALL_FAULTS[fault](replace(scene, move=action)):
+            if takeover is not None:
+                taken = taker(scene)
+            else:
+                time.sleep(chance.uniform(0.2, self.longest) * LEASE / self.world.scale)
             if action and action.verb == "adopt" and fault != "hosts_cut":
                 # It takes as long as the lease lives, and some seconds. With "hosts_cut" the lease goes on.
-                action.join(3 * _LEASE / self.world.scale + 20)
+                action.join(3 * LEASE / self.world.scale + 20)
         self._traffic.clear()
         advice = self._settle(action, chance)
         self.look()
@@ -107,6 +112,11 @@ class Rounds:
         findings += [Finding("ends", name, self._state(name)) for name in self._waiting()]
         findings += [Finding("silent", name, "is down and says nothing") for name, words in advice if not words]
         done = f"{action.verb} {action.outcome}" if action else ""
+        if takeover is not None:
+            done = f"taken over {'ok' if taken else 'no'}"
+            findings += [Finding("held", account, self._state(account))] * (takeover.is_certain and not taken)
+            for home in self.homes(account):
+                self.world.hosts[home].run("wxctl", "set", account, "takeover=hold", check=False)
         if action and "exit" in done:
             self.say(f"     {action.words.strip()}")
         return Outcome(fault, done, time.monotonic() - began, tuple(findings), tuple(advice))
@@ -118,22 +128,6 @@ class Rounds:
         for name, host in self.world.hosts.items():
             (place / f"{self.seed}-{number}-{name}.log").write_text(host.journal(lines=5000))
         shutil.copy(self.world.wechat.journal, place / f"{self.seed}-{number}-wechat.json")
-
-    def _send_bundle(self, account: str, host: str, standby: str) -> None:
-        """Have a standby host keep the account as it is now."""
-        source, place = self.world.hosts[host], "/var/lib/wxcontroller-standby"
-        file = self.world.hosts[standby].path(f"{place}/kept.json")
-
-        def bundle() -> Json:
-            return json.loads(file.read_text())["bundles"].get(account) if file.exists() else None
-
-        before = bundle()
-        source.run("wxctl", "set", account, f"standby={standby}")
-        # Otherwise it waits its turn, and the next one waits for the pause after this one.
-        source.run("systemctl", "stop", "wxcontroller-standby.service")
-        source.run("rm", "-f", f"{place}/sent.json")
-        source.run("systemctl", "start", "--no-block", "wxcontroller-standby.service")
-        until(lambda: bundle() not in (None, before), "a bundle", 2 * PATIENCE)
 
     def _state(self, account: str) -> str:
         """Return where the account is, for people."""
@@ -170,7 +164,7 @@ class Rounds:
         if action:
             action.end()
         advice: list[tuple[str, str]] = []
-        began, longest = time.monotonic(), self.patience + 2 * _LEASE / self.world.scale
+        began, longest = time.monotonic(), self.patience + 2 * LEASE / self.world.scale
         while (waited := time.monotonic() - began) < longest:
             self.look()
             waiting = self._waiting()
@@ -188,6 +182,8 @@ class Rounds:
         for row in sorted(rows, key=lambda row: int(row["epoch"])):
             leaving, host = row["leaving"], self.world.hosts[row["host"]]
             sentence = [str(row["issues"][0]["remedy"]) if row["issues"] else ""]
+            if not any(sentence) and not gives_up:
+                continue  # it has just come up, and looks for the other hosts
             if leaving:
                 undo = ("wxctl", "move", account, "--undo")
                 if chance.random() < 0.5 or host.run(*undo, check=False).returncode:
@@ -195,8 +191,9 @@ class Rounds:
                 return sentence
             if len(rows) > 1 and row["unit_state"] != "active":
                 # The copy that an adoption has left there. It is stopped once it has delivered what it has.
-                if row["desired"] == "stopped" or gives_up:
-                    host.run("wxctl", "remove", account, "--yes", check=False)
+                if row["desired"] != "stopped" and not gives_up:
+                    return []
+                host.run("wxctl", "remove", account, "--yes", check=False)
                 return sentence
             if row["desired"] == "stopped" or row["unit_state"] == "failed":
                 host.run("wxctl", "start", account, check=False)

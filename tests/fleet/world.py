@@ -24,7 +24,8 @@ from tests.etcd import EtcdServers, Member
 from tests.fleet import network
 from tests.fleet.judge import Judge, Records
 from tests.fleet.network import Switch
-from tests.system.actors import Caller, Json, Phone, log_in
+from tests.patience import PATIENCE
+from tests.system.actors import Caller, Json, Phone, log_in, until
 from tests.system.fleet import acquaint
 from tests.system.host import CGROUPS, Host, Machine
 from tests.torture.mischief import CLOCK
@@ -39,6 +40,8 @@ MEMBERS = {"etcd-1": "192.0.2.21", "etcd-2": "192.0.2.22", "etcd-3": "192.0.2.23
 # By the host that each is started on. One is on the iLink route, where it only receives: it may send few messages.
 ACCOUNTS = {"alice": "host-a", "bob": "host-b", "carol": "host-c"}
 ILINK = "carol"
+# Seconds: the life of a lease before it is divided, and how long hosts wait after that with takeovers.
+LEASE, TAKEOVER_SECONDS = 30.0, 2.0
 _FROZEN = CGROUPS / "unified" if (CGROUPS / "unified").is_dir() else CGROUPS
 
 
@@ -124,6 +127,47 @@ class World:
         finally:
             freezer.write_text("0")
 
+    def cut_power(self, host: str) -> None:
+        """End a host at once, as it is."""
+        self.switch.disconnect(host)
+        self.hosts[host].cut_power()
+
+    def bring_back(self, host: str) -> None:
+        """Boot a host again; its controller starts again once the host has its address."""
+        booted = self.hosts[host]
+        booted.boot()
+        booted.write(CLOCK, b"+0")
+        self.switch.connect(host, str(booted.leader), HOSTS[host])
+        booted.run("systemctl", "restart", "wxcontroller.socket")
+        booted.run("systemctl", "restart", "wxcontroller.service")
+
+    def send_bundle(self, account: str, host: str, standby: str) -> None:
+        """Have a standby host keep the account of a host as it is now."""
+        source, place = self.hosts[host], "/var/lib/wxcontroller-standby"
+        file = self.hosts[standby].path(f"{place}/kept.json")
+
+        def bundle() -> Json:
+            return json.loads(file.read_text())["bundles"].get(account) if file.exists() else None
+
+        def is_sent() -> bool:
+            # Otherwise it waits its turn, and the next one waits for the pause after this one.
+            source.run("systemctl", "stop", "wxcontroller-standby.service")
+            source.run("rm", "-f", f"{place}/sent.json")
+            source.run("systemctl", "start", "wxcontroller-standby.service", check=False)
+            return bundle() not in (None, before)
+
+        before = bundle()
+        source.run("wxctl", "set", account, f"standby={standby}")
+        try:
+            until(is_sent, "a bundle", PATIENCE)  # the hosts may not have found each other again
+        except AssertionError:
+            raise AssertionError(source.text("wxctl", "fleet", check=False)) from None
+
+    def forget_takeovers(self) -> None:
+        """Let accounts be taken over again at once."""
+        assert self.etcd is not None
+        self.etcd.control("del", "--prefix", "/wxcontroller/main/takeovers/")
+
     def start(self, name: str, host: str) -> None:
         """Log an account in on a host, with its webhook at WeChat's address."""
         self.uins[name] = uin = self.phone.account(name)
@@ -191,8 +235,13 @@ def world(debs: list[Path], place: Path, engine: bool = True, scale: float = 10)
             for unit in ("wxclient@", "wxcontroller", "wxcontroller-keeper"):
                 host.write(f"/etc/systemd/system/{unit}.service.d/clock.conf", CLOCK_DROPIN.encode())
             if etcd:
-                endpoints = f"[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\n"
-                host.write("/etc/wxcontroller/wxcontroller.toml.d/owners.toml", endpoints.encode())
+                owners = (
+                    f'[fleet]\negress = "line-1"\n[fleet.etcd]\nendpoints = {json.dumps(etcd.endpoints)}\n'
+                    f"takeover_after = {TAKEOVER_SECONDS}\n"
+                )
+                host.write("/etc/wxcontroller/wxcontroller.toml.d/owners.toml", owners.encode())
+                reach = f"[Service]\nIPAddressAllow={' '.join(MEMBERS.values())}\n"
+                host.write("/etc/systemd/system/wxcontroller.service.d/etcd.conf", reach.encode())
                 write_times(host, scale)
         tokens = acquaint(hosts, HOSTS, place)
         if etcd:
