@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import socket
 import subprocess
 import threading
@@ -16,12 +17,15 @@ from tests.system.actors import Caller, point_at_sandbox, until, use_sandbox
 from tests.system.callers import token
 from tests.system.forward import passing_on
 from tests.system.host import Host
+from tests.system.pages import step
 
-PORT = 2443
+GUIDE, ACCESS, MOVES = "docs/howto/several-hosts.md", "docs/access.md", "docs/howto/backup-and-move.md"
+_TOKENS, _NAMES = "2. Create a token for each other host", "3. Name the hosts"
 ADDRESSES = {"host-a": "192.0.2.10", "host-b": "192.0.2.11"}
 PASSPHRASE = b"correct horse battery staple\n"
 PASSPHRASE_FILE = "/etc/wxcontroller/credentials/fleet"
 FLEET = "/etc/wxcontroller/wxcontroller.toml.d/fleet.toml"
+NETWORK = "/etc/wxcontroller/wxcontroller.toml.d/network.toml"
 
 
 @dataclass
@@ -117,35 +121,66 @@ def fleet(debs: list[Path], place: Path) -> Iterator[Fleet]:
 
 
 def acquaint(hosts: Mapping[str, Host], addresses: Mapping[str, str], place: Path) -> dict[str, str]:
-    """Have each host list all others, and its controller answer; return a token of scope admin for each.
+    """Have each host list all others and receive accounts, by the guides; return a token of scope admin for each.
 
     The cable is there. ``place`` is a directory for the certificates.
     """
-    certificates = {name: self_signed(place, address, called=name) for name, address in addresses.items()}
+    certificates = {name: self_signed(place, f"{name}.example", called=name) for name in hosts}
+    authorities = b"".join(certificate.read_bytes() for certificate, _ in certificates.values())
 
-    def prepare(name: str) -> tuple[dict[str, bytes], str]:
-        """Return the host's tokens for the others, and one for callers."""
+    def prepare(name: str) -> str:
+        """Give a host certificates, and tokens for the others; return one for callers."""
         host = hosts[name]
-        _listen(host, addresses[name], *certificates[name])
-        made = {
-            other: host.run("wxctl", "token", "create", other, "--scope", "fleet").stdout
-            for other in hosts.keys() - {name}
-        }
-        return made, token(host, "test")
+        known = "".join(f"{address} {each}.example\n" for each, address in addresses.items())
+        host.run("sh", "-c", f"echo '{known}' >>/etc/hosts")
+        host.write("/etc/ssl/certs/wx-fleet.pem", authorities)
+        for file, made in zip(("fullchain", "privkey"), certificates[name], strict=True):
+            host.write(f"/etc/letsencrypt/live/{name}.example/{file}.pem", made.read_bytes(), 0o600)
+        for other in hosts.keys() - {name}:
+            host.run("bash", "-euc", of_hosts(step(GUIDE, _TOKENS), other, name))
+        return token(host, "test")
 
     with ThreadPoolExecutor() as several:
-        prepared = dict(zip(hosts, several.map(prepare, hosts), strict=True))
+        tokens = dict(zip(hosts, several.map(prepare, hosts), strict=True))
 
         def join(name: str) -> None:
-            others = {
-                other: (addresses[other], prepared[other][0][name], certificates[other][0].read_bytes())
-                for other in sorted(hosts.keys() - {name})
-            }
-            _join(hosts[name], name, others)
-            until(partial(_answers, Caller(hosts[name], prepared[name][1])), "the controller")
+            _join(name, hosts, addresses)
+            until(partial(_answers, Caller(hosts[name], tokens[name])), "the controller")
 
         list(several.map(join, hosts))
-    return {name: callers for name, (_, callers) in prepared.items()}
+    return tokens
+
+
+def of_hosts(text: str, first: str, second: str, address: str = "") -> str:
+    """Return what a page says of host-a and host-b, and of the address of the latter, for these hosts."""
+    words = {"host-a": first, "host-b": second, "fleet-b": f"fleet-{second}", "192.0.2.12": address}
+    return re.sub("|".join(map(re.escape, words)), lambda found: words[found[0]], text)
+
+
+def _join(name: str, hosts: Mapping[str, Host], addresses: Mapping[str, str]) -> None:
+    """Do on a host what the guides say; the other ones have tokens for it."""
+    host, tls = hosts[name], "TLS by the controller"
+    network, service = (
+        step(ACCESS, tls, kind).replace("wx.example", f"{name}.example") for kind in (NETWORK, "wxcontroller.service")
+    )
+    socket = step(ACCESS, "Other machines", "ini").replace("192.0.2.10", addresses[name])
+    fleet = ""
+    for other in sorted(hosts.keys() - {name}):
+        [(source, target)] = re.findall(r"^scp (\S+) [^:]+:(\S+)$", step(GUIDE, _TOKENS, number=1), re.MULTILINE)
+        copied = hosts[other].read(of_hosts(source, name, other))
+        host.write(of_hosts(target, name, other), copied, 0o600)
+        table = of_hosts(step(GUIDE, _NAMES, FLEET), name, other)
+        fleet += table[table.index("[fleet.hosts") :] if fleet else table
+        service += of_hosts(step(GUIDE, _NAMES, "wxcontroller.service"), name, other, addresses[other])
+    host.write(NETWORK, network.encode())
+    host.write(FLEET, fleet.encode())
+    for unit, content in ("wxcontroller.service", service), ("wxcontroller.socket", socket):
+        host.write(f"/etc/systemd/system/{unit}.d/override.conf", content.encode())  # where systemctl edit puts it
+    host.run("systemctl", "daemon-reload")
+    host.run("bash", "-euc", step(MOVES, "Move accounts between hosts of a fleet"), input=PASSPHRASE)
+    host.run("bash", "-euc", step(ACCESS, "Other machines", number=1))
+    # The other hosts may not be ready yet.
+    host.run("bash", "-euc", step(GUIDE, _NAMES).replace("wxctl fleet", "wxctl fleet || true"))
 
 
 def _answers(caller: Caller) -> bool:
@@ -163,43 +198,3 @@ def cable(first: Host, second: Host) -> None:
     for host, name, address in zip((first, second), names, ADDRESSES.values(), strict=True):
         host.run("ip", "address", "add", f"{address}/24", "dev", name)
         host.run("ip", "link", "set", name, "up")
-
-
-def _listen(host: Host, address: str, certificate: Path, key: Path) -> None:
-    """Have the controller listen for other machines, with TLS."""
-    host.run("mkdir", "-p", "-m", "700", "/etc/wx-tls")
-    host.write("/etc/wx-tls/tls.crt", certificate.read_bytes(), 0o600)
-    host.write("/etc/wx-tls/tls.key", key.read_bytes(), 0o600)
-    host.write(
-        "/etc/systemd/system/wxcontroller.service.d/fleet.conf",
-        b"[Service]\nLoadCredential=tls.crt:/etc/wx-tls/tls.crt\nLoadCredential=tls.key:/etc/wx-tls/tls.key\n"
-        b"IPAddressAllow=192.0.2.0/24\n",
-    )
-    host.write(
-        "/etc/systemd/system/wxcontroller.socket.d/fleet.conf",
-        f"[Socket]\nListenStream={address}:{PORT}\n".encode(),
-    )
-    host.write(
-        "/etc/wxcontroller/wxcontroller.toml.d/tls.toml", b'tls_certificate = "tls.crt"\ntls_key = "tls.key"\n'
-    )
-
-
-def _join(host: Host, name: str, others: Mapping[str, tuple[str, bytes, bytes]]) -> None:
-    """Name the other hosts in the settings, by address, token and authority, and let this one receive accounts."""
-    settings, credentials = f'[fleet]\nname = "{name}"\n', "[Service]\n"
-    for other, (address, token_there, authority) in others.items():
-        credential = f"/etc/wxcontroller/credentials/fleet-{other}"
-        host.write(credential, token_there, 0o600)
-        credentials += f"LoadCredential=fleet-{other}:{credential}\n"
-        host.write(f"/etc/ssl/certs/{other}.crt", authority)
-        settings += (
-            f'[fleet.hosts.{other}]\nurl = "https://{address}:{PORT}"\n'
-            f'token = "fleet-{other}"\nca_file = "/etc/ssl/certs/{other}.crt"\n'
-        )
-    host.write("/etc/systemd/system/wxcontroller.service.d/token.conf", credentials.encode())
-    host.write(FLEET, settings.encode())
-    host.write(PASSPHRASE_FILE, PASSPHRASE, 0o600)
-    host.run("systemctl", "daemon-reload")
-    host.run("systemctl", "enable", "--now", "wxcontroller-receive.socket")
-    host.run("systemctl", "stop", "wxcontroller.socket", "wxcontroller.service")
-    host.run("systemctl", "start", "wxcontroller.socket", "wxcontroller.service")

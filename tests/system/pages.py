@@ -21,18 +21,20 @@ PAGES = [
     *sorted(str(page.relative_to(ROOT)) for page in (ROOT / "docs/howto").glob("*.md")),
 ]
 _BLOCK = re.compile(r"^```(\w+)(?: ([^\n]*))?\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_HEADING = re.compile(r"^##+ (.+)$", re.MULTILINE)
 NOT_RUN = "no-test: "
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of code of a page. ``reason``: why it cannot run in a test host, or ""."""
+    """A block of code of a page. ``reason``: why it cannot run in a test host, or "". ``heading``: the last before it."""
 
     page: str
     line: int
     language: str
     reason: str
     text: str
+    heading: str
 
     @property
     def file(self) -> str:
@@ -60,8 +62,15 @@ def blocks(page: str) -> list[Block]:
         remark = match[2] or ""
         assert not remark or remark.startswith(NOT_RUN), f"{page}: what does {remark!r} mean?"
         line = source.count("\n", 0, match.start()) + 1
-        found.append(Block(page, line, match[1], remark.removeprefix(NOT_RUN), match[3]))
+        heading = _HEADING.findall(source, 0, match.start())[-1:]
+        found.append(Block(page, line, match[1], remark.removeprefix(NOT_RUN), match[3], "".join(heading)))
     return found
+
+
+def step(page: str, heading: str, kind: str = "sh", number: int = 0) -> str:
+    """Return a block of a kind below a heading: of a language, or a file, or a unit's drop-in."""
+    below = (block for block in blocks(page) if block.heading == heading)
+    return [block.text for block in below if kind in (block.language, block.file, block.unit)][number]
 
 
 @dataclass(eq=False)

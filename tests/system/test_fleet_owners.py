@@ -13,8 +13,9 @@ import pytest
 from tests.etcd import ETCD, ETCDCTL, guide, member_settings
 from tests.patience import PATIENCE
 from tests.system.actors import Phone, Webhook, log_in, until
-from tests.system.fleet import ADDRESSES, Fleet, fleet
+from tests.system.fleet import ADDRESSES, GUIDE, Fleet, fleet, of_hosts
 from tests.system.host import Host
+from tests.system.pages import step
 
 pytestmark = pytest.mark.system
 NAME = "alice"
@@ -142,10 +143,16 @@ def test_an_account_of_a_lost_host_goes_on_elsewhere_and_stays_there(pair: Fleet
     first, second = pair.hosts.values()
     there, here, phone = pair.caller("host-b"), pair.caller("host-a"), Phone(first)
     uin = phone.account("官方")
-    options = {"driver": "ilink", "takeover": "any", "standby": "host-a", "placement": "host-b"}
+    options = {"driver": "ilink", "placement": "host-b"}
     with Webhook(first) as hook:
         log_in(there, phone, "bob", uin, post_api=hook.address, **options)
         second.run("wxctl", "set", "bob", "placement=")
+        for page, heading in (
+            (GUIDE, "Keep a standby copy on another host"),
+            ("docs/howto/etcd.md", "Take accounts over automatically"),
+        ):
+            commands = of_hosts(step(page, heading), "host-b", "host-a").replace("alice", "bob")
+            second.run("bash", "-euc", commands.replace("wxctl fleet", "wxctl fleet || true"))  # no copy yet
         second.run("systemctl", "start", "wxcontroller-standby.service")
         until(lambda: outlook(first, "bob")["bundle_at"], "a standby bundle")
         assert outlook(first, "bob")["taker"] == "host-a"

@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from tests.system.actors import Caller, Json, Phone, Webhook, log_in, until
-from tests.system.fleet import Fleet, fleet
+from tests.system.fleet import GUIDE, Fleet, fleet, of_hosts
+from tests.system.pages import step
 
 pytestmark = pytest.mark.system
-NAME = "alice"
+NAME, HEADING = "alice", "Keep a standby copy on another host"
 
 
 @pytest.fixture(scope="module")
@@ -31,11 +32,12 @@ def test_a_lost_host_s_account_is_adopted_with_its_login_and_sends_nothing_twice
     phone = Phone(first)
     uin = phone.account("备份")
     friend = phone.friend(uin)
-    log_in(there, phone, NAME, uin, post_api=Webhook(first).address, standby="host-a", send_interval="3600")
+    log_in(there, phone, NAME, uin, post_api=Webhook(first).address, send_interval="3600")
     to = {"client": NAME, "id": "filehelper"}
     assert there.openwx("send_friend_message", **to, content="sent")["code"] == 0
     assert there.openwx("send_friend_message", **to, content="queued", **{"async": "1"})["code"] == 0
-    second.run("systemctl", "enable", "--now", "wxcontroller-standby.timer")
+    commands = of_hosts(step(GUIDE, HEADING), "host-b", "host-a")
+    second.run("bash", "-euc", commands.replace("wxctl fleet", "wxctl fleet || true"))  # there is no copy yet
     kept = until(lambda: bundle(here), "a bundle")
     assert (kept["from"], kept["to"], kept["epoch"], kept["stale"]) == ("host-b", "host-a", 1, False)
     assert pair.where(NAME) == ["host-b"]
@@ -60,7 +62,8 @@ def test_a_lost_host_s_account_is_adopted_with_its_login_and_sends_nothing_twice
     assert first.run("test", "-e", f"/var/lib/wxcontroller/clients/{NAME}.env", check=False).returncode == 1
     logins = len(phone.call("GET", "/logins"))
     with Webhook(first) as hook:
-        adopted = json.loads(first.run("wxctl", "adopt", NAME, "--yes", "--json").stdout)
+        command, _ = step(GUIDE, HEADING, number=1).splitlines()
+        adopted = json.loads(first.run(*command.split(), "--yes", "--json").stdout)
         assert (adopted["epoch"], adopted["from"], adopted["unit_state"]) == (2, "host-b", "active")
         here.until_state(NAME, "running")
         report = hook.wait_for(lambda report: report.get("content") == "queued", "the end of what was queued")
