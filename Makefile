@@ -110,6 +110,7 @@ bench: host-tree ## figures: the proxy beside others, one account, all accounts,
 	$(PYTHON) -m bench.figures dist/*.deb </dev/null
 	$(PYTHON) -m bench.load dist/*.deb </dev/null
 	$(PYTHON) -m bench.many dist/*.deb </dev/null
+	$(PYTHON) -m bench.takeover dist/*.deb </dev/null
 	$(PYTHON) -m bench.page dist/*.deb </dev/null
 
 clean: ## remove what was built and cached here, and the test host's base tree
