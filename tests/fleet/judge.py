@@ -9,9 +9,9 @@ that act for one account:
   open poll is dead while packets are lost, so that polls of a *blind* host (cut off, or frozen) do not count; if it
   lives on, it is late once its packets arrive again.
 
-Messages: each that WeChat had for an account reaches the webhook, in all its copies with one id; on the iLink route,
-each that a host has acknowledged (tests/fleet/wechat.py). Each send that was accepted arrives once or ends with a
-report, and one that is reported as not sent has not arrived.
+Messages: each that WeChat had for an account reaches the webhook, in all its copies with one id that no other report
+has; on the iLink route, each that a host has acknowledged (tests/fleet/wechat.py). Each accepted send arrives once or
+ends with a report, and one that is reported as not sent has not arrived.
 """
 
 import json
@@ -139,9 +139,21 @@ class Judge:
         got = self.arrived(account)
         for message in sorted(self.sent[account] - got.keys()):
             yield Finding("lost", account, f"message {message} has not reached the webhook")
+        for delivery, bodies in self._bodies(account).items():
+            if len(bodies) > 1:
+                yield Finding("same id", account, f"{delivery} is the id of {' and of '.join(sorted(bodies))}")
         for message, ids in got.items():
             if len(ids) > 1:
                 yield Finding("renamed", account, f"message {message} came with the ids {', '.join(sorted(ids))}")
+
+    def _bodies(self, account: str) -> dict[str, set[str]]:
+        """Return the reports by the id with which they came. Receivers drop all but one of the same id."""
+        found: dict[str, set[str]] = defaultdict(set)
+        for each in self.reports:
+            if each["client"] == account:
+                report = {key: each["report"].get(key) for key in ("post_type", "id", "event", "params", "content")}
+                found[each["delivery"]].add(json.dumps(report, ensure_ascii=False))
+        return found
 
     def _sends(self, account: str, delivered: Sequence[str]) -> Iterable[Finding]:
         ended = self.ended(account)

@@ -17,7 +17,7 @@ def message(host: str, delivery: str, message_id: str = "m1") -> dict[str, Any]:
 
 def send(code: int | str = "") -> dict[str, Any]:
     return {
-        **{"at": 0, "client": "alice", "host": "1", "delivery": "d", "epoch": "1"},
+        **{"at": 0, "client": "alice", "host": "1", "delivery": "s", "epoch": "1"},
         "report": {"post_type": "send_message", "content": "send-1", "code": code},
     }
 
@@ -40,6 +40,7 @@ def polls(*polls: tuple[str, float, float]) -> list[dict[str, Any]]:
         (polls(("1", 10, 13), ("2", 11, 12)), []),  # the first host is cut off by then
         (polls(("2", 0, 1), ("1", 2, 3)), ["late"]),
         ([message("1", "d"), message("2", "e")], ["renamed"]),
+        ([message("1", "d"), message("2", "d", "m2")], ["same id"]),
         ([message("1", "d", "m2")], ["lost"]),
         ([{"at": 0, "taken": ["m1"], "uin": 7}], ["lost"]),
         ([send(-5)], ["wrong end"]),

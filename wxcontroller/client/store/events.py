@@ -244,6 +244,17 @@ def latest_epoch(db: sqlite3.Connection) -> int:
     return as_int(found[0]) if found else 0
 
 
+def skip_lost(db: sqlite3.Connection, adopted: int) -> None:
+    """Number entries from now on as no other copy of the account does; ``adopted`` is the epoch of its adoption.
+
+    The lost host may have gone on after the bundle was made, and delivers what it has once it is back. A receiver
+    that knows an id already, or reads on from a number of that host's, must not miss entries of this one.
+    """
+    first = adopted << 32  # more than an account has in one epoch, and exact as a number of JSON
+    if not db.execute("UPDATE sqlite_sequence SET seq = MAX(seq, ?) WHERE name = 'events'", (first,)).rowcount:
+        db.execute("INSERT INTO sqlite_sequence VALUES ('events', ?)", (first,))
+
+
 def message(db: sqlite3.Connection, identifier: str) -> bytes:
     """Return the report of a message by WeChat's id of it, received or sent by the account; b"" for none."""
     found = db.execute("SELECT body FROM events WHERE key = ?", (identifier,)).fetchone()

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from wxcontroller.client.sends.model import NEVER_AGAIN, Media, Part, Request, Send
 from wxcontroller.client.store.eventlog import EventLog, Within
-from wxcontroller.client.store.events import Moved, note_message
+from wxcontroller.client.store.events import Moved, note_message, skip_lost
 from wxcontroller.client.store.sendrows import Row, json_text, media_of, media_row, send_of, send_row
 from wxcontroller.client.store.state import note_windows, windows
 from wxcontroller.client.store.values import as_bytes, as_float, as_int
@@ -84,6 +84,7 @@ class SendStore:
         def work(db: sqlite3.Connection) -> Left:
             if adopted:
                 doubt_left(db, adopted)
+                skip_lost(db, adopted)
             return left(db, self._route)
 
         return self._log.write(work)
