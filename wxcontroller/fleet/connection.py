@@ -4,6 +4,7 @@ Requests are never repeated, redirects never followed, cookies never kept. A con
 the call fails; after that the limits of the call count.
 """
 
+import asyncio
 from collections.abc import Mapping
 from types import TracebackType
 
@@ -66,6 +67,33 @@ class HostConnection:
                 method, url, headers=sent, data=body, allow_redirects=False, timeout=limits
             )
         except (aiohttp.ClientError, OSError, ValueError) as problem:
+            raise self.failure_of(problem) from None
+
+    async def ask(
+        self,
+        target: str,
+        caller: HopCaller,
+        seconds: float,
+        limit: int,
+        method: str = "GET",
+        headers: Mapping[str, str] | None = None,
+        body: Body = None,
+    ) -> tuple[int, bytes]:
+        """Return status and body of a response, b"" for a body of more than ``limit`` bytes.
+
+        ``seconds`` is without the time to connect. Raises HostFailure.
+        """
+        content = bytearray()
+        try:
+            async with asyncio.timeout(seconds + CONNECT_SECONDS):
+                timeout = aiohttp.ClientTimeout(total=seconds)
+                async with await self.open(target, caller, timeout, method, headers, body) as response:
+                    async for piece in response.content.iter_any():
+                        content += piece
+                        if len(content) > limit:
+                            return response.status, b""
+                    return response.status, bytes(content)
+        except (aiohttp.ClientError, OSError) as problem:
             raise self.failure_of(problem) from None
 
     def failure_of(self, problem: Exception) -> HostFailure:

@@ -217,21 +217,11 @@ class OtherHost:
         self, path: str, caller: HopCaller, seconds: float, limit: int = _ANSWER_BYTES
     ) -> tuple[int, JsonObject]:
         """Return status and JSON object of an answer, {} for no JSON. Raises HostFailure, also after ``seconds``."""
-        content, answered = bytearray(), 0
+        status, content = await self._connection.ask(path, caller, seconds, limit)
         try:
-            async with asyncio.timeout(seconds + GREETING_SECONDS):
-                timeout = aiohttp.ClientTimeout(total=seconds)
-                async with await self._connection.open(path, caller, timeout) as response:
-                    answered = response.status
-                    async for piece in response.content.iter_any():
-                        content += piece
-                        if len(content) > limit:
-                            raise ValueError("the answer is too long")
-                    return answered, obj(await parsed(bytes(content)))
-        except (aiohttp.ClientError, OSError) as problem:
-            raise self.failure_of(problem) from None
+            return status, obj(await parsed(content))
         except ValueError:
-            return answered, {}
+            return status, {}
 
     # -- the greeting
 
